@@ -1,0 +1,2 @@
+//! The two agents of a Mac: the launch agent (root: claims, starts, watches, cleans) and the
+//! task agent (the slot's user: runs one task).

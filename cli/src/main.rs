@@ -1,0 +1,3 @@
+//! The `russet` command: argument parsing and rendering only.
+
+fn main() {}

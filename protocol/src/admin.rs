@@ -1,0 +1,335 @@
+//! People and their tools to control plane: resource classes, tokens, runners, pipelines, jobs.
+//!
+//! Resource classes, tokens and runners are as CircleCI documents them; pipelines and jobs are
+//! ours. Every call needs the admin token, as `Circle-Token`, as the user of Basic, or as
+//! Bearer. What may not be seen is answered 404.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JobId, PipelineId, ResourceClassId, SourceId, TokenId, WorkflowId};
+use crate::outcome::{Outcome, Phase};
+use crate::resource_class::ResourceClass;
+use crate::runner::TestResult;
+use crate::secret::Secret;
+
+/// A list. CircleCI's runner API wraps lists this way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Items<T> {
+    /// The elements.
+    pub items: Vec<T>,
+}
+
+/// `POST /api/v3/runner/resource`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewResourceClass {
+    /// Its name.
+    pub resource_class: ResourceClass,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A resource class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceClassItem {
+    /// Its row.
+    pub id: ResourceClassId,
+    /// Its name.
+    pub resource_class: ResourceClass,
+    /// For people.
+    pub description: String,
+}
+
+/// `POST /api/v3/runner/token`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewToken {
+    /// The class that the token is to imply.
+    pub resource_class: ResourceClass,
+    /// For people.
+    #[serde(default)]
+    pub nickname: String,
+}
+
+/// A runner token. The token itself is shown once, in the answer that made it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TokenItem {
+    /// Its row.
+    pub id: TokenId,
+    /// The class that it implies.
+    pub resource_class: ResourceClass,
+    /// For people.
+    pub nickname: String,
+    /// When it was made, as RFC 3339.
+    pub created_at: String,
+    /// The token: only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+/// A runner, as `GET /api/v3/runner` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerItem {
+    /// The class.
+    pub resource_class: ResourceClass,
+    /// Host name.
+    pub hostname: String,
+    /// The runner's name.
+    pub name: String,
+    /// When it first claimed, as RFC 3339.
+    pub first_connected: String,
+    /// When it last claimed.
+    pub last_connected: String,
+    /// When it last got a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<String>,
+    /// Its version.
+    pub version: String,
+    /// Its address, as it sees itself.
+    pub ip: String,
+}
+
+/// `GET /api/v3/runner/tasks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnclaimedTasks {
+    /// How many tasks wait.
+    pub unclaimed_task_count: u64,
+}
+
+/// `GET /api/v3/runner/tasks/running`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningTasks {
+    /// How many tasks run.
+    pub running_runner_tasks: u64,
+}
+
+/// `POST /api/v3/pipelines`: submits a configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SubmitRequest {
+    /// The project, as `owner/name` or another text.
+    pub project: String,
+    /// The configuration, as text.
+    pub config: String,
+    /// Its path, for messages.
+    #[serde(default = "default_config_path")]
+    pub config_path: String,
+    /// Branch.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// Tag.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// Commit.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Address of the repository. Without `source`, `checkout` fetches from it.
+    #[serde(default)]
+    pub repository_url: Option<String>,
+    /// Whether it comes from a fork.
+    #[serde(default)]
+    pub from_fork: bool,
+    /// A snapshot that was uploaded with `PUT /api/v3/sources/{id}`.
+    #[serde(default)]
+    pub source: Option<SourceId>,
+    /// Run the steps of `docker:` jobs on the runner itself.
+    #[serde(default)]
+    pub on_host: bool,
+    /// Put every job into this class, whatever the configuration says.
+    #[serde(default)]
+    pub resource_class: Option<ResourceClass>,
+    /// Only this workflow.
+    #[serde(default)]
+    pub workflow: Option<String>,
+    /// Only this job and what it requires.
+    #[serde(default)]
+    pub job: Option<String>,
+}
+
+/// Where CircleCI looks for a project's configuration.
+pub const DEFAULT_CONFIG_PATH: &str = ".circleci/config.yml";
+
+fn default_config_path() -> String {
+    DEFAULT_CONFIG_PATH.to_owned()
+}
+
+/// A pipeline and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pipeline {
+    /// Its row.
+    pub id: PipelineId,
+    /// Its number within the project.
+    pub number: u64,
+    /// The project.
+    pub project: String,
+    /// Branch.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// Tag.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// Commit.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// When it was submitted, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Its workflows.
+    #[serde(default)]
+    pub workflows: Vec<Workflow>,
+    /// What the compiler wants people to know.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// A workflow and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Workflow {
+    /// Its row.
+    pub id: WorkflowId,
+    /// Its name.
+    pub name: String,
+    /// How far.
+    pub phase: Phase,
+    /// How it ended.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// Its jobs, in the order of the configuration.
+    pub jobs: Vec<Job>,
+}
+
+/// A job and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its row.
+    pub id: JobId,
+    /// `CIRCLE_BUILD_NUM`.
+    pub number: u64,
+    /// Its name in the workflow.
+    pub name: String,
+    /// Names of the jobs that it waits for.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// The class it waits in.
+    pub resource_class: ResourceClass,
+    /// How far.
+    pub phase: Phase,
+    /// How it ended.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// Why, where the steps do not say it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// When it was queued, in milliseconds since 1970.
+    #[serde(default)]
+    pub queued_ms: Option<u64>,
+    /// When it was claimed.
+    #[serde(default)]
+    pub started_ms: Option<u64>,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_ms: Option<u64>,
+    /// The runner that has it.
+    #[serde(default)]
+    pub runner: Option<String>,
+    /// Its steps, as far as they began. Left out of lists.
+    #[serde(default)]
+    pub steps: Vec<StepState>,
+    /// How many results of tests there are, by outcome (`success`, `failure`, …).
+    #[serde(default)]
+    pub tests: BTreeMap<String, u64>,
+    /// How many artifacts there are.
+    #[serde(default)]
+    pub artifacts: u64,
+}
+
+/// A step and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepState {
+    /// Its number.
+    pub number: u32,
+    /// Its heading.
+    pub name: String,
+    /// Whether the job goes on while it runs.
+    #[serde(default)]
+    pub background: bool,
+    /// How it ended; `None` while it runs.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// Exit status.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// Why, where the exit status does not say it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// When it began, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// When it ended.
+    #[serde(default)]
+    pub ended_ms: Option<u64>,
+    /// Bytes of output that are stored.
+    pub output_bytes: u64,
+}
+
+/// `GET /api/v3/jobs/{id}/artifacts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactItem {
+    /// Path within the job; fetched at `GET /api/v3/jobs/{id}/artifacts/{path}`.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// BLAKE3 of the bytes, in hexadecimal.
+    pub blake3: String,
+}
+
+/// `GET /api/v3/jobs/{id}/tests`.
+pub type TestItems = Items<TestResult>;
+
+/// One event of `GET /api/v3/pipelines/{id}/stream`, the live view of a pipeline as server-sent
+/// events with the JSON of this type as data.
+///
+/// The stream begins with the whole state and says after that what changed; it ends after
+/// [`StreamEvent::End`]. A reader that comes back asks anew and skips the output it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum StreamEvent {
+    /// A job is as said here (without its steps).
+    Job {
+        /// Its workflow.
+        workflow: WorkflowId,
+        /// The job.
+        job: Job,
+    },
+    /// A step is as said here. Follows all of the step's output when it has ended.
+    Step {
+        /// Its job.
+        job: JobId,
+        /// The step.
+        step: StepState,
+    },
+    /// Output of a step.
+    Output {
+        /// Its job.
+        job: JobId,
+        /// Number of the step.
+        step: u32,
+        /// Where it begins, in bytes.
+        offset: u64,
+        /// The bytes, in base64.
+        data: String,
+    },
+    /// Everything has ended.
+    End {
+        /// The pipeline, with its jobs.
+        pipeline: Pipeline,
+    },
+}
+
+/// What `russet server --ready-stdout` prints as one line of JSON when it listens: how the
+/// process that started it reaches it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerReady {
+    /// Origin, as `http://127.0.0.1:port`.
+    pub url: String,
+    /// The admin token.
+    pub admin_token: Secret,
+}

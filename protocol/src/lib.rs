@@ -1,0 +1,33 @@
+//! What launch agent, task agent, control plane and command line say to each other.
+//!
+//! Types only: no I/O, no clock, no async. Three conversations are described here:
+//!
+//! - [`runner`]: agent to control plane, on the paths that CircleCI's runner uses;
+//! - [`admin`]: people and their tools to control plane;
+//! - [`supervise`]: launch agent to task agent, on one Mac.
+//!
+//! Everything here may meet an older or a newer peer: fields are only added, added fields have
+//! defaults, unknown fields are ignored, and what is stored carries a version.
+
+pub mod admin;
+pub mod ids;
+pub mod outcome;
+pub mod problem;
+pub mod resource_class;
+pub mod runner;
+pub mod secret;
+pub mod supervise;
+pub mod task;
+
+/// Header with the allocation that a write belongs to: the fencing token of every task call.
+pub const ALLOCATION_HEADER: &str = "russet-allocation";
+
+/// Header of an output append: the offset at which the body starts, in bytes of this step's
+/// output. In answers: the offset up to which the server has committed.
+pub const UPLOAD_OFFSET_HEADER: &str = "upload-offset";
+
+/// Header that is `true` on the last answer of a step's output: nothing will follow.
+pub const TERMINAL_HEADER: &str = "x-terminal";
+
+/// Header in which a person's tool sends the admin token, as CircleCI's tools do.
+pub const ADMIN_TOKEN_HEADER: &str = "circle-token";

@@ -1,0 +1,123 @@
+//! How far a job, task or step is, and how it ended.
+
+use serde::{Deserialize, Serialize};
+
+/// How far a job or a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Waits for other jobs.
+    Blocked,
+    /// Waits for a runner.
+    Queued,
+    /// Is held by a runner.
+    Running,
+    /// Has ended; there is an [`Outcome`].
+    Ended,
+}
+
+/// How something ended. The names are CircleCI's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every step did what it should.
+    Success,
+    /// A step failed.
+    Failed,
+    /// Somebody canceled it.
+    Canceled,
+    /// It ran longer than it may.
+    #[serde(rename = "timedout")]
+    TimedOut,
+    /// The runner, its Mac or the control plane failed, not the job.
+    InfrastructureFail,
+    /// It was not started, because something that it needs did not succeed.
+    NotRun,
+}
+
+impl Outcome {
+    /// Whether what waits for this may start.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Success
+    }
+
+    /// The name on the wire and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::TimedOut => "timedout",
+            Self::InfrastructureFail => "infrastructure_fail",
+            Self::NotRun => "not_run",
+        }
+    }
+}
+
+impl Phase {
+    /// The name on the wire and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Outcome {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        [
+            Self::Success,
+            Self::Failed,
+            Self::Canceled,
+            Self::TimedOut,
+            Self::InfrastructureFail,
+            Self::NotRun,
+        ]
+        .into_iter()
+        .find(|outcome| outcome.as_str() == text)
+        .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+impl std::str::FromStr for Phase {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        [Self::Blocked, Self::Queued, Self::Running, Self::Ended]
+            .into_iter()
+            .find(|phase| phase.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// A text that names no phase or outcome that we know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName(pub String);
+
+impl std::fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` names no phase or outcome", self.0)
+    }
+}
+
+impl std::error::Error for UnknownName {}

@@ -1,0 +1,277 @@
+//! Agent to control plane.
+//!
+//! Paths and fields are those of CircleCI's runner API where it documents or shows them (claim,
+//! unclaim, task config, fail); the rest is ours, under `/api/v3/task/`, and needs the task
+//! token of the claim.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AllocationId, TaskId};
+use crate::outcome::Outcome;
+use crate::secret::Secret;
+
+/// `POST /api/v3/runner/claim`, with the class token.
+///
+/// Answered 204 where there is no work. Registers the runner either way. With
+/// `Prefer: wait=50` (RFC 7240) our server holds the call for up to so many seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimRequest {
+    /// The runner's name, unique in its class.
+    pub name: String,
+    /// Host name.
+    #[serde(default)]
+    pub hostname: String,
+    /// Address of the host, as it sees itself; may be empty.
+    #[serde(default)]
+    pub ip: String,
+    /// Version of the runner.
+    #[serde(default)]
+    pub version: String,
+}
+
+/// A claimed task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimResponse {
+    /// What every later call for this task is authorized with.
+    pub task_token: Secret,
+    /// This claim.
+    pub allocation: AllocationId,
+    /// Version of CircleCI's task agent that its server wants; ours leaves it empty.
+    #[serde(default)]
+    pub agent_version: String,
+    /// The class that the token implies.
+    #[serde(default)]
+    pub resource_class: String,
+    /// Not used by us.
+    #[serde(default)]
+    pub is_enterprise: bool,
+    /// The claim worked, the registration did not, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// Ours from here on. A server that leaves them out gets no credentials granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// Project that the task is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Name of the job, for screens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Whether the task comes from a fork.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_fork: Option<bool>,
+    /// How often to send a heartbeat, in milliseconds. A server that does not say takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
+}
+
+/// `POST /api/v3/runner/unclaim`: gives a task back. The token in the body authorizes it.
+/// 409: it was given back too often.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UnclaimRequest {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its token.
+    pub task_token: Secret,
+}
+
+/// `POST /api/v2/task/event/fail`: the runner failed, not the job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailRequest {
+    /// The claim.
+    pub allocation: AllocationId,
+    /// When, in milliseconds since 1970.
+    pub timestamp: u64,
+    /// Why, in base64; without `<`, `>`, `&`, `'` and `"`.
+    pub message: String,
+}
+
+/// `POST /api/v3/task/heartbeat`: renews the lease.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeartbeatRequest {
+    /// The claim.
+    pub allocation: AllocationId,
+    /// Who sends it.
+    pub from: HeartbeatFrom,
+    /// Milliseconds since the sender last heard from the other agent; `None` if never. A lease
+    /// is not renewed by a launch agent whose task agent is silent for longer than the lease.
+    #[serde(default)]
+    pub peer_silent_ms: Option<u64>,
+}
+
+/// Who sends a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeartbeatFrom {
+    /// The launch agent, which a busy task can not starve.
+    LaunchAgent,
+    /// The task agent, which outlives a restart of the launch agent.
+    TaskAgent,
+}
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeartbeatResponse {
+    /// How long the lease lasts from now, in milliseconds.
+    pub lease_ms: u64,
+    /// Why the task is to be canceled, where it is.
+    #[serde(default)]
+    pub cancel: Option<String>,
+}
+
+/// `POST /api/v3/task/events`: what happened, in order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventsRequest {
+    /// The claim.
+    pub allocation: AllocationId,
+    /// The events, with rising numbers. Those that the server has already are ignored.
+    pub events: Vec<Event>,
+}
+
+/// The answer to events: everything up to this number is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsResponse {
+    /// Last number that is stored.
+    pub last_seq: u64,
+}
+
+/// One thing that happened in a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Number of the event in its task, from 1, without gaps.
+    pub seq: u64,
+    /// When, in milliseconds since 1970, by the agent's clock.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A step began. Steps that the agent itself adds (set-up, hooks, clean-up) are announced
+    /// this way too, with numbers outside those of the job.
+    StepStarted {
+        /// Its number.
+        step: u32,
+        /// Its heading.
+        name: String,
+        /// Whether the job goes on while it runs.
+        #[serde(default)]
+        background: bool,
+        /// The shell or the action, for people.
+        #[serde(default)]
+        detail: Option<String>,
+    },
+    /// A step ended.
+    StepFinished {
+        /// Its number.
+        step: u32,
+        /// How it ended. `not_run` for one that was skipped.
+        outcome: Outcome,
+        /// Exit status, where there was a process that exited.
+        #[serde(default)]
+        exit_code: Option<i32>,
+        /// Why, where the exit status does not say it.
+        #[serde(default)]
+        message: Option<String>,
+        /// How many bytes of output it had.
+        output_bytes: u64,
+    },
+}
+
+/// `POST /api/v3/task/finish`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FinishRequest {
+    /// The claim.
+    pub allocation: AllocationId,
+    /// How the task ended.
+    pub outcome: Outcome,
+    /// Why, where the steps do not say it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Number of the last event.
+    pub last_seq: u64,
+    /// Bytes of output of each step that has any.
+    #[serde(default)]
+    pub output: BTreeMap<u32, u64>,
+}
+
+/// The answer 409 to a finish: the server does not hold everything yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishMissing {
+    /// What is missing, for people.
+    pub message: String,
+    /// Last event that the server holds, where some are missing.
+    #[serde(default)]
+    pub last_seq: Option<u64>,
+    /// Committed bytes of the steps of which some are missing.
+    #[serde(default)]
+    pub output: BTreeMap<u32, u64>,
+}
+
+/// The answer to `PUT /api/v3/task/artifacts/{path}`: what the server stored, which the agent
+/// compares with what it read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredObject {
+    /// Size in bytes.
+    pub size: u64,
+    /// BLAKE3 of the bytes, in hexadecimal.
+    pub blake3: String,
+}
+
+/// `POST /api/v3/task/test-results`: a batch of results.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TestResultsRequest {
+    /// The claim.
+    pub allocation: AllocationId,
+    /// Number of this batch within its task, from 0: a replay is ignored.
+    pub batch: u32,
+    /// The results.
+    pub results: Vec<TestResult>,
+}
+
+/// One test case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestResult {
+    /// Name of the test.
+    pub name: String,
+    /// Class or suite.
+    #[serde(default)]
+    pub classname: String,
+    /// Source file, where the report names one.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// How it ended.
+    pub result: TestOutcome,
+    /// How long it took, in seconds.
+    #[serde(default)]
+    pub run_time_s: f64,
+    /// Message of a failure, error or skip.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestOutcome {
+    /// It passed.
+    Success,
+    /// It failed.
+    Failure,
+    /// It could not run.
+    Error,
+    /// It was left out.
+    Skipped,
+}

@@ -1,0 +1,266 @@
+//! Launch agent to task agent, on one Mac.
+//!
+//! Three pieces. The [`Assignment`] goes to the task agent's standard input, which is then
+//! closed: nothing secret is in its arguments or environment. While the task runs, both talk
+//! over a unix socket of the slot in lines of JSON ([`FromTaskAgent`], [`FromLaunchAgent`]); the
+//! task agent redials when the launch agent is restarted. At the end the task agent leaves a
+//! [`ResultRecord`] on disk, so that a launch agent that comes back later knows how it ended.
+//!
+//! Launch agent and task agent may be of different versions (an update happens while a task
+//! runs), so each piece carries one, and old fixtures must parse forever.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::AllocationId;
+use crate::outcome::Outcome;
+use crate::secret::Secret;
+
+/// The version of the types in this module that this code writes.
+pub const VERSION: u32 = 1;
+
+/// What a task agent is told on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Version of this document.
+    pub version: u32,
+    /// What the process is to do.
+    pub mode: Mode,
+    /// The task token.
+    pub token: Secret,
+    /// The claim.
+    pub allocation: AllocationId,
+    /// Origin of the control plane, as `https://host:port`.
+    pub api_url: String,
+    /// The user to become before anything else. `None`: stay who one is, which a process that is
+    /// root refuses.
+    #[serde(default)]
+    pub user: Option<SlotUser>,
+    /// The slot's directories.
+    pub dirs: SlotDirs,
+    /// Socket of the launch agent for this slot.
+    #[serde(default)]
+    pub supervisor: Option<PathBuf>,
+    /// The runner's name, for screens and the environment.
+    pub runner: String,
+    /// The runner's own limit for a task, in milliseconds.
+    pub max_run_time_ms: u64,
+    /// The task's absolute end by the clock that counts system sleep, in milliseconds since
+    /// boot, and the boot that this is about.
+    #[serde(default)]
+    pub deadline: Option<Deadline>,
+    /// Directories to put before the standard PATH.
+    #[serde(default)]
+    pub path: Vec<PathBuf>,
+    /// Variables that the owner sets for every task of the class (proxy, CA bundle).
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// The owner's hooks.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// Limits of the slot.
+    #[serde(default)]
+    pub limits: Limits,
+    /// CA certificates to trust besides the system's, in PEM.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Why the task failed, in mode [`Mode::Flush`].
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+/// What a process started as `russet task-agent` is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Run the task.
+    Run,
+    /// Send what a killed task agent left in its spool, then report the failure.
+    Flush,
+    /// End every process of the slot's user and delete what it left behind. Needs no token.
+    Clean,
+    /// Hand the task back: no user code ran.
+    Unclaim,
+}
+
+/// How a task ended whose agent can not say it itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The outcome to report.
+    pub outcome: Outcome,
+    /// Why.
+    pub message: String,
+}
+
+/// An operating-system user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotUser {
+    /// User id, never 0.
+    pub uid: u32,
+    /// Group id, never 0.
+    pub gid: u32,
+    /// Name in the user database. `None` for an id that has no record there.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether the id belongs to this slot alone, so that everything of it may be ended and
+    /// deleted when the task ends.
+    pub dedicated: bool,
+}
+
+/// Directories of a slot. All but `root` belong to the slot's user and are empty when a task
+/// starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotDirs {
+    /// The slot: root's.
+    pub root: PathBuf,
+    /// Home of the task.
+    pub home: PathBuf,
+    /// Where the job works, unless it says otherwise.
+    pub work: PathBuf,
+    /// `TMPDIR`.
+    pub tmp: PathBuf,
+    /// Masked output, and the result record.
+    pub spool: PathBuf,
+}
+
+/// A point in time that survives a restart of the process, not one of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// Milliseconds since boot, system sleep included.
+    pub boot_ms: u64,
+    /// Identity of the boot.
+    pub boot_id: String,
+}
+
+/// The owner's hooks, run as the slot's user with their output in the task's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hooks {
+    /// Before the first step. A failure fails the task.
+    #[serde(default)]
+    pub pre_task: Option<PathBuf>,
+    /// After the last step, also after a failed one.
+    #[serde(default)]
+    pub post_task: Option<PathBuf>,
+    /// How long a hook may run, in milliseconds; 0 is the default of five minutes.
+    #[serde(default)]
+    pub timeout_ms: u64,
+}
+
+/// Limits of a slot. `None` is no limit but the system's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes of the slot's user.
+    #[serde(default)]
+    pub processes: Option<u64>,
+    /// Open files of one process.
+    #[serde(default)]
+    pub open_files: Option<u64>,
+    /// Bytes that the task may have on disk, in its directories together.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
+    /// How long a step has between TERM and KILL, in milliseconds; 0 is the default of ten
+    /// seconds.
+    #[serde(default)]
+    pub kill_grace_ms: u64,
+}
+
+/// A line from the task agent to the launch agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromTaskAgent {
+    /// The first line on every connection.
+    Hello {
+        /// Version of this protocol.
+        version: u32,
+        /// The claim.
+        allocation: AllocationId,
+        /// Process id.
+        pid: u32,
+    },
+    /// The answer to [`FromLaunchAgent::Ping`].
+    Pong,
+    /// The task config has come.
+    Started {
+        /// Name of the job.
+        job: String,
+        /// The project.
+        project: String,
+    },
+    /// A step began.
+    Step {
+        /// Its number.
+        number: u32,
+        /// Its heading.
+        name: String,
+    },
+    /// The outcome is reported to the control plane and on disk; the process will exit.
+    Done {
+        /// The outcome.
+        outcome: Outcome,
+    },
+}
+
+/// A line from the launch agent to the task agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromLaunchAgent {
+    /// Are you alive?
+    Ping,
+    /// End the task.
+    Cancel {
+        /// The outcome to report.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What the task agent leaves in its spool, as `result.json`, synced to disk before it exits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultRecord {
+    /// Version of this document.
+    pub version: u32,
+    /// The claim.
+    pub allocation: AllocationId,
+    /// How the task ended.
+    pub outcome: Outcome,
+    /// Why, where the steps do not say it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Whether the control plane has acknowledged it.
+    pub reported: bool,
+}
+
+/// Name of the result record in the spool.
+pub const RESULT_FILE: &str = "result.json";
+
+/// Exit codes of `russet task-agent`.
+pub mod exit {
+    /// The outcome is reported.
+    pub const REPORTED: i32 = 0;
+    /// The assignment could not be read.
+    pub const BAD_ASSIGNMENT: i32 = 64;
+    /// Privileges could not be dropped; nothing of the project was touched.
+    pub const NOT_DROPPED: i32 = 70;
+    /// The control plane no longer knows this allocation; nothing is left to report.
+    pub const STALE: i32 = 73;
+    /// The outcome could not be reported; it is in the result record.
+    pub const NOT_REPORTED: i32 = 75;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FromLaunchAgent, ResultRecord};
+
+    /// Documents of version 1, as they stand on disks and cross sockets: they parse forever.
+    #[test]
+    fn version_1_documents_parse() {
+        let record = r#"{"version":1,"allocation":"a","outcome":"timedout","reported":false}"#;
+        let record: ResultRecord = serde_json::from_str(record).unwrap();
+        assert_eq!(record.outcome, crate::outcome::Outcome::TimedOut);
+        let line = r#"{"say":"cancel","outcome":"canceled","reason":"by a person","new":1}"#;
+        assert!(matches!(serde_json::from_str(line).unwrap(), FromLaunchAgent::Cancel { .. }));
+    }
+}

@@ -1,0 +1,223 @@
+//! The compiled task: what `GET /api/v2/task/config` answers and the task agent runs.
+//!
+//! `pipeline` makes the [`Step`]s, the control plane adds what it knows (numbers, environment,
+//! source), the task agent runs them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AllocationId, JobId, PipelineId, SourceId, TaskId, WorkflowId};
+use crate::secret::Secret;
+
+/// Everything a task agent needs to run one task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskConfig {
+    /// Version of this document; see [`TaskConfig::VERSION`].
+    pub version: u32,
+    /// The task.
+    pub task_id: TaskId,
+    /// The claim it belongs to.
+    pub allocation: AllocationId,
+    /// What it is a part of.
+    pub job: JobInfo,
+    /// How long the task may run, in milliseconds; the runner's own limit applies as well.
+    #[serde(default)]
+    pub max_run_time_ms: Option<u64>,
+    /// Environment of the job: what every step has, in rising order of precedence.
+    #[serde(default)]
+    pub environment: Vec<EnvVar>,
+    /// Values that must not be seen in output, besides the secret ones of `environment`.
+    #[serde(default)]
+    pub masks: Vec<Secret>,
+    /// Shell of the job, where it sets one (`/bin/bash -eo pipefail`).
+    #[serde(default)]
+    pub shell: Option<String>,
+    /// Working directory of the job, where it sets one. `~` is the task's home.
+    #[serde(default)]
+    pub working_directory: Option<String>,
+    /// Where `checkout` finds the project.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// The steps, in order. Their numbers start at [`FIRST_STEP`].
+    pub steps: Vec<Step>,
+    /// How often to send a heartbeat, in milliseconds.
+    pub heartbeat_ms: u64,
+}
+
+impl TaskConfig {
+    /// The version that this code writes.
+    pub const VERSION: u32 = 1;
+}
+
+/// Number of the step in which the agent says what it prepares ("Set up").
+pub const SETUP_STEP: u32 = 0;
+
+/// Number of the first step of the job itself.
+pub const FIRST_STEP: u32 = 1;
+
+/// Number of the step that shows the owner's pre-task hook.
+pub const PRE_TASK_STEP: u32 = 10_001;
+
+/// Number of the step that shows the owner's post-task hook.
+pub const POST_TASK_STEP: u32 = 10_002;
+
+/// Number of the step in which the agent says what the job left behind ("Clean up"). Announced
+/// only where there was something.
+pub const CLEAN_UP_STEP: u32 = 10_003;
+
+/// What a task is a part of, for `CIRCLE_*` variables, screens and logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInfo {
+    /// The job, as a row of the control plane.
+    pub job_id: Option<JobId>,
+    /// The job's name in its workflow.
+    pub name: String,
+    /// `CIRCLE_BUILD_NUM`.
+    pub number: u64,
+    /// The workflow.
+    pub workflow_id: Option<WorkflowId>,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// The pipeline.
+    pub pipeline_id: Option<PipelineId>,
+    /// Number of the pipeline within its project.
+    pub pipeline_number: u64,
+    /// The project, as `owner/name` or another text that the submitter chose.
+    pub project: String,
+    /// Branch, where the pipeline is of one.
+    #[serde(default)]
+    pub branch: Option<String>,
+    /// Tag, where the pipeline is of one.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// Commit.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Address of the repository.
+    #[serde(default)]
+    pub repository_url: Option<String>,
+    /// Page of the job on the control plane.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Index of this task among those of its job, from 0.
+    pub node_index: u32,
+    /// How many tasks the job has.
+    pub node_total: u32,
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Name.
+    pub name: String,
+    /// Value. A type that is not shown, since any of them may be a secret.
+    pub value: Secret,
+    /// Whether output must not show the value.
+    #[serde(default)]
+    pub masked: bool,
+}
+
+/// Where `checkout` finds the project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Source {
+    /// A snapshot that was submitted: a zstd-compressed tar archive, at
+    /// `GET /api/v3/task/source`.
+    Snapshot {
+        /// Its hash.
+        id: SourceId,
+    },
+    /// A git repository.
+    Git {
+        /// Address to fetch from.
+        url: String,
+        /// Commit to check out, 40 or 64 hexadecimal digits.
+        revision: String,
+        /// Branch to be on.
+        #[serde(default)]
+        branch: Option<String>,
+        /// Tag to be on.
+        #[serde(default)]
+        tag: Option<String>,
+    },
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Number within the task.
+    pub number: u32,
+    /// Heading of the step.
+    pub name: String,
+    /// When it runs.
+    #[serde(default)]
+    pub when: When,
+    /// What it does.
+    pub action: Action,
+}
+
+/// When a step runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// While no step before it failed.
+    #[default]
+    OnSuccess,
+    /// After a step before it failed.
+    OnFail,
+    /// Either way.
+    Always,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// Runs a script in a shell.
+    Run(Run),
+    /// Puts the project's source into a directory.
+    Checkout {
+        /// Directory, relative to the job's working directory. `None` is that directory.
+        #[serde(default)]
+        path: Option<String>,
+    },
+    /// Stores files for people.
+    StoreArtifacts {
+        /// File or directory; relative to the job's working directory.
+        path: String,
+        /// Prefix under which they are stored.
+        #[serde(default)]
+        destination: Option<String>,
+    },
+    /// Stores JUnit results.
+    StoreTestResults {
+        /// File or directory of JUnit XML.
+        path: String,
+    },
+}
+
+/// A `run` step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The script, handed to the shell as its last argument.
+    pub command: String,
+    /// Shell, where the step sets one.
+    #[serde(default)]
+    pub shell: Option<String>,
+    /// Environment of this step.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Directory, relative to the job's working directory.
+    #[serde(default)]
+    pub working_directory: Option<String>,
+    /// Whether the job goes on while this runs.
+    #[serde(default)]
+    pub background: bool,
+    /// How long the step may be silent, in milliseconds. `None` is CircleCI's ten minutes.
+    #[serde(default)]
+    pub no_output_timeout_ms: Option<u64>,
+}
+
+/// CircleCI's default for `no_output_timeout`: ten minutes, in milliseconds.
+pub const DEFAULT_NO_OUTPUT_TIMEOUT_MS: u64 = 10 * 60 * 1000;
