@@ -1,0 +1,131 @@
+//! The launch agent: claims, starts, watches, cleans.
+
+use std::path::PathBuf;
+
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// How the launch agent is run; what the owner decides is in [`Config`].
+#[derive(Debug)]
+pub struct Options {
+    /// Who started it.
+    pub host: Host,
+    /// The `russet` executable: what tasks are run with.
+    pub exe: PathBuf,
+    /// Time.
+    pub clock: Clock,
+    /// Where to say what happens, for a terminal that shows it.
+    pub on_event: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
+    /// Cancel all tasks and exit when this file descriptor reaches its end: the process that
+    /// started this one is gone.
+    pub parent: Option<std::os::fd::OwnedFd>,
+    /// Whether to handle TERM, INT and HUP. Tests that run several launch agents in one process
+    /// do without.
+    pub signals: bool,
+    /// Ends the launch agent as signals do, for whoever embeds it.
+    pub stop: Option<tokio::sync::mpsc::UnboundedReceiver<Stop>>,
+}
+
+impl Options {
+    /// In the foreground, with everything else as usual.
+    #[must_use]
+    pub fn new(exe: PathBuf) -> Self {
+        Self {
+            host: Host::Foreground,
+            exe,
+            clock: Clock::system(),
+            on_event: None,
+            parent: None,
+            signals: true,
+            stop: None,
+        }
+    }
+}
+
+/// Who started the launch agent, which decides what TERM means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// A person or CircleCI's way of running it: TERM drains, and TERM again cancels.
+    Foreground,
+    /// launchd: TERM ends the launch agent alone, soon, and tasks live on to be adopted.
+    Launchd,
+}
+
+/// A wish that the launch agent end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Claim nothing more, finish what runs.
+    Drain,
+    /// Cancel what runs.
+    Cancel,
+    /// Leave tasks running, for another launch agent to adopt.
+    Leave,
+}
+
+/// What happens, for screens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Claims are sent.
+    Claiming {
+        /// How many slots there are.
+        slots: u32,
+    },
+    /// The control plane can not be reached.
+    Offline {
+        /// Why.
+        reason: String,
+    },
+    /// The control plane answers again.
+    Online,
+    /// A task was claimed.
+    Claimed {
+        /// Number of the slot.
+        slot: u32,
+        /// Name of the job, where the server says it.
+        job: Option<String>,
+    },
+    /// A task has ended.
+    Ended {
+        /// Number of the slot.
+        slot: u32,
+        /// How, as far as this agent knows.
+        outcome: Option<russet_protocol::outcome::Outcome>,
+    },
+    /// Something that a person should read.
+    Notice(String),
+}
+
+/// Why the launch agent ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// A drain ended, or everything was canceled as asked.
+    Stopped,
+    /// `mode: single-task`, and the task has ended.
+    SingleTask,
+    /// `idle_timeout` passed.
+    Idle,
+    /// Tasks live on; launchd or a person asked this process to end.
+    Left,
+    /// Another launch agent uses the state directory.
+    StateInUse(String),
+    /// It could not start.
+    Failed(String),
+}
+
+impl ExitReason {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Stopped | Self::SingleTask | Self::Idle | Self::Left => 0,
+            Self::Failed(_) => 1,
+            Self::StateInUse(_) => 3,
+        }
+    }
+}
+
+/// Runs the launch agent until it is told to end.
+pub async fn run(_config: Config, options: Options) -> ExitReason {
+    options.clock.sleep_until_some(None).await;
+    ExitReason::Stopped
+}

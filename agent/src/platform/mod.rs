@@ -1,0 +1,13 @@
+//! What differs between operating systems, under the same names on each.
+//!
+//! This is the one place that chooses. Whatever is the same on both stands in its own file here.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::*;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+pub use macos::*;
