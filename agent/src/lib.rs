@@ -3,5 +3,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod helper;
+pub mod http;
 pub mod launch;
 pub mod platform;
+pub mod task;
