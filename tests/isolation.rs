@@ -1,0 +1,260 @@
+//! What a step can not do, proved by steps that try, as root on Linux with real users.
+//!
+//! Each test runs a script as a job and reads what became of its attempts.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+use std::process::Command;
+
+use russet_protocol::outcome::Outcome;
+use support::admin::assert_outcome;
+use support::{Agent, AgentOptions, Server, config, is_root, run, wait_for};
+
+/// A system user of the test's own, the first of its prefix, removed at the end.
+struct User {
+    prefix: String,
+}
+
+impl User {
+    fn create() -> Self {
+        let mut random = [0_u8; 4];
+        getrandom::fill(&mut random).unwrap();
+        let prefix = format!("_rt{:08x}", u32::from_ne_bytes(random));
+        let user = Self { prefix };
+        let status = Command::new("useradd")
+            .args(["--system", "--user-group", "--no-create-home", "--shell", "/bin/bash"])
+            .arg(user.name())
+            .status()
+            .unwrap();
+        assert!(status.success(), "useradd failed");
+        user
+    }
+
+    fn name(&self) -> String {
+        format!("{}1", self.prefix)
+    }
+
+    fn uid(&self) -> u32 {
+        nix::unistd::User::from_name(&self.name()).unwrap().unwrap().uid.as_raw()
+    }
+
+    fn options(&self) -> AgentOptions {
+        AgentOptions {
+            runner: vec![format!("user_prefix: {}", self.prefix)],
+            ..AgentOptions::default()
+        }
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        Command::new("userdel").arg(self.name()).status().ok();
+        Command::new("groupdel").arg(self.name()).stderr(std::process::Stdio::null()).status().ok();
+    }
+}
+
+/// Whether the test can run; says so where it can not.
+fn can_run() -> bool {
+    if !is_root() {
+        eprintln!("skipped: needs root, to have other users");
+    }
+    is_root()
+}
+
+/// Processes of a user.
+fn processes_of(uid: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        let owner = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let owner = owner.and_then(|ids| ids.split_whitespace().next()?.parse::<u32>().ok());
+        if owner == Some(uid) {
+            found.push(status.lines().next().unwrap_or_default().to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_step_runs_as_the_slots_user_with_a_fresh_home_and_can_not_become_root() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let agent = Agent::start_with(&server, &user.options());
+    let script = "id -un; id -u; id -G; test -O \"$HOME\"; ls -A \"$HOME\"; touch ~/left-here; \
+                  ! setpriv --reuid 0 true 2>/dev/null; ! su -c true </dev/null 2>/dev/null; \
+                  grep -E '^(CapEff|CapPrm|CapAmb|NoNewPrivs)' /proc/self/status; echo end";
+    for _ in 0..2 {
+        let job = server.admin.run(&config(&[&run(script)]));
+        assert_outcome(&server.admin, &job, Outcome::Success);
+        let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[0], user.name());
+        assert_eq!(lines[1], user.uid().to_string());
+        assert!(!lines[2].split(' ').any(|group| group == "0"), "in group root: {output}");
+        assert!(!output.contains("left-here"), "the home is not fresh: {output}");
+        assert!(output.contains("CapEff:\t0000000000000000"), "{output}");
+        assert!(output.contains("CapPrm:\t0000000000000000"), "{output}");
+        assert!(output.ends_with("end\n"), "{output}");
+    }
+    drop(agent);
+}
+
+#[test]
+fn without_a_set_up_user_a_step_has_an_unprivileged_uid_of_its_own() {
+    if !can_run() {
+        return;
+    }
+    let server = Server::start();
+    let options = AgentOptions {
+        runner: vec!["user_prefix: _nobody_has_this".to_owned()],
+        ..AgentOptions::default()
+    };
+    let _agent = Agent::start_with(&server, &options);
+    let job = server.admin.run(&config(&[&run("id -u; id -g; id -G")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
+    for id in output.split_whitespace() {
+        let id: u32 = id.parse().unwrap();
+        assert!((59_000..60_000).contains(&id), "{output}");
+    }
+}
+
+#[test]
+fn a_step_reads_no_token_no_configuration_no_other_slot_and_no_memory_of_its_agent() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let agent = Agent::start_with(&server, &user.options());
+    let script = format!(
+        "refused() {{ if \"$@\" >/dev/null 2>&1; then echo \"ALLOWED: $*\"; exit 1; fi; }}\n\
+         agent=$(cat /proc/$$/status | awk '/^PPid/ {{ print $2 }}')\n\
+         tr '\\0' ' ' < /proc/$agent/cmdline | grep -q task-agent\n\
+         refused cat {config}\n\
+         refused ls {state}\n\
+         refused ls {state}/slots\n\
+         refused cat {state}/slots/1/journal.json\n\
+         refused ls {state}/slots/2/home\n\
+         refused ls {state}/slots/2/work\n\
+         refused ls {state}/slots/2/spool\n\
+         refused cat /proc/$agent/environ\n\
+         refused ls /proc/$agent/fd\n\
+         refused cat /proc/$agent/fd/0\n\
+         refused dd if=/proc/$agent/mem bs=1 count=1\n\
+         refused cat /proc/$agent/maps\n\
+         refused cat /proc/$PPID/fd/0\n\
+         refused touch {state}/slots/1/x\n\
+         refused touch {state}/x\n\
+         env | sort\n\
+         echo end",
+        config = agent.config_file().display(),
+        state = agent.state().display(),
+    );
+    let job = server.admin.run(&config(&[&run(&script)]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
+    assert!(output.ends_with("end\n"), "{output}");
+    // Nothing of the launch agent's own environment or configuration comes through.
+    assert!(!output.to_lowercase().contains("auth_token"), "{output}");
+    assert!(!output.contains("CARGO"), "{output}");
+}
+
+#[test]
+fn what_a_step_leaves_running_or_lying_about_is_gone_when_its_task_ends() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let _agent = Agent::start_with(&server, &user.options());
+    let mark = user.name();
+    let script = format!(
+        "(setsid sleep 1001 &)\n\
+         nohup sleep 1002 >/dev/null 2>&1 &\n\
+         (trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) \n\
+         sh -c '(sh -c \"sleep 1003 & sleep 1004\" &) &'\n\
+         touch /tmp/{mark}-file /var/tmp/{mark}-file /dev/shm/{mark}-file\n\
+         mkdir -p /tmp/{mark}-dir/deep/er; touch /tmp/{mark}-dir/deep/er/x; chmod 000 /tmp/{mark}-dir/deep\n\
+         ln -s /etc/passwd /tmp/{mark}-link\n\
+         ipcmk -M 4096 -S 1 -Q\n\
+         if command -v crontab; then echo '* * * * * touch /tmp/{mark}-cron' | crontab -; fi\n\
+         if command -v at; then echo 'touch /tmp/{mark}-at' | at now + 1 hour; fi\n\
+         mkdir -p ~/locked/in && touch ~/locked/in/x && chmod 000 ~/locked\n\
+         echo end"
+    );
+    let job = server.admin.run(&config(&[&run(&script)]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    assert!(server.admin.output(&job).contains("end\n"));
+    let uid = user.uid();
+    wait_for("every process of the user to end", || processes_of(uid).is_empty().then_some(()));
+    for folder in ["/tmp", "/var/tmp", "/dev/shm"] {
+        for file in std::fs::read_dir(folder).unwrap().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            assert!(!name.starts_with(&mark), "{folder}/{name} is still there");
+        }
+    }
+    for kind in ["shm", "sem", "msg"] {
+        let table = std::fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
+        let uid = uid.to_string();
+        let left =
+            table.lines().skip(1).any(|line| line.split_whitespace().any(|word| word == uid));
+        assert!(!left, "{kind} is left:\n{table}");
+    }
+    for spool in ["/var/spool/cron/crontabs", "/var/spool/cron/atjobs"] {
+        for file in std::fs::read_dir(spool).into_iter().flatten().flatten() {
+            use std::os::unix::fs::MetadataExt;
+            assert_ne!(file.metadata().unwrap().uid(), uid, "{:?} is left", file.path());
+        }
+    }
+    // The log says what had to be killed and removed.
+    let log = server.admin.output(&job);
+    assert!(log.contains("sleep 1001"), "{log}");
+    assert!(log.contains(&format!("{mark}-file")), "{log}");
+}
+
+#[test]
+fn a_step_that_forks_without_end_is_ended_with_its_task() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let mut options = user.options();
+    options.runner.push("max_run_time: 4s".to_owned());
+    options.runner.push("limits: {processes: 150}".to_owned());
+    let _agent = Agent::start_with(&server, &options);
+    let job = server.admin.run(&config(&[&run("bomb() { bomb | bomb & }; bomb; sleep 1000")]));
+    assert!(
+        matches!(job.outcome, Some(Outcome::TimedOut | Outcome::Failed)),
+        "{:?} {:?}",
+        job.outcome,
+        job.message
+    );
+    wait_for("the bomb to end", || processes_of(user.uid()).is_empty().then_some(()));
+    let job = server.admin.run(&config(&[&run("echo again")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+}
+
+#[test]
+fn a_step_that_fills_the_disk_is_stopped_by_the_slots_limit() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let mut options = user.options();
+    options.runner.push("limits: {disk: 20MB}".to_owned());
+    let _agent = Agent::start_with(&server, &options);
+    let job = server
+        .admin
+        .run(&config(&[&run("while :; do head -c 1000000 /dev/zero >> big; sleep 0.01; done")]));
+    assert_outcome(&server.admin, &job, Outcome::Failed);
+    let said = format!("{:?} {:?}", job.message, job.steps);
+    assert!(said.contains("disk"), "{said}");
+}

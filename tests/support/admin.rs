@@ -1,0 +1,168 @@
+//! A blocking client of the admin API.
+
+use russet_protocol::admin::{ArtifactItem, Items, Job, Pipeline};
+use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::TestResult;
+use russet_protocol::secret::Secret;
+use serde_json::{Value, json};
+
+use super::wait_for;
+
+/// A client of one control plane. Survives restarts of it on the same address.
+pub struct Admin {
+    url: String,
+    token: Secret,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Admin {
+    /// A client for this origin and token.
+    pub fn new(url: &str, token: Secret) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { url: url.to_owned(), token, runtime }
+    }
+
+    /// Sends a request and returns status and body. An unreachable server is an error, which
+    /// tests that kill it expect.
+    pub fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<(u16, Vec<u8>)> {
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build()?;
+            let mut request = client
+                .request(method, format!("{}{path}", self.url))
+                .header("circle-token", self.token.expose());
+            if let Some(body) = body {
+                request = request.json(&body);
+            }
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.bytes().await?.to_vec()))
+        })
+    }
+
+    /// Gets what must be there.
+    #[track_caller]
+    pub fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let (status, body) = self.send(reqwest::Method::GET, path, None).unwrap();
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(status, 200, "GET {path}: {text}");
+        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("GET {path}: {error}: {text}"))
+    }
+
+    /// Posts what must be accepted.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: Value) -> Value {
+        let (status, body) = self.send(reqwest::Method::POST, path, Some(body)).unwrap();
+        let text = String::from_utf8_lossy(&body);
+        assert!((200..300).contains(&status), "POST {path}: {status} {text}");
+        serde_json::from_slice(&body).unwrap_or(Value::Null)
+    }
+
+    /// Makes a resource class and a token of it.
+    pub fn class_token(&self, class: &str) -> String {
+        self.post("/api/v3/runner/resource", json!({ "resource_class": class, "description": "" }));
+        let token = self
+            .post("/api/v3/runner/token", json!({ "resource_class": class, "nickname": "test" }));
+        token["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Submits a configuration that must be accepted.
+    #[track_caller]
+    pub fn submit(&self, config: &str) -> Pipeline {
+        let body = json!({ "project": "test/project", "config": config });
+        serde_json::from_value(self.post("/api/v3/pipelines", body)).unwrap()
+    }
+
+    /// How far a pipeline is.
+    pub fn pipeline(&self, id: &PipelineId) -> Pipeline {
+        self.get(&format!("/api/v3/pipelines/{id}"))
+    }
+
+    /// Waits until every workflow of the pipeline has ended.
+    #[track_caller]
+    pub fn wait(&self, pipeline: &Pipeline) -> Pipeline {
+        wait_for("the end of a pipeline", || {
+            let path = format!("/api/v3/pipelines/{}", pipeline.id);
+            // The server may be away for a moment: tests kill it.
+            let (_, body) = self.send(reqwest::Method::GET, &path, None).ok()?;
+            let pipeline: Pipeline = serde_json::from_slice(&body).ok()?;
+            pipeline.workflows.iter().all(|workflow| workflow.outcome.is_some()).then_some(pipeline)
+        })
+    }
+
+    /// Submits a configuration with one job and waits for its end.
+    #[track_caller]
+    pub fn run(&self, config: &str) -> Job {
+        let pipeline = self.submit(config);
+        self.wait(&pipeline);
+        self.only_job(&pipeline)
+    }
+
+    /// The only job of a pipeline, with its steps.
+    #[track_caller]
+    pub fn only_job(&self, pipeline: &Pipeline) -> Job {
+        self.job(&pipeline.workflows[0].jobs[0].id)
+    }
+
+    /// A job with its steps.
+    #[track_caller]
+    pub fn job(&self, id: &JobId) -> Job {
+        self.get(&format!("/api/v3/jobs/{id}"))
+    }
+
+    /// Output of one step.
+    #[track_caller]
+    pub fn step_output(&self, job: &Job, step: u32) -> Vec<u8> {
+        let path = format!("/api/v3/jobs/{}/stdout?filter[step_num]={step}", job.id);
+        let (status, body) = self.send(reqwest::Method::GET, &path, None).unwrap();
+        assert!(matches!(status, 200 | 204), "GET {path}: {status}");
+        body
+    }
+
+    /// Output of all steps, as text.
+    #[track_caller]
+    pub fn output(&self, job: &Job) -> String {
+        let steps = job.steps.iter().map(|step| self.step_output(job, step.number));
+        String::from_utf8_lossy(&steps.collect::<Vec<_>>().concat()).into_owned()
+    }
+
+    /// Waits until a step's output contains `text`.
+    #[track_caller]
+    pub fn wait_for_output(&self, pipeline: &Pipeline, text: &str) -> Job {
+        wait_for(&format!("`{text}` in the output"), || {
+            let job = self.only_job(pipeline);
+            self.output(&job).contains(text).then_some(job)
+        })
+    }
+
+    /// Artifacts of a job.
+    #[track_caller]
+    pub fn artifacts(&self, job: &Job) -> Vec<ArtifactItem> {
+        self.get::<Items<ArtifactItem>>(&format!("/api/v3/jobs/{}/artifacts", job.id)).items
+    }
+
+    /// Test results of a job.
+    #[track_caller]
+    pub fn tests(&self, job: &Job) -> Vec<TestResult> {
+        self.get::<Items<TestResult>>(&format!("/api/v3/jobs/{}/tests", job.id)).items
+    }
+}
+
+/// Fails with the job's whole log where its outcome is another one.
+#[track_caller]
+pub fn assert_outcome(admin: &Admin, job: &Job, outcome: Outcome) {
+    assert_eq!(
+        job.outcome,
+        Some(outcome),
+        "message: {:?}\nsteps: {:#?}\noutput:\n{}",
+        job.message,
+        job.steps,
+        admin.output(job)
+    );
+}

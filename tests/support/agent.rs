@@ -1,0 +1,141 @@
+//! A launch agent as a process, which can be killed and started again on its state.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+
+use super::{CLASS, Process, Server, russet, test_dir};
+
+/// What differs between the agents of tests.
+#[derive(Clone, Debug, Default)]
+pub struct AgentOptions {
+    /// Address to claim from, instead of the server's own (a proxy).
+    pub url: Option<String>,
+    /// Lines below `runner:`, without their indentation.
+    pub runner: Vec<String>,
+}
+
+/// A running launch agent.
+pub struct Agent {
+    process: Process,
+    dir: tempfile::TempDir,
+}
+
+impl Agent {
+    /// Starts one with one slot of [`CLASS`].
+    pub fn start(server: &Server) -> Self {
+        Self::start_with(server, &AgentOptions::default())
+    }
+
+    /// Starts one.
+    pub fn start_with(server: &Server, options: &AgentOptions) -> Self {
+        let token = server.admin.class_token(CLASS);
+        let url = options.url.as_deref().unwrap_or(server.url());
+        Self::start_at(url, &token, options)
+    }
+
+    /// Starts one that claims with this token from this address.
+    pub fn start_at(url: &str, token: &str, options: &AgentOptions) -> Self {
+        let dir = test_dir();
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(dir.path().join("agent.yaml"))
+            .unwrap();
+        let state = dir.path().join("state");
+        write!(
+            file,
+            "api:\n  url: {url}\n  auth_token: {token}\nrunner:\n  name: test\n  state_directory: {}\n",
+            state.display()
+        )
+        .unwrap();
+        for line in &options.runner {
+            writeln!(file, "  {line}").unwrap();
+        }
+        let process = spawn(dir.path());
+        Self { process, dir }
+    }
+
+    /// Its state directory.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Its configuration file, which holds the class token.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("agent.yaml")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("agent.log")).unwrap_or_default()
+    }
+
+    /// Kills it as a crash does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same state.
+    pub fn start_again(&mut self) {
+        self.process = spawn(self.dir.path());
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Process ids of the task agents that it started, by their arguments.
+    pub fn task_agents(&self) -> Vec<i32> {
+        task_agents_below(&self.state())
+    }
+}
+
+impl Drop for Agent {
+    /// A test that failed must not leave a task behind: tasks outlive their launch agent.
+    fn drop(&mut self) {
+        self.process.kill();
+        for pid in self.task_agents() {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).ok();
+        }
+    }
+}
+
+/// Processes called `russet task-agent` whose working directory lies below `state`.
+fn task_agents_below(state: &Path) -> Vec<i32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    processes
+        .flatten()
+        .filter(|process| {
+            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let place = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
+            arguments.split(|&byte| byte == 0).any(|argument| argument == b"task-agent")
+                && place.starts_with(state)
+        })
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+fn spawn(dir: &Path) -> Process {
+    let log =
+        std::fs::OpenOptions::new().create(true).append(true).open(dir.join("agent.log")).unwrap();
+    let child = Command::new(russet())
+        .args(["agent", "run", "--config"])
+        .arg(dir.join("agent.yaml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    Process(child)
+}

@@ -1,0 +1,141 @@
+//! What the end-to-end tests share: real binaries as processes, an admin client, conditions to
+//! wait for, and a proxy that fails.
+//!
+//! Tests run in parallel and as root or not: everything lives in a directory of its own, ports
+//! are chosen by the system, and nothing is found by name.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "each test binary uses a part of this, and a failed step of a test is its failure"
+)]
+
+pub mod admin;
+pub mod agent;
+pub mod faults;
+pub mod server;
+
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+pub use admin::Admin;
+pub use agent::{Agent, AgentOptions};
+pub use faults::{Fault, FaultProxy};
+pub use server::Server;
+
+/// The resource class of the tests.
+pub const CLASS: &str = "test/one";
+
+/// How long a condition may take that normally comes at once. Long, since machines are slow and
+/// a limit that is reached fails the test anyway.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub fn russet() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_russet"))
+}
+
+/// The root of the checkout.
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Whether the tests run as root. What needs root says so and ends where they do not.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A directory that slot users can reach their slots below.
+pub fn test_dir() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::Builder::new().prefix("russet-test-").tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o711)).unwrap();
+    dir
+}
+
+/// Waits until `condition` gives something, and fails after [`LIMIT`].
+#[track_caller]
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_for_within(LIMIT, what, condition)
+}
+
+/// Waits until `condition` gives something, and fails after `limit`.
+#[track_caller]
+pub fn wait_for_within<T>(
+    limit: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A configuration with one job `job` of these steps, each a YAML list element without its dash.
+pub fn config(steps: &[&str]) -> String {
+    let mut text = format!(
+        "version: 2.1\njobs:\n  job:\n    machine: true\n    resource_class: {CLASS}\n    steps:\n"
+    );
+    for step in steps {
+        text.push_str("      - ");
+        text.push_str(&step.replace('\n', "\n        "));
+        text.push('\n');
+    }
+    text.push_str("workflows:\n  main:\n    jobs: [job]\n");
+    text
+}
+
+/// A `run` step for [`config`] with this script.
+pub fn run(script: &str) -> String {
+    format!("run:\n    command: |\n      {}", script.replace('\n', "\n      "))
+}
+
+/// A child that is killed and reaped when the test ends, however it ends.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Process id.
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(self.pid(), signal).unwrap();
+    }
+
+    /// Kills it at once, as a crash does, and reaps it.
+    pub fn kill(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().unwrap();
+    }
+
+    /// Waits for its end and returns its exit code; `None` if a signal ended it.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        wait_for("a process to end", || self.0.try_wait().unwrap()).code()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
