@@ -258,3 +258,26 @@ fn a_step_that_fills_the_disk_is_stopped_by_the_slots_limit() {
     let said = format!("{:?} {:?}", job.message, job.steps);
     assert!(said.contains("disk"), "{said}");
 }
+
+#[test]
+fn a_step_that_fills_a_small_disk_fails_with_a_message_and_the_next_task_runs() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let options = AgentOptions { disk: Some("40m"), ..user.options() };
+    let _agent = Agent::start_with(&server, &options);
+    let script = "yes filling | head -c 200000000 > big || echo no space; \
+                  yes printing | head -c 2000000 || true; exit 9";
+    let job = server.admin.run(&config(&[&run(script)]));
+    assert!(
+        matches!(job.outcome, Some(Outcome::Failed | Outcome::InfrastructureFail)),
+        "{:?} {:?}",
+        job.outcome,
+        job.message
+    );
+    let said = format!("{:?} {:?} {}", job.message, job.steps, server.admin.output(&job));
+    assert!(said.contains("space") || said.contains("disk"), "nothing says that it was the disk");
+    let job = server.admin.run(&config(&[&run("echo again")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+}

@@ -16,11 +16,15 @@ pub struct AgentOptions {
     pub url: Option<String>,
     /// Lines below `runner:`, without their indentation.
     pub runner: Vec<String>,
+    /// Size of a file system of its own for the state directory, as mount(8) takes it. Root only.
+    pub disk: Option<&'static str>,
 }
 
 /// A running launch agent.
 pub struct Agent {
     process: Process,
+    // Before the directory that it lies in, since fields are dropped in order.
+    _mount: Option<Mount>,
     dir: tempfile::TempDir,
 }
 
@@ -47,6 +51,7 @@ impl Agent {
             .open(dir.path().join("agent.yaml"))
             .unwrap();
         let state = dir.path().join("state");
+        let mount = options.disk.map(|size| Mount::tmpfs(&state, size));
         write!(
             file,
             "api:\n  url: {url}\n  auth_token: {token}\nrunner:\n  name: test\n  state_directory: {}\n",
@@ -57,7 +62,7 @@ impl Agent {
             writeln!(file, "  {line}").unwrap();
         }
         let process = spawn(dir.path());
-        Self { process, dir }
+        Self { process, _mount: mount, dir }
     }
 
     /// Its state directory.
@@ -108,6 +113,27 @@ impl Drop for Agent {
         for pid in self.task_agents() {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
+    }
+}
+
+/// A small file system, unmounted when the test ends.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn tmpfs(path: &Path, size: &str) -> Self {
+        std::fs::create_dir(path).unwrap();
+        let options = format!("size={size},mode=0711");
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).status();
+        assert!(status.unwrap().success(), "mount failed");
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a process that is just ending may still have a file open.
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
     }
 }
 
