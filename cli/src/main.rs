@@ -1,3 +1,64 @@
-//! The `russet` command: argument parsing and rendering only.
+//! `russet`: the one binary that is installed.
+//!
+//! It parses arguments, calls the libraries, and prints. Two other things wear the same
+//! executable, because a Mac should have to trust one file only: the task agent, which has to
+//! drop privileges before there is any thread, and the helpers that steps find on PATH.
 
-fn main() {}
+mod args;
+mod client;
+mod commands;
+mod error;
+mod exit;
+mod logging;
+mod project;
+mod render;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::Cli;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::render::color::{self, Paint};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let called_as = arguments.next().unwrap_or_default();
+    if let Some(name @ ("circleci-agent" | "circleci")) =
+        Path::new(&called_as).file_name().and_then(|name| name.to_str())
+    {
+        let rest: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
+        return russet_agent::helper::main(name, &rest);
+    }
+    // Before clap and before any thread: the task agent drops privileges while it is alone.
+    if arguments.next().is_some_and(|word| word == "task-agent") {
+        return russet_agent::task::main();
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with code 0.
+            let _unreported = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    color::choose(cli.color);
+    let result = install_tls().and_then(|()| commands::dispatch(cli));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let text = error.render(Paint::stderr());
+            render::note(text.trim_end());
+            error.exit.into()
+        }
+    }
+}
+
+/// Makes ring the one provider of cryptography for everything in this process.
+fn install_tls() -> error::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| CliError::new(Exit::Infrastructure, "TLS was set up twice"))
+}

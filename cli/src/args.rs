@@ -1,0 +1,60 @@
+//! The command line as clap sees it. `docs/cli.md` is generated from this.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::render::color::ColorChoice;
+
+/// A self-hosted CI runner for Macs, with its own control plane.
+///
+/// `russet run` does everything at once: it runs a project's `.circleci/config.yml` here and now.
+/// `russet server` and `russet agent run` are its two halves, for machines that stay.
+#[derive(Debug, Parser)]
+#[command(name = "russet", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Whether to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  russet run                        Run the project in this directory
+  russet run ../app --job test      Run one job of another, and what it requires
+  russet server                     Start a control plane
+  russet pipeline submit            Submit this directory to it
+
+Exit codes: 0 success, 1 a job failed, 2 usage, 3 bad configuration, 4 control plane,
+5 this machine or the runner, 130 canceled. See docs/exit-codes.md.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(commands::run::RunArgs),
+    Server(commands::server::ServerArgs),
+    #[command(subcommand)]
+    Agent(commands::agent::AgentCommand),
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    #[command(subcommand)]
+    Pipeline(commands::pipeline::PipelineCommand),
+    #[command(subcommand)]
+    Job(commands::job::JobCommand),
+    #[command(subcommand)]
+    Runner(commands::runner::RunnerCommand),
+    #[command(subcommand)]
+    ResourceClass(commands::resource_class::ResourceClassCommand),
+    #[command(subcommand)]
+    Token(commands::token::TokenCommand),
+    Completion(commands::completion::CompletionArgs),
+    #[command(hide = true)]
+    Man(commands::man::ManArgs),
+    /// Runs one task, as the launch agent assigns it on standard input
+    ///
+    /// `main` takes this command before clap does; it is here for completeness of messages.
+    #[command(hide = true)]
+    TaskAgent,
+}

@@ -1,0 +1,110 @@
+//! Which control plane, and with which token.
+//!
+//! From the arguments, else the environment, else `$XDG_CONFIG_HOME/russet/cli.yml`. A token is
+//! never an argument: arguments are seen by everybody on the machine.
+
+use std::path::{Path, PathBuf};
+
+use russet_protocol::secret::Secret;
+use serde::Deserialize;
+
+use super::Client;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+/// Where `russet server` listens unless told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// How to reach the control plane.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Control plane")]
+pub(crate) struct ConnectionArgs {
+    /// Address of the control plane [default: http://127.0.0.1:8080]
+    #[arg(long, env = "RUSSET_URL", value_name = "URL")]
+    url: Option<String>,
+
+    /// File with the admin token; or put the token itself into RUSSET_TOKEN
+    #[arg(long, env = "RUSSET_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// The file `cli.yml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    url: Option<String>,
+    token_file: Option<PathBuf>,
+}
+
+impl ConnectionArgs {
+    /// A client for the control plane that is meant.
+    pub(crate) fn connect(&self) -> Result<Client> {
+        let settings = read_settings(config_file().as_deref())?;
+        let url = self.url.clone().or(settings.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let token = match (&self.token_file, std::env::var("RUSSET_TOKEN")) {
+            (Some(file), _) => read_token(file)?,
+            (None, Ok(token)) if !token.trim().is_empty() => Secret::new(token.trim()),
+            (None, _) => match &settings.token_file {
+                Some(file) => read_token(file)?,
+                None => return Err(no_token(&url)),
+            },
+        };
+        Client::new(&url, &token)
+    }
+}
+
+fn no_token(url: &str) -> CliError {
+    CliError::new(Exit::Usage, format!("there is no admin token for the control plane at {url}"))
+        .hint(
+            "name its file with --token-file or RUSSET_TOKEN_FILE; `russet server` keeps it as \
+             `admin.token` in its data directory",
+        )
+}
+
+fn read_token(file: &Path) -> Result<Secret> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("could not read the admin token from {}: {error}", file.display());
+        CliError::new(Exit::BadConfig, message)
+    })?;
+    match text.trim() {
+        "" => Err(CliError::new(
+            Exit::BadConfig,
+            format!("the admin token in {} is empty", file.display()),
+        )),
+        token => Ok(Secret::new(token)),
+    }
+}
+
+fn config_file() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(base.join("russet/cli.yml"))
+}
+
+fn read_settings(file: Option<&Path>) -> Result<Settings> {
+    let Some(file) = file else { return Ok(Settings::default()) };
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Settings::default());
+        }
+        Err(error) => {
+            let message = format!("could not read {}: {error}", file.display());
+            return Err(CliError::new(Exit::BadConfig, message));
+        }
+    };
+    if text.trim().is_empty() {
+        return Ok(Settings::default());
+    }
+    let mut settings: Settings = serde_saphyr::from_str(&text).map_err(|error| {
+        CliError::new(Exit::BadConfig, format!("{} has an error: {error}", file.display()))
+            .hint("it has two keys: `url` and `token_file`")
+    })?;
+    // Relative to the file, not to wherever the command was called.
+    if let (Some(token_file), Some(parent)) = (&mut settings.token_file, file.parent()) {
+        *token_file = parent.join(&*token_file);
+    }
+    Ok(settings)
+}

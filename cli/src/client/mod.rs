@@ -1,0 +1,196 @@
+//! The admin API of the control plane, as calls.
+//!
+//! One connection pool, the admin token in a header that is marked sensitive, and one place
+//! where answers that are errors become a [`CliError`].
+
+mod connection;
+mod pipelines;
+mod runners;
+mod stream;
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use russet_protocol::problem::Problem;
+use russet_protocol::secret::Secret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub(crate) use connection::ConnectionArgs;
+pub(crate) use pipelines::StepOutput;
+pub(crate) use stream::{EventStream, Next};
+
+use crate::error::{CliError, Result, chain};
+use crate::exit::Exit;
+
+/// How long to wait for a connection. Answers may take as long as they need: some are live.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A control plane, and the right to use it.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Client {
+    /// A client for the control plane at `url`, as `http://host:port`.
+    pub(crate) fn new(url: &str, token: &Secret) -> Result<Self> {
+        let url = url.trim_end_matches('/').to_owned();
+        let parsed = reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(bad_url(&url, "it has to begin with http:// or https://"));
+        }
+        let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
+            // The value is not shown: it is the token.
+            CliError::new(Exit::BadConfig, "the admin token has characters that no token has")
+                .hint("is the right file named by --token-file?")
+        })?;
+        value.set_sensitive(true);
+        let header = HeaderName::from_static(russet_protocol::ADMIN_TOKEN_HEADER);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(header, value)]))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            // A redirect would carry the token to wherever the answer says.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&parsed) {
+            // A proxy can not reach this machine's own loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| CliError::local("could not set up HTTPS", chain(&error)))?;
+        Ok(Self { http, url })
+    }
+
+    /// Origin of the control plane.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Sends a request; an answer other than 2xx is an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.bytes().await.unwrap_or_default();
+        Err(self.refused(status, &body))
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        let response = self.send(request).await?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("{} answered what is not understood: {error}", self.url);
+            CliError::new(Exit::ControlPlane, message)
+                .hint("is it a Russet control plane, of this or a newer version?")
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T> {
+        self.fetch(self.request(Method::GET, path).query(query)).await
+    }
+
+    async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T> {
+        self.fetch(self.request(Method::POST, path).json(body)).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<()> {
+        self.send(self.request(Method::DELETE, path)).await.map(drop)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> CliError {
+        let cause = deepest(error);
+        let message = format!("could not reach the control plane at {}: {cause}", self.url);
+        CliError::new(Exit::ControlPlane, message)
+            .hint("is `russet server` running there? --url or RUSSET_URL name another one")
+            .transient()
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
+        let problem: Option<Problem> = serde_json::from_slice(body).ok();
+        if status == StatusCode::UNPROCESSABLE_ENTITY
+            && let Some(problem) = &problem
+            && !problem.diagnostics.is_empty()
+        {
+            return CliError::new(Exit::BadConfig, problem.message.clone())
+                .maybe_hint(problem.hint.clone())
+                .details(problem.diagnostics.clone());
+        }
+        let said = problem.as_ref().map_or("", |problem| problem.message.as_str());
+        let message = match said {
+            "" => format!("the control plane at {} answered {status}", self.url),
+            said => format!("the control plane at {} answered {}: {said}", self.url, status.as_u16()),
+        };
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => Some(
+                "check the admin token: --token-file, RUSSET_TOKEN_FILE or RUSSET_TOKEN".to_owned(),
+            ),
+            StatusCode::NOT_FOUND => Some(
+                "what a token may not see is answered this way too: check the name and the token"
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        let hint = problem.and_then(|problem| problem.hint).or(hint);
+        let error = CliError::new(Exit::ControlPlane, message).maybe_hint(hint);
+        if status.is_server_error() { error.transient() } else { error }
+    }
+}
+
+/// The innermost cause: "connection refused" rather than "error sending request".
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn bad_url(url: &str, why: &str) -> CliError {
+    CliError::new(Exit::Usage, format!("`{url}` is not the address of a control plane: {why}"))
+        .hint("write it as `https://host:port`")
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Escapes one segment of a path, so that an id or a name can not lead elsewhere.
+fn segment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && text != "." && text != "..") {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::segment;
+
+    #[test]
+    fn a_segment_can_not_lead_elsewhere() {
+        assert_eq!(segment("0199-ab_c.txt"), "0199-ab_c.txt");
+        assert_eq!(segment("../x?y#z %"), "..%2Fx%3Fy%23z%20%25");
+        assert_eq!(segment(".."), "%2E%2E");
+    }
+}

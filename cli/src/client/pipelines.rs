@@ -1,0 +1,142 @@
+//! Pipelines, jobs and what jobs leave: output, artifacts, test results.
+
+use std::path::Path;
+
+use reqwest::{Method, Response, StatusCode};
+use russet_protocol::admin::{ArtifactItem, Items, Job, Pipeline, SubmitRequest, TestItems};
+use russet_protocol::ids::SourceId;
+use russet_protocol::runner::TestResult;
+
+use super::{Client, EventStream, segment};
+use crate::error::{CliError, Result};
+
+/// Output of a step, as it comes.
+#[derive(Debug)]
+pub(crate) struct StepOutput {
+    response: Option<Response>,
+    client: Client,
+}
+
+impl StepOutput {
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<bytes::Bytes>> {
+        match &mut self.response {
+            Some(response) => {
+                response.chunk().await.map_err(|error| self.client.unreachable(&error))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+impl Client {
+    /// Stores a packed source snapshot, so that a pipeline can be submitted with it.
+    ///
+    /// `progress` hears of every part that was handed over.
+    pub(crate) async fn put_source(
+        &self,
+        id: &SourceId,
+        file: &Path,
+        progress: impl Fn(u64) + Send + Sync + 'static,
+    ) -> Result<()> {
+        use futures_util::StreamExt as _;
+
+        let failed = |error: std::io::Error| {
+            CliError::local(format!("could not read {}", file.display()), error)
+        };
+        let opened = tokio::fs::File::open(file).await.map_err(failed)?;
+        let size = opened.metadata().await.map_err(failed)?.len();
+        let parts = tokio_util::io::ReaderStream::with_capacity(opened, 256 * 1024);
+        let parts = parts.inspect(move |part| {
+            if let Ok(part) = part {
+                progress(u64::try_from(part.len()).unwrap_or_default());
+            }
+        });
+        let request = self
+            .request(Method::PUT, &format!("/api/v3/sources/{}", segment(id.as_str())))
+            .header(reqwest::header::CONTENT_LENGTH, size)
+            .body(reqwest::Body::wrap_stream(parts));
+        self.send(request).await.map(drop)
+    }
+
+    /// Submits a configuration.
+    pub(crate) async fn submit(&self, request: &SubmitRequest) -> Result<Pipeline> {
+        self.post("/api/v3/pipelines", request).await
+    }
+
+    /// The pipelines, newest first.
+    pub(crate) async fn pipelines(&self, project: Option<&str>) -> Result<Vec<Pipeline>> {
+        let query: Vec<_> = project.map(|project| ("project", project)).into_iter().collect();
+        let list: Items<_> = self.get("/api/v3/pipelines", &query).await?;
+        Ok(list.items)
+    }
+
+    /// A pipeline.
+    pub(crate) async fn pipeline(&self, id: &str) -> Result<Pipeline> {
+        self.get(&format!("/api/v3/pipelines/{}", segment(id)), &[]).await
+    }
+
+    /// Cancels a pipeline.
+    pub(crate) async fn cancel_pipeline(&self, id: &str) -> Result<()> {
+        let path = format!("/api/v3/pipelines/{}/cancel", segment(id));
+        self.send(self.request(Method::POST, &path)).await.map(drop)
+    }
+
+    /// The live view of a pipeline.
+    pub(crate) fn stream(&self, id: &str) -> EventStream {
+        let path = format!("/api/v3/pipelines/{}/stream", segment(id));
+        EventStream::new(self.clone(), path)
+    }
+
+    /// Opens the connection of a live view.
+    pub(super) async fn open_stream(&self, path: &str) -> Result<Response> {
+        let request = self.request(Method::GET, path);
+        self.send(request.header(reqwest::header::ACCEPT, "text/event-stream")).await
+    }
+
+    /// A job with its steps.
+    pub(crate) async fn job(&self, id: &str) -> Result<Job> {
+        self.get(&format!("/api/v3/jobs/{}", segment(id)), &[]).await
+    }
+
+    /// Cancels a job.
+    pub(crate) async fn cancel_job(&self, id: &str) -> Result<()> {
+        let path = format!("/api/v3/jobs/{}/cancel", segment(id));
+        self.send(self.request(Method::POST, &path)).await.map(drop)
+    }
+
+    /// Output of a step; with `follow` until the step ends.
+    pub(crate) async fn output(&self, job: &str, step: u32, follow: bool) -> Result<StepOutput> {
+        let path = format!("/api/v3/jobs/{}/stdout", segment(job));
+        let mut request = self
+            .request(Method::GET, &path)
+            .query(&[("filter[step_num]", step.to_string())]);
+        if follow {
+            request = request.query(&[("follow", "true")]);
+        }
+        let response = self.send(request).await?;
+        let has_any = response.status() != StatusCode::NO_CONTENT;
+        Ok(StepOutput { response: has_any.then_some(response), client: self.clone() })
+    }
+
+    /// Test results of a job.
+    pub(crate) async fn tests(&self, job: &str) -> Result<Vec<TestResult>> {
+        let list: TestItems = self.get(&format!("/api/v3/jobs/{}/tests", segment(job)), &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Artifacts of a job.
+    pub(crate) async fn artifacts(&self, job: &str) -> Result<Vec<ArtifactItem>> {
+        let path = format!("/api/v3/jobs/{}/artifacts", segment(job));
+        let list: Items<_> = self.get(&path, &[]).await?;
+        Ok(list.items)
+    }
+
+    /// The bytes of an artifact.
+    pub(crate) async fn artifact(&self, job: &str, path: &str) -> Result<StepOutput> {
+        let segments: Vec<String> = path.split('/').map(segment).collect();
+        let path = format!("/api/v3/jobs/{}/artifacts/{}", segment(job), segments.join("/"));
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        Ok(StepOutput { response: Some(response), client: self.clone() })
+    }
+}

@@ -1,0 +1,52 @@
+//! Resource classes, tokens and runners: the part of the API that is CircleCI's.
+
+use russet_protocol::admin::{
+    Items, NewResourceClass, NewToken, ResourceClassItem, RunnerItem, TokenItem,
+};
+use russet_protocol::resource_class::ResourceClass;
+
+use super::{Client, segment};
+use crate::error::Result;
+
+impl Client {
+    /// Makes a resource class.
+    pub(crate) async fn create_class(&self, new: &NewResourceClass) -> Result<ResourceClassItem> {
+        self.post("/api/v3/runner/resource", new).await
+    }
+
+    /// The resource classes of a namespace.
+    pub(crate) async fn classes(&self, namespace: &str) -> Result<Vec<ResourceClassItem>> {
+        let list: Items<_> =
+            self.get("/api/v3/runner/resource", &[("namespace", namespace)]).await?;
+        Ok(list.items)
+    }
+
+    /// Deletes a resource class; with `force` its tokens as well.
+    pub(crate) async fn delete_class(&self, id: &str, force: bool) -> Result<()> {
+        let end = if force { "/force" } else { "" };
+        self.delete(&format!("/api/v3/runner/resource/{}{end}", segment(id))).await
+    }
+
+    /// Makes a token of a class. The answer is the only one that has the token itself.
+    pub(crate) async fn create_token(&self, new: &NewToken) -> Result<TokenItem> {
+        self.post("/api/v3/runner/token", new).await
+    }
+
+    /// The tokens of a class.
+    pub(crate) async fn tokens(&self, class: &ResourceClass) -> Result<Vec<TokenItem>> {
+        let list: Items<_> =
+            self.get("/api/v3/runner/token", &[("resource-class", class.as_str())]).await?;
+        Ok(list.items)
+    }
+
+    /// Revokes a token.
+    pub(crate) async fn delete_token(&self, id: &str) -> Result<()> {
+        self.delete(&format!("/api/v3/runner/token/{}", segment(id))).await
+    }
+
+    /// The runners of a class or of a namespace.
+    pub(crate) async fn runners(&self, key: &str, value: &str) -> Result<Vec<RunnerItem>> {
+        let list: Items<_> = self.get("/api/v3/runner", &[(key, value)]).await?;
+        Ok(list.items)
+    }
+}

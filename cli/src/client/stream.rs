@@ -1,0 +1,168 @@
+//! The live view of a pipeline: server-sent events, with reconnection.
+//!
+//! A stream that breaks is opened anew. The server then tells the whole state again, so output
+//! that was seen already is skipped here by its offset: readers see each byte once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use reqwest::Response;
+use russet_protocol::admin::StreamEvent;
+use russet_protocol::ids::JobId;
+
+use super::Client;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+/// How often to try to come back before giving up: together about half a minute.
+const ATTEMPTS: u32 = 10;
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest line that is taken for an event.
+const LONGEST_LINE: usize = 64 * 1024 * 1024;
+
+/// What comes next of a pipeline.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Something changed.
+    Event(StreamEvent),
+    /// New output, decoded.
+    Output {
+        /// Its job.
+        job: JobId,
+        /// Number of the step.
+        step: u32,
+        /// Where it begins.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A pipeline's events. Ends after [`StreamEvent::End`].
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    client: Client,
+    path: String,
+    response: Option<Response>,
+    /// Bytes that are not a whole line yet; `taken` of them are used up.
+    buffer: Vec<u8>,
+    taken: usize,
+    /// Length of the buffer in which no line feed was found.
+    searched: usize,
+    seen: HashMap<(JobId, u32), u64>,
+    failures: u32,
+}
+
+impl EventStream {
+    pub(super) fn new(client: Client, path: String) -> Self {
+        let (buffer, seen) = (Vec::new(), HashMap::new());
+        Self { client, path, response: None, buffer, taken: 0, searched: 0, seen, failures: 0 }
+    }
+
+    /// The next event. May be called again after an abandoned call without losing any.
+    pub(crate) async fn next(&mut self) -> Result<Next> {
+        loop {
+            if let Some(next) = self.from_buffer()? {
+                return Ok(next);
+            }
+            match self.read_more().await {
+                Ok(()) => {}
+                // The server is not there, or went away: it may be restarted.
+                Err(error) if error.transient && self.failures < ATTEMPTS => {
+                    self.response = None;
+                    let pause = Duration::from_millis(50 << self.failures.min(7));
+                    self.failures += 1;
+                    tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn read_more(&mut self) -> Result<()> {
+        let response = match &mut self.response {
+            Some(response) => response,
+            None => {
+                self.buffer.clear();
+                (self.taken, self.searched) = (0, 0);
+                self.response.insert(self.client.open_stream(&self.path).await?)
+            }
+        };
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                self.buffer.drain(..self.taken);
+                self.searched = self.searched.saturating_sub(self.taken);
+                self.taken = 0;
+                self.buffer.extend_from_slice(&chunk);
+                if self.buffer.len() > LONGEST_LINE {
+                    return Err(CliError::new(
+                        Exit::Infrastructure,
+                        "the control plane sent an event without an end",
+                    ));
+                }
+                self.failures = 0;
+                Ok(())
+            }
+            Ok(None) => Err(CliError::new(
+                Exit::ControlPlane,
+                format!("the control plane at {} ended the live view", self.client.url()),
+            )
+            .transient()),
+            Err(error) => Err(self.client.unreachable(&error)),
+        }
+    }
+
+    /// The next event among the bytes that are here.
+    fn from_buffer(&mut self) -> Result<Option<Next>> {
+        loop {
+            let from = self.searched.max(self.taken);
+            let unsearched = self.buffer.get(from..).unwrap_or_default();
+            let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
+                self.searched = self.buffer.len();
+                return Ok(None);
+            };
+            let line = self.buffer.get(self.taken..from + at).unwrap_or_default();
+            // Each event is one `data:` line; comments keep the connection alive.
+            let event = line.strip_prefix(b"data:").map(parse);
+            self.taken = from + at + 1;
+            self.searched = self.taken;
+            if let Some(event) = event
+                && let Some(next) = self.unseen(event?)?
+            {
+                return Ok(Some(next));
+            }
+        }
+    }
+
+    /// Decodes output and drops what was handed out before.
+    fn unseen(&mut self, event: StreamEvent) -> Result<Option<Next>> {
+        let StreamEvent::Output { job, step, offset, data } = event else {
+            return Ok(Some(Next::Event(event)));
+        };
+        let mut bytes = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .map_err(|error| not_understood(&error))?;
+        let seen = self.seen.entry((job.clone(), step)).or_default();
+        let skip = usize::try_from(seen.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if skip >= bytes.len() {
+            return Ok(None);
+        }
+        bytes.drain(..skip);
+        let offset = offset.max(*seen);
+        *seen = offset + u64::try_from(bytes.len()).unwrap_or_default();
+        Ok(Some(Next::Output { job, step, offset, bytes }))
+    }
+}
+
+fn parse(data: &[u8]) -> Result<StreamEvent> {
+    serde_json::from_slice(data).map_err(|error| not_understood(&error))
+}
+
+fn not_understood(error: &dyn std::fmt::Display) -> CliError {
+    let message = format!("the control plane sent an event that is not understood: {error}");
+    CliError::new(Exit::Infrastructure, message)
+}

@@ -1,0 +1,169 @@
+//! `russet config`: what the compiler says of a configuration, without a control plane.
+
+use std::path::{Path, PathBuf};
+
+use russet_pipeline::{Compiled, Options};
+use serde_json::json;
+
+use super::OutputArgs;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::color::Paint;
+use crate::render::{self, Format, numbers};
+
+/// Largest configuration that is read. The compiler has the same limit; this one keeps a wrong
+/// path (a disk image, /dev/zero) from filling memory before it is asked.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Check a project's configuration
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Say whether a configuration compiles, and what is wrong where it does not
+    #[command(after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --on-host")]
+    Validate {
+        #[command(flatten)]
+        args: ConfigArgs,
+    },
+    /// Print the compiled jobs with their steps, as JSON
+    Process {
+        #[command(flatten)]
+        args: ConfigArgs,
+    },
+}
+
+/// Options of both.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ConfigArgs {
+    /// The configuration, or the directory of the project
+    #[arg(default_value = ".")]
+    path: PathBuf,
+
+    /// Run the steps of `docker:` jobs on the machine itself
+    #[arg(long)]
+    on_host: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command.
+pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
+    let (args, is_process) = match command {
+        ConfigCommand::Validate { args } => (args, false),
+        ConfigCommand::Process { args } => (args, true),
+    };
+    let file = if args.path.is_dir() {
+        args.path.join(russet_protocol::admin::DEFAULT_CONFIG_PATH)
+    } else {
+        args.path.clone()
+    };
+    let text = read(&file)?;
+    let options = Options {
+        file: file.display().to_string(),
+        on_host: args.on_host,
+        ..Options::default()
+    };
+    let compiled = match (compile(&text, &options), args.output.output) {
+        (Err(error), Format::Json) => {
+            render::json(&json!({ "valid": false, "errors": error.plain }))?;
+            return Ok(Exit::BadConfig);
+        }
+        (Err(error), Format::Text) => return Err(error.into_cli()),
+        (Ok(compiled), _) => compiled,
+    };
+    show_warnings(&compiled);
+    match (is_process, args.output.output) {
+        (true, _) => render::json(&processed(&compiled))?,
+        (false, Format::Json) => render::json(&json!({ "valid": true, "errors": [] }))?,
+        (false, Format::Text) => {
+            let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
+            let jobs = numbers::count(u64::try_from(jobs).unwrap_or_default(), "job");
+            let good = Paint::stdout().good("valid");
+            render::line(format_args!("{}: {good}, {jobs}", file.display()))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Why a configuration does not compile, plainly and for the terminal.
+pub(crate) struct CompileFailure {
+    plain: Vec<String>,
+    painted: Vec<String>,
+}
+
+impl CompileFailure {
+    /// As the one error that people see.
+    pub(crate) fn into_cli(self) -> CliError {
+        let count = u64::try_from(self.plain.len()).unwrap_or_default();
+        let message = format!("the configuration has {}", numbers::count(count, "error"));
+        CliError::new(Exit::BadConfig, message).details(self.painted)
+    }
+}
+
+/// Compiles `text`.
+pub(crate) fn compile(
+    text: &str,
+    options: &Options,
+) -> std::result::Result<Compiled, CompileFailure> {
+    let color = Paint::stderr().is_on();
+    russet_pipeline::compile(text, options).map_err(|errors| CompileFailure {
+        plain: errors.0.iter().map(ToString::to_string).collect(),
+        painted: errors.0.iter().map(|diagnostic| diagnostic.render(color)).collect(),
+    })
+}
+
+/// Prints what the compiler wants people to know.
+pub(crate) fn show_warnings(compiled: &Compiled) {
+    let color = Paint::stderr().is_on();
+    for warning in &compiled.warnings {
+        render::note(format_args!("{}\n", warning.render(color).trim_end()));
+    }
+}
+
+/// Reads a configuration.
+pub(crate) fn read(file: &Path) -> Result<String> {
+    use std::io::Read as _;
+
+    let failed = |error: std::io::Error| {
+        let message = format!("could not read {}: {error}", file.display());
+        let error_is_absence = error.kind() == std::io::ErrorKind::NotFound;
+        let failure = CliError::new(Exit::BadConfig, message);
+        if error_is_absence {
+            failure.hint("a project has its configuration at .circleci/config.yml")
+        } else {
+            failure
+        }
+    };
+    let mut text = Vec::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    opened.take(LARGEST + 1).read_to_end(&mut text).map_err(failed)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
+        let message = format!("{} is larger than {}", file.display(), numbers::bytes(LARGEST));
+        return Err(CliError::new(Exit::BadConfig, message));
+    }
+    String::from_utf8(text).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let message = format!("{} is not UTF-8 text (at byte {at})", file.display());
+        CliError::new(Exit::BadConfig, message)
+    })
+}
+
+fn processed(compiled: &Compiled) -> serde_json::Value {
+    let job = |job: &russet_pipeline::Job| {
+        let environment: serde_json::Map<String, serde_json::Value> =
+            job.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        json!({
+            "name": job.name,
+            "requires": job.requires,
+            "resource_class": job.resource_class,
+            "shell": job.shell,
+            "working_directory": job.working_directory,
+            "environment": environment,
+            "steps": job.steps,
+        })
+    };
+    let workflow = |workflow: &russet_pipeline::Workflow| {
+        json!({ "name": workflow.name, "jobs": workflow.jobs.iter().map(job).collect::<Vec<_>>() })
+    };
+    json!({ "workflows": compiled.workflows.iter().map(workflow).collect::<Vec<_>>() })
+}

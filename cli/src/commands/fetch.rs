@@ -1,0 +1,121 @@
+//! Fetching artifacts into a directory.
+//!
+//! Their paths come from a job, by way of the control plane, and neither is trusted with where
+//! this process writes: a path that would leave the directory is refused, and a symbolic link
+//! that stands in the directory is not followed.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use russet_protocol::admin::ArtifactItem;
+
+use crate::client::Client;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+/// Fetches one artifact to `dir/<its path>` and checks its hash.
+pub(crate) async fn artifact(
+    client: &Client,
+    job: &str,
+    item: &ArtifactItem,
+    dir: &Path,
+) -> Result<PathBuf> {
+    let Some(relative) = safe(&item.path) else {
+        let message = format!("the artifact path {:?} leads outside of its directory", item.path);
+        return Err(CliError::new(Exit::ControlPlane, message));
+    };
+    let failed = |error| {
+        CliError::local(format!("could not write {}", dir.join(&relative).display()), error)
+    };
+    let file = prepare(dir, &relative).map_err(failed)?;
+    // Never opens what is there: neither a link nor a FIFO that somebody put in the way.
+    let mut out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(&file)
+        .map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut body = client.artifact(job, &item.path).await?;
+    while let Some(bytes) = body.next().await? {
+        hasher.update(&bytes);
+        out.write_all(&bytes).map_err(failed)?;
+    }
+    if hasher.finalize().to_hex().as_str() != item.blake3 {
+        let message = format!("the artifact {} came damaged", file.display());
+        return Err(CliError::new(Exit::ControlPlane, message).hint("fetch it again"));
+    }
+    Ok(file)
+}
+
+/// The path, if it stays below where it is put.
+fn safe(path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path);
+    let stays = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    (stays && !path.is_empty() && !path.contains('\0')).then(|| relative.to_owned())
+}
+
+/// Makes the directories of `relative` below `dir` and clears its place.
+fn prepare(dir: &Path, relative: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(dir)?;
+    let mut at = dir.to_owned();
+    for part in relative.parent().into_iter().flat_map(Path::components) {
+        at.push(part);
+        match std::fs::symlink_metadata(&at) {
+            Ok(there) if there.is_dir() => {}
+            // A link or a file of an earlier run: what is fetched now takes its place.
+            Ok(_) => {
+                std::fs::remove_file(&at)?;
+                std::fs::create_dir(&at)?;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir(&at)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let file = dir.join(relative);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(file),
+    }
+}
+
+/// A job's name as the name of a directory.
+pub(crate) fn directory_name(job: &str) -> String {
+    let clean = |c: char| if c == '/' || c.is_control() { '_' } else { c };
+    let name: String = job.chars().map(clean).take(100).collect();
+    if name.trim_start_matches('.').is_empty() { format!("_{name}") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{directory_name, prepare, safe};
+    use std::path::Path;
+
+    #[test]
+    fn a_path_that_leads_outside_is_refused() {
+        assert!(safe("report/index.html").is_some());
+        for bad in ["", "..", "a/../../b", "/etc/passwd", "./a", "a\0b"] {
+            assert!(safe(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_way_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("report")).unwrap();
+        let file = prepare(dir.path(), Path::new("report/index.html")).unwrap();
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_of_jobs_are_safe_as_directories() {
+        assert_eq!(directory_name("a/b"), "a_b");
+        assert_eq!(directory_name(".."), "_..");
+        assert_eq!(directory_name("build-1.2"), "build-1.2");
+    }
+}

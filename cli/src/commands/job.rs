@@ -1,0 +1,197 @@
+//! `russet job`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use russet_protocol::admin::Job;
+use russet_protocol::outcome::Outcome;
+
+use super::OutputArgs;
+use super::fetch;
+use crate::client::{Client, ConnectionArgs};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::{self, Format, numbers, table::Table};
+
+/// Look at jobs
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum JobCommand {
+    /// Show a job and its steps
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Print the output of a job's steps, byte for byte
+    #[command(after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow")]
+    Logs {
+        /// Its id
+        id: String,
+        /// Only this step
+        #[arg(long, value_name = "NUMBER")]
+        step: Option<u32>,
+        /// Go on until the job ends
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List a job's artifacts, or fetch them
+    #[command(after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/")]
+    Artifacts {
+        /// Its id
+        id: String,
+        /// Fetch them into this directory
+        #[arg(long, value_name = "DIR")]
+        download: Option<PathBuf>,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List a job's test results
+    Tests {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Cancel a job
+    Cancel {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// Runs the command.
+pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
+    match command {
+        JobCommand::Show { id, output, connection } => {
+            let job = connection.connect()?.job(&id).await?;
+            match output.output {
+                Format::Json => render::json(&job)?,
+                Format::Text => render::print(&shown(&job))?,
+            }
+        }
+        JobCommand::Logs { id, step, follow, connection } => {
+            logs(&connection.connect()?, &id, step, follow).await?;
+        }
+        JobCommand::Artifacts { id, download, output, connection } => {
+            let client = connection.connect()?;
+            let items = client.artifacts(&id).await?;
+            if let Some(dir) = download {
+                for item in &items {
+                    let file = fetch::artifact(&client, &id, item, &dir).await?;
+                    render::line(file.display())?;
+                }
+                return Ok(Exit::Success);
+            }
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => {
+                    let mut table = Table::new(&["PATH", "SIZE"]);
+                    for item in items {
+                        table.row([item.path, numbers::bytes(item.size)]);
+                    }
+                    render::print(&table.render("No artifacts."))?;
+                }
+            }
+        }
+        JobCommand::Tests { id, output, connection } => {
+            let items = connection.connect()?.tests(&id).await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => {
+                    let mut table = Table::new(&["RESULT", "TIME", "CLASS", "TEST"]);
+                    for item in items {
+                        let result = format!("{:?}", item.result).to_lowercase();
+                        let time = format!("{:.3} s", item.run_time_s);
+                        table.row([result, time, item.classname, item.name]);
+                    }
+                    render::print(&table.render("No test results."))?;
+                }
+            }
+        }
+        JobCommand::Cancel { id, connection } => {
+            connection.connect()?.cancel_job(&id).await?;
+            render::line(format_args!("Canceled {id}."))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn shown(job: &Job) -> String {
+    let state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str);
+    let mut text = format!("{} ({}): {state}\n", job.name, job.resource_class);
+    if let Some(message) = &job.message {
+        text.push_str(&format!("{message}\n"));
+    }
+    if let Some(runner) = &job.runner {
+        text.push_str(&format!("on {runner}\n"));
+    }
+    let mut table = Table::new(&["STEP", "NAME", "STATE", "TIME", "OUTPUT"]);
+    for step in &job.steps {
+        let took = step.ended_ms.map(|end| numbers::between(step.started_ms, end));
+        table.row([
+            step.number.to_string(),
+            step.name.clone(),
+            step.outcome.map_or("running", Outcome::as_str).to_owned(),
+            took.unwrap_or_default(),
+            numbers::bytes(step.output_bytes),
+        ]);
+    }
+    text.push('\n');
+    text.push_str(&table.render("No steps yet."));
+    text
+}
+
+/// Prints output as it is: this is for pipes and files, so nothing is cleaned or coloured.
+async fn logs(client: &Client, id: &str, step: Option<u32>, follow: bool) -> Result<()> {
+    let mut done = Vec::new();
+    loop {
+        let job = client.job(id).await?;
+        let steps: Vec<u32> = match step {
+            Some(step) => vec![step],
+            None => job.steps.iter().map(|step| step.number).collect(),
+        };
+        let mut is_new = false;
+        for number in steps {
+            if done.contains(&number) {
+                continue;
+            }
+            is_new = true;
+            if !copy(client, id, number, follow).await? {
+                return Ok(());
+            }
+            done.push(number);
+        }
+        if !follow || step.is_some() || (!is_new && job.outcome.is_some()) {
+            return Ok(());
+        }
+        if !is_new {
+            // The next step is not announced yet.
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// Copies a step's output; `false` where the reader has gone.
+async fn copy(client: &Client, id: &str, step: u32, follow: bool) -> Result<bool> {
+    let mut output = client.output(id, step, follow).await?;
+    while let Some(bytes) = output.next().await? {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(false),
+            Err(error) => return Err(CliError::local("could not write to standard output", error)),
+            Ok(()) => {}
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,60 @@
+//! One file per command.
+
+pub(crate) mod agent;
+pub(crate) mod completion;
+pub(crate) mod config;
+pub(crate) mod fetch;
+pub(crate) mod follow;
+pub(crate) mod job;
+pub(crate) mod man;
+pub(crate) mod pipeline;
+pub(crate) mod resource_class;
+pub(crate) mod run;
+pub(crate) mod runner;
+pub(crate) mod server;
+pub(crate) mod token;
+
+use std::future::Future;
+
+use crate::args::{Cli, Command};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::Format;
+
+/// Options of every command that prints a result.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArgs {
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+/// Does what the command line says.
+pub(crate) fn dispatch(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        Command::Run(args) => run::main(args),
+        Command::Server(args) => block_on(server::main(args)),
+        Command::Agent(command) => agent::main(command),
+        Command::Config(command) => config::main(command),
+        Command::Pipeline(command) => block_on(pipeline::main(command)),
+        Command::Job(command) => block_on(job::main(command)),
+        Command::Runner(command) => block_on(runner::main(command)),
+        Command::ResourceClass(command) => block_on(resource_class::main(command)),
+        Command::Token(command) => block_on(token::main(command)),
+        Command::Completion(args) => completion::main(args),
+        Command::Man(args) => man::main(&args),
+        Command::TaskAgent => Err(CliError::new(
+            Exit::Usage,
+            "`russet task-agent` is started by the launch agent and takes no arguments",
+        )),
+    }
+}
+
+/// Runs a command that waits, on one thread: none of them computes.
+pub(crate) fn block_on(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::local("could not start the runtime", error))?
+        .block_on(command)
+}

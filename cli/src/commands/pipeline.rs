@@ -1,0 +1,226 @@
+//! `russet pipeline`.
+
+use std::path::PathBuf;
+
+use russet_protocol::admin::{Pipeline, SubmitRequest};
+use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::resource_class::ResourceClass;
+
+use super::OutputArgs;
+use super::follow::follow;
+use crate::client::{Client, ConnectionArgs};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::project;
+use crate::render::screen::{Screen, exit_of};
+use crate::render::{self, Format, numbers, table::Table};
+
+/// Submit pipelines and look at them
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum PipelineCommand {
+    /// Submit a project's files and configuration
+    #[command(after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch")]
+    Submit(SubmitArgs),
+    /// List pipelines
+    List {
+        /// Only those of this project
+        #[arg(long)]
+        project: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Show a pipeline and its jobs
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Follow a pipeline until it ends; exits as `russet run` does
+    Watch {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Cancel a pipeline
+    Cancel {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// What to submit.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SubmitArgs {
+    /// Directory of the project
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// What to call the project [default: `owner/name` of its remote, else its directory]
+    #[arg(long)]
+    project: Option<String>,
+    /// Put every job into this resource class, whatever the configuration says
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    resource_class: Option<ResourceClass>,
+    /// Only this workflow
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Only this job and what it requires
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Run the steps of `docker:` jobs on the runner itself
+    #[arg(long)]
+    on_host: bool,
+    /// Follow it until it ends
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+/// Runs the command.
+pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
+    match command {
+        PipelineCommand::Submit(args) => return submit(args).await,
+        PipelineCommand::List { project, output, connection } => {
+            let items = connection.connect()?.pipelines(project.as_deref()).await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => render::print(&listed(items))?,
+            }
+        }
+        PipelineCommand::Show { id, output, connection } => {
+            let pipeline = connection.connect()?.pipeline(&id).await?;
+            match output.output {
+                Format::Json => render::json(&pipeline)?,
+                Format::Text => render::print(&shown(&pipeline))?,
+            }
+        }
+        PipelineCommand::Watch { id, output, connection } => {
+            return watch(&connection.connect()?, &id, output.output).await;
+        }
+        PipelineCommand::Cancel { id, connection } => {
+            connection.connect()?.cancel_pipeline(&id).await?;
+            render::line(format_args!("Canceled {id}."))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
+    let mut screen = Screen::new(format);
+    let pipeline = client.pipeline(id).await?;
+    screen.pipeline(&pipeline, &pipeline.project)?;
+    let pipeline = follow(&mut client.stream(id), &mut screen).await?;
+    let exit = exit_of(&pipeline);
+    screen.end(&pipeline, exit)?;
+    Ok(exit)
+}
+
+async fn submit(args: SubmitArgs) -> Result<Exit> {
+    let project = project::find(&args.path)?;
+    let client = args.connection.connect()?;
+    let failed = |error| CliError::local("could not make a temporary directory", error);
+    let temporary = tempfile::tempdir().map_err(failed)?;
+    let snapshot = project::pack(&project.dir, &temporary.path().join("source.tar.zst"))?;
+    for note in &snapshot.notes {
+        render::note(note);
+    }
+    client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
+    let request = SubmitRequest {
+        project: args.project.unwrap_or(project.name),
+        config: project.config,
+        config_path: project.config_file.display().to_string(),
+        branch: project.revision.branch,
+        tag: None,
+        revision: project.revision.commit,
+        repository_url: project.revision.remote,
+        from_fork: false,
+        source: Some(snapshot.id),
+        on_host: args.on_host,
+        resource_class: args.resource_class,
+        workflow: args.workflow,
+        job: args.job,
+    };
+    let pipeline = client.submit(&request).await?;
+    for warning in &pipeline.warnings {
+        render::note(warning);
+    }
+    if args.watch {
+        return watch(&client, pipeline.id.as_str(), args.output.output).await;
+    }
+    match args.output.output {
+        Format::Json => render::json(&pipeline)?,
+        Format::Text => render::line(format_args!(
+            "Submitted pipeline {} of {}. Follow it: russet pipeline watch {}",
+            pipeline.number, pipeline.project, pipeline.id
+        ))?,
+    }
+    Ok(Exit::Success)
+}
+
+/// The state of a whole pipeline in one word.
+fn state(pipeline: &Pipeline) -> &'static str {
+    let phases = || pipeline.workflows.iter().map(|workflow| workflow.phase);
+    if phases().any(|phase| phase == Phase::Running) {
+        return Phase::Running.as_str();
+    }
+    if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
+        return waits.as_str();
+    }
+    let worst = pipeline.workflows.iter().filter_map(|workflow| workflow.outcome);
+    worst.filter(|outcome| !outcome.is_success()).last().unwrap_or(Outcome::Success).as_str()
+}
+
+fn listed(items: Vec<Pipeline>) -> String {
+    let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
+    for item in items {
+        let state = state(&item).to_owned();
+        table.row([
+            item.id.to_string(),
+            item.project,
+            item.number.to_string(),
+            item.branch.unwrap_or_default(),
+            state,
+            numbers::moment(item.created_ms),
+        ]);
+    }
+    table.render("No pipelines.")
+}
+
+fn shown(pipeline: &Pipeline) -> String {
+    let mut text = format!(
+        "Pipeline {} of {}: {}\n\n",
+        pipeline.number,
+        pipeline.project,
+        state(pipeline)
+    );
+    let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
+    for workflow in &pipeline.workflows {
+        for job in &workflow.jobs {
+            let took = match (job.started_ms, job.ended_ms) {
+                (Some(start), Some(end)) => numbers::between(start, end),
+                _ => String::new(),
+            };
+            table.row([
+                workflow.name.clone(),
+                job.name.clone(),
+                job.outcome.map_or(job.phase.as_str(), Outcome::as_str).to_owned(),
+                took,
+                job.id.to_string(),
+            ]);
+        }
+    }
+    text.push_str(&table.render("No jobs."));
+    text
+}

@@ -1,0 +1,102 @@
+//! `russet resource-class`.
+
+use russet_protocol::admin::{NewResourceClass, ResourceClassItem};
+use russet_protocol::resource_class::ResourceClass;
+
+use super::OutputArgs;
+use crate::client::{Client, ConnectionArgs};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::{self, Format, table::Table};
+
+/// Manage resource classes: the queues that tasks wait in
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ResourceClassCommand {
+    /// Make a resource class
+    #[command(after_help = "Examples:\n  russet resource-class create acme/mini --description 'M4 minis'")]
+    Create {
+        /// Its name
+        #[arg(value_name = "NAMESPACE/NAME")]
+        class: ResourceClass,
+        /// What it is for
+        #[arg(long, default_value = "", hide_default_value = true)]
+        description: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List the resource classes of a namespace
+    List {
+        /// The namespace
+        namespace: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Delete a resource class
+    Delete {
+        /// Its name
+        #[arg(value_name = "NAMESPACE/NAME")]
+        class: ResourceClass,
+        /// Delete its tokens with it; its runners can claim nothing from then on
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// Runs the command.
+pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
+    match command {
+        ResourceClassCommand::Create { class, description, output, connection } => {
+            let new = NewResourceClass { resource_class: class, description };
+            let made = connection.connect()?.create_class(&new).await?;
+            match output.output {
+                Format::Json => render::json(&made)?,
+                Format::Text => render::line(format_args!(
+                    "Made {}. Next: russet token create {0}",
+                    made.resource_class
+                ))?,
+            }
+        }
+        ResourceClassCommand::List { namespace, output, connection } => {
+            let items = connection.connect()?.classes(&namespace).await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => render::print(&table(items, &namespace))?,
+            }
+        }
+        ResourceClassCommand::Delete { class, force, connection } => {
+            let client = connection.connect()?;
+            let id = find(&client, &class).await?;
+            client.delete_class(&id, force).await?;
+            render::line(format_args!("Deleted {class}."))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn table(items: Vec<ResourceClassItem>, namespace: &str) -> String {
+    let mut table = Table::new(&["RESOURCE CLASS", "DESCRIPTION"]);
+    for item in items {
+        table.row([item.resource_class.to_string(), item.description]);
+    }
+    table.render(&format!("No resource classes in {namespace}."))
+}
+
+/// The API deletes by id, people think in names.
+async fn find(client: &Client, class: &ResourceClass) -> Result<String> {
+    let items = client.classes(class.namespace()).await?;
+    items
+        .into_iter()
+        .find(|item| item.resource_class == *class)
+        .map(|item| item.id.to_string())
+        .ok_or_else(|| {
+            let message = format!("there is no resource class `{class}` on {}", client.url());
+            CliError::new(Exit::ControlPlane, message)
+                .hint(format!("`russet resource-class list {}` shows those there are", class.namespace()))
+        })
+}

@@ -1,0 +1,195 @@
+//! The control plane and the launch agent of a run, as child processes.
+//!
+//! Each is in a process group of its own, so that Ctrl-C at the terminal reaches only this
+//! process, which then ends them in order. They notice when it is gone, however it went: the
+//! launch agent's standard input is a pipe whose other end is here, and when that closes it
+//! cancels its tasks and ends. The server's is one whose other end is here and, as its standard
+//! output, with the launch agent: so the server stays until the launch agent has reported.
+
+use std::fs::File;
+use std::io::{PipeWriter, pipe};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use russet_protocol::admin::ServerReady;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::workspace::Workspace;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+/// How long the server may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the launch agent may take to end once nothing runs, or once it was told to cancel.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long it may take once it is to kill.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// The children, as far as they were started.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    server: Option<Child>,
+    agent: Option<Child>,
+    /// The launch agent lives as long as this is open.
+    agent_hold: Option<PipeWriter>,
+    /// The server lives as long as this, or the launch agent, is there.
+    server_hold: Option<PipeWriter>,
+}
+
+impl Children {
+    /// Starts the control plane and waits until it listens.
+    pub(super) async fn start_server(&mut self, workspace: &Workspace) -> Result<ServerReady> {
+        let (reader, hold) = pipe().map_err(not_started)?;
+        let mut child = russet(workspace.log("server.log")?)?
+            .args(["server", "--listen", "127.0.0.1:0", "--ready-stdout", "--end-with-stdin"])
+            .arg("--data-dir")
+            .arg(workspace.path("server"))
+            .stdin(reader)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(not_started)?;
+        let stdout = child.stdout.take();
+        self.server_hold = Some(hold);
+        self.server = Some(child);
+        let mut line = String::new();
+        if let Some(stdout) = stdout {
+            let mut stdout = BufReader::new(stdout);
+            let read = tokio::time::timeout(START_LIMIT, stdout.read_line(&mut line)).await;
+            read.map_err(|_| server_failed(workspace, "did not listen in time"))?
+                .map_err(not_started)?;
+        }
+        serde_json::from_str(&line).map_err(|_| server_failed(workspace, "did not start"))
+    }
+
+    /// Starts the launch agent.
+    pub(super) fn start_agent(&mut self, config: &Path, workspace: &Workspace) -> Result<()> {
+        let (reader, hold) = pipe().map_err(not_started)?;
+        let stdout = match &self.server_hold {
+            Some(hold) => Stdio::from(hold.try_clone().map_err(not_started)?),
+            None => Stdio::null(),
+        };
+        let child = russet(workspace.log("agent.log")?)?
+            .args(["agent", "run", "--end-with-stdin", "--config"])
+            .arg(config)
+            .stdin(reader)
+            .stdout(stdout)
+            .spawn()
+            .map_err(not_started)?;
+        self.agent_hold = Some(hold);
+        self.agent = Some(child);
+        Ok(())
+    }
+
+    /// Waits until one of them ends, which none should while a pipeline runs; says which.
+    pub(super) async fn one_ended(&mut self) -> &'static str {
+        tokio::select! {
+            () = ended(&mut self.server) => "server",
+            () = ended(&mut self.agent) => "agent",
+        }
+    }
+
+    /// Ends both: the launch agent when its tasks have, then the server.
+    pub(super) async fn stop(&mut self) {
+        signal(self.agent.as_ref(), Signal::SIGTERM);
+        if !ended_within(&mut self.agent, STOP_LIMIT).await {
+            self.agent_hold = None;
+            let _late = ended_within(&mut self.agent, STOP_LIMIT).await;
+        }
+        self.end().await;
+    }
+
+    /// Ends both at once, with what they run.
+    pub(super) async fn kill(&mut self) {
+        // Its end of the pipe closed, the launch agent cancels; TERM twice on top of that means
+        // the same to it wherever it is.
+        self.agent_hold = None;
+        signal(self.agent.as_ref(), Signal::SIGTERM);
+        let _late = ended_within(&mut self.agent, KILL_LIMIT).await;
+        self.end().await;
+    }
+
+    /// Ends whatever is left.
+    async fn end(&mut self) {
+        self.agent_hold = None;
+        self.server_hold = None;
+        signal_group(self.agent.as_ref(), Signal::SIGKILL);
+        signal(self.server.as_ref(), Signal::SIGTERM);
+        if !ended_within(&mut self.server, KILL_LIMIT).await {
+            signal_group(self.server.as_ref(), Signal::SIGKILL);
+            let _gone = ended_within(&mut self.server, KILL_LIMIT).await;
+        }
+        let _gone = ended_within(&mut self.agent, KILL_LIMIT).await;
+    }
+}
+
+/// The last lines of a child's log, to show with a failure.
+pub(super) fn log_tail(workspace: &Workspace, name: &str) -> Vec<String> {
+    const LINES: usize = 15;
+    let text = std::fs::read(workspace.path(name)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+    if tail.is_empty() { Vec::new() } else { vec![format!("{name}:\n  {}", tail.join("\n  "))] }
+}
+
+/// This same program, with its own process group.
+fn russet(log: File) -> Result<Command> {
+    let program = std::env::current_exe().map_err(not_started)?;
+    let mut command = Command::new(program);
+    command.process_group(0).stderr(log);
+    // What the caller's environment says about another control plane is not for these two.
+    for name in ["RUSSET_URL", "RUSSET_TOKEN", "RUSSET_TOKEN_FILE", "RUSSET_DATA_DIR"] {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
+fn not_started(error: std::io::Error) -> CliError {
+    CliError::local("could not start the control plane and the launch agent", error)
+}
+
+fn server_failed(workspace: &Workspace, what: &str) -> CliError {
+    CliError::new(Exit::Infrastructure, format!("the embedded control plane {what}"))
+        .details(log_tail(workspace, "server.log"))
+}
+
+async fn ended(child: &mut Option<Child>) {
+    match child {
+        Some(child) => {
+            // An error means that it was waited for already: it has ended.
+            let _status = child.wait().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a child; one that was never started has ended.
+async fn ended_within(child: &mut Option<Child>, limit: Duration) -> bool {
+    child.is_none() || tokio::time::timeout(limit, ended(child)).await.is_ok()
+}
+
+fn pid(child: Option<&Child>) -> Option<Pid> {
+    // `None` once it was waited for, so that a number which belongs to somebody else by now is
+    // never signalled.
+    let id = child?.id()?;
+    i32::try_from(id).ok().map(Pid::from_raw)
+}
+
+fn signal(child: Option<&Child>, signal: Signal) {
+    if let Some(pid) = pid(child) {
+        // It may have ended this moment, which is as well.
+        let _gone = kill(pid, signal);
+    }
+}
+
+fn signal_group(child: Option<&Child>, signal: Signal) {
+    if let Some(pid) = pid(child) {
+        let _gone = killpg(pid, signal);
+    }
+}

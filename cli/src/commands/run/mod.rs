@@ -1,0 +1,109 @@
+//! `russet run`: a project's configuration, here and now.
+//!
+//! It starts a control plane and a launch agent of its own as child processes, submits the
+//! project to them, shows what happens, and takes everything down again.
+
+mod children;
+mod interrupts;
+mod session;
+mod workspace;
+
+use std::path::PathBuf;
+
+use russet_pipeline::Options;
+use russet_protocol::resource_class::ResourceClass;
+
+use super::config::{compile, show_warnings};
+use super::OutputArgs;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::project;
+
+/// The class that all jobs are put into: there is one machine, this one.
+const CLASS: &str = "local/run";
+
+/// Run a project's configuration, here and now
+///
+/// Reads .circleci/config.yml of the project, starts a control plane and a launch agent for the
+/// time of the run, and runs the jobs on this machine. Nothing needs to be installed or running.
+///
+/// As root, each job runs as an unprivileged user of its own. As anybody else, jobs run as the
+/// caller and are not isolated.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  russet run                         Every job of the project in this directory
+  russet run ../app --job test       One job, and what it requires
+  russet run --on-host               Also the steps of docker: jobs, on this machine
+  russet run --output json           Events as JSON lines; docs/run.md describes them
+
+Ctrl-C cancels the jobs and waits for them; Ctrl-C again kills them.")]
+pub(crate) struct RunArgs {
+    /// Directory of the project
+    #[arg(default_value = ".")]
+    path: PathBuf,
+
+    /// Only this job and what it requires
+    #[arg(short, long, value_name = "NAME")]
+    job: Option<String>,
+
+    /// Only this workflow
+    #[arg(short, long, value_name = "NAME")]
+    workflow: Option<String>,
+
+    /// Run the steps of `docker:` jobs on this machine
+    #[arg(long)]
+    on_host: bool,
+
+    /// How many jobs may run at once [default: the number of cores]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
+    slots: Option<u32>,
+
+    /// Where to put artifacts [default: $XDG_STATE_HOME/russet/runs/<id>]
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
+
+    /// Keep the temporary directory, with the logs of server and agent
+    #[arg(long)]
+    keep: bool,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs the command.
+pub(crate) fn main(args: RunArgs) -> Result<Exit> {
+    let project = project::find(&args.path)?;
+    let class: ResourceClass = CLASS
+        .parse()
+        .map_err(|error| CliError::local("could not name the resource class", error))?;
+    let options = Options {
+        file: project.config_file.display().to_string(),
+        on_host: args.on_host,
+        resource_class: Some(class.clone()),
+        branch: project.revision.branch.clone(),
+        tag: None,
+        workflow: args.workflow.clone(),
+        job: args.job.clone(),
+    };
+    // Before anything is started: a mistake in the configuration is the most likely failure.
+    let compiled =
+        compile(&project.config, &options).map_err(super::config::CompileFailure::into_cli)?;
+    show_warnings(&compiled);
+    let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
+    drop(compiled);
+    let slots = args.slots.unwrap_or_else(|| default_slots(jobs));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::local("could not start the runtime", error))?;
+    let result = runtime.block_on(session::run(session::Plan { project, class, slots, args }));
+    // Packing may still be busy with a file after Ctrl-C; nobody waits for that.
+    runtime.shutdown_background();
+    result
+}
+
+/// As many as there are cores, but not more than there are jobs: a slot has to be set up.
+fn default_slots(jobs: usize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores.min(jobs).max(1)).unwrap_or(1)
+}

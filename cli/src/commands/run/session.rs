@@ -1,0 +1,253 @@
+//! One run, from the first child to the last line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use russet_protocol::admin::{NewResourceClass, NewToken, Pipeline, SubmitRequest};
+use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::secret::Secret;
+use serde_json::json;
+
+use super::RunArgs;
+use super::children::{Children, log_tail};
+use super::interrupts::Interrupts;
+use super::workspace::Workspace;
+use crate::client::Client;
+use crate::commands::fetch;
+use crate::commands::follow::follow;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::project::{self, Project, Snapshot};
+use crate::render::numbers;
+use crate::render::screen::{Fetched, Screen, exit_of};
+
+/// How long to wait for the answer to a cancel.
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is to be run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) project: Project,
+    pub(super) class: ResourceClass,
+    pub(super) slots: u32,
+    pub(super) args: RunArgs,
+}
+
+/// Runs it, and leaves nothing behind whatever happens.
+pub(super) async fn run(plan: Plan) -> Result<Exit> {
+    let mut interrupts = Interrupts::new()?;
+    let workspace = Workspace::create()?;
+    let mut children = Children::default();
+    let mut screen = Screen::new(plan.args.output.output);
+    let result = drive(&plan, &workspace, &mut children, &mut interrupts, &mut screen).await;
+    screen.clear();
+    let is_orderly = result.is_ok();
+    tokio::select! {
+        () = async { if is_orderly { children.stop().await } else { children.kill().await } } => {}
+        () = interrupts.next() => children.kill().await,
+    }
+    if plan.args.keep {
+        crate::render::note(format_args!("Kept {}", workspace.keep().display()));
+    } else {
+        workspace.remove()?;
+    }
+    result
+}
+
+async fn drive(
+    plan: &Plan,
+    workspace: &Workspace,
+    children: &mut Children,
+    interrupts: &mut Interrupts,
+    screen: &mut Screen,
+) -> Result<Exit> {
+    let prepared = tokio::select! {
+        prepared = prepare(plan, workspace, children, screen) => prepared?,
+        () = interrupts.next() => return Err(canceled()),
+    };
+    let (client, pipeline) = prepared;
+    let pipeline = watch(&client, &pipeline, workspace, children, interrupts, screen).await?;
+    let exit = exit_of(&pipeline);
+    if exit == Exit::Infrastructure {
+        for tail in log_tail(workspace, "agent.log") {
+            screen.say(&format!("\n{tail}"))?;
+        }
+    }
+    tokio::select! {
+        fetched = collect(plan, &client, &pipeline, screen) => fetched?,
+        () = interrupts.next() => return Err(canceled()),
+    }
+    screen.end(&pipeline, exit)?;
+    Ok(exit)
+}
+
+fn canceled() -> CliError {
+    CliError::new(Exit::Canceled, "canceled")
+}
+
+/// Starts everything and submits. Packing, which takes as long as the project is large, goes on
+/// while the control plane and the launch agent start.
+async fn prepare(
+    plan: &Plan,
+    workspace: &Workspace,
+    children: &mut Children,
+    screen: &mut Screen,
+) -> Result<(Client, Pipeline)> {
+    if !nix::unistd::geteuid().is_root() {
+        let note = "Not root: tasks run as you, and are not isolated from each other or from you.";
+        let note = screen.paint().warn(note);
+        screen.say(&note)?;
+    }
+    screen.doing("packing the project");
+    let (dir, archive) = (plan.project.dir.clone(), workspace.path("source.tar.zst"));
+    let packing = tokio::task::spawn_blocking(move || project::pack(&dir, &archive));
+    let ready = children.start_server(workspace).await?;
+    let client = Client::new(&ready.url, &ready.admin_token)?;
+    let new = NewResourceClass {
+        resource_class: plan.class.clone(),
+        description: "This run".to_owned(),
+    };
+    client.create_class(&new).await?;
+    let new = NewToken { resource_class: plan.class.clone(), nickname: "run".to_owned() };
+    let token = client.create_token(&new).await?.token.ok_or_else(|| {
+        CliError::new(Exit::Infrastructure, "the embedded control plane made no token")
+    })?;
+    let config = agent_config(plan, workspace, &ready.url, &token);
+    let config = workspace.write_private("agent.yaml", &config)?;
+    children.start_agent(&config, workspace)?;
+    let snapshot =
+        packing.await.map_err(|error| CliError::local("could not pack the project", error))??;
+    for note in &snapshot.notes {
+        screen.say(note)?;
+    }
+    screen.doing("handing the project over");
+    let progress = screen.progress("uploading the project", snapshot.size);
+    client.put_source(&snapshot.id, &snapshot.file, progress).await?;
+    let pipeline = client.submit(&request(plan, &snapshot)).await?;
+    screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
+    Ok((client, pipeline))
+}
+
+fn packed(plan: &Plan, snapshot: &Snapshot) -> String {
+    let files = numbers::count(snapshot.files, "file");
+    format!("{} ({files}, {} packed)", plan.project.name, numbers::bytes(snapshot.size))
+}
+
+fn request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
+    let Project { name, config, config_file, revision, .. } = &plan.project;
+    SubmitRequest {
+        project: name.clone(),
+        config: config.clone(),
+        config_path: config_file.display().to_string(),
+        branch: revision.branch.clone(),
+        tag: None,
+        revision: revision.commit.clone(),
+        repository_url: revision.remote.clone(),
+        from_fork: false,
+        source: Some(snapshot.id.clone()),
+        on_host: plan.args.on_host,
+        resource_class: Some(plan.class.clone()),
+        workflow: plan.args.workflow.clone(),
+        job: plan.args.job.clone(),
+    }
+}
+
+/// The launch agent's configuration. JSON is YAML, and quotes whatever a path may hold.
+fn agent_config(plan: &Plan, workspace: &Workspace, url: &str, token: &Secret) -> String {
+    json!({
+        "api": { "url": url },
+        "runner": {
+            "name": runner_name(),
+            "state_directory": workspace.path("agent"),
+            "classes": [{ "token": token.expose(), "slots": plan.slots }],
+        },
+        "logging": { "format": "text" },
+    })
+    .to_string()
+}
+
+/// The host's name, in the characters that a runner's name may have.
+fn runner_name() -> String {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let host = host.to_string_lossy();
+    let short = host.split('.').next().unwrap_or_default();
+    let clean: String =
+        short.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-' || *c == '_').collect();
+    if clean.is_empty() { "local".to_owned() } else { clean }
+}
+
+/// Follows the pipeline to its end. The first Ctrl-C cancels it, the second one leaves.
+async fn watch(
+    client: &Client,
+    pipeline: &Pipeline,
+    workspace: &Workspace,
+    children: &mut Children,
+    interrupts: &mut Interrupts,
+    screen: &mut Screen,
+) -> Result<Pipeline> {
+    let id = pipeline.id.as_str();
+    let mut stream = client.stream(id);
+    let mut is_canceling = false;
+    loop {
+        tokio::select! {
+            ended = follow(&mut stream, screen) => return ended,
+            who = children.one_ended() => {
+                let message = format!("the embedded {who} ended while jobs ran");
+                let log = log_tail(workspace, &format!("{who}.log"));
+                return Err(CliError::new(Exit::Infrastructure, message).details(log));
+            }
+            () = interrupts.next() => {
+                if is_canceling {
+                    return Err(CliError::new(Exit::Canceled, "killed"));
+                }
+                is_canceling = true;
+                screen.say("Canceling. Ctrl-C again kills.")?;
+                // Without an answer there is still the second Ctrl-C.
+                let _unanswered =
+                    tokio::time::timeout(CANCEL_LIMIT, client.cancel_pipeline(id)).await;
+            }
+        }
+    }
+}
+
+/// Fetches what the jobs left, and shows it.
+async fn collect(
+    plan: &Plan,
+    client: &Client,
+    pipeline: &Pipeline,
+    screen: &mut Screen,
+) -> Result<()> {
+    let dir = match &plan.args.artifacts {
+        Some(dir) => dir.clone(),
+        None => state_home()?.join("russet/runs").join(pipeline.id.as_str()),
+    };
+    let jobs = || pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let mut tests = BTreeMap::new();
+    for job in jobs().filter(|job| !job.tests.is_empty()) {
+        tests.insert(job.name.clone(), client.tests(job.id.as_str()).await?);
+    }
+    screen.tests(&tests)?;
+    let mut fetched = Vec::new();
+    for job in jobs().filter(|job| job.artifacts > 0) {
+        let below = dir.join(fetch::directory_name(&job.name));
+        for item in client.artifacts(job.id.as_str()).await? {
+            screen.doing(format!("fetching {} ({})", item.path, numbers::bytes(item.size)));
+            let file = fetch::artifact(client, job.id.as_str(), &item, &below).await?;
+            fetched.push(Fetched { job: job.name.clone(), path: item.path, size: item.size, file });
+        }
+    }
+    screen.artifacts(&fetched, &dir)
+}
+
+/// Where programs keep what is neither configuration nor to be lost with a cache.
+fn state_home() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/state")))
+        .ok_or_else(|| {
+            CliError::new(Exit::Usage, "there is no home directory to put artifacts into")
+                .hint("name a directory with --artifacts")
+        })
+}

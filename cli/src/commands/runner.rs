@@ -1,0 +1,87 @@
+//! `russet runner`.
+
+use russet_protocol::admin::RunnerItem;
+
+use super::OutputArgs;
+use crate::client::ConnectionArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::render::{self, Format, numbers, table::Table};
+
+/// Look at runners
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum RunnerCommand {
+    /// List the runners of a namespace or of one resource class
+    #[command(after_help = "Examples:\n  russet runner list acme\n  russet runner list acme/mini --output json")]
+    List {
+        /// A namespace, or a resource class
+        #[arg(value_name = "NAMESPACE[/NAME]")]
+        of: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// Runs the command.
+pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
+    let RunnerCommand::List { of, output, connection } = command;
+    let key = if of.contains('/') { "resource-class" } else { "namespace" };
+    let items = connection.connect()?.runners(key, &of).await?;
+    match output.output {
+        Format::Json => render::json(&items)?,
+        Format::Text => render::print(&table(items, &of))?,
+    }
+    Ok(Exit::Success)
+}
+
+fn table(items: Vec<RunnerItem>, of: &str) -> String {
+    let mut table =
+        Table::new(&["NAME", "STATE", "RESOURCE CLASS", "HOST", "VERSION", "LAST CONTACT"]);
+    let now = numbers::now_ms();
+    for item in items {
+        let state = state(&item.last_connected, now);
+        let class = item.resource_class.to_string();
+        table.row([
+            item.name,
+            state.to_owned(),
+            class,
+            item.hostname,
+            item.version,
+            item.last_connected,
+        ]);
+    }
+    table.render(&format!("No runners of {of}."))
+}
+
+/// The state of a runner follows from its last contact, with the limits that CircleCI's command
+/// line has: a claim is sent at least every minute.
+fn state(last_connected: &str, now_ms: u64) -> &'static str {
+    const MINUTE: i64 = 60 * 1000;
+    let Ok(last) = last_connected.parse::<jiff::Timestamp>() else { return "" };
+    let age = i64::try_from(now_ms).unwrap_or(i64::MAX) - last.as_millisecond();
+    match age {
+        ..=120_000 => "online",
+        age if age <= 30 * MINUTE => "idle",
+        _ => "offline",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state;
+
+    #[test]
+    fn a_runner_is_what_its_last_contact_says() {
+        let now = 1_800_000_000_000;
+        let ago = |minutes: i64| {
+            let ms = i64::try_from(now).unwrap() - minutes * 60_000;
+            jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
+        };
+        assert_eq!([state(&ago(1), now), state(&ago(10), now), state(&ago(45), now)], [
+            "online", "idle", "offline"
+        ]);
+        assert_eq!(state("?", now), "");
+    }
+}

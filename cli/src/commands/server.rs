@@ -1,0 +1,173 @@
+//! `russet server`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use russet_control_plane::{Server, Settings};
+use russet_protocol::admin::ServerReady;
+use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::{CliError, Result, chain};
+use crate::exit::Exit;
+use crate::render::{self, color::Paint};
+use crate::logging;
+
+/// Run a control plane
+///
+/// It keeps everything in its data directory and may be killed at any moment without losing
+/// what it has acknowledged.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  russet server
+  russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable")]
+pub(crate) struct ServerArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Directory of everything it keeps [default: $XDG_DATA_HOME/russet/server]
+    #[arg(long, value_name = "DIR", env = "RUSSET_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Survive the loss of power too, not only of the process; slower
+    #[arg(long)]
+    durable: bool,
+
+    /// How long a runner may be silent before its task is taken from it
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    lease: Duration,
+
+    /// Address under which people reach this server, for links
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Print address and admin token as one line of JSON when listening
+    #[arg(long, hide = true)]
+    ready_stdout: bool,
+
+    /// End when standard input ends: whoever started this is gone
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
+}
+
+/// Runs the control plane until TERM or INT.
+pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
+    logging::start(if args.ready_stdout { "warn" } else { "info" });
+    let data_dir = match args.data_dir {
+        Some(dir) => dir,
+        None => default_data_dir()?,
+    };
+    let settings = Settings {
+        durable: args.durable,
+        lease: args.lease,
+        public_url: args.public_url,
+        ..Settings::new(data_dir.clone(), args.listen)
+    };
+    let server = Server::start(settings).await.map_err(|error| start_failed(&error, args.listen))?;
+    if args.ready_stdout {
+        let ready =
+            ServerReady { url: server.url(), admin_token: server.admin_token().clone() };
+        let text = serde_json::to_string(&ready)
+            .map_err(|error| CliError::local("could not write JSON", error))?;
+        render::line(text)?;
+    } else {
+        render::print(&welcome(&server.url(), &data_dir, Paint::stdout()))?;
+    }
+    let shutdown = shutdown(args.end_with_stdin)?;
+    server.run(shutdown).await.map_err(|error| CliError::new(Exit::Infrastructure, chain(&error)))?;
+    Ok(Exit::Success)
+}
+
+fn start_failed(error: &russet_control_plane::StartError, listen: SocketAddr) -> CliError {
+    let text = chain(error);
+    let failure = CliError::new(Exit::Infrastructure, &text);
+    if text.contains("in use") {
+        let hint = format!(
+            "something else listens on port {}; choose another with --listen, or 0 for a free one",
+            listen.port()
+        );
+        return failure.hint(hint);
+    }
+    failure
+}
+
+fn welcome(url: &str, data_dir: &Path, paint: Paint) -> String {
+    let token_file = data_dir.join("admin.token");
+    format!(
+        "Listening on {}\nData in      {}\n\nTo use it from here:\n  export RUSSET_URL={url}\n  \
+         export RUSSET_TOKEN_FILE='{}'\n  russet resource-class create acme/mini\n  russet token \
+         create acme/mini\nThen give a Mac that token: docs/getting-started.md.\n\n",
+        paint.strong(url),
+        data_dir.display(),
+        token_file.display(),
+    )
+}
+
+/// Done when the process is asked to end.
+fn shutdown(end_with_stdin: bool) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let failed = |error| CliError::local("could not listen for signals", error);
+    let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        let stdin_ends = async {
+            if !end_with_stdin {
+                return std::future::pending().await;
+            }
+            let mut stdin = tokio::io::stdin();
+            let mut ignored = [0; 4096];
+            while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            () = stdin_ends => {}
+        }
+    })
+}
+
+fn default_data_dir() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/share")));
+    base.map(|base| base.join("russet/server")).ok_or_else(|| {
+        CliError::new(Exit::Usage, "there is no home directory to keep data in")
+            .hint("name a directory with --data-dir")
+    })
+}
+
+/// `90s`, `2m`, `500ms`: a number with a unit.
+fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => 0,
+    };
+    let number: u64 = number.parse().unwrap_or(0);
+    match number.checked_mul(unit_ms) {
+        Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
+        _ => Err("write a time with its unit, as in `500ms`, `60s` or `2m`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::parse_duration;
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        for bad in ["", "60", "s", "0s", "1.5s", "99999999999999999999h", "-1s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+}

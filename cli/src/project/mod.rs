@@ -1,0 +1,53 @@
+//! A project on this machine: its configuration, its commit, and a snapshot of its files.
+
+mod git;
+mod pack;
+
+use std::path::{Path, PathBuf};
+
+use russet_protocol::admin::DEFAULT_CONFIG_PATH;
+
+use crate::commands::config;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+pub(crate) use git::Revision;
+pub(crate) use pack::{Snapshot, pack};
+
+/// A project that was found.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// Its directory, absolute.
+    pub(crate) dir: PathBuf,
+    /// What it is called: `owner/name` of its remote, else the name of the directory.
+    pub(crate) name: String,
+    /// The configuration as text.
+    pub(crate) config: String,
+    /// Path of the configuration as the caller would write it, for messages.
+    pub(crate) config_file: PathBuf,
+    /// Where it stands in version control.
+    pub(crate) revision: Revision,
+}
+
+/// Finds the project in `path`.
+pub(crate) fn find(path: &Path) -> Result<Project> {
+    let dir = path.canonicalize().map_err(|error| {
+        CliError::new(Exit::Usage, format!("could not open {}: {error}", path.display()))
+    })?;
+    if !dir.is_dir() {
+        return Err(CliError::new(Exit::Usage, format!("{} is not a directory", path.display()))
+            .hint("name the project's directory; its configuration is .circleci/config.yml in it"));
+    }
+    let config_file = if path == Path::new(".") {
+        PathBuf::from(DEFAULT_CONFIG_PATH)
+    } else {
+        path.join(DEFAULT_CONFIG_PATH)
+    };
+    let config = config::read(&config_file)?;
+    let revision = git::revision(&dir);
+    let name = revision.remote.as_deref().and_then(git::owner_and_name).or_else(|| {
+        dir.file_name().map(|name| name.to_string_lossy().into_owned())
+    });
+    let name = name.unwrap_or_else(|| "project".to_owned());
+    Ok(Project { dir, name, config, config_file, revision })
+}

@@ -1,0 +1,359 @@
+//! Packs a snapshot of a project: a zstd-compressed tar archive and its hash.
+//!
+//! In it is what git would see, and hidden files: what `.gitignore` and its kin name is left
+//! out, so that build products of this machine do not travel. The repository itself goes along,
+//! for `git describe` and `git diff` in steps, without what may hold credentials or run
+//! programs: configuration, hooks, reflogs. A small configuration takes the place of its own.
+
+use std::fs::{File, Metadata};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use russet_protocol::ids::SourceId;
+
+use crate::error::{CliError, Result};
+
+/// zstd's fastest level: the archive stays on this machine or crosses a network once.
+const LEVEL: i32 = 1;
+
+/// What was packed.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// The archive.
+    pub(crate) file: PathBuf,
+    /// Its hash.
+    pub(crate) id: SourceId,
+    /// How many files are in it, those of the repository's own folder not counted.
+    pub(crate) files: u64,
+    /// Size of the archive in bytes.
+    pub(crate) size: u64,
+    /// What was left out that one might miss, in whole sentences.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Packs `dir` into `file`.
+pub(crate) fn pack(dir: &Path, file: &Path) -> Result<Snapshot> {
+    write_archive(dir, file).map_err(|error| {
+        CliError::local(format!("could not pack {}", dir.display()), error)
+    })
+}
+
+fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
+    let out = File::options().write(true).create_new(true).mode(0o600).open(file)?;
+    let hashing = Hashing { out: BufWriter::with_capacity(256 * 1024, out), hasher: blake3::Hasher::new(), size: 0 };
+    let archive = tar::Builder::new(zstd::Encoder::new(hashing, LEVEL)?);
+    let mut packer = Packer { archive, files: 0, notes: Vec::new() };
+    for entry in walk(dir) {
+        match entry {
+            Ok(entry) => packer.add_below(dir, entry.path())?,
+            Err(error) => packer.notes.push(format!("Left out: {error}.")),
+        }
+    }
+    packer.add_repository(dir)?;
+    let Packer { archive, files, notes } = packer;
+    let mut hashing = archive.into_inner()?.finish()?;
+    hashing.out.flush()?;
+    let id = SourceId::from(hashing.hasher.finalize().to_hex().to_string());
+    Ok(Snapshot { file: file.to_owned(), id, files, size: hashing.size, notes })
+}
+
+/// Everything of the project but what is ignored and the repository.
+fn walk(dir: &Path) -> impl Iterator<Item = std::result::Result<ignore::DirEntry, ignore::Error>> {
+    let mut builder = ignore::WalkBuilder::new(dir);
+    builder
+        .hidden(false)
+        // `.ignore` is a file of search tools; git does not know it.
+        .ignore(false)
+        .follow_links(false)
+        .sort_by_file_name(std::cmp::Ord::cmp)
+        .filter_entry(|entry| entry.file_name() != ".git");
+    let root = dir.to_owned();
+    builder.build().filter(move |entry| !entry.as_ref().is_ok_and(|entry| entry.path() == root))
+}
+
+struct Packer<W: Write> {
+    archive: tar::Builder<W>,
+    files: u64,
+    notes: Vec<String>,
+}
+
+impl<W: Write> Packer<W> {
+    fn add_below(&mut self, root: &Path, path: &Path) -> io::Result<()> {
+        let Ok(name) = path.strip_prefix(root) else { return Ok(()) };
+        if self.add(path, name)? {
+            self.files += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds one file, directory or link; `false` where it is none of them or has gone.
+    fn add(&mut self, path: &Path, name: &Path) -> io::Result<bool> {
+        let metadata = match std::fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(at(path, error)),
+        };
+        if metadata.is_symlink() {
+            let target = std::fs::read_link(path).map_err(|error| at(path, error))?;
+            let mut header = header(&metadata, tar::EntryType::Symlink, 0);
+            self.archive.append_link(&mut header, name, target)?;
+            return Ok(true);
+        }
+        if metadata.is_dir() {
+            let mut header = header(&metadata, tar::EntryType::Directory, 0);
+            self.archive.append_data(&mut header, name, io::empty())?;
+            return Ok(false);
+        }
+        if !metadata.is_file() {
+            self.notes.push(format!("Left out {}: neither a file nor a link.", name.display()));
+            return Ok(false);
+        }
+        self.add_file(path, name)
+    }
+
+    fn add_file(&mut self, path: &Path, name: &Path) -> io::Result<bool> {
+        // Whoever may write there could have put a link or a FIFO in its place since.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = match File::options().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.notes.push(format!("Left out {}: it can not be read.", name.display()));
+                return Ok(false);
+            }
+            Err(error) => return Err(at(path, error)),
+        };
+        let metadata = file.metadata()?;
+        let size = metadata.len();
+        let mut header = header(&metadata, tar::EntryType::Regular, size);
+        let mut body = Exactly { file, left: size, changed: false };
+        self.archive.append_data(&mut header, name, &mut body).map_err(|error| at(path, error))?;
+        if body.changed {
+            self.notes.push(format!("{} changed while it was packed.", name.display()));
+        }
+        Ok(true)
+    }
+
+    /// Adds the repository without what may hold credentials.
+    fn add_repository(&mut self, root: &Path) -> io::Result<()> {
+        let git = root.join(".git");
+        match std::fs::symlink_metadata(&git) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                self.notes.push(
+                    "Left out the repository: this is a linked work tree (.git is a file).".to_owned(),
+                );
+                return Ok(());
+            }
+            Err(_) => return Ok(()),
+        }
+        let config = std::fs::read_to_string(git.join("config")).unwrap_or_default();
+        let mut builder = ignore::WalkBuilder::new(&git);
+        builder.standard_filters(false).sort_by_file_name(std::cmp::Ord::cmp);
+        let top = git.clone();
+        builder.filter_entry(move |entry| {
+            let below = entry.path().strip_prefix(&top).unwrap_or(Path::new(""));
+            is_shared(below)
+        });
+        for entry in builder.build() {
+            let entry = entry.map_err(io::Error::other)?;
+            if let Ok(name) = entry.path().strip_prefix(root) {
+                self.add(entry.path(), name)?;
+            }
+        }
+        let config = shared_config(&config);
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_size(u64::try_from(config.len()).unwrap_or_default());
+        self.archive.append_data(&mut header, ".git/config", config.as_bytes())
+    }
+}
+
+/// Whether a path in `.git` goes along.
+fn is_shared(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    let is_private = ["config", "config.worktree", "hooks", "logs", "worktrees", "credentials"]
+        .iter()
+        .any(|private| name == *private);
+    // A branch may be called `config` or `hooks`.
+    let is_ref = path.starts_with("refs");
+    let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+    !is_lock && (is_ref || !is_private)
+}
+
+/// The part of a repository's configuration that says how to read it, and nothing else.
+fn shared_config(config: &str) -> String {
+    const CORE: [&str; 5] =
+        ["repositoryformatversion", "filemode", "bare", "ignorecase", "precomposeunicode"];
+    const EXTENSIONS: [&str; 2] = ["objectformat", "refstorage"];
+    let mut kept = [Vec::new(), Vec::new()];
+    let mut section = String::new();
+    for line in config.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line.to_ascii_lowercase();
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        let is_word = value.bytes().all(|b| b.is_ascii_alphanumeric());
+        let [core, extensions] = &mut kept;
+        match section.as_str() {
+            "[core]" if is_word && CORE.contains(&key.as_str()) => {
+                core.push(format!("\t{key} = {value}\n"));
+            }
+            "[extensions]" if is_word && EXTENSIONS.contains(&key.as_str()) => {
+                extensions.push(format!("\t{key} = {value}\n"));
+            }
+            _ => {}
+        }
+    }
+    let [core, extensions] = kept;
+    let mut text = format!("[core]\n{}", core.concat());
+    if !extensions.is_empty() {
+        text.push_str(&format!("[extensions]\n{}", extensions.concat()));
+    }
+    text
+}
+
+/// Mode and time of a file; not its owner, who is somebody else where it is unpacked.
+fn header(metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    // setuid bits mean nothing there.
+    header.set_mode(metadata.mode() & 0o777);
+    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or_default());
+    header.set_size(size);
+    header
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Reads as many bytes as the header promised: a file that grew is cut, one that shrank is
+/// filled up with zeros, since otherwise everything after it in the archive would be garbage.
+struct Exactly {
+    file: File,
+    left: u64,
+    changed: bool,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(part) = buffer.get_mut(..limit).filter(|part| !part.is_empty()) else {
+            return Ok(0);
+        };
+        let mut read = self.file.read(part)?;
+        if read == 0 {
+            self.changed = true;
+            part.fill(0);
+            read = part.len();
+        }
+        self.left -= u64::try_from(read).unwrap_or_default();
+        Ok(read)
+    }
+}
+
+/// Hashes and counts what is written.
+struct Hashing<W> {
+    out: W,
+    hasher: blake3::Hasher,
+    size: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.size += u64::try_from(written).unwrap_or_default();
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::{is_shared, pack, shared_config};
+
+    fn packed(dir: &Path) -> (BTreeMap<String, String>, super::Snapshot) {
+        let out = tempfile::tempdir().unwrap();
+        let snapshot = pack(dir, &out.path().join("source.tar.zst")).unwrap();
+        let bytes = std::fs::read(&snapshot.file).unwrap();
+        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), snapshot.id.as_str());
+        let mut archive = tar::Archive::new(zstd::Decoder::new(bytes.as_slice()).unwrap());
+        let mut found = BTreeMap::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+            found.insert(name, text);
+        }
+        (found, snapshot)
+    }
+
+    fn write(dir: &Path, name: &str, text: &str) {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    #[test]
+    fn a_snapshot_has_hidden_files_and_not_what_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".git")).unwrap();
+        write(dir.path(), ".gitignore", "target/\n");
+        write(dir.path(), "target/big", "x");
+        write(dir.path(), ".circleci/config.yml", "version: 2.1");
+        write(dir.path(), "src/main.c", "int main;");
+        std::os::unix::fs::symlink("src/main.c", dir.path().join("link")).unwrap();
+        let (found, snapshot) = packed(dir.path());
+        assert_eq!(found.get("src/main.c").map(String::as_str), Some("int main;"));
+        assert!(found.contains_key(".circleci/config.yml") && found.contains_key("link"));
+        assert!(!found.keys().any(|name| name.starts_with("target")), "{found:?}");
+        assert_eq!(snapshot.files, 4);
+    }
+
+    #[test]
+    fn the_repository_goes_along_without_its_secrets() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), ".git/HEAD", "ref: refs/heads/main");
+        write(dir.path(), ".git/refs/heads/config", "abc");
+        write(dir.path(), ".git/hooks/post-checkout", "evil");
+        write(dir.path(), ".git/index.lock", "");
+        write(dir.path(), ".git/config", "[remote \"origin\"]\nurl = https://me:s3cret@host/a\n");
+        let (found, _) = packed(dir.path());
+        assert!(found.contains_key(".git/HEAD") && found.contains_key(".git/refs/heads/config"));
+        assert!(!found.keys().any(|name| name.contains("hooks") || name.contains("lock")));
+        assert!(!found.values().any(|text| text.contains("s3cret")), "{found:?}");
+    }
+
+    #[test]
+    fn a_linked_work_tree_and_a_fifo_are_left_out_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), ".git", "gitdir: /elsewhere");
+        nix::unistd::mkfifo(&dir.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (found, snapshot) = packed(dir.path());
+        assert!(found.is_empty(), "{found:?}");
+        assert_eq!(snapshot.notes.len(), 2, "{:?}", snapshot.notes);
+    }
+
+    #[test]
+    fn only_how_to_read_a_repository_is_kept_of_its_configuration() {
+        let config = "[core]\n\trepositoryformatversion = 1\n\tsshCommand = evil\n\thooksPath = /x\n[extensions]\n\tobjectFormat = sha256\n[credential]\n\thelper = store\n";
+        assert_eq!(
+            shared_config(config),
+            "[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n"
+        );
+        assert!(is_shared(Path::new("objects/pack/x.pack")));
+        assert!(!is_shared(Path::new("modules/sub/config")));
+    }
+}

@@ -1,0 +1,50 @@
+//! What people see: colours, tables, times, and the live view of a pipeline.
+
+pub(crate) mod color;
+pub(crate) mod numbers;
+pub(crate) mod screen;
+pub(crate) mod table;
+pub(crate) mod terminal;
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::error::{CliError, Result};
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Prints `text` to standard output as it is.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // The reader has seen enough: `russet job logs … | head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| CliError::local("could not write to standard output", error)),
+    }
+}
+
+/// Prints one line to standard output.
+pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
+    print(&format!("{text}\n"))
+}
+
+/// Prints one line to standard error. A failure to print there can not be told to anybody.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    let _unreported = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::local("could not write JSON", error))?;
+    line(text)
+}

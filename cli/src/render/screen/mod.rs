@@ -1,0 +1,204 @@
+//! The live view of a pipeline: what `russet run` and `russet pipeline watch` show.
+//!
+//! [`text`] and [`json`] turn events into text and know no terminal; this module writes it out,
+//! above a status line where there is a terminal for one.
+
+mod json;
+mod summary;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use russet_protocol::admin::Pipeline;
+use russet_protocol::runner::TestResult;
+
+use super::Format;
+use super::color::Paint;
+use super::numbers::now_ms;
+use crate::client::Next;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use json::JsonView;
+use text::TextView;
+
+pub(crate) use summary::exit_of;
+
+/// How often the status line is drawn.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// A file that was fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    /// Name of the job.
+    pub(crate) job: String,
+    /// Path within the job's artifacts.
+    pub(crate) path: String,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Where it was put.
+    pub(crate) file: std::path::PathBuf,
+}
+
+/// Where a pipeline is shown.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    view: View,
+    status: Option<ProgressBar>,
+    paint: Paint,
+    /// What a status line says while no job is there yet.
+    doing: String,
+}
+
+#[derive(Debug)]
+enum View {
+    Text(TextView),
+    Json(JsonView),
+}
+
+impl Screen {
+    /// A screen on standard output. There is a status line where both standard output and
+    /// standard error are a terminal.
+    pub(crate) fn new(format: Format) -> Self {
+        let paint = if format == Format::Text { Paint::stdout() } else { Paint::PLAIN };
+        let is_live = format == Format::Text
+            && std::io::stdout().is_terminal()
+            && std::io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let status = is_live.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        });
+        let view = match format {
+            Format::Text => View::Text(TextView::new(paint)),
+            Format::Json => View::Json(JsonView::default()),
+        };
+        Self { view, status, paint, doing: String::new() }
+    }
+
+    /// The colours of this screen.
+    pub(crate) fn paint(&self) -> Paint {
+        self.paint
+    }
+
+    /// Shows what is being prepared, on the status line only.
+    pub(crate) fn doing(&mut self, what: impl Into<String>) {
+        self.doing = what.into();
+        self.tick();
+    }
+
+    /// Prints a line for people: above the status line, or to standard error under JSON.
+    pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        match &mut self.view {
+            View::Text(view) => {
+                view.close_line();
+                view.push_line(text);
+                self.flush()
+            }
+            View::Json(_) => {
+                super::note(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells which pipeline this is.
+    pub(crate) fn pipeline(&mut self, pipeline: &Pipeline, project: &str) -> Result<()> {
+        match &mut self.view {
+            View::Text(view) => view.header(pipeline, project),
+            View::Json(view) => view.pipeline(pipeline),
+        }
+        self.flush()
+    }
+
+    /// Shows what happened.
+    pub(crate) fn event(&mut self, next: Next) -> Result<()> {
+        match &mut self.view {
+            View::Text(view) => view.event(next),
+            View::Json(view) => view.event(next),
+        }
+        self.flush()
+    }
+
+    /// Lists the artifacts that were fetched.
+    pub(crate) fn artifacts(&mut self, fetched: &[Fetched], dir: &Path) -> Result<()> {
+        match &mut self.view {
+            View::Text(view) => view.push(&summary::artifacts(fetched, dir, self.paint)),
+            View::Json(view) => view.artifacts(fetched),
+        }
+        self.flush()
+    }
+
+    /// Sums up test results, by job.
+    pub(crate) fn tests(&mut self, tests: &BTreeMap<String, Vec<TestResult>>) -> Result<()> {
+        match &mut self.view {
+            View::Text(view) => view.push(&summary::tests(tests, self.paint)),
+            View::Json(view) => view.tests(tests),
+        }
+        self.flush()
+    }
+
+    /// Ends the view: one line per job.
+    pub(crate) fn end(&mut self, pipeline: &Pipeline, exit: Exit) -> Result<()> {
+        self.clear();
+        match &mut self.view {
+            View::Text(view) => view.push(&summary::jobs(pipeline, view.failures(), self.paint)),
+            View::Json(view) => view.result(pipeline, exit),
+        }
+        self.flush()
+    }
+
+    /// Takes the status line away.
+    pub(crate) fn clear(&mut self) {
+        if let Some(status) = self.status.take() {
+            status.finish_and_clear();
+        }
+    }
+
+    /// Draws the status line anew.
+    pub(crate) fn tick(&mut self) {
+        let (Some(status), View::Text(view)) = (&self.status, &self.view) else { return };
+        let text = view.status(now_ms());
+        status.set_message(if text.is_empty() { self.doing.clone() } else { text });
+        status.tick();
+    }
+
+    /// A way to show progress in bytes from another task.
+    pub(crate) fn progress(&self, label: &'static str, total: u64) -> impl Fn(u64) + use<> {
+        let status = self.status.clone();
+        let sent = std::sync::atomic::AtomicU64::new(0);
+        move |bytes| {
+            let sent = sent.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
+            if let Some(status) = &status {
+                let (sent, total) = (super::numbers::bytes(sent), super::numbers::bytes(total));
+                status.set_message(format!("{label} {sent} of {total}"));
+                status.tick();
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let text = match &mut self.view {
+            View::Text(view) => view.take(),
+            View::Json(view) => view.take(),
+        };
+        if text.is_empty() {
+            return Ok(());
+        }
+        let write = || {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        };
+        let written = match &self.status {
+            // A line without its end stays open until the rest comes; the status line would
+            // overwrite it, so it is not drawn meanwhile.
+            Some(status) => status.suspend(write),
+            None => write(),
+        };
+        written.map_err(|error| CliError::local("could not write to standard output", error))
+    }
+}
