@@ -103,9 +103,6 @@ mod tests {
     #[test]
     fn an_error_says_what_happened_and_what_to_do() {
         let error = CliError::new(Exit::ControlPlane, "could not reach http://x").hint("start it");
-        assert_eq!(
-            error.render(Paint::PLAIN),
-            "error: could not reach http://x\nhint: start it\n"
-        );
+        assert_eq!(error.render(Paint::PLAIN), "error: could not reach http://x\nhint: start it\n");
     }
 }

@@ -23,6 +23,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code, in order.
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 7] = [
         Self::Success,
         Self::JobFailed,
@@ -39,14 +40,23 @@ impl Exit {
     }
 
     /// What it means, for the documentation.
+    #[cfg(test)]
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "Everything asked for was done. For `russet run` and `pipeline watch`: every job succeeded.",
+            Self::Success => {
+                "Everything asked for was done. For `russet run` and `pipeline watch`: every job succeeded."
+            }
             Self::JobFailed => "A job failed or ran longer than it may.",
             Self::Usage => "The arguments make no sense; nothing was done.",
-            Self::BadConfig => "A configuration (of the project, the agent or the command line) can not be read or has errors; nothing was started.",
-            Self::ControlPlane => "The control plane can not be reached, refused the token, or refused the request.",
-            Self::Infrastructure => "This machine or the runner failed, not the job: a file that can not be written, a process that can not be started, a task that ended as `infrastructure_fail`.",
+            Self::BadConfig => {
+                "A configuration (of the project, the agent or the command line) can not be read or has errors; nothing was started."
+            }
+            Self::ControlPlane => {
+                "The control plane can not be reached, refused the token, or refused the request."
+            }
+            Self::Infrastructure => {
+                "This machine or the runner failed, not the job: a file that can not be written, a process that can not be started, a task that ended as `infrastructure_fail`."
+            }
             Self::Canceled => "Canceled: by Ctrl-C, or by somebody else on the control plane.",
         }
     }

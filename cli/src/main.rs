@@ -7,6 +7,8 @@
 mod args;
 mod client;
 mod commands;
+#[cfg(test)]
+mod docs;
 mod error;
 mod exit;
 mod logging;

@@ -20,11 +20,11 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 #[command(next_help_heading = "Control plane")]
 pub(crate) struct ConnectionArgs {
     /// Address of the control plane [default: http://127.0.0.1:8080]
-    #[arg(long, env = "RUSSET_URL", value_name = "URL")]
+    #[arg(long, env = "RUSSET_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
 
     /// File with the admin token; or put the token itself into RUSSET_TOKEN
-    #[arg(long, env = "RUSSET_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "RUSSET_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 

@@ -18,7 +18,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use connection::ConnectionArgs;
-pub(crate) use pipelines::StepOutput;
 pub(crate) use stream::{EventStream, Next};
 
 use crate::error::{CliError, Result, chain};
@@ -38,7 +37,8 @@ impl Client {
     /// A client for the control plane at `url`, as `http://host:port`.
     pub(crate) fn new(url: &str, token: &Secret) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
-        let parsed = reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
+        let parsed =
+            reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(bad_url(&url, "it has to begin with http:// or https://"));
         }
@@ -133,7 +133,9 @@ impl Client {
         let said = problem.as_ref().map_or("", |problem| problem.message.as_str());
         let message = match said {
             "" => format!("the control plane at {} answered {status}", self.url),
-            said => format!("the control plane at {} answered {}: {said}", self.url, status.as_u16()),
+            said => {
+                format!("the control plane at {} answered {}: {said}", self.url, status.as_u16())
+            }
         };
         let hint = match status {
             StatusCode::UNAUTHORIZED => Some(
@@ -167,14 +169,18 @@ fn bad_url(url: &str, why: &str) -> CliError {
 
 fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Escapes one segment of a path, so that an id or a name can not lead elsewhere.
 fn segment(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) || (byte == b'.' && text != "." && text != "..") {
+        if byte.is_ascii_alphanumeric()
+            || b"-_~".contains(&byte)
+            || (byte == b'.' && text != "." && text != "..")
+        {
             escaped.push(char::from(byte));
         } else {
             escaped.push_str(&format!("%{byte:02X}"));

@@ -108,9 +108,8 @@ impl Client {
     /// Output of a step; with `follow` until the step ends.
     pub(crate) async fn output(&self, job: &str, step: u32, follow: bool) -> Result<StepOutput> {
         let path = format!("/api/v3/jobs/{}/stdout", segment(job));
-        let mut request = self
-            .request(Method::GET, &path)
-            .query(&[("filter[step_num]", step.to_string())]);
+        let mut request =
+            self.request(Method::GET, &path).query(&[("filter[step_num]", step.to_string())]);
         if follow {
             request = request.query(&[("follow", "true")]);
         }
@@ -121,7 +120,8 @@ impl Client {
 
     /// Test results of a job.
     pub(crate) async fn tests(&self, job: &str) -> Result<Vec<TestResult>> {
-        let list: TestItems = self.get(&format!("/api/v3/jobs/{}/tests", segment(job)), &[]).await?;
+        let list: TestItems =
+            self.get(&format!("/api/v3/jobs/{}/tests", segment(job)), &[]).await?;
         Ok(list.items)
     }
 

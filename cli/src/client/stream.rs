@@ -28,7 +28,7 @@ const LONGEST_LINE: usize = 64 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Something changed.
-    Event(StreamEvent),
+    Event(Box<StreamEvent>),
     /// New output, decoded.
     Output {
         /// Its job.
@@ -66,7 +66,7 @@ impl EventStream {
     /// The next event. May be called again after an abandoned call without losing any.
     pub(crate) async fn next(&mut self) -> Result<Next> {
         loop {
-            if let Some(next) = self.from_buffer()? {
+            if let Some(next) = self.next_in_buffer()? {
                 return Ok(next);
             }
             match self.read_more().await {
@@ -117,7 +117,7 @@ impl EventStream {
     }
 
     /// The next event among the bytes that are here.
-    fn from_buffer(&mut self) -> Result<Option<Next>> {
+    fn next_in_buffer(&mut self) -> Result<Option<Next>> {
         loop {
             let from = self.searched.max(self.taken);
             let unsearched = self.buffer.get(from..).unwrap_or_default();
@@ -141,7 +141,7 @@ impl EventStream {
     /// Decodes output and drops what was handed out before.
     fn unseen(&mut self, event: StreamEvent) -> Result<Option<Next>> {
         let StreamEvent::Output { job, step, offset, data } = event else {
-            return Ok(Some(Next::Event(event)));
+            return Ok(Some(Next::Event(Box::new(event))));
         };
         let mut bytes = base64::engine::general_purpose::STANDARD
             .decode(data)

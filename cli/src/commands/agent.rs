@@ -18,7 +18,9 @@ pub(crate) enum AgentCommand {
     ///
     /// The first TERM or INT lets tasks that run finish and claims no more; the second cancels
     /// them.
-    #[command(after_help = "Examples:\n  russet agent run --config agent.yaml\n\nThe keys of the file are in docs/agent-config.md.")]
+    #[command(
+        after_help = "Examples:\n  russet agent run --config agent.yaml\n\nThe keys of the file are in docs/agent-config.md."
+    )]
     Run {
         /// The agent's configuration; a file of CircleCI's runner works as it is
         #[arg(short, long, value_name = "FILE")]

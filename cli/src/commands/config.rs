@@ -19,7 +19,9 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum ConfigCommand {
     /// Say whether a configuration compiles, and what is wrong where it does not
-    #[command(after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --on-host")]
+    #[command(
+        after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --on-host"
+    )]
     Validate {
         #[command(flatten)]
         args: ConfigArgs,
@@ -58,11 +60,8 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
         args.path.clone()
     };
     let text = read(&file)?;
-    let options = Options {
-        file: file.display().to_string(),
-        on_host: args.on_host,
-        ..Options::default()
-    };
+    let options =
+        Options { file: file.display().to_string(), on_host: args.on_host, ..Options::default() };
     let compiled = match (compile(&text, &options), args.output.output) {
         (Err(error), Format::Json) => {
             render::json(&json!({ "valid": false, "errors": error.plain }))?;
@@ -162,8 +161,6 @@ fn processed(compiled: &Compiled) -> serde_json::Value {
             "steps": job.steps,
         })
     };
-    let workflow = |workflow: &russet_pipeline::Workflow| {
-        json!({ "name": workflow.name, "jobs": workflow.jobs.iter().map(job).collect::<Vec<_>>() })
-    };
+    let workflow = |workflow: &russet_pipeline::Workflow| json!({ "name": workflow.name, "jobs": workflow.jobs.iter().map(job).collect::<Vec<_>>() });
     json!({ "workflows": compiled.workflows.iter().map(workflow).collect::<Vec<_>>() })
 }

@@ -17,11 +17,17 @@ pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Res
         tokio::select! {
             next = stream.next() => {
                 let next = next?;
-                if let Next::Event(StreamEvent::End { pipeline }) = next {
-                    screen.event(Next::Event(StreamEvent::End { pipeline: pipeline.clone() }))?;
+                let ended = match &next {
+                    Next::Event(event) => match event.as_ref() {
+                        StreamEvent::End { pipeline } => Some(pipeline.clone()),
+                        _ => None,
+                    },
+                    Next::Output { .. } => None,
+                };
+                screen.event(next)?;
+                if let Some(pipeline) = ended {
                     return Ok(pipeline);
                 }
-                screen.event(next)?;
             }
             _ = ticks.tick() => screen.tick(),
         }

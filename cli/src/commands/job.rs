@@ -26,7 +26,9 @@ pub(crate) enum JobCommand {
         connection: ConnectionArgs,
     },
     /// Print the output of a job's steps, byte for byte
-    #[command(after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow")]
+    #[command(
+        after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow"
+    )]
     Logs {
         /// Its id
         id: String,
@@ -40,7 +42,9 @@ pub(crate) enum JobCommand {
         connection: ConnectionArgs,
     },
     /// List a job's artifacts, or fetch them
-    #[command(after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/")]
+    #[command(
+        after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/"
+    )]
     Artifacts {
         /// Its id
         id: String,

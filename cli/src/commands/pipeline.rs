@@ -19,7 +19,9 @@ use crate::render::{self, Format, numbers, table::Table};
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum PipelineCommand {
     /// Submit a project's files and configuration
-    #[command(after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch")]
+    #[command(
+        after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch"
+    )]
     Submit(SubmitArgs),
     /// List pipelines
     List {
@@ -178,8 +180,8 @@ fn state(pipeline: &Pipeline) -> &'static str {
     if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
         return waits.as_str();
     }
-    let worst = pipeline.workflows.iter().filter_map(|workflow| workflow.outcome);
-    worst.filter(|outcome| !outcome.is_success()).last().unwrap_or(Outcome::Success).as_str()
+    let mut outcomes = pipeline.workflows.iter().filter_map(|workflow| workflow.outcome);
+    outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
 }
 
 fn listed(items: Vec<Pipeline>) -> String {
@@ -199,12 +201,8 @@ fn listed(items: Vec<Pipeline>) -> String {
 }
 
 fn shown(pipeline: &Pipeline) -> String {
-    let mut text = format!(
-        "Pipeline {} of {}: {}\n\n",
-        pipeline.number,
-        pipeline.project,
-        state(pipeline)
-    );
+    let mut text =
+        format!("Pipeline {} of {}: {}\n\n", pipeline.number, pipeline.project, state(pipeline));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
     for workflow in &pipeline.workflows {
         for job in &workflow.jobs {

@@ -13,7 +13,9 @@ use crate::render::{self, Format, table::Table};
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum ResourceClassCommand {
     /// Make a resource class
-    #[command(after_help = "Examples:\n  russet resource-class create acme/mini --description 'M4 minis'")]
+    #[command(
+        after_help = "Examples:\n  russet resource-class create acme/mini --description 'M4 minis'"
+    )]
     Create {
         /// Its name
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -96,7 +98,9 @@ async fn find(client: &Client, class: &ResourceClass) -> Result<String> {
         .map(|item| item.id.to_string())
         .ok_or_else(|| {
             let message = format!("there is no resource class `{class}` on {}", client.url());
-            CliError::new(Exit::ControlPlane, message)
-                .hint(format!("`russet resource-class list {}` shows those there are", class.namespace()))
+            CliError::new(Exit::ControlPlane, message).hint(format!(
+                "`russet resource-class list {}` shows those there are",
+                class.namespace()
+            ))
         })
 }

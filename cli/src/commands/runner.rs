@@ -12,7 +12,9 @@ use crate::render::{self, Format, numbers, table::Table};
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum RunnerCommand {
     /// List the runners of a namespace or of one resource class
-    #[command(after_help = "Examples:\n  russet runner list acme\n  russet runner list acme/mini --output json")]
+    #[command(
+        after_help = "Examples:\n  russet runner list acme\n  russet runner list acme/mini --output json"
+    )]
     List {
         /// A namespace, or a resource class
         #[arg(value_name = "NAMESPACE[/NAME]")]
@@ -79,9 +81,10 @@ mod tests {
             let ms = i64::try_from(now).unwrap() - minutes * 60_000;
             jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
         };
-        assert_eq!([state(&ago(1), now), state(&ago(10), now), state(&ago(45), now)], [
-            "online", "idle", "offline"
-        ]);
+        assert_eq!(
+            [state(&ago(1), now), state(&ago(10), now), state(&ago(45), now)],
+            ["online", "idle", "offline"]
+        );
         assert_eq!(state("?", now), "");
     }
 }

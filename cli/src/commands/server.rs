@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use russet_control_plane::{Server, Settings};
 use russet_protocol::admin::ServerReady;
-use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{CliError, Result, chain};
 use crate::exit::Exit;
-use crate::render::{self, color::Paint};
 use crate::logging;
+use crate::render::{self, color::Paint};
 
 /// Run a control plane
 ///
@@ -28,7 +27,7 @@ pub(crate) struct ServerArgs {
     listen: SocketAddr,
 
     /// Directory of everything it keeps [default: $XDG_DATA_HOME/russet/server]
-    #[arg(long, value_name = "DIR", env = "RUSSET_DATA_DIR")]
+    #[arg(long, value_name = "DIR", env = "RUSSET_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
 
     /// Survive the loss of power too, not only of the process; slower
@@ -65,10 +64,10 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         public_url: args.public_url,
         ..Settings::new(data_dir.clone(), args.listen)
     };
-    let server = Server::start(settings).await.map_err(|error| start_failed(&error, args.listen))?;
+    let server =
+        Server::start(settings).await.map_err(|error| start_failed(&error, args.listen))?;
     if args.ready_stdout {
-        let ready =
-            ServerReady { url: server.url(), admin_token: server.admin_token().clone() };
+        let ready = ServerReady { url: server.url(), admin_token: server.admin_token().clone() };
         let text = serde_json::to_string(&ready)
             .map_err(|error| CliError::local("could not write JSON", error))?;
         render::line(text)?;
@@ -76,7 +75,10 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         render::print(&welcome(&server.url(), &data_dir, Paint::stdout()))?;
     }
     let shutdown = shutdown(args.end_with_stdin)?;
-    server.run(shutdown).await.map_err(|error| CliError::new(Exit::Infrastructure, chain(&error)))?;
+    server
+        .run(shutdown)
+        .await
+        .map_err(|error| CliError::new(Exit::Infrastructure, chain(&error)))?;
     Ok(Exit::Success)
 }
 
@@ -110,21 +112,33 @@ fn shutdown(end_with_stdin: bool) -> Result<impl Future<Output = ()> + Send + 's
     let failed = |error| CliError::local("could not listen for signals", error);
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+    let stdin_ends = end_of_stdin(end_with_stdin);
     Ok(async move {
-        let stdin_ends = async {
-            if !end_with_stdin {
-                return std::future::pending().await;
-            }
-            let mut stdin = tokio::io::stdin();
-            let mut ignored = [0; 4096];
-            while stdin.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
-        };
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
             () = stdin_ends => {}
         }
     })
+}
+
+/// Done when standard input ends; never, unless that `is_watched`.
+fn end_of_stdin(is_watched: bool) -> impl Future<Output = ()> + Send + 'static {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    if is_watched {
+        // A thread of its own, which nothing waits for: the runtime's reader of standard input
+        // would keep the process from ending while there is none to read.
+        std::thread::spawn(move || {
+            let _read = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            // The receiver has gone where the server has ended already.
+            let _unheard = sender.send(());
+        });
+    }
+    async move {
+        if !is_watched || receiver.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn default_data_dir() -> Result<PathBuf> {

@@ -89,7 +89,11 @@ fn without_credentials(url: &str) -> String {
         scheme == "ssh" && authority.rsplit_once('@').is_some_and(|(user, _)| !user.contains(':'));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let authority = if is_plain_user { authority } else { host };
-    if path.is_empty() { format!("{scheme}://{authority}") } else { format!("{scheme}://{authority}/{path}") }
+    if path.is_empty() {
+        format!("{scheme}://{authority}")
+    } else {
+        format!("{scheme}://{authority}/{path}")
+    }
 }
 
 /// `owner/name` of an address.

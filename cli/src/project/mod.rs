@@ -36,7 +36,9 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
     })?;
     if !dir.is_dir() {
         return Err(CliError::new(Exit::Usage, format!("{} is not a directory", path.display()))
-            .hint("name the project's directory; its configuration is .circleci/config.yml in it"));
+            .hint(
+                "name the project's directory; its configuration is .circleci/config.yml in it",
+            ));
     }
     let config_file = if path == Path::new(".") {
         PathBuf::from(DEFAULT_CONFIG_PATH)
@@ -45,9 +47,11 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
     };
     let config = config::read(&config_file)?;
     let revision = git::revision(&dir);
-    let name = revision.remote.as_deref().and_then(git::owner_and_name).or_else(|| {
-        dir.file_name().map(|name| name.to_string_lossy().into_owned())
-    });
+    let name = revision
+        .remote
+        .as_deref()
+        .and_then(git::owner_and_name)
+        .or_else(|| dir.file_name().map(|name| name.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| "project".to_owned());
     Ok(Project { dir, name, config, config_file, revision })
 }

@@ -34,14 +34,17 @@ pub(crate) struct Snapshot {
 
 /// Packs `dir` into `file`.
 pub(crate) fn pack(dir: &Path, file: &Path) -> Result<Snapshot> {
-    write_archive(dir, file).map_err(|error| {
-        CliError::local(format!("could not pack {}", dir.display()), error)
-    })
+    write_archive(dir, file)
+        .map_err(|error| CliError::local(format!("could not pack {}", dir.display()), error))
 }
 
 fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
     let out = File::options().write(true).create_new(true).mode(0o600).open(file)?;
-    let hashing = Hashing { out: BufWriter::with_capacity(256 * 1024, out), hasher: blake3::Hasher::new(), size: 0 };
+    let hashing = Hashing {
+        out: BufWriter::with_capacity(256 * 1024, out),
+        hasher: blake3::Hasher::new(),
+        size: 0,
+    };
     let archive = tar::Builder::new(zstd::Encoder::new(hashing, LEVEL)?);
     let mut packer = Packer { archive, files: 0, notes: Vec::new() };
     for entry in walk(dir) {
@@ -141,7 +144,8 @@ impl<W: Write> Packer<W> {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(_) => {
                 self.notes.push(
-                    "Left out the repository: this is a linked work tree (.git is a file).".to_owned(),
+                    "Left out the repository: this is a linked work tree (.git is a file)."
+                        .to_owned(),
                 );
                 return Ok(());
             }

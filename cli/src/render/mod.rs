@@ -28,7 +28,9 @@ pub(crate) fn print(text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // The reader has seen enough: `russet job logs … | head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| CliError::local("could not write to standard output", error)),
+        result => {
+            result.map_err(|error| CliError::local("could not write to standard output", error))
+        }
     }
 }
 

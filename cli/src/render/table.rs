@@ -58,7 +58,7 @@ mod tests {
         table.row(["b\n\x1b[2J".to_owned(), "up".to_owned()]);
         assert_eq!(
             table.render("none"),
-            "NAME         STATE\na-long-name  -\nb\u{fffd}\u{fffd}[2J      up\n"
+            "NAME         STATE\na-long-name  -\nb\u{fffd}\u{fffd}[2J       up\n"
         );
     }
 

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use russet_pipeline::Options;
 use russet_protocol::resource_class::ResourceClass;
 
-use super::config::{compile, show_warnings};
 use super::OutputArgs;
+use super::config::{compile, show_warnings};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;

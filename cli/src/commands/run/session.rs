@@ -104,10 +104,8 @@ async fn prepare(
     let packing = tokio::task::spawn_blocking(move || project::pack(&dir, &archive));
     let ready = children.start_server(workspace).await?;
     let client = Client::new(&ready.url, &ready.admin_token)?;
-    let new = NewResourceClass {
-        resource_class: plan.class.clone(),
-        description: "This run".to_owned(),
-    };
+    let new =
+        NewResourceClass { resource_class: plan.class.clone(), description: "This run".to_owned() };
     client.create_class(&new).await?;
     let new = NewToken { resource_class: plan.class.clone(), nickname: "run".to_owned() };
     let token = client.create_token(&new).await?.token.ok_or_else(|| {

@@ -35,7 +35,10 @@ impl Workspace {
         let is_root = nix::unistd::geteuid().is_root();
         let base = if is_root { PathBuf::from("/var/tmp") } else { std::env::temp_dir() };
         let failed = |error: std::io::Error| {
-            CliError::local(format!("could not make a temporary directory in {}", base.display()), error)
+            CliError::local(
+                format!("could not make a temporary directory in {}", base.display()),
+                error,
+            )
         };
         let mode = if is_root { 0o711 } else { 0o700 };
         let dir = tempfile::Builder::new()
@@ -71,7 +74,9 @@ impl Workspace {
             .mode(0o600)
             .open(&path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|error| CliError::local(format!("could not write {}", path.display()), error))?;
+            .map_err(|error| {
+                CliError::local(format!("could not write {}", path.display()), error)
+            })?;
         Ok(path)
     }
 

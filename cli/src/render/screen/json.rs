@@ -42,7 +42,7 @@ impl JsonView {
 
     pub(super) fn event(&mut self, next: Next) {
         let event = match next {
-            Next::Event(event) => event,
+            Next::Event(event) => *event,
             Next::Output { job, step, offset, bytes } => {
                 let data = base64::engine::general_purpose::STANDARD.encode(bytes);
                 StreamEvent::Output { job, step, offset, data }

@@ -73,8 +73,9 @@ pub(super) fn tests(tests: &BTreeMap<String, Vec<TestResult>>, paint: Paint) -> 
         }
         let heading = paint.strong(&format!("Tests of {}", plain(job)));
         text.push_str(&format!("\n{heading}: {}\n", parts.join(", ")));
-        let failed =
-            results.iter().filter(|t| matches!(t.result, TestOutcome::Failure | TestOutcome::Error));
+        let failed = results
+            .iter()
+            .filter(|t| matches!(t.result, TestOutcome::Failure | TestOutcome::Error));
         for test in failed.take(LISTED_FAILURES) {
             text.push_str(&failed_test(test, paint));
         }

@@ -96,7 +96,8 @@ impl TextView {
 
     /// Why each failed job did, by its name.
     pub(super) fn failures(&self) -> BTreeMap<JobId, String> {
-        let failed = self.jobs.iter().filter_map(|job| Some((job.id.clone(), job.failure.clone()?)));
+        let failed =
+            self.jobs.iter().filter_map(|job| Some((job.id.clone(), job.failure.clone()?)));
         failed.collect()
     }
 
@@ -121,9 +122,11 @@ impl TextView {
     /// Takes what happened.
     pub(super) fn event(&mut self, next: Next) {
         match next {
-            Next::Event(StreamEvent::Job { job, .. }) => self.job(job),
-            Next::Event(StreamEvent::Step { job, step }) => self.step(&job, step),
-            Next::Event(StreamEvent::Output { .. } | StreamEvent::End { .. }) => {}
+            Next::Event(event) => match *event {
+                StreamEvent::Job { job, .. } => self.job(job),
+                StreamEvent::Step { job, step } => self.step(&job, step),
+                StreamEvent::Output { .. } | StreamEvent::End { .. } => {}
+            },
             Next::Output { job, step, bytes, .. } => self.output(&job, step, &bytes),
         }
     }
@@ -182,7 +185,11 @@ impl TextView {
         match (job.phase, job.outcome) {
             (Phase::Running, _) => {
                 let runner = job.runner.map(|runner| format!(" on {}", plain(&runner)));
-                self.push(&format!("\n{} {name} runs{}\n", paint.note("●"), runner.unwrap_or_default()));
+                self.push(&format!(
+                    "\n{} {name} runs{}\n",
+                    paint.note("●"),
+                    runner.unwrap_or_default()
+                ));
                 self.current = None;
             }
             (Phase::Ended, Some(outcome)) => {
