@@ -1,0 +1,20 @@
+//! The tree to typed jobs and workflows.
+//!
+//! Each key of each place is in [`vocabulary`]: what is supported, what CircleCI has and is
+//! refused here by name until it is supported, and what has no effect. All else is a mistake.
+
+mod duration;
+mod environment;
+mod executors;
+mod graph;
+mod jobs;
+mod read;
+mod root;
+mod steps;
+pub(crate) mod vocabulary;
+mod workflows;
+
+pub(crate) use jobs::JobDefinition;
+pub(crate) use read::Context;
+pub(crate) use root::{Config, read};
+pub(crate) use workflows::{Invocation, WorkflowDefinition};

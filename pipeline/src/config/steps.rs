@@ -1,0 +1,281 @@
+//! `steps:` of a job to the steps that a task agent runs.
+
+use russet_protocol::task::{Action, FIRST_STEP, PRE_TASK_STEP, Run, Step, When};
+
+use super::duration;
+use super::read::Context;
+use super::vocabulary::{self, Support, Vocabulary};
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::suggest;
+use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+
+/// Steps of a job at most: the numbers behind are taken by the runner's own steps.
+const MOST_STEPS: usize = (PRE_TASK_STEP - FIRST_STEP) as usize;
+
+/// Characters of a command that make its step's heading.
+const LONGEST_NAME: usize = 120;
+
+impl Context<'_> {
+    /// Reads the steps of a job. `at` is the job's key.
+    pub(super) fn steps(&mut self, job: &Mapping, name: &str, at: Span) -> Vec<Step> {
+        let Some(node) = job.get("steps") else {
+            let message = format!("the job `{}` has no `steps`", quoted(name));
+            self.report(Problem::error(at, message));
+            return Vec::new();
+        };
+        let Some(items) = self.list(node, "`steps`") else { return Vec::new() };
+        if items.is_empty() {
+            let message = format!("the job `{}` has an empty list of steps", quoted(name));
+            self.report(Problem::error(node.span, message));
+        }
+        if let Some(item) = items.get(MOST_STEPS) {
+            let message = format!("a job has at most {MOST_STEPS} steps");
+            self.report(Problem::error(item.used_at(), message));
+            return Vec::new();
+        }
+        let read: Vec<Step> = items.iter().filter_map(|item| self.step(item)).collect();
+        let numbers = FIRST_STEP..;
+        numbers.zip(read).map(|(number, step)| Step { number, ..step }).collect()
+    }
+
+    fn step(&mut self, node: &Node) -> Option<Step> {
+        match &node.value {
+            Value::Scalar { text, .. } if node.kind() != Kind::Nothing => {
+                let name = self.plain_text(text, node.span)?;
+                self.bare_step(&name, node)
+            }
+            Value::Mapping(mapping) => match mapping.entries.as_slice() {
+                [entry] => self.keyed_step(entry),
+                _ => {
+                    self.step_of_many_keys(mapping, node.used_at());
+                    None
+                }
+            },
+            _ => {
+                self.wrong_type(node, "a step", "a name or a mapping with one key");
+                None
+            }
+        }
+    }
+
+    /// A step that is only a name.
+    fn bare_step(&mut self, name: &str, node: &Node) -> Option<Step> {
+        let needs = match name {
+            "checkout" => {
+                let action = Action::Checkout { path: None };
+                return Some(step("Checkout code".to_owned(), When::OnSuccess, action));
+            }
+            "run" => "command",
+            "store_artifacts" | "store_test_results" => "path",
+            _ => {
+                self.unknown_step(name, node.span);
+                return None;
+            }
+        };
+        let message = format!("the step `{name}` needs a `{needs}`");
+        let hint = format!("write `- {name}:` and below it, deeper, `{needs}: …`");
+        self.report(Problem::error(node.span, message).hint(hint));
+        None
+    }
+
+    /// A step with what it does.
+    fn keyed_step(&mut self, entry: &Entry) -> Option<Step> {
+        let Entry { key, key_span, value } = entry;
+        match &**key {
+            "run" => self.run_step(value, *key_span),
+            "checkout" => self.checkout_step(value),
+            "store_artifacts" => self.store_artifacts_step(value, *key_span),
+            "store_test_results" => self.store_test_results_step(value, *key_span),
+            name => {
+                let name = self.plain_text(name, *key_span)?;
+                self.unknown_step(&name, *key_span);
+                None
+            }
+        }
+    }
+
+    /// The usual cause: keys of a step that stand as deep as the step itself.
+    fn step_of_many_keys(&mut self, mapping: &Mapping, span: Span) {
+        let Some(first) = mapping.entries.first() else {
+            self.report(Problem::error(span, "this step is an empty mapping"));
+            return;
+        };
+        let Some(second) = mapping.entries.get(1) else { return };
+        let (step, other) = (quoted(&first.key), quoted(&second.key));
+        let message = format!("a step has one key, but this one has `{step}` and `{other}`");
+        self.report(
+            Problem::error(second.key_span, message)
+                .related(first.key_span, "the step starts here")
+                .hint(format!("if `{other}` belongs to `{step}`, indent it deeper")),
+        );
+    }
+
+    fn unknown_step(&mut self, name: &str, span: Span) {
+        let problem = match vocabulary::STEP.word(name).map(|word| word.support) {
+            Some(Support::NotYet) => Problem::unsupported(span, format!("the step `{name}`")),
+            _ if name.contains('/') => {
+                Problem::unsupported(span, format!("the step `{}` of an orb", quoted(name)))
+            }
+            _ if self.commands.contains(name) => {
+                Problem::unsupported(span, format!("the command `{}` as a step", quoted(name)))
+            }
+            _ => {
+                let mut known: Vec<&str> = vocabulary::STEP.names().collect();
+                known.extend(self.commands.iter().map(String::as_str));
+                let hint = suggest::did_you_mean(name, known).unwrap_or_else(|| {
+                    "the steps are `run`, `checkout`, `store_artifacts` and `store_test_results`"
+                        .to_owned()
+                });
+                Problem::error(span, format!("there is no step `{}`", quoted(name))).hint(hint)
+            }
+        };
+        self.report(problem);
+    }
+
+    fn run_step(&mut self, node: &Node, at: Span) -> Option<Step> {
+        let Value::Mapping(mapping) = &node.value else {
+            if node.kind() == Kind::Nothing {
+                let hint = "write `- run: make test`, or its keys below it, deeper than `run`";
+                self.report(Problem::error(at, "a `run` step needs a `command`").hint(hint));
+                return None;
+            }
+            if node.kind() == Kind::List {
+                self.wrong_type(node, "`run`", "a text or a mapping");
+                return None;
+            }
+            let command = self.nonempty(node, "the command of `run`")?;
+            return Some(step(heading(&command), When::OnSuccess, run(command)));
+        };
+        self.keys(mapping, &vocabulary::RUN);
+        let command = self.required_text(mapping, "command", &vocabulary::RUN, at);
+        let name = self.optional_text(mapping, "name");
+        let run = Run {
+            command: command.clone().unwrap_or_default(),
+            shell: self.optional_text(mapping, "shell"),
+            environment: self.environment(mapping).into_iter().collect(),
+            working_directory: self.optional_text(mapping, "working_directory"),
+            background: self.flag(mapping, "background"),
+            no_output_timeout_ms: self.timeout(mapping),
+        };
+        let when = self.when(mapping, When::OnSuccess);
+        let command = command?;
+        Some(step(name.unwrap_or_else(|| heading(&command)), when, Action::Run(run)))
+    }
+
+    fn checkout_step(&mut self, node: &Node) -> Option<Step> {
+        // `checkout:` with nothing behind it is the same as without the colon.
+        if node.kind() == Kind::Nothing {
+            return self.bare_step("checkout", node);
+        }
+        let mapping = self.mapping(node, "`checkout`")?;
+        self.keys(mapping, &vocabulary::CHECKOUT);
+        let path = self.optional_text(mapping, "path");
+        let name = self.optional_text(mapping, "name");
+        let when = self.when(mapping, When::OnSuccess);
+        let name = name.unwrap_or_else(|| "Checkout code".to_owned());
+        Some(step(name, when, Action::Checkout { path }))
+    }
+
+    fn store_artifacts_step(&mut self, node: &Node, at: Span) -> Option<Step> {
+        let (mapping, path) = self.stored(node, &vocabulary::STORE_ARTIFACTS, at)?;
+        let destination = self.optional_text(mapping, "destination");
+        if let (Some(text), Some(node)) = (&destination, mapping.get("destination"))
+            && (text.starts_with('/') || text.split('/').any(|part| part == ".."))
+        {
+            // The server refuses these as well; here the mistake has a place.
+            let message = "`destination` must be a relative path without `..`";
+            self.report(Problem::error(node.span, message));
+        }
+        let name = self.optional_text(mapping, "name");
+        let when = self.when(mapping, When::Always);
+        let name = name.unwrap_or_else(|| "Uploading artifacts".to_owned());
+        Some(step(name, when, Action::StoreArtifacts { path: path?, destination }))
+    }
+
+    fn store_test_results_step(&mut self, node: &Node, at: Span) -> Option<Step> {
+        let (mapping, path) = self.stored(node, &vocabulary::STORE_TEST_RESULTS, at)?;
+        let name = self.optional_text(mapping, "name");
+        let when = self.when(mapping, When::Always);
+        let name = name.unwrap_or_else(|| "Uploading test results".to_owned());
+        Some(step(name, when, Action::StoreTestResults { path: path? }))
+    }
+
+    /// What the two storing steps share: a mapping with a path.
+    fn stored<'n>(
+        &mut self,
+        node: &'n Node,
+        vocabulary: &Vocabulary,
+        at: Span,
+    ) -> Option<(&'n Mapping, Option<String>)> {
+        if node.kind() == Kind::Nothing {
+            let message = format!("{} needs a `path`", vocabulary.place);
+            let hint = "write `path: …` below it, deeper";
+            self.report(Problem::error(at, message).hint(hint));
+            return None;
+        }
+        let mapping = self.mapping(node, vocabulary.title)?;
+        self.keys(mapping, vocabulary);
+        Some((mapping, self.required_text(mapping, "path", vocabulary, at)))
+    }
+
+    fn when(&mut self, mapping: &Mapping, default: When) -> When {
+        let Some(node) = mapping.get("when") else { return default };
+        let Some(text) = self.text(node, "`when`") else { return default };
+        match &*text {
+            "on_success" => When::OnSuccess,
+            "on_fail" => When::OnFail,
+            "always" => When::Always,
+            other => {
+                let known = ["on_success", "on_fail", "always"];
+                let hint = suggest::did_you_mean(other, known)
+                    .unwrap_or_else(|| "write `on_success`, `on_fail` or `always`".to_owned());
+                let message = format!("`{}` is not a value of `when`", quoted(other));
+                self.report(Problem::error(node.span, message).hint(hint));
+                default
+            }
+        }
+    }
+
+    fn timeout(&mut self, mapping: &Mapping) -> Option<u64> {
+        let node = mapping.get("no_output_timeout")?;
+        let text = self.nonempty(node, "`no_output_timeout`")?;
+        match duration::parse(&text) {
+            Ok(duration) => u64::try_from(duration.as_millis()).ok(),
+            Err(why) => {
+                let message = format!("`{}` is not a duration: {why}", quoted(&text));
+                self.report(Problem::error(node.span, message));
+                None
+            }
+        }
+    }
+}
+
+/// A step that has no number yet.
+fn step(name: String, when: When, action: Action) -> Step {
+    Step { number: FIRST_STEP, name, when, action }
+}
+
+/// A `run` with nothing but its command.
+fn run(command: String) -> Action {
+    Action::Run(Run {
+        command,
+        shell: None,
+        environment: std::collections::BTreeMap::new(),
+        working_directory: None,
+        background: false,
+        no_output_timeout_ms: None,
+    })
+}
+
+/// The heading of a `run` step without a name: the first line of its command that has something
+/// on it.
+fn heading(command: &str) -> String {
+    let lines = || command.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines().next().unwrap_or_default();
+    let mut name: String = first.chars().take(LONGEST_NAME).collect();
+    if name.len() < first.len() || lines().nth(1).is_some() {
+        name.push('…');
+    }
+    name
+}

@@ -1,0 +1,36 @@
+//! The reference of the language in `docs/config.md`, made from the lists that the code goes by.
+
+use std::fmt::Write as _;
+
+use crate::config::vocabulary::{ALL, Support, Vocabulary, Word};
+
+/// The reference as Markdown: one table for each place of a configuration.
+#[must_use]
+pub fn reference() -> String {
+    ALL.iter().map(|vocabulary| section(vocabulary)).collect::<Vec<_>>().join("\n")
+}
+
+fn section(vocabulary: &Vocabulary) -> String {
+    let mut out = format!("### {}\n\n| key | |\n|---|---|\n", vocabulary.title);
+    for word in vocabulary.words.iter().filter(|word| word.support != Support::NotYet) {
+        // Writing to a String cannot fail.
+        let (Ok(()) | Err(_)) = writeln!(out, "| `{}` | {} |", word.name, about(word));
+    }
+    let not_yet: Vec<String> = vocabulary
+        .words
+        .iter()
+        .filter(|word| word.support == Support::NotYet)
+        .map(|word| format!("`{}`", word.name))
+        .collect();
+    if !not_yet.is_empty() {
+        let (Ok(()) | Err(_)) = writeln!(out, "\nNot supported yet: {}.", not_yet.join(", "));
+    }
+    out
+}
+
+fn about(word: &Word) -> String {
+    match word.support {
+        Support::NoEffect => format!("No effect, with a warning: {}.", word.about),
+        Support::Yes | Support::NotYet => word.about.to_owned(),
+    }
+}

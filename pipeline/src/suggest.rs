@@ -1,0 +1,52 @@
+//! Did-you-mean.
+
+use crate::source::quoted;
+
+/// A hint that names the nearest of the words that are known, if one is near.
+#[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(word, known).map(|near| format!("did you mean `{}`?", quoted(near)))
+}
+
+/// The nearest of the words that are known, if one is near: a typing mistake or two away, or the
+/// same but for case and `-` or `_`.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What is this long is no typing mistake, and comparing costs the product of the lengths.
+    const LONGEST: usize = 64;
+    // Nor should a suggestion cost much where a configuration has very many names.
+    const MOST: usize = 1000;
+    if word.len() > LONGEST {
+        return None;
+    }
+    let plain = normal(word);
+    known
+        .into_iter()
+        .take(MOST)
+        .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
+        .map(|candidate| (strsim::damerau_levenshtein(&plain, &normal(candidate)), candidate))
+        .filter(|(distance, _)| *distance <= 1 + plain.chars().count() / 5)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn normal(word: &str) -> String {
+    word.to_lowercase().replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn typing_mistakes_find_their_word_and_other_words_do_not() {
+        let known = ["command", "shell", "working_directory", "when"];
+        assert_eq!(nearest("comand", known), Some("command"));
+        assert_eq!(nearest("Working-Directory", known), Some("working_directory"));
+        assert_eq!(nearest("wehn", known), Some("when"));
+        assert_eq!(nearest("image", known), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000), known), None);
+    }
+}

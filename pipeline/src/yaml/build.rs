@@ -1,0 +1,254 @@
+//! The parser's events to a tree.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use granit_parser::{Event, Parser, ScalarStyle, Tag};
+
+use super::explain::explain;
+use super::limits::{MAX_DEPTH, MAX_SIZE, NODE_SIZE};
+use super::merge::{self, RawEntry};
+use super::node::{Entry, Node, Value};
+use crate::problem::Problem;
+use crate::source::{Source, Span, quoted};
+use crate::suggest;
+
+/// Reads a text. The tree is there unless the text is no YAML at all; the problems are what is
+/// wrong with it so far.
+pub(crate) fn parse(source: &Source<'_>) -> (Option<Node>, Vec<Problem>) {
+    let mut options = granit_parser::options! {
+        emit_anchor_events: true,
+        emit_unresolved_aliases: true,
+    };
+    options.set_emit_comments(false);
+    let mut builder = Builder::default();
+    for next in Parser::new_from_str_with_options(source.text, options) {
+        let step = match next {
+            Ok((event, span)) => builder.event(event, byte_span(source, &span)),
+            Err(error) => Err(Box::new(explain(source, &error))),
+        };
+        if let Err(fatal) = step {
+            builder.problems.push(*fatal);
+            return (None, builder.problems);
+        }
+    }
+    let Builder { root, mut problems, .. } = builder;
+    if root.is_none() {
+        problems.push(Problem::error(Span::new(0, 0), "the configuration is empty"));
+    }
+    (root, problems)
+}
+
+/// A span in bytes, without the white space that the parser leaves at the end of block scalars.
+fn byte_span(source: &Source<'_>, span: &granit_parser::Span) -> Span {
+    let start = span.start.byte_offset().unwrap_or(0);
+    let end = span.end.byte_offset().unwrap_or(start);
+    let text = source.text.get(start..end).unwrap_or("");
+    Span::new(start, start + text.trim_end().len())
+}
+
+/// A problem that ends the reading.
+type Fatal = Box<Problem>;
+
+/// A collection that is not closed yet.
+#[derive(Debug)]
+struct Frame {
+    span: Span,
+    anchor: usize,
+    kind: FrameKind,
+}
+
+#[derive(Debug)]
+enum FrameKind {
+    List(Vec<Node>),
+    Mapping { entries: Vec<RawEntry>, key: Option<Node> },
+}
+
+#[derive(Debug, Default)]
+struct Builder {
+    stack: Vec<Frame>,
+    root: Option<Node>,
+    /// Nodes by the parser's number of their anchor; a name that is given twice has two numbers,
+    /// and an alias means the last before it.
+    anchors: HashMap<usize, Node>,
+    /// Names of anchors, for suggestions.
+    names: BTreeMap<String, Span>,
+    problems: Vec<Problem>,
+    /// What was built so far, in the unit of sizes.
+    work: usize,
+}
+
+impl Builder {
+    /// Takes one event. An error ends the reading.
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
+        match event {
+            Event::DocumentStart(..) if self.root.is_some() => {
+                let problem = Problem::error(span, "a configuration is one YAML document")
+                    .hint("remove the `---` and what follows, or what precedes it");
+                return Err(Box::new(problem));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = self.tagged(tag.as_deref(), style == ScalarStyle::Plain, span);
+                self.scalar(&text, plain, anchor, span)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.tagged(tag.as_deref(), true, span);
+                self.open(span, anchor, FrameKind::List(Vec::new()))?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.tagged(tag.as_deref(), true, span);
+                self.open(span, anchor, FrameKind::Mapping { entries: Vec::new(), key: None })?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
+            Event::Anchor(_, name) => {
+                self.names.insert(name.to_string(), span);
+            }
+            Event::Alias(id) => self.alias(id, span)?,
+            Event::UnresolvedAlias(name) => {
+                let known = self.names.keys().map(String::as_str);
+                let hint = suggest::did_you_mean(&name, known).unwrap_or_else(|| {
+                    format!("an anchor is given with `&{}` before it is used", quoted(&name))
+                });
+                let message = format!("there is no anchor `{}` before this", quoted(&name));
+                self.problems.push(Problem::error(span, message).hint(hint));
+                self.scalar("", true, 0, span)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a scalar may be more than a text, given its tag. Tags that mean nothing here are
+    /// reported.
+    fn tagged(&mut self, tag: Option<&Tag>, plain: bool, span: Span) -> bool {
+        let Some(tag) = tag else { return plain };
+        match tag.core_suffix() {
+            Some("str") => false,
+            Some(_) => true,
+            None => {
+                let message =
+                    format!("the YAML tag `{}` has no meaning here", quoted(&tag.original()));
+                self.problems.push(Problem::error(span, message).hint("remove the tag"));
+                plain
+            }
+        }
+    }
+
+    fn scalar(&mut self, text: &str, plain: bool, anchor: usize, span: Span) -> Result<(), Fatal> {
+        let size = NODE_SIZE + text.len();
+        self.spend(size, span)?;
+        let value = Value::Scalar { text: Rc::from(text), plain };
+        let node = Node { span, alias: None, value, size, depth: 1 };
+        self.place(node, anchor)
+    }
+
+    fn open(&mut self, span: Span, anchor: usize, kind: FrameKind) -> Result<(), Fatal> {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(too_deep(span));
+        }
+        self.spend(NODE_SIZE, span)?;
+        self.stack.push(Frame { span, anchor, kind });
+        Ok(())
+    }
+
+    fn close(&mut self, end: Span) -> Result<(), Fatal> {
+        let Some(frame) = self.stack.pop() else { return Ok(()) };
+        let (mut size, mut depth) = (NODE_SIZE, 0);
+        let mut add = |node: &Node, key: usize| {
+            size = size.saturating_add(node.size).saturating_add(key);
+            depth = depth.max(node.depth);
+        };
+        let value = match frame.kind {
+            FrameKind::List(items) => {
+                items.iter().for_each(|item| add(item, 0));
+                Value::List(items.into())
+            }
+            FrameKind::Mapping { entries, .. } => {
+                let mapping = merge::resolve(entries, &mut self.problems, &mut self.work);
+                mapping.entries.iter().for_each(|entry| add(&entry.value, entry.key.len()));
+                Value::Mapping(Rc::new(mapping))
+            }
+        };
+        self.spend(0, frame.span)?;
+        let span = Span::new(frame.span.start, end.end.max(frame.span.end));
+        let node = Node { span, alias: None, value, size, depth: depth + 1 };
+        self.place(node, frame.anchor)
+    }
+
+    /// Follows an alias.
+    fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
+        let Some(node) = self.anchors.get(&id) else {
+            let problem = Problem::error(span, "this alias stands within what it stands for")
+                .hint("a configuration cannot contain itself");
+            return Err(Box::new(problem));
+        };
+        let mut node = node.clone();
+        node.alias = Some(span);
+        self.place(node, 0)
+    }
+
+    /// Puts a finished node where it belongs: into the open collection, as key or value, or at
+    /// the root.
+    fn place(&mut self, node: Node, anchor: usize) -> Result<(), Fatal> {
+        if node.size > MAX_SIZE {
+            return Err(too_large(node.used_at()));
+        }
+        if self.stack.len() + node.depth > MAX_DEPTH {
+            return Err(too_deep(node.used_at()));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.stack.last_mut().map(|frame| &mut frame.kind) {
+            None => self.root = Some(node),
+            Some(FrameKind::List(items)) => items.push(node),
+            Some(FrameKind::Mapping { entries, key }) => match key.take() {
+                None => *key = Some(node),
+                Some(key) => match raw_entry(key, node) {
+                    Ok(entry) => entries.push(entry),
+                    Err(problem) => self.problems.push(*problem),
+                },
+            },
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, size: usize, span: Span) -> Result<(), Fatal> {
+        self.work = self.work.saturating_add(size);
+        if self.work > MAX_SIZE { Err(too_large(span)) } else { Ok(()) }
+    }
+}
+
+/// An entry as it is written. Keys are texts; numbers and such count as what is written.
+fn raw_entry(key: Node, value: Node) -> Result<RawEntry, Fatal> {
+    let key_span = key.used_at();
+    match key.value {
+        Value::Scalar { text, .. } if text.is_empty() => {
+            Err(Box::new(Problem::error(key_span, "a key is missing before the `:`")))
+        }
+        Value::Scalar { text, plain } => {
+            let is_merge = plain && &*text == "<<" && key.alias.is_none();
+            Ok(RawEntry { entry: Entry { key: text, key_span, value }, is_merge })
+        }
+        Value::List(_) | Value::Mapping(_) => {
+            let found = key.kind().describe();
+            let message = format!("a key is a text, but this is {found}");
+            let hint = "a value that starts with `{`, `[` or `<<` may need quotes";
+            Err(Box::new(Problem::error(key_span, message).hint(hint)))
+        }
+    }
+}
+
+fn too_large(span: Span) -> Fatal {
+    let limit = MAX_SIZE / 1024 / 1024;
+    let problem = Problem::error(
+        span,
+        format!("the configuration grows beyond {limit} MiB here, with its aliases followed"),
+    )
+    .hint("an alias of a list of aliases multiplies; write less that stands for less");
+    Box::new(problem)
+}
+
+fn too_deep(span: Span) -> Fatal {
+    Box::new(Problem::error(span, format!("this is nested more than {MAX_DEPTH} levels deep")))
+}

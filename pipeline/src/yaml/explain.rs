@@ -1,0 +1,45 @@
+//! What the parser's errors mean for a person who writes a configuration.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use crate::problem::Problem;
+use crate::source::{Source, Span, quoted};
+
+/// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
+pub(super) fn explain(source: &Source<'_>, error: &ScanError) -> Problem {
+    let start = error.marker().byte_offset().unwrap_or_else(|| byte_of(source, error));
+    let span = Span::new(start, start);
+    let hint = match error.kind() {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabAtBlockScalarStart
+        | ErrorKind::TabInIndentation => Some("YAML is indented with spaces, never with tabs"),
+        ErrorKind::RecursionLimitExceeded => Some("nothing in a configuration needs such depth"),
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
+            Some("a value with `: ` in it needs quotes")
+        }
+        ErrorKind::InvalidSimpleKey
+        | ErrorKind::SimpleKeyExpected
+        | ErrorKind::InvalidIndentation
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::ExpectedBlockSequenceEntry
+        | ErrorKind::BlockSequenceEntryNotAllowed => {
+            Some("look at the indentation of this line and the one before, and for a missing `:`")
+        }
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => {
+            Some("a quote that was opened before this is not closed")
+        }
+        ErrorKind::UnexpectedCharacter { .. } => {
+            Some("a value that starts with `@`, `` ` `` or `%` needs quotes")
+        }
+        _ => None,
+    };
+    Problem::error(span, format!("this is not valid YAML: {}", quoted(&error.info())))
+        .maybe_hint(hint.map(str::to_owned))
+}
+
+/// The byte of an error whose marker counts characters only.
+fn byte_of(source: &Source<'_>, error: &ScanError) -> usize {
+    let index = error.marker().index();
+    source.text.char_indices().nth(index).map_or(source.text.len(), |(byte, _)| byte)
+}

@@ -1,0 +1,97 @@
+//! A mapping out of its entries: duplicate keys are found and `<<` is resolved.
+//!
+//! What CircleCI does, and so do we: a key that is written twice in one mapping is an error; `<<`
+//! may be written more than once; what a mapping says itself wins over what it merges, and of
+//! several merged mappings the first that has a key wins.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::limits;
+use super::node::{Entry, Mapping, Node, Value};
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+
+/// An entry as it is written.
+#[derive(Debug)]
+pub(super) struct RawEntry {
+    pub(super) entry: Entry,
+    /// Whether the key is a plain `<<`.
+    pub(super) is_merge: bool,
+}
+
+/// Makes a mapping. `work` counts the entries that were looked at, in the unit of sizes, since
+/// merging a large mapping often costs time without making anything large.
+pub(super) fn resolve(
+    raw: Vec<RawEntry>,
+    problems: &mut Vec<Problem>,
+    work: &mut usize,
+) -> Mapping {
+    let mut index: HashMap<Rc<str>, usize> = HashMap::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut merges = Vec::new();
+    for RawEntry { entry, is_merge } in raw {
+        if is_merge {
+            merges.push(entry);
+        } else if let Some(first) = index.get(&entry.key).and_then(|at| entries.get(*at)) {
+            problems.push(
+                Problem::error(
+                    entry.key_span,
+                    format!("the key `{}` is already in this mapping", quoted(&entry.key)),
+                )
+                .related(first.key_span, "it is here for the first time"),
+            );
+        } else {
+            index.insert(Rc::clone(&entry.key), entries.len());
+            entries.push(entry);
+        }
+    }
+    for merge in merges {
+        for source in sources(&merge.value, merge.key_span, problems) {
+            for entry in &source.entries {
+                *work = work.saturating_add(limits::NODE_SIZE);
+                if *work > limits::MAX_SIZE {
+                    return Mapping { entries };
+                }
+                if !index.contains_key(&entry.key) {
+                    index.insert(Rc::clone(&entry.key), entries.len());
+                    entries.push(entry.clone());
+                }
+            }
+        }
+    }
+    Mapping { entries }
+}
+
+/// The mappings that a `<<` names: one, or a list of them.
+fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> Vec<Rc<Mapping>> {
+    let items = match &node.value {
+        Value::Mapping(mapping) => return vec![Rc::clone(mapping)],
+        Value::List(items) => items,
+        Value::Scalar { .. } => {
+            problems.push(wrong(node, key));
+            return Vec::new();
+        }
+    };
+    let mut mappings = Vec::new();
+    for item in items.iter() {
+        match &item.value {
+            Value::Mapping(mapping) => mappings.push(Rc::clone(mapping)),
+            _ => problems.push(wrong(item, item.used_at())),
+        }
+    }
+    mappings
+}
+
+/// The error for a `<<` whose value cannot be merged.
+fn wrong(node: &Node, place: Span) -> Problem {
+    let found = node.kind().describe();
+    let problem = Problem::error(
+        place,
+        format!("`<<` merges a mapping or a list of mappings, but found {found}"),
+    );
+    match node.alias {
+        Some(_) => problem.related(node.span, "the alias stands for this"),
+        None => problem.hint("write `<<: *anchor`, with `&anchor` on the mapping to merge"),
+    }
+}
