@@ -8,6 +8,7 @@ use serde_json::json;
 use super::OutputArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project;
 use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
 
@@ -54,11 +55,8 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
         ConfigCommand::Validate { args } => (args, false),
         ConfigCommand::Process { args } => (args, true),
     };
-    let file = if args.path.is_dir() {
-        args.path.join(russet_protocol::admin::DEFAULT_CONFIG_PATH)
-    } else {
-        args.path.clone()
-    };
+    let file =
+        if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
     let text = read(&file)?;
     let options =
         Options { file: file.display().to_string(), on_host: args.on_host, ..Options::default() };

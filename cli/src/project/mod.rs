@@ -29,6 +29,12 @@ pub(crate) struct Project {
     pub(crate) revision: Revision,
 }
 
+/// The configuration of the project in `path`, written as short as can be.
+pub(crate) fn config_file(path: &Path) -> PathBuf {
+    let is_here = path == Path::new(".");
+    if is_here { PathBuf::from(DEFAULT_CONFIG_PATH) } else { path.join(DEFAULT_CONFIG_PATH) }
+}
+
 /// Finds the project in `path`.
 pub(crate) fn find(path: &Path) -> Result<Project> {
     let dir = path.canonicalize().map_err(|error| {
@@ -40,11 +46,7 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
                 "name the project's directory; its configuration is .circleci/config.yml in it",
             ));
     }
-    let config_file = if path == Path::new(".") {
-        PathBuf::from(DEFAULT_CONFIG_PATH)
-    } else {
-        path.join(DEFAULT_CONFIG_PATH)
-    };
+    let config_file = config_file(path);
     let config = config::read(&config_file)?;
     let revision = git::revision(&dir);
     let name = revision

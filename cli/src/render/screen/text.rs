@@ -364,3 +364,7 @@ pub(super) fn plain(text: &str) -> String {
 fn short(revision: &str) -> &str {
     revision.get(..10).unwrap_or(revision)
 }
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! What the live view looks like, event by event.
+
+use russet_protocol::admin::{Job, StepState, StreamEvent};
+use russet_protocol::ids::{JobId, WorkflowId};
+use russet_protocol::outcome::{Outcome, Phase};
+
+use super::TextView;
+use crate::client::Next;
+use crate::render::color::Paint;
+
+fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
+    let job = Job {
+        id: JobId::from(name),
+        number: 1,
+        name: name.to_owned(),
+        requires: Vec::new(),
+        resource_class: "local/run".parse().unwrap(),
+        phase,
+        outcome,
+        message: None,
+        queued_ms: Some(0),
+        started_ms: Some(1000),
+        ended_ms: outcome.map(|_| 3500),
+        runner: Some("mini".to_owned()),
+        steps: Vec::new(),
+        tests: std::collections::BTreeMap::new(),
+        artifacts: 0,
+    };
+    Next::Event(Box::new(StreamEvent::Job { workflow: WorkflowId::from("w"), job }))
+}
+
+fn step(of: &str, number: u32, outcome: Option<Outcome>) -> Next {
+    let exit_code = match outcome {
+        Some(Outcome::Failed) => Some(2),
+        Some(Outcome::Success) => Some(0),
+        _ => None,
+    };
+    let step = StepState {
+        number,
+        name: format!("Step {number}!"),
+        background: false,
+        outcome,
+        exit_code,
+        message: None,
+        started_ms: 1000,
+        ended_ms: outcome.map(|_| 1200),
+        output_bytes: 0,
+    };
+    Next::Event(Box::new(StreamEvent::Step { job: JobId::from(of), step }))
+}
+
+fn output(of: &str, step: u32, text: &str) -> Next {
+    Next::Output { job: JobId::from(of), step, offset: 0, bytes: text.as_bytes().to_vec() }
+}
+
+fn shown(events: Vec<Next>) -> String {
+    let mut view = TextView::new(Paint::PLAIN);
+    for event in events {
+        view.event(event);
+    }
+    view.take()
+}
+
+#[test]
+fn one_job_is_shown_without_prefixes() {
+    let text = shown(vec![
+        job("build", Phase::Queued, None),
+        job("build", Phase::Running, None),
+        step("build", 1, None),
+        output("build", 1, "hel"),
+        output("build", 1, "lo\n$ "),
+        step("build", 1, Some(Outcome::Success)),
+        job("build", Phase::Ended, Some(Outcome::Success)),
+    ]);
+    assert_eq!(text, "\n● build runs on mini\n▶ Step 1!\nhello\n$ \n✓ build success in 2.5 s\n");
+}
+
+#[test]
+fn a_failed_step_says_why() {
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        step("build", 1, None),
+        step("build", 1, Some(Outcome::Failed)),
+        step("build", 2, Some(Outcome::NotRun)),
+        job("build", Phase::Ended, Some(Outcome::Failed)),
+    ]);
+    assert_eq!(
+        text,
+        "\n● build runs on mini\n▶ Step 1!\n✗ Step 1!: exit code 2 (0.20 s)\n✗ build failed in \
+         2.5 s\n"
+    );
+}
+
+#[test]
+fn lines_of_several_jobs_begin_with_the_name_and_never_mix() {
+    let text = shown(vec![
+        job("a", Phase::Running, None),
+        job("build", Phase::Running, None),
+        step("a", 1, None),
+        step("build", 1, None),
+        output("a", 1, "from a, "),
+        output("build", 1, "from build\n"),
+        output("a", 1, "still a\n"),
+    ]);
+    let last: Vec<&str> = text.lines().skip(4).collect();
+    assert_eq!(
+        last,
+        ["a     | ▶ Step 1!", "build | ▶ Step 1!", "build | from build", "a     | from a, still a"]
+    );
+}
+
+#[test]
+fn output_before_the_announcement_of_its_step_waits_for_the_heading() {
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        output("build", 1, "early\n"),
+        step("build", 1, None),
+        output("build", 1, "late\n"),
+    ]);
+    assert_eq!(text, "\n● build runs on mini\n▶ Step 1!\nearly\nlate\n");
+}
+
+#[test]
+fn steps_in_the_background_are_told_apart() {
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        step("build", 1, None),
+        step("build", 2, None),
+        output("build", 2, "two\n"),
+        output("build", 1, "one\n"),
+    ]);
+    assert_eq!(
+        text,
+        "\n● build runs on mini\n▶ Step 1!\n▶ Step 2!\ntwo\n▶ Step 1! (goes on)\none\n"
+    );
+}
+
+#[test]
+fn a_state_that_is_told_twice_is_shown_once() {
+    let events = || {
+        vec![
+            job("build", Phase::Running, None),
+            step("build", 1, None),
+            step("build", 1, Some(Outcome::Failed)),
+            job("build", Phase::Ended, Some(Outcome::Failed)),
+        ]
+    };
+    let twice: Vec<Next> = events().into_iter().chain(events().into_iter().skip(3)).collect();
+    assert_eq!(shown(twice), shown(events()));
+}
+
+#[test]
+fn names_can_not_forge_lines() {
+    let text = shown(vec![job("a\nb\x1b[2J", Phase::Running, None)]);
+    assert_eq!(text, "\n● a b [2J runs on mini\n");
+}
