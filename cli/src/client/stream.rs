@@ -166,3 +166,66 @@ fn not_understood(error: &dyn std::fmt::Display) -> CliError {
     let message = format!("the control plane sent an event that is not understood: {error}");
     CliError::new(Exit::Infrastructure, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::secret::Secret;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::Next;
+    use crate::client::Client;
+    use crate::exit::Exit;
+
+    fn output(offset: u64, data: &str) -> String {
+        format!(
+            "data: {{\"event\":\"output\",\"job\":\"j\",\"step\":1,\"offset\":{offset},\"data\":\"{data}\"}}\n\n"
+        )
+    }
+
+    /// Answers one connection after the other with these bodies, each cut off by closing.
+    async fn serve(answers: Vec<String>) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                let _request = connection.read(&mut request).await.unwrap();
+                connection.write_all(answer.as_bytes()).await.unwrap();
+                connection.shutdown().await.unwrap();
+            }
+        });
+        rustls::crypto::ring::default_provider().install_default().ok();
+        Client::new(&url, &Secret::new("t")).unwrap()
+    }
+
+    const OK: &str =
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_is_continued_and_no_byte_is_seen_twice() {
+        // "abc" at 0; then, after the break, "ab", "cde" and an event that is cut in two.
+        let first = format!("{OK}: hello\n\n{}data: {{\"eve", output(0, "YWJj"));
+        let again = format!("{OK}{}{}", output(0, "YWI="), output(2, "Y2Rl"));
+        let client = serve(vec![first, again]).await;
+        let mut stream = client.stream("p");
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            match stream.next().await.unwrap() {
+                Next::Output { bytes, .. } => seen.extend(bytes),
+                Next::Event(event) => panic!("{event:?}"),
+            }
+        }
+        assert_eq!(String::from_utf8(seen).unwrap(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_that_is_not_there_is_not_asked_for_again() {
+        let body = r#"{"message":"there is no pipeline `p`"}"#;
+        let answer = format!("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{body}");
+        let client = serve(vec![answer]).await;
+        let error = client.stream("p").next().await.unwrap_err();
+        assert_eq!(error.exit, Exit::ControlPlane);
+    }
+}

@@ -1,0 +1,354 @@
+//! `russet run` as people use it: the real binary, from the outside.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::Signal;
+use support::{Process, checkout, config, is_root, run, russet, test_dir, wait_for};
+
+/// A project in a directory that nobody else may enter, as below a root's home.
+struct Project {
+    dir: tempfile::TempDir,
+}
+
+impl Project {
+    fn new(config: &str) -> Self {
+        let dir = test_dir();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let project = Self { dir };
+        project.write(".circleci/config.yml", config);
+        project
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let file = self.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("project")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        command(&self.path(), self.dir.path(), args)
+    }
+
+    fn run(&self, args: &[&str]) -> Run {
+        Run::of(self.command(args).output().unwrap())
+    }
+}
+
+/// `russet run` of a project, with a state directory of the test's own.
+fn command(project: &Path, home: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(russet());
+    command.arg("run").arg(project).args(args);
+    command.env("XDG_STATE_HOME", home.join("state")).stdin(Stdio::null());
+    command
+}
+
+/// What came of it.
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, Some(code), "\n{}\n{}", self.out, self.err);
+    }
+
+    #[track_caller]
+    fn assert_shows_in_order(&self, parts: &[&str]) {
+        let mut rest = self.out.as_str();
+        for part in parts {
+            let at = rest.find(part).unwrap_or_else(|| {
+                panic!("{part:?} is missing or out of order in:\n{}\n{}", self.out, self.err)
+            });
+            rest = &rest[at + part.len()..];
+        }
+    }
+}
+
+#[test]
+fn the_quickstart_succeeds_with_tests_and_artifacts() {
+    let home = test_dir();
+    let ran = Run::of(
+        command(&checkout().join("examples/quickstart"), home.path(), &[]).output().unwrap(),
+    );
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["▶ ", "Tests of ", " passed", "artifact", "✓ ", "success"]);
+}
+
+#[test]
+fn output_comes_in_order_under_the_headings_of_its_steps() {
+    let project = Project::new(&config(&[
+        "checkout",
+        "run:\n    name: First\n    command: echo one; echo two >&2; cat hello.txt",
+        "run:\n    name: Second\n    command: printf 'no line feed'",
+    ]));
+    project.write("hello.txt", "three\n");
+    let ran = project.run(&[]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&[
+        "▶ First",
+        "\none\n",
+        "two\n",
+        "three\n",
+        "▶ Second",
+        "\nno line feed\n",
+        "✓ job success",
+        "✓ job  success",
+    ]);
+}
+
+#[test]
+fn a_failing_job_is_code_1_and_says_which_step() {
+    let project = Project::new(&config(&[
+        "run:\n    name: Break\n    command: exit 7",
+        "run:\n    name: Never\n    command: echo never",
+        "run:\n    name: Always\n    command: echo always\n    when: always",
+    ]));
+    let ran = project.run(&[]);
+    ran.assert_code(1);
+    ran.assert_shows_in_order(&[
+        "✗ Break: exit code 7",
+        "▶ Always",
+        "always",
+        "`Break`: exit code 7",
+    ]);
+    assert!(!ran.out.contains("never"), "{}", ran.out);
+}
+
+#[test]
+fn jobs_wait_for_those_they_require_and_are_not_run_after_a_failure() {
+    let job = |script: &str| {
+        format!(
+            "\n    machine: true\n    resource_class: a/b\n    steps: [{{run: \"{script}\"}}]\n"
+        )
+    };
+    let project = Project::new(&format!(
+        "version: 2.1\njobs:\n  good:{}  bad:{}  after:{}workflows:\n  main:\n    jobs:\n      - good\n      - bad: {{requires: [good]}}\n      - after: {{requires: [bad]}}\n",
+        job("echo good"),
+        job("false"),
+        job("echo after")
+    ));
+    let ran = project.run(&[]);
+    ran.assert_code(1);
+    ran.assert_shows_in_order(&["✓ good", "✗ bad", "- after  not_run"]);
+    assert!(!ran.out.contains("▶ echo after"), "{}", ran.out);
+    project.run(&["--job", "good"]).assert_code(0);
+}
+
+#[test]
+fn an_error_in_the_configuration_is_code_3() {
+    let ran = Project::new("version: 2.1\njobs: []\n").run(&[]);
+    ran.assert_code(3);
+    assert!(ran.err.contains(".circleci/config.yml:2:"), "{}", ran.err);
+}
+
+#[test]
+fn docker_jobs_need_on_host() {
+    let project = Project::new(
+        "version: 2.1\njobs:\n  build:\n    docker: [{image: \"cimg/base:stable\"}]\n    steps: [{run: echo on the host}]\nworkflows:\n  main:\n    jobs: [build]\n",
+    );
+    let ran = project.run(&[]);
+    ran.assert_code(3);
+    assert!(ran.err.contains("--on-host"), "{}", ran.err);
+    let ran = project.run(&["--on-host"]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["on the host\n"]);
+}
+
+#[test]
+fn artifacts_are_put_where_it_says() {
+    let project = Project::new(&config(&[
+        &run("mkdir -p out/deep; echo hello > out/deep/a.txt"),
+        "store_artifacts:\n    path: out",
+    ]));
+    let to = project.dir.path().join("fetched");
+    let ran = project.run(&["--artifacts", to.to_str().unwrap()]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["1 artifact in ", "deep/a.txt"]);
+    let stored = std::fs::read_to_string(to.join("job/out/deep/a.txt"));
+    assert_eq!(stored.unwrap_or_else(|error| panic!("{error}: {}", ran.out)), "hello\n");
+}
+
+#[test]
+fn failed_tests_are_listed() {
+    let junit = "<testsuite name='s'><testcase classname='c' name='good'/><testcase classname='c' name='bad'><failure message='1 is not 2'/></testcase></testsuite>";
+    let project = Project::new(&config(&["checkout", "store_test_results:\n    path: junit.xml"]));
+    project.write("junit.xml", junit);
+    let ran = project.run(&[]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["Tests of job: 1 passed, 1 failed", "✗ c bad: 1 is not 2"]);
+}
+
+#[test]
+fn machines_get_json_lines() {
+    let project = Project::new(&config(&[&run("echo hello")]));
+    let ran = project.run(&["--output", "json"]);
+    ran.assert_code(0);
+    let lines: Vec<serde_json::Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.first().unwrap()["event"], "pipeline");
+    let last = lines.last().unwrap();
+    assert_eq!(last["event"], "result");
+    assert_eq!(last["exit_code"], 0);
+    assert_eq!(last["jobs"][0]["outcome"], "success");
+    let output = lines.iter().filter(|line| line["event"] == "output");
+    assert!(output.map(|line| &line["data"]).any(|data| data == "aGVsbG8K"), "{}", ran.out);
+}
+
+#[test]
+fn as_root_steps_are_somebody_else_also_from_a_closed_checkout() {
+    if !is_root() {
+        eprintln!("skipped: needs root");
+        return;
+    }
+    let project = Project::new(&config(&["checkout", &run("echo \"uid=$(id -u)\"; ls")]));
+    let ran = project.run(&[]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["uid="]);
+    assert!(!ran.out.contains("uid=0\n"), "{}", ran.out);
+}
+
+#[test]
+fn the_repository_goes_along_without_credentials() {
+    let project =
+        Project::new(&config(&["checkout", &run("git log -1 --format=%s; cat .git/config")]));
+    let git = |args: &[&str]| {
+        let status = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(args)
+            .current_dir(project.path())
+            .stdout(Stdio::null())
+            .status();
+        assert!(status.unwrap().success(), "git {args:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "Begin"]);
+    git(&["remote", "add", "origin", "https://me:s3cret@example.com/acme/app.git"]);
+    let ran = project.run(&[]);
+    ran.assert_code(0);
+    ran.assert_shows_in_order(&["acme/app", "Begin\n"]);
+    assert!(!ran.out.contains("s3cret"), "{}", ran.out);
+}
+
+/// A run that has printed `ready`, with what it prints after that.
+fn started(project: &Project, args: &[&str]) -> (Process, BufReader<std::process::ChildStdout>) {
+    let mut child = project
+        .command(args)
+        .env("TMPDIR", project.dir.path())
+        // Not in the group of the tests, as at a terminal of its own.
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let process = Process(child);
+    let mut line = String::new();
+    while line != "ready\n" {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "the run ended before its step was ready");
+    }
+    (process, out)
+}
+
+/// A job that says that it runs and then does so for a long time, and how to find it.
+fn long_job() -> (String, String) {
+    let mut random = [0_u8; 4];
+    getrandom::fill(&mut random).unwrap();
+    // Unlike any other argument on this machine.
+    let marker = format!("{}.{:09}", 100_000, u32::from_ne_bytes(random));
+    (config(&[&run(&format!("echo ready\nsleep {marker}"))]), marker)
+}
+
+/// Whether any process has `marker` as an argument.
+fn is_there(marker: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .any(|line| line.split(|&byte| byte == 0).any(|word| word == marker.as_bytes()))
+}
+
+#[test]
+fn ctrl_c_cancels_and_leaves_nothing_behind() {
+    let (config, marker) = long_job();
+    let project = Project::new(&config);
+    let (mut process, mut out) = started(&project, &[]);
+    assert!(is_there(&marker));
+    process.signal(Signal::SIGINT);
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).unwrap();
+    assert_eq!(process.wait(), Some(130), "{rest}");
+    assert!(rest.contains("Canceling") && rest.contains("canceled"), "{rest}");
+    assert!(!is_there(&marker), "the step lives on");
+}
+
+#[test]
+fn ctrl_c_twice_kills_a_job_that_will_not_end() {
+    let (_, marker) = long_job();
+    let script = format!("trap '' TERM INT\necho ready\nwhile true; do sleep {marker}; done");
+    let project = Project::new(&config(&[&run(&script)]));
+    let (mut process, mut out) = started(&project, &[]);
+    process.signal(Signal::SIGINT);
+    let mut line = String::new();
+    while !line.contains("Canceling") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended without a word");
+    }
+    let start = std::time::Instant::now();
+    process.signal(Signal::SIGINT);
+    assert_eq!(process.wait(), Some(130));
+    assert!(start.elapsed().as_secs() < 9, "that was no kill: it took {:?}", start.elapsed());
+    wait_for("the step to be gone", || (!is_there(&marker)).then_some(()));
+}
+
+#[test]
+fn a_run_that_is_killed_takes_its_children_with_it() {
+    let (config, marker) = long_job();
+    let project = Project::new(&config);
+    let (mut process, _out) = started(&project, &["--keep"]);
+    let group = process.pid();
+    let children = children_of(group);
+    assert_eq!(children.len(), 2, "a server and an agent");
+    process.kill();
+    for child in children {
+        wait_for("server and agent to end", || {
+            (!Path::new(&format!("/proc/{child}")).exists()).then_some(())
+        });
+    }
+    assert!(!is_there(&marker), "the step lives on");
+}
+
+fn children_of(pid: nix::unistd::Pid) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
+    let lists: Vec<String> = lists.collect();
+    lists.iter().flat_map(|list| list.split_whitespace()).map(|pid| pid.parse().unwrap()).collect()
+}
