@@ -4,7 +4,31 @@
 //! One process on SQLite and a directory. [`Server::start`] opens both, brings the schema up to
 //! date and listens; [`Server::run`] serves until it is told to stop. It may be killed at any
 //! moment: what it has acknowledged is stored.
+//!
+//! - `api` speaks HTTP and checks who calls; `store` is the database, `objects` the bytes that
+//!   are too many for it;
+//! - `scheduler` decides, without a clock or a database, what follows from what; `lifecycle`
+//!   carries that out within the transaction of its cause, `reaper` when leases lapse;
+//! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
 
+mod api;
+mod clock;
+mod credentials;
+mod data_dir;
+mod follow;
+mod lifecycle;
+mod objects;
+mod output_reader;
+mod reaper;
+mod scheduler;
 mod server;
+mod signals;
+mod sources;
+mod state;
+mod store;
+mod sweep;
+mod task_steps;
+mod text;
 
+pub use clock::{Clock, ManualClock};
 pub use server::{RunError, Server, Settings, StartError};

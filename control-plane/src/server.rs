@@ -1,12 +1,26 @@
 //! Starting and running: settings, what can go wrong at the start, the accept loop.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, SystemClock, millis};
+use crate::credentials::TokenHash;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::objects::Objects;
+use crate::scheduler::leases;
+use crate::state::App;
+use crate::store::{Store, StoreError, tasks};
+use crate::sweep::sweep;
+use crate::{api, reaper};
 
 /// How a control plane is set up.
 #[derive(Clone, Debug)]
@@ -17,7 +31,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Survive the loss of power, not only of the process: every commit and object is synced.
     pub durable: bool,
-    /// How long a runner may be silent before its task is taken from it.
+    /// How long a runner may be silent before its task is taken from it. A task in its steps has
+    /// twice the time, since a lease that lapses then costs a build.
     pub lease: Duration,
     /// Origin under which people reach this server, for links. `None` gives no links.
     pub public_url: Option<String>,
@@ -37,6 +52,12 @@ impl Settings {
 /// Why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The data directory can not be used.
+    #[error("cannot use the data directory {0}")]
+    DataDir(PathBuf, #[source] Box<dyn Error + Send + Sync>),
+    /// The database in it can not be used.
+    #[error("cannot use the database {0}")]
+    Database(PathBuf, #[source] Box<dyn Error + Send + Sync>),
     /// The address can not be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -47,12 +68,20 @@ pub enum StartError {
 #[error("the server failed while it served")]
 pub struct RunError(#[source] std::io::Error);
 
+/// How long calls in flight have to end when the server is told to stop. What waits is answered
+/// at once; what is left then is cut off, and its caller tries again.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// A control plane that listens.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     admin_token: Secret,
+    app: App,
+    close: watch::Sender<bool>,
+    /// Keeps other servers out.
+    _data_dir: DataDir,
 }
 
 impl Server {
@@ -62,10 +91,50 @@ impl Server {
     ///
     /// [`StartError`] says which part could not be set up, and where it is.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        Self::start_with_clock(settings, Arc::new(SystemClock::new())).await
+    }
+
+    /// The same with another clock, for tests.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Server::start`].
+    pub async fn start_with_clock(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let in_dir = |error: Box<dyn Error + Send + Sync>| {
+            StartError::DataDir(settings.data_dir.clone(), error)
+        };
+        let from_dir = |error: DataDirError| in_dir(Box::new(error));
+        let data_dir = DataDir::open(&settings.data_dir).map_err(from_dir)?;
+        let admin_token = data_dir.admin_token().map_err(from_dir)?;
+        let objects =
+            Objects::in_directory(&data_dir.objects().map_err(from_dir)?, settings.durable)
+                .map_err(|error| in_dir(Box::new(error)))?;
+        let database = data_dir.database();
+        let store = Store::open(&database, settings.durable)
+            .await
+            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
+        let (close, closing) = watch::channel(false);
+        let app = App {
+            store,
+            objects,
+            clock,
+            lease_ms: millis(settings.lease),
+            admin: TokenHash::of(admin_token.expose()),
+            public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
+            closing,
+        };
+        restart_leases(&app)
+            .await
+            .map_err(|error| StartError::Database(database, Box::new(error)))?;
+        sweep(&app).await.map_err(|error| in_dir(Box::new(error)))?;
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, admin_token: Secret::new("not yet") })
+        tracing::info!(%address, data_dir = %settings.data_dir.display(), "listening");
+        Ok(Self { listener, address, admin_token, app, close, _data_dir: data_dir })
     }
 
     /// Origin of this server, as `http://127.0.0.1:port`.
@@ -80,7 +149,7 @@ impl Server {
         &self.admin_token
     }
 
-    /// Serves until `shutdown` is done, then lets calls in flight end.
+    /// Serves until `shutdown` is done, then lets calls in flight end, for a few seconds at most.
     ///
     /// # Errors
     ///
@@ -89,9 +158,51 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RunError> {
-        axum::serve(self.listener, axum::Router::new())
-            .with_graceful_shutdown(shutdown)
-            .await
-            .map_err(RunError)
+        let Self { listener, app, close, _data_dir, .. } = self;
+        // Answers are small and someone waits for each: none is to wait for the next packet.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection is not quick");
+            }
+        });
+        let reaper = tokio::spawn(reaper::run(app.clone()));
+        let store = app.store.clone();
+        let mut closing = app.closing.clone();
+        let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+            shutdown.await;
+            close.send_replace(true);
+        });
+        let too_long = async move {
+            // An error means that the sender is gone, and so is the server.
+            let _stopping = closing.wait_for(|closing| *closing).await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let result = tokio::select! {
+            result = serving => result.map_err(RunError),
+            () = too_long => {
+                tracing::info!("calls in flight were cut off");
+                Ok(())
+            }
+        };
+        reaper.abort();
+        if let Err(error) = store.close().await {
+            tracing::warn!(%error, "the database was not closed; the next start tidies up");
+        }
+        result
     }
+}
+
+/// Starts the leases of all tasks that are held anew: no runner could renew one while the server
+/// was away.
+async fn restart_leases(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.steady_ms();
+    let mut tx = app.store.write().await?;
+    let before = leases::expires(now, app.lease_ms, false);
+    let within = leases::expires(now, app.lease_ms, true);
+    let held = tasks::restart_leases(&mut tx, now, before, within).await?;
+    tx.commit().await?;
+    if held > 0 {
+        tracing::info!(tasks = held, "runners hold tasks from before; their leases start anew");
+    }
+    Ok(())
 }

@@ -1,0 +1,65 @@
+//! `GET /api/v3/jobs/{id}/artifacts[/{path}]`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use russet_protocol::admin::{ArtifactItem, Items};
+use russet_protocol::ids::JobId;
+
+use super::jobs::find;
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::api::range;
+use crate::state::App;
+use crate::store::artifacts;
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<Items<ArtifactItem>>, ApiError> {
+    let mut conn = app.store.read().await?;
+    find(&mut conn, &id).await?;
+    let items = artifacts::of_job(&mut conn, &id).await?;
+    Ok(Json(Items { items: items.into_iter().map(|stored| stored.item).collect() }))
+}
+
+/// An artifact's bytes. A job wrote them: a browser is told to save them, not to show them, so
+/// that they are never taken for a page of this server.
+pub(super) async fn download(
+    State(app): State<App>,
+    Path((id, path)): Path<(JobId, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let stored = {
+        let mut conn = app.store.read().await?;
+        artifacts::get(&mut conn, &id, &path).await?
+    };
+    let Some(stored) = stored else {
+        return Err(ApiError::NotFound("there is no such artifact".to_owned()));
+    };
+    let size = stored.item.size;
+    let start = range::from_offset(&headers);
+    if start.is_some_and(|start| start >= size) {
+        return Err(ApiError::Range(size));
+    }
+    let first = start.unwrap_or(0);
+    let stream = app.objects.stream(&stored.object, first).await?;
+    let mut response = Response::builder()
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header(CONTENT_DISPOSITION, "attachment")
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(ACCEPT_RANGES, "bytes")
+        .header(CONTENT_LENGTH, size - first);
+    if start.is_some() {
+        response = response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .header(CONTENT_RANGE, format!("bytes {first}-{}/{size}", size - 1));
+    }
+    response.body(Body::from_stream(stream)).map_err(|error| ApiError::Internal(Box::new(error)))
+}

@@ -1,0 +1,40 @@
+//! `GET /api/v3/jobs/{id}` and its test results.
+
+use axum::Json;
+use axum::extract::State;
+use russet_protocol::admin::{Items, Job, TestItems};
+use russet_protocol::ids::JobId;
+
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::state::App;
+use crate::store::{Conn, jobs, steps, test_results};
+
+pub(super) fn no_such_job(id: &JobId) -> ApiError {
+    ApiError::NotFound(format!("there is no job `{id}`"))
+}
+
+/// A job, without its steps.
+pub(super) async fn find(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow, ApiError> {
+    jobs::get(conn, id).await?.ok_or_else(|| no_such_job(id))
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<Job>, ApiError> {
+    let mut conn = app.store.read().await?;
+    let mut job = find(&mut conn, &id).await?.job;
+    job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
+    Ok(Json(job))
+}
+
+pub(super) async fn tests(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<TestItems>, ApiError> {
+    let mut conn = app.store.read().await?;
+    find(&mut conn, &id).await?;
+    let items = test_results::of_job(&mut conn, &id).await?;
+    Ok(Json(Items { items }))
+}

@@ -1,0 +1,45 @@
+//! Calls of people and their tools. All need the admin token.
+
+mod artifacts;
+mod cancel;
+mod jobs;
+mod pipelines;
+mod resources;
+mod runners;
+mod sources;
+mod stdout;
+mod stream;
+mod submit;
+mod tokens;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post, put};
+
+use super::bearer::admin_only;
+use crate::state::App;
+
+/// The routes of people. Resource classes, tokens and runners have CircleCI's paths.
+pub(super) fn router(app: App) -> Router<App> {
+    Router::new()
+        .route("/api/v3/runner", get(runners::list))
+        .route("/api/v3/runner/tasks", get(runners::unclaimed))
+        .route("/api/v3/runner/tasks/running", get(runners::running))
+        .route("/api/v3/runner/resource", get(resources::list).post(resources::create))
+        .route("/api/v3/runner/resource/{id}", delete(resources::remove))
+        .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
+        .route("/api/v3/runner/token", get(tokens::list).post(tokens::create))
+        .route("/api/v3/runner/token/{id}", delete(tokens::revoke))
+        .route("/api/v3/sources/{id}", put(sources::put))
+        .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
+        .route("/api/v3/pipelines/{id}", get(pipelines::get))
+        .route("/api/v3/pipelines/{id}/cancel", post(cancel::pipeline))
+        .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
+        .route("/api/v3/jobs/{id}", get(jobs::get))
+        .route("/api/v3/jobs/{id}/cancel", post(cancel::job))
+        .route("/api/v3/jobs/{id}/tests", get(jobs::tests))
+        .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
+        .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
+        .route("/api/v3/jobs/{id}/artifacts/{*path}", get(artifacts::download))
+        .route_layer(from_fn_with_state(app, admin_only))
+}

@@ -1,0 +1,90 @@
+//! `/api/v3/runner/resource`: resource classes.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::admin::{Items, NewResourceClass, ResourceClassItem};
+use russet_protocol::ids::ResourceClassId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::api::params::{Path, Query};
+use crate::state::App;
+use crate::store::{WriteTx, classes, tokens};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    namespace: Option<String>,
+    /// CircleCI's other filter. There is one organization here.
+    #[serde(rename = "org-id")]
+    org_id: Option<String>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+) -> Result<JsonAnswer<Items<ResourceClassItem>>, ApiError> {
+    tracing::debug!(org_id = filter.org_id, "listing resource classes");
+    let mut conn = app.store.read().await?;
+    let items = classes::list(&mut conn, filter.namespace.as_deref()).await?;
+    Ok(JsonAnswer(Items { items }))
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    Json(new): Json<NewResourceClass>,
+) -> Result<JsonAnswer<ResourceClassItem>, ApiError> {
+    let mut tx = app.store.write().await?;
+    if classes::exists(&mut tx, &new.resource_class).await? {
+        return Err(ApiError::Conflict(format!(
+            "there is a resource class `{}` already",
+            new.resource_class
+        )));
+    }
+    let item = ResourceClassItem {
+        id: ResourceClassId::generate(),
+        resource_class: new.resource_class,
+        description: new.description,
+    };
+    classes::insert(&mut tx, &item).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(item))
+}
+
+async fn find(tx: &mut WriteTx, id: &ResourceClassId) -> Result<ResourceClassItem, ApiError> {
+    classes::get(tx, id)
+        .await?
+        .ok_or_else(|| ApiError::NotFound("there is no such resource class".to_owned()))
+}
+
+/// Deletes a class that has no tokens.
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(id): Path<ResourceClassId>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let item = find(&mut tx, &id).await?;
+    if !tokens::list(&mut tx, &item.resource_class).await?.is_empty() {
+        return Err(ApiError::Conflict(format!(
+            "`{}` has tokens; revoke them first, or delete it with /force",
+            item.resource_class
+        )));
+    }
+    classes::delete(&mut tx, &item).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(json!({})))
+}
+
+/// Deletes a class after its tokens. What is queued for it waits until there is one of this name.
+pub(super) async fn remove_with_tokens(
+    State(app): State<App>,
+    Path(id): Path<ResourceClassId>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let item = find(&mut tx, &id).await?;
+    tokens::delete_of(&mut tx, &item.resource_class).await?;
+    classes::delete(&mut tx, &item).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(json!({})))
+}

@@ -1,0 +1,42 @@
+//! `PUT /api/v3/sources/{id}`: uploads a source snapshot.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use russet_protocol::ids::SourceId;
+use russet_protocol::runner::StoredObject;
+
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::objects::unique;
+use crate::sources as names;
+use crate::state::App;
+use crate::store::sources;
+
+/// The largest snapshot, in bytes: 8 GiB.
+const SIZE_LIMIT: u64 = 8 << 30;
+
+/// Stores a snapshot under its hash, which the bytes must have.
+pub(super) async fn put(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Json<StoredObject>, ApiError> {
+    if !names::is_id(&id) {
+        return Err(ApiError::Bad(
+            "the name of a source is the BLAKE3 hash of its bytes, in hexadecimal".to_owned(),
+        ));
+    }
+    let id = SourceId::from(id);
+    let upload = format!("uploads/{}", unique());
+    let written = app.objects.put_stream(&upload, body.into_data_stream(), SIZE_LIMIT).await?;
+    if written.blake3 != id.as_str() {
+        app.objects.delete(&upload).await;
+        return Err(ApiError::Bad(format!("the bytes have the hash {}", written.blake3)));
+    }
+    app.objects.rename(&upload, &names::object(&id)).await?;
+    let mut tx = app.store.write().await?;
+    sources::insert(&mut tx, &id, written.size, app.clock.wall_ms()).await?;
+    tx.commit().await?;
+    Ok(Json(StoredObject { size: written.size, blake3: written.blake3 }))
+}

@@ -1,0 +1,197 @@
+//! `GET /api/v3/jobs/{id}/stdout`: output as bytes, of one step or of all, resumable.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use russet_protocol::TERMINAL_HEADER;
+use russet_protocol::ids::JobId;
+use russet_protocol::outcome::Phase;
+use serde::Deserialize;
+
+use super::jobs::find;
+use crate::api::error::ApiError;
+use crate::api::params::{Path, Query};
+use crate::api::range;
+use crate::output_reader::{ReadError, piece};
+use crate::signals::Subscription;
+use crate::state::App;
+use crate::store::steps::StepRow;
+use crate::store::{Conn, StoreError, jobs, steps};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    #[serde(rename = "filter[step_num]")]
+    step: Option<u32>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Output as far as its place in the whole is certain.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    /// Keys of the steps, and how many bytes each has.
+    steps: Vec<(i64, u64)>,
+    /// Nothing will follow.
+    terminal: bool,
+}
+
+impl Part {
+    /// The steps one after the other, up to and with the first that may still grow: offsets of
+    /// what comes behind it are not known yet.
+    fn of(rows: &[StepRow], job_ended: bool) -> Self {
+        let mut part = Self { steps: Vec::new(), terminal: job_ended };
+        for row in rows {
+            part.steps.push((row.key, row.step.output_bytes));
+            if !row.is_complete() && !job_ended {
+                part.terminal = false;
+                break;
+            }
+        }
+        part
+    }
+
+    /// The one step that is asked for; nothing follows once it has ended.
+    fn of_one(rows: &[StepRow], number: u32, job_ended: bool) -> Self {
+        let row = rows.iter().find(|row| row.step.number == number);
+        Self {
+            steps: row.iter().map(|row| (row.key, row.step.output_bytes)).collect(),
+            terminal: job_ended || row.is_some_and(StepRow::is_complete),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        self.steps.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The step that holds a byte of the whole, the byte's place in it, and where it ends.
+    fn locate(&self, offset: u64) -> Option<(i64, u64, u64)> {
+        let mut before = 0;
+        for (key, bytes) in &self.steps {
+            if offset < before + bytes {
+                return Some((*key, offset - before, *bytes));
+            }
+            before += bytes;
+        }
+        None
+    }
+}
+
+async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreError> {
+    // The job first: when it had ended, the steps are as they stay.
+    let job_ended = jobs::get(conn, id).await?.is_none_or(|row| row.job.phase == Phase::Ended);
+    let rows = steps::of_job(conn, id).await?;
+    Ok(match which.step {
+        Some(number) => Part::of_one(&rows, number, job_ended),
+        None => Part::of(&rows, job_ended),
+    })
+}
+
+/// The bytes from the offset of `Range` on. 204 where there are none (yet); `X-Terminal` where
+/// nothing will follow. With `follow=true` the answer goes on until then.
+pub(super) async fn stdout(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+    Query(which): Query<Which>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let range = range::from_offset(&headers);
+    let start = range.unwrap_or(0);
+    let (pipeline, part) = {
+        let mut conn = app.store.read().await?;
+        let pipeline = find(&mut conn, &id).await?.pipeline;
+        (pipeline, part(&mut conn, &id, &which).await?)
+    };
+    let length = part.length();
+    if start > length {
+        return Err(ApiError::Range(length));
+    }
+    let terminal =
+        [(TERMINAL_HEADER, if part.terminal || which.follow { "true" } else { "false" })];
+    if start == length && (part.terminal || !which.follow) {
+        return Ok((StatusCode::NO_CONTENT, terminal).into_response());
+    }
+    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    let changes = app.bus().pipelines.subscribe(pipeline.as_str());
+    let follow = which.follow;
+    let reader = Reader { changes, at: start, app, id, which, part };
+    let body = Body::from_stream(reader.into_stream());
+    match range {
+        None => Ok((terminal, kind, body).into_response()),
+        // Where it will end is not known.
+        Some(_) if follow => {
+            Ok((StatusCode::PARTIAL_CONTENT, terminal, kind, body).into_response())
+        }
+        Some(_) => {
+            let place = [(CONTENT_RANGE, format!("bytes {start}-{}/{length}", length - 1))];
+            Ok((StatusCode::PARTIAL_CONTENT, terminal, kind, place, body).into_response())
+        }
+    }
+}
+
+/// A reader in the middle of its answer.
+#[derive(Debug)]
+struct Reader {
+    app: App,
+    id: JobId,
+    which: Which,
+    changes: Subscription,
+    part: Part,
+    at: u64,
+}
+
+impl Reader {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, ReadError>> {
+        stream::try_unfold(self, |mut reader| async {
+            let bytes = reader.next().await?;
+            Ok(bytes.map(|bytes| (bytes, reader)))
+        })
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            if let Some((step, from, until)) = self.part.locate(self.at) {
+                let bytes = piece(&self.app, step, from, until).await?;
+                self.at += bytes.len() as u64;
+                return Ok(Some(bytes));
+            }
+            if !self.which.follow || self.part.terminal {
+                return Ok(None);
+            }
+            // Looks again before it waits: there may have been a commit before it subscribed.
+            let before = self.part.length();
+            self.look().await?;
+            if self.part.length() == before && !self.part.terminal {
+                tokio::select! {
+                    () = self.changes.changed() => {}
+                    () = self.app.closed() => return Err(ReadError::Stopping),
+                }
+                self.look().await?;
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), ReadError> {
+        let mut conn = self.app.store.read().await?;
+        self.part = part(&mut conn, &self.id, &self.which).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part;
+
+    #[test]
+    fn a_byte_is_found_in_the_step_that_holds_it() {
+        let part = Part { steps: vec![(7, 3), (8, 0), (9, 2)], terminal: true };
+        assert_eq!(part.length(), 5);
+        assert_eq!(part.locate(0), Some((7, 0, 3)));
+        assert_eq!(part.locate(2), Some((7, 2, 3)));
+        assert_eq!(part.locate(3), Some((9, 0, 2)));
+        assert_eq!(part.locate(5), None);
+    }
+}

@@ -1,0 +1,96 @@
+//! `GET /api/v3/pipelines/{id}/stream`: a pipeline as it happens, as server-sent events.
+//!
+//! A reader has cursors into the store and is woken when something was committed: it then reads
+//! what is above its cursors. So nothing is lost and nothing doubled however slow it is, and what
+//! it costs is one piece of output, not what it has not read yet. Writers never wait for it.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use russet_protocol::admin::StreamEvent;
+use russet_protocol::ids::PipelineId;
+use tokio::sync::mpsc;
+
+use super::pipelines::no_such_pipeline;
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::follow::{Follower, Sink};
+use crate::signals::Subscription;
+use crate::state::App;
+use crate::store::pipelines;
+
+/// How often a comment is sent while nothing happens, so that proxies leave the connection be.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How many events may wait for the reader.
+const WAITING: usize = 2;
+
+pub(super) async fn stream(
+    State(app): State<App>,
+    Path(id): Path<PipelineId>,
+) -> Result<Response, ApiError> {
+    {
+        let mut conn = app.store.read().await?;
+        if !pipelines::exists(&mut conn, &id).await? {
+            return Err(no_such_pipeline(&id));
+        }
+    }
+    // Before the first read: what is committed after it wakes the follower.
+    let changes = app.bus().pipelines.subscribe(id.as_str());
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::spawn(serve(app, id, changes, sender));
+    let body = stream::unfold(receiver, |mut receiver| async {
+        let event: Bytes = receiver.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(event), receiver))
+    });
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// Sends until the pipeline has ended, the reader is gone or the server stops.
+async fn serve(app: App, id: PipelineId, mut changes: Subscription, sender: mpsc::Sender<Bytes>) {
+    let mut sink = Frames(sender.clone());
+    let mut follower = Follower::new(id.clone());
+    loop {
+        match follower.catch_up(&app, &mut sink).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, pipeline.id = %id, "a live view broke off");
+                return;
+            }
+        }
+        loop {
+            tokio::select! {
+                () = changes.changed() => break,
+                () = sender.closed() => return,
+                () = app.closed() => return,
+                () = tokio::time::sleep(KEEP_ALIVE) => {
+                    if sender.send(Bytes::from_static(b":\n\n")).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Events as the text of a stream of server-sent events.
+#[derive(Debug)]
+struct Frames(mpsc::Sender<Bytes>);
+
+impl Sink for Frames {
+    async fn send(&mut self, event: &StreamEvent) -> bool {
+        let mut frame = b"data: ".to_vec();
+        if let Err(error) = serde_json::to_writer(&mut frame, event) {
+            tracing::error!(%error, "an event can not be written");
+            return false;
+        }
+        frame.extend_from_slice(b"\n\n");
+        self.0.send(frame.into()).await.is_ok()
+    }
+}

@@ -1,0 +1,150 @@
+//! `POST /api/v3/pipelines`: submits a configuration.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use russet_pipeline::{Compiled, Options};
+use russet_protocol::admin::{Pipeline, SubmitRequest};
+use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
+use russet_protocol::problem::Problem;
+use russet_protocol::resource_class::ResourceClass;
+
+use super::pipelines::no_such_pipeline;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::lifecycle::move_on;
+use crate::state::App;
+use crate::store::jobs::{JobSpec, NewJob};
+use crate::store::pipelines::{NewPipeline, NewWorkflow};
+use crate::store::{WriteTx, classes, pipelines, sources};
+
+/// The longest name of a project, in bytes.
+const PROJECT_LIMIT: usize = 255;
+
+/// Compiles the configuration and queues what may start.
+pub(super) async fn submit(
+    State(app): State<App>,
+    Json(request): Json<SubmitRequest>,
+) -> Result<(StatusCode, JsonAnswer<Pipeline>), ApiError> {
+    if request.project.trim().is_empty()
+        || request.project.len() > PROJECT_LIMIT
+        || request.project.chars().any(char::is_control)
+    {
+        return Err(ApiError::Bad(format!("project: 1 to {PROJECT_LIMIT} characters are needed")));
+    }
+    let (request, compiled) = compile(request).await?;
+    let new = prepare(request, compiled)?;
+    let mut tx = app.store.write().await?;
+    check(&mut tx, &new).await?;
+    let now_ms = app.clock.wall_ms();
+    pipelines::insert(&mut tx, &new, now_ms).await?;
+    for workflow in &new.workflows {
+        move_on(&mut tx, &workflow.id, now_ms).await?;
+    }
+    let pipeline =
+        pipelines::get(&mut tx, &new.id).await?.ok_or_else(|| no_such_pipeline(&new.id))?;
+    tx.commit().await?;
+    tracing::info!(pipeline.id = %pipeline.id, project = pipeline.project, "submitted");
+    Ok((StatusCode::CREATED, JsonAnswer(pipeline)))
+}
+
+/// Compiles on another thread: a large configuration must not hold up everybody else.
+async fn compile(request: SubmitRequest) -> Result<(SubmitRequest, Compiled), ApiError> {
+    let work = move || {
+        let options = Options {
+            file: request.config_path.clone(),
+            on_host: request.on_host,
+            resource_class: request.resource_class.clone(),
+            branch: request.branch.clone(),
+            tag: request.tag.clone(),
+            workflow: request.workflow.clone(),
+            job: request.job.clone(),
+        };
+        let compiled = russet_pipeline::compile(&request.config, &options);
+        (request, compiled)
+    };
+    let (request, compiled) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::Internal(error.into()))?;
+    match compiled {
+        Ok(compiled) => Ok((request, compiled)),
+        Err(errors) => Err(ApiError::Unprocessable(Problem {
+            message: format!("{} can not be run", request.config_path),
+            hint: None,
+            diagnostics: errors.0.iter().map(ToString::to_string).collect(),
+        })),
+    }
+}
+
+fn refused(message: String, hint: &str) -> ApiError {
+    let hint = Some(hint.to_owned());
+    ApiError::Unprocessable(Problem { message, hint, diagnostics: Vec::new() })
+}
+
+/// The rows that a compiled configuration makes.
+fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, ApiError> {
+    let mut workflows = Vec::with_capacity(compiled.workflows.len());
+    for workflow in compiled.workflows {
+        let mut jobs = Vec::with_capacity(workflow.jobs.len());
+        for job in workflow.jobs {
+            let Some(class) = request.resource_class.clone().or(job.resource_class) else {
+                return Err(refused(
+                    format!("the job `{}` has no resource class", job.name),
+                    "give it `resource_class: namespace/name`, or submit with a class for all jobs",
+                ));
+            };
+            jobs.push(NewJob {
+                id: JobId::generate(),
+                name: job.name,
+                requires: job.requires,
+                class,
+                spec: JobSpec {
+                    shell: job.shell,
+                    working_directory: job.working_directory,
+                    environment: job.environment,
+                    steps: job.steps,
+                },
+            });
+        }
+        workflows.push(NewWorkflow { id: WorkflowId::generate(), name: workflow.name, jobs });
+    }
+    Ok(NewPipeline {
+        id: PipelineId::generate(),
+        project: request.project,
+        branch: request.branch,
+        tag: request.tag,
+        revision: request.revision,
+        repository_url: request.repository_url,
+        from_fork: request.from_fork,
+        source: request.source,
+        warnings: compiled.warnings.iter().map(ToString::to_string).collect(),
+        workflows,
+    })
+}
+
+/// Whether everything that the pipeline names is here: what waits for a class that is not would
+/// wait for ever.
+async fn check(tx: &mut WriteTx, new: &NewPipeline) -> Result<(), ApiError> {
+    if let Some(source) = &new.source
+        && !sources::exists(tx, source).await?
+    {
+        return Err(refused(
+            format!("source: there is no snapshot `{source}`"),
+            "upload it with PUT /api/v3/sources/{hash} first",
+        ));
+    }
+    let mut known: Vec<&ResourceClass> = Vec::new();
+    for job in new.workflows.iter().flat_map(|workflow| &workflow.jobs) {
+        if known.contains(&&job.class) {
+            continue;
+        }
+        if !classes::exists(tx, &job.class).await? {
+            return Err(refused(
+                format!("the job `{}` is for `{}`, which there is not here", job.name, job.class),
+                "make it with `russet resource-class create`, or submit with a class for all jobs",
+            ));
+        }
+        known.push(&job.class);
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `/api/v3/runner/token`: what launch agents claim with.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::admin::{Items, NewToken, TokenItem};
+use russet_protocol::ids::TokenId;
+use russet_protocol::resource_class::ResourceClass;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::api::params::{Path, Query};
+use crate::credentials::{TokenHash, TokenKind, new_token};
+use crate::state::App;
+use crate::store::{classes, tokens};
+use crate::text::rfc3339;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    #[serde(rename = "resource-class")]
+    resource_class: ResourceClass,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+) -> Result<JsonAnswer<Items<TokenItem>>, ApiError> {
+    let mut conn = app.store.read().await?;
+    let items = tokens::list(&mut conn, &filter.resource_class).await?;
+    Ok(JsonAnswer(Items { items }))
+}
+
+/// Makes a token. The answer is the only place where it is ever shown.
+pub(super) async fn create(
+    State(app): State<App>,
+    Json(new): Json<NewToken>,
+) -> Result<JsonAnswer<TokenItem>, ApiError> {
+    let token = new_token(TokenKind::Class)?;
+    let hash = TokenHash::of(token.expose());
+    let id = TokenId::generate();
+    let now_ms = app.clock.wall_ms();
+    let mut tx = app.store.write().await?;
+    if !classes::exists(&mut tx, &new.resource_class).await? {
+        return Err(ApiError::NotFound(format!(
+            "there is no resource class `{}`",
+            new.resource_class
+        )));
+    }
+    tokens::insert(&mut tx, &id, &new.resource_class, &new.nickname, &hash, now_ms).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(TokenItem {
+        id,
+        resource_class: new.resource_class,
+        nickname: new.nickname,
+        created_at: rfc3339(now_ms),
+        token: Some(token),
+    }))
+}
+
+/// Revokes a token: nothing is claimed with it any more, also not by a call that waits already.
+/// Tasks that were claimed with it go on.
+pub(super) async fn revoke(
+    State(app): State<App>,
+    Path(id): Path<TokenId>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let mut tx = app.store.write().await?;
+    if tokens::delete(&mut tx, &id).await?.is_none() {
+        return Err(ApiError::NotFound("there is no such token".to_owned()));
+    }
+    tx.commit().await?;
+    Ok(JsonAnswer(json!({})))
+}

@@ -1,0 +1,134 @@
+//! `POST /api/v3/runner/claim`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use russet_protocol::ids::AllocationId;
+use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::runner::{ClaimRequest, ClaimResponse};
+
+use crate::api::bearer::bearer;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::api::prefer;
+use crate::credentials::{TokenHash, TokenKind, new_token};
+use crate::scheduler::leases;
+use crate::state::App;
+use crate::store::{WriteTx, jobs, runners, tasks, tokens, workflows};
+
+/// The longest that a runner's name may be, in bytes.
+const NAME_LIMIT: usize = 255;
+
+/// Gives the runner the task that stands first in the line of its class, or 204; registers the
+/// runner either way.
+///
+/// A call that is dropped while it waits takes nothing: a task is given away in one transaction
+/// right before the answer. If that answer does not arrive, the lease puts the task back.
+pub(super) async fn claim(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Json(runner): Json<ClaimRequest>,
+) -> Result<Response, ApiError> {
+    let token = bearer(&headers).ok_or(ApiError::Token)?;
+    let hash = TokenHash::of(token.expose());
+    let class = {
+        let mut conn = app.store.read().await?;
+        tokens::class_of(&mut conn, &hash).await?.ok_or(ApiError::Token)?
+    };
+    check_name(&runner.name)?;
+    let patience = tokio::time::sleep(prefer::wait(&headers));
+    tokio::pin!(patience);
+    let mut queued = app.bus().classes.subscribe(class.as_str());
+    let mut first = true;
+    loop {
+        if let Some(task) = attempt(&app, &hash, &class, &runner, first).await? {
+            return Ok(JsonAnswer(task).into_response());
+        }
+        first = false;
+        tokio::select! {
+            () = queued.changed() => {}
+            () = &mut patience => return Ok(StatusCode::NO_CONTENT.into_response()),
+            () = app.closed() => return Ok(StatusCode::NO_CONTENT.into_response()),
+        }
+    }
+}
+
+/// The characters that CircleCI allows in names of runners.
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |c: char| c.is_alphanumeric() || ".()-_ ".contains(c);
+    if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(allowed) {
+        return Err(ApiError::Bad(format!(
+            "name: `{}` is not a runner's name: letters, digits and `.()-_`, {NAME_LIMIT} at most",
+            name.chars().take(NAME_LIMIT).collect::<String>().escape_debug(),
+        )));
+    }
+    Ok(())
+}
+
+/// One look at the queue.
+async fn attempt(
+    app: &App,
+    hash: &TokenHash,
+    class: &ResourceClass,
+    runner: &ClaimRequest,
+    first: bool,
+) -> Result<Option<ClaimResponse>, ApiError> {
+    let mut tx = app.store.write().await?;
+    // A token that is revoked while its claim waits gets nothing any more.
+    if tokens::class_of(&mut tx, hash).await?.as_ref() != Some(class) {
+        return Err(ApiError::Token);
+    }
+    if first {
+        runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
+    }
+    let task = take(app, &mut tx, class, runner).await?;
+    if first || task.is_some() {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(task)
+}
+
+/// Takes the first task of the line for the runner.
+async fn take(
+    app: &App,
+    tx: &mut WriteTx,
+    class: &ResourceClass,
+    runner: &ClaimRequest,
+) -> Result<Option<ClaimResponse>, ApiError> {
+    let Some(next) = tasks::first_in_line(tx, class).await? else { return Ok(None) };
+    let token = new_token(TokenKind::Task)?;
+    let allocation = AllocationId::generate();
+    let (now_ms, steady_ms) = (app.clock.wall_ms(), app.clock.steady_ms());
+    let grant = tasks::Grant {
+        allocation: &allocation,
+        hash: &TokenHash::of(token.expose()),
+        runner: &runner.name,
+        granted: steady_ms,
+        expires: leases::expires(steady_ms, app.lease_ms, false),
+        now_ms,
+    };
+    tasks::grant(tx, &next.task, &grant).await?;
+    jobs::set_running(tx, &next.job, &runner.name, now_ms).await?;
+    workflows::start(tx, &next.workflow).await?;
+    runners::used(tx, class, &runner.name, now_ms).await?;
+    tx.wake_pipeline(next.pipeline.as_str());
+    tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
+    Ok(Some(ClaimResponse {
+        task_token: token,
+        allocation,
+        agent_version: String::new(),
+        resource_class: class.to_string(),
+        is_enterprise: false,
+        warning: None,
+        task_id: Some(next.task),
+        project: Some(next.project),
+        job: Some(next.job_name),
+        branch: next.branch,
+        tag: next.tag,
+        from_fork: Some(next.from_fork),
+        heartbeat_ms: Some(leases::heartbeat_ms(app.lease_ms)),
+    }))
+}

@@ -1,0 +1,70 @@
+//! `POST /api/v3/task/events`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::runner::{Event, EventKind, EventsRequest, EventsResponse};
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::state::App;
+use crate::store::{Held, WriteTx, steps, tasks};
+use crate::task_steps::{ensure, mark_started};
+
+/// Stores what happened. Events that are here already are ignored; after a gap nothing is stored.
+pub(super) async fn events(
+    State(app): State<App>,
+    caller: TaskCaller,
+    Json(request): Json<EventsRequest>,
+) -> Result<JsonAnswer<EventsResponse>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
+    let mut last_seq = held.last_seq;
+    for event in request.events.iter().filter(|event| event.seq > held.last_seq) {
+        if event.seq != last_seq + 1 {
+            return Err(ApiError::Gap(EventsResponse { last_seq: held.last_seq }));
+        }
+        last_seq = event.seq;
+        apply(&app, &mut tx, &held, event).await?;
+    }
+    if last_seq == held.last_seq {
+        tx.rollback().await?;
+    } else {
+        tasks::set_last_seq(&mut tx, &held.task, last_seq).await?;
+        tx.wake_pipeline(held.pipeline.as_str());
+        tx.commit().await?;
+    }
+    Ok(JsonAnswer(EventsResponse { last_seq }))
+}
+
+async fn apply(app: &App, tx: &mut WriteTx, held: &Held, event: &Event) -> Result<(), ApiError> {
+    match &event.kind {
+        EventKind::StepStarted { step, name, background, detail } => {
+            let start = steps::Start {
+                number: *step,
+                name,
+                background: *background,
+                detail: detail.as_deref(),
+                at_ms: event.at_ms,
+            };
+            steps::start(tx, held, &start).await?;
+            mark_started(app, tx, held, *step).await?;
+        }
+        EventKind::StepFinished { step, outcome, exit_code, message, output_bytes } => {
+            let end = steps::End {
+                number: *step,
+                outcome: *outcome,
+                exit_code: *exit_code,
+                message: message.as_deref(),
+                at_ms: event.at_ms,
+                output_bytes: *output_bytes,
+            };
+            // A step that was left out is never announced.
+            if !steps::end(tx, &held.task, &end).await? {
+                ensure(tx, held, *step, event.at_ms).await?;
+                steps::end(tx, &held.task, &end).await?;
+            }
+        }
+    }
+    Ok(())
+}

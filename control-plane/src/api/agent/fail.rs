@@ -1,0 +1,54 @@
+//! `POST /api/v2/task/event/fail`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::runner::FailRequest;
+use serde_json::{Value, json};
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::lifecycle::end_task;
+use crate::state::App;
+
+/// The longest message that is kept, in characters.
+const MESSAGE_LIMIT: usize = 8 * 1024;
+
+/// Ends a task because its runner failed, not the job. 404 for another allocation than the one
+/// that holds the task.
+pub(super) async fn fail(
+    State(app): State<App>,
+    caller: TaskCaller,
+    Json(request): Json<FailRequest>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let message = decode(&request.message)?;
+    let mut tx = app.store.write().await?;
+    let held = caller.reload(&mut tx).await?;
+    if request.allocation != held.allocation || held.current.as_ref() != Some(&held.allocation) {
+        return Err(ApiError::NotFound("no task is held by this allocation".to_owned()));
+    }
+    if held.phase == Phase::Ended {
+        return match held.outcome {
+            // The same again, because the first answer was lost.
+            Some(Outcome::InfrastructureFail) => Ok(JsonAnswer(json!({}))),
+            _ => Err(ApiError::Conflict("the task has ended already".to_owned())),
+        };
+    }
+    let now_ms = app.clock.wall_ms();
+    end_task(&mut tx, &held, Outcome::InfrastructureFail, Some(&message), now_ms).await?;
+    tx.commit().await?;
+    tracing::warn!(task.id = %held.task, allocation = %held.allocation, "the runner failed");
+    Ok(JsonAnswer(json!({})))
+}
+
+/// The message, of bounded length and without what could drive a terminal.
+fn decode(base64: &str) -> Result<String, ApiError> {
+    let bytes = STANDARD
+        .decode(base64.trim())
+        .map_err(|error| ApiError::Bad(format!("message: not base64: {error}")))?;
+    let visible = |c: &char| *c == '\n' || *c == '\t' || !c.is_control();
+    Ok(String::from_utf8_lossy(&bytes).chars().filter(visible).take(MESSAGE_LIMIT).collect())
+}

@@ -1,0 +1,68 @@
+//! `POST /api/v3/task/finish`.
+
+use std::collections::BTreeMap;
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::runner::{FinishMissing, FinishRequest};
+use serde_json::{Value, json};
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::lifecycle::end_task;
+use crate::state::App;
+use crate::store::{Held, WriteTx, steps};
+
+/// Ends the task, once all events and all output are here; before that it says what is missing.
+/// The same again is answered the same.
+pub(super) async fn finish(
+    State(app): State<App>,
+    caller: TaskCaller,
+    Json(request): Json<FinishRequest>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let held = caller.reload(&mut tx).await?;
+    let is_mine =
+        held.current.as_ref() == Some(&held.allocation) && request.allocation == held.allocation;
+    if is_mine && held.phase == Phase::Ended && held.outcome == Some(request.outcome) {
+        return Ok(JsonAnswer(json!({})));
+    }
+    let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
+    if request.outcome == Outcome::NotRun {
+        return Err(ApiError::Bad("outcome: a task that was claimed was run".to_owned()));
+    }
+    if let Some(missing) = missing(&mut tx, &held, &request).await? {
+        return Err(ApiError::Missing(missing));
+    }
+    let now_ms = app.clock.wall_ms();
+    end_task(&mut tx, &held, request.outcome, request.message.as_deref(), now_ms).await?;
+    tx.commit().await?;
+    tracing::info!(task.id = %held.task, outcome = %request.outcome, "finished");
+    Ok(JsonAnswer(json!({})))
+}
+
+/// What has not come yet.
+async fn missing(
+    tx: &mut WriteTx,
+    held: &Held,
+    request: &FinishRequest,
+) -> Result<Option<FinishMissing>, ApiError> {
+    let have = steps::of_task(tx, &held.task).await?;
+    let have: BTreeMap<u32, u64> =
+        have.iter().map(|row| (row.step.number, row.step.output_bytes)).collect();
+    let output: BTreeMap<u32, u64> = request
+        .output
+        .iter()
+        .map(|(number, wanted)| (*number, *wanted, have.get(number).copied().unwrap_or(0)))
+        .filter(|(_, wanted, committed)| committed < wanted)
+        .map(|(number, _, committed)| (number, committed))
+        .collect();
+    let last_seq = (held.last_seq < request.last_seq).then_some(held.last_seq);
+    if output.is_empty() && last_seq.is_none() {
+        return Ok(None);
+    }
+    let message = "events or output are missing; send them, then finish again".to_owned();
+    Ok(Some(FinishMissing { message, last_seq, output }))
+}

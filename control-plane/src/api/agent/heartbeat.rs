@@ -1,0 +1,81 @@
+//! `POST /api/v3/task/heartbeat`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use russet_protocol::runner::{HeartbeatRequest, HeartbeatResponse};
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::api::prefer;
+use crate::scheduler::leases;
+use crate::state::App;
+use crate::store::tasks;
+
+/// Renews the lease and says whether the task is to be canceled.
+///
+/// With `Prefer: wait=N` the answer is held back for up to so many seconds, and comes at once
+/// when the task is canceled or taken away. The lease is renewed when the call comes in.
+pub(super) async fn heartbeat(
+    State(app): State<App>,
+    headers: HeaderMap,
+    caller: TaskCaller,
+    Json(request): Json<HeartbeatRequest>,
+) -> Result<JsonAnswer<HeartbeatResponse>, ApiError> {
+    let patience = prefer::wait(&headers);
+    let mut news = app.bus().tasks.subscribe(caller.held.task.as_str());
+    let mut answer = renew(&app, &caller, &request).await?;
+    if patience.is_zero() {
+        return Ok(JsonAnswer(answer));
+    }
+    let patience = tokio::time::sleep(patience);
+    tokio::pin!(patience);
+    let mut last = false;
+    while answer.cancel.is_none() && !last {
+        tokio::select! {
+            () = news.changed() => {}
+            () = &mut patience => last = true,
+            () = app.closed() => last = true,
+        }
+        answer = look(&app, &caller, &request).await?;
+    }
+    Ok(JsonAnswer(answer))
+}
+
+async fn renew(
+    app: &App,
+    caller: &TaskCaller,
+    request: &HeartbeatRequest,
+) -> Result<HeartbeatResponse, ApiError> {
+    let mut tx = app.store.write().await?;
+    let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
+    let now = app.clock.steady_ms();
+    let since_claim = now - held.granted.unwrap_or(now);
+    let mut expires = held.expires.unwrap_or(now);
+    if leases::renews(request.from, request.peer_silent_ms, since_claim, app.lease_ms) {
+        expires = leases::expires(now, app.lease_ms, held.step_started);
+        tasks::set_expires(&mut tx, &held.task, expires).await?;
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(HeartbeatResponse { lease_ms: left(expires, now), cancel: held.cancel })
+}
+
+/// How things are, without renewing the lease.
+async fn look(
+    app: &App,
+    caller: &TaskCaller,
+    request: &HeartbeatRequest,
+) -> Result<HeartbeatResponse, ApiError> {
+    let mut conn = app.store.read().await?;
+    let held = caller.look(&mut conn, Some(&request.allocation)).await?;
+    let now = app.clock.steady_ms();
+    let expires = held.expires.unwrap_or(now);
+    Ok(HeartbeatResponse { lease_ms: left(expires, now), cancel: held.cancel })
+}
+
+fn left(expires: i64, now: i64) -> u64 {
+    u64::try_from(expires - now).unwrap_or(0)
+}

@@ -1,0 +1,131 @@
+//! `PATCH /api/v3/task/steps/{n}/output`.
+
+use std::io::Read;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, StatusCode};
+use russet_protocol::UPLOAD_OFFSET_HEADER;
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body;
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::objects::unique;
+use crate::state::App;
+use crate::store::{output, steps};
+use crate::task_steps::{ensure, mark_started};
+
+/// The most that one append may be, in bytes before compression.
+const APPEND_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Up to this many bytes are kept in the row itself: an object costs more than that.
+const INLINE_LIMIT: usize = 16 * 1024;
+
+/// From this many compressed bytes on, another thread decompresses, so that nobody waits.
+const OFFLOAD_FROM: usize = 16 * 1024;
+
+/// The largest window that a frame may ask memory for: 2 to the 23rd, eight megabytes.
+const WINDOW_LOG_MAX: u32 = 23;
+
+type Committed = (StatusCode, [(&'static str, String); 1]);
+
+/// Appends to a step's output. An append that does not begin where the stored bytes end is
+/// refused with that offset, a replay too: nothing is lost and nothing doubled.
+pub(super) async fn append(
+    State(app): State<App>,
+    Path(number): Path<u32>,
+    headers: HeaderMap,
+    caller: TaskCaller,
+    body: Body,
+) -> Result<Committed, ApiError> {
+    caller.check(None)?;
+    let start = offset(&headers)?;
+    {
+        let mut conn = app.store.read().await?;
+        let step = steps::get(&mut conn, &caller.held.task, number).await?;
+        let committed = step.map_or(0, |step| step.step.output_bytes);
+        if committed != start {
+            return Err(ApiError::Offset(committed));
+        }
+    }
+    let bytes = decode(&headers, body::read(body, APPEND_LIMIT).await?).await?;
+    if bytes.is_empty() {
+        return Ok(committed(start));
+    }
+    let length = bytes.len() as u64;
+    let mut chunk = output::Chunk { start, length, data: None, object: None };
+    if bytes.len() <= INLINE_LIMIT {
+        chunk.data = Some(bytes.into());
+    } else {
+        let name = format!("output/{}/{number}/{start}-{}", caller.held.task, unique());
+        app.objects.put(&name, bytes).await?;
+        chunk.object = Some(name);
+    }
+    let stored = store(&app, &caller, number, &chunk).await;
+    if let (Err(_), Some(object)) = (&stored, &chunk.object) {
+        app.objects.delete(object).await;
+    }
+    stored.map(|()| committed(start + length))
+}
+
+/// Commits a chunk whose bytes are stored.
+async fn store(
+    app: &App,
+    caller: &TaskCaller,
+    number: u32,
+    chunk: &output::Chunk,
+) -> Result<(), ApiError> {
+    let mut tx = app.store.write().await?;
+    let held = caller.lock(&mut tx, None).await?;
+    let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or(0);
+    let step = ensure(&mut tx, &held, number, now_ms).await?;
+    if step.step.output_bytes != chunk.start {
+        return Err(ApiError::Offset(step.step.output_bytes));
+    }
+    output::append(&mut tx, &step, chunk).await?;
+    mark_started(app, &mut tx, &held, number).await?;
+    tx.wake_pipeline(held.pipeline.as_str());
+    tx.commit().await?;
+    Ok(())
+}
+
+fn committed(offset: u64) -> Committed {
+    (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET_HEADER, offset.to_string())])
+}
+
+fn offset(headers: &HeaderMap) -> Result<u64, ApiError> {
+    headers
+        .get(UPLOAD_OFFSET_HEADER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .ok_or_else(|| ApiError::Bad(format!("{UPLOAD_OFFSET_HEADER}: a number is needed")))
+}
+
+/// The bytes as they were before compression.
+async fn decode(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, ApiError> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(bytes),
+        Some(b"zstd") if bytes.len() < OFFLOAD_FROM => decompress(&bytes),
+        Some(b"zstd") => tokio::task::spawn_blocking(move || decompress(&bytes))
+            .await
+            .map_err(|error| ApiError::Internal(Box::new(error)))?,
+        Some(_) => Err(ApiError::Bad("content-encoding: zstd or none is taken".to_owned())),
+    }
+}
+
+/// A few bytes can decompress to any number of them, so the limit is kept while they do, and the
+/// size that the frame announces is not believed.
+fn decompress(bytes: &[u8]) -> Result<Bytes, ApiError> {
+    let broken = |error: std::io::Error| ApiError::Bad(format!("the body is not zstd: {error}"));
+    let mut decoder = zstd::Decoder::with_buffer(bytes).map_err(broken)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(broken)?;
+    let mut decoded = Vec::new();
+    decoder.take(APPEND_LIMIT as u64 + 1).read_to_end(&mut decoded).map_err(broken)?;
+    if decoded.len() > APPEND_LIMIT {
+        return Err(ApiError::TooLarge(format!(
+            "the body decompresses to more than {APPEND_LIMIT} bytes"
+        )));
+    }
+    Ok(decoded.into())
+}

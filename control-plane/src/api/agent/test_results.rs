@@ -1,0 +1,30 @@
+//! `POST /api/v3/task/test-results`.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::runner::TestResultsRequest;
+use serde_json::{Value, json};
+
+use crate::api::bearer::TaskCaller;
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::state::App;
+use crate::store::{jobs, test_results};
+
+/// Stores a batch of results; a replay of a batch is ignored.
+pub(super) async fn store(
+    State(app): State<App>,
+    caller: TaskCaller,
+    Json(request): Json<TestResultsRequest>,
+) -> Result<JsonAnswer<Value>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
+    if test_results::insert(&mut tx, &held, request.batch, &request.results).await? {
+        jobs::touch(&mut tx, &held.job).await?;
+        tx.wake_pipeline(held.pipeline.as_str());
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(JsonAnswer(json!({})))
+}

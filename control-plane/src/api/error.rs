@@ -1,0 +1,139 @@
+//! Errors of calls: every answer that is an error is a [`Problem`].
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use russet_protocol::UPLOAD_OFFSET_HEADER;
+use russet_protocol::problem::Problem;
+use russet_protocol::runner::{EventsResponse, FinishMissing};
+
+use crate::credentials::NoRandomness;
+use crate::objects::ObjectError;
+use crate::store::StoreError;
+
+/// Why a call is refused or failed.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// 400: what was sent is not what the call takes.
+    Bad(String),
+    /// 401: only for a claim, whose caller has to know that its token was revoked.
+    Token,
+    /// 404: it is not there, or the caller may not see it. What is not there can not be told from
+    /// what is hidden, so that nobody learns names by asking.
+    NotFound(String),
+    /// 405.
+    Method(String),
+    /// 409: it contradicts what is.
+    Conflict(String),
+    /// 409 to an append that does not begin where the stored bytes end: here is where.
+    Offset(u64),
+    /// 409 to events with a gap before them: up to here all are stored.
+    Gap(EventsResponse),
+    /// 409 to a finish before everything has come.
+    Missing(FinishMissing),
+    /// 413.
+    TooLarge(String),
+    /// 416.
+    Range(u64),
+    /// 422: a configuration that can not be run.
+    Unprocessable(Problem),
+    /// 500: ours. The cause is for the log, not for the caller.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<NoRandomness> for ApiError {
+    fn from(error: NoRandomness) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<ObjectError> for ApiError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::TooLarge(limit) => {
+                Self::TooLarge(format!("the body is larger than {limit} bytes"))
+            }
+            ObjectError::Body(_) => Self::Bad("the body broke off".to_owned()),
+            error => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+fn problem(status: StatusCode, message: impl Into<String>, hint: Option<&str>) -> Response {
+    let problem =
+        Problem { message: message.into(), hint: hint.map(str::to_owned), diagnostics: Vec::new() };
+    (status, Json(problem)).into_response()
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Bad(message) => problem(StatusCode::BAD_REQUEST, message, None),
+            Self::Token => problem(
+                StatusCode::UNAUTHORIZED,
+                "the runner token is unknown or was revoked",
+                Some(
+                    "make a new one with `russet token create` and put it into the agent's config",
+                ),
+            ),
+            Self::NotFound(message) => problem(StatusCode::NOT_FOUND, message, None),
+            Self::Method(message) => problem(StatusCode::METHOD_NOT_ALLOWED, message, None),
+            Self::Conflict(message) => problem(StatusCode::CONFLICT, message, None),
+            Self::Offset(committed) => {
+                let mut response = problem(
+                    StatusCode::CONFLICT,
+                    format!("{committed} bytes of this output are stored; go on from there"),
+                    None,
+                );
+                response.headers_mut().insert(
+                    HeaderName::from_static(UPLOAD_OFFSET_HEADER),
+                    HeaderValue::from(committed),
+                );
+                response
+            }
+            Self::Gap(have) => (StatusCode::CONFLICT, Json(have)).into_response(),
+            Self::Missing(missing) => (StatusCode::CONFLICT, Json(missing)).into_response(),
+            Self::TooLarge(message) => problem(StatusCode::PAYLOAD_TOO_LARGE, message, None),
+            Self::Range(length) => {
+                let mut response = problem(
+                    StatusCode::RANGE_NOT_SATISFIABLE,
+                    format!("there are {length} bytes"),
+                    None,
+                );
+                if let Ok(value) = HeaderValue::try_from(format!("bytes */{length}")) {
+                    response.headers_mut().insert(axum::http::header::CONTENT_RANGE, value);
+                }
+                response
+            }
+            Self::Unprocessable(problem) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, Json(problem)).into_response()
+            }
+            Self::Internal(error) => {
+                tracing::error!(error = chain(&*error), "a call failed");
+                problem(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the control plane failed; its log says why",
+                    None,
+                )
+            }
+        }
+    }
+}

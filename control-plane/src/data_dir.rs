@@ -1,0 +1,157 @@
+//! The directory that everything is kept in: for its owner alone, and for one server at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use russet_protocol::secret::Secret;
+
+use crate::credentials::{NoRandomness, TokenKind, new_token};
+
+/// Why the data directory can not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    #[error("{what} {path}")]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("another server uses {0}")]
+    InUse(PathBuf),
+    #[error("{0} is empty: delete it to have a new token made")]
+    EmptyToken(PathBuf),
+    #[error("{0} can be read by others than its owner: make it private (chmod 600)")]
+    OpenToken(PathBuf),
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+}
+
+/// An open data directory. Others can not open it while this lives.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// Holds the lock.
+    _lock: File,
+}
+
+fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DataDirError + 'a {
+    move |source| DataDirError::Io { what, path: path.to_owned(), source }
+}
+
+impl DataDir {
+    /// Opens a directory, made where it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+        if let Some(parent) = path.parent() {
+            DirBuilder::new()
+                .recursive(true)
+                .create(parent)
+                .map_err(io_error("cannot make", parent))?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Output of jobs and hashes of tokens are nobody else's business.
+                std::fs::set_permissions(path, Permissions::from_mode(0o700))
+                    .map_err(io_error("cannot make private:", path))?;
+            }
+            Err(error) => return Err(io_error("cannot make", path)(error)),
+        }
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(io_error("cannot open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => Err(io_error("cannot lock", &lock_path)(error)),
+        }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("russet.db")
+    }
+
+    /// The directory of the objects, made where it is not there.
+    pub(crate) fn objects(&self) -> Result<PathBuf, DataDirError> {
+        let path = self.path.join("objects");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(io_error("cannot make", &path))?;
+        Ok(path)
+    }
+
+    /// The token of the administrator, made when the server starts for the first time.
+    pub(crate) fn admin_token(&self) -> Result<Secret, DataDirError> {
+        let path = self.path.join("admin.token");
+        match File::open(&path) {
+            Ok(file) => read_token(file, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let token = new_token(TokenKind::Admin)?;
+                self.write_token(&path, &token).map_err(io_error("cannot write", &path))?;
+                Ok(token)
+            }
+            Err(error) => Err(io_error("cannot open", &path)(error)),
+        }
+    }
+
+    /// Whole or not at all: a crash in the middle must not leave an empty token.
+    fn write_token(&self, path: &Path, token: &Secret) -> io::Result<()> {
+        let draft = self.path.join("admin.token.new");
+        let mut file =
+            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+        writeln!(file, "{}", token.expose())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)
+    }
+}
+
+fn read_token(mut file: File, path: &Path) -> Result<Secret, DataDirError> {
+    let meta = file.metadata().map_err(io_error("cannot look at", path))?;
+    if meta.mode() & 0o077 != 0 {
+        return Err(DataDirError::OpenToken(path.to_owned()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(io_error("cannot read", path))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(DataDirError::EmptyToken(path.to_owned()));
+    }
+    Ok(Secret::new(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_token_is_made_once_and_private() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a/b");
+        let dir = DataDir::open(&path).unwrap();
+        let token = dir.admin_token().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        let file = path.join("admin.token");
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(dir.admin_token().unwrap().expose(), token.expose());
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(dir.admin_token(), Err(DataDirError::OpenToken(_))));
+    }
+
+    #[test]
+    fn a_directory_serves_one_server_at_a_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = DataDir::open(temp.path()).unwrap();
+        assert!(matches!(DataDir::open(temp.path()), Err(DataDirError::InUse(_))));
+        drop(first);
+        assert!(DataDir::open(temp.path()).is_ok());
+    }
+}

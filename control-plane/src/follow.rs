@@ -1,0 +1,137 @@
+//! What a reader of a live pipeline has seen, and what it sees next.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use russet_protocol::admin::{StepState, StreamEvent};
+use russet_protocol::ids::PipelineId;
+use russet_protocol::outcome::Phase;
+
+use crate::output_reader::{ReadError, piece};
+use crate::state::App;
+use crate::store::jobs::JobRow;
+use crate::store::steps::StepRow;
+use crate::store::{jobs, pipelines, steps, workflows};
+
+/// Where events go.
+pub(crate) trait Sink {
+    /// Sends one; waits until there is room. `false`: nobody reads any more.
+    fn send(&mut self, event: &StreamEvent) -> impl Future<Output = bool> + Send;
+}
+
+/// What was sent of a step.
+#[derive(Debug, Default)]
+struct Sent {
+    /// What was said of it last.
+    said: Option<StepState>,
+    /// Bytes of its output.
+    bytes: u64,
+}
+
+/// The place of a reader in a pipeline.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pipeline: PipelineId,
+    /// The commits up to which all changes of jobs and of steps were sent. Two, since they are
+    /// read one after the other, and there may be a commit between.
+    jobs_seen: i64,
+    steps_seen: i64,
+    steps: HashMap<i64, Sent>,
+}
+
+/// Whether to go on.
+type Go = Result<bool, ReadError>;
+
+impl Follower {
+    pub(crate) fn new(pipeline: PipelineId) -> Self {
+        Self { pipeline, jobs_seen: -1, steps_seen: -1, steps: HashMap::new() }
+    }
+
+    /// Sends everything that has happened since the last call. Answers whether nothing will
+    /// follow: all has ended, or nobody reads any more.
+    pub(crate) async fn catch_up(&mut self, app: &App, sink: &mut impl Sink) -> Go {
+        // In this order: what is read later is at least as new. So when all had ended, all of it
+        // is read, and a job that has ended has all its steps.
+        let mut conn = app.store.read().await?;
+        let ended = workflows::all_ended(&mut conn, &self.pipeline).await?;
+        let jobs = jobs::changed_since(&mut conn, &self.pipeline, self.jobs_seen).await?;
+        let steps = steps::changed_since(&mut conn, &self.pipeline, self.steps_seen).await?;
+        drop(conn);
+        let (over, open): (Vec<JobRow>, Vec<JobRow>) =
+            jobs.into_iter().partition(|row| row.job.phase == Phase::Ended);
+        for row in open {
+            if !self.job(sink, row).await {
+                return Ok(true);
+            }
+        }
+        for row in steps {
+            if !self.step(app, sink, row).await? {
+                return Ok(true);
+            }
+        }
+        for row in over {
+            if !self.job(sink, row).await {
+                return Ok(true);
+            }
+        }
+        if ended {
+            let mut conn = app.store.read().await?;
+            let pipeline = pipelines::get(&mut conn, &self.pipeline).await?;
+            drop(conn);
+            if let Some(pipeline) = pipeline {
+                sink.send(&StreamEvent::End { pipeline }).await;
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn job(&mut self, sink: &mut impl Sink, row: JobRow) -> bool {
+        self.jobs_seen = self.jobs_seen.max(row.rev);
+        sink.send(&StreamEvent::Job { workflow: row.workflow, job: row.job }).await
+    }
+
+    /// A step: that it began, then its output, then how it ended, once all output was sent.
+    async fn step(&mut self, app: &App, sink: &mut impl Sink, row: StepRow) -> Go {
+        self.steps_seen = self.steps_seen.max(row.rev);
+        let sent = self.steps.entry(row.key).or_default();
+        let begun = StepState {
+            outcome: None,
+            exit_code: None,
+            message: None,
+            ended_ms: None,
+            output_bytes: 0,
+            ..row.step.clone()
+        };
+        let known = sent.said.as_ref();
+        let announce = known.is_none_or(|said| {
+            said.outcome.is_none()
+                && (said.name != begun.name || said.background != begun.background)
+        });
+        if announce {
+            sent.said = Some(begun.clone());
+            if !sink.send(&StreamEvent::Step { job: row.job.clone(), step: begun }).await {
+                return Ok(false);
+            }
+        }
+        while sent.bytes < row.step.output_bytes {
+            let bytes = piece(app, row.key, sent.bytes, row.step.output_bytes).await?;
+            let event = StreamEvent::Output {
+                job: row.job.clone(),
+                step: row.step.number,
+                offset: sent.bytes,
+                data: STANDARD.encode(&bytes),
+            };
+            sent.bytes += bytes.len() as u64;
+            if !sink.send(&event).await {
+                return Ok(false);
+            }
+        }
+        if row.is_complete() && sent.said.as_ref() != Some(&row.step) {
+            sent.said = Some(row.step.clone());
+            return Ok(sink.send(&StreamEvent::Step { job: row.job, step: row.step }).await);
+        }
+        Ok(true)
+    }
+}

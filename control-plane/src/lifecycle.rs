@@ -1,0 +1,162 @@
+//! What happens to tasks, jobs and workflows, each within the transaction of its cause: a task
+//! ends, and in the same commit the workflow moves on and what may start stands in line.
+
+use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
+use russet_protocol::outcome::{Outcome, Phase};
+
+use crate::scheduler::leases::{Lapse, on_lapse};
+use crate::scheduler::workflow::{JobState, advance};
+use crate::state::App;
+use crate::store::{Held, StoreError, WriteTx, allocations, jobs, steps, tasks, workflows};
+
+/// Reason of a cancel that a person asked for.
+const CANCELED: &str = "canceled by a person";
+
+/// Lets a workflow do what follows from the states of its jobs.
+pub(crate) async fn move_on(
+    tx: &mut WriteTx,
+    workflow: &WorkflowId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let rows = jobs::of_workflow(tx, workflow).await?;
+    let states: Vec<JobState<'_>> = rows
+        .iter()
+        .map(|row| JobState {
+            name: &row.job.name,
+            requires: &row.job.requires,
+            phase: row.job.phase,
+            outcome: row.job.outcome,
+        })
+        .collect();
+    let next = advance(&states);
+    for index in next.queue {
+        let row = &rows[index];
+        jobs::set_queued(tx, &row.job.id, None, now_ms).await?;
+        tasks::enqueue_new(tx, &row.job.id, &row.pipeline, &row.job.resource_class).await?;
+    }
+    for (index, vain) in next.not_run {
+        let message = format!("`{vain}`, which it requires, did not succeed");
+        jobs::set_ended(tx, &rows[index].job.id, Outcome::NotRun, Some(&message), now_ms).await?;
+    }
+    if let Some(outcome) = next.outcome {
+        workflows::end(tx, workflow, outcome).await?;
+    }
+    if let Some(row) = rows.first() {
+        tx.wake_pipeline(row.pipeline.as_str());
+    }
+    Ok(())
+}
+
+/// Ends a job and lets its workflow move on.
+async fn end_job(
+    tx: &mut WriteTx,
+    job: &JobId,
+    outcome: Outcome,
+    message: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    jobs::set_ended(tx, job, outcome, message, now_ms).await?;
+    match jobs::get(tx, job).await? {
+        Some(row) => move_on(tx, &row.workflow, now_ms).await,
+        None => Ok(()),
+    }
+}
+
+/// Ends a task that is held, its steps, and its job.
+pub(crate) async fn end_task(
+    tx: &mut WriteTx,
+    held: &Held,
+    outcome: Outcome,
+    message: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    steps::end_open(tx, &held.task, outcome, now_ms).await?;
+    tasks::set_ended(tx, &held.task, outcome).await?;
+    end_job(tx, &held.job, outcome, message, now_ms).await
+}
+
+/// Puts a task that is held back into the line. Answers the objects of what it had sent, which
+/// are to be deleted once this is committed.
+pub(crate) async fn put_back(
+    tx: &mut WriteTx,
+    held: &Held,
+    unclaims: u32,
+    message: &str,
+    now_ms: i64,
+) -> Result<Vec<String>, StoreError> {
+    let objects = steps::forget(tx, &held.task).await?;
+    tasks::requeue(tx, &held.task, &held.class, unclaims).await?;
+    jobs::set_queued(tx, &held.job, Some(message), now_ms).await?;
+    tx.wake_pipeline(held.pipeline.as_str());
+    Ok(objects)
+}
+
+/// Takes the tasks back whose leases have lapsed.
+pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
+    let mut tx = app.store.write().await?;
+    let mut objects = Vec::new();
+    // Read under the lock: a heartbeat that came in time has moved the moment.
+    for task in tasks::lapsed(&mut tx, app.clock.steady_ms()).await? {
+        let Some(held) = allocations::current(&mut tx, &task).await? else { continue };
+        let now_ms = app.clock.wall_ms();
+        match on_lapse(held.step_started, held.unclaims, held.cancel.is_some()) {
+            Lapse::Requeue(unclaims) => {
+                tracing::warn!(task.id = %task, "a lease lapsed before a step started: put back");
+                let message = "its runner was lost before it started; it waits for another";
+                objects.extend(put_back(&mut tx, &held, unclaims, message, now_ms).await?);
+            }
+            Lapse::End(outcome, message) => {
+                tracing::warn!(task.id = %task, %outcome, "a lease lapsed: {message}");
+                end_task(&mut tx, &held, outcome, Some(message), now_ms).await?;
+            }
+        }
+    }
+    tx.commit().await?;
+    for object in objects {
+        app.objects.delete(&object).await;
+    }
+    Ok(())
+}
+
+/// Cancels a job that has not ended: at once, or by the runner that holds it.
+pub(crate) async fn cancel_job(
+    tx: &mut WriteTx,
+    job: &jobs::JobRow,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    match job.job.phase {
+        Phase::Ended => Ok(()),
+        Phase::Blocked => end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await,
+        Phase::Queued | Phase::Running => match tasks::open_of_job(tx, &job.job.id).await? {
+            Some((task, true)) => {
+                tasks::set_cancel(tx, &task, CANCELED).await?;
+                jobs::touch(tx, &job.job.id).await?;
+                tx.wake_pipeline(job.pipeline.as_str());
+                Ok(())
+            }
+            Some((task, false)) => {
+                tasks::set_ended(tx, &task, Outcome::Canceled).await?;
+                end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await
+            }
+            None => end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await,
+        },
+    }
+}
+
+/// Cancels every job of a pipeline that has not ended.
+pub(crate) async fn cancel_pipeline(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    // Those that wait for others first: the end of what they wait for must not start them.
+    let mut open = jobs::changed_since(tx, pipeline, -1).await?;
+    open.sort_by_key(|row| row.job.phase != Phase::Blocked);
+    for row in open {
+        // One of the earlier ones may have ended this one by now.
+        if let Some(row) = jobs::get(tx, &row.job.id).await? {
+            cancel_job(tx, &row, now_ms).await?;
+        }
+    }
+    Ok(())
+}

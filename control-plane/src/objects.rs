@@ -1,0 +1,156 @@
+//! Bytes too many for the database: output, artifacts, source snapshots.
+//!
+//! An object is written whole before the row that names it, and never changed. So a crash between
+//! the two leaves at most an object that nothing names, which the next start deletes.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
+};
+
+/// Why an object could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ObjectError {
+    /// The place where objects are failed.
+    #[error("the object store failed")]
+    Store(#[from] object_store::Error),
+    /// What was to be written could not be read.
+    #[error("the bytes stopped coming")]
+    Body(#[source] axum::Error),
+    /// It is more than may be stored.
+    #[error("it is larger than {0} bytes")]
+    TooLarge(u64),
+}
+
+/// Where objects are.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects(Arc<dyn ObjectStore>);
+
+/// What was stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) size: u64,
+    /// BLAKE3, in hexadecimal.
+    pub(crate) blake3: String,
+}
+
+impl Objects {
+    /// Objects in a directory. `durable` syncs each to disk.
+    pub(crate) fn in_directory(dir: &FilePath, durable: bool) -> Result<Self, ObjectError> {
+        let store =
+            LocalFileSystem::new_with_prefix(dir)?.with_automatic_cleanup(true).with_fsync(durable);
+        Ok(Self(Arc::new(store)))
+    }
+
+    /// Writes a small object.
+    pub(crate) async fn put(&self, name: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        self.0.put(&Path::from(name), bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Writes an object from a stream, of at most `limit` bytes, with little of it in memory.
+    /// A stream that breaks off leaves nothing.
+    pub(crate) async fn put_stream(
+        &self,
+        name: &str,
+        body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+        limit: u64,
+    ) -> Result<Written, ObjectError> {
+        let mut upload = self.0.put_multipart(&Path::from(name)).await?;
+        match copy(&mut *upload, body, limit).await {
+            Ok(written) => {
+                upload.complete().await?;
+                Ok(written)
+            }
+            Err(error) => {
+                if let Err(error) = upload.abort().await {
+                    tracing::debug!(%error, object = name, "an upload that broke off stays");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Bytes of an object, from offset `start`, `length` of them.
+    pub(crate) async fn get_range(
+        &self,
+        name: &str,
+        start: u64,
+        length: u64,
+    ) -> Result<Bytes, ObjectError> {
+        Ok(self.0.get_range(&Path::from(name), start..start + length).await?)
+    }
+
+    /// An object as a stream, from offset `start` on.
+    pub(crate) async fn stream(
+        &self,
+        name: &str,
+        start: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes, object_store::Error>>, ObjectError> {
+        let mut options = GetOptions::default();
+        if start > 0 {
+            options.range = Some(GetRange::Offset(start));
+        }
+        Ok(self.0.get_opts(&Path::from(name), options).await?.into_stream())
+    }
+
+    /// Gives an object another name, in place of what has it.
+    pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ObjectError> {
+        self.0.rename(&Path::from(from), &Path::from(to)).await?;
+        Ok(())
+    }
+
+    /// Deletes an object that no row names. A failure costs space only, so it is logged.
+    pub(crate) async fn delete(&self, name: &str) {
+        if let Err(error) = self.0.delete(&Path::from(name)).await {
+            tracing::warn!(%error, object = name, "an object that is not needed stays");
+        }
+    }
+
+    /// The names of all objects below a prefix.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let objects = self.0.list(Some(&Path::from(prefix)));
+        Ok(objects.map(|meta| meta.map(|meta| meta.location.to_string())).try_collect().await?)
+    }
+}
+
+async fn copy(
+    upload: &mut dyn MultipartUpload,
+    mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+    limit: u64,
+) -> Result<Written, ObjectError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut size = 0;
+    let mut part = Vec::with_capacity(STREAM_BUFFER);
+    while let Some(bytes) = body.try_next().await.map_err(ObjectError::Body)? {
+        size += bytes.len() as u64;
+        if size > limit {
+            return Err(ObjectError::TooLarge(limit));
+        }
+        hasher.update(&bytes);
+        part.extend_from_slice(&bytes);
+        if part.len() >= STREAM_BUFFER {
+            let full = std::mem::replace(&mut part, Vec::with_capacity(STREAM_BUFFER));
+            upload.put_part(PutPayload::from(full)).await?;
+        }
+    }
+    if !part.is_empty() || size == 0 {
+        upload.put_part(PutPayload::from(part)).await?;
+    }
+    Ok(Written { size, blake3: hasher.finalize().to_hex().to_string() })
+}
+
+/// How much of a stream is gathered before it is written.
+const STREAM_BUFFER: usize = 1024 * 1024;
+
+/// A random part for the name of an object, so that no two writers ever meet in one.
+pub(crate) fn unique() -> String {
+    russet_protocol::ids::TaskId::generate().as_str().to_owned()
+}

@@ -1,0 +1,106 @@
+//! Wake-ups inside the process: who waits for a queue, a pipeline or a task to change sleeps
+//! until a commit changed it, and is never woken by the passing of time.
+//!
+//! A signal carries nothing: whoever is woken reads the store. One subscribes first and reads
+//! then, so that what is committed between the two is not slept through.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+type Senders = Mutex<HashMap<String, watch::Sender<u64>>>;
+
+/// Signals of one kind, by name. Names that nobody waits for take no memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signals(Arc<Senders>);
+
+/// One who waits.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    senders: Arc<Senders>,
+    name: String,
+    receiver: watch::Receiver<u64>,
+}
+
+impl Signals {
+    /// Starts to listen: every [`Signals::wake`] from now on ends the next
+    /// [`Subscription::changed`].
+    pub(crate) fn subscribe(&self, name: &str) -> Subscription {
+        let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver =
+            senders.entry(name.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe();
+        Subscription { senders: Arc::clone(&self.0), name: name.to_owned(), receiver }
+    }
+
+    /// Wakes everybody who waits for `name`.
+    pub(crate) fn wake(&self, name: &str) {
+        let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = senders.get(name) {
+            sender.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
+impl Subscription {
+    /// Waits for the next wake-up; returns at once if there was one since the last return.
+    pub(crate) async fn changed(&mut self) {
+        if self.receiver.changed().await.is_err() {
+            // The sender lives in the map as long as a subscription does.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock keeps others from subscribing meanwhile; this one still counts.
+        if senders.get(&self.name).is_some_and(|sender| sender.receiver_count() <= 1) {
+            senders.remove(&self.name);
+        }
+    }
+}
+
+/// All signals of a server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bus {
+    /// By resource class: a task was queued, or a token was revoked.
+    pub(crate) classes: Signals,
+    /// By pipeline: something a reader can see changed.
+    pub(crate) pipelines: Signals,
+    /// By task: it is to be canceled, or its claim ended.
+    pub(crate) tasks: Signals,
+    /// One name, the empty one: there is a first lease to watch.
+    pub(crate) leases: Signals,
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::Signals;
+
+    #[test]
+    fn a_wake_up_between_subscribing_and_waiting_is_not_lost() {
+        let signals = Signals::default();
+        let mut waiter = signals.subscribe("a");
+        assert!(waiter.changed().now_or_never().is_none());
+        signals.wake("b");
+        assert!(waiter.changed().now_or_never().is_none());
+        signals.wake("a");
+        assert!(waiter.changed().now_or_never().is_some());
+        assert!(waiter.changed().now_or_never().is_none());
+    }
+
+    #[test]
+    fn names_that_nobody_waits_for_are_forgotten() {
+        let signals = Signals::default();
+        let first = signals.subscribe("a");
+        let second = signals.subscribe("a");
+        drop(first);
+        assert_eq!(signals.0.lock().unwrap().len(), 1);
+        drop(second);
+        assert!(signals.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,103 @@
+//! Table `allocations`: what a task token gives access to.
+
+use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
+use russet_protocol::outcome::{Outcome, Phase};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{count, parse, parse_maybe};
+use super::{Conn, StoreError, WriteTx};
+use crate::credentials::TokenHash;
+
+/// A task as the holder of a token of it meets it.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) task: TaskId,
+    pub(crate) job: JobId,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) class: String,
+    pub(crate) phase: Phase,
+    pub(crate) outcome: Option<Outcome>,
+    /// The claim that the token was made for.
+    pub(crate) allocation: AllocationId,
+    /// The claim that counts; another one where the task was taken back and claimed anew.
+    pub(crate) current: Option<AllocationId>,
+    /// When the claim that counts was made, by the steady clock.
+    pub(crate) granted: Option<i64>,
+    /// When its lease lapses, by the steady clock.
+    pub(crate) expires: Option<i64>,
+    pub(crate) step_started: bool,
+    pub(crate) unclaims: u32,
+    /// Why it is to be canceled, where it is.
+    pub(crate) cancel: Option<String>,
+    pub(crate) last_seq: u64,
+}
+
+fn held(row: &SqliteRow) -> Result<Held, StoreError> {
+    Ok(Held {
+        task: row.try_get::<String, _>("id")?.into(),
+        job: row.try_get::<String, _>("job")?.into(),
+        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        class: row.try_get("class")?,
+        phase: parse(row, "phase")?,
+        outcome: parse_maybe(row, "outcome")?,
+        allocation: row.try_get::<String, _>("mine")?.into(),
+        current: row.try_get::<Option<String>, _>("allocation")?.map(Into::into),
+        granted: row.try_get("granted")?,
+        expires: row.try_get("expires")?,
+        step_started: row.try_get("step_started")?,
+        unclaims: row.try_get("unclaims")?,
+        cancel: row.try_get("cancel")?,
+        last_seq: count(row, "last_seq")?,
+    })
+}
+
+/// What a task token gives access to; `None` for a token that never was.
+pub(crate) async fn by_token(
+    conn: &mut Conn,
+    hash: &TokenHash,
+) -> Result<Option<Held>, StoreError> {
+    let row = sqlx::query(
+        "SELECT tasks.*, allocations.id AS mine FROM allocations \
+         JOIN tasks ON tasks.id = allocations.task WHERE allocations.hash = ?",
+    )
+    .bind(hash.as_bytes())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(held).transpose()
+}
+
+/// What the claim that counts gives access to, for the server's own decisions about tasks that
+/// are queued or held. `None` where a task was never claimed.
+pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Held>, StoreError> {
+    let row = sqlx::query(
+        "SELECT tasks.*, tasks.allocation AS mine FROM tasks \
+         WHERE id = ? AND allocation IS NOT NULL",
+    )
+    .bind(task.as_str())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(held).transpose()
+}
+
+/// Adds a claim.
+pub(super) async fn insert(
+    tx: &mut WriteTx,
+    id: &AllocationId,
+    task: &TaskId,
+    hash: &TokenHash,
+    runner: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO allocations (id, task, hash, runner, created_ms) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(id.as_str())
+    .bind(task.as_str())
+    .bind(hash.as_bytes())
+    .bind(runner)
+    .bind(now_ms)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Table `artifacts`.
+
+use russet_protocol::admin::ArtifactItem;
+use russet_protocol::ids::JobId;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{count, int};
+use super::{Conn, Held, StoreError, WriteTx};
+
+/// An artifact and the object that holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredArtifact {
+    pub(crate) item: ArtifactItem,
+    pub(crate) object: String,
+}
+
+fn artifact(row: &SqliteRow) -> Result<StoredArtifact, StoreError> {
+    Ok(StoredArtifact {
+        item: ArtifactItem {
+            path: row.try_get("path")?,
+            size: count(row, "size")?,
+            blake3: row.try_get("blake3")?,
+        },
+        object: row.try_get("object")?,
+    })
+}
+
+/// The artifacts of a job, by path.
+pub(crate) async fn of_job(
+    conn: &mut Conn,
+    job: &JobId,
+) -> Result<Vec<StoredArtifact>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM artifacts WHERE job = ? ORDER BY path")
+        .bind(job.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(artifact).collect()
+}
+
+/// One artifact of a job.
+pub(crate) async fn get(
+    conn: &mut Conn,
+    job: &JobId,
+    path: &str,
+) -> Result<Option<StoredArtifact>, StoreError> {
+    let row = sqlx::query("SELECT * FROM artifacts WHERE job = ? AND path = ?")
+        .bind(job.as_str())
+        .bind(path)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(artifact).transpose()
+}
+
+/// How many artifacts a job has.
+pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT count(*) AS n FROM artifacts WHERE job = ?")
+        .bind(job.as_str())
+        .fetch_one(conn)
+        .await?;
+    count(&row, "n")
+}
+
+/// Adds an artifact or puts it in the place of an earlier one of the same path.
+pub(crate) async fn put(
+    tx: &mut WriteTx,
+    held: &Held,
+    new: &StoredArtifact,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO artifacts (job, task, path, size, blake3, object) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (job, path) DO UPDATE SET task = excluded.task, size = excluded.size, \
+         blake3 = excluded.blake3, object = excluded.object",
+    )
+    .bind(held.job.as_str())
+    .bind(held.task.as_str())
+    .bind(&new.item.path)
+    .bind(int(new.item.size))
+    .bind(&new.item.blake3)
+    .bind(&new.object)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The objects that hold artifacts of a task.
+pub(crate) async fn objects_of_task(
+    conn: &mut Conn,
+    task: &str,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("SELECT object FROM artifacts WHERE task = ?")
+        .bind(task)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+}

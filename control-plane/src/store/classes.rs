@@ -1,0 +1,74 @@
+//! Table `resource_classes`.
+
+use russet_protocol::admin::ResourceClassItem;
+use russet_protocol::ids::ResourceClassId;
+use russet_protocol::resource_class::ResourceClass;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::parse;
+use super::{Conn, StoreError, WriteTx};
+
+fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
+    Ok(ResourceClassItem {
+        id: row.try_get::<String, _>("id")?.into(),
+        resource_class: parse(row, "name")?,
+        description: row.try_get("description")?,
+    })
+}
+
+/// All classes, or those of a namespace.
+pub(crate) async fn list(
+    conn: &mut Conn,
+    namespace: Option<&str>,
+) -> Result<Vec<ResourceClassItem>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM resource_classes ORDER BY name").fetch_all(conn).await?;
+    let items: Result<Vec<_>, _> = rows.iter().map(item).collect();
+    let wanted = |class: &ResourceClass| namespace.is_none_or(|name| class.namespace() == name);
+    Ok(items?.into_iter().filter(|item| wanted(&item.resource_class)).collect())
+}
+
+/// The class of an id.
+pub(crate) async fn get(
+    conn: &mut Conn,
+    id: &ResourceClassId,
+) -> Result<Option<ResourceClassItem>, StoreError> {
+    let row = sqlx::query("SELECT * FROM resource_classes WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(item).transpose()
+}
+
+/// Whether there is a class of this name.
+pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM resource_classes WHERE name = ?")
+        .bind(name.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Adds a class whose name is free.
+pub(crate) async fn insert(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO resource_classes (id, name, description) VALUES (?, ?, ?)")
+        .bind(item.id.as_str())
+        .bind(item.resource_class.as_str())
+        .bind(&item.description)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Deletes a class that has no tokens any more, and what is known of its runners.
+pub(crate) async fn delete(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM runners WHERE class = ?")
+        .bind(item.resource_class.as_str())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("DELETE FROM resource_classes WHERE id = ?")
+        .bind(item.id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! Tables `jobs` and `job_specs`.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::admin::Job;
+use russet_protocol::ids::{JobId, PipelineId, SourceId, WorkflowId};
+use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::task::{JobInfo, Step};
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{count, count_maybe, int, json, parse, parse_maybe, to_json};
+use super::{Conn, StoreError, WriteTx, artifacts, test_results};
+
+/// A job to add.
+#[derive(Debug)]
+pub(crate) struct NewJob {
+    pub(crate) id: JobId,
+    pub(crate) name: String,
+    pub(crate) requires: Vec<String>,
+    pub(crate) class: ResourceClass,
+    pub(crate) spec: JobSpec,
+}
+
+/// What a job does, as the compiler made it. Stored as JSON: fields are only added, with defaults.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct JobSpec {
+    #[serde(default)]
+    pub(crate) shell: Option<String>,
+    #[serde(default)]
+    pub(crate) working_directory: Option<String>,
+    #[serde(default)]
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Version of the documents in `job_specs`.
+const SPEC_VERSION: i64 = 1;
+
+/// A job and where it belongs.
+#[derive(Clone, Debug)]
+pub(crate) struct JobRow {
+    pub(crate) job: Job,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) pipeline: PipelineId,
+    /// The commit that changed it last.
+    pub(crate) rev: i64,
+}
+
+fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
+    Ok(JobRow {
+        job: Job {
+            id: row.try_get::<String, _>("id")?.into(),
+            number: count(row, "number")?,
+            name: row.try_get("name")?,
+            requires: json(row, "requires")?,
+            resource_class: parse(row, "class")?,
+            phase: parse(row, "phase")?,
+            outcome: parse_maybe(row, "outcome")?,
+            message: row.try_get("message")?,
+            queued_ms: count_maybe(row, "queued_ms")?,
+            started_ms: count_maybe(row, "started_ms")?,
+            ended_ms: count_maybe(row, "ended_ms")?,
+            runner: row.try_get("runner")?,
+            steps: Vec::new(),
+            tests: BTreeMap::new(),
+            artifacts: 0,
+        },
+        workflow: row.try_get::<String, _>("workflow")?.into(),
+        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        rev: row.try_get("rev")?,
+    })
+}
+
+/// Adds a job that is blocked.
+pub(super) async fn insert(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    workflow: &WorkflowId,
+    position: usize,
+    number: u64,
+    new: &NewJob,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO jobs (id, workflow, pipeline, position, number, name, requires, class, \
+         phase, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
+    )
+    .bind(new.id.as_str())
+    .bind(workflow.as_str())
+    .bind(pipeline.as_str())
+    .bind(int(position as u64))
+    .bind(int(number))
+    .bind(&new.name)
+    .bind(to_json(&new.requires)?)
+    .bind(new.class.as_str())
+    .bind(tx.rev())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("INSERT INTO job_specs (job, version, spec) VALUES (?, ?, ?)")
+        .bind(new.id.as_str())
+        .bind(SPEC_VERSION)
+        .bind(to_json(&new.spec)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// What a job does.
+pub(crate) async fn spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreError> {
+    let row = sqlx::query("SELECT spec FROM job_specs WHERE job = ?")
+        .bind(id.as_str())
+        .fetch_one(conn)
+        .await?;
+    json(&row, "spec")
+}
+
+/// Adds what is counted elsewhere; only jobs that began have anything.
+async fn with_counts(conn: &mut Conn, mut row: JobRow) -> Result<JobRow, StoreError> {
+    if row.job.started_ms.is_some() {
+        row.job.tests = test_results::counts(conn, &row.job.id).await?;
+        row.job.artifacts = artifacts::count_of(conn, &row.job.id).await?;
+    }
+    Ok(row)
+}
+
+async fn all_with_counts(conn: &mut Conn, rows: &[SqliteRow]) -> Result<Vec<JobRow>, StoreError> {
+    let mut jobs = Vec::with_capacity(rows.len());
+    for row in rows {
+        jobs.push(with_counts(conn, job_row(row)?).await?);
+    }
+    Ok(jobs)
+}
+
+/// A job, without its steps.
+pub(crate) async fn get(conn: &mut Conn, id: &JobId) -> Result<Option<JobRow>, StoreError> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    match row {
+        Some(row) => Ok(Some(with_counts(conn, job_row(&row)?).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The jobs of a workflow in the order of the configuration, without their steps.
+pub(crate) async fn of_workflow(
+    conn: &mut Conn,
+    workflow: &WorkflowId,
+) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM jobs WHERE workflow = ? ORDER BY position")
+        .bind(workflow.as_str())
+        .fetch_all(&mut *conn)
+        .await?;
+    all_with_counts(conn, &rows).await
+}
+
+/// The jobs of a pipeline that were changed after commit `rev`, without their steps.
+pub(crate) async fn changed_since(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+    rev: i64,
+) -> Result<Vec<JobRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM jobs WHERE pipeline = ? AND rev > ? ORDER BY number")
+        .bind(pipeline.as_str())
+        .bind(rev)
+        .fetch_all(&mut *conn)
+        .await?;
+    all_with_counts(conn, &rows).await
+}
+
+/// Notes that a job waits for a runner, anew or for the first time.
+pub(crate) async fn set_queued(
+    tx: &mut WriteTx,
+    id: &JobId,
+    message: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs SET phase = 'queued', queued_ms = coalesce(queued_ms, ?), \
+         started_ms = NULL, runner = NULL, message = ?, rev = ? WHERE id = ?",
+    )
+    .bind(now_ms)
+    .bind(message)
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a runner has the job.
+pub(crate) async fn set_running(
+    tx: &mut WriteTx,
+    id: &JobId,
+    runner: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs SET phase = ?, started_ms = ?, runner = ?, message = NULL, rev = ? \
+         WHERE id = ?",
+    )
+    .bind(Phase::Running.as_str())
+    .bind(now_ms)
+    .bind(runner)
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes how the job ended.
+pub(crate) async fn set_ended(
+    tx: &mut WriteTx,
+    id: &JobId,
+    outcome: Outcome,
+    message: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE jobs SET phase = 'ended', outcome = ?, message = ?, ended_ms = ?, rev = ? \
+         WHERE id = ?",
+    )
+    .bind(outcome.as_str())
+    .bind(message)
+    .bind(now_ms)
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Marks the job as changed, for what is counted elsewhere.
+pub(crate) async fn touch(tx: &mut WriteTx, id: &JobId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET rev = ? WHERE id = ?")
+        .bind(tx.rev())
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// What a job is a part of, and where its source is.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) info: JobInfo,
+    pub(crate) source: Option<SourceId>,
+}
+
+/// What a job is a part of; without its link.
+pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surroundings, StoreError> {
+    let row = sqlx::query(
+        "SELECT jobs.name, jobs.number, jobs.workflow, jobs.pipeline, workflows.name AS workflow_name, \
+         pipelines.number AS pipeline_number, project, branch, tag, revision, repository_url, source \
+         FROM jobs JOIN workflows ON workflows.id = jobs.workflow \
+         JOIN pipelines ON pipelines.id = jobs.pipeline WHERE jobs.id = ?",
+    )
+    .bind(id.as_str())
+    .fetch_one(conn)
+    .await?;
+    Ok(Surroundings {
+        info: JobInfo {
+            job_id: Some(id.clone()),
+            name: row.try_get("name")?,
+            number: count(&row, "number")?,
+            workflow_id: Some(row.try_get::<String, _>("workflow")?.into()),
+            workflow: row.try_get("workflow_name")?,
+            pipeline_id: Some(row.try_get::<String, _>("pipeline")?.into()),
+            pipeline_number: count(&row, "pipeline_number")?,
+            project: row.try_get("project")?,
+            branch: row.try_get("branch")?,
+            tag: row.try_get("tag")?,
+            revision: row.try_get("revision")?,
+            repository_url: row.try_get("repository_url")?,
+            url: None,
+            node_index: 0,
+            node_total: 1,
+        },
+        source: row.try_get::<Option<String>, _>("source")?.map(Into::into),
+    })
+}

@@ -1,0 +1,58 @@
+//! Reading columns that hold our own types.
+
+use std::str::FromStr;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::StoreError;
+
+/// A column that holds the name of something.
+pub(super) fn parse<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|_| StoreError::Unreadable { what: format!("{column} `{text}`") })
+}
+
+/// A column that may hold the name of something.
+pub(super) fn parse_maybe<T: FromStr>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| {
+        text.parse().map_err(|_| StoreError::Unreadable { what: format!("{column} `{text}`") })
+    })
+    .transpose()
+}
+
+/// A column that holds JSON.
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<T, StoreError> {
+    let text: &str = row.try_get(column)?;
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Unreadable { what: format!("{column}: {error}") })
+}
+
+/// Our own types as JSON.
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Unreadable { what: format!("a value: {error}") })
+}
+
+/// A column that counts and is never below zero.
+pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
+}
+
+/// The same, where there may be none.
+pub(super) fn count_maybe(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+    let number: Option<i64> = row.try_get(column)?;
+    Ok(number.map(|number| u64::try_from(number).unwrap_or(0)))
+}
+
+/// A count as the database keeps it.
+pub(super) fn int(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,33 @@
+//! Table `sources`: snapshots that pipelines are submitted with. Their name is their hash.
+
+use russet_protocol::ids::SourceId;
+
+use super::rows::int;
+use super::{Conn, StoreError, WriteTx};
+
+/// Whether a snapshot is here.
+pub(crate) async fn exists(conn: &mut Conn, id: &SourceId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM sources WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Notes that a snapshot is here; its object is written.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    id: &SourceId,
+    size: u64,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO sources (id, size, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(id.as_str())
+    .bind(int(size))
+    .bind(now_ms)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

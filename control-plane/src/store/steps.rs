@@ -1,0 +1,210 @@
+//! Table `steps`.
+
+use russet_protocol::admin::StepState;
+use russet_protocol::ids::{JobId, PipelineId, TaskId};
+use russet_protocol::outcome::Outcome;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{count, count_maybe, int, parse_maybe};
+use super::{Conn, Held, StoreError, WriteTx};
+
+/// A step and where it belongs.
+#[derive(Clone, Debug)]
+pub(crate) struct StepRow {
+    /// Its key, rising in the order in which steps were first heard of.
+    pub(crate) key: i64,
+    pub(crate) job: JobId,
+    pub(crate) step: StepState,
+    /// How long its output is in the end, once that is known. The bytes may come later.
+    pub(crate) final_bytes: Option<u64>,
+    pub(crate) rev: i64,
+}
+
+impl StepRow {
+    /// Whether it has ended and all of its output is here: nothing will follow.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.step.outcome.is_some()
+            && self.final_bytes.is_none_or(|bytes| self.step.output_bytes >= bytes)
+    }
+}
+
+fn step_row(row: &SqliteRow) -> Result<StepRow, StoreError> {
+    Ok(StepRow {
+        key: row.try_get("position")?,
+        job: row.try_get::<String, _>("job")?.into(),
+        step: StepState {
+            number: row.try_get("number")?,
+            name: row.try_get("name")?,
+            background: row.try_get("background")?,
+            outcome: parse_maybe(row, "outcome")?,
+            exit_code: row.try_get("exit_code")?,
+            message: row.try_get("message")?,
+            started_ms: count(row, "started_ms")?,
+            ended_ms: count_maybe(row, "ended_ms")?,
+            output_bytes: count(row, "output_bytes")?,
+        },
+        final_bytes: count_maybe(row, "final_bytes")?,
+        rev: row.try_get("rev")?,
+    })
+}
+
+/// A step of a task.
+pub(crate) async fn get(
+    conn: &mut Conn,
+    task: &TaskId,
+    number: u32,
+) -> Result<Option<StepRow>, StoreError> {
+    let row = sqlx::query("SELECT * FROM steps WHERE task = ? AND number = ?")
+        .bind(task.as_str())
+        .bind(number)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(step_row).transpose()
+}
+
+/// The steps of a job in the order in which they were first heard of.
+pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<StepRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM steps WHERE job = ? ORDER BY position")
+        .bind(job.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(step_row).collect()
+}
+
+/// The steps of a task.
+pub(crate) async fn of_task(conn: &mut Conn, task: &TaskId) -> Result<Vec<StepRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM steps WHERE task = ? ORDER BY position")
+        .bind(task.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(step_row).collect()
+}
+
+/// The steps of a pipeline that were changed after commit `rev`.
+pub(crate) async fn changed_since(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+    rev: i64,
+) -> Result<Vec<StepRow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM steps WHERE pipeline = ? AND rev > ? ORDER BY position")
+        .bind(pipeline.as_str())
+        .bind(rev)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(step_row).collect()
+}
+
+/// What is said of a step when it begins.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) number: u32,
+    pub(crate) name: &'a str,
+    pub(crate) background: bool,
+    pub(crate) detail: Option<&'a str>,
+    pub(crate) at_ms: u64,
+}
+
+/// Notes that a step began; output of it may have come before.
+pub(crate) async fn start(
+    tx: &mut WriteTx,
+    held: &Held,
+    start: &Start<'_>,
+) -> Result<StepRow, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO steps (task, job, pipeline, number, name, background, detail, started_ms, \
+         output_bytes, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) \
+         ON CONFLICT (task, number) DO UPDATE SET name = excluded.name, \
+         background = excluded.background, detail = excluded.detail, \
+         started_ms = excluded.started_ms, rev = excluded.rev RETURNING *",
+    )
+    .bind(held.task.as_str())
+    .bind(held.job.as_str())
+    .bind(held.pipeline.as_str())
+    .bind(start.number)
+    .bind(start.name)
+    .bind(start.background)
+    .bind(start.detail)
+    .bind(int(start.at_ms))
+    .bind(tx.rev())
+    .fetch_one(&mut **tx)
+    .await?;
+    step_row(&row)
+}
+
+/// What is said of a step when it ends.
+#[derive(Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) number: u32,
+    pub(crate) outcome: Outcome,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) message: Option<&'a str>,
+    pub(crate) at_ms: u64,
+    /// How long its output is in the end.
+    pub(crate) output_bytes: u64,
+}
+
+/// Notes how a step ended. Answers whether there is such a step.
+pub(crate) async fn end(
+    tx: &mut WriteTx,
+    task: &TaskId,
+    end: &End<'_>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE steps SET outcome = ?, exit_code = ?, message = ?, ended_ms = ?, \
+         final_bytes = ?, rev = ? WHERE task = ? AND number = ?",
+    )
+    .bind(end.outcome.as_str())
+    .bind(end.exit_code)
+    .bind(end.message)
+    .bind(int(end.at_ms))
+    .bind(int(end.output_bytes))
+    .bind(tx.rev())
+    .bind(task.as_str())
+    .bind(end.number)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends every step of a task that has not ended: nobody will say how. What has not come of the
+/// output will not come any more.
+pub(crate) async fn end_open(
+    tx: &mut WriteTx,
+    task: &TaskId,
+    outcome: Outcome,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE steps SET outcome = ?, ended_ms = max(?, started_ms), rev = ? \
+         WHERE task = ? AND outcome IS NULL",
+    )
+    .bind(outcome.as_str())
+    .bind(now_ms)
+    .bind(tx.rev())
+    .bind(task.as_str())
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "UPDATE steps SET final_bytes = output_bytes, rev = ? \
+         WHERE task = ? AND final_bytes > output_bytes",
+    )
+    .bind(tx.rev())
+    .bind(task.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the steps of a task that is put back, with their output. Answers the objects that held
+/// some of it.
+pub(crate) async fn forget(tx: &mut WriteTx, task: &TaskId) -> Result<Vec<String>, StoreError> {
+    let objects = super::output::objects_of_task(tx, task.as_str()).await?;
+    for statement in [
+        "DELETE FROM output WHERE step IN (SELECT position FROM steps WHERE task = ?)",
+        "DELETE FROM steps WHERE task = ?",
+    ] {
+        sqlx::query(statement).bind(task.as_str()).execute(&mut **tx).await?;
+    }
+    Ok(objects)
+}

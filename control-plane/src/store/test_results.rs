@@ -1,0 +1,74 @@
+//! Table `test_batches`: results of tests, in the batches they came in.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::ids::JobId;
+use russet_protocol::runner::{TestOutcome, TestResult};
+
+use super::rows::{json, to_json};
+use super::{Conn, Held, StoreError, WriteTx};
+
+fn name(outcome: TestOutcome) -> &'static str {
+    match outcome {
+        TestOutcome::Success => "success",
+        TestOutcome::Failure => "failure",
+        TestOutcome::Error => "error",
+        TestOutcome::Skipped => "skipped",
+    }
+}
+
+/// Adds a batch. Answers whether it is new; a replay changes nothing.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    held: &Held,
+    batch: u32,
+    results: &[TestResult],
+) -> Result<bool, StoreError> {
+    let mut counts = BTreeMap::<&str, u64>::new();
+    for result in results {
+        *counts.entry(name(result.result)).or_default() += 1;
+    }
+    let done = sqlx::query(
+        "INSERT INTO test_batches (task, batch, job, counts, results) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(held.task.as_str())
+    .bind(batch)
+    .bind(held.job.as_str())
+    .bind(to_json(&counts)?)
+    .bind(to_json(&results)?)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How many results a job has, by outcome.
+pub(super) async fn counts(
+    conn: &mut Conn,
+    job: &JobId,
+) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows = sqlx::query("SELECT counts FROM test_batches WHERE job = ?")
+        .bind(job.as_str())
+        .fetch_all(conn)
+        .await?;
+    let mut sum = BTreeMap::new();
+    for row in &rows {
+        for (outcome, count) in json::<BTreeMap<String, u64>>(row, "counts")? {
+            *sum.entry(outcome).or_default() += count;
+        }
+    }
+    Ok(sum)
+}
+
+/// All results of a job, in the order in which they came.
+pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<TestResult>, StoreError> {
+    let rows = sqlx::query("SELECT results FROM test_batches WHERE job = ? ORDER BY task, batch")
+        .bind(job.as_str())
+        .fetch_all(conn)
+        .await?;
+    let mut results = Vec::new();
+    for row in &rows {
+        results.extend(json::<Vec<TestResult>>(row, "results")?);
+    }
+    Ok(results)
+}

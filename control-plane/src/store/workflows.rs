@@ -1,0 +1,95 @@
+//! Table `workflows`.
+
+use russet_protocol::admin::Workflow;
+use russet_protocol::ids::{PipelineId, WorkflowId};
+use russet_protocol::outcome::{Outcome, Phase};
+use sqlx::Row;
+
+use super::pipelines::NewWorkflow;
+use super::rows::{parse, parse_maybe};
+use super::{Conn, StoreError, WriteTx, jobs};
+
+/// Adds a workflow whose jobs are numbered from `job_number`.
+pub(super) async fn insert(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    position: usize,
+    new: &NewWorkflow,
+    job_number: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO workflows (id, pipeline, position, name, phase, rev) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(new.id.as_str())
+    .bind(pipeline.as_str())
+    .bind(i64::try_from(position).unwrap_or(i64::MAX))
+    .bind(&new.name)
+    .bind(Phase::Queued.as_str())
+    .bind(tx.rev())
+    .execute(&mut **tx)
+    .await?;
+    for (position, job) in new.jobs.iter().enumerate() {
+        jobs::insert(tx, pipeline, &new.id, position, job_number + position as u64, job).await?;
+    }
+    Ok(())
+}
+
+/// The workflows of a pipeline with their jobs, in the order of the configuration.
+pub(super) async fn of_pipeline(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+) -> Result<Vec<Workflow>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM workflows WHERE pipeline = ? ORDER BY position")
+        .bind(pipeline.as_str())
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut workflows = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id: WorkflowId = row.try_get::<String, _>("id")?.into();
+        workflows.push(Workflow {
+            jobs: jobs::of_workflow(conn, &id).await?.into_iter().map(|row| row.job).collect(),
+            id,
+            name: row.try_get("name")?,
+            phase: parse(row, "phase")?,
+            outcome: parse_maybe(row, "outcome")?,
+        });
+    }
+    Ok(workflows)
+}
+
+/// Notes that a job of the workflow was claimed.
+pub(crate) async fn start(tx: &mut WriteTx, id: &WorkflowId) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE workflows SET phase = 'running', rev = ? WHERE id = ? AND phase = 'queued'",
+    )
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes how the workflow ended.
+pub(crate) async fn end(
+    tx: &mut WriteTx,
+    id: &WorkflowId,
+    outcome: Outcome,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE workflows SET phase = 'ended', outcome = ?, rev = ? WHERE id = ?")
+        .bind(outcome.as_str())
+        .bind(tx.rev())
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Whether every workflow of a pipeline has ended.
+pub(crate) async fn all_ended(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
+    let row =
+        sqlx::query("SELECT 1 FROM workflows WHERE pipeline = ? AND phase != 'ended' LIMIT 1")
+            .bind(pipeline.as_str())
+            .fetch_optional(conn)
+            .await?;
+    Ok(row.is_none())
+}

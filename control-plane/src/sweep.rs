@@ -1,0 +1,45 @@
+//! What a killed server leaves behind: objects that no row names.
+//!
+//! They can only be of tasks that were held then, and of uploads of sources.
+
+use std::collections::HashSet;
+
+use crate::state::App;
+use crate::store::{artifacts, output, tasks};
+
+/// Deletes them. Runs before the first call is taken, so that no object is on its way.
+pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
+    let running = {
+        let mut conn = app.store.read().await?;
+        tasks::running(&mut conn).await?
+    };
+    for task in running {
+        let named: HashSet<String> = {
+            let mut conn = app.store.read().await?;
+            let mut named = output::objects_of_task(&mut conn, task.as_str()).await?;
+            named.extend(artifacts::objects_of_task(&mut conn, task.as_str()).await?);
+            named.into_iter().collect()
+        };
+        for prefix in [format!("output/{task}"), format!("artifacts/{task}")] {
+            for object in app.objects.list(&prefix).await? {
+                if !named.contains(&object) {
+                    tracing::debug!(object, "deleted what was not acknowledged");
+                    app.objects.delete(&object).await;
+                }
+            }
+        }
+    }
+    for object in app.objects.list("uploads").await? {
+        app.objects.delete(&object).await;
+    }
+    Ok(())
+}
+
+/// Why the sweep did not get to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SweepError {
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    #[error(transparent)]
+    Objects(#[from] crate::objects::ObjectError),
+}
