@@ -6,6 +6,7 @@
 //! cancels its tasks and ends. The server's is one whose other end is here and, as its standard
 //! output, with the launch agent: so the server stays until the launch agent has reported.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{PipeWriter, pipe};
 use std::path::Path;
@@ -143,11 +144,18 @@ fn russet(log: File) -> Result<Command> {
     let program = std::env::current_exe().map_err(not_started)?;
     let mut command = Command::new(program);
     command.process_group(0).stderr(log);
-    // What the caller's environment says about another control plane is not for these two.
-    for name in ["RUSSET_URL", "RUSSET_TOKEN", "RUSSET_TOKEN_FILE", "RUSSET_DATA_DIR"] {
+    // What the caller's environment says about another control plane or agent is not for these
+    // two: such variables would override the configuration that they are given.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_another(name)) {
         command.env_remove(name);
     }
     Ok(command)
+}
+
+fn is_about_another(variable: &OsStr) -> bool {
+    let name = variable.to_string_lossy();
+    name != crate::logging::VARIABLE
+        && ["RUSSET_", "CIRCLECI_RUNNER_", "LAUNCH_AGENT_"].iter().any(|p| name.starts_with(p))
 }
 
 fn not_started(error: std::io::Error) -> CliError {
