@@ -141,7 +141,7 @@ impl Client {
             StatusCode::UNAUTHORIZED => Some(
                 "check the admin token: --token-file, RUSSET_TOKEN_FILE or RUSSET_TOKEN".to_owned(),
             ),
-            StatusCode::NOT_FOUND => Some(
+            StatusCode::NOT_FOUND if said.is_empty() => Some(
                 "what a token may not see is answered this way too: check the name and the token"
                     .to_owned(),
             ),

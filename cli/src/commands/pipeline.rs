@@ -122,7 +122,8 @@ pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
 async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let mut screen = Screen::new(format);
     let pipeline = client.pipeline(id).await?;
-    screen.pipeline(&pipeline, &pipeline.project)?;
+    let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
+    screen.pipeline(&pipeline, &title)?;
     let pipeline = follow(&mut client.stream(id), &mut screen).await?;
     let exit = exit_of(&pipeline);
     screen.end(&pipeline, exit)?;

@@ -74,7 +74,9 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
         ResourceClassCommand::Delete { class, force, connection } => {
             let client = connection.connect()?;
             let id = find(&client, &class).await?;
-            client.delete_class(&id, force).await?;
+            client.delete_class(&id, force).await.map_err(|error| {
+                if force { error } else { error.hint("--force deletes its tokens with it") }
+            })?;
             render::line(format_args!("Deleted {class}."))?;
         }
     }
