@@ -24,6 +24,11 @@ impl Admin {
         Self { url: url.to_owned(), token, runtime }
     }
 
+    /// The admin token.
+    pub fn token(&self) -> &str {
+        self.token.expose()
+    }
+
     /// Sends a request and returns status and body. An unreachable server is an error, which
     /// tests that kill it expect.
     pub fn send(

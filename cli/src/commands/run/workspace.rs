@@ -132,3 +132,38 @@ fn is_stale(dir: &Path) -> bool {
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use nix::fcntl::{Flock, FlockArg};
+
+    use super::{STALE, is_stale, sweep};
+
+    /// A directory as a run that was killed leaves it.
+    fn left(base: &std::path::Path, name: &str) -> std::path::PathBuf {
+        let dir = base.join(name);
+        std::fs::create_dir(&dir).unwrap();
+        File::create(dir.join("lock")).unwrap();
+        File::open(&dir).unwrap().set_modified(SystemTime::now() - STALE * 2).unwrap();
+        dir
+    }
+
+    #[test]
+    fn only_what_a_dead_run_left_long_ago_is_deleted() {
+        let base = tempfile::tempdir().unwrap();
+        let dead = left(base.path(), "russet-run-dead");
+        let other = left(base.path(), "something-else");
+        let alive = left(base.path(), "russet-run-alive");
+        let lock = File::options().write(true).open(alive.join("lock")).unwrap();
+        let _lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).unwrap();
+        let young = left(base.path(), "russet-run-young");
+        File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
+        std::os::unix::fs::symlink(&other, base.path().join("russet-run-link")).unwrap();
+        assert!(!is_stale(&base.path().join("russet-run-link")));
+        sweep(base.path());
+        assert!(!dead.exists() && other.exists() && alive.exists() && young.exists());
+    }
+}
