@@ -22,14 +22,17 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let plain = normal(word);
+    let known: Vec<&str> = known.into_iter().take(MOST).collect();
+    let abbreviates = |candidate: &&str| plain.len() >= 4 && candidate.starts_with(&plain);
+    let abbreviated = known.iter().copied().find(abbreviates);
     known
         .into_iter()
-        .take(MOST)
         .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
         .map(|candidate| (strsim::damerau_levenshtein(&plain, &normal(candidate)), candidate))
         .filter(|(distance, _)| *distance <= 1 + plain.chars().count() / 5)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+        .or(abbreviated)
 }
 
 fn normal(word: &str) -> String {
@@ -46,6 +49,7 @@ mod tests {
         assert_eq!(nearest("comand", known), Some("command"));
         assert_eq!(nearest("Working-Directory", known), Some("working_directory"));
         assert_eq!(nearest("wehn", known), Some("when"));
+        assert_eq!(nearest("working_dir", known), Some("working_directory"));
         assert_eq!(nearest("image", known), None);
         assert_eq!(nearest(&"x".repeat(1_000_000), known), None);
     }

@@ -24,7 +24,9 @@ impl Context<'_> {
             }
             // `environment:` with nothing behind it, as left by commenting out its variables.
             Value::Scalar { .. } if node.kind() == Kind::Nothing => {}
-            Value::Scalar { .. } => self.wrong_type(node, "`environment`", "a mapping or a list"),
+            Value::Scalar { .. } | Value::Unknown => {
+                self.wrong_type(node, "`environment`", "a mapping or a list");
+            }
         }
         unique(variables)
     }
@@ -49,7 +51,9 @@ impl Context<'_> {
                 }
                 None => self.wrong_type(item, "a variable in a list", "`NAME=value`"),
             },
-            Value::List(_) => self.wrong_type(item, "a variable in a list", "`NAME=value`"),
+            Value::List(_) | Value::Unknown => {
+                self.wrong_type(item, "a variable in a list", "`NAME=value`");
+            }
         }
     }
 

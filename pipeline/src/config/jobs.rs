@@ -128,7 +128,7 @@ impl Context<'_> {
             // An executor that is not known, or the key of a job that is not a plain one, has an
             // error of its own.
             None if ["executor", "type"].iter().any(|key| mapping.get(key).is_some()) => {}
-            None if self.options.on_host => {}
+            None if self.options.on_host || mapping.is_incomplete => {}
             None => {
                 let message = format!("the job `{name}` does not say where it runs");
                 let hint = "add `machine: true` and the `resource_class` of your runners";

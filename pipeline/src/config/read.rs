@@ -33,6 +33,9 @@ impl Context<'_> {
 
     /// Reports that a node is not what it should be.
     pub(crate) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
+        if node.kind() == Kind::Unknown {
+            return;
+        }
         let found = match (&node.value, node.kind()) {
             (Value::Scalar { text, .. }, kind) if kind != Kind::Nothing => {
                 format!("{} (`{}`)", kind.describe(), quoted(text))
@@ -106,7 +109,7 @@ impl Context<'_> {
         vocabulary: &Vocabulary,
         at: Span,
     ) -> Option<String> {
-        if mapping.get(key).is_none() {
+        if mapping.get(key).is_none() && !mapping.is_incomplete {
             self.report(Problem::error(at, format!("{} needs a `{key}`", vocabulary.place)));
         }
         self.optional_text(mapping, key)
@@ -201,7 +204,7 @@ impl Context<'_> {
                 }
                 Support::NoEffect => {
                     let message = format!("`{}` has no effect: {}", word.name, word.about);
-                    self.report(Problem::warning(entry.key_span, message));
+                    self.report(Problem::warning(entry.key_span, message).grouped());
                 }
             }
         }

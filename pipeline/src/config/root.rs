@@ -38,7 +38,9 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
             let problem = Problem::error(start, "the configuration has no `jobs`");
             // A key that is nearly `jobs` has its own error.
             if close.count() == 0 {
-                context.report(problem.hint("jobs are what runs; see docs/config.md"));
+                context.report(
+                    problem.hint("write `jobs:`, and below it a job with the name `build`"),
+                );
             }
         }
         return None;

@@ -20,6 +20,9 @@ impl Context<'_> {
     /// Reads the steps of a job. `at` is the job's key.
     pub(super) fn steps(&mut self, job: &Mapping, name: &str, at: Span) -> Vec<Step> {
         let Some(node) = job.get("steps") else {
+            if job.is_incomplete {
+                return Vec::new();
+            }
             let message = format!("the job `{}` has no `steps`", quoted(name));
             self.report(Problem::error(at, message));
             return Vec::new();

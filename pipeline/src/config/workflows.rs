@@ -85,6 +85,9 @@ impl Context<'_> {
         known: &Known<'_>,
     ) -> Vec<Invocation> {
         let Some(node) = mapping.get("jobs") else {
+            if mapping.is_incomplete {
+                return Vec::new();
+            }
             self.report(Problem::error(at, format!("{what} has no `jobs`")));
             return Vec::new();
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Tag};
+use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
 use super::explain::explain;
 use super::limits::{MAX_DEPTH, MAX_SIZE, NODE_SIZE};
@@ -24,8 +24,12 @@ pub(crate) fn parse(source: &Source<'_>) -> (Option<Node>, Vec<Problem>) {
     let mut builder = Builder::default();
     for next in Parser::new_from_str_with_options(source.text, options) {
         let step = match next {
-            Ok((event, span)) => builder.event(event, byte_span(source, &span)),
-            Err(error) => Err(Box::new(explain(source, &error))),
+            Ok((event, span)) => {
+                let tag_span =
+                    span.tag_span().map_or_else(Span::default, |tag| byte_span(source, &tag));
+                builder.event(event, byte_span(source, &span), tag_span)
+            }
+            Err(error) => Err(Box::new(explain(source, &error, builder.open_flow()))),
         };
         if let Err(fatal) = step {
             builder.problems.push(*fatal);
@@ -55,6 +59,8 @@ type Fatal = Box<Problem>;
 struct Frame {
     span: Span,
     anchor: usize,
+    /// Whether it is written in brackets.
+    is_flow: bool,
     kind: FrameKind,
 }
 
@@ -80,7 +86,7 @@ struct Builder {
 
 impl Builder {
     /// Takes one event. An error ends the reading.
-    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
+    fn event(&mut self, event: Event<'_>, span: Span, tag_span: Span) -> Result<(), Fatal> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
                 let problem = Problem::error(span, "a configuration is one YAML document")
@@ -88,16 +94,17 @@ impl Builder {
                 return Err(Box::new(problem));
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = self.tagged(tag.as_deref(), style == ScalarStyle::Plain, span);
+                let plain = self.tagged(tag.as_deref(), style == ScalarStyle::Plain, tag_span);
                 self.scalar(&text, plain, anchor, span)?;
             }
-            Event::SequenceStart(_, anchor, tag) => {
-                self.tagged(tag.as_deref(), true, span);
-                self.open(span, anchor, FrameKind::List(Vec::new()))?;
+            Event::SequenceStart(style, anchor, tag) => {
+                self.tagged(tag.as_deref(), true, tag_span);
+                self.open(span, anchor, style, FrameKind::List(Vec::new()))?;
             }
-            Event::MappingStart(_, anchor, tag) => {
-                self.tagged(tag.as_deref(), true, span);
-                self.open(span, anchor, FrameKind::Mapping { entries: Vec::new(), key: None })?;
+            Event::MappingStart(style, anchor, tag) => {
+                self.tagged(tag.as_deref(), true, tag_span);
+                let kind = FrameKind::Mapping { entries: Vec::new(), key: None };
+                self.open(span, anchor, style, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
             Event::Anchor(_, name) => {
@@ -111,7 +118,9 @@ impl Builder {
                 });
                 let message = format!("there is no anchor `{}` before this", quoted(&name));
                 self.problems.push(Problem::error(span, message).hint(hint));
-                self.scalar("", true, 0, span)?;
+                let (value, size) = (Value::Unknown, NODE_SIZE);
+                self.spend(size, span)?;
+                self.place(Node { span, alias: None, value, size, depth: 1 }, 0)?;
             }
             _ => {}
         }
@@ -142,12 +151,24 @@ impl Builder {
         self.place(node, anchor)
     }
 
-    fn open(&mut self, span: Span, anchor: usize, kind: FrameKind) -> Result<(), Fatal> {
+    /// The innermost collection that was opened with a bracket and is not closed.
+    fn open_flow(&self) -> Option<Span> {
+        self.stack.last().filter(|frame| frame.is_flow).map(|frame| frame.span)
+    }
+
+    fn open(
+        &mut self,
+        span: Span,
+        anchor: usize,
+        style: StructureStyle,
+        kind: FrameKind,
+    ) -> Result<(), Fatal> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
         self.spend(NODE_SIZE, span)?;
-        self.stack.push(Frame { span, anchor, kind });
+        let is_flow = style == StructureStyle::Flow;
+        self.stack.push(Frame { span, anchor, is_flow, kind });
         Ok(())
     }
 
@@ -230,7 +251,7 @@ fn raw_entry(key: Node, value: Node) -> Result<RawEntry, Fatal> {
             let is_merge = plain && &*text == "<<" && key.alias.is_none();
             Ok(RawEntry { entry: Entry { key: text, key_span, value }, is_merge })
         }
-        Value::List(_) | Value::Mapping(_) => {
+        Value::List(_) | Value::Mapping(_) | Value::Unknown => {
             let found = key.kind().describe();
             let message = format!("a key is a text, but this is {found}");
             let hint = "a value that starts with `{`, `[` or `<<` may need quotes";

@@ -6,7 +6,8 @@ use crate::problem::Problem;
 use crate::source::{Source, Span, quoted};
 
 /// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
-pub(super) fn explain(source: &Source<'_>, error: &ScanError) -> Problem {
+/// `open` is the bracket that is open at the error, if one is.
+pub(super) fn explain(source: &Source<'_>, error: &ScanError, open: Option<Span>) -> Problem {
     let start = error.marker().byte_offset().unwrap_or_else(|| byte_of(source, error));
     let span = Span::new(start, start);
     let hint = match error.kind() {
@@ -34,8 +35,15 @@ pub(super) fn explain(source: &Source<'_>, error: &ScanError) -> Problem {
         }
         _ => None,
     };
-    Problem::error(span, format!("this is not valid YAML: {}", quoted(&error.info())))
-        .maybe_hint(hint.map(str::to_owned))
+    let problem =
+        Problem::error(span, format!("this is not valid YAML: {}", quoted(&error.info())));
+    match open {
+        // What comes after a bracket that was forgotten is rarely what is wrong.
+        Some(open) if source.line(open.start) < source.line(start) => problem
+            .related(open, "this is still open there")
+            .hint("look for the `]` or `}` that is missing"),
+        _ => problem.maybe_hint(hint.map(str::to_owned)),
+    }
 }
 
 /// The byte of an error whose marker counts characters only.

@@ -30,6 +30,7 @@ pub(super) fn resolve(
     let mut index: HashMap<Rc<str>, usize> = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
     let mut merges = Vec::new();
+    let mut is_incomplete = false;
     for RawEntry { entry, is_merge } in raw {
         if is_merge {
             merges.push(entry);
@@ -47,11 +48,13 @@ pub(super) fn resolve(
         }
     }
     for merge in merges {
-        for source in sources(&merge.value, merge.key_span, problems) {
+        let (sources, all_known) = sources(&merge.value, merge.key_span, problems);
+        is_incomplete |= !all_known;
+        for source in sources {
             for entry in &source.entries {
                 *work = work.saturating_add(limits::NODE_SIZE);
                 if *work > limits::MAX_SIZE {
-                    return Mapping { entries };
+                    return Mapping { entries, is_incomplete };
                 }
                 if !index.contains_key(&entry.key) {
                     index.insert(Rc::clone(&entry.key), entries.len());
@@ -60,27 +63,35 @@ pub(super) fn resolve(
             }
         }
     }
-    Mapping { entries }
+    Mapping { entries, is_incomplete }
 }
 
-/// The mappings that a `<<` names: one, or a list of them.
-fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> Vec<Rc<Mapping>> {
+/// The mappings that a `<<` names: one, or a list of them. And whether these are all.
+fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mapping>>, bool) {
     let items = match &node.value {
-        Value::Mapping(mapping) => return vec![Rc::clone(mapping)],
+        Value::Mapping(mapping) => return (vec![Rc::clone(mapping)], !mapping.is_incomplete),
         Value::List(items) => items,
         Value::Scalar { .. } => {
             problems.push(wrong(node, key));
-            return Vec::new();
+            return (Vec::new(), false);
         }
+        Value::Unknown => return (Vec::new(), false),
     };
-    let mut mappings = Vec::new();
+    let (mut mappings, mut all_known) = (Vec::new(), true);
     for item in items.iter() {
         match &item.value {
-            Value::Mapping(mapping) => mappings.push(Rc::clone(mapping)),
-            _ => problems.push(wrong(item, item.used_at())),
+            Value::Mapping(mapping) => {
+                all_known &= !mapping.is_incomplete;
+                mappings.push(Rc::clone(mapping));
+            }
+            Value::Unknown => all_known = false,
+            _ => {
+                all_known = false;
+                problems.push(wrong(item, item.used_at()));
+            }
         }
     }
-    mappings
+    (mappings, all_known)
 }
 
 /// The error for a `<<` whose value cannot be merged.

@@ -29,12 +29,18 @@ pub(crate) enum Value {
     },
     List(Rc<[Node]>),
     Mapping(Rc<Mapping>),
+    /// What an alias without an anchor would have stood for. That was reported; all that follows
+    /// from it is not.
+    Unknown,
 }
 
 /// Keys and values in the order of the text, keys unique, merge keys resolved.
 #[derive(Debug, Default)]
 pub(crate) struct Mapping {
     pub(crate) entries: Vec<Entry>,
+    /// Whether something was to be merged that is not there, so that a key that is missing may
+    /// be no mistake of its own.
+    pub(crate) is_incomplete: bool,
 }
 
 /// A key and its value.
@@ -54,6 +60,7 @@ pub(crate) enum Kind {
     Text,
     List,
     Mapping,
+    Unknown,
 }
 
 impl Kind {
@@ -66,6 +73,7 @@ impl Kind {
             Self::Text => "a text",
             Self::List => "a list",
             Self::Mapping => "a mapping",
+            Self::Unknown => "something unknown",
         }
     }
 }
@@ -79,6 +87,7 @@ impl Node {
             Value::Scalar { .. } => Kind::Text,
             Value::List(_) => Kind::List,
             Value::Mapping(_) => Kind::Mapping,
+            Value::Unknown => Kind::Unknown,
         }
     }
 
