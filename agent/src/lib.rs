@@ -6,5 +6,6 @@ pub mod config;
 pub mod helper;
 pub mod http;
 pub mod launch;
+pub mod mask;
 pub mod platform;
 pub mod task;

@@ -54,6 +54,9 @@ pub struct Assignment {
     /// Directories to put before the standard PATH.
     #[serde(default)]
     pub path: Vec<PathBuf>,
+    /// Directory with `circleci-agent` and `circleci`, which goes at the end of the PATH.
+    #[serde(default)]
+    pub helpers: Option<PathBuf>,
     /// Variables that the owner sets for every task of the class (proxy, CA bundle).
     #[serde(default)]
     pub environment: BTreeMap<String, String>,

@@ -1,9 +1,93 @@
 //! The task agent: one process that runs one task as the slot's user.
+//!
+//! It is started as root or as the caller, reads its assignment from the standard input, gives up
+//! root for good, and only then does anything else. Then it fetches the task's config, runs the
+//! steps, keeps their output on disk and sends it, ends what the job left running, reports the
+//! outcome and leaves a record of it.
+//!
+//! The same program, started in other modes, sends what a killed task agent left behind, gives a
+//! task back, and cleans a slot: all of that happens inside directories that a job could write
+//! to, so it is never done by root.
+
+mod api;
+mod artifacts;
+mod assignment;
+mod checkout;
+mod clean;
+mod command;
+mod context;
+mod disk;
+mod environment;
+mod events;
+mod flush;
+mod heartbeat;
+mod hooks;
+mod job;
+mod kill;
+mod os;
+mod privileges;
+mod pty;
+mod reader;
+mod reaper;
+mod record;
+mod run;
+mod setup;
+mod shell;
+mod spool;
+mod stop;
+mod supervisor;
+mod test_results;
+mod upload;
 
 use std::process::ExitCode;
+
+use russet_protocol::supervise::{Mode, exit};
+
+#[cfg(test)]
+mod testing;
 
 /// The whole `russet task-agent`. Call it first thing in `main`: it needs to be the only thread.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::from(64)
+    let code = assigned();
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn assigned() -> i32 {
+    let assignment = match assignment::take() {
+        Ok(assignment) => assignment,
+        Err(error) => {
+            complain(&error);
+            return exit::BAD_ASSIGNMENT;
+        }
+    };
+    if let Err(error) = privileges::drop_for_good(assignment.user.as_ref(), &assignment.limits) {
+        complain(&error);
+        return exit::NOT_DROPPED;
+    }
+    // Where the slot's directories are gone, the modes below say so when they use them.
+    drop(std::env::set_current_dir(&assignment.dirs.work));
+    match assignment.mode {
+        Mode::Run => run::run(assignment),
+        Mode::Flush => flush::flush(assignment),
+        Mode::Clean => clean::clean(&assignment),
+        Mode::Unclaim => flush::unclaim(assignment),
+    }
+}
+
+/// Says something on the standard error, which the launch agent keeps.
+#[expect(clippy::print_stderr, reason = "before and after the log exists this is where it goes")]
+fn complain(problem: &dyn std::fmt::Display) {
+    eprintln!("error: {problem}");
+}
+
+/// What happens to a task agent is in the launch agent's log, through the standard error.
+fn log_to_stderr() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .finish();
+    // A second subscriber is refused, which is as good.
+    drop(tracing::subscriber::set_global_default(subscriber));
 }

@@ -1,0 +1,273 @@
+//! Masking of secrets in a stream of output.
+//!
+//! Replacing what a matcher reports, match by match, leaks: with `hunter2` and `hunter2-prod`
+//! the shorter one is reported first and `-prod` is printed, and of two secrets that overlap
+//! (`alphaBETA`, `BETAgamma`) only one is ever reported. So every occurrence is looked for,
+//! overlapping ones too, and the union of their ranges is what `****` stands for.
+//!
+//! A secret may arrive in pieces. The automaton knows at each byte how long a beginning of a
+//! secret the output ends with; exactly so many bytes are held back, everything before them goes
+//! out at once. They are let go when what follows shows that they are no secret, or at the end
+//! of the stream, never because time passed.
+
+mod variants;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aho_corasick::automaton::{Automaton, Candidate, StateID};
+use aho_corasick::{Anchored, Span, dfa, nfa};
+use russet_protocol::secret::Secret;
+
+/// What stands where a secret was.
+pub const MASK: &[u8] = b"****";
+
+/// Up to this many bytes of patterns the fastest automaton is built. Its size is a multiple of
+/// them (about 256 times), so for more a compact one does.
+const DFA_PATTERN_BYTES: usize = 4096;
+
+/// A set of secrets to look for, compiled once and shared by all steps of a task.
+#[derive(Clone, Debug, Default)]
+pub struct Masks(Option<Arc<Compiled>>);
+
+#[derive(Debug)]
+struct Compiled {
+    machine: Machine,
+    start: StateID,
+    /// How many bytes of a secret are read in each state, by state.
+    depths: HashMap<StateID, usize>,
+    longest: usize,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Fast(dfa::DFA),
+    Compact(nfa::contiguous::NFA),
+}
+
+impl Masks {
+    /// Compiles what must not be seen: the values, and the forms in which tools print them.
+    ///
+    /// # Errors
+    /// There are more secrets than an automaton can hold, which is some gigabytes.
+    pub fn new(secrets: &[Secret]) -> Result<Self, MaskError> {
+        let patterns = variants::of_all(secrets.iter().map(Secret::expose));
+        if patterns.is_empty() {
+            return Ok(Self(None));
+        }
+        let bytes: usize = patterns.iter().map(Vec::len).sum();
+        let machine = if bytes <= DFA_PATTERN_BYTES {
+            Machine::Fast(dfa::Builder::new().build(&patterns).map_err(MaskError::new)?)
+        } else {
+            Machine::Compact(
+                nfa::contiguous::Builder::new().build(&patterns).map_err(MaskError::new)?,
+            )
+        };
+        let compiled = match &machine {
+            Machine::Fast(dfa) => index(dfa, &patterns),
+            Machine::Compact(nfa) => index(nfa, &patterns),
+        };
+        let (start, depths) = compiled?;
+        let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
+        Ok(Self(Some(Arc::new(Compiled { machine, start, depths, longest }))))
+    }
+
+    /// A masker for one stream.
+    #[must_use]
+    pub fn masker(&self) -> Masker {
+        Masker {
+            state: self.0.as_ref().map(|compiled| compiled.start),
+            masks: self.clone(),
+            held: Vec::new(),
+            runs: Vec::new(),
+            first_run_is_out: false,
+        }
+    }
+
+    /// A whole text, masked.
+    #[must_use]
+    pub fn apply(&self, text: &str) -> String {
+        let mut out = Vec::with_capacity(text.len());
+        let mut masker = self.masker();
+        masker.push(text.as_bytes(), &mut out);
+        masker.finish(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+/// The secrets could not be compiled. The text names none of them.
+#[derive(Debug, thiserror::Error)]
+#[error("could not prepare the masking of secrets: {0}")]
+pub struct MaskError(String);
+
+impl MaskError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Walks every pattern once: the state after its first `n` bytes is the one of depth `n`.
+fn index<A: Automaton>(
+    automaton: &A,
+    patterns: &[Vec<u8>],
+) -> Result<(StateID, HashMap<StateID, usize>), MaskError> {
+    let start = automaton.start_state(Anchored::No).map_err(MaskError::new)?;
+    let mut depths = HashMap::from([(start, 0)]);
+    for pattern in patterns {
+        let mut state = start;
+        for (position, byte) in pattern.iter().enumerate() {
+            state = automaton.next_state(Anchored::No, state, *byte);
+            depths.insert(state, position + 1);
+        }
+    }
+    Ok((start, depths))
+}
+
+/// A run of bytes to be replaced, relative to what is held back.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: usize,
+    end: usize,
+}
+
+/// Masks one stream of output.
+#[derive(Debug)]
+pub struct Masker {
+    masks: Masks,
+    state: Option<StateID>,
+    /// Bytes that may be the beginning of a secret.
+    held: Vec<u8>,
+    /// What of `held` is to be replaced so far: sorted, apart from each other.
+    runs: Vec<Run>,
+    /// Whether the mask of the first run has been written already.
+    first_run_is_out: bool,
+}
+
+impl Masker {
+    /// Reads `input` and appends to `out` what can be shown of it by now.
+    pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        let (Some(compiled), Some(state)) = (self.masks.0.clone(), self.state) else {
+            out.extend_from_slice(input);
+            return;
+        };
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() {
+            self.take(&compiled, state, input, 0, out);
+        } else {
+            let known = held.len();
+            let mut buffer = held;
+            buffer.extend_from_slice(input);
+            self.take(&compiled, state, &buffer, known, out);
+        }
+    }
+
+    /// The stream is at its end: what was held back is no secret, or is masked already.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        self.emit(&held, held.len(), out);
+        self.state = self.masks.0.as_ref().map(|compiled| compiled.start);
+        self.runs.clear();
+        self.first_run_is_out = false;
+    }
+
+    fn take(
+        &mut self,
+        compiled: &Compiled,
+        state: StateID,
+        buffer: &[u8],
+        known: usize,
+        out: &mut Vec<u8>,
+    ) {
+        let state = match &compiled.machine {
+            Machine::Fast(dfa) => scan(dfa, compiled, state, buffer, known, &mut self.runs),
+            Machine::Compact(nfa) => scan(nfa, compiled, state, buffer, known, &mut self.runs),
+        };
+        self.state = Some(state);
+        // An unknown state can not come up; holding back more than needed would be its safe side.
+        let depth = compiled.depths.get(&state).copied().unwrap_or(compiled.longest);
+        let limit = buffer.len().saturating_sub(depth);
+        self.emit(buffer, limit, out);
+        self.held.extend_from_slice(&buffer[limit..]);
+    }
+
+    /// Writes the first `limit` bytes of `buffer`, with the runs replaced, and keeps the runs
+    /// that reach or touch the rest: what follows may lengthen them.
+    fn emit(&mut self, buffer: &[u8], limit: usize, out: &mut Vec<u8>) {
+        let mut at = 0;
+        let mut rest = Vec::new();
+        for (position, run) in self.runs.iter().enumerate() {
+            let is_out = position == 0 && self.first_run_is_out;
+            if run.start < limit || is_out {
+                out.extend_from_slice(&buffer[at..run.start.max(at)]);
+                if !is_out {
+                    out.extend_from_slice(MASK);
+                }
+                at = run.end.min(limit).max(at);
+            }
+            if run.end >= limit {
+                rest.push(Run { start: run.start.saturating_sub(limit), end: run.end - limit });
+                if rest.len() == 1 {
+                    self.first_run_is_out = run.start < limit || is_out;
+                }
+            }
+        }
+        out.extend_from_slice(&buffer[at..limit]);
+        if rest.is_empty() {
+            self.first_run_is_out = false;
+        }
+        self.runs = rest;
+    }
+}
+
+/// Reads `buffer` from `at` on and adds the occurrences that end in it to `runs`.
+fn scan<A: Automaton>(
+    automaton: &A,
+    compiled: &Compiled,
+    mut state: StateID,
+    buffer: &[u8],
+    mut at: usize,
+    runs: &mut Vec<Run>,
+) -> StateID {
+    // A prefilter finds whole secrets only. In the last bytes one may begin that ends in the
+    // next piece, so the automaton reads those itself.
+    let tail = buffer.len().saturating_sub(compiled.longest);
+    let prefilter = automaton.prefilter();
+    while at < buffer.len() {
+        if state == compiled.start
+            && at < tail
+            && let Some(prefilter) = prefilter
+        {
+            let found = match prefilter.find_in(buffer, Span { start: at, end: buffer.len() }) {
+                Candidate::None => tail,
+                Candidate::Match(found) => found.start(),
+                Candidate::PossibleStartOfMatch(start) => start,
+            };
+            at = found.min(tail).max(at);
+        }
+        state = automaton.next_state(Anchored::No, state, buffer[at]);
+        at += 1;
+        if automaton.is_special(state) && automaton.is_match(state) {
+            let longest = (0..automaton.match_len(state))
+                .map(|index| automaton.pattern_len(automaton.match_pattern(state, index)))
+                .max()
+                .unwrap_or_default();
+            add(runs, Run { start: at.saturating_sub(longest), end: at });
+        }
+    }
+    state
+}
+
+/// Adds a run that ends after all others, swallowing those that it overlaps or touches.
+fn add(runs: &mut Vec<Run>, mut new: Run) {
+    while let Some(last) = runs.last()
+        && last.end >= new.start
+    {
+        new.start = new.start.min(last.start);
+        new.end = new.end.max(last.end);
+        runs.pop();
+    }
+    runs.push(new);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! Putting the project's source into a directory.
+
+mod extract;
+mod git;
+mod snapshot;
+
+use std::sync::Arc;
+
+use russet_protocol::task::Source;
+
+use super::context::{Context, StepEnd};
+use super::spool::StepLog;
+use super::{environment, job};
+
+/// Runs a `checkout` step into `path`, as the configuration writes it.
+pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option<&str>) -> StepEnd {
+    let home = &context.assignment.dirs.home;
+    let target = environment::resolve(path.unwrap_or("."), home, &context.work);
+    let done = match job::make_directory(&target) {
+        Ok(()) => match &context.config.source {
+            Some(Source::Snapshot { id }) => snapshot::run(context, log, id, &target).await,
+            Some(Source::Git { url, revision, branch, tag }) => {
+                let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
+                git::run(context, log, url, revision, names, &target).await
+            }
+            None => Err("this task has no source to check out\nhint: the pipeline was submitted \
+                         without a snapshot or a repository"
+                .to_owned()),
+        },
+        Err(message) => Err(message),
+    };
+    match done {
+        Ok(()) => StepEnd::success(),
+        Err(message) => {
+            context.say(log, &format!("error: {message}"));
+            StepEnd::failed(message)
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Ending processes that outlived their step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::task::os::{self, Process};
+
+/// A process that does not go away in this time is stuck in the kernel.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// So many are named; a fork bomb would fill the log.
+const MOST_NAMED: usize = 20;
+
+/// Ends everything of `uid`, which has to be this process's own user, but not this process.
+/// Returns lines for people.
+pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn()) -> Vec<String> {
+    reap();
+    // Signal 0 asks whether there is anybody at all, which there mostly is not.
+    if uid == 0 || nix::unistd::getuid().as_raw() != uid || !signal_all(0) {
+        return Vec::new();
+    }
+    end(
+        reap,
+        &|processes| processes.iter().filter(|process| process.uid == uid).cloned().collect(),
+        // One call reaches everybody at once, so that nobody can fork away from it.
+        &|_| {
+            signal_all(libc::SIGKILL);
+        },
+    )
+}
+
+/// Ends what descends from this process, and where orphans do not come back to it, what is in
+/// one of `sessions`. Returns lines for people.
+pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn()) -> Vec<String> {
+    reap();
+    if os::ORPHANS_COME_BACK && !has_children() {
+        return Vec::new();
+    }
+    let me = std::process::id().cast_signed();
+    end(reap, &|processes| descendants(processes, me, sessions), &|found| {
+        for process in found {
+            // SAFETY: Takes numbers only. A process that is gone is no error to us.
+            unsafe { libc::kill(process.pid, libc::SIGKILL) };
+        }
+    })
+}
+
+fn has_children() -> bool {
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: The pointer is to a structure that lives through the call. WNOWAIT leaves a child
+    // that has ended for the reaper.
+    unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) == 0 }
+}
+
+/// Signals every process that this one may signal, itself excluded. False: there is none.
+fn signal_all(signal: i32) -> bool {
+    // SAFETY: Takes numbers only. The callers made sure that the user is the slot's alone.
+    unsafe { libc::kill(-1, signal) == 0 }
+}
+
+fn end(
+    reap: &dyn Fn(),
+    find: &dyn Fn(&[Process]) -> Vec<Process>,
+    kill: &dyn Fn(&[Process]),
+) -> Vec<String> {
+    let me = std::process::id().cast_signed();
+    let until = Instant::now() + LONGEST;
+    let mut named: BTreeMap<i32, String> = BTreeMap::new();
+    let mut ended = BTreeSet::new();
+    let mut lines = Vec::new();
+    while let Ok(processes) = os::processes() {
+        let mut alive = find(&processes);
+        alive.retain(|process| !process.is_zombie && process.pid != me && process.pid > 1);
+        if alive.is_empty() {
+            break;
+        }
+        for process in &alive {
+            if ended.insert(process.pid) && named.len() < MOST_NAMED {
+                let command = os::command_line(process.pid);
+                named.insert(process.pid, command.unwrap_or_else(|| process.command.clone()));
+            }
+        }
+        if Instant::now() > until {
+            for process in &alive {
+                let name = named.get(&process.pid).unwrap_or(&process.command);
+                lines.push(format!("could not end `{}` (pid {})", one_line(name), process.pid));
+            }
+            break;
+        }
+        kill(&alive);
+        std::thread::sleep(PAUSE);
+        reap();
+    }
+    let mut report: Vec<String> = named
+        .iter()
+        .map(|(pid, command)| {
+            format!("killed `{}` (pid {pid}), which outlived its step", one_line(command))
+        })
+        .collect();
+    match ended.len() - named.len() {
+        0 => {}
+        more => report.push(format!("killed {more} more processes")),
+    }
+    report.extend(lines);
+    report
+}
+
+/// Everybody whose ancestors include `me`, and members of `sessions` where the system gives
+/// orphans to somebody else.
+fn descendants(processes: &[Process], me: i32, sessions: &BTreeSet<i32>) -> Vec<Process> {
+    let parents: BTreeMap<i32, i32> =
+        processes.iter().map(|process| (process.pid, process.parent)).collect();
+    let is_below = |pid: i32| {
+        let mut at = pid;
+        // A listing is not taken at one instant, so it could contain a circle.
+        for _ in 0..parents.len() {
+            match parents.get(&at) {
+                Some(parent) if *parent == me => return true,
+                Some(parent) => at = *parent,
+                None => return false,
+            }
+        }
+        false
+    };
+    processes
+        .iter()
+        .filter(|process| {
+            let is_ours = !os::ORPHANS_COME_BACK && sessions.contains(&process.session);
+            is_ours || is_below(process.pid)
+        })
+        .cloned()
+        .collect()
+}
+
+/// A command line as it fits into a log: without control characters, and not too long.
+fn one_line(command: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = command.chars().map(clean).take(200).collect();
+    if line.len() < command.len() && command.chars().count() > 200 {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{descendants, one_line};
+    use crate::task::os::Process;
+    use std::collections::BTreeSet;
+
+    fn process(pid: i32, parent: i32) -> Process {
+        Process { pid, parent, session: pid, uid: 1, is_zombie: false, command: String::new() }
+    }
+
+    #[test]
+    fn only_what_descends_from_us_is_ours() {
+        let all = [process(2, 1), process(10, 2), process(11, 10), process(12, 11), process(20, 1)];
+        let found = descendants(&all, 10, &BTreeSet::new());
+        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [11, 12]);
+        let circle = [process(5, 6), process(6, 5)];
+        assert!(descendants(&circle, 10, &BTreeSet::new()).is_empty());
+    }
+
+    #[test]
+    fn a_command_line_can_not_break_the_log() {
+        assert_eq!(one_line("sleep 100\n\u{1b}[31m"), "sleep 100  [31m");
+        assert!(one_line(&"x".repeat(5000)).ends_with('…'));
+    }
+}

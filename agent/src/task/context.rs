@@ -1,0 +1,108 @@
+//! What every part of a running task needs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::EventKind;
+use russet_protocol::supervise::Assignment;
+use russet_protocol::task::TaskConfig;
+
+use super::api::Api;
+use super::disk::DiskLimit;
+use super::environment::{SharedPaths, Variables};
+use super::events::Events;
+use super::reaper::Reaper;
+use super::spool::{Spool, StepLog};
+use super::stop::StopSignal;
+use crate::clock::Clock;
+use crate::mask::Masks;
+
+/// How long a step has between TERM and KILL, where nobody says otherwise.
+const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(10);
+
+/// A running task.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) assignment: Assignment,
+    pub(crate) config: TaskConfig,
+    pub(crate) api: Api,
+    pub(crate) clock: Clock,
+    pub(crate) reaper: Reaper,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) masks: Masks,
+    pub(crate) stop: StopSignal,
+    pub(crate) disk: DiskLimit,
+    pub(crate) variables: Variables,
+    pub(crate) shared: SharedPaths,
+    /// The job's working directory.
+    pub(crate) work: PathBuf,
+    /// The shell of steps that name none.
+    pub(crate) shell: String,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StepEnd {
+    pub(crate) outcome: Outcome,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) message: Option<String>,
+}
+
+impl StepEnd {
+    /// It did what it should.
+    pub(crate) fn success() -> Self {
+        Self { outcome: Outcome::Success, exit_code: None, message: None }
+    }
+
+    /// It failed for a reason that its output does not say.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Failed, exit_code: None, message: Some(message.into()) }
+    }
+
+    /// It was not run.
+    pub(crate) fn not_run() -> Self {
+        Self { outcome: Outcome::NotRun, exit_code: None, message: None }
+    }
+}
+
+impl Context {
+    /// How long a step has between TERM and KILL.
+    pub(crate) fn kill_grace(&self) -> Duration {
+        match self.assignment.limits.kill_grace_ms {
+            0 => DEFAULT_KILL_GRACE,
+            milliseconds => Duration::from_millis(milliseconds),
+        }
+    }
+
+    /// A step begins.
+    pub(crate) fn step_started(
+        &self,
+        step: u32,
+        name: &str,
+        background: bool,
+        detail: Option<String>,
+    ) {
+        let name = self.masks.apply(name);
+        self.events.add(EventKind::StepStarted { step, name, background, detail });
+    }
+
+    /// A step has ended, and its output is complete.
+    pub(crate) fn step_finished(&self, step: u32, end: &StepEnd) {
+        let output_bytes = self.spool.totals().get(&step).copied().unwrap_or_default();
+        self.events.add(EventKind::StepFinished {
+            step,
+            outcome: end.outcome,
+            exit_code: end.exit_code,
+            message: end.message.as_deref().map(|text| self.masks.apply(text)),
+            output_bytes,
+        });
+    }
+
+    /// Says something in the output of a step, in lines of its own.
+    pub(crate) fn say(&self, log: &StepLog, text: &str) {
+        log.append(self.masks.apply(&format!("{text}\n")).as_bytes());
+    }
+}

@@ -1,0 +1,115 @@
+//! A limit for the bytes that a task has on disk.
+//!
+//! There is no quota that works on every file system, so the task's directories are measured now
+//! and then: rarely while there is much room left, more often when little is, and never for more
+//! than a tenth of the time.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What no disk writes faster, to guess when the limit can be reached at the earliest.
+const BYTES_PER_SECOND: u64 = 500_000_000;
+
+/// Tells when the task has too much on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskLimit(watch::Sender<Option<String>>);
+
+impl DiskLimit {
+    /// Watches `dirs` on a thread of its own, where there is a limit.
+    pub(crate) fn watch(limit: Option<u64>, dirs: Vec<PathBuf>) -> Self {
+        let sender = watch::Sender::new(None);
+        if let Some(limit) = limit {
+            let said = sender.clone();
+            let thread = std::thread::Builder::new().stack_size(512 * 1024);
+            let started = thread.spawn(move || measure_for_ever(limit, &dirs, &said));
+            if let Err(error) = started {
+                tracing::warn!("the disk limit is not watched: {error}");
+            }
+        }
+        Self(sender)
+    }
+
+    /// Returns when the limit is exceeded, and says so.
+    pub(crate) async fn exceeded(&self) -> String {
+        let mut receiver = self.0.subscribe();
+        let why = receiver.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn measure_for_ever(limit: u64, dirs: &[PathBuf], said: &watch::Sender<Option<String>>) {
+    loop {
+        let began = Instant::now();
+        let used = dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add);
+        if used > limit {
+            let (used, limit) = (mebibytes(used), mebibytes(limit));
+            said.send_replace(Some(format!(
+                "the task has {used} MiB on disk and may have {limit} MiB\nhint: the owner of this \
+                 runner sets the limit"
+            )));
+            return;
+        }
+        std::thread::sleep(pause(limit - used, began.elapsed()));
+    }
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1024 * 1024)
+}
+
+/// When to measure again: before the rest can be full, but not all the time.
+fn pause(left: u64, took: Duration) -> Duration {
+    let earliest = Duration::from_millis(left.saturating_mul(1000) / BYTES_PER_SECOND);
+    earliest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE).max(took * 10)
+}
+
+/// Bytes on disk below `dir`, without following links. What can not be read counts for nothing.
+pub(crate) fn used_by(dir: &Path) -> u64 {
+    let mut total = 0_u64;
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            total = total.saturating_add(metadata.blocks().saturating_mul(512));
+            if metadata.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pause, used_by};
+    use std::time::Duration;
+
+    #[test]
+    fn measuring_gets_more_frequent_and_never_busy() {
+        let none = Duration::ZERO;
+        assert_eq!(pause(u64::MAX, none), Duration::from_secs(30));
+        assert_eq!(pause(1, none), Duration::from_millis(500));
+        assert_eq!(pause(1, Duration::from_secs(9)), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn holes_do_not_count_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("sub/file"), vec![7; 1_000_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
+        std::fs::File::create(dir.path().join("hole")).unwrap().set_len(1 << 40).unwrap();
+        let used = used_by(dir.path());
+        assert!((1_000_000..1_200_000).contains(&used), "{used}");
+    }
+}

@@ -1,0 +1,207 @@
+//! The steps of a job, one after the other.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::FromTaskAgent;
+use russet_protocol::task::{Action, DEFAULT_NO_OUTPUT_TIMEOUT_MS, Run, Step, When};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::command::{self, Spec};
+use super::context::{Context, StepEnd};
+use super::spool::StepLog;
+use super::supervisor::Supervisor;
+use super::{artifacts, checkout, environment, shell, test_results};
+use crate::helper::HALT_FILE;
+
+/// Runs the steps and says how the job ended, leaving aside whether the task was stopped.
+pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outcome {
+    let (over, job_is_over) = watch::channel(false);
+    let mut background = JoinSet::new();
+    let mut has_failed = false;
+    for step in &context.config.steps {
+        if context.stop.is_set() || is_halted(context) || !runs(step, has_failed) {
+            context.step_finished(step.number, &StepEnd::not_run());
+            continue;
+        }
+        announce(context, supervisor, step);
+        if let Action::Run(run) = &step.action
+            && run.background
+        {
+            let (context, step, run) = (Arc::clone(context), step.clone(), run.clone());
+            let job_is_over = job_is_over.clone();
+            background.spawn(async move {
+                let end = run_script(&context, &step, &run, Some(job_is_over)).await;
+                context.step_finished(step.number, &end);
+            });
+            // It starts before the next step does.
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let end = perform(context, step).await;
+        has_failed |= end.outcome != Outcome::Success;
+        context.step_finished(step.number, &end);
+    }
+    over.send_replace(true);
+    while background.join_next().await.is_some() {}
+    if has_failed { Outcome::Failed } else { Outcome::Success }
+}
+
+/// Whether a step runs. Artifacts and test results are stored after a failure too: that is when
+/// people need them.
+fn runs(step: &Step, has_failed: bool) -> bool {
+    let always =
+        matches!(step.action, Action::StoreArtifacts { .. } | Action::StoreTestResults { .. });
+    match step.when {
+        When::Always => true,
+        When::OnSuccess => !has_failed || always,
+        When::OnFail => has_failed,
+    }
+}
+
+fn is_halted(context: &Context) -> bool {
+    context.shared.task_data.join(HALT_FILE).exists()
+}
+
+fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
+    let (detail, background) = match &step.action {
+        Action::Run(run) => (shell_of(context, run).to_owned(), run.background),
+        Action::Checkout { .. } => ("checkout".to_owned(), false),
+        Action::StoreArtifacts { .. } => ("store_artifacts".to_owned(), false),
+        Action::StoreTestResults { .. } => ("store_test_results".to_owned(), false),
+    };
+    context.step_started(step.number, &step.name, background, Some(detail));
+    let name = context.masks.apply(&step.name);
+    supervisor.say(FromTaskAgent::Step { number: step.number, name });
+}
+
+/// Does what a step does, unless the task is stopped meanwhile.
+async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
+    if let Action::Run(run) = &step.action {
+        return run_script(context, step, run, None).await;
+    }
+    let log = match context.spool.log(step.number) {
+        Ok(log) => log,
+        Err(error) => return no_log(&error),
+    };
+    tokio::select! {
+        end = built_in(context, step, &log) => end,
+        () = context.stop.requested() => command::stopped(context),
+    }
+}
+
+async fn built_in(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
+    match &step.action {
+        Action::Run(run) => run_script(context, step, run, None).await,
+        Action::Checkout { path } => checkout::run(context, log, path.as_deref()).await,
+        Action::StoreArtifacts { path, destination } => {
+            artifacts::store(context, log, path, destination.as_deref()).await
+        }
+        Action::StoreTestResults { path } => test_results::store(context, log, path).await,
+    }
+}
+
+fn no_log(error: &std::io::Error) -> StepEnd {
+    StepEnd::failed(format!("could not keep the step's output: {error}"))
+}
+
+fn shell_of<'a>(context: &'a Context, run: &'a Run) -> &'a str {
+    let of_job = context.config.shell.as_deref();
+    run.shell.as_deref().or(of_job).unwrap_or(&context.shell)
+}
+
+async fn run_script(
+    context: &Context,
+    step: &Step,
+    run: &Run,
+    job_is_over: Option<watch::Receiver<bool>>,
+) -> StepEnd {
+    let log = match context.spool.log(step.number) {
+        Ok(log) => log,
+        Err(error) => return no_log(&error),
+    };
+    let end = match prepare(context, step.number, run, job_is_over) {
+        Ok(spec) => command::run(context, spec, &log).await,
+        Err(message) => StepEnd::failed(message),
+    };
+    if let Some(message) = &end.message {
+        context.say(&log, message);
+    }
+    end
+}
+
+fn prepare(
+    context: &Context,
+    number: u32,
+    run: &Run,
+    job_is_over: Option<watch::Receiver<bool>>,
+) -> Result<Spec, String> {
+    let dirs = &context.assignment.dirs;
+    let file = dirs.tmp.join(format!(".script-{number}"));
+    let arguments = shell::arguments(shell_of(context, run), &run.command, &file)
+        .map_err(|error| error.to_string())?;
+    if arguments.needs_file {
+        std::fs::write(&file, &run.command)
+            .map_err(|error| format!("could not write the script to a file: {error}"))?;
+    }
+    let written = run.working_directory.as_deref().unwrap_or(".");
+    let directory = environment::resolve(written, &dirs.home, &context.work);
+    make_directory(&directory)?;
+    let mut variables = context.variables.clone();
+    for (name, value) in &run.environment {
+        if !name.contains(['=', '\0']) && !name.is_empty() && !value.contains('\0') {
+            variables.insert(name.clone(), value.clone());
+        }
+    }
+    Ok(Spec {
+        words: arguments.words,
+        variables,
+        directory,
+        silence: silence(run),
+        longest: None,
+        job_is_over,
+    })
+}
+
+/// A background step is a server more often than not, and servers are silent; so it only has a
+/// limit where it sets one.
+fn silence(run: &Run) -> Option<Duration> {
+    let default = (!run.background).then_some(DEFAULT_NO_OUTPUT_TIMEOUT_MS);
+    run.no_output_timeout_ms.or(default).map(Duration::from_millis)
+}
+
+/// Makes a directory that a configuration names, where it is not there yet.
+pub(crate) fn make_directory(directory: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(directory).map_err(|error| {
+        format!(
+            "could not make the working directory {}: {error}\nhint: tasks run as a user of their \
+             own; a directory below `~` always works",
+            directory.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs;
+    use russet_protocol::task::{Action, Step, When};
+
+    fn step(when: When, action: Action) -> Step {
+        Step { number: 1, name: String::new(), when, action }
+    }
+
+    #[test]
+    fn what_runs_after_a_failure_is_what_asked_for_it_and_what_people_look_at() {
+        let checkout = || Action::Checkout { path: None };
+        let results = || Action::StoreTestResults { path: ".".to_owned() };
+        assert!(runs(&step(When::OnSuccess, checkout()), false));
+        assert!(!runs(&step(When::OnSuccess, checkout()), true));
+        assert!(runs(&step(When::Always, checkout()), true));
+        assert!(runs(&step(When::OnFail, checkout()), true));
+        assert!(!runs(&step(When::OnFail, checkout()), false));
+        assert!(runs(&step(When::OnSuccess, results()), true));
+    }
+}

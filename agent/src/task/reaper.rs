@@ -1,0 +1,108 @@
+//! Children: those that we started, and orphans that became ours.
+//!
+//! On Linux the task agent adopts what daemonizes below it, so it has to wait for processes that
+//! it never heard of. One place waits for all of them and passes on the status of those that
+//! somebody asked about; nobody else may call `wait`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+type Waiting = Arc<Mutex<Known>>;
+
+#[derive(Debug, Default)]
+struct Known {
+    waiting: HashMap<i32, oneshot::Sender<ExitStatus>>,
+    /// Ids of all processes that were started: each leads a session of that id.
+    sessions: BTreeSet<i32>,
+}
+
+/// Starts processes and waits for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Reaper(Waiting);
+
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its id. It stays its own until `exit` has been received.
+    pub(crate) pid: i32,
+    exit: oneshot::Receiver<ExitStatus>,
+    /// Its standard streams, where they are pipes.
+    #[expect(dead_code, reason = "git needs them, and is next")]
+    pub(crate) streams: Streams,
+}
+
+/// The ends of a child's pipes.
+#[derive(Debug)]
+#[expect(dead_code, reason = "git needs them, and is next")]
+pub(crate) struct Streams {
+    pub(crate) stdout: Option<std::process::ChildStdout>,
+    pub(crate) stderr: Option<std::process::ChildStderr>,
+}
+
+impl Child {
+    /// Returns when the process has ended. May be dropped and called again until then.
+    pub(crate) async fn exited(&mut self) -> io::Result<ExitStatus> {
+        (&mut self.exit).await.map_err(|_| io::Error::other("nobody waits for children any more"))
+    }
+}
+
+impl Reaper {
+    /// Begins to wait for children, for as long as the runtime lives.
+    pub(crate) fn start() -> io::Result<Self> {
+        let waiting = Waiting::default();
+        let mut ended = signal(SignalKind::child())?;
+        let reaper = Self(Arc::clone(&waiting));
+        tokio::spawn(async move {
+            // Signals coalesce, so every one of them is about all that have ended.
+            while ended.recv().await.is_some() {
+                reap(&waiting);
+            }
+        });
+        Ok(reaper)
+    }
+
+    /// Starts a process.
+    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        // Held so that the process can not be waited for before it is known.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut child = command.spawn()?;
+        let pid = child.id().cast_signed();
+        let (sender, exit) = oneshot::channel();
+        known.waiting.insert(pid, sender);
+        known.sessions.insert(pid);
+        let streams = Streams { stdout: child.stdout.take(), stderr: child.stderr.take() };
+        Ok(Child { pid, exit, streams })
+    }
+
+    /// The sessions of all processes that were started.
+    pub(crate) fn sessions(&self) -> BTreeSet<i32> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).sessions.clone()
+    }
+
+    /// Waits for everything that has ended by now.
+    pub(crate) fn reap_now(&self) {
+        reap(&self.0);
+    }
+}
+
+fn reap(waiting: &Waiting) {
+    let mut known = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let mut status = 0;
+        // SAFETY: The pointer is to a status that lives through the call.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid <= 0 {
+            return;
+        }
+        if let Some(sender) = known.waiting.remove(&pid) {
+            // Whoever asked may be gone by now.
+            sender.send(ExitStatus::from_raw(status)).ok();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What has to be there before the first step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::{Assignment, Failure};
+use russet_protocol::task::{SETUP_STEP, TaskConfig};
+
+use super::api::Api;
+use super::context::{Context, StepEnd};
+use super::disk::DiskLimit;
+use super::environment::{self, Person, SharedPaths};
+use super::events::Events;
+use super::reaper::Reaper;
+use super::spool::Spool;
+use super::stop::StopSignal;
+use super::{job, shell};
+use crate::clock::Clock;
+use crate::mask::Masks;
+
+/// What exists before the task's config is looked at.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) api: Api,
+    pub(crate) clock: Clock,
+    pub(crate) stop: StopSignal,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) reaper: Reaper,
+}
+
+/// Makes the directories and the environment of a task.
+pub(crate) fn context(
+    assignment: Assignment,
+    config: TaskConfig,
+    tools: Tools,
+) -> Result<Context, Failure> {
+    let broken = |message: String| Failure { outcome: Outcome::InfrastructureFail, message };
+    let masks = Masks::new(&secrets(&config)).map_err(|error| broken(error.to_string()))?;
+    let dirs = &assignment.dirs;
+    let written = config.working_directory.as_deref().unwrap_or(".");
+    let work = environment::resolve(written, &dirs.home, &dirs.work);
+    let shared = SharedPaths::new(&dirs.tmp, config.task_id.as_str());
+    make_shared(&shared)
+        .map_err(|error| broken(format!("could not write to {}: {error}", dirs.tmp.display())))?;
+    let shell = shell::default_shell();
+    let person = person(&assignment, &shell);
+    let variables = environment::of_job(&assignment, &config, &person, &work, &shared);
+    let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone()];
+    let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched);
+    let Tools { api, clock, stop, spool, events, reaper } = tools;
+    let context = Context {
+        assignment,
+        config,
+        api,
+        clock,
+        reaper,
+        spool,
+        events,
+        masks,
+        stop,
+        disk,
+        variables,
+        shared,
+        work,
+        shell,
+    };
+    make_work(&context)?;
+    Ok(context)
+}
+
+/// What output must not show.
+fn secrets(config: &TaskConfig) -> Vec<Secret> {
+    let variables = config.environment.iter().filter(|variable| variable.masked);
+    config.masks.iter().chain(variables.map(|variable| &variable.value)).cloned().collect()
+}
+
+fn make_shared(shared: &SharedPaths) -> std::io::Result<()> {
+    std::fs::create_dir_all(&shared.task_data)?;
+    std::fs::File::create(&shared.bash_env).map(drop)
+}
+
+/// A working directory that can not be made is the job's own mistake, and shown as a step.
+fn make_work(context: &Context) -> Result<(), Failure> {
+    let Err(message) = job::make_directory(&context.work) else { return Ok(()) };
+    context.step_started(SETUP_STEP, "Set up", false, None);
+    if let Ok(log) = context.spool.log(SETUP_STEP) {
+        context.say(&log, &message);
+    }
+    context.step_finished(SETUP_STEP, &StepEnd::failed(message.clone()));
+    Err(Failure { outcome: Outcome::Failed, message })
+}
+
+fn person(assignment: &Assignment, shell: &str) -> Person {
+    let named = assignment.user.as_ref().and_then(|user| user.name.clone());
+    let uid = nix::unistd::getuid();
+    let name = match (named, &assignment.user) {
+        (Some(name), _) => name,
+        // An id without a record: asking the user database would only cost time.
+        (None, Some(user)) => user.uid.to_string(),
+        (None, None) => nix::unistd::User::from_uid(uid)
+            .ok()
+            .flatten()
+            .map_or_else(|| uid.to_string(), |user| user.name),
+    };
+    let program = shell.split_whitespace().next().unwrap_or("/bin/sh");
+    Person { name, shell: Path::new(program).display().to_string() }
+}

@@ -1,0 +1,238 @@
+//! Output on disk, before it goes anywhere else.
+//!
+//! Each step has a file `<number>.log` in the slot's spool. What is in it is masked already. A
+//! reader of a terminal appends, the uploader reads what it has not sent yet; neither waits for
+//! the other, so a step is never slowed down by the network, and whatever kills this process
+//! leaves the output for the one that is started after it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::{BootTime, Clock};
+
+/// Kept aside so that a full disk still has room for the end of the story: the result record and
+/// the last events.
+const RESERVE_BYTES: usize = 128 * 1024;
+
+const RESERVE_FILE: &str = "reserve";
+
+/// The output of all steps.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    dir: PathBuf,
+    clock: Clock,
+    logs: Mutex<BTreeMap<u32, Arc<StepLog>>>,
+    /// Something was appended.
+    pub(crate) grown: Arc<Notify>,
+}
+
+/// The output of one step.
+#[derive(Debug)]
+pub(crate) struct StepLog {
+    number: u32,
+    file: File,
+    clock: Clock,
+    grown: Arc<Notify>,
+    /// Bytes in the file.
+    spooled: AtomicU64,
+    /// Bytes that the server has.
+    committed: AtomicU64,
+    /// When something was last appended, in milliseconds since boot.
+    last_output: AtomicU64,
+    /// Whether all of the committed offset comes from the server, or is assumed.
+    is_probed: AtomicBool,
+    /// Why nothing can be appended any more.
+    broken: watch::Sender<Option<String>>,
+}
+
+impl Spool {
+    /// The spool in `dir`, which is empty.
+    pub(crate) fn create(dir: &Path, clock: Clock) -> io::Result<Self> {
+        let spool = Self::bare(dir, clock);
+        // Without the reserve the task runs all the same.
+        drop(std::fs::write(dir.join(RESERVE_FILE), vec![0; RESERVE_BYTES]));
+        Ok(spool)
+    }
+
+    /// The spool that another process left in `dir`. What the server has of it is not known.
+    pub(crate) fn reopen(dir: &Path, clock: Clock) -> io::Result<Self> {
+        let spool = Self::bare(dir, clock);
+        spool.release_reserve();
+        for entry in std::fs::read_dir(dir)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                let log = spool.log(number)?;
+                log.is_probed.store(false, Ordering::Relaxed);
+            }
+        }
+        Ok(spool)
+    }
+
+    fn bare(dir: &Path, clock: Clock) -> Self {
+        let (logs, grown) = (Mutex::default(), Arc::new(Notify::new()));
+        Self { dir: dir.to_owned(), clock, logs, grown }
+    }
+
+    /// The log of a step, made if it is not there.
+    pub(crate) fn log(&self, number: u32) -> io::Result<Arc<StepLog>> {
+        let mut logs = self.lock();
+        if let Some(log) = logs.get(&number) {
+            return Ok(Arc::clone(log));
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(self.dir.join(format!("{number}.log")))?;
+        let log = Arc::new(StepLog {
+            number,
+            spooled: AtomicU64::new(file.metadata()?.len()),
+            file,
+            grown: Arc::clone(&self.grown),
+            committed: AtomicU64::new(0),
+            last_output: AtomicU64::new(self.clock.now().0),
+            is_probed: AtomicBool::new(true),
+            broken: watch::Sender::new(None),
+            clock: self.clock.clone(),
+        });
+        logs.insert(number, Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// Every log, by number.
+    pub(crate) fn logs(&self) -> Vec<Arc<StepLog>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Bytes of each step that has any: what `finish` tells the server.
+    pub(crate) fn totals(&self) -> BTreeMap<u32, u64> {
+        let logs = self.lock();
+        let totals = logs.iter().map(|(number, log)| (*number, log.spooled()));
+        totals.filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
+    /// Gives back the space that was kept aside.
+    pub(crate) fn release_reserve(&self) {
+        drop(std::fs::remove_file(self.dir.join(RESERVE_FILE)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<StepLog>>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StepLog {
+    /// The step's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Appends masked output. After a failure nothing is appended any more: a hole in the output
+    /// would be worse than its end.
+    pub(crate) fn append(&self, bytes: &[u8]) {
+        if bytes.is_empty() || self.broken.borrow().is_some() {
+            return;
+        }
+        match (&self.file).write_all(bytes) {
+            Ok(()) => {
+                let length = u64::try_from(bytes.len()).unwrap_or_default();
+                self.spooled.fetch_add(length, Ordering::Release);
+            }
+            Err(error) => {
+                // What did get to the disk belongs to the output.
+                if let Ok(metadata) = self.file.metadata() {
+                    self.spooled.store(metadata.len(), Ordering::Release);
+                }
+                self.broken.send_replace(Some(format!("could not keep the output: {error}")));
+            }
+        }
+        self.last_output.store(self.clock.now().0, Ordering::Relaxed);
+        self.grown.notify_one();
+    }
+
+    /// Bytes in the log.
+    pub(crate) fn spooled(&self) -> u64 {
+        self.spooled.load(Ordering::Acquire)
+    }
+
+    /// Bytes that the server has.
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Relaxed)
+    }
+
+    /// The server says how much it has.
+    pub(crate) fn set_committed(&self, offset: u64) {
+        self.is_probed.store(true, Ordering::Relaxed);
+        self.committed.store(offset.min(self.spooled()), Ordering::Relaxed);
+    }
+
+    /// Bytes that are still to be sent.
+    pub(crate) fn pending(&self) -> u64 {
+        self.spooled().saturating_sub(self.committed())
+    }
+
+    /// Whether the server's offset is known, or has to be asked for.
+    pub(crate) fn is_probed(&self) -> bool {
+        self.is_probed.load(Ordering::Relaxed)
+    }
+
+    /// The next bytes to send, at most `most` of them.
+    pub(crate) fn next_chunk(&self, most: usize) -> io::Result<Bytes> {
+        let length = usize::try_from(self.pending()).unwrap_or(most).min(most);
+        let mut chunk = vec![0; length];
+        self.file.read_exact_at(&mut chunk, self.committed())?;
+        Ok(Bytes::from(chunk))
+    }
+
+    /// When something was last appended.
+    pub(crate) fn last_output(&self) -> BootTime {
+        BootTime(self.last_output.load(Ordering::Relaxed))
+    }
+
+    /// Starts the count of silence anew.
+    pub(crate) fn touch(&self) {
+        self.last_output.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    /// Returns when output could not be kept, and says why.
+    pub(crate) async fn broken(&self) -> String {
+        let mut receiver = self.broken.subscribe();
+        let reason = receiver.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        reason.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spool;
+    use crate::clock::Clock;
+
+    #[test]
+    fn what_was_spooled_is_found_again_by_the_next_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        spool.log(3).unwrap().append(b"hello ");
+        spool.log(3).unwrap().append(b"world");
+        spool.log(7).unwrap();
+        drop(spool);
+        let spool = Spool::reopen(dir.path(), Clock::system()).unwrap();
+        assert_eq!(spool.totals(), [(3, 11)].into());
+        let log = spool.log(3).unwrap();
+        assert!(!log.is_probed());
+        log.set_committed(6);
+        assert_eq!(log.next_chunk(100).unwrap(), "world");
+        assert_eq!(log.next_chunk(2).unwrap(), "wo");
+        assert!(!dir.path().join("reserve").exists());
+    }
+}

@@ -1,0 +1,204 @@
+//! Which steps run, and how they end.
+
+use std::time::Duration;
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::EventKind;
+use russet_protocol::supervise::exit;
+use russet_protocol::task::{Action, When};
+
+use crate::task::{Task, run, scripts, steps};
+
+fn outcome(task: &Task, step: u32) -> (Outcome, Option<i32>, String) {
+    match task.plane.held.borrow().finished(step) {
+        Some(EventKind::StepFinished { outcome, exit_code, message, .. }) => {
+            (*outcome, *exit_code, message.clone().unwrap_or_default())
+        }
+        other => panic!("step {step}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn two_steps_share_files_and_bash_env_and_see_a_terminal() {
+    let task = Task::new(scripts(&[
+        "echo hello > file; echo 'export FOO=bar' >> $BASH_ENV; test -t 1 && echo terminal",
+        "cat file; echo $FOO $CIRCLE_JOB; pwd; test ! -t 0; echo $CIRCLE_WORKING_DIRECTORY",
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert_eq!(task.text(1), "terminal\n");
+    let work = task.assignment.dirs.work.display();
+    assert_eq!(task.text(2), format!("hello\nbar build\n{work}\n{work}\n"));
+}
+
+#[tokio::test]
+async fn after_a_failure_only_what_asked_for_it_runs() {
+    let script = |text: &str| Action::Run(run(text));
+    let task = Task::new(steps(vec![
+        (When::OnFail, script("echo too early")),
+        (When::OnSuccess, script("false | true; echo not reached")),
+        (When::OnSuccess, script("echo never")),
+        (When::OnFail, script("echo on fail; exit 7")),
+        (When::Always, script("echo always")),
+    ]))
+    .await;
+    task.run_to(Outcome::Failed).await;
+    assert_eq!(outcome(&task, 1).0, Outcome::NotRun);
+    assert_eq!(outcome(&task, 2), (Outcome::Failed, Some(1), String::new()));
+    assert_eq!(outcome(&task, 3).0, Outcome::NotRun);
+    assert_eq!(outcome(&task, 4), (Outcome::Failed, Some(7), String::new()));
+    assert_eq!(task.text(4), "on fail\n");
+    assert_eq!(task.text(5), "always\n");
+}
+
+#[tokio::test]
+async fn a_background_step_runs_beside_the_job_and_ends_with_it() {
+    let mut server = run("echo up > flag; while :; do sleep 1; done");
+    server.background = true;
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(server)),
+        (When::OnSuccess, Action::Run(run("until test -e flag; do sleep 0.01; done; cat flag"))),
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert_eq!(task.text(2), "up\n");
+    let (outcome, _, message) = outcome(&task, 1);
+    assert_eq!(outcome, Outcome::Success);
+    assert!(message.contains("the job is over"), "{message}");
+}
+
+#[tokio::test]
+async fn a_silent_step_is_ended_and_says_why() {
+    let mut silent = run("echo begin; (trap '' TERM; sleep 100) & sleep 100");
+    silent.no_output_timeout_ms = Some(300);
+    let task = Task::new(steps(vec![(When::OnSuccess, Action::Run(silent))])).await;
+    task.run_to(Outcome::Failed).await;
+    assert!(outcome(&task, 1).2.contains("printed nothing for 300 ms"));
+    assert!(task.text(1).starts_with("begin\nthe step printed nothing"), "{}", task.text(1));
+}
+
+#[tokio::test]
+async fn the_run_time_limit_wins_and_nothing_further_runs() {
+    let mut task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("trap 'exit 0' TERM; echo on; sleep 100 & wait"))),
+        (When::Always, Action::Run(run("echo never"))),
+    ]))
+    .await;
+    task.config.max_run_time_ms = Some(700);
+    task.run_to(Outcome::TimedOut).await;
+    assert_eq!(outcome(&task, 1).0, Outcome::TimedOut);
+    assert_eq!(outcome(&task, 2).0, Outcome::NotRun);
+}
+
+#[tokio::test]
+async fn a_cancel_arrives_with_the_heartbeat_and_ends_what_ignores_term() {
+    let mut task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("trap '' TERM; echo on; while :; do sleep 1; done"))),
+        (When::Always, Action::Run(run("echo never"))),
+    ]))
+    .await;
+    task.assignment.limits.kill_grace_ms = 200;
+    let agent = task.start().await;
+    task.plane.until("output", |held| held.text(1) == "on\n").await;
+    task.plane.cancel("by a person");
+    assert_eq!(task.wait(agent).await.code, Some(0));
+    let held = task.plane.held.borrow();
+    let finish = held.finish.as_ref().unwrap();
+    assert_eq!(finish.outcome, Outcome::Canceled);
+    assert_eq!(finish.message.as_deref(), Some("by a person"));
+    assert!(held.heartbeats.iter().all(|beat| beat.peer_silent_ms.is_none()));
+}
+
+#[tokio::test]
+async fn term_cancels_and_a_second_one_does_not_wait() {
+    let mut task = Task::new(scripts(&["trap '' TERM; echo on; while :; do sleep 1; done"])).await;
+    task.assignment.limits.kill_grace_ms = 100_000;
+    let agent = task.start().await;
+    task.plane.until("output", |held| held.text(1) == "on\n").await;
+    let pid = nix::unistd::Pid::from_raw(agent.id().unwrap().cast_signed());
+    let again = tokio::spawn(async move {
+        loop {
+            if nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(task.wait(agent).await.code, Some(0));
+    again.abort();
+    assert_eq!(task.record().outcome, Outcome::Canceled);
+}
+
+#[tokio::test]
+async fn a_step_that_closes_its_output_and_lives_on_is_waited_for() {
+    let task = Task::new(scripts(&[
+        "echo before; exec >/dev/null 2>&1; sleep 0.3; echo lost; echo x > done; exit 3",
+    ]))
+    .await;
+    task.run_to(Outcome::Failed).await;
+    assert_eq!(task.text(1), "before\n");
+    assert_eq!(outcome(&task, 1).1, Some(3));
+    assert!(task.assignment.dirs.work.join("done").exists());
+}
+
+#[tokio::test]
+async fn a_step_that_leaves_a_talkative_child_ends_and_says_so() {
+    let task = Task::new(scripts(&[
+        "(trap '' HUP; while :; do echo noise; sleep 0.01; done) & sleep 0.1",
+        "echo next",
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert!(task.text(1).contains("keeps its terminal open"), "{}", task.text(1));
+    assert_eq!(task.text(2), "next\n");
+}
+
+#[tokio::test]
+async fn halt_ends_the_job_as_a_success() {
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("touch $CIRCLE_INTERNAL_TASK_DATA/halt"))),
+        (When::Always, Action::Run(run("echo never"))),
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert_eq!(outcome(&task, 2).0, Outcome::NotRun);
+}
+
+#[tokio::test]
+async fn a_shell_that_is_not_there_fails_the_step_with_its_name() {
+    let mut step = run("echo x");
+    step.shell = Some("/no/such/shell -e".to_owned());
+    let task = Task::new(steps(vec![(When::OnSuccess, Action::Run(step))])).await;
+    task.run_to(Outcome::Failed).await;
+    assert!(outcome(&task, 1).2.contains("/no/such/shell"));
+}
+
+#[tokio::test]
+async fn working_directories_are_made_and_environments_layered() {
+    let mut step = run("pwd; echo $WHO; echo $LEFT");
+    step.working_directory = Some("sub/dir".to_owned());
+    step.environment = [("WHO".to_owned(), "step".to_owned())].into();
+    let mut task = Task::new(steps(vec![(When::OnSuccess, Action::Run(step))])).await;
+    task.config.working_directory = Some("~/project".to_owned());
+    for (name, value) in [("WHO", "job"), ("LEFT", "job")] {
+        task.config.environment.push(russet_protocol::task::EnvVar {
+            name: name.to_owned(),
+            value: russet_protocol::secret::Secret::new(value),
+            masked: false,
+        });
+    }
+    task.run_to(Outcome::Success).await;
+    let home = task.assignment.dirs.home.display();
+    assert_eq!(task.text(1), format!("{home}/project/sub/dir\nstep\njob\n"));
+}
+
+#[tokio::test]
+async fn a_task_that_the_server_forgets_stops_and_says_why() {
+    let task = Task::new(scripts(&["echo on; sleep 100"])).await;
+    let agent = task.start().await;
+    task.plane.until("output", |held| held.text(1) == "on\n").await;
+    task.plane.forget_the_task();
+    let ended = task.wait(agent).await;
+    assert_eq!(ended.code, Some(exit::STALE), "{}", ended.stderr);
+    assert!(ended.stderr.contains("as told"), "{}", ended.stderr);
+}
