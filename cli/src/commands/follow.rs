@@ -1,9 +1,11 @@
 //! Following a pipeline to its end, shared by `run` and `pipeline watch`.
 
+use std::collections::BTreeMap;
+
 use russet_protocol::admin::{Pipeline, StreamEvent};
 use tokio::time::MissedTickBehavior;
 
-use crate::client::{EventStream, Next};
+use crate::client::{Client, EventStream, Next};
 use crate::error::Result;
 use crate::render::screen::{Screen, TICK};
 
@@ -32,4 +34,18 @@ pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Res
             _ = ticks.tick() => screen.tick(),
         }
     }
+}
+
+/// Sums up the test results of all jobs.
+pub(crate) async fn show_tests(
+    client: &Client,
+    pipeline: &Pipeline,
+    screen: &mut Screen,
+) -> Result<()> {
+    let mut tests = BTreeMap::new();
+    let jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    for job in jobs.filter(|job| !job.tests.is_empty()) {
+        tests.insert(job.name.clone(), client.tests(job.id.as_str()).await?);
+    }
+    screen.tests(&tests)
 }

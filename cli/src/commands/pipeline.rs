@@ -7,7 +7,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::follow::follow;
+use super::follow::{follow, show_tests};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -125,6 +125,7 @@ async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
     screen.pipeline(&pipeline, &title)?;
     let pipeline = follow(&mut client.stream(id), &mut screen).await?;
+    show_tests(client, &pipeline, &mut screen).await?;
     let exit = exit_of(&pipeline);
     screen.end(&pipeline, exit)?;
     Ok(exit)

@@ -1,6 +1,5 @@
 //! One run, from the first child to the last line.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::Client;
 use crate::commands::fetch;
-use crate::commands::follow::follow;
+use crate::commands::follow::{follow, show_tests};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project, Snapshot};
@@ -221,11 +220,7 @@ async fn collect(
         None => state_home()?.join("russet/runs").join(pipeline.id.as_str()),
     };
     let jobs = || pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
-    let mut tests = BTreeMap::new();
-    for job in jobs().filter(|job| !job.tests.is_empty()) {
-        tests.insert(job.name.clone(), client.tests(job.id.as_str()).await?);
-    }
-    screen.tests(&tests)?;
+    show_tests(client, pipeline, screen).await?;
     let mut fetched = Vec::new();
     for job in jobs().filter(|job| job.artifacts > 0) {
         let below = dir.join(fetch::directory_name(&job.name));
