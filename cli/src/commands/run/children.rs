@@ -32,6 +32,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How long it may take once it is to kill.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
+/// Pause between two signals that say that it is to kill.
+const INSIST_PAUSE: Duration = Duration::from_millis(100);
+
 /// The children, as far as they were started.
 #[derive(Debug, Default)]
 pub(super) struct Children {
@@ -107,11 +110,15 @@ impl Children {
 
     /// Ends both at once, with what they run.
     pub(super) async fn kill(&mut self) {
-        // Its end of the pipe closed, the launch agent cancels; TERM twice on top of that means
-        // the same to it wherever it is.
+        // When the pipe closes, the launch agent cancels. Each INT after that is impatience: the
+        // first says nothing new, the second one has it kill.
         self.agent_hold = None;
-        signal(self.agent.as_ref(), Signal::SIGTERM);
-        let _late = ended_within(&mut self.agent, KILL_LIMIT).await;
+        let insist = async {
+            while !ended_within(&mut self.agent, INSIST_PAUSE).await {
+                signal(self.agent.as_ref(), Signal::SIGINT);
+            }
+        };
+        let _late = tokio::time::timeout(KILL_LIMIT, insist).await;
         self.end().await;
     }
 
