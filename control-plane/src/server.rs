@@ -174,7 +174,7 @@ impl Server {
         });
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
-            let _stopping = closing.wait_for(|closing| *closing).await;
+            drop(closing.wait_for(|closing| *closing).await);
             tokio::time::sleep(GRACE).await;
         };
         let result = tokio::select! {

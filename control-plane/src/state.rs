@@ -34,6 +34,6 @@ impl App {
     pub(crate) async fn closed(&self) {
         let mut closing = self.closing.clone();
         // An error means that the server is gone already.
-        let _stopping = closing.wait_for(|closing| *closing).await;
+        drop(closing.wait_for(|closing| *closing).await);
     }
 }

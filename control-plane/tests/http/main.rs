@@ -1,0 +1,20 @@
+//! The control plane over real HTTP: a server in this process, on a port and a directory of its
+//! own for each test. Time is moved by hand where it matters.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what does not come as expected fails the test, in helpers of tests too"
+)]
+
+mod artifacts;
+mod cancel;
+mod claims;
+mod leases;
+mod live;
+mod output;
+mod refusals;
+mod restart;
+mod runner_api;
+mod support;
+mod workflows;

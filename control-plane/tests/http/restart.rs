@@ -1,0 +1,53 @@
+//! A server that comes back.
+
+use russet_protocol::outcome::{Outcome, Phase};
+
+use crate::support::{Harness, LEASE, ONE_JOB, ok, output_of};
+
+#[tokio::test]
+async fn a_task_goes_on_where_it_was_when_the_server_comes_back() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    ok(agent.append(1, 0, vec![b'a'; 100_000])).await;
+    // Left behind by a kill between an object and its row.
+    let objects = server.dir.path().join("data/objects");
+    let step = objects.join(format!("output/{}/1", agent.claim.task_id.as_ref().unwrap()));
+    std::fs::write(step.join("100000-orphan"), "x").unwrap();
+    server.clock.advance(2 * LEASE - std::time::Duration::from_secs(1));
+    let server = server.restart().await;
+    assert_eq!(std::fs::read_dir(step).unwrap().count(), 1);
+    // The lease began anew: nobody could renew it while the server was away.
+    server.clock.advance(2 * LEASE - std::time::Duration::from_secs(1));
+    let seq = agent.seq;
+    let mut agent = server.agent(agent.claim);
+    agent.seq = seq;
+    ok(agent.append(1, 100_000, vec![b'b'; 10])).await;
+    agent.end_step(1, 100_010).await;
+    ok(agent.finish_request(Outcome::Success, &[(1, 100_010)])).await;
+    let job = server.job(&pipeline).await;
+    assert_eq!((job.phase, job.outcome), (Phase::Ended, Some(Outcome::Success)));
+    let events = server.live(&pipeline).await.to_end().await;
+    assert_eq!(output_of(&events, 1).len(), 100_010);
+    let token_again = server.admin.clone();
+    let server = server.restart().await;
+    assert_eq!(server.admin, token_again);
+    assert_eq!(server.job(&pipeline).await.outcome, Some(Outcome::Success));
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_lets_those_who_wait_go() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut live = server.live(&pipeline).await;
+    server.claim(&token).await.unwrap();
+    let request = server.claim_request(&token, 50);
+    let waiting = tokio::spawn(async move { request.send().await });
+    let server = server.restart().await;
+    assert_eq!(waiting.await.unwrap().map(|answer| answer.status().as_u16()).unwrap_or(204), 204);
+    while live.next().await.is_some() {}
+    assert_eq!(server.job(&pipeline).await.phase, Phase::Running);
+}
