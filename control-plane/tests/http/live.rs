@@ -46,9 +46,9 @@ async fn a_reader_sees_everything_as_it_happens_and_late_ones_the_same() {
     let rest = [vec![b'.'; 300_000], b"world".to_vec()].concat();
     ok(agent.append(1, 6, rest.clone())).await;
     agent.finish(Outcome::Success).await;
-    seen.extend(early.to_end().await);
+    seen.extend(early.rest().await);
     let expected = [&b"hello "[..], &rest].concat();
-    for events in [seen, late.to_end().await, server.live(&pipeline).await.to_end().await] {
+    for events in [seen, late.rest().await, server.live(&pipeline).await.rest().await] {
         assert!(output_of(&events, 1) == expected);
         check_order(&events);
         let Some(StreamEvent::End { pipeline }) = events.last() else { panic!("no end") };
@@ -63,7 +63,7 @@ async fn a_reader_that_comes_before_many_appends_gets_each_byte_once() {
     let pipeline = server.submit(ONE_JOB).await;
     let agent = server.claim(&token).await.unwrap();
     let mut live = server.live(&pipeline).await;
-    let reader = tokio::spawn(async move { live.to_end().await });
+    let reader = tokio::spawn(async move { live.rest().await });
     let mut expected = Vec::new();
     for n in 0..200u32 {
         let part = format!("line {n}\n").repeat(1 + n as usize * 7 % 90).into_bytes();
@@ -89,5 +89,5 @@ async fn jobs_are_seen_through_all_of_their_phases() {
     let agent = server.claim(&token).await.unwrap();
     live.until(is("b", Phase::Running)).await;
     agent.finish(Outcome::Failed).await;
-    live.to_end().await;
+    live.rest().await;
 }

@@ -29,7 +29,7 @@ async fn a_task_goes_on_where_it_was_when_the_server_comes_back() {
     ok(agent.finish_request(Outcome::Success, &[(1, 100_010)])).await;
     let job = server.job(&pipeline).await;
     assert_eq!((job.phase, job.outcome), (Phase::Ended, Some(Outcome::Success)));
-    let events = server.live(&pipeline).await.to_end().await;
+    let events = server.live(&pipeline).await.rest().await;
     assert_eq!(output_of(&events, 1).len(), 100_010);
     let token_again = server.admin.clone();
     let server = server.restart().await;

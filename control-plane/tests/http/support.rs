@@ -293,7 +293,7 @@ impl Live {
         panic!("the stream ended after {events:#?}");
     }
 
-    pub(crate) async fn to_end(&mut self) -> Vec<StreamEvent> {
+    pub(crate) async fn rest(&mut self) -> Vec<StreamEvent> {
         let events = self.until(|event| matches!(event, StreamEvent::End { .. })).await;
         assert!(self.next().await.is_none());
         events
