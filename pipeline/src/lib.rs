@@ -39,7 +39,8 @@ pub struct Options {
     pub on_host: bool,
     /// Put every job into this class, whatever the configuration says.
     pub resource_class: Option<ResourceClass>,
-    /// Branch that the pipeline is of, if any.
+    /// Branch that the pipeline is of, if any. Nothing of the language that is supported so far
+    /// depends on it or on the tag; filters do.
     pub branch: Option<String>,
     /// Tag that the pipeline is of, if any.
     pub tag: Option<String>,
@@ -66,6 +67,7 @@ pub fn compile(text: &str, options: &Options) -> Result<Compiled, Errors> {
         is_2_1: true,
         commands: BTreeSet::new(),
         problems,
+        suggestions: suggest::Suggestions::default(),
     };
     let config = root.and_then(|root| config::read(&mut context, &root));
     let workflows = config.map_or_else(Vec::new, |config| compile::compile(&mut context, config));

@@ -2,6 +2,29 @@
 
 use crate::source::quoted;
 
+/// Suggestions that are looked for in one configuration. What has more mistakes than that is not
+/// helped by more of them, and each costs a comparison with every name there is.
+const MOST_SUGGESTIONS: usize = 200;
+
+/// Looks for suggestions until there were enough.
+#[derive(Debug, Default)]
+pub(crate) struct Suggestions {
+    made: usize,
+}
+
+impl Suggestions {
+    /// As [`did_you_mean`].
+    #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
+    pub(crate) fn did_you_mean<'a>(
+        &mut self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        self.made += 1;
+        if self.made > MOST_SUGGESTIONS { None } else { did_you_mean(word, known) }
+    }
+}
+
 /// A hint that names the nearest of the words that are known, if one is near.
 #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
 pub(crate) fn did_you_mean<'a>(

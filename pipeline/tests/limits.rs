@@ -95,6 +95,18 @@ fn many_jobs_in_a_circle_are_one_error() {
 }
 
 #[test]
+fn very_many_mistakes_do_not_cost_a_suggestion_each() {
+    let jobs: String =
+        (0..5000).map(|n| format!("  job{n}: {{machine: true, steps: [checkuot]}}\n")).collect();
+    let names: String = (0..20_000).map(|n| format!("      - jab{n}\n")).collect();
+    refused(&format!("version: 2.1\njobs:\n{jobs}workflows:\n  w:\n    jobs:\n{names}"));
+    let keys: String = (0..50_000).map(|n| format!("versoin{n}: x\n")).collect();
+    refused(&keys);
+    let aliases: String = (0..50_000).map(|n| format!("- &anchor{n} x\n- *ancor{n}\n")).collect();
+    refused(&aliases);
+}
+
+#[test]
 fn very_many_variables_are_no_problem() {
     let variables: String = (0..50_000).map(|n| format!("      V{n}: x\n")).collect();
     let text = format!(

@@ -10,7 +10,6 @@ use super::read::Context;
 use super::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::suggest;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// What a job or one of the `executors` says about where it runs.
@@ -183,7 +182,7 @@ impl Context<'_> {
             self.report(Problem::unsupported(span, "an executor of an orb"));
             return;
         }
-        let hint = suggest::did_you_mean(name, known.keys().map(String::as_str));
+        let hint = self.suggestions.did_you_mean(name, known.keys().map(String::as_str));
         let message = format!("there is no executor `{}`", quoted(name));
         self.report(Problem::error(span, message).maybe_hint(hint));
     }

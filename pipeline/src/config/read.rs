@@ -6,7 +6,7 @@ use super::vocabulary::{Support, Vocabulary};
 use crate::Options;
 use crate::problem::Problem;
 use crate::source::{Source, Span, quoted};
-use crate::suggest;
+use crate::suggest::Suggestions;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// What all readers need: the choices that were made, and where to put problems.
@@ -19,6 +19,7 @@ pub(crate) struct Context<'a> {
     /// Names of the `commands`, which are steps once commands are supported.
     pub(crate) commands: BTreeSet<String>,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) suggestions: Suggestions,
 }
 
 impl Context<'_> {
@@ -214,8 +215,8 @@ impl Context<'_> {
     fn unknown_key(&mut self, key: &str, span: Span, vocabulary: &Vocabulary) {
         let supported = vocabulary.words.iter().filter(|word| word.support == Support::Yes);
         let list = supported.map(|word| format!("`{}`", word.name)).collect::<Vec<_>>().join(", ");
-        let hint = suggest::did_you_mean(key, vocabulary.names())
-            .unwrap_or_else(|| format!("the keys are {list}"));
+        let suggestion = self.suggestions.did_you_mean(key, vocabulary.names());
+        let hint = suggestion.unwrap_or_else(|| format!("the keys are {list}"));
         let message = format!("unknown key `{}` in {}", quoted(key), vocabulary.place);
         self.report(Problem::error(span, message).hint(hint));
     }

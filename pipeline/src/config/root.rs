@@ -92,7 +92,8 @@ impl Context<'_> {
                     let message = "`executors` needs version 2.1";
                     self.report(Problem::error(*key_span, message).hint("write `version: 2.1`"));
                 }
-            } else if let Some(hint) = suggest::did_you_mean(key, vocabulary::ROOT.names()) {
+            } else if let Some(hint) = self.suggestions.did_you_mean(key, vocabulary::ROOT.names())
+            {
                 let message = format!("unknown key `{}` at the top level", quoted(key));
                 self.report(Problem::error(*key_span, message).hint(hint));
             } else if !self.is_anchor_holder(root.get(key)) {

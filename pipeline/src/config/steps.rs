@@ -7,7 +7,6 @@ use super::read::Context;
 use super::vocabulary::{self, Support, Vocabulary};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::suggest;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Steps of a job at most: the numbers behind are taken by the runner's own steps.
@@ -126,7 +125,7 @@ impl Context<'_> {
             _ => {
                 let mut known: Vec<&str> = vocabulary::STEP.names().collect();
                 known.extend(self.commands.iter().map(String::as_str));
-                let hint = suggest::did_you_mean(name, known).unwrap_or_else(|| {
+                let hint = self.suggestions.did_you_mean(name, known).unwrap_or_else(|| {
                     "the steps are `run`, `checkout`, `store_artifacts` and `store_test_results`"
                         .to_owned()
                 });
@@ -231,7 +230,9 @@ impl Context<'_> {
             "always" => When::Always,
             other => {
                 let known = ["on_success", "on_fail", "always"];
-                let hint = suggest::did_you_mean(other, known)
+                let hint = self
+                    .suggestions
+                    .did_you_mean(other, known)
                     .unwrap_or_else(|| "write `on_success`, `on_fail` or `always`".to_owned());
                 let message = format!("`{}` is not a value of `when`", quoted(other));
                 self.report(Problem::error(node.span, message).hint(hint));

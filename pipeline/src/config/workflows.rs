@@ -8,7 +8,6 @@ use super::read::Context;
 use super::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::suggest;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// The jobs of a configuration by name.
@@ -199,7 +198,7 @@ impl Context<'_> {
             self.report(Problem::unsupported(span, feature));
             return;
         }
-        let hint = suggest::did_you_mean(job, known.keys().copied());
+        let hint = self.suggestions.did_you_mean(job, known.keys().copied());
         let message = format!("there is no job `{}` in `jobs`", quoted(job));
         self.report(Problem::error(span, message).maybe_hint(hint));
     }
@@ -226,13 +225,14 @@ impl Context<'_> {
     /// What a job requires is in the workflow, and no job waits for itself.
     fn check_requires(&mut self, jobs: &[Invocation]) {
         let names: BTreeSet<&str> = jobs.iter().map(|job| &*job.name).collect();
+        let renamed: HashMap<&str, &str> = jobs.iter().map(|job| (&*job.job, &*job.name)).collect();
         let names_are_known = !jobs.iter().any(|job| job.is_matrix);
         for (required, span) in jobs.iter().flat_map(|job| &job.requires) {
             if names_are_known && !names.contains(&**required) {
-                let renamed = jobs.iter().find(|job| job.job == *required);
                 let hint = renamed
-                    .map(|job| format!("it is called `{}` here", quoted(&job.name)))
-                    .or_else(|| suggest::did_you_mean(required, names.iter().copied()));
+                    .get(&**required)
+                    .map(|name| format!("it is called `{}` here", quoted(name)))
+                    .or_else(|| self.suggestions.did_you_mean(required, names.iter().copied()));
                 let message = format!("there is no job `{}` in this workflow", quoted(required));
                 self.report(Problem::error(*span, message).maybe_hint(hint));
             }

@@ -11,7 +11,7 @@ use super::merge::{self, RawEntry};
 use super::node::{Entry, Node, Value};
 use crate::problem::Problem;
 use crate::source::{Source, Span, quoted};
-use crate::suggest;
+use crate::suggest::Suggestions;
 
 /// Reads a text. The tree is there unless the text is no YAML at all; the problems are what is
 /// wrong with it so far.
@@ -80,6 +80,7 @@ struct Builder {
     /// Names of anchors, for suggestions.
     names: BTreeMap<String, Span>,
     problems: Vec<Problem>,
+    suggestions: Suggestions,
     /// What was built so far, in the unit of sizes.
     work: usize,
 }
@@ -113,7 +114,8 @@ impl Builder {
             Event::Alias(id) => self.alias(id, span)?,
             Event::UnresolvedAlias(name) => {
                 let known = self.names.keys().map(String::as_str);
-                let hint = suggest::did_you_mean(&name, known).unwrap_or_else(|| {
+                let suggestion = self.suggestions.did_you_mean(&name, known);
+                let hint = suggestion.unwrap_or_else(|| {
                     format!("an anchor is given with `&{}` before it is used", quoted(&name))
                 });
                 let message = format!("there is no anchor `{}` before this", quoted(&name));
