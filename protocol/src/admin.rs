@@ -16,6 +16,7 @@ use crate::secret::Secret;
 
 /// A list. CircleCI's runner API wraps lists this way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Items<T> {
     /// The elements.
     pub items: Vec<T>,
@@ -23,6 +24,7 @@ pub struct Items<T> {
 
 /// `POST /api/v3/runner/resource`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewResourceClass {
     /// Its name.
     pub resource_class: ResourceClass,
@@ -33,6 +35,7 @@ pub struct NewResourceClass {
 
 /// A resource class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResourceClassItem {
     /// Its row.
     pub id: ResourceClassId,
@@ -44,6 +47,7 @@ pub struct ResourceClassItem {
 
 /// `POST /api/v3/runner/token`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// The class that the token is to imply.
     pub resource_class: ResourceClass,
@@ -54,6 +58,7 @@ pub struct NewToken {
 
 /// A runner token. The token itself is shown once, in the answer that made it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenItem {
     /// Its row.
     pub id: TokenId,
@@ -70,6 +75,7 @@ pub struct TokenItem {
 
 /// A runner, as `GET /api/v3/runner` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunnerItem {
     /// The class.
     pub resource_class: ResourceClass,
@@ -92,6 +98,7 @@ pub struct RunnerItem {
 
 /// `GET /api/v3/runner/tasks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnclaimedTasks {
     /// How many tasks wait.
     pub unclaimed_task_count: u64,
@@ -99,6 +106,7 @@ pub struct UnclaimedTasks {
 
 /// `GET /api/v3/runner/tasks/running`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunningTasks {
     /// How many tasks run.
     pub running_runner_tasks: u64,
@@ -106,6 +114,7 @@ pub struct RunningTasks {
 
 /// `POST /api/v3/pipelines`: submits a configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubmitRequest {
     /// The project, as `owner/name` or another text.
     pub project: String,
@@ -155,6 +164,7 @@ fn default_config_path() -> String {
 
 /// A pipeline and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pipeline {
     /// Its row.
     pub id: PipelineId,
@@ -183,6 +193,7 @@ pub struct Pipeline {
 
 /// A workflow and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Workflow {
     /// Its row.
     pub id: WorkflowId,
@@ -199,6 +210,7 @@ pub struct Workflow {
 
 /// A job and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Job {
     /// Its row.
     pub id: JobId,
@@ -244,6 +256,7 @@ pub struct Job {
 
 /// A step and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepState {
     /// Its number.
     pub number: u32,
@@ -272,6 +285,7 @@ pub struct StepState {
 
 /// `GET /api/v3/jobs/{id}/artifacts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ArtifactItem {
     /// Path within the job; fetched at `GET /api/v3/jobs/{id}/artifacts/{path}`.
     pub path: String,
@@ -290,6 +304,7 @@ pub type TestItems = Items<TestResult>;
 /// The stream begins with the whole state and says after that what changed; it ends after
 /// [`StreamEvent::End`]. A reader that comes back asks anew and skips the output it has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum StreamEvent {
     /// A job is as said here (without its steps).
@@ -327,6 +342,7 @@ pub enum StreamEvent {
 /// What `russet server --ready-stdout` prints as one line of JSON when it listens: how the
 /// process that started it reaches it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServerReady {
     /// Origin, as `http://127.0.0.1:port`.
     pub url: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far a job or a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Waits for other jobs.
@@ -18,6 +19,7 @@ pub enum Phase {
 
 /// How something ended. The names are CircleCI's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every step did what it should.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// `[A-Za-z0-9:_+-]` in the name; we also allow `.` in the name, which its hosted classes have
 /// (`macos/m1.medium`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct ResourceClass(String);
 

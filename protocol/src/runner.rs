@@ -17,6 +17,7 @@ use crate::secret::Secret;
 /// Answered 204 where there is no work. Registers the runner either way. With
 /// `Prefer: wait=50` (RFC 7240) our server holds the call for up to so many seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
     /// The runner's name, unique in its class.
     pub name: String,
@@ -33,6 +34,7 @@ pub struct ClaimRequest {
 
 /// A claimed task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClaimResponse {
     /// What every later call for this task is authorized with.
     pub task_token: Secret,
@@ -76,6 +78,7 @@ pub struct ClaimResponse {
 /// `POST /api/v3/runner/unclaim`: gives a task back. The token in the body authorizes it.
 /// 409: it was given back too often.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnclaimRequest {
     /// The task.
     pub task_id: TaskId,
@@ -85,6 +88,7 @@ pub struct UnclaimRequest {
 
 /// `POST /api/v2/task/event/fail`: the runner failed, not the job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailRequest {
     /// The claim.
     pub allocation: AllocationId,
@@ -96,6 +100,7 @@ pub struct FailRequest {
 
 /// `POST /api/v3/task/heartbeat`: renews the lease.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatRequest {
     /// The claim.
     pub allocation: AllocationId,
@@ -109,6 +114,7 @@ pub struct HeartbeatRequest {
 
 /// Who sends a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HeartbeatFrom {
     /// The launch agent, which a busy task can not starve.
@@ -119,6 +125,7 @@ pub enum HeartbeatFrom {
 
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatResponse {
     /// How long the lease lasts from now, in milliseconds.
     pub lease_ms: u64,
@@ -129,6 +136,7 @@ pub struct HeartbeatResponse {
 
 /// `POST /api/v3/task/events`: what happened, in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventsRequest {
     /// The claim.
     pub allocation: AllocationId,
@@ -138,6 +146,7 @@ pub struct EventsRequest {
 
 /// The answer to events: everything up to this number is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventsResponse {
     /// Last number that is stored.
     pub last_seq: u64,
@@ -145,6 +154,7 @@ pub struct EventsResponse {
 
 /// One thing that happened in a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Number of the event in its task, from 1, without gaps.
     pub seq: u64,
@@ -157,6 +167,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
     /// A step began. Steps that the agent itself adds (set-up, hooks, clean-up) are announced
@@ -192,6 +203,7 @@ pub enum EventKind {
 
 /// `POST /api/v3/task/finish`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FinishRequest {
     /// The claim.
     pub allocation: AllocationId,
@@ -209,6 +221,7 @@ pub struct FinishRequest {
 
 /// The answer 409 to a finish: the server does not hold everything yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FinishMissing {
     /// What is missing, for people.
     pub message: String,
@@ -223,6 +236,7 @@ pub struct FinishMissing {
 /// The answer to `PUT /api/v3/task/artifacts/{path}`: what the server stored, which the agent
 /// compares with what it read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredObject {
     /// Size in bytes.
     pub size: u64,
@@ -232,6 +246,7 @@ pub struct StoredObject {
 
 /// `POST /api/v3/task/test-results`: a batch of results.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestResultsRequest {
     /// The claim.
     pub allocation: AllocationId,
@@ -243,6 +258,7 @@ pub struct TestResultsRequest {
 
 /// One test case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TestResult {
     /// Name of the test.
     pub name: String,
@@ -264,6 +280,7 @@ pub struct TestResult {
 
 /// How a test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TestOutcome {
     /// It passed.

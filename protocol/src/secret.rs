@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// It serializes to its text, because the wire needs it; whoever serializes one decides where
 /// the bytes go.
 #[derive(Clone)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Secret(SecretString);
 
 impl Secret {

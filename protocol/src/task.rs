@@ -12,6 +12,7 @@ use crate::secret::Secret;
 
 /// Everything a task agent needs to run one task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskConfig {
     /// Version of this document; see [`TaskConfig::VERSION`].
     pub version: u32,
@@ -68,6 +69,7 @@ pub const CLEAN_UP_STEP: u32 = 10_003;
 
 /// What a task is a part of, for `CIRCLE_*` variables, screens and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobInfo {
     /// The job, as a row of the control plane.
     pub job_id: Option<JobId>,
@@ -108,6 +110,7 @@ pub struct JobInfo {
 
 /// One environment variable.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnvVar {
     /// Name.
     pub name: String,
@@ -120,6 +123,7 @@ pub struct EnvVar {
 
 /// Where `checkout` finds the project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Source {
     /// A snapshot that was submitted: a zstd-compressed tar archive, at
@@ -145,6 +149,7 @@ pub enum Source {
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// Number within the task.
     pub number: u32,
@@ -159,6 +164,7 @@ pub struct Step {
 
 /// When a step runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// While no step before it failed.
@@ -172,6 +178,7 @@ pub enum When {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// Runs a script in a shell.
@@ -199,6 +206,7 @@ pub enum Action {
 
 /// A `run` step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Run {
     /// The script, handed to the shell as its last argument.
     pub command: String,

@@ -6,6 +6,7 @@ mod agent;
 mod bearer;
 mod body;
 mod error;
+mod openapi;
 mod params;
 mod prefer;
 mod range;
@@ -21,6 +22,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(agent::router())
         .merge(admin::router(app.clone()))
+        .merge(openapi::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(tower_http::trace::TraceLayer::new_for_http())

@@ -19,6 +19,12 @@ use crate::api::range;
 use crate::state::App;
 use crate::store::artifacts;
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/jobs/{id}/artifacts", tag = "admin", operation_id = "list_artifacts",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The artifacts", body = russet_protocol::admin::Items<russet_protocol::admin::ArtifactItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Path(id): Path<JobId>,
@@ -31,6 +37,12 @@ pub(super) async fn list(
 
 /// An artifact's bytes. A job wrote them: a browser is told to save them, not to show them, so
 /// that they are never taken for a page of this server.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/jobs/{id}/artifacts/{path}", tag = "admin", operation_id = "download_artifacts",
+    params(("id" = String, Path, description = "The job"), ("path" = String, Path, description = "Path within the job"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn download(
     State(app): State<App>,
     Path((id, path)): Path<(JobId, String)>,

@@ -14,6 +14,12 @@ use crate::state::App;
 use crate::store::{jobs, pipelines};
 
 /// Cancels all of a pipeline that has not ended. What a runner holds ends when the runner says so.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/pipelines/{id}/cancel", tag = "admin", operation_id = "pipeline_cancel",
+    params(("id" = String, Path, description = "The pipeline")),
+    responses((status = 200, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn pipeline(
     State(app): State<App>,
     Path(id): Path<PipelineId>,
@@ -29,6 +35,12 @@ pub(super) async fn pipeline(
 }
 
 /// Cancels a job that has not ended.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/jobs/{id}/cancel", tag = "admin", operation_id = "job_cancel",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn job(
     State(app): State<App>,
     Path(id): Path<JobId>,

@@ -19,6 +19,12 @@ pub(super) async fn find(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow, Ap
     jobs::get(conn, id).await?.ok_or_else(|| no_such_job(id))
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/jobs/{id}", tag = "admin", operation_id = "get_jobs",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The job with its steps", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn get(
     State(app): State<App>,
     Path(id): Path<JobId>,
@@ -29,6 +35,12 @@ pub(super) async fn get(
     Ok(Json(job))
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/jobs/{id}/tests", tag = "admin", operation_id = "tests_jobs",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The results", body = russet_protocol::admin::Items<russet_protocol::runner::TestResult>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn tests(
     State(app): State<App>,
     Path(id): Path<JobId>,

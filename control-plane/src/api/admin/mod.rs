@@ -43,3 +43,32 @@ pub(super) fn router(app: App) -> Router<App> {
         .route("/api/v3/jobs/{id}/artifacts/{*path}", get(artifacts::download))
         .route_layer(from_fn_with_state(app, admin_only))
 }
+
+/// What these calls take and answer.
+#[cfg(test)]
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(paths(
+    runners::list,
+    runners::unclaimed,
+    runners::running,
+    resources::list,
+    resources::create,
+    resources::remove,
+    resources::remove_with_tokens,
+    tokens::list,
+    tokens::create,
+    tokens::revoke,
+    sources::put,
+    pipelines::list,
+    submit::submit,
+    pipelines::get,
+    cancel::pipeline,
+    stream::stream,
+    jobs::get,
+    cancel::job,
+    jobs::tests,
+    stdout::stdout,
+    artifacts::list,
+    artifacts::download
+))]
+pub(super) struct Docs;

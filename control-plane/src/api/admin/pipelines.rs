@@ -20,6 +20,12 @@ pub(super) struct Filter {
 }
 
 /// The latest pipelines, newest first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/pipelines", tag = "admin", operation_id = "list_pipelines",
+    params(("project" = Option<String>, Query, description = "Of this project")),
+    responses((status = 200, description = "The latest, newest first", body = russet_protocol::admin::Items<russet_protocol::admin::Pipeline>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
@@ -29,6 +35,12 @@ pub(super) async fn list(
     Ok(Json(Items { items }))
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/pipelines/{id}", tag = "admin", operation_id = "get_pipelines",
+    params(("id" = String, Path, description = "The pipeline")),
+    responses((status = 200, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn get(
     State(app): State<App>,
     Path(id): Path<PipelineId>,

@@ -21,6 +21,12 @@ pub(super) struct Filter {
     org_id: Option<String>,
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/runner/resource", tag = "admin", operation_id = "list_resources",
+    params(("namespace" = Option<String>, Query, description = "Of this namespace"), ("org-id" = Option<String>, Query, description = "Of this organization; there is one")),
+    responses((status = 200, description = "The classes", body = russet_protocol::admin::Items<russet_protocol::admin::ResourceClassItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
@@ -31,6 +37,12 @@ pub(super) async fn list(
     Ok(JsonAnswer(Items { items }))
 }
 
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/runner/resource", tag = "admin", operation_id = "create_resources",
+    request_body = russet_protocol::admin::NewResourceClass,
+    responses((status = 200, description = "The class", body = russet_protocol::admin::ResourceClassItem), (status = 409, description = "There is one already", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn create(
     State(app): State<App>,
     Json(new): Json<NewResourceClass>,
@@ -59,6 +71,12 @@ async fn find(tx: &mut WriteTx, id: &ResourceClassId) -> Result<ResourceClassIte
 }
 
 /// Deletes a class that has no tokens.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/runner/resource/{id}", tag = "admin", operation_id = "remove_resources",
+    params(("id" = String, Path, description = "The class")),
+    responses((status = 200, description = "Deleted", body = serde_json::Value), (status = 409, description = "It has tokens", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn remove(
     State(app): State<App>,
     Path(id): Path<ResourceClassId>,
@@ -77,6 +95,12 @@ pub(super) async fn remove(
 }
 
 /// Deletes a class after its tokens. What is queued for it waits until there is one of this name.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/runner/resource/{id}/force", tag = "admin", operation_id = "remove_with_tokens_resources",
+    params(("id" = String, Path, description = "The class")),
+    responses((status = 200, description = "Deleted, with its tokens", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn remove_with_tokens(
     State(app): State<App>,
     Path(id): Path<ResourceClassId>,

@@ -21,6 +21,12 @@ pub(super) struct Filter {
     org_id: Option<String>,
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/runner", tag = "admin", operation_id = "list_runners",
+    params(("resource-class" = Option<String>, Query, description = "Of this class"), ("namespace" = Option<String>, Query, description = "Of this namespace"), ("org-id" = Option<String>, Query, description = "Of this organization; there is one")),
+    responses((status = 200, description = "The runners", body = russet_protocol::admin::Items<russet_protocol::admin::RunnerItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
@@ -48,6 +54,12 @@ pub(super) struct OfClass {
     resource_class: ResourceClass,
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/runner/tasks", tag = "admin", operation_id = "unclaimed_runners",
+    params(("resource-class" = String, Query, description = "The class")),
+    responses((status = 200, description = "How many tasks wait", body = russet_protocol::admin::UnclaimedTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn unclaimed(
     State(app): State<App>,
     Query(of): Query<OfClass>,
@@ -57,6 +69,12 @@ pub(super) async fn unclaimed(
     Ok(Json(UnclaimedTasks { unclaimed_task_count }))
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/runner/tasks/running", tag = "admin", operation_id = "running_runners",
+    params(("resource-class" = String, Query, description = "The class")),
+    responses((status = 200, description = "How many tasks run", body = russet_protocol::admin::RunningTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn running(
     State(app): State<App>,
     Query(of): Query<OfClass>,

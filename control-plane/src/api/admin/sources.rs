@@ -17,6 +17,13 @@ use crate::store::sources;
 const SIZE_LIMIT: u64 = 8 << 30;
 
 /// Stores a snapshot under its hash, which the bytes must have.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/v3/sources/{id}", tag = "admin", operation_id = "put_sources",
+    params(("id" = String, Path, description = "BLAKE3 of the bytes, in hexadecimal")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "What was stored", body = russet_protocol::runner::StoredObject), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn put(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -91,6 +91,12 @@ async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreE
 
 /// The bytes from the offset of `Range` on. 204 where there are none (yet); `X-Terminal` where
 /// nothing will follow. With `follow=true` the answer goes on until then.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/jobs/{id}/stdout", tag = "admin", operation_id = "stdout_stdout",
+    params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
+    responses((status = 200, description = "The bytes; `x-terminal` says whether nothing will follow", body = Vec<u8>, content_type = "application/octet-stream"), (status = 204, description = "There are none (yet)"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 416, description = "There are fewer", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn stdout(
     State(app): State<App>,
     Path(id): Path<JobId>,

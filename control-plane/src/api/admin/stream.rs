@@ -29,6 +29,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How many events may wait for the reader.
 const WAITING: usize = 2;
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/pipelines/{id}/stream", tag = "admin", operation_id = "stream_stream",
+    params(("id" = String, Path, description = "The pipeline")),
+    responses((status = 200, description = "Server-sent events, each with this as its data", body = russet_protocol::admin::StreamEvent, content_type = "text/event-stream"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn stream(
     State(app): State<App>,
     Path(id): Path<PipelineId>,

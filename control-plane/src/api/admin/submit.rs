@@ -22,6 +22,12 @@ use crate::store::{WriteTx, classes, pipelines, sources};
 const PROJECT_LIMIT: usize = 255;
 
 /// Compiles the configuration and queues what may start.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/pipelines", tag = "admin", operation_id = "submit_submit",
+    request_body = russet_protocol::admin::SubmitRequest,
+    responses((status = 201, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 422, description = "It can not be run", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn submit(
     State(app): State<App>,
     Json(request): Json<SubmitRequest>,

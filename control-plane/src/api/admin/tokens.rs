@@ -22,6 +22,12 @@ pub(super) struct Filter {
     resource_class: ResourceClass,
 }
 
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/runner/token", tag = "admin", operation_id = "list_tokens",
+    params(("resource-class" = String, Query, description = "The class")),
+    responses((status = 200, description = "The tokens", body = russet_protocol::admin::Items<russet_protocol::admin::TokenItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
@@ -32,6 +38,12 @@ pub(super) async fn list(
 }
 
 /// Makes a token. The answer is the only place where it is ever shown.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/runner/token", tag = "admin", operation_id = "create_tokens",
+    request_body = russet_protocol::admin::NewToken,
+    responses((status = 200, description = "The token, shown this once", body = russet_protocol::admin::TokenItem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn create(
     State(app): State<App>,
     Json(new): Json<NewToken>,
@@ -60,6 +72,12 @@ pub(super) async fn create(
 
 /// Revokes a token: nothing is claimed with it any more, also not by a call that waits already.
 /// Tasks that were claimed with it go on.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/runner/token/{id}", tag = "admin", operation_id = "revoke_tokens",
+    params(("id" = String, Path, description = "The token")),
+    responses((status = 200, description = "Revoked", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
 pub(super) async fn revoke(
     State(app): State<App>,
     Path(id): Path<TokenId>,

@@ -21,6 +21,13 @@ const PATH_LIMIT: usize = 4096;
 const SIZE_LIMIT: u64 = 64 << 30;
 
 /// Stores an artifact; one of the same path takes the place of the earlier one.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/v3/task/artifacts/{path}", tag = "agent", operation_id = "put_artifacts",
+    params(("path" = String, Path, description = "Path within the job")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "What was stored", body = russet_protocol::runner::StoredObject), (status = 400, description = "The path leads elsewhere", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn put(
     State(app): State<App>,
     Path(path): Path<String>,

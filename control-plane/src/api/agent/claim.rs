@@ -25,6 +25,13 @@ const NAME_LIMIT: usize = 255;
 ///
 /// A call that is dropped while it waits takes nothing: a task is given away in one transaction
 /// right before the answer. If that answer does not arrive, the lease puts the task back.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/runner/claim", tag = "agent", operation_id = "claim_claim",
+    params(("Prefer" = Option<String>, Header, description = "`wait=N`: hold the call for up to so many seconds")),
+    request_body = russet_protocol::runner::ClaimRequest,
+    responses((status = 200, description = "A task", body = russet_protocol::runner::ClaimResponse), (status = 204, description = "There is no work"), (status = 401, description = "The token is unknown or was revoked", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("class_token" = []))
+))]
 pub(super) async fn claim(
     State(app): State<App>,
     headers: HeaderMap,

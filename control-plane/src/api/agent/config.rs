@@ -12,6 +12,11 @@ use crate::state::App;
 use crate::store::jobs;
 
 /// What the task is to do.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v2/task/config", tag = "agent", operation_id = "config_config",
+    responses((status = 200, description = "What the task is to do", body = russet_protocol::task::TaskConfig), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn config(
     State(app): State<App>,
     caller: TaskCaller,

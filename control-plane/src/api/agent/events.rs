@@ -12,6 +12,12 @@ use crate::store::{Held, WriteTx, steps, tasks};
 use crate::task_steps::{ensure, mark_started};
 
 /// Stores what happened. Events that are here already are ignored; after a gap nothing is stored.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/task/events", tag = "agent", operation_id = "events_events",
+    request_body = russet_protocol::runner::EventsRequest,
+    responses((status = 200, description = "Everything up to here is stored", body = russet_protocol::runner::EventsResponse), (status = 409, description = "Events are missing before these, or the allocation is stale", body = russet_protocol::runner::EventsResponse), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn events(
     State(app): State<App>,
     caller: TaskCaller,

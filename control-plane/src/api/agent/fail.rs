@@ -19,6 +19,12 @@ const MESSAGE_LIMIT: usize = 8 * 1024;
 
 /// Ends a task because its runner failed, not the job. 404 for another allocation than the one
 /// that holds the task.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v2/task/event/fail", tag = "agent", operation_id = "fail_fail",
+    request_body = russet_protocol::runner::FailRequest,
+    responses((status = 200, description = "The task has ended", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn fail(
     State(app): State<App>,
     caller: TaskCaller,

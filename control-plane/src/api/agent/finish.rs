@@ -17,6 +17,12 @@ use crate::store::{Held, WriteTx, steps};
 
 /// Ends the task, once all events and all output are here; before that it says what is missing.
 /// The same again is answered the same.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/task/finish", tag = "agent", operation_id = "finish_finish",
+    request_body = russet_protocol::runner::FinishRequest,
+    responses((status = 200, description = "The task has ended", body = serde_json::Value), (status = 409, description = "Something has not come yet, or the allocation is stale", body = russet_protocol::runner::FinishMissing), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn finish(
     State(app): State<App>,
     caller: TaskCaller,

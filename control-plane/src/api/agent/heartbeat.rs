@@ -17,6 +17,13 @@ use crate::store::tasks;
 ///
 /// With `Prefer: wait=N` the answer is held back for up to so many seconds, and comes at once
 /// when the task is canceled or taken away. The lease is renewed when the call comes in.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/task/heartbeat", tag = "agent", operation_id = "heartbeat_heartbeat",
+    params(("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the task is canceled, or after so many seconds")),
+    request_body = russet_protocol::runner::HeartbeatRequest,
+    responses((status = 200, description = "The lease, and whether to cancel", body = russet_protocol::runner::HeartbeatResponse), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn heartbeat(
     State(app): State<App>,
     headers: HeaderMap,

@@ -33,3 +33,21 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/task/source", get(source::source))
         .route("/api/v3/task/finish", post(finish::finish))
 }
+
+/// What these calls take and answer.
+#[cfg(test)]
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(paths(
+    claim::claim,
+    unclaim::unclaim,
+    config::config,
+    fail::fail,
+    heartbeat::heartbeat,
+    events::events,
+    output::append,
+    artifacts::put,
+    test_results::store,
+    source::source,
+    finish::finish
+))]
+pub(super) struct Docs;

@@ -33,6 +33,13 @@ type Committed = (StatusCode, [(&'static str, String); 1]);
 
 /// Appends to a step's output. An append that does not begin where the stored bytes end is
 /// refused with that offset, a replay too: nothing is lost and nothing doubled.
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/v3/task/steps/{step}/output", tag = "agent", operation_id = "append_output",
+    params(("step" = u32, Path, description = "Number of the step"), ("upload-offset" = u64, Header, description = "Where the body begins, in bytes of the output"), ("content-encoding" = Option<String>, Header, description = "`zstd`, or none")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 204, description = "Stored; `upload-offset` says up to where"), (status = 409, description = "It does not begin where the stored bytes end, which `upload-offset` says; or the allocation is stale", body = russet_protocol::problem::Problem), (status = 413, description = "More than 4 MiB before compression", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn append(
     State(app): State<App>,
     Path(number): Path<u32>,

@@ -12,6 +12,11 @@ use crate::state::App;
 use crate::store::jobs;
 
 /// The snapshot that the pipeline was submitted with, as a zstd-compressed tar archive.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/task/source", tag = "agent", operation_id = "source_source",
+    responses((status = 200, description = "The snapshot, a tar archive compressed with zstd", body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn source(
     State(app): State<App>,
     caller: TaskCaller,

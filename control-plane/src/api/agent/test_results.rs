@@ -12,6 +12,12 @@ use crate::state::App;
 use crate::store::{jobs, test_results};
 
 /// Stores a batch of results; a replay of a batch is ignored.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/task/test-results", tag = "agent", operation_id = "store_test_results",
+    request_body = russet_protocol::runner::TestResultsRequest,
+    responses((status = 200, description = "Stored", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
 pub(super) async fn store(
     State(app): State<App>,
     caller: TaskCaller,

@@ -16,6 +16,11 @@ use crate::store::allocations;
 
 /// Puts a task back of which no step has started. The token in the body authorizes it. 409 where
 /// it was put back too often: the caller is to report a failure instead.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/runner/unclaim", tag = "agent", operation_id = "unclaim_unclaim",
+    request_body = russet_protocol::runner::UnclaimRequest,
+    responses((status = 200, description = "The task is back in the line", body = serde_json::Value), (status = 404, description = "No task that is held has this token", body = russet_protocol::problem::Problem), (status = 409, description = "It was given back too often", body = russet_protocol::problem::Problem))
+))]
 pub(super) async fn unclaim(
     State(app): State<App>,
     Json(request): Json<UnclaimRequest>,
