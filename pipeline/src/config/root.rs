@@ -83,7 +83,7 @@ impl Context<'_> {
     /// Checks the keys of the top level. Real configurations keep anchors under keys of their own
     /// there, so a key that is not known is only wrong if it looks like one that is.
     fn root_keys(&mut self, root: &Mapping) {
-        for Entry { key, key_span, .. } in &root.entries {
+        for Entry { key, key_span, value } in &root.entries {
             if let Some(word) = vocabulary::ROOT.word(key) {
                 if word.support == Support::NotYet {
                     let feature = format!("`{}`", word.name);
@@ -96,7 +96,7 @@ impl Context<'_> {
             {
                 let message = format!("unknown key `{}` at the top level", quoted(key));
                 self.report(Problem::error(*key_span, message).hint(hint));
-            } else if !self.is_anchor_holder(root.get(key)) {
+            } else if !self.is_anchor_holder(value) {
                 let message = format!("`{}` has no effect at the top level", quoted(key));
                 self.report(Problem::warning(*key_span, message));
             }
@@ -104,8 +104,7 @@ impl Context<'_> {
     }
 
     /// Whether an anchor is given in or on a value.
-    fn is_anchor_holder(&self, node: Option<&Node>) -> bool {
-        let Some(node) = node else { return false };
+    fn is_anchor_holder(&self, node: &Node) -> bool {
         // The anchor stands between the key and the value.
         let written = self.source.text.get(..node.span.start).unwrap_or("");
         let before = written.rsplit('\n').take(2).any(|line| line.contains('&'));
