@@ -235,6 +235,34 @@ fn as_root_steps_are_somebody_else_also_from_a_closed_checkout() {
     assert!(!ran.out.contains("uid=0\n"), "{}", ran.out);
 }
 
+/// A user without rights, who is on every system.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn not_as_root_it_says_once_that_tasks_are_not_isolated() {
+    let project = Project::new(&config(&[&run("echo \"uid=$(id -u)\"")]));
+    let home = project.dir.path();
+    let mut command = project.command(&[]);
+    if is_root() {
+        // The checkout, and the binary in it, may be closed to others.
+        let copy = home.join("russet");
+        std::fs::copy(russet(), &copy).unwrap();
+        for path in [home.to_owned(), project.path()] {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        command = Command::new(copy);
+        command.arg("run").arg(project.path()).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", home.join("state")).env("HOME", home);
+        command.current_dir(home).uid(NOBODY).gid(NOBODY);
+    }
+    let ran = Run::of(command.env("TMPDIR", home).output().unwrap());
+    ran.assert_code(0);
+    assert_eq!(ran.out.matches("not isolated").count(), 1, "{}", ran.out);
+    if is_root() {
+        ran.assert_shows_in_order(&["uid=65534\n"]);
+    }
+}
+
 #[test]
 fn the_repository_goes_along_without_credentials() {
     let project =
