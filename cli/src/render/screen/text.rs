@@ -5,7 +5,7 @@
 //! that is not complete is held until its end comes, and one so long that it is passed on in
 //! pieces is ended before anything else is printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use russet_protocol::admin::{Job, Pipeline, StepState, StreamEvent};
 use russet_protocol::ids::JobId;
@@ -44,6 +44,10 @@ struct JobView {
     phase: Phase,
     started_ms: u64,
     steps: BTreeMap<u32, StepView>,
+    /// The step in the foreground that is being shown.
+    active: Option<u32>,
+    /// What came of later steps while output of the active one was still on its way.
+    waiting: VecDeque<Next>,
     /// Why it failed, for the summary.
     failure: Option<String>,
 }
@@ -120,7 +124,69 @@ impl TextView {
     }
 
     /// Takes what happened.
+    ///
+    /// The agent announces a step as soon as it starts, while output of the one before may still
+    /// be on its way. What is of the later step waits until the earlier one has ended, so that
+    /// output stands under its own heading. Steps in the background are shown as they come.
     pub(super) fn event(&mut self, next: Next) {
+        let Some(at) = self.job_of(&next) else { return self.show(next) };
+        if self.has_to_wait(at, &next) {
+            if let Some(job) = self.jobs.get_mut(at) {
+                job.waiting.push_back(next);
+            }
+            return;
+        }
+        self.show(next);
+        self.show_waiting(at);
+    }
+
+    /// Shows what waits, as far as the end of the active step allows.
+    fn show_waiting(&mut self, at: usize) {
+        let mut waiting = match self.jobs.get_mut(at) {
+            Some(job) => std::mem::take(&mut job.waiting),
+            None => return,
+        };
+        while let Some(next) = waiting.pop_front() {
+            if self.has_to_wait(at, &next) {
+                waiting.push_front(next);
+                break;
+            }
+            self.show(next);
+        }
+        if let Some(job) = self.jobs.get_mut(at) {
+            job.waiting = waiting;
+        }
+    }
+
+    /// The job that an event of a step is about.
+    fn job_of(&mut self, next: &Next) -> Option<usize> {
+        let id = match next {
+            Next::Output { job, .. } => job,
+            Next::Event(event) => match event.as_ref() {
+                StreamEvent::Step { job, .. } => job,
+                _ => return None,
+            },
+        };
+        Some(self.index(id))
+    }
+
+    fn has_to_wait(&self, at: usize, next: &Next) -> bool {
+        let Some(job) = self.jobs.get(at) else { return false };
+        let Some(active) = job.active else { return false };
+        match next {
+            Next::Output { step, .. } => *step != active && !job.steps.contains_key(step),
+            Next::Event(event) => match event.as_ref() {
+                StreamEvent::Step { step, .. } => {
+                    step.number != active
+                        && !step.background
+                        && !job.steps.contains_key(&step.number)
+                }
+                _ => false,
+            },
+        }
+    }
+
+    fn show(&mut self, next: Next) {
         match next {
             Next::Event(event) => match *event {
                 StreamEvent::Job { job, .. } => self.job(job),
@@ -163,6 +229,8 @@ impl TextView {
             phase: Phase::Blocked,
             started_ms: 0,
             steps: BTreeMap::new(),
+            active: None,
+            waiting: VecDeque::new(),
             failure: None,
         });
         self.jobs.len() - 1
@@ -173,6 +241,14 @@ impl TextView {
         let paint = self.paint;
         let Some(view) = self.jobs.get_mut(at) else { return };
         let before = view.phase;
+        if job.phase == Phase::Ended {
+            // Nothing more comes: what waits is shown as it is.
+            view.active = None;
+            for next in std::mem::take(&mut view.waiting) {
+                self.show(next);
+            }
+        }
+        let Some(view) = self.jobs.get_mut(at) else { return };
         view.name = plain(&job.name);
         view.phase = job.phase;
         view.requires = job.requires;
@@ -223,7 +299,14 @@ impl TextView {
         view.name = Some(name.clone());
         view.background = step.background;
         let had_ended = std::mem::replace(&mut view.has_ended, step.outcome.is_some());
+        if is_new
+            && !step.background
+            && let Some(job) = self.jobs.get_mut(at)
+        {
+            job.active = Some(step.number);
+        }
         if is_new {
+            let view = self.step_view(at, step.number);
             let held = std::mem::take(&mut view.held);
             self.heading(at, step.number, "");
             self.print(at, step.number, &held);
@@ -232,6 +315,11 @@ impl TextView {
             && !had_ended
         {
             self.finish_step(at, step.number);
+            if let Some(job) = self.jobs.get_mut(at)
+                && job.active == Some(step.number)
+            {
+                job.active = None;
+            }
             self.step_ended(at, &step, outcome);
         }
     }

@@ -49,6 +49,14 @@ fn step(of: &str, number: u32, outcome: Option<Outcome>) -> Next {
     Next::Event(Box::new(StreamEvent::Step { job: JobId::from(of), step }))
 }
 
+fn background_step(of: &str, number: u32) -> Next {
+    let Next::Event(mut event) = step(of, number, None) else { panic!("that is no step") };
+    if let StreamEvent::Step { step, .. } = event.as_mut() {
+        step.background = true;
+    }
+    Next::Event(event)
+}
+
 fn output(of: &str, step: u32, text: &str) -> Next {
     Next::Output { job: JobId::from(of), step, offset: 0, bytes: text.as_bytes().to_vec() }
 }
@@ -121,17 +129,46 @@ fn output_before_the_announcement_of_its_step_waits_for_the_heading() {
 }
 
 #[test]
-fn steps_in_the_background_are_told_apart() {
+fn a_step_that_is_announced_early_waits_for_the_output_of_the_one_before() {
     let text = shown(vec![
         job("build", Phase::Running, None),
         step("build", 1, None),
         step("build", 2, None),
         output("build", 2, "two\n"),
         output("build", 1, "one\n"),
+        step("build", 1, Some(Outcome::Success)),
+        step("build", 2, Some(Outcome::Success)),
+    ]);
+    assert_eq!(text, "\n● build runs on mini\n▶ Step 1!\none\n▶ Step 2!\ntwo\n");
+}
+
+#[test]
+fn what_waits_is_shown_when_the_job_ends_all_the_same() {
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        step("build", 1, None),
+        step("build", 2, None),
+        output("build", 2, "two\n"),
+        job("build", Phase::Ended, Some(Outcome::Canceled)),
     ]);
     assert_eq!(
         text,
-        "\n● build runs on mini\n▶ Step 1!\n▶ Step 2!\ntwo\n▶ Step 1! (goes on)\none\n"
+        "\n● build runs on mini\n▶ Step 1!\n▶ Step 2!\ntwo\n- build canceled in 2.5 s\n"
+    );
+}
+
+#[test]
+fn steps_in_the_background_are_told_apart() {
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        background_step("build", 1),
+        step("build", 2, None),
+        output("build", 2, "two\n"),
+        output("build", 1, "one\n"),
+    ]);
+    assert_eq!(
+        text,
+        "\n● build runs on mini\n▶ Step 1! (in the background)\n▶ Step 2!\ntwo\n▶ Step 1! (in the background) (goes on)\none\n"
     );
 }
 
