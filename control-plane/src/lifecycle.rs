@@ -16,34 +16,33 @@ const CANCELED: &str = "canceled by a person";
 pub(crate) async fn move_on(
     tx: &mut WriteTx,
     workflow: &WorkflowId,
+    pipeline: &PipelineId,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let rows = jobs::of_workflow(tx, workflow).await?;
-    let states: Vec<JobState<'_>> = rows
+    let heads = jobs::heads(tx, workflow).await?;
+    let states: Vec<JobState<'_>> = heads
         .iter()
-        .map(|row| JobState {
-            name: &row.job.name,
-            requires: &row.job.requires,
-            phase: row.job.phase,
-            outcome: row.job.outcome,
+        .map(|head| JobState {
+            name: &head.name,
+            requires: &head.requires,
+            phase: head.phase,
+            outcome: head.outcome,
         })
         .collect();
     let next = advance(&states);
     for index in next.queue {
-        let row = &rows[index];
-        jobs::set_queued(tx, &row.job.id, None, now_ms).await?;
-        tasks::enqueue_new(tx, &row.job.id, &row.pipeline, &row.job.resource_class).await?;
+        let head = &heads[index];
+        jobs::set_queued(tx, &head.id, None, now_ms).await?;
+        tasks::enqueue_new(tx, &head.id, pipeline, &head.class).await?;
     }
     for (index, vain) in next.not_run {
         let message = format!("`{vain}`, which it requires, did not succeed");
-        jobs::set_ended(tx, &rows[index].job.id, Outcome::NotRun, Some(&message), now_ms).await?;
+        jobs::set_ended(tx, &heads[index].id, Outcome::NotRun, Some(&message), now_ms).await?;
     }
     if let Some(outcome) = next.outcome {
         workflows::end(tx, workflow, outcome).await?;
     }
-    if let Some(row) = rows.first() {
-        tx.wake_pipeline(row.pipeline.as_str());
-    }
+    tx.wake_pipeline(pipeline.as_str());
     Ok(())
 }
 
@@ -55,11 +54,8 @@ async fn end_job(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    jobs::set_ended(tx, job, outcome, message, now_ms).await?;
-    match jobs::get(tx, job).await? {
-        Some(row) => move_on(tx, &row.workflow, now_ms).await,
-        None => Ok(()),
-    }
+    let (workflow, pipeline) = jobs::set_ended(tx, job, outcome, message, now_ms).await?;
+    move_on(tx, &workflow, &pipeline, now_ms).await
 }
 
 /// Ends a task that is held, its steps, and its job.

@@ -28,9 +28,9 @@ async fn watch(app: &App) {
 
 /// Waits for the next lease to lapse and takes back what has lapsed.
 ///
-/// A lease that is granted later lapses later than those that are watched already, and a renewed
-/// one lapses later than it did: so one moment to wait for is enough, and a signal matters only
-/// while there is none.
+/// A lease that is renewed lapses later than it would have, which costs one look too early. A new
+/// one may lapse before all others, since those of tasks in their steps are longer: so a claim is
+/// a signal to look again.
 async fn round(app: &App) -> Result<(), StoreError> {
     let mut granted = app.bus().leases.subscribe("");
     let next = {
@@ -40,7 +40,10 @@ async fn round(app: &App) -> Result<(), StoreError> {
     match next {
         None => granted.changed().await,
         Some(next) if next <= app.clock.steady_ms() => take_back_lapsed(app).await?,
-        Some(next) => app.clock.sleep_until(next).await,
+        Some(next) => tokio::select! {
+            () = app.clock.sleep_until(next) => {}
+            () = granted.changed() => {}
+        },
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ pub(crate) struct Bus {
     pub(crate) pipelines: Signals,
     /// By task: it is to be canceled, or its claim ended.
     pub(crate) tasks: Signals,
-    /// One name, the empty one: there is a first lease to watch.
+    /// One name, the empty one: there is one more lease to watch.
     pub(crate) leases: Signals,
 }
 

@@ -1,5 +1,7 @@
 //! What follows in a workflow from how its jobs are.
 
+use std::collections::HashMap;
+
 use russet_protocol::outcome::{Outcome, Phase};
 
 /// A job as the workflow sees it.
@@ -30,13 +32,15 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     let mut ended: Vec<Option<Outcome>> =
         jobs.iter().map(|job| if job.phase == Phase::Ended { job.outcome } else { None }).collect();
     let mut result = Advance::default();
+    let names: HashMap<&str, usize> =
+        jobs.iter().enumerate().map(|(index, job)| (job.name, index)).collect();
     // Each round goes one edge further; there are no more rounds than jobs.
     loop {
         let mut moved = false;
         for (index, job) in jobs.iter().enumerate() {
             if job.phase == Phase::Blocked
                 && ended[index].is_none()
-                && let Some(vain) = waits_in_vain_for(job, jobs, &ended)
+                && let Some(vain) = waits_in_vain_for(job, &names, &ended)
             {
                 result.not_run.push((index, vain.to_owned()));
                 ended[index] = Some(Outcome::NotRun);
@@ -50,7 +54,8 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     for (index, job) in jobs.iter().enumerate() {
         if job.phase == Phase::Blocked
             && ended[index].is_none()
-            && requirements(job, jobs, &ended).all(|(_, outcome)| outcome == Some(Outcome::Success))
+            && requirements(job, &names, &ended)
+                .all(|(_, outcome)| outcome == Some(Outcome::Success))
         {
             result.queue.push(index);
         }
@@ -65,21 +70,21 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
 /// the compiler does not let it come to that.
 fn requirements<'a>(
     job: &'a JobState<'_>,
-    jobs: &'a [JobState<'_>],
+    names: &'a HashMap<&str, usize>,
     ended: &'a [Option<Outcome>],
 ) -> impl Iterator<Item = (&'a str, Option<Outcome>)> {
     job.requires.iter().map(move |name| {
-        let index = jobs.iter().position(|other| other.name == name);
-        (name.as_str(), index.map_or(Some(Outcome::NotRun), |index| ended[index]))
+        let index = names.get(name.as_str());
+        (name.as_str(), index.map_or(Some(Outcome::NotRun), |index| ended[*index]))
     })
 }
 
 fn waits_in_vain_for<'a>(
     job: &'a JobState<'_>,
-    jobs: &'a [JobState<'_>],
+    names: &'a HashMap<&str, usize>,
     ended: &'a [Option<Outcome>],
 ) -> Option<&'a str> {
-    requirements(job, jobs, ended)
+    requirements(job, names, ended)
         .find(|(_, outcome)| outcome.is_some_and(|outcome| !outcome.is_success()))
         .map(|(name, _)| name)
 }

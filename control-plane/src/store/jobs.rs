@@ -157,6 +157,44 @@ pub(crate) async fn of_workflow(
     all_with_counts(conn, &rows).await
 }
 
+/// A job as its workflow sees it.
+#[derive(Debug)]
+pub(crate) struct JobHead {
+    pub(crate) id: JobId,
+    pub(crate) name: String,
+    pub(crate) requires: Vec<String>,
+    pub(crate) class: ResourceClass,
+    pub(crate) phase: Phase,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// What decides how a workflow goes on: of every job that, and no more, since this is read each
+/// time that a job ends.
+pub(crate) async fn heads(
+    conn: &mut Conn,
+    workflow: &WorkflowId,
+) -> Result<Vec<JobHead>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, name, requires, class, phase, outcome FROM jobs WHERE workflow = ? \
+         ORDER BY position",
+    )
+    .bind(workflow.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(JobHead {
+                id: row.try_get::<String, _>("id")?.into(),
+                name: row.try_get("name")?,
+                requires: json(row, "requires")?,
+                class: parse(row, "class")?,
+                phase: parse(row, "phase")?,
+                outcome: parse_maybe(row, "outcome")?,
+            })
+        })
+        .collect()
+}
+
 /// The jobs of a pipeline that were changed after commit `rev`, without their steps.
 pub(crate) async fn changed_since(
     conn: &mut Conn,
@@ -212,26 +250,26 @@ pub(crate) async fn set_running(
     Ok(())
 }
 
-/// Notes how the job ended.
+/// Notes how the job ended. Answers what it is a part of.
 pub(crate) async fn set_ended(
     tx: &mut WriteTx,
     id: &JobId,
     outcome: Outcome,
     message: Option<&str>,
     now_ms: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<(WorkflowId, PipelineId), StoreError> {
+    let row = sqlx::query(
         "UPDATE jobs SET phase = 'ended', outcome = ?, message = ?, ended_ms = ?, rev = ? \
-         WHERE id = ?",
+         WHERE id = ? RETURNING workflow, pipeline",
     )
     .bind(outcome.as_str())
     .bind(message)
     .bind(now_ms)
     .bind(tx.rev())
     .bind(id.as_str())
-    .execute(&mut **tx)
+    .fetch_one(&mut **tx)
     .await?;
-    Ok(())
+    Ok((row.try_get::<String, _>("workflow")?.into(), row.try_get::<String, _>("pipeline")?.into()))
 }
 
 /// Marks the job as changed, for what is counted elsewhere.

@@ -78,3 +78,17 @@ async fn a_task_that_nobody_starts_is_given_up_after_three_rounds() {
     server.wait_for_job(&pipeline, |job| job.phase == Phase::Ended).await;
     assert_eq!(server.job(&pipeline).await.outcome, Some(Outcome::InfrastructureFail));
 }
+
+#[tokio::test]
+async fn a_new_lease_lapses_before_the_longer_one_of_a_task_in_its_steps() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let first = server.submit(ONE_JOB).await;
+    let mut busy = server.claim(&token).await.unwrap();
+    busy.start_step(1).await;
+    let second = server.submit(ONE_JOB).await;
+    server.claim(&token).await.unwrap();
+    server.clock.advance(LEASE);
+    server.wait_for_job(&second, |job| job.phase == Phase::Queued).await;
+    assert_eq!(server.job(&first).await.phase, Phase::Running);
+}

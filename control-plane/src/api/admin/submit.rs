@@ -45,7 +45,7 @@ pub(super) async fn submit(
     let now_ms = app.clock.wall_ms();
     pipelines::insert(&mut tx, &new, now_ms).await?;
     for workflow in &new.workflows {
-        move_on(&mut tx, &workflow.id, now_ms).await?;
+        move_on(&mut tx, &workflow.id, &new.id, now_ms).await?;
     }
     let pipeline =
         pipelines::get(&mut tx, &new.id).await?.ok_or_else(|| no_such_pipeline(&new.id))?;
