@@ -102,6 +102,7 @@ fn very_many_mistakes_do_not_cost_a_suggestion_each() {
     refused(&format!("version: 2.1\njobs:\n{jobs}workflows:\n  w:\n    jobs:\n{names}"));
     let keys: String = (0..50_000).map(|n| format!("versoin{n}: x\n")).collect();
     refused(&keys);
+    refused(&format!("{{{}}}", keys.replace('\n', ", ")));
     let aliases: String = (0..50_000).map(|n| format!("- &anchor{n} x\n- *ancor{n}\n")).collect();
     refused(&aliases);
 }

@@ -96,7 +96,7 @@ impl Context<'_> {
             {
                 let message = format!("unknown key `{}` at the top level", quoted(key));
                 self.report(Problem::error(*key_span, message).hint(hint));
-            } else if !self.is_anchor_holder(value) {
+            } else if !self.is_anchor_holder(*key_span, value) {
                 let message = format!("`{}` has no effect at the top level", quoted(key));
                 self.report(Problem::warning(*key_span, message));
             }
@@ -104,11 +104,14 @@ impl Context<'_> {
     }
 
     /// Whether an anchor is given in or on a value.
-    fn is_anchor_holder(&self, node: &Node) -> bool {
-        // The anchor stands between the key and the value.
-        let written = self.source.text.get(..node.span.start).unwrap_or("");
-        let before = written.rsplit('\n').take(2).any(|line| line.contains('&'));
-        let within = self.source.text.get(node.span.start..node.span.end).unwrap_or("");
-        before || within.contains('&')
+    fn is_anchor_holder(&self, key: Span, value: &Node) -> bool {
+        // What an alias stands for is somewhere else, and looking through it for each of its
+        // aliases could take long.
+        if value.alias.is_some() {
+            return false;
+        }
+        // An anchor on the value stands between it and its key.
+        let written = self.source.text.get(key.end..value.span.end).unwrap_or("");
+        written.contains('&')
     }
 }
