@@ -148,6 +148,16 @@ impl Api {
         call: &'static str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Answer, ApiError> {
+        self.call_unless(call, request, || false).await
+    }
+
+    /// The same, with a look after each failed try at whether more of them are in vain.
+    pub(crate) async fn call_unless(
+        &self,
+        call: &'static str,
+        request: impl Fn() -> RequestBuilder,
+        is_in_vain: impl Fn() -> bool,
+    ) -> Result<Answer, ApiError> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let (last, asked) = match try_once(request()).await {
@@ -157,6 +167,9 @@ impl Api {
                 Ok(answer) => return judge(call, answer),
                 Err(error) => (describe(&error), None),
             };
+            if is_in_vain() {
+                return Err(ApiError::GaveUp { call, last });
+            }
             self.pause(call, &mut backoff, asked, last).await?;
         }
     }

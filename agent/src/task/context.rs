@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
@@ -9,13 +10,13 @@ use russet_protocol::runner::EventKind;
 use russet_protocol::supervise::Assignment;
 use russet_protocol::task::TaskConfig;
 
-use super::api::Api;
+use super::api::{Api, ApiError};
 use super::disk::DiskLimit;
 use super::environment::{SharedPaths, Variables};
 use super::events::Events;
 use super::reaper::Reaper;
 use super::spool::{Spool, StepLog};
-use super::stop::StopSignal;
+use super::stop::{Stop, StopSignal};
 use crate::clock::Clock;
 use crate::mask::Masks;
 
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) work: PathBuf,
     /// The shell of steps that name none.
     pub(crate) shell: String,
+    /// Number of the next batch of test results.
+    pub(crate) next_batch: AtomicU32,
 }
 
 /// How a step ended.
@@ -99,6 +102,14 @@ impl Context {
             message: end.message.as_deref().map(|text| self.masks.apply(text)),
             output_bytes,
         });
+    }
+
+    /// A call did not succeed: a stale allocation ends the task, everything else the step.
+    pub(crate) fn call_failed(&self, error: &ApiError) -> StepEnd {
+        if let ApiError::Stale(why) = error {
+            self.stop.stop(Stop::Stale(why.clone()));
+        }
+        StepEnd::failed(error.to_string())
     }
 
     /// Says something in the output of a step, in lines of its own.

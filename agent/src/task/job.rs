@@ -80,23 +80,24 @@ fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
 
 /// Does what a step does, unless the task is stopped meanwhile.
 async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
-    if let Action::Run(run) = &step.action {
-        return run_script(context, step, run, None).await;
-    }
     let log = match context.spool.log(step.number) {
         Ok(log) => log,
         Err(error) => return no_log(&error),
     };
-    tokio::select! {
-        end = built_in(context, step, &log) => end,
-        () = context.stop.requested() => command::stopped(context),
+    match &step.action {
+        // A command that is running is ended, not dropped, so these two see to the stop.
+        Action::Run(run) => run_script(context, step, run, None).await,
+        Action::Checkout { path } => checkout::run(context, &log, path.as_deref()).await,
+        _ => tokio::select! {
+            end = store(context, step, &log) => end,
+            () = context.stop.requested() => command::stopped(context),
+        },
     }
 }
 
-async fn built_in(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
+async fn store(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
     match &step.action {
-        Action::Run(run) => run_script(context, step, run, None).await,
-        Action::Checkout { path } => checkout::run(context, log, path.as_deref()).await,
+        Action::Run(_) | Action::Checkout { .. } => StepEnd::not_run(),
         Action::StoreArtifacts { path, destination } => {
             artifacts::store(context, log, path, destination.as_deref()).await
         }

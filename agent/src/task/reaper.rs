@@ -32,17 +32,6 @@ pub(crate) struct Child {
     /// Its id. It stays its own until `exit` has been received.
     pub(crate) pid: i32,
     exit: oneshot::Receiver<ExitStatus>,
-    /// Its standard streams, where they are pipes.
-    #[expect(dead_code, reason = "git needs them, and is next")]
-    pub(crate) streams: Streams,
-}
-
-/// The ends of a child's pipes.
-#[derive(Debug)]
-#[expect(dead_code, reason = "git needs them, and is next")]
-pub(crate) struct Streams {
-    pub(crate) stdout: Option<std::process::ChildStdout>,
-    pub(crate) stderr: Option<std::process::ChildStderr>,
 }
 
 impl Child {
@@ -71,13 +60,12 @@ impl Reaper {
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         // Held so that the process can not be waited for before it is known.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut child = command.spawn()?;
+        let child = command.spawn()?;
         let pid = child.id().cast_signed();
         let (sender, exit) = oneshot::channel();
         known.waiting.insert(pid, sender);
         known.sessions.insert(pid);
-        let streams = Streams { stdout: child.stdout.take(), stderr: child.stderr.take() };
-        Ok(Child { pid, exit, streams })
+        Ok(Child { pid, exit })
     }
 
     /// The sessions of all processes that were started.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
@@ -66,6 +67,7 @@ pub(crate) fn context(
         shared,
         work,
         shell,
+        next_batch: AtomicU32::new(0),
     };
     make_work(&context)?;
     Ok(context)

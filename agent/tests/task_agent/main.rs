@@ -7,6 +7,10 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod outputs;
 #[cfg(test)]
 mod plane;

@@ -105,7 +105,6 @@ impl Plane {
         *self.config.lock().unwrap() = Some(config);
     }
 
-    #[expect(dead_code, reason = "checkout is next")]
     pub(crate) fn set_source(&self, bytes: Vec<u8>) {
         *self.source.lock().unwrap() = bytes.into();
     }

@@ -48,7 +48,6 @@ pub(crate) struct Task {
     pub(crate) plane: Arc<Plane>,
     pub(crate) assignment: Assignment,
     pub(crate) config: TaskConfig,
-    #[expect(dead_code, reason = "privileges are next")]
     pub(crate) user: Option<TestUser>,
     slot: tempfile::TempDir,
 }

@@ -32,6 +32,9 @@ pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
         }
         unpacked.bytes += entry.size();
         unpacked.files += u64::from(entry.header().entry_type().is_file());
+        if entry.header().entry_type() == EntryType::Link {
+            make_way(&target.join(entry.path()?), target)?;
+        }
         // It refuses to go through links that lead out of the directory.
         if !entry.unpack_in(target)? {
             return Err(refused(&entry, "it leads out of the directory"));
@@ -63,6 +66,17 @@ fn check<R: Read>(entry: &Entry<'_, R>) -> io::Result<bool> {
         Ok(true)
     } else {
         Err(refused(entry, "it leads out of the directory"))
+    }
+}
+
+/// Removes a file where a hard link is to be, which unlike other entries takes nobody's place.
+fn make_way(place: &Path, target: &Path) -> io::Result<()> {
+    let parent = place.parent().and_then(|parent| parent.canonicalize().ok());
+    let is_inside = parent
+        .is_some_and(|parent| target.canonicalize().is_ok_and(|target| parent.starts_with(target)));
+    match std::fs::symlink_metadata(place) {
+        Ok(metadata) if is_inside && !metadata.is_dir() => std::fs::remove_file(place),
+        _ => Ok(()),
     }
 }
 

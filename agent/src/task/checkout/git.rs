@@ -1,27 +1,181 @@
 //! A git repository, at a commit.
+//!
+//! The system's git does the work, as the slot's user. History comes whole, file contents only
+//! where they are needed (a blobless clone, CircleCI's default), and everything if a server
+//! knows nothing of that. What the control plane names is checked before it becomes an argument:
+//! a branch called `--upload-pack=…` must stay a branch.
 
-#![expect(clippy::unused_async, reason = "not there yet")]
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::task::context::Context;
+use russet_protocol::outcome::Outcome;
+
+use crate::task::command::{self, Spec};
+use crate::task::context::{Context, StepEnd};
 use crate::task::spool::StepLog;
 
 /// Names to be on after the checkout.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "git is next")]
 pub(super) struct Names<'a> {
     pub(super) branch: Option<&'a str>,
     pub(super) tag: Option<&'a str>,
 }
 
+/// Transports that git may use. `ext::` would run a command of the submitter's choice.
+const ALLOWED_PROTOCOLS: &str = "file:git:http:https:ssh";
+
+/// Asks nobody anything: there is nobody to answer.
+const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new";
+
+/// A fetch that fails may be the network's fault.
+const MOST_TRIES: usize = 3;
+
+/// Brings the repository at `url` to `target`, at `revision`.
 pub(super) async fn run(
-    _context: &Context,
-    _log: &Arc<StepLog>,
-    _url: &str,
-    _revision: &str,
-    _names: Names<'_>,
-    _target: &Path,
+    context: &Context,
+    log: &Arc<StepLog>,
+    url: &str,
+    revision: &str,
+    names: Names<'_>,
+    target: &Path,
 ) -> Result<(), String> {
-    Err("git is not there yet".to_owned())
+    check(url, revision, names)?;
+    let git = Git { context, log, target };
+    if target.join(".git").exists() {
+        if !git.quiet(&["remote", "set-url", "origin", url]).await {
+            git.must(&["remote", "add", "origin", url]).await?;
+        }
+    } else if is_empty(target)? {
+        git.must(&["-c", "init.defaultBranch=main", "init", "--quiet"]).await?;
+        git.must(&["remote", "add", "origin", url]).await?;
+    } else {
+        return Err(format!(
+            "{} is neither empty nor a git repository\nhint: give `checkout` a `path` of its own",
+            target.display()
+        ));
+    }
+    git.must(&["config", "gc.auto", "0"]).await?;
+    git.fetch(revision, names).await?;
+    git.must(&place(revision, names)).await?;
+    git.must(&["reset", "--hard", revision, "--"]).await
+}
+
+/// Puts the work tree on the branch, where there is one.
+fn place<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
+    let mut words = vec!["-c", "advice.detachedHead=false", "checkout", "--quiet", "--force"];
+    match names.branch {
+        Some(branch) => words.extend(["-B", branch]),
+        None => words.push("--detach"),
+    }
+    words.extend([revision, "--"]);
+    words
+}
+
+fn check(url: &str, revision: &str, names: Names<'_>) -> Result<(), String> {
+    let is_hash =
+        matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash {
+        return Err(format!(
+            "`{}` is no commit: it takes 40 or 64 hexadecimal digits",
+            revision.escape_debug()
+        ));
+    }
+    if url.starts_with('-') || url.is_empty() {
+        return Err(format!("`{}` is no address of a repository", url.escape_debug()));
+    }
+    let bad = |name: &&str| {
+        name.is_empty() || name.starts_with('-') || name.contains([':', '\0', ' ', '*', '^', '~'])
+    };
+    match [names.branch, names.tag].into_iter().flatten().find(bad) {
+        Some(name) => Err(format!("`{}` is no name of a branch or tag", name.escape_debug())),
+        None => Ok(()),
+    }
+}
+
+fn is_empty(dir: &Path) -> Result<bool, String> {
+    let mut entries = std::fs::read_dir(dir)
+        .map_err(|error| format!("could not read {}: {error}", dir.display()))?;
+    Ok(entries.next().is_none())
+}
+
+struct Git<'a> {
+    context: &'a Context,
+    log: &'a Arc<StepLog>,
+    target: &'a Path,
+}
+
+impl Git<'_> {
+    async fn fetch(&self, revision: &str, names: Names<'_>) -> Result<(), String> {
+        let tag = names.tag.map(|tag| format!("+refs/tags/{tag}:refs/tags/{tag}"));
+        let mut wanted = vec![revision];
+        wanted.extend(tag.as_deref());
+        let blobless =
+            [&["fetch", "--force", "--no-tags", "--filter=blob:none", "origin"], &wanted[..]];
+        let whole = ["fetch", "--force", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"];
+        for _ in 0..MOST_TRIES {
+            if self.quiet(&blobless.concat()).await {
+                return Ok(());
+            }
+            if self.context.stop.is_set() {
+                break;
+            }
+            // Not every server gives a commit by its hash, or leaves out contents.
+            self.context.say(self.log, "fetching the whole repository instead");
+            if self.quiet(&whole).await {
+                return Ok(());
+            }
+        }
+        Err(format!("could not fetch {revision}; git says why above"))
+    }
+
+    async fn must(&self, words: &[&str]) -> Result<(), String> {
+        let end = self.git(words).await;
+        if end.outcome == Outcome::Success {
+            return Ok(());
+        }
+        let what = words.iter().find(|word| !word.starts_with('-') && !word.contains('='));
+        let why = end.message.unwrap_or_else(|| "git says why above".to_owned());
+        Err(format!("`git {}` failed: {why}", what.copied().unwrap_or_default()))
+    }
+
+    async fn quiet(&self, words: &[&str]) -> bool {
+        self.git(words).await.outcome == Outcome::Success
+    }
+
+    async fn git(&self, words: &[&str]) -> StepEnd {
+        let mut variables = self.context.variables.clone();
+        variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
+        variables.insert("GIT_ALLOW_PROTOCOL".to_owned(), ALLOWED_PROTOCOLS.to_owned());
+        variables.entry("GIT_SSH_COMMAND".to_owned()).or_insert_with(|| SSH.to_owned());
+        // Names on disk are relative to the target, whatever the job's environment says.
+        variables.retain(|name, _| !matches!(name.as_str(), "GIT_DIR" | "GIT_WORK_TREE"));
+        let spec = Spec {
+            words: ["git"].iter().chain(words).map(Into::into).collect(),
+            variables,
+            directory: self.target.to_owned(),
+            silence: Some(std::time::Duration::from_secs(600)),
+            longest: None,
+            job_is_over: None,
+        };
+        command::run(self.context, spec, self.log).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, check};
+
+    #[test]
+    fn what_would_be_an_option_or_a_refspec_is_refused() {
+        let hash = "0123456789012345678901234567890123456789";
+        let none = Names { branch: None, tag: None };
+        check("https://git.example/a", hash, Names { branch: Some("a/b-c"), tag: None }).unwrap();
+        check("-x", hash, none).unwrap_err();
+        check("a", "HEAD", none).unwrap_err();
+        check("a", "--output=/tmp/xxxxxxxxxxxxxxxxxxxxxxxxxxx", none).unwrap_err();
+        for bad in ["-b", "", "a:b", "a b", "a*"] {
+            check("a", hash, Names { branch: Some(bad), tag: None }).unwrap_err();
+            check("a", hash, Names { branch: None, tag: Some(bad) }).unwrap_err();
+        }
+    }
 }

@@ -10,7 +10,7 @@ use russet_protocol::task::Source;
 
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
-use super::{environment, job};
+use super::{command, environment, job};
 
 /// Runs a `checkout` step into `path`, as the configuration writes it.
 pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option<&str>) -> StepEnd {
@@ -18,7 +18,10 @@ pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option
     let target = environment::resolve(path.unwrap_or("."), home, &context.work);
     let done = match job::make_directory(&target) {
         Ok(()) => match &context.config.source {
-            Some(Source::Snapshot { id }) => snapshot::run(context, log, id, &target).await,
+            Some(Source::Snapshot { id }) => tokio::select! {
+                done = snapshot::run(context, log, id, &target) => done,
+                () = context.stop.requested() => return command::stopped(context),
+            },
             Some(Source::Git { url, revision, branch, tag }) => {
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
                 git::run(context, log, url, revision, names, &target).await
@@ -31,6 +34,7 @@ pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option
     };
     match done {
         Ok(()) => StepEnd::success(),
+        Err(_) if context.stop.is_set() => command::stopped(context),
         Err(message) => {
             context.say(log, &format!("error: {message}"));
             StepEnd::failed(message)

@@ -9,7 +9,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,23 +24,21 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 /// a descriptor and stack.
 const MOST_LEVELS: usize = 64;
 
-/// A tree that is emptied again and again and never is empty is being filled meanwhile.
-const MOST_ROUNDS: usize = 50;
-
 /// Empties a directory that belongs to this process's user. One that is not there is empty.
 pub(super) fn empty(dir: &Path, until: Instant) -> io::Result<()> {
     let Some(top) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
-    for _ in 0..MOST_ROUNDS {
-        let mut sweep = Sweep { top: top.try_clone()?, until, moved: 0, first_error: None };
+    let mut sweep = Sweep { top: top.try_clone()?, until, moved: 0, first_error: None };
+    loop {
+        let before = sweep.moved;
         sweep.contents(top.try_clone()?, 0)?;
         if let Some(error) = sweep.first_error {
             return Err(error.into());
         }
-        if sweep.moved == 0 {
+        // What was moved up is emptied in the next round; time is what bounds them.
+        if sweep.moved == before {
             return Ok(());
         }
     }
-    Err(io::Error::other("it fills up again and again"))
 }
 
 /// Removes what `uid` has in a directory that everybody shares, except for what leads to
@@ -156,7 +154,6 @@ fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     // A descriptor of its own, since the position in the listing is shared by clones.
     let listing = openat(dir, ".", flags, Mode::empty())?;
-    debug_assert!(listing.as_raw_fd() >= 0);
     let mut dir = Dir::from_fd(listing)?;
     let mut names = Vec::new();
     for entry in dir.iter() {
@@ -206,15 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_levels_are_no_way_out() {
+    fn a_thousand_levels_are_no_way_out() {
         let dir = tempfile::tempdir().unwrap();
-        let script = "for i in $(seq 3000); do mkdir d && cd -P d; done; touch end";
-        let status = std::process::Command::new("sh")
-            .args(["-c", script])
-            .current_dir(dir.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
+        let deep = dir.path().join(["d"; 1000].join("/"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("end"), b"x").unwrap();
         empty(dir.path(), soon()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }

@@ -1,0 +1,177 @@
+//! Which files are artifacts, and what they are called.
+//!
+//! The tree is the job's, so nothing in it is believed: links are not followed into directories
+//! (they may go in circles or out of the tree), FIFOs, sockets and devices are left out, and
+//! what is left out is said.
+
+use std::path::{Component, Path, PathBuf};
+
+/// A file to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What it is called among the job's artifacts.
+    pub(super) name: String,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<File>,
+    /// What was left out, and why.
+    pub(super) notes: Vec<String>,
+}
+
+/// More would be a mistake, like the root directory.
+const MOST_FILES: usize = 100_000;
+
+/// What artifacts of `root` are called: the destination, or the path below the working
+/// directory, the home or the root directory.
+pub(super) fn prefix(
+    root: &Path,
+    destination: Option<&str>,
+    work: &Path,
+    home: &Path,
+) -> Result<String, String> {
+    if let Some(written) = destination {
+        return clean(Path::new(written)).ok_or_else(|| {
+            format!(
+                "`{}` is no destination: `..` would lead out of the job's artifacts",
+                written.escape_debug()
+            )
+        });
+    }
+    // `..` in the path itself may be meant; the name then is of where it leads.
+    let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let below = [work, home].into_iter().find_map(|base| {
+        let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+        root.strip_prefix(&base).or_else(|_| real.strip_prefix(&base)).ok().map(Path::to_owned)
+    });
+    Ok(clean(&below.unwrap_or(real)).unwrap_or_default())
+}
+
+/// A path as a name: relative, without `.`; `None` where it has `..`.
+fn clean(path: &Path) -> Option<String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
+            Component::CurDir | Component::RootDir => {}
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Finds the files at `root`. A root that is not there has none. A root that is itself a link is
+/// followed, with the rights of the slot's user.
+pub(super) fn find(root: &Path, prefix: &str) -> Result<Found, String> {
+    let mut found = Found::default();
+    let real = match root.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(format!("could not look at {}: {error}", root.display())),
+    };
+    let metadata = std::fs::symlink_metadata(&real)
+        .map_err(|error| format!("could not look at {}: {error}", root.display()))?;
+    if metadata.is_file() {
+        found.files.push(File { path: real, name: prefix.to_owned() });
+    } else if metadata.is_dir() {
+        walk(&real, prefix, &mut found)?;
+    } else {
+        found.notes.push(format!("{} is no file and was left out", root.display()));
+    }
+    found.files.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
+fn walk(root: &Path, prefix: &str, found: &mut Found) -> Result<(), String> {
+    let mut open = vec![(root.to_owned(), prefix.to_owned())];
+    while let Some((dir, prefix)) = open.pop() {
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                found.notes.push(format!("{} can not be read: {error}", dir.display()));
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = join(&prefix, &entry.file_name().to_string_lossy());
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push((path, name)),
+                Ok(kind) if kind.is_file() => found.files.push(File { path, name }),
+                Ok(kind) if kind.is_symlink() => follow(root, &path, name, found),
+                _ => found.notes.push(format!("{name} is no file and was left out")),
+            }
+            if found.files.len() > MOST_FILES {
+                return Err(format!(
+                    "there are more than {MOST_FILES} files in {}",
+                    root.display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A link counts as the file that it leads to, if that is in the tree as well.
+fn follow(root: &Path, link: &Path, name: String, found: &mut Found) {
+    match link.canonicalize() {
+        Ok(path) if path.starts_with(root) && path.is_file() => {
+            found.files.push(File { path, name });
+        }
+        _ => found.notes.push(format!(
+            "{name} is a link that does not lead to a file of the same directory, and was left out"
+        )),
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, prefix};
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    #[test]
+    fn names_are_relative_to_where_people_think_from() {
+        let prefix = |root: &str, destination| {
+            prefix(Path::new(root), destination, Path::new("/s/work"), Path::new("/s/home"))
+        };
+        assert_eq!(prefix("/s/work/out", None).unwrap(), "out");
+        assert_eq!(prefix("/s/work", None).unwrap(), "");
+        assert_eq!(prefix("/s/home/x/y", None).unwrap(), "x/y");
+        assert_eq!(prefix("/var/nothing/log", None).unwrap(), "var/nothing/log");
+        assert_eq!(prefix("/s/work/out", Some("/a//b/./c/")).unwrap(), "a/b/c");
+        for bad in ["..", "../x", "a/../../b"] {
+            assert!(prefix("/s/work/out", Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_files_of_the_tree_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("out");
+        std::fs::create_dir_all(root.join("sub")).unwrap();
+        std::fs::write(root.join("sub/b"), b"b").unwrap();
+        std::fs::write(root.join("a"), b"a").unwrap();
+        std::fs::write(dir.path().join("outside"), b"o").unwrap();
+        symlink("sub/b", root.join("inside-link")).unwrap();
+        symlink("../outside", root.join("outside-link")).unwrap();
+        symlink("/etc/shadow", root.join("shadow")).unwrap();
+        symlink(".", root.join("circle")).unwrap();
+        nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let found = find(&root, "p").unwrap();
+        let names: Vec<&str> = found.files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["p/a", "p/inside-link", "p/sub/b"]);
+        assert_eq!(found.notes.len(), 4, "{:?}", found.notes);
+        assert!(find(&root.join("none"), "p").unwrap().files.is_empty());
+        let fifo = find(&root.join("fifo"), "p").unwrap();
+        assert!(fifo.files.is_empty() && fifo.notes.len() == 1);
+    }
+}

@@ -1,0 +1,166 @@
+//! Storing test results.
+
+mod junit;
+
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use reqwest::{Method, StatusCode};
+use russet_protocol::runner::{TestOutcome, TestResult, TestResultsRequest};
+
+use super::api::ApiError;
+use super::context::{Context, StepEnd};
+use super::environment;
+use super::spool::StepLog;
+
+/// Results of one call.
+const BATCH: usize = 500;
+
+/// A report that is larger was not written by a test runner.
+const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+
+/// So many reports are read.
+const MOST_FILES: usize = 10_000;
+
+/// Runs a `store_test_results` step. A report that can not be read is noted, and the others are
+/// stored all the same: they are what people look at when something went wrong.
+pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str) -> StepEnd {
+    let root = environment::resolve(path, &context.assignment.dirs.home, &context.work);
+    let mut tally = Tally::default();
+    let mut waiting: Vec<TestResult> = Vec::new();
+    let files = reports(&root);
+    for file in &files {
+        let (results, problem) = read(file);
+        if let Some(why) = problem {
+            let read = results.len();
+            let name = file.display();
+            context.say(log, &format!("note: {name}: {why} ({read} results were read)"));
+        }
+        results.iter().for_each(|result| tally.add(result));
+        waiting.extend(results);
+        while waiting.len() >= BATCH {
+            let rest = waiting.split_off(BATCH);
+            if let Err(error) = send(context, std::mem::replace(&mut waiting, rest)).await {
+                return refused(context, log, &error);
+            }
+        }
+    }
+    if !waiting.is_empty()
+        && let Err(error) = send(context, waiting).await
+    {
+        return refused(context, log, &error);
+    }
+    if files.is_empty() {
+        context.say(log, &format!("No test reports (*.xml) at {}", root.display()));
+    } else {
+        context.say(log, &tally.to_string());
+    }
+    StepEnd::success()
+}
+
+fn refused(context: &Context, log: &StepLog, error: &ApiError) -> StepEnd {
+    context.say(log, &format!("error: {error}"));
+    context.call_failed(error)
+}
+
+/// The reports at `root`: the file itself, or every `*.xml` below it. Links are not followed.
+fn reports(root: &Path) -> Vec<PathBuf> {
+    if std::fs::metadata(root).is_ok_and(|metadata| metadata.is_file()) {
+        return vec![root.canonicalize().unwrap_or_else(|_| root.to_owned())];
+    }
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
+            let is_report = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xml"));
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file() && is_report && found.len() < MOST_FILES {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Reads one report: what could be read of it, and what was wrong with it.
+fn read(path: &Path) -> (Vec<TestResult>, Option<String>) {
+    match text(path) {
+        Ok(text) => junit::parse(&text),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    }
+}
+
+fn text(path: &Path) -> std::io::Result<String> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
+    let api = &context.api;
+    let masked = |text: String| context.masks.apply(&text);
+    let results = results.into_iter().map(|result| TestResult {
+        message: result.message.map(masked),
+        name: context.masks.apply(&result.name),
+        ..result
+    });
+    let body = TestResultsRequest {
+        allocation: api.allocation().clone(),
+        batch: context.next_batch.fetch_add(1, Ordering::Relaxed),
+        results: results.collect(),
+    };
+    let answer = api
+        .small("store test results", || {
+            api.request(Method::POST, "/api/v3/task/test-results").json(&body)
+        })
+        .await?;
+    if answer.status == StatusCode::CONFLICT {
+        return Err(ApiError::Stale(answer.message()));
+    }
+    Ok(())
+}
+
+/// How many tests ended how.
+#[derive(Debug, Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn add(&mut self, result: &TestResult) {
+        match result.result {
+            TestOutcome::Success => self.passed += 1,
+            TestOutcome::Failure | TestOutcome::Error => self.failed += 1,
+            TestOutcome::Skipped => self.skipped += 1,
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { passed, failed, skipped } = self;
+        let all = passed + failed + skipped;
+        write!(f, "{all} tests: {passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
