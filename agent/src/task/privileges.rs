@@ -17,10 +17,9 @@
 use std::ffi::CString;
 use std::io;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use russet_protocol::supervise::{Limits, SlotUser};
 
-use super::os;
+use super::os::{self, Limit};
 
 /// Why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
@@ -121,15 +120,15 @@ fn own_session() -> Result<(), PrivilegeError> {
 }
 
 fn set_limits(limits: &Limits) -> Result<(), PrivilegeError> {
-    for (what, resource, wanted) in [
-        ("limit processes", Resource::RLIMIT_NPROC, limits.processes),
-        ("limit open files", Resource::RLIMIT_NOFILE, limits.open_files),
+    for (what, limit, wanted) in [
+        ("limit processes", Limit::Processes, limits.processes),
+        ("limit open files", Limit::OpenFiles, limits.open_files),
     ] {
         let Some(wanted) = wanted else { continue };
-        let (_, hard) = nix_call(what, getrlimit(resource))?;
+        let hard = call(what, os::hard_limit(limit))?;
         // Who is not root can only go down, and a limit above the system's is none.
         let value = if nix::unistd::geteuid().is_root() { wanted } else { wanted.min(hard) };
-        nix_call(what, setrlimit(resource, value, value))?;
+        call(what, os::set_limit(limit, value))?;
     }
     Ok(())
 }

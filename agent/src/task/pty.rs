@@ -61,7 +61,10 @@ impl Pty {
 fn lead_a_session() -> io::Result<()> {
     // SAFETY: Takes nothing.
     os::check(unsafe { libc::setsid() })?;
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::useless_conversion, reason = "the request's type differs between systems")
+    )]
     // SAFETY: Takes a number; the terminal is the standard output by now.
-    #[expect(clippy::useless_conversion, reason = "the request's type differs between systems")]
     os::check(unsafe { libc::ioctl(io::stdout().as_raw_fd(), libc::TIOCSCTTY.into(), 0) }).map(drop)
 }

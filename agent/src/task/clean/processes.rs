@@ -19,7 +19,7 @@ const MOST_NAMED: usize = 20;
 pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn()) -> Vec<String> {
     reap();
     // Signal 0 asks whether there is anybody at all, which there mostly is not.
-    if uid == 0 || nix::unistd::getuid().as_raw() != uid || !signal_all(0) {
+    if uid == 0 || nix::unistd::getuid().as_raw() != uid || !os::signal_others(0) {
         return Vec::new();
     }
     end(
@@ -27,7 +27,7 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn()) -> Vec<String> {
         &|processes| processes.iter().filter(|process| process.uid == uid).cloned().collect(),
         // One call reaches everybody at once, so that nobody can fork away from it.
         &|_| {
-            signal_all(libc::SIGKILL);
+            os::signal_others(libc::SIGKILL);
         },
     )
 }
@@ -54,12 +54,6 @@ fn has_children() -> bool {
     // SAFETY: The pointer is to a structure that lives through the call. WNOWAIT leaves a child
     // that has ended for the reaper.
     unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) == 0 }
-}
-
-/// Signals every process that this one may signal, itself excluded. False: there is none.
-fn signal_all(signal: i32) -> bool {
-    // SAFETY: Takes numbers only. The callers made sure that the user is the slot's alone.
-    unsafe { libc::kill(-1, signal) == 0 }
 }
 
 fn end(

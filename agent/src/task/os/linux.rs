@@ -112,6 +112,13 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
+/// Signals every process that this one may signal, itself excluded. False: there is none.
+/// Callers make sure that the user is the slot's alone.
+pub(crate) fn signal_others(signal: i32) -> bool {
+    // SAFETY: Takes numbers only.
+    unsafe { libc::kill(-1, signal) == 0 }
+}
+
 /// Every process that can be seen. One that ends meanwhile is left out.
 pub(crate) fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();

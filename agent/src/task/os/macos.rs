@@ -108,18 +108,32 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
+unsafe extern "C" {
+    /// What `kill` of libSystem calls, always with 1 for `posix`: then -1 means the caller too,
+    /// whatever kill(2) says (XNU, `killpg1_allfilt`). With 0 it is left out.
+    fn __kill(pid: libc::pid_t, signal: libc::c_int, posix: libc::c_int) -> libc::c_int;
+}
+
+/// Signals every process that this one may signal, itself excluded. False: there is none.
+/// Callers make sure that the user is the slot's alone.
+pub(crate) fn signal_others(signal: i32) -> bool {
+    // SAFETY: Takes numbers only.
+    unsafe { __kill(-1, signal, 0) == 0 }
+}
+
+/// `proc_listpids` of libproc.h: all processes. The libc crate has the call only.
+const PROC_ALL_PIDS: u32 = 1;
+
 /// Every process that can be seen. One that ends meanwhile is left out.
 pub(crate) fn processes() -> io::Result<Vec<Process>> {
     // SAFETY: Without a buffer the call says how large one must be.
-    let bytes =
-        check(unsafe { libc::proc_listpids(libc::PROC_ALL_PIDS, 0, std::ptr::null_mut(), 0) })?;
+    let bytes = check(unsafe { libc::proc_listpids(PROC_ALL_PIDS, 0, std::ptr::null_mut(), 0) })?;
     // Room for processes that begin meanwhile.
     let mut pids = vec![0_i32; usize::try_from(bytes).unwrap_or_default() / 4 + 64];
     let size = i32::try_from(pids.len() * 4).unwrap_or(i32::MAX);
     // SAFETY: The buffer is as large as its size says.
-    let bytes = check(unsafe {
-        libc::proc_listpids(libc::PROC_ALL_PIDS, 0, pids.as_mut_ptr().cast(), size)
-    })?;
+    let bytes =
+        check(unsafe { libc::proc_listpids(PROC_ALL_PIDS, 0, pids.as_mut_ptr().cast(), size) })?;
     pids.truncate(usize::try_from(bytes).unwrap_or_default() / 4);
     Ok(pids.into_iter().filter(|pid| *pid > 0).filter_map(process).collect())
 }

@@ -36,6 +36,39 @@ pub(crate) struct Ids {
     pub(crate) groups: [u32; 3],
 }
 
+/// A limit on what a task's processes may take. nix leaves out the first one on macOS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// Processes of the user.
+    Processes,
+    /// Open files of one process.
+    OpenFiles,
+}
+
+/// What a limit may be raised to without being root.
+pub(crate) fn hard_limit(limit: Limit) -> std::io::Result<u64> {
+    let mut value = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // Its type has another name on each system.
+    let resource = match limit {
+        Limit::Processes => libc::RLIMIT_NPROC,
+        Limit::OpenFiles => libc::RLIMIT_NOFILE,
+    };
+    // SAFETY: The pointer is to a structure that lives through the call.
+    check(unsafe { libc::getrlimit(resource, &raw mut value) })?;
+    Ok(value.rlim_max)
+}
+
+/// Sets a limit for this process and for those that it starts.
+pub(crate) fn set_limit(limit: Limit, value: u64) -> std::io::Result<()> {
+    let value = libc::rlimit { rlim_cur: value, rlim_max: value };
+    let resource = match limit {
+        Limit::Processes => libc::RLIMIT_NPROC,
+        Limit::OpenFiles => libc::RLIMIT_NOFILE,
+    };
+    // SAFETY: The pointer is to a structure that lives through the call.
+    check(unsafe { libc::setrlimit(resource, &raw const value) }).map(drop)
+}
+
 /// Removes this user's crontab and `at` jobs, and says what there was. Where the programs are
 /// not installed there is nothing to remove.
 fn remove_cron_and_at() -> Vec<String> {
