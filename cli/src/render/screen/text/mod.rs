@@ -5,22 +5,22 @@
 //! that is not complete is held until its end comes, and one so long that it is passed on in
 //! pieces is ended before anything else is printed.
 
+mod order;
+mod steps;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use russet_protocol::admin::{Job, Pipeline, StepState, StreamEvent};
+use russet_protocol::admin::{Job, Pipeline, StreamEvent};
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::client::Next;
 use crate::render::color::{Paint, sign};
 use crate::render::numbers::{between, count, elapsed};
-use crate::render::terminal::{Cleaner, Piece};
-
-/// Output that came before the announcement of its step is held up to this size.
-const HELD: usize = 64 * 1024;
-
-/// A step that took less than this ends without a line of its own, where it succeeded.
-const WORTH_TELLING_MS: u64 = 1000;
+use crate::render::terminal::Cleaner;
 
 /// The view.
 #[derive(Debug)]
@@ -120,69 +120,6 @@ impl TextView {
             let names: Vec<String> = workflow.jobs.iter().map(|job| plain(&job.name)).collect();
             let text = format!("  {}: {jobs}: {}", plain(&workflow.name), names.join(", "));
             self.push_line(&text);
-        }
-    }
-
-    /// Takes what happened.
-    ///
-    /// The agent announces a step as soon as it starts, while output of the one before may still
-    /// be on its way. What is of the later step waits until the earlier one has ended, so that
-    /// output stands under its own heading. Steps in the background are shown as they come.
-    pub(super) fn event(&mut self, next: Next) {
-        let Some(at) = self.job_of(&next) else { return self.show(next) };
-        if self.has_to_wait(at, &next) {
-            if let Some(job) = self.jobs.get_mut(at) {
-                job.waiting.push_back(next);
-            }
-            return;
-        }
-        self.show(next);
-        self.show_waiting(at);
-    }
-
-    /// Shows what waits, as far as the end of the active step allows.
-    fn show_waiting(&mut self, at: usize) {
-        let mut waiting = match self.jobs.get_mut(at) {
-            Some(job) => std::mem::take(&mut job.waiting),
-            None => return,
-        };
-        while let Some(next) = waiting.pop_front() {
-            if self.has_to_wait(at, &next) {
-                waiting.push_front(next);
-                break;
-            }
-            self.show(next);
-        }
-        if let Some(job) = self.jobs.get_mut(at) {
-            job.waiting = waiting;
-        }
-    }
-
-    /// The job that an event of a step is about.
-    fn job_of(&mut self, next: &Next) -> Option<usize> {
-        let id = match next {
-            Next::Output { job, .. } => job,
-            Next::Event(event) => match event.as_ref() {
-                StreamEvent::Step { job, .. } => job,
-                _ => return None,
-            },
-        };
-        Some(self.index(id))
-    }
-
-    fn has_to_wait(&self, at: usize, next: &Next) -> bool {
-        let Some(job) = self.jobs.get(at) else { return false };
-        let Some(active) = job.active else { return false };
-        match next {
-            Next::Output { step, .. } => *step != active && !job.steps.contains_key(step),
-            Next::Event(event) => match event.as_ref() {
-                StreamEvent::Step { step, .. } => {
-                    step.number != active
-                        && !step.background
-                        && !job.steps.contains_key(&step.number)
-                }
-                _ => false,
-            },
         }
     }
 
@@ -288,140 +225,6 @@ impl TextView {
         }
     }
 
-    fn step(&mut self, job: &JobId, step: StepState) {
-        let at = self.index(job);
-        if step.outcome == Some(Outcome::NotRun) {
-            return;
-        }
-        let name = plain(&step.name);
-        let view = self.step_view(at, step.number);
-        let is_new = view.name.is_none();
-        view.name = Some(name.clone());
-        view.background = step.background;
-        let had_ended = std::mem::replace(&mut view.has_ended, step.outcome.is_some());
-        if is_new
-            && !step.background
-            && let Some(job) = self.jobs.get_mut(at)
-        {
-            job.active = Some(step.number);
-        }
-        if is_new {
-            let view = self.step_view(at, step.number);
-            let held = std::mem::take(&mut view.held);
-            self.heading(at, step.number, "");
-            self.print(at, step.number, &held);
-        }
-        if let Some(outcome) = step.outcome
-            && !had_ended
-        {
-            self.finish_step(at, step.number);
-            if let Some(job) = self.jobs.get_mut(at)
-                && job.active == Some(step.number)
-            {
-                job.active = None;
-            }
-            self.step_ended(at, &step, outcome);
-        }
-    }
-
-    fn step_ended(&mut self, at: usize, step: &StepState, outcome: Outcome) {
-        let took = step.ended_ms.unwrap_or(step.started_ms).saturating_sub(step.started_ms);
-        let shown = between(0, took);
-        if outcome == Outcome::Success {
-            if took >= WORTH_TELLING_MS {
-                let text = self.paint.dim(&format!("  {shown}"));
-                self.line(at, &text);
-            }
-            return;
-        }
-        let why = match (&step.message, step.exit_code) {
-            (Some(message), _) => plain(message),
-            (None, Some(code)) => format!("exit code {code}"),
-            (None, None) => outcome.to_string(),
-        };
-        let name = plain(&step.name);
-        let text = self.paint.outcome(outcome, &format!("{} {name}: {why}", sign(outcome)));
-        self.line(at, &format!("{text} {}", self.paint.dim(&format!("({shown})"))));
-        if let Some(job) = self.jobs.get_mut(at)
-            && job.failure.is_none()
-        {
-            job.failure = Some(format!("`{name}`: {why}"));
-        }
-    }
-
-    fn step_view(&mut self, at: usize, number: u32) -> &mut StepView {
-        let new = || StepView {
-            name: None,
-            background: false,
-            has_ended: false,
-            held: Vec::new(),
-            cleaner: Cleaner::new(self.paint.is_on()),
-        };
-        // `at` comes from `index`, so the job is there; should it not be, the last one serves.
-        let at = at.min(self.jobs.len().saturating_sub(1));
-        self.jobs[at].steps.entry(number).or_insert_with(new)
-    }
-
-    fn output(&mut self, job: &JobId, step: u32, bytes: &[u8]) {
-        let at = self.index(job);
-        let view = self.step_view(at, step);
-        if view.name.is_none() {
-            view.held.extend_from_slice(bytes);
-            if view.held.len() < HELD {
-                return;
-            }
-            view.name = Some(format!("Step {step}"));
-            let held = std::mem::take(&mut view.held);
-            self.heading(at, step, "");
-            return self.print(at, step, &held);
-        }
-        self.print(at, step, bytes);
-    }
-
-    fn print(&mut self, at: usize, step: u32, bytes: &[u8]) {
-        let mut pieces = Vec::new();
-        self.step_view(at, step).cleaner.feed(bytes, |piece| pieces.push(piece));
-        self.pieces(at, step, pieces);
-    }
-
-    fn finish_step(&mut self, at: usize, step: u32) {
-        let mut pieces = Vec::new();
-        self.step_view(at, step).cleaner.finish(|piece| pieces.push(piece));
-        self.pieces(at, step, pieces);
-    }
-
-    fn pieces(&mut self, at: usize, step: u32, pieces: Vec<Piece>) {
-        for piece in pieces {
-            if self.current != Some((at, step)) {
-                self.close_line();
-                // With a prefix, a line says of which job it is; the step has to be said where
-                // another one of the same job came between.
-                if !matches!(self.current, Some((job, _)) if job != at && self.has_prefix()) {
-                    self.heading(at, step, " (goes on)");
-                }
-                self.current = Some((at, step));
-            }
-            if !self.line_is_open {
-                let prefix = self.prefix(at);
-                self.buffer.push_str(&prefix);
-            }
-            self.buffer.push_str(&piece.text);
-            self.line_is_open = !piece.ends_line;
-            if piece.ends_line {
-                self.buffer.push('\n');
-            }
-        }
-    }
-
-    fn heading(&mut self, at: usize, step: u32, suffix: &str) {
-        let view = self.step_view(at, step);
-        let background = if view.background { " (in the background)" } else { "" };
-        let name = view.name.clone().unwrap_or_else(|| format!("Step {step}"));
-        let text = format!("{} {}", self.paint.note("▶"), self.paint.strong(&name));
-        self.line(at, &format!("{text}{}", self.paint.dim(&format!("{background}{suffix}"))));
-        self.current = Some((at, step));
-    }
-
     fn line(&mut self, at: usize, text: &str) {
         self.close_line();
         let prefix = self.prefix(at);
@@ -452,7 +255,3 @@ pub(super) fn plain(text: &str) -> String {
 fn short(revision: &str) -> &str {
     revision.get(..10).unwrap_or(revision)
 }
-
-#[cfg(test)]
-#[path = "text_tests.rs"]
-mod tests;
