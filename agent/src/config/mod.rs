@@ -1,21 +1,31 @@
 //! The launch agent's configuration: CircleCI's own keys, and ours beside them.
 //!
 //! A file of CircleCI's launch-agent or machine runner 3 works as it is. One table
-//! (`keys`) says of every key its name, its environment variables, its type, its default
+//! (`keys.rs`) says of every key its name, its environment variables, its type, its default
 //! and what it means; the parser, the environment overrides and `docs/agent-config.md` all come
 //! from it. Nothing is ignored in silence: a key that is unknown, or that would not do here what
 //! it says, is named with its place.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Hooks, Limits};
 
+mod build;
 mod error;
+mod keys;
+mod read;
+mod reference;
+mod token;
+mod values;
+mod yaml;
 
 pub use error::{ConfigError, Place};
+pub use reference::reference;
 
 /// What the launch agent is to do, checked and complete.
 #[derive(Clone, Debug)]
@@ -68,6 +78,8 @@ pub struct Class {
     pub label: String,
     /// The class's token. It implies the class.
     pub token: Secret,
+    /// The class that the token should imply, where the owner says so.
+    pub resource_class: Option<ResourceClass>,
     /// How many tasks at once.
     pub slots: u32,
     /// A task agent other than the built-in one.
@@ -136,6 +148,35 @@ pub enum Format {
 /// # Errors
 ///
 /// The first thing that is wrong, with its place and a hint.
-pub fn load(path: &Path, _env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-    Err(ConfigError::new(path, None, "not read yet".to_owned(), None))
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let unreadable = |message: String| {
+        let hint = "name the file with `--config`";
+        ConfigError::new(path, None, message, Some(hint.to_owned()))
+    };
+    let file = std::fs::File::open(path)
+        .map_err(|error| unreadable(format!("can not be read: {error}")))?;
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(format!("can not be read: {error}")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|error| unreadable(format!("is not UTF-8: {error}")))?;
+    parse(path, &text, env)
+}
+
+/// Reads the text of a file, and the environment over it. `path` says where it stands: it is
+/// looked at for who may read it, and other paths are relative to it.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place and a hint.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let root = yaml::parse(path, text)?;
+    let input = read::read(path, &root, env)?;
+    build::build(path, &input, env)
 }

@@ -124,6 +124,18 @@ impl ExitReason {
     }
 }
 
+/// The exit codes, as the table of the reference.
+#[must_use]
+pub fn exit_codes() -> String {
+    "| Code | Meaning |\n|---|---|\n\
+     | 0 | Told to end and did (drained, canceled, or left tasks to be adopted); `mode: \
+     single-task` after its task; `runner.idle_timeout` passed |\n\
+     | 1 | It could not start; the message says why |\n\
+     | 2 | The command line or the configuration is wrong |\n\
+     | 3 | Another agent uses the state directory |\n"
+        .to_owned()
+}
+
 /// Runs the launch agent until it is told to end.
 pub async fn run(_config: Config, options: Options) -> ExitReason {
     options.clock.sleep_until_some(None).await;

@@ -11,3 +11,10 @@ pub use linux::*;
 mod macos;
 #[cfg(target_os = "macos")]
 pub use macos::*;
+
+/// This machine's name; empty where it has none.
+#[must_use]
+pub fn hostname() -> String {
+    nix::unistd::gethostname()
+        .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}

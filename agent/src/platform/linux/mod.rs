@@ -2,4 +2,7 @@
 
 mod time;
 
+/// Where a launch agent that is root keeps its state.
+pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
+
 pub use time::{boot_clock_ms, boot_id};

@@ -1,0 +1,406 @@
+//! The table of keys: name, environment, type, default, meaning.
+//!
+//! It is the single source: the parser refuses what is not in it, the environment overrides are
+//! looked up by it, and `docs/agent-config.md` is printed from it.
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// A path.
+    Path,
+    /// `true` or `false`.
+    Flag,
+    /// As Go writes durations: `5h`, `1h30m`, `300ms`.
+    Duration,
+    /// A whole number.
+    Number,
+    /// A number of bytes: `20GB`, `512MiB`.
+    Size,
+    /// A list of texts.
+    Words,
+    /// A mapping of texts.
+    Variables,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// The list of classes, with keys of its own ([`CLASS_KEYS`]).
+    Classes,
+}
+
+impl Kind {
+    /// For messages and the reference.
+    pub(super) fn describe(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Secret => "secret text".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::Flag => "`true` or `false`".to_owned(),
+            Self::Duration => "duration, as `5h` or `1h30m`".to_owned(),
+            Self::Number => "whole number".to_owned(),
+            Self::Size => "size, as `20GB` or `512MiB`".to_owned(),
+            Self::Words => "list of texts".to_owned(),
+            Self::Variables => "mapping of names to texts".to_owned(),
+            Self::Choice(names) => {
+                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+            }
+            Self::Classes => "list of classes".to_owned(),
+        }
+    }
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// Its path, with dots.
+    pub(super) name: &'static str,
+    /// Environment variables that CircleCI's runners read for it. `RUSSET_…` comes from the name.
+    pub(super) env: &'static [&'static str],
+    pub(super) kind: Kind,
+    /// For the reference; what happens without the key.
+    pub(super) default: &'static str,
+    pub(super) doc: &'static str,
+}
+
+impl Key {
+    /// The variables that override it, the strongest first.
+    pub(super) fn variables(&self) -> Vec<String> {
+        if self.kind == Kind::Classes {
+            return Vec::new();
+        }
+        let own = format!("RUSSET_{}", self.name.to_uppercase().replace('.', "_"));
+        std::iter::once(own).chain(self.env.iter().map(|name| (*name).to_owned())).collect()
+    }
+}
+
+const fn key(
+    name: &'static str,
+    env: &'static [&'static str],
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { name, env, kind, default, doc }
+}
+
+/// Every key outside of `runner.classes`.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "api.auth_token",
+        &["CIRCLECI_RUNNER_API_AUTH_TOKEN", "LAUNCH_AGENT_API_AUTH_TOKEN"],
+        Kind::Secret,
+        "none",
+        "The resource-class token: the short form of one entry of `runner.classes`. It implies \
+         the class. A file with a token must not be readable by others (`chmod 600`).",
+    ),
+    key(
+        "api.auth_token_file",
+        &[],
+        Kind::Path,
+        "none",
+        "A file with the token, instead of `api.auth_token`. It must not be readable by others.",
+    ),
+    key(
+        "api.url",
+        &["CIRCLECI_RUNNER_API_URL", "LAUNCH_AGENT_API_URL"],
+        Kind::Text,
+        "`https://runner.circleci.com`",
+        "Origin of the control plane. The token is sent there and nowhere else.",
+    ),
+    key(
+        "api.ca_file",
+        &[],
+        Kind::Path,
+        "none",
+        "CA certificates (PEM) to trust besides the system's, for this agent and the task agent.",
+    ),
+    key(
+        "runner.name",
+        &["CIRCLECI_RUNNER_NAME", "LAUNCH_AGENT_RUNNER_NAME"],
+        Kind::Text,
+        "the host name",
+        "Name of this runner, unique in its class: letters, digits and `.()_-`.",
+    ),
+    key(
+        "runner.working_directory",
+        &["CIRCLECI_RUNNER_WORK_DIR", "LAUNCH_AGENT_RUNNER_WORK_DIR"],
+        Kind::Path,
+        "a fresh directory in the slot, deleted after the task",
+        "Where tasks work. `%s` becomes something unique for each task, and is needed with more \
+         than one slot. It is made if it is absent, and belongs to the slot's user.",
+    ),
+    key(
+        "runner.cleanup_working_directory",
+        &["CIRCLECI_RUNNER_CLEANUP_WORK_DIR", "LAUNCH_AGENT_RUNNER_CLEANUP_WORK_DIR"],
+        Kind::Flag,
+        "`false`",
+        "Whether to empty `runner.working_directory` after each task. The slot's own directory \
+         is always emptied, and so is one with `%s`.",
+    ),
+    key(
+        "runner.use_home_ssh_dir_for_checkout_keys",
+        &["USE_HOME_SSH_DIR_FOR_CHECKOUT_KEYS"],
+        Kind::Flag,
+        "`false`",
+        "For an external task agent, which always gets `--disableIsolatedSSHDir`. The built-in one \
+         writes no checkout keys; it warns where this is `true`.",
+    ),
+    key(
+        "runner.task_agent_directory",
+        &["CIRCLECI_RUNNER_TASK_AGENT_DIRECTORY"],
+        Kind::Path,
+        "none",
+        "Accepted and not used: no task agent is downloaded.",
+    ),
+    key(
+        "runner.cache_task_agent",
+        &["CIRCLECI_RUNNER_CACHE_TASK_AGENT"],
+        Kind::Flag,
+        "`false`",
+        "Accepted and not used: no task agent is downloaded.",
+    ),
+    key(
+        "runner.command_prefix",
+        &["CIRCLECI_RUNNER_COMMAND_PREFIX", "LAUNCH_AGENT_RUNNER_COMMAND_PREFIX"],
+        Kind::Words,
+        "`[]`",
+        "Arguments before those of the task agent, as `[sudo, -niHu, USERNAME, --]` or a script \
+         that runs `\"$@\"` and forwards its exit code. At start it is run once with `/usr/bin/id` \
+         (and `RUSSET_PROBE=1`), to learn as whom tasks run.",
+    ),
+    key(
+        "runner.mode",
+        &["CIRCLECI_RUNNER_MODE", "LAUNCH_AGENT_RUNNER_MODE"],
+        Kind::Choice(&["continuous", "single-task"]),
+        "`continuous`",
+        "`single-task` exits after one task.",
+    ),
+    key(
+        "runner.max_run_time",
+        &["CIRCLECI_RUNNER_MAX_RUN_TIME", "LAUNCH_AGENT_RUNNER_MAX_RUN_TIME"],
+        Kind::Duration,
+        "`5h`",
+        "How long a task may run, and how long a drain may take.",
+    ),
+    key(
+        "runner.idle_timeout",
+        &["CIRCLECI_RUNNER_IDLE_TIMEOUT", "LAUNCH_AGENT_RUNNER_IDLE_TIMEOUT"],
+        Kind::Duration,
+        "never",
+        "Exit when no task was claimed for this long.",
+    ),
+    key(
+        "runner.disable_auto_update",
+        &["LAUNCH_AGENT_RUNNER_DISABLE_AUTO_UPDATE"],
+        Kind::Flag,
+        "`false`",
+        "Accepted: this version does not update itself.",
+    ),
+    key(
+        "runner.ssh.advertise_addr",
+        &["CIRCLECI_RUNNER_SSH_ADVERTISE_ADDR", "LAUNCH_AGENT_RUNNER_SSH_ADVERTISE_ADDR"],
+        Kind::Text,
+        "none",
+        "`host:port` handed to an external task agent. The built-in one has no reruns with SSH; it \
+         warns where this is set.",
+    ),
+    key(
+        "runner.ssh.advertise_addr_url",
+        &[],
+        Kind::Text,
+        "none",
+        "Refused: set `runner.ssh.advertise_addr`.",
+    ),
+    key(
+        "runner.enable_unsafe_retries",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "Give a task back to the queue, instead of failing it, when the runner fails it after it \
+         had begun. Its steps run again from the first.",
+    ),
+    key(
+        "runner.classes",
+        &[],
+        Kind::Classes,
+        "the one of `api.auth_token`",
+        "The resource classes that this agent serves, each with its own token and slots.",
+    ),
+    key(
+        "runner.slots",
+        &[],
+        Kind::Number,
+        "`1`",
+        "How many tasks at once, for the class of `api.auth_token` and for classes that say \
+         nothing else.",
+    ),
+    key(
+        "runner.task_agent",
+        &[],
+        Kind::Path,
+        "the built-in one",
+        "A program to start instead of the built-in task agent, by CircleCI's contract.",
+    ),
+    key(
+        "runner.user_prefix",
+        &[],
+        Kind::Text,
+        "`_russet`",
+        "Slot N runs as the user of this name with N at the end, where there is one; else as an \
+         unprivileged id of its own.",
+    ),
+    key(
+        "runner.state_directory",
+        &[],
+        Kind::Path,
+        "`/var/db/russet` on macOS, `/var/lib/russet` on Linux; not as root: \
+         `$XDG_STATE_HOME/russet`, `~/.local/state/russet`",
+        "Journals, slots, and the executable that tasks are run with. One agent uses it at a time.",
+    ),
+    key("runner.path", &[], Kind::Words, "`[]`", "Directories before the standard PATH of steps."),
+    key(
+        "runner.environment",
+        &[],
+        Kind::Variables,
+        "`{}`",
+        "Variables for every task (a proxy, a CA bundle).",
+    ),
+    key(
+        "runner.limits.processes",
+        &[],
+        Kind::Number,
+        "the system's",
+        "Processes of a slot's user.",
+    ),
+    key(
+        "runner.limits.open_files",
+        &[],
+        Kind::Number,
+        "the system's",
+        "Open files of one process.",
+    ),
+    key(
+        "runner.limits.disk",
+        &[],
+        Kind::Size,
+        "none",
+        "Bytes that a task may have on disk in its directories.",
+    ),
+    key(
+        "runner.limits.kill_grace",
+        &[],
+        Kind::Duration,
+        "`10s`",
+        "How long a canceled step has between TERM and KILL.",
+    ),
+    key(
+        "logging.level",
+        &["CIRCLECI_RUNNER_LOGGING_LEVEL", "LAUNCH_AGENT_LOGGING_LEVEL"],
+        Kind::Choice(&["debug", "info", "warn", "error"]),
+        "`info`",
+        "What is too unimportant to write.",
+    ),
+    key(
+        "logging.format",
+        &["CIRCLECI_RUNNER_LOGGING_FORMAT", "LAUNCH_AGENT_LOGGING_FORMAT"],
+        Kind::Choice(&["color", "text", "json", "none"]),
+        "`color`",
+        "How lines look. Colour is left out where the output is no terminal.",
+    ),
+    key(
+        "logging.file",
+        &["CIRCLECI_RUNNER_LOGGING_FILE", "LAUNCH_AGENT_LOGGING_FILE"],
+        Kind::Path,
+        "`-`",
+        "Where to write; `-` is standard error.",
+    ),
+];
+
+/// The keys of an entry of `runner.classes`.
+pub(super) const CLASS_KEYS: &[Key] = &[
+    key(
+        "token",
+        &[],
+        Kind::Secret,
+        "none",
+        "The class's token. One of `token` and `token_file` is required.",
+    ),
+    key("token_file", &[], Kind::Path, "none", "A file with the token, readable by nobody else."),
+    key(
+        "resource_class",
+        &[],
+        Kind::Text,
+        "whatever the token implies",
+        "The class that the token should imply, for messages; a task of another class is refused.",
+    ),
+    key("slots", &[], Kind::Number, "`runner.slots`", "How many tasks at once."),
+    key("task_agent", &[], Kind::Path, "`runner.task_agent`", "A task agent for this class."),
+    key(
+        "allowed_projects",
+        &[],
+        Kind::Words,
+        "all",
+        "Projects whose tasks are run; `*` stands for any text. A task of another project, or of \
+         none that the server names, is refused before anything of it runs.",
+    ),
+    key(
+        "allow_forks",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "Whether tasks that come from forks are run. They are refused otherwise.",
+    ),
+    key(
+        "session",
+        &[],
+        Kind::Choice(&["background", "gui"]),
+        "`background`",
+        "Only `background` is available in this version; `gui` is refused.",
+    ),
+    key(
+        "credentials",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "Credentials to grant. Not available in this version: anything but `[]` is refused.",
+    ),
+    key(
+        "hooks.pre_task",
+        &[],
+        Kind::Path,
+        "none",
+        "A program to run before the first step, as the slot's user. A failure fails the task.",
+    ),
+    key(
+        "hooks.post_task",
+        &[],
+        Kind::Path,
+        "none",
+        "A program to run after the last step, also after a failed one.",
+    ),
+    key("hooks.timeout", &[], Kind::Duration, "`5m`", "How long a hook may run."),
+    key(
+        "limits.processes",
+        &[],
+        Kind::Number,
+        "`runner.limits.processes`",
+        "As there, for this class.",
+    ),
+    key(
+        "limits.open_files",
+        &[],
+        Kind::Number,
+        "`runner.limits.open_files`",
+        "As there, for this class.",
+    ),
+    key("limits.disk", &[], Kind::Size, "`runner.limits.disk`", "As there, for this class."),
+    key(
+        "limits.kill_grace",
+        &[],
+        Kind::Duration,
+        "`runner.limits.kill_grace`",
+        "As there, for this class.",
+    ),
+];

@@ -1,0 +1,220 @@
+//! From the tree of the file and the environment to one table of typed values.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use russet_protocol::secret::Secret;
+
+use super::error::{ConfigError, Place};
+use super::keys::{CLASS_KEYS, KEYS, Key, Kind};
+use super::values::{self, Value};
+use super::yaml::{Entry, Node, NodeKind};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    File(Place),
+    Env(String),
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    value: Value,
+    origin: Origin,
+}
+
+/// The values that are given, by the names of their keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values {
+    found: BTreeMap<&'static str, Found>,
+    /// What the names begin with in messages: empty, or `runner.classes[0].`.
+    pub(super) label: String,
+    /// Where it begins, for what is missing.
+    pub(super) place: Option<Place>,
+}
+
+/// Everything that is given.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Input {
+    pub(super) values: Values,
+    pub(super) classes: Vec<Values>,
+}
+
+/// Reads the tree, and the environment over it.
+pub(super) fn read(
+    file: &Path,
+    root: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Input, ConfigError> {
+    let mut input = Input::default();
+    let mut reader = Reader { file, keys: KEYS, values: Values::default(), classes: Vec::new() };
+    reader.map(root, "")?;
+    input.classes = reader.classes;
+    input.values = reader.values;
+    override_from_env(file, &mut input.values, env)?;
+    Ok(input)
+}
+
+fn override_from_env(
+    file: &Path,
+    values: &mut Values,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ConfigError> {
+    for key in KEYS {
+        let set = key.variables().into_iter().find_map(|name| Some((env(&name)?, name)));
+        let Some((text, variable)) = set else { continue };
+        let value = values::from_env(key.kind, &text).map_err(|wrong| {
+            let message = format!("the environment variable {variable} ({}): {wrong}", key.name);
+            ConfigError::new(file, None, message, None)
+        })?;
+        if let Some(value) = value {
+            values.found.insert(key.name, Found { value, origin: Origin::Env(variable) });
+        }
+    }
+    Ok(())
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    keys: &'static [Key],
+    values: Values,
+    classes: Vec<Values>,
+}
+
+impl Reader<'_> {
+    fn map(&mut self, node: &Node, prefix: &str) -> Result<(), ConfigError> {
+        let entries = match &node.kind {
+            NodeKind::Map(entries) => entries,
+            NodeKind::Null => return Ok(()),
+            other => {
+                let what = prefix.trim_end_matches('.');
+                let what = if what.is_empty() { "the file" } else { what };
+                let message = format!(
+                    "`{}{what}` must be a mapping of keys, found {}",
+                    self.values.label,
+                    other.describe()
+                );
+                return Err(ConfigError::new(self.file, Some(node.place), message, None));
+            }
+        };
+        entries.iter().try_for_each(|entry| self.entry(entry, prefix))
+    }
+
+    fn entry(&mut self, entry: &Entry, prefix: &str) -> Result<(), ConfigError> {
+        let name = format!("{prefix}{}", entry.name);
+        if let Some(key) = self.keys.iter().find(|key| key.name == name) {
+            return self.value(key, entry);
+        }
+        let inner = format!("{name}.");
+        if self.keys.iter().any(|key| key.name.starts_with(&inner)) {
+            return self.map(&entry.value, &inner);
+        }
+        let message = format!("unknown key `{}{name}`", self.values.label);
+        let hint = nearest(&name, self.keys)
+            .map(|near| format!("did you mean `{}{near}`?", self.values.label));
+        let hint = hint.unwrap_or_else(|| "every key is in docs/agent-config.md".to_owned());
+        Err(ConfigError::new(self.file, Some(entry.place), message, Some(hint)))
+    }
+
+    fn value(&mut self, key: &'static Key, entry: &Entry) -> Result<(), ConfigError> {
+        if key.kind == Kind::Classes {
+            return self.class_list(&entry.value);
+        }
+        let value = values::from_node(key.kind, &entry.value).map_err(|wrong| {
+            let message = format!("`{}{}`: {wrong}", self.values.label, key.name);
+            ConfigError::new(self.file, Some(entry.value.place), message, None)
+        })?;
+        if let Some(value) = value {
+            let origin = Origin::File(entry.value.place);
+            self.values.found.insert(key.name, Found { value, origin });
+        }
+        Ok(())
+    }
+
+    fn class_list(&mut self, node: &Node) -> Result<(), ConfigError> {
+        let items = match &node.kind {
+            NodeKind::List(items) => items,
+            NodeKind::Null => return Ok(()),
+            other => {
+                let message =
+                    format!("`runner.classes` must be a list, found {}", other.describe());
+                let hint = "write each class as `- token: …` with its keys below";
+                let (place, hint) = (Some(node.place), Some(hint.to_owned()));
+                return Err(ConfigError::new(self.file, place, message, hint));
+            }
+        };
+        for (index, item) in items.iter().enumerate() {
+            let values = Values {
+                label: format!("runner.classes[{index}]."),
+                place: Some(item.place),
+                ..Values::default()
+            };
+            let mut reader =
+                Reader { file: self.file, keys: CLASS_KEYS, values, classes: Vec::new() };
+            reader.map(item, "")?;
+            self.classes.push(reader.values);
+        }
+        Ok(())
+    }
+}
+
+/// The key that was probably meant.
+fn nearest(name: &str, keys: &[Key]) -> Option<&'static str> {
+    let leaf = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+    // A known key in the wrong place is nearer than any misspelling.
+    if let Some(moved) = keys.iter().find(|key| leaf(key.name) == leaf(name)) {
+        return Some(moved.name);
+    }
+    keys.iter()
+        .map(|key| (strsim::damerau_levenshtein(name, key.name), key.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2 + name.len() / 6)
+        .map(|(_, name)| name)
+}
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $name:ident: $variant:ident -> $type:ty;)*) => {$(
+        $(#[$doc])*
+        pub(super) fn $name(&self, key: &str) -> Option<$type> {
+            match self.found.get(key).map(|found| &found.value) {
+                Some(Value::$variant(value)) => Some(value.clone()),
+                _ => None,
+            }
+        }
+    )*};
+}
+
+impl Values {
+    getters! {
+        text: Text -> String;
+        secret: Secret -> Secret;
+        flag: Flag -> bool;
+        duration: Duration -> Duration;
+        number: Number -> u64;
+        words: Words -> Vec<String>;
+        variables: Variables -> BTreeMap<String, String>;
+    }
+
+    /// Where the value of the key comes from.
+    pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.found.get(key).map(|found| &found.origin)
+    }
+
+    /// An error about a key.
+    pub(super) fn error(
+        &self,
+        file: &Path,
+        key: &str,
+        message: &str,
+        hint: Option<&str>,
+    ) -> ConfigError {
+        let (place, via) = match self.origin(key) {
+            Some(Origin::File(place)) => (Some(*place), String::new()),
+            Some(Origin::Env(name)) => (None, format!(" (from {name})")),
+            None => (self.place, String::new()),
+        };
+        let message = format!("`{}{key}`{via} {message}", self.label);
+        ConfigError::new(file, place, message, hint.map(str::to_owned))
+    }
+}
