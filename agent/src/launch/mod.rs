@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use crate::clock::Clock;
 use crate::config::Config;
 
+mod state;
+
 /// How the launch agent is run; what the owner decides is in [`Config`].
 #[derive(Debug)]
 pub struct Options {

@@ -1,0 +1,295 @@
+//! What the launch agent decides: inputs in, actions out.
+//!
+//! Pure: no clock, no I/O, no async. The time is an argument, and [`Machine::next_wakeup`] says
+//! when to come again without an input. The agent has a phase ([`Phase`]), and each slot a state
+//! of its own ([`slot::State`]); everything that follows from both is here and in `slot`.
+
+use std::time::Duration;
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::Failure;
+
+use crate::clock::BootTime;
+
+pub(super) mod slot;
+#[cfg(test)]
+mod tests;
+
+use slot::{Slot, State};
+
+/// Number of a slot in the machine, from 0.
+pub(super) type SlotIndex = usize;
+
+/// What the machine has to know of the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Exit after one task.
+    pub(super) single_task: bool,
+    /// Exit when there was no task for this long.
+    pub(super) idle_timeout: Option<Duration>,
+    /// A drain that takes longer cancels.
+    pub(super) drain_limit: Duration,
+    /// How long a canceled task agent has to end, before it is killed.
+    pub(super) cancel_patience: Duration,
+    /// Give interrupted tasks back instead of failing them.
+    pub(super) unsafe_retries: bool,
+    /// The class of each slot.
+    pub(super) classes: Vec<usize>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Time passed.
+    Tick,
+    /// The agent is to end.
+    Stop(super::Stop),
+    /// Something happened in a slot.
+    Slot(SlotIndex, slot::Input),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Something to do in a slot.
+    Slot(SlotIndex, slot::Action),
+    /// Nothing is left to do: end the process.
+    Exit(End),
+}
+
+/// Why the machine is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was told to end.
+    Stopped,
+    /// The one task of single-task mode has ended.
+    SingleTask,
+    /// No task came.
+    Idle,
+    /// Tasks live on.
+    Left,
+}
+
+/// What the agent as a whole is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Claims and runs.
+    Working,
+    /// Claims nothing and waits for what runs.
+    Draining {
+        /// What it says at the end.
+        end: End,
+        /// When it loses patience.
+        cancel_at: Option<BootTime>,
+    },
+    /// Everything was told to end.
+    Canceling,
+    /// Ends itself alone.
+    Leaving,
+    /// Has said [`Action::Exit`].
+    Ended,
+}
+
+/// The launch agent's state.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    settings: Settings,
+    phase: Phase,
+    slots: Vec<Slot>,
+    /// Tasks that were claimed so far.
+    taken: u64,
+    /// Since when no slot has a task.
+    idle_since: Option<BootTime>,
+}
+
+impl Machine {
+    /// A machine whose slots are all to be cleaned, or adopted.
+    pub(super) fn new(settings: Settings, now: BootTime) -> Self {
+        let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
+        Self { settings, phase: Phase::Working, slots, taken: 0, idle_since: Some(now) }
+    }
+
+    /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
+    pub(super) fn start(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        self.each_slot(actions, |slot, _, todo| {
+            if matches!(slot.state, State::Cleaning { .. }) {
+                slot.clean(0, todo);
+            }
+        });
+        self.follow_up(now, actions);
+    }
+
+    /// Takes an input; what is to be done about it is added to `actions`.
+    pub(super) fn handle(&mut self, now: BootTime, input: Input, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Stop(stop) => self.stop(now, stop, actions),
+            Input::Slot(index, input) => self.slot_input(now, index, input, actions),
+        }
+        self.pass_time(now, actions);
+        self.follow_up(now, actions);
+    }
+
+    /// When something is due although nothing happens.
+    pub(super) fn next_wakeup(&self) -> Option<BootTime> {
+        let drain = match self.phase {
+            Phase::Draining { cancel_at, .. } => cancel_at,
+            Phase::Ended => return None,
+            _ => None,
+        };
+        self.slots
+            .iter()
+            .filter_map(Slot::next_wakeup)
+            .chain(drain)
+            .chain(self.idle_deadline())
+            .min()
+    }
+
+    fn idle_deadline(&self) -> Option<BootTime> {
+        match (self.phase, self.settings.idle_timeout, self.idle_since) {
+            (Phase::Working, Some(timeout), Some(since)) => Some(since.after(timeout)),
+            _ => None,
+        }
+    }
+
+    fn slot_input(
+        &mut self,
+        now: BootTime,
+        index: SlotIndex,
+        input: slot::Input,
+        actions: &mut Vec<Action>,
+    ) {
+        // A task that comes when none is wanted any more: the claim was on its way.
+        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts();
+        if matches!(input, slot::Input::Claimed { refused: None } | slot::Input::Adopted { .. })
+            && !unwanted
+        {
+            self.taken += 1;
+        }
+        let input = match input {
+            slot::Input::Claimed { .. } if unwanted => slot::Input::ClaimedTooLate,
+            other => other,
+        };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let mut todo = Vec::new();
+        slot.handle(now, input, &self.settings, &mut todo);
+        actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+    }
+
+    fn stop(&mut self, now: BootTime, stop: super::Stop, actions: &mut Vec<Action>) {
+        match (stop, self.phase) {
+            (super::Stop::Drain, Phase::Working) => self.drain(now, End::Stopped),
+            (super::Stop::Cancel, Phase::Working | Phase::Draining { .. }) => {
+                self.cancel_all(now, "the runner was stopped", actions);
+            }
+            (super::Stop::Cancel, Phase::Canceling) => {
+                self.each_slot(actions, |slot, _, todo| slot.kill_now(todo));
+            }
+            (super::Stop::Leave, Phase::Working | Phase::Draining { .. }) => {
+                self.phase = Phase::Leaving;
+            }
+            _ => {}
+        }
+    }
+
+    fn drain(&mut self, now: BootTime, end: End) {
+        let cancel_at = Some(now.after(self.settings.drain_limit));
+        self.phase = Phase::Draining { end, cancel_at };
+    }
+
+    fn cancel_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
+        self.phase = Phase::Canceling;
+        let failure = Failure { outcome: Outcome::Canceled, message: reason.to_owned() };
+        self.each_slot(actions, |slot, settings, todo| {
+            slot.interrupt(now, failure.clone(), settings, todo);
+        });
+    }
+
+    fn each_slot(
+        &mut self,
+        actions: &mut Vec<Action>,
+        mut change: impl FnMut(&mut Slot, &Settings, &mut Vec<slot::Action>),
+    ) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let mut todo = Vec::new();
+            change(slot, &self.settings, &mut todo);
+            actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+        }
+    }
+
+    fn pass_time(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        self.each_slot(actions, |slot, _, todo| slot.pass_time(now, todo));
+        if let Phase::Draining { cancel_at: Some(at), .. } = self.phase
+            && at <= now
+        {
+            self.cancel_all(now, "the runner drained for longer than max_run_time", actions);
+        }
+        if self.idle_deadline().is_some_and(|at| at <= now) {
+            self.drain(now, End::Idle);
+        }
+    }
+
+    /// Whether tasks are wanted.
+    fn accepts(&self) -> bool {
+        self.phase == Phase::Working && !(self.settings.single_task && self.taken > 0)
+    }
+
+    /// What follows from the state as it is now: claims to make or to drop, and the end.
+    fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        let accepts = self.accepts();
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots.get(index) else { continue };
+            let wanted = accepts && slot.may_claim() && !self.class_is_served(index);
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if wanted && !slot.claiming {
+                slot.claiming = true;
+                actions.push(Action::Slot(index, slot::Action::Claim));
+            } else if !accepts && slot.claiming && !slot.claim_dropped {
+                slot.claim_dropped = true;
+                actions.push(Action::Slot(index, slot::Action::DropClaim));
+            }
+        }
+        let busy = self.slots.iter().any(Slot::has_task);
+        self.idle_since = match (busy, self.idle_since) {
+            (true, _) => None,
+            (false, None) => Some(now),
+            (false, since) => since,
+        };
+        if let Some(end) = self.end(busy) {
+            self.phase = Phase::Ended;
+            actions.push(Action::Exit(end));
+        }
+    }
+
+    /// In single-task mode one claim of a class is enough: two could both bring a task.
+    fn class_is_served(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).map(|slot| slot.class);
+        self.settings.single_task
+            && self
+                .slots
+                .iter()
+                .enumerate()
+                .any(|(other, slot)| other != index && Some(slot.class) == class && slot.claiming)
+    }
+
+    fn end(&self, busy: bool) -> Option<End> {
+        if self.slots.iter().any(|slot| slot.claiming) {
+            return None;
+        }
+        // A slot is cleaned before the process goes, unless that failed already.
+        let cleaning = self.slots.iter().any(|slot| matches!(slot.state, State::Cleaning { .. }));
+        let done = !busy && !cleaning;
+        match self.phase {
+            Phase::Draining { end, .. } if done => Some(end),
+            Phase::Canceling if done => Some(End::Stopped),
+            Phase::Working if done && self.settings.single_task && self.taken > 0 => {
+                Some(End::SingleTask)
+            }
+            Phase::Leaving if !self.slots.iter().any(Slot::is_between) => Some(End::Left),
+            _ => None,
+        }
+    }
+}
