@@ -72,6 +72,9 @@ pub struct Assignment {
     /// Why the task failed, in mode [`Mode::Flush`].
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// What to start, in mode [`Mode::External`].
+    #[serde(default)]
+    pub external: Option<External>,
 }
 
 /// What a process started as `russet task-agent` is to do.
@@ -86,6 +89,20 @@ pub enum Mode {
     Clean,
     /// Hand the task back: no user code ran.
     Unclaim,
+    /// Start another program that runs the task, as [`Assignment::external`] says, and watch it.
+    External,
+}
+
+/// A task agent other than ours, started by CircleCI's contract: the task token on its standard
+/// input, which is then closed; exit status 0 says that it reported the outcome itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its `PATH`.
+    pub path: String,
 }
 
 /// How a task ended whose agent can not say it itself.
@@ -247,6 +264,8 @@ pub mod exit {
     pub const BAD_ASSIGNMENT: i32 = 64;
     /// Privileges could not be dropped; nothing of the project was touched.
     pub const NOT_DROPPED: i32 = 70;
+    /// The program of mode [`super::Mode::External`] could not be started.
+    pub const NOT_STARTED: i32 = 71;
     /// The control plane no longer knows this allocation; nothing is left to report.
     pub const STALE: i32 = 73;
     /// The outcome could not be reported; it is in the result record.

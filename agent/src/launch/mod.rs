@@ -1,11 +1,39 @@
 //! The launch agent: claims, starts, watches, cleans.
+//!
+//! Theory of operation. [`run`] owns one state machine (`state`, pure) and feeds it inputs, one
+//! at a time; the actions that come out are carried out by tasks of their own (`slot_io`,
+//! `settle`), which answer with inputs again. So nothing that takes long holds up anything else,
+//! and nothing is decided in two places. While there is no work the process waits in one long
+//! poll per free slot and in nothing else: there are no periodic timers.
+//!
+//! As root it never reads what a project supplied, and deletes nothing below a slot's user:
+//! helpers that run as that user do.
 
 use std::path::PathBuf;
 
 use crate::clock::Clock;
 use crate::config::Config;
 
+mod api;
+mod claim;
+mod dirs;
+mod exit;
+mod external;
+mod heartbeat;
+mod journal;
+mod policy;
+mod prefix;
+mod run;
+mod settle;
+mod signals;
+mod slot_io;
+mod spawn;
+mod stage;
+mod start;
 mod state;
+mod supervise;
+
+pub use run::run;
 
 /// How the launch agent is run; what the owner decides is in [`Config`].
 #[derive(Debug)]
@@ -86,6 +114,15 @@ pub enum Event {
         /// Name of the job, where the server says it.
         job: Option<String>,
     },
+    /// The task agent has the task's config and begins.
+    Started {
+        /// Number of the slot.
+        slot: u32,
+        /// Name of the job.
+        job: String,
+        /// The project.
+        project: String,
+    },
     /// A task has ended.
     Ended {
         /// Number of the slot.
@@ -138,8 +175,41 @@ pub fn exit_codes() -> String {
         .to_owned()
 }
 
-/// Runs the launch agent until it is told to end.
-pub async fn run(_config: Config, options: Options) -> ExitReason {
-    options.clock.sleep_until_some(None).await;
-    ExitReason::Stopped
+/// Where to say what happens: to the log, and to whoever shows it.
+#[derive(Clone, Debug, Default)]
+struct Sink(Option<tokio::sync::mpsc::UnboundedSender<Event>>);
+
+impl Sink {
+    fn say(&self, event: Event) {
+        if let Some(events) = &self.0 {
+            // Nobody looks any more.
+            drop(events.send(event));
+        }
+    }
+
+    /// Something that needs a person.
+    fn error(&self, text: String) {
+        tracing::error!("{text}");
+        self.say(Event::Notice(text));
+    }
+
+    /// Something that a person should know.
+    fn warn(&self, text: String) {
+        tracing::warn!("{text}");
+        self.say(Event::Notice(text));
+    }
+}
+
+/// What all slots share.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    clock: Clock,
+    sink: Sink,
+    api: api::Api,
+    staged: stage::Staged,
+    /// What is known about the control plane.
+    server: claim::Presence,
+    request: russet_protocol::runner::ClaimRequest,
+    boot_id: String,
 }

@@ -33,8 +33,8 @@ pub(super) struct Settings {
     pub(super) cancel_patience: Duration,
     /// Give interrupted tasks back instead of failing them.
     pub(super) unsafe_retries: bool,
-    /// The class of each slot.
-    pub(super) classes: Vec<usize>,
+    /// The class of each slot; `None` for one that only has a task to end.
+    pub(super) classes: Vec<Option<usize>>,
 }
 
 /// Something that happened.
@@ -266,13 +266,13 @@ impl Machine {
 
     /// In single-task mode one claim of a class is enough: two could both bring a task.
     fn class_is_served(&self, index: SlotIndex) -> bool {
-        let class = self.slots.get(index).map(|slot| slot.class);
+        let class = self.slots.get(index).and_then(|slot| slot.class);
         self.settings.single_task
             && self
                 .slots
                 .iter()
                 .enumerate()
-                .any(|(other, slot)| other != index && Some(slot.class) == class && slot.claiming)
+                .any(|(other, slot)| other != index && slot.class == class && slot.claiming)
     }
 
     fn end(&self, busy: bool) -> Option<End> {

@@ -152,7 +152,8 @@ pub(in crate::launch) enum Verdict {
 /// A slot.
 #[derive(Clone, Debug)]
 pub(in crate::launch) struct Slot {
-    pub(super) class: usize,
+    /// `None`: not configured any more; it ends the task that it had.
+    pub(super) class: Option<usize>,
     pub(super) state: State,
     pub(super) claiming: bool,
     pub(super) claim_dropped: bool,
@@ -163,7 +164,7 @@ pub(in crate::launch) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(class: usize) -> Self {
+    pub(super) fn new(class: Option<usize>) -> Self {
         let state = State::Cleaning { attempt: 0, task_waits: false };
         Self { class, state, claiming: false, claim_dropped: false, quick: false, cleaning: false }
     }
@@ -172,6 +173,7 @@ impl Slot {
     /// claims meanwhile; the task waits until it is clean.
     pub(super) fn may_claim(&self) -> bool {
         match self.state {
+            _ if self.class.is_none() => false,
             State::Ready => true,
             State::Cleaning { attempt: 0, task_waits: false } => self.quick,
             _ => false,

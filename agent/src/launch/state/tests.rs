@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
-use super::slot::{self, Action as Do, BACKSTOP, Exit, Input as Got, Settlement};
+use super::slot::{Action as Do, BACKSTOP, Exit, Input as Got, Settlement};
 use super::{Action, End, Input, Machine, Settings};
 use crate::clock::BootTime;
 use crate::launch::Stop;
@@ -20,7 +20,7 @@ fn settings(slots: usize) -> Settings {
         drain_limit: Duration::from_secs(3600),
         cancel_patience: Duration::from_secs(40),
         unsafe_retries: false,
-        classes: vec![0; slots],
+        classes: vec![Some(0); slots],
     }
 }
 
@@ -231,7 +231,7 @@ fn a_dirty_slot_takes_no_task_until_it_is_clean() {
 
 #[test]
 fn single_task_stops_after_one_and_gives_a_second_back() {
-    let single = Settings { single_task: true, classes: vec![0, 1], ..settings(2) };
+    let single = Settings { single_task: true, classes: vec![Some(0), Some(1)], ..settings(2) };
     let (mut bench, _) = Bench::new(single);
     assert_eq!(bench.slot(Got::Cleaned { quick: false }), [on(Do::Claim)]);
     let actions = bench.send(Input::Slot(1, Got::Cleaned { quick: false }));
@@ -425,7 +425,7 @@ proptest! {
         let idle_timeout = idle.then(|| Duration::from_secs(900));
         let settings = Settings {
             single_task, unsafe_retries, idle_timeout,
-            classes: (0..slots).map(|slot| slot % 2).collect(),
+            classes: (0..slots).map(|slot| Some(slot % 2)).collect(),
             ..settings(slots)
         };
         let (mut bench, actions) = Bench::new(settings);

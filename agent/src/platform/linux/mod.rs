@@ -1,8 +1,17 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
+mod process;
 mod time;
 
 /// Where a launch agent that is root keeps its state.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
 
+/// Locks of user ids. Memory on every distribution: a reboot clears it.
+pub(crate) const LOCK_DIRECTORY: &str = "/run/lock/russet";
+
+/// `PATH` where there is none.
+pub(crate) const STANDARD_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};

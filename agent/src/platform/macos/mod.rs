@@ -1,9 +1,17 @@
 //! macOS.
 
+mod process;
 mod sysctl;
 mod time;
 
 /// Where a launch agent that is root keeps its state.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/db/russet";
 
+/// Locks of user ids. The system clears it when it starts.
+pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
+
+/// `PATH` where there is none.
+pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
+pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};

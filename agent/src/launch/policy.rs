@@ -1,0 +1,132 @@
+//! Which claimed tasks may run here: the owner's word against the server's.
+
+use russet_protocol::runner::ClaimResponse;
+
+use crate::config::Class;
+
+/// Why a task must not run, where it must not.
+///
+/// A server that does not say where a task comes from is CircleCI's own, which has no forks on
+/// runners; what it leaves out can not be checked, so a list of projects refuses it.
+pub(super) fn refusal(class: &Class, task: &ClaimResponse) -> Option<String> {
+    if let Some(expected) = &class.resource_class
+        && !task.resource_class.is_empty()
+        && task.resource_class != expected.as_str()
+    {
+        let actual = &task.resource_class;
+        return Some(format!("the runner's token is for {actual}, and it serves {expected}"));
+    }
+    if task.from_fork == Some(true) && !class.allow_forks {
+        return Some(
+            "the task comes from a fork, and this runner does not run forks \
+             (allow_forks is not set)"
+                .to_owned(),
+        );
+    }
+    if class.allowed_projects.is_empty() {
+        return None;
+    }
+    match &task.project {
+        Some(project) if class.allowed_projects.iter().any(|glob| matches(glob, project)) => None,
+        Some(project) => {
+            Some(format!("project {project} is not among allowed_projects of this runner"))
+        }
+        None => Some(
+            "the server does not say which project the task is of, and this runner has \
+             allowed_projects"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Whether the text is of the form, in which `*` stands for any text.
+fn matches(form: &str, text: &str) -> bool {
+    let mut parts = form.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{matches, refusal};
+    use crate::config::Class;
+    use russet_protocol::runner::ClaimResponse;
+    use russet_protocol::secret::Secret;
+
+    fn class(projects: &[&str], allow_forks: bool) -> Class {
+        Class {
+            label: String::new(),
+            token: Secret::new("t"),
+            resource_class: None,
+            slots: 1,
+            task_agent: None,
+            allowed_projects: projects.iter().map(|text| (*text).to_owned()).collect(),
+            allow_forks,
+            hooks: Default::default(),
+            limits: Default::default(),
+        }
+    }
+
+    fn task(project: Option<&str>, from_fork: Option<bool>) -> ClaimResponse {
+        let json = serde_json::json!({
+            "task_token": "t", "allocation": "a", "project": project, "from_fork": from_fork,
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn forks_are_refused_unless_allowed() {
+        let fork = task(Some("acme/app"), Some(true));
+        assert!(refusal(&class(&[], false), &fork).unwrap().contains("fork"));
+        assert_eq!(refusal(&class(&[], true), &fork), None);
+        assert_eq!(refusal(&class(&[], false), &task(None, None)), None);
+    }
+
+    #[test]
+    fn only_allowed_projects_run() {
+        let only = class(&["acme/*", "other/one"], false);
+        assert_eq!(refusal(&only, &task(Some("acme/app"), None)), None);
+        assert_eq!(refusal(&only, &task(Some("other/one"), None)), None);
+        assert!(refusal(&only, &task(Some("other/two"), None)).is_some());
+        assert!(refusal(&only, &task(None, None)).is_some());
+    }
+
+    #[test]
+    fn a_token_of_another_class_is_noticed() {
+        let mut class = class(&[], false);
+        class.resource_class = Some("acme/mini".parse().unwrap());
+        let mut task = task(None, None);
+        task.resource_class = "acme/studio".to_owned();
+        assert!(refusal(&class, &task).is_some());
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (form, text, is) in [
+            ("acme/app", "acme/app", true),
+            ("acme/app", "acme/apps", false),
+            ("acme/*", "acme/", true),
+            ("*", "anything", true),
+            ("*/app", "acme/app", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(form, text), is, "{form} {text}");
+        }
+    }
+}

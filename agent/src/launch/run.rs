@@ -1,0 +1,188 @@
+//! The loop: inputs into the state machine, actions out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::signals::Wishes;
+use super::slot_io::SlotIo;
+use super::start::{self, Ready};
+use super::state::slot::Action as SlotAction;
+use super::state::{Action, End, Input, Machine, Settings};
+use super::{Event, ExitReason, Options, Stop};
+use crate::clock::{BootTime, Clock};
+use crate::config::{Config, Mode};
+
+/// How long a canceled task agent has beyond its grace for steps: to end what is left, send the
+/// rest and report.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The grace of steps where the owner says nothing.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// launchd is told that we need less than a minute.
+const LEAVE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the launch agent until it has a reason to end.
+///
+/// It never ends because of the control plane: that may be away, refuse the token, or answer
+/// nonsense, and is asked again.
+pub async fn run(config: Config, mut options: Options) -> ExitReason {
+    let parent = options.parent.take();
+    let wishes = Wishes::listen(options.host, options.signals, parent, options.stop.take());
+    let wishes = match wishes {
+        Ok(wishes) => wishes,
+        Err(error) => return ExitReason::Failed(format!("could not listen for signals: {error}")),
+    };
+    let (sender, inputs) = mpsc::unbounded_channel();
+    let settings = settings(&config);
+    let ready = match start::start(config, &options, &sender).await {
+        Ok(ready) => ready,
+        Err(reason) => return reason,
+    };
+    let clock = options.clock;
+    let settings = Settings { classes: ready.classes.clone(), ..settings };
+    let machine = Machine::new(settings, clock.now());
+    let mut agent = Agent { machine, ready, jobs: JoinSet::new(), clock, leave_by: None };
+    agent.adopt();
+    agent.work(inputs, wishes).await
+}
+
+fn settings(config: &Config) -> Settings {
+    let grace = config
+        .classes
+        .iter()
+        .map(|class| Duration::from_millis(class.limits.kill_grace_ms))
+        .max()
+        .filter(|grace| !grace.is_zero())
+        .unwrap_or(DEFAULT_GRACE);
+    Settings {
+        single_task: config.mode == Mode::SingleTask,
+        idle_timeout: config.idle_timeout,
+        drain_limit: config.max_run_time,
+        cancel_patience: grace + CANCEL_PATIENCE,
+        unsafe_retries: config.enable_unsafe_retries,
+        classes: Vec::new(),
+    }
+}
+
+struct Agent {
+    machine: Machine,
+    ready: Ready,
+    /// What is being done. It ends with this agent; processes that it started do not.
+    jobs: JoinSet<()>,
+    clock: Clock,
+    leave_by: Option<BootTime>,
+}
+
+impl Agent {
+    /// Goes on with what an earlier launch agent left, before anything new.
+    fn adopt(&mut self) {
+        let now = self.clock.now();
+        let mut actions = Vec::new();
+        let journals: Vec<_> = self.ready.journals.drain(..).collect();
+        for (index, journal) in journals.into_iter().enumerate() {
+            let (Some(journal), Some(slot)) = (journal, self.ready.slots.get(index)) else {
+                continue;
+            };
+            let input = slot.adopt(journal);
+            self.machine.handle(now, Input::Slot(index, input), &mut actions);
+        }
+        self.machine.start(now, &mut actions);
+        for action in actions {
+            // Nothing ends before it began.
+            if let Action::Slot(index, action) = action {
+                self.act(index, action);
+            }
+        }
+    }
+
+    async fn work(
+        mut self,
+        mut inputs: mpsc::UnboundedReceiver<Input>,
+        mut wishes: Wishes,
+    ) -> ExitReason {
+        let slots = u32::try_from(self.ready.slots.len()).unwrap_or(u32::MAX);
+        self.ready.shared.sink.say(Event::Claiming { slots });
+        tracing::info!(
+            name = self.ready.shared.config.name,
+            url = self.ready.shared.config.api_url,
+            slots,
+            "claiming tasks"
+        );
+        loop {
+            let wakeup = self.machine.next_wakeup().into_iter().chain(self.leave_by).min();
+            let input = tokio::select! {
+                Some(input) = inputs.recv() => input,
+                stop = wishes.next() => self.wished(stop),
+                () = self.clock.sleep_until_some(wakeup) => Input::Tick,
+            };
+            let now = self.clock.now();
+            let mut actions = Vec::new();
+            self.machine.handle(now, input, &mut actions);
+            for action in actions {
+                match action {
+                    Action::Slot(index, action) => self.act(index, action),
+                    Action::Exit(end) => return self.end(end),
+                }
+            }
+            if self.leave_by.is_some_and(|at| at <= now) {
+                return self.end(End::Left);
+            }
+            // What is done takes no memory.
+            while self.jobs.try_join_next().is_some() {}
+        }
+    }
+
+    fn wished(&mut self, stop: Stop) -> Input {
+        match stop {
+            Stop::Drain => tracing::info!("draining: running tasks finish, no more are claimed"),
+            Stop::Cancel => tracing::info!("canceling running tasks"),
+            Stop::Leave => {
+                tracing::info!("ending; running tasks go on and are adopted by the next agent");
+                self.leave_by = Some(self.clock.now().after(LEAVE_LIMIT));
+            }
+        }
+        Input::Stop(stop)
+    }
+
+    fn act(&mut self, index: usize, action: SlotAction) {
+        let Some(slot) = self.ready.slots.get(index) else { return };
+        let slot: Arc<SlotIo> = Arc::clone(slot);
+        match action {
+            SlotAction::DropClaim => slot.drop_claim(),
+            SlotAction::Kill => slot.kill(),
+            SlotAction::Clean => self.job(slot.clean()),
+            SlotAction::Claim => self.job(slot.claim()),
+            SlotAction::Start => self.job(slot.start()),
+            SlotAction::Cancel(failure) => self.job(slot.cancel(failure)),
+            SlotAction::Settle(settlement) => self.job(slot.settle(settlement)),
+        }
+    }
+
+    fn job(&mut self, job: impl Future<Output = ()> + Send + 'static) {
+        self.jobs.spawn(job);
+    }
+
+    fn end(&self, end: End) -> ExitReason {
+        match end {
+            End::Stopped => ExitReason::Stopped,
+            End::SingleTask => ExitReason::SingleTask,
+            End::Idle => ExitReason::Idle,
+            End::Left => ExitReason::Left,
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        for listening in &self.ready.listening {
+            listening.abort();
+        }
+        for slot in &self.ready.slots {
+            slot.close();
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! A slot's share of the outside world: what the state machine's actions do.
+//!
+//! Each action runs by itself and answers with an input; which of them may run at the same time
+//! is the state machine's business.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russet_protocol::ids::AllocationId;
+use russet_protocol::runner::ClaimResponse;
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::{
+    Assignment, Failure, FromLaunchAgent, Mode, ResultRecord, SlotDirs, SlotUser, VERSION,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::claim::{Claimer, Presence};
+use super::dirs::{self, SlotDir};
+use super::journal::{self, Identity, Journal};
+use super::state::slot::{Exit, Input};
+use super::supervise::Link;
+use super::{Event, Shared, exit, external, heartbeat, policy, spawn, stage, state};
+use crate::clock::{BootTime, millis};
+use crate::config::Class;
+use crate::platform::{Process, users};
+
+/// A slot that was cleaned within this time claims meanwhile, the next time.
+const QUICK: Duration = Duration::from_millis(50);
+
+/// How long a task agent that was just started has to dial before a cancel comes as a signal.
+const DIAL_TIME: Duration = Duration::from_secs(2);
+
+/// A slot.
+#[derive(Debug)]
+pub(super) struct SlotIo {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) number: u32,
+    /// `None`: the slot is not configured any more.
+    pub(super) class: Option<Arc<Class>>,
+    /// What is known about the class's token.
+    pub(super) token: Arc<Presence>,
+    pub(super) dir: SlotDir,
+    pub(super) lease: users::Lease,
+    pub(super) link: Arc<Link>,
+    pub(super) inputs: mpsc::UnboundedSender<state::Input>,
+    task: Mutex<Task>,
+}
+
+/// What there is of a task.
+#[derive(Debug, Default)]
+struct Task {
+    journal: Option<Journal>,
+    process: Option<Arc<Process>>,
+    heartbeat: Option<tokio::task::AbortHandle>,
+    /// Waits for the end of an adopted task agent.
+    watch: Option<tokio::task::AbortHandle>,
+    /// A task agent that waits for the next assignment.
+    spare: Option<spawn::Spawned>,
+    claim: Option<CancellationToken>,
+}
+
+/// What calls for a running task need.
+#[derive(Clone, Debug)]
+pub(super) struct TaskClaim {
+    pub(super) token: Secret,
+    pub(super) allocation: AllocationId,
+    pub(super) heartbeat: Option<Duration>,
+}
+
+/// What makes a slot.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) number: u32,
+    pub(super) class: Option<Arc<Class>>,
+    pub(super) token: Arc<Presence>,
+    pub(super) dir: SlotDir,
+    pub(super) lease: users::Lease,
+    pub(super) link: Arc<Link>,
+    pub(super) inputs: mpsc::UnboundedSender<state::Input>,
+}
+
+impl SlotIo {
+    /// A slot without a task.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { shared, index, number, class, token, dir, lease, link, inputs } = parts;
+        let task = Mutex::default();
+        Self { shared, index, number, class, token, dir, lease, link, inputs, task }
+    }
+
+    /// Tells the state machine.
+    pub(super) fn input(&self, input: Input) {
+        // Nobody listens any more when the launch agent ends.
+        drop(self.inputs.send(state::Input::Slot(self.index, input)));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Task) -> T) -> T {
+        // A panic while it was held can not have left half a change: each is one assignment.
+        change(&mut self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(super) fn journal(&self) -> Option<Journal> {
+        self.with(|task| task.journal.clone())
+    }
+
+    /// What calls for the running task need.
+    pub(super) fn claim_of_task(&self) -> Option<TaskClaim> {
+        self.with(|task| {
+            task.journal.as_ref().map(|journal| TaskClaim {
+                token: journal.assignment.token.clone(),
+                allocation: journal.allocation.clone(),
+                heartbeat: journal.heartbeat_ms.map(Duration::from_millis),
+            })
+        })
+    }
+
+    /// Claims until there is a task.
+    pub(super) async fn claim(self: Arc<Self>) {
+        let Some(class) = self.class.clone() else { return };
+        let dropped = CancellationToken::new();
+        self.with(|task| task.claim = Some(dropped.clone()));
+        let claimer = Claimer {
+            api: &self.shared.api,
+            clock: &self.shared.clock,
+            sink: &self.shared.sink,
+            class: &class,
+            server: &self.shared.server,
+            token: &self.token,
+            request: &self.shared.request,
+            api_url: &self.shared.config.api_url,
+        };
+        match claimer.claim(&dropped).await {
+            Some(claimed) => self.claimed(&class, *claimed),
+            None => self.input(Input::ClaimDropped),
+        }
+    }
+
+    /// Ends a claim that waits.
+    pub(super) fn drop_claim(&self) {
+        if let Some(claim) = self.with(|task| task.claim.take()) {
+            claim.cancel();
+        }
+    }
+
+    fn claimed(&self, class: &Class, claimed: ClaimResponse) {
+        if let Some(warning) = &claimed.warning {
+            tracing::warn!(warning, "the control plane could not register this runner");
+        }
+        let refused = policy::refusal(class, &claimed);
+        match &refused {
+            None => {
+                tracing::info!(
+                    slot = self.number,
+                    allocation = %claimed.allocation,
+                    job = claimed.job,
+                    project = claimed.project,
+                    "claimed a task"
+                );
+                let job = claimed.job.clone();
+                self.shared.sink.say(Event::Claimed { slot: self.number, job });
+            }
+            Some(reason) => self.shared.sink.warn(format!("refused a task: {reason}")),
+        }
+        let journal = self.make_journal(class, claimed);
+        // Should this process end now, the next one gives the task back.
+        if let Err(error) = journal.write(&self.dir.fd) {
+            tracing::error!(slot = self.number, %error, "could not write the journal");
+        }
+        self.with(|task| task.journal = Some(journal));
+        self.input(Input::Claimed { refused });
+    }
+
+    fn make_journal(&self, class: &Class, claimed: ClaimResponse) -> Journal {
+        let config = &self.shared.config;
+        let assignment = Assignment {
+            version: VERSION,
+            mode: if class.task_agent.is_some() { Mode::External } else { Mode::Run },
+            token: claimed.task_token,
+            allocation: claimed.allocation.clone(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.task_dirs(&claimed.allocation),
+            supervisor: Some(self.dir.socket()),
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: config.path.clone(),
+            helpers: Some(self.shared.staged.helpers.clone()),
+            environment: config.environment.clone(),
+            hooks: class.hooks.clone(),
+            limits: class.limits.clone(),
+            ca_file: config.ca_file.clone(),
+            failure: None,
+            external: class.task_agent.as_deref().map(|program| {
+                let work = self.task_dirs(&claimed.allocation).work;
+                external::external(
+                    program,
+                    &config.api_url,
+                    &claimed.allocation,
+                    config.max_run_time,
+                    config.ssh_advertise_addr.as_deref(),
+                    Some(&work),
+                    &stage::own_path(),
+                )
+            }),
+        };
+        Journal {
+            version: journal::VERSION,
+            boot_id: self.shared.boot_id.clone(),
+            allocation: claimed.allocation,
+            task_id: claimed.task_id,
+            heartbeat_ms: claimed.heartbeat_ms,
+            assignment,
+            process: None,
+        }
+    }
+
+    fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
+        let mut dirs = self.dir.paths.clone();
+        if let Some(text) = &self.shared.config.working_directory {
+            // The allocation comes from the server: nothing of it may lead elsewhere.
+            let unique: String = allocation
+                .as_str()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+                .take(80)
+                .collect();
+            dirs.work = PathBuf::from(text.replace("%s", &unique));
+        }
+        dirs
+    }
+
+    /// Starts the task agent for the claimed task.
+    pub(super) async fn start(self: Arc<Self>) {
+        let deadline = self.shared.clock.now().after(self.shared.config.max_run_time);
+        match self.try_start(deadline).await {
+            Ok(child) => {
+                self.input(Input::Started { deadline });
+                self.watch_child(child).await;
+            }
+            Err(error) => {
+                tracing::error!(slot = self.number, %error, "could not start a task agent");
+                self.input(Input::NotStarted(format!("could not start the task agent: {error}")));
+            }
+        }
+    }
+
+    async fn try_start(self: &Arc<Self>, deadline: BootTime) -> io::Result<tokio::process::Child> {
+        let mut journal =
+            self.journal().ok_or_else(|| io::Error::other("there is no claimed task"))?;
+        if journal.assignment.dirs.work != self.dir.paths.work {
+            dirs::make_work(&journal.assignment.dirs.work, &self.lease.user)?;
+        }
+        let spawn::Spawned { mut child, pid } = self.take_agent()?;
+        let process = Process::open(pid).map(Arc::new);
+        journal.process = Some(Identity::of(pid));
+        journal.assignment.deadline = Some(self.shared.clock.deadline(deadline));
+        // Before the task agent has its assignment: a task that runs is always in the journal.
+        journal.write(&self.dir.fd)?;
+        self.link.begin(&journal.allocation);
+        spawn::assign(&mut child, &journal.assignment).await?;
+        self.with(|task| {
+            task.process = process.ok();
+            task.journal = Some(journal);
+        });
+        self.begin_heartbeat();
+        Ok(child)
+    }
+
+    fn take_agent(&self) -> io::Result<spawn::Spawned> {
+        if let Some(mut spare) = self.with(|task| task.spare.take())
+            && matches!(spare.child.try_wait(), Ok(None))
+        {
+            return Ok(spare);
+        }
+        let prefix = &self.shared.config.command_prefix;
+        spawn::task_agent(&self.shared.staged.exe, prefix, &self.dir.fd)
+    }
+
+    /// Starts the next task agent, which waits for its assignment: the time that a process takes
+    /// to start is not the next task's. A command prefix may do something of its own at the start
+    /// of a task, so behind one there is no spare.
+    fn start_spare(&self) {
+        if !self.shared.config.command_prefix.is_empty() || self.class.is_none() {
+            return;
+        }
+        let spare = spawn::task_agent(&self.shared.staged.exe, &[], &self.dir.fd).ok();
+        self.with(|task| task.spare = spare);
+    }
+
+    fn begin_heartbeat(self: &Arc<Self>) {
+        let beating = tokio::spawn(heartbeat::beat(Arc::clone(self))).abort_handle();
+        self.with(|task| task.heartbeat = Some(beating));
+    }
+
+    async fn watch_child(&self, mut child: tokio::process::Child) {
+        let status = child.wait().await.ok();
+        self.ended(status, "the task agent ended");
+    }
+
+    /// Goes on with a task agent that an earlier launch agent started.
+    pub(super) async fn watch_adopted(self: Arc<Self>, process: Arc<Process>) {
+        if let Err(error) = process.ended().await {
+            tracing::warn!(slot = self.number, %error, "can not watch the task agent");
+        }
+        self.ended(None, "the task agent ended without a word after a restart of the launch agent");
+    }
+
+    /// Takes over what an earlier launch agent left, before anything else happens in the slot.
+    pub(super) fn adopt(self: &Arc<Self>, journal: Journal) -> Input {
+        let found = journal.find(&self.shared.boot_id);
+        let allocation = journal.allocation.clone();
+        let deadline = journal.assignment.deadline.as_ref().map_or(0, |at| at.boot_ms);
+        let user = journal.assignment.user.clone();
+        self.with(|task| task.journal = Some(journal));
+        let gone = match found {
+            journal::Found::Alive(process) => {
+                let process = Arc::new(process);
+                self.with(|task| task.process = Some(Arc::clone(&process)));
+                self.link.begin(&allocation);
+                self.begin_heartbeat();
+                let watch = tokio::spawn(Arc::clone(self).watch_adopted(process)).abort_handle();
+                self.with(|task| task.watch = Some(watch));
+                tracing::info!(slot = self.number, %allocation, "adopted a running task");
+                return Input::Adopted { deadline: BootTime(deadline) };
+            }
+            journal::Found::NeverStarted => {
+                let reason = "the launch agent ended before the task was started".to_owned();
+                return Input::Orphaned(Exit::NothingRan(reason));
+            }
+            journal::Found::Ended => "the task agent ended while no launch agent watched it",
+            journal::Found::Rebooted => "the machine restarted",
+        };
+        let record = self.record(user.as_ref());
+        let said = spawn::agent_said(&self.dir.fd);
+        let exit = exit::judge(None, record.as_ref(), &allocation, &said, gone);
+        tracing::info!(slot = self.number, %allocation, "found a task of an earlier agent: {gone}");
+        Input::Orphaned(exit)
+    }
+
+    fn record(&self, user: Option<&SlotUser>) -> Option<ResultRecord> {
+        self.dir.result(user.unwrap_or(&self.lease.user))
+    }
+
+    fn ended(&self, status: Option<std::process::ExitStatus>, gone: &str) {
+        self.link.end();
+        let journal = self.with(|task| {
+            if let Some(heartbeat) = task.heartbeat.take() {
+                heartbeat.abort();
+            }
+            task.process = None;
+            task.journal.clone()
+        });
+        let Some(journal) = journal else { return };
+        let record = self.record(journal.assignment.user.as_ref());
+        // A task agent that reported says nothing that matters.
+        let reported = status.is_some_and(|status| status.success());
+        let said = if reported { String::new() } else { spawn::agent_said(&self.dir.fd) };
+        let exit = exit::judge(status, record.as_ref(), &journal.allocation, &said, gone);
+        let outcome = exit::outcome(&exit, record.as_ref());
+        tracing::info!(
+            slot = self.number,
+            allocation = %journal.allocation,
+            outcome = outcome.map(russet_protocol::outcome::Outcome::as_str),
+            "the task agent has ended"
+        );
+        if let Exit::Died(reason) | Exit::NothingRan(reason) = &exit {
+            self.shared.sink.warn(format!("slot {}: {reason}", self.number));
+        }
+        self.shared.sink.say(Event::Ended { slot: self.number, outcome });
+        self.input(Input::Exited(exit));
+    }
+
+    /// Tells the task agent to end the task.
+    pub(super) async fn cancel(self: Arc<Self>, failure: Failure) {
+        tracing::info!(slot = self.number, reason = failure.message, "canceling the task");
+        let Failure { outcome, message: reason } = failure;
+        if self.link.cancel(FromLaunchAgent::Cancel { outcome, reason }) {
+            return;
+        }
+        // It is told when it dials. One that does not (or is none of ours) gets a signal.
+        self.shared.clock.sleep(DIAL_TIME).await;
+        if self.link.peer_pid().is_none() {
+            self.signal(nix::sys::signal::Signal::SIGTERM);
+        }
+    }
+
+    /// Kills the task agent, not asking it.
+    pub(super) fn kill(&self) {
+        self.signal(nix::sys::signal::Signal::SIGKILL);
+        // Behind a prefix (sudo), what was started here is not the task agent itself.
+        if let Some(pid) = self.link.peer_pid()
+            && let Ok(process) = Process::open(pid)
+            && crate::platform::user_of(pid) == Some(self.lease.user.uid)
+        {
+            // It may be gone by now, which is what is wanted.
+            drop(process.signal(nix::sys::signal::Signal::SIGKILL));
+        }
+    }
+
+    fn signal(&self, signal: nix::sys::signal::Signal) {
+        let Some(process) = self.with(|task| task.process.clone()) else { return };
+        if let Err(error) = process.signal(signal) {
+            tracing::debug!(slot = self.number, %error, "could not signal the task agent");
+        }
+    }
+
+    /// Ends what is left of a task, and makes the slot fresh.
+    pub(super) async fn clean(self: Arc<Self>) {
+        let began = self.shared.clock.now();
+        match self.try_clean().await {
+            Ok(()) => {
+                self.start_spare();
+                let quick = self.shared.clock.now().since(began) <= QUICK;
+                self.input(Input::Cleaned { quick });
+            }
+            Err(error) => {
+                self.shared.sink.error(format!(
+                    "slot {} could not be cleaned and takes no task until it is: {error}",
+                    self.number
+                ));
+                self.input(Input::NotCleaned);
+            }
+        }
+    }
+
+    async fn try_clean(&self) -> io::Result<()> {
+        let user = &self.lease.user;
+        let Some(journal) = self.journal() else {
+            // Nothing is known of a task here, and empty directories prove it. Others were left
+            // by an agent that could not write its journal.
+            if self.dir.refresh(user).is_ok() {
+                return Ok(());
+            }
+            let assignment = self.blank_assignment();
+            self.run_clean(&assignment).await?;
+            return self.dir.refresh(user);
+        };
+        self.run_clean(&journal.assignment).await?;
+        let work = &journal.assignment.dirs.work;
+        if *work != self.dir.paths.work && self.forgets_work() {
+            // It is empty now. Where it can not be removed it is in nobody's way.
+            drop(std::fs::remove_dir(work));
+        }
+        self.dir.refresh(user)?;
+        // A task that was claimed meanwhile has a journal of its own by now.
+        self.with(|task| {
+            let same =
+                task.journal.as_ref().is_some_and(|now| now.allocation == journal.allocation);
+            if same {
+                task.journal = None;
+                return Journal::remove(&self.dir.fd);
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether the owner's working directory is emptied after a task.
+    fn forgets_work(&self) -> bool {
+        let config = &self.shared.config;
+        let unique = config.working_directory.as_deref().is_none_or(|text| text.contains("%s"));
+        unique || config.cleanup_working_directory
+    }
+
+    async fn run_clean(&self, of: &Assignment) -> io::Result<()> {
+        let mut assignment = of.clone();
+        assignment.mode = Mode::Clean;
+        // Cleaning needs no token.
+        assignment.token = Secret::new("");
+        if !self.forgets_work() {
+            // What the owner wants kept is not shown to the helper.
+            assignment.dirs.work = assignment.dirs.tmp.clone();
+        }
+        let (status, said) = self.helper(&assignment).await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("the helper {}: {said}", spawn::describe(status))))
+    }
+
+    pub(super) async fn helper(
+        &self,
+        assignment: &Assignment,
+    ) -> io::Result<(std::process::ExitStatus, String)> {
+        spawn::helper(&self.shared.staged.exe, &self.dir.fd, assignment).await
+    }
+
+    fn blank_assignment(&self) -> Assignment {
+        let config = &self.shared.config;
+        Assignment {
+            version: VERSION,
+            mode: Mode::Clean,
+            token: Secret::new(""),
+            allocation: "none".into(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.dir.paths.clone(),
+            supervisor: None,
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: Vec::new(),
+            helpers: None,
+            environment: std::collections::BTreeMap::new(),
+            hooks: russet_protocol::supervise::Hooks::default(),
+            limits: russet_protocol::supervise::Limits::default(),
+            ca_file: None,
+            failure: None,
+            external: None,
+        }
+    }
+
+    /// The launch agent ends; the task agent does not.
+    pub(super) fn close(&self) {
+        self.with(|task| {
+            for background in [task.heartbeat.take(), task.watch.take()].into_iter().flatten() {
+                background.abort();
+            }
+        });
+    }
+
+    /// The way that the slot's user has to go to reach the slot.
+    pub(super) fn obstacle(path: &Path, user: &SlotUser) -> Option<PathBuf> {
+        dirs::obstacle(path, user)
+    }
+}

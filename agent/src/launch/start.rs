@@ -1,0 +1,236 @@
+//! From a configuration to slots that are ready to work: the state directory and its lock, the
+//! executable, the users, and what an earlier launch agent left.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russet_protocol::runner::ClaimRequest;
+use russet_protocol::supervise::SlotUser;
+use tokio::sync::mpsc;
+
+use super::claim::Presence;
+use super::dirs::{self, SlotDir};
+use super::journal::Journal;
+use super::slot_io::{Parts, SlotIo};
+use super::state;
+use super::supervise::Link;
+use super::{ExitReason, Options, Shared, Sink, api, prefix, stage};
+use crate::config::{Class, Config};
+use crate::platform::users::{self, Lease, StateLock};
+
+/// Everything that is ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slots: Vec<Arc<SlotIo>>,
+    /// The class of each slot.
+    pub(super) classes: Vec<Option<usize>>,
+    /// Journals that were found, for each slot.
+    pub(super) journals: Vec<Option<Journal>>,
+    /// Ends with the launch agent.
+    pub(super) listening: Vec<tokio::task::JoinHandle<()>>,
+    pub(super) _lock: StateLock,
+}
+
+/// As whom tasks run.
+#[derive(Clone, Debug)]
+enum Who {
+    /// Each slot as a user of its own.
+    SlotUsers,
+    /// All as this one.
+    One(SlotUser),
+}
+
+/// Makes everything ready.
+pub(super) async fn start(
+    config: Config,
+    options: &Options,
+    inputs: &mpsc::UnboundedSender<state::Input>,
+) -> Result<Ready, ExitReason> {
+    let failed = |text: String| ExitReason::Failed(text);
+    let sink = Sink(options.on_event.clone());
+    let state_path = config.state_directory.clone();
+    let state = dirs::make_state(&state_path)
+        .map_err(|error| failed(describe("could not make", &state_path, &error)))?;
+    let lock = users::lock_state(&state)
+        .map_err(|error| failed(describe("could not lock", &state_path, &error)))?
+        .ok_or_else(|| in_use(&state_path))?;
+    let staged = stage::stage(&options.exe, &state_path).map_err(|error| {
+        failed(describe("could not make the executable ready in", &state_path, &error))
+    })?;
+    let client = crate::http::client(&config.api_url, config.ca_file.as_deref())
+        .map_err(|error| failed(error.to_string()))?;
+    let who = who(&config, &sink).await?;
+    let hostname = crate::platform::hostname();
+    let shared = Arc::new(Shared {
+        api: api::Api::new(client, &config.api_url),
+        clock: options.clock.clone(),
+        sink,
+        staged,
+        server: Presence::default(),
+        request: ClaimRequest {
+            name: config.name.clone(),
+            hostname,
+            ip: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        boot_id: options.clock.boot_id(),
+        config,
+    });
+    let mut ready = Ready {
+        shared,
+        slots: Vec::new(),
+        classes: Vec::new(),
+        journals: Vec::new(),
+        listening: Vec::new(),
+        _lock: lock,
+    };
+    make_slots(&mut ready, &state, &state_path, &who, inputs)?;
+    Ok(ready)
+}
+
+fn in_use(state: &Path) -> ExitReason {
+    ExitReason::StateInUse(format!(
+        "another launch agent uses {}\n  hint: stop it, or set `runner.state_directory` to \
+         another directory",
+        state.display()
+    ))
+}
+
+fn describe(what: &str, path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{what} {}: {error}", path.display())
+}
+
+/// As whom tasks run, which a command prefix may change.
+async fn who(config: &Config, sink: &Sink) -> Result<Who, ExitReason> {
+    let me = nix::unistd::geteuid().as_raw();
+    let landed = if config.command_prefix.is_empty() {
+        None
+    } else {
+        let ids = prefix::probe(&config.command_prefix).await.map_err(|reason| {
+            ExitReason::Failed(format!(
+                "`runner.command_prefix` {reason}\n  hint: it must run what follows it and forward \
+                 the exit code"
+            ))
+        })?;
+        (ids.0 != me).then_some(ids)
+    };
+    match (me, landed) {
+        (0, None) => Ok(Who::SlotUsers),
+        (0, Some((uid, gid))) => {
+            let user = users::by_id(uid, gid);
+            let name = user.name.clone().unwrap_or_else(|| uid.to_string());
+            sink.warn(format!(
+                "`runner.command_prefix` runs tasks as {name}, which is not a slot's own user: \
+                 what a task leaves running or outside of its directories is not removed"
+            ));
+            Ok(Who::One(user))
+        }
+        (_, Some((uid, _))) => Err(ExitReason::Failed(format!(
+            "`runner.command_prefix` runs tasks as user {uid}, whose directories this agent can \
+             not make\n  hint: start the agent as root; it gives tasks a user of their own"
+        ))),
+        (_, None) => {
+            sink.warn(
+                "tasks are not isolated: they run as the user of this agent, and can read its \
+                 files"
+                    .to_owned(),
+            );
+            Ok(Who::One(users::caller()))
+        }
+    }
+}
+
+fn make_slots(
+    ready: &mut Ready,
+    state: &OwnedFd,
+    path: &Path,
+    who: &Who,
+    inputs: &mpsc::UnboundedSender<state::Input>,
+) -> Result<(), ExitReason> {
+    let classes: Vec<Arc<Class>> =
+        ready.shared.config.classes.iter().cloned().map(Arc::new).collect();
+    let tokens: Vec<Arc<Presence>> = classes.iter().map(|_| Arc::default()).collect();
+    let mut wanted: Vec<(u32, Option<usize>)> = Vec::new();
+    for (index, class) in classes.iter().enumerate() {
+        for _ in 0..class.slots {
+            let number = u32::try_from(wanted.len() + 1).unwrap_or(u32::MAX);
+            wanted.push((number, Some(index)));
+        }
+    }
+    let configured = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+    wanted.extend(abandoned(path, configured).into_iter().map(|number| (number, None)));
+    for (number, class_index) in wanted {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            ExitReason::Failed(format!("{what} of slot {number}: {error}"))
+        };
+        let dir = SlotDir::make(state, path, number)
+            .map_err(|error| failed("could not make the directory", &error))?;
+        let journal = Journal::read(&dir.fd).unwrap_or_else(|error| {
+            // Half a journal is one of before a loss of power.
+            tracing::warn!(slot = number, %error, "could not read the journal");
+            None
+        });
+        let before = journal.as_ref().and_then(|journal| journal.assignment.user.as_ref());
+        let lease = match who {
+            Who::One(user) => Lease::unlocked(user.clone()),
+            Who::SlotUsers => {
+                let prefix = &ready.shared.config.user_prefix;
+                users::lease(prefix, number, before.map(|user| user.uid))
+                    .map_err(|error| failed("there is no user for tasks", &error))?
+            }
+        };
+        if let Some(obstacle) = SlotIo::obstacle(&dir.paths.root, &lease.user) {
+            return Err(ExitReason::Failed(out_of_reach(&obstacle, &lease.user)));
+        }
+        let (link, listening) = Link::listen(
+            &dir.socket(),
+            number,
+            &lease.user,
+            &ready.shared.clock,
+            &ready.shared.sink,
+        )
+        .map_err(|error| failed("could not make the socket", &error))?;
+        let class = class_index.and_then(|index| classes.get(index).cloned());
+        let token = class_index.and_then(|index| tokens.get(index).cloned()).unwrap_or_default();
+        let parts = Parts {
+            shared: Arc::clone(&ready.shared),
+            index: ready.slots.len(),
+            number,
+            class,
+            token,
+            dir,
+            lease,
+            link,
+            inputs: inputs.clone(),
+        };
+        ready.slots.push(Arc::new(SlotIo::new(parts)));
+        ready.classes.push(class_index);
+        ready.journals.push(journal);
+        ready.listening.push(listening);
+    }
+    Ok(())
+}
+
+fn out_of_reach(obstacle: &Path, user: &SlotUser) -> String {
+    let name = user.name.clone().unwrap_or_else(|| user.uid.to_string());
+    format!(
+        "the user of tasks ({name}) can not pass through {path}\n  hint: `chmod o+x {path}`, or set \
+         `runner.state_directory` to a directory that everybody can reach",
+        path = obstacle.display()
+    )
+}
+
+/// Slots beyond those that are configured now, in which an earlier launch agent left a task.
+fn abandoned(state: &Path, configured: u32) -> Vec<u32> {
+    let numbers = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path: PathBuf = entry.ok()?.path();
+        let number: u32 = path.file_name()?.to_str()?.parse().ok()?;
+        (number > configured && path.join("journal.json").exists()).then_some(number)
+    };
+    let Ok(entries) = std::fs::read_dir(state.join("slots")) else { return Vec::new() };
+    let mut found: Vec<u32> = entries.filter_map(numbers).collect();
+    found.sort_unstable();
+    found
+}

@@ -1,0 +1,295 @@
+//! The line to the task agent of a slot: a unix socket on which it says that it lives.
+//!
+//! Threat: the socket is reachable by whatever runs on this machine. It belongs to the slot's
+//! user, and every peer is asked for its credentials: only that user and root are heard. What
+//! the peer says is believed no further than it reaches: it can be a step that lies about its
+//! own task.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russet_protocol::ids::AllocationId;
+use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, SlotUser};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::{Event, Sink};
+use crate::clock::{BootTime, Clock};
+
+/// A longer line is none of a task agent.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// How long a peer has to say who it is.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of the task agent of a slot.
+#[derive(Debug)]
+pub(super) struct Link {
+    slot: u32,
+    clock: Clock,
+    sink: Sink,
+    user: SlotUser,
+    state: Mutex<Option<Current>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    allocation: AllocationId,
+    /// The newest connection.
+    lines: Option<mpsc::UnboundedSender<FromLaunchAgent>>,
+    /// The number of the process that said hello, as the kernel knows it.
+    pid: Option<u32>,
+    last_heard: Option<BootTime>,
+    /// Pings since it was last heard.
+    unanswered: u32,
+    /// A cancel, for a task agent that comes (back) later.
+    cancel: Option<FromLaunchAgent>,
+}
+
+impl Link {
+    /// Listens at `path`, for the slot's user.
+    pub(super) fn listen(
+        path: &Path,
+        slot: u32,
+        user: &SlotUser,
+        clock: &Clock,
+        sink: &Sink,
+    ) -> io::Result<(Arc<Self>, tokio::task::JoinHandle<()>)> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))?;
+        }
+        let link = Arc::new(Self {
+            slot,
+            clock: clock.clone(),
+            sink: sink.clone(),
+            user: user.clone(),
+            state: Mutex::new(None),
+        });
+        let accepting = tokio::spawn(Arc::clone(&link).accept(listener));
+        Ok((link, accepting))
+    }
+
+    /// A task begins, or is adopted.
+    pub(super) fn begin(&self, allocation: &AllocationId) {
+        if let Ok(mut state) = self.state.lock() {
+            *state = Some(Current {
+                allocation: allocation.clone(),
+                lines: None,
+                pid: None,
+                last_heard: None,
+                unanswered: 0,
+                cancel: None,
+            });
+        }
+    }
+
+    /// The task has ended.
+    pub(super) fn end(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            *state = None;
+        }
+    }
+
+    /// Tells the task agent, now or when it dials again. False: nobody listens now.
+    pub(super) fn cancel(&self, line: FromLaunchAgent) -> bool {
+        self.with(|current| {
+            current.cancel = Some(line.clone());
+            current.lines.as_ref().is_some_and(|lines| lines.send(line).is_ok())
+        })
+        .unwrap_or(false)
+    }
+
+    /// Asks whether it lives, and says how many such questions have no answer.
+    pub(super) fn ping(&self) -> u32 {
+        self.with(|current| {
+            current.unanswered += 1;
+            if let Some(lines) = &current.lines {
+                // A connection that broke is replaced when the task agent dials again.
+                drop(lines.send(FromLaunchAgent::Ping));
+            }
+            current.unanswered - 1
+        })
+        .unwrap_or(0)
+    }
+
+    /// How long it has been silent.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        self.with(|current| current.last_heard.map(|at| now.since(at))).flatten()
+    }
+
+    /// The process that said hello.
+    pub(super) fn peer_pid(&self) -> Option<u32> {
+        self.with(|current| current.pid).flatten()
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Current) -> T) -> Option<T> {
+        self.state.lock().ok()?.as_mut().map(change)
+    }
+
+    async fn accept(self: Arc<Self>, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    if self.is_known(&stream) {
+                        tokio::spawn(Arc::clone(&self).converse(stream));
+                    }
+                }
+                // Out of descriptors, most likely: give others time to close theirs.
+                Err(error) => {
+                    tracing::warn!(slot = self.slot, %error, "could not accept a task agent");
+                    self.clock.sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn is_known(&self, stream: &UnixStream) -> bool {
+        let me = nix::unistd::geteuid().as_raw();
+        let known = stream.peer_cred().is_ok_and(|peer| [me, self.user.uid].contains(&peer.uid()));
+        if !known {
+            tracing::warn!(slot = self.slot, "refused a stranger on the task agent's socket");
+        }
+        known
+    }
+
+    async fn converse(self: Arc<Self>, stream: UnixStream) {
+        let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+        let (read, mut write) = stream.into_split();
+        let mut read = BufReader::new(read);
+        let hello = tokio::select! {
+            line = next_line(&mut read) => line,
+            () = self.clock.sleep(HELLO_TIMEOUT) => None,
+        };
+        let Some(FromTaskAgent::Hello { allocation, .. }) = hello else { return };
+        let (lines, mut outgoing) = mpsc::unbounded_channel();
+        if !self.welcome(&allocation, pid, lines) {
+            return;
+        }
+        let writer = tokio::spawn(async move {
+            while let Some(line) = outgoing.recv().await {
+                let Ok(mut text) = serde_json::to_vec(&line) else { continue };
+                text.push(b'\n');
+                if write.write_all(&text).await.is_err() {
+                    return;
+                }
+            }
+        });
+        while let Some(line) = next_line(&mut read).await {
+            if !self.heard(&allocation, &line) {
+                break;
+            }
+        }
+        writer.abort();
+    }
+
+    /// Takes the connection as that of the slot's task.
+    fn welcome(
+        &self,
+        allocation: &AllocationId,
+        pid: Option<u32>,
+        lines: mpsc::UnboundedSender<FromLaunchAgent>,
+    ) -> bool {
+        let now = self.clock.now();
+        self.with(|current| {
+            if current.allocation != *allocation {
+                return false;
+            }
+            if let Some(cancel) = &current.cancel {
+                drop(lines.send(cancel.clone()));
+            }
+            current.lines = Some(lines);
+            current.pid = pid;
+            current.last_heard = Some(now);
+            current.unanswered = 0;
+            true
+        })
+        .unwrap_or(false)
+    }
+
+    /// False: the slot has another task by now.
+    fn heard(&self, allocation: &AllocationId, line: &FromTaskAgent) -> bool {
+        let now = self.clock.now();
+        let current = self.with(|current| {
+            current.last_heard = Some(now);
+            current.unanswered = 0;
+            current.allocation == *allocation
+        });
+        if current != Some(true) {
+            return false;
+        }
+        if let FromTaskAgent::Started { job, project } = line {
+            let (slot, job, project) = (self.slot, job.clone(), project.clone());
+            self.sink.say(Event::Started { slot, job, project });
+        }
+        true
+    }
+}
+
+/// The next line that can be understood. Lines of a newer task agent that can not are skipped.
+async fn next_line(read: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Option<FromTaskAgent> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let count = (&mut *read).take(MAX_LINE).read_until(b'\n', &mut line).await.ok()?;
+        if count == 0 || line.last() != Some(&b'\n') {
+            return None;
+        }
+        if let Ok(line) = serde_json::from_slice(&line) {
+            return Some(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Link;
+    use crate::clock::Clock;
+    use crate::launch::Sink;
+    use russet_protocol::outcome::Outcome;
+    use russet_protocol::supervise::FromLaunchAgent;
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::UnixStream;
+
+    #[tokio::test]
+    async fn a_task_agent_is_heard_pinged_and_canceled_and_a_wrong_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.sock");
+        let user = crate::platform::users::caller();
+        let (link, accepting) =
+            Link::listen(&path, 1, &user, &Clock::system(), &Sink::default()).unwrap();
+        link.begin(&"mine".into());
+        assert_eq!(link.ping(), 0);
+        assert_eq!(link.ping(), 1);
+
+        let mut wrong = BufReader::new(UnixStream::connect(&path).await.unwrap());
+        let hello = b"{\"say\":\"hello\",\"version\":1,\"allocation\":\"other\",\"pid\":1}\n";
+        wrong.write_all(hello).await.unwrap();
+        let mut line = String::new();
+        assert_eq!(wrong.read_line(&mut line).await.unwrap(), 0);
+
+        let mut right = BufReader::new(UnixStream::connect(&path).await.unwrap());
+        let cancel =
+            FromLaunchAgent::Cancel { outcome: Outcome::Canceled, reason: "why".to_owned() };
+        assert!(!link.cancel(cancel));
+        let hello = b"{\"say\":\"hello\",\"version\":1,\"allocation\":\"mine\",\"pid\":1}\n";
+        right.write_all(hello).await.unwrap();
+        right.read_line(&mut line).await.unwrap();
+        assert!(line.contains("cancel") && line.contains("why"), "{line}");
+        assert_eq!(link.peer_pid(), Some(std::process::id()));
+        assert_eq!(link.ping(), 0);
+        line.clear();
+        right.read_line(&mut line).await.unwrap();
+        assert!(line.contains("ping"), "{line}");
+        accepting.abort();
+    }
+}

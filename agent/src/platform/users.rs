@@ -1,0 +1,242 @@
+//! Users of slots: named ones where the owner made them, else unprivileged ids of our own.
+//!
+//! A slot's user is what separates tasks from each other and from the launch agent, so no two
+//! slots may ever have the same one, not even slots of two launch agents. An id of our own is
+//! held by a lock on a file that only root can open, for as long as the process lives; an id
+//! that still has processes of an earlier launch agent is left alone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, User};
+use russet_protocol::supervise::SlotUser;
+
+/// The ids that slots take where no user is set up. Far from people's ids, from those of the
+/// system and from 65534 (nobody).
+const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
+
+/// Why a slot has no user.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// A user with the slot's name is none that tasks may run as.
+    #[error("user {name} has {what}, so tasks can not run as it")]
+    Unfit {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Every id is taken.
+    #[error("none of the user ids {} to {} is free", OWN_IDS.start(), OWN_IDS.end())]
+    NoneFree,
+    /// The locks can not be taken.
+    #[error("could not lock a user id in {}: {source}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The user database can not be read.
+    #[error("could not look up user {name}: {source}")]
+    LookUp {
+        /// Whom.
+        name: String,
+        /// Why not.
+        source: nix::Error,
+    },
+}
+
+/// A user and the right to run tasks as it.
+#[derive(Debug)]
+pub struct Lease {
+    /// The user.
+    pub user: SlotUser,
+    /// Held while the lease is.
+    _lock: Option<Flock<std::fs::File>>,
+}
+
+impl Lease {
+    /// A user that needs no lock: the caller itself, or one that a command prefix lands in.
+    #[must_use]
+    pub fn unlocked(user: SlotUser) -> Self {
+        Self { user, _lock: None }
+    }
+}
+
+/// The caller, which is what tasks run as where the launch agent is not root.
+#[must_use]
+pub fn caller() -> SlotUser {
+    let uid = nix::unistd::geteuid();
+    SlotUser {
+        uid: uid.as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        name: User::from_uid(uid).ok().flatten().map(|user| user.name),
+        dedicated: false,
+    }
+}
+
+/// A user by its number, which need not be in the user database.
+#[must_use]
+pub fn by_id(uid: u32, gid: u32) -> SlotUser {
+    let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+    SlotUser { uid, gid, name, dedicated: false }
+}
+
+/// The user of slot `number`: `<prefix><number>` where it exists, else the id that the slot had
+/// before, else a free one.
+///
+/// # Errors
+///
+/// The named user is unfit, or no id is free.
+pub fn lease(prefix: &str, number: u32, before: Option<u32>) -> Result<Lease, UserError> {
+    let name = format!("{prefix}{number}");
+    let found = User::from_name(&name)
+        .map_err(|source| UserError::LookUp { name: name.clone(), source })?;
+    match found {
+        Some(user) => named(user),
+        None => own(before),
+    }
+}
+
+fn named(user: User) -> Result<Lease, UserError> {
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    let unfit = |what: &str| UserError::Unfit { name: user.name.clone(), what: what.to_owned() };
+    if uid == 0 {
+        return Err(unfit("the id of root"));
+    }
+    if gid == 0 {
+        return Err(unfit("the group of root"));
+    }
+    let lock = lock(uid)?.ok_or_else(|| unfit("tasks of another agent already"))?;
+    let user = SlotUser { uid, gid, name: Some(user.name.clone()), dedicated: true };
+    Ok(Lease { user, _lock: Some(lock) })
+}
+
+fn own(before: Option<u32>) -> Result<Lease, UserError> {
+    let before = before.filter(|uid| OWN_IDS.contains(uid));
+    if let Some(uid) = before
+        && let Some(lease) = try_own(uid)?
+    {
+        // Processes that it may have are those of this slot's last task.
+        return Ok(lease);
+    }
+    let busy = super::user_ids_with_processes();
+    for uid in OWN_IDS.filter(|uid| !busy.contains(uid)) {
+        let Some(lease) = try_own(uid)? else { continue };
+        // A launch agent may have ended between the look at the processes and the lock, and its
+        // task lives on.
+        if super::processes_of(uid).is_empty() {
+            return Ok(lease);
+        }
+    }
+    Err(UserError::NoneFree)
+}
+
+fn try_own(uid: u32) -> Result<Option<Lease>, UserError> {
+    // An id that somebody has in the user database is somebody's.
+    if !matches!(User::from_uid(Uid::from_raw(uid)), Ok(None)) {
+        return Ok(None);
+    }
+    let user = SlotUser { uid, gid: uid, name: None, dedicated: true };
+    Ok(lock(uid)?.map(|lock| Lease { user, _lock: Some(lock) }))
+}
+
+/// `None`: another process holds it.
+fn lock(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
+    let directory = Path::new(super::LOCK_DIRECTORY);
+    let path = directory.join(format!("uid-{uid}"));
+    let failed = |source: io::Error| UserError::Lock { path: path.clone(), source };
+    own_directory(directory).map_err(failed)?;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path)
+        .map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
+/// Makes the directory of locks. Its parent is one where everybody may make files on some
+/// systems, so one that somebody else made first is refused.
+fn own_directory(path: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let meta = std::fs::symlink_metadata(path)?;
+    let me = nix::unistd::geteuid().as_raw();
+    if meta.is_dir() && meta.uid() == me && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let message = format!("{} is not a directory that belongs to this user alone", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Keeps other launch agents out of a state directory while it lives.
+#[derive(Debug)]
+pub struct StateLock {
+    _lock: Flock<std::fs::File>,
+}
+
+/// Locks a state directory. `None`: another launch agent has it.
+///
+/// # Errors
+///
+/// The file of the lock can not be opened.
+pub fn lock_state(directory: &OwnedFd) -> io::Result<Option<StateLock>> {
+    let flags = nix::fcntl::OFlag::O_WRONLY
+        | nix::fcntl::OFlag::O_CREAT
+        | nix::fcntl::OFlag::O_NOFOLLOW
+        | nix::fcntl::OFlag::O_CLOEXEC;
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    let file = nix::fcntl::openat(directory, "agent.lock", flags, mode)?;
+    match Flock::lock(std::fs::File::from(file), FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(StateLock { _lock: lock })),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OWN_IDS, lease};
+
+    #[test]
+    fn leases_are_never_of_the_same_id() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let leases: Vec<_> =
+            (0..5).map(|number| lease("_no_such_user", number, None).unwrap()).collect();
+        let mut ids: Vec<u32> = leases.iter().map(|lease| lease.user.uid).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
+        assert!(ids.iter().all(|uid| OWN_IDS.contains(uid)));
+        // The one that is held is not given to another slot that had it before.
+        let again = lease("_no_such_user", 9, ids.first().copied()).unwrap();
+        assert!(!ids.contains(&again.user.uid));
+    }
+
+    #[test]
+    fn root_is_no_slot_user() {
+        if nix::unistd::geteuid().is_root() {
+            let error = super::lease("roo", 0, None);
+            // `roo0` does not exist; the check itself is on the record that is found.
+            assert!(error.is_ok());
+            let root = nix::unistd::User::from_name("root").unwrap().unwrap();
+            assert!(super::named(root).is_err());
+        }
+    }
+}
