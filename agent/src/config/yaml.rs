@@ -62,7 +62,8 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
         let message = format!("the file is larger than {MAX_BYTES} bytes");
         return Err(ConfigError::new(file, None, message, None));
     }
-    let mut builder = Builder { file, parser: Parser::new_from_str(text) };
+    let options = granit_parser::options! { emit_comments: false };
+    let mut builder = Builder { file, parser: Parser::new_from_str_with_options(text, options) };
     let mut root = None;
     loop {
         let (event, span) = builder.next()?;
@@ -97,17 +98,14 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), ConfigError> {
-        loop {
-            match self.parser.next_event() {
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok(next)) => return Ok(next),
-                Some(Err(error)) => {
-                    let message = format!("this is not YAML: {}", error.info());
-                    let place = place(error.marker());
-                    return Err(ConfigError::new(self.file, Some(place), message, None));
-                }
-                None => return Ok((Event::StreamEnd, Span::empty(Marker::new(0, 1, 0)))),
+        match self.parser.next_event() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => {
+                let message = format!("this is not YAML: {}", error.info());
+                let place = place(error.marker());
+                Err(ConfigError::new(self.file, Some(place), message, None))
             }
+            None => Ok((Event::StreamEnd, Span::empty(Marker::new(0, 1, 0)))),
         }
     }
 

@@ -19,6 +19,7 @@ mod context;
 mod disk;
 mod environment;
 mod events;
+mod external;
 mod flush;
 mod heartbeat;
 mod hooks;
@@ -72,6 +73,7 @@ fn assigned() -> i32 {
         Mode::Flush => flush::flush(assignment),
         Mode::Clean => clean::clean(&assignment),
         Mode::Unclaim => flush::unclaim(assignment),
+        Mode::External => external::external(assignment),
     }
 }
 

@@ -99,7 +99,7 @@ fn unreported(assignment: &Assignment, error: &dyn std::fmt::Display) -> i32 {
 
 /// The launch agent's deadline, or what the runner allows from now on. A deadline of another
 /// boot means nothing.
-fn deadline_of(assignment: &Assignment, clock: &Clock) -> BootTime {
+pub(super) fn deadline_of(assignment: &Assignment, clock: &Clock) -> BootTime {
     match &assignment.deadline {
         Some(deadline) if deadline.boot_id == clock.boot_id() => BootTime(deadline.boot_ms),
         _ => clock.now().after(Duration::from_millis(assignment.max_run_time_ms)),
@@ -108,7 +108,7 @@ fn deadline_of(assignment: &Assignment, clock: &Clock) -> BootTime {
 
 /// TERM asks the task to stop, TERM once more to hurry. Nothing else of the keyboard's signals
 /// is for us: the session is our own.
-fn listen_for_signals(stop: &StopSignal) -> std::io::Result<()> {
+pub(super) fn listen_for_signals(stop: &StopSignal) -> std::io::Result<()> {
     let mut terms = signal(SignalKind::terminate())?;
     let stop = stop.clone();
     tokio::spawn(async move {

@@ -151,7 +151,7 @@ async fn a_heartbeat_that_says_cancel_cancels_and_one_that_says_gone_stops() {
         let exe = script_agent(bench.dir.path(), run);
         bench.plane.answer("/api/v3/task/heartbeat", status, body);
         let mut quick = task("a1");
-        quick["heartbeat_ms"] = json!(100);
+        quick["heartbeat_ms"] = json!(1_000);
         bench.plane.queue("class-token", quick);
         let mut agent = bench.start(bench.config("  limits: { kill_grace: 1s }"), &exe);
         let beats = bench.plane.wait_for("/api/v3/task/heartbeat", 1).await;

@@ -135,6 +135,7 @@ impl Task {
             limits: Limits { kill_grace_ms: 2_000, ..Limits::default() },
             ca_file: None,
             failure: None,
+            external: None,
         };
         let config = TaskConfig {
             version: TaskConfig::VERSION,

@@ -406,6 +406,11 @@ impl Slot {
             (Exit::NothingRan(reason), None) => Settlement::GiveBack(reason),
             (Exit::Died(reason), None) if settings.unsafe_retries => Settlement::GiveBack(reason),
             (Exit::Died(reason), None) => Settlement::Report(infrastructure(&reason)),
+            (Exit::Unreported(failure), None)
+                if settings.unsafe_retries && failure.outcome == Outcome::InfrastructureFail =>
+            {
+                Settlement::GiveBack(failure.message)
+            }
             (Exit::Unreported(failure), None) => Settlement::Report(failure),
             (_, Some(Verdict::GiveBack(reason))) => Settlement::GiveBack(reason),
             (_, Some(Verdict::Failure(failure))) => Settlement::Report(failure),
