@@ -1,6 +1,6 @@
 //! Bodies: how much is taken, and JSON whose errors say where they are.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
@@ -14,13 +14,15 @@ pub(super) const JSON_LIMIT: usize = 8 * 1024 * 1024;
 /// Reads a whole body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::TooLarge(format!("the body is larger than {limit} bytes"));
+    // What the caller announces, so that the buffer does not have to grow; not believed further.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
     let mut stream = body.into_data_stream();
     let Some(first) = next(&mut stream).await? else { return Ok(Bytes::new()) };
     if first.len() > limit {
         return Err(too_large());
     }
     let Some(second) = next(&mut stream).await? else { return Ok(first) };
-    let mut all = Vec::with_capacity(limit.min(2 * (first.len() + second.len())));
+    let mut all = Vec::with_capacity(announced.max(first.len() + second.len()));
     all.extend_from_slice(&first);
     let mut more = Some(second);
     while let Some(bytes) = more {
