@@ -298,3 +298,26 @@ pub(crate) fn describe(error: &reqwest::Error) -> String {
     }
     if text.is_empty() { error.to_string() } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Api;
+    use crate::clock::{BootTime, Clock};
+    use crate::task::testing;
+    use bytes::Bytes;
+
+    #[test]
+    fn chunks_are_compressed_where_they_have_a_way_to_go() {
+        let (mut assignment, _) = testing::assignment_and_config();
+        let chunk = Bytes::from(vec![b'x'; 100_000]);
+        let near = Api::new(&assignment, Clock::system(), BootTime(0)).unwrap();
+        assert_eq!(near.pack(chunk.clone()), (chunk.clone(), false));
+        assignment.api_url = "http://ci.example".to_owned();
+        let far = Api::new(&assignment, Clock::system(), BootTime(0)).unwrap();
+        let (packed, is_compressed) = far.pack(chunk.clone());
+        assert!(is_compressed && packed.len() < 1000);
+        assert_eq!(zstd::bulk::decompress(&packed, 200_000).unwrap(), chunk);
+        let small = Bytes::from_static(b"a few bytes");
+        assert_eq!(far.pack(small.clone()), (small, false));
+    }
+}

@@ -37,7 +37,7 @@ async fn a_step_is_a_plain_user_that_can_not_reach_its_task_agent() {
         "set +e; cat /proc/$PPID/environ; cat /proc/$PPID/mem | head -c 1; ls /proc/$PPID/fd; \
          cat /proc/$PPID/fd/0; true",
         "setpriv --reuid 0 true || echo refused; cat /etc/shadow || echo refused",
-        "ls /proc/self/fd; readlink /proc/self/fd/0",
+        "ls -1 /proc/self/fd; readlink /proc/self/fd/0",
         "env | sort",
     ]))
     .await;
@@ -124,6 +124,29 @@ async fn a_step_that_fills_the_disk_is_ended_with_a_message() {
     task.assignment.limits.disk_bytes = Some(20_000_000);
     task.run_to(Outcome::Failed).await;
     assert!(task.text(1).contains("MiB on disk"), "{}", task.text(1));
+}
+
+#[tokio::test]
+async fn a_spool_without_room_fails_the_step_and_the_task_is_reported() {
+    if !is_root() {
+        return;
+    }
+    let task = Task::new(scripts(&["echo first; head -c 8000000 /dev/zero", "echo never"])).await;
+    let spool = task.assignment.dirs.spool.to_str().unwrap().to_owned();
+    let uid = task.user.as_ref().unwrap().uid;
+    let options = format!("size=2m,mode=0700,uid={uid},gid={uid}");
+    let mount = ["-t", "tmpfs", "-o", &options, "tmpfs", &spool];
+    assert!(std::process::Command::new("mount").args(mount).status().unwrap().success());
+    let ended = task.run().await;
+    let record = task.record();
+    assert!(std::process::Command::new("umount").arg(&spool).status().unwrap().success());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(record.outcome, Outcome::Failed);
+    let held = task.plane.held.borrow();
+    assert!(held.text(1).starts_with("first\n"));
+    let told = format!("{:?}", held.finished(1));
+    assert!(told.contains("could not keep the output: No space left"), "{told}");
+    assert!(held.finished(2).is_some());
 }
 
 #[tokio::test]
