@@ -116,6 +116,14 @@ fn own_session() -> Result<(), PrivilegeError> {
     if nix::unistd::getsid(None) == Ok(me) {
         return Ok(());
     }
+    // The launch agent starts us as the leader of a process group, out of reach of the keys of its
+    // terminal, and a leader can not make a session: so we join our parent's group first.
+    if nix::unistd::getpgrp() == me {
+        let parent = nix::unistd::getpgid(Some(nix::unistd::getppid()));
+        let group = nix_call("find the parent's process group", parent)?;
+        let joined = nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group);
+        nix_call("leave the process group", joined)?;
+    }
     nix_call("make a session", nix::unistd::setsid()).map(drop)
 }
 

@@ -224,6 +224,8 @@ impl Slot {
             }
             Input::NotCleaned => {
                 self.cleaning = false;
+                // It takes no more tasks in advance that it would have to give back.
+                self.quick = false;
                 self.not_cleaned(now, todo);
             }
             Input::Claimed { refused } => self.claimed(refused, todo),

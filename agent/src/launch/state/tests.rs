@@ -230,6 +230,21 @@ fn a_dirty_slot_takes_no_task_until_it_is_clean() {
 }
 
 #[test]
+fn a_slot_that_can_not_be_cleaned_gives_back_one_task_and_claims_no_other() {
+    let mut bench = Bench::running(settings(1));
+    bench.slot(Got::Exited(Exit::Reported));
+    bench.slot(Got::Cleaned { quick: true });
+    bench.slot(Got::Claimed { refused: None });
+    bench.slot(Got::Started { deadline: START });
+    assert_eq!(bench.slot(Got::Exited(Exit::Reported)), [on(Do::Clean), on(Do::Claim)]);
+    bench.slot(Got::Claimed { refused: None });
+    let actions = bench.slot(Got::NotCleaned);
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
+    assert_eq!(bench.slot(Got::NotCleaned), []);
+}
+
+#[test]
 fn single_task_stops_after_one_and_gives_a_second_back() {
     let single = Settings { single_task: true, classes: vec![Some(0), Some(1)], ..settings(2) };
     let (mut bench, _) = Bench::new(single);
