@@ -94,7 +94,7 @@ impl Context {
 
     /// A step has ended, and its output is complete.
     pub(crate) fn step_finished(&self, step: u32, end: &StepEnd) {
-        let output_bytes = self.spool.totals().get(&step).copied().unwrap_or_default();
+        let output_bytes = self.spool.close(step);
         self.events.add(EventKind::StepFinished {
             step,
             outcome: end.outcome,

@@ -38,7 +38,9 @@ pub(crate) struct Spool {
 #[derive(Debug)]
 pub(crate) struct StepLog {
     number: u32,
-    file: File,
+    path: PathBuf,
+    /// Open while the step runs: a task of many steps has not a descriptor for each.
+    file: Mutex<Option<File>>,
     clock: Clock,
     grown: Arc<Notify>,
     /// Bytes in the file.
@@ -71,6 +73,7 @@ impl Spool {
             let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
             if let Some(number) = number.and_then(|number| number.parse().ok()) {
                 let log = spool.log(number)?;
+                log.close();
                 log.is_probed.store(false, Ordering::Relaxed);
             }
         }
@@ -88,17 +91,13 @@ impl Spool {
         if let Some(log) = logs.get(&number) {
             return Ok(Arc::clone(log));
         }
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(self.dir.join(format!("{number}.log")))?;
+        let path = self.dir.join(format!("{number}.log"));
+        let file = open(&path)?;
         let log = Arc::new(StepLog {
             number,
             spooled: AtomicU64::new(file.metadata()?.len()),
-            file,
+            file: Mutex::new(Some(file)),
+            path,
             grown: Arc::clone(&self.grown),
             committed: AtomicU64::new(0),
             last_output: AtomicU64::new(self.clock.now().0),
@@ -122,6 +121,19 @@ impl Spool {
         totals.filter(|(_, bytes)| *bytes > 0).collect()
     }
 
+    /// Closes the log of a step that has ended, and says how many bytes it has.
+    pub(crate) fn close(&self, number: u32) -> u64 {
+        self.lock().get(&number).map_or(0, |log| {
+            log.close();
+            log.spooled()
+        })
+    }
+
+    /// Whether a step waits for its first bytes to be sent.
+    pub(crate) fn has_first_bytes(&self) -> bool {
+        self.lock().values().any(|log| log.committed() == 0 && log.pending() > 0)
+    }
+
     /// Gives back the space that was kept aside.
     pub(crate) fn release_reserve(&self) {
         drop(std::fs::remove_file(self.dir.join(RESERVE_FILE)));
@@ -130,6 +142,15 @@ impl Spool {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<StepLog>>> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
 }
 
 impl StepLog {
@@ -144,14 +165,14 @@ impl StepLog {
         if bytes.is_empty() || self.broken.borrow().is_some() {
             return;
         }
-        match (&self.file).write_all(bytes) {
+        match self.write(bytes) {
             Ok(()) => {
                 let length = u64::try_from(bytes.len()).unwrap_or_default();
                 self.spooled.fetch_add(length, Ordering::Release);
             }
             Err(error) => {
                 // What did get to the disk belongs to the output.
-                if let Ok(metadata) = self.file.metadata() {
+                if let Ok(metadata) = std::fs::symlink_metadata(&self.path) {
                     self.spooled.store(metadata.len(), Ordering::Release);
                 }
                 self.broken.send_replace(Some(format!("could not keep the output: {error}")));
@@ -159,6 +180,19 @@ impl StepLog {
         }
         self.last_output.store(self.clock.now().0, Ordering::Relaxed);
         self.grown.notify_one();
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_none() {
+            *file = Some(open(&self.path)?);
+        }
+        file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
+    }
+
+    /// The step has ended. What is said about it later opens the file again.
+    pub(crate) fn close(&self) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Bytes in the log.
@@ -191,7 +225,11 @@ impl StepLog {
     pub(crate) fn next_chunk(&self, most: usize) -> io::Result<Bytes> {
         let length = usize::try_from(self.pending()).unwrap_or(most).min(most);
         let mut chunk = vec![0; length];
-        self.file.read_exact_at(&mut chunk, self.committed())?;
+        if length > 0 {
+            let nofollow = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+            let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&self.path)?;
+            file.read_exact_at(&mut chunk, self.committed())?;
+        }
         Ok(Bytes::from(chunk))
     }
 
@@ -225,13 +263,15 @@ mod tests {
         spool.log(3).unwrap().append(b"hello ");
         spool.log(3).unwrap().append(b"world");
         spool.log(7).unwrap();
+        spool.log(3).unwrap().close();
+        spool.log(3).unwrap().append(b"!");
         drop(spool);
         let spool = Spool::reopen(dir.path(), Clock::system()).unwrap();
-        assert_eq!(spool.totals(), [(3, 11)].into());
+        assert_eq!(spool.totals(), [(3, 12)].into());
         let log = spool.log(3).unwrap();
         assert!(!log.is_probed());
         log.set_committed(6);
-        assert_eq!(log.next_chunk(100).unwrap(), "world");
+        assert_eq!(log.next_chunk(100).unwrap(), "world!");
         assert_eq!(log.next_chunk(2).unwrap(), "wo");
         assert!(!dir.path().join("reserve").exists());
     }

@@ -118,9 +118,17 @@ async fn send_output(
         if !is_closing && most < MUCH {
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
+                () = first_bytes(spool) => {}
                 _ = closing.changed() => {}
             }
         }
+    }
+}
+
+/// Returns when a step has its first output, which never waits.
+async fn first_bytes(spool: &Spool) {
+    while !spool.has_first_bytes() {
+        spool.grown.notified().await;
     }
 }
 

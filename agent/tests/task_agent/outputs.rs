@@ -45,3 +45,12 @@ async fn a_secret_in_two_writes_never_leaves_the_task_agent() {
     let spooled = std::fs::read(task.assignment.dirs.spool.join("1.log")).unwrap();
     assert_eq!(spooled, b"key: ****\nprompt: hunt");
 }
+
+#[tokio::test]
+async fn hundreds_of_steps_do_not_take_hundreds_of_descriptors() {
+    let commands = vec!["echo x"; 200];
+    let mut task = Task::new(scripts(&commands)).await;
+    task.assignment.limits.open_files = Some(64);
+    task.run_to(Outcome::Success).await;
+    assert_eq!(task.text(200), "x\n");
+}
