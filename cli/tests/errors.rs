@@ -156,6 +156,22 @@ fn an_agent_configuration_that_is_not_there_is_a_bad_configuration() {
 }
 
 #[test]
+fn a_log_that_can_not_be_written_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let config = "api: {url: \"http://127.0.0.1:1\", auth_token: t}\nrunner: {name: n}\nlogging: {file: nowhere/agent.log}\n";
+    let file = dir.path().join("agent.yaml");
+    std::fs::write(&file, config).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    insta::assert_snapshot!(failure(dir.path(), &["agent", "run", "--config", "agent.yaml"]), @r"
+    exit code 3
+    error: could not open the log DIR/nowhere/agent.log: No such file or directory (os error 2)
+    hint: `logging.file` of the agent's configuration names it
+    ");
+}
+
+#[test]
 fn the_task_agent_says_who_starts_it() {
     let dir = tempfile::tempdir().unwrap();
     let output = russet(dir.path()).arg("task-agent").write_stdin("").output().unwrap();

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
-use russet_agent::config::{self, Config, Format, Level};
+use russet_agent::config;
 use russet_agent::launch::{self, ExitReason};
 
 use super::block_on;
@@ -40,7 +40,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
     })?;
-    start_logging(&config);
+    logging::start_as(&config.logging)?;
     for warning in &config.warnings {
         render::note(format_args!("warning: {warning}"));
     }
@@ -53,18 +53,6 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
             Some(stdin.map_err(|error| CliError::local("could not watch standard input", error))?);
     }
     block_on(async { to_exit(launch::run(config, options).await) })
-}
-
-fn start_logging(config: &Config) {
-    if config.logging.format == Format::None {
-        return;
-    }
-    logging::start(match config.logging.level {
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-        Level::Error => "error",
-    });
 }
 
 fn to_exit(reason: ExitReason) -> Result<Exit> {
