@@ -15,7 +15,7 @@ use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{ClaimResponse, EventsResponse};
 use serde_json::json;
 use support::admin::assert_outcome;
-use support::{Agent, CLASS, Server, config, run};
+use support::{Agent, AgentOptions, CLASS, Server, config, run};
 
 /// One connection-less call of an agent; `None` where the server is gone.
 async fn call(
@@ -118,12 +118,13 @@ async fn write_until_gone(
 #[test]
 fn a_queue_survives_a_kill_and_is_worked_off_after_it() {
     let mut server = Server::start();
+    let token = server.admin.class_token(CLASS);
     let pipelines: Vec<_> = (0..5)
         .map(|number| server.admin.submit(&config(&[&run(&format!("echo {number}"))])))
         .collect();
     server.kill();
     server.start_again();
-    let _agent = Agent::start(&server);
+    let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     for (number, pipeline) in pipelines.iter().enumerate() {
         server.admin.wait(pipeline);
         let job = server.admin.only_job(pipeline);
