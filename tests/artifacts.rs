@@ -51,7 +51,6 @@ fn links_to_secrets_fifos_and_ways_out_store_nothing_and_hang_nothing() {
         "store_artifacts: {path: shadow}",
         "store_artifacts: {path: fifo}",
         "store_artifacts: {path: /etc/shadow}",
-        "store_artifacts: {path: out/fine, destination: ../../escaped}",
     ]));
     assert!(job.outcome.is_some());
     let stored: Vec<String> =
@@ -60,6 +59,18 @@ fn links_to_secrets_fifos_and_ways_out_store_nothing_and_hang_nothing() {
     assert!(!server.admin.output(&job).contains("root:"));
     let log = server.admin.output(&job);
     assert!(log.contains("fifo"), "the log does not say why the FIFO was left out: {log}");
+}
+
+#[test]
+fn a_destination_outside_of_the_job_is_refused_before_anything_runs() {
+    let server = Server::start();
+    let config = config(&["store_artifacts: {path: out, destination: ../../escaped}"]);
+    let body = serde_json::json!({ "project": "test/project", "config": config });
+    let answer = server.admin.send(reqwest::Method::POST, "/api/v3/pipelines", Some(body));
+    let (status, body) = answer.unwrap();
+    let text = String::from_utf8(body).unwrap();
+    assert_eq!(status, 422, "{text}");
+    assert!(text.contains("without `..`"), "{text}");
 }
 
 #[test]
