@@ -102,9 +102,7 @@ fn choose(
     for mut workflow in workflows {
         let mut runs = is_wanted(&workflow);
         if let (true, Some(name)) = (runs, &options.job) {
-            workflow.jobs.retain(|job| job.name == *name);
-            workflow.jobs.iter_mut().for_each(|job| job.requires.clear());
-            runs = !workflow.jobs.is_empty();
+            runs = with_requirements(&mut workflow.jobs, name);
         }
         report(context, &workflow.problems, runs);
         if runs {
@@ -115,6 +113,22 @@ fn choose(
         chosen.extend(implicit(context, jobs, jobs_at, workflows_at));
     }
     chosen
+}
+
+/// Keeps the job of a name and what it requires, directly or not. Whether there is such a job.
+fn with_requirements(jobs: &mut Vec<Invocation>, name: &str) -> bool {
+    let required: HashMap<&str, &[(String, Span)]> =
+        jobs.iter().map(|job| (&*job.name, &*job.requires)).collect();
+    let mut kept: BTreeSet<String> = BTreeSet::new();
+    let mut next = vec![name];
+    while let Some(name) = next.pop() {
+        let Some(requires) = required.get(name) else { continue };
+        if kept.insert(name.to_owned()) {
+            next.extend(requires.iter().map(|(name, _)| &**name));
+        }
+    }
+    jobs.retain(|job| kept.contains(&job.name));
+    !jobs.is_empty()
 }
 
 /// What runs where no workflow does: the job that was asked for, or `build`.

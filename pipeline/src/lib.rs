@@ -46,7 +46,7 @@ pub struct Options {
     pub tag: Option<String>,
     /// Only the workflow of this name.
     pub workflow: Option<String>,
-    /// Only the job of this name, without what it requires.
+    /// Only the job of this name and what it requires, directly or not.
     pub job: Option<String>,
 }
 
