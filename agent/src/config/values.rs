@@ -84,9 +84,10 @@ fn scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
     match kind {
         Kind::Text | Kind::Path => Ok(Value::Text(text.to_owned())),
         Kind::Secret => Ok(Value::Secret(Secret::new(text))),
-        Kind::Flag => match text {
-            "true" | "True" | "TRUE" if !quoted => Ok(Value::Flag(true)),
-            "false" | "False" | "FALSE" if !quoted => Ok(Value::Flag(false)),
+        // With the words that CircleCI's own reader of the file takes as well.
+        Kind::Flag => match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" if !quoted => Ok(Value::Flag(true)),
+            "false" | "no" | "off" if !quoted => Ok(Value::Flag(false)),
             _ => Err(format!("expected `true` or `false`, found `{text}`")),
         },
         Kind::Duration => duration(text).map(Value::Duration),

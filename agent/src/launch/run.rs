@@ -155,7 +155,10 @@ impl Agent {
             SlotAction::DropClaim => slot.drop_claim(),
             SlotAction::Kill => slot.kill(),
             SlotAction::Clean => self.job(slot.clean()),
-            SlotAction::Claim => self.job(slot.claim()),
+            SlotAction::Claim => {
+                let dropped = slot.begin_claim();
+                self.job(slot.claim(dropped));
+            }
             SlotAction::Start => self.job(slot.start()),
             SlotAction::Cancel(failure) => self.job(slot.cancel(failure)),
             SlotAction::Settle(settlement) => self.job(slot.settle(settlement)),

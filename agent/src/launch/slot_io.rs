@@ -119,11 +119,17 @@ impl SlotIo {
         })
     }
 
-    /// Claims until there is a task.
-    pub(super) async fn claim(self: Arc<Self>) {
-        let Some(class) = self.class.clone() else { return };
+    /// Makes what ends the claim that is about to begin. It is there before the claim itself runs,
+    /// so that one that is dropped at once is dropped.
+    pub(super) fn begin_claim(&self) -> CancellationToken {
         let dropped = CancellationToken::new();
         self.with(|task| task.claim = Some(dropped.clone()));
+        dropped
+    }
+
+    /// Claims until there is a task.
+    pub(super) async fn claim(self: Arc<Self>, dropped: CancellationToken) {
+        let Some(class) = self.class.clone() else { return };
         let claimer = Claimer {
             api: &self.shared.api,
             clock: &self.shared.clock,

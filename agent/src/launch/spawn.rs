@@ -69,12 +69,10 @@ fn start(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result<Spawn
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
-        .stderr(log.try_clone()?);
-    // The task agent makes a session of its own, which the leader of a group can not. What stands
-    // before it (sudo, a script) makes none, and must not get the terminal's Ctrl-C either.
-    if !prefix.is_empty() {
-        command.process_group(0);
-    }
+        .stderr(log.try_clone()?)
+        // Out of reach of the keys of our terminal. The task agent leaves the group again for a
+        // session of its own; what may stand before it (sudo, a script) stays.
+        .process_group(0);
     let child = command.spawn().map_err(|error| {
         let program = prefix.first().map_or_else(|| exe.display().to_string(), Clone::clone);
         io::Error::new(error.kind(), format!("could not start {program}: {error}"))

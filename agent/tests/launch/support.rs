@@ -332,3 +332,11 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// The real task agent, as a program.
+pub(crate) fn real_agent(dir: &Path) -> PathBuf {
+    let path = dir.join("russet");
+    let me = std::env::current_exe().unwrap();
+    write_program(&path, &format!("#!/bin/sh\n{}=1 exec {} \"$@\"\n", crate::MARKER, me.display()));
+    path
+}
