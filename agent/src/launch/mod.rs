@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 
 mod api;
+mod assignment;
 mod claim;
+mod clean;
 mod dirs;
 mod exit;
 mod external;

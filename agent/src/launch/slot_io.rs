@@ -11,9 +11,7 @@ use std::time::Duration;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
-use russet_protocol::supervise::{
-    Assignment, Failure, FromLaunchAgent, Mode, ResultRecord, SlotDirs, SlotUser, VERSION,
-};
+use russet_protocol::supervise::{Assignment, Failure, FromLaunchAgent, ResultRecord, SlotUser};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +20,10 @@ use super::dirs::{self, SlotDir};
 use super::journal::{self, Identity, Journal};
 use super::state::slot::{Exit, Input};
 use super::supervise::Link;
-use super::{Event, Shared, exit, external, heartbeat, policy, spawn, stage, state};
-use crate::clock::{BootTime, millis};
+use super::{Event, Shared, exit, heartbeat, policy, spawn, state};
+use crate::clock::BootTime;
 use crate::config::Class;
 use crate::platform::{Process, users};
-
-/// A slot that was cleaned within this time claims meanwhile, the next time.
-const QUICK: Duration = Duration::from_millis(50);
 
 /// How long a task agent that was just started has to dial before a cancel comes as a signal.
 const DIAL_TIME: Duration = Duration::from_secs(2);
@@ -52,8 +47,8 @@ pub(super) struct SlotIo {
 
 /// What there is of a task.
 #[derive(Debug, Default)]
-struct Task {
-    journal: Option<Journal>,
+pub(super) struct Task {
+    pub(super) journal: Option<Journal>,
     process: Option<Arc<Process>>,
     heartbeat: Option<tokio::task::AbortHandle>,
     /// Waits for the end of an adopted task agent.
@@ -99,7 +94,7 @@ impl SlotIo {
         drop(self.inputs.send(state::Input::Slot(self.index, input)));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Task) -> T) -> T {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Task) -> T) -> T {
         // A panic while it was held can not have left half a change: each is one assignment.
         change(&mut self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
@@ -181,66 +176,6 @@ impl SlotIo {
         self.input(Input::Claimed { refused });
     }
 
-    fn make_journal(&self, class: &Class, claimed: ClaimResponse) -> Journal {
-        let config = &self.shared.config;
-        let assignment = Assignment {
-            version: VERSION,
-            mode: if class.task_agent.is_some() { Mode::External } else { Mode::Run },
-            token: claimed.task_token,
-            allocation: claimed.allocation.clone(),
-            api_url: config.api_url.clone(),
-            user: Some(self.lease.user.clone()),
-            dirs: self.task_dirs(&claimed.allocation),
-            supervisor: Some(self.dir.socket()),
-            runner: config.name.clone(),
-            max_run_time_ms: millis(config.max_run_time),
-            deadline: None,
-            path: config.path.clone(),
-            helpers: Some(self.shared.staged.helpers.clone()),
-            environment: config.environment.clone(),
-            hooks: class.hooks.clone(),
-            limits: class.limits.clone(),
-            ca_file: config.ca_file.clone(),
-            failure: None,
-            external: class.task_agent.as_deref().map(|program| {
-                let work = self.task_dirs(&claimed.allocation).work;
-                external::external(
-                    program,
-                    &config.api_url,
-                    &claimed.allocation,
-                    config.max_run_time,
-                    config.ssh_advertise_addr.as_deref(),
-                    Some(&work),
-                    &stage::own_path(),
-                )
-            }),
-        };
-        Journal {
-            version: journal::VERSION,
-            boot_id: self.shared.boot_id.clone(),
-            allocation: claimed.allocation,
-            task_id: claimed.task_id,
-            heartbeat_ms: claimed.heartbeat_ms,
-            assignment,
-            process: None,
-        }
-    }
-
-    fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
-        let mut dirs = self.dir.paths.clone();
-        if let Some(text) = &self.shared.config.working_directory {
-            // The allocation comes from the server: nothing of it may lead elsewhere.
-            let unique: String = allocation
-                .as_str()
-                .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-                .take(80)
-                .collect();
-            dirs.work = PathBuf::from(text.replace("%s", &unique));
-        }
-        dirs
-    }
-
     /// Starts the task agent for the claimed task.
     pub(super) async fn start(self: Arc<Self>) {
         let deadline = self.shared.clock.now().after(self.shared.config.max_run_time);
@@ -291,7 +226,7 @@ impl SlotIo {
     /// Starts the next task agent, which waits for its assignment: the time that a process takes
     /// to start is not the next task's. A command prefix may do something of its own at the start
     /// of a task, so behind one there is no spare.
-    fn start_spare(&self) {
+    pub(super) fn start_spare(&self) {
         if !self.shared.config.command_prefix.is_empty() || self.class.is_none() {
             return;
         }
@@ -416,109 +351,11 @@ impl SlotIo {
         }
     }
 
-    /// Ends what is left of a task, and makes the slot fresh.
-    pub(super) async fn clean(self: Arc<Self>) {
-        let began = self.shared.clock.now();
-        match self.try_clean().await {
-            Ok(()) => {
-                self.start_spare();
-                let quick = self.shared.clock.now().since(began) <= QUICK;
-                self.input(Input::Cleaned { quick });
-            }
-            Err(error) => {
-                self.shared.sink.error(format!(
-                    "slot {} could not be cleaned and takes no task until it is: {error}",
-                    self.number
-                ));
-                self.input(Input::NotCleaned);
-            }
-        }
-    }
-
-    async fn try_clean(&self) -> io::Result<()> {
-        let user = &self.lease.user;
-        let Some(journal) = self.journal() else {
-            // Nothing is known of a task here, and empty directories prove it. Others were left
-            // by an agent that could not write its journal.
-            if self.dir.refresh(user).is_ok() {
-                return Ok(());
-            }
-            let assignment = self.blank_assignment();
-            self.run_clean(&assignment).await?;
-            return self.dir.refresh(user);
-        };
-        self.run_clean(&journal.assignment).await?;
-        let work = &journal.assignment.dirs.work;
-        if *work != self.dir.paths.work && self.forgets_work() {
-            // It is empty now. Where it can not be removed it is in nobody's way.
-            drop(std::fs::remove_dir(work));
-        }
-        self.dir.refresh(user)?;
-        // A task that was claimed meanwhile has a journal of its own by now.
-        self.with(|task| {
-            let same =
-                task.journal.as_ref().is_some_and(|now| now.allocation == journal.allocation);
-            if same {
-                task.journal = None;
-                return Journal::remove(&self.dir.fd);
-            }
-            Ok(())
-        })
-    }
-
-    /// Whether the owner's working directory is emptied after a task.
-    fn forgets_work(&self) -> bool {
-        let config = &self.shared.config;
-        let unique = config.working_directory.as_deref().is_none_or(|text| text.contains("%s"));
-        unique || config.cleanup_working_directory
-    }
-
-    async fn run_clean(&self, of: &Assignment) -> io::Result<()> {
-        let mut assignment = of.clone();
-        assignment.mode = Mode::Clean;
-        // Cleaning needs no token.
-        assignment.token = Secret::new("");
-        if !self.forgets_work() {
-            // What the owner wants kept is not shown to the helper.
-            assignment.dirs.work = assignment.dirs.tmp.clone();
-        }
-        let (status, said) = self.helper(&assignment).await?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("the helper {}: {said}", spawn::describe(status))))
-    }
-
     pub(super) async fn helper(
         &self,
         assignment: &Assignment,
     ) -> io::Result<(std::process::ExitStatus, String)> {
         spawn::helper(&self.shared.staged.exe, &self.dir.fd, assignment).await
-    }
-
-    fn blank_assignment(&self) -> Assignment {
-        let config = &self.shared.config;
-        Assignment {
-            version: VERSION,
-            mode: Mode::Clean,
-            token: Secret::new(""),
-            allocation: "none".into(),
-            api_url: config.api_url.clone(),
-            user: Some(self.lease.user.clone()),
-            dirs: self.dir.paths.clone(),
-            supervisor: None,
-            runner: config.name.clone(),
-            max_run_time_ms: millis(config.max_run_time),
-            deadline: None,
-            path: Vec::new(),
-            helpers: None,
-            environment: std::collections::BTreeMap::new(),
-            hooks: russet_protocol::supervise::Hooks::default(),
-            limits: russet_protocol::supervise::Limits::default(),
-            ca_file: None,
-            failure: None,
-            external: None,
-        }
     }
 
     /// The launch agent ends; the task agent does not.

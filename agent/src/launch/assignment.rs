@@ -1,0 +1,103 @@
+//! What a task agent is told, and what is written down about it.
+
+use std::path::PathBuf;
+
+use russet_protocol::ids::AllocationId;
+use russet_protocol::runner::ClaimResponse;
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::{Assignment, Hooks, Limits, Mode, SlotDirs, VERSION};
+
+use super::journal::{self, Journal};
+use super::slot_io::SlotIo;
+use super::{external, stage};
+use crate::clock::millis;
+use crate::config::Class;
+
+impl SlotIo {
+    /// The journal of a task that was just claimed, with what its agent is going to be told.
+    pub(super) fn make_journal(&self, class: &Class, claimed: ClaimResponse) -> Journal {
+        let config = &self.shared.config;
+        let assignment = Assignment {
+            version: VERSION,
+            mode: if class.task_agent.is_some() { Mode::External } else { Mode::Run },
+            token: claimed.task_token,
+            allocation: claimed.allocation.clone(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.task_dirs(&claimed.allocation),
+            supervisor: Some(self.dir.socket()),
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: config.path.clone(),
+            helpers: Some(self.shared.staged.helpers.clone()),
+            environment: config.environment.clone(),
+            hooks: class.hooks.clone(),
+            limits: class.limits.clone(),
+            ca_file: config.ca_file.clone(),
+            failure: None,
+            external: class.task_agent.as_deref().map(|program| {
+                let work = self.task_dirs(&claimed.allocation).work;
+                external::external(
+                    program,
+                    &config.api_url,
+                    &claimed.allocation,
+                    config.max_run_time,
+                    config.ssh_advertise_addr.as_deref(),
+                    Some(&work),
+                    &stage::own_path(),
+                )
+            }),
+        };
+        Journal {
+            version: journal::VERSION,
+            boot_id: self.shared.boot_id.clone(),
+            allocation: claimed.allocation,
+            task_id: claimed.task_id,
+            heartbeat_ms: claimed.heartbeat_ms,
+            assignment,
+            process: None,
+        }
+    }
+
+    fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
+        let mut dirs = self.dir.paths.clone();
+        if let Some(text) = &self.shared.config.working_directory {
+            // The allocation comes from the server: nothing of it may lead elsewhere.
+            let unique: String = allocation
+                .as_str()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+                .take(80)
+                .collect();
+            dirs.work = PathBuf::from(text.replace("%s", &unique));
+        }
+        dirs
+    }
+
+    /// For a slot of which nothing is known: enough to clean it.
+    pub(super) fn blank_assignment(&self) -> Assignment {
+        let config = &self.shared.config;
+        Assignment {
+            version: VERSION,
+            mode: Mode::Clean,
+            token: Secret::new(""),
+            allocation: "none".into(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.dir.paths.clone(),
+            supervisor: None,
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: Vec::new(),
+            helpers: None,
+            environment: std::collections::BTreeMap::new(),
+            hooks: Hooks::default(),
+            limits: Limits::default(),
+            ca_file: None,
+            failure: None,
+            external: None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Making a slot fresh: a helper that runs as the slot's user ends and deletes what is left, and
+//! root replaces the directories, which are empty then.
+
+use std::io;
+use std::time::Duration;
+
+use std::sync::Arc;
+
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::{Assignment, Mode};
+
+use super::journal::Journal;
+use super::slot_io::SlotIo;
+use super::spawn;
+use super::state::slot::Input;
+
+/// A slot that was cleaned within this time claims meanwhile, the next time.
+const QUICK: Duration = Duration::from_millis(50);
+
+impl SlotIo {
+    /// Ends what is left of a task, and makes the slot fresh.
+    pub(super) async fn clean(self: Arc<Self>) {
+        let began = self.shared.clock.now();
+        match self.try_clean().await {
+            Ok(()) => {
+                self.start_spare();
+                let quick = self.shared.clock.now().since(began) <= QUICK;
+                self.input(Input::Cleaned { quick });
+            }
+            Err(error) => {
+                self.shared.sink.error(format!(
+                    "slot {} could not be cleaned and takes no task until it is: {error}",
+                    self.number
+                ));
+                self.input(Input::NotCleaned);
+            }
+        }
+    }
+
+    async fn try_clean(&self) -> io::Result<()> {
+        let user = &self.lease.user;
+        let Some(journal) = self.journal() else {
+            // Nothing is known of a task here, and empty directories prove it. Others were left
+            // by an agent that could not write its journal.
+            if self.dir.refresh(user).is_ok() {
+                return Ok(());
+            }
+            let assignment = self.blank_assignment();
+            self.run_clean(&assignment).await?;
+            return self.dir.refresh(user);
+        };
+        self.run_clean(&journal.assignment).await?;
+        let work = &journal.assignment.dirs.work;
+        if *work != self.dir.paths.work && self.forgets_work() {
+            // It is empty now. Where it can not be removed it is in nobody's way.
+            drop(std::fs::remove_dir(work));
+        }
+        self.dir.refresh(user)?;
+        // A task that was claimed meanwhile has a journal of its own by now.
+        self.with(|task| {
+            let same =
+                task.journal.as_ref().is_some_and(|now| now.allocation == journal.allocation);
+            if same {
+                task.journal = None;
+                return Journal::remove(&self.dir.fd);
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether the owner's working directory is emptied after a task.
+    fn forgets_work(&self) -> bool {
+        let config = &self.shared.config;
+        let unique = config.working_directory.as_deref().is_none_or(|text| text.contains("%s"));
+        unique || config.cleanup_working_directory
+    }
+
+    async fn run_clean(&self, of: &Assignment) -> io::Result<()> {
+        let mut assignment = of.clone();
+        assignment.mode = Mode::Clean;
+        // Cleaning needs no token.
+        assignment.token = Secret::new("");
+        if !self.forgets_work() {
+            // What the owner wants kept is not shown to the helper.
+            assignment.dirs.work = assignment.dirs.tmp.clone();
+        }
+        let (status, said) = self.helper(&assignment).await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("the helper {}: {said}", spawn::describe(status))))
+    }
+}
