@@ -309,7 +309,14 @@ impl Build<'_> {
         file_key: &str,
         hint: &str,
     ) -> Result<russet_protocol::secret::Secret, ConfigError> {
-        match (values.secret(key), values.text(file_key)) {
+        let from_env = |key: &str| matches!(values.origin(key), Some(Origin::Env(_)));
+        let (token, path) = match (values.secret(key), values.text(file_key)) {
+            // The environment wins over the file, whichever way each gives the token.
+            (token, Some(_)) if from_env(key) && !from_env(file_key) => (token, None),
+            (Some(_), path) if from_env(file_key) && !from_env(key) => (None, path),
+            both => both,
+        };
+        match (token, path) {
             (Some(_), Some(_)) => {
                 let message = format!("and `{}{file_key}` are both given", values.label);
                 Err(values.error(self.file, key, &message, Some("remove one of them")))

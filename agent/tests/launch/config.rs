@@ -231,6 +231,10 @@ fn a_file_with_a_token_that_others_can_read_is_refused_to_root() {
     } else {
         assert!(result.unwrap().warnings[0].contains("chmod 600"));
     }
+    // A token of the environment wins over a file with one, too.
+    let text = "api: { auth_token_file: /no/such/file }\n";
+    let config = load_with(text, &[("HOME", "/home/me"), ("RUSSET_API_AUTH_TOKEN", "env")]);
+    assert_eq!(config.unwrap().classes[0].token.expose(), "env");
     // Where the token comes from the environment, the file holds no secret.
     std::fs::write(&file.path, "runner: { name: mini }\n").unwrap();
     let env = |name: &str| match name {
