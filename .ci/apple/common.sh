@@ -16,9 +16,9 @@ say() { printf 'apple: %s\n' "$*" >&2; }
 
 # die WHAT [HINT]: one line of what happened, one of what to do.
 die() {
-  say "error: $1"
-  [ $# -lt 2 ] || printf '  hint: %s\n' "$2" >&2
-  exit 1
+    say "error: $1"
+    [ $# -lt 2 ] || printf '  hint: %s\n' "$2" >&2
+    exit 1
 }
 
 need() { command -v "$1" >/dev/null || die "\`$1\` is not installed" "$2"; }
@@ -26,8 +26,8 @@ need() { command -v "$1" >/dev/null || die "\`$1\` is not installed" "$2"; }
 # Puts the unpacked toolchain first. rustc finds its sysroot relative to itself, so
 # nothing is installed and the machine's own Rust stays as it was.
 use_toolchain() {
-  [ -f "$toolchain_dir/complete" ] || die "there is no toolchain in $toolchain_dir" "run .ci/apple/toolchain"
-  local root=$toolchain_dir/root
-  export PATH=$root/usr/bin:$PATH
-  export LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu:$root/usr/lib/llvm-22/lib
+    [ -f "$toolchain_dir/complete" ] || die "there is no toolchain in $toolchain_dir" "run .ci/apple/toolchain"
+    local root=$toolchain_dir/root
+    export PATH=$root/usr/bin:$PATH
+    export LD_LIBRARY_PATH=$root/usr/lib/$(uname -m)-linux-gnu:$root/usr/lib/llvm-22/lib
 }
