@@ -200,6 +200,32 @@ fn a_task_whose_launch_agent_never_comes_back_ends_itself_at_its_deadline() {
 }
 
 #[test]
+fn a_pid_that_now_belongs_to_somebody_else_is_not_taken_for_the_task_agent() {
+    let server = Server::start();
+    let mut agent = Agent::start(&server);
+    let pipeline = server.admin.submit(&config(&[&run("echo before; sleep 1000")]));
+    server.admin.wait_for_output(&pipeline, "before");
+    agent.kill();
+    for pid in agent.task_agents() {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    let mut bystander =
+        support::Process(std::process::Command::new("sleep").arg("1000").spawn().unwrap());
+    let path = agent.state().join("slots/1/journal.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut journal: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(journal["process"]["pid"].is_u64(), "no process in {text}");
+    journal["process"]["pid"] = bystander.0.id().into();
+    std::fs::write(&path, journal.to_string()).unwrap();
+    agent.start_again();
+    server.admin.wait(&pipeline);
+    let job = server.admin.only_job(&pipeline);
+    assert_outcome(&server.admin, &job, Outcome::InfrastructureFail);
+    assert_eq!(server.admin.step_output(&job, 1), b"before\n");
+    assert!(bystander.is_running(), "a process that is none of ours was ended");
+}
+
+#[test]
 fn a_machine_that_restarted_is_told_from_a_crash() {
     let server = Server::start();
     let mut agent = Agent::start(&server);
