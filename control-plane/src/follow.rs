@@ -6,7 +6,7 @@ use std::future::Future;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use russet_protocol::admin::{StepState, StreamEvent};
-use russet_protocol::ids::PipelineId;
+use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::Phase;
 
 use crate::output_reader::{ReadError, piece};
@@ -22,8 +22,9 @@ pub(crate) trait Sink {
 }
 
 /// What was sent of a step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sent {
+    job: JobId,
     /// What was said of it last.
     said: Option<StepState>,
     /// Bytes of its output.
@@ -39,6 +40,8 @@ pub(crate) struct Follower {
     jobs_seen: i64,
     steps_seen: i64,
     steps: HashMap<i64, Sent>,
+    /// When each job was claimed, which tells one claim from the next.
+    claims: HashMap<JobId, u64>,
 }
 
 /// Whether to go on.
@@ -46,7 +49,13 @@ type Go = Result<bool, ReadError>;
 
 impl Follower {
     pub(crate) fn new(pipeline: PipelineId) -> Self {
-        Self { pipeline, jobs_seen: -1, steps_seen: -1, steps: HashMap::new() }
+        Self {
+            pipeline,
+            jobs_seen: -1,
+            steps_seen: -1,
+            steps: HashMap::new(),
+            claims: HashMap::new(),
+        }
     }
 
     /// Sends everything that has happened since the last call. Answers whether nothing will
@@ -59,6 +68,7 @@ impl Follower {
         let jobs = jobs::changed_since(&mut conn, &self.pipeline, self.jobs_seen).await?;
         let steps = steps::changed_since(&mut conn, &self.pipeline, self.steps_seen).await?;
         drop(conn);
+        self.forget_earlier_claims(&jobs);
         let (over, open): (Vec<JobRow>, Vec<JobRow>) =
             jobs.into_iter().partition(|row| row.job.phase == Phase::Ended);
         for row in open {
@@ -87,6 +97,18 @@ impl Follower {
         Ok(ended)
     }
 
+    /// A job that was put back and claimed anew has other steps now, also where they have the keys
+    /// of the earlier ones, and their output begins at its beginning.
+    fn forget_earlier_claims(&mut self, jobs: &[JobRow]) {
+        for JobRow { job, .. } in jobs {
+            if let Some(at) = job.started_ms
+                && self.claims.insert(job.id.clone(), at).is_some_and(|before| before != at)
+            {
+                self.steps.retain(|_, sent| sent.job != job.id);
+            }
+        }
+    }
+
     async fn job(&mut self, sink: &mut impl Sink, row: JobRow) -> bool {
         self.jobs_seen = self.jobs_seen.max(row.rev);
         sink.send(&StreamEvent::Job { workflow: row.workflow, job: row.job }).await
@@ -95,7 +117,11 @@ impl Follower {
     /// A step: that it began, then its output, then how it ended, once all output was sent.
     async fn step(&mut self, app: &App, sink: &mut impl Sink, row: StepRow) -> Go {
         self.steps_seen = self.steps_seen.max(row.rev);
-        let sent = self.steps.entry(row.key).or_default();
+        let sent = self.steps.entry(row.key).or_insert_with(|| Sent {
+            job: row.job.clone(),
+            said: None,
+            bytes: 0,
+        });
         let begun = StepState {
             outcome: None,
             exit_code: None,

@@ -3,7 +3,7 @@
 //! An object is written whole before the row that names it, and never changed. So a crash between
 //! the two leaves at most an object that nothing names, which the next start deletes.
 
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +31,10 @@ pub(crate) enum ObjectError {
 
 /// Where objects are.
 #[derive(Clone, Debug)]
-pub(crate) struct Objects(Arc<dyn ObjectStore>);
+pub(crate) struct Objects {
+    store: Arc<dyn ObjectStore>,
+    dir: PathBuf,
+}
 
 /// What was stored.
 #[derive(Clone, Debug)]
@@ -46,12 +49,12 @@ impl Objects {
     pub(crate) fn in_directory(dir: &FilePath, durable: bool) -> Result<Self, ObjectError> {
         let store =
             LocalFileSystem::new_with_prefix(dir)?.with_automatic_cleanup(true).with_fsync(durable);
-        Ok(Self(Arc::new(store)))
+        Ok(Self { store: Arc::new(store), dir: dir.to_owned() })
     }
 
     /// Writes a small object.
     pub(crate) async fn put(&self, name: &str, bytes: Bytes) -> Result<(), ObjectError> {
-        self.0.put(&Path::from(name), bytes.into()).await?;
+        self.store.put(&Path::from(name), bytes.into()).await?;
         Ok(())
     }
 
@@ -63,7 +66,7 @@ impl Objects {
         body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
         limit: u64,
     ) -> Result<Written, ObjectError> {
-        let mut upload = self.0.put_multipart(&Path::from(name)).await?;
+        let mut upload = self.store.put_multipart(&Path::from(name)).await?;
         match copy(&mut *upload, body, limit).await {
             Ok(written) => {
                 upload.complete().await?;
@@ -85,7 +88,7 @@ impl Objects {
         start: u64,
         length: u64,
     ) -> Result<Bytes, ObjectError> {
-        Ok(self.0.get_range(&Path::from(name), start..start + length).await?)
+        Ok(self.store.get_range(&Path::from(name), start..start + length).await?)
     }
 
     /// An object as a stream, from offset `start` on.
@@ -98,27 +101,51 @@ impl Objects {
         if start > 0 {
             options.range = Some(GetRange::Offset(start));
         }
-        Ok(self.0.get_opts(&Path::from(name), options).await?.into_stream())
+        Ok(self.store.get_opts(&Path::from(name), options).await?.into_stream())
     }
 
     /// Gives an object another name, in place of what has it.
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ObjectError> {
-        self.0.rename(&Path::from(from), &Path::from(to)).await?;
+        self.store.rename(&Path::from(from), &Path::from(to)).await?;
         Ok(())
     }
 
     /// Deletes an object that no row names. A failure costs space only, so it is logged.
     pub(crate) async fn delete(&self, name: &str) {
-        if let Err(error) = self.0.delete(&Path::from(name)).await {
+        if let Err(error) = self.store.delete(&Path::from(name)).await {
             tracing::warn!(%error, object = name, "an object that is not needed stays");
+        }
+    }
+
+    /// Deletes what a kill left of writes below a prefix. Nobody may be writing there.
+    pub(crate) fn delete_drafts(&self, prefix: &str) {
+        if let Err(error) = delete_drafts(&self.dir.join(prefix)) {
+            tracing::warn!(%error, prefix, "halves of objects stay");
         }
     }
 
     /// The names of all objects below a prefix.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
-        let objects = self.0.list(Some(&Path::from(prefix)));
+        let objects = self.store.list(Some(&Path::from(prefix)));
         Ok(objects.map(|meta| meta.map(|meta| meta.location.to_string())).try_collect().await?)
     }
+}
+
+/// A write goes to `name#number` until it is whole. The object store lists no such file.
+fn delete_drafts(dir: &FilePath) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            delete_drafts(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().contains('#') {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn copy(

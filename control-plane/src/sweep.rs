@@ -1,4 +1,4 @@
-//! What a killed server leaves behind: objects that no row names.
+//! What a killed server leaves behind: objects that no row names, and halves of objects.
 //!
 //! They can only be of tasks that were held then, and of uploads of sources.
 
@@ -21,6 +21,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
             named.into_iter().collect()
         };
         for prefix in [format!("output/{task}"), format!("artifacts/{task}")] {
+            app.objects.delete_drafts(&prefix);
             for object in app.objects.list(&prefix).await? {
                 if !named.contains(&object) {
                     tracing::debug!(object, "deleted what was not acknowledged");
@@ -29,6 +30,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
             }
         }
     }
+    app.objects.delete_drafts("uploads");
     for object in app.objects.list("uploads").await? {
         app.objects.delete(&object).await;
     }

@@ -40,7 +40,16 @@ pub(crate) async fn mark_started(
     held: &Held,
     number: u32,
 ) -> Result<(), StoreError> {
-    if held.step_started || number == SETUP_STEP {
+    if number == SETUP_STEP {
+        return Ok(());
+    }
+    mark_used(app, tx, held).await
+}
+
+/// The same, for what only a step can have made: an artifact or a test result may come before the
+/// event that its step began. Put back after that, the next run would meet what this one left.
+pub(crate) async fn mark_used(app: &App, tx: &mut WriteTx, held: &Held) -> Result<(), StoreError> {
+    if held.step_started {
         return Ok(());
     }
     let expires = leases::expires(app.clock.steady_ms(), app.lease_ms, true);

@@ -6,7 +6,7 @@ use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::StoredObject;
 use serde_json::json;
 
-use crate::support::{Harness, ONE_JOB, ok, refused};
+use crate::support::{Harness, ONE_JOB, ok, refused, workflow};
 
 #[tokio::test]
 async fn artifacts_are_stored_replaced_listed_and_downloaded() {
@@ -110,4 +110,24 @@ async fn a_submitted_source_reaches_the_task() {
     let agent = server.claim(&token).await.unwrap();
     let back = ok(agent.call(Method::GET, "/api/v3/task/source")).await.bytes().await.unwrap();
     assert_eq!(back, bytes);
+}
+
+#[tokio::test]
+async fn a_task_that_has_left_something_is_not_put_back() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(&workflow(&[("a", &[]), ("b", &[])])).await;
+    for leave_results in [false, true] {
+        let agent = server.claim(&token).await.unwrap();
+        if leave_results {
+            let results = json!({"allocation": agent.claim.allocation, "batch": 0, "results": []});
+            ok(agent.call(Method::POST, "/api/v3/task/test-results").json(&results)).await;
+        } else {
+            ok(agent.call(Method::PUT, "/api/v3/task/artifacts/a").body("x")).await;
+        }
+        let back = json!({
+            "task_id": agent.claim.task_id, "task_token": agent.claim.task_token.expose(),
+        });
+        refused(server.call(Method::POST, "/api/v3/runner/unclaim").json(&back), 409).await;
+    }
 }

@@ -3,7 +3,7 @@
 use russet_protocol::admin::{StepState, StreamEvent};
 use russet_protocol::outcome::{Outcome, Phase};
 
-use crate::support::{Harness, ONE_JOB, ok, output_of, workflow};
+use crate::support::{Harness, LEASE, ONE_JOB, ok, output_of, workflow};
 
 fn step_of(event: &StreamEvent) -> Option<&StepState> {
     match event {
@@ -90,4 +90,24 @@ async fn jobs_are_seen_through_all_of_their_phases() {
     live.until(is("b", Phase::Running)).await;
     agent.finish(Outcome::Failed).await;
     live.rest().await;
+}
+
+#[tokio::test]
+async fn a_reader_sees_the_output_of_each_claim_from_its_beginning() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut live = server.live(&pipeline).await;
+    let mut first = server.claim(&token).await.unwrap();
+    first.start_step(0).await;
+    ok(first.append(0, 0, b"of the first claim".to_vec())).await;
+    let seen = live.until(|event| matches!(event, StreamEvent::Output { .. })).await;
+    assert_eq!(output_of(&seen, 0), b"of the first claim");
+    server.clock.advance(LEASE);
+    server.wait_for_job(&pipeline, |job| job.phase == Phase::Queued).await;
+    let mut second = server.claim(&token).await.unwrap();
+    second.start_step(0).await;
+    ok(second.append(0, 0, b"of the second".to_vec())).await;
+    second.finish(Outcome::Success).await;
+    assert_eq!(output_of(&live.rest().await, 0), b"of the second");
 }

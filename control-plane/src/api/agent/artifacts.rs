@@ -13,6 +13,7 @@ use crate::objects::unique;
 use crate::state::App;
 use crate::store::artifacts::StoredArtifact;
 use crate::store::{artifacts, jobs};
+use crate::task_steps::mark_used;
 
 /// The longest path, in bytes.
 const PATH_LIMIT: usize = 4096;
@@ -48,7 +49,11 @@ pub(super) async fn put(
             Ok(Json(answer))
         }
         Err(error) => {
-            app.objects.delete(&object).await;
+            // After a failure of our own nobody knows whether the commit arrived: then a row may
+            // name the object, and one that none names costs space only.
+            if !matches!(error, ApiError::Internal(_)) {
+                app.objects.delete(&object).await;
+            }
             Err(error)
         }
     }
@@ -64,6 +69,7 @@ async fn store(
     let held = caller.lock(&mut tx, None).await?;
     let earlier = artifacts::get(&mut tx, &held.job, &new.item.path).await?;
     artifacts::put(&mut tx, &held, &new).await?;
+    mark_used(app, &mut tx, &held).await?;
     jobs::touch(&mut tx, &held.job).await?;
     tx.wake_pipeline(held.pipeline.as_str());
     tx.commit().await?;

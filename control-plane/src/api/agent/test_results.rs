@@ -10,6 +10,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::state::App;
 use crate::store::{jobs, test_results};
+use crate::task_steps::mark_used;
 
 /// Stores a batch of results; a replay of a batch is ignored.
 #[cfg_attr(test, utoipa::path(
@@ -27,6 +28,7 @@ pub(super) async fn store(
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
     if test_results::insert(&mut tx, &held, request.batch, &request.results).await? {
         jobs::touch(&mut tx, &held.job).await?;
+        mark_used(&app, &mut tx, &held).await?;
         tx.wake_pipeline(held.pipeline.as_str());
         tx.commit().await?;
     } else {
