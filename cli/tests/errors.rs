@@ -185,3 +185,14 @@ fn completions_and_manual_pages_are_there() {
     russet(dir.path()).args(["man", "man"]).assert().success();
     assert!(dir.path().join("man/russet-run.1").exists());
 }
+
+#[test]
+fn addresses_that_are_none_are_told_how_to_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = failure(dir.path(), &["server", "--listen", "localhost:8080"]);
+    assert!(text.starts_with("exit code 2\n") && text.contains("`127.0.0.1:8080`"), "{text}");
+    std::fs::write(dir.path().join("token"), "x").unwrap();
+    let to =
+        |url| failure(dir.path(), &["pipeline", "list", "--token-file", "token", "--url", url]);
+    assert!(to("127.0.0.1:8080").contains("has to begin with http://"), "{}", to("127.0.0.1:8080"));
+}

@@ -153,8 +153,14 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
         let hint = "name the file with `--config`";
         ConfigError::new(path, None, message, Some(hint.to_owned()))
     };
-    let file = std::fs::File::open(path)
-        .map_err(|error| unreadable(format!("can not be read: {error}")))?;
+    let file = std::fs::File::open(path).map_err(|error| {
+        let message = format!("can not be read: {error}");
+        if error.kind() == std::io::ErrorKind::PermissionDenied {
+            let hint = "start the agent as the user that the file belongs to";
+            return ConfigError::new(path, None, message, Some(hint.to_owned()));
+        }
+        unreadable(message)
+    })?;
     let mut bytes = Vec::new();
     let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit)

@@ -26,6 +26,9 @@ use crate::exit::Exit;
 /// How long to wait for a connection. Answers may take as long as they need: some are live.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How the answer begins to a call that has nothing to do at its path, or has not the right token.
+const NOTHING_AT: &str = "there is nothing at ";
+
 /// A control plane, and the right to use it.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
@@ -37,11 +40,11 @@ impl Client {
     /// A client for the control plane at `url`, as `http://host:port`.
     pub(crate) fn new(url: &str, token: &Secret) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
-        let parsed =
-            reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(bad_url(&url, "it has to begin with http:// or https://"));
         }
+        let parsed =
+            reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
         let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
             // The value is not shown: it is the token.
             CliError::new(Exit::BadConfig, "the admin token has characters that no token has")
@@ -141,8 +144,10 @@ impl Client {
             StatusCode::UNAUTHORIZED => Some(
                 "check the admin token: --token-file, RUSSET_TOKEN_FILE or RUSSET_TOKEN".to_owned(),
             ),
-            StatusCode::NOT_FOUND if said.is_empty() => Some(
-                "what a token may not see is answered this way too: check the name and the token"
+            // The server hides even its paths from those without the right token.
+            StatusCode::NOT_FOUND if said.is_empty() || said.starts_with(NOTHING_AT) => Some(
+                "a wrong token is answered this way too: check it (--token-file, \
+                 RUSSET_TOKEN_FILE or RUSSET_TOKEN)"
                     .to_owned(),
             ),
             _ => None,

@@ -4,11 +4,11 @@
 //! that was seen already is skipped here by its offset: readers see each byte once.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use reqwest::Response;
-use russet_protocol::admin::StreamEvent;
+use russet_protocol::admin::{Job, StreamEvent};
 use russet_protocol::ids::JobId;
 
 use super::Client;
@@ -55,12 +55,26 @@ pub(crate) struct EventStream {
     searched: usize,
     seen: HashMap<(JobId, u32), u64>,
     failures: u32,
+    /// When the connection was opened.
+    since: Instant,
+    /// When each job was claimed, which tells one claim from the next.
+    claims: HashMap<JobId, u64>,
 }
 
 impl EventStream {
     pub(super) fn new(client: Client, path: String) -> Self {
-        let (buffer, seen) = (Vec::new(), HashMap::new());
-        Self { client, path, response: None, buffer, taken: 0, searched: 0, seen, failures: 0 }
+        Self {
+            client,
+            path,
+            response: None,
+            buffer: Vec::new(),
+            taken: 0,
+            searched: 0,
+            seen: HashMap::new(),
+            failures: 0,
+            since: Instant::now(),
+            claims: HashMap::new(),
+        }
     }
 
     /// The next event. May be called again after an abandoned call without losing any.
@@ -73,7 +87,11 @@ impl EventStream {
                 Ok(()) => {}
                 // The server is not there, or went away: it may be restarted.
                 Err(error) if error.transient && self.failures < ATTEMPTS => {
-                    self.response = None;
+                    // The state is told anew each time, so that bytes alone are no progress: a
+                    // connection that breaks at the same place ever again is to end.
+                    if self.response.take().is_some() && self.since.elapsed() > LONGEST_PAUSE {
+                        self.failures = 0;
+                    }
                     let pause = Duration::from_millis(50 << self.failures.min(7));
                     self.failures += 1;
                     tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
@@ -89,6 +107,7 @@ impl EventStream {
             None => {
                 self.buffer.clear();
                 (self.taken, self.searched) = (0, 0);
+                self.since = Instant::now();
                 self.response.insert(self.client.open_stream(&self.path).await?)
             }
         };
@@ -104,7 +123,6 @@ impl EventStream {
                         "the control plane sent an event without an end",
                     ));
                 }
-                self.failures = 0;
                 Ok(())
             }
             Ok(None) => Err(CliError::new(
@@ -140,8 +158,14 @@ impl EventStream {
 
     /// Decodes output and drops what was handed out before.
     fn unseen(&mut self, event: StreamEvent) -> Result<Option<Next>> {
-        let StreamEvent::Output { job, step, offset, data } = event else {
-            return Ok(Some(Next::Event(Box::new(event))));
+        let (job, step, offset, data) = match event {
+            StreamEvent::Output { job, step, offset, data } => (job, step, offset, data),
+            event => {
+                if let StreamEvent::Job { job, .. } = &event {
+                    self.forget_earlier_claim(job);
+                }
+                return Ok(Some(Next::Event(Box::new(event))));
+            }
         };
         let mut bytes = base64::engine::general_purpose::STANDARD
             .decode(data)
@@ -154,7 +178,17 @@ impl EventStream {
         bytes.drain(..skip);
         let offset = offset.max(*seen);
         *seen = offset + u64::try_from(bytes.len()).unwrap_or_default();
+        self.failures = 0;
         Ok(Some(Next::Output { job, step, offset, bytes }))
+    }
+
+    /// A job that was put back and claimed anew prints anew, from the beginning.
+    fn forget_earlier_claim(&mut self, job: &Job) {
+        if let Some(at) = job.started_ms
+            && self.claims.insert(job.id.clone(), at).is_some_and(|before| before != at)
+        {
+            self.seen.retain(|(of, _), _| *of != job.id);
+        }
     }
 }
 
@@ -218,6 +252,25 @@ mod tests {
             }
         }
         assert_eq!(String::from_utf8(seen).unwrap(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_claimed_anew_prints_from_its_beginning() {
+        let job = |started_ms: u64| {
+            format!(
+                "data: {{\"event\":\"job\",\"workflow\":\"w\",\"job\":{{\"id\":\"j\",\"number\":1,\"name\":\"j\",\"resource_class\":\"a/b\",\"phase\":\"running\",\"started_ms\":{started_ms}}}}}\n\n"
+            )
+        };
+        let (first, again) = (output(0, "YWJj"), output(0, "eHl6"));
+        let client = serve(vec![format!("{OK}{}{first}{}{again}", job(1), job(2))]).await;
+        let mut stream = client.stream("p");
+        let mut seen = Vec::new();
+        while seen.len() < 6 {
+            if let Next::Output { bytes, .. } = stream.next().await.unwrap() {
+                seen.extend(bytes);
+            }
+        }
+        assert_eq!(String::from_utf8(seen).unwrap(), "abcxyz");
     }
 
     #[tokio::test]

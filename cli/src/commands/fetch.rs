@@ -82,8 +82,23 @@ fn prepare(dir: &Path, relative: &Path) -> std::io::Result<PathBuf> {
     }
 }
 
+/// A directory for each of these jobs, none for two: jobs of different workflows may have the same
+/// name. File systems that ignore case are thought of.
+pub(crate) fn directory_names<'a>(jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut taken = std::collections::HashSet::new();
+    let free = |job: &str| {
+        let name = directory_name(job);
+        let numbered = (2u64..).map(|number| format!("{name}-{number}"));
+        std::iter::once(name.clone())
+            .chain(numbered)
+            .find(|name| taken.insert(name.to_lowercase()))
+            .unwrap_or(name)
+    };
+    jobs.map(free).collect()
+}
+
 /// A job's name as the name of a directory.
-pub(crate) fn directory_name(job: &str) -> String {
+fn directory_name(job: &str) -> String {
     let clean = |c: char| if c == '/' || c.is_control() { '_' } else { c };
     let name: String = job.chars().map(clean).take(100).collect();
     if name.trim_start_matches('.').is_empty() { format!("_{name}") } else { name }
@@ -91,7 +106,7 @@ pub(crate) fn directory_name(job: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{directory_name, prepare, safe};
+    use super::{directory_name, directory_names, prepare, safe};
     use std::path::Path;
 
     #[test]
@@ -110,6 +125,12 @@ mod tests {
         let file = prepare(dir.path(), Path::new("report/index.html")).unwrap();
         std::fs::write(&file, "x").unwrap();
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn jobs_of_the_same_name_do_not_share_a_directory() {
+        let names = directory_names(["test", "a/b", "Test", "a_b", "test"].into_iter());
+        assert_eq!(names, ["test", "a_b", "Test-2", "a_b-2", "test-3"]);
     }
 
     #[test]

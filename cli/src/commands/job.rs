@@ -1,6 +1,6 @@
 //! `russet job`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use russet_protocol::admin::Job;
@@ -11,7 +11,9 @@ use super::fetch;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, Format, numbers, table::Table};
+use crate::render::color::Paint;
+use crate::render::terminal::{Cleaner, Piece};
+use crate::render::{self, Format, numbers, plain, table::Table};
 
 /// Look at jobs
 #[derive(clap::Subcommand, Debug)]
@@ -25,7 +27,9 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
-    /// Print the output of a job's steps, byte for byte
+    /// Print the output of a job's steps
+    ///
+    /// To a pipe or a file byte for byte; to a terminal without escape codes other than colours.
     #[command(
         after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow"
     )]
@@ -93,7 +97,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
             if let Some(dir) = download {
                 for item in &items {
                     let file = fetch::artifact(&client, &id, item, &dir).await?;
-                    render::line(file.display())?;
+                    render::line(plain(&file.to_string_lossy()))?;
                 }
                 return Ok(Exit::Success);
             }
@@ -133,12 +137,12 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
 
 fn shown(job: &Job) -> String {
     let state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str);
-    let mut text = format!("{} ({}): {state}\n", job.name, job.resource_class);
+    let mut text = format!("{} ({}): {state}\n", plain(&job.name), job.resource_class);
     if let Some(message) = &job.message {
-        text.push_str(&format!("{message}\n"));
+        text.push_str(&format!("{}\n", plain(message)));
     }
     if let Some(runner) = &job.runner {
-        text.push_str(&format!("on {runner}\n"));
+        text.push_str(&format!("on {}\n", plain(runner)));
     }
     let mut table = Table::new(&["STEP", "NAME", "STATE", "TIME", "OUTPUT"]);
     for step in &job.steps {
@@ -156,13 +160,19 @@ fn shown(job: &Job) -> String {
     text
 }
 
-/// Prints output as it is: this is for pipes and files, so nothing is cleaned or coloured.
+/// Prints output: as it is to pipes and files, and to a terminal without what could drive it.
 async fn logs(client: &Client, id: &str, step: Option<u32>, follow: bool) -> Result<()> {
     let mut done = Vec::new();
     loop {
         let job = client.job(id).await?;
         let steps: Vec<u32> = match step {
-            Some(step) => vec![step],
+            Some(step) => {
+                let is_there = job.steps.iter().any(|there| there.number == step);
+                if !is_there && (!follow || job.outcome.is_some()) {
+                    return Err(no_such_step(&job, step));
+                }
+                vec![step]
+            }
             None => job.steps.iter().map(|step| step.number).collect(),
         };
         let mut is_new = false;
@@ -186,16 +196,50 @@ async fn logs(client: &Client, id: &str, step: Option<u32>, follow: bool) -> Res
     }
 }
 
+fn no_such_step(job: &Job, step: u32) -> CliError {
+    let message = format!("the job `{}` has no step {step}", plain(&job.name));
+    CliError::new(Exit::ControlPlane, message)
+        .hint(format!("`russet job show {}` lists its steps", job.id))
+}
+
 /// Copies a step's output; `false` where the reader has gone.
 async fn copy(client: &Client, id: &str, step: u32, follow: bool) -> Result<bool> {
     let mut output = client.output(id, step, follow).await?;
+    // A job's bytes must not drive the terminal of whoever looks at them.
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut cleaner = is_terminal.then(|| Cleaner::new(Paint::stdout().is_on()));
+    let mut clean = String::new();
     while let Some(bytes) = output.next().await? {
-        let mut out = std::io::stdout().lock();
-        match out.write_all(&bytes).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(false),
-            Err(error) => return Err(CliError::local("could not write to standard output", error)),
-            Ok(()) => {}
+        let is_on = match &mut cleaner {
+            None => write(&bytes)?,
+            Some(cleaner) => {
+                cleaner.feed(&bytes, |piece| add(&mut clean, &piece));
+                write(std::mem::take(&mut clean).as_bytes())?
+            }
+        };
+        if !is_on {
+            return Ok(false);
         }
     }
-    Ok(true)
+    if let Some(cleaner) = &mut cleaner {
+        cleaner.finish(|piece| add(&mut clean, &piece));
+    }
+    write(clean.as_bytes())
+}
+
+fn add(text: &mut String, piece: &Piece) {
+    text.push_str(&piece.text);
+    if piece.ends_line {
+        text.push('\n');
+    }
+}
+
+/// Writes to standard output; `false` where the reader has gone.
+fn write(bytes: &[u8]) -> Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::local("could not write to standard output", error)),
+        Ok(()) => Ok(true),
+    }
 }

@@ -203,8 +203,8 @@ fn listed(items: Vec<Pipeline>) -> String {
 }
 
 fn shown(pipeline: &Pipeline) -> String {
-    let mut text =
-        format!("Pipeline {} of {}: {}\n\n", pipeline.number, pipeline.project, state(pipeline));
+    let project = render::plain(&pipeline.project);
+    let mut text = format!("Pipeline {} of {project}: {}\n\n", pipeline.number, state(pipeline));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
     for workflow in &pipeline.workflows {
         for job in &workflow.jobs {

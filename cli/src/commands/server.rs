@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_control_plane::{Server, Settings};
+use russet_control_plane::{Server, Settings, StartError};
 use russet_protocol::admin::ServerReady;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,7 +23,7 @@ use crate::render::{self, color::Paint};
   russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable")]
 pub(crate) struct ServerArgs {
     /// Address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: SocketAddr,
 
     /// Directory of everything it keeps [default: $XDG_DATA_HOME/russet/server]
@@ -82,10 +82,13 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn start_failed(error: &russet_control_plane::StartError, listen: SocketAddr) -> CliError {
+fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
     let text = chain(error);
     let failure = CliError::new(Exit::Infrastructure, &text);
-    if text.contains("in use") {
+    if matches!(error, StartError::DataDir(..)) && text.contains("another server uses") {
+        return failure.hint("stop it, or name another directory with --data-dir");
+    }
+    if matches!(error, StartError::Listen(..)) && text.contains("in use") {
         let hint = format!(
             "something else listens on port {}; choose another with --listen, or 0 for a free one",
             listen.port()
@@ -149,6 +152,13 @@ fn default_data_dir() -> Result<PathBuf> {
     base.map(|base| base.join("russet/server")).ok_or_else(|| {
         CliError::new(Exit::Usage, "there is no home directory to keep data in")
             .hint("name a directory with --data-dir")
+    })
+}
+
+/// An address to listen on. Names are not looked up: one may stand for several addresses.
+fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an IP address and a port, as in `127.0.0.1:8080` or `[::1]:8080`".to_owned()
     })
 }
 

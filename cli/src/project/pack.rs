@@ -124,6 +124,14 @@ impl<W: Write> Packer<W> {
                 self.notes.push(format!("Left out {}: it can not be read.", name.display()));
                 return Ok(false);
             }
+            // It has gone since, or something else stands there by now.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    || matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) =>
+            {
+                self.notes.push(format!("Left out {}: it changed.", name.display()));
+                return Ok(false);
+            }
             Err(error) => return Err(at(path, error)),
         };
         let metadata = file.metadata()?;
@@ -174,8 +182,29 @@ impl<W: Write> Packer<W> {
     }
 }
 
+/// What of `.git` goes along. A list of what is needed rather than of what is secret: tools keep
+/// credentials there under names of their own.
+const SHARED: [&str; 12] = [
+    "HEAD",
+    "ORIG_HEAD",
+    "MERGE_HEAD",
+    "index",
+    "info",
+    "lfs",
+    "modules",
+    "objects",
+    "packed-refs",
+    "refs",
+    "reftable",
+    "shallow",
+];
+
 /// Whether a path in `.git` goes along.
 fn is_shared(path: &Path) -> bool {
+    let top = path.components().next().map(std::path::Component::as_os_str);
+    if top.is_some_and(|top| !SHARED.iter().any(|shared| top == *shared)) {
+        return false;
+    }
     let name = path.file_name().unwrap_or_default();
     let is_private = ["config", "config.worktree", "hooks", "logs", "worktrees", "credentials"]
         .iter()
@@ -333,6 +362,7 @@ mod tests {
         write(dir.path(), ".git/refs/heads/config", "abc");
         write(dir.path(), ".git/hooks/post-checkout", "evil");
         write(dir.path(), ".git/index.lock", "");
+        write(dir.path(), ".git/annex/creds/remote", "s3cret");
         write(dir.path(), ".git/config", "[remote \"origin\"]\nurl = https://me:s3cret@host/a\n");
         let (found, _) = packed(dir.path());
         assert!(found.contains_key(".git/HEAD") && found.contains_key(".git/refs/heads/config"));

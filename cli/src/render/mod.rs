@@ -22,6 +22,11 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Names and messages come from projects: control characters in them must not reach the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Prints `text` to standard output as it is.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();

@@ -48,8 +48,9 @@ pub(super) async fn run(plan: Plan) -> Result<Exit> {
     }
     if plan.args.keep {
         crate::render::note(format_args!("Kept {}", workspace.keep().display()));
-    } else {
-        workspace.remove()?;
+    } else if let Err(error) = workspace.remove() {
+        // How the run ended matters more.
+        crate::render::note(error.render(crate::render::color::Paint::stderr()).trim_end());
     }
     result
 }
@@ -73,12 +74,13 @@ async fn drive(
             screen.say(&format!("\n{tail}"))?;
         }
     }
-    tokio::select! {
-        fetched = collect(plan, &client, &pipeline, screen) => fetched?,
-        () = interrupts.next() => return Err(canceled()),
-    }
-    screen.end(&pipeline, exit)?;
-    Ok(exit)
+    let collected = tokio::select! {
+        fetched = collect(plan, &client, &pipeline, screen) => fetched,
+        () = interrupts.next() => Err(canceled()),
+    };
+    // How the jobs ended is said also where what they left can not be fetched.
+    screen.end(&pipeline, collected.as_ref().map_or_else(|error| error.exit, |()| exit))?;
+    collected.map(|()| exit)
 }
 
 fn canceled() -> CliError {
@@ -215,15 +217,20 @@ async fn collect(
     pipeline: &Pipeline,
     screen: &mut Screen,
 ) -> Result<()> {
+    show_tests(client, pipeline, screen).await?;
+    let jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let jobs: Vec<_> = jobs.filter(|job| job.artifacts > 0).collect();
+    if jobs.is_empty() {
+        return Ok(());
+    }
     let dir = match &plan.args.artifacts {
         Some(dir) => dir.clone(),
         None => state_home()?.join("russet/runs").join(pipeline.id.as_str()),
     };
-    let jobs = || pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
-    show_tests(client, pipeline, screen).await?;
     let mut fetched = Vec::new();
-    for job in jobs().filter(|job| job.artifacts > 0) {
-        let below = dir.join(fetch::directory_name(&job.name));
+    let names = fetch::directory_names(jobs.iter().map(|job| job.name.as_str()));
+    for (job, name) in jobs.into_iter().zip(names) {
+        let below = dir.join(name);
         for item in client.artifacts(job.id.as_str()).await? {
             screen.doing(format!("fetching {} ({})", item.path, numbers::bytes(item.size)));
             let file = fetch::artifact(client, job.id.as_str(), &item, &below).await?;
@@ -239,6 +246,11 @@ fn state_home() -> Result<PathBuf> {
     set("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| set("HOME").map(|home| Path::new(&home).join(".local/state")))
+        // Services have no HOME, and their users have one all the same.
+        .or_else(|| {
+            let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok()??;
+            Some(user.dir.join(".local/state"))
+        })
         .ok_or_else(|| {
             CliError::new(Exit::Usage, "there is no home directory to put artifacts into")
                 .hint("name a directory with --artifacts")

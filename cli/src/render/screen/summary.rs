@@ -9,10 +9,10 @@ use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{TestOutcome, TestResult};
 
 use super::Fetched;
-use super::text::plain;
 use crate::exit::Exit;
 use crate::render::color::{Paint, sign};
 use crate::render::numbers::{between, bytes, count};
+use crate::render::plain;
 
 /// As many failed tests are listed; the rest is counted.
 const LISTED_FAILURES: usize = 20;

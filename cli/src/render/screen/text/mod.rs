@@ -20,6 +20,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use crate::client::Next;
 use crate::render::color::{Paint, sign};
 use crate::render::numbers::{between, count, elapsed};
+use crate::render::plain;
 use crate::render::terminal::Cleaner;
 
 /// The view.
@@ -244,11 +245,6 @@ impl TextView {
         let padded = format!("{name:width$}", width = self.name_width);
         format!("{} {} ", self.paint.job(at, &padded), self.paint.dim("|"))
     }
-}
-
-/// Names come from the project: control characters in them must not reach the terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The first digits of a commit.

@@ -4,9 +4,10 @@ use russet_protocol::admin::StepState;
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
 
-use super::{StepView, TextView, plain};
+use super::{StepView, TextView};
 use crate::render::color::sign;
 use crate::render::numbers::between;
+use crate::render::plain;
 use crate::render::terminal::{Cleaner, Piece};
 
 /// Output that came before the announcement of its step is held up to this size.
