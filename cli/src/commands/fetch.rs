@@ -84,9 +84,9 @@ fn prepare(dir: &Path, relative: &Path) -> std::io::Result<PathBuf> {
 
 /// A directory for each of these jobs, none for two: jobs of different workflows may have the same
 /// name. File systems that ignore case are thought of.
-pub(crate) fn directory_names<'a>(jobs: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn directory_names(jobs: &[&str]) -> Vec<String> {
     let mut taken = std::collections::HashSet::new();
-    let free = |job: &str| {
+    let free = |job: &&str| {
         let name = directory_name(job);
         let numbered = (2u64..).map(|number| format!("{name}-{number}"));
         std::iter::once(name.clone())
@@ -94,7 +94,7 @@ pub(crate) fn directory_names<'a>(jobs: impl Iterator<Item = &'a str>) -> Vec<St
             .find(|name| taken.insert(name.to_lowercase()))
             .unwrap_or(name)
     };
-    jobs.map(free).collect()
+    jobs.iter().map(free).collect()
 }
 
 /// A job's name as the name of a directory.
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn jobs_of_the_same_name_do_not_share_a_directory() {
-        let names = directory_names(["test", "a/b", "Test", "a_b", "test"].into_iter());
+        let names = directory_names(&["test", "a/b", "Test", "a_b", "test"]);
         assert_eq!(names, ["test", "a_b", "Test-2", "a_b-2", "test-3"]);
     }
 

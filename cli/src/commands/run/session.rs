@@ -228,7 +228,8 @@ async fn collect(
         None => state_home()?.join("russet/runs").join(pipeline.id.as_str()),
     };
     let mut fetched = Vec::new();
-    let names = fetch::directory_names(jobs.iter().map(|job| job.name.as_str()));
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let names = fetch::directory_names(&names);
     for (job, name) in jobs.into_iter().zip(names) {
         let below = dir.join(name);
         for item in client.artifacts(job.id.as_str()).await? {
