@@ -33,6 +33,9 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 /// The pause that a 429 asks for where it names none.
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
 
+/// And the shortest that is kept where it names one: `Retry-After: 0` would be a loop.
+const SHORTEST_BUSY_PAUSE: Duration = Duration::from_secs(1);
+
 /// What was said about the control plane last, so that it is said once and not at every try, by
 /// one slot and not by all.
 #[derive(Debug, Default)]
@@ -97,7 +100,7 @@ impl Claimer<'_> {
                 }
                 ClaimAnswer::Busy(pause) => {
                     self.reached();
-                    pause.unwrap_or(BUSY_PAUSE)
+                    pause.unwrap_or(BUSY_PAUSE).max(SHORTEST_BUSY_PAUSE)
                 }
                 ClaimAnswer::Offline(reason) => {
                     self.offline(&reason);

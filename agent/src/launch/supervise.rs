@@ -14,13 +14,19 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, SlotUser};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{Event, Sink};
 use crate::clock::{BootTime, Clock};
 
 /// A longer line is none of a task agent.
 const MAX_LINE: u64 = 64 * 1024;
+
+/// So many connections at once are more than a task agent that redials ever has.
+///
+/// Threat: each costs a descriptor of the launch agent, and a job that opens them in a loop would
+/// take those that every other slot needs.
+const MOST_CONNECTIONS: usize = 8;
 
 /// How long a peer has to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -136,11 +142,19 @@ impl Link {
     }
 
     async fn accept(self: Arc<Self>, listener: UnixListener) {
+        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    if self.is_known(&stream) {
-                        tokio::spawn(Arc::clone(&self).converse(stream));
+                    // One too many is hung up on: a task agent dials again later.
+                    if self.is_known(&stream)
+                        && let Ok(place) = Arc::clone(&room).try_acquire_owned()
+                    {
+                        let talk = Arc::clone(&self).converse(stream);
+                        tokio::spawn(async move {
+                            talk.await;
+                            drop(place);
+                        });
                     }
                 }
                 // Out of descriptors, most likely: give others time to close theirs.
@@ -290,6 +304,23 @@ mod tests {
         line.clear();
         right.read_line(&mut line).await.unwrap();
         assert!(line.contains("ping"), "{line}");
+        accepting.abort();
+    }
+
+    #[tokio::test]
+    async fn a_job_that_dials_in_a_loop_takes_few_descriptors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.sock");
+        let user = crate::platform::users::caller();
+        let (_link, accepting) =
+            Link::listen(&path, 1, &user, &Clock::system(), &Sink::default()).unwrap();
+        let mut kept = Vec::new();
+        for _ in 0..super::MOST_CONNECTIONS {
+            kept.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let mut line = String::new();
+        let mut more = BufReader::new(UnixStream::connect(&path).await.unwrap());
+        assert_eq!(more.read_line(&mut line).await.unwrap(), 0, "it is hung up on");
         accepting.abort();
     }
 }
