@@ -9,6 +9,9 @@ use russet_protocol::supervise::{Failure, ResultRecord, exit};
 use super::spawn;
 use super::state::slot::Exit;
 
+/// Characters of a record's message that are passed on.
+const LONGEST_MESSAGE: usize = 2_000;
+
 /// Judges. `status` is `None` for a task agent that an earlier launch agent started: its exit
 /// went to somebody else. `gone` is what to say of one that left nothing.
 pub(super) fn judge(
@@ -23,7 +26,9 @@ pub(super) fn judge(
     match code {
         Some(exit::REPORTED) => return Exit::Reported,
         Some(exit::STALE) => return Exit::Stale,
-        Some(exit::BAD_ASSIGNMENT | exit::NOT_DROPPED | exit::NOT_STARTED) => {
+        // A command prefix may exit with one of these for reasons of its own. A task that left a
+        // record did run, and must not run again.
+        Some(exit::BAD_ASSIGNMENT | exit::NOT_DROPPED | exit::NOT_STARTED) if record.is_none() => {
             return Exit::NothingRan(sentence(status, said, gone));
         }
         _ => {}
@@ -32,10 +37,15 @@ pub(super) fn judge(
         Some(record) if record.reported => Exit::Reported,
         Some(record) => Exit::Unreported(Failure {
             outcome: record.outcome,
-            message: record.message.clone().unwrap_or_default(),
+            message: plain(record.message.as_deref().unwrap_or_default()),
         }),
         None => Exit::Died(sentence(status, said, gone)),
     }
+}
+
+/// A text that a job may have forged, as it fits into a log of root's: short, and on one line.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
 }
 
 fn sentence(status: Option<ExitStatus>, said: &str, gone: &str) -> String {
@@ -99,6 +109,12 @@ mod tests {
         assert_eq!(judged(None, record("a", true)), Exit::Reported);
         assert!(matches!(judged(code(75), record("a", false)), Exit::Unreported(failure)
             if failure.outcome == Outcome::Failed));
+        // What ran does not run again, whatever a command prefix exits with.
+        assert!(matches!(judged(code(70), record("a", false)), Exit::Unreported(_)));
+        let mut forged = record("a", false);
+        forged.message = Some("x\n\u{1b}[2J".repeat(1_000_000));
+        assert!(matches!(judged(None, forged), Exit::Unreported(failure)
+            if failure.message.len() <= 2_000 && !failure.message.contains(char::is_control)));
         // The record of another claim says nothing about this one.
         assert_eq!(
             judged(code(1), record("b", true)),
