@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Group, Uid, User};
 use russet_protocol::supervise::SlotUser;
 
 /// The ids that slots take where no user is set up. Far from people's ids, from those of the
@@ -111,6 +111,13 @@ fn named(user: User) -> Result<Lease, UserError> {
     if gid == 0 {
         return Err(unfit("the group of root"));
     }
+    // Everything of the id is ended and deleted after a task, so it must not be anybody else's.
+    match User::from_uid(user.uid) {
+        Ok(Some(owner)) if owner.name != user.name => {
+            return Err(unfit(&format!("the id of {}", owner.name)));
+        }
+        _ => {}
+    }
     let lock = lock(uid)?.ok_or_else(|| unfit("tasks of another agent already"))?;
     let user = SlotUser { uid, gid, name: Some(user.name.clone()), dedicated: true };
     Ok(Lease { user, _lock: Some(lock) })
@@ -139,6 +146,10 @@ fn own(before: Option<u32>) -> Result<Lease, UserError> {
 fn try_own(uid: u32) -> Result<Option<Lease>, UserError> {
     // An id that somebody has in the user database is somebody's.
     if !matches!(User::from_uid(Uid::from_raw(uid)), Ok(None)) {
+        return Ok(None);
+    }
+    // So is a group: its files would be the task's to read.
+    if !matches!(Group::from_gid(Gid::from_raw(uid)), Ok(None)) {
         return Ok(None);
     }
     let user = SlotUser { uid, gid: uid, name: None, dedicated: true };
@@ -237,6 +248,17 @@ mod tests {
             assert!(error.is_ok());
             let root = nix::unistd::User::from_name("root").unwrap().unwrap();
             assert!(super::named(root).is_err());
+        }
+    }
+
+    #[test]
+    fn a_second_name_for_the_id_of_somebody_else_is_no_slot_user() {
+        if nix::unistd::geteuid().is_root() {
+            let mut alias = nix::unistd::User::from_name("daemon").unwrap().unwrap();
+            alias.name = "_russet1".to_owned();
+            alias.gid = nix::unistd::Gid::from_raw(59_999);
+            let error = super::named(alias).unwrap_err();
+            assert!(error.to_string().contains("the id of daemon"), "{error}");
         }
     }
 }
