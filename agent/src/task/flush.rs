@@ -1,6 +1,8 @@
 //! In place of a task agent that is gone: sends what it left in its spool and reports the
 //! outcome, or gives the task back where nothing of it ran.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,9 @@ use crate::clock::Clock;
 
 /// How long the control plane may be away before what is in the spool is given up.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// A result record longer than this is none.
+const MOST_RECORD: u64 = 1024 * 1024;
 
 /// Sends the spool and reports the outcome. Returns the exit code.
 pub(crate) fn flush(assignment: Assignment) -> i32 {
@@ -78,6 +83,7 @@ async fn send(assignment: Assignment) -> Result<(Outcome, Option<String>, Api), 
     let api = Api::new(&assignment, clock.clone(), clock.now().after(PATIENCE))
         .map_err(|error| local("reach the control plane", error))?;
     let dir = &assignment.dirs.spool;
+    keep_files(dir).map_err(|error| local("look at the spool", error))?;
     let spool =
         Spool::reopen(dir, clock.clone()).map_err(|error| local("read the spool", error))?;
     let events = Events::open(dir, clock).map_err(|error| local("read the events", error))?;
@@ -92,6 +98,23 @@ async fn send(assignment: Assignment) -> Result<(Outcome, Option<String>, Api), 
     Ok((outcome, message, api))
 }
 
+/// Removes what is no file from the spool.
+///
+/// Threat: the job could write here. A FIFO in the place of a log or of the record would hold this
+/// process up for ever, and with it the slot; a link would send a file of somebody else.
+fn keep_files(spool: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(spool)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if !kind.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// How the task ended. What it said of itself before it died counts, unless its deadline was
 /// passed: that verdict wins over one that comes later.
 fn verdict(assignment: &Assignment) -> Failure {
@@ -99,9 +122,9 @@ fn verdict(assignment: &Assignment) -> Failure {
         outcome: Outcome::InfrastructureFail,
         message: "the task agent ended without a report".to_owned(),
     });
-    let own = std::fs::read(assignment.dirs.spool.join(RESULT_FILE))
+    let own = std::fs::File::open(assignment.dirs.spool.join(RESULT_FILE))
         .ok()
-        .and_then(|text| serde_json::from_slice::<ResultRecord>(&text).ok())
+        .and_then(|file| serde_json::from_reader::<_, ResultRecord>(file.take(MOST_RECORD)).ok())
         .filter(|record| record.allocation == assignment.allocation);
     match own {
         Some(record) if told.outcome != Outcome::TimedOut => {

@@ -252,6 +252,11 @@ impl Report<'_> {
         };
         self.spool.release_reserve();
         keep(false);
+        // Steps were left out because of that, so there is no outcome to report.
+        if let Some(Stop::Stale(why)) = self.running.stop.reason() {
+            complain(&format!("the control plane gave the task up: {why}"));
+            return exit::STALE;
+        }
         let sent = match uploader.close().await {
             Ok(()) => {
                 let (spool, events) = (self.spool, self.events);

@@ -65,6 +65,49 @@ async fn what_a_killed_task_agent_left_is_sent_by_the_one_after_it() {
 }
 
 #[tokio::test]
+async fn traps_in_the_spool_do_not_hold_up_what_sends_it() {
+    let mut task = Task::new(scripts(&["echo one; sleep 1000"])).await;
+    let mut agent = task.start().await;
+    task.plane.until("the output", |held| held.output.contains_key(&1)).await;
+    agent.kill().await.unwrap();
+    let spool = task.assignment.dirs.spool.clone();
+    let fifos = ["2.log", "result.json", "result.json.new"];
+    for name in fifos {
+        let path = spool.join(name);
+        std::fs::remove_file(&path).ok();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let owner = task.user.as_ref().map(|user| user.uid);
+        std::os::unix::fs::chown(&path, owner, owner).unwrap();
+    }
+    std::os::unix::fs::symlink("/etc/hostname", spool.join("3.log")).unwrap();
+    std::fs::create_dir(spool.join("4.log")).unwrap();
+    let failure =
+        Failure { outcome: Outcome::InfrastructureFail, message: "it was killed".to_owned() };
+    let ended = task.then(Mode::Flush, Some(failure)).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let held = task.plane.held.borrow();
+    assert_eq!(held.finish.as_ref().unwrap().outcome, Outcome::InfrastructureFail);
+    assert_eq!(held.output.keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn steps_that_were_left_out_for_a_lost_claim_are_no_success() {
+    let mut task = Task::new(scripts(&["touch ran"])).await;
+    // One answer of somebody in between is enough; the server itself would take a report.
+    task.plane.set_faults(|_, path| path.contains("heartbeat").then_some(Fault::Refuse(404)));
+    let hook = task.slot().join("hook");
+    // A shell writes it: while another test forks, a file that is open for writing can not run.
+    let script = "printf '#!/bin/sh\\nexec sleep 1000\\n' > \"$1\" && chmod 755 \"$1\"";
+    let written = std::process::Command::new("sh").args(["-c", script, "sh"]).arg(&hook).status();
+    assert!(written.unwrap().success());
+    task.assignment.hooks.pre_task = Some(hook);
+    let ended = task.run().await;
+    assert_eq!(ended.code, Some(russet_protocol::supervise::exit::STALE), "{}", ended.stderr);
+    assert!(task.plane.held.borrow().finish.is_none());
+    assert!(!task.assignment.dirs.work.join("ran").exists());
+}
+
+#[tokio::test]
 async fn a_task_is_given_back() {
     let mut task = Task::new(scripts(&["true"])).await;
     let ended = task.then(Mode::Unclaim, None).await;
