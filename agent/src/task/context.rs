@@ -89,6 +89,7 @@ impl Context {
         detail: Option<String>,
     ) {
         let name = self.masks.apply(name);
+        let detail = detail.map(|text| self.masks.apply(&text));
         self.events.add(EventKind::StepStarted { step, name, background, detail });
     }
 

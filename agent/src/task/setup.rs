@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU32;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Assignment, Failure};
-use russet_protocol::task::{SETUP_STEP, TaskConfig};
+use russet_protocol::task::{SETUP_STEP, Source, TaskConfig};
 
 use super::api::Api;
 use super::context::{Context, StepEnd};
@@ -49,7 +49,8 @@ pub(crate) fn context(
     let shell = shell::default_shell();
     let person = person(&assignment, &shell);
     let variables = environment::of_job(&assignment, &config, &person, &work, &shared);
-    let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone()];
+    // What a step prints is on disk as well.
+    let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone(), dirs.spool.clone()];
     let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched);
     let Tools { api, clock, stop, spool, events, reaper } = tools;
     let context = Context {
@@ -76,7 +77,25 @@ pub(crate) fn context(
 /// What output must not show.
 fn secrets(config: &TaskConfig) -> Vec<Secret> {
     let variables = config.environment.iter().filter(|variable| variable.masked);
-    config.masks.iter().chain(variables.map(|variable| &variable.value)).cloned().collect()
+    let known = config.masks.iter().chain(variables.map(|variable| &variable.value)).cloned();
+    let of_source = match &config.source {
+        Some(Source::Git { url, .. }) => credentials(url),
+        _ => None,
+    };
+    let of_repository = config.job.repository_url.as_deref().and_then(credentials);
+    known.chain(of_source).chain(of_repository).collect()
+}
+
+/// What stands before the `@` of `https://user:password@host/`: git prints the whole address when
+/// it can not reach it. A single word there is a token, but for SSH, where it is a user.
+fn credentials(url: &str) -> Option<Secret> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (user, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
+    match user.split_once(':') {
+        Some((_, password)) => Some(Secret::new(password)),
+        None if scheme.starts_with("http") => Some(Secret::new(user)),
+        None => None,
+    }
 }
 
 fn make_shared(shared: &SharedPaths) -> std::io::Result<()> {
@@ -87,6 +106,7 @@ fn make_shared(shared: &SharedPaths) -> std::io::Result<()> {
 /// A working directory that can not be made is the job's own mistake, and shown as a step.
 fn make_work(context: &Context) -> Result<(), Failure> {
     let Err(message) = job::make_directory(&context.work) else { return Ok(()) };
+    let message = context.masks.apply(&message);
     context.step_started(SETUP_STEP, "Set up", false, None);
     if let Ok(log) = context.spool.log(SETUP_STEP) {
         context.say(&log, &message);
@@ -109,4 +129,19 @@ fn person(assignment: &Assignment, shell: &str) -> Person {
     };
     let program = shell.split_whitespace().next().unwrap_or("/bin/sh");
     Person { name, shell: Path::new(program).display().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credentials;
+
+    #[test]
+    fn the_password_of_an_address_is_a_secret_and_a_user_is_not() {
+        let secret = |url| credentials(url).map(|secret| secret.expose().to_owned());
+        assert_eq!(secret("https://me:pa@ss@host/a@b").as_deref(), Some("pa@ss"));
+        assert_eq!(secret("https://token@host/a").as_deref(), Some("token"));
+        for none in ["https://host/a@b", "ssh://git@host/a", "git@host:a", "/srv/repo"] {
+            assert_eq!(secret(none), None, "{none}");
+        }
+    }
 }

@@ -18,6 +18,10 @@ const LONGEST_MESSAGE: usize = 16 * 1024;
 /// Bytes of a name that are kept.
 const LONGEST_NAME: usize = 2 * 1024;
 
+/// Bytes of what a suite hands down to each of its cases. A case takes a dozen bytes of a report,
+/// so more would let a small report fill the memory.
+const LONGEST_INHERITED: usize = 512;
+
 /// Reads a report: the cases up to the first mistake, and what the mistake is.
 pub(super) fn parse(text: &str) -> (Vec<TestResult>, Option<String>) {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
@@ -64,8 +68,9 @@ impl Reading {
         let name = tag.local_name();
         match (AsRef::<str>::as_ref(&name), &mut self.case) {
             ("testsuite", _) => {
-                let name = attribute(tag, "name").unwrap_or_default();
-                self.suites.push((name, attribute(tag, "file")));
+                let inherited =
+                    |name| attribute(tag, name).map(|text| cut(text, LONGEST_INHERITED));
+                self.suites.push((inherited("name").unwrap_or_default(), inherited("file")));
             }
             ("testcase", _) => self.case = Some(self.new_case(tag)),
             ("failure", Some(case)) => set(case, TestOutcome::Failure, tag),
@@ -91,7 +96,8 @@ impl Reading {
             ),
             file: attribute(tag, "file")
                 .or_else(|| suite.and_then(|(_, file)| file.clone()))
-                .filter(|file| !file.is_empty()),
+                .filter(|file| !file.is_empty())
+                .map(|file| cut(file, LONGEST_NAME)),
             result: if is_skipped { TestOutcome::Skipped } else { TestOutcome::Success },
             run_time_s: if f64::is_finite(run_time_s) { run_time_s.max(0.0) } else { 0.0 },
             message: None,
@@ -226,6 +232,19 @@ mod tests {
         for nothing in ["", "plain text", "{}"] {
             assert!(parse(nothing).1.is_some(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_suite_hands_no_bomb_down_to_its_cases() {
+        let long = "x".repeat(1_000_000);
+        let cases = "<testcase/>".repeat(1000);
+        let (results, _) =
+            parse(&format!("<testsuite name='{long}' file='{long}'>{cases}</testsuite>"));
+        let size = |result: &russet_protocol::runner::TestResult| {
+            result.classname.len() + result.file.as_deref().map_or(0, str::len)
+        };
+        assert_eq!(results.len(), 1000);
+        assert!(results.iter().map(size).sum::<usize>() < 2_000_000);
     }
 
     #[test]

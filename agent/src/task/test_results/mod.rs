@@ -16,6 +16,7 @@ use super::api::ApiError;
 use super::context::{Context, StepEnd};
 use super::environment;
 use super::spool::StepLog;
+use crate::mask::Masks;
 
 /// Results of one call.
 const BATCH: usize = 500;
@@ -35,6 +36,8 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
     let files = reports(&root);
     for file in &files {
         let (results, problem) = read(file);
+        // Many large reports must not keep the task agent from answering that it lives.
+        tokio::task::yield_now().await;
         if let Some(why) = problem {
             let read = results.len();
             let name = file.display();
@@ -117,12 +120,7 @@ fn text(path: &Path) -> std::io::Result<String> {
 
 async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
     let api = &context.api;
-    let masked = |text: String| context.masks.apply(&text);
-    let results = results.into_iter().map(|result| TestResult {
-        message: result.message.map(masked),
-        name: context.masks.apply(&result.name),
-        ..result
-    });
+    let results = results.into_iter().map(|result| masked(&context.masks, result));
     let body = TestResultsRequest {
         allocation: api.allocation().clone(),
         batch: context.next_batch.fetch_add(1, Ordering::Relaxed),
@@ -137,6 +135,17 @@ async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiErro
         return Err(ApiError::Stale(answer.message()));
     }
     Ok(())
+}
+
+/// A result without secrets: every text in it is the job's.
+fn masked(masks: &Masks, result: TestResult) -> TestResult {
+    TestResult {
+        name: masks.apply(&result.name),
+        classname: masks.apply(&result.classname),
+        file: result.file.map(|text| masks.apply(&text)),
+        message: result.message.map(|text| masks.apply(&text)),
+        ..result
+    }
 }
 
 /// How many tests ended how.
@@ -162,5 +171,30 @@ impl std::fmt::Display for Tally {
         let Self { passed, failed, skipped } = self;
         let all = passed + failed + skipped;
         write!(f, "{all} tests: {passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+    use crate::mask::Masks;
+    use russet_protocol::runner::{TestOutcome, TestResult};
+    use russet_protocol::secret::Secret;
+
+    #[test]
+    fn no_text_of_a_result_shows_a_secret() {
+        let masks = Masks::new(&[Secret::new("hunter2")]).unwrap();
+        let text = || "a hunter2 b".to_owned();
+        let result = TestResult {
+            name: text(),
+            classname: text(),
+            file: Some(text()),
+            result: TestOutcome::Failure,
+            run_time_s: 0.0,
+            message: Some(text()),
+        };
+        let shown = serde_json::to_string(&masked(&masks, result)).unwrap();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(shown.matches("****").count(), 4);
     }
 }
