@@ -93,6 +93,8 @@ fn link(exe: &Path, directory: &Path, name: &str) -> io::Result<()> {
         return Ok(());
     }
     let draft = directory.join(format!(".{name}.{}", std::process::id()));
+    // One that a process of the same number left when it was killed.
+    drop(std::fs::remove_file(&draft));
     symlink(exe, &draft)?;
     std::fs::rename(&draft, &path)
 }

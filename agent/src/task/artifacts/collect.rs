@@ -76,7 +76,10 @@ pub(super) fn find(root: &Path, prefix: &str) -> Result<Found, String> {
     let metadata = std::fs::symlink_metadata(&real)
         .map_err(|error| format!("could not look at {}: {error}", root.display()))?;
     if metadata.is_file() {
-        found.files.push(File { path: real, name: prefix.to_owned() });
+        // `destination: .` names the directory of a file; without a name it could not be stored.
+        let own = root.file_name().or(real.file_name()).unwrap_or_default().to_string_lossy();
+        let name = if prefix.is_empty() { own.into_owned() } else { prefix.to_owned() };
+        found.files.push(File { path: real, name });
     } else if metadata.is_dir() {
         walk(&real, prefix, &mut found)?;
     } else {
@@ -171,6 +174,8 @@ mod tests {
         assert_eq!(names, ["p/a", "p/inside-link", "p/sub/b"]);
         assert_eq!(found.notes.len(), 4, "{:?}", found.notes);
         assert!(find(&root.join("none"), "p").unwrap().files.is_empty());
+        let one = find(&root.join("a"), "").unwrap();
+        assert_eq!(one.files[0].name, "a", "no artifact is without a name");
         let fifo = find(&root.join("fifo"), "p").unwrap();
         assert!(fifo.files.is_empty() && fifo.notes.len() == 1);
     }

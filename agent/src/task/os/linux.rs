@@ -19,7 +19,8 @@ pub(crate) const STANDARD_PATH: &str =
 pub(crate) const LANG: &str = "C.UTF-8";
 
 /// Directories that anybody may write to and that tasks leave files in.
-pub(crate) const SHARED_DIRECTORIES: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"];
+pub(crate) const SHARED_DIRECTORIES: [&str; 5] =
+    ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
 
 /// How many threads this process has.
 pub(crate) fn thread_count() -> io::Result<usize> {
