@@ -1,8 +1,9 @@
 //! The jobs that run, out of a configuration that was read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
-use crate::compiled::{Job, Workflow};
+use crate::compiled::{Job, JobKind, Workflow};
 use crate::config::{Config, Context, Invocation, JobDefinition, WorkflowDefinition};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -17,8 +18,9 @@ const IMPLICIT_JOB: &str = "build";
 
 /// Chooses what runs, and puts jobs into workflows. The context has the problems.
 pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Vec<Workflow> {
-    let Config { jobs, workflows, jobs_at, workflows_at } = config;
-    let chosen = choose(context, &jobs, workflows, jobs_at, workflows_at);
+    let Config { jobs, workflows, has_workflows, skipped, jobs_at, workflows_at, .. } = config;
+    let places = Places { jobs: jobs_at, workflows: workflows_at, skipped, has_workflows };
+    let chosen = choose(context, &jobs, workflows, &places);
     let running: BTreeSet<&str> =
         chosen.iter().flat_map(|workflow| &workflow.jobs).map(|job| &*job.job).collect();
     for job in &jobs {
@@ -51,6 +53,7 @@ pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Vec<Workflow
 
 /// Passes on the problems of a job or workflow; of one that does not run, only true mistakes.
 fn report(context: &mut Context<'_>, problems: &[Problem], runs: bool) {
+    let runs = runs || context.options.check;
     for problem in problems.iter().filter(|problem| runs || problem.feature.is_none()) {
         context.report(problem.clone());
     }
@@ -65,9 +68,18 @@ fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
             requires.push(name);
         }
     }
+    let kind = match invocation.kind {
+        JobKind::Build => definition.kind,
+        other => other,
+    };
     Job {
         name: invocation.name,
+        kind,
         requires,
+        requires_status: invocation.statuses,
+        contexts: invocation.contexts,
+        serial_group: invocation.serial_group,
+        parallelism: definition.parallelism,
         resource_class: definition.resource_class.clone(),
         shell: definition.shell.clone(),
         working_directory: definition.working_directory.clone(),
@@ -76,43 +88,134 @@ fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
     }
 }
 
+/// Where the parts of a configuration are.
+struct Places {
+    jobs: Span,
+    workflows: Option<Span>,
+    /// Workflows whose conditions do not hold, and where those are.
+    skipped: BTreeMap<Rc<str>, Span>,
+    has_workflows: bool,
+}
+
 /// The workflows, and of those the jobs, that the options ask for.
 fn choose(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],
     workflows: Vec<WorkflowDefinition>,
-    jobs_at: Span,
-    workflows_at: Option<Span>,
+    places: &Places,
 ) -> Vec<WorkflowDefinition> {
     let options = context.options;
     if let Some(name) = &options.workflow
         && !workflows.iter().any(|workflow| workflow.name == *name)
     {
         let known = workflows.iter().map(|workflow| &*workflow.name);
-        let hint = suggest::did_you_mean(name, known.clone()).or_else(|| listed(known));
-        let message = format!("there is no workflow `{}`", quoted(name));
-        let problem = Problem::error(workflows_at.unwrap_or(jobs_at), message);
-        context.report(problem.maybe_hint(hint));
+        context.report(no_workflow(name, known, places));
         return Vec::new();
     }
-    let is_wanted = |workflow: &WorkflowDefinition| {
-        options.workflow.as_ref().is_none_or(|name| *name == workflow.name)
-    };
     let mut chosen = Vec::new();
+    let mut is_left_out = false;
     for mut workflow in workflows {
-        let mut runs = is_wanted(&workflow);
-        if let (true, Some(name)) = (runs, &options.job) {
-            runs = with_requirements(&mut workflow.jobs, name);
+        let is_named = options.workflow.as_ref() == Some(&workflow.name);
+        let mut runs = is_named || options.workflow.is_none();
+        match &options.job {
+            Some(name) => runs = runs && with_requirements(&mut workflow.jobs, name),
+            None => {
+                if workflow.is_scheduled && runs && !is_named && !options.check {
+                    runs = false;
+                    context.report(scheduled(&workflow));
+                }
+                if runs {
+                    admitted(&mut workflow.jobs, context);
+                    is_left_out |= workflow.jobs.is_empty();
+                    runs = !workflow.jobs.is_empty();
+                } else {
+                    is_left_out |= workflow.is_scheduled;
+                }
+            }
         }
         report(context, &workflow.problems, runs);
         if runs {
             chosen.push(workflow);
         }
     }
+    let is_left_out = is_left_out || !places.skipped.is_empty() || options.check;
+    if chosen.is_empty() && places.has_workflows && options.job.is_none() && is_left_out {
+        nothing_runs(context, places);
+        return chosen;
+    }
     if chosen.is_empty() {
-        chosen.extend(implicit(context, jobs, jobs_at, workflows_at));
+        chosen.extend(implicit(context, jobs, places));
     }
     chosen
+}
+
+/// The problem with a workflow that was asked for and is not there, or does not run.
+#[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
+fn no_workflow<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    places: &Places,
+) -> Problem {
+    if let Some(place) = places.skipped.get(name) {
+        let message = format!("the workflow `{}` does not run: its condition fails", quoted(name));
+        return Problem::error(*place, message)
+            .hint("conditions depend on the parameters, branch and tag of the pipeline");
+    }
+    let hint = suggest::did_you_mean(name, known.clone()).or_else(|| listed(known));
+    let message = format!("there is no workflow `{}`", quoted(name));
+    Problem::error(places.workflows.unwrap_or(places.jobs), message).maybe_hint(hint)
+}
+
+/// What is said of a workflow that waits for a schedule.
+fn scheduled(workflow: &WorkflowDefinition) -> Problem {
+    let name = quoted(&workflow.name);
+    let message = format!("the workflow `{name}` runs on a schedule, and not now");
+    Problem::warning(workflow.span, message).hint(format!("`--workflow {name}` runs it"))
+}
+
+/// What is said where no workflow is left.
+fn nothing_runs(context: &mut Context<'_>, places: &Places) {
+    let at = places.workflows.unwrap_or(places.jobs);
+    let of = match (&context.options.tag, &context.options.branch) {
+        (Some(tag), _) => format!(" for the tag `{}`", quoted(tag)),
+        (None, Some(branch)) => format!(" for the branch `{}`", quoted(branch)),
+        (None, None) => String::new(),
+    };
+    let message = format!("no workflow runs{of}: conditions, filters or schedules leave them out");
+    context.report(if context.options.check {
+        Problem::warning(at, message)
+    } else {
+        Problem::error(at, message).hint("name a job with `--job` to run it all the same")
+    });
+}
+
+/// Keeps the jobs that run for the branch or tag of the pipeline, and of those the ones that
+/// require no other.
+fn admitted(jobs: &mut Vec<Invocation>, context: &Context<'_>) {
+    let (branch, tag) = (context.options.branch.as_deref(), context.options.tag.as_deref());
+    if branch.is_none() && tag.is_none() {
+        return;
+    }
+    let mut out: Vec<String> = Vec::new();
+    for job in jobs.iter().filter(|job| !job.filters.admit(branch, tag)) {
+        out.push(job.name.clone());
+    }
+    let mut dependents: HashMap<&str, Vec<&str>> = HashMap::new();
+    for job in jobs.iter() {
+        for (required, _) in &job.requires {
+            dependents.entry(required).or_default().push(&job.name);
+        }
+    }
+    let mut gone: BTreeSet<String> = BTreeSet::new();
+    while let Some(name) = out.pop() {
+        if let Some(more) = dependents.get(&*name) {
+            out.extend(
+                more.iter().filter(|job| !gone.contains(**job)).map(|job| (*job).to_owned()),
+            );
+        }
+        gone.insert(name);
+    }
+    jobs.retain(|job| !gone.contains(&job.name));
 }
 
 /// Keeps the job of a name and what it requires, directly or not. Whether there is such a job.
@@ -135,14 +238,23 @@ fn with_requirements(jobs: &mut Vec<Invocation>, name: &str) -> bool {
 fn implicit(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],
-    jobs_at: Span,
-    workflows_at: Option<Span>,
+    places: &Places,
 ) -> Option<WorkflowDefinition> {
+    let (jobs_at, workflows_at) = (places.jobs, places.workflows);
     let wanted = context.options.job.as_deref();
     let name = wanted.unwrap_or(IMPLICIT_JOB);
     if let Some(job) = jobs.iter().find(|job| job.name == name) {
+        let branch = context.options.branch.as_deref().filter(|_| wanted.is_none());
+        if let (Some(filter), Some(branch)) = (&job.branches, branch)
+            && !filter.admits(branch)
+        {
+            nothing_runs(context, places);
+            return None;
+        }
         return Some(WorkflowDefinition {
             name: IMPLICIT_WORKFLOW.to_owned(),
+            span: job.span,
+            is_scheduled: false,
             jobs: vec![Invocation::new(name, job.span)],
             problems: Vec::new(),
         });

@@ -8,7 +8,8 @@ use crate::Diagnostic;
 /// A compiled configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compiled {
-    /// The workflows that are to run, in the order of the text. Never empty.
+    /// The workflows that are to run, in the order of the text. Never empty, unless the
+    /// configuration was only checked.
     pub workflows: Vec<Workflow>,
     /// What is worth knowing but does not stand in the way, in the order of the text.
     pub warnings: Vec<Diagnostic>,
@@ -19,7 +20,7 @@ pub struct Compiled {
 pub struct Workflow {
     /// Name, unique within the configuration.
     pub name: String,
-    /// The jobs, in the order of the text. Never empty.
+    /// The jobs, in the order of the text. Never empty, unless the configuration was only checked.
     pub jobs: Vec<Job>,
 }
 
@@ -28,8 +29,19 @@ pub struct Workflow {
 pub struct Job {
     /// Name, unique within the workflow.
     pub name: String,
+    /// What it does.
+    pub kind: JobKind,
     /// Names of the jobs of the same workflow that must succeed first.
     pub requires: Vec<String>,
+    /// Jobs of the same workflow that must end first, one way or another. Empty until the
+    /// scheduler has it: a configuration that needs it is refused, unless it is only checked.
+    pub requires_status: Vec<Required>,
+    /// Names of the contexts whose variables it gets. Empty until there are contexts.
+    pub contexts: Vec<String>,
+    /// The group of whose jobs one runs at a time. `None` until the scheduler has it.
+    pub serial_group: Option<String>,
+    /// How many tasks share it. 1 until the scheduler has it.
+    pub parallelism: u32,
     /// The queue it waits in. `None` where the configuration leaves that open.
     pub resource_class: Option<ResourceClass>,
     /// Shell of its steps, where the job sets one.
@@ -38,6 +50,46 @@ pub struct Job {
     pub working_directory: Option<String>,
     /// Environment of its steps, each name once, in the order of the text.
     pub environment: Vec<(String, String)>,
-    /// The steps, numbered from [`russet_protocol::task::FIRST_STEP`]. Never empty.
+    /// The steps, numbered from [`russet_protocol::task::FIRST_STEP`]. Empty only for a job that
+    /// is not built from steps, or in a configuration that was only checked.
     pub steps: Vec<Step>,
+}
+
+/// What a job does. All but [`JobKind::Build`] are refused for now, unless the configuration is
+/// only checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JobKind {
+    /// Runs steps.
+    #[default]
+    Build,
+    /// Waits until somebody approves it.
+    Approval,
+    /// Succeeds at once.
+    NoOp,
+    /// Another kind of CircleCI's own, such as `release`.
+    Other,
+}
+
+/// A job that must have ended in one of some ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Required {
+    /// Its name in the workflow.
+    pub name: String,
+    /// The ways.
+    pub statuses: Vec<Status>,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// It succeeded.
+    Success,
+    /// It failed.
+    Failed,
+    /// It was cancelled.
+    Canceled,
+    /// It was not allowed to run.
+    Unauthorized,
+    /// It did not run, since what it requires did not end as it should.
+    NotRun,
 }

@@ -35,11 +35,13 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
-/// A second place in the same file.
+/// A second place, in the same file or in another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {
     /// What that place has to do with it.
     pub message: String,
+    /// Name of its file.
+    pub file: String,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.

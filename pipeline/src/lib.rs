@@ -4,8 +4,10 @@
 //!
 //! 1. `yaml`: text to a tree of nodes that know their places, aliases and merge keys resolved,
 //!    within limits, since the text is written by whoever can push to a project;
-//! 2. `config`: tree to typed jobs and workflows, every key known, refused by name or wrong;
-//! 3. `compile`: the jobs that the chosen workflows run, in the form that a task agent takes.
+//! 2. `expand`: what version 2.1 has for saying much with little (commands, parameters, orbs,
+//!    matrices, conditions) written out, as a tree again;
+//! 3. `config`: tree to typed jobs and workflows, every key known, refused by name or wrong;
+//! 4. `compile`: the jobs that the chosen workflows run, in the form that a task agent takes.
 //!
 //! Diagnostics are the product here: each has a place, and all independent ones come at once.
 
@@ -13,6 +15,10 @@ mod compile;
 mod compiled;
 mod config;
 mod diagnostic;
+mod emit;
+mod expand;
+mod options;
+mod pattern;
 mod problem;
 mod reference;
 mod render;
@@ -20,35 +26,15 @@ mod source;
 mod suggest;
 mod yaml;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-pub use compiled::{Compiled, Job, Workflow};
+pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
+pub use options::{Options, OrbSource, Orbs, Pipeline, Value};
 pub use reference::reference;
-use russet_protocol::resource_class::ResourceClass;
 
 /// Longest configuration that is read, in bytes. Callers that read a file may stop behind it.
 pub const MAX_BYTES: usize = yaml::limits::MAX_BYTES;
-
-/// What is to be compiled, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Name of the file, for messages only. It is not opened.
-    pub file: String,
-    /// Run the steps of `docker:` jobs on the machine itself, where they are otherwise refused.
-    pub on_host: bool,
-    /// Put every job into this class, whatever the configuration says.
-    pub resource_class: Option<ResourceClass>,
-    /// Branch that the pipeline is of, if any. Nothing of the language that is supported so far
-    /// depends on it or on the tag; filters do.
-    pub branch: Option<String>,
-    /// Tag that the pipeline is of, if any.
-    pub tag: Option<String>,
-    /// Only the workflow of this name.
-    pub workflow: Option<String>,
-    /// Only the job of this name and what it requires, directly or not.
-    pub job: Option<String>,
-}
 
 /// Compiles a configuration.
 ///
@@ -56,23 +42,54 @@ pub struct Options {
 ///
 /// All that is wrong with the configuration, in the order of the text.
 pub fn compile(text: &str, options: &Options) -> Result<Compiled, Errors> {
+    let (mut context, config) = read(text, options)?;
+    let workflows = config.map_or_else(Vec::new, |config| compile::compile(&mut context, config));
+    let (errors, warnings) = problem::diagnose(&context.source, context.problems);
+    if errors.is_empty() { Ok(Compiled { workflows, warnings }) } else { Err(Errors(errors)) }
+}
+
+/// Writes a configuration out: what it means, without commands, parameters, orbs, matrices and
+/// conditions. The same text for the same configuration and options, and processing it again
+/// changes nothing.
+///
+/// What is understood but cannot be run is let through, and so is a configuration of which
+/// nothing would run; `workflow` and `job` of the options do not matter.
+///
+/// # Errors
+///
+/// All that is wrong with the configuration, in the order of the text.
+pub fn process(text: &str, options: &Options) -> Result<String, Errors> {
+    let options = Options { check: true, workflow: None, job: None, ..options.clone() };
+    let (mut context, config) = read(text, &options)?;
+    let out = config.as_ref().map(|config| emit::emit(&config.written));
+    if let Some(config) = config {
+        compile::compile(&mut context, config);
+    }
+    let (errors, _) = problem::diagnose(&context.source, context.problems);
+    if errors.is_empty() { Ok(out.unwrap_or_default()) } else { Err(Errors(errors)) }
+}
+
+/// Reads a configuration, as far as it can be read.
+fn read<'a>(
+    text: &'a str,
+    options: &'a Options,
+) -> Result<(config::Context<'a>, Option<config::Config>), Errors> {
     if text.len() > MAX_BYTES {
         return Err(too_long(text, options));
     }
-    let source = source::Source::new(&options.file, text);
-    let (root, problems) = yaml::parse(&source);
+    let (root, problems) = yaml::parse(text, 0);
     let mut context = config::Context {
-        source: &source,
+        source: source::Source::new(&options.file, text),
         options,
         is_2_1: true,
-        commands: BTreeSet::new(),
+        missing: BTreeMap::new(),
+        orb_bytes: 0,
+        commands: Vec::new(),
         problems,
         suggestions: suggest::Suggestions::default(),
     };
     let config = root.and_then(|root| config::read(&mut context, &root));
-    let workflows = config.map_or_else(Vec::new, |config| compile::compile(&mut context, config));
-    let (errors, warnings) = problem::diagnose(&source, context.problems);
-    if errors.is_empty() { Ok(Compiled { workflows, warnings }) } else { Err(Errors(errors)) }
+    Ok((context, config))
 }
 
 /// The error for a text that is not read at all. What it costs does not depend on its length.

@@ -23,6 +23,20 @@ pub(crate) struct Problem {
     /// problem is reported once, with the other places in a note, and not at all for jobs that
     /// would not run.
     pub(crate) feature: Option<String>,
+    pub(crate) nature: Nature,
+}
+
+/// What kind of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// Something is wrong in what is written.
+    Mistake,
+    /// It is understood, but cannot be run. No error for who only checks.
+    NotRun,
+    /// Something that it needs is not there, such as an orb. Matters only where it is used.
+    Missing,
+    /// It was reported elsewhere.
+    Silent,
 }
 
 impl Problem {
@@ -35,6 +49,7 @@ impl Problem {
             hint: None,
             related: None,
             feature: None,
+            nature: Nature::Mistake,
         }
     }
 
@@ -47,13 +62,27 @@ impl Problem {
     pub(crate) fn unsupported(span: Span, feature: impl Into<String>) -> Self {
         let feature = feature.into();
         let message = format!("{feature} is not supported yet");
-        Self { feature: Some(feature), ..Self::error(span, message) }
+        Self { feature: Some(feature), nature: Nature::NotRun, ..Self::error(span, message) }
     }
 
     /// Makes it one that is reported once for all its places, like a part of the language that
     /// is not supported.
     pub(crate) fn grouped(mut self) -> Self {
         self.feature = Some(self.message.clone());
+        self.nature = Nature::NotRun;
+        self
+    }
+
+    /// Makes it one that matters only where what it is about is used.
+    pub(crate) fn environmental(mut self) -> Self {
+        self.feature = Some(self.message.clone());
+        self.nature = Nature::Missing;
+        self
+    }
+
+    /// Makes it one that is not shown, since another says why.
+    pub(crate) fn silent(mut self) -> Self {
+        self.nature = Nature::Silent;
         self
     }
 
@@ -136,12 +165,13 @@ fn diagnostic(source: &Source<'_>, problem: Problem, note: Option<String>) -> Di
     let place = source.place(problem.span);
     let related = problem.related.map(|(span, message)| {
         let place = source.place(span);
-        Related { message, line: place.line, column: place.column, snippet: place.snippet }
+        let (file, line, column) = (place.file, place.line, place.column);
+        Related { message, file, line, column, snippet: place.snippet }
     });
     Diagnostic {
         severity: problem.severity,
         message: problem.message,
-        file: source.file.to_owned(),
+        file: place.file,
         line: place.line,
         column: place.column,
         snippet: place.snippet,

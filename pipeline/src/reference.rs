@@ -12,18 +12,9 @@ pub fn reference() -> String {
 
 fn section(vocabulary: &Vocabulary) -> String {
     let mut out = format!("### {}\n\n| key | |\n|---|---|\n", vocabulary.title);
-    for word in vocabulary.words.iter().filter(|word| word.support != Support::NotYet) {
+    for word in vocabulary.words {
         // Writing to a String cannot fail.
         let (Ok(()) | Err(_)) = writeln!(out, "| `{}` | {} |", word.name, about(word));
-    }
-    let not_yet: Vec<String> = vocabulary
-        .words
-        .iter()
-        .filter(|word| word.support == Support::NotYet)
-        .map(|word| format!("`{}`", word.name))
-        .collect();
-    if !not_yet.is_empty() {
-        let (Ok(()) | Err(_)) = writeln!(out, "\nNot supported yet: {}.", not_yet.join(", "));
     }
     out
 }
@@ -31,6 +22,7 @@ fn section(vocabulary: &Vocabulary) -> String {
 fn about(word: &Word) -> String {
     match word.support {
         Support::NoEffect => format!("No effect, with a warning: {}.", word.about),
-        Support::Yes | Support::NotYet => word.about.to_owned(),
+        Support::NotYet => format!("*Understood, not run yet.* {}", word.about),
+        Support::Yes => word.about.to_owned(),
     }
 }

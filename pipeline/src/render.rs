@@ -60,7 +60,7 @@ pub(crate) fn render(diagnostic: &Diagnostic, color: bool) -> String {
         write!(out, "\n{:margin$}{frame}-->{end} {file}:{line}:{column}", "")?;
         push_snippet(&mut out, line, &diagnostic.snippet, '^', margin, head, &paint)?;
         if let Some(related) = &diagnostic.related {
-            let (line, column) = (related.line, related.column);
+            let (file, line, column) = (&related.file, related.line, related.column);
             write!(out, "\n{:margin$}{frame}:::{end} {file}:{line}:{column}: ", "")?;
             out.push_str(&related.message);
             push_snippet(&mut out, line, &related.snippet, '-', margin, frame, &paint)?;

@@ -4,6 +4,8 @@
 //! characters meant for the reader's terminal, a megabyte without a line break. What leaves this
 //! module is safe to print and its underline stands under the text that is meant.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthChar;
 
 /// Columns of a source line that are shown at most.
@@ -12,8 +14,9 @@ const SHOWN_COLUMNS: usize = 120;
 /// Columns that are shown before the underlined text where a line is cut.
 const LEAD_COLUMNS: usize = 40;
 
-/// A part of the text: bytes from `start` up to `end`. Either may lie within a character or
-/// behind the end of the text; reading is lenient, since a place is never worth a panic.
+/// A part of the texts: bytes from `start` up to `end`, counted through all of them. Either may
+/// lie within a character or behind the end; reading is lenient, since a place is never worth a
+/// panic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Span {
     pub(crate) start: usize,
@@ -38,11 +41,19 @@ pub struct Snippet {
     pub width: usize,
 }
 
-/// A configuration's text.
+/// A configuration's text, and those of the orbs that it uses.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
-    pub(crate) file: &'a str,
-    pub(crate) text: &'a str,
+    files: Vec<File<'a>>,
+}
+
+/// One text.
+#[derive(Debug)]
+struct File<'a> {
+    name: Cow<'a, str>,
+    text: Cow<'a, str>,
+    /// What its first byte counts as in a span.
+    base: usize,
     /// Byte at which each line starts.
     lines: Vec<usize>,
 }
@@ -50,33 +61,72 @@ pub(crate) struct Source<'a> {
 /// A place as people count it, with the line to show.
 #[derive(Debug)]
 pub(crate) struct Place {
+    pub(crate) file: String,
     pub(crate) line: usize,
     pub(crate) column: usize,
     pub(crate) snippet: Snippet,
 }
 
 impl<'a> Source<'a> {
-    /// Indexes the lines of a text.
+    /// A configuration.
     pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
-        let mut lines = vec![0];
-        lines.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
-        Self { file, text, lines }
+        let mut source = Self { files: Vec::new() };
+        source.add(file, text);
+        source
     }
 
-    /// Line of a byte, from 1.
+    /// Adds another text. Answers what its first byte counts as.
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<Cow<'a, str>>,
+        text: impl Into<Cow<'a, str>>,
+    ) -> usize {
+        let (name, text) = (name.into(), text.into());
+        // One more than its length, so that the end of a text is a place in it.
+        let base = self.files.last().map_or(0, |file| file.base + file.text.len() + 1);
+        let mut lines = vec![0];
+        lines.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
+        self.files.push(File { name, text, base, lines });
+        base
+    }
+
+    /// Whether a place is in the configuration itself.
+    pub(crate) fn is_main(&self, span: Span) -> bool {
+        self.files.get(1).is_none_or(|second| span.start < second.base)
+    }
+
+    /// What is written at a span.
+    pub(crate) fn written(&self, span: Span) -> &str {
+        let Some(file) = self.file(span.start) else { return "" };
+        file.text.get(span.start - file.base..span.end.saturating_sub(file.base)).unwrap_or("")
+    }
+
+    /// The text that a byte is in.
+    fn file(&self, byte: usize) -> Option<&File<'a>> {
+        let after = self.files.partition_point(|file| file.base <= byte);
+        self.files.get(after.saturating_sub(1))
+    }
+
+    /// Line of a byte in its text, from 1.
     pub(crate) fn line(&self, byte: usize) -> usize {
-        self.lines.partition_point(|start| *start <= byte).max(1)
+        let Some(file) = self.file(byte) else { return 1 };
+        file.lines.partition_point(|start| *start <= byte - file.base).max(1)
     }
 
     /// The place of a span.
     pub(crate) fn place(&self, span: Span) -> Place {
-        let line = self.line(span.start.min(self.text.len()));
-        let start = self.lines.get(line - 1).copied().unwrap_or(0);
-        let end = self.lines.get(line).copied().unwrap_or(self.text.len());
-        let text = self.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
-        let (from, to) = (span.start.saturating_sub(start), span.end.saturating_sub(start));
+        let Some(file) = self.file(span.start) else {
+            let snippet = snippet("", 0, 0);
+            return Place { file: String::new(), line: 1, column: 1, snippet };
+        };
+        let at = |byte: usize| byte.saturating_sub(file.base).min(file.text.len());
+        let line = self.line(file.base + at(span.start));
+        let start = file.lines.get(line - 1).copied().unwrap_or(0);
+        let end = file.lines.get(line).copied().unwrap_or(file.text.len());
+        let text = file.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
+        let (from, to) = (at(span.start).saturating_sub(start), at(span.end).saturating_sub(start));
         let column = text.char_indices().take_while(|(at, _)| *at < from).count() + 1;
-        Place { line, column, snippet: snippet(text, from, to) }
+        Place { file: file.name.to_string(), line, column, snippet: snippet(text, from, to) }
     }
 }
 

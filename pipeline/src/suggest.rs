@@ -13,6 +13,11 @@ pub(crate) struct Suggestions {
 }
 
 impl Suggestions {
+    /// Whether no more will be made, so that no names need be gathered for them.
+    pub(crate) fn are_enough(&self) -> bool {
+        self.made > MOST_SUGGESTIONS
+    }
+
     /// As [`did_you_mean`].
     #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
     pub(crate) fn did_you_mean<'a>(

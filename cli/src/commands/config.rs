@@ -1,8 +1,9 @@
 //! `russet config`: what the compiler says of a configuration, without a control plane.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use russet_pipeline::{Compiled, Options};
+use russet_pipeline::{Compiled, Options, Value};
 use serde_json::json;
 
 use super::OutputArgs;
@@ -21,13 +22,21 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub(crate) enum ConfigCommand {
     /// Say whether a configuration compiles, and what is wrong where it does not
     #[command(
-        after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --on-host"
+        after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --orb-path ~/orbs\n\nWhat is understood but cannot be run yet is a warning here; --strict makes it an error, as it is\nfor `russet run`."
     )]
     Validate {
+        /// Refuse what `russet run` would refuse
+        #[arg(long)]
+        strict: bool,
         #[command(flatten)]
         args: ConfigArgs,
     },
-    /// Print the compiled jobs with their steps, as JSON
+    /// Print the configuration written out: without commands, orbs, matrices and parameters
+    ///
+    /// As YAML, which processes to itself. With --output json the compiled jobs with their steps.
+    #[command(
+        after_help = "Examples:\n  russet config process --parameter deploy=true --branch main"
+    )]
     Process {
         #[command(flatten)]
         args: ConfigArgs,
@@ -45,21 +54,55 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     on_host: bool,
 
+    /// Directory of orbs, as namespace/name@1.2.3.yml; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    orb_path: Vec<PathBuf>,
+
+    /// Value of a pipeline parameter; may be given more than once
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+
+    /// Branch of the pipeline; without it and --tag, filters let everything through
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
+
+    /// Tag of the pipeline
+    #[arg(long, value_name = "NAME")]
+    tag: Option<String>,
+
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// Reads `NAME=VALUE`.
+fn parameter(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a parameter is given as NAME=VALUE".to_owned()),
+    }
+}
+
 /// Runs the command.
 pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
-    let (args, is_process) = match command {
-        ConfigCommand::Validate { args } => (args, false),
-        ConfigCommand::Process { args } => (args, true),
+    let (args, is_process, is_strict) = match command {
+        ConfigCommand::Validate { args, strict } => (args, false, strict),
+        ConfigCommand::Process { args } => (args, true, false),
     };
     let file =
         if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
     let text = read(&file)?;
-    let options =
-        Options { file: file.display().to_string(), on_host: args.on_host, ..Options::default() };
+    let parameters: BTreeMap<String, Value> =
+        args.parameters.into_iter().map(|(name, value)| (name, Value::Text(value))).collect();
+    let options = Options {
+        file: file.display().to_string(),
+        on_host: args.on_host,
+        branch: args.branch,
+        tag: args.tag,
+        check: !is_strict,
+        parameters,
+        orbs: super::orbs::in_directories(&args.orb_path),
+        ..Options::default()
+    };
     let compiled = match (compile(&text, &options), args.output.output) {
         (Err(error), Format::Json) => {
             render::json(&json!({ "valid": false, "errors": error.plain }))?;
@@ -70,7 +113,12 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
     };
     show_warnings(&compiled);
     match (is_process, args.output.output) {
-        (true, _) => render::json(&processed(&compiled))?,
+        (true, Format::Json) => render::json(&processed(&compiled))?,
+        (true, Format::Text) => {
+            let text = russet_pipeline::process(&text, &options)
+                .map_err(|errors| CompileFailure::new(&errors).into_cli())?;
+            render::print(&text)?;
+        }
         (false, Format::Json) => render::json(&json!({ "valid": true, "errors": [] }))?,
         (false, Format::Text) => {
             let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
@@ -89,6 +137,14 @@ pub(crate) struct CompileFailure {
 }
 
 impl CompileFailure {
+    fn new(errors: &russet_pipeline::Errors) -> Self {
+        let color = Paint::stderr().is_on();
+        Self {
+            plain: errors.0.iter().map(ToString::to_string).collect(),
+            painted: errors.0.iter().map(|diagnostic| diagnostic.render(color)).collect(),
+        }
+    }
+
     /// As the one error that people see.
     pub(crate) fn into_cli(self) -> CliError {
         let count = u64::try_from(self.plain.len()).unwrap_or_default();
@@ -102,11 +158,7 @@ pub(crate) fn compile(
     text: &str,
     options: &Options,
 ) -> std::result::Result<Compiled, CompileFailure> {
-    let color = Paint::stderr().is_on();
-    russet_pipeline::compile(text, options).map_err(|errors| CompileFailure {
-        plain: errors.0.iter().map(ToString::to_string).collect(),
-        painted: errors.0.iter().map(|diagnostic| diagnostic.render(color)).collect(),
-    })
+    russet_pipeline::compile(text, options).map_err(|errors| CompileFailure::new(&errors))
 }
 
 /// Prints what the compiler wants people to know.

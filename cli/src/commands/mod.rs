@@ -7,6 +7,7 @@ pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
 pub(crate) mod man;
+pub(crate) mod orbs;
 pub(crate) mod pipeline;
 pub(crate) mod resource_class;
 pub(crate) mod run;

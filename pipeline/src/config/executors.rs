@@ -1,8 +1,6 @@
 //! Where a job runs: `machine`, `macos`, `docker` or one of the `executors`, and what an executor
 //! shares with a job: class, shell, working directory, environment.
 
-use std::collections::HashMap;
-
 use russet_protocol::resource_class::ResourceClass;
 
 use super::environment::{Variables, unique};
@@ -45,23 +43,15 @@ impl Executor {
     }
 }
 
-/// The `executors` of a configuration by name.
-pub(super) type Executors = HashMap<String, Executor>;
-
 impl Context<'_> {
-    /// Reads the `executors` of a configuration.
-    pub(super) fn executors(&mut self, node: Option<&Node>) -> Executors {
-        let mut executors = Executors::new();
-        let Some(node) = node else { return executors };
-        let Some(mapping) = self.mapping(node, "`executors`") else { return executors };
-        for Entry { key, value, .. } in &mapping.entries {
-            let what = format!("the executor `{}`", quoted(key));
-            let Some(mapping) = self.mapping(value, &what) else { continue };
-            self.keys(mapping, &vocabulary::EXECUTOR);
-            let executor = self.executor(mapping);
-            executors.insert(key.to_string(), executor);
+    /// Looks through one of the `executors` that no job uses.
+    pub(super) fn unused_executor(&mut self, entry: &Entry) {
+        let outer = std::mem::take(&mut self.problems);
+        if let Value::Mapping(mapping) = &entry.value.value {
+            self.executor(mapping);
         }
-        executors
+        let found = std::mem::replace(&mut self.problems, outer);
+        found.into_iter().filter(|p| p.feature.is_none()).for_each(|p| self.report(p));
     }
 
     /// Reads what a job or one of the `executors` says itself.
@@ -119,8 +109,8 @@ impl Context<'_> {
 
     fn check_executor_value(&mut self, kind: ExecutorKind, node: &Node) {
         match (kind, &node.value, node.kind()) {
-            (ExecutorKind::Machine, _, Kind::Boolean(true))
-            | (ExecutorKind::Docker, Value::List(_), _) => {}
+            (ExecutorKind::Machine, _, Kind::Boolean(true)) | (_, Value::Unknown, _) => {}
+            (ExecutorKind::Docker, Value::List(images), _) => self.images(images),
             (ExecutorKind::Machine, Value::Mapping(mapping), _) => {
                 if let Some(enabled) = mapping.get("enabled")
                     && !self.flag(mapping, "enabled")
@@ -139,52 +129,34 @@ impl Context<'_> {
         }
     }
 
-    /// The one of the `executors` that a job names.
-    pub(super) fn named_executor(&mut self, job: &Mapping, known: &Executors) -> Executor {
-        let Some(node) = job.get("executor") else { return Executor::default() };
-        let name_node = match &node.value {
-            Value::Mapping(mapping) => {
-                self.executor_reference_keys(mapping);
-                let Some(name) = mapping.get("name") else {
-                    self.report(Problem::error(node.span, "`executor` needs a `name`"));
-                    return Executor::default();
-                };
-                name
-            }
-            _ => node,
+    /// Reports that a job names an executor of an orb that is not there. All else was looked at
+    /// when the job was written out.
+    pub(super) fn named_executor(&mut self, job: &Mapping) {
+        let Some(node) = job.get("executor") else { return };
+        let name = match &node.value {
+            Value::Mapping(mapping) => mapping.get("name").and_then(Node::scalar),
+            _ => node.scalar(),
         };
-        let Some(name) = self.nonempty(name_node, "the name of an executor") else {
-            return Executor::default();
-        };
-        match known.get(&name) {
-            Some(executor) => {
-                let mut executor = executor.clone();
-                // A job that may not run there is told at its own line.
-                executor.kind = executor.kind.map(|(kind, _)| (kind, name_node.used_at()));
-                executor
-            }
-            None => {
-                self.unknown_executor(&name, name_node.span, known);
-                Executor::default()
-            }
+        if let Some(name) = name.map(str::to_owned) {
+            self.missing_orb(&name);
         }
     }
 
-    /// Keys besides `name` are arguments, which only executors with parameters take.
-    fn executor_reference_keys(&mut self, mapping: &Mapping) {
-        for entry in mapping.entries.iter().filter(|entry| &*entry.key != "name") {
-            self.report(Problem::unsupported(entry.key_span, "an executor with parameters"));
-        }
+    /// Reports the orb of a name that is not there. False where that is not so.
+    pub(super) fn missing_orb(&mut self, name: &str) -> bool {
+        let problem = name.split_once('/').and_then(|(orb, _)| self.missing.get(orb)).cloned();
+        let is_missing = problem.is_some();
+        problem.into_iter().for_each(|problem| self.report(problem));
+        is_missing
     }
 
-    fn unknown_executor(&mut self, name: &str, span: Span, known: &Executors) {
-        if name.contains('/') {
-            self.report(Problem::unsupported(span, "an executor of an orb"));
-            return;
+    /// The images of `docker`. They are not used, but what is wrong with them is said.
+    fn images(&mut self, images: &[Node]) {
+        for image in images {
+            let Some(mapping) = self.mapping(image, "an image of `docker`") else { continue };
+            self.keys(mapping, &vocabulary::DOCKER);
+            self.required_text(mapping, "image", &vocabulary::DOCKER, image.used_at());
         }
-        let hint = self.suggestions.did_you_mean(name, known.keys().map(String::as_str));
-        let message = format!("there is no executor `{}`", quoted(name));
-        self.report(Problem::error(span, message).maybe_hint(hint));
     }
 
     /// The class that a job waits in. `hosted` says whether names of CircleCI's own machines,

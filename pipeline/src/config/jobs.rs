@@ -1,20 +1,20 @@
 //! `jobs:` of a configuration.
 
-use std::collections::BTreeSet;
-
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::task::{Action, Step};
 
 use super::environment::Variables;
-use super::executors::{Executor, ExecutorKind, Executors};
+use super::executors::{Executor, ExecutorKind};
+use super::filters::Filter;
 use super::read::Context;
-use super::vocabulary;
+use super::{not_run, vocabulary};
+use crate::compiled::JobKind;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+use crate::yaml::{Entry, Kind, Mapping};
 
 /// A job as it is defined, before a workflow runs it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct JobDefinition {
     pub(crate) name: String,
     pub(crate) span: Span,
@@ -23,8 +23,10 @@ pub(crate) struct JobDefinition {
     pub(crate) working_directory: Option<String>,
     pub(crate) environment: Variables,
     pub(crate) steps: Vec<Step>,
-    /// Names of its parameters.
-    pub(crate) parameters: BTreeSet<String>,
+    pub(crate) kind: JobKind,
+    pub(crate) parallelism: u32,
+    /// Branches that it runs for where there are no workflows.
+    pub(crate) branches: Option<Filter>,
     /// What is wrong with it. Kept apart, since what is not supported yet does not matter in jobs
     /// that do not run.
     pub(crate) problems: Vec<Problem>,
@@ -52,13 +54,12 @@ fn step_size(step: &Step) -> usize {
 }
 
 impl Context<'_> {
-    /// Reads the `jobs` of a configuration.
-    pub(super) fn jobs(&mut self, node: &Node, executors: &Executors) -> Vec<JobDefinition> {
-        let Some(mapping) = self.mapping(node, "`jobs`") else { return Vec::new() };
-        mapping.entries.iter().map(|entry| self.job(entry, executors)).collect()
+    /// Reads jobs that are written out.
+    pub(super) fn jobs(&mut self, entries: &[Entry]) -> Vec<JobDefinition> {
+        entries.iter().map(|entry| self.job(entry)).collect()
     }
 
-    fn job(&mut self, entry: &Entry, executors: &Executors) -> JobDefinition {
+    fn job(&mut self, entry: &Entry) -> JobDefinition {
         let outer = std::mem::take(&mut self.problems);
         let mut job = JobDefinition {
             name: entry.key.to_string(),
@@ -68,26 +69,27 @@ impl Context<'_> {
             working_directory: None,
             environment: Variables::new(),
             steps: Vec::new(),
-            parameters: BTreeSet::new(),
+            kind: JobKind::Build,
+            parallelism: 1,
+            branches: None,
             problems: Vec::new(),
         };
         let what = format!("the job `{}`", quoted(&entry.key));
         if let Some(mapping) = self.mapping(&entry.value, &what) {
-            self.job_body(mapping, executors, &mut job);
+            self.job_body(mapping, &mut job);
         }
         job.problems = std::mem::replace(&mut self.problems, outer);
         job
     }
 
-    fn job_body(&mut self, mapping: &Mapping, executors: &Executors, job: &mut JobDefinition) {
+    fn job_body(&mut self, mapping: &Mapping, job: &mut JobDefinition) {
         self.keys(mapping, &vocabulary::JOB);
-        self.parallelism(mapping);
-        if let Some(Value::Mapping(parameters)) = mapping.get("parameters").map(|node| &node.value)
-        {
-            job.parameters = parameters.entries.iter().map(|entry| entry.key.to_string()).collect();
-        }
-        let named = self.named_executor(mapping, executors);
-        let executor = self.executor(mapping).or(named);
+        job.kind = self.job_kind(mapping);
+        job.parallelism = self.parallelism(mapping);
+        job.branches = mapping.get("branches").and_then(|node| self.filter(node, "`branches`"));
+        self.auto_reruns(mapping);
+        self.named_executor(mapping);
+        let executor = self.executor(mapping);
         self.check_executor(&executor, mapping, job);
 
         let options = self.options;
@@ -102,7 +104,7 @@ impl Context<'_> {
         job.working_directory = executor.working_directory;
         job.environment = executor.environment;
         // A job of another type than `build` has none, and an error of its own.
-        if mapping.get("type").is_none() || mapping.get("steps").is_some() {
+        if job.kind == JobKind::Build || mapping.get("steps").is_some() {
             job.steps = self.steps(mapping, &job.name, job.span);
         }
     }
@@ -127,7 +129,7 @@ impl Context<'_> {
             Some((ExecutorKind::Machine | ExecutorKind::Macos, _)) => {}
             // An executor that is not known, or the key of a job that is not a plain one, has an
             // error of its own.
-            None if ["executor", "type"].iter().any(|key| mapping.get(key).is_some()) => {}
+            None if mapping.get("executor").is_some() || job.kind != JobKind::Build => {}
             None if self.options.on_host || mapping.is_incomplete => {}
             None => {
                 let message = format!("the job `{name}` does not say where it runs");
@@ -137,15 +139,53 @@ impl Context<'_> {
         }
     }
 
-    fn parallelism(&mut self, mapping: &Mapping) {
-        let Some(node) = mapping.get("parallelism") else { return };
-        let Some(text) = self.text(node, "`parallelism`") else { return };
+    fn parallelism(&mut self, mapping: &Mapping) -> u32 {
+        const MOST: u32 = 1000;
+        let Some(node) = mapping.get("parallelism") else { return 1 };
+        let Some(text) = self.text(node, "`parallelism`") else { return 1 };
         match text.parse::<u32>() {
-            Ok(1) => {}
-            Ok(count) if count > 1 && node.kind() != Kind::Text => {
-                self.report(Problem::unsupported(node.span, "`parallelism` of more than 1"));
+            Ok(1) => 1,
+            Ok(count) if (1..=MOST).contains(&count) => {
+                self.report(Problem::unsupported(node.span, not_run::PARALLELISM));
+                count
             }
-            _ => self.wrong_type(node, "`parallelism`", "a number from 1 up"),
+            _ => {
+                self.wrong_type(node, "`parallelism`", "a number from 1 to 1000");
+                1
+            }
+        }
+    }
+
+    /// What kind of job a `type` makes it.
+    pub(super) fn job_kind(&mut self, mapping: &Mapping) -> JobKind {
+        const TYPES: [&str; 6] = ["build", "approval", "no-op", "release", "lock", "unlock"];
+        let Some(node) = mapping.get("type") else { return JobKind::Build };
+        let Some(text) = self.nonempty(node, "`type`") else { return JobKind::Other };
+        let kind = match &*text {
+            "build" => return JobKind::Build,
+            "approval" => JobKind::Approval,
+            "no-op" => JobKind::NoOp,
+            "release" | "lock" | "unlock" => JobKind::Other,
+            other => {
+                let hint = self
+                    .suggestions
+                    .did_you_mean(other, TYPES)
+                    .unwrap_or_else(|| format!("the types are `{}`", TYPES.join("`, `")));
+                let message = format!("`{}` is not a type of jobs", quoted(other));
+                self.report(Problem::error(node.span, message).hint(hint));
+                return JobKind::Other;
+            }
+        };
+        self.report(Problem::unsupported(node.span, not_run::job_type(&text)));
+        kind
+    }
+
+    /// Checks `max_auto_reruns`, which is refused by its name.
+    pub(super) fn auto_reruns(&mut self, mapping: &Mapping) {
+        let Some(node) = mapping.get("max_auto_reruns") else { return };
+        let count = node.scalar().and_then(|text| text.parse::<u32>().ok());
+        if node.kind() != Kind::Unknown && !count.is_some_and(|count| (1..=10).contains(&count)) {
+            self.wrong_type(node, "`max_auto_reruns`", "a number from 1 to 10");
         }
     }
 }

@@ -3,11 +3,14 @@
 //! Each key of each place is in [`vocabulary`]: what is supported, what CircleCI has and is
 //! refused here by name until it is supported, and what has no effect. All else is a mistake.
 
+mod caches;
 mod duration;
 mod environment;
 mod executors;
+mod filters;
 mod graph;
 mod jobs;
+mod not_run;
 mod read;
 mod root;
 mod steps;
@@ -16,5 +19,5 @@ mod workflows;
 
 pub(crate) use jobs::JobDefinition;
 pub(crate) use read::Context;
-pub(crate) use root::{Config, read};
+pub(crate) use root::{Config, Written, read};
 pub(crate) use workflows::{Invocation, WorkflowDefinition};

@@ -1,10 +1,11 @@
 //! Reading nodes as what they should be, with the error that says what they are instead.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::vocabulary::{Support, Vocabulary};
+use super::vocabulary::{ALL, Support, Vocabulary};
 use crate::Options;
-use crate::problem::Problem;
+use crate::diagnostic::Severity;
+use crate::problem::{Nature, Problem};
 use crate::source::{Source, Span, quoted};
 use crate::suggest::Suggestions;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
@@ -12,12 +13,16 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 /// What all readers need: the choices that were made, and where to put problems.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    pub(crate) source: &'a Source<'a>,
+    pub(crate) source: Source<'a>,
     pub(crate) options: &'a Options,
     /// Whether the configuration is of version 2.1, in which `<<` in a text has a meaning.
     pub(crate) is_2_1: bool,
-    /// Names of the `commands`, which are steps once commands are supported.
-    pub(crate) commands: BTreeSet<String>,
+    /// What to say of the orbs that are not there, by the names under which they are used.
+    pub(crate) missing: BTreeMap<String, Problem>,
+    /// Bytes of the orbs that were read.
+    pub(crate) orb_bytes: usize,
+    /// Names of the commands, for suggestions.
+    pub(crate) commands: Vec<String>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) suggestions: Suggestions,
 }
@@ -25,8 +30,13 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Reports a problem. Beyond any number that could be of use, it is dropped: a hostile
     /// configuration should not cost more memory for its errors than for itself.
-    pub(crate) fn report(&mut self, problem: Problem) {
+    pub(crate) fn report(&mut self, mut problem: Problem) {
         const MOST: usize = 10_000;
+        match problem.nature {
+            Nature::Silent => return,
+            Nature::NotRun if self.options.check => problem.severity = Severity::Warning,
+            _ => {}
+        }
         if self.problems.len() < MOST {
             self.problems.push(problem);
         }
@@ -118,60 +128,28 @@ impl Context<'_> {
 
     /// The boolean that the value of a key should be; false where the key is not there.
     pub(crate) fn flag(&mut self, mapping: &Mapping, key: &str) -> bool {
-        let Some(node) = mapping.get(key) else { return false };
+        mapping.get(key).is_some_and(|node| self.boolean(node, &format!("`{key}`")))
+    }
+
+    /// The boolean that a node should be.
+    pub(crate) fn boolean(&mut self, node: &Node, what: &str) -> bool {
         match node.kind() {
             Kind::Boolean(value) => value,
-            // An expression has an error of its own.
-            Kind::Text if self.text(node, key).is_none() => false,
             _ => {
-                self.wrong_type(node, &format!("`{key}`"), "`true` or `false`");
+                self.wrong_type(node, what, "`true` or `false`");
                 false
             }
         }
     }
 
-    /// A text with the escapes of version 2.1 resolved; expressions are refused.
+    /// A text that a program could be given.
     pub(crate) fn plain_text(&mut self, text: &str, span: Span) -> Option<String> {
         if text.contains('\0') {
             // No program could be given such an argument or variable.
             self.report(Problem::error(span, "a text must not contain the character NUL"));
             return None;
         }
-        if !self.is_2_1 || !text.contains("<<") {
-            return Some(text.to_owned());
-        }
-        let has_expression = text
-            .match_indices("<<")
-            .any(|(at, _)| !text.get(..at).is_some_and(|before| before.ends_with('\\')));
-        if has_expression {
-            self.refuse_expression(span);
-            return None;
-        }
-        Some(text.replace("\\<<", "<<"))
-    }
-
-    /// Reports the first `<<` of a text at its own place.
-    fn refuse_expression(&mut self, span: Span) {
-        let written = self.source.text.get(span.start..span.end).unwrap_or("");
-        let start = written
-            .match_indices("<<")
-            .map(|(at, _)| at)
-            .find(|at| !written.get(..*at).is_some_and(|before| before.ends_with('\\')));
-        let Some(start) = start else {
-            self.report(Problem::unsupported(span, "`<< … >>`"));
-            return;
-        };
-        let rest = written.get(start..).unwrap_or("");
-        let first_line = rest.lines().next().unwrap_or("").trim_end();
-        let marked = first_line.find(">>").map_or(first_line.len(), |end| end + 2);
-        let place = Span::new(span.start + start, span.start + start + marked);
-        let problem = if is_closed(rest) {
-            Problem::unsupported(place, "`<< … >>`")
-        } else {
-            Problem::error(place, "`<<` starts an expression in version 2.1, but it has no `>>`")
-                .hint("for a here-document write `\\<<`")
-        };
-        self.report(problem);
+        Some(text.to_owned())
     }
 
     /// Checks the keys of a mapping against what its place may hold.
@@ -196,7 +174,7 @@ impl Context<'_> {
             match word.support {
                 Support::Yes => {}
                 Support::NotYet => {
-                    let feature = if vocabulary.title == "Top level" || word.name.contains('_') {
+                    let feature = if word.name.contains('_') {
                         format!("`{}`", word.name)
                     } else {
                         format!("`{}` in {}", word.name, vocabulary.place)
@@ -216,17 +194,18 @@ impl Context<'_> {
         let supported = vocabulary.words.iter().filter(|word| word.support == Support::Yes);
         let list = supported.map(|word| format!("`{}`", word.name)).collect::<Vec<_>>().join(", ");
         let suggestion = self.suggestions.did_you_mean(key, vocabulary.names());
+        let is_close = suggestion.is_some() || self.suggestions.are_enough();
         let hint = suggestion.unwrap_or_else(|| format!("the keys are {list}"));
         let message = format!("unknown key `{}` in {}", quoted(key), vocabulary.place);
-        self.report(Problem::error(span, message).hint(hint));
+        // What means something elsewhere is mostly left over from moving things around.
+        let is_word = ALL.iter().any(|other| other.word(key).is_some());
+        // CircleCI lets any key into its steps.
+        let is_lenient = !is_close && vocabulary.place.ends_with(" step");
+        self.report(if is_word || is_lenient {
+            let message = format!("`{}` has no effect in {}", quoted(key), vocabulary.place);
+            Problem::warning(span, message)
+        } else {
+            Problem::error(span, message).hint(hint)
+        });
     }
-}
-
-/// Whether a text that starts with `<<` goes on as an expression does, up to its `>>`.
-fn is_closed(text: &str) -> bool {
-    let inner = text.get(2..).unwrap_or("");
-    let in_expression =
-        |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-/#\"'=!()".contains(c);
-    let end = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
-    inner.get(end..).is_some_and(|rest| rest.starts_with(">>"))
 }

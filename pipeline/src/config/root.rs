@@ -1,9 +1,13 @@
 //! The top level of a configuration.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::jobs::JobDefinition;
 use super::read::Context;
-use super::vocabulary::{self, Support};
 use super::workflows::WorkflowDefinition;
+use super::{not_run, vocabulary};
+use crate::expand;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
@@ -14,9 +18,23 @@ use crate::yaml::{Entry, Mapping, Node, Value};
 pub(crate) struct Config {
     pub(crate) jobs: Vec<JobDefinition>,
     pub(crate) workflows: Vec<WorkflowDefinition>,
+    /// Whether there are `workflows` at all.
+    pub(crate) has_workflows: bool,
+    /// Names of workflows whose conditions do not hold, and where those are.
+    pub(crate) skipped: BTreeMap<Rc<str>, Span>,
     /// Where `jobs` and `workflows` stand, for what is said about them as a whole.
     pub(crate) jobs_at: Span,
     pub(crate) workflows_at: Option<Span>,
+    /// All of it written out.
+    pub(crate) written: Written,
+}
+
+/// A configuration with everything written out, to be printed.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) is_setup: bool,
+    pub(crate) jobs: Vec<Entry>,
+    pub(crate) workflows: Option<Vec<Entry>>,
 }
 
 /// Reads a tree. `None` where there is nothing to go on with.
@@ -27,36 +45,70 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
     if let Some(Value::Mapping(commands)) = mapping.get("commands").map(|node| &node.value) {
         context.commands = commands.entries.iter().map(|entry| entry.key.to_string()).collect();
     }
-    let executors = context.executors(mapping.get("executors"));
+    let expanded = expand::expand(context, mapping, root.span)?;
+    let is_setup = context.setup(expanded.setup.as_ref());
+    if context.options.check {
+        let missing: Vec<Problem> = context.missing.values().cloned().collect();
+        missing.into_iter().for_each(|problem| context.report(problem));
+    }
     let start = Span::new(root.span.start, root.span.start);
-    let Some(jobs_entry) = mapping.entry("jobs") else {
-        // With orbs or `setup` a configuration may do without; those have their own error.
-        if ["orbs", "setup"].iter().all(|key| mapping.get(key).is_none()) {
-            let keys = mapping.entries.iter();
-            let close = keys
-                .filter_map(|entry| suggest::nearest(&entry.key, ["jobs"]).map(|_| entry.key_span));
-            let problem = Problem::error(start, "the configuration has no `jobs`");
-            // A key that is nearly `jobs` has its own error.
-            if close.count() == 0 {
-                context.report(
-                    problem.hint("write `jobs:`, and below it a job with the name `build`"),
-                );
-            }
-        }
+    let jobs_entry = mapping.entry("jobs");
+    if jobs_entry.is_none() && !context.may_lack_jobs(mapping, start) {
         return None;
-    };
-    let jobs = context.jobs(&jobs_entry.value, &executors);
+    }
+    let jobs = context.jobs(&expanded.jobs);
+    for entry in &expanded.unused_executors {
+        context.unused_executor(entry);
+    }
+    for entry in &expanded.unused_steps {
+        context.unused_steps(entry);
+    }
     let workflows_entry = mapping.entry("workflows");
-    let workflows = context.workflows(workflows_entry.map(|entry| &entry.value), &jobs);
+    let workflows = context.workflows(expanded.workflows.as_deref(), &jobs);
+    let has_workflows = expanded.workflows.is_some();
+    let is_printed = |entry: &Entry| {
+        expanded.used.contains(&entry.key) || (!has_workflows && &*entry.key == "build")
+    };
+    let written = Written {
+        is_setup,
+        jobs: expanded.jobs.iter().filter(|entry| is_printed(entry)).cloned().collect(),
+        workflows: expanded.workflows,
+    };
     Some(Config {
         jobs,
         workflows,
-        jobs_at: jobs_entry.key_span,
+        has_workflows,
+        skipped: expanded.skipped,
+        jobs_at: jobs_entry.map_or(start, |entry| entry.key_span),
         workflows_at: workflows_entry.map(|entry| entry.key_span),
+        written,
     })
 }
 
 impl Context<'_> {
+    /// Whether a configuration may do without `jobs`, as one whose jobs are all of orbs may.
+    fn may_lack_jobs(&mut self, root: &Mapping, start: Span) -> bool {
+        if ["orbs", "setup", "workflows"].iter().any(|key| root.get(key).is_some()) {
+            return true;
+        }
+        // A key that is nearly `jobs` has its own error.
+        if !root.entries.iter().any(|entry| suggest::nearest(&entry.key, ["jobs"]).is_some()) {
+            let problem = Problem::error(start, "the configuration has no `jobs`");
+            self.report(problem.hint("write `jobs:`, and below it a job with the name `build`"));
+        }
+        false
+    }
+
+    /// Whether the pipeline goes on with a configuration that it makes itself.
+    fn setup(&mut self, entry: Option<&Entry>) -> bool {
+        let Some(entry) = entry else { return false };
+        let is_setup = self.boolean(&entry.value, "`setup`");
+        if is_setup {
+            self.report(Problem::unsupported(entry.key_span, not_run::SETUP));
+        }
+        is_setup
+    }
+
     /// Reads `version`, on which the meaning of `<<` in texts depends.
     fn version(&mut self, root: &Mapping) {
         let Some(node) = root.get("version") else {
@@ -85,11 +137,9 @@ impl Context<'_> {
     fn root_keys(&mut self, root: &Mapping) {
         for Entry { key, key_span, value } in &root.entries {
             if let Some(word) = vocabulary::ROOT.word(key) {
-                if word.support == Support::NotYet {
-                    let feature = format!("`{}`", word.name);
-                    self.report(Problem::unsupported(*key_span, feature));
-                } else if word.name == "executors" && !self.is_2_1 {
-                    let message = "`executors` needs version 2.1";
+                let is_new = ["executors", "commands", "parameters", "orbs"].contains(&word.name);
+                if is_new && !self.is_2_1 {
+                    let message = format!("`{}` needs version 2.1", word.name);
                     self.report(Problem::error(*key_span, message).hint("write `version: 2.1`"));
                 }
             } else if let Some(hint) = self.suggestions.did_you_mean(key, vocabulary::ROOT.names())
@@ -111,7 +161,6 @@ impl Context<'_> {
             return false;
         }
         // An anchor on the value stands between it and its key.
-        let written = self.source.text.get(key.end..value.span.end).unwrap_or("");
-        written.contains('&')
+        self.source.written(Span::new(key.end, value.span.end)).contains('&')
     }
 }

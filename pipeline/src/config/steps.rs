@@ -41,6 +41,18 @@ impl Context<'_> {
         numbers.zip(read).map(|(number, step)| Step { number, ..step }).collect()
     }
 
+    /// Looks through the steps of a command that nothing uses.
+    pub(super) fn unused_steps(&mut self, entry: &Entry) {
+        let outer = std::mem::take(&mut self.problems);
+        if let Value::List(items) = &entry.value.value {
+            items.iter().for_each(|item| {
+                self.step(item);
+            });
+        }
+        let found = std::mem::replace(&mut self.problems, outer);
+        found.into_iter().filter(|p| p.feature.is_none()).for_each(|p| self.report(p));
+    }
+
     fn step(&mut self, node: &Node) -> Option<Step> {
         match &node.value {
             Value::Scalar { text, .. } if node.kind() != Kind::Nothing => {
@@ -71,7 +83,7 @@ impl Context<'_> {
             "run" => "command",
             "store_artifacts" | "store_test_results" => "path",
             _ => {
-                self.unknown_step(name, node.span);
+                self.other_step(name, node.span, &Node::made_plain("", node.span));
                 return None;
             }
         };
@@ -91,7 +103,7 @@ impl Context<'_> {
             "store_test_results" => self.store_test_results_step(value, *key_span),
             name => {
                 let name = self.plain_text(name, *key_span)?;
-                self.unknown_step(&name, *key_span);
+                self.other_step(&name, *key_span, value);
                 None
             }
         }
@@ -113,26 +125,30 @@ impl Context<'_> {
         );
     }
 
-    fn unknown_step(&mut self, name: &str, span: Span) {
-        let problem = match vocabulary::STEP.word(name).map(|word| word.support) {
-            Some(Support::NotYet) => Problem::unsupported(span, format!("the step `{name}`")),
-            _ if name.contains('/') => {
-                Problem::unsupported(span, format!("the step `{}` of an orb", quoted(name)))
-            }
-            _ if self.commands.contains(name) => {
-                Problem::unsupported(span, format!("the command `{}` as a step", quoted(name)))
-            }
-            _ => {
-                let mut known: Vec<&str> = vocabulary::STEP.names().collect();
-                known.extend(self.commands.iter().map(String::as_str));
-                let hint = self.suggestions.did_you_mean(name, known).unwrap_or_else(|| {
-                    "the steps are `run`, `checkout`, `store_artifacts` and `store_test_results`"
-                        .to_owned()
-                });
-                Problem::error(span, format!("there is no step `{}`", quoted(name))).hint(hint)
-            }
-        };
-        self.report(problem);
+    /// A step that cannot be run yet, is of an orb that is not there, or is none at all.
+    fn other_step(&mut self, name: &str, span: Span, value: &Node) {
+        let word = vocabulary::STEP.word(name);
+        if word.is_some_and(|word| word.support == Support::NotYet) {
+            let (key, value) = (std::rc::Rc::from(name), value.clone());
+            self.step_not_run(&Entry { key, key_span: span, value });
+            return;
+        }
+        if self.missing_orb(name) {
+            return;
+        }
+        if word.is_some() {
+            let message = format!("the step `{name}` needs version 2.1");
+            self.report(Problem::error(span, message).hint("write `version: 2.1`"));
+            return;
+        }
+        let mut known: Vec<&str> = vocabulary::STEP.names().collect();
+        known.extend(self.commands.iter().map(String::as_str));
+        let hint = self.suggestions.did_you_mean(name, known).unwrap_or_else(|| {
+            "a step is one of CircleCI's, such as `run` and `checkout`, or one of the `commands`"
+                .to_owned()
+        });
+        let message = format!("there is no step `{}`", quoted(name));
+        self.report(Problem::error(span, message).hint(hint));
     }
 
     fn run_step(&mut self, node: &Node, at: Span) -> Option<Step> {
@@ -161,8 +177,20 @@ impl Context<'_> {
             no_output_timeout_ms: self.timeout(mapping),
         };
         let when = self.when(mapping, When::OnSuccess);
+        self.auto_reruns(mapping);
+        self.rerun_delay(mapping);
         let command = command?;
         Some(step(name.unwrap_or_else(|| heading(&command)), when, Action::Run(run)))
+    }
+
+    /// Checks `auto_rerun_delay`, which is refused by its name.
+    fn rerun_delay(&mut self, mapping: &Mapping) {
+        let Some(node) = mapping.get("auto_rerun_delay") else { return };
+        let Some(text) = self.nonempty(node, "`auto_rerun_delay`") else { return };
+        if let Err(why) = duration::parse(&text) {
+            let message = format!("`{}` is not a duration: {why}", quoted(&text));
+            self.report(Problem::error(node.span, message));
+        }
     }
 
     fn checkout_step(&mut self, node: &Node) -> Option<Step> {
@@ -219,6 +247,11 @@ impl Context<'_> {
         let mapping = self.mapping(node, vocabulary.title)?;
         self.keys(mapping, vocabulary);
         Some((mapping, self.required_text(mapping, "path", vocabulary, at)))
+    }
+
+    /// Checks the `when` of a step that cannot be run yet.
+    pub(super) fn step_when(&mut self, mapping: &Mapping) {
+        self.when(mapping, When::OnSuccess);
     }
 
     fn when(&mut self, mapping: &Mapping, default: When) -> When {

@@ -6,7 +6,8 @@
 pub(crate) enum Support {
     /// It does what CircleCI says it does.
     Yes,
-    /// CircleCI has it and we do not, so far: refused by name.
+    /// It is understood and checked, but cannot be run so far: refused by name where it would
+    /// run. To switch one on, make it `yes` here and let what reads it hand it on.
     NotYet,
     /// It is accepted with a warning that it does nothing here.
     NoEffect,
@@ -35,8 +36,8 @@ const fn yes(name: &'static str, about: &'static str) -> Word {
     Word { name, support: Support::Yes, about }
 }
 
-const fn not_yet(name: &'static str) -> Word {
-    Word { name, support: Support::NotYet, about: "" }
+const fn not_yet(name: &'static str, about: &'static str) -> Word {
+    Word { name, support: Support::NotYet, about }
 }
 
 const fn no_effect(name: &'static str, about: &'static str) -> Word {
@@ -56,21 +57,36 @@ impl Vocabulary {
 }
 
 /// All places, in the order of the reference.
-pub(crate) const ALL: [&Vocabulary; 14] = [
+pub(crate) const ALL: [&Vocabulary; 29] = [
     &ROOT,
+    &PARAMETER,
+    &COMMAND,
+    &ORB,
     &JOB,
     &MACHINE,
     &MACOS,
+    &DOCKER,
     &EXECUTOR,
     &EXECUTOR_REFERENCE,
     &STEP,
     &RUN,
     &CHECKOUT,
+    &CONDITIONAL,
+    &SAVE_CACHE,
+    &RESTORE_CACHE,
+    &PERSIST_TO_WORKSPACE,
+    &ATTACH_WORKSPACE,
     &STORE_ARTIFACTS,
     &STORE_TEST_RESULTS,
+    &ADD_SSH_KEYS,
+    &SETUP_REMOTE_DOCKER,
     &WORKFLOWS,
     &WORKFLOW,
     &WORKFLOW_JOB,
+    &MATRIX,
+    &FILTERS,
+    &FILTER,
+    &SCHEDULE,
 ];
 
 pub(crate) const ROOT: Vocabulary = Vocabulary {
@@ -80,12 +96,52 @@ pub(crate) const ROOT: Vocabulary = Vocabulary {
         yes("version", "`2.1`, or `2`. Required."),
         yes("jobs", "Jobs by name."),
         yes("workflows", "Workflows by name. Without any, the job `build` is run."),
+        yes("commands", "Lists of steps by name, with parameters. Version 2.1."),
         yes("executors", "Executors by name, for `executor:` in jobs. Version 2.1."),
+        yes("parameters", "Parameters of the pipeline. Version 2.1."),
+        yes("orbs", "Orbs by name: written here, or `namespace/name@version`. Version 2.1."),
         yes("description", "For people."),
-        not_yet("orbs"),
-        not_yet("commands"),
-        not_yet("parameters"),
-        not_yet("setup"),
+        yes("setup", "`true` is understood, but cannot be run yet."),
+    ],
+};
+
+pub(crate) const PARAMETER: Vocabulary = Vocabulary {
+    title: "A parameter",
+    place: "a parameter",
+    words: &[
+        yes(
+            "type",
+            "`string`, `boolean`, `integer`, `enum`, `executor`, `steps` or `env_var_name`. \
+             Required.",
+        ),
+        yes("default", "Its value where none is given."),
+        yes("enum", "The values of an `enum`."),
+        yes("description", "For people."),
+    ],
+};
+
+pub(crate) const COMMAND: Vocabulary = Vocabulary {
+    title: "A command",
+    place: "a command",
+    words: &[
+        yes("steps", "The steps, in order. Required."),
+        yes("parameters", "Its parameters by name."),
+        yes("description", "For people."),
+    ],
+};
+
+pub(crate) const ORB: Vocabulary = Vocabulary {
+    title: "An orb that is written in the configuration",
+    place: "an orb",
+    words: &[
+        yes("commands", "Commands by name."),
+        yes("jobs", "Jobs by name."),
+        yes("executors", "Executors by name."),
+        yes("orbs", "Orbs that it uses itself."),
+        yes("version", "`2.1`."),
+        yes("description", "For people."),
+        yes("display", "For people."),
+        yes("examples", "For people."),
     ],
 };
 
@@ -112,19 +168,23 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         MACOS_KEY,
         DOCKER_KEY,
         yes("executor", "Name of one of the `executors`, or a mapping with its `name`."),
+        yes("parameters", "Its parameters by name. Version 2.1."),
         CLASS,
         SHELL,
         DIRECTORY,
         ENVIRONMENT,
         yes("steps", "The steps, in order. Required."),
         yes("description", "For people."),
-        yes("parallelism", "Only `1`: more than one task per job is not supported yet."),
-        not_yet("parameters"),
-        not_yet("type"),
-        not_yet("branches"),
-        not_yet("max_auto_reruns"),
-        not_yet("circleci_ip_ranges"),
-        not_yet("retention"),
+        yes("parallelism", "How many tasks share it. More than `1` cannot be run yet."),
+        yes(
+            "type",
+            "`build`; the other types (`no-op`, `approval`, `release`, `lock`, `unlock`) cannot be \
+             run yet.",
+        ),
+        yes("branches", "`only` and `ignore`, where there are no workflows."),
+        not_yet("max_auto_reruns", "How often it is run again after it failed."),
+        no_effect("circleci_ip_ranges", "jobs run on your own machines, with their addresses"),
+        not_yet("retention", "How long caches are kept."),
     ],
 };
 
@@ -165,7 +225,22 @@ pub(crate) const EXECUTOR: Vocabulary = Vocabulary {
         DIRECTORY,
         ENVIRONMENT,
         yes("description", "For people."),
-        not_yet("parameters"),
+        yes("parameters", "Its parameters by name."),
+    ],
+};
+
+pub(crate) const DOCKER: Vocabulary = Vocabulary {
+    title: "`docker`, each image",
+    place: "an image",
+    words: &[
+        yes("image", "Required."),
+        yes("name", "Host name of the container."),
+        yes("entrypoint", "Command, a text or a list."),
+        yes("command", "Arguments, a text or a list."),
+        yes("user", "User in the container."),
+        yes("environment", "Variables."),
+        yes("auth", "`username` and `password` of a registry."),
+        yes("aws_auth", "Keys or a role for a registry of AWS."),
     ],
 };
 
@@ -183,17 +258,17 @@ pub(crate) const STEP: Vocabulary = Vocabulary {
         yes("checkout", "Puts the project's source into the working directory."),
         yes("store_artifacts", "Stores files for people. Runs also after a step that failed."),
         yes("store_test_results", "Stores JUnit XML. Runs also after a step that failed."),
-        not_yet("when"),
-        not_yet("unless"),
-        not_yet("steps"),
-        not_yet("save_cache"),
-        not_yet("restore_cache"),
-        not_yet("persist_to_workspace"),
-        not_yet("attach_workspace"),
-        not_yet("add_ssh_keys"),
-        not_yet("setup_remote_docker"),
-        not_yet("install_signing_bundle"),
-        not_yet("deploy"),
+        yes("when", "Steps that are run if a condition holds. Version 2.1."),
+        yes("unless", "Steps that are run if a condition does not hold. Version 2.1."),
+        yes("steps", "A parameter of the type `steps`, or a list. Version 2.1."),
+        not_yet("save_cache", "Stores files under a key."),
+        not_yet("restore_cache", "Brings back what was stored under a key."),
+        not_yet("persist_to_workspace", "Hands files to jobs that come later."),
+        not_yet("attach_workspace", "Takes what earlier jobs handed on."),
+        not_yet("add_ssh_keys", "Adds keys of the project."),
+        not_yet("setup_remote_docker", "Gives a job in a container a Docker engine."),
+        not_yet("install_signing_bundle", "Installs certificates and profiles."),
+        not_yet("deploy", "As `run`, in old configurations."),
     ],
 };
 
@@ -215,8 +290,8 @@ pub(crate) const RUN: Vocabulary = Vocabulary {
             "How long it may be silent: `90s`, `10m`, `1h30m`. Default `10m`.",
         ),
         yes("when", "`on_success` (default), `on_fail` or `always`."),
-        not_yet("max_auto_reruns"),
-        not_yet("auto_rerun_delay"),
+        not_yet("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
+        not_yet("auto_rerun_delay", "How long to wait before that."),
     ],
 };
 
@@ -227,7 +302,73 @@ pub(crate) const CHECKOUT: Vocabulary = Vocabulary {
         yes("path", "Directory, relative to the job's. Default: that directory."),
         STEP_NAME,
         STEP_WHEN,
-        not_yet("method"),
+        not_yet("method", "`full` or `blobless`."),
+    ],
+};
+
+pub(crate) const CONDITIONAL: Vocabulary = Vocabulary {
+    title: "`when` and `unless` as steps",
+    place: "a conditional step",
+    words: &[
+        yes("condition", "A value, a logic statement or an expression. Required."),
+        yes("steps", "The steps. Required."),
+        yes("description", "For people."),
+    ],
+};
+
+pub(crate) const SAVE_CACHE: Vocabulary = Vocabulary {
+    title: "`save_cache`",
+    place: "a `save_cache` step",
+    words: &[
+        yes("key", "Required."),
+        yes("paths", "Files and directories. Required."),
+        STEP_NAME,
+        STEP_WHEN,
+    ],
+};
+
+pub(crate) const RESTORE_CACHE: Vocabulary = Vocabulary {
+    title: "`restore_cache`",
+    place: "a `restore_cache` step",
+    words: &[
+        yes("key", "This or `keys` is required."),
+        yes("keys", "Several, of which the first that is there is taken."),
+        STEP_NAME,
+        STEP_WHEN,
+    ],
+};
+
+pub(crate) const PERSIST_TO_WORKSPACE: Vocabulary = Vocabulary {
+    title: "`persist_to_workspace`",
+    place: "a `persist_to_workspace` step",
+    words: &[
+        yes("root", "Directory. Required."),
+        yes("paths", "Patterns of files below it. Required."),
+        STEP_NAME,
+        STEP_WHEN,
+    ],
+};
+
+pub(crate) const ATTACH_WORKSPACE: Vocabulary = Vocabulary {
+    title: "`attach_workspace`",
+    place: "an `attach_workspace` step",
+    words: &[yes("at", "Directory. Required."), STEP_NAME, STEP_WHEN],
+};
+
+pub(crate) const ADD_SSH_KEYS: Vocabulary = Vocabulary {
+    title: "`add_ssh_keys`",
+    place: "an `add_ssh_keys` step",
+    words: &[yes("fingerprints", "The keys. Default: all of the project."), STEP_NAME, STEP_WHEN],
+};
+
+pub(crate) const SETUP_REMOTE_DOCKER: Vocabulary = Vocabulary {
+    title: "`setup_remote_docker`",
+    place: "a `setup_remote_docker` step",
+    words: &[
+        yes("version", "Version of Docker."),
+        yes("docker_layer_caching", "`true` or `false`."),
+        STEP_NAME,
+        STEP_WHEN,
     ],
 };
 
@@ -260,10 +401,10 @@ pub(crate) const WORKFLOW: Vocabulary = Vocabulary {
     words: &[
         yes("jobs", "Names of jobs, bare or with the keys below. Required."),
         yes("description", "For people."),
-        not_yet("when"),
-        not_yet("unless"),
-        not_yet("triggers"),
-        not_yet("max_auto_reruns"),
+        yes("when", "A condition: the workflow runs if it holds. Version 2.1."),
+        yes("unless", "A condition: the workflow runs if it does not hold. Version 2.1."),
+        yes("triggers", "A schedule. Such a workflow runs only where `--workflow` names it."),
+        not_yet("max_auto_reruns", "How often it is run again after it failed: 1 to 5."),
     ],
 };
 
@@ -271,17 +412,59 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
     title: "A job of a workflow",
     place: "a job of a workflow",
     words: &[
-        yes("requires", "Names of jobs of this workflow that must succeed first."),
+        yes(
+            "requires",
+            "Names of jobs of this workflow that must succeed first. Other ways of ending, as in \
+             `- build: [success, failed]`, cannot be run yet.",
+        ),
         yes("name", "Name within the workflow. Default: the job's own."),
-        not_yet("filters"),
-        not_yet("context"),
-        not_yet("type"),
-        not_yet("matrix"),
-        not_yet("pre-steps"),
-        not_yet("post-steps"),
-        not_yet("serial-group"),
-        not_yet("override-with"),
-        not_yet("when"),
-        not_yet("unless"),
+        yes("filters", "`branches` and `tags`, or an expression."),
+        yes("matrix", "One job for each combination of values. Version 2.1."),
+        yes("pre-steps", "Steps before those of the job. Version 2.1."),
+        yes("post-steps", "Steps after those of the job. Version 2.1."),
+        yes("when", "A condition: the job runs if it holds. Version 2.1."),
+        yes("unless", "A condition: the job runs if it does not hold. Version 2.1."),
+        yes("type", "`approval` and the other types of jobs cannot be run yet."),
+        not_yet("context", "Contexts whose variables the job gets."),
+        not_yet("serial-group", "The group of whose jobs one runs at a time."),
+        not_yet("override-with", "A job that is run in place of this one."),
+        not_yet("max_auto_reruns", "How often it is run again after it failed."),
+    ],
+};
+
+pub(crate) const MATRIX: Vocabulary = Vocabulary {
+    title: "`matrix`",
+    place: "`matrix`",
+    words: &[
+        yes("parameters", "Lists of values by parameter. Required. At most 128 combinations."),
+        yes("exclude", "Combinations that are left out."),
+        yes("alias", "Name of all of its jobs in `requires`. Default: the job's own."),
+    ],
+};
+
+pub(crate) const FILTERS: Vocabulary = Vocabulary {
+    title: "`filters`",
+    place: "`filters`",
+    words: &[
+        yes("branches", "Which branches the job runs for. Default: all."),
+        yes("tags", "Which tags the job runs for. Default: none."),
+    ],
+};
+
+pub(crate) const FILTER: Vocabulary = Vocabulary {
+    title: "`branches` and `tags`",
+    place: "a filter",
+    words: &[
+        yes("only", "A name or `/pattern/`, or a list of them: the job runs for these."),
+        yes("ignore", "The same: the job does not run for these."),
+    ],
+};
+
+pub(crate) const SCHEDULE: Vocabulary = Vocabulary {
+    title: "`schedule` of a workflow's `triggers`",
+    place: "`schedule`",
+    words: &[
+        yes("cron", "When. Required."),
+        yes("filters", "Branches that it runs for. Required."),
     ],
 };

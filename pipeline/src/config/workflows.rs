@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::filters::Filters;
 use super::graph;
 use super::jobs::JobDefinition;
 use super::read::Context;
-use super::vocabulary;
+use super::{not_run, vocabulary};
+use crate::compiled::{JobKind, Required, Status};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
@@ -14,9 +16,12 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 type Known<'a> = BTreeMap<&'a str, &'a JobDefinition>;
 
 /// A workflow as it is written.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct WorkflowDefinition {
     pub(crate) name: String,
+    pub(crate) span: Span,
+    /// Whether it runs on a schedule only.
+    pub(crate) is_scheduled: bool,
     pub(crate) jobs: Vec<Invocation>,
     /// What is wrong with it. Kept apart, since what is not supported yet does not matter in
     /// workflows that do not run.
@@ -24,7 +29,7 @@ pub(crate) struct WorkflowDefinition {
 }
 
 /// A job of a workflow.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Invocation {
     /// Name within the workflow.
     pub(crate) name: String,
@@ -32,48 +37,84 @@ pub(crate) struct Invocation {
     pub(crate) job: String,
     pub(crate) span: Span,
     pub(crate) requires: Vec<(String, Span)>,
-    /// Whether it stands for several jobs, whose names are made from its own.
-    pub(crate) is_matrix: bool,
+    /// Of those it requires, the ones whose other ways of ending will do as well.
+    pub(crate) statuses: Vec<Required>,
+    pub(crate) kind: JobKind,
+    pub(crate) filters: Filters,
+    pub(crate) contexts: Vec<String>,
+    pub(crate) serial_group: Option<String>,
 }
 
 impl Invocation {
     /// A job with nothing but its name.
     pub(crate) fn new(job: &str, span: Span) -> Self {
-        let (name, job) = (job.to_owned(), job.to_owned());
-        Self { name, job, span, requires: Vec::new(), is_matrix: false }
+        Self {
+            name: job.to_owned(),
+            job: job.to_owned(),
+            span,
+            requires: Vec::new(),
+            statuses: Vec::new(),
+            kind: JobKind::Build,
+            filters: Filters::default(),
+            contexts: Vec::new(),
+            serial_group: None,
+        }
     }
 }
 
 impl Context<'_> {
-    /// Reads the `workflows` of a configuration.
+    /// Reads workflows that are written out.
     pub(super) fn workflows(
         &mut self,
-        node: Option<&Node>,
+        entries: Option<&[Entry]>,
         jobs: &[JobDefinition],
     ) -> Vec<WorkflowDefinition> {
-        let Some(node) = node else { return Vec::new() };
-        let Some(mapping) = self.mapping(node, "`workflows`") else { return Vec::new() };
         let known: Known<'_> = jobs.iter().map(|job| (&*job.name, job)).collect();
-        let entries = mapping.entries.iter();
-        entries
-            .filter(|entry| vocabulary::WORKFLOWS.word(&entry.key).is_none())
-            .map(|entry| self.workflow(entry, &known))
-            .collect()
+        entries.unwrap_or_default().iter().map(|entry| self.workflow(entry, &known)).collect()
     }
 
     fn workflow(&mut self, entry: &Entry, known: &Known<'_>) -> WorkflowDefinition {
         let outer = std::mem::take(&mut self.problems);
         let name = entry.key.to_string();
         let what = format!("the workflow `{}`", quoted(&name));
-        let mut jobs = Vec::new();
+        let (mut jobs, mut is_scheduled) = (Vec::new(), false);
+        // A matrix that is wrong leaves jobs out, which was reported.
+        let items = entry.value.entries().iter().find(|entry| &*entry.key == "jobs");
+        let is_incomplete = items.is_some_and(|jobs| match &jobs.value.value {
+            Value::List(items) => items.iter().any(|item| item.kind() == Kind::Unknown),
+            _ => true,
+        });
         if let Some(mapping) = self.mapping(&entry.value, &what) {
             self.keys(mapping, &vocabulary::WORKFLOW);
+            self.auto_reruns(mapping);
+            is_scheduled = self.triggers(mapping);
             jobs = self.workflow_jobs(mapping, &what, entry.key_span, known);
         }
         self.check_names(&jobs);
-        self.check_requires(&jobs);
+        self.check_requires(&jobs, is_incomplete);
         let problems = std::mem::replace(&mut self.problems, outer);
-        WorkflowDefinition { name, jobs, problems }
+        WorkflowDefinition { name, span: entry.key_span, is_scheduled, jobs, problems }
+    }
+
+    /// Checks `triggers`. Whether there are any.
+    fn triggers(&mut self, mapping: &Mapping) -> bool {
+        let Some(node) = mapping.get("triggers").filter(|node| node.kind() != Kind::Nothing) else {
+            return false;
+        };
+        let Some(items) = self.list(node, "`triggers`") else { return false };
+        for item in items {
+            let Some(trigger) = self.mapping(item, "a trigger") else { continue };
+            let Some(schedule) = trigger.get("schedule") else {
+                let problem = Problem::error(item.used_at(), "a trigger needs a `schedule`");
+                self.report(problem);
+                continue;
+            };
+            let Some(keys) = self.mapping(schedule, "`schedule`") else { continue };
+            self.keys(keys, &vocabulary::SCHEDULE);
+            self.required_text(keys, "cron", &vocabulary::SCHEDULE, item.used_at());
+            self.filters(keys);
+        }
+        !items.is_empty()
     }
 
     fn workflow_jobs(
@@ -91,7 +132,9 @@ impl Context<'_> {
             return Vec::new();
         };
         let Some(items) = self.list(node, "`jobs` of a workflow") else { return Vec::new() };
-        if items.is_empty() {
+        // Conditions may leave none; that a workflow runs nothing is said where it would run.
+        if items.is_empty() && self.source.written(node.span).trim() == "[]" && !self.options.check
+        {
             self.report(Problem::error(node.span, format!("{what} has an empty list of jobs")));
         }
         items.iter().filter_map(|item| self.invocation(item, known)).collect()
@@ -145,47 +188,80 @@ impl Context<'_> {
             self.check_job(&job, entry.key_span, known);
         }
         if let Some(keys) = keys {
-            self.invocation_keys(keys, &job, known);
-            invocation.is_matrix = keys.get("matrix").is_some();
+            self.keys(keys, &vocabulary::WORKFLOW_JOB);
+            self.auto_reruns(keys);
+            invocation.kind = self.job_kind(keys);
             if let Some(name) = self.optional_text(keys, "name") {
                 invocation.name = name;
                 invocation.span = keys.get("name").map_or(entry.key_span, Node::used_at);
             }
-            invocation.requires = self.requires(keys);
+            self.requires(keys, &mut invocation);
+            invocation.filters = self.filters(keys);
+            invocation.contexts = self.texts(keys, "context");
+            invocation.serial_group = self.optional_text(keys, "serial-group");
         }
         Some(invocation)
     }
 
-    /// Checks the keys of a job of a workflow: our words, and arguments where the job has
-    /// parameters of these names, or is of an orb, whose parameters are not known.
-    fn invocation_keys(&mut self, keys: &Mapping, job: &str, known: &Known<'_>) {
-        let parameters = known.get(job).map(|job| &job.parameters);
-        let is_argument = |key: &str| match parameters {
-            Some(parameters) => parameters.contains(key),
-            None => job.contains('/') && vocabulary::WORKFLOW_JOB.word(key).is_none(),
+    fn requires(&mut self, keys: &Mapping, invocation: &mut Invocation) {
+        let Some(node) = keys.get("requires").filter(|node| node.kind() != Kind::Nothing) else {
+            return;
         };
-        let (arguments, words): (Vec<&Entry>, Vec<&Entry>) =
-            keys.entries.iter().partition(|entry| is_argument(&entry.key));
-        for argument in arguments {
-            let feature = "a job with arguments in a workflow";
-            self.report(Problem::unsupported(argument.key_span, feature));
-        }
-        self.words(words, &vocabulary::WORKFLOW_JOB);
-    }
-
-    fn requires(&mut self, keys: &Mapping) -> Vec<(String, Span)> {
-        let Some(node) = keys.get("requires") else { return Vec::new() };
-        let Some(items) = self.list(node, "`requires`") else { return Vec::new() };
-        let mut requires = Vec::new();
+        let Some(items) = self.list(node, "`requires`") else { return };
         for item in items {
-            if let (Value::Mapping(_), span) = (&item.value, item.used_at()) {
-                let feature = "`requires` with the statuses of a job";
-                self.report(Problem::unsupported(span, feature));
+            if let Value::Mapping(mapping) = &item.value {
+                for entry in &mapping.entries {
+                    let statuses = self.statuses(&entry.value);
+                    invocation.requires.push((entry.key.to_string(), entry.key_span));
+                    if statuses != [Status::Success] {
+                        self.report(Problem::unsupported(item.used_at(), not_run::STATUSES));
+                        let name = entry.key.to_string();
+                        invocation.statuses.push(Required { name, statuses });
+                    }
+                }
             } else if let Some(name) = self.nonempty(item, "a job in `requires`") {
-                requires.push((name, item.span));
+                invocation.requires.push((name, item.used_at()));
             }
         }
-        requires
+    }
+
+    /// The statuses of a job that another requires: one, or a list of them.
+    fn statuses(&mut self, node: &Node) -> Vec<Status> {
+        const KNOWN: [&str; 6] =
+            ["success", "failed", "canceled", "unauthorized", "not_run", "terminal"];
+        let items = match &node.value {
+            Value::List(items) => items.to_vec(),
+            _ => vec![node.clone()],
+        };
+        let mut statuses = Vec::new();
+        for item in &items {
+            let Some(text) = self.nonempty(item, "a status of a job") else { continue };
+            match &*text {
+                "success" => statuses.push(Status::Success),
+                "failed" => statuses.push(Status::Failed),
+                "canceled" => statuses.push(Status::Canceled),
+                "unauthorized" => statuses.push(Status::Unauthorized),
+                "not_run" => statuses.push(Status::NotRun),
+                "terminal" => statuses.extend([
+                    Status::Success,
+                    Status::Failed,
+                    Status::Canceled,
+                    Status::Unauthorized,
+                    Status::NotRun,
+                ]),
+                other => {
+                    let hint = self
+                        .suggestions
+                        .did_you_mean(other, KNOWN)
+                        .unwrap_or_else(|| format!("the statuses are `{}`", KNOWN.join("`, `")));
+                    let message = format!("`{}` is not a status of a job", quoted(other));
+                    self.report(Problem::error(item.used_at(), message).hint(hint));
+                }
+            }
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        statuses
     }
 
     /// A job that a workflow runs is one of the `jobs`.
@@ -193,9 +269,7 @@ impl Context<'_> {
         if known.contains_key(job) {
             return;
         }
-        if job.contains('/') {
-            let feature = format!("the job `{}` of an orb", quoted(job));
-            self.report(Problem::unsupported(span, feature));
+        if self.missing_orb(job) {
             return;
         }
         let hint = self.suggestions.did_you_mean(job, known.keys().copied());
@@ -206,7 +280,7 @@ impl Context<'_> {
     /// Names are unique within a workflow.
     fn check_names(&mut self, jobs: &[Invocation]) {
         let mut seen: HashMap<&str, Span> = HashMap::new();
-        for job in jobs.iter().filter(|job| !job.is_matrix) {
+        for job in jobs {
             if let Some(first) = seen.get(&*job.name) {
                 self.report(
                     Problem::error(
@@ -223,12 +297,11 @@ impl Context<'_> {
     }
 
     /// What a job requires is in the workflow, and no job waits for itself.
-    fn check_requires(&mut self, jobs: &[Invocation]) {
+    fn check_requires(&mut self, jobs: &[Invocation], is_incomplete: bool) {
         let names: BTreeSet<&str> = jobs.iter().map(|job| &*job.name).collect();
         let renamed: HashMap<&str, &str> = jobs.iter().map(|job| (&*job.job, &*job.name)).collect();
-        let names_are_known = !jobs.iter().any(|job| job.is_matrix);
         for (required, span) in jobs.iter().flat_map(|job| &job.requires) {
-            if names_are_known && !names.contains(&**required) {
+            if !names.contains(&**required) && !is_incomplete {
                 let hint = renamed
                     .get(&**required)
                     .map(|name| format!("it is called `{}` here", quoted(name)))

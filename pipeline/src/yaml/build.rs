@@ -10,12 +10,20 @@ use super::limits::{MAX_DEPTH, MAX_SIZE, NODE_SIZE};
 use super::merge::{self, RawEntry};
 use super::node::{Entry, Node, Value};
 use crate::problem::Problem;
-use crate::source::{Source, Span, quoted};
+use crate::source::{Span, quoted};
 use crate::suggest::Suggestions;
 
-/// Reads a text. The tree is there unless the text is no YAML at all; the problems are what is
-/// wrong with it so far.
-pub(crate) fn parse(source: &Source<'_>) -> (Option<Node>, Vec<Problem>) {
+/// A text that is read, and what its first byte counts as in a span.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub(super) text: &'a str,
+    pub(super) base: usize,
+}
+
+/// Reads a text whose first byte counts as `base`. The tree is there unless the text is no YAML
+/// at all; the problems are what is wrong with it so far.
+pub(crate) fn parse(text: &str, base: usize) -> (Option<Node>, Vec<Problem>) {
+    let source = Text { text, base };
     let mut options = granit_parser::options! {
         emit_anchor_events: true,
         emit_unresolved_aliases: true,
@@ -38,17 +46,17 @@ pub(crate) fn parse(source: &Source<'_>) -> (Option<Node>, Vec<Problem>) {
     }
     let Builder { root, mut problems, .. } = builder;
     if root.is_none() {
-        problems.push(Problem::error(Span::new(0, 0), "the configuration is empty"));
+        problems.push(Problem::error(Span::new(base, base), "the configuration is empty"));
     }
     (root, problems)
 }
 
 /// A span in bytes, without the white space that the parser leaves at the end of block scalars.
-fn byte_span(source: &Source<'_>, span: &granit_parser::Span) -> Span {
+fn byte_span(source: Text<'_>, span: &granit_parser::Span) -> Span {
     let start = span.start.byte_offset().unwrap_or(0);
     let end = span.end.byte_offset().unwrap_or(start);
     let text = source.text.get(start..end).unwrap_or("");
-    Span::new(start, start + text.trim_end().len())
+    Span::new(source.base + start, source.base + start + text.trim_end().len())
 }
 
 /// A problem that ends the reading.

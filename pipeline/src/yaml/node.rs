@@ -1,7 +1,9 @@
 //! The tree.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::limits::NODE_SIZE;
 use crate::source::Span;
 
 /// A value and its place. Cheap to clone: aliases share what they stand for.
@@ -88,6 +90,92 @@ impl Node {
             Value::List(_) => Kind::List,
             Value::Mapping(_) => Kind::Mapping,
             Value::Unknown => Kind::Unknown,
+        }
+    }
+
+    /// A text that is written nowhere as such.
+    pub(crate) fn made_text(text: &str, span: Span) -> Self {
+        let value = Value::Scalar { text: Rc::from(text), plain: false };
+        Self { span, alias: None, value, size: NODE_SIZE + text.len(), depth: 1 }
+    }
+
+    /// A boolean or a number that is written nowhere as such.
+    pub(crate) fn made_plain(text: &str, span: Span) -> Self {
+        let value = Value::Scalar { text: Rc::from(text), plain: true };
+        Self { value, ..Self::made_text(text, span) }
+    }
+
+    /// A list that is written nowhere as such.
+    pub(crate) fn made_list(items: Vec<Self>, span: Span) -> Self {
+        let size = items.iter().fold(NODE_SIZE, |sum, item| sum.saturating_add(item.size));
+        let depth = items.iter().map(|item| item.depth).max().unwrap_or(0) + 1;
+        Self { span, alias: None, value: Value::List(items.into()), size, depth }
+    }
+
+    /// A mapping that is written nowhere as such.
+    pub(crate) fn made_mapping(entries: Vec<Entry>, span: Span, is_incomplete: bool) -> Self {
+        let size = entries.iter().fold(NODE_SIZE, |sum, entry| {
+            sum.saturating_add(entry.value.size).saturating_add(entry.key.len())
+        });
+        let depth = entries.iter().map(|entry| entry.value.depth).max().unwrap_or(0) + 1;
+        let value = Value::Mapping(Rc::new(Mapping { entries, is_incomplete }));
+        Self { span, alias: None, value, size, depth }
+    }
+
+    /// Something of which nothing is known, so that nothing that follows from it is reported.
+    pub(crate) fn unknown(span: Span) -> Self {
+        Self { value: Value::Unknown, ..Self::made_text("", span) }
+    }
+
+    /// What this is through an alias or a parameter that stands at `place`.
+    pub(crate) fn used(&self, place: Span) -> Self {
+        Self { alias: Some(place), ..self.clone() }
+    }
+
+    /// The text of a scalar, as it is written.
+    pub(crate) fn scalar(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entries of a mapping.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Mapping(mapping) => &mapping.entries,
+            _ => &[],
+        }
+    }
+
+    /// Whether two trees say the same, wherever they are written. A text is not the number that
+    /// it looks like.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => {
+                match (self.kind(), other.kind()) {
+                    (Kind::Number, Kind::Number) => {
+                        a == b || a.parse::<f64>().ok() == b.parse::<f64>().ok()
+                    }
+                    (Kind::Text, Kind::Text) => a == b,
+                    (a, b) => a == b,
+                }
+            }
+            (Value::List(a), Value::List(b)) => {
+                Rc::ptr_eq(a, b)
+                    || (a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.is_same(b)))
+            }
+            (Value::Mapping(a), Value::Mapping(b)) => {
+                Rc::ptr_eq(a, b)
+                    || (a.entries.len() == b.entries.len() && {
+                        let b: HashMap<&str, &Self> =
+                            b.entries.iter().map(|entry| (&*entry.key, &entry.value)).collect();
+                        a.entries.iter().all(|entry| {
+                            b.get(&*entry.key).is_some_and(|value| entry.value.is_same(value))
+                        })
+                    })
+            }
+            _ => false,
         }
     }
 

@@ -84,6 +84,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         tag: None,
         workflow: args.workflow.clone(),
         job: args.job.clone(),
+        ..Options::default()
     };
     // Before anything is started: a mistake in the configuration is the most likely failure.
     let compiled =

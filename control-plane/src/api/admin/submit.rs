@@ -65,6 +65,13 @@ async fn compile(request: SubmitRequest) -> Result<(SubmitRequest, Compiled), Ap
             tag: request.tag.clone(),
             workflow: request.workflow.clone(),
             job: request.job.clone(),
+            pipeline: russet_pipeline::Pipeline {
+                project: Some(request.project.clone()),
+                repository_url: request.repository_url.clone(),
+                revision: request.revision.clone(),
+                ..russet_pipeline::Pipeline::default()
+            },
+            ..Options::default()
         };
         let compiled = russet_pipeline::compile(&request.config, &options);
         (request, compiled)

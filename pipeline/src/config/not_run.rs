@@ -1,0 +1,18 @@
+//! What is understood but cannot be run yet, besides the keys that [`super::vocabulary`] calls so:
+//! certain values of keys. Each is refused by this name where it would run, and let through with
+//! a warning where a configuration is only checked. To switch one on, remove it here and let what
+//! reported it hand it on.
+
+/// `setup: true`.
+pub(super) const SETUP: &str = "`setup: true` (a configuration that goes on with another one)";
+
+/// `parallelism: 2`.
+pub(super) const PARALLELISM: &str = "`parallelism` of more than 1";
+
+/// `requires` with other ways of ending than success.
+pub(super) const STATUSES: &str = "`requires` with the statuses of a job";
+
+/// A job that is not built from steps, by its type.
+pub(super) fn job_type(name: &str) -> String {
+    format!("a job of the type `{name}`")
+}

@@ -1,0 +1,161 @@
+//! `executor` of a job: what it names is written into the job.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::package::{Definition, Found};
+use super::parameters::Arguments;
+use super::{Expander, Scope};
+use crate::config::vocabulary;
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::yaml::{Entry, Mapping, Node, Value};
+
+/// Keys that say what kind of executor it is.
+const KINDS: [&str; 4] = ["docker", "machine", "macos", "windows"];
+
+/// Keys that are for who reads the definition.
+const OWN: [&str; 2] = ["parameters", "description"];
+
+impl Expander<'_, '_> {
+    /// What the executor that a node names has, with its arguments. `None` where there is no
+    /// such executor; that is reported, unless it is in an orb that is not there.
+    pub(super) fn executor(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
+        self.deeper(node.used_at(), |this| this.executor_here(node, scope))?
+    }
+
+    fn executor_here(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
+        if let Some(passed) = self.argument_of(node, scope) {
+            // It was written out where it was given, and is looked up there.
+            return self.executor(&passed.node.used(node.used_at()), Scope::filled(passed.package));
+        }
+        let (name_node, given): (&Node, Vec<Entry>) = match &node.value {
+            Value::Mapping(mapping) => {
+                let Some(name) = mapping.get("name") else {
+                    if !mapping.is_incomplete {
+                        let problem = Problem::error(node.span, "`executor` needs a `name`");
+                        self.report(problem);
+                    }
+                    return None;
+                };
+                let given = mapping.entries.iter().filter(|entry| &*entry.key != "name");
+                (name, given.cloned().collect())
+            }
+            Value::Unknown => return None,
+            _ => (node, Vec::new()),
+        };
+        if let Some(passed) = self.argument_of(name_node, scope)
+            && matches!(passed.node.value, Value::Scalar { .. })
+        {
+            let name = passed.node.used(name_node.used_at());
+            return self.named(&name, passed.package, &given, node.used_at(), scope);
+        }
+        let name = self.fill(name_node, scope);
+        self.named(&name, scope.package, &given, node.used_at(), scope)
+    }
+
+    /// The executor of a name in a package, with arguments that are written in a scope.
+    fn named(
+        &mut self,
+        name_node: &Node,
+        package: usize,
+        given: &[Entry],
+        place: Span,
+        scope: Scope<'_>,
+    ) -> Option<Vec<Entry>> {
+        let name = self.context.nonempty(name_node, "the name of an executor")?;
+        let at = name_node.used_at();
+        match self.find(&name, package, |package| &package.executors) {
+            Found::Definition(executor) => {
+                let arguments = self.bind(&executor, given, place, scope);
+                self.used.insert(executor.id);
+                Some(self.executor_entries(&executor, &arguments, at))
+            }
+            Found::Missing(_) if package == 0 => None,
+            Found::Missing(problem) => {
+                self.report((*problem).clone());
+                None
+            }
+            Found::Nothing => {
+                let known = self.names(package, |package| &package.executors);
+                if !self.report_orb_name("executor", &name, at, package, &known) {
+                    let hint = self.near(&name, known.iter().map(String::as_str));
+                    let message = format!("there is no executor `{}`", quoted(&name));
+                    self.report(Problem::error(at, message).maybe_hint(hint));
+                }
+                None
+            }
+        }
+    }
+
+    /// What an executor has, with its arguments, as a job at `place` gets it.
+    pub(super) fn executor_entries(
+        &mut self,
+        executor: &Rc<Definition>,
+        arguments: &Arguments,
+        place: Span,
+    ) -> Vec<Entry> {
+        let package = executor.package;
+        let inside = Scope { parameters: Some(arguments), matrix: None, package, is_filled: false };
+        self.context.keys(&executor.body, &vocabulary::EXECUTOR);
+        let mut entries = Vec::new();
+        for entry in executor.body.entries.iter().filter(|entry| !OWN.contains(&&*entry.key)) {
+            let value = self.fill(&entry.value, inside);
+            if !self.spend(value.size, place) {
+                break;
+            }
+            let key = Rc::clone(&entry.key);
+            // A job that may not run there is told at its own line.
+            let key_span = if KINDS.contains(&&*key) { place } else { entry.key_span };
+            entries.push(Entry { key, key_span, value });
+        }
+        entries
+    }
+}
+
+/// A job with the gaps filled from its executor.
+pub(super) fn fill_gaps(own: Vec<Entry>, executor: Vec<Entry>) -> Vec<Entry> {
+    let own = Mapping { entries: own, is_incomplete: false };
+    let has_kind = KINDS.iter().any(|kind| own.get(kind).is_some());
+    let mut filled = Vec::new();
+    for entry in executor {
+        let is_kind = KINDS.contains(&&*entry.key);
+        match own.get(&entry.key) {
+            Some(node) if &*entry.key == "environment" => {
+                let value = both(&entry.value, node);
+                filled.push(Entry { value, ..entry });
+            }
+            Some(_) => {}
+            None if is_kind && has_kind => {}
+            None => filled.push(entry),
+        }
+    }
+    let rest = own.entries.into_iter().filter(|entry| {
+        &*entry.key != "environment" || !filled.iter().any(|other| other.key == entry.key)
+    });
+    let rest: Vec<Entry> = rest.collect();
+    filled.extend(rest);
+    filled
+}
+
+/// Two environments, of which the second wins.
+fn both(first: &Node, second: &Node) -> Node {
+    match (&first.value, &second.value) {
+        (Value::Mapping(a), Value::Mapping(b)) => {
+            let own: HashSet<&str> = b.entries.iter().map(|entry| &*entry.key).collect();
+            let mut entries: Vec<Entry> = Vec::with_capacity(a.entries.len() + b.entries.len());
+            entries.extend(a.entries.iter().filter(|entry| !own.contains(&*entry.key)).cloned());
+            entries.extend(b.entries.iter().cloned());
+            Node::made_mapping(entries, second.span, a.is_incomplete || b.is_incomplete)
+        }
+        _ => {
+            let items = [first, second].into_iter().flat_map(|node| match &node.value {
+                Value::List(items) => items.to_vec(),
+                Value::Mapping(_) => vec![node.clone()],
+                Value::Scalar { .. } => Vec::new(),
+                Value::Unknown => vec![node.clone()],
+            });
+            Node::made_list(items.collect(), second.span)
+        }
+    }
+}

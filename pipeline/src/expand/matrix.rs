@@ -1,0 +1,152 @@
+//! `matrix` of a job of a workflow: one job for each combination of values.
+
+use std::rc::Rc;
+
+use super::{Expander, Scope};
+use crate::config::vocabulary;
+use crate::problem::Problem;
+use crate::source::quoted;
+use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+
+/// Jobs that one matrix may stand for, as for CircleCI.
+const MOST_JOBS: usize = 128;
+
+/// One combination: parameters with their values, in the order of their names.
+pub(super) type Row = Vec<(Rc<str>, Node)>;
+
+/// A matrix that was read.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    pub(super) rows: Vec<Row>,
+    /// The name that stands for all of its jobs in `requires`.
+    pub(super) alias: Option<String>,
+}
+
+impl Expander<'_, '_> {
+    /// Reads a matrix. `None` where it is wrong, which was reported.
+    pub(super) fn matrix(&mut self, entry: &Entry) -> Option<Matrix> {
+        let scope = Scope::outside(0);
+        let mapping = self.context.mapping(&entry.value, "`matrix`")?;
+        self.context.keys(mapping, &vocabulary::MATRIX);
+        let Some(parameters) = mapping.get("parameters") else {
+            if !mapping.is_incomplete {
+                let message = "`matrix` needs `parameters`: lists of values by name";
+                self.report(Problem::error(entry.key_span, message));
+            }
+            return None;
+        };
+        let parameters = self.context.mapping(parameters, "`parameters` of a matrix")?;
+        let alias = mapping.get("alias").map(|node| self.fill(node, scope));
+        let alias = alias.and_then(|node| self.context.nonempty(&node, "`alias`"));
+        let mut lists: Vec<(Rc<str>, Vec<Node>)> = Vec::new();
+        for entry in &parameters.entries {
+            let what = format!("the matrix parameter `{}`", quoted(&entry.key));
+            // A list may also be the value of a parameter, or all of it one value.
+            let value = self.fill(&entry.value, scope);
+            let items = match &value.value {
+                Value::Scalar { .. } if value.kind() != Kind::Nothing => vec![value.clone()],
+                _ => self.context.list(&value, &what)?.to_vec(),
+            };
+            if items.is_empty() {
+                self.report(Problem::error(value.used_at(), format!("{what} has no values")));
+                return None;
+            }
+            lists.push((Rc::clone(&entry.key), items));
+        }
+        lists.sort_by(|a, b| a.0.cmp(&b.0));
+        let count =
+            lists.iter().fold(1_usize, |count, (_, items)| count.saturating_mul(items.len()));
+        if lists.is_empty() {
+            self.report(Problem::error(entry.key_span, "the matrix has no parameters"));
+            return None;
+        }
+        if count > MOST_JOBS {
+            let message =
+                format!("a matrix stands for at most {MOST_JOBS} jobs, but this for {count}");
+            self.report(Problem::error(entry.key_span, message));
+            return None;
+        }
+        let mut rows = rows(&lists);
+        if let Some(exclude) = mapping.get("exclude") {
+            self.exclude(exclude, &lists, &mut rows);
+        }
+        Some(Matrix { rows, alias })
+    }
+
+    /// Takes out the combinations that `exclude` lists.
+    fn exclude(&mut self, node: &Node, lists: &[(Rc<str>, Vec<Node>)], rows: &mut Vec<Row>) {
+        let scope = Scope::outside(0);
+        let Some(items) = self.context.list(node, "`exclude`") else { return };
+        for item in items {
+            let filled = self.fill(item, scope);
+            let Some(mapping) = self.context.mapping(&filled, "an item of `exclude`") else {
+                continue;
+            };
+            if self.is_whole_row(mapping, lists, item) {
+                rows.retain(|row| !is_excluded(row, mapping));
+            }
+        }
+    }
+
+    /// An excluded combination names all parameters of the matrix, and no others.
+    fn is_whole_row(
+        &mut self,
+        mapping: &Mapping,
+        lists: &[(Rc<str>, Vec<Node>)],
+        item: &Node,
+    ) -> bool {
+        let mut is_whole = true;
+        for entry in &mapping.entries {
+            if !lists.iter().any(|(name, _)| *name == entry.key) {
+                is_whole = false;
+                let hint = self.near(&entry.key, lists.iter().map(|(name, _)| &**name));
+                let message = format!("the matrix has no parameter `{}`", quoted(&entry.key));
+                self.report(Problem::error(entry.key_span, message).maybe_hint(hint));
+            }
+        }
+        for (name, _) in lists {
+            if mapping.get(name).is_none() && !mapping.is_incomplete {
+                is_whole = false;
+                let message =
+                    format!("an item of `exclude` lacks the parameter `{}`", quoted(name));
+                self.report(Problem::error(item.used_at(), message));
+            }
+        }
+        is_whole
+    }
+}
+
+/// All combinations, the last parameter changing fastest.
+fn rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
+    let mut rows: Vec<Row> = vec![Vec::new()];
+    for (name, items) in lists {
+        let longer = rows.iter().flat_map(|row| {
+            items.iter().map(move |item| {
+                let mut row = row.clone();
+                row.push((Rc::clone(name), item.clone()));
+                row
+            })
+        });
+        rows = longer.collect();
+    }
+    rows
+}
+
+fn is_excluded(row: &Row, mapping: &Mapping) -> bool {
+    row.iter().all(|(name, value)| mapping.get(name).is_some_and(|other| other.is_same(value)))
+}
+
+/// The name of a job of a matrix: that of the job, and its values.
+pub(super) fn name(job: &str, row: &Row) -> String {
+    let mut name = job.to_owned();
+    for (_, value) in row {
+        name.push('-');
+        match &value.value {
+            Value::Mapping(mapping) => {
+                name.push_str(mapping.get("name").and_then(Node::scalar).unwrap_or_default());
+            }
+            _ => name.push_str(value.scalar().unwrap_or_default()),
+        }
+    }
+    name
+}

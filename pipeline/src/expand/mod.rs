@@ -1,0 +1,169 @@
+//! The language of version 2.1 to a plain configuration: commands, executors, parameters,
+//! conditions, matrices and orbs are written out.
+//!
+//! Tree in, tree out: what comes out has `jobs` and `workflows` only, keeps the places of what it
+//! was made from, and is what `config process` prints. What follows reads it as if it had been
+//! written like that. Version 2 knows none of this, and `<<` is plain text in it; what comes out
+//! is of version 2, so that it means itself when it is read again.
+//!
+//! Whoever can push to a project writes the text, and a few lines of it may stand for very much:
+//! every node that is made counts against one limit, and so does every level of nesting.
+
+mod condition;
+mod executors;
+mod expression;
+mod jobs;
+mod matrix;
+mod orbs;
+mod package;
+mod parameters;
+mod pipeline;
+mod steps;
+mod template;
+mod versions;
+mod workflows;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use crate::config::Context;
+use crate::problem::Problem;
+use crate::source::Span;
+use crate::yaml::limits::{MAX_DEPTH, MAX_SIZE};
+use crate::yaml::{Entry, Mapping, Node};
+
+use package::Package;
+use parameters::Argument;
+
+/// A configuration with everything written out.
+#[derive(Debug)]
+pub(crate) struct Expanded {
+    /// `setup`, where it is there.
+    pub(crate) setup: Option<Entry>,
+    /// The jobs by the names under which the workflows run them; and those that none runs, as far
+    /// as their names are free.
+    pub(crate) jobs: Vec<Entry>,
+    /// Names of the jobs that a workflow runs.
+    pub(crate) used: BTreeSet<Rc<str>>,
+    /// The workflows whose conditions hold. `None` where the configuration has no `workflows`.
+    pub(crate) workflows: Option<Vec<Entry>>,
+    /// Names of the other workflows, and where their conditions are.
+    pub(crate) skipped: BTreeMap<Rc<str>, Span>,
+    /// Lists of steps and executors that nothing uses, to be looked through for mistakes.
+    pub(crate) unused_steps: Vec<Entry>,
+    pub(crate) unused_executors: Vec<Entry>,
+}
+
+/// What a place in the text may refer to.
+#[derive(Clone, Copy, Debug)]
+struct Scope<'s> {
+    /// `parameters.…`, where there are any.
+    parameters: Option<&'s HashMap<Rc<str>, Argument>>,
+    /// `matrix.…`, where there is one.
+    matrix: Option<&'s [(Rc<str>, Node)]>,
+    /// Where names of commands, executors and jobs are looked up.
+    package: usize,
+    /// Whether the text is already written out, so that a `<<` in it is plain text.
+    is_filled: bool,
+}
+
+impl Scope<'static> {
+    /// A place that may refer to the pipeline only.
+    fn outside(package: usize) -> Self {
+        Self { parameters: None, matrix: None, package, is_filled: false }
+    }
+
+    /// A text that is written out already.
+    fn filled(package: usize) -> Self {
+        Self { is_filled: true, ..Self::outside(package) }
+    }
+}
+
+/// Writes a configuration out.
+#[derive(Debug)]
+struct Expander<'e, 'a> {
+    context: &'e mut Context<'a>,
+    packages: Vec<Package>,
+    /// Parameters of the pipeline.
+    pipeline: BTreeMap<Rc<str>, Node>,
+    /// Definitions that something uses.
+    used: HashSet<usize>,
+    /// Commands that are being written out, from the outermost.
+    calls: Vec<usize>,
+    /// Definitions so far, for their numbers.
+    definitions: usize,
+    /// Orbs of a registry that were read, by what was asked for.
+    registry: HashMap<String, package::Import>,
+    /// What was made so far, in the unit of sizes.
+    work: usize,
+    depth: usize,
+    /// Whether a limit was hit, which was reported; nothing more is made.
+    is_over: bool,
+}
+
+/// Writes out the configuration with this top level. `None` where it grows too large, which was
+/// reported: what there is of it then is cut anywhere.
+pub(crate) fn expand(context: &mut Context<'_>, root: &Mapping, span: Span) -> Option<Expanded> {
+    let mut expander = Expander {
+        context,
+        packages: Vec::new(),
+        pipeline: BTreeMap::new(),
+        used: HashSet::new(),
+        calls: Vec::new(),
+        definitions: 0,
+        registry: HashMap::new(),
+        work: 0,
+        depth: 0,
+        is_over: false,
+    };
+    expander.pipeline_parameters(root, span);
+    let main = expander.package(root, String::new(), true, 0);
+    let expanded = expander.workflows(root, main);
+    (!expander.is_over).then_some(expanded)
+}
+
+impl Expander<'_, '_> {
+    /// Counts what is made at a place. False where it is too much; that is reported once.
+    fn spend(&mut self, size: usize, span: Span) -> bool {
+        self.work = self.work.saturating_add(size);
+        if self.work > MAX_SIZE && !self.is_over {
+            self.is_over = true;
+            let limit = MAX_SIZE / 1024 / 1024;
+            let message = format!(
+                "the configuration grows beyond {limit} MiB here, with its commands, orbs and \
+                 matrices written out"
+            );
+            let hint = "a command that is used by a command that is used often multiplies";
+            self.context.report(Problem::error(span, message).hint(hint));
+        }
+        !self.is_over
+    }
+
+    /// Does something a level deeper, unless that is too deep.
+    fn deeper<T>(&mut self, span: Span, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            let message = format!(
+                "this is nested more than {MAX_DEPTH} levels deep, with what it uses written out"
+            );
+            self.context.report(Problem::error(span, message));
+            return None;
+        }
+        if self.is_over {
+            return None;
+        }
+        self.depth += 1;
+        let result = work(self);
+        self.depth -= 1;
+        Some(result)
+    }
+
+    fn report(&mut self, problem: Problem) {
+        self.context.report(problem);
+    }
+
+    /// What a text may stand for if its name is that of one of the things of a kind.
+    #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
+    fn near<'n>(&mut self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        self.context.suggestions.did_you_mean(name, known)
+    }
+}

@@ -1,0 +1,304 @@
+//! Parameters of commands, executors, jobs and pipelines: what is declared, and whether arguments
+//! are what they should be.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::package::Definition;
+use super::{Expander, Scope, template};
+use crate::config::vocabulary;
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::yaml::{Entry, Kind as NodeKind, Mapping, Node, Value};
+
+/// The type of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Boolean,
+    Integer,
+    Enum(Vec<Rc<str>>),
+    Executor,
+    Steps,
+    EnvVarName,
+    /// The declaration is wrong, which was reported.
+    Unknown,
+}
+
+/// A declared parameter.
+#[derive(Clone, Debug)]
+pub(super) struct Parameter {
+    pub(super) name: Rc<str>,
+    pub(super) key_span: Span,
+    pub(super) kind: Kind,
+    pub(super) default: Option<Node>,
+}
+
+/// The value of a parameter in one use of what declares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Argument {
+    /// The value, written out.
+    pub(super) node: Node,
+    pub(super) kind: Kind,
+    /// Where the name of an executor is looked up.
+    pub(super) package: usize,
+}
+
+/// Arguments by name.
+pub(super) type Arguments = HashMap<Rc<str>, Argument>;
+
+const TYPES: [&str; 7] =
+    ["string", "boolean", "integer", "enum", "executor", "steps", "env_var_name"];
+
+impl Expander<'_, '_> {
+    /// Reads `parameters`.
+    pub(super) fn declared(&mut self, node: &Node, is_pipeline: bool) -> Vec<Parameter> {
+        if node.kind() == NodeKind::Nothing {
+            return Vec::new();
+        }
+        let Some(mapping) = self.context.mapping(node, "`parameters`") else { return Vec::new() };
+        mapping.entries.iter().map(|entry| self.parameter(entry, is_pipeline)).collect()
+    }
+
+    fn parameter(&mut self, entry: &Entry, is_pipeline: bool) -> Parameter {
+        let mut parameter = Parameter {
+            name: Rc::clone(&entry.key),
+            key_span: entry.key_span,
+            kind: Kind::Unknown,
+            default: None,
+        };
+        let what = format!("the parameter `{}`", quoted(&entry.key));
+        let Some(mapping) = self.context.mapping(&entry.value, &what) else { return parameter };
+        self.context.keys(mapping, &vocabulary::PARAMETER);
+        parameter.kind = self.kind(mapping, entry.key_span, is_pipeline);
+        if let Some(default) = mapping.get("default") {
+            let is_plain = !matches!(parameter.kind, Kind::Steps | Kind::Executor);
+            let at = entry.key_span;
+            parameter.default = if is_plain && default.scalar().is_none_or(|t| !t.contains("<<")) {
+                let what = format!("the default of {what}");
+                check(self, default, &parameter.kind, &what, at)
+                    .or_else(|| Some(Node::unknown(default.span)))
+            } else {
+                Some(default.clone())
+            };
+        }
+        parameter
+    }
+
+    fn kind(&mut self, mapping: &Mapping, at: Span, is_pipeline: bool) -> Kind {
+        let Some(node) = mapping.get("type") else {
+            if !mapping.is_incomplete {
+                let hint = format!("the types are `{}`", TYPES.join("`, `"));
+                self.report(Problem::error(at, "a parameter needs a `type`").hint(hint));
+            }
+            return Kind::Unknown;
+        };
+        let Some(text) = self.context.nonempty(node, "`type`") else { return Kind::Unknown };
+        let kind = match &*text {
+            "string" => Kind::Text,
+            "boolean" => Kind::Boolean,
+            "integer" => Kind::Integer,
+            "enum" => self.choices(mapping, at),
+            "executor" => Kind::Executor,
+            "steps" => Kind::Steps,
+            "env_var_name" => Kind::EnvVarName,
+            other => {
+                let hint = self
+                    .near(other, TYPES)
+                    .unwrap_or_else(|| format!("the types are `{}`", TYPES.join("`, `")));
+                let message = format!("`{}` is not a type of parameters", quoted(other));
+                self.report(Problem::error(node.span, message).hint(hint));
+                Kind::Unknown
+            }
+        };
+        if is_pipeline && matches!(kind, Kind::Executor | Kind::Steps | Kind::EnvVarName) {
+            let message = format!("a pipeline parameter cannot be of the type `{text}`");
+            let hint = "the types are `string`, `boolean`, `integer` and `enum`";
+            self.report(Problem::error(node.span, message).hint(hint));
+            return Kind::Unknown;
+        }
+        kind
+    }
+
+    /// The values of an `enum`.
+    fn choices(&mut self, mapping: &Mapping, at: Span) -> Kind {
+        let Some(node) = mapping.get("enum") else {
+            let message = "a parameter of the type `enum` needs an `enum`: the list of its values";
+            self.report(Problem::error(at, message));
+            return Kind::Unknown;
+        };
+        let Some(items) = self.context.list(node, "`enum`") else { return Kind::Unknown };
+        let values = items.iter().filter_map(|item| self.context.text(item, "a value of `enum`"));
+        Kind::Enum(values.map(Rc::from).collect())
+    }
+
+    /// The arguments of one use of a definition. `call` is where that stands; `scope` is what
+    /// the arguments may refer to.
+    pub(super) fn bind(
+        &mut self,
+        definition: &Rc<Definition>,
+        given: &[Entry],
+        call: Span,
+        scope: Scope<'_>,
+    ) -> Arguments {
+        let mut arguments = Arguments::new();
+        let what = definition.describe();
+        for entry in given {
+            let parameter = definition.parameters.iter().find(|p| *p.name == *entry.key);
+            let Some(parameter) = parameter else {
+                self.unknown_argument(definition, entry);
+                continue;
+            };
+            let argument = self.argument(parameter, &entry.value, &what, scope);
+            arguments.insert(Rc::clone(&parameter.name), argument);
+        }
+        for parameter in &definition.parameters {
+            if arguments.contains_key(&parameter.name) {
+                continue;
+            }
+            let inside = Scope::outside(definition.package);
+            let argument = match &parameter.default {
+                Some(default) => self.argument(parameter, default, &what, inside),
+                None => {
+                    let message =
+                        format!("{what} needs the parameter `{}`", quoted(&parameter.name));
+                    let problem = Problem::error(call, message);
+                    self.report(problem.related(parameter.key_span, "it is declared here"));
+                    unknown(parameter, call, definition.package)
+                }
+            };
+            arguments.insert(Rc::clone(&parameter.name), argument);
+        }
+        arguments
+    }
+
+    /// Arguments of which nothing is known, to look through what nothing uses.
+    pub(super) fn placeholders(&mut self, definition: &Rc<Definition>) -> Arguments {
+        let parameters = definition.parameters.iter();
+        parameters
+            .map(|p| (Rc::clone(&p.name), unknown(p, p.key_span, definition.package)))
+            .collect()
+    }
+
+    fn argument(
+        &mut self,
+        parameter: &Parameter,
+        value: &Node,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Argument {
+        let kind = parameter.kind.clone();
+        let name = quoted(&parameter.name);
+        let what = format!("the parameter `{name}` of {what}");
+        // An executor that is passed on is looked up where it was named first.
+        let passed = self.argument_of(value, scope);
+        let package = passed.map_or(scope.package, |argument| argument.package);
+        let node = if kind == Kind::Steps {
+            self.steps_argument(value, &what, scope)
+        } else {
+            let filled = self.fill(value, scope);
+            check(self, &filled, &kind, &what, parameter.key_span)
+        };
+        let node = node.unwrap_or_else(|| Node::unknown(value.used_at()));
+        Argument { node, kind, package }
+    }
+
+    /// Steps are written out where they are given, since what they name is known there.
+    fn steps_argument(&mut self, value: &Node, what: &str, scope: Scope<'_>) -> Option<Node> {
+        let is_steps = self.argument_of(value, scope).is_some_and(template::is_steps);
+        if !is_steps && !matches!(value.value, Value::List(_)) {
+            self.context.wrong_type(value, what, "a list of steps");
+            return None;
+        }
+        let mut steps = Vec::new();
+        self.steps(value, scope, &mut steps);
+        Some(Node::made_list(steps, value.span))
+    }
+
+    fn unknown_argument(&mut self, definition: &Rc<Definition>, entry: &Entry) {
+        let known = definition.parameters.iter().map(|parameter| &*parameter.name);
+        let hint = self.near(&entry.key, known.clone()).unwrap_or_else(|| {
+            let known: Vec<String> = known.take(10).map(|n| format!("`{}`", quoted(n))).collect();
+            if known.is_empty() {
+                "it has no parameters".to_owned()
+            } else {
+                format!("its parameters are {}", known.join(", "))
+            }
+        });
+        let what = definition.describe();
+        let message = format!("{what} has no parameter `{}`", quoted(&entry.key));
+        self.report(Problem::error(entry.key_span, message).hint(hint));
+    }
+}
+
+fn unknown(parameter: &Parameter, place: Span, package: usize) -> Argument {
+    Argument { node: Node::unknown(place), kind: parameter.kind.clone(), package }
+}
+
+/// The value as the type of a parameter has it. What does not fit is reported.
+pub(super) fn check(
+    expander: &mut Expander<'_, '_>,
+    node: &Node,
+    kind: &Kind,
+    what: &str,
+    declared: Span,
+) -> Option<Node> {
+    let found = node.kind();
+    let is_scalar = matches!(node.value, Value::Scalar { .. });
+    let expected = match kind {
+        _ if found == NodeKind::Unknown => return Some(node.clone()),
+        Kind::Unknown => return Some(Node::unknown(node.span)),
+        // Numbers and booleans count as what is written: `1.10` is a version.
+        Kind::Text if is_scalar => {
+            let text = if found == NodeKind::Nothing { "" } else { node.scalar().unwrap_or("") };
+            let made = Node::made_text(text, node.span);
+            return Some(Node { alias: node.alias, ..made });
+        }
+        Kind::Text => "a text".to_owned(),
+        Kind::Boolean if matches!(found, NodeKind::Boolean(_)) => return Some(node.clone()),
+        Kind::Boolean => "`true` or `false`".to_owned(),
+        Kind::Integer if node.scalar().is_some_and(is_integer) && found == NodeKind::Number => {
+            return Some(node.clone());
+        }
+        Kind::Integer => "a whole number".to_owned(),
+        Kind::Enum(values) => {
+            let text = node.scalar().unwrap_or("");
+            if is_scalar && values.iter().any(|value| **value == *text) {
+                let made = Node::made_text(text, node.span);
+                return Some(Node { alias: node.alias, ..made });
+            }
+            let list: Vec<String> =
+                values.iter().take(20).map(|v| format!("`{}`", quoted(v))).collect();
+            format!("one of {}", list.join(", "))
+        }
+        Kind::Executor if is_scalar && found != NodeKind::Nothing => return Some(node.clone()),
+        Kind::Executor if matches!(node.value, Value::Mapping(_)) => return Some(node.clone()),
+        Kind::Executor => "the name of an executor, or a mapping with its `name`".to_owned(),
+        Kind::Steps if matches!(node.value, Value::List(_)) => return Some(node.clone()),
+        Kind::Steps => "a list of steps".to_owned(),
+        Kind::EnvVarName if node.scalar().is_some_and(is_variable) => return Some(node.clone()),
+        Kind::EnvVarName => "the name of a variable: letters, digits and `_`".to_owned(),
+    };
+    let found = match node.scalar() {
+        Some(text) if found != NodeKind::Nothing => {
+            format!("{} (`{}`)", found.describe(), quoted(text))
+        }
+        _ => found.describe().to_owned(),
+    };
+    let message = format!("{what} must be {expected}, but found {found}");
+    let mut problem = Problem::error(node.used_at(), message);
+    if declared != node.used_at() {
+        problem = problem.related(declared, "it is declared here");
+    }
+    expander.report(problem);
+    None
+}
+
+fn is_integer(text: &str) -> bool {
+    text.parse::<i64>().is_ok()
+}
+
+fn is_variable(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && text.starts_with(|c: char| !c.is_ascii_digit())
+}

@@ -1,0 +1,211 @@
+//! Lists of steps: commands and conditions are written out.
+
+use std::rc::Rc;
+
+use super::package::{Definition, Found, arguments};
+use super::{Expander, Scope, template};
+use crate::config::vocabulary;
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+
+impl Expander<'_, '_> {
+    /// Writes out a list of steps, or a parameter that stands for one.
+    pub(super) fn steps(&mut self, node: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
+        if let Some(argument) = self.argument_of(node, scope).filter(|a| template::is_steps(a)) {
+            self.put_steps(&argument.node, node.used_at(), out);
+            return;
+        }
+        match &node.value {
+            Value::List(items) => {
+                for item in items.iter() {
+                    self.deeper(item.used_at(), |this| this.step(item, scope, out));
+                }
+            }
+            Value::Unknown => out.push(node.clone()),
+            _ => self.context.wrong_type(node, "`steps`", "a list"),
+        }
+    }
+
+    /// Puts in steps that are written out already.
+    fn put_steps(&mut self, node: &Node, place: Span, out: &mut Vec<Node>) {
+        match &node.value {
+            Value::List(items) => {
+                for item in items.iter() {
+                    if !self.spend(item.size, place) {
+                        return;
+                    }
+                    out.push(item.clone());
+                }
+            }
+            _ => out.push(Node::unknown(place)),
+        }
+    }
+
+    fn step(&mut self, item: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
+        match &item.value {
+            Value::Scalar { .. } => {
+                if let Some(argument) =
+                    self.argument_of(item, scope).filter(|a| template::is_steps(a))
+                {
+                    self.put_steps(&argument.node, item.used_at(), out);
+                    return;
+                }
+                let filled = self.fill(item, scope);
+                let name = filled.scalar().map(Rc::<str>::from);
+                let nothing = Node::made_plain("", item.span);
+                match name {
+                    Some(name) if self.called(&name, &nothing, item.used_at(), scope, out) => {}
+                    _ => self.plain_step(filled, out),
+                }
+            }
+            Value::Mapping(mapping) => match mapping.entries.as_slice() {
+                [entry] => self.keyed_step(item, entry, scope, out),
+                _ => {
+                    let filled = self.fill(item, scope);
+                    self.plain_step(filled, out);
+                }
+            },
+            Value::List(_) | Value::Unknown => self.plain_step(item.clone(), out),
+        }
+    }
+
+    fn plain_step(&mut self, node: Node, out: &mut Vec<Node>) {
+        if self.spend(node.size, node.used_at()) {
+            out.push(node);
+        }
+    }
+
+    fn keyed_step(&mut self, item: &Node, entry: &Entry, scope: Scope<'_>, out: &mut Vec<Node>) {
+        let key = self.fill_key(entry, scope);
+        let is_2_1 = self.packages.get(scope.package).is_none_or(|package| package.is_2_1);
+        match &*key {
+            "when" | "unless" if is_2_1 => self.conditional(&key, entry, scope, out),
+            "steps" if is_2_1 => self.steps(&entry.value, scope, out),
+            _ if self.called(&key, &entry.value, entry.key_span, scope, out) => {}
+            _ => {
+                let filled = self.fill(item, scope);
+                self.plain_step(filled, out);
+            }
+        }
+    }
+
+    /// `when` or `unless` with its steps.
+    fn conditional(&mut self, key: &str, entry: &Entry, scope: Scope<'_>, out: &mut Vec<Node>) {
+        let what = format!("the step `{key}`");
+        let Some(mapping) = self.context.mapping(&entry.value, &what) else { return };
+        self.context.keys(mapping, &vocabulary::CONDITIONAL);
+        for needed in ["condition", "steps"] {
+            if mapping.get(needed).is_none() && !mapping.is_incomplete {
+                let message = format!("{what} needs `{needed}`");
+                self.report(Problem::error(entry.key_span, message));
+            }
+        }
+        let holds = mapping.get("condition").map(|node| self.holds(node, scope));
+        let Some(steps) = mapping.get("steps") else { return };
+        match holds {
+            // Where it is not known, the steps are looked through for mistakes.
+            None | Some(None) => self.steps(steps, scope, out),
+            Some(Some(holds)) if holds == (key == "when") => self.steps(steps, scope, out),
+            Some(Some(_)) => {}
+        }
+    }
+
+    /// Writes out a command. False where the name is not that of one.
+    fn called(
+        &mut self,
+        name: &str,
+        given: &Node,
+        place: Span,
+        scope: Scope<'_>,
+        out: &mut Vec<Node>,
+    ) -> bool {
+        match self.find(name, scope.package, |package| &package.commands) {
+            Found::Definition(command) => {
+                if self.calls.contains(&command.id) {
+                    // A command may wrap the step whose name it has.
+                    if vocabulary::STEP.word(name).is_some() {
+                        return false;
+                    }
+                    let message = format!("{} uses itself", command.describe());
+                    self.report(Problem::error(place, message));
+                    return true;
+                }
+                self.deeper(place, |this| this.call(&command, given, place, scope, out));
+                true
+            }
+            // What lacks the orb is told when the step is read; that is in one place only.
+            Found::Missing(_) if scope.package == 0 => false,
+            Found::Missing(problem) => {
+                self.report((*problem).clone());
+                out.push(Node::unknown(place));
+                true
+            }
+            Found::Nothing => {
+                if scope.is_filled || !name.contains('/') {
+                    return false;
+                }
+                let known = self.names(scope.package, |package| &package.commands);
+                let is_orb = self.report_orb_name("command", name, place, scope.package, &known);
+                if is_orb {
+                    out.push(Node::unknown(place));
+                }
+                is_orb
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        command: &Rc<Definition>,
+        given: &Node,
+        place: Span,
+        scope: Scope<'_>,
+        out: &mut Vec<Node>,
+    ) {
+        let given = arguments(self, given, &command.describe());
+        let arguments = self.bind(command, given, place, scope);
+        self.used.insert(command.id);
+        self.command_steps(command, &arguments, out);
+    }
+
+    /// The steps of a command with its arguments.
+    pub(super) fn command_steps(
+        &mut self,
+        command: &Rc<Definition>,
+        arguments: &super::parameters::Arguments,
+        out: &mut Vec<Node>,
+    ) {
+        self.context.keys(&command.body, &vocabulary::COMMAND);
+        let Some(steps) = command.body.get("steps") else {
+            if !command.body.is_incomplete {
+                let message = format!("{} has no `steps`", command.describe());
+                self.report(Problem::error(command.key_span, message));
+            }
+            return;
+        };
+        if steps.kind() == Kind::Nothing {
+            let message = format!("{} has no `steps`", command.describe());
+            self.report(Problem::error(command.key_span, message));
+            return;
+        }
+        let package = command.package;
+        let inside = Scope { parameters: Some(arguments), matrix: None, package, is_filled: false };
+        self.calls.push(command.id);
+        self.steps(steps, inside, out);
+        self.calls.pop();
+    }
+
+    /// `pre-steps` and `post-steps` of a job of a workflow.
+    pub(super) fn extra_steps(&mut self, keys: &Mapping, key: &str, scope: Scope<'_>) -> Vec<Node> {
+        let mut steps = Vec::new();
+        if let Some(node) = keys.get(key).filter(|node| node.kind() != Kind::Nothing) {
+            if matches!(node.value, Value::List(_) | Value::Unknown) {
+                self.steps(node, scope, &mut steps);
+            } else {
+                self.context.wrong_type(node, &format!("`{}`", quoted(key)), "a list of steps");
+            }
+        }
+        steps
+    }
+}

@@ -1,0 +1,420 @@
+//! `<< … >>` in texts.
+//!
+//! A text that is nothing but one expression keeps the type of what it stands for; in all others
+//! expressions are replaced by text. `\<<` is a plain `<<`. What is put in is not read again.
+//! `<<# x >> … << / x >>` is left out unless `x` is something, `<<^ x >> … << / x >>` if it is.
+
+use std::rc::Rc;
+
+use super::parameters::Kind as Type;
+use super::{Expander, Scope, condition, pipeline};
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::yaml::limits::{MAX_DEPTH, NODE_SIZE};
+use crate::yaml::{Entry, Kind, Node, Value};
+
+/// Sections within sections, at most.
+const MOST_SECTIONS: usize = 20;
+
+/// A `<< … >>` in a text, by its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Tag<'t> {
+    start: usize,
+    end: usize,
+    /// What is between the brackets, without a section's mark.
+    name: &'t str,
+    mark: Option<char>,
+}
+
+/// What comes next in a text.
+enum Piece<'t> {
+    Tag(Tag<'t>),
+    /// `\<<`, by its first byte.
+    Escape(usize),
+    /// `<<` without its end.
+    Open(usize),
+    End,
+}
+
+impl Expander<'_, '_> {
+    /// Whether `<<` has a meaning in a text of this scope.
+    fn is_template(&self, text: &str, scope: Scope<'_>) -> bool {
+        !scope.is_filled
+            && text.contains("<<")
+            && self.packages.get(scope.package).is_none_or(|package| package.is_2_1)
+    }
+
+    /// A tree with its expressions replaced. What has none is shared, not copied.
+    pub(super) fn fill(&mut self, node: &Node, scope: Scope<'_>) -> Node {
+        let filled = self.fill_changed(node, scope).unwrap_or_else(|| node.clone());
+        if filled.depth > MAX_DEPTH {
+            let message = format!("this is nested more than {MAX_DEPTH} levels deep");
+            self.report(Problem::error(node.used_at(), message));
+            return Node::unknown(node.span);
+        }
+        filled
+    }
+
+    fn fill_changed(&mut self, node: &Node, scope: Scope<'_>) -> Option<Node> {
+        if scope.is_filled || !self.spend(NODE_SIZE, node.used_at()) {
+            return None;
+        }
+        match &node.value {
+            Value::Scalar { text, .. } if self.is_template(text, scope) => {
+                Some(self.fill_text(text, node, scope))
+            }
+            Value::Scalar { .. } | Value::Unknown => None,
+            Value::List(items) => {
+                let changed: Vec<Option<Node>> =
+                    items.iter().map(|item| self.fill_changed(item, scope)).collect();
+                if changed.iter().all(Option::is_none) {
+                    return None;
+                }
+                let items = items.iter().zip(changed);
+                let items = items.map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect();
+                Some(Node { alias: node.alias, ..Node::made_list(items, node.span) })
+            }
+            Value::Mapping(mapping) => {
+                let mut is_changed = false;
+                let mut entries: Vec<Entry> = Vec::with_capacity(mapping.entries.len());
+                for entry in &mapping.entries {
+                    let value = self.fill_changed(&entry.value, scope);
+                    let key = self.fill_key(entry, scope);
+                    is_changed |= value.is_some() || !Rc::ptr_eq(&key, &entry.key);
+                    let value = value.unwrap_or_else(|| entry.value.clone());
+                    entries.push(Entry { key, key_span: entry.key_span, value });
+                }
+                if !is_changed {
+                    return None;
+                }
+                let made = Node::made_mapping(entries, node.span, mapping.is_incomplete);
+                Some(Node { alias: node.alias, ..made })
+            }
+        }
+    }
+
+    /// A key with its expressions replaced.
+    pub(super) fn fill_key(&mut self, entry: &Entry, scope: Scope<'_>) -> Rc<str> {
+        if !self.is_template(&entry.key, scope) {
+            return Rc::clone(&entry.key);
+        }
+        let node = Node::made_text(&entry.key, entry.key_span);
+        let filled = self.fill_text(&entry.key, &node, scope);
+        filled.scalar().map_or_else(|| Rc::clone(&entry.key), Rc::from)
+    }
+
+    /// The argument that a node stands for, if it is nothing but a reference to a parameter.
+    pub(super) fn argument_of<'s>(
+        &self,
+        node: &Node,
+        scope: Scope<'s>,
+    ) -> Option<&'s super::Argument> {
+        let text = node.scalar()?;
+        if !self.is_template(text, scope) {
+            return None;
+        }
+        let name = whole(text)?.strip_prefix("parameters.")?;
+        scope.parameters?.get(name)
+    }
+
+    fn fill_text(&mut self, text: &str, node: &Node, scope: Scope<'_>) -> Node {
+        let place = node.used_at();
+        if let Some(name) = whole(text) {
+            let at = self.place_of(text, 0..text.len(), node.span);
+            return match self.look_up(name, at, scope) {
+                Some(found) => found.used(place),
+                None => Node::unknown(place),
+            };
+        }
+        let mut out = String::new();
+        let is_known = self.render(text, 0..text.len(), node.span, scope, &mut out, 0);
+        if !is_known || !self.spend(out.len(), place) {
+            return Node::unknown(place);
+        }
+        let (span, alias) = (node.span, node.alias);
+        Node { alias, ..Node::made_text(&out, span) }
+    }
+
+    /// Writes a part of a text with its expressions replaced. False where one is not known.
+    fn render(
+        &mut self,
+        text: &str,
+        part: std::ops::Range<usize>,
+        span: Span,
+        scope: Scope<'_>,
+        out: &mut String,
+        level: usize,
+    ) -> bool {
+        let mut is_known = true;
+        let mut at = part.start;
+        loop {
+            let piece = next_piece(text, at, part.end);
+            let (start, after) = match &piece {
+                Piece::Tag(tag) => (tag.start, tag.end),
+                Piece::Escape(start) => (*start, start + 3),
+                Piece::Open(start) => (*start, part.end),
+                Piece::End => (part.end, part.end),
+            };
+            out.push_str(text.get(at..start).unwrap_or(""));
+            at = after;
+            match piece {
+                Piece::End => return is_known,
+                Piece::Escape(_) => out.push_str("<<"),
+                Piece::Open(start) => {
+                    self.report_open(text, start, span);
+                    return false;
+                }
+                Piece::Tag(tag) => {
+                    let place = self.place_of(text, tag.start..tag.end, span);
+                    let Some((end, after)) = section_end(text, tag, part.end) else {
+                        let name = quoted(tag.name);
+                        let message = format!("`<<# {name} >>` has no `<</ {name} >>`");
+                        self.report(Problem::error(place, message));
+                        return false;
+                    };
+                    at = after;
+                    match (tag.mark, self.look_up(tag.name, place, scope)) {
+                        (_, None) => is_known = false,
+                        (None, Some(found)) => is_known &= self.put(&found, place, out),
+                        (Some('/'), _) => {
+                            let message =
+                                format!("`<</ {} >>` ends what was not begun", quoted(tag.name));
+                            self.report(Problem::error(place, message));
+                            return false;
+                        }
+                        (Some(mark), Some(found)) => {
+                            let Some(holds) = condition::is_truthy(&found) else {
+                                is_known = false;
+                                continue;
+                            };
+                            if level >= MOST_SECTIONS {
+                                let message = "sections are nested too deep";
+                                self.report(Problem::error(place, message));
+                                return false;
+                            }
+                            if holds == (mark == '#') {
+                                let inner = tag.end..end;
+                                is_known &= self.render(text, inner, span, scope, out, level + 1);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a value into a text. False where that is not known.
+    fn put(&mut self, found: &Node, place: Span, out: &mut String) -> bool {
+        // A long value in a text that repeats it would otherwise cost before it is counted.
+        let size = match &found.value {
+            Value::Scalar { text, .. } => text.len(),
+            _ => found.size,
+        };
+        if !self.spend(size, place) {
+            return false;
+        }
+        match &found.value {
+            Value::Scalar { .. } if found.kind() == Kind::Nothing => true,
+            Value::Scalar { text, .. } => {
+                out.push_str(text);
+                true
+            }
+            Value::Unknown => false,
+            // An executor with arguments goes by its name.
+            Value::Mapping(mapping) if mapping.get("name").and_then(Node::scalar).is_some() => {
+                out.push_str(mapping.get("name").and_then(Node::scalar).unwrap_or_default());
+                true
+            }
+            Value::Mapping(_) | Value::List(_) => {
+                json(found, out);
+                true
+            }
+        }
+    }
+
+    /// What an expression stands for. What is wrong with it is reported.
+    pub(super) fn look_up(&mut self, name: &str, place: Span, scope: Scope<'_>) -> Option<Node> {
+        if let Some(parameter) = name.strip_prefix("parameters.") {
+            let Some(parameters) = scope.parameters else {
+                let problem = Problem::error(place, "there are no `parameters` here");
+                let is_pipeline = self.pipeline.contains_key(parameter);
+                let hint = format!("did you mean `pipeline.parameters.{}`?", quoted(parameter));
+                self.report(problem.maybe_hint(is_pipeline.then_some(hint)));
+                return None;
+            };
+            if let Some(argument) = parameters.get(parameter) {
+                // Steps cannot be a part of a text, but be the whole of one.
+                return Some(argument.node.clone());
+            }
+            let known: Vec<&str> = parameters.keys().map(|key| &**key).collect();
+            let hint = self.near(parameter, known);
+            let message = format!("there is no parameter `{}` here", quoted(parameter));
+            self.report(Problem::error(place, message).maybe_hint(hint));
+            return None;
+        }
+        if let Some(parameter) = name.strip_prefix("matrix.") {
+            let found =
+                scope.matrix.and_then(|row| row.iter().find(|(key, _)| **key == *parameter));
+            if found.is_none() {
+                let known: Vec<String> = scope
+                    .matrix
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|(key, _)| key.to_string())
+                    .collect();
+                let hint = self.near(parameter, known.iter().map(String::as_str));
+                let message = if scope.matrix.is_some() {
+                    format!("the matrix has no parameter `{}`", quoted(parameter))
+                } else {
+                    "there is no `matrix` here".to_owned()
+                };
+                self.report(Problem::error(place, message).maybe_hint(hint));
+            }
+            return found.map(|(_, value)| value.clone());
+        }
+        if name == "pipeline" || name.starts_with("pipeline.") {
+            return pipeline::look_up(self, name, place);
+        }
+        let known = scope.parameters.into_iter().flat_map(|all| all.keys());
+        let is_parameter = known.into_iter().any(|key| **key == *name);
+        let hint = if is_parameter {
+            format!("did you mean `parameters.{}`?", quoted(name))
+        } else {
+            "an expression starts with `parameters.`, `pipeline.` or `matrix.`; a plain `<<` is \
+             written `\\<<`"
+                .to_owned()
+        };
+        let message = format!("`{}` is nothing that `<< … >>` could stand for", quoted(name));
+        self.report(Problem::error(place, message).hint(hint));
+        None
+    }
+
+    /// Reports a `<<` that has no end.
+    fn report_open(&mut self, text: &str, start: usize, span: Span) {
+        let rest = text.get(start..).unwrap_or("");
+        let line = rest.lines().next().unwrap_or("").trim_end();
+        let place = self.place_of(text, start..start + line.len(), span);
+        let message = "`<<` starts an expression in version 2.1, but it has no `>>`";
+        self.report(Problem::error(place, message).hint("for a here-document write `\\<<`"));
+    }
+
+    /// Where a part of a text is written. The text may be written otherwise than it reads, with
+    /// escapes or folded; where the part is not found in that, all of it is meant.
+    fn place_of(&self, text: &str, part: std::ops::Range<usize>, span: Span) -> Span {
+        let Some(wanted) = text.get(part.clone()) else { return span };
+        let before = text.get(..part.start).unwrap_or("").matches(wanted).count();
+        let written = self.context.source.written(span);
+        match written.match_indices(wanted).nth(before) {
+            Some((at, _)) => Span::new(span.start + at, span.start + at + wanted.len()),
+            None => span,
+        }
+    }
+}
+
+/// The name, if a text is nothing but one expression.
+pub(super) fn whole(text: &str) -> Option<&str> {
+    let text = text.trim();
+    match next_piece(text, 0, text.len()) {
+        Piece::Tag(tag) if tag.start == 0 && tag.end == text.len() && tag.mark.is_none() => {
+            Some(tag.name)
+        }
+        _ => None,
+    }
+}
+
+/// The next piece of a text from a byte on that is not plain.
+fn next_piece(text: &str, from: usize, end: usize) -> Piece<'_> {
+    let rest = text.get(from..end).unwrap_or("");
+    let Some(found) = rest.find("<<") else { return Piece::End };
+    let start = from + found;
+    if rest.get(..found).is_some_and(|before| before.ends_with('\\')) {
+        return Piece::Escape(start - 1);
+    }
+    let inner = text.get(start + 2..end).unwrap_or("");
+    let in_expression = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-/#^".contains(c);
+    let length = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
+    if !inner.get(length..).is_some_and(|rest| rest.starts_with(">>")) {
+        return Piece::Open(start);
+    }
+    let name = inner.get(..length).unwrap_or("").trim();
+    let mark = name.chars().next().filter(|c| "#^/".contains(*c));
+    let name = if mark.is_some() { name.get(1..).unwrap_or("").trim() } else { name };
+    Piece::Tag(Tag { start, end: start + 2 + length + 2, name, mark })
+}
+
+/// For the start of a section: where what it holds ends, and what comes after it begins. For all
+/// else: behind the tag.
+fn section_end(text: &str, tag: Tag<'_>, end: usize) -> Option<(usize, usize)> {
+    if !matches!(tag.mark, Some('#' | '^')) {
+        return Some((tag.end, tag.end));
+    }
+    let (mut at, mut open) = (tag.end, 1);
+    loop {
+        match next_piece(text, at, end) {
+            Piece::End | Piece::Open(_) => return None,
+            Piece::Escape(start) => at = start + 3,
+            Piece::Tag(next) => {
+                at = next.end;
+                match next.mark {
+                    Some('#' | '^') if next.name == tag.name => open += 1,
+                    Some('/') if next.name == tag.name => open -= 1,
+                    _ => {}
+                }
+                if open == 0 {
+                    return Some((next.start, next.end));
+                }
+            }
+        }
+    }
+}
+
+/// Writes a tree as JSON, as CircleCI puts `pipeline.parameters` into a text.
+fn json(node: &Node, out: &mut String) {
+    match &node.value {
+        Value::Unknown => out.push_str("null"),
+        Value::Scalar { text, .. } => match node.kind() {
+            Kind::Nothing => out.push_str("null"),
+            Kind::Boolean(value) => out.push_str(if value { "true" } else { "false" }),
+            Kind::Number => out.push_str(text),
+            _ => json_text(text, out),
+        },
+        Value::List(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                json(item, out);
+            }
+            out.push(']');
+        }
+        Value::Mapping(mapping) => {
+            out.push('{');
+            for (at, entry) in mapping.entries.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                json_text(&entry.key, out);
+                out.push(':');
+                json(&entry.value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn json_text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// Whether an argument is a list of steps, which are put in as they are.
+pub(super) fn is_steps(argument: &super::Argument) -> bool {
+    argument.kind == Type::Steps
+}

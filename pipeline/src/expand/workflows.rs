@@ -1,0 +1,587 @@
+//! Workflows: conditions, matrices, names, and the jobs that they run with what they are given.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use super::jobs::Extra;
+use super::matrix::{self, Row};
+use super::package::{Definition, Found, Package};
+use super::{Expanded, Expander, Scope};
+use crate::config::vocabulary;
+use crate::problem::Problem;
+use crate::source::{Span, quoted};
+use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+
+/// Keys of a job of a workflow that are gone when it is written out.
+const WRITTEN_OUT: [&str; 5] = ["matrix", "pre-steps", "post-steps", "when", "unless"];
+
+/// Keys that a parameter of the same name does not hide.
+const RESERVED: [&str; 3] = ["name", "requires", "matrix"];
+
+/// One job of a workflow, written out.
+#[derive(Debug)]
+struct Invocation {
+    name: String,
+    /// Whether the name is made from that of the job.
+    is_made: bool,
+    /// The job under its own name.
+    job: Rc<str>,
+    place: Span,
+    /// What the workflow says about it.
+    keys: Option<Vec<Entry>>,
+    keys_span: Span,
+    /// The job itself, where there is one, and where it is defined.
+    node: Option<(Node, Span)>,
+}
+
+/// What a name in `requires` stands for.
+#[derive(Debug, Default)]
+struct Groups {
+    /// Names of the jobs of each matrix.
+    matrices: HashMap<String, Vec<usize>>,
+    /// Jobs that do not run.
+    dropped: BTreeSet<String>,
+    /// Names of the jobs, in their order.
+    names: Vec<Option<String>>,
+    known: HashSet<String>,
+    /// What a job is called in the workflow, the first time that it runs it.
+    by_job: HashMap<Rc<str>, String>,
+}
+
+/// Jobs under the names that they have in what comes out.
+#[derive(Debug, Default)]
+struct Jobs {
+    entries: Vec<Entry>,
+    /// Names by what the jobs were called and what they hold.
+    known: HashMap<(String, u64), Rc<str>>,
+    names: BTreeSet<Rc<str>>,
+}
+
+impl Expander<'_, '_> {
+    /// Writes out the workflows, and the jobs that they run.
+    pub(super) fn workflows(&mut self, root: &Mapping, main: usize) -> Expanded {
+        let mut jobs = Jobs::default();
+        let mut skipped = BTreeMap::new();
+        let node = root.get("workflows").filter(|node| node.kind() != Kind::Nothing);
+        let mapping = node.and_then(|node| self.context.mapping(node, "`workflows`"));
+        let workflows = mapping.map(|mapping| {
+            let mut workflows = Vec::new();
+            for entry in &mapping.entries {
+                if vocabulary::WORKFLOWS.word(&entry.key).is_some() {
+                    continue;
+                }
+                match self.workflow_condition(entry) {
+                    Some(place) => {
+                        skipped.insert(Rc::clone(&entry.key), place);
+                    }
+                    None => workflows.push(self.workflow(entry, &mut jobs)),
+                }
+            }
+            workflows
+        });
+        let used = jobs.entries.iter().map(|entry| Rc::clone(&entry.key)).collect();
+        let (unused_steps, unused_executors) = self.unused(main, &mut jobs);
+        let setup = root.entry("setup").cloned();
+        let setup = setup.map(|entry| {
+            let value = self.fill(&entry.value, Scope::outside(main));
+            Entry { value, ..entry }
+        });
+        Expanded {
+            setup,
+            jobs: jobs.entries,
+            used,
+            workflows,
+            skipped,
+            unused_steps,
+            unused_executors,
+        }
+    }
+
+    /// Where the condition of a workflow is, if it does not hold.
+    fn workflow_condition(&mut self, entry: &Entry) -> Option<Span> {
+        let Value::Mapping(mapping) = &entry.value.value else { return None };
+        self.fails(mapping)
+    }
+
+    /// Where a condition of a mapping is that does not hold.
+    fn fails(&mut self, mapping: &Mapping) -> Option<Span> {
+        if !self.context.is_2_1 {
+            return None;
+        }
+        self.fails_in(mapping, Scope::outside(0))
+    }
+
+    fn fails_in(&mut self, mapping: &Mapping, scope: Scope<'_>) -> Option<Span> {
+        let mut failed = None;
+        for (key, wanted) in [("when", true), ("unless", false)] {
+            let Some(entry) = mapping.entry(key) else { continue };
+            if self.holds(&entry.value, scope) == Some(!wanted) {
+                failed = Some(entry.key_span);
+            }
+        }
+        failed
+    }
+
+    fn workflow(&mut self, entry: &Entry, jobs: &mut Jobs) -> Entry {
+        let Value::Mapping(mapping) = &entry.value.value else { return entry.clone() };
+        let scope = Scope::outside(0);
+        let mut entries = Vec::new();
+        for inner in &mapping.entries {
+            let value = match (&*inner.key, &inner.value.value) {
+                ("when" | "unless", _) if self.context.is_2_1 => continue,
+                ("jobs", Value::List(items)) => {
+                    let items = self.invocations(items, jobs);
+                    Node { alias: inner.value.alias, ..Node::made_list(items, inner.value.span) }
+                }
+                _ => self.fill(&inner.value, scope),
+            };
+            entries.push(Entry { value, ..inner.clone() });
+        }
+        let made = Node::made_mapping(entries, entry.value.span, mapping.is_incomplete);
+        Entry { value: Node { alias: entry.value.alias, ..made }, ..entry.clone() }
+    }
+
+    /// The jobs of a workflow.
+    fn invocations(&mut self, items: &[Node], jobs: &mut Jobs) -> Vec<Node> {
+        let mut found: Vec<Result<Invocation, Node>> = Vec::new();
+        let mut groups = Groups::default();
+        for item in items {
+            match &item.value {
+                Value::Scalar { .. } if item.kind() != Kind::Nothing => {
+                    let name = self.fill(item, Scope::outside(0));
+                    let nothing = Node::made_plain("", item.span);
+                    match name.scalar().map(Rc::<str>::from) {
+                        Some(name) => {
+                            self.invocation(
+                                &name,
+                                item.used_at(),
+                                &nothing,
+                                &mut found,
+                                &mut groups,
+                            );
+                        }
+                        None => found.push(Err(name)),
+                    }
+                }
+                Value::Mapping(mapping) if mapping.entries.len() == 1 => {
+                    for entry in &mapping.entries {
+                        let name = self.fill_key(entry, Scope::outside(0));
+                        self.invocation(
+                            &name,
+                            entry.key_span,
+                            &entry.value,
+                            &mut found,
+                            &mut groups,
+                        );
+                    }
+                }
+                // What reads the workflow says what is wrong with it.
+                _ => found.push(Err(item.clone())),
+            }
+        }
+        number(&mut found);
+        groups.names =
+            found.iter().map(|job| job.as_ref().ok().map(|job| job.name.clone())).collect();
+        for job in found.iter().flatten() {
+            groups.by_job.entry(Rc::clone(&job.job)).or_insert_with(|| job.name.clone());
+        }
+        groups.known = groups.names.iter().flatten().cloned().collect();
+        let written = found.into_iter().map(|job| match job {
+            Ok(job) => self.written(job, &groups, jobs),
+            Err(node) => node,
+        });
+        written.collect()
+    }
+
+    /// One job of a workflow, or as many as its matrix stands for.
+    fn invocation(
+        &mut self,
+        job: &Rc<str>,
+        place: Span,
+        node: &Node,
+        found: &mut Vec<Result<Invocation, Node>>,
+        groups: &mut Groups,
+    ) {
+        let nothing = Mapping::default();
+        let keys: &Mapping = match &node.value {
+            Value::Mapping(mapping) => mapping,
+            _ if node.kind() == Kind::Nothing => &nothing,
+            _ => {
+                self.context.wrong_type(node, &format!("the job `{}`", quoted(job)), "a mapping");
+                return;
+            }
+        };
+        let matrix = match keys.entry("matrix").filter(|_| self.context.is_2_1) {
+            None => None,
+            Some(entry) => match self.matrix(entry) {
+                Some(matrix) => Some(matrix),
+                None => {
+                    found.push(Err(Node::unknown(place)));
+                    return;
+                }
+            },
+        };
+        let Some(matrix) = matrix else {
+            self.one(job, place, keys, node, None, found, groups);
+            return;
+        };
+        let first = found.len();
+        for row in &matrix.rows {
+            if self.is_over {
+                return;
+            }
+            self.one(job, place, keys, node, Some(row), found, groups);
+        }
+        let alias = matrix.alias.unwrap_or_else(|| job.to_string());
+        groups.matrices.entry(alias).or_default().extend(first..found.len());
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what one job of a workflow is made from")]
+    fn one(
+        &mut self,
+        job: &Rc<str>,
+        place: Span,
+        keys: &Mapping,
+        node: &Node,
+        row: Option<&Row>,
+        found: &mut Vec<Result<Invocation, Node>>,
+        groups: &mut Groups,
+    ) {
+        let is_2_1 = self.context.is_2_1;
+        let scope = Scope { matrix: row.map(Vec::as_slice), ..Scope::outside(0) };
+        let definition = self.find(job, 0, |package| &package.jobs);
+        let made_name = row.map_or_else(|| job.to_string(), |row| matrix::name(job, row));
+        let given_name = keys.get("name").map(|node| self.fill(node, scope));
+        let given_name = given_name.and_then(|node| self.context.nonempty(&node, "`name`"));
+        let is_made = given_name.is_none();
+        let name = given_name.unwrap_or(made_name);
+        if is_2_1 && (self.fails_in(keys, scope).is_some() || self.is_filtered(keys, scope)) {
+            groups.dropped.insert(name);
+            return;
+        }
+        let mut arguments: Vec<Entry> = Vec::new();
+        let mut words: Vec<Entry> = Vec::new();
+        for entry in &keys.entries {
+            if self.is_argument(entry, &definition) {
+                arguments.push(entry.clone());
+            } else if !(is_2_1 && WRITTEN_OUT.contains(&&*entry.key)) {
+                let value = self.fill(&entry.value, scope);
+                let key = self.fill_key(entry, scope);
+                // A filter that is an expression was looked at, and lets the job through.
+                let is_done = is_2_1 && &*key == "filters" && value.scalar().is_some();
+                if &*key != "name" && !is_done {
+                    words.push(Entry { key, key_span: entry.key_span, value });
+                }
+            }
+        }
+        let node_made = match &definition {
+            Found::Definition(definition) => {
+                let rest = row.into_iter().flatten().map(|(key, value)| {
+                    let key_span = keys.entry("matrix").map_or(place, |entry| entry.key_span);
+                    Entry { key: Rc::clone(key), key_span, value: value.clone() }
+                });
+                let definition = Rc::clone(definition);
+                let node = self.invoked(&definition, place, keys, arguments, rest.collect(), scope);
+                Some((node, definition.key_span))
+            }
+            Found::Missing(_) => {
+                words.retain(|entry| vocabulary::WORKFLOW_JOB.word(&entry.key).is_some());
+                None
+            }
+            Found::Nothing => {
+                let is_orb = is_2_1 && job.contains('/');
+                let known =
+                    if is_orb { self.names(0, |package| &package.jobs) } else { Vec::new() };
+                if is_orb && self.report_orb_name("job", job, place, 0, &known) {
+                    found.push(Err(Node::unknown(place)));
+                    return;
+                }
+                None
+            }
+        };
+        found.push(Ok(Invocation {
+            name,
+            is_made,
+            job: Rc::clone(job),
+            place,
+            keys: (node.kind() != Kind::Nothing || !is_made).then_some(words),
+            keys_span: node.used_at(),
+            node: node_made,
+        }));
+    }
+
+    /// A job with what a workflow gives it.
+    fn invoked(
+        &mut self,
+        definition: &Rc<Definition>,
+        place: Span,
+        keys: &Mapping,
+        mut arguments: Vec<Entry>,
+        row: Vec<Entry>,
+        scope: Scope<'_>,
+    ) -> Node {
+        self.used.insert(definition.id);
+        let mut extra = Extra::default();
+        if self.context.is_2_1 {
+            extra.before = self.extra_steps(keys, "pre-steps", scope);
+            extra.after = self.extra_steps(keys, "post-steps", scope);
+        }
+        for entry in row {
+            if let Some(own) = arguments.iter().find(|own| own.key == entry.key) {
+                let message =
+                    format!("`{}` is a parameter of the matrix as well", quoted(&entry.key));
+                self.report(Problem::error(own.key_span, message));
+                continue;
+            }
+            arguments.push(entry);
+        }
+        let arguments = self.bind(definition, &arguments, place, scope);
+        self.job(definition, &arguments, extra)
+    }
+
+    /// Whether a key of a job of a workflow is an argument of the job.
+    fn is_argument(&self, entry: &Entry, definition: &Found) -> bool {
+        if !self.context.is_2_1 || RESERVED.contains(&&*entry.key) {
+            return false;
+        }
+        match definition {
+            Found::Definition(definition) => {
+                definition.parameters.iter().any(|parameter| parameter.name == entry.key)
+            }
+            Found::Missing(_) => vocabulary::WORKFLOW_JOB.word(&entry.key).is_none(),
+            Found::Nothing => false,
+        }
+    }
+
+    /// Whether a filter that is an expression keeps a job from running.
+    fn is_filtered(&mut self, keys: &Mapping, scope: Scope<'_>) -> bool {
+        let Some(node) = keys.get("filters") else { return false };
+        match &node.value {
+            Value::Scalar { text, .. } if node.kind() == Kind::Text && !text.contains("<<") => {
+                self.expression(text, node, scope) == Some(false)
+            }
+            Value::Scalar { .. } if node.kind() != Kind::Nothing => {
+                self.holds(node, scope) == Some(false)
+            }
+            _ => false,
+        }
+    }
+
+    /// The item of a workflow's `jobs` for a job that is written out.
+    fn written(&mut self, job: Invocation, groups: &Groups, jobs: &mut Jobs) -> Node {
+        let key = match job.node {
+            Some((node, defined)) => jobs.add(&job.name, defined, node),
+            None => Rc::clone(&job.job),
+        };
+        let mut entries = Vec::new();
+        if *key != *job.name {
+            let value = Node::made_text(&job.name, job.place);
+            entries.push(Entry { key: Rc::from("name"), key_span: job.place, value });
+        }
+        for entry in job.keys.iter().flatten() {
+            let mut entry = entry.clone();
+            if &*entry.key == "requires" {
+                entry.value = self.requires(&entry.value, &job.name, groups);
+                if matches!(&entry.value.value, Value::List(items) if items.is_empty()) {
+                    continue;
+                }
+            }
+            entries.push(entry);
+        }
+        if entries.is_empty() {
+            return Node::made_text(&key, job.place);
+        }
+        let value = Node::made_mapping(entries, job.keys_span, false);
+        let entry = Entry { key, key_span: job.place, value };
+        Node::made_mapping(vec![entry], job.place, false)
+    }
+
+    /// `requires` with the jobs of matrices in the place of their aliases, and without those that
+    /// do not run.
+    fn requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
+        // One name may do without a list.
+        let items = match &node.value {
+            Value::List(items) => items.to_vec(),
+            Value::Scalar { .. } if node.kind() == Kind::Text => vec![node.clone()],
+            _ => return node.clone(),
+        };
+        let mut required = Vec::new();
+        for item in &items {
+            let wanted = match &item.value {
+                Value::Mapping(mapping) => mapping.entries.first().map(|entry| &*entry.key),
+                _ => item.scalar(),
+            };
+            let Some(wanted) = wanted else {
+                required.push(item.clone());
+                continue;
+            };
+            let is_job = groups.known.contains(wanted);
+            match groups.matrices.get(wanted) {
+                Some(all) if !is_job => {
+                    for other in all.iter().filter_map(|at| groups.names.get(*at)?.as_ref()) {
+                        if other != name && self.spend(item.size, item.used_at()) {
+                            required.push(renamed(item, other));
+                        }
+                    }
+                }
+                _ if !is_job && groups.dropped.contains(wanted) => {}
+                _ if !is_job && groups.by_job.contains_key(wanted) => {
+                    let name = groups.by_job.get(wanted).map(String::as_str).unwrap_or_default();
+                    let message = format!("there is no job `{}` in this workflow", quoted(wanted));
+                    let hint = format!("it is called `{}` here", quoted(name));
+                    self.report(Problem::error(item.used_at(), message).hint(hint));
+                }
+                _ => required.push(item.clone()),
+            }
+        }
+        Node { alias: node.alias, ..Node::made_list(required, node.span) }
+    }
+
+    /// What nothing uses, with as much as can be known of it, to be looked through for mistakes.
+    fn unused(&mut self, main: usize, jobs: &mut Jobs) -> (Vec<Entry>, Vec<Entry>) {
+        let (mut steps, mut executors) = (Vec::new(), Vec::new());
+        let in_order = |package: &Package, of: fn(&Package) -> &super::package::Definitions| {
+            let mut all: Vec<Rc<Definition>> = of(package).values().cloned().collect();
+            all.sort_by_key(|definition| definition.key_span);
+            all
+        };
+        for index in 0..self.packages.len() {
+            let Some(package) = self.packages.get(index) else { continue };
+            let commands = in_order(package, |package| &package.commands);
+            let own_executors = in_order(package, |package| &package.executors);
+            let own_jobs = in_order(package, |package| &package.jobs);
+            for job in own_jobs {
+                if self.is_unused(&job) {
+                    self.unused_job(&job, index == main, jobs);
+                }
+            }
+            for command in commands {
+                if self.is_unused(&command) {
+                    let arguments = self.placeholders(&command);
+                    let mut out = Vec::new();
+                    self.command_steps(&command, &arguments, &mut out);
+                    let value = Node::made_list(out, command.span);
+                    steps.push(Entry {
+                        key: Rc::clone(&command.name),
+                        key_span: command.key_span,
+                        value,
+                    });
+                }
+            }
+            for executor in own_executors {
+                if self.is_unused(&executor) {
+                    let arguments = self.placeholders(&executor);
+                    let entries = self.executor_entries(&executor, &arguments, executor.key_span);
+                    let value =
+                        Node::made_mapping(entries, executor.span, executor.body.is_incomplete);
+                    let (key, key_span) = (Rc::clone(&executor.name), executor.key_span);
+                    executors.push(Entry { key, key_span, value });
+                }
+            }
+        }
+        (steps, executors)
+    }
+
+    /// Whether a definition of the configuration itself was not used yet. What is wrong in orbs
+    /// of others and is not used does not matter here.
+    fn is_unused(&self, definition: &Definition) -> bool {
+        !self.is_over
+            && !self.used.contains(&definition.id)
+            && self.context.source.is_main(definition.key_span)
+    }
+
+    fn unused_job(&mut self, job: &Rc<Definition>, is_main: bool, jobs: &mut Jobs) {
+        let is_wanted = is_main && self.context.options.job.as_deref() == Some(&*job.name);
+        let needs = job.parameters.iter().any(|parameter| parameter.default.is_none());
+        let arguments = if is_wanted || !needs {
+            self.bind(job, &[], job.key_span, Scope::outside(job.package))
+        } else {
+            self.placeholders(job)
+        };
+        self.used.insert(job.id);
+        let node = self.job(job, &arguments, Extra::default());
+        let name = job.describe();
+        let key = if is_main { Rc::clone(&job.name) } else { Rc::from(name.as_str()) };
+        if jobs.names.insert(Rc::clone(&key)) {
+            jobs.entries.push(Entry { key, key_span: job.key_span, value: node });
+        }
+    }
+}
+
+impl Jobs {
+    /// Adds a job under its name, or under a name like it where that is taken by another one.
+    fn add(&mut self, name: &str, place: Span, node: Node) -> Rc<str> {
+        let mut hasher = DefaultHasher::new();
+        hash(&node, &mut hasher);
+        let known = (name.to_owned(), hasher.finish());
+        if let Some(key) = self.known.get(&known) {
+            return Rc::clone(key);
+        }
+        let mut key: Rc<str> = Rc::from(name);
+        let mut count = 1;
+        while self.names.contains(&key) {
+            key = Rc::from(format!("{name}-{count}"));
+            count += 1;
+        }
+        self.names.insert(Rc::clone(&key));
+        self.known.insert(known, Rc::clone(&key));
+        self.entries.push(Entry { key: Rc::clone(&key), key_span: place, value: node });
+        key
+    }
+}
+
+/// Numbers the jobs of a workflow that have the same name without having been given it.
+fn number(found: &mut [Result<Invocation, Node>]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for job in found.iter().flatten().filter(|job| job.is_made) {
+        *counts.entry(job.name.clone()).or_default() += 1;
+    }
+    let mut taken: BTreeSet<String> = found.iter().flatten().map(|job| job.name.clone()).collect();
+    let mut next: HashMap<String, usize> = HashMap::new();
+    for job in found.iter_mut().flatten().filter(|job| job.is_made) {
+        if counts.get(&job.name).is_none_or(|count| *count < 2) {
+            continue;
+        }
+        let number = next.entry(job.name.clone()).or_insert(1);
+        let name = loop {
+            let name = format!("{}-{number}", job.name);
+            *number += 1;
+            if taken.insert(name.clone()) {
+                break name;
+            }
+        };
+        job.name = name;
+    }
+}
+
+/// An item of `requires` for another job.
+fn renamed(item: &Node, name: &str) -> Node {
+    match &item.value {
+        Value::Mapping(mapping) => {
+            let entries = mapping.entries.iter();
+            let entries = entries.map(|entry| Entry { key: Rc::from(name), ..entry.clone() });
+            Node::made_mapping(entries.collect(), item.span, mapping.is_incomplete)
+        }
+        _ => Node { alias: item.alias, ..Node::made_text(name, item.span) },
+    }
+}
+
+/// What a tree says, wherever it is written.
+fn hash(node: &Node, into: &mut DefaultHasher) {
+    match &node.value {
+        Value::Scalar { text, .. } => (0_u8, text, node.kind() == Kind::Text).hash(into),
+        Value::List(items) => {
+            (1_u8, items.len()).hash(into);
+            items.iter().for_each(|item| hash(item, into));
+        }
+        Value::Mapping(mapping) => {
+            (2_u8, mapping.entries.len()).hash(into);
+            for entry in &mapping.entries {
+                entry.key.hash(into);
+                hash(&entry.value, into);
+            }
+        }
+        Value::Unknown => 3_u8.hash(into),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a configuration is compiled for: what is to run, and what is known of the pipeline.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use russet_protocol::resource_class::ResourceClass;
+
+/// What is to be compiled, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Name of the file, for messages only. It is not opened.
+    pub file: String,
+    /// Run the steps of `docker:` jobs on the machine itself, where they are otherwise refused.
+    pub on_host: bool,
+    /// Put every job into this class, whatever the configuration says.
+    pub resource_class: Option<ResourceClass>,
+    /// Branch that the pipeline is of, if any. With neither it nor a tag, filters on branches and
+    /// tags let everything through.
+    pub branch: Option<String>,
+    /// Tag that the pipeline is of, if any.
+    pub tag: Option<String>,
+    /// Only the workflow of this name.
+    pub workflow: Option<String>,
+    /// Only the job of this name and what it requires, directly or not, whatever their filters
+    /// on branches and tags say.
+    pub job: Option<String>,
+    /// Only look whether the configuration is right: what is understood but cannot be run yet is
+    /// a warning, and it is no mistake if nothing would run.
+    pub check: bool,
+    /// Values of the pipeline's parameters.
+    pub parameters: BTreeMap<String, Value>,
+    /// What else is known of the pipeline.
+    pub pipeline: Pipeline,
+    /// Where orbs of a registry are found.
+    pub orbs: Orbs,
+}
+
+/// The value of a pipeline parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A text; for a parameter of another type, what it says, as from a command line.
+    Text(String),
+    /// A boolean.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+}
+
+/// What is known of a pipeline, for `<< pipeline.… >>`. What is not known is empty there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pipeline {
+    /// `pipeline.id`.
+    pub id: Option<String>,
+    /// `pipeline.number`.
+    pub number: Option<u64>,
+    /// `pipeline.project.slug`.
+    pub project: Option<String>,
+    /// `pipeline.project.git_url`.
+    pub repository_url: Option<String>,
+    /// `pipeline.git.revision`.
+    pub revision: Option<String>,
+    /// `pipeline.git.base_revision`.
+    pub base_revision: Option<String>,
+    /// `pipeline.git.branch.is_default`.
+    pub is_default_branch: bool,
+    /// `pipeline.trigger_source`; `api` where it is not known.
+    pub trigger_source: Option<String>,
+}
+
+/// Where orbs of a registry are found. The compiler opens nothing itself.
+pub trait OrbSource: Send + Sync {
+    /// The versions of an orb (`namespace/name`) that there are, such as `5.1.0`, in any order.
+    fn versions(&self, orb: &str) -> Vec<String>;
+
+    /// The text of one of them. `None` where it is not there or cannot be read.
+    fn text(&self, orb: &str, version: &str) -> Option<String>;
+
+    /// What messages call the text of one of them, such as its file.
+    fn place(&self, orb: &str, version: &str) -> String {
+        format!("{orb}@{version}")
+    }
+}
+
+/// An [`OrbSource`], or none.
+#[derive(Clone, Default)]
+pub struct Orbs(pub Option<Arc<dyn OrbSource>>);
+
+impl std::fmt::Debug for Orbs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Orbs(..)" } else { "Orbs(none)" })
+    }
+}
