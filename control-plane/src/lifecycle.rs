@@ -8,6 +8,7 @@ use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance};
 use crate::state::App;
 use crate::store::{Held, StoreError, WriteTx, allocations, jobs, steps, tasks, workflows};
+use crate::text::{MESSAGE_LIMIT, cut};
 
 /// Reason of a cancel that a person asked for.
 const CANCELED: &str = "canceled by a person";
@@ -68,6 +69,7 @@ pub(crate) async fn end_task(
 ) -> Result<(), StoreError> {
     steps::end_open(tx, &held.task, outcome, now_ms).await?;
     tasks::set_ended(tx, &held.task, outcome).await?;
+    let message = message.map(|text| cut(text, MESSAGE_LIMIT));
     end_job(tx, &held.job, outcome, message, now_ms).await
 }
 

@@ -1,4 +1,4 @@
-//! Texts that answers are made of.
+//! Texts that answers are made of, and limits of those that callers send.
 
 use chrono::{DateTime, SecondsFormat};
 
@@ -9,8 +9,27 @@ pub(crate) fn rfc3339(ms: i64) -> String {
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// The longest message that is kept, in bytes.
+pub(crate) const MESSAGE_LIMIT: usize = 8 * 1024;
+
+/// The longest name that is kept, in bytes. A step without a name has its command for one.
+pub(crate) const NAME_LIMIT: usize = 4 * 1024;
+
+/// The beginning of a text, `limit` bytes of it at most. What a task says of itself stands in
+/// every list and goes to every reader, so its length must not be up to the task.
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(super::cut("aäb", 2), "a");
+        assert_eq!(super::cut("aäb", 3), "aä");
+        assert_eq!(super::cut("aäb", 100), "aäb");
+    }
+
     #[test]
     fn times_are_written_as_rfc_3339() {
         assert_eq!(super::rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");

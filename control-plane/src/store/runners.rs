@@ -8,7 +8,10 @@ use sqlx::sqlite::SqliteRow;
 
 use super::rows::parse;
 use super::{Conn, StoreError, WriteTx};
-use crate::text::rfc3339;
+use crate::text::{cut, rfc3339};
+
+/// The most that is kept of each thing that a runner says about itself, in bytes.
+const ABOUT_LIMIT: usize = 255;
 
 fn item(row: &SqliteRow) -> Result<RunnerItem, StoreError> {
     Ok(RunnerItem {
@@ -44,9 +47,9 @@ pub(crate) async fn touch(
     )
     .bind(class.as_str())
     .bind(&runner.name)
-    .bind(&runner.hostname)
-    .bind(&runner.ip)
-    .bind(&runner.version)
+    .bind(cut(&runner.hostname, ABOUT_LIMIT))
+    .bind(cut(&runner.ip, ABOUT_LIMIT))
+    .bind(cut(&runner.version, ABOUT_LIMIT))
     .bind(now_ms)
     .bind(now_ms)
     .execute(&mut **tx)

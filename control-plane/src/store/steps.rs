@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count, count_maybe, int, parse_maybe};
 use super::{Conn, Held, StoreError, WriteTx};
+use crate::text::{MESSAGE_LIMIT, NAME_LIMIT, cut};
 
 /// A step and where it belongs.
 #[derive(Clone, Debug)]
@@ -122,9 +123,9 @@ pub(crate) async fn start(
     .bind(held.job.as_str())
     .bind(held.pipeline.as_str())
     .bind(start.number)
-    .bind(start.name)
+    .bind(cut(start.name, NAME_LIMIT))
     .bind(start.background)
-    .bind(start.detail)
+    .bind(start.detail.map(|text| cut(text, MESSAGE_LIMIT)))
     .bind(int(start.at_ms))
     .bind(tx.rev())
     .fetch_one(&mut **tx)
@@ -156,7 +157,7 @@ pub(crate) async fn end(
     )
     .bind(end.outcome.as_str())
     .bind(end.exit_code)
-    .bind(end.message)
+    .bind(end.message.map(|text| cut(text, MESSAGE_LIMIT)))
     .bind(int(end.at_ms))
     .bind(int(end.output_bytes))
     .bind(tx.rev())

@@ -1,9 +1,13 @@
 //! What is refused, and in which words.
 
+use std::collections::BTreeMap;
+
 use reqwest::Method;
+use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::{EventKind, FinishRequest};
 use serde_json::json;
 
-use crate::support::{Harness, ONE_JOB, refused};
+use crate::support::{Harness, ONE_JOB, ok, refused};
 
 #[tokio::test]
 async fn without_the_admin_token_nothing_is_there() {
@@ -77,4 +81,26 @@ async fn configurations_that_can_not_be_run_are_refused_with_the_reason() {
     let none = ONE_JOB.replace("resource_class: acme/mini", "");
     let none = refused(submit(&none), 422).await;
     assert!(none["message"].as_str().unwrap().contains("resource class"), "{none}");
+}
+
+#[tokio::test]
+async fn what_a_task_says_of_itself_is_cut_to_a_sensible_length() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    let long = "ä".repeat(1_000_000);
+    let (name, detail) = (long.clone(), Some(long.clone()));
+    agent.event(EventKind::StepStarted { step: 1, name, background: false, detail }).await;
+    let finish = FinishRequest {
+        allocation: agent.claim.allocation.clone(),
+        outcome: Outcome::Failed,
+        message: Some(long.clone()),
+        last_seq: agent.seq,
+        output: BTreeMap::new(),
+    };
+    ok(agent.call(Method::POST, "/api/v3/task/finish").json(&finish)).await;
+    let job = server.job(&pipeline).await;
+    assert_eq!(job.steps[0].name.len(), 4096);
+    assert_eq!(job.message.unwrap().len(), 8192);
 }
