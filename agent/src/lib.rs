@@ -6,6 +6,7 @@ pub mod config;
 pub mod helper;
 pub mod http;
 pub mod launch;
+pub mod layout;
 pub mod mask;
 pub mod platform;
 pub mod task;

@@ -1,4 +1,4 @@
-//! `russet agent`.
+//! `russet agent run`.
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
@@ -6,37 +6,27 @@ use std::path::PathBuf;
 use russet_agent::config;
 use russet_agent::launch::{self, ExitReason};
 
-use super::block_on;
+use crate::commands::block_on;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::{logging, render};
 
-/// Run the launch agent: it claims tasks and runs them on this machine
-#[derive(clap::Subcommand, Debug)]
-pub(crate) enum AgentCommand {
-    /// Run the launch agent in the foreground
-    ///
-    /// The first TERM or INT lets tasks that run finish and claims no more; the second cancels
-    /// them.
-    #[command(
-        after_help = "Examples:\n  russet agent run --config agent.yaml\n\nThe keys of the file are in docs/agent-config.md."
-    )]
-    Run {
-        /// The agent's configuration; a file of CircleCI's runner works as it is
-        #[arg(short, long, value_name = "FILE")]
-        config: PathBuf,
+/// The arguments of `russet agent run`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The agent's configuration; a file of CircleCI's runner works as it is
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
 
-        /// End when standard input ends: whoever started this is gone
-        #[arg(long, hide = true)]
-        end_with_stdin: bool,
-    },
+    /// End when standard input ends: whoever started this is gone
+    #[arg(long, hide = true)]
+    end_with_stdin: bool,
 }
 
 /// Runs the command.
-pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
-    let AgentCommand::Run { config: file, end_with_stdin } = command;
+pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let environment = |name: &str| std::env::var(name).ok();
-    let config = config::load(&file, &environment).map_err(|error| {
+    let config = config::load(&args.config, &environment).map_err(|error| {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
     })?;
@@ -47,7 +37,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
     let exe = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
     let mut options = launch::Options::new(exe);
-    if end_with_stdin {
+    if args.end_with_stdin {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned();
         options.parent =
             Some(stdin.map_err(|error| CliError::local("could not watch standard input", error))?);

@@ -1,0 +1,172 @@
+//! Where everything of an installed agent lies: the one table that the launchd files, the install
+//! plan, the local API, doctor and the documentation agree on.
+//!
+//! Every path of code has only root-owned ancestors; nothing that root runs lies where a person
+//! or Homebrew may write. Paths are relative to a root, which is `/` but for tests, which install
+//! into a directory of their own.
+
+use std::path::{Path, PathBuf};
+
+/// launchd's name of the agent, and the stem of its files. It never changes: permissions that a
+/// person gave to the agent hang on it.
+pub const LABEL: &str = "dev.russet.agent";
+
+/// launchd's name of the menubar companion.
+pub const MENUBAR_LABEL: &str = "dev.russet.menubar";
+
+/// systemd's name of the agent.
+pub const SYSTEMD_UNIT: &str = "russet-agent.service";
+
+/// Slot `N` has the user of this name with `N` at its end, unless configured otherwise.
+pub const USER_PREFIX: &str = "_russet";
+
+/// Code, root's alone.
+const CODE: &str = "opt/russet";
+
+#[cfg(target_os = "macos")]
+mod os {
+    pub(super) const BUNDLE: &str = "RussetAgent.app";
+    pub(super) const EXECUTABLE: &str = "Contents/MacOS/russet";
+    pub(super) const CONFIG: &str = "Library/Preferences/dev.russet.agent/config.yaml";
+    pub(super) const STATE: &str = "var/db/russet";
+    pub(super) const LOGS: &str = "Library/Logs/Russet";
+    pub(super) const SOCKETS: &str = "var/run/russet";
+}
+
+#[cfg(not(target_os = "macos"))]
+mod os {
+    pub(super) const BUNDLE: &str = "agent";
+    pub(super) const EXECUTABLE: &str = "russet";
+    pub(super) const CONFIG: &str = "etc/russet/config.yaml";
+    pub(super) const STATE: &str = "var/lib/russet";
+    pub(super) const LOGS: &str = "var/log/russet";
+    pub(super) const SOCKETS: &str = "run/russet";
+}
+
+/// Paths below one root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { root: PathBuf::from("/") }
+    }
+}
+
+impl Layout {
+    /// Everything below `root`.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The root that all paths begin with.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `/opt/russet`: all code.
+    #[must_use]
+    pub fn code(&self) -> PathBuf {
+        self.root.join(CODE)
+    }
+
+    /// The agent's bundle: one fixed path, exchanged as a whole by updates.
+    #[must_use]
+    pub fn bundle(&self) -> PathBuf {
+        self.code().join(os::BUNDLE)
+    }
+
+    /// The `russet` executable in the bundle.
+    #[must_use]
+    pub fn executable(&self) -> PathBuf {
+        self.bundle().join(os::EXECUTABLE)
+    }
+
+    /// The bundle of the version before, which `russet-boot` can go back to.
+    #[must_use]
+    pub fn previous(&self) -> PathBuf {
+        self.code().join("previous")
+    }
+
+    /// The executable of the version before.
+    #[must_use]
+    pub fn previous_executable(&self) -> PathBuf {
+        self.previous().join(os::EXECUTABLE)
+    }
+
+    /// `russet-boot`, which launchd and systemd start.
+    #[must_use]
+    pub fn boot(&self) -> PathBuf {
+        self.code().join("russet-boot")
+    }
+
+    /// Links to commands for people, on their PATH.
+    #[must_use]
+    pub fn bin(&self) -> PathBuf {
+        self.code().join("bin")
+    }
+
+    /// The agent's configuration, 0600.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.root.join(os::CONFIG)
+    }
+
+    /// Journals, slots, credentials, the receipt of the installation.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join(os::STATE)
+    }
+
+    /// Logs of the agent, which it rotates itself.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.root.join(os::LOGS)
+    }
+
+    /// The directory of the local API's socket: root's, 0755.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.root.join(os::SOCKETS)
+    }
+
+    /// The local API's socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.sockets().join("agent.sock")
+    }
+
+    /// The launchd daemon's file.
+    #[must_use]
+    pub fn daemon_plist(&self) -> PathBuf {
+        self.root.join("Library/LaunchDaemons").join(format!("{LABEL}.plist"))
+    }
+
+    /// The menubar companion's file.
+    #[must_use]
+    pub fn menubar_plist(&self) -> PathBuf {
+        self.root.join("Library/LaunchAgents").join(format!("{MENUBAR_LABEL}.plist"))
+    }
+
+    /// The line that puts [`Layout::bin`] on the PATH of macOS shells.
+    #[must_use]
+    pub fn paths_d(&self) -> PathBuf {
+        self.root.join("etc/paths.d/russet")
+    }
+
+    /// The systemd unit.
+    #[must_use]
+    pub fn systemd_unit(&self) -> PathBuf {
+        self.root.join("etc/systemd/system").join(SYSTEMD_UNIT)
+    }
+
+    /// What the installation did, for undoing exactly that.
+    #[must_use]
+    pub fn receipt(&self) -> PathBuf {
+        self.state().join("receipt.json")
+    }
+}
