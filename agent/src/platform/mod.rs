@@ -2,6 +2,7 @@
 //!
 //! This is the one place that chooses. Whatever is the same on both stands in its own file here.
 
+pub mod command;
 pub mod users;
 
 #[cfg(target_os = "linux")]
