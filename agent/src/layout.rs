@@ -98,6 +98,12 @@ impl Layout {
         self.previous().join(os::EXECUTABLE)
     }
 
+    /// The menubar companion's executable.
+    #[must_use]
+    pub fn menubar_executable(&self) -> PathBuf {
+        self.code().join("Russet.app/Contents/MacOS/russet-menubar")
+    }
+
     /// `russet-boot`, which launchd and systemd start.
     #[must_use]
     pub fn boot(&self) -> PathBuf {
@@ -126,6 +132,19 @@ impl Layout {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.root.join(os::LOGS)
+    }
+
+    /// What `russet-boot` says, and panics of the agent: launchd holds it open, so the agent's own
+    /// log is another.
+    #[must_use]
+    pub fn boot_log(&self) -> PathBuf {
+        self.logs().join("russet-boot.log")
+    }
+
+    /// What `russet-boot` and the agent tell each other, see `docs/service.md`.
+    #[must_use]
+    pub fn boot_state(&self) -> PathBuf {
+        self.state().join("boot")
     }
 
     /// The directory of the local API's socket: root's, 0755.

@@ -2,6 +2,8 @@
 //!
 //! Scripts branch on these numbers, so a number never changes its meaning.
 
+use russet_protocol::exit_reason::AgentExit;
+
 /// How `russet` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -17,6 +19,12 @@ pub(crate) enum Exit {
     ControlPlane = 4,
     /// This machine or the runner failed, not the job.
     Infrastructure = 5,
+    /// Another launch agent uses the state directory.
+    StateInUse = 10,
+    /// Told to leave running tasks to the next launch agent.
+    Left = 11,
+    /// A new version is in place, and is to be started.
+    Updated = 12,
     /// Canceled, by Ctrl-C or by somebody else. Shells use this number for Ctrl-C.
     Canceled = 130,
 }
@@ -24,13 +32,16 @@ pub(crate) enum Exit {
 impl Exit {
     /// Every code, in order.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Success,
         Self::JobFailed,
         Self::Usage,
         Self::BadConfig,
         Self::ControlPlane,
         Self::Infrastructure,
+        Self::StateInUse,
+        Self::Left,
+        Self::Updated,
         Self::Canceled,
     ];
 
@@ -57,6 +68,13 @@ impl Exit {
             Self::Infrastructure => {
                 "This machine or the runner failed, not the job: a file that can not be written, a process that can not be started, a task that ended as `infrastructure_fail`."
             }
+            Self::StateInUse => "Another launch agent uses the state directory.",
+            Self::Left => {
+                "The launch agent of a service was told to end; its tasks live on and are adopted by the next one."
+            }
+            Self::Updated => {
+                "The launch agent of a service put a new version in its place, which is to be started."
+            }
             Self::Canceled => "Canceled: by Ctrl-C, or by somebody else on the control plane.",
         }
     }
@@ -72,6 +90,7 @@ impl Exit {
             page.push_str(&format!("| {} | {exit:?} | {} |\n", exit.code(), exit.meaning()));
         }
         page.push_str(AGENT_CODES);
+        page.push_str(&russet_protocol::exit_reason::table());
         page
     }
 }
@@ -79,11 +98,39 @@ impl Exit {
 /// The codes of `russet agent run`, which belong to the launch agent.
 #[cfg(test)]
 const AGENT_CODES: &str = "\nWhen several jobs end differently, the first of these that applies \
-decides: canceled (130), runner failed (5), job failed (1).\n\n`russet agent run` ends with the \
-codes above as well: 0 after a drain or in single-task mode, 3 for a bad configuration file.\n";
+decides: canceled (130), runner failed (5), job failed (1).\n\n## The launch agent\n\nWhat the codes \
+of `russet agent run` mean, and what `russet-boot` does about them, which launchd or systemd start \
+([service.md](service.md)). The table is in `protocol/src/exit_reason.rs`.\n\n";
+
+impl From<AgentExit> for Exit {
+    fn from(exit: AgentExit) -> Self {
+        match exit {
+            AgentExit::Ended => Self::Success,
+            AgentExit::Usage => Self::Usage,
+            AgentExit::BadConfig => Self::BadConfig,
+            AgentExit::Failed => Self::Infrastructure,
+            AgentExit::StateInUse => Self::StateInUse,
+            AgentExit::Left => Self::Left,
+            AgentExit::Updated => Self::Updated,
+        }
+    }
+}
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+    use russet_protocol::exit_reason::AgentExit;
+
+    #[test]
+    fn the_launch_agent_ends_with_the_codes_that_russet_boot_knows() {
+        for exit in AgentExit::ALL {
+            assert_eq!(Exit::from(exit).code(), exit.code(), "{exit:?}");
+        }
     }
 }

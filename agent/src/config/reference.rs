@@ -46,7 +46,7 @@ const CLASSES: &str = "
 const ENDING: &str = "
 ## Signals
 
-| Signal | In the foreground | Under launchd |
+| Signal | In the foreground | Under launchd or systemd |
 |---|---|---|
 | TERM, INT | first: drain (claim nothing, finish what runs); second: cancel what runs | stop \
 claiming and exit within 30 s; tasks live on and are adopted by the next agent |
@@ -56,6 +56,7 @@ A drain that takes longer than `runner.max_run_time` cancels what still runs.
 
 ## Exit codes
 
+They are in [exit-codes.md](exit-codes.md), with what `russet-boot` does about each.
 ";
 
 /// The text of `docs/agent-config.md`.
@@ -75,7 +76,6 @@ pub fn reference() -> String {
         row(&mut text, key, None);
     }
     text.push_str(ENDING);
-    text.push_str(&crate::launch::exit_codes());
     text
 }
 

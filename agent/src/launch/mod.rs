@@ -11,6 +11,8 @@
 
 use std::path::PathBuf;
 
+use russet_protocol::exit_reason::AgentExit;
+
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -157,24 +159,19 @@ impl ExitReason {
     /// The exit code of the process.
     #[must_use]
     pub fn code(&self) -> u8 {
+        self.exit().code()
+    }
+
+    /// Its row in the table of exit codes.
+    #[must_use]
+    pub fn exit(&self) -> AgentExit {
         match self {
-            Self::Stopped | Self::SingleTask | Self::Idle | Self::Left => 0,
-            Self::Failed(_) => 1,
-            Self::StateInUse(_) => 3,
+            Self::Stopped | Self::SingleTask | Self::Idle => AgentExit::Ended,
+            Self::Left => AgentExit::Left,
+            Self::Failed(_) => AgentExit::Failed,
+            Self::StateInUse(_) => AgentExit::StateInUse,
         }
     }
-}
-
-/// The exit codes, as the table of the reference.
-#[must_use]
-pub fn exit_codes() -> String {
-    "| Code | Meaning |\n|---|---|\n\
-     | 0 | Told to end and did (drained, canceled, or left tasks to be adopted); `mode: \
-     single-task` after its task; `runner.idle_timeout` passed |\n\
-     | 1 | It could not start; the message says why |\n\
-     | 2 | The command line or the configuration is wrong |\n\
-     | 3 | Another agent uses the state directory |\n"
-        .to_owned()
 }
 
 /// Where to say what happens: to the log, and to whoever shows it.

@@ -217,7 +217,7 @@ async fn a_second_agent_on_the_same_state_says_what_to_do() {
     bench.plane.wait_for(CLAIM, 1).await;
     let second = bench.start(bench.config(""), &exe);
     let reason = second.exit().await;
-    assert_eq!(reason.code(), 3);
+    assert_eq!(reason.code(), 10);
     let ExitReason::StateInUse(text) = reason else { panic!("{reason:?}") };
     assert!(text.contains("runner.state_directory"), "{text}");
     assert_eq!(first.drain().await, ExitReason::Stopped);

@@ -46,12 +46,11 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
 }
 
 fn to_exit(reason: ExitReason) -> Result<Exit> {
+    let exit = Exit::from(reason.exit());
     match reason {
         ExitReason::Stopped | ExitReason::SingleTask | ExitReason::Idle | ExitReason::Left => {
-            Ok(Exit::Success)
+            Ok(exit)
         }
-        ExitReason::StateInUse(text) | ExitReason::Failed(text) => {
-            Err(CliError::new(Exit::Infrastructure, text))
-        }
+        ExitReason::StateInUse(text) | ExitReason::Failed(text) => Err(CliError::new(exit, text)),
     }
 }
