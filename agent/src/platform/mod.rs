@@ -2,7 +2,10 @@
 //!
 //! This is the one place that chooses. Whatever is the same on both stands in its own file here.
 
+pub mod account;
 pub mod command;
+pub mod darwin;
+pub mod job;
 pub mod users;
 
 #[cfg(target_os = "linux")]

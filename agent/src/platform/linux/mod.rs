@@ -1,6 +1,8 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
+pub mod accounts;
 mod process;
+pub mod service;
 mod time;
 
 /// Where a launch agent that is root keeps its state.

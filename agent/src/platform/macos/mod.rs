@@ -1,6 +1,8 @@
 //! macOS.
 
+pub mod accounts;
 mod process;
+pub mod service;
 mod sysctl;
 mod time;
 

@@ -1,0 +1,177 @@
+//! What is the same about user accounts of slots: what one must be, and why it is not.
+//!
+//! An account is made for each slot when the agent is installed, and looked at again each time
+//! that the installed agent starts: upgrades of macOS have removed such users, or given their ids
+//! to users of Apple's own (NixOS/nix#10892).
+
+use std::path::PathBuf;
+
+use super::command::CommandError;
+
+/// What an account should be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Wanted {
+    /// Its name, which its group has too.
+    pub name: String,
+    /// What people see in lists.
+    pub full_name: String,
+    /// Its home, which is the slot's.
+    pub home: PathBuf,
+    /// The ids that it had before, to be the same again where they are still free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Ids>,
+}
+
+/// What tells an account from another one of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ids {
+    /// The user's id.
+    pub uid: u32,
+    /// Its group's.
+    pub gid: u32,
+    /// What macOS knows it by: keychains, ACLs and file vaults hang on it. Empty on Linux.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub generated_uid: String,
+}
+
+/// An account as the system knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its ids.
+    pub ids: Ids,
+    /// The name of its group; empty where the group does not exist.
+    pub group: String,
+    /// Its home.
+    pub home: PathBuf,
+    /// The program that a login would start.
+    pub shell: PathBuf,
+    /// Whether it is left out of lists of people (macOS; always so on Linux).
+    pub hidden: bool,
+    /// Whether a password could let somebody in.
+    pub password: bool,
+}
+
+impl Account {
+    /// What is wrong with it, each as the rest of a sentence that begins with its name.
+    #[must_use]
+    pub fn faults(&self, wanted: &Wanted, shell: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.ids.uid == 0 {
+            faults.push("has the id of root".to_owned());
+        }
+        if let Some(before) = &wanted.before {
+            if before.uid != self.ids.uid {
+                faults.push(format!("has the id {} instead of {}", self.ids.uid, before.uid));
+            }
+            if before.generated_uid != self.ids.generated_uid {
+                faults.push(format!(
+                    "is another record ({}) than the one that was made ({})",
+                    self.ids.generated_uid, before.generated_uid
+                ));
+            }
+        }
+        if self.group != wanted.name {
+            faults.push(match self.group.as_str() {
+                "" => "has no group".to_owned(),
+                other => format!("has the group {other} instead of its own"),
+            });
+        }
+        if self.home != wanted.home {
+            faults.push(format!(
+                "has the home {} instead of {}",
+                self.home.display(),
+                wanted.home.display()
+            ));
+        }
+        if self.shell != *shell {
+            faults.push(format!("has the shell {}", self.shell.display()));
+        }
+        if !self.hidden {
+            faults.push("is not hidden".to_owned());
+        }
+        if self.password {
+            faults.push("can log in with a password".to_owned());
+        }
+        faults
+    }
+}
+
+/// Why there is no such account.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// A tool failed.
+    #[error("could not {what}: {source}")]
+    Command {
+        /// What was being done.
+        what: String,
+        /// What it said.
+        source: Box<CommandError>,
+    },
+    /// There is a user of this name that is somebody's own.
+    #[error("there is a user {name} already, and it {what}")]
+    Foreign {
+        /// The name.
+        name: String,
+        /// What shows that it is no slot's.
+        what: String,
+    },
+    /// No id is free.
+    #[error("none of the user ids {first} to {last} is free")]
+    NoneFree {
+        /// The first one that was tried.
+        first: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// macOS lets nobody without Full Disk Access delete a user, not even root.
+    #[error(
+        "macOS refused to delete the user {name}: whoever deletes a user needs Full Disk Access, \
+         root included ({source})"
+    )]
+    NeedsFullDiskAccess {
+        /// The user, which still exists.
+        name: String,
+        /// What the tool said.
+        source: Box<CommandError>,
+    },
+    /// The user database can not be read.
+    #[error("could not look up {name}: {source}")]
+    LookUp {
+        /// Whom.
+        name: String,
+        /// Why not.
+        source: nix::Error,
+    },
+    /// It was made or repaired, and is still not what it should be.
+    #[error("the user {name} {what}, although it was just set up")]
+    NotAsMade {
+        /// The name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl AccountError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Command { source, .. } => source.hint(),
+            Self::Foreign { .. } => {
+                Some("set `runner.user_prefix` to another prefix, or delete that user".to_owned())
+            }
+            Self::NoneFree { .. } => Some("delete users that nobody needs".to_owned()),
+            Self::NeedsFullDiskAccess { name, .. } => Some(format!(
+                "open System Settings, Privacy & Security, Full Disk Access, allow the program that \
+                 this runs in (Terminal; for a session over SSH, “Allow full disk access for remote \
+                 users” in Sharing), and run it again; or delete the user by hand: `sudo \
+                 sysadminctl -deleteUser {name}`"
+            )),
+            Self::LookUp { .. } | Self::NotAsMade { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The parts of macOS's side that are text: commands for Apple's tools, what their answers mean,
+//! and in which order they are asked. Compiled everywhere, so that tests on Linux cover it with
+//! recorded answers and with tools that fail; what only a Mac can show is in
+//! `docs/verify-on-a-mac.md`.
+
+pub mod accounts;
+pub mod dscl;
+pub mod launchctl;
+pub mod launchd;

@@ -1,0 +1,75 @@
+//! What is the same about the system's service managers: the state of the agent's job, and why a
+//! command of theirs failed.
+
+use super::command::CommandError;
+
+/// How the job stands with launchd or systemd.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct JobState {
+    /// The service manager knows the job.
+    pub loaded: bool,
+    /// It starts with the system.
+    pub enabled: bool,
+    /// Its process, where there is one.
+    pub pid: Option<u32>,
+    /// The service manager waits before it starts the job again.
+    pub throttled: bool,
+    /// The exit code of the process before, where there was one.
+    pub last_exit: Option<i32>,
+    /// In the service manager's own words: `running`, `spawn scheduled`, `active (running)` …
+    pub words: String,
+}
+
+/// Why a service manager did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// A tool failed in a way that nothing more is known about.
+    #[error(transparent)]
+    Command(Box<CommandError>),
+    /// It failed in a way that is understood.
+    #[error("{what}: {source}")]
+    Known {
+        /// What is the matter, as the beginning of a sentence.
+        what: String,
+        /// What to do about it.
+        hint: String,
+        /// What the tool said.
+        source: Box<CommandError>,
+    },
+    /// There is no service manager here.
+    #[error("{what}")]
+    None {
+        /// What is missing.
+        what: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The job did not come to the state that was waited for.
+    #[error("{what}")]
+    TimedOut {
+        /// What was waited for, and for how long.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+impl From<CommandError> for ServiceError {
+    fn from(error: CommandError) -> Self {
+        Self::Command(Box::new(error))
+    }
+}
+
+impl ServiceError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Command(error) => error.hint(),
+            Self::Known { hint, .. } | Self::None { hint, .. } | Self::TimedOut { hint, .. } => {
+                Some(hint.clone())
+            }
+        }
+    }
+}
