@@ -60,6 +60,11 @@ impl CliError {
         self
     }
 
+    /// What happened and where, alone.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The text that is printed, with a line feed at the end.
     pub(crate) fn render(&self, paint: Paint) -> String {
         let mut text = String::new();

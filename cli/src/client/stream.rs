@@ -4,19 +4,27 @@
 //! that was seen already is skipped here by its offset: readers see each byte once.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use reqwest::Response;
 use russet_protocol::admin::{Job, StreamEvent};
 use russet_protocol::ids::JobId;
+use tokio::time::Instant;
 
 use super::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// How often to try to come back before giving up: together about half a minute.
+/// How often to try to connect at first: together about half a minute.
 const ATTEMPTS: u32 = 10;
+
+/// How long a view that was connected waits for the control plane to come back. Its jobs go on
+/// meanwhile, so giving up early would only turn a restart of the server into a failed build.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// A restart of the control plane that is shorter than this is not worth a word.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -40,6 +48,11 @@ pub(crate) enum Next {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// The control plane can not be reached for a while now, and is asked again and again.
+    Away {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A pipeline's events. Ends after [`StreamEvent::End`].
@@ -55,6 +68,10 @@ pub(crate) struct EventStream {
     searched: usize,
     seen: HashMap<(JobId, u32), u64>,
     failures: u32,
+    /// Whether anything was received yet.
+    is_known: bool,
+    /// When the connection that has not come back broke, and whether that was said.
+    away: Option<(Instant, bool)>,
     /// When the connection was opened.
     since: Instant,
     /// When each job was claimed, which tells one claim from the next.
@@ -72,6 +89,8 @@ impl EventStream {
             searched: 0,
             seen: HashMap::new(),
             failures: 0,
+            is_known: false,
+            away: None,
             since: Instant::now(),
             claims: HashMap::new(),
         }
@@ -86,11 +105,17 @@ impl EventStream {
             match self.read_more().await {
                 Ok(()) => {}
                 // The server is not there, or went away: it may be restarted.
-                Err(error) if error.transient && self.failures < ATTEMPTS => {
+                Err(error) if error.transient && self.may_try_again() => {
                     // The state is told anew each time, so that bytes alone are no progress: a
                     // connection that breaks at the same place ever again is to end.
                     if self.response.take().is_some() && self.since.elapsed() > LONGEST_PAUSE {
                         self.failures = 0;
+                        self.away = None;
+                    }
+                    let (since, is_told) = self.away.get_or_insert((Instant::now(), false));
+                    if !*is_told && self.is_known && since.elapsed() >= QUIET {
+                        *is_told = true;
+                        return Ok(Next::Away { reason: error.message().to_owned() });
                     }
                     let pause = Duration::from_millis(50 << self.failures.min(7));
                     self.failures += 1;
@@ -98,6 +123,14 @@ impl EventStream {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn may_try_again(&self) -> bool {
+        if self.is_known {
+            self.away.is_none_or(|(since, _)| since.elapsed() < PATIENCE)
+        } else {
+            self.failures < ATTEMPTS
         }
     }
 
@@ -117,6 +150,7 @@ impl EventStream {
                 self.searched = self.searched.saturating_sub(self.taken);
                 self.taken = 0;
                 self.buffer.extend_from_slice(&chunk);
+                self.is_known = true;
                 if self.buffer.len() > LONGEST_LINE {
                     return Err(CliError::new(
                         Exit::Infrastructure,
@@ -179,6 +213,7 @@ impl EventStream {
         let offset = offset.max(*seen);
         *seen = offset + u64::try_from(bytes.len()).unwrap_or_default();
         self.failures = 0;
+        self.away = None;
         Ok(Some(Next::Output { job, step, offset, bytes }))
     }
 
@@ -248,7 +283,7 @@ mod tests {
         for _ in 0..2 {
             match stream.next().await.unwrap() {
                 Next::Output { bytes, .. } => seen.extend(bytes),
-                Next::Event(event) => panic!("{event:?}"),
+                other => panic!("{other:?}"),
             }
         }
         assert_eq!(String::from_utf8(seen).unwrap(), "abcde");
@@ -271,6 +306,18 @@ mod tests {
             }
         }
         assert_eq!(String::from_utf8(seen).unwrap(), "abcxyz");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_control_plane_that_stays_away_is_named_once_and_given_up_after_a_while() {
+        let client = serve(vec![format!("{OK}{}", output(0, "YWJj"))]).await;
+        let mut stream = client.stream("p");
+        assert!(matches!(stream.next().await.unwrap(), Next::Output { .. }));
+        assert!(matches!(stream.next().await.unwrap(), Next::Away { .. }));
+        let told = tokio::time::Instant::now();
+        let error = stream.next().await.unwrap_err();
+        assert_eq!(error.exit, Exit::ControlPlane);
+        assert!(told.elapsed() > super::PATIENCE / 2, "{:?}", told.elapsed());
     }
 
     #[tokio::test]

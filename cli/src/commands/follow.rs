@@ -24,7 +24,7 @@ pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Res
                         StreamEvent::End { pipeline } => Some(pipeline.clone()),
                         _ => None,
                     },
-                    Next::Output { .. } => None,
+                    Next::Output { .. } | Next::Away { .. } => None,
                 };
                 screen.event(next)?;
                 if let Some(pipeline) = ended {

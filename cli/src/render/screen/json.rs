@@ -47,6 +47,10 @@ impl JsonView {
                 let data = base64::engine::general_purpose::STANDARD.encode(bytes);
                 StreamEvent::Output { job, step, offset, data }
             }
+            Next::Away { reason } => {
+                self.line(&json!({ "event": "away", "reason": reason }));
+                return;
+            }
         };
         self.line(&event);
     }

@@ -132,6 +132,11 @@ impl TextView {
                 StreamEvent::Output { .. } | StreamEvent::End { .. } => {}
             },
             Next::Output { job, step, bytes, .. } => self.output(&job, step, &bytes),
+            Next::Away { reason } => {
+                let text = format!("{}; asking again until it is back", plain(&reason));
+                let line = self.paint.warn(&text);
+                self.push_line(&line);
+            }
         }
     }
 

@@ -49,6 +49,7 @@ impl TextView {
                 StreamEvent::Step { job, .. } => job,
                 _ => return None,
             },
+            Next::Away { .. } => return None,
         };
         Some(self.index(id))
     }
@@ -66,6 +67,7 @@ impl TextView {
                 }
                 _ => false,
             },
+            Next::Away { .. } => false,
         }
     }
 }
