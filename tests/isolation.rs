@@ -11,54 +11,10 @@
 
 mod support;
 
-use std::process::Command;
-
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
+use support::user::SlotUser as User;
 use support::{Agent, AgentOptions, Server, config, is_root, run, wait_for};
-
-/// A system user of the test's own, the first of its prefix, removed at the end.
-struct User {
-    prefix: String,
-}
-
-impl User {
-    fn create() -> Self {
-        let mut random = [0_u8; 4];
-        getrandom::fill(&mut random).unwrap();
-        let prefix = format!("_rt{:08x}", u32::from_ne_bytes(random));
-        let user = Self { prefix };
-        let status = Command::new("useradd")
-            .args(["--system", "--user-group", "--no-create-home", "--shell", "/bin/bash"])
-            .arg(user.name())
-            .status()
-            .unwrap();
-        assert!(status.success(), "useradd failed");
-        user
-    }
-
-    fn name(&self) -> String {
-        format!("{}1", self.prefix)
-    }
-
-    fn uid(&self) -> u32 {
-        nix::unistd::User::from_name(&self.name()).unwrap().unwrap().uid.as_raw()
-    }
-
-    fn options(&self) -> AgentOptions {
-        AgentOptions {
-            runner: vec![format!("user_prefix: {}", self.prefix)],
-            ..AgentOptions::default()
-        }
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        Command::new("userdel").arg(self.name()).status().ok();
-        Command::new("groupdel").arg(self.name()).stderr(std::process::Stdio::null()).status().ok();
-    }
-}
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {

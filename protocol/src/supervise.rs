@@ -251,6 +251,24 @@ pub struct ResultRecord {
     pub message: Option<String>,
     /// Whether the control plane has acknowledged it.
     pub reported: bool,
+    /// What the job left behind, for the launch agent's metrics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftBehind>,
+}
+
+/// What a job left behind of one kind, outside of its slot's own directories.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// Of what kind, as `processes`; kinds may be added.
+    pub kind: String,
+    /// How many were ended or removed.
+    pub removed: u64,
+    /// How many could not be.
+    #[serde(default)]
+    pub kept: u64,
+    /// How much room the removed ones took, in bytes, where that is known.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// Name of the result record in the spool.

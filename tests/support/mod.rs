@@ -19,6 +19,7 @@ pub mod admin;
 pub mod agent;
 pub mod faults;
 pub mod server;
+pub mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;

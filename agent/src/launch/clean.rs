@@ -13,9 +13,13 @@ use super::journal::Journal;
 use super::slot_io::SlotIo;
 use super::spawn;
 use super::state::slot::Input;
+use crate::platform;
 
 /// A slot that was cleaned within this time claims meanwhile, the next time.
 const QUICK: Duration = Duration::from_millis(50);
+
+/// A helper that takes longer waits for something that a job left, and is tried again.
+const LONGEST: Duration = Duration::from_secs(180);
 
 impl SlotIo {
     /// Ends what is left of a task, and makes the slot fresh.
@@ -75,6 +79,21 @@ impl SlotIo {
         unique || config.cleanup_working_directory
     }
 
+    /// Ends the launchd domain of the slot's user, which starts processes again that are killed.
+    /// The helper does that too; where the system lets only root do it, this is what works. Root
+    /// hands over a number and nothing else.
+    async fn end_user_domain(&self) {
+        let user = &self.lease.user;
+        if !user.dedicated || user.name.is_none() || !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let uid = user.uid;
+        let ended = tokio::task::spawn_blocking(move || platform::end_user_domain(uid)).await;
+        if let Ok(Err(why)) = ended {
+            tracing::warn!(slot = self.number, why, "the user's launchd domain did not end");
+        }
+    }
+
     async fn run_clean(&self, of: &Assignment) -> io::Result<()> {
         let mut assignment = of.clone();
         assignment.mode = Mode::Clean;
@@ -84,7 +103,8 @@ impl SlotIo {
             // What the owner wants kept is not shown to the helper.
             assignment.dirs.work = assignment.dirs.tmp.clone();
         }
-        let (status, said) = self.helper(&assignment).await?;
+        self.end_user_domain().await;
+        let (status, said) = self.helper_within(&assignment, LONGEST).await?;
         if status.success() {
             return Ok(());
         }

@@ -86,6 +86,7 @@ mod tests {
             outcome: Outcome::Failed,
             message: None,
             reported,
+            left: Vec::new(),
         }
     }
 

@@ -24,6 +24,7 @@ mod dirs;
 mod exit;
 mod external;
 mod heartbeat;
+mod housekeeping;
 mod journal;
 mod policy;
 mod prefix;
@@ -37,6 +38,7 @@ mod start;
 mod state;
 mod supervise;
 
+pub use housekeeping::{Count, Counters};
 pub use run::run;
 
 /// How the launch agent is run; what the owner decides is in [`Config`].
@@ -210,5 +212,7 @@ struct Shared {
     /// What is known about the control plane.
     server: claim::Presence,
     request: russet_protocol::runner::ClaimRequest,
+    /// What jobs left behind, for metrics.
+    left: housekeeping::Counters,
     boot_id: String,
 }

@@ -299,6 +299,9 @@ impl SlotIo {
         });
         let Some(journal) = journal else { return };
         let record = self.record(journal.assignment.user.as_ref());
+        if let Some(record) = record.as_ref().filter(|own| own.allocation == journal.allocation) {
+            self.shared.left.add(&record.left);
+        }
         // A task agent that reported says nothing that matters.
         let reported = status.is_some_and(|status| status.success());
         let said = if reported { String::new() } else { spawn::agent_said(&self.dir.fd) };
@@ -355,7 +358,18 @@ impl SlotIo {
         &self,
         assignment: &Assignment,
     ) -> io::Result<(std::process::ExitStatus, String)> {
-        spawn::helper(&self.shared.staged.exe, &self.dir.fd, assignment).await
+        let never = std::future::pending();
+        spawn::helper(&self.shared.staged.exe, &self.dir.fd, assignment, never).await
+    }
+
+    /// As [`Self::helper`], for no longer than this.
+    pub(super) async fn helper_within(
+        &self,
+        assignment: &Assignment,
+        longest: Duration,
+    ) -> io::Result<(std::process::ExitStatus, String)> {
+        let too_long = self.shared.clock.sleep(longest);
+        spawn::helper(&self.shared.staged.exe, &self.dir.fd, assignment, too_long).await
     }
 
     /// The launch agent ends; the task agent does not.

@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
@@ -25,6 +26,9 @@ const HELPER_LOG: &str = "helper.log";
 
 /// How much of the end of such a file goes into messages.
 const TAIL: u64 = 400;
+
+/// How long a killed helper is waited for.
+const STUCK: Duration = Duration::from_secs(5);
 
 /// What the task agent needs of the launch agent's environment: the way to the control plane.
 const PASSED_ON: [&str; 9] = [
@@ -92,17 +96,27 @@ pub(super) async fn assign(child: &mut Child, assignment: &Assignment) -> io::Re
     }
 }
 
-/// Runs a helper to its end. The second value is the end of what it said.
+/// Runs a helper to its end, and kills it when `too_long` is over. The second value is the end of
+/// what it said.
 pub(super) async fn helper(
     exe: &Path,
     slot: &OwnedFd,
     assignment: &Assignment,
+    too_long: impl Future<Output = ()>,
 ) -> io::Result<(ExitStatus, String)> {
     let log = log_file(slot, HELPER_LOG)?;
     let mut spawned = start(exe, &[], &log)?;
     assign(&mut spawned.child, assignment).await?;
-    let status = spawned.child.wait().await?;
-    Ok((status, tail(log)))
+    tokio::select! {
+        status = spawned.child.wait() => Ok((status?, tail(log))),
+        () = too_long => {
+            spawned.child.start_kill()?;
+            // It can be stuck in the kernel, on a file system that does not answer.
+            drop(tokio::time::timeout(STUCK, spawned.child.wait()).await);
+            let message = format!("the helper took too long: {}", tail(log));
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        }
+    }
 }
 
 /// The end of the slot's log of the task agent, on one line.

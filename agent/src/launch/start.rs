@@ -75,6 +75,7 @@ pub(super) async fn start(
             ip: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
+        left: super::Counters::default(),
         boot_id: options.clock.boot_id(),
         config,
     });

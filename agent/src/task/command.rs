@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::context::{Context, StepEnd};
 use super::environment::Variables;
 use super::kill;
+use super::process_table;
 use super::pty::Pty;
 use super::reader::{Reader, Tail};
 use super::reaper::Child;
@@ -97,6 +98,10 @@ async fn watch(
         why = log.broken() => Cause::NoRoom(why),
         why = context.disk.exceeded() => Cause::NoRoom(why),
     };
+    if is_out_of_time(context, spec, &cause) {
+        // What it waited for is only to be seen while it is there.
+        context.say(log, &process_table::of(context));
+    }
     if !matches!(cause, Cause::Exited(_)) {
         let grace =
             if matches!(cause, Cause::NoRoom(_)) { Duration::ZERO } else { context.kill_grace() };
@@ -110,6 +115,18 @@ async fn watch(
         );
     }
     ended(context, cause)
+}
+
+/// Whether a limit of time is why the command is about to be ended. The run-time limit ends
+/// commands in the background too; the one that everybody waits for tells the story.
+fn is_out_of_time(context: &Context, spec: &Spec, cause: &Cause) -> bool {
+    match cause {
+        Cause::Silent(_) | Cause::TooLong(_) => true,
+        Cause::Stopped => {
+            spec.job_is_over.is_none() && context.stop.reason() == Some(Stop::Deadline)
+        }
+        Cause::Exited(_) | Cause::JobOver | Cause::NoRoom(_) => false,
+    }
 }
 
 /// Returns when nothing was printed for so long.

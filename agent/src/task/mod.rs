@@ -27,6 +27,7 @@ mod job;
 mod kill;
 mod os;
 mod privileges;
+mod process_table;
 mod pty;
 mod reader;
 mod reaper;

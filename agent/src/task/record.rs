@@ -9,7 +9,7 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::{RESULT_FILE, ResultRecord, VERSION};
 
-/// Writes the record and waits until it is on disk. It is complete or not there at all.
+/// Writes the record of a task of which nothing else is known; see [`write_all`].
 pub(crate) fn write(
     spool: &Path,
     allocation: &AllocationId,
@@ -23,7 +23,13 @@ pub(crate) fn write(
         outcome,
         message: message.map(str::to_owned),
         reported,
+        left: Vec::new(),
     };
+    write_all(spool, &record)
+}
+
+/// Writes the record and waits until it is on disk. It is complete or not there at all.
+pub(crate) fn write_all(spool: &Path, record: &ResultRecord) -> io::Result<()> {
     let text = serde_json::to_vec(&record)?;
     let draft = spool.join(format!("{RESULT_FILE}.new"));
     let mut file = OpenOptions::new()

@@ -6,7 +6,9 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{FinishMissing, FinishRequest};
-use russet_protocol::supervise::{Assignment, FromTaskAgent, exit};
+use russet_protocol::supervise::{
+    Assignment, FromTaskAgent, LeftBehind, ResultRecord, VERSION, exit,
+};
 use russet_protocol::task::TaskConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -136,6 +138,8 @@ struct Running {
 struct Verdict {
     outcome: Outcome,
     message: Option<String>,
+    /// What the job left behind.
+    left: Vec<LeftBehind>,
 }
 
 impl Running {
@@ -201,7 +205,8 @@ impl Running {
         let context = match setup::context(assignment, config, tools) {
             Ok(context) => Arc::new(context),
             Err(failure) => {
-                return Verdict { outcome: failure.outcome, message: Some(failure.message) };
+                let (outcome, message) = (failure.outcome, Some(failure.message));
+                return Verdict { outcome, message, left: Vec::new() };
             }
         };
         let mut message = None;
@@ -223,9 +228,9 @@ impl Running {
             }
             Some(Stop::Stale(_)) | None => {}
         }
-        clean::end_of_task(&context).await;
+        let left = clean::end_of_task(&context).await;
         let message = message.map(|text| context.masks.apply(&text));
-        Verdict { outcome, message }
+        Verdict { outcome, message, left }
     }
 }
 
@@ -243,9 +248,17 @@ impl Report<'_> {
         allocation: &russet_protocol::ids::AllocationId,
         verdict: Verdict,
     ) -> i32 {
-        let Verdict { outcome, message } = verdict;
+        let Verdict { outcome, message, left } = verdict;
         let keep = |reported| {
-            let written = record::write(dir, allocation, outcome, message.as_deref(), reported);
+            let record = ResultRecord {
+                version: VERSION,
+                allocation: allocation.clone(),
+                outcome,
+                message: message.clone(),
+                reported,
+                left: left.clone(),
+            };
+            let written = record::write_all(dir, &record);
             if let Err(error) = written {
                 complain(&format!("could not keep the result: {error}"));
             }

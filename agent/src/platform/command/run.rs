@@ -20,6 +20,9 @@ use crate::platform::STANDARD_PATH;
 /// How often it is looked whether the tool has ended, where its pipes do not say so.
 const TICK: Duration = Duration::from_millis(10);
 
+/// As [`TICK`], once there is nothing left to read: tools run at the end of every task.
+const LAST_TICK: Duration = Duration::from_millis(1);
+
 /// How long what is still in the pipes is waited for once the tool itself has ended: something
 /// that it started may keep them open for ever.
 const AFTERWARDS: Duration = Duration::from_millis(500);
@@ -146,7 +149,9 @@ impl<'a> Exchange<'a> {
         let readable = [stdout, stderr].into_iter().flatten();
         let readable = readable.map(|end| PollFd::new(end, PollFlags::POLLIN));
         let mut ends: Vec<PollFd<'_>> = writable.into_iter().chain(readable).collect();
-        let timeout = PollTimeout::try_from(TICK).unwrap_or(PollTimeout::ZERO);
+        // A tool that has closed its pipes is about to end.
+        let tick = if ends.is_empty() { LAST_TICK } else { TICK };
+        let timeout = PollTimeout::try_from(tick).unwrap_or(PollTimeout::ZERO);
         match poll(&mut ends, timeout) {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
             Err(error) => Err(error.into()),

@@ -4,6 +4,9 @@
 //! `docs/verify-on-a-mac.md`.
 
 pub mod accounts;
+pub mod disk_images;
 pub mod dscl;
 pub mod launchctl;
 pub mod launchd;
+pub mod procargs;
+pub mod user_domain;

@@ -17,3 +17,12 @@ pub(crate) const STANDARD_PATH: &str =
 
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
+
+/// Ends the launchd domain of a user, which Linux does not have.
+///
+/// # Errors
+///
+/// None here; on macOS, that launchd refused.
+pub fn end_user_domain(_uid: u32) -> Result<(), String> {
+    Ok(())
+}

@@ -17,3 +17,14 @@ pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
+
+/// Ends the launchd domain of a user.
+///
+/// # Errors
+///
+/// launchd refused, in words.
+pub fn end_user_domain(uid: u32) -> Result<(), String> {
+    let bootout = super::darwin::user_domain::bootout(&super::command::Tools::system(), uid);
+    let output = bootout.run().map_err(|error| error.to_string())?;
+    super::darwin::user_domain::problem(&output).map_or(Ok(()), Err)
+}

@@ -4,14 +4,15 @@
 //! links to elsewhere, directories without permissions, a path of ten thousand levels, a process
 //! that swaps a directory for a link while we look. So everything is relative to an open
 //! directory, links are never followed, permissions are given back first, and deep directories
-//! are moved up before they are entered. This runs as the slot's user, so even a mistake stays
-//! with its own files.
+//! are moved up before they are entered, other file systems are not entered at all, and flags and
+//! access lists that forbid deletion are taken away where the owner may do that. This runs as the
+//! slot's user, so even a mistake stays with its own files.
 
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use nix::dir::Dir;
@@ -20,71 +21,75 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::task::os;
+
 /// Directories below this depth are moved to the top before they are entered: each level costs
 /// a descriptor and stack.
 const MOST_LEVELS: usize = 64;
 
 /// Empties a directory that belongs to this process's user. One that is not there is empty.
 pub(super) fn empty(dir: &Path, until: Instant) -> io::Result<()> {
-    let Some(top) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
-    let mut sweep = Sweep { top: top.try_clone()?, until, moved: 0, first_error: None };
+    let Some((top, stat)) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
+    empty_open(&top, &stat, until, None)
+}
+
+/// Empties an open directory, and adds up what was in it where `bytes` is asked for.
+fn empty_open(
+    top: &OwnedFd,
+    stat: &FileStat,
+    until: Instant,
+    mut bytes: Option<&mut u64>,
+) -> io::Result<()> {
+    let device = stat.st_dev;
+    let mut moved = 0;
     loop {
-        let before = sweep.moved;
+        let before = moved;
+        let bytes = bytes.as_deref_mut();
+        let mut sweep =
+            Sweep { top: top.try_clone()?, device, until, moved, first_error: None, bytes };
         sweep.contents(top.try_clone()?, 0)?;
         if let Some(error) = sweep.first_error {
             return Err(error.into());
         }
         // What was moved up is emptied in the next round; time is what bounds them.
-        if sweep.moved == before {
+        moved = sweep.moved;
+        if moved == before {
             return Ok(());
         }
     }
 }
 
-/// Removes what `uid` has in a directory that everybody shares, except for what leads to
-/// `spared`. Returns lines for people.
-pub(super) fn remove_owned(
-    dir: &Path,
-    uid: u32,
-    spared: &[PathBuf],
+/// Removes one entry of an open directory, with everything in it. Says how many bytes it had.
+pub(super) fn remove(
+    dir: &OwnedFd,
+    name: &CStr,
+    stat: &FileStat,
     until: Instant,
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    let Ok(top) = openat(AT_FDCWD, dir, flags, Mode::empty()) else { return lines };
-    let Ok(names) = names(&top) else { return lines };
-    for name in names {
-        let Ok(stat) = fstatat(&top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
-            continue;
-        };
-        let path = dir.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
-        if stat.st_uid != uid || spared.contains(&path) {
-            continue;
+) -> io::Result<u64> {
+    let mut bytes = allocated(stat);
+    if is_directory(stat) {
+        if let Some((sub, stat)) = open_own(dir, name)? {
+            empty_open(&sub, &stat, until, Some(&mut bytes))?;
         }
-        let shown = path.display().to_string().escape_debug().to_string();
-        let removed = if is_directory(&stat) {
-            empty(&path, until)
-                .and_then(|()| Ok(unlinkat(&top, name.as_c_str(), UnlinkatFlags::RemoveDir)?))
-        } else {
-            unlinkat(&top, name.as_c_str(), UnlinkatFlags::NoRemoveDir).map_err(io::Error::from)
-        };
-        lines.push(match removed {
-            Ok(()) => format!("removed {shown}, which the job left there"),
-            Err(error) => format!("could not remove {shown}, which the job left there: {error}"),
-        });
+        unlink(dir, name, UnlinkatFlags::RemoveDir)?;
+    } else {
+        unlink(dir, name, UnlinkatFlags::NoRemoveDir)?;
     }
-    lines
+    Ok(bytes)
 }
 
-struct Sweep {
+struct Sweep<'a> {
     top: OwnedFd,
+    /// The file system that is emptied; others that are mounted in it are not.
+    device: libc::dev_t,
     until: Instant,
     /// How many deep directories were moved to the top, to be emptied in the next round.
     moved: u64,
     first_error: Option<Errno>,
+    bytes: Option<&'a mut u64>,
 }
 
-impl Sweep {
+impl Sweep<'_> {
     fn contents(&mut self, dir: OwnedFd, level: usize) -> io::Result<()> {
         for name in names(&dir)? {
             if Instant::now() > self.until {
@@ -99,10 +104,22 @@ impl Sweep {
 
     /// The outer error ends everything, the inner one is about this entry only.
     fn entry(&mut self, dir: &OwnedFd, name: &CStr, level: usize) -> io::Result<Result<(), Errno>> {
+        if let Some(bytes) = self.bytes.as_deref_mut()
+            && let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        {
+            *bytes = bytes.saturating_add(allocated(&stat));
+        }
         match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(Ok(())),
-            // Linux says EISDIR for a directory, POSIX and macOS EPERM.
-            Err(Errno::EISDIR | Errno::EPERM) => {}
+            // Linux says EISDIR for a directory, POSIX and macOS EPERM; EPERM and EACCES are also
+            // what a file says that is protected.
+            Err(Errno::EISDIR | Errno::EPERM | Errno::EACCES) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+        match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) if is_directory(&stat) => {}
+            Ok(_) => return Ok(unlink(dir, name, UnlinkatFlags::NoRemoveDir)),
+            Err(Errno::ENOENT) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
         }
         if level >= MOST_LEVELS {
@@ -110,23 +127,47 @@ impl Sweep {
             let target = format!(".deep-{}-{}", std::process::id(), self.moved);
             return Ok(renameat(dir, name, &self.top, target.as_str()));
         }
-        let sub = match open_own(dir, name) {
-            Ok(Some(sub)) => sub,
+        let (sub, stat) = match open_own(dir, name) {
+            Ok(Some(found)) => found,
             Ok(None) => return Ok(Ok(())),
             Err(error) => return Ok(Err(errno(&error))),
         };
-        self.contents(sub, level + 1)?;
-        match unlinkat(dir, name, UnlinkatFlags::RemoveDir) {
-            Err(Errno::ENOENT) => Ok(Ok(())),
-            // Something deep in it was moved out and something else could not be removed.
-            Err(error) => Ok(Err(error)),
-            Ok(()) => Ok(Ok(())),
+        if stat.st_dev != self.device {
+            // What is mounted here may be the owner's, and is not the task's to empty.
+            return Ok(Err(Errno::EBUSY));
         }
+        self.contents(sub, level + 1)?;
+        // It can fail: something deep in it was moved out and something else could not be removed.
+        Ok(unlink(dir, name, UnlinkatFlags::RemoveDir))
+    }
+}
+
+/// Removes a name. One that is protected by flags or an access list loses them first, and so
+/// does the directory that it is in.
+fn unlink(dir: &OwnedFd, name: &CStr, flags: UnlinkatFlags) -> Result<(), Errno> {
+    let removed = unprotected(
+        || unlinkat(dir, name, flags),
+        || os::unprotect(dir.as_fd(), name) | os::unprotect(dir.as_fd(), c"."),
+    );
+    match removed {
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Tries something; where it is forbidden, takes the protection away and tries once more.
+fn unprotected<T>(
+    mut attempt: impl FnMut() -> Result<T, Errno>,
+    unprotect: impl Fn() -> bool,
+) -> Result<T, Errno> {
+    match attempt() {
+        Err(Errno::EPERM | Errno::EACCES) if unprotect() => attempt(),
+        other => other,
     }
 }
 
 /// Opens a directory, with permissions to read and empty it. `None`: it is not there.
-fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<OwnedFd>> {
+fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<(OwnedFd, FileStat)>> {
     let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(Errno::ENOENT) => return Ok(None),
@@ -138,19 +179,39 @@ fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<OwnedFd>> {
     if stat.st_mode & 0o700 != 0o700 {
         // A link that is swapped in now leads to a file of the same user at worst, since only
         // an owner may change permissions.
-        fchmodat(dir, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
+        unprotected(
+            || fchmodat(dir, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink),
+            || os::unprotect(dir.as_fd(), name),
+        )?;
     }
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-    Ok(Some(openat(dir, name, flags, Mode::empty())?))
+    let sub = unprotected(|| open_directory(dir, name), || os::unprotect(dir.as_fd(), name))?;
+    Ok(Some((sub, stat)))
 }
 
-fn is_directory(stat: &FileStat) -> bool {
+/// Opens a directory, following no link at its end.
+pub(super) fn open_directory<P: ?Sized + nix::NixPath>(
+    dir: impl AsFd,
+    name: &P,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    openat(dir, name, flags, Mode::empty())
+}
+
+pub(super) fn is_directory(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+}
+
+/// What it takes on disk. A file with other names frees nothing.
+fn allocated(stat: &FileStat) -> u64 {
+    if stat.st_nlink > 1 && !is_directory(stat) {
+        return 0;
+    }
+    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
 }
 
 /// The names in a directory. Collected first: deleting while listing skips entries on some
 /// systems.
-fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+pub(super) fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     // A descriptor of its own, since the position in the listing is shared by clones.
     let listing = openat(dir, ".", flags, Mode::empty())?;
@@ -175,8 +236,8 @@ fn errno(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use super::{empty, remove_owned};
-    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use super::{empty, unprotected};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::{Duration, Instant};
 
     fn soon() -> Instant {
@@ -213,23 +274,51 @@ mod tests {
     }
 
     #[test]
-    fn in_a_shared_directory_only_files_of_the_user_go() {
-        let shared = tempfile::tempdir().unwrap();
-        let mine = shared.path().join("mine");
-        std::fs::create_dir(&mine).unwrap();
-        std::fs::write(mine.join("file"), b"x").unwrap();
-        let spared = shared.path().join("spared");
-        std::fs::create_dir(&spared).unwrap();
-        let other = shared.path().join("other");
-        std::fs::write(&other, b"x").unwrap();
+    fn what_forbids_it_is_taken_away_once() {
+        use nix::errno::Errno;
+        use std::cell::Cell;
+        let (tries, locked) = (Cell::new(0), Cell::new(true));
+        let attempt = || {
+            tries.set(tries.get() + 1);
+            if locked.get() { Err(Errno::EPERM) } else { Ok(()) }
+        };
+        let unlock = || {
+            locked.set(false);
+            true
+        };
+        unprotected(attempt, unlock).unwrap();
+        assert_eq!(tries.get(), 2);
+        locked.set(true);
+        assert_eq!(unprotected(attempt, || true), Err(Errno::EPERM));
+        assert_eq!(unprotected(attempt, || false), Err(Errno::EPERM));
+        assert_eq!(tries.get(), 5);
+        // Another error is not about protection.
+        let gone = || -> Result<(), Errno> { Err(Errno::ENOENT) };
+        assert_eq!(unprotected(gone, || panic!("nothing to take away")), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_file_system_that_is_mounted_inside_is_left_alone() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
-        for path in [&mine, &spared] {
-            chown(path, Some(59_999), None).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = dir.path().join("mounted");
+        std::fs::create_dir(&mounted).unwrap();
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "tmpfs"])
+            .arg(&mounted)
+            .stderr(std::process::Stdio::null())
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            // A container may forbid it.
+            return;
         }
-        let lines = remove_owned(shared.path(), 59_999, std::slice::from_ref(&spared), soon());
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(!mine.exists() && spared.exists() && other.exists());
+        std::fs::write(mounted.join("keep"), b"x").unwrap();
+        let error = empty(dir.path(), soon()).unwrap_err();
+        let kept = mounted.join("keep").exists();
+        std::process::Command::new("umount").arg(&mounted).status().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        assert!(kept);
     }
 }

@@ -1,63 +1,77 @@
 //! Nothing of a task outlives it.
 //!
-//! First what would start things again (the user's crontab, `at` jobs, its launchd domain), then
-//! its processes, then its IPC objects and its files in directories that everybody shares. At
-//! the end of a task what had to be ended or removed is shown in a step of its own, because it
-//! is often what an author wonders about ("my server was gone in the next job").
+//! First what would start things again (the user's launchd domain, its crontab, `at` jobs), then
+//! its processes, then what it mounted, its IPC objects and its files in directories that are not
+//! the slot's. At the end of a task what had to be ended or removed is shown in a step of its own,
+//! because it is often what an author wonders about ("my server was gone in the next job"), and
+//! counted for the owner's metrics.
 //!
 //! What belongs to a user is only touched where that user is the slot's alone. For a caller who
 //! is a person, only what descends from the task agent is.
 
 mod files;
+mod homes;
 mod processes;
+mod respawn;
+mod shared;
+pub(crate) mod tally;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use russet_protocol::supervise::{Assignment, SlotUser, exit};
+use russet_protocol::supervise::{Assignment, LeftBehind, SlotUser, exit};
 use russet_protocol::task::CLEAN_UP_STEP;
 
+use self::tally::{Kind, Tally};
 use super::context::{Context, StepEnd};
 use super::{complain, os};
 
 /// Deleting what a job left may take so long; the rest is for the next clean-up.
 const LONGEST_DELETION: Duration = Duration::from_secs(60);
 
-/// Ends and removes what the job left behind, and shows it.
-pub(crate) async fn end_of_task(context: &Context) {
+/// Ends and removes what the job left behind, shows it, and says how much it was.
+pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
     let user = context.assignment.user.as_ref();
     let sessions = context.reaper.sessions();
     let reaper = context.reaper.clone();
-    let mut lines = sweep_processes(user, &sessions, &|| reaper.reap_now());
+    let mut tally = Tally::default();
+    sweep_processes(user, &sessions, &|| reaper.reap_now(), &mut tally);
     if let Some(user) = dedicated(user) {
-        lines.extend(sweep_things(user, &context.assignment));
+        sweep_things(user, &context.assignment, &mut tally);
     }
-    if lines.is_empty() {
-        return;
+    if tally.is_worth_showing() {
+        context.step_started(CLEAN_UP_STEP, "Clean up", false, None);
+        if let Ok(log) = context.spool.log(CLEAN_UP_STEP) {
+            context.say(&log, &tally.table(&|text| context.masks.apply(text)));
+        }
+        context.step_finished(CLEAN_UP_STEP, &StepEnd::success());
+        // The uploader has something to do meanwhile.
+        tokio::task::yield_now().await;
     }
-    context.step_started(CLEAN_UP_STEP, "Clean up", false, None);
-    if let Ok(log) = context.spool.log(CLEAN_UP_STEP) {
-        context.say(&log, &lines.join("\n"));
-    }
-    context.step_finished(CLEAN_UP_STEP, &StepEnd::success());
-    // The uploader has something to do meanwhile.
-    tokio::task::yield_now().await;
+    tally.numbers()
 }
 
 /// Cleans a slot after its task: processes, shared things, and the slot's own directories, which
 /// are empty afterwards. Returns the exit code.
+///
+/// A process that does not end and a directory that does not get empty hold the slot: the next
+/// task would meet them. What is left elsewhere is said and no more: the next task would meet it
+/// in any slot.
 pub(crate) fn clean(assignment: &Assignment) -> i32 {
     let user = assignment.user.as_ref();
+    let mut code = exit::REPORTED;
     if let Some(user) = dedicated(user) {
-        for line in sweep_processes(Some(user), &BTreeSet::new(), &|| {}) {
-            complain(&line);
+        let mut tally = Tally::default();
+        sweep_processes(Some(user), &BTreeSet::new(), &|| {}, &mut tally);
+        sweep_things(user, assignment, &mut tally);
+        tally.complaints().iter().for_each(|line| complain(&tally::one_line(line)));
+        if tally.count_kept(Kind::Processes) > 0 {
+            code = exit::NOT_REPORTED;
         }
-        sweep_things(user, assignment);
     }
     let until = Instant::now() + LONGEST_DELETION;
     let dirs = &assignment.dirs;
-    let mut code = exit::REPORTED;
     for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
         if let Err(error) = files::empty(dir, until) {
             complain(&format!("could not empty {}: {error}", dir.display()));
@@ -65,6 +79,18 @@ pub(crate) fn clean(assignment: &Assignment) -> i32 {
         }
     }
     code
+}
+
+/// What runs of the task, except for the task agent itself.
+pub(crate) fn running(context: &Context) -> Vec<os::Process> {
+    let Ok(all) = os::processes() else { return Vec::new() };
+    let me = std::process::id().cast_signed();
+    let mut found = match dedicated(context.assignment.user.as_ref()) {
+        Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
+        None => processes::descendants(&all, me, &context.reaper.sessions()),
+    };
+    found.retain(|process| process.pid != me);
+    found
 }
 
 /// The user, if all of it is the slot's and this process is it.
@@ -76,30 +102,59 @@ fn sweep_processes(
     user: Option<&SlotUser>,
     sessions: &BTreeSet<i32>,
     reap: &dyn Fn(),
-) -> Vec<String> {
+    tally: &mut Tally,
+) {
     match dedicated(user) {
         Some(user) => {
-            let mut lines =
-                if user.name.is_some() { os::stop_respawning(user.uid) } else { vec![] };
-            lines.extend(processes::end_all_of_user(user.uid, reap));
-            lines
+            // Only who is in the user database can have any of it.
+            if user.name.is_some() {
+                respawn::stop(user.uid, tally);
+            }
+            processes::end_all_of_user(user.uid, reap, tally);
         }
-        None => processes::end_descendants(sessions, reap),
+        None => processes::end_descendants(sessions, reap, tally),
     }
 }
 
-/// IPC objects, and files in shared directories.
-fn sweep_things(user: &SlotUser, assignment: &Assignment) -> Vec<String> {
-    let mut lines = Vec::new();
-    match os::remove_ipc(user.uid) {
-        0 => {}
-        1 => lines.push("removed a System V IPC object that the job left".to_owned()),
-        count => lines.push(format!("removed {count} System V IPC objects that the job left")),
-    }
+/// Mounts, IPC objects, and files in directories that are not the slot's.
+fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
+    // Before anything is deleted: what is mounted may be somewhere in it, and be without end.
+    unmount(user.uid, tally);
+    tally.removed_more(Kind::IpcObjects, u64::try_from(os::remove_ipc(user.uid)).unwrap_or(0));
     let until = Instant::now() + LONGEST_DELETION;
-    let spared: Vec<PathBuf> = assignment.dirs.root.ancestors().map(PathBuf::from).collect();
+    let dirs = &assignment.dirs;
+    let spared: Vec<PathBuf> = dirs.root.ancestors().map(PathBuf::from).collect();
+    let sweep = shared::Sweep { uid: user.uid, spared: &spared, until };
     for dir in os::SHARED_DIRECTORIES {
-        lines.extend(files::remove_owned(dir.as_ref(), user.uid, &spared, until));
+        sweep.directory(Path::new(dir), kind_of(dir), tally);
     }
-    lines
+    for dir in os::user_directories(user.uid) {
+        sweep.directory(&dir, Kind::UserFiles, tally);
+    }
+    homes::sweep(&sweep, &dirs.home, tally);
+}
+
+/// POSIX IPC objects are files in memory on Linux.
+fn kind_of(shared: &str) -> Kind {
+    if shared.starts_with("/dev/") { Kind::IpcObjects } else { Kind::SharedFiles }
+}
+
+/// Takes down what the user mounted, as that user: a system lets those unmount who mounted.
+/// Root takes no part in it. The path of a mount is the job's to choose, and what it leads to can
+/// be exchanged between a look at the mount table and the unmounting.
+fn unmount(uid: u32, tally: &mut Tally) {
+    for (image, detached) in os::detach_images(uid) {
+        match detached {
+            Ok(()) => tally.removed(Kind::Mounts, 0, &image),
+            Err(why) => tally.kept(Kind::Mounts, &image, &why),
+        }
+    }
+    // The last one first: it may stand on the others.
+    for path in os::mounts(uid).iter().rev() {
+        let shown = path.display().to_string();
+        match os::unmount(path) {
+            Ok(()) => tally.removed(Kind::Mounts, 0, &shown),
+            Err(why) => tally.kept(Kind::Mounts, &shown, &why),
+        }
+    }
 }

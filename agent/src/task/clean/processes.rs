@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::tally::{Kind, Tally};
 use crate::task::os::{self, Process};
 
 /// A process that does not go away in this time is stuck in the kernel.
@@ -11,16 +12,15 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// So many are named; a fork bomb would fill the log.
+/// So many are named; asking for the command lines of a fork bomb would take too long.
 const MOST_NAMED: usize = 20;
 
 /// Ends everything of `uid`, which has to be this process's own user, but not this process.
-/// Returns lines for people.
-pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn()) -> Vec<String> {
+pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
     reap();
     // Signal 0 asks whether there is anybody at all, which there mostly is not.
     if uid == 0 || nix::unistd::getuid().as_raw() != uid || !os::signal_others(0) {
-        return Vec::new();
+        return;
     }
     end(
         reap,
@@ -29,23 +29,25 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn()) -> Vec<String> {
         &|_| {
             os::signal_others(libc::SIGKILL);
         },
-    )
+        tally,
+    );
 }
 
 /// Ends what descends from this process, and where orphans do not come back to it, what is in
-/// one of `sessions`. Returns lines for people.
-pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn()) -> Vec<String> {
+/// one of `sessions`.
+pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn(), tally: &mut Tally) {
     reap();
     if os::ORPHANS_COME_BACK && !has_children() {
-        return Vec::new();
+        return;
     }
     let me = std::process::id().cast_signed();
-    end(reap, &|processes| descendants(processes, me, sessions), &|found| {
+    let kill = |found: &[Process]| {
         for process in found {
             // SAFETY: Takes numbers only. A process that is gone is no error to us.
             unsafe { libc::kill(process.pid, libc::SIGKILL) };
         }
-    })
+    };
+    end(reap, &|processes| descendants(processes, me, sessions), &kill, tally);
 }
 
 fn has_children() -> bool {
@@ -60,12 +62,13 @@ fn end(
     reap: &dyn Fn(),
     find: &dyn Fn(&[Process]) -> Vec<Process>,
     kill: &dyn Fn(&[Process]),
-) -> Vec<String> {
+    tally: &mut Tally,
+) {
     let me = std::process::id().cast_signed();
     let until = Instant::now() + LONGEST;
     let mut named: BTreeMap<i32, String> = BTreeMap::new();
-    let mut ended = BTreeSet::new();
-    let mut lines = Vec::new();
+    let mut met = BTreeSet::new();
+    let mut stuck = BTreeSet::new();
     while let Ok(processes) = os::processes() {
         let mut alive = find(&processes);
         alive.retain(|process| !process.is_zombie && process.pid != me && process.pid > 1);
@@ -73,7 +76,7 @@ fn end(
             break;
         }
         for process in &alive {
-            if ended.insert(process.pid) && named.len() < MOST_NAMED {
+            if met.insert(process.pid) && named.len() < MOST_NAMED {
                 let command = os::command_line(process.pid);
                 named.insert(process.pid, command.unwrap_or_else(|| process.command.clone()));
             }
@@ -81,7 +84,9 @@ fn end(
         if Instant::now() > until {
             for process in &alive {
                 let name = named.get(&process.pid).unwrap_or(&process.command);
-                lines.push(format!("could not end `{}` (pid {})", one_line(name), process.pid));
+                let what = format!("the process `{name}` (pid {})", process.pid);
+                tally.kept(Kind::Processes, &what, "it does not end");
+                stuck.insert(process.pid);
             }
             break;
         }
@@ -89,23 +94,23 @@ fn end(
         std::thread::sleep(PAUSE);
         reap();
     }
-    let mut report: Vec<String> = named
-        .iter()
-        .map(|(pid, command)| {
-            format!("killed `{}` (pid {pid}), which outlived its step", one_line(command))
-        })
-        .collect();
-    match ended.len() - named.len() {
-        0 => {}
-        more => report.push(format!("killed {more} more processes")),
+    let mut more = 0;
+    for pid in met.difference(&stuck) {
+        match named.get(pid) {
+            Some(name) => tally.removed(Kind::Processes, 0, &format!("{name} (pid {pid})")),
+            None => more += 1,
+        }
     }
-    report.extend(lines);
-    report
+    tally.removed_more(Kind::Processes, more);
 }
 
 /// Everybody whose ancestors include `me`, and members of `sessions` where the system gives
 /// orphans to somebody else.
-fn descendants(processes: &[Process], me: i32, sessions: &BTreeSet<i32>) -> Vec<Process> {
+pub(super) fn descendants(
+    processes: &[Process],
+    me: i32,
+    sessions: &BTreeSet<i32>,
+) -> Vec<Process> {
     let parents: BTreeMap<i32, i32> =
         processes.iter().map(|process| (process.pid, process.parent)).collect();
     let is_below = |pid: i32| {
@@ -130,19 +135,9 @@ fn descendants(processes: &[Process], me: i32, sessions: &BTreeSet<i32>) -> Vec<
         .collect()
 }
 
-/// A command line as it fits into a log: without control characters, and not too long.
-fn one_line(command: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = command.chars().map(clean).take(200).collect();
-    if line.len() < command.len() && command.chars().count() > 200 {
-        line.push('…');
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{descendants, one_line};
+    use super::descendants;
     use crate::task::os::Process;
     use std::collections::BTreeSet;
 
@@ -157,11 +152,5 @@ mod tests {
         assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [11, 12]);
         let circle = [process(5, 6), process(6, 5)];
         assert!(descendants(&circle, 10, &BTreeSet::new()).is_empty());
-    }
-
-    #[test]
-    fn a_command_line_can_not_break_the_log() {
-        assert_eq!(one_line("sleep 100\n\u{1b}[31m"), "sleep 100  [31m");
-        assert!(one_line(&"x".repeat(5000)).ends_with('…'));
     }
 }

@@ -2,8 +2,11 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 
-use super::{Ids, Process, check};
+use super::{Ids, Process, Usage, check, mountinfo};
+use crate::platform::command::Tools;
 
 /// Orphans of a subreaper become its children.
 pub(crate) const ORPHANS_COME_BACK: bool = true;
@@ -150,6 +153,34 @@ pub(crate) fn command_line(pid: i32) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
+/// What a process has used. `None`: it has ended.
+pub(crate) fn usage(pid: i32) -> Option<Usage> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // SAFETY: These two take numbers only.
+    let (ticks, page) =
+        unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let ticks = u64::try_from(ticks).ok().filter(|ticks| *ticks > 0)?;
+    let page = u64::try_from(page).ok()?;
+    let now = crate::platform::boot_clock_ms();
+    parse_usage(&String::from_utf8_lossy(&stat), ticks, page, now)
+}
+
+/// The fields of `/proc/N/stat` that say it, in clock ticks and pages. `now_ms` is the time since
+/// boot.
+fn parse_usage(stat: &str, ticks: u64, page: u64, now_ms: u64) -> Option<Usage> {
+    let (_, after) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    // Field 3 of proc_pid_stat(5) is the first after the name.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    let ms = |ticked: u64| ticked.saturating_mul(1000) / ticks;
+    Some(Usage {
+        state: fields.first()?.chars().next()?,
+        cpu_ms: ms(number(14)?.saturating_add(number(15)?)),
+        resident_bytes: number(24)?.saturating_mul(page),
+        age_ms: now_ms.saturating_sub(ms(number(22)?)),
+    })
+}
+
 /// Reads the fields that we need. The command's name stands in parentheses and may contain
 /// anything, parentheses and line ends too, so fields are counted from the last one.
 fn parse(pid: i32, status: &str, stat: &str) -> Option<Process> {
@@ -171,10 +202,36 @@ fn parse(pid: i32, status: &str, stat: &str) -> Option<Process> {
     })
 }
 
-/// Removes what would start processes of `uid` again: its crontab and its `at` jobs. Call it as
-/// that user. Says what there was.
-pub(crate) fn stop_respawning(_uid: u32) -> Vec<String> {
-    super::remove_cron_and_at()
+/// Ends the user's launchd domain: what was in it, and what went wrong. Linux has none.
+pub(crate) fn end_user_domain(_uid: u32) -> (Vec<String>, Option<String>) {
+    (Vec::new(), None)
+}
+
+/// Directories that the system gives to each user, outside of homes.
+pub(crate) fn user_directories(uid: u32) -> Vec<PathBuf> {
+    vec![PathBuf::from(format!("/run/user/{uid}"))]
+}
+
+/// Takes away what forbids even the owner to delete an entry. Here that takes root to set.
+pub(crate) fn unprotect(_dir: BorrowedFd<'_>, _name: &CStr) -> bool {
+    false
+}
+
+/// Disk images that the user attached. Linux has loop devices, which take root.
+pub(crate) fn detach_images(_uid: u32) -> Vec<(String, Result<(), String>)> {
+    Vec::new()
+}
+
+/// What the user mounted and everybody sees: FUSE. Whatever else a user mounts is in a namespace
+/// that ends with its processes.
+pub(crate) fn mounts(uid: u32) -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mountinfo::of_user(&table, uid)
+}
+
+/// Unmounts what this user mounted, as this user.
+pub(crate) fn unmount(path: &Path) -> Result<(), String> {
+    mountinfo::unmount(&Tools::system(), path)
 }
 
 /// Removes System V queues, semaphores and shared memory of `uid`. Says how many.
@@ -220,7 +277,7 @@ fn owned(table: &str, uid: u32) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{owned, parse, processes};
+    use super::{owned, parse, parse_usage, processes, usage};
 
     #[test]
     fn a_process_name_with_parentheses_and_lines_is_read() {
@@ -229,6 +286,24 @@ mod tests {
         assert_eq!((process.parent, process.session, process.uid), (1, 3, 1000));
         assert!(process.is_zombie);
         assert_eq!(process.command, "a) S (b\n");
+    }
+
+    #[test]
+    fn what_a_process_has_used_is_read_from_its_numbered_fields() {
+        // The form of proc_pid_stat(5), with a name that tries to shift the fields.
+        let stat = "7 (a ) S 9) R 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 6000 9000 25 0";
+        let usage = parse_usage(stat, 100, 4096, 70_000).unwrap();
+        assert_eq!((usage.state, usage.cpu_ms), ('R', 3000));
+        assert_eq!((usage.resident_bytes, usage.age_ms), (25 * 4096, 10_000));
+        assert_eq!(parse_usage("7 (a) R 1", 100, 4096, 0), None);
+    }
+
+    #[test]
+    fn this_process_has_an_age_and_memory() {
+        let usage = usage(std::process::id().cast_signed()).unwrap();
+        assert!(usage.resident_bytes > 100_000, "{usage:?}");
+        assert!(usage.age_ms < 3_600_000, "{usage:?}");
+        assert_eq!(super::usage(i32::MAX), None);
     }
 
     #[test]

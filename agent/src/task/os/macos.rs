@@ -1,11 +1,17 @@
 //! macOS.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use super::{Ids, Process, check};
+use super::{Ids, Process, Usage, check};
+use crate::platform::command::Tools;
+use crate::platform::darwin::{disk_images, procargs, user_domain};
 
 /// Orphans become children of launchd.
 pub(crate) const ORPHANS_COME_BACK: bool = false;
@@ -27,19 +33,20 @@ pub(crate) const SHARED_DIRECTORIES: [&str; 3] =
 
 /// How many threads this process has.
 pub(crate) fn thread_count() -> io::Result<usize> {
-    let mut info = MaybeUninit::<libc::proc_taskinfo>::zeroed();
     let pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
+    let info = task_info(pid).ok_or_else(io::Error::last_os_error)?;
+    Ok(usize::try_from(info.pti_threadnum).unwrap_or_default())
+}
+
+fn task_info(pid: i32) -> Option<libc::proc_taskinfo> {
+    let mut info = MaybeUninit::<libc::proc_taskinfo>::zeroed();
     let size = size_of_i32::<libc::proc_taskinfo>();
     // SAFETY: The buffer is as large as its size says.
     let got = unsafe {
         libc::proc_pidinfo(pid, libc::PROC_PIDTASKINFO, 0, info.as_mut_ptr().cast(), size)
     };
-    if got < size {
-        return Err(io::Error::last_os_error());
-    }
     // SAFETY: The kernel filled the whole structure, as the size that it returned says.
-    let info = unsafe { info.assume_init() };
-    Ok(usize::try_from(info.pti_threadnum).unwrap_or_default())
+    (got >= size).then(|| unsafe { info.assume_init() })
 }
 
 /// Closes every descriptor from `first` on.
@@ -168,20 +175,218 @@ fn size_of_i32<T>() -> i32 {
     i32::try_from(size_of::<T>()).unwrap_or(i32::MAX)
 }
 
-/// The command line of a process: `ps` knows how to ask for it.
+/// The command line of a process of this user.
 pub(crate) fn command_line(pid: i32) -> Option<String> {
-    let output =
-        Command::new("/bin/ps").args(["-o", "command=", "-p", &pid.to_string()]).output().ok()?;
-    let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (!line.is_empty()).then_some(line)
+    let mut name = [libc::CTL_KERN, libc::KERN_PROCARGS2, pid];
+    let mut buffer = vec![0_u8; MOST_ARGUMENTS];
+    let mut size = buffer.len();
+    // SAFETY: The name has as many parts as it says, and the buffer as many bytes.
+    let result = unsafe {
+        libc::sysctl(
+            name.as_mut_ptr(),
+            3,
+            buffer.as_mut_ptr().cast(),
+            &raw mut size,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    check(result).ok()?;
+    procargs::command_line(buffer.get(..size)?)
 }
 
-/// Removes what would start processes of `uid` again: its launchd domain, its crontab and its
-/// `at` jobs. Call it as that user. Says what there was.
-pub(crate) fn stop_respawning(uid: u32) -> Vec<String> {
-    // A domain that is not there is what we want; what it ran is ended with everything else.
-    drop(Command::new("/bin/launchctl").args(["bootout", &format!("user/{uid}")]).output());
-    super::remove_cron_and_at()
+/// Arguments and environment of a process have no more room than this (`kern.argmax`).
+const MOST_ARGUMENTS: usize = 1 << 20;
+
+/// What a process has used. `None`: it has ended.
+pub(crate) fn usage(pid: i32) -> Option<Usage> {
+    let info = bsd_info(pid)?;
+    let task = task_info(pid)?;
+    let began =
+        info.pbi_start_tvsec.saturating_mul(1000).saturating_add(info.pbi_start_tvusec / 1000);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Usage {
+        state: match info.pbi_status {
+            libc::SRUN => 'R',
+            libc::SSLEEP => 'S',
+            libc::SSTOP => 'T',
+            libc::SZOMB => 'Z',
+            _ => 'I',
+        },
+        cpu_ms: mach_ms(task.pti_total_user.saturating_add(task.pti_total_system)),
+        resident_bytes: task.pti_resident_size,
+        age_ms: crate::clock::millis(now).saturating_sub(began),
+    })
+}
+
+/// The kernel counts in ticks of the Mach clock, which are not nanoseconds on Apple silicon.
+fn mach_ms(ticks: u64) -> u64 {
+    let mut base = TimeBase { numer: 0, denom: 0 };
+    // SAFETY: The pointer is to a structure of two numbers that lives through the call.
+    unsafe { mach_timebase_info(&raw mut base) };
+    let nanoseconds = u128::from(ticks) * u128::from(base.numer) / u128::from(base.denom.max(1));
+    u64::try_from(nanoseconds / 1_000_000).unwrap_or(u64::MAX)
+}
+
+/// `mach_timebase_info_data_t` of mach/mach_time.h, which the libc crate has given up.
+#[repr(C)]
+struct TimeBase {
+    numer: u32,
+    denom: u32,
+}
+
+unsafe extern "C" {
+    fn mach_timebase_info(base: *mut TimeBase) -> libc::c_int;
+    /// sys/mount.h; the libc crate does not have it.
+    #[link_name = "unmount"]
+    fn sys_unmount(path: *const libc::c_char, flags: libc::c_int) -> libc::c_int;
+}
+
+/// `MNT_FORCE` of sys/mount.h: also while it is in use.
+const FORCE: libc::c_int = 0x0008_0000;
+
+/// Ends the user's launchd domain. Says what was in it, and what went wrong.
+pub(crate) fn end_user_domain(uid: u32) -> (Vec<String>, Option<String>) {
+    let tools = Tools::system();
+    // What is not understood of it is not shown.
+    let printed = user_domain::print(&tools, uid).limit(TOOL_LIMIT).run_ok();
+    let jobs =
+        printed.map_or_else(|_| Vec::new(), |out| user_domain::foreign_services(&out.text()));
+    match user_domain::bootout(&tools, uid).limit(TOOL_LIMIT).run() {
+        Ok(output) => (jobs, user_domain::problem(&output)),
+        Err(error) => (jobs, Some(error.to_string())),
+    }
+}
+
+/// How long a tool of the system may take at the end of a task.
+const TOOL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Directories that the system gives to each user, outside of homes: in `/var/folders`.
+pub(crate) fn user_directories(_uid: u32) -> Vec<PathBuf> {
+    // They are this process's own user's, which is the slot's.
+    [libc::_CS_DARWIN_USER_TEMP_DIR, libc::_CS_DARWIN_USER_CACHE_DIR, libc::_CS_DARWIN_USER_DIR]
+        .into_iter()
+        .filter_map(configured)
+        .collect()
+}
+
+/// A path that confstr(3) knows.
+fn configured(name: libc::c_int) -> Option<PathBuf> {
+    let mut buffer = vec![0_u8; 1024];
+    // SAFETY: The buffer has as many bytes as it says.
+    let length = unsafe { libc::confstr(name, buffer.as_mut_ptr().cast(), buffer.len()) };
+    // The length counts the zero byte at the end; 0 is an error.
+    let bytes = buffer.get(..length.checked_sub(1)?)?;
+    let path = PathBuf::from(OsStr::from_bytes(bytes));
+    path.is_absolute().then_some(path)
+}
+
+/// Takes away what forbids even the owner to delete an entry: flags (`chflags uchg`) and the
+/// access list (`chmod +a "everyone deny delete"`). An owner may always change both. False: there
+/// was nothing that could be done.
+pub(crate) fn unprotect(dir: BorrowedFd<'_>, name: &CStr) -> bool {
+    let mut no_flags = 0_u32.to_ne_bytes();
+    // An attribute reference (offset and length), and a `kauth_filesec` without owner, group and
+    // list: XNU takes that for "remove the list" (`setattrlist_internal`).
+    let mut no_list = [0_u8; 8 + FILESEC];
+    let reference = [8_u32, FILESEC as u32, FILESEC_MAGIC];
+    for (place, number) in no_list.chunks_exact_mut(4).zip(reference) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
+    if let Some(count) = no_list.get_mut(8 + FILESEC - 8..8 + FILESEC - 4) {
+        count.copy_from_slice(&FILESEC_NO_LIST.to_ne_bytes());
+    }
+    // Flags first: a file that may not be changed keeps its list too.
+    let flags = set_attribute(dir, name, libc::ATTR_CMN_FLAGS, &mut no_flags);
+    let list = set_attribute(dir, name, libc::ATTR_CMN_EXTENDED_SECURITY, &mut no_list);
+    flags || list
+}
+
+/// `KAUTH_FILESEC_SIZE(0)`, `KAUTH_FILESEC_MAGIC` and `KAUTH_FILESEC_NOACL` of sys/kauth.h: a magic
+/// number, two ids of 16 bytes, the count of entries and flags.
+const FILESEC: usize = 4 + 16 + 16 + 4 + 4;
+const FILESEC_MAGIC: u32 = 0x012c_c16d;
+const FILESEC_NO_LIST: u32 = u32::MAX;
+
+fn set_attribute(dir: BorrowedFd<'_>, name: &CStr, what: u32, value: &mut [u8]) -> bool {
+    let mut list = libc::attrlist {
+        bitmapcount: libc::ATTR_BIT_MAP_COUNT,
+        reserved: 0,
+        commonattr: what,
+        volattr: 0,
+        dirattr: 0,
+        fileattr: 0,
+        forkattr: 0,
+    };
+    // SAFETY: The name is a C string, the list has the form that it says, the value has as many
+    // bytes as it says, and a link at the end is not followed.
+    let result = unsafe {
+        libc::setattrlistat(
+            dir.as_raw_fd(),
+            name.as_ptr(),
+            (&raw mut list).cast(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+            libc::FSOPT_NOFOLLOW,
+        )
+    };
+    result == 0
+}
+
+/// Takes away the disk images that the user attached. Says which, and whether it worked.
+pub(crate) fn detach_images(uid: u32) -> Vec<(String, Result<(), String>)> {
+    // Asking takes a tenth of a second, so it is only done where there can be one.
+    if !has_devices(uid) && mounts(uid).is_empty() {
+        return Vec::new();
+    }
+    let tools = Tools::system();
+    let Ok(listing) = disk_images::info(&tools).limit(TOOL_LIMIT).run_ok() else {
+        return Vec::new();
+    };
+    let images = disk_images::of_user(&listing.stdout, uid).unwrap_or_default();
+    let detached = |image: disk_images::Image| {
+        let command = disk_images::detach(&tools, &image.device).limit(TOOL_LIMIT);
+        let result = command.run_ok().map(drop).map_err(|error| error.to_string());
+        (format!("{} ({})", image.path, image.device), result)
+    };
+    images.into_iter().map(detached).collect()
+}
+
+/// Whether a disk device belongs to the user: an image that it attached.
+fn has_devices(uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::read_dir("/dev").into_iter().flatten().flatten().any(|entry| {
+        entry.file_name().as_bytes().starts_with(b"disk")
+            && entry.metadata().is_ok_and(|meta| meta.uid() == uid)
+    })
+}
+
+/// What the user mounted, in the order in which it was mounted. Only the kernel's table is
+/// looked at: asking the file systems themselves could take for ever.
+pub(crate) fn mounts(uid: u32) -> Vec<PathBuf> {
+    // SAFETY: Without a buffer the call says how many there are.
+    let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };
+    let room = usize::try_from(count).unwrap_or_default() + 8;
+    let mut table: Vec<libc::statfs> = Vec::with_capacity(room);
+    let size = i32::try_from(room * size_of::<libc::statfs>()).unwrap_or(i32::MAX);
+    // SAFETY: The buffer has room for as many bytes as it says.
+    let count = unsafe { libc::getfsstat(table.as_mut_ptr(), size, libc::MNT_NOWAIT) };
+    let count = usize::try_from(count).unwrap_or_default().min(room);
+    // SAFETY: The kernel filled so many entries.
+    unsafe { table.set_len(count) };
+    let path = |entry: &libc::statfs| {
+        let bytes = entry.f_mntonname.iter().map(|c| c.cast_unsigned());
+        PathBuf::from(OsString::from_vec(bytes.take_while(|byte| *byte != 0).collect()))
+    };
+    table.iter().filter(|entry| entry.f_owner == uid).map(path).collect()
+}
+
+/// Unmounts what this user mounted, as this user: the kernel lets who mounted do it.
+pub(crate) fn unmount(path: &Path) -> Result<(), String> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+    // SAFETY: The path is a C string.
+    let result = unsafe { sys_unmount(path.as_ptr(), FORCE) };
+    check(result).map(drop).map_err(|error| error.to_string())
 }
 
 /// Removes System V queues, semaphores and shared memory of `uid`. Says how many.

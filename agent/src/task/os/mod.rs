@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod mountinfo;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
 #[cfg(target_os = "macos")]
@@ -25,6 +27,19 @@ pub(crate) struct Process {
     pub(crate) is_zombie: bool,
     /// Its command line, or its name where that can not be read.
     pub(crate) command: String,
+}
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// The state, as ps(1) abbreviates it.
+    pub(crate) state: char,
+    /// Time on a processor, in milliseconds.
+    pub(crate) cpu_ms: u64,
+    /// Memory that it has now, in bytes.
+    pub(crate) resident_bytes: u64,
+    /// Since it began, in milliseconds.
+    pub(crate) age_ms: u64,
 }
 
 /// The real, effective and saved ids of this process.
@@ -67,37 +82,6 @@ pub(crate) fn set_limit(limit: Limit, value: u64) -> std::io::Result<()> {
     };
     // SAFETY: The pointer is to a structure that lives through the call.
     check(unsafe { libc::setrlimit(resource, &raw const value) }).map(drop)
-}
-
-/// Removes this user's crontab and `at` jobs, and says what there was. Where the programs are
-/// not installed there is nothing to remove.
-fn remove_cron_and_at() -> Vec<String> {
-    let mut lines = Vec::new();
-    let run = |program: &str, arguments: &[&str]| {
-        let path = std::path::Path::new("/usr/bin").join(program);
-        let output = path.exists().then(|| {
-            std::process::Command::new(&path)
-                .args(arguments)
-                .stdin(std::process::Stdio::null())
-                .output()
-        });
-        output
-            .and_then(Result::ok)
-            .filter(|output| output.status.success())
-            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    if run("crontab", &["-l"]).is_some_and(|table| !table.trim().is_empty())
-        && run("crontab", &["-r"]).is_some()
-    {
-        lines.push("removed the crontab that the job left".to_owned());
-    }
-    for job in run("atq", &[]).unwrap_or_default().lines() {
-        let id = job.split_whitespace().next().unwrap_or_default();
-        if !id.is_empty() && run("atrm", &[id]).is_some() {
-            lines.push(format!("removed the `at` job {id} that the job left"));
-        }
-    }
-    lines
 }
 
 /// Turns the -1 of a system call into the error that it stands for.

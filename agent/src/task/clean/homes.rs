@@ -1,0 +1,100 @@
+//! What a job leaves in homes that the rest of the clean-up does not count or does not reach.
+//!
+//! A task's `HOME` is a fresh directory of the slot. On macOS that is not the whole story: what
+//! is built on Foundation (Xcode, simulators, keychains, launchd) asks the user database where
+//! the home is, and where that is another directory than the slot's, what it keeps there would
+//! meet the next task. So that home loses what such tools keep.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+
+use super::shared::Sweep;
+use super::tally::{Kind, Tally};
+
+/// One directory for each simulator.
+const SIMULATORS: &str = "Library/Developer/CoreSimulator/Devices";
+
+/// What a home of the user database may not keep from one task to the next.
+const OF_RECORD: [(&str, Kind); 11] = [
+    ("Library/LaunchAgents", Kind::LaunchdJobs),
+    ("Library/Keychains", Kind::Keychains),
+    // The list of keychains that are searched.
+    ("Library/Preferences/com.apple.security.plist", Kind::Keychains),
+    ("Library/Developer/CoreSimulator", Kind::UserFiles),
+    ("Library/Developer/XCTestDevices", Kind::UserFiles),
+    ("Library/Developer/Xcode/DerivedData", Kind::UserFiles),
+    ("Library/Developer/Xcode/UserData/Provisioning Profiles", Kind::UserFiles),
+    ("Library/MobileDevice/Provisioning Profiles", Kind::UserFiles),
+    ("Library/Caches", Kind::UserFiles),
+    ("Library/Logs", Kind::UserFiles),
+    ("Library/Saved Application State", Kind::UserFiles),
+];
+
+/// Removes it. `home` is the slot's own.
+pub(super) fn sweep(sweep: &Sweep<'_>, home: &Path, tally: &mut Tally) {
+    let of_record = User::from_uid(Uid::from_raw(sweep.uid)).ok().flatten().map(|user| user.dir);
+    remove(sweep, home, of_record.as_deref(), tally);
+}
+
+fn remove(sweep: &Sweep<'_>, home: &Path, of_record: Option<&Path>, tally: &mut Tally) {
+    // Gone with the rest of the home in a moment; here they are counted.
+    sweep.directory(&home.join(SIMULATORS), Kind::Simulators, tally);
+    let Some(other) = of_record.filter(|other| is_other(other, home)) else { return };
+    sweep.directory(&other.join(SIMULATORS), Kind::Simulators, tally);
+    for (path, kind) in OF_RECORD {
+        sweep.path(&other.join(path), kind, tally);
+    }
+}
+
+/// Whether it is a home at all, and not the slot's own.
+fn is_other(other: &Path, home: &Path) -> bool {
+    let real = |path: &Path| -> PathBuf { path.canonicalize().unwrap_or_else(|_| path.to_owned()) };
+    other.is_absolute() && other.parent().is_some() && real(other) != real(home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OF_RECORD, SIMULATORS, Sweep, Tally, is_other, remove};
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_tools_keep_in_the_home_of_the_user_database_goes_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, other) = (dir.path().join("home"), dir.path().join("other"));
+        for path in OF_RECORD.map(|(path, _)| path) {
+            std::fs::create_dir_all(other.join(path)).unwrap();
+        }
+        for home in [&home, &other] {
+            std::fs::create_dir_all(home.join(SIMULATORS).join("0A1B/data")).unwrap();
+        }
+        std::fs::write(other.join("Library/Keychains/login.keychain-db"), b"x").unwrap();
+        std::fs::write(other.join(".profile"), b"x").unwrap();
+        let uid = nix::unistd::getuid().as_raw();
+        let until = Instant::now() + Duration::from_secs(60);
+        let sweep = Sweep { uid, spared: &[], until };
+        let mut tally = Tally::default();
+        remove(&sweep, &home, Some(&other), &mut tally);
+        for path in OF_RECORD.map(|(path, _)| path) {
+            assert!(!other.join(path).exists(), "{path}");
+        }
+        assert!(other.join(".profile").exists() && other.join("Library/Preferences").exists());
+        let numbers = tally.numbers();
+        let count = |kind: &str| numbers.iter().find(|number| number.kind == kind).unwrap().removed;
+        assert_eq!((count("simulators"), count("keychains"), count("launchd_jobs")), (2, 2, 1));
+        assert_eq!(tally.complaints(), &[] as &[String]);
+    }
+
+    #[test]
+    fn the_slots_own_home_and_no_home_are_no_other_home() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+        assert!(!is_other(&link, dir.path()));
+        for none in ["/", "", "home"] {
+            assert!(!is_other(Path::new(none), dir.path()), "{none}");
+        }
+        assert!(is_other(Path::new("/var/empty"), dir.path()));
+    }
+}
