@@ -1,0 +1,203 @@
+#!/bin/sh
+# Shows on a Mac what nothing else can show; docs/verify-on-a-mac.md says what each check is about.
+#
+# Without options it only looks. With --change it makes things below a temporary directory and
+# removes them again; as root it also does what takes root. It says what it is about to change.
+#
+# A check is: check NAME NEEDS EXPECTED COMMAND
+#   NEEDS     words: change, root, slot (the user _russet1 exists and runs nothing), agent (an
+#             installed one), xcode, gui (somebody is logged in at the screen), or - for nothing
+#   EXPECTED  an extended regular expression that some line of the output must match
+#   COMMAND   text for sh; its exit status must be 0. For another one, print it and expect it.
+#
+# Commands are text, expanded by the shell that runs them.
+# shellcheck disable=SC2016
+set -eu
+
+change=no
+case ${1:-} in
+    '') ;;
+    --change) change=yes ;;
+    *) echo "usage: verify-on-a-mac.sh [--change]" >&2; exit 2 ;;
+esac
+
+[ "$(uname -s)" = Darwin ] || [ -n "${RUSSET_VERIFY_ANYWHERE:-}" ] || {
+    echo "error: this is not a Mac" >&2
+    exit 2
+}
+
+RUSSET=${RUSSET:-russet}
+AGENT_CONFIG=/Library/Preferences/dev.russet.agent/config.yaml
+report=russet-verify-$(date +%Y%m%d-%H%M%S).txt
+here=$(mktemp -d /tmp/russet-verify.XXXXXX)
+chmod 711 "$here"
+export RUSSET here
+passed=0 failed=0 skipped=0
+
+clean_up() {
+    # What a check may have left behind when it failed half-way.
+    if [ -e "$here/mounted" ]; then
+        hdiutil detach "$here/mounted" -force >/dev/null 2>&1 || :
+    fi
+    chflags -R 0 "$here" >/dev/null 2>&1 || :
+    chmod -RN "$here" >/dev/null 2>&1 || :
+    rm -rf "$here"
+}
+trap clean_up EXIT
+
+# Whether the needs are met; says in $missing which is not.
+met() {
+    missing=
+    for need in $1; do
+        case $need in
+            -) ;;
+            change) [ $change = yes ] || missing="--change" ;;
+            root) { [ "$(id -u)" = 0 ] && [ -z "${RUSSET_VERIFY_ANYWHERE:-}" ]; } || missing="root" ;;
+            agent) [ -e $AGENT_CONFIG ] || missing="an installed agent" ;;
+            slot)
+                id _russet1 >/dev/null 2>&1 || missing="the user _russet1"
+                ! pgrep -u _russet1 >/dev/null 2>&1 || missing="a slot without a task"
+                ;;
+            xcode) xcode-select -p >/dev/null 2>&1 || missing="Xcode" ;;
+            gui) launchctl print "gui/$(id -u)" >/dev/null 2>&1 || missing="a login at the screen" ;;
+            *) echo "error: unknown need $need" >&2; exit 2 ;;
+        esac
+        [ -z "$missing" ] || return 1
+    done
+}
+
+line() { printf '%-7s %-26s %s\n' "$1" "$2" "$3" | tee -a "$report"; }
+
+check() {
+    name=$1 needs=$2 expected=$3 command=$4
+    if ! met "$needs"; then
+        skipped=$((skipped + 1))
+        line skip "$name" "needs $missing"
+        return 0
+    fi
+    case " $needs " in *" change "*) echo "        changing: $command" | head -n 3 >>"$report" ;; esac
+    status=0
+    (cd "$here" && sh -c "$command") >"$here/.output" 2>&1 </dev/null || status=$?
+    if [ "$status" = 0 ] && grep -Eq -e "$expected" "$here/.output"; then
+        passed=$((passed + 1))
+        line ok "$name" "$(grep -E -m 1 -e "$expected" "$here/.output" | cut -c 1-100)"
+    else
+        failed=$((failed + 1))
+        line FAIL "$name" "exit status $status, wanted /$expected/, got:"
+        head -c 4000 "$here/.output" | sed 's/^/        | /' | tee -a "$report"
+    fi
+}
+
+# russet run with one step: job NAME 'the script' ['further keys of the step']
+cat >"$here/job" <<'JOB'
+#!/bin/sh
+set -eu
+dir=$here/job-$1
+mkdir -p "$dir/.circleci"
+{
+    printf 'version: 2.1\njobs:\n  job:\n    machine: true\n    steps:\n      - run:\n'
+    printf '          command: |\n'
+    printf '%s\n' "$2" | sed 's/^/            /'
+    [ -z "${3:-}" ] || printf '          %s\n' "$3"
+    printf 'workflows:\n  main:\n    jobs: [job]\n'
+} >"$dir/.circleci/config.yml"
+cd "$dir"
+XDG_STATE_HOME=$here/state "$RUSSET" run
+JOB
+
+# The clean-up of a slot, as the launch agent has it done: by a process of the slot's user.
+cat >"$here/clean" <<'CLEAN'
+#!/bin/sh
+set -eu
+slot=$here/slot
+mkdir -p -m 711 "$slot"
+for dir in home work tmp spool; do
+    mkdir -p -m 700 "$slot/$dir"
+    chown _russet1 "$slot/$dir"
+done
+printf '{"version":1,"mode":"clean","token":"","allocation":"none","api_url":"http://127.0.0.1:1",
+"runner":"verify","max_run_time_ms":1000,
+"user":{"uid":%s,"gid":%s,"name":"_russet1","dedicated":true},
+"dirs":{"root":"%s","home":"%s/home","work":"%s/work","tmp":"%s/tmp","spool":"%s/spool"}}' \
+    "$(id -u _russet1)" "$(id -g _russet1)" "$slot" "$slot" "$slot" "$slot" "$slot" |
+    "$RUSSET" task-agent
+CLEAN
+chmod 755 "$here/job" "$here/clean"
+
+{
+    echo "russet on a Mac, $(date -u +%Y-%m-%dT%H:%M:%SZ), uid $(id -u), change: $change"
+    sw_vers 2>/dev/null || uname -a
+    uname -m
+} | tee -a "$report"
+
+# --- The machine ---
+
+check macos-version - '^(10\.1[5-9]|1[1-9]|[2-9][0-9])' 'sw_vers -productVersion'
+
+check arch-not-rosetta - '^(1|intel)$' 'sysctl -n hw.optional.arm64 2>/dev/null || echo intel'
+
+check boot-session - '^[0-9A-F]{8}-[0-9A-F]{4}-' 'sysctl -n kern.bootsessionuuid'
+
+# --- The binary ---
+
+check binary-runs - '^russet [0-9]' '"$RUSSET" --version'
+
+check run-a-job change 'verified-42' '"$here/job" hello "echo verified-\$((40 + 2))"'
+
+check timeout-shows-processes change ' S +0:[0-9.]+ +0:00\.[0-9]+ +[0-9.]+ [KM]iB  sleep 600' \
+    '"$here/job" hang "sleep 600; true" "no_output_timeout: 5s" || :'
+
+check leftovers-are-ended change '^none is left$' \
+    'time=$((100000 + $$))
+     "$here/job" leave "perl -e \"use POSIX; fork and exit; POSIX::setsid(); exec q(sleep), $time\" & sleep 1; true" | tee job.log
+     grep "sleep $time (pid" job.log
+     if pkill -f "^sleep $time"; then echo it was left; else echo none is left; fi'
+
+# --- Housekeeping ---
+
+check user-directories - '^/var/folders/.+/0/$' \
+    'getconf DARWIN_USER_TEMP_DIR | grep /T/ && getconf DARWIN_USER_CACHE_DIR | grep /C/ && getconf DARWIN_USER_DIR'
+
+check protected-files-go change '^nothing is left$' \
+    '"$here/job" protect "mkdir -p ~/russet-a ~/russet-c; touch ~/russet-a/b ~/russet-c/d
+chmod +a \"everyone deny delete,delete_child\" ~/russet-c; chflags uchg ~/russet-a/b ~/russet-a"
+     left=$(find "$here/state" -name "russet-[ac]" 2>/dev/null)
+     if [ -z "$left" ]; then echo nothing is left; else echo "$left"; fi'
+
+check disk-image-owner change '^the owner is right$' \
+    'hdiutil create -quiet -size 5m -fs HFS+ -volname russet image.dmg
+     device=$(hdiutil attach image.dmg -nobrowse -mountpoint "$here/mounted" | sed -n "s|^\(/dev/disk[0-9]*\).*|\1|p" | head -n 1)
+     hdiutil info -plist | grep -A 1 "<key>owner-uid</key>" | grep "<integer>$(id -u)<"
+     test "$(stat -f %u "$device")" = "$(id -u)"
+     mount | grep "$here/mounted" | grep "mounted by $(id -un)"
+     echo the owner is right'
+
+check unmount-by-owner change '^unmounted$' \
+    'umount -f "$here/mounted"; echo unmounted; hdiutil info | sed -n "/image.dmg/,/^=/s|^\(/dev/disk[0-9]*\).*|\1|p" | head -n 1 | xargs -n 1 hdiutil detach -force >/dev/null 2>&1 || :'
+
+check disk-image-goes 'change root slot' '^it is gone$' \
+    'image=/tmp/russet-verify-$$.dmg
+     sudo -u _russet1 hdiutil create -quiet -size 5m -fs HFS+ -volname russet "$image"
+     sudo -u _russet1 hdiutil attach -quiet -nobrowse "$image"
+     hdiutil info | grep "$image"
+     "$here/clean"
+     if hdiutil info | grep -q "$image" || [ -e "$image" ]; then echo it is still there; else echo it is gone; fi'
+
+check user-domain-form - 'services = \{' 'launchctl print "user/$(id -u)"'
+
+check user-domain-ends 'change root slot' '^(0|3|113|125)$' \
+    'launchctl bootout "user/$(id -u _russet1)" >/dev/null 2>&1 && echo 0 || echo $?'
+
+check kill-all-but-me 'change root slot' '^cleaned and gone$' \
+    'sudo -u _russet1 /bin/sh -c "sleep 602 >/dev/null 2>&1 &"
+     pgrep -u _russet1 -f "sleep 602"
+     "$here/clean"
+     if pgrep -u _russet1 -f "sleep 602" >/dev/null; then echo it still runs; else echo cleaned and gone; fi'
+
+check ipc-tools - '^T +ID +KEY +MODE +OWNER' 'ipcs -a'
+
+# --- End: add checks of other parts above, each with its heading in verify-on-a-mac.md ---
+
+printf '\n%s passed, %s failed, %s skipped; the report is %s\n' "$passed" "$failed" "$skipped" "$report" |
+    tee -a "$report"
+[ "$failed" = 0 ]
