@@ -1,12 +1,10 @@
 //! Texts that answers are made of, and limits of those that callers send.
 
-use chrono::{DateTime, SecondsFormat};
+use jiff::Timestamp;
 
 /// A time in milliseconds since 1970, as CircleCI's API writes times.
 pub(crate) fn rfc3339(ms: i64) -> String {
-    DateTime::from_timestamp_millis(ms)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Millis, true)
+    format!("{:.3}", Timestamp::from_millisecond(ms).unwrap_or_default())
 }
 
 /// The longest message that is kept, in bytes.
