@@ -10,6 +10,7 @@
 //! defaults, unknown fields are ignored, and what is stored carries a version.
 
 pub mod admin;
+pub mod boot_files;
 pub mod exit_reason;
 pub mod ids;
 pub mod outcome;

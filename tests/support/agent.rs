@@ -138,7 +138,7 @@ impl Drop for Mount {
 }
 
 /// Processes called `russet task-agent` whose working directory lies below `state`.
-fn task_agents_below(state: &Path) -> Vec<i32> {
+pub fn task_agents_below(state: &Path) -> Vec<i32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     processes
         .flatten()

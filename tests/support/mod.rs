@@ -11,6 +11,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::missing_panics_doc,
     reason = "each test binary uses a part of this, and a failed step of a test is its failure"
 )]
@@ -18,7 +19,9 @@
 pub mod admin;
 pub mod agent;
 pub mod faults;
+pub mod installation;
 pub mod server;
+pub mod supervisor;
 pub mod user;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +31,9 @@ use std::time::{Duration, Instant};
 pub use admin::Admin;
 pub use agent::{Agent, AgentOptions};
 pub use faults::{Fault, FaultProxy};
+pub use installation::{Installation, Version};
 pub use server::Server;
+pub use supervisor::Supervisor;
 
 /// The resource class of the tests.
 pub const CLASS: &str = "test/one";

@@ -1,5 +1,5 @@
-//! The launch agent's calls to the control plane. There are four: claim with the class token,
-//! and heartbeat, unclaim and fail with the token of a task.
+//! The launch agent's calls to the control plane: claim with the class token; heartbeat, unclaim
+//! and fail with the token of a task; and one without a token, whether it is there.
 
 use std::time::Duration;
 
@@ -64,6 +64,11 @@ impl Api {
     /// Calls go to `origin`.
     pub(super) fn new(client: reqwest::Client, origin: &str) -> Self {
         Self { client, origin: origin.to_owned() }
+    }
+
+    /// Whether there is an answer at all, to a call without any token.
+    pub(super) async fn answers(&self) -> bool {
+        self.client.get(&self.origin).timeout(CALL_TIMEOUT).send().await.is_ok()
     }
 
     /// Claims, and waits for a task as long as the server lets us.

@@ -18,6 +18,7 @@ use crate::config::Config;
 
 mod api;
 mod assignment;
+mod boot;
 mod claim;
 mod clean;
 mod dirs;
@@ -38,6 +39,7 @@ mod start;
 mod state;
 mod supervise;
 
+pub use boot::bad_versions;
 pub use housekeeping::{Count, Counters};
 pub use run::run;
 
@@ -52,8 +54,10 @@ pub struct Options {
     pub clock: Clock,
     /// Where to say what happens, for a terminal that shows it.
     pub on_event: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
-    /// Cancel all tasks and exit when this file descriptor reaches its end: the process that
-    /// started this one is gone.
+    /// Where to tell `russet-boot` how far this agent is.
+    pub boot_state: Option<PathBuf>,
+    /// When this file descriptor reaches its end, the process that started this one is gone: a
+    /// service leaves its tasks to the next agent, another host has them canceled.
     pub parent: Option<std::os::fd::OwnedFd>,
     /// Whether to handle TERM, INT and HUP. Tests that run several launch agents in one process
     /// do without.
@@ -71,6 +75,7 @@ impl Options {
             exe,
             clock: Clock::system(),
             on_event: None,
+            boot_state: None,
             parent: None,
             signals: true,
             stop: None,
@@ -83,8 +88,19 @@ impl Options {
 pub enum Host {
     /// A person or CircleCI's way of running it: TERM drains, and TERM again cancels.
     Foreground,
-    /// launchd: TERM ends the launch agent alone, soon, and tasks live on to be adopted.
+    /// `russet-boot` under launchd: TERM ends the launch agent alone, soon, and tasks live on to
+    /// be adopted.
     Launchd,
+    /// The same under systemd.
+    Systemd,
+}
+
+impl Host {
+    /// Whether somebody starts the launch agent again when it has ended.
+    #[must_use]
+    pub fn is_service(self) -> bool {
+        self != Self::Foreground
+    }
 }
 
 /// A wish that the launch agent end.

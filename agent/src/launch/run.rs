@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::boot::BootState;
 use super::signals::Wishes;
 use super::slot_io::SlotIo;
 use super::start::{self, Ready};
@@ -47,6 +48,9 @@ pub async fn run(config: Config, mut options: Options) -> ExitReason {
     let machine = Machine::new(settings, clock.now());
     let mut agent = Agent { machine, ready, jobs: JoinSet::new(), clock, leave_by: None };
     agent.adopt();
+    if let Some(path) = &options.boot_state {
+        agent.tell_boot(&BootState::new(path));
+    }
     agent.work(inputs, wishes).await
 }
 
@@ -97,6 +101,14 @@ impl Agent {
                 self.act(index, action);
             }
         }
+    }
+
+    /// Tells `russet-boot` that everything is ready, and of the control plane when it answers.
+    fn tell_boot(&mut self, boot: &BootState) {
+        let shared = &self.ready.shared;
+        boot.report_bad(&shared.sink);
+        let proving = boot.clone().prove(shared.api.clone(), self.clock.clone());
+        self.job(proving);
     }
 
     async fn work(

@@ -50,7 +50,9 @@ impl Wishes {
             // A person at a terminal means the same under every host.
             () = received(&mut self.interrupt) => self.asked(Host::Foreground),
             () = received(&mut self.hangup) => Stop::Drain,
-            () = ended(&mut self.parent) => Stop::Cancel,
+            () = ended(&mut self.parent) => {
+                if self.host.is_service() { Stop::Leave } else { Stop::Cancel }
+            }
             stop = embedded(&mut self.embedder) => stop,
         }
     }
@@ -58,7 +60,7 @@ impl Wishes {
     fn asked(&mut self, host: Host) -> Stop {
         self.asked += 1;
         match (host, self.asked) {
-            (Host::Launchd, _) => Stop::Leave,
+            (Host::Launchd | Host::Systemd, _) => Stop::Leave,
             (Host::Foreground, 1) => Stop::Drain,
             (Host::Foreground, _) => Stop::Cancel,
         }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use russet_agent::config;
-use russet_agent::launch::{self, ExitReason};
+use russet_agent::launch::{self, ExitReason, Host};
 
 use crate::commands::block_on;
 use crate::error::{CliError, Result};
@@ -21,6 +21,33 @@ pub(crate) struct RunArgs {
     /// End when standard input ends: whoever started this is gone
     #[arg(long, hide = true)]
     end_with_stdin: bool,
+
+    /// Who started this; russet-boot says it
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    host: HostName,
+
+    /// Where to tell russet-boot how far the agent is
+    #[arg(long, hide = true, value_name = "DIR")]
+    boot_state: Option<PathBuf>,
+}
+
+/// Who started the launch agent. russet-boot of any age says these words.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
+enum HostName {
+    #[default]
+    Foreground,
+    Launchd,
+    Systemd,
+}
+
+impl From<HostName> for Host {
+    fn from(name: HostName) -> Self {
+        match name {
+            HostName::Foreground => Self::Foreground,
+            HostName::Launchd => Self::Launchd,
+            HostName::Systemd => Self::Systemd,
+        }
+    }
 }
 
 /// Runs the command.
@@ -37,7 +64,10 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let exe = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
     let mut options = launch::Options::new(exe);
-    if args.end_with_stdin {
+    options.host = args.host.into();
+    options.boot_state = args.boot_state;
+    // The other end of russet-boot's pipe closes when russet-boot is gone.
+    if args.end_with_stdin || options.host.is_service() {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned();
         options.parent =
             Some(stdin.map_err(|error| CliError::local("could not watch standard input", error))?);

@@ -1,0 +1,115 @@
+//! What is said to `russet-boot`, which started this process: how far it is. And what
+//! `russet-boot` says: which versions it went back from.
+//!
+//! The files are described in `docs/service.md`, their text is in `russet_protocol::boot_files`.
+//! That nothing can be said to `russet-boot` is no reason to end: it only means that a version in
+//! probation is not believed.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use libc::O_NOFOLLOW;
+use russet_protocol::boot_files::{BAD, Bad, HEALTH, Health, parse_bad};
+
+use super::Sink;
+use super::api::Api;
+use crate::clock::Clock;
+use crate::http::Backoff;
+
+/// Pauses between two tries to reach the control plane.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A longer list is none of `russet-boot`.
+const LONGEST: u64 = 64 * 1024;
+
+/// The directory of these files.
+#[derive(Clone, Debug)]
+pub(super) struct BootState(PathBuf);
+
+impl BootState {
+    pub(super) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Says that slots are there and tasks adopted, and that the control plane answers as soon
+    /// as it does. It is asked for nothing and shown no token: that a claim is refused is for a
+    /// person to change, and going back to another version does not help.
+    pub(super) async fn prove(self, api: Api, clock: Clock) {
+        self.say(Health::Ready);
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        while !api.answers().await {
+            clock.sleep(pauses.next_pause()).await;
+        }
+        self.say(Health::Proved);
+    }
+
+    fn say(&self, health: Health) {
+        if let Err(error) = self.write(&health.text(std::process::id())) {
+            tracing::warn!(%error, path = %self.0.display(), "could not tell russet-boot");
+        }
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        let draft = self.0.join(format!("{HEALTH}.new"));
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW);
+        options.open(&draft)?.write_all(text.as_bytes())?;
+        std::fs::rename(&draft, self.0.join(HEALTH))
+    }
+
+    /// Tells people of the newest version that was taken back.
+    pub(super) fn report_bad(&self, sink: &Sink) {
+        if let Some(bad) = bad_versions(&self.0).last() {
+            sink.warn(format!(
+                "version {} was taken back on this machine: it {}",
+                bad.version, bad.reason
+            ));
+        }
+    }
+}
+
+/// The versions that `russet-boot` went back from, the newest last; none where nothing says so.
+#[must_use]
+pub fn bad_versions(boot_state: &Path) -> Vec<Bad> {
+    let read = || -> io::Result<String> {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).custom_flags(O_NOFOLLOW).open(boot_state.join(BAD))?;
+        let mut text = String::new();
+        file.take(LONGEST).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    parse_bad(&read().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BootState, bad_versions};
+    use crate::launch::{Event, Sink};
+    use russet_protocol::boot_files::{HEALTH, Health};
+
+    #[test]
+    fn russet_boot_hears_of_this_very_process() {
+        let dir = tempfile::tempdir().unwrap();
+        BootState::new(dir.path()).say(Health::Ready);
+        let text = std::fs::read_to_string(dir.path().join(HEALTH)).unwrap();
+        assert_eq!(Health::parse(&text, std::process::id()), Some(Health::Ready));
+        assert_eq!(Health::parse(&text, 1), None);
+    }
+
+    #[test]
+    fn a_version_that_was_taken_back_is_reported_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(bad_versions(dir.path()), []);
+        let text =
+            "bad 1.3.0 7.1.2 crashed was killed by signal 11\nbad 1.4.0 8.1.2 hung was not ready\n";
+        std::fs::write(dir.path().join("bad"), text).unwrap();
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        BootState::new(dir.path()).report_bad(&Sink(Some(sender)));
+        let Ok(Event::Notice(text)) = events.try_recv() else { panic!("nothing was said") };
+        assert!(text.contains("1.4.0") && text.contains("was not ready"), "{text}");
+        assert_eq!(bad_versions(dir.path()).len(), 2);
+    }
+}

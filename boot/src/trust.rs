@@ -1,0 +1,160 @@
+//! Whether a file may be run as root: nobody but root can change it, or put another in its place.
+//!
+//! Threat: a directory on the way that somebody else can write to (Homebrew and old installers
+//! make such) lets them exchange what root starts at the next boot.
+
+use std::ffi::CString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// Whom the shipped program trusts. Tests of this module trust their own user besides.
+pub(crate) const ROOT: u32 = 0;
+
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// Whether `path` is a program that only `owner` (or root) can change.
+///
+/// It is walked name by name, following no link, so what was checked is what is run: whoever
+/// could exchange it in between would have been found.
+pub(crate) fn program(path: &Path, owner: u32) -> Result<(), String> {
+    let meta = walk(path, owner)?;
+    if !meta.is_file() || meta.mode() & 0o111 == 0 {
+        return Err(format!("{} is not a program", path.display()));
+    }
+    Ok(())
+}
+
+/// Whether `path` is a directory that only `owner` (or root) can change.
+pub(crate) fn directory(path: &Path, owner: u32) -> Result<(), String> {
+    let meta = walk(path, owner)?;
+    if !meta.is_dir() || meta.mode() & STICKY != 0 {
+        return Err(format!("{} is not a directory of root's own", path.display()));
+    }
+    Ok(())
+}
+
+/// Checks every directory on the way and the end of it, and returns what the end is.
+fn walk(path: &Path, owner: u32) -> Result<Metadata, String> {
+    let mut at: Option<File> = None;
+    let mut walked = PathBuf::new();
+    let mut end = Err(format!("{} is no absolute path", path.display()));
+    for component in path.components() {
+        let name = match component {
+            Component::RootDir => "/".as_ref(),
+            Component::Normal(name) if at.is_some() => name,
+            _ => return Err(format!("{} is no absolute path", path.display())),
+        };
+        walked.push(name);
+        let failed = |error: io::Error| format!("{}: {error}", walked.display());
+        let next = open(at.as_ref(), name.as_bytes()).map_err(failed)?;
+        let meta = next.metadata().map_err(failed)?;
+        if meta.uid() != ROOT && meta.uid() != owner {
+            return Err(format!(
+                "{} belongs to user {}, not to root",
+                walked.display(),
+                meta.uid()
+            ));
+        }
+        // In a sticky directory others can add names, and can not exchange those of root.
+        if meta.mode() & WRITABLE_BY_OTHERS != 0 && meta.mode() & STICKY == 0 {
+            return Err(format!("{} can be changed by others than root", walked.display()));
+        }
+        at = Some(next);
+        end = Ok(meta);
+    }
+    end
+}
+
+fn open(at: Option<&File>, name: &[u8]) -> io::Result<File> {
+    let name = CString::new(name)?;
+    let at: RawFd = at.map_or(libc::AT_FDCWD, |at| at.as_raw_fd());
+    // Something that is no file (a FIFO) must not hold this up.
+    let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    // SAFETY: the name ends with a zero and lives through the call.
+    let fd = unsafe { libc::openat(at, name.as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{directory, program};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::{Path, PathBuf};
+
+    fn me() -> u32 {
+        // SAFETY: geteuid has no preconditions.
+        unsafe { libc::geteuid() }
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A program in a directory of its own, both as they should be.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().canonicalize().unwrap().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let exe = inner.join("program");
+        std::fs::write(&exe, "x").unwrap();
+        mode(&inner, 0o755);
+        mode(&exe, 0o755);
+        (dir, exe)
+    }
+
+    #[test]
+    fn a_program_below_directories_of_its_owner_is_trusted() {
+        let (_dir, exe) = place();
+        assert_eq!(program(&exe, me()), Ok(()));
+        assert_eq!(directory(exe.parent().unwrap(), me()), Ok(()));
+        assert!(directory(&exe, me()).unwrap_err().contains("not a directory"));
+        assert!(program(exe.parent().unwrap(), me()).unwrap_err().contains("not a program"));
+    }
+
+    #[test]
+    fn what_others_can_change_is_named_and_refused() {
+        let (_dir, exe) = place();
+        for (path, bits) in [(exe.as_path(), 0o775), (exe.parent().unwrap(), 0o777)] {
+            mode(path, bits);
+            let reason = program(&exe, me()).unwrap_err();
+            assert!(reason.contains(&format!("{} can be changed", path.display())), "{reason}");
+            mode(path, 0o755);
+        }
+        mode(&exe, 0o644);
+        assert!(program(&exe, me()).unwrap_err().contains("not a program"));
+        std::fs::remove_file(&exe).unwrap();
+        assert!(program(&exe, me()).unwrap_err().contains("No such file"));
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        let (_dir, exe) = place();
+        if me() == 0 {
+            std::os::unix::fs::chown(&exe, Some(58_999), None).unwrap();
+            assert!(program(&exe, 0).unwrap_err().contains("belongs to user 58999"));
+        } else {
+            assert!(program(&exe, 0).unwrap_err().contains("not to root"));
+        }
+    }
+
+    #[test]
+    fn no_link_is_followed_not_even_one_on_the_way() {
+        let (dir, exe) = place();
+        let root = dir.path().canonicalize().unwrap();
+        symlink(&exe, root.join("link")).unwrap();
+        assert!(program(&root.join("link"), me()).is_err());
+        symlink(root.join("inner"), root.join("way")).unwrap();
+        assert!(program(&root.join("way/program"), me()).is_err());
+        assert!(program(Path::new("program"), me()).is_err());
+        assert!(program(&root.join("inner/../inner/program"), me()).is_err());
+    }
+}

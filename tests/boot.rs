@@ -1,0 +1,398 @@
+//! The agent as a service: the real `russet-boot` under a supervisor that reads the real launchd
+//! file, through crashes, restarts and bad versions, with tasks that notice nothing.
+//!
+//! Everything here needs root, as the service does.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use russet_protocol::admin::Pipeline;
+use russet_protocol::boot_files::{BAD, Fault, PROBATION, STRIKES};
+use russet_protocol::outcome::Outcome;
+use support::admin::assert_outcome;
+use support::{Installation, Server, Version, config, is_root, run, wait_for};
+
+/// A probation that a version which does nothing fails soon, and a real one never.
+const SHORT: u64 = 3;
+const LONG: u64 = 300;
+
+/// Whether the test can run at all. A service is root's.
+fn skipped() -> bool {
+    if !is_root() {
+        eprintln!("skipped: needs root");
+    }
+    !is_root()
+}
+
+/// A task that counts until the file is there.
+fn counting(until: &Path) -> String {
+    config(&[&run(&format!(
+        "i=0\nwhile [ ! -e {} ]; do i=$((i+1)); echo $i; sleep 0.02; done\necho end $i",
+        until.display()
+    ))])
+}
+
+/// Starts a task that counts, and waits until it runs.
+fn start_counting(server: &Server, agent: &Installation) -> Pipeline {
+    let pipeline = server.admin.submit(&counting(&agent.file("go")));
+    server.admin.wait_for_output(&pipeline, "3\n");
+    pipeline
+}
+
+/// Lets the task end, and looks that it succeeded with every line once and in order.
+fn end_counting(server: &Server, agent: &Installation, pipeline: &Pipeline) {
+    std::fs::write(agent.file("go"), "").unwrap();
+    server.admin.wait(pipeline);
+    let job = server.admin.only_job(pipeline);
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
+    let lines: Vec<&str> = output.lines().collect();
+    let (last, counted) = lines.split_last().unwrap();
+    for (index, line) in counted.iter().enumerate() {
+        assert_eq!(line.parse(), Ok(index + 1), "{output}");
+    }
+    assert_eq!(*last, format!("end {}", counted.len()));
+    // The slot is clean, and takes the next task.
+    let job = server.admin.run(&config(&[&run("echo next")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+}
+
+#[test]
+fn a_task_outlives_an_agent_that_is_killed_and_is_adopted() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let first = agent.wait_proved(None);
+    let pipeline = start_counting(&server, &agent);
+    kill(first, Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(first));
+    assert!(agent.log().contains("was killed by signal 9"), "{}", agent.log());
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn a_task_outlives_a_restart_of_the_service_and_of_russet_boot_itself() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let pipeline = start_counting(&server, &agent);
+    let first = agent.wait_proved(None);
+    agent.supervisor().restart();
+    let second = agent.wait_proved(Some(first));
+    agent.wait_log("running tasks go on and are adopted");
+    // As a crash of russet-boot: its agent notices, and leaves its tasks to the next one.
+    kill(agent.supervisor().pid().unwrap(), Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(second));
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn journals_of_an_older_and_of_a_newer_version_are_gone_on_with() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::start(&server);
+    let pipeline = start_counting(&server, &agent);
+    let path = agent.layout.state().join("slots/1/journal.json");
+    type Change = fn(&mut serde_json::Map<String, serde_json::Value>);
+    let older: Change = |journal| {
+        // What the first version did not write.
+        journal.remove("task_id");
+        journal.remove("heartbeat_ms");
+    };
+    let newer: Change = |journal| {
+        journal.insert("version".to_owned(), 7.into());
+        journal.insert("added_later".to_owned(), serde_json::json!({ "deep": [1, 2] }));
+    };
+    for change in [older, newer] {
+        let before = agent.wait_proved(None);
+        agent.supervisor.take().unwrap().bootout();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut journal: serde_json::Value = serde_json::from_str(&text).unwrap();
+        change(journal.as_object_mut().unwrap());
+        std::fs::write(&path, journal.to_string()).unwrap();
+        agent.bootstrap();
+        agent.wait_proved(Some(before));
+    }
+    assert_eq!(agent.log().matches("adopted a running task").count(), 2, "{}", agent.log());
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn what_ended_while_no_agent_ran_is_reported_from_its_record() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::start(&server);
+    let pipeline = start_counting(&server, &agent);
+    agent.supervisor.take().unwrap().bootout();
+    std::fs::write(agent.file("go"), "").unwrap();
+    server.admin.wait(&pipeline);
+    agent.bootstrap();
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn a_version_that_crashes_is_taken_back_under_a_running_task() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let first = agent.wait_proved(None);
+    let good = agent.bundle();
+    let pipeline = start_counting(&server, &agent);
+    agent.update("9.9.9", Version::Script("echo boom >&2; exit 101"), LONG);
+    kill(first, Signal::SIGTERM).unwrap();
+    agent.wait_proved(Some(first));
+    assert_eq!(agent.bundle(), good);
+    let bad = agent.bad();
+    assert_eq!((bad[0].version.as_str(), bad[0].fault), ("9.9.9", Fault::Crashed));
+    assert_eq!(agent.log().matches("boom").count(), 3, "{}", agent.log());
+    assert!(agent.boot_file(PROBATION).is_none() && agent.boot_file(STRIKES).is_none());
+    agent.wait_log("version 9.9.9 was taken back on this machine: it exited with code 101");
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn a_version_that_hangs_refuses_or_ends_is_taken_back() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let good = agent.bundle();
+    let versions = [
+        ("1.0.1", "exec sleep 1000", Fault::Hung),
+        ("1.0.2", "exit 2", Fault::Refused),
+        ("1.0.3", "exit 0", Fault::Crashed),
+    ];
+    for (version, script, fault) in versions {
+        let before = agent.wait_proved(None);
+        agent.update(version, Version::Script(script), SHORT);
+        kill(before, Signal::SIGTERM).unwrap();
+        agent.wait_proved(Some(before));
+        let bad = agent.bad().pop().unwrap();
+        assert_eq!((bad.version.as_str(), bad.fault), (version, fault), "{}", agent.log());
+        assert_eq!(agent.bundle(), good);
+    }
+}
+
+#[test]
+fn a_version_that_proves_itself_stays_and_adopts_the_task() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let first = agent.wait_proved(None);
+    let old = agent.bundle();
+    let pipeline = start_counting(&server, &agent);
+    agent.update("2.0.0", Version::Real, LONG);
+    kill(first, Signal::SIGTERM).unwrap();
+    let second = agent.wait_proved(Some(first));
+    wait_for("the end of the probation", || agent.boot_file(PROBATION).is_none().then_some(()));
+    assert_ne!(agent.bundle(), old);
+    assert_eq!(agent.bad(), []);
+    // From now on its crashes are its own affair: it is started again and again.
+    kill(second, Signal::SIGKILL).unwrap();
+    let third = agent.wait_proved(Some(second));
+    kill(third, Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(third));
+    assert_ne!(agent.bundle(), old);
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn a_version_that_no_control_plane_answers_is_taken_back_as_one_that_may_be_tried_again() {
+    if skipped() {
+        return;
+    }
+    let mut server = Server::start();
+    let agent = Installation::start(&server);
+    let first = agent.wait_proved(None);
+    server.kill();
+    agent.update("2.0.0", Version::Real, SHORT);
+    kill(first, Signal::SIGTERM).unwrap();
+    let bad = wait_for("it is taken back", || agent.bad().pop());
+    assert_eq!((bad.version.as_str(), bad.fault), ("2.0.0", Fault::Unreached));
+    server.start_again();
+    agent.wait_proved(Some(first));
+}
+
+#[test]
+fn an_agent_that_is_gone_or_no_program_is_replaced_by_the_previous_version() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::start(&server);
+    let before = agent.wait_proved(None);
+    // What lies in `previous` is a real one. There is no probation.
+    agent.update("unused", Version::Real, LONG);
+    agent.exchange();
+    std::fs::remove_file(agent.layout.boot_state().join(PROBATION)).unwrap();
+    std::fs::remove_dir_all(agent.layout.bundle()).unwrap();
+    kill(before, Signal::SIGKILL).unwrap();
+    let second = agent.wait_proved(Some(before));
+    assert!(!agent.layout.previous().exists());
+    agent.update("1.1.0", Version::Unexecutable, LONG);
+    kill(second, Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(second));
+    let bad = agent.bad().pop().unwrap();
+    assert_eq!((bad.version.as_str(), bad.fault), ("1.1.0", Fault::Broken));
+}
+
+#[test]
+fn an_update_that_was_cut_off_anywhere_ends_in_one_version_or_the_other() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::start(&server);
+    let (good, files) = (agent.bundle(), agent.layout.boot_state());
+    let crash = Version::Script("exit 101");
+    let end = |agent: &mut Installation| agent.supervisor.take().unwrap().bootout();
+    let starts = |agent: &mut Installation| {
+        agent.bootstrap();
+        agent.wait_proved(None);
+        assert_eq!(agent.bundle(), good);
+        assert!(agent.boot_file(PROBATION).is_none(), "{:?}", agent.boot_file(PROBATION));
+    };
+    end(&mut agent);
+    // Power was lost between the note and the exchange.
+    agent.update("3.0.0", crash, LONG);
+    agent.exchange();
+    starts(&mut agent);
+    assert_eq!(agent.bad(), []);
+    end(&mut agent);
+    // Between the note that it is bad and the exchange back.
+    agent.update("3.0.1", crash, LONG);
+    let bundle = agent.bundle();
+    std::fs::write(files.join(BAD), format!("bad 3.0.1 {bundle} crashed it did\n")).unwrap();
+    starts(&mut agent);
+    end(&mut agent);
+    // And the machine went down with it three times.
+    agent.update("3.0.2", crash, LONG);
+    let bundle = agent.bundle();
+    std::fs::write(files.join(STRIKES), format!("bundle {bundle}\nstrikes 3\n")).unwrap();
+    starts(&mut agent);
+    assert_eq!(agent.bad().pop().unwrap().version, "3.0.2");
+    end(&mut agent);
+    // Files that make no sense say nothing.
+    for name in [PROBATION, STRIKES, BAD, "health"] {
+        std::fs::write(files.join(name), b"\xff\0\nversion\nbundle\n").unwrap();
+    }
+    agent.bootstrap();
+    agent.wait_proved(None);
+    assert_eq!(agent.bundle(), good);
+}
+
+#[test]
+fn a_wrong_configuration_is_said_once_and_tried_again_slowly() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    let right = std::fs::read_to_string(agent.layout.config()).unwrap();
+    agent.write_config(&right.replace("runner:", "runnner:"));
+    agent.bootstrap();
+    agent.wait_log("exited with code 3 (the configuration can not be read or has errors)");
+    assert!(agent.log().contains("next start in 60 s") && agent.log().contains("runnner"));
+    agent.write_config(&right);
+    agent.supervisor().restart();
+    agent.wait_proved(None);
+    assert_eq!(agent.log().matches("exited with code 3").count(), 1);
+}
+
+#[test]
+fn an_agent_that_ended_as_its_owner_wanted_stays_down() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &["mode: single-task"]);
+    agent.bootstrap();
+    let job = server.admin.run(&config(&[&run("echo once")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    agent.wait_log("it stays so until it is started again");
+    let boot = agent.supervisor().pid();
+    let next = server.admin.submit(&config(&[&run("echo twice")]));
+    assert!(boot.is_some() && agent.supervisor().pid() == boot);
+    agent.supervisor().restart();
+    server.admin.wait(&next);
+    assert_ne!(agent.supervisor().pid(), boot);
+}
+
+#[test]
+fn nothing_that_others_can_change_is_run() {
+    use std::os::unix::fs::PermissionsExt;
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    let mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&agent.layout.bundle(), 0o775);
+    agent.bootstrap();
+    let bundle = agent.layout.bundle().display().to_string();
+    agent.wait_log(&format!("{bundle} can be changed by others than root"));
+    mode(&agent.layout.bundle(), 0o755);
+    agent.supervisor().restart();
+    let first = agent.wait_proved(None);
+    agent.supervisor.take().unwrap().bootout();
+    mode(&agent.layout.code(), 0o777);
+    agent.bootstrap();
+    agent.wait_log(&format!("{} can be changed by others", agent.layout.code().display()));
+    mode(&agent.layout.code(), 0o755);
+    agent.wait_proved(Some(first));
+}
+
+/// What the supervisor of these tests promises, so that the others mean something.
+#[test]
+fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    let script = "#!/bin/sh\ntrap 'echo term >&2; exit 0' TERM\nulimit -n >&2; env >&2; \
+                  echo started >&2\nwhile :; do sleep 0.02; done\n";
+    let boot = agent.layout.boot();
+    std::fs::remove_file(&boot).unwrap();
+    let write = "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", write, "sh"])
+        .arg(&boot)
+        .arg(script)
+        .status();
+    assert!(status.unwrap().success());
+    let began = std::time::Instant::now();
+    agent.bootstrap();
+    agent.wait_log("started");
+    agent.supervisor().restart();
+    wait_for("a second start", || (agent.log().matches("started").count() == 2).then_some(()));
+    assert!(began.elapsed() >= Duration::from_secs(10));
+    let log = agent.log();
+    assert!(log.contains("8192") && log.contains("PATH=/usr/bin:/bin:/usr/sbin:/sbin"), "{log}");
+    assert!(!log.contains("HOME=") && log.contains("term"), "{log}");
+}
