@@ -67,7 +67,7 @@ pub fn foreign_services(printed: &str) -> Vec<String> {
 mod tests {
     use super::{bootout, foreign_services, print, problem};
     use crate::platform::command::Tools;
-    use std::os::unix::fs::PermissionsExt as _;
+    use crate::platform::command::testing::fake_tool;
 
     /// assumed: the form of `launchctl print user/UID` on macOS 13, put together from what people
     /// posted.
@@ -78,9 +78,7 @@ mod tests {
 
     fn tools(script: &str) -> (tempfile::TempDir, Tools) {
         let dir = tempfile::tempdir().unwrap();
-        let tool = dir.path().join("launchctl");
-        std::fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        fake_tool(dir.path(), "launchctl", script);
         let tools = Tools::below(dir.path());
         (dir, tools)
     }

@@ -70,7 +70,7 @@ pub(super) fn unmount(tools: &Tools, path: &Path) -> Result<(), String> {
 mod tests {
     use super::{of_user, unmount};
     use crate::platform::command::Tools;
-    use std::os::unix::fs::PermissionsExt as _;
+    use crate::platform::command::testing::fake_tool;
     use std::path::Path;
 
     /// The form of proc_pid_mountinfo(5); the FUSE lines are those of sshfs and rclone.
@@ -95,13 +95,11 @@ mod tests {
         let tools = Tools::below(dir.path());
         let error = unmount(&tools, Path::new("/mnt/x")).unwrap_err();
         assert!(error.contains("fusermount"), "{error}");
-        let tool = dir.path().join("fusermount");
-        let script = format!("#!/bin/sh\necho \"$@\" > {}/said\n", dir.path().display());
-        std::fs::write(&tool, script).unwrap();
-        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let said = dir.path().join("said");
+        fake_tool(dir.path(), "fusermount", &format!("echo \"$@\" > {}", said.display()));
         unmount(&tools, Path::new("-x")).unwrap();
-        assert_eq!(std::fs::read_to_string(dir.path().join("said")).unwrap(), "-u -z -- -x\n");
-        std::fs::write(&tool, "#!/bin/sh\necho not mounted >&2; exit 1\n").unwrap();
+        assert_eq!(std::fs::read_to_string(said).unwrap(), "-u -z -- -x\n");
+        fake_tool(dir.path(), "fusermount", "echo not mounted >&2; exit 1");
         let error = unmount(&tools, Path::new("/mnt/x")).unwrap_err();
         assert!(error.contains("not mounted"), "{error}");
     }
