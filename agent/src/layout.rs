@@ -134,6 +134,12 @@ impl Layout {
         self.root.join(os::LOGS)
     }
 
+    /// The agent's own log, which it rotates.
+    #[must_use]
+    pub fn agent_log(&self) -> PathBuf {
+        self.logs().join("agent.log")
+    }
+
     /// What `russet-boot` says, and panics of the agent: launchd holds it open, so the agent's own
     /// log is another.
     #[must_use]

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod helper;
 pub mod http;
+pub mod install;
 pub mod launch;
 pub mod layout;
 pub mod mask;

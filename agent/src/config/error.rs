@@ -30,6 +30,11 @@ impl ConfigError {
         Self { file: file.to_owned(), place, message, hint }
     }
 
+    /// The same, found in the file that the text came from.
+    pub(super) fn in_file(self, file: &Path) -> Self {
+        Self { file: file.to_owned(), ..self }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

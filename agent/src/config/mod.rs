@@ -16,6 +16,7 @@ use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Hooks, Limits};
 
 mod build;
+mod convert;
 mod error;
 mod keys;
 mod read;
@@ -24,6 +25,7 @@ mod token;
 mod values;
 mod yaml;
 
+pub use convert::{Converted, Overrides, convert};
 pub use error::{ConfigError, Place};
 pub use reference::reference;
 
@@ -169,6 +171,22 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     let text =
         String::from_utf8(bytes).map_err(|error| unreadable(format!("is not UTF-8: {error}")))?;
     parse(path, &text, env)
+}
+
+/// Reads a text of the file `from` as it will be understood when it stands at `path`, where no
+/// environment overrides it.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with its place in `from` and a hint.
+pub fn parse_for(from: &Path, path: &Path, text: &str) -> Result<Config, ConfigError> {
+    parse(path, text, &installed_environment).map_err(|error| error.in_file(from))
+}
+
+/// The environment of an installed agent: nothing. A home is only asked for by those who look at
+/// a plan without being root, and stands for the one that root does not need.
+pub(crate) fn installed_environment(name: &str) -> Option<String> {
+    (name == "HOME").then(|| "/".to_owned())
 }
 
 /// Reads the text of a file, and the environment over it. `path` says where it stands: it is

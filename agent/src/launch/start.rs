@@ -79,6 +79,9 @@ pub(super) async fn start(
         boot_id: options.clock.boot_id(),
         config,
     });
+    if matches!(who, Who::SlotUsers) {
+        repair_users(&shared);
+    }
     let mut ready = Ready {
         shared,
         slots: Vec::new(),
@@ -89,6 +92,19 @@ pub(super) async fn start(
     };
     make_slots(&mut ready, &state, &state_path, &who, inputs)?;
     Ok(ready)
+}
+
+/// The users of an installation are looked at before they are used: upgrades of macOS have removed
+/// such users, or given their ids away.
+fn repair_users(shared: &Shared) {
+    let config = &shared.config;
+    match crate::install::repair_users(&config.state_directory, &config.user_prefix) {
+        Ok(done) => done.into_iter().for_each(|what| shared.sink.warn(what)),
+        // A slot whose user is gone runs as an id of its own; one that is unfit says so itself.
+        Err(error) => {
+            shared.sink.error(format!("the users of slots could not be checked: {error}"))
+        }
+    }
 }
 
 fn in_use(state: &Path) -> ExitReason {

@@ -1,6 +1,10 @@
 //! `russet agent`: one file per command.
 
+mod install;
+mod progress;
 mod run;
+mod service;
+mod uninstall;
 
 use crate::error::Result;
 use crate::exit::Exit;
@@ -16,11 +20,44 @@ pub(crate) enum AgentCommand {
         after_help = "Examples:\n  russet agent run --config agent.yaml\n\nThe keys of the file are in docs/agent-config.md."
     )]
     Run(run::RunArgs),
+
+    /// Install the agent as a service of this machine, or finish or renew an installation
+    ///
+    /// Code goes to /opt/russet, each slot gets a hidden user of its own, and launchd or systemd
+    /// starts the agent with the system. What was done is written down, so that `uninstall` undoes
+    /// exactly that, and a run that was interrupted is finished by the next one.
+    #[command(after_help = "Examples:
+  sudo russet agent install --url https://ci.example.com --token-file token --slots 2
+  russet token create acme/mini | sudo russet agent install --url https://ci.example.com --token-file -
+  sudo russet agent install --from /Library/Preferences/com.circleci.runner/launch-agent-config.yaml \\
+      --url https://ci.example.com --token-file token
+  sudo russet agent install --config agent.yaml --dry-run")]
+    Install(install::InstallArgs),
+
+    /// Remove what `install` installed
+    #[command(after_help = "Examples:
+  sudo russet agent uninstall --dry-run
+  sudo russet agent uninstall --keep-data")]
+    Uninstall(uninstall::UninstallArgs),
+
+    /// Start the installed agent, now and with the system
+    Start,
+
+    /// Stop the installed agent; tasks that run go on, and are adopted by its next start
+    Stop,
+
+    /// Stop and start the installed agent; tasks that run go on
+    Restart,
 }
 
 /// Runs the command.
 pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
     match command {
         AgentCommand::Run(args) => run::main(args),
+        AgentCommand::Install(args) => install::main(args),
+        AgentCommand::Uninstall(args) => uninstall::main(args),
+        AgentCommand::Start => service::main(service::Verb::Start),
+        AgentCommand::Stop => service::main(service::Verb::Stop),
+        AgentCommand::Restart => service::main(service::Verb::Restart),
     }
 }

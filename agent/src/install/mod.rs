@@ -1,0 +1,33 @@
+//! Installing the agent on a machine, and removing it without a trace.
+//!
+//! An installation is a list of actions ([`plan`]), each of which can say in a sentence what it
+//! does, look whether that is done already, do it, and undo it. Before each one the receipt says
+//! that it begins, so a run that was killed anywhere is finished by the next one, and `uninstall`
+//! undoes exactly what was done: what was there before stays as it was.
+//!
+//! Threat: root installs what root will run. Everything lies below directories that only root can
+//! change, which is checked first; the configuration, which holds a token, is written 0600 from
+//! the first byte on; a token comes from a file or standard input, never from arguments.
+
+mod act;
+mod bundle;
+mod error;
+mod files;
+mod plan;
+mod receipt;
+mod repair;
+mod run;
+mod slots;
+
+pub use error::InstallError;
+pub use plan::{ConfigSource, Settings, Step, plan};
+pub use receipt::{Before, Entry, Item, Progress, Receipt};
+pub use repair::repair_users;
+pub use run::{
+    Moment, Outcome, Removal, Report, Watch, install, installed, is_healthy, require_root,
+    uninstall, wait_for_health,
+};
+pub use slots::busy_slots;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! What `install`, `uninstall` and their like show of each action.
+
+use russet_agent::install::{InstallError, Outcome, Report};
+
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::render;
+use crate::render::color::Paint;
+
+/// Prints an action as a line, and what is to be said about it below.
+pub(super) fn show(report: &Report) {
+    let paint = Paint::stderr();
+    let (sign, words) = match report.outcome {
+        Outcome::Planned => (paint.note("→"), String::new()),
+        Outcome::Unchanged => (paint.dim("="), paint.dim(" (is so already)")),
+        Outcome::Done => (paint.good("✓"), String::new()),
+        Outcome::Kept => (paint.dim("="), paint.dim(" (kept)")),
+        Outcome::Failed => (paint.bad("✗"), paint.bad(" (failed)")),
+    };
+    render::note(format_args!("{sign} {}{words}", report.action));
+    for note in &report.notes {
+        render::note(format_args!("    {note}"));
+    }
+}
+
+/// How many actions were done, or would be.
+pub(super) fn count(reports: &[Report]) -> usize {
+    let did = |report: &&Report| matches!(report.outcome, Outcome::Done | Outcome::Planned);
+    reports.iter().filter(did).count()
+}
+
+/// An error of an installation, as the command's.
+pub(super) fn error(error: InstallError) -> CliError {
+    let exit = match &error {
+        InstallError::Config(_) | InstallError::NoConfig { .. } => Exit::BadConfig,
+        _ => Exit::Infrastructure,
+    };
+    let hint = error.hint();
+    CliError::new(exit, crate::error::chain(&error)).maybe_hint(hint)
+}

@@ -1,0 +1,57 @@
+//! `russet agent start`, `stop` and `restart`: the installed agent's job.
+
+use russet_agent::install::{self, InstallError};
+use russet_agent::layout::Layout;
+use russet_agent::platform::service::Service;
+
+use super::progress;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::render;
+
+/// What to do with the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+/// Runs the command.
+pub(crate) fn main(verb: Verb) -> Result<Exit> {
+    act(verb).map_err(progress::error)
+}
+
+fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
+    let layout = Layout::default();
+    let what = match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart => "restart",
+    };
+    install::require_root(what)?;
+    let service = Service::system(&layout);
+    service.available()?;
+    match verb {
+        Verb::Start => {
+            service.enable()?;
+            service.start()?;
+        }
+        Verb::Stop => service.stop()?,
+        Verb::Restart => service.restart()?,
+    }
+    if verb == Verb::Stop {
+        let busy = install::busy_slots(&layout.state());
+        render::note("Stopped. It starts again with the system, or with `russet agent start`.");
+        if !busy.is_empty() {
+            render::note(format_args!(
+                "Tasks in slots {} go on; the next agent reports how they ended.",
+                busy.join(", ")
+            ));
+        }
+        return Ok(Exit::Success);
+    }
+    let state = install::wait_for_health(&layout)?;
+    render::note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
+    Ok(Exit::Success)
+}

@@ -1,0 +1,338 @@
+//! A whole life of an agent on a machine: installed, at work, crashed, back, drained, removed; and
+//! nothing of it is left. As root on Linux with real users, below a root of the test's own.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use russet_protocol::outcome::Outcome;
+use support::admin::assert_outcome;
+use support::{CLASS, Process, Server, config, is_root, run, russet, test_dir, wait_for};
+
+/// A machine of the test's own, as far as files go, and users that nobody else has.
+struct Machine {
+    dir: tempfile::TempDir,
+    prefix: String,
+}
+
+impl Machine {
+    fn new() -> Option<Self> {
+        if !is_root() {
+            eprintln!("skipped: needs root, to have other users");
+            return None;
+        }
+        let mut random = [0_u8; 4];
+        getrandom::fill(&mut random).unwrap();
+        let prefix = format!("_rl{:08x}_", u32::from_ne_bytes(random));
+        let machine = Self { dir: test_dir(), prefix };
+        for name in ["root/var/lib", "root/etc", "root/opt", "unpacked"] {
+            std::fs::create_dir_all(machine.dir.path().join(name)).unwrap();
+        }
+        // As a package holds them, side by side.
+        std::fs::copy(russet(), machine.dir.path().join("unpacked/russet")).unwrap();
+        machine.unpack_boot();
+        Some(machine)
+    }
+
+    /// `russet-boot`, where it was built together with this test. Else what every supervisor
+    /// does: it runs the agent.
+    fn unpack_boot(&self) {
+        let boot = self.dir.path().join("unpacked/russet-boot");
+        let built = russet().with_file_name("russet-boot");
+        if built.exists() {
+            std::fs::copy(built, boot).unwrap();
+            return;
+        }
+        let root = self.root();
+        let script = format!(
+            "#!/bin/sh\nexec {0}/opt/russet/agent/russet agent run --config {0}/etc/russet/config.yaml\n",
+            root.display()
+        );
+        std::fs::write(boot, script).unwrap();
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("root")
+    }
+
+    fn russet(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(self.dir.path().join("unpacked/russet"))
+            .arg("agent")
+            .args(arguments)
+            .arg("--root")
+            .arg(self.root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    #[track_caller]
+    fn succeeds(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.russet(arguments, input);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "russet agent {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn install(&self, server: &Server, token: &str) -> String {
+        let arguments =
+            ["install", "--url", server.url(), "--token-file", "-", "--user-prefix", &self.prefix];
+        self.succeeds(&arguments, &format!("{token}\n"))
+    }
+
+    fn user(&self) -> String {
+        format!("{}1", self.prefix)
+    }
+
+    /// Starts what launchd or systemd would start.
+    fn start(&self) -> Process {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("boot.log"))
+            .unwrap();
+        let child = Command::new(self.root().join("opt/russet/russet-boot"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Process(child)
+    }
+
+    /// The installed launch agent, if it runs.
+    fn agent(&self) -> Option<Pid> {
+        processes(|arguments, exe| {
+            exe == self.root().join("opt/russet/agent/russet")
+                && arguments.windows(2).any(|two| two == ["agent", "run"])
+        })
+        .into_iter()
+        .next()
+    }
+
+    /// Every file with type, owner and mode, and every user and group but those of other tests.
+    fn listing(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        list(&self.root(), &mut found);
+        for database in ["passwd", "group"] {
+            let output = Command::new("getent").arg(database).output().unwrap();
+            for line in String::from_utf8_lossy(&output.stdout).lines() {
+                let foreign = line.starts_with("_r") && !line.starts_with(&self.prefix);
+                if !foreign {
+                    found.insert(format!("{database} {line}"), String::new());
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Machine {
+    /// A test that failed must leave neither processes nor users behind.
+    fn drop(&mut self) {
+        let below = self.root();
+        for pid in processes(|_, exe| exe.starts_with(&below)) {
+            kill(pid, Signal::SIGKILL).ok();
+        }
+        if let Ok(Some(user)) = nix::unistd::User::from_name(&self.user()) {
+            for pid in processes_of(user.uid.as_raw()) {
+                kill(pid, Signal::SIGKILL).ok();
+            }
+            Command::new("userdel").arg(self.user()).status().ok();
+        }
+    }
+}
+
+fn list(directory: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = std::fs::symlink_metadata(&path).unwrap();
+        let what = format!("{} {} {:o}", meta.uid(), meta.gid(), meta.mode());
+        found.insert(path.display().to_string(), what);
+        if meta.is_dir() {
+            list(&path, found);
+        }
+    }
+}
+
+fn processes(fits: impl Fn(&[&str], &Path) -> bool) -> Vec<Pid> {
+    let pid = |entry: std::fs::DirEntry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let exe = std::fs::read_link(entry.path().join("exe")).ok()?;
+        let arguments = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        let arguments: Vec<&str> = arguments.split('\0').collect();
+        fits(&arguments, &exe).then(|| Pid::from_raw(pid))
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(pid).collect()
+}
+
+/// Processes of a user that have not ended.
+fn processes_of(uid: u32) -> Vec<Pid> {
+    let fits = |entry: &std::fs::DirEntry| {
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        let owner = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let owner = owner.and_then(|ids| ids.split_whitespace().next()?.parse::<u32>().ok());
+        owner == Some(uid) && !status.contains("State:\tZ")
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten().filter(fits);
+    entries
+        .filter_map(|entry| Some(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)))
+        .collect()
+}
+
+#[test]
+fn an_agent_is_installed_works_crashes_adopts_drains_and_is_removed_without_a_trace() {
+    let Some(machine) = Machine::new() else { return };
+    let server = Server::start();
+    let before = machine.listing();
+    let token = server.admin.class_token(CLASS);
+    machine.install(&server, &token);
+    assert_eq!(machine.install(&server, &token), "Everything is installed already.\n");
+
+    let mut boot = machine.start();
+    let release = machine.dir.path().join("release");
+    let script = format!(
+        "echo begun\nwhile [ ! -e {} ]; do sleep 0.05; done\nid -un\ngetent passwd $(id -un)",
+        release.display()
+    );
+    let pipeline = server.admin.submit(&config(&[&run(&script)]));
+    server.admin.wait_for_output(&pipeline, "begun");
+
+    // A crash of everything but the task.
+    let agent = machine.agent().unwrap();
+    boot.kill();
+    kill(agent, Signal::SIGKILL).ok();
+    wait_for("the launch agent to be gone", || machine.agent().is_none().then_some(()));
+    let mut boot = machine.start();
+    wait_for("the next launch agent", || machine.agent());
+    std::fs::write(&release, "").unwrap();
+    let job = server.admin.only_job(&server.admin.wait(&pipeline));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let output = server.admin.output(&job);
+    assert!(output.contains(&machine.user()), "{output}");
+    assert!(output.contains("/slots/1/home:/usr/sbin/nologin"), "{output}");
+
+    kill(machine.agent().unwrap(), Signal::SIGHUP).unwrap();
+    wait_for("the drained agent to end", || machine.agent().is_none().then_some(()));
+    boot.0.try_wait().unwrap().is_none().then(|| boot.signal(Signal::SIGTERM));
+    boot.wait();
+
+    assert_eq!(machine.succeeds(&["uninstall"], ""), "Uninstalled.\n");
+    assert_eq!(machine.listing(), before);
+    assert_eq!(machine.succeeds(&["uninstall"], ""), "Nothing is installed.\n");
+}
+
+#[test]
+fn an_agent_with_a_running_task_is_removed_only_by_force_and_takes_the_task_with_it() {
+    let Some(machine) = Machine::new() else { return };
+    let server = Server::start();
+    let before = machine.listing();
+    machine.install(&server, &server.admin.class_token(CLASS));
+    let mut boot = machine.start();
+    let pipeline = server
+        .admin
+        .submit(&config(&[&run("setsid sleep 1000 &\ntouch ~/file\necho begun\nsleep 1000")]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    let uid = nix::unistd::User::from_name(&machine.user()).unwrap().unwrap().uid.as_raw();
+    let agent = machine.agent().unwrap();
+    boot.kill();
+    kill(agent, Signal::SIGKILL).ok();
+    wait_for("the launch agent to be gone", || machine.agent().is_none().then_some(()));
+
+    let refused = machine.russet(&["uninstall"], "");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(5), "{errors}");
+    assert!(errors.contains("tasks run in slot 1") && errors.contains("--force"), "{errors}");
+    assert!(!processes_of(uid).is_empty());
+
+    machine.succeeds(&["uninstall", "--force"], "");
+    assert_eq!(processes_of(uid), Vec::new());
+    assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn a_plan_is_shown_to_people_and_machines_and_a_configuration_is_taken_over_from_circleci() {
+    let Some(machine) = Machine::new() else { return };
+    let before = machine.listing();
+    let old = machine.dir.path().join("launch-agent-config.yaml");
+    std::fs::write(
+        &old,
+        "api: {auth_token: 0123abcd}\nrunner: {name: mini-7, command_prefix: [sudo, -niHu, ci, --]}\n",
+    )
+    .unwrap();
+    let old = old.to_str().unwrap();
+    let url = "https://ci.example.com";
+    let arguments = [
+        "install",
+        "--from",
+        old,
+        "--url",
+        url,
+        "--user-prefix",
+        &machine.prefix,
+        "--output",
+        "json",
+    ];
+    let plan: serde_json::Value =
+        serde_json::from_str(&machine.succeeds(&[&arguments[..], &["--dry-run"]].concat(), ""))
+            .unwrap();
+    assert_eq!(
+        (&plan["dry_run"], &plan["actions"][0]["outcome"]),
+        (&true.into(), &"unchanged".into())
+    );
+    let text = plan.to_string();
+    assert!(text.contains("`runner.command_prefix` (sudo -niHu ci --) is left out"), "{text}");
+    assert!(text.contains(&machine.user()) && !text.contains("0123abcd"), "{text}");
+    assert_eq!(machine.listing(), before);
+
+    machine.succeeds(&arguments, "");
+    let config = machine.root().join("etc/russet/config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(
+        text.contains("auth_token: \"0123abcd\"") || text.contains("auth_token: 0123abcd"),
+        "{text}"
+    );
+    assert!(text.contains("name: mini-7") || text.contains("name: \"mini-7\""), "{text}");
+    assert_eq!(std::fs::metadata(config).unwrap().mode() & 0o7777, 0o600);
+    machine.succeeds(&["uninstall"], "");
+    assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn somebody_who_is_not_root_is_told_to_use_sudo() {
+    let Some(machine) = Machine::new() else { return };
+    let config = machine.dir.path().join("config.yaml");
+    std::fs::write(&config, "api: {auth_token: x}\nrunner: {name: x}\n").unwrap();
+    for arguments in [&["install", "--config", config.to_str().unwrap()][..], &["restart"]] {
+        let output = Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(machine.dir.path().join("unpacked/russet"))
+            .arg("agent")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{errors}");
+        assert!(
+            errors.contains("only root can") && errors.contains("hint: run it with `sudo`"),
+            "{errors}"
+        );
+    }
+}
