@@ -12,6 +12,7 @@ use super::{
     installed, repair_users, uninstall,
 };
 use crate::layout::Layout;
+use crate::platform::account::{Account, Ids};
 use crate::platform::accounts::Accounts;
 
 /// A root with the directories that every system has, and a program to install.
@@ -29,7 +30,9 @@ impl Machine {
         let mut random = [0_u8; 4];
         getrandom::fill(&mut random).unwrap();
         let prefix = format!("_ri{:08x}_", u32::from_ne_bytes(random));
-        let machine = Self { dir: tempfile::tempdir().unwrap(), prefix };
+        // In memory, where syncing hundreds of receipts takes no time.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let machine = Self { dir, prefix };
         let state = machine.layout().state();
         std::fs::create_dir_all(state.parent().unwrap()).unwrap();
         for (name, text) in [("russet", "one"), ("russet-boot", "boot")] {
@@ -249,6 +252,12 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     assert_eq!(repair_users(&state, &machine.prefix).unwrap(), Vec::<String>::new());
     let accounts = Accounts::system();
     let account = accounts.find(&machine.user()).unwrap().unwrap();
+    // Ids that no test which runs at the same time is given.
+    let id = 40_000 + std::process::id() % 10_000;
+    let ids = Ids { uid: id, gid: id, generated_uid: String::new() };
+    let mut receipt = installed(&machine.layout()).unwrap().unwrap();
+    receipt.has_ids(&machine.user(), &ids).unwrap();
+    let account = Account { ids, ..account };
     accounts.delete(&machine.user()).unwrap();
     assert_eq!(repair_users(&state, &machine.prefix).unwrap().len(), 2);
     assert_eq!(accounts.find(&machine.user()).unwrap(), Some(account));

@@ -215,7 +215,7 @@ fn refuse_foreign(wanted: &Wanted, account: &Account) -> Result<(), AccountError
 #[cfg(test)]
 mod tests {
     use super::{Accounts, SHELL};
-    use crate::platform::account::{AccountError, Wanted};
+    use crate::platform::account::{AccountError, Ids, Wanted};
     use crate::platform::command::Tools;
     use crate::platform::command::testing::fake_tool;
     use std::path::PathBuf;
@@ -260,8 +260,11 @@ mod tests {
 
     #[test]
     fn a_user_that_was_changed_or_removed_is_repaired_with_the_same_ids() {
-        let Some(guest) = Guest::new() else { return };
+        let Some(mut guest) = Guest::new() else { return };
         let accounts = Accounts::system();
+        // Far from the ids that tests which run at the same time are given.
+        let id = 30_000 + std::process::id() % 10_000;
+        guest.0.before = Some(Ids { uid: id, gid: id, generated_uid: String::new() });
         let (account, _) = accounts.ensure(&guest.0).unwrap();
         let wanted = Wanted { before: Some(account.ids.clone()), ..guest.0.clone() };
         let usermod = |arguments: &[&str]| {
