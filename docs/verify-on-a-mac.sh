@@ -216,6 +216,13 @@ check dscl-role-account - '^ours$' \
     'dscl . -read /Users/_spotlight >record
      if grep -q "^AuthenticationAuthority" record; then cat record; else grep "^UserShell: /usr/bin/false" record && echo ours; fi'
 
+check install-ancestors - '^only root can change them$' \
+    'for d in / /opt /etc /etc/paths.d /Library /Library/LaunchDaemons /Library/Logs /Library/Preferences /var /var/db; do
+         [ ! -e "$d" ] || stat -L -f "%u %OLp %Sp %N" "$d"
+     done >ancestors
+     cat ancestors
+     if awk "\$1 != 0 || (\$3 ~ /^.....w|^........w/ && \$3 !~ /[tT]\$/) { bad = 1 } END { exit bad }" ancestors; then echo only root can change them; fi'
+
 check install-dry-run - 'actions would be done|nothing would be done' \
     'printf "api: {auth_token: x}\nrunner: {name: verify}\n" >agent.yaml; chmod 600 agent.yaml
      "$RUSSET" agent install --root "$here" --config "$here/agent.yaml" --dry-run'

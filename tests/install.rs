@@ -11,15 +11,16 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
+use support::installation::russet_boot;
 use support::{CLASS, Process, Server, config, is_root, run, russet, test_dir, wait_for};
 
 /// A machine of the test's own, as far as files go, and users that nobody else has.
@@ -43,33 +44,16 @@ impl Machine {
         }
         // As a package holds them, side by side.
         std::fs::copy(russet(), machine.dir.path().join("unpacked/russet")).unwrap();
-        machine.unpack_boot();
+        std::fs::copy(russet_boot(), machine.dir.path().join("unpacked/russet-boot")).unwrap();
         Some(machine)
-    }
-
-    /// `russet-boot`, where it was built together with this test. Else what every supervisor
-    /// does: it runs the agent.
-    fn unpack_boot(&self) {
-        let boot = self.dir.path().join("unpacked/russet-boot");
-        let built = russet().with_file_name("russet-boot");
-        if built.exists() {
-            std::fs::copy(built, boot).unwrap();
-            return;
-        }
-        let root = self.root();
-        let script = format!(
-            "#!/bin/sh\nexec {0}/opt/russet/agent/russet agent run --config {0}/etc/russet/config.yaml\n",
-            root.display()
-        );
-        std::fs::write(boot, script).unwrap();
     }
 
     fn root(&self) -> PathBuf {
         self.dir.path().join("root")
     }
 
-    fn russet(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(self.dir.path().join("unpacked/russet"))
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(self.dir.path().join("unpacked/russet"))
             .arg("agent")
             .args(arguments)
             .arg("--root")
@@ -78,9 +62,22 @@ impl Machine {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap()
+    }
+
+    fn russet(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.spawn(arguments);
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
+    }
+
+    /// Kills the command as soon as it has said so many lines. `false`: it had ended.
+    fn killed_after(&self, lines: usize, arguments: &[&str]) -> bool {
+        let mut child = self.spawn(arguments);
+        let said = BufReader::new(child.stderr.take().unwrap()).lines().take(lines).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        said == lines
     }
 
     #[track_caller]
@@ -265,6 +262,43 @@ fn an_agent_with_a_running_task_is_removed_only_by_force_and_takes_the_task_with
     machine.succeeds(&["uninstall", "--force"], "");
     assert_eq!(processes_of(uid), Vec::new());
     assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn an_installation_or_a_removal_that_is_killed_is_finished_by_the_next_one() {
+    let Some(machine) = Machine::new() else { return };
+    let before = machine.listing();
+    let config = machine.dir.path().join("config.yaml");
+    let text =
+        format!("api: {{auth_token: x}}\nrunner: {{name: x, user_prefix: {}}}\n", machine.prefix);
+    std::fs::write(&config, text).unwrap();
+    let install = ["install", "--config", config.to_str().unwrap()];
+    machine.succeeds(&install, "");
+    let complete: Vec<String> = machine.listing().into_keys().map(without_ids).collect();
+    let mut kills = 0;
+    for lines in (1..30).step_by(7) {
+        machine.succeeds(&["uninstall"], "");
+        assert_eq!(machine.listing(), before);
+        kills += u32::from(machine.killed_after(lines, &install));
+        machine.succeeds(&install, "");
+        let finished: Vec<String> = machine.listing().into_keys().map(without_ids).collect();
+        assert_eq!(finished, complete, "killed after {lines} lines");
+        kills += u32::from(machine.killed_after(lines, &["uninstall"]));
+        machine.succeeds(&install, "");
+    }
+    assert!(kills >= 6, "only {kills} were killed");
+    machine.succeeds(&["uninstall"], "");
+    assert_eq!(machine.listing(), before);
+}
+
+/// A line of a user database without the ids, which are new each time.
+fn without_ids(line: String) -> String {
+    match line.split_once(" _rl") {
+        Some((database, user)) => {
+            format!("{database} {}", user.replace(|c: char| c.is_ascii_digit(), ""))
+        }
+        None => line,
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) struct Machine<'a> {
     pub(super) layout: &'a Layout,
     /// The executable that empties slots.
     pub(super) program: &'a Path,
-    pub(super) service: Service,
+    pub(super) service: &'a Service,
     pub(super) accounts: Accounts,
 }
 
@@ -121,7 +121,9 @@ pub(super) fn perform(
     restart: bool,
 ) -> Result<Vec<String>, InstallError> {
     let path = step.item.path();
-    if !path.as_os_str().is_empty() {
+    // `/var/run` is writable by the group `daemon` on macOS (TheFox/cmus-control#4), which is
+    // Apple's choice to trust. Nothing that lies there is run or believed.
+    if !path.as_os_str().is_empty() && path != machine.layout.sockets() {
         files::trusted(path)?;
     }
     let wrote = InstallError::file("write", path);

@@ -14,9 +14,13 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, fstat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::error::InstallError;
+
+/// How a directory is opened: without following a link in its place.
+const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Whether somebody other than root could exchange what lies at `path`: every directory above it
 /// that exists has to be root's and closed to others, or sticky.
@@ -87,15 +91,17 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a directory of root's with this mode, or gives one that is there the mode.
+/// Makes a directory of root's with this mode, or gives one that is there the mode. A link in its
+/// place is refused.
 pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    std::os::unix::fs::chown(path, Some(0), None)?;
+    let directory = openat(AT_FDCWD, path, DIRECTORY, Mode::empty())?;
+    fchown(&directory, Some(Uid::from_raw(0)), None)?;
     // The umask may have taken bits away.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+    std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
 /// Whether two files hold the same.
@@ -135,8 +141,7 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
 /// goes through descriptors without following links, and removes a directory of somebody else
 /// only if it is empty: what is in it is for a helper with that user's rights.
 pub(super) fn remove_tree(path: &Path, keep: &[&str]) -> io::Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match openat(AT_FDCWD, path, flags, Mode::empty()) {
+    match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
         Ok(fd) => empty(&fd, path, keep)?,
         Err(Errno::ENOENT) => return Ok(()),
         Err(error) => return Err(error.into()),
@@ -148,7 +153,6 @@ pub(super) fn remove_tree(path: &Path, keep: &[&str]) -> io::Result<()> {
 }
 
 fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let stat = fstat(directory)?;
     if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0) {
         // Its removal by the caller says whether it is empty.
@@ -166,7 +170,7 @@ fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Re
             let error = io::Error::from(error);
             io::Error::new(error.kind(), format!("{}: {error}", path.join(&*text).display()))
         };
-        match openat(directory, name, flags, Mode::empty()) {
+        match openat(directory, name, DIRECTORY, Mode::empty()) {
             Ok(inner) => {
                 empty(&inner, &path.join(&*text), &[])?;
                 unlinkat(directory, name, UnlinkatFlags::RemoveDir).map_err(named)?;

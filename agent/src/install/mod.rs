@@ -24,8 +24,8 @@ pub use plan::{ConfigSource, Settings, Step, plan};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
 pub use repair::repair_users;
 pub use run::{
-    Moment, Outcome, Removal, Report, Watch, install, installed, is_healthy, require_root,
-    uninstall, wait_for_health,
+    Moment, Outcome, Removal, Report, Watch, install, installed, require_root, uninstall,
+    wait_for_health,
 };
 pub use slots::busy_slots;
 

@@ -10,6 +10,7 @@ use super::receipt::Item;
 use crate::config::{self, Config};
 use crate::layout::Layout;
 use crate::platform::account::Wanted;
+use crate::platform::service::Service;
 
 /// A configuration is not larger than this.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -33,8 +34,8 @@ pub struct Settings {
     pub config: Option<ConfigSource>,
     /// Whether to make users.
     pub users: bool,
-    /// Whether to load the job and start it.
-    pub job: bool,
+    /// The service manager that is to start the agent, if one is.
+    pub service: Option<Service>,
 }
 
 /// Where a configuration comes from.
@@ -208,7 +209,7 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         layout.systemd_unit()
     };
     steps.push(Step::text(job_file, &job_text(layout), 0o644));
-    if settings.job {
+    if settings.service.is_some() {
         steps.push(Step::new(Item::Job, How::Job));
     }
     Ok((with_ancestors(steps, layout), config))

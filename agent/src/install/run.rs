@@ -1,9 +1,10 @@
 //! Carrying a plan out, and undoing it.
 
 use std::ops::ControlFlow;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use russet_protocol::boot_files::{HEALTH, Health};
 
 use super::act::{self, Check, Machine};
 use super::error::InstallError;
@@ -19,9 +20,8 @@ use crate::platform::service::Service;
 /// How long a started agent may take to be healthy.
 const COMES_UP: Duration = Duration::from_secs(60);
 
-/// A process that lives so long without a socket is taken for healthy: an agent that can not
-/// start ends at once.
-const LIVES: Duration = Duration::from_secs(5);
+/// How often it is looked.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What of the state outlives `--keep-data`: the receipt, and credentials that people stored.
 const KEPT_STATE: [&str; 2] = ["receipt.json", "credentials"];
@@ -101,7 +101,9 @@ pub fn install(
     }
     let (steps, _config) = plan(settings)?;
     let receipt = installed(layout)?.unwrap_or_else(|| Receipt::new(&layout.receipt()));
-    let machine = machine(layout, &settings.program);
+    let system = Service::system(layout);
+    let service = settings.service.as_ref().unwrap_or(&system);
+    let machine = machine(layout, &settings.program, service);
     let mut run = Run { machine, receipt, unwritten: Vec::new(), changed: false };
     let mut reports = Vec::new();
     for step in &steps {
@@ -134,8 +136,8 @@ struct Run<'a> {
     changed: bool,
 }
 
-fn machine<'a>(layout: &'a Layout, program: &'a Path) -> Machine<'a> {
-    Machine { layout, program, service: Service::system(layout), accounts: Accounts::system() }
+fn machine<'a>(layout: &'a Layout, program: &'a Path, service: &'a Service) -> Machine<'a> {
+    Machine { layout, program, service, accounts: Accounts::system() }
 }
 
 /// That this process is root.
@@ -195,7 +197,7 @@ fn carry_out(
     let notes = act::perform(step, &run.machine, &mut run.receipt, run.changed)?;
     tell(watch, Moment::Acted(&action))?;
     if step.item == Item::Job {
-        wait_for_health(run.machine.layout)?;
+        wait_for_health(run.machine.layout, run.machine.service)?;
     }
     run.receipt.done(&step.item)?;
     Ok(notes)
@@ -223,11 +225,12 @@ pub struct Removal {
 pub fn uninstall(
     layout: &Layout,
     program: &Path,
+    service: &Service,
     wishes: Removal,
     watch: Watch<'_>,
 ) -> Result<Option<Vec<Report>>, InstallError> {
     let Removal { keep_data, force, dry_run } = wishes;
-    let machine = machine(layout, program);
+    let machine = machine(layout, program, service);
     let Some(mut receipt) = installed(layout)? else {
         return sweep(layout, dry_run).map(|()| None);
     };
@@ -371,50 +374,51 @@ fn refuse_busy(layout: &Layout, receipt: &Receipt, force: bool) -> Result<(), In
     Err(InstallError::Busy { slots })
 }
 
-/// Whether the agent answers on its socket.
-#[must_use]
-pub fn is_healthy(layout: &Layout) -> bool {
-    UnixStream::connect(layout.socket()).is_ok()
-}
-
-/// Waits until the agent answers, or at least lives for a while.
+/// Waits until the agent says that its slots are ready.
 ///
 /// # Errors
 ///
 /// It does not come up; what is seen of it is in the error.
-pub fn wait_for_health(layout: &Layout) -> Result<JobState, InstallError> {
-    let service = Service::system(layout);
+pub fn wait_for_health(layout: &Layout, service: &Service) -> Result<JobState, InstallError> {
     let start = Instant::now();
-    let mut since: Option<(u32, Instant)> = None;
     loop {
         let state = service.state()?;
-        if state.pid.is_some() && is_healthy(layout) {
+        if state.pid.is_some() && is_ready(layout) {
             return Ok(state);
         }
-        match (state.pid, since) {
-            (Some(pid), Some((before, at))) if pid == before => {
-                if at.elapsed() > LIVES {
-                    return Ok(state);
-                }
-            }
-            (Some(pid), _) => since = Some((pid, Instant::now())),
-            (None, _) => since = None,
-        }
         if start.elapsed() > COMES_UP {
-            return Err(InstallError::Unhealthy { what: seen(&state), log: layout.boot_log() });
+            let log = layout.boot_log();
+            return Err(InstallError::Unhealthy { what: seen(&state, layout), log });
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(PAUSE);
     }
 }
 
-fn seen(state: &JobState) -> String {
+/// Whether the agent that runs has said that its slots are ready.
+fn is_ready(layout: &Layout) -> bool {
+    said(layout).is_some_and(|(_, health)| health.is_some())
+}
+
+/// The process that spoke last, if it still runs, and what it said.
+fn said(layout: &Layout) -> Option<(u32, Option<Health>)> {
+    let text = std::fs::read_to_string(layout.boot_state().join(HEALTH)).ok()?;
+    let pid: u32 = text.lines().find_map(|line| line.strip_prefix("pid "))?.parse().ok()?;
+    let process = nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?);
+    nix::sys::signal::kill(process, None).ok()?;
+    Some((pid, Health::parse(&text, pid)))
+}
+
+fn seen(state: &JobState, layout: &Layout) -> String {
     let exit = state.last_exit.map_or_else(String::new, |code| {
         let meaning = russet_protocol::exit_reason::AgentExit::from_code(code);
         let meaning = meaning.map_or("which is none of its own", |exit| exit.meaning());
         format!(", its last exit code was {code}: {meaning}")
     });
-    match state.pid {
-        Some(pid) => format!("process {pid} runs and does not answer{exit}"),
-        None => format!("it is {}{exit}", state.words),
+    match (state.pid, said(layout)) {
+        (Some(_), Some((agent, _))) => format!("process {agent} is not ready{exit}"),
+        (Some(boot), None) => {
+            format!("russet-boot runs (process {boot}) and no agent below it{exit}")
+        }
+        (None, _) => format!("it is {}{exit}", state.words),
     }
 }

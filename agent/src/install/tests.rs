@@ -14,6 +14,7 @@ use super::{
 use crate::layout::Layout;
 use crate::platform::account::{Account, Ids};
 use crate::platform::accounts::Accounts;
+use crate::platform::service::Service;
 
 /// A root with the directories that every system has, and a program to install.
 struct Machine {
@@ -56,7 +57,7 @@ impl Machine {
             program: self.dir.path().join("russet"),
             config: Some(ConfigSource::Text(Zeroizing::new(text))),
             users: true,
-            job: false,
+            service: None,
         }
     }
 
@@ -66,7 +67,9 @@ impl Machine {
 
     fn uninstall(&self, wishes: Removal) -> Option<Vec<Report>> {
         let program = self.settings().program;
-        uninstall(&self.layout(), &program, wishes, &mut |_| ControlFlow::Continue(())).unwrap()
+        let service = Service::system(&self.layout());
+        let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
+        uninstall(&self.layout(), &program, &service, wishes, &mut watch).unwrap()
     }
 
     fn user(&self) -> String {
@@ -179,6 +182,7 @@ fn a_removal_that_is_stopped_anywhere_is_finished_by_the_next_one() {
         let result = uninstall(
             &machine.layout(),
             &program,
+            &Service::system(&machine.layout()),
             Removal::default(),
             &mut stopping(n, &mut count),
         );
@@ -276,7 +280,9 @@ fn an_agent_with_tasks_is_not_removed_unless_that_is_said() {
     std::fs::write(slot.join("journal.json"), "{}").unwrap();
     let program = machine.settings().program;
     let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
-    let error = uninstall(&machine.layout(), &program, Removal::default(), &mut watch).unwrap_err();
+    let service = Service::system(&machine.layout());
+    let error = uninstall(&machine.layout(), &program, &service, Removal::default(), &mut watch)
+        .unwrap_err();
     assert_eq!(error.to_string(), "tasks run in slot 1");
     assert!(error.hint().unwrap().contains("drain"));
     assert!(installed(&machine.layout()).unwrap().is_some());
@@ -334,10 +340,61 @@ fn something_of_somebody_else_in_the_way_is_not_replaced() {
 #[test]
 fn every_action_says_what_it_does_and_how_it_is_undone() {
     let Some(machine) = Machine::new() else { return };
-    let (steps, _) = super::plan(&Settings { job: true, ..machine.settings() }).unwrap();
+    let (steps, _) = super::plan(&Settings {
+        service: Some(Service::system(&machine.layout())),
+        ..machine.settings()
+    })
+    .unwrap();
     for step in &steps {
         assert!(step.sentence().len() > 10, "{step:?}");
         assert!(step.item.undoing().len() > 10, "{step:?}");
     }
     assert!(steps.iter().any(|step| step.item == Item::Job));
+}
+
+/// A systemd that keeps the unit's state in files, and an agent that says in `health` how it is.
+#[cfg(target_os = "linux")]
+const SYSTEMCTL: &str = r#"
+cd "${0%/*}"
+echo "$*" >>asked
+case $1 in
+show)
+  pid=0; [ -e started ] && pid=4711
+  unit=disabled; [ -e enabled ] && unit=enabled
+  printf 'LoadState=loaded\nActiveState=x\nSubState=y\nMainPID=%s\nExecMainCode=1\nExecMainStatus=3\nUnitFileState=%s\n' $pid $unit ;;
+enable) touch enabled ;;
+disable) rm -f enabled ;;
+start) touch started; mkdir -p "$(cat state)/boot"; cat health >"$(cat state)/boot/health" ;;
+stop) rm -f started ;;
+esac
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_job_is_enabled_started_waited_for_renewed_and_removed() {
+    use crate::platform::command::{Tools, testing::fake_tool};
+    let Some(machine) = Machine::new() else { return };
+    let (before, layout) = (machine.listing(), machine.layout());
+    let tools = tempfile::tempdir().unwrap();
+    fake_tool(tools.path(), "systemctl", SYSTEMCTL);
+    let file = |name: &str| tools.path().join(name);
+    std::fs::write(file("state"), layout.state().display().to_string()).unwrap();
+    std::fs::write(file("health"), format!("pid {}\nstate ready\n", std::process::id())).unwrap();
+    let service = Service::with(&layout, Tools::below(tools.path()), tools.path().to_owned());
+    let settings = Settings { service: Some(service.clone()), ..machine.settings() };
+    let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
+    install(&settings, false, &mut watch).unwrap();
+    assert!(file("started").exists() && file("enabled").exists());
+    let asked = || std::fs::read_to_string(file("asked")).unwrap();
+    assert_eq!(asked().matches("start russet-agent").count(), 1);
+    // Nothing new: it goes on undisturbed.
+    install(&settings, false, &mut watch).unwrap();
+    assert_eq!(asked().matches("start russet-agent").count(), 1);
+    // New code: it is started again.
+    std::fs::write(&settings.program, "two").unwrap();
+    install(&settings, false, &mut watch).unwrap();
+    assert_eq!(asked().matches("start russet-agent").count(), 2);
+    uninstall(&layout, &settings.program, &service, Removal::default(), &mut watch).unwrap();
+    assert!(!file("started").exists() && !file("enabled").exists());
+    assert_eq!(machine.listing(), before);
 }

@@ -34,7 +34,8 @@ impl Service {
         Self::with(layout, Tools::system(), PathBuf::from(BOOTED))
     }
 
-    fn with(layout: &Layout, tools: Tools, booted: PathBuf) -> Self {
+    /// One that is asked through these tools, where `booted` says whether it runs.
+    pub(crate) fn with(layout: &Layout, tools: Tools, booted: PathBuf) -> Self {
         let command = layout.boot().display().to_string();
         Self { tools, booted, unit: layout.systemd_unit(), command }
     }

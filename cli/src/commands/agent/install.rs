@@ -74,16 +74,16 @@ pub(crate) struct InstallArgs {
 pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
     let layout = layout(args.root.as_deref())?;
     let mut notes = Vec::new();
-    let mut job = args.root.is_none();
-    if job && let Err(error) = Service::system(&layout).available() {
-        job = false;
+    let mut service = args.root.is_none().then(|| Service::system(&layout));
+    if let Some(Err(error)) = service.as_ref().map(Service::available) {
+        service = None;
         notes.push(format!("{error}; {}", error.hint().unwrap_or_default()));
     }
     let program = std::env::current_exe().and_then(std::fs::canonicalize);
     let program =
         program.map_err(|error| CliError::local("could not find the russet executable", error))?;
     let config = source(&args, &layout, &mut notes)?;
-    let settings = Settings { layout, program, config, users: !args.no_users, job };
+    let settings = Settings { layout, program, config, users: !args.no_users, service };
     let format = args.output.output;
     let mut watch = |moment: Moment<'_>| {
         if let (Moment::Over(report), Format::Text) = (moment, format) {

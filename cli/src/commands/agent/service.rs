@@ -51,7 +51,7 @@ fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
         }
         return Ok(Exit::Success);
     }
-    let state = install::wait_for_health(&layout)?;
+    let state = install::wait_for_health(&layout, &service)?;
     render::note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
     Ok(Exit::Success)
 }

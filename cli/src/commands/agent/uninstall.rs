@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use russet_agent::install::{self, Moment, Outcome};
 
+use russet_agent::platform::service::Service;
+
 use super::progress;
 use crate::commands::OutputArgs;
 use crate::error::{CliError, Result};
@@ -49,7 +51,8 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
     let wishes =
         install::Removal { keep_data: args.keep_data, force: args.force, dry_run: args.dry_run };
     let reports =
-        install::uninstall(&layout, &program, wishes, &mut watch).map_err(progress::error)?;
+        install::uninstall(&layout, &program, &Service::system(&layout), wishes, &mut watch)
+            .map_err(progress::error)?;
     let actions = reports.as_deref().unwrap_or_default();
     let failed = actions.iter().filter(|report| report.outcome == Outcome::Failed).count();
     if format == Format::Json {
