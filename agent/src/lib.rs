@@ -11,3 +11,4 @@ pub mod layout;
 pub mod mask;
 pub mod platform;
 pub mod task;
+pub mod vault;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credential::Credential;
 use crate::ids::AllocationId;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
@@ -75,6 +76,12 @@ pub struct Assignment {
     /// What to start, in mode [`Mode::External`].
     #[serde(default)]
     pub external: Option<External>,
+    /// Credentials that the task may have. They are in no journal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<Credential>,
+    /// Sentences about credentials of the class that the task may not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
 }
 
 /// What a process started as `russet task-agent` is to do.

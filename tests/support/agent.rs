@@ -14,6 +14,10 @@ use super::{CLASS, Process, Server, russet, test_dir};
 pub struct AgentOptions {
     /// Address to claim from, instead of the server's own (a proxy).
     pub url: Option<String>,
+    /// Lines below `api:` instead of the token, without their indentation.
+    pub api: Vec<String>,
+    /// Commands (`token add …`) and their standard input, run before the start.
+    pub stored: Vec<(Vec<String>, String)>,
     /// Lines below `runner:`, without their indentation.
     pub runner: Vec<String>,
     /// Size of a file system of its own for the state directory, as mount(8) takes it. Root only.
@@ -50,19 +54,33 @@ impl Agent {
             .mode(0o600)
             .open(dir.path().join("agent.yaml"))
             .unwrap();
+        let api = match options.api.as_slice() {
+            [] => format!("  auth_token: {token}\n"),
+            lines => lines.iter().map(|line| format!("  {line}\n")).collect(),
+        };
         let state = dir.path().join("state");
         let mount = options.disk.map(|size| Mount::tmpfs(&state, size));
         write!(
             file,
-            "api:\n  url: {url}\n  auth_token: {token}\nrunner:\n  name: test\n  state_directory: {}\n",
+            "api:\n  url: {url}\n{api}runner:\n  name: test\n  state_directory: {}\n",
             state.display()
         )
         .unwrap();
         for line in &options.runner {
             writeln!(file, "  {line}").unwrap();
         }
+        for (words, input) in &options.stored {
+            let (code, said) = store(dir.path(), words, input);
+            assert_eq!(code, 0, "{words:?}: {said}");
+        }
         let process = spawn(dir.path());
         Self { process, _mount: mount, dir }
+    }
+
+    /// Runs `russet agent …` on its configuration. Exit code, and what it said.
+    pub fn store(&self, words: &[&str], input: &str) -> (i32, String) {
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        store(self.dir.path(), &words, input)
     }
 
     /// Its state directory.
@@ -150,6 +168,24 @@ pub fn task_agents_below(state: &Path) -> Vec<i32> {
         })
         .filter_map(|process| process.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+fn store(dir: &Path, words: &[String], input: &str) -> (i32, String) {
+    let mut child = Command::new(russet())
+        .arg("agent")
+        .args(words)
+        .arg("--config")
+        .arg(dir.join("agent.yaml"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that needs no input may have ended already.
+    child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
 fn spawn(dir: &Path) -> Process {

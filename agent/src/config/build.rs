@@ -7,7 +7,7 @@ use russet_protocol::supervise::{Hooks, Limits};
 
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
-use super::token::{self, Exposure};
+use super::token::{self, Exposure, Token};
 use super::{Class, Config, Format, Level, Logging, Mode};
 use crate::clock::millis;
 
@@ -44,6 +44,7 @@ pub(super) fn build(
     }
     build.warn_of_what_does_nothing(&classes, &api_url)?;
     Ok(Config {
+        file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
         api_url,
         ca_file: values.text("api.ca_file").map(|path| build.path(&path)),
         name: build.name()?,
@@ -213,7 +214,7 @@ impl Build<'_> {
     }
 
     fn classes(&self, input: &Input) -> Result<Vec<Class>, ConfigError> {
-        let single = ["api.auth_token", "api.auth_token_file"]
+        let single = ["api.auth_token", "api.auth_token_file", "api.auth_token_stored"]
             .into_iter()
             .filter(|key| self.values.origin(key).is_some())
             .collect::<Vec<_>>();
@@ -239,7 +240,8 @@ impl Build<'_> {
     fn single_class(&self) -> Result<Class, ConfigError> {
         let hint = "make one with `russet token create NAMESPACE/NAME`, and put it there or into \
                     RUSSET_API_AUTH_TOKEN";
-        let token = self.token(self.values, "api.auth_token", "api.auth_token_file", hint)?;
+        let keys = ["api.auth_token", "api.auth_token_file", "api.auth_token_stored"];
+        let token = self.token(self.values, keys, hint)?;
         Ok(Class {
             label: "api.auth_token".to_owned(),
             token,
@@ -250,19 +252,16 @@ impl Build<'_> {
             allow_forks: false,
             hooks: Hooks::default(),
             limits: limits(self.values, "runner.limits."),
+            credentials: Vec::new(),
         })
     }
 
     fn class(&self, values: &Values) -> Result<Class, ConfigError> {
         let hint = "make one with `russet token create NAMESPACE/NAME`";
-        let token = self.token(values, "token", "token_file", hint)?;
+        let token = self.token(values, ["token", "token_file", "token_stored"], hint)?;
         if values.text("session").as_deref() == Some("gui") {
             let message = "`gui` is not available in this version";
             return Err(values.error(self.file, "session", message, Some("use `background`")));
-        }
-        if values.words("credentials").is_some_and(|list| !list.is_empty()) {
-            let message = "can not be granted by this version, so tasks would miss them";
-            return Err(values.error(self.file, "credentials", message, Some("remove the key")));
         }
         let resource_class = values
             .text("resource_class")
@@ -278,6 +277,8 @@ impl Build<'_> {
             Some(path) => Some(path),
             None => self.task_agent(self.values, "runner.task_agent")?,
         };
+        let credentials =
+            self.credentials(values, resource_class.is_some(), task_agent.is_some())?;
         let own = limits(values, "limits.");
         let common = limits(self.values, "runner.limits.");
         Ok(Class {
@@ -299,33 +300,80 @@ impl Build<'_> {
                     own.kill_grace_ms
                 },
             },
+            credentials,
         })
     }
 
+    /// Names of stored credentials. Whether a task may have one is decided when it is claimed.
+    fn credentials(
+        &self,
+        values: &Values,
+        names_class: bool,
+        is_external: bool,
+    ) -> Result<Vec<String>, ConfigError> {
+        let names = values.words("credentials").unwrap_or_default();
+        let wrong = |message: &str, hint: &str| {
+            Err(values.error(self.file, "credentials", message, Some(hint)))
+        };
+        if names.is_empty() {
+            return Ok(names);
+        }
+        if let Some(bad) = names.iter().find(|name| !crate::vault::is_name(name)) {
+            let message = format!("has `{bad}`, which names no credential");
+            return wrong(&message, "`russet agent credential list` shows those there are");
+        }
+        if !names_class {
+            // Grants are by class, and which class this is must not be the server's word.
+            let hint = "set `resource_class` in the same entry";
+            return wrong("can only be granted to a class that is named", hint);
+        }
+        if is_external {
+            let hint = "remove `task_agent`, or the credentials";
+            return wrong("can not be handed to an external task agent", hint);
+        }
+        Ok(names)
+    }
+
+    /// The token by one of three keys: its text, a file, the name of a stored one.
     fn token(
         &self,
         values: &Values,
-        key: &str,
-        file_key: &str,
+        [key, file_key, stored_key]: [&str; 3],
         hint: &str,
-    ) -> Result<russet_protocol::secret::Secret, ConfigError> {
-        let from_env = |key: &str| matches!(values.origin(key), Some(Origin::Env(_)));
-        let (token, path) = match (values.secret(key), values.text(file_key)) {
-            // The environment wins over the file, whichever way each gives the token.
-            (token, Some(_)) if from_env(key) && !from_env(file_key) => (token, None),
-            (Some(_), path) if from_env(file_key) && !from_env(key) => (None, path),
-            both => both,
+    ) -> Result<Token, ConfigError> {
+        let given: Vec<&str> = [key, file_key, stored_key]
+            .into_iter()
+            .filter(|key| values.origin(key).is_some())
+            .collect();
+        // The environment wins over the file, whichever way each gives the token.
+        let from_env = |key: &&str| matches!(values.origin(key), Some(Origin::Env(_)));
+        let chosen: Vec<&str> = match given.iter().copied().filter(|key| from_env(key)).collect() {
+            none if Vec::is_empty(&none) => given,
+            some => some,
         };
-        match (token, path) {
-            (Some(_), Some(_)) => {
-                let message = format!("and `{}{file_key}` are both given", values.label);
-                Err(values.error(self.file, key, &message, Some("remove one of them")))
+        let chosen = match chosen.as_slice() {
+            [] => return Err(values.error(self.file, key, "is required", Some(hint))),
+            [chosen] => *chosen,
+            [first, second, ..] => {
+                let message = format!("and `{}{second}` are both given", values.label);
+                return Err(values.error(self.file, first, &message, Some("remove one of them")));
             }
-            (Some(token), None) => token::check(token.expose())
-                .map_err(|wrong| values.error(self.file, key, wrong, Some(hint))),
-            (None, Some(path)) => token::read_file(self.file, &self.path(&path)),
-            (None, None) => Err(values.error(self.file, key, "is required", Some(hint))),
+        };
+        if let Some(token) = values.secret(chosen) {
+            return token::check(token.expose())
+                .map(Token::Given)
+                .map_err(|wrong| values.error(self.file, chosen, wrong, Some(hint)));
         }
+        let text = values.text(chosen).unwrap_or_default();
+        if chosen == file_key {
+            let path = self.path(&text);
+            return token::read_file(self.file, &path).map(|token| Token::File(path, token));
+        }
+        if crate::vault::is_name(&text) {
+            return Ok(Token::Stored(text));
+        }
+        let hint = "use the name that `russet agent token list` shows";
+        Err(values.error(self.file, chosen, "names no stored token", Some(hint)))
     }
 
     fn slots(&self, values: &Values, key: &str) -> Result<Option<u32>, ConfigError> {

@@ -284,7 +284,7 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
         let converted = convert(Path::new("old.yaml"), LAUNCH_AGENT, &overrides).unwrap();
         let config = read(&converted.text);
         let class = config.classes.first().unwrap();
-        assert_eq!((class.token.expose(), class.slots), ("0123abcd", 2));
+        assert_eq!((class.token.read().unwrap().expose(), class.slots), ("0123abcd", 2));
         assert_eq!((config.name.as_str(), config.max_run_time.as_secs()), ("mini-7", 5400));
         assert_eq!(config.api_url, "https://russet.example.com");
         assert!(config.command_prefix.is_empty() && config.working_directory.is_none());
@@ -324,7 +324,7 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
         };
         let converted = convert(Path::new("new"), "", &overrides).unwrap();
         let config = read(&converted.text);
-        assert_eq!(config.classes.first().unwrap().token.expose(), "tok-\"1\\2");
+        assert_eq!(config.classes.first().unwrap().token.read().unwrap().expose(), "tok-\"1\\2");
         assert_eq!((config.name.as_str(), config.user_prefix.as_str()), ("yes", "_mine"));
         assert!(converted.notes.is_empty());
     }

@@ -100,7 +100,17 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         Kind::Path,
         "none",
-        "A file with the token, instead of `api.auth_token`. It must not be readable by others.",
+        "A file with the token, instead of `api.auth_token`. It must not be readable by others. It \
+         is read again at each claim.",
+    ),
+    key(
+        "api.auth_token_stored",
+        &[],
+        Kind::Text,
+        "none",
+        "The name of a token that `russet agent token add` stored on this machine, instead of \
+         `api.auth_token`. Only an agent that runs as root can read it, only for the control plane \
+         that it was stored for, and it is read again at each claim.",
     ),
     key(
         "api.url",
@@ -325,9 +335,16 @@ pub(super) const CLASS_KEYS: &[Key] = &[
         &[],
         Kind::Secret,
         "none",
-        "The class's token. One of `token` and `token_file` is required.",
+        "The class's token. One of `token`, `token_file` and `token_stored` is required.",
     ),
     key("token_file", &[], Kind::Path, "none", "A file with the token, readable by nobody else."),
+    key(
+        "token_stored",
+        &[],
+        Kind::Text,
+        "none",
+        "The name of a token that `russet agent token add` stored, as `api.auth_token_stored`.",
+    ),
     key(
         "resource_class",
         &[],
@@ -364,7 +381,9 @@ pub(super) const CLASS_KEYS: &[Key] = &[
         &[],
         Kind::Words,
         "`[]`",
-        "Credentials to grant. Not available in this version: anything but `[]` is refused.",
+        "Names of credentials that `russet agent credential add` stored. A task gets those of them \
+         that are granted to this class, its project and its branch or tag; one from a fork gets \
+         none. Needs `resource_class`, and an agent that runs as root.",
     ),
     key(
         "hooks.pre_task",

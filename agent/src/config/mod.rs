@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use russet_protocol::resource_class::ResourceClass;
-use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Hooks, Limits};
 
 mod build;
@@ -28,10 +27,14 @@ mod yaml;
 pub use convert::{Converted, Overrides, convert};
 pub use error::{ConfigError, Place};
 pub use reference::reference;
+pub use token::Token;
+pub(crate) use token::read_file as read_token;
 
 /// What the launch agent is to do, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
     /// Origin of the control plane, without a slash at the end.
     pub api_url: String,
     /// CA certificates to trust besides the system's, in PEM.
@@ -78,8 +81,8 @@ pub struct Config {
 pub struct Class {
     /// Where the class stands in the file, for messages: `api.auth_token`, `runner.classes[0]`.
     pub label: String,
-    /// The class's token. It implies the class.
-    pub token: Secret,
+    /// Where the class's token is. It implies the class.
+    pub token: Token,
     /// The class that the token should imply, where the owner says so.
     pub resource_class: Option<ResourceClass>,
     /// How many tasks at once.
@@ -94,6 +97,8 @@ pub struct Class {
     pub hooks: Hooks,
     /// Limits, where they differ from those of `runner.limits`.
     pub limits: Limits,
+    /// Names of stored credentials that tasks of the class may have, where these are granted.
+    pub credentials: Vec<String>,
 }
 
 /// Whether the launch agent goes on after a task.

@@ -25,6 +25,7 @@ api: { url: https://ci.example.com }
 runner:
   classes:
     - { token_file: mini.token, slots: 2, allowed_projects: [acme/*] }
+    - { token_stored: app, resource_class: acme/app, credentials: [distribution] }
     - { token_file: release.token, hooks: { pre_task: /opt/ci/unlock, timeout: 1m } }
 ```
 

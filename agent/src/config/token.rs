@@ -1,12 +1,35 @@
-//! Tokens, and who may read the files that hold them.
+//! Tokens: where they are, and who may read the files that hold them.
 
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use russet_protocol::secret::Secret;
 
 use super::error::ConfigError;
+
+/// Where the token of a class is. One that is not in the configuration itself is read again at
+/// each claim, so that it can be exchanged while the agent runs.
+#[derive(Clone, Debug)]
+pub enum Token {
+    /// In the configuration or the environment.
+    Given(Secret),
+    /// In a file, which held this one when the configuration was read.
+    File(PathBuf, Secret),
+    /// Stored on this machine by `russet agent token add`, under this name.
+    Stored(String),
+}
+
+impl Token {
+    /// The token, where it was read with the configuration.
+    #[must_use]
+    pub fn read(&self) -> Option<&Secret> {
+        match self {
+            Self::Given(token) | Self::File(_, token) => Some(token),
+            Self::Stored(_) => None,
+        }
+    }
+}
 
 /// What the owner of a file with a token has to do about its mode.
 pub(super) enum Exposure {
@@ -31,8 +54,12 @@ pub(super) fn exposure(path: &Path) -> Exposure {
     }
 }
 
-/// Reads a token file: one line.
-pub(super) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigError> {
+/// Reads a token file: one line. `config` is the file that errors are about.
+///
+/// # Errors
+///
+/// It can not be read, others could read it, or it holds no token.
+pub(crate) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigError> {
     let error = |message: String, hint: Option<String>| {
         ConfigError::new(config, None, format!("the token file {} {message}", file.display()), hint)
     };
@@ -56,7 +83,7 @@ pub(super) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigErro
 }
 
 /// A token as it may be sent in a header.
-pub(super) fn check(text: &str) -> Result<Secret, &'static str> {
+pub(crate) fn check(text: &str) -> Result<Secret, &'static str> {
     if text.is_empty() {
         return Err("is empty");
     }

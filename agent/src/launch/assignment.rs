@@ -48,6 +48,8 @@ impl SlotIo {
                     &stage::own_path(),
                 )
             }),
+            credentials: Vec::new(),
+            withheld: Vec::new(),
         };
         Journal {
             version: journal::VERSION,
@@ -98,6 +100,8 @@ impl SlotIo {
             ca_file: None,
             failure: None,
             external: None,
+            credentials: Vec::new(),
+            withheld: Vec::new(),
         }
     }
 }

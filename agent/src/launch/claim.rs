@@ -4,13 +4,14 @@
 //! A claim never ends the launch agent: a service manager would only start it again, as fast as
 //! it may, and nobody would read why.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, ClaimAnswer};
+use super::token::Keeper;
 use super::{Event, Sink};
 use crate::clock::Clock;
 use crate::config::Class;
@@ -29,6 +30,9 @@ const LONGEST_OFFLINE_PAUSE: Duration = Duration::from_secs(30);
 
 /// Pauses while the server refuses: only a person can change that.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Pauses while there is no token to claim with: somebody may just be exchanging it.
+const NO_TOKEN_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pause that a 429 asks for where it names none.
 const BUSY_PAUSE: Duration = Duration::from_secs(10);
@@ -63,6 +67,8 @@ pub(super) struct Claimer<'a> {
     pub(super) clock: &'a Clock,
     pub(super) sink: &'a Sink,
     pub(super) class: &'a Class,
+    /// Where the class's token is.
+    pub(super) keeper: &'a Arc<Keeper>,
     /// What is known about the server.
     pub(super) server: &'a Presence,
     /// What is known about the token.
@@ -78,10 +84,20 @@ impl Claimer<'_> {
         let mut offline = Backoff::new(FIRST_OFFLINE_PAUSE, LONGEST_OFFLINE_PAUSE);
         loop {
             let asked = self.clock.now();
+            let token = match self.keeper.fetch().await {
+                Ok(token) => token,
+                Err(reason) => {
+                    self.no_token(&reason);
+                    tokio::select! {
+                        () = self.clock.sleep(NO_TOKEN_PAUSE) => continue,
+                        () = dropped.cancelled() => return None,
+                    }
+                }
+            };
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
                 biased;
-                answer = self.api.claim(&self.class.token, self.request) => answer,
+                answer = self.api.claim(&token, self.request) => answer,
                 () = dropped.cancelled() => return None,
             };
             let pause = match answer {
@@ -105,6 +121,10 @@ impl Claimer<'_> {
                 ClaimAnswer::Offline(reason) => {
                     self.offline(&reason);
                     offline.next_pause()
+                }
+                ClaimAnswer::Denied(_) if self.keeper.renew(&token) => {
+                    tracing::info!(class = self.class.label, "read a new token");
+                    FIRST_PAUSE
                 }
                 ClaimAnswer::Denied(reason) => {
                     self.denied(&reason);
@@ -140,6 +160,13 @@ impl Claimer<'_> {
                 "the control plane can not be reached; claiming goes on when it can"
             );
             self.sink.say(Event::Offline { reason: reason.to_owned() });
+        }
+    }
+
+    fn no_token(&self, reason: &str) {
+        if self.token.trouble(reason) {
+            let label = &self.class.label;
+            self.sink.error(format!("`{label}` claims nothing without a token: {reason}"));
         }
     }
 

@@ -24,6 +24,7 @@ mod clean;
 mod dirs;
 mod exit;
 mod external;
+mod grants;
 mod heartbeat;
 mod housekeeping;
 mod journal;
@@ -38,6 +39,7 @@ mod stage;
 mod start;
 mod state;
 mod supervise;
+mod token;
 
 pub use boot::bad_versions;
 pub use housekeeping::{Count, Counters};

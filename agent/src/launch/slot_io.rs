@@ -20,7 +20,8 @@ use super::dirs::{self, SlotDir};
 use super::journal::{self, Identity, Journal};
 use super::state::slot::{Exit, Input};
 use super::supervise::Link;
-use super::{Event, Shared, exit, heartbeat, policy, spawn, state};
+use super::token::Keeper;
+use super::{Event, Shared, exit, grants, heartbeat, policy, spawn, state};
 use crate::clock::BootTime;
 use crate::config::Class;
 use crate::platform::{Process, users};
@@ -56,6 +57,8 @@ pub(super) struct Task {
     /// A task agent that waits for the next assignment.
     spare: Option<spawn::Spawned>,
     claim: Option<CancellationToken>,
+    /// What the claimed task may have, until its agent is told.
+    granted: grants::Granted,
 }
 
 /// What calls for a running task need.
@@ -125,11 +128,13 @@ impl SlotIo {
     /// Claims until there is a task.
     pub(super) async fn claim(self: Arc<Self>, dropped: CancellationToken) {
         let Some(class) = self.class.clone() else { return };
+        let keeper = Arc::new(Keeper::new(&self.shared.config, &class));
         let claimer = Claimer {
             api: &self.shared.api,
             clock: &self.shared.clock,
             sink: &self.shared.sink,
             class: &class,
+            keeper: &keeper,
             server: &self.shared.server,
             token: &self.token,
             request: &self.shared.request,
@@ -167,12 +172,19 @@ impl SlotIo {
             }
             Some(reason) => self.shared.sink.warn(format!("refused a task: {reason}")),
         }
+        let granted = match &refused {
+            None => grants::grant(&self.shared.config, class, &claimed),
+            Some(_) => grants::Granted::default(),
+        };
         let journal = self.make_journal(class, claimed);
         // Should this process end now, the next one gives the task back.
         if let Err(error) = journal.write(&self.dir.fd) {
             tracing::error!(slot = self.number, %error, "could not write the journal");
         }
-        self.with(|task| task.journal = Some(journal));
+        self.with(|task| {
+            task.journal = Some(journal);
+            task.granted = granted;
+        });
         self.input(Input::Claimed { refused });
     }
 
@@ -204,13 +216,23 @@ impl SlotIo {
         // Before the task agent has its assignment: a task that runs is always in the journal.
         journal.write(&self.dir.fd)?;
         self.link.begin(&journal.allocation);
-        spawn::assign(&mut child, &journal.assignment).await?;
+        spawn::assign(&mut child, &self.told(&journal)).await?;
         self.with(|task| {
             task.process = process.ok();
             task.journal = Some(journal);
         });
         self.begin_heartbeat();
         Ok(child)
+    }
+
+    /// What the task agent is told: what is in the journal, and the credentials, which are not.
+    fn told(&self, journal: &Journal) -> Assignment {
+        let granted = self.with(|task| std::mem::take(&mut task.granted));
+        Assignment {
+            credentials: granted.credentials,
+            withheld: granted.withheld,
+            ..journal.assignment.clone()
+        }
     }
 
     fn take_agent(&self) -> io::Result<spawn::Spawned> {

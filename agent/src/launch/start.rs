@@ -61,6 +61,18 @@ pub(super) async fn start(
     })?;
     let client = crate::http::client(&config.api_url, config.ca_file.as_deref())
         .map_err(|error| failed(error.to_string()))?;
+    for class in &config.classes {
+        // Before anything is made for tasks: a token that this process may not have, or not for
+        // this control plane, is the first thing to say.
+        super::token::Keeper::new(&config, class)
+            .current()
+            .map_err(|error| failed(format!("`{}`: {error}", class.label)))?;
+    }
+    if config.classes.iter().any(|class| !class.credentials.is_empty()) {
+        crate::vault::Vault::open(&config.state_directory)
+            .and_then(|vault| vault.read())
+            .map_err(|error| failed(format!("`credentials` can not be granted: {error}")))?;
+    }
     let who = who(&config, &sink).await?;
     let hostname = crate::platform::hostname();
     let shared = Arc::new(Shared {

@@ -16,6 +16,7 @@ mod checkout;
 mod clean;
 mod command;
 mod context;
+mod credentials;
 mod disk;
 mod environment;
 mod events;

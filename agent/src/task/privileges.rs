@@ -5,7 +5,8 @@
 //!
 //! 1. A thread that was started earlier would keep its own ids on some systems.
 //! 2. The session comes first, while root may still make one: a terminal of the launch agent is
-//!    no terminal of a job.
+//!    no terminal of a job. With it comes a security session (macOS), without which the system
+//!    ignores the keychains of the slot's user.
 //! 3. Limits come before the user, since raising them takes root.
 //! 4. Groups come before the group, the group before the user: after `setuid` neither is allowed,
 //!    and root's supplementary groups would stay.
@@ -81,6 +82,9 @@ pub(crate) fn drop_for_good(
     let is = nix::unistd::geteuid().as_raw();
     let to = decide(is, nix::unistd::getuid().as_raw(), user)?;
     own_session()?;
+    if let Some(user) = to {
+        call("make a security session", os::own_security_session(user.uid))?;
+    }
     set_limits(limits)?;
     if let Some(user) = to {
         become_user(user)?;

@@ -17,7 +17,7 @@ use super::events::Events;
 use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::StopSignal;
-use super::{job, shell};
+use super::{credentials, job, shell};
 use crate::clock::Clock;
 use crate::mask::Masks;
 
@@ -39,16 +39,21 @@ pub(crate) fn context(
     tools: Tools,
 ) -> Result<Context, Failure> {
     let broken = |message: String| Failure { outcome: Outcome::InfrastructureFail, message };
-    let masks = Masks::new(&secrets(&config)).map_err(|error| broken(error.to_string()))?;
+    let known: Vec<Secret> =
+        secrets(&config).into_iter().chain(credentials::masks(&assignment)).collect();
+    let masks = Masks::new(&known).map_err(|error| broken(error.to_string()))?;
     let dirs = &assignment.dirs;
     let written = config.working_directory.as_deref().unwrap_or(".");
     let work = environment::resolve(written, &dirs.home, &dirs.work);
     let shared = SharedPaths::new(&dirs.tmp, config.task_id.as_str());
     make_shared(&shared)
         .map_err(|error| broken(format!("could not write to {}: {error}", dirs.tmp.display())))?;
+    let delivered = credentials::deliver(&assignment)
+        .map_err(|problem| broken(format!("could not hand over what was granted: {problem}")))?;
     let shell = shell::default_shell();
     let person = person(&assignment, &shell);
-    let variables = environment::of_job(&assignment, &config, &person, &work, &shared);
+    let mut variables = environment::of_job(&assignment, &config, &person, &work, &shared);
+    variables.extend(delivered.variables);
     // What a step prints is on disk as well.
     let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone(), dirs.spool.clone()];
     let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched);
@@ -71,6 +76,7 @@ pub(crate) fn context(
         next_batch: AtomicU32::new(0),
     };
     make_work(&context)?;
+    show(&context, &delivered.lines);
     Ok(context)
 }
 
@@ -101,6 +107,19 @@ fn credentials(url: &str) -> Option<Secret> {
 fn make_shared(shared: &SharedPaths) -> std::io::Result<()> {
     std::fs::create_dir_all(&shared.task_data)?;
     std::fs::File::create(&shared.bash_env).map(drop)
+}
+
+/// Says which credentials the task has and which it has not: a job that misses one shows it as an
+/// error of a tool that knows nothing of grants.
+fn show(context: &Context, lines: &[String]) {
+    if lines.is_empty() {
+        return;
+    }
+    context.step_started(SETUP_STEP, "Set up", false, None);
+    if let Ok(log) = context.spool.log(SETUP_STEP) {
+        context.say(&log, &lines.join("\n"));
+    }
+    context.step_finished(SETUP_STEP, &StepEnd::success());
 }
 
 /// A working directory that can not be made is the job's own mistake, and shown as a step.

@@ -76,7 +76,7 @@ logging:
     );
     let class = &config.classes[0];
     assert_eq!(
-        (class.token.expose(), class.slots, class.allow_forks),
+        (class.token.read().unwrap().expose(), class.slots, class.allow_forks),
         ("0123456789abcdef", 1, false)
     );
     // What would not do what it says is said by name.
@@ -129,7 +129,7 @@ fn the_environment_wins_over_the_file_ours_over_theirs() {
         ],
     )
     .unwrap();
-    assert_eq!(config.classes[0].token.expose(), "ours");
+    assert_eq!(config.classes[0].token.read().unwrap().expose(), "ours");
     assert_eq!(config.name, "from-launch-agent");
     assert_eq!(config.working_directory.as_deref(), Some("/work"));
     assert_eq!(config.command_prefix, ["sudo", "-u", "ci"]);
@@ -164,7 +164,7 @@ runner:
         token.display()
     ));
     let [first, second] = &config.classes[..] else { panic!("two classes") };
-    assert_eq!((first.token.expose(), first.slots), ("from-file", 2));
+    assert_eq!((first.token.read().unwrap().expose(), first.slots), ("from-file", 2));
     assert_eq!(first.allowed_projects, ["acme/*"]);
     assert_eq!((second.slots, second.allow_forks), (1, true));
     assert_eq!(second.hooks.pre_task.as_deref(), Some(Path::new("/bin/true")));
@@ -234,7 +234,7 @@ fn a_file_with_a_token_that_others_can_read_is_refused_to_root() {
     // A token of the environment wins over a file with one, too.
     let text = "api: { auth_token_file: /no/such/file }\n";
     let config = load_with(text, &[("HOME", "/home/me"), ("RUSSET_API_AUTH_TOKEN", "env")]);
-    assert_eq!(config.unwrap().classes[0].token.expose(), "env");
+    assert_eq!(config.unwrap().classes[0].token.read().unwrap().expose(), "env");
     // Where the token comes from the environment, the file holds no secret.
     std::fs::write(&file.path, "runner: { name: mini }\n").unwrap();
     let env = |name: &str| match name {

@@ -136,6 +136,8 @@ impl Task {
             ca_file: None,
             failure: None,
             external: None,
+            credentials: Vec::new(),
+            withheld: Vec::new(),
         };
         let config = TaskConfig {
             version: TaskConfig::VERSION,

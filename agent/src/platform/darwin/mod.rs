@@ -9,4 +9,5 @@ pub mod dscl;
 pub mod launchctl;
 pub mod launchd;
 pub mod procargs;
+pub mod security;
 pub mod user_domain;

@@ -1,6 +1,7 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
 pub mod accounts;
+pub mod keychain;
 mod process;
 pub mod service;
 mod time;

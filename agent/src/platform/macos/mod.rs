@@ -1,6 +1,7 @@
 //! macOS.
 
 pub mod accounts;
+pub mod keychain;
 mod process;
 pub mod service;
 mod sysctl;

@@ -25,7 +25,7 @@ use russet_protocol::task::CLEAN_UP_STEP;
 
 use self::tally::{Kind, Tally};
 use super::context::{Context, StepEnd};
-use super::{complain, os};
+use super::{complain, credentials, os};
 
 /// Deleting what a job left may take so long; the rest is for the next clean-up.
 const LONGEST_DELETION: Duration = Duration::from_secs(60);
@@ -37,6 +37,7 @@ pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
     let reaper = context.reaper.clone();
     let mut tally = Tally::default();
     sweep_processes(user, &sessions, &|| reaper.reap_now(), &mut tally);
+    credentials::remove(&context.assignment.dirs).iter().for_each(|line| complain(line));
     if let Some(user) = dedicated(user) {
         sweep_things(user, &context.assignment, &mut tally);
     }
@@ -70,8 +71,10 @@ pub(crate) fn clean(assignment: &Assignment) -> i32 {
             code = exit::NOT_REPORTED;
         }
     }
-    let until = Instant::now() + LONGEST_DELETION;
     let dirs = &assignment.dirs;
+    // Of a task agent that was killed.
+    credentials::remove(dirs).iter().for_each(|line| complain(line));
+    let until = Instant::now() + LONGEST_DELETION;
     for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
         if let Err(error) = files::empty(dir, until) {
             complain(&format!("could not empty {}: {error}", dir.display()));

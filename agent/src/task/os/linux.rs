@@ -53,6 +53,11 @@ pub(crate) fn close_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Only macOS has security sessions.
+pub(crate) fn own_security_session(_uid: u32) -> io::Result<()> {
+    Ok(())
+}
+
 /// Sets the supplementary groups: those of the named user, or only `gid`.
 pub(crate) fn set_groups(name: Option<&CStr>, gid: u32) -> io::Result<()> {
     let result = match name {

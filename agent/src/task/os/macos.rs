@@ -61,6 +61,48 @@ pub(crate) fn close_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// `struct auditinfo_addr` of bsm/audit.h, which the libc crate does not have.
+#[repr(C)]
+struct AuditInfo {
+    user: u32,
+    mask: [u32; 2],
+    terminal_port: i32,
+    terminal_type: u32,
+    terminal_address: [u32; 4],
+    session: i32,
+    flags: u64,
+}
+
+/// `AU_IPv4` of bsm/audit.h: a terminal has an address of one of two kinds, and may be none.
+const IPV4: u32 = 4;
+
+/// `AU_ASSIGN_ASID` of bsm/audit.h: the kernel chooses.
+const ASSIGN: i32 = -1;
+
+unsafe extern "C" {
+    /// setaudit_addr(2): root alone.
+    fn setaudit_addr(info: *const AuditInfo, length: libc::c_int) -> libc::c_int;
+}
+
+/// Makes a security session, which macOS calls an audit session, of the slot's user. In that of a
+/// daemon, which is root's, the keychains of a user are not looked at.
+///
+/// It is what launchd does for a job with `SessionCreate`; Security.framework's call of that name
+/// talks to another process, and this is one system call.
+pub(crate) fn own_security_session(uid: u32) -> io::Result<()> {
+    let info = AuditInfo {
+        user: uid,
+        mask: [0; 2],
+        terminal_port: 0,
+        terminal_type: IPV4,
+        terminal_address: [0; 4],
+        session: ASSIGN,
+        flags: 0,
+    };
+    // SAFETY: The pointer is to a structure of this length that lives through the call.
+    check(unsafe { setaudit_addr(&raw const info, size_of_i32::<AuditInfo>()) }).map(drop)
+}
+
 /// Sets the supplementary groups: those of the named user, or only `gid`.
 pub(crate) fn set_groups(name: Option<&CStr>, gid: u32) -> io::Result<()> {
     let result = match name {

@@ -1,10 +1,14 @@
 //! `russet agent`: one file per command.
 
+mod credential;
 mod install;
 mod progress;
 mod run;
+mod secret_input;
 mod service;
+mod token;
 mod uninstall;
+mod vault;
 
 use crate::error::Result;
 use crate::exit::Exit;
@@ -48,6 +52,11 @@ pub(crate) enum AgentCommand {
 
     /// Stop and start the installed agent; tasks that run go on
     Restart,
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
 }
 
 /// Runs the command.
@@ -59,5 +68,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Start => service::main(service::Verb::Start),
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
+        AgentCommand::Token(command) => token::main(command),
+        AgentCommand::Credential(command) => credential::main(command),
     }
 }

@@ -1,0 +1,87 @@
+//! Secrets that people hand to a command: from a file, from standard input, or typed without
+//! being shown. Never as an argument, which everybody on the machine can read.
+
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use russet_protocol::secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+
+/// A longer secret or file is none.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Where a one-line secret comes from.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SecretArgs {
+    /// A file with it, one line; `-` is standard input, which is also read where it is no terminal
+    #[arg(long = "from", value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    /// The secret: from the file, from standard input, or asked for.
+    pub(crate) fn read(&self, what: &str) -> Result<Secret> {
+        let text = match self.from.as_deref() {
+            Some(path) if path != Path::new("-") => text(file(path)?, path)?,
+            None if std::io::stdin().is_terminal() => ask(what)?,
+            _ => {
+                let mut bytes = Zeroizing::new(Vec::new());
+                let read = std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes);
+                read.map_err(|error| CliError::local("could not read standard input", error))?;
+                text(bytes, Path::new("standard input"))?
+            }
+        };
+        let line = text.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
+            return Err(CliError::new(Exit::Usage, format!("no {what} was given")));
+        }
+        if line.contains(['\r', '\n', '\0']) {
+            return Err(CliError::new(Exit::Usage, format!("the {what} is longer than one line")));
+        }
+        Ok(Secret::new(line))
+    }
+}
+
+/// The bytes of a file.
+pub(crate) fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let failed = |error| CliError::local(format_args!("could not read {}", path.display()), error);
+    let opened = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
+        let message = format!("{} is larger than any credential", path.display());
+        return Err(CliError::new(Exit::Usage, message));
+    }
+    Ok(bytes)
+}
+
+/// Bytes that have to be text.
+pub(crate) fn text(bytes: Zeroizing<Vec<u8>>, from: &Path) -> Result<Zeroizing<String>> {
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| CliError::new(Exit::Usage, format!("{} is no text", from.display())))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Asks at the terminal, without showing what is typed.
+fn ask(what: &str) -> Result<Zeroizing<String>> {
+    let failed = |error: std::io::Error| CliError::local("could not ask at the terminal", error);
+    let stdin = std::io::stdin();
+    let before = tcgetattr(stdin.as_fd()).map_err(|error| failed(error.into()))?;
+    let mut silent = before.clone();
+    silent.local_flags.remove(LocalFlags::ECHO);
+    tcsetattr(stdin.as_fd(), SetArg::TCSAFLUSH, &silent).map_err(|error| failed(error.into()))?;
+    let mut line = Zeroizing::new(String::new());
+    let prompted = write!(std::io::stderr().lock(), "{what}: ");
+    let read = prompted.and_then(|()| stdin.lock().take(MAX_BYTES).read_line(&mut line));
+    let restored = tcsetattr(stdin.as_fd(), SetArg::TCSAFLUSH, &before);
+    // The line feed that was typed was not shown.
+    crate::render::note("");
+    read.map_err(failed)?;
+    restored.map_err(|error| failed(error.into()))?;
+    Ok(line)
+}
