@@ -367,6 +367,113 @@ fn nothing_that_others_can_change_is_run() {
     agent.wait_proved(Some(first));
 }
 
+#[test]
+fn an_agent_that_does_not_end_is_killed_before_launchd_would_kill_russet_boot() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    let script = "trap '' TERM\necho pid $$ >&2\nwhile :; do sleep 0.05; done";
+    agent.replace(Version::Script(script));
+    agent.bootstrap();
+    agent.wait_log("pid ");
+    let began = std::time::Instant::now();
+    let log = agent.log();
+    agent.supervisor.take().unwrap().bootout();
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(40) && took < Duration::from_secs(60), "{took:?}");
+    let pid = log.lines().find_map(|line| line.strip_prefix("pid ")).unwrap().parse().unwrap();
+    assert!(kill(nix::unistd::Pid::from_raw(pid), None).is_err(), "it still runs");
+}
+
+#[test]
+fn russet_boot_is_for_root() {
+    use std::os::unix::process::CommandExt;
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let agent = Installation::new(&server, &[]);
+    let output = std::process::Command::new(agent.layout.boot()).uid(65_534).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("has to be started by root"), "{said}");
+}
+
+/// A control group that is delegated as systemd does it; `None` where there can be none.
+#[cfg(target_os = "linux")]
+struct Delegated(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Delegated {
+    fn make() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let name = format!("russet-test-{}.service", std::process::id());
+        let path = Path::new(mount.split(' ').nth(4)?).join(name);
+        std::fs::create_dir(&path).ok()?;
+        let made = Self(path);
+        let path = std::ffi::CString::new(made.0.to_str()?).ok()?;
+        let (mark, value) = (c"trusted.delegate", b"1");
+        // SAFETY: names that end with a zero, and one byte.
+        let set = unsafe {
+            libc::setxattr(path.as_ptr(), mark.as_ptr(), value.as_ptr().cast(), value.len(), 0)
+        };
+        (set == 0).then_some(made)
+    }
+
+    fn processes(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.0.join("slot-1/cgroup.procs"));
+        text.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        for path in [self.0.join("slot-1"), self.0.clone()] {
+            let limit = std::time::Instant::now() + Duration::from_secs(5);
+            // What was killed takes a moment to be gone.
+            while path.exists() && std::fs::remove_dir(&path).is_err() {
+                if std::time::Instant::now() > limit {
+                    eprintln!("{} is still there", path.display());
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
+    if skipped() {
+        return;
+    }
+    let Some(delegated) = Delegated::make() else {
+        eprintln!("skipped: no control group can be made here");
+        return;
+    };
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    agent.bootstrap_in(&delegated.0);
+    let first = agent.wait_proved(None);
+    let pipeline = start_counting(&server, &agent);
+    // A process of root's in it, as a setuid program of the job would leave one: the slot's user
+    // can not end that.
+    let mut roots = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    std::fs::write(delegated.0.join("slot-1/cgroup.procs"), roots.id().to_string()).unwrap();
+    assert!(delegated.processes().len() >= 3, "{:?}", delegated.processes());
+    kill(first, Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(first));
+    assert!(roots.try_wait().unwrap().is_none());
+    end_counting(&server, &agent, &pipeline);
+    wait_for("an empty group", || delegated.processes().is_empty().then_some(()));
+    assert!(!roots.wait().unwrap().success());
+}
+
 /// What the supervisor of these tests promises, so that the others mean something.
 #[test]
 fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {

@@ -110,6 +110,12 @@ impl Installation {
         self.supervisor = Some(Supervisor::bootstrap(self.dir.path()));
     }
 
+    /// Loads the job in a control group.
+    pub fn bootstrap_in(&mut self, cgroup: &Path) {
+        let cgroup = Some(cgroup.to_owned());
+        self.supervisor = Some(Supervisor::bootstrap_in(self.dir.path(), cgroup));
+    }
+
     /// The job.
     pub fn supervisor(&self) -> &Supervisor {
         self.supervisor.as_ref().unwrap()
@@ -134,6 +140,11 @@ impl Installation {
             let proved = Health::parse(&text, pid)? == Health::Proved;
             (proved && Some(id) != before && kill(id, None).is_ok()).then_some(id)
         })
+    }
+
+    /// Puts something else in the place of the agent.
+    pub fn replace(&self, what: Version<'_>) {
+        make(&self.layout.bundle(), &self.layout.executable(), what);
     }
 
     /// Puts a new version in place, as an update does.

@@ -27,10 +27,12 @@ struct Job {
     open_files: u64,
     keep_alive: bool,
     abandon_group: bool,
+    /// systemd's part: the control group that the job is started in.
+    cgroup: Option<PathBuf>,
 }
 
 impl Job {
-    fn read(root: &Path) -> Self {
+    fn read(root: &Path, cgroup: Option<PathBuf>) -> Self {
         let file = checkout().join("launchd/dev.russet.agent.plist");
         let plist = plist::Value::from_file(file).unwrap().into_dictionary().unwrap();
         let below = |path: &str| root.join(path.strip_prefix('/').unwrap());
@@ -48,6 +50,7 @@ impl Job {
                 .unwrap(),
             keep_alive: flag("KeepAlive"),
             abandon_group: flag("AbandonProcessGroup"),
+            cgroup,
         }
     }
 
@@ -66,8 +69,20 @@ impl Job {
             .stdout(Stdio::null())
             .stderr(log.unwrap())
             .process_group(0);
-        // SAFETY: setrlimit is a plain system call.
-        unsafe { command.pre_exec(move || Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)) };
+        // Opened here: the child only writes to it. `0` is whoever writes.
+        let cgroup = self.cgroup.as_ref().map(|cgroup| {
+            let procs = cgroup.join("cgroup.procs");
+            std::fs::OpenOptions::new().write(true).open(procs).unwrap()
+        });
+        // SAFETY: plain system calls.
+        unsafe {
+            command.pre_exec(move || {
+                if let Some(cgroup) = &cgroup {
+                    nix::unistd::write(cgroup, b"0")?;
+                }
+                Ok(setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?)
+            });
+        }
         command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
     }
 }
@@ -90,7 +105,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// `launchctl bootstrap`: with `RunAtLoad` it starts at once.
     pub fn bootstrap(root: &Path) -> Self {
-        let job = Job::read(root);
+        Self::bootstrap_in(root, None)
+    }
+
+    /// The same, in a control group.
+    pub fn bootstrap_in(root: &Path, cgroup: Option<PathBuf>) -> Self {
+        let job = Job::read(root, cgroup);
         let (verbs, orders) = channel();
         let pid = Arc::new(Mutex::new(None));
         let error_log = job.error_log.clone();

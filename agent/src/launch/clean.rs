@@ -53,6 +53,7 @@ impl SlotIo {
             self.run_clean(&assignment).await?;
             return self.dir.refresh(user);
         };
+        self.end_group();
         self.run_clean(&journal.assignment).await?;
         let work = &journal.assignment.dirs.work;
         if *work != self.dir.paths.work && self.forgets_work() {
@@ -77,6 +78,14 @@ impl SlotIo {
         let config = &self.shared.config;
         let unique = config.working_directory.as_deref().is_none_or(|text| text.contains("%s"));
         unique || config.cleanup_working_directory
+    }
+
+    /// Ends what is left in the slot's control group, processes of other users included.
+    fn end_group(&self) {
+        let Some(groups) = &self.shared.groups else { return };
+        if let Err(error) = groups.kill(self.number) {
+            tracing::warn!(slot = self.number, %error, "could not end the slot's control group");
+        }
     }
 
     /// Ends the launchd domain of the slot's user, which starts processes again that are killed.

@@ -233,4 +233,6 @@ struct Shared {
     /// What jobs left behind, for metrics.
     left: housekeeping::Counters,
     boot_id: String,
+    /// Where this machine lets each slot have a group of processes of its own.
+    groups: Option<crate::platform::Groups>,
 }

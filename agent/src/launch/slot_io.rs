@@ -210,6 +210,8 @@ impl SlotIo {
             dirs::make_work(&journal.assignment.dirs.work, &self.lease.user)?;
         }
         let spawn::Spawned { mut child, pid } = self.take_agent()?;
+        // Before it has a task, so before it has started anything.
+        self.join_group(pid);
         let process = Process::open(pid).map(Arc::new);
         journal.process = Some(Identity::of(pid));
         journal.assignment.deadline = Some(self.shared.clock.deadline(deadline));
@@ -232,6 +234,14 @@ impl SlotIo {
             credentials: granted.credentials,
             withheld: granted.withheld,
             ..journal.assignment.clone()
+        }
+    }
+
+    fn join_group(&self, pid: u32) {
+        let Some(groups) = &self.shared.groups else { return };
+        if let Err(error) = groups.put(self.number, pid) {
+            // The slot's user is what ends its processes; the group is there besides.
+            tracing::warn!(slot = self.number, %error, "the task has no control group of its own");
         }
     }
 

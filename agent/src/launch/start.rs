@@ -17,6 +17,7 @@ use super::state;
 use super::supervise::Link;
 use super::{ExitReason, Options, Shared, Sink, api, prefix, stage};
 use crate::config::{Class, Config};
+use crate::platform::Groups;
 use crate::platform::users::{self, Lease, StateLock};
 
 /// Everything that is ready.
@@ -89,6 +90,7 @@ pub(super) async fn start(
         },
         left: super::Counters::default(),
         boot_id: options.clock.boot_id(),
+        groups: groups(),
         config,
     });
     if matches!(who, Who::SlotUsers) {
@@ -117,6 +119,13 @@ fn repair_users(shared: &Shared) {
             shared.sink.error(format!("the users of slots could not be checked: {error}"))
         }
     }
+}
+
+/// The control group that is divided among the slots, where there is one.
+fn groups() -> Option<Groups> {
+    let groups = Groups::delegated()?;
+    tracing::info!(path = %groups.path().display(), "each slot has a control group of its own");
+    Some(groups)
 }
 
 fn in_use(state: &Path) -> ExitReason {

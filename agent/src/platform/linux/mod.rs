@@ -1,6 +1,7 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
 pub mod accounts;
+mod groups;
 pub mod keychain;
 mod process;
 pub mod service;
@@ -16,6 +17,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/run/lock/russet";
 pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+pub use groups::Groups;
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
 

@@ -1,6 +1,7 @@
 //! macOS.
 
 pub mod accounts;
+mod groups;
 pub mod keychain;
 mod process;
 pub mod service;
@@ -16,6 +17,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
+pub use groups::Groups;
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
 
