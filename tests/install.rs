@@ -203,6 +203,9 @@ fn an_agent_is_installed_works_crashes_adopts_drains_and_is_removed_without_a_tr
     machine.install(&server, &token);
     assert_eq!(machine.install(&server, &token), "Everything is installed already.\n");
 
+    // As an upgrade of macOS does: the agent makes its user again when it starts.
+    assert!(Command::new("userdel").arg(machine.user()).status().unwrap().success());
+
     let mut boot = machine.start();
     let release = machine.dir.path().join("release");
     let script = format!(
@@ -347,6 +350,18 @@ fn a_plan_is_shown_to_people_and_machines_and_a_configuration_is_taken_over_from
     assert_eq!(std::fs::metadata(config).unwrap().mode() & 0o7777, 0o600);
     machine.succeeds(&["uninstall"], "");
     assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn without_a_service_manager_the_command_for_another_one_is_named() {
+    if !is_root() || Path::new("/run/systemd/system").exists() {
+        eprintln!("skipped: needs root, and a machine without systemd");
+        return;
+    }
+    let output = Command::new(russet()).args(["agent", "start"]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{errors}");
+    assert!(errors.contains("systemd does not run") && errors.contains("russet-boot`"), "{errors}");
 }
 
 #[test]

@@ -188,6 +188,9 @@ pub(super) fn undo(
             files::remove_file(&files::draft(path))
                 .and_then(|()| files::remove_file(path))
                 .map_err(removed)?;
+            if path == machine.service.file() {
+                machine.service.forget()?;
+            }
         }
         (Item::Bundle { .. }, _) => bundle::remove(machine.layout).map_err(removed)?,
         (Item::User { wanted }, _) => {

@@ -13,20 +13,23 @@ mod act;
 mod bundle;
 mod error;
 mod files;
+mod health;
 mod plan;
 mod receipt;
+mod remove;
 mod repair;
+mod report;
 mod run;
 mod slots;
 
 pub use error::InstallError;
+pub use health::wait_for_health;
 pub use plan::{ConfigSource, Settings, Step, plan};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
+pub use remove::{Removal, uninstall};
 pub use repair::repair_users;
-pub use run::{
-    Moment, Outcome, Removal, Report, Watch, install, installed, require_root, uninstall,
-    wait_for_health,
-};
+pub use report::{Moment, Outcome, Report, Watch};
+pub use run::{install, installed, require_root};
 pub use slots::busy_slots;
 
 #[cfg(test)]

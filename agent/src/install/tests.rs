@@ -291,6 +291,31 @@ fn an_agent_with_tasks_is_not_removed_unless_that_is_said() {
 }
 
 #[test]
+fn a_state_directory_of_the_owners_is_removed_only_if_it_was_made_for_the_agent() {
+    let Some(machine) = Machine::new() else { return };
+    for there in [false, true] {
+        let state = machine.dir.path().join("state");
+        if there {
+            std::fs::create_dir(&state).unwrap();
+        }
+        let Some(ConfigSource::Text(text)) = machine.settings().config else { return };
+        let text =
+            text.replace("slots: 1", &format!("slots: 1, state_directory: {}", state.display()));
+        let config = Some(ConfigSource::Text(Zeroizing::new(text)));
+        let settings = Settings { config, ..machine.settings() };
+        for _ in 0..2 {
+            install(&settings, false, &mut |_| ControlFlow::Continue(())).unwrap();
+        }
+        let user = nix::unistd::User::from_name(&machine.user()).unwrap().unwrap();
+        assert_eq!(user.dir, state.join("slots/1/home"));
+        let mode = state.metadata().unwrap().mode() & 0o7777;
+        assert_eq!(mode == 0o711, !there);
+        machine.uninstall(Removal::default());
+        assert_eq!(state.exists(), there);
+    }
+}
+
+#[test]
 fn a_plan_that_is_only_shown_changes_nothing() {
     let Some(machine) = Machine::new() else { return };
     let before = machine.listing();
@@ -396,5 +421,6 @@ fn the_job_is_enabled_started_waited_for_renewed_and_removed() {
     assert_eq!(asked().matches("start russet-agent").count(), 2);
     uninstall(&layout, &settings.program, &service, Removal::default(), &mut watch).unwrap();
     assert!(!file("started").exists() && !file("enabled").exists());
+    assert!(asked().ends_with("daemon-reload\n"), "{}", asked());
     assert_eq!(machine.listing(), before);
 }

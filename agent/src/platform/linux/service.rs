@@ -89,7 +89,7 @@ impl Service {
         self.run("enable", Some(SYSTEMD_UNIT), "enable the unit")
     }
 
-    /// Keeps it from starting with the system, and lets systemd forget it once its file is gone.
+    /// Keeps it from starting with the system.
     ///
     /// # Errors
     ///
@@ -98,6 +98,18 @@ impl Service {
         match self.run("disable", Some(SYSTEMD_UNIT), "disable the unit") {
             Err(ServiceError::Known { .. }) | Ok(()) => Ok(()),
             Err(other) => Err(other),
+        }
+    }
+
+    /// Forgets the job, whose file is gone.
+    ///
+    /// # Errors
+    ///
+    /// systemctl refuses.
+    pub fn forget(&self) -> Result<(), ServiceError> {
+        match self.available() {
+            Ok(()) => self.run("daemon-reload", None, "read its units again"),
+            Err(_) => Ok(()),
         }
     }
 

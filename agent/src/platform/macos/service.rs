@@ -64,6 +64,15 @@ impl Service {
         Ok(())
     }
 
+    /// Forgets the job, whose file is gone. launchd forgot it when it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn forget(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
     /// Loads and starts it. One that runs goes on.
     ///
     /// # Errors
