@@ -41,11 +41,16 @@ pub enum HttpError {
 }
 
 /// A client for the control plane at `api_url`, which trusts `ca_file` besides the system's
-/// certificates.
+/// certificates. With `relay`, every connection goes through that unix socket, whoever listens
+/// there; TLS is still ours and proves the server's name. Proxies are not asked then.
 ///
 /// # Errors
 /// The address is not `http://…` or `https://…`, or the certificates are none.
-pub fn client(api_url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, HttpError> {
+pub fn client(
+    api_url: &str,
+    ca_file: Option<&Path>,
+    relay: Option<&Path>,
+) -> Result<reqwest::Client, HttpError> {
     let bad = |reason: String| HttpError::BadUrl { url: api_url.to_owned(), reason };
     let url = reqwest::Url::parse(api_url).map_err(|error| bad(error.to_string()))?;
     // Whoever came first has installed the same provider, so a second try is no error.
@@ -62,6 +67,10 @@ pub fn client(api_url: &str, ca_file: Option<&Path>) -> Result<reqwest::Client, 
         other => return Err(bad(format!("it begins with `{other}:`"))),
     };
     let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
+    let builder = match relay {
+        Some(socket) => builder.unix_socket(socket),
+        None => builder,
+    };
     builder.build().map_err(HttpError::Client)
 }
 
@@ -188,9 +197,9 @@ mod tests {
     #[test]
     fn addresses_are_checked() {
         for bad in ["", "ci.example", "ftp://ci.example"] {
-            assert!(client(bad, None).is_err(), "{bad}");
+            assert!(client(bad, None, None).is_err(), "{bad}");
         }
-        assert!(client("http://127.0.0.1:1", None).is_ok());
+        assert!(client("http://127.0.0.1:1", None, None).is_ok());
         for (url, loopback) in
             [("http://127.0.0.1:1", true), ("http://[::1]:1", true), ("http://10.0.0.1", false)]
         {

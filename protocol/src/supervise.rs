@@ -82,6 +82,10 @@ pub struct Assignment {
     /// Sentences about credentials of the class that the task may not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
+    /// Socket of the launch agent that leads to the control plane, for a task agent that may not
+    /// use the network itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<PathBuf>,
 }
 
 /// What a process started as `russet task-agent` is to do.

@@ -8,7 +8,7 @@ use russet_protocol::supervise::{Hooks, Limits};
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
-use super::{Class, Config, Format, Level, Logging, Mode};
+use super::{Class, Config, Format, Level, Logging, Mode, Relay};
 use crate::clock::millis;
 
 /// CircleCI's default for `api.url`.
@@ -65,6 +65,11 @@ pub(super) fn build(
         state_directory: build.state_directory(env)?,
         path: build.step_path()?,
         environment: build.environment()?,
+        relay: match values.text("runner.relay").as_deref() {
+            Some("always") => Relay::Always,
+            Some("never") => Relay::Never,
+            _ => Relay::Auto,
+        },
         limits: limits(values, "runner.limits."),
         classes,
         logging: build.logging(),

@@ -278,6 +278,15 @@ pub(super) const KEYS: &[Key] = &[
         "Variables for every task (a proxy, a CA bundle).",
     ),
     key(
+        "runner.relay",
+        &[],
+        Kind::Choice(&["auto", "always", "never"]),
+        "`auto`",
+        "Whether the built-in task agent reaches the control plane through a socket of this agent. \
+         `auto`: as root on macOS, which keeps other users from the local network, unless the \
+         control plane is on this machine or a proxy is set. See docs/networking.md.",
+    ),
+    key(
         "runner.limits.processes",
         &[],
         Kind::Number,

@@ -66,6 +66,8 @@ pub struct Config {
     pub path: Vec<PathBuf>,
     /// Variables for every task.
     pub environment: BTreeMap<String, String>,
+    /// Whether task agents reach the control plane through the launch agent.
+    pub relay: Relay,
     /// Limits of every slot.
     pub limits: Limits,
     /// The classes to serve, at least one.
@@ -109,6 +111,18 @@ pub enum Mode {
     Continuous,
     /// It exits.
     SingleTask,
+}
+
+/// Whether task agents reach the control plane through the launch agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relay {
+    /// Where macOS may keep them from the local network.
+    #[default]
+    Auto,
+    /// They do.
+    Always,
+    /// They use the network themselves.
+    Never,
 }
 
 /// Where and how to log.

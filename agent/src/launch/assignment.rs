@@ -50,6 +50,7 @@ impl SlotIo {
             }),
             credentials: Vec::new(),
             withheld: Vec::new(),
+            relay: self.shared.uses_relay.then(|| self.dir.relay()),
         };
         Journal {
             version: journal::VERSION,
@@ -102,6 +103,7 @@ impl SlotIo {
             external: None,
             credentials: Vec::new(),
             withheld: Vec::new(),
+            relay: self.shared.uses_relay.then(|| self.dir.relay()),
         }
     }
 }

@@ -99,6 +99,11 @@ impl SlotDir {
         self.paths.root.join("agent.sock")
     }
 
+    /// Where the launch agent passes on what the task agent says to the control plane.
+    pub(super) fn relay(&self) -> PathBuf {
+        self.paths.root.join("relay.sock")
+    }
+
     /// Replaces the directories of the slot's user with fresh ones. Fails where one is not
     /// empty.
     pub(super) fn refresh(&self, user: &SlotUser) -> io::Result<()> {

@@ -30,6 +30,7 @@ mod housekeeping;
 mod journal;
 mod policy;
 mod prefix;
+mod relay;
 mod run;
 mod settle;
 mod signals;
@@ -235,4 +236,6 @@ struct Shared {
     boot_id: String,
     /// Where this machine lets each slot have a group of processes of its own.
     groups: Option<crate::platform::Groups>,
+    /// Whether task agents reach the control plane through us.
+    uses_relay: bool,
 }

@@ -15,7 +15,7 @@ use super::journal::Journal;
 use super::slot_io::{Parts, SlotIo};
 use super::state;
 use super::supervise::Link;
-use super::{ExitReason, Options, Shared, Sink, api, prefix, stage};
+use super::{ExitReason, Options, Shared, Sink, api, prefix, relay, stage};
 use crate::config::{Class, Config};
 use crate::platform::Groups;
 use crate::platform::users::{self, Lease, StateLock};
@@ -60,7 +60,7 @@ pub(super) async fn start(
     let staged = stage::stage(&options.exe, &state_path).map_err(|error| {
         failed(describe("could not make the executable ready in", &state_path, &error))
     })?;
-    let client = crate::http::client(&config.api_url, config.ca_file.as_deref())
+    let client = crate::http::client(&config.api_url, config.ca_file.as_deref(), None)
         .map_err(|error| failed(error.to_string()))?;
     for class in &config.classes {
         // Before anything is made for tasks: a token that this process may not have, or not for
@@ -91,6 +91,7 @@ pub(super) async fn start(
         left: super::Counters::default(),
         boot_id: options.clock.boot_id(),
         groups: groups(),
+        uses_relay: relay::wanted(config.relay, relay::Circumstances::of(&config.api_url)),
         config,
     });
     if matches!(who, Who::SlotUsers) {
@@ -230,6 +231,14 @@ fn make_slots(
             &ready.shared.sink,
         )
         .map_err(|error| failed("could not make the socket", &error))?;
+        if ready.shared.uses_relay {
+            let target = relay::Target::of(&ready.shared.config.api_url)
+                .ok_or_else(|| failed("no control plane to relay to", &"`api.url` has no host"))?;
+            let clock = &ready.shared.clock;
+            let listening = relay::listen(&dir.relay(), number, &lease.user, target, clock)
+                .map_err(|error| failed("could not make the relay", &error))?;
+            ready.listening.push(listening);
+        }
         let class = class_index.and_then(|index| classes.get(index).cloned());
         let token = class_index.and_then(|index| tokens.get(index).cloned()).unwrap_or_default();
         let parts = Parts {

@@ -110,7 +110,8 @@ impl Api {
         clock: Clock,
         give_up: BootTime,
     ) -> Result<Self, http::HttpError> {
-        let client = http::client(&assignment.api_url, assignment.ca_file.as_deref())?;
+        let Assignment { api_url, ca_file, relay, .. } = assignment;
+        let client = http::client(api_url, ca_file.as_deref(), relay.as_deref())?;
         let url = reqwest::Url::parse(&assignment.api_url).ok();
         Ok(Self {
             client,
