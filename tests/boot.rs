@@ -20,7 +20,7 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::boot_files::{BAD, Fault, PROBATION, STRIKES};
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
-use support::{Installation, Server, Version, config, is_root, run, wait_for};
+use support::{FaultProxy, Installation, Server, Version, config, is_root, run, wait_for};
 
 /// A probation that a version which does nothing fails soon, and a real one never.
 const SHORT: u64 = 3;
@@ -130,6 +130,28 @@ fn journals_of_an_older_and_of_a_newer_version_are_gone_on_with() {
         agent.wait_proved(Some(before));
     }
     assert_eq!(agent.log().matches("adopted a running task").count(), 2, "{}", agent.log());
+    end_counting(&server, &agent, &pipeline);
+}
+
+#[test]
+fn a_service_ends_in_time_although_the_network_is_silent_and_its_task_goes_on() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let proxy = FaultProxy::start(server.url());
+    let mut agent = Installation::new(&server, &[]);
+    let direct = std::fs::read_to_string(agent.layout.config()).unwrap();
+    agent.write_config(&direct.replace(server.url(), proxy.url()));
+    agent.bootstrap();
+    agent.wait_proved(None);
+    let pipeline = start_counting(&server, &agent);
+    proxy.set(support::Fault::Cut);
+    let began = std::time::Instant::now();
+    agent.supervisor.take().unwrap().bootout();
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    proxy.set(support::Fault::None);
+    agent.bootstrap();
     end_counting(&server, &agent, &pipeline);
 }
 
@@ -302,6 +324,36 @@ fn an_update_that_was_cut_off_anywhere_ends_in_one_version_or_the_other() {
     agent.bootstrap();
     agent.wait_proved(None);
     assert_eq!(agent.bundle(), good);
+}
+
+#[test]
+fn a_russet_boot_that_is_killed_at_any_moment_of_a_bad_update_still_ends_in_the_good_version() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::start(&server);
+    let good = agent.bundle();
+    agent.supervisor.take().unwrap().bootout();
+    for round in 0..16 {
+        // Unless the version of the round before is still there, killed before it was taken back.
+        if agent.bundle() == good {
+            agent.update(&format!("4.0.{round}"), Version::Script("exit 101"), LONG);
+        }
+        let boot = std::process::Command::new(agent.layout.boot())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let mut boot = support::Process(boot.unwrap());
+        // A different moment in each round.
+        std::thread::sleep(Duration::from_millis(3 + 11 * round));
+        boot.kill();
+    }
+    agent.bootstrap();
+    agent.wait_proved(None);
+    assert_eq!(agent.bundle(), good);
+    assert!(agent.boot_file(PROBATION).is_none() && agent.boot_file(STRIKES).is_none());
+    let bad = agent.bad();
+    assert!(!bad.is_empty() && bad.iter().all(|bad| bad.fault == Fault::Crashed), "{bad:?}");
 }
 
 #[test]
