@@ -11,9 +11,10 @@ use super::run::{installed, machine, require_root};
 use super::slots;
 use crate::layout::Layout;
 use crate::platform::service::Service;
+use crate::vault::Vault;
 
 /// What of the state outlives `--keep-data`: the receipt, and credentials that people stored.
-const KEPT_STATE: [&str; 2] = ["receipt.json", "credentials"];
+const KEPT_STATE: [&str; 2] = ["receipt.json", "vault"];
 
 /// How to remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,6 +101,9 @@ impl Undoing<'_> {
             return Ok(report);
         }
         let keep: &[&str] = if is_state { &KEPT_STATE } else { &[] };
+        if is_state && !kept && !self.failed {
+            report.notes = forget_tokens(&layout.state());
+        }
         match act::undo(entry, &self.machine, keep) {
             Ok(()) if is_state && (kept || self.failed) => report.outcome = Outcome::Kept,
             Ok(()) if is_state => {
@@ -125,6 +129,20 @@ impl Undoing<'_> {
         }
         Ok(report)
     }
+}
+
+/// Takes tokens out of the system's keychain, where they do not go with the state directory. A
+/// store that can not be read keeps nobody from removing the agent; it is said.
+fn forget_tokens(state: &Path) -> Vec<String> {
+    let read = Vault::open(state).and_then(|vault| Ok((vault.read()?, vault)));
+    let (stored, vault) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            return vec![format!("tokens in the system's keychain were not looked for: {error}")];
+        }
+    };
+    let in_keychain = stored.tokens.iter().filter(|(_, token)| token.token.is_none());
+    in_keychain.filter_map(|(name, _)| Some(vault.remove_token(name).err()?.to_string())).collect()
 }
 
 fn shared_and_there(item: &Item) -> bool {

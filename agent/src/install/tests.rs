@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::{
@@ -15,6 +16,7 @@ use crate::layout::Layout;
 use crate::platform::account::{Account, Ids};
 use crate::platform::accounts::Accounts;
 use crate::platform::service::Service;
+use crate::vault::Vault;
 
 /// A root with the directories that every system has, and a program to install.
 struct Machine {
@@ -217,8 +219,11 @@ fn a_removal_that_keeps_data_keeps_configuration_and_logs_until_one_that_does_no
     machine.install();
     std::fs::write(layout.agent_log(), "line").unwrap();
     std::fs::create_dir(layout.state().join("libexec")).unwrap();
+    let vault = Vault::open(&layout.state()).unwrap();
+    vault.add_token("mini", "https://ci.example.com", &Secret::new("tok")).unwrap();
     machine.uninstall(Removal { keep_data: true, ..Removal::default() });
     assert!(layout.config().exists() && layout.agent_log().exists());
+    assert_eq!(vault.token("mini", "https://ci.example.com").unwrap().expose(), "tok");
     assert!(!layout.code().exists() && !layout.state().join("libexec").exists());
     assert_eq!(Accounts::system().find(&machine.user()).unwrap(), None);
     // An installation on top keeps the owner's file.

@@ -16,7 +16,7 @@ use crate::render::{self, Format};
 /// The arguments of `russet agent uninstall`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct UninstallArgs {
-    /// Keep the configuration, logs and stored credentials
+    /// Keep the configuration, logs, and stored tokens and credentials
     #[arg(long)]
     keep_data: bool,
 
