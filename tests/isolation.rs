@@ -237,3 +237,35 @@ fn a_step_that_fills_a_small_disk_fails_with_a_message_and_the_next_task_runs() 
     let job = server.admin.run(&config(&[&run("echo again")]));
     assert_outcome(&server.admin, &job, Outcome::Success);
 }
+
+#[test]
+fn a_step_may_open_as_many_files_as_builds_need() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let _agent = Agent::start_with(&server, &user.options());
+    let job = server.admin.run(&config(&[&run("ulimit -Sn; ulimit -Hn")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
+    let limits: Vec<u64> = output.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect();
+    assert!(limits[0] >= limits[1].min(10_240), "{output}");
+}
+
+#[test]
+fn a_class_with_an_xcode_that_is_not_installed_fails_its_tasks_as_infrastructure() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let token = server.admin.class_token(support::CLASS);
+    let mut options = user.options();
+    options.api = vec!["ca_file:".to_owned()];
+    let class = format!("classes: [{{token: {token}, xcode: \"1.0\"}}]");
+    options.runner.push(class);
+    let _agent = Agent::start_at(server.url(), "", &options);
+    let job = server.admin.run(&config(&[&run("echo it ran")]));
+    assert_outcome(&server.admin, &job, Outcome::InfrastructureFail);
+    let said = format!("{:?}", job.message);
+    assert!(said.contains("Xcode 1.0 is not installed"), "{said}");
+}

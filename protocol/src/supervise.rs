@@ -82,6 +82,9 @@ pub struct Assignment {
     /// Sentences about credentials of the class that the task may not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<String>,
+    /// The Xcode that the owner chose for the class: a version, or the path of an `.app`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcode: Option<String>,
     /// Socket of the launch agent that leads to the control plane, for a task agent that may not
     /// use the network itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -258,6 +258,7 @@ impl Build<'_> {
             hooks: Hooks::default(),
             limits: limits(self.values, "runner.limits."),
             credentials: Vec::new(),
+            xcode: None,
         })
     }
 
@@ -306,6 +307,7 @@ impl Build<'_> {
                 },
             },
             credentials,
+            xcode: self.xcode(values)?,
         })
     }
 
@@ -337,6 +339,17 @@ impl Build<'_> {
             return wrong("can not be handed to an external task agent", hint);
         }
         Ok(names)
+    }
+
+    fn xcode(&self, values: &Values) -> Result<Option<String>, ConfigError> {
+        let Some(text) = values.text("xcode") else { return Ok(None) };
+        let is_version =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if !text.is_empty() && (is_version || text.starts_with('/')) {
+            return Ok(Some(text));
+        }
+        let message = "is neither a version nor the path of an .app";
+        Err(values.error(self.file, "xcode", message, Some("write `xcode: \"16.2\"`")))
     }
 
     /// The token by one of three keys: its text, a file, the name of a stored one.

@@ -297,7 +297,7 @@ pub(super) const KEYS: &[Key] = &[
         "runner.limits.open_files",
         &[],
         Kind::Number,
-        "the system's",
+        "the system's, raised to 10240 where it allows that",
         "Open files of one process.",
     ),
     key(
@@ -393,6 +393,15 @@ pub(super) const CLASS_KEYS: &[Key] = &[
         "Names of credentials that `russet agent credential add` stored. A task gets those of them \
          that are granted to this class, its project and its branch or tag; one from a fork gets \
          none. Needs `resource_class`, and an agent that runs as root.",
+    ),
+    key(
+        "xcode",
+        &[],
+        Kind::Text,
+        "the one that is selected on the machine",
+        "The Xcode of the class's tasks, which becomes their DEVELOPER_DIR unless they set it: a \
+         version, looked for as `/Applications/Xcode-16.2.app` and `Xcode_16.2.app`, or the path of \
+         an .app. A task is not run where it is missing.",
     ),
     key(
         "hooks.pre_task",

@@ -101,6 +101,9 @@ pub struct Class {
     pub limits: Limits,
     /// Names of stored credentials that tasks of the class may have, where these are granted.
     pub credentials: Vec<String>,
+    /// The Xcode that tasks use, where it is not the one that is selected on the machine: a version,
+    /// or the path of an `.app`.
+    pub xcode: Option<String>,
 }
 
 /// Whether the launch agent goes on after a task.

@@ -50,6 +50,7 @@ impl SlotIo {
             }),
             credentials: Vec::new(),
             withheld: Vec::new(),
+            xcode: class.xcode.clone(),
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
         };
         Journal {
@@ -103,6 +104,7 @@ impl SlotIo {
             external: None,
             credentials: Vec::new(),
             withheld: Vec::new(),
+            xcode: None,
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
         }
     }

@@ -83,6 +83,7 @@ mod tests {
             hooks: Default::default(),
             limits: Default::default(),
             credentials: vec!["dist".to_owned(), "gone".to_owned()],
+            xcode: None,
         }
     }
 

@@ -59,6 +59,7 @@ mod tests {
             hooks: Default::default(),
             limits: Default::default(),
             credentials: Vec::new(),
+            xcode: None,
         }
     }
 

@@ -85,7 +85,7 @@ fn is_valid(name: &str, value: &str) -> bool {
 fn path(assignment: &Assignment) -> String {
     let first = assignment.path.iter().map(|path| path.to_string_lossy().into_owned());
     let last = assignment.helpers.iter().map(|path| path.to_string_lossy().into_owned());
-    first.chain([os::STANDARD_PATH.to_owned()]).chain(last).collect::<Vec<_>>().join(":")
+    first.chain([os::standard_path()]).chain(last).collect::<Vec<_>>().join(":")
 }
 
 /// The variables that CircleCI documents, as far as they are known here.

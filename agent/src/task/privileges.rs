@@ -132,6 +132,9 @@ fn own_session() -> Result<(), PrivilegeError> {
 }
 
 fn set_limits(limits: &Limits) -> Result<(), PrivilegeError> {
+    if limits.open_files.is_none() {
+        os::raise_open_files();
+    }
     for (what, limit, wanted) in [
         ("limit processes", Limit::Processes, limits.processes),
         ("limit open files", Limit::OpenFiles, limits.open_files),

@@ -20,6 +20,7 @@ use super::stop::StopSignal;
 use super::{credentials, job, shell};
 use crate::clock::Clock;
 use crate::mask::Masks;
+use crate::platform::darwin::xcode;
 
 /// What exists before the task's config is looked at.
 #[derive(Debug)]
@@ -54,6 +55,11 @@ pub(crate) fn context(
     let person = person(&assignment, &shell);
     let mut variables = environment::of_job(&assignment, &config, &person, &work, &shared);
     variables.extend(delivered.variables);
+    if let Some(wanted) = &assignment.xcode {
+        let chosen = xcode::developer_dir(wanted).map_err(broken)?;
+        let chosen = chosen.to_string_lossy().into_owned();
+        variables.entry("DEVELOPER_DIR".to_owned()).or_insert(chosen);
+    }
     // What a step prints is on disk as well.
     let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone(), dirs.spool.clone()];
     let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched);

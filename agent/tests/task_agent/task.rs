@@ -138,6 +138,7 @@ impl Task {
             external: None,
             credentials: Vec::new(),
             withheld: Vec::new(),
+            xcode: None,
             relay: None,
         };
         let config = TaskConfig {

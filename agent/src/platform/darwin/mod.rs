@@ -8,6 +8,8 @@ pub mod disk_images;
 pub mod dscl;
 pub mod launchctl;
 pub mod launchd;
+pub mod path_helper;
 pub mod procargs;
 pub mod security;
 pub mod user_domain;
+pub mod xcode;

@@ -15,8 +15,7 @@ pub(crate) const ORPHANS_COME_BACK: bool = true;
 pub(crate) const DEFAULT_SHELL: &str = "/bin/bash -eo pipefail";
 
 /// `PATH` of a step, before what the owner adds.
-pub(crate) const STANDARD_PATH: &str =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub(crate) const LANG: &str = "C.UTF-8";
@@ -51,6 +50,11 @@ pub(crate) fn close_from(first: u32) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// `PATH` of a step, before what the owner adds.
+pub(crate) fn standard_path() -> String {
+    STANDARD_PATH.to_owned()
 }
 
 /// Only macOS has security sessions.

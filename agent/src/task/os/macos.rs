@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{Ids, Process, Usage, check};
 use crate::platform::command::Tools;
-use crate::platform::darwin::{disk_images, procargs, user_domain};
+use crate::platform::darwin::{disk_images, path_helper, procargs, user_domain};
 
 /// Orphans become children of launchd.
 pub(crate) const ORPHANS_COME_BACK: bool = false;
@@ -20,9 +20,23 @@ pub(crate) const ORPHANS_COME_BACK: bool = false;
 /// people put into `.bash_profile` and `/etc/profile` counts.
 pub(crate) const DEFAULT_SHELL: &str = "/bin/bash --login -eo pipefail";
 
-/// `PATH` of a step, before what the owner adds.
-pub(crate) const STANDARD_PATH: &str = "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:\
-                                        /usr/bin:/bin:/usr/sbin:/sbin";
+/// Homebrew on Apple silicon, before everything of the system.
+const HOMEBREW: [&str; 2] = ["/opt/homebrew/bin", "/opt/homebrew/sbin"];
+
+/// What every Mac has, where `/etc/paths` says less.
+const ALWAYS: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+
+/// `PATH` of a step, before what the owner adds: as a login shell makes it (path_helper(8)).
+pub(crate) fn standard_path() -> String {
+    let mut all: Vec<String> = HOMEBREW.iter().map(|&path| path.to_owned()).collect();
+    let of_system = path_helper::path(std::path::Path::new("/"));
+    for path in of_system.into_iter().chain(ALWAYS.iter().map(|&path| path.to_owned())) {
+        if !all.contains(&path) {
+            all.push(path);
+        }
+    }
+    all.join(":")
+}
 
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub(crate) const LANG: &str = "en_US.UTF-8";

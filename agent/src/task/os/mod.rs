@@ -73,6 +73,26 @@ pub(crate) fn hard_limit(limit: Limit) -> std::io::Result<u64> {
     Ok(value.rlim_max)
 }
 
+/// As many open files as builds need, where the system's own soft limit is lower: macOS gives what
+/// launchd starts 256, and linkers and `swift build` open more. It is macOS's `OPEN_MAX`, above which
+/// it refuses.
+const OPEN_FILES: u64 = 10_240;
+
+/// Raises the limit of open files to what builds need, as far as the hard limit goes. Where the
+/// system refuses, its own limit stays.
+pub(crate) fn raise_open_files() {
+    let mut value = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: The pointer is to a structure that lives through the call.
+    let read = check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut value) });
+    let wanted = OPEN_FILES.min(value.rlim_max);
+    if read.is_err() || value.rlim_cur >= wanted {
+        return;
+    }
+    value.rlim_cur = wanted;
+    // SAFETY: The pointer is to a structure that lives through the call.
+    drop(check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const value) }));
+}
+
 /// Sets a limit for this process and for those that it starts.
 pub(crate) fn set_limit(limit: Limit, value: u64) -> std::io::Result<()> {
     let value = libc::rlimit { rlim_cur: value, rlim_max: value };
