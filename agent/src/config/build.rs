@@ -329,6 +329,13 @@ impl Build<'_> {
             let message = format!("has `{bad}`, which names no credential");
             return wrong(&message, "`russet agent credential list` shows those there are");
         }
+        let mut variables = std::collections::BTreeSet::new();
+        let twice = |name: &&String| !variables.insert(crate::task::credential_variable(name));
+        if let Some(name) = names.iter().find(twice) {
+            let variable = crate::task::credential_variable(name);
+            let message = format!("has two names for which {variable} would stand");
+            return wrong(&message, "store one of them under a name that differs in more");
+        }
         if !names_class {
             // Grants are by class, and which class this is must not be the server's word.
             let hint = "set `resource_class` in the same entry";

@@ -42,6 +42,8 @@ mod supervisor;
 mod test_results;
 mod upload;
 
+pub(crate) use credentials::variable as credential_variable;
+
 use std::process::ExitCode;
 
 use russet_protocol::supervise::{Mode, exit};
