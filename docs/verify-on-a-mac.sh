@@ -59,7 +59,11 @@ met() {
                 ! pgrep -u _russet1 >/dev/null 2>&1 || missing="a slot without a task"
                 ;;
             xcode) xcode-select -p >/dev/null 2>&1 || missing="Xcode" ;;
-            gui) launchctl print "gui/$(id -u)" >/dev/null 2>&1 || missing="a login at the screen" ;;
+            gui)
+                console=$(stat -f %u /dev/console 2>/dev/null || echo 0)
+                { [ "$console" != 0 ] && launchctl print "gui/$console" >/dev/null 2>&1; } ||
+                    missing="a login at the screen"
+                ;;
             *) echo "error: unknown need $need" >&2; exit 2 ;;
         esac
         [ -z "$missing" ] || return 1
@@ -332,6 +336,29 @@ check install-repairs-user 'change root agent' '^the same record$' \
     'ids() { dscl . -read /Users/_russet1 UniqueID PrimaryGroupID GeneratedUID; }
      before=$(ids); "$RUSSET" agent stop; dscl . -delete /Users/_russet1; "$RUSSET" agent start
      if [ "$(ids)" = "$before" ]; then echo the same record; else echo "$before"; ids; fi'
+
+# --- Sessions and simulators ---
+
+# Who is logged in at the screen.
+screen=$(stat -f %u /dev/console 2>/dev/null || echo 0)
+export screen
+
+check asuser-keeps-root 'root gui' '^0$' 'launchctl asuser "$screen" id -u'
+
+check asuser-reaches-the-session 'root gui' '^Aqua$' 'launchctl asuser "$screen" launchctl managername'
+
+check gui-domain-tells-login gui '^0 [1-9][0-9]*$' \
+    'launchctl print "gui/$screen" >/dev/null; here=$?
+     there=0; launchctl print gui/58999 >/dev/null 2>&1 || there=$?
+     echo "$here $there"'
+
+check session-services-form gui '^[[:space:]]+[0-9]+ +[-0-9]+ +com\.apple\.(Finder|Dock)' \
+    'launchctl print "gui/$screen" | sed -n "/services = {/,/}/p" | tr "\t" " "'
+
+check simulators-listed xcode '^== Devices ==' 'xcrun simctl list devices'
+
+check lock-without-writing - '^locked$' \
+    'perl -e "use Fcntl q(:flock); open(F, q(<), q(/etc/hosts)) or die; flock(F, LOCK_EX | LOCK_NB) or die; print qq(locked\n)"'
 
 # --- End: add checks of other parts above, each with its heading in verify-on-a-mac.md ---
 

@@ -11,7 +11,8 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
@@ -165,4 +166,102 @@ fn what_can_not_be_emptied_holds_the_slot_until_it_can() {
     let job = server.admin.only_job(&next);
     assert_outcome(&server.admin, &job, Outcome::Success);
     assert_eq!(server.admin.output(&job).trim(), "0", "the home is fresh");
+}
+
+/// A cache of `uid`'s with one entry that was not used for two months and one that was.
+fn cache(dir: &Path, name: &str, uid: u32) -> PathBuf {
+    let cache = dir.join(name);
+    for (entry, days) in [("old", 60), ("used", 0)] {
+        let entry = cache.join(entry);
+        std::fs::create_dir_all(&entry).unwrap();
+        std::fs::write(entry.join("file"), [1; 5000]).unwrap();
+        let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+        for path in [&entry.join("file"), &entry] {
+            std::fs::File::open(path).unwrap().set_modified(then).unwrap();
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+        }
+    }
+    std::os::unix::fs::chown(&cache, Some(uid), Some(uid)).unwrap();
+    cache
+}
+
+#[test]
+fn caches_are_trimmed_as_their_owner_and_never_as_root() {
+    if !can_run() {
+        return;
+    }
+    let (server, user, other) = (Server::start(), SlotUser::create(), SlotUser::create());
+    let dir = support::test_dir();
+    let own = cache(dir.path(), "own", user.uid());
+    let theirs = cache(dir.path(), "theirs", other.uid());
+    let roots = cache(dir.path(), "roots", 0);
+    // What is in the cache and not its owner's is not deleted by anybody.
+    std::fs::create_dir(theirs.join("old/roots")).unwrap();
+    std::fs::write(theirs.join("old/roots/file"), "x").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(60 * 86_400);
+    for path in ["old/roots/file", "old/roots", "old"] {
+        std::fs::File::open(theirs.join(path)).unwrap().set_modified(long_ago).unwrap();
+    }
+    let mut options = user.options();
+    let paths = [&own, &theirs, &roots].map(|path| path.display().to_string()).join(", ");
+    options.runner.push(format!("housekeeping: {{paths: [{paths}], max_age: 720h}}"));
+    let agent = Agent::start_with(&server, &options);
+    let job = server.admin.run(&config(&[&run("echo fine")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    wait_for("the old entry to go", || (!own.join("old").exists()).then_some(()));
+    wait_for("the others to be refused", || {
+        let log = agent.log();
+        (log.contains("root deletes nothing") && log.contains("could not trim")).then_some(())
+    });
+    assert!(own.join("used/file").exists());
+    assert!(theirs.join("used/file").exists());
+    assert!(theirs.join("old/roots/file").exists(), "a process of root deleted it");
+    assert!(roots.join("old/file").exists());
+    // The slot is not held by it.
+    let job = server.admin.run(&config(&[&run("echo again")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+}
+
+#[test]
+fn the_shutdown_hook_runs_after_the_one_task_when_everything_is_reported() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), SlotUser::create());
+    let dir = support::test_dir();
+    let hook = dir.path().join("power-off");
+    let done = dir.path().join("done");
+    let script = format!("#!/bin/sh\necho good night; id -u > {}\n", done.display());
+    std::fs::write(&hook, script).unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut options = user.options();
+    options.runner.push("mode: single-task".to_owned());
+    options.runner.push(format!("shutdown_hook: {}", hook.display()));
+    let agent = Agent::start_with(&server, &options);
+    let pipeline = server.admin.submit(&config(&[&run("echo fine")]));
+    wait_for("the hook", || done.exists().then_some(()));
+    // It had been reported by then.
+    let job = server.admin.only_job(&pipeline);
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    wait_for("the agent to end", || agent.log().contains("hook is done").then_some(()));
+    assert!(agent.log().contains("good night"), "{}", agent.log());
+    assert_eq!(std::fs::read_to_string(&done).unwrap().trim(), "0");
+}
+
+#[test]
+fn a_shutdown_hook_that_a_user_could_change_is_refused_at_the_start() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), SlotUser::create());
+    let dir = support::test_dir();
+    let hook = dir.path().join("power-off");
+    std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut options = user.options();
+    options.runner.push("mode: single-task".to_owned());
+    options.runner.push(format!("shutdown_hook: {}", hook.display()));
+    let agent = Agent::start_with(&server, &options);
+    wait_for("the refusal", || agent.log().contains("can be changed by others").then_some(()));
+    assert!(agent.log().contains("nobody else may be able to change it"), "{}", agent.log());
 }

@@ -89,6 +89,48 @@ pub struct Assignment {
     /// use the network itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<PathBuf>,
+    /// What to trim, in mode [`Mode::Trim`].
+    #[serde(default)]
+    pub trim: Option<Trim>,
+    /// What to start before the first step, one slot after the other.
+    #[serde(default)]
+    pub warm_up: Option<WarmUp>,
+    /// Set where the user has a session at the screen that goes on after the task.
+    #[serde(default)]
+    pub gui: Option<Gui>,
+}
+
+/// Caches to trim, as the user that they belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trim {
+    /// Directories whose entries may go.
+    pub paths: Vec<PathBuf>,
+    /// Bytes that are to be free on their file systems.
+    #[serde(default)]
+    pub watermark_bytes: Option<u64>,
+    /// Entries that were not changed for so long go in any case, in milliseconds.
+    #[serde(default)]
+    pub max_age_ms: Option<u64>,
+}
+
+/// A service of the host that several slots must not start at the same moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// What starts it: a program and its arguments.
+    pub command: Vec<String>,
+    /// A file of root's that is locked meanwhile.
+    pub lock: PathBuf,
+    /// How long to wait for the lock, and then for the command, in milliseconds each.
+    pub timeout_ms: u64,
+}
+
+/// A task in a session at the screen. What belongs to the session is not the task's to end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gui {
+    /// When the task agent's process began, in the kernel's own units: what is older is the
+    /// session's. `None`: it has not begun.
+    #[serde(default)]
+    pub since: Option<u64>,
 }
 
 /// What a process started as `russet task-agent` is to do.
@@ -103,6 +145,8 @@ pub enum Mode {
     Clean,
     /// Hand the task back: no user code ran.
     Unclaim,
+    /// Trim caches, as [`Assignment::trim`] says.
+    Trim,
     /// Start another program that runs the task, as [`Assignment::external`] says, and watch it.
     External,
 }

@@ -67,6 +67,9 @@ pub const POST_TASK_STEP: u32 = 10_002;
 /// only where there was something.
 pub const CLEAN_UP_STEP: u32 = 10_003;
 
+/// Number of the step in which a service of the host is started before the first step of the job.
+pub const WARM_UP_STEP: u32 = 10_004;
+
 /// What a task is a part of, for `CIRCLE_*` variables, screens and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

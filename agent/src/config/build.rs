@@ -8,7 +8,7 @@ use russet_protocol::supervise::{Hooks, Limits};
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
-use super::{Class, Config, Format, Level, Logging, Mode, Relay};
+use super::{Class, Config, Format, Level, Logging, Mode, Relay, Session};
 use crate::clock::millis;
 
 /// CircleCI's default for `api.url`.
@@ -20,9 +20,9 @@ const DEFAULT_MAX_RUN_TIME: Duration = Duration::from_secs(5 * 3600);
 /// A Mac has no use for more tasks at once, and each slot costs a user and directories.
 const MAX_SLOTS: u64 = 256;
 
-struct Build<'a> {
-    file: &'a Path,
-    values: &'a Values,
+pub(super) struct Build<'a> {
+    pub(super) file: &'a Path,
+    pub(super) values: &'a Values,
     warnings: Vec<String>,
 }
 
@@ -72,6 +72,9 @@ pub(super) fn build(
         },
         limits: limits(values, "runner.limits."),
         classes,
+        housekeeping: build.housekeeping()?,
+        shutdown_hook: build.shutdown_hook()?,
+        warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
         logging: build.logging(),
         warnings: build.warnings,
     })
@@ -79,7 +82,7 @@ pub(super) fn build(
 
 impl Build<'_> {
     /// A path of the file is relative to the file.
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         let base = self.file.parent().unwrap_or(Path::new(""));
         std::path::absolute(base.join(text)).unwrap_or_else(|_| PathBuf::from(text))
     }
@@ -259,16 +262,13 @@ impl Build<'_> {
             limits: limits(self.values, "runner.limits."),
             credentials: Vec::new(),
             xcode: None,
+            session: Session::Background,
         })
     }
 
     fn class(&self, values: &Values) -> Result<Class, ConfigError> {
         let hint = "make one with `russet token create NAMESPACE/NAME`";
         let token = self.token(values, ["token", "token_file", "token_stored"], hint)?;
-        if values.text("session").as_deref() == Some("gui") {
-            let message = "`gui` is not available in this version";
-            return Err(values.error(self.file, "session", message, Some("use `background`")));
-        }
         let resource_class = values
             .text("resource_class")
             .map(|text| text.parse::<russet_protocol::resource_class::ResourceClass>())
@@ -289,6 +289,7 @@ impl Build<'_> {
         let common = limits(self.values, "runner.limits.");
         Ok(Class {
             label: values.label.trim_end_matches('.').to_owned(),
+            session: self.session(values, slots)?,
             token,
             resource_class,
             slots,
@@ -478,6 +479,11 @@ impl Build<'_> {
             let message = "is not available in this version";
             let hint = "set `runner.ssh.advertise_addr`";
             return Err(values.error(self.file, key, message, Some(hint)));
+        }
+        if values.flag("runner.warm_simulators") == Some(true) && !cfg!(target_os = "macos") {
+            let message = "does nothing here: simulators are on Macs";
+            self.warnings
+                .push(values.error(self.file, "runner.warm_simulators", message, None).to_string());
         }
         let built_in = classes.iter().any(|class| class.task_agent.is_none());
         let mut warn = |key: &str, message: &str| {

@@ -315,6 +315,55 @@ pub(super) const KEYS: &[Key] = &[
         "How long a canceled step has between TERM and KILL.",
     ),
     key(
+        "runner.housekeeping.paths",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "Directories of caches that are trimmed between tasks, as the user that each belongs to. \
+         Their entries go as a whole, the least recently changed first, and never one that was \
+         changed within the last hour. A directory of root's is refused.",
+    ),
+    key(
+        "runner.housekeeping.watermark",
+        &[],
+        Kind::Size,
+        "none",
+        "Where less than this is free on the file system of such a directory, entries go until it \
+         is.",
+    ),
+    key(
+        "runner.housekeeping.max_age",
+        &[],
+        Kind::Duration,
+        "none",
+        "Entries that were not changed for longer than this go in any case.",
+    ),
+    key(
+        "runner.shutdown_hook",
+        &[],
+        Kind::Path,
+        "none",
+        "A program to run once the one task of `mode: single-task` has ended and everything is \
+         reported, to power off or recycle the machine. It runs as the agent does, so where that is \
+         root the program and every directory above it must be root's and nobody else's to change.",
+    ),
+    key(
+        "runner.shutdown_hook_timeout",
+        &[],
+        Kind::Duration,
+        "`5m`",
+        "How long the shutdown hook may run before it is killed.",
+    ),
+    key(
+        "runner.warm_simulators",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "macOS: run `xcrun simctl list devices` before a task's first step, one slot after the \
+         other, so that several slots do not start CoreSimulator at the same moment, which can make \
+         it hang.",
+    ),
+    key(
         "logging.level",
         &["CIRCLECI_RUNNER_LOGGING_LEVEL", "LAUNCH_AGENT_LOGGING_LEVEL"],
         Kind::Choice(&["debug", "info", "warn", "error"]),
@@ -383,7 +432,16 @@ pub(super) const CLASS_KEYS: &[Key] = &[
         &[],
         Kind::Choice(&["background", "gui"]),
         "`background`",
-        "Only `background` is available in this version; `gui` is refused.",
+        "`background`: without a screen, as the slot's own user. `gui` (macOS): in the session of \
+         the account `gui_user`, for tests that need a screen; see sessions.md.",
+    ),
+    key(
+        "gui_user",
+        &[],
+        Kind::Text,
+        "none",
+        "The account for `session: gui`: one of its own for tasks, no administrator, logged in at the \
+         screen. Never a person's.",
     ),
     key(
         "credentials",

@@ -21,6 +21,7 @@ mod keys;
 mod read;
 mod reference;
 mod token;
+mod upkeep;
 mod values;
 mod yaml;
 
@@ -72,6 +73,12 @@ pub struct Config {
     pub limits: Limits,
     /// The classes to serve, at least one.
     pub classes: Vec<Class>,
+    /// Caches to trim between tasks.
+    pub housekeeping: Housekeeping,
+    /// What to run after the one task of single-task mode.
+    pub shutdown_hook: Option<ShutdownHook>,
+    /// Whether to start the simulators' service before a task's steps, one slot at a time.
+    pub warm_simulators: bool,
     /// Where and how to log.
     pub logging: Logging,
     /// What the owner should know, each a whole sentence with its place.
@@ -104,6 +111,41 @@ pub struct Class {
     /// The Xcode that tasks use, where it is not the one that is selected on the machine: a version,
     /// or the path of an `.app`.
     pub xcode: Option<String>,
+    /// Where its tasks run.
+    pub session: Session,
+}
+
+/// Where tasks run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Session {
+    /// Without a screen, each slot as a user of its own.
+    #[default]
+    Background,
+    /// In the session of an account that is logged in at the Mac's screen.
+    Gui {
+        /// Name of the account.
+        user: String,
+    },
+}
+
+/// Caches to trim between tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Housekeeping {
+    /// Directories whose entries may go.
+    pub paths: Vec<PathBuf>,
+    /// Bytes that are to be free on their file systems.
+    pub watermark: Option<u64>,
+    /// Entries that were not changed for so long go in any case.
+    pub max_age: Option<Duration>,
+}
+
+/// What to run after the one task of single-task mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShutdownHook {
+    /// The program. It was root's alone when the configuration was read.
+    pub program: PathBuf,
+    /// How long it may run.
+    pub timeout: Duration,
 }
 
 /// Whether the launch agent goes on after a task.

@@ -1,17 +1,24 @@
 //! What a task agent is told, and what is written down about it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
-use russet_protocol::supervise::{Assignment, Hooks, Limits, Mode, SlotDirs, VERSION};
+use russet_protocol::supervise::{Assignment, Gui, Hooks, Limits, Mode, SlotDirs, VERSION, WarmUp};
 
 use super::journal::{self, Journal};
 use super::slot_io::SlotIo;
 use super::{external, stage};
 use crate::clock::millis;
-use crate::config::Class;
+use crate::config::{Class, Session};
+
+/// Name of the file in the state directory that is locked while simulators are started.
+pub(super) const WARM_UP_LOCK: &str = "simulators.lock";
+
+/// How long a slot waits for another one, and for the simulators.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl SlotIo {
     /// The journal of a task that was just claimed, with what its agent is going to be told.
@@ -52,6 +59,9 @@ impl SlotIo {
             withheld: Vec::new(),
             xcode: class.xcode.clone(),
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            trim: None,
+            warm_up: self.warm_up(),
+            gui: self.is_gui().then(Gui::default),
         };
         Journal {
             version: journal::VERSION,
@@ -62,6 +72,22 @@ impl SlotIo {
             assignment,
             process: None,
         }
+    }
+
+    /// Whether tasks run in a session at the screen.
+    pub(super) fn is_gui(&self) -> bool {
+        self.class.as_ref().is_some_and(|class| class.session != Session::Background)
+    }
+
+    /// What is started before the first step. Users of Xcode see `CoreSimulatorService` hang when
+    /// several users start it at the same moment, so one waits for the other.
+    fn warm_up(&self) -> Option<WarmUp> {
+        let config = &self.shared.config;
+        (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {
+            command: ["/usr/bin/xcrun", "simctl", "list", "devices"].map(str::to_owned).to_vec(),
+            lock: config.state_directory.join(WARM_UP_LOCK),
+            timeout_ms: millis(WARM_UP_TIMEOUT),
+        })
     }
 
     fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
@@ -106,6 +132,9 @@ impl SlotIo {
             withheld: Vec::new(),
             xcode: None,
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            trim: None,
+            warm_up: None,
+            gui: self.is_gui().then(Gui::default),
         }
     }
 }

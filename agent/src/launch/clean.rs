@@ -27,6 +27,8 @@ impl SlotIo {
         let began = self.shared.clock.now();
         match self.try_clean().await {
             Ok(()) => {
+                self.with(|task| task.running = None);
+                self.trim().await;
                 self.start_spare();
                 let quick = self.shared.clock.now().since(began) <= QUICK;
                 self.input(Input::Cleaned { quick });
@@ -50,11 +52,12 @@ impl SlotIo {
                 return Ok(());
             }
             let assignment = self.blank_assignment();
-            self.run_clean(&assignment).await?;
+            self.run_clean(&assignment, None).await?;
             return self.dir.refresh(user);
         };
         self.end_group();
-        self.run_clean(&journal.assignment).await?;
+        let since = journal.process.as_ref().map(|process| process.start);
+        self.run_clean(&journal.assignment, since).await?;
         let work = &journal.assignment.dirs.work;
         if *work != self.dir.paths.work && self.forgets_work() {
             // It is empty now. Where it can not be removed it is in nobody's way.
@@ -93,7 +96,12 @@ impl SlotIo {
     /// hands over a number and nothing else.
     async fn end_user_domain(&self) {
         let user = &self.lease.user;
-        if !user.dedicated || user.name.is_none() || !nix::unistd::geteuid().is_root() {
+        // A session at the screen is not ours to end.
+        if self.is_gui()
+            || !user.dedicated
+            || user.name.is_none()
+            || !nix::unistd::geteuid().is_root()
+        {
             return;
         }
         let uid = user.uid;
@@ -103,8 +111,11 @@ impl SlotIo {
         }
     }
 
-    async fn run_clean(&self, of: &Assignment) -> io::Result<()> {
+    async fn run_clean(&self, of: &Assignment, since: Option<u64>) -> io::Result<()> {
         let mut assignment = of.clone();
+        if let Some(gui) = &mut assignment.gui {
+            gui.since = since;
+        }
         assignment.mode = Mode::Clean;
         // Cleaning needs no token.
         assignment.token = Secret::new("");

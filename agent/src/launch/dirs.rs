@@ -56,6 +56,15 @@ pub(super) fn make_state(path: &Path) -> io::Result<OwnedFd> {
     make_own(AT_FDCWD, path, PASSAGE)
 }
 
+/// Makes a file that every user may lock and nobody but this process's user may change.
+pub(super) fn make_lock_file(state: &OwnedFd, name: &str) -> io::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mode = Mode::from_bits_truncate(0o644);
+    let file = openat(state, name, flags, mode)?;
+    // The umask may have taken bits away.
+    Ok(fchmod(&file, mode)?)
+}
+
 /// The first directory on the way to `path` that `uid` can not pass through, if there is one.
 pub(super) fn obstacle(path: &Path, user: &SlotUser) -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;

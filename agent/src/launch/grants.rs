@@ -73,6 +73,7 @@ mod tests {
 
     fn class() -> Class {
         Class {
+            session: crate::config::Session::Background,
             label: String::new(),
             token: Token::Given(Secret::new("t")),
             resource_class: Some("acme/release".parse().unwrap()),

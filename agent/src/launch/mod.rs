@@ -10,6 +10,7 @@
 //! helpers that run as that user do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use russet_protocol::exit_reason::AgentExit;
 
@@ -32,7 +33,9 @@ mod policy;
 mod prefix;
 mod relay;
 mod run;
+mod session;
 mod settle;
+mod shutdown;
 mod signals;
 mod slot_io;
 mod spawn;
@@ -41,6 +44,7 @@ mod start;
 mod state;
 mod supervise;
 mod token;
+mod trim;
 
 pub use boot::bad_versions;
 pub use housekeeping::{Count, Counters};
@@ -233,6 +237,9 @@ struct Shared {
     request: russet_protocol::runner::ClaimRequest,
     /// What jobs left behind, for metrics.
     left: housekeeping::Counters,
+    /// Every running task reads it; trimming what others use takes it for itself.
+    tasks: Arc<tokio::sync::RwLock<()>>,
+    trimmed: trim::Trimmed,
     boot_id: String,
     /// Where this machine lets each slot have a group of processes of its own.
     groups: Option<crate::platform::Groups>,

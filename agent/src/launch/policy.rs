@@ -57,6 +57,7 @@ mod tests {
             allowed_projects: projects.iter().map(|text| (*text).to_owned()).collect(),
             allow_forks,
             hooks: Default::default(),
+            session: crate::config::Session::Background,
             limits: Default::default(),
             credentials: Vec::new(),
             xcode: None,

@@ -31,6 +31,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 /// It never ends because of the control plane: that may be away, refuse the token, or answer
 /// nonsense, and is asked again.
 pub async fn run(config: Config, mut options: Options) -> ExitReason {
+    let hook = config.shutdown_hook.clone();
     let parent = options.parent.take();
     let wishes = Wishes::listen(options.host, options.signals, parent, options.stop.take());
     let wishes = match wishes {
@@ -51,7 +52,11 @@ pub async fn run(config: Config, mut options: Options) -> ExitReason {
     if let Some(path) = &options.boot_state {
         agent.tell_boot(&BootState::new(path));
     }
-    agent.work(inputs, wishes).await
+    let reason = agent.work(inputs, wishes).await;
+    if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
+        super::shutdown::run(hook).await;
+    }
+    reason
 }
 
 fn settings(config: &Config) -> Settings {

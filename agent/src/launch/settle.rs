@@ -35,13 +35,13 @@ impl SlotIo {
         let user = journal.assignment.user.as_ref().unwrap_or(&self.lease.user);
         match settlement {
             Settlement::GiveBack(reason) => {
-                end_processes(user).await;
+                end_processes(user, session_since(journal)).await;
                 self.give_back(journal, reason).await
             }
             Settlement::Refuse(reason) => self.fail(journal, reason).await,
             Settlement::Report(failure) => {
                 // Its steps must not run on while the network is down and this waits.
-                end_processes(user).await;
+                end_processes(user, session_since(journal)).await;
                 if journal.assignment.mode == Mode::External {
                     let text = format!("{}: {}", failure.outcome, failure.message);
                     self.fail(journal, &text).await
@@ -111,14 +111,21 @@ impl SlotIo {
     }
 }
 
-/// Ends everything of a user that is the slot's alone. It is done again, more thoroughly, by the
+/// In a session at the screen, what is older than the task agent is the session's.
+fn session_since(journal: &Journal) -> Option<u64> {
+    let began = journal.process.as_ref().map_or(u64::MAX, |process| process.start);
+    journal.assignment.gui.as_ref().map(|_| began)
+}
+
+/// Ends everything of a user that is the slot's alone, or what began at `since` or later. It is done again, more thoroughly, by the
 /// helper that cleans: that one has the user's own id and so can not miss any.
-async fn end_processes(user: &SlotUser) {
+async fn end_processes(user: &SlotUser, since: Option<u64>) {
     if !user.dedicated || !nix::unistd::geteuid().is_root() {
         return;
     }
     for _ in 0..END_ROUNDS {
-        let left = platform::processes_of(user.uid);
+        let mut left = platform::processes_of(user.uid);
+        left.retain(|pid| since.is_none_or(|since| platform::start_time(*pid) >= Some(since)));
         if left.is_empty() {
             return;
         }

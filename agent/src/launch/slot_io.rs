@@ -24,6 +24,7 @@ use super::token::Keeper;
 use super::{Event, Shared, exit, grants, heartbeat, policy, spawn, state};
 use crate::clock::BootTime;
 use crate::config::Class;
+use crate::platform::darwin::user_domain;
 use crate::platform::{Process, users};
 
 /// How long a task agent that was just started has to dial before a cancel comes as a signal.
@@ -59,6 +60,8 @@ pub(super) struct Task {
     claim: Option<CancellationToken>,
     /// What the claimed task may have, until its agent is told.
     granted: grants::Granted,
+    /// Keeps caches from being trimmed under a running task.
+    pub(super) running: Option<tokio::sync::OwnedRwLockReadGuard<()>>,
 }
 
 /// What calls for a running task need.
@@ -129,6 +132,10 @@ impl SlotIo {
     pub(super) async fn claim(self: Arc<Self>, dropped: CancellationToken) {
         let Some(class) = self.class.clone() else { return };
         let keeper = Arc::new(Keeper::new(&self.shared.config, &class));
+        if !self.session_is_there(&dropped).await {
+            self.input(Input::ClaimDropped);
+            return;
+        }
         let claimer = Claimer {
             api: &self.shared.api,
             clock: &self.shared.clock,
@@ -206,9 +213,14 @@ impl SlotIo {
     async fn try_start(self: &Arc<Self>, deadline: BootTime) -> io::Result<tokio::process::Child> {
         let mut journal =
             self.journal().ok_or_else(|| io::Error::other("there is no claimed task"))?;
+        if let Some(why) = self.absence().await {
+            return Err(io::Error::other(why));
+        }
         if journal.assignment.dirs.work != self.dir.paths.work {
             dirs::make_work(&journal.assignment.dirs.work, &self.lease.user)?;
         }
+        let running = Arc::clone(&self.shared.tasks).read_owned().await;
+        self.with(|task| task.running = Some(running));
         let spawn::Spawned { mut child, pid } = self.take_agent()?;
         // Before it has a task, so before it has started anything.
         self.join_group(pid);
@@ -251,15 +263,20 @@ impl SlotIo {
         {
             return Ok(spare);
         }
-        let prefix = &self.shared.config.command_prefix;
-        spawn::task_agent(&self.shared.staged.exe, prefix, &self.dir.fd)
+        let prefix = if self.is_gui() {
+            user_domain::in_session(self.lease.user.uid)
+        } else {
+            self.shared.config.command_prefix.clone()
+        };
+        spawn::task_agent(&self.shared.staged.exe, &prefix, &self.dir.fd)
     }
 
     /// Starts the next task agent, which waits for its assignment: the time that a process takes
     /// to start is not the next task's. A command prefix may do something of its own at the start
     /// of a task, so behind one there is no spare.
     pub(super) fn start_spare(&self) {
-        if !self.shared.config.command_prefix.is_empty() || self.class.is_none() {
+        let has_prefix = self.is_gui() || !self.shared.config.command_prefix.is_empty();
+        if has_prefix || self.class.is_none() {
             return;
         }
         let spare = spawn::task_agent(&self.shared.staged.exe, &[], &self.dir.fd).ok();
@@ -290,7 +307,11 @@ impl SlotIo {
         let allocation = journal.allocation.clone();
         let deadline = journal.assignment.deadline.as_ref().map_or(0, |at| at.boot_ms);
         let user = journal.assignment.user.clone();
-        self.with(|task| task.journal = Some(journal));
+        let running = Arc::clone(&self.shared.tasks).try_read_owned().ok();
+        self.with(|task| {
+            task.journal = Some(journal);
+            task.running = running;
+        });
         let gone = match found {
             journal::Found::Alive(process) => {
                 let process = Arc::new(process);

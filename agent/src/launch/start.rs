@@ -16,7 +16,7 @@ use super::slot_io::{Parts, SlotIo};
 use super::state;
 use super::supervise::Link;
 use super::{ExitReason, Options, Shared, Sink, api, prefix, relay, stage};
-use crate::config::{Class, Config};
+use crate::config::{Class, Config, Session};
 use crate::platform::Groups;
 use crate::platform::users::{self, Lease, StateLock};
 
@@ -60,6 +60,8 @@ pub(super) async fn start(
     let staged = stage::stage(&options.exe, &state_path).map_err(|error| {
         failed(describe("could not make the executable ready in", &state_path, &error))
     })?;
+    dirs::make_lock_file(&state, super::assignment::WARM_UP_LOCK)
+        .map_err(|error| failed(describe("could not make a lock in", &state_path, &error)))?;
     let client = crate::http::client(&config.api_url, config.ca_file.as_deref(), None)
         .map_err(|error| failed(error.to_string()))?;
     for class in &config.classes {
@@ -89,6 +91,8 @@ pub(super) async fn start(
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         left: super::Counters::default(),
+        tasks: Arc::default(),
+        trimmed: super::trim::Trimmed::default(),
         boot_id: options.clock.boot_id(),
         groups: groups(),
         uses_relay: relay::wanted(config.relay, relay::Circumstances::of(&config.api_url)),
@@ -212,8 +216,18 @@ fn make_slots(
             None
         });
         let before = journal.as_ref().and_then(|journal| journal.assignment.user.as_ref());
+        let gui = class_index.and_then(|index| classes.get(index)).and_then(gui_user);
         let lease = match who {
+            Who::One(_) if gui.is_some() => {
+                return Err(ExitReason::Failed(
+                    "`session: gui` needs an agent that is root\n  hint: start it with `sudo \
+                     russet agent start`, or use `session: background`"
+                        .to_owned(),
+                ));
+            }
             Who::One(user) => Lease::unlocked(user.clone()),
+            Who::SlotUsers if gui.is_some() => users::at_the_screen(gui.unwrap_or_default())
+                .map_err(|error| failed("there is no account for tasks", &error))?,
             Who::SlotUsers => {
                 let prefix = &ready.shared.config.user_prefix;
                 users::lease(prefix, number, before.map(|user| user.uid))
@@ -258,6 +272,14 @@ fn make_slots(
         ready.listening.push(listening);
     }
     Ok(())
+}
+
+/// The account of a class whose tasks run at the screen.
+fn gui_user(class: &Arc<Class>) -> Option<&str> {
+    match &class.session {
+        Session::Gui { user } => Some(user),
+        Session::Background => None,
+    }
 }
 
 fn out_of_reach(obstacle: &Path, user: &SlotUser) -> String {

@@ -6,6 +6,7 @@ pub mod account;
 pub mod command;
 pub mod darwin;
 pub mod job;
+pub mod trust;
 pub mod users;
 
 #[cfg(target_os = "linux")]

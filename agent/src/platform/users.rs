@@ -86,6 +86,71 @@ pub fn by_id(uid: u32, gid: u32) -> SlotUser {
     SlotUser { uid, gid, name, dedicated: false }
 }
 
+/// The account whose session at the screen tasks run in.
+///
+/// # Errors
+///
+/// There is none of this name, or it is not one for tasks.
+pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
+    let unfit = |what: String| UserError::Unfit { name: name.to_owned(), what };
+    let user = User::from_name(name)
+        .map_err(|source| UserError::LookUp { name: name.to_owned(), source })?
+        .ok_or_else(|| unfit("no account on this machine".to_owned()))?;
+    let groups = group_names(&user).map_err(|error| unfit(format!("unknown groups: {error}")))?;
+    fit_for_the_screen(user.uid.as_raw(), &groups).map_err(unfit)?;
+    named(user)
+}
+
+/// Groups whose members can become root, or are root.
+const ADMINISTRATORS: [&str; 4] = ["admin", "wheel", "root", "sudo"];
+
+/// The first id of people's accounts on macOS. Those below are the system's, and no account that
+/// can be logged in at the screen.
+const FIRST_ACCOUNT: u32 = 500;
+
+/// Threat: a task that runs in the session of an administrator can become root with the password
+/// dialogs and the sudo tickets of that session.
+fn fit_for_the_screen(uid: u32, groups: &[String]) -> Result<(), String> {
+    if uid < FIRST_ACCOUNT {
+        return Err(format!("the id {uid} of a system account"));
+    }
+    let is_admin = |group: &&String| ADMINISTRATORS.contains(&group.as_str());
+    match groups.iter().find(is_admin) {
+        Some(group) => Err(format!("the rights of an administrator (it is in the group {group})")),
+        None => Ok(()),
+    }
+}
+
+/// The names of all groups that a user is in. nix leaves the call out on macOS.
+fn group_names(user: &User) -> io::Result<Vec<String>> {
+    let name = std::ffi::CString::new(user.name.as_str())?;
+    let mut count: libc::c_int = 1024;
+    let mut ids = vec![0; 1024];
+    let gid = user.gid.as_raw();
+    // SAFETY: The name is a C string, and the list has room for as many ids as the count says.
+    // The ids are of another type on macOS, of the same size.
+    #[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "see above"))]
+    let result = unsafe {
+        libc::getgrouplist(
+            name.as_ptr(),
+            gid.try_into().map_err(io::Error::other)?,
+            ids.as_mut_ptr(),
+            &raw mut count,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::other("it is in too many groups"));
+    }
+    ids.truncate(usize::try_from(count).unwrap_or_default());
+    let group = |id: u32| {
+        let name = Group::from_gid(Gid::from_raw(id)).ok().flatten().map(|group| group.name);
+        name.unwrap_or_else(|| id.to_string())
+    };
+    #[cfg(target_os = "macos")]
+    let ids = ids.into_iter().map(libc::c_int::cast_unsigned);
+    Ok(ids.into_iter().map(group).collect())
+}
+
 /// The user of slot `number`: `<prefix><number>` where it exists, else the id that the slot had
 /// before, else a free one.
 ///
@@ -238,6 +303,28 @@ mod tests {
         // The one that is held is not given to another slot that had it before.
         let again = lease("_no_such_user", 9, ids.first().copied()).unwrap();
         assert!(!ids.contains(&again.user.uid));
+    }
+
+    #[test]
+    fn an_account_for_the_screen_is_no_administrators_and_no_system_account() {
+        let groups =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(super::fit_for_the_screen(502, &groups(&["staff", "everyone"])), Ok(()));
+        for (uid, names, wanted) in [
+            (502, &["staff", "admin"][..], "administrator"),
+            (502, &["wheel"], "administrator"),
+            (350, &["staff"], "system account"),
+            (0, &[], "system account"),
+        ] {
+            let error = super::fit_for_the_screen(uid, &groups(names)).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let error = super::at_the_screen("no-such-account").unwrap_err();
+        assert!(error.to_string().contains("no account on this machine"), "{error}");
+        let error = super::at_the_screen("root").unwrap_err();
+        assert!(error.to_string().contains("system account"), "{error}");
+        let root = nix::unistd::User::from_name("root").unwrap().unwrap();
+        assert!(super::group_names(&root).unwrap().contains(&"root".to_owned()));
     }
 
     #[test]

@@ -40,7 +40,9 @@ mod spool;
 mod stop;
 mod supervisor;
 mod test_results;
+mod trim;
 mod upload;
+mod warm_up;
 
 pub(crate) use credentials::variable as credential_variable;
 
@@ -78,6 +80,7 @@ fn assigned() -> i32 {
         Mode::Clean => clean::clean(&assignment),
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
+        Mode::Trim => assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim::trim),
     }
 }
 

@@ -20,7 +20,7 @@ use super::spool::Spool;
 use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
-use super::{clean, complain, hooks, job, record, setup};
+use super::{clean, complain, hooks, job, record, setup, warm_up};
 use crate::clock::{BootTime, Clock};
 
 /// How long after its deadline a task may still be reported. The launch agent takes over a
@@ -211,7 +211,10 @@ impl Running {
         };
         let mut message = None;
         let mut outcome = match hooks::pre_task(&context).await {
-            Ok(()) => job::run(&context, &self.supervisor).await,
+            Ok(()) => {
+                warm_up::warm_up(&context).await;
+                job::run(&context, &self.supervisor).await
+            }
             Err(why) => {
                 message = Some(why);
                 Outcome::Failed

@@ -204,7 +204,7 @@ fn every_mistake_names_its_place_and_the_way_out() {
         "runner:\n  name: mini\n",
         "runner:\n  classes:\n    - { tokn: x }\n",
         "runner:\n  classes:\n    - { slots: 1 }\n",
-        "runner:\n  classes:\n    - { token: x, session: gui }\n",
+        "runner:\n  classes:\n    - { token: x, gui_user: ci }\n",
         "runner:\n  classes:\n    - { token: x, credentials: [apple] }\n",
         "runner:\n  classes:\n    - { token: x, resource_class: a/b, credentials: [a-b, a.b] }\n",
         "runner:\n  classes:\n    - { token: x, token_stored: y }\n",

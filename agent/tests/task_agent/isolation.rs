@@ -97,7 +97,7 @@ async fn nothing_outlives_the_task_and_what_was_left_is_shown() {
         assert!(std::fs::symlink_metadata(&path).is_err(), "{}", path.display());
     }
     let shown = task.text(CLEAN_UP_STEP);
-    for wanted in ["killed `sleep 1002`", "sleep 1003", "IPC object", "removed /tmp/left-"] {
+    for wanted in ["sleep 1002 (pid", "sleep 1003", "IPC objects ", "/tmp/left-"] {
         assert!(shown.contains(wanted), "{wanted} in {shown}");
     }
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
@@ -184,7 +184,10 @@ async fn the_owners_hooks_run_around_the_job() {
     task.run_to(Outcome::Failed).await;
     assert_eq!(task.text(PRE_TASK_STEP), "pre\n");
     assert_eq!(task.text(1), "hooked\n");
-    assert!(task.text(POST_TASK_STEP).starts_with("post build\nit ran for longer than 300 ms"));
+    let text = task.text(POST_TASK_STEP);
+    assert!(text.starts_with("post build\nits time is up"), "{text}");
+    assert!(text.contains("  sleep 100\n"), "{text}");
+    assert!(text.contains("\nit ran for longer than 300 ms"), "{text}");
 
     let mut task = Task::new(steps(vec![(When::Always, Action::Run(run("echo never")))])).await;
     std::fs::copy(failing.unwrap(), task.slot().join("failing")).unwrap();

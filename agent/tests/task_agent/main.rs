@@ -18,6 +18,8 @@ mod plane;
 mod steps;
 #[cfg(test)]
 mod task;
+#[cfg(test)]
+mod warm_up;
 
 /// Set in the environment of a process that is to be a task agent.
 const MARKER: &str = "RUSSET_TEST_TASK_AGENT";

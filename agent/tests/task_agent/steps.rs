@@ -74,7 +74,10 @@ async fn a_silent_step_is_ended_and_says_why() {
     let task = Task::new(steps(vec![(When::OnSuccess, Action::Run(silent))])).await;
     task.run_to(Outcome::Failed).await;
     assert!(outcome(&task, 1).2.contains("printed nothing for 300 ms"));
-    assert!(task.text(1).starts_with("begin\nthe step printed nothing"), "{}", task.text(1));
+    let text = task.text(1);
+    assert!(text.starts_with("begin\nits time is up"), "{text}");
+    assert_eq!(text.matches("  sleep 100\n").count(), 2, "{text}");
+    assert!(text.contains("\nthe step printed nothing for 300 ms"), "{text}");
 }
 
 #[tokio::test]

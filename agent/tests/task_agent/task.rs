@@ -112,6 +112,9 @@ impl Task {
             spool: dir("spool"),
         };
         let assignment = Assignment {
+            trim: None,
+            warm_up: None,
+            gui: None,
             version: VERSION,
             mode: Mode::Run,
             token: Secret::new("task-token"),

@@ -60,7 +60,7 @@ fn empty_open(
 }
 
 /// Removes one entry of an open directory, with everything in it. Says how many bytes it had.
-pub(super) fn remove(
+pub(crate) fn remove(
     dir: &OwnedFd,
     name: &CStr,
     stat: &FileStat,
@@ -189,7 +189,7 @@ fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<(OwnedFd, F
 }
 
 /// Opens a directory, following no link at its end.
-pub(super) fn open_directory<P: ?Sized + nix::NixPath>(
+pub(crate) fn open_directory<P: ?Sized + nix::NixPath>(
     dir: impl AsFd,
     name: &P,
 ) -> Result<OwnedFd, Errno> {
@@ -197,12 +197,12 @@ pub(super) fn open_directory<P: ?Sized + nix::NixPath>(
     openat(dir, name, flags, Mode::empty())
 }
 
-pub(super) fn is_directory(stat: &FileStat) -> bool {
+pub(crate) fn is_directory(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
 }
 
 /// What it takes on disk. A file with other names frees nothing.
-fn allocated(stat: &FileStat) -> u64 {
+pub(crate) fn allocated(stat: &FileStat) -> u64 {
     if stat.st_nlink > 1 && !is_directory(stat) {
         return 0;
     }
@@ -211,7 +211,7 @@ fn allocated(stat: &FileStat) -> u64 {
 
 /// The names in a directory. Collected first: deleting while listing skips entries on some
 /// systems.
-pub(super) fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+pub(crate) fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     // A descriptor of its own, since the position in the listing is shared by clones.
     let listing = openat(dir, ".", flags, Mode::empty())?;

@@ -31,18 +31,34 @@ const OF_RECORD: [(&str, Kind); 11] = [
     ("Library/Saved Application State", Kind::UserFiles),
 ];
 
+/// What of it belongs to a session at the screen, which goes on: its login keychain, and what its
+/// programs have open.
+const OF_SESSION: [&str; 4] = [
+    "Library/Keychains",
+    "Library/Preferences/com.apple.security.plist",
+    "Library/Caches",
+    "Library/Logs",
+];
+
 /// Removes it. `home` is the slot's own.
-pub(super) fn sweep(sweep: &Sweep<'_>, home: &Path, tally: &mut Tally) {
+pub(super) fn sweep(sweep: &Sweep<'_>, home: &Path, has_session: bool, tally: &mut Tally) {
     let of_record = User::from_uid(Uid::from_raw(sweep.uid)).ok().flatten().map(|user| user.dir);
-    remove(sweep, home, of_record.as_deref(), tally);
+    remove(sweep, home, of_record.as_deref(), has_session, tally);
 }
 
-fn remove(sweep: &Sweep<'_>, home: &Path, of_record: Option<&Path>, tally: &mut Tally) {
+fn remove(
+    sweep: &Sweep<'_>,
+    home: &Path,
+    of_record: Option<&Path>,
+    has_session: bool,
+    tally: &mut Tally,
+) {
     // Gone with the rest of the home in a moment; here they are counted.
     sweep.directory(&home.join(SIMULATORS), Kind::Simulators, tally);
     let Some(other) = of_record.filter(|other| is_other(other, home)) else { return };
     sweep.directory(&other.join(SIMULATORS), Kind::Simulators, tally);
-    for (path, kind) in OF_RECORD {
+    let goes = |path: &str| !(has_session && OF_SESSION.contains(&path));
+    for (path, kind) in OF_RECORD.into_iter().filter(|(path, _)| goes(path)) {
         sweep.path(&other.join(path), kind, tally);
     }
 }
@@ -75,7 +91,14 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(60);
         let sweep = Sweep { uid, spared: &[], until };
         let mut tally = Tally::default();
-        remove(&sweep, &home, Some(&other), &mut tally);
+        let keychain = other.join("Library/Keychains/login.keychain-db");
+        remove(&sweep, &home, Some(&other), true, &mut Tally::default());
+        assert!(keychain.exists() && !other.join("Library/LaunchAgents").exists());
+        std::fs::create_dir_all(other.join("Library/LaunchAgents")).unwrap();
+        for home in [&home, &other] {
+            std::fs::create_dir_all(home.join(SIMULATORS).join("0A1B/data")).unwrap();
+        }
+        remove(&sweep, &home, Some(&other), false, &mut tally);
         for path in OF_RECORD.map(|(path, _)| path) {
             assert!(!other.join(path).exists(), "{path}");
         }

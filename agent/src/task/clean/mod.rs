@@ -9,7 +9,7 @@
 //! What belongs to a user is only touched where that user is the slot's alone. For a caller who
 //! is a person, only what descends from the task agent is.
 
-mod files;
+pub(crate) mod files;
 mod homes;
 mod processes;
 mod respawn;
@@ -36,7 +36,8 @@ pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
     let sessions = context.reaper.sessions();
     let reaper = context.reaper.clone();
     let mut tally = Tally::default();
-    sweep_processes(user, &sessions, &|| reaper.reap_now(), &mut tally);
+    let since = crate::platform::start_time(std::process::id());
+    sweep_processes(&context.assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
     credentials::remove(&context.assignment.dirs).iter().for_each(|line| complain(line));
     if let Some(user) = dedicated(user) {
         sweep_things(user, &context.assignment, &mut tally);
@@ -64,7 +65,8 @@ pub(crate) fn clean(assignment: &Assignment) -> i32 {
     let mut code = exit::REPORTED;
     if let Some(user) = dedicated(user) {
         let mut tally = Tally::default();
-        sweep_processes(Some(user), &BTreeSet::new(), &|| {}, &mut tally);
+        let since = assignment.gui.as_ref().and_then(|gui| gui.since);
+        sweep_processes(assignment, since, &BTreeSet::new(), &|| {}, &mut tally);
         sweep_things(user, assignment, &mut tally);
         tally.complaints().iter().for_each(|line| complain(&tally::one_line(line)));
         if tally.count_kept(Kind::Processes) > 0 {
@@ -89,6 +91,10 @@ pub(crate) fn running(context: &Context) -> Vec<os::Process> {
     let Ok(all) = os::processes() else { return Vec::new() };
     let me = std::process::id().cast_signed();
     let mut found = match dedicated(context.assignment.user.as_ref()) {
+        Some(user) if context.assignment.gui.is_some() => {
+            let since = crate::platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
+            processes::begun_since(&all, user.uid, since)
+        }
         Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
         None => processes::descendants(&all, me, &context.reaper.sessions()),
     };
@@ -102,12 +108,20 @@ fn dedicated(user: Option<&SlotUser>) -> Option<&SlotUser> {
 }
 
 fn sweep_processes(
-    user: Option<&SlotUser>,
+    assignment: &Assignment,
+    since: Option<u64>,
     sessions: &BTreeSet<i32>,
     reap: &dyn Fn(),
     tally: &mut Tally,
 ) {
-    match dedicated(user) {
+    match dedicated(assignment.user.as_ref()) {
+        // The session at the screen goes on: what it began with stays.
+        Some(user) if assignment.gui.is_some() => {
+            respawn::stop_in_session(user.uid, tally);
+            if let Some(since) = since {
+                processes::end_since(user.uid, since, reap, tally);
+            }
+        }
         Some(user) => {
             // Only who is in the user database can have any of it.
             if user.name.is_some() {
@@ -134,7 +148,7 @@ fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
     for dir in os::user_directories(user.uid) {
         sweep.directory(&dir, Kind::UserFiles, tally);
     }
-    homes::sweep(&sweep, &dirs.home, tally);
+    homes::sweep(&sweep, &dirs.home, assignment.gui.is_some(), tally);
 }
 
 /// POSIX IPC objects are files in memory on Linux.

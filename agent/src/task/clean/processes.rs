@@ -33,6 +33,29 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
     );
 }
 
+/// Ends what `uid` began at `since` or later, in the kernel's own units, but not this process: in
+/// a session at the screen, what is older is the session itself.
+pub(super) fn end_since(uid: u32, since: u64, reap: &dyn Fn(), tally: &mut Tally) {
+    reap();
+    if uid != 0 && nix::unistd::getuid().as_raw() == uid {
+        end(reap, &|processes| begun_since(processes, uid, since), &kill_each, tally);
+    }
+}
+
+/// Those of `uid` that began at `since` or later.
+pub(super) fn begun_since(processes: &[Process], uid: u32, since: u64) -> Vec<Process> {
+    let began = |process: &&Process| crate::platform::start_time(process.pid.unsigned_abs());
+    let is_later = |process: &&Process| began(process).is_some_and(|began| began >= since);
+    processes.iter().filter(|process| process.uid == uid).filter(is_later).cloned().collect()
+}
+
+fn kill_each(found: &[Process]) {
+    for process in found {
+        // SAFETY: Takes numbers only. A process that is gone is no error to us.
+        unsafe { libc::kill(process.pid, libc::SIGKILL) };
+    }
+}
+
 /// Ends what descends from this process, and where orphans do not come back to it, what is in
 /// one of `sessions`.
 pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn(), tally: &mut Tally) {
@@ -41,13 +64,7 @@ pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn(), tally: 
         return;
     }
     let me = std::process::id().cast_signed();
-    let kill = |found: &[Process]| {
-        for process in found {
-            // SAFETY: Takes numbers only. A process that is gone is no error to us.
-            unsafe { libc::kill(process.pid, libc::SIGKILL) };
-        }
-    };
-    end(reap, &|processes| descendants(processes, me, sessions), &kill, tally);
+    end(reap, &|processes| descendants(processes, me, sessions), &kill_each, tally);
 }
 
 fn has_children() -> bool {
@@ -137,12 +154,32 @@ pub(super) fn descendants(
 
 #[cfg(test)]
 mod tests {
-    use super::descendants;
+    use super::{begun_since, descendants};
     use crate::task::os::Process;
     use std::collections::BTreeSet;
 
     fn process(pid: i32, parent: i32) -> Process {
         Process { pid, parent, session: pid, uid: 1, is_zombie: false, command: String::new() }
+    }
+
+    #[test]
+    fn what_a_session_began_with_is_told_from_what_a_task_began() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let me = std::process::id();
+        let all = [process(me.cast_signed(), 1), process(pid, 1), process(i32::MAX, 1)];
+        let began = crate::platform::start_time(child.id()).unwrap();
+        let found = |since| {
+            let found = begun_since(&all, 1, since);
+            found.iter().map(|process| process.pid).collect::<Vec<_>>()
+        };
+        assert!(found(began).contains(&pid));
+        assert!(!found(began + 1).contains(&pid));
+        assert!(begun_since(&all, 2, 0).is_empty(), "somebody else's");
+        // What has ended meanwhile is nobody's.
+        assert_eq!(found(0), [me.cast_signed(), pid]);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

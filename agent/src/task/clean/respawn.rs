@@ -22,6 +22,19 @@ pub(super) fn stop(uid: u32, tally: &mut Tally) {
     remove_at_jobs(tally);
 }
 
+/// As [`stop`], for a user with a session at the screen: only what a job put into that session,
+/// which goes on.
+pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
+    for (job, ended) in os::end_session_jobs(uid) {
+        match ended {
+            Ok(()) => tally.removed(Kind::LaunchdJobs, 0, &job),
+            Err(why) => tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why),
+        }
+    }
+    remove_crontab(tally);
+    remove_at_jobs(tally);
+}
+
 fn remove_crontab(tally: &mut Tally) {
     // Without a crontab it fails, and so it does where cron is not installed.
     let Some(table) = run("crontab", &["-l"]) else { return };

@@ -216,6 +216,11 @@ pub(crate) fn end_user_domain(_uid: u32) -> (Vec<String>, Option<String>) {
     (Vec::new(), None)
 }
 
+/// Ends what a job put into the launchd domain of a session at the screen. Linux has none.
+pub(crate) fn end_session_jobs(_uid: u32) -> Vec<(String, Result<(), String>)> {
+    Vec::new()
+}
+
 /// Directories that the system gives to each user, outside of homes.
 pub(crate) fn user_directories(uid: u32) -> Vec<PathBuf> {
     vec![PathBuf::from(format!("/run/user/{uid}"))]

@@ -314,6 +314,25 @@ pub(crate) fn end_user_domain(uid: u32) -> (Vec<String>, Option<String>) {
     }
 }
 
+/// Ends what a job put into the launchd domain of a session at the screen: everything that is
+/// neither Apple's nor installed for all users. Says what, and whether it worked.
+pub(crate) fn end_session_jobs(uid: u32) -> Vec<(String, Result<(), String>)> {
+    let tools = Tools::system();
+    let Ok(printed) = user_domain::print_session(&tools, uid).limit(TOOL_LIMIT).run_ok() else {
+        return Vec::new();
+    };
+    let installed = user_domain::labels_in(Path::new("/Library/LaunchAgents"));
+    let ended = |label: String| {
+        let bootout = user_domain::bootout_session_job(&tools, uid, &label).limit(TOOL_LIMIT);
+        let result = match bootout.run() {
+            Ok(output) => user_domain::problem(&output).map_or(Ok(()), Err),
+            Err(error) => Err(error.to_string()),
+        };
+        (label, result)
+    };
+    user_domain::session_jobs(&printed.text(), &installed).into_iter().map(ended).collect()
+}
+
 /// How long a tool of the system may take at the end of a task.
 const TOOL_LIMIT: Duration = Duration::from_secs(15);
 
