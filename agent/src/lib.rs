@@ -3,11 +3,13 @@
 
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod helper;
 pub mod http;
 pub mod install;
 pub mod launch;
 pub mod layout;
+mod local_api;
 pub mod mask;
 pub mod platform;
 pub mod task;

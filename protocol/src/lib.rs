@@ -14,6 +14,7 @@ pub mod boot_files;
 pub mod credential;
 pub mod exit_reason;
 pub mod ids;
+pub mod local;
 pub mod outcome;
 pub mod problem;
 pub mod resource_class;

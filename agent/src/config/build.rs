@@ -8,8 +8,9 @@ use russet_protocol::supervise::{Hooks, Limits};
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
-use super::{Class, Config, Format, Level, Logging, Mode, Relay, Session};
+use super::{Class, Config, Format, Level, LocalApi, Logging, Mode, Relay, Session};
 use crate::clock::millis;
+use crate::health::Reserve;
 
 /// CircleCI's default for `api.url`.
 const DEFAULT_URL: &str = "https://runner.circleci.com";
@@ -62,6 +63,8 @@ pub(super) fn build(
         enable_unsafe_retries: values.flag("runner.enable_unsafe_retries").unwrap_or_default(),
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
         user_prefix: build.user_prefix()?,
+        disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
+        local_api: build.local_api(env)?,
         state_directory: build.state_directory(env)?,
         path: build.step_path()?,
         environment: build.environment()?,
@@ -180,6 +183,24 @@ impl Build<'_> {
             self.values.error(self.file, "runner.state_directory", message, None)
         })?;
         Ok(Path::new(&home).join(".local/state/russet"))
+    }
+
+    /// The installed agent is reached where everybody looks; another one has its socket beside
+    /// its state, so that two agents of a machine do not take it from each other.
+    fn local_api(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<LocalApi, ConfigError> {
+        let state = self.state_directory(env)?;
+        let socket = match self.values.text("local_api.socket") {
+            Some(path) => self.path(&path),
+            None if state == Path::new(crate::platform::ROOT_STATE_DIRECTORY) => {
+                crate::layout::Layout::default().socket()
+            }
+            None => state.join("agent.sock"),
+        };
+        let operators = self.values.words("local_api.operators").unwrap_or_else(|| {
+            if cfg!(target_os = "macos") { vec!["%admin".to_owned()] } else { Vec::new() }
+        });
+        let open = self.values.flag("local_api.open").unwrap_or_default();
+        Ok(LocalApi { socket, operators, open })
     }
 
     fn working_directory(&self, classes: &[Class]) -> Result<Option<String>, ConfigError> {

@@ -364,6 +364,36 @@ pub(super) const KEYS: &[Key] = &[
          it hang.",
     ),
     key(
+        "runner.health.disk_reserve",
+        &[],
+        Kind::Size,
+        "`1GB`, or a twentieth of the file system where that is less",
+        "No task is taken while less than this is free on the disk of the state directory.",
+    ),
+    key(
+        "local_api.socket",
+        &[],
+        Kind::Path,
+        "`/var/run/russet/agent.sock` on macOS, `/run/russet/agent.sock` on Linux; with a state \
+         directory of its own: `agent.sock` in it",
+        "Where `russet agent status`, `pause`, `drain` and others reach this agent.",
+    ),
+    key(
+        "local_api.operators",
+        &[],
+        Kind::Words,
+        "`['%admin']` on macOS, `[]` on Linux",
+        "Users, and groups with `%` before them, who may do what root may: pause, drain, see \
+         names of projects and jobs.",
+    ),
+    key(
+        "local_api.open",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "Whether every user of this machine may see names of projects and jobs.",
+    ),
+    key(
         "logging.level",
         &["CIRCLECI_RUNNER_LOGGING_LEVEL", "LAUNCH_AGENT_LOGGING_LEVEL"],
         Kind::Choice(&["debug", "info", "warn", "error"]),

@@ -14,6 +14,8 @@ use std::time::Duration;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::supervise::{Hooks, Limits};
 
+use crate::health::Reserve;
+
 mod build;
 mod convert;
 mod error;
@@ -79,6 +81,10 @@ pub struct Config {
     pub shutdown_hook: Option<ShutdownHook>,
     /// Whether to start the simulators' service before a task's steps, one slot at a time.
     pub warm_simulators: bool,
+    /// How much has to be free on the disk for a task to be taken.
+    pub disk_reserve: Reserve,
+    /// The local API.
+    pub local_api: LocalApi,
     /// Where and how to log.
     pub logging: Logging,
     /// What the owner should know, each a whole sentence with its place.
@@ -146,6 +152,17 @@ pub struct ShutdownHook {
     pub program: PathBuf,
     /// How long it may run.
     pub timeout: Duration,
+}
+
+/// How people on this machine reach the agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalApi {
+    /// The socket.
+    pub socket: PathBuf,
+    /// Users, and groups with `%` before them, who may do what root may.
+    pub operators: Vec<String>,
+    /// Whether everybody here may see names of projects and jobs.
+    pub open: bool,
 }
 
 /// Whether the launch agent goes on after a task.

@@ -107,7 +107,7 @@ mod tests {
             "bad 1.3.0 7.1.2 crashed was killed by signal 11\nbad 1.4.0 8.1.2 hung was not ready\n";
         std::fs::write(dir.path().join("bad"), text).unwrap();
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-        BootState::new(dir.path()).report_bad(&Sink(Some(sender)));
+        BootState::new(dir.path()).report_bad(&Sink { events: Some(sender), ..Sink::default() });
         let Ok(Event::Notice(text)) = events.try_recv() else { panic!("nothing was said") };
         assert!(text.contains("1.4.0") && text.contains("was not ready"), "{text}");
         assert_eq!(bad_versions(dir.path()).len(), 2);

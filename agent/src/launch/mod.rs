@@ -19,6 +19,7 @@ use crate::config::Config;
 
 mod api;
 mod assignment;
+pub(crate) mod board;
 mod boot;
 mod claim;
 mod clean;
@@ -41,7 +42,7 @@ mod slot_io;
 mod spawn;
 mod stage;
 mod start;
-mod state;
+pub(crate) mod state;
 mod supervise;
 mod token;
 mod trim;
@@ -199,13 +200,19 @@ impl ExitReason {
     }
 }
 
-/// Where to say what happens: to the log, and to whoever shows it.
+/// Where to say what happens: to the log, to the board that people look at, and to whoever shows
+/// it otherwise.
 #[derive(Clone, Debug, Default)]
-struct Sink(Option<tokio::sync::mpsc::UnboundedSender<Event>>);
+struct Sink {
+    events: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
+    board: std::sync::Arc<board::Board>,
+    clock: Clock,
+}
 
 impl Sink {
     fn say(&self, event: Event) {
-        if let Some(events) = &self.0 {
+        self.board.event(&event, self.clock.wall_ms());
+        if let Some(events) = &self.events {
             // Nobody looks any more.
             drop(events.send(event));
         }

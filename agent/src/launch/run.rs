@@ -11,10 +11,12 @@ use super::signals::Wishes;
 use super::slot_io::SlotIo;
 use super::start::{self, Ready};
 use super::state::slot::Action as SlotAction;
-use super::state::{Action, End, Input, Machine, Settings};
+use super::state::{Action, End, Input, Machine, Settings, View};
 use super::{Event, ExitReason, Options, Stop};
 use crate::clock::{BootTime, Clock};
 use crate::config::{Config, Mode};
+use crate::health;
+use crate::local_api::{self, Command};
 
 /// How long a canceled task agent has beyond its grace for steps: to end what is left, send the
 /// rest and report.
@@ -47,12 +49,19 @@ pub async fn run(config: Config, mut options: Options) -> ExitReason {
     let clock = options.clock;
     let settings = Settings { classes: ready.classes.clone(), ..settings };
     let machine = Machine::new(settings, clock.now());
-    let mut agent = Agent { machine, ready, jobs: JoinSet::new(), clock, leave_by: None };
+    let view = View::default();
+    let mut agent = Agent { machine, ready, jobs: JoinSet::new(), clock, leave_by: None, view };
+    let mut commands = agent.listen();
+    // A pause of before the restart holds before the first claim.
+    while let Ok(command) = commands.try_recv() {
+        agent.machine.handle(agent.clock.now(), input_of(command), &mut Vec::new());
+    }
     agent.adopt();
+    agent.publish();
     if let Some(path) = &options.boot_state {
         agent.tell_boot(&BootState::new(path));
     }
-    let reason = agent.work(inputs, wishes).await;
+    let reason = agent.work(inputs, commands, wishes).await;
     if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
         super::shutdown::run(hook).await;
     }
@@ -77,6 +86,13 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+fn input_of(command: Command) -> Input {
+    match command {
+        Command::Hold(source, reason) => Input::Hold { source, class: None, reason },
+        Command::CancelTasks(reason) => Input::CancelTasks(reason),
+    }
+}
+
 struct Agent {
     machine: Machine,
     ready: Ready,
@@ -84,9 +100,58 @@ struct Agent {
     jobs: JoinSet<()>,
     clock: Clock,
     leave_by: Option<BootTime>,
+    /// What people were shown last.
+    view: View,
 }
 
 impl Agent {
+    /// Opens the local API. What comes from it arrives here.
+    fn listen(&mut self) -> mpsc::UnboundedReceiver<Command> {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let shared = &self.ready.shared;
+        let config = &shared.config;
+        let policy = local_api::Policy {
+            owner: nix::unistd::geteuid().as_raw(),
+            slot_users: self.ready.slots.iter().map(|slot| slot.lease.user.uid).collect(),
+            operators: config.local_api.operators.clone(),
+            is_open: config.local_api.open,
+        };
+        let listening = local_api::start(local_api::Parts {
+            socket: &config.local_api.socket,
+            state: &config.state_directory,
+            policy,
+            board: Arc::clone(&shared.sink.board),
+            clock: self.clock.clone(),
+            commands: sender.clone(),
+        });
+        let state = config.state_directory.clone();
+        let watching = health::watch::start(state, config.disk_reserve, self.clock.clone(), sender);
+        self.ready.listening.extend(listening.into_iter().chain([watching]));
+        commands
+    }
+
+    /// Shows people what has changed, and logs what holds claims back.
+    fn publish(&mut self) {
+        let shared = &self.ready.shared;
+        let classes = &shared.config.classes;
+        let view = self
+            .machine
+            .view(|class| classes.get(class).map_or_else(String::new, |class| class.label.clone()));
+        if view == self.view {
+            return;
+        }
+        for (source, class, reason) in
+            view.holds.iter().filter(|one| !self.view.holds.contains(one))
+        {
+            tracing::warn!(source = source.as_str(), class, reason, "claims are held back");
+        }
+        if view.holds.is_empty() && !self.view.holds.is_empty() {
+            tracing::info!("claims are not held back any more");
+        }
+        shared.sink.board.view(view.clone(), self.clock.wall_ms());
+        self.view = view;
+    }
+
     /// Goes on with what an earlier launch agent left, before anything new.
     fn adopt(&mut self) {
         let now = self.clock.now();
@@ -119,6 +184,7 @@ impl Agent {
     async fn work(
         mut self,
         mut inputs: mpsc::UnboundedReceiver<Input>,
+        mut commands: mpsc::UnboundedReceiver<Command>,
         mut wishes: Wishes,
     ) -> ExitReason {
         let slots = u32::try_from(self.ready.slots.len()).unwrap_or(u32::MAX);
@@ -133,6 +199,7 @@ impl Agent {
             let wakeup = self.machine.next_wakeup().into_iter().chain(self.leave_by).min();
             let input = tokio::select! {
                 Some(input) = inputs.recv() => input,
+                Some(command) = commands.recv() => input_of(command),
                 stop = wishes.next() => self.wished(stop),
                 () = self.clock.sleep_until_some(wakeup) => Input::Tick,
             };
@@ -145,6 +212,7 @@ impl Agent {
                     Action::Exit(end) => return self.end(end),
                 }
             }
+            self.publish();
             if self.leave_by.is_some_and(|at| at <= now) {
                 return self.end(End::Left);
             }

@@ -321,6 +321,8 @@ impl SlotIo {
                 let watch = tokio::spawn(Arc::clone(self).watch_adopted(process)).abort_handle();
                 self.with(|task| task.watch = Some(watch));
                 tracing::info!(slot = self.number, %allocation, "adopted a running task");
+                // Its names come when it dials.
+                self.shared.sink.say(Event::Claimed { slot: self.number, job: None });
                 return Input::Adopted { deadline: BootTime(deadline) };
             }
             journal::Found::NeverStarted => {

@@ -50,7 +50,9 @@ pub(super) async fn start(
     inputs: &mpsc::UnboundedSender<state::Input>,
 ) -> Result<Ready, ExitReason> {
     let failed = |text: String| ExitReason::Failed(text);
-    let sink = Sink(options.on_event.clone());
+    let sink =
+        Sink { events: options.on_event.clone(), clock: options.clock.clone(), ..Sink::default() };
+    sink.board.introduce(&config.name, &config.api_url, options.clock.wall_ms());
     let state_path = config.state_directory.clone();
     let state = dirs::make_state(&state_path)
         .map_err(|error| failed(describe("could not make", &state_path, &error)))?;

@@ -16,7 +16,7 @@ use russet_protocol::supervise::SlotUser;
 
 /// The ids that slots take where no user is set up. Far from people's ids, from those of the
 /// system and from 65534 (nobody).
-const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
+pub(crate) const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 
 /// Why a slot has no user.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! One connection pool, the admin token in a header that is marked sensitive, and one place
 //! where answers that are errors become a [`CliError`].
 
+pub(crate) mod agent;
 mod connection;
 mod pipelines;
 mod runners;

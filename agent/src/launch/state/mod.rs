@@ -11,10 +11,12 @@ use russet_protocol::supervise::Failure;
 
 use crate::clock::BootTime;
 
+pub(crate) mod holds;
 pub(super) mod slot;
 #[cfg(test)]
 mod tests;
 
+use holds::{HoldSource, Holds};
 use slot::{Slot, State};
 
 /// Number of a slot in the machine, from 0.
@@ -44,6 +46,17 @@ pub(super) enum Input {
     Tick,
     /// The agent is to end.
     Stop(super::Stop),
+    /// Claims of a class (`None`: of all) are held back, or a hold is lifted.
+    Hold {
+        /// By whom.
+        source: HoldSource,
+        /// The class.
+        class: Option<usize>,
+        /// Why; `None` lifts the hold.
+        reason: Option<String>,
+    },
+    /// Running tasks are to be canceled, for this reason, and the agent goes on.
+    CancelTasks(String),
     /// Something happened in a slot.
     Slot(SlotIndex, slot::Input),
 }
@@ -90,12 +103,26 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// What people may see of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    /// Whether it has begun.
+    pub(super) is_ready: bool,
+    /// Whether the agent is about to end.
+    pub(super) is_ending: bool,
+    /// Which slots have a task.
+    pub(super) busy: Vec<bool>,
+    /// What holds claims back, the most important first, with the class as people know it.
+    pub(super) holds: Vec<(HoldSource, Option<String>, String)>,
+}
+
 /// The launch agent's state.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
     settings: Settings,
     phase: Phase,
     slots: Vec<Slot>,
+    holds: Holds,
     /// Tasks that were claimed so far.
     taken: u64,
     /// Since when no slot has a task.
@@ -106,7 +133,8 @@ impl Machine {
     /// A machine whose slots are all to be cleaned, or adopted.
     pub(super) fn new(settings: Settings, now: BootTime) -> Self {
         let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
-        Self { settings, phase: Phase::Working, slots, taken: 0, idle_since: Some(now) }
+        let holds = Holds::default();
+        Self { settings, phase: Phase::Working, slots, holds, taken: 0, idle_since: Some(now) }
     }
 
     /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
@@ -127,10 +155,27 @@ impl Machine {
         match input {
             Input::Tick => {}
             Input::Stop(stop) => self.stop(now, stop, actions),
+            Input::Hold { source, class, reason } => {
+                self.holds.set(source, class, reason);
+            }
+            Input::CancelTasks(reason) => self.interrupt_all(now, &reason, actions),
             Input::Slot(index, input) => self.slot_input(now, index, input, actions),
         }
         self.pass_time(now, actions);
         self.follow_up(now, actions);
+    }
+
+    /// What people may see. `label` names a class.
+    pub(super) fn view(&self, label: impl Fn(usize) -> String) -> View {
+        let holds = self.holds.iter();
+        View {
+            is_ready: true,
+            is_ending: self.phase != Phase::Working,
+            busy: self.slots.iter().map(Slot::has_task).collect(),
+            holds: holds
+                .map(|(source, class, reason)| (source, class.map(&label), reason.to_owned()))
+                .collect(),
+        }
     }
 
     /// When something is due although nothing happens.
@@ -163,7 +208,7 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         // A task that comes when none is wanted any more: the claim was on its way.
-        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts();
+        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts_in(index);
         if matches!(input, slot::Input::Claimed { refused: None } | slot::Input::Adopted { .. })
             && !unwanted
         {
@@ -202,6 +247,10 @@ impl Machine {
 
     fn cancel_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
         self.phase = Phase::Canceling;
+        self.interrupt_all(now, reason, actions);
+    }
+
+    fn interrupt_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
         let failure = Failure { outcome: Outcome::Canceled, message: reason.to_owned() };
         self.each_slot(actions, |slot, settings, todo| {
             slot.interrupt(now, failure.clone(), settings, todo);
@@ -237,10 +286,16 @@ impl Machine {
         self.phase == Phase::Working && !(self.settings.single_task && self.taken > 0)
     }
 
+    /// Whether tasks are wanted in a slot.
+    fn accepts_in(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).and_then(|slot| slot.class);
+        self.accepts() && !self.holds.holds(class)
+    }
+
     /// What follows from the state as it is now: claims to make or to drop, and the end.
     fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
-        let accepts = self.accepts();
         for index in 0..self.slots.len() {
+            let accepts = self.accepts_in(index);
             let Some(slot) = self.slots.get(index) else { continue };
             let wanted = accepts && slot.may_claim() && !self.class_is_served(index);
             let Some(slot) = self.slots.get_mut(index) else { continue };
@@ -253,7 +308,8 @@ impl Machine {
             }
         }
         let busy = self.slots.iter().any(Slot::has_task);
-        self.idle_since = match (busy, self.idle_since) {
+        // A machine that is held back is not without work: nobody asks whether there is some.
+        self.idle_since = match (busy || !self.holds.is_empty(), self.idle_since) {
             (true, _) => None,
             (false, None) => Some(now),
             (false, since) => since,

@@ -231,7 +231,7 @@ impl Slot {
             Input::Claimed { refused } => self.claimed(refused, todo),
             Input::ClaimedTooLate => {
                 self.claim_ended();
-                let reason = "the runner is about to stop".to_owned();
+                let reason = "the runner takes no tasks any more".to_owned();
                 self.settle(Settlement::GiveBack(reason), todo);
             }
             Input::ClaimDropped => self.claim_ended(),

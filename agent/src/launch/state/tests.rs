@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
+use super::holds::HoldSource;
 use super::slot::{Action as Do, BACKSTOP, Exit, Input as Got, Settlement};
 use super::{Action, End, Input, Machine, Settings};
 use crate::clock::BootTime;
@@ -278,6 +279,51 @@ fn an_idle_agent_ends_after_its_timeout_and_a_busy_one_does_not() {
     bench.slot(Got::Exited(Exit::Reported));
     bench.slot(Got::Cleaned { quick: false });
     assert_eq!(bench.machine.next_wakeup(), Some(bench.now.after(timeout)));
+}
+
+fn hold(source: HoldSource, reason: Option<&str>) -> Input {
+    Input::Hold { source, class: None, reason: reason.map(str::to_owned) }
+}
+
+#[test]
+fn a_hold_drops_the_claim_and_lifting_it_claims_again() {
+    let (mut bench, _) = Bench::new(settings(1));
+    bench.slot(Got::Cleaned { quick: false });
+    assert_eq!(bench.send(hold(HoldSource::Pause, Some("lunch"))), [on(Do::DropClaim)]);
+    assert_eq!(bench.send(hold(HoldSource::Health, Some("full"))), []);
+    assert_eq!(bench.slot(Got::ClaimDropped), []);
+    assert_eq!(bench.send(hold(HoldSource::Pause, None)), []);
+    assert_eq!(bench.send(hold(HoldSource::Health, None)), [on(Do::Claim)]);
+}
+
+#[test]
+fn a_hold_that_is_lifted_before_the_claim_has_ended_claims_anew() {
+    let (mut bench, _) = Bench::new(settings(1));
+    bench.slot(Got::Cleaned { quick: false });
+    bench.send(hold(HoldSource::Pause, Some("lunch")));
+    assert_eq!(bench.send(hold(HoldSource::Pause, None)), []);
+    assert_eq!(bench.slot(Got::ClaimDropped), [on(Do::Claim)]);
+}
+
+#[test]
+fn a_task_that_comes_although_claims_are_held_is_given_back() {
+    let (mut bench, _) = Bench::new(settings(1));
+    bench.slot(Got::Cleaned { quick: false });
+    bench.send(hold(HoldSource::Pause, Some("lunch")));
+    let actions = bench.slot(Got::Claimed { refused: None });
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+}
+
+#[test]
+fn a_hold_lets_tasks_run_and_a_cancel_of_tasks_ends_them_alone() {
+    let mut bench = Bench::running(settings(1));
+    assert_eq!(bench.send(hold(HoldSource::Drain, Some("new disk"))), []);
+    let actions = bench.send(Input::CancelTasks("the drain's time is over".to_owned()));
+    assert!(matches!(&actions[..], [Action::Slot(0, Do::Cancel(failure))]
+        if failure.message == "the drain's time is over"));
+    assert_eq!(bench.slot(Got::Exited(Exit::Reported)), [on(Do::Clean)]);
+    assert_eq!(bench.slot(Got::Cleaned { quick: true }), []);
+    assert_eq!(bench.send(hold(HoldSource::Drain, None)), [on(Do::Claim)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod groups;
 pub mod keychain;
+mod memory;
 mod process;
 pub mod service;
 mod time;
@@ -18,6 +19,7 @@ pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub use groups::Groups;
+pub use memory::memory;
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
 

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod groups;
 pub mod keychain;
+mod memory;
 mod process;
 pub mod service;
 mod sysctl;
@@ -18,6 +19,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use groups::Groups;
+pub use memory::memory;
 pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
 pub use time::{boot_clock_ms, boot_id};
 

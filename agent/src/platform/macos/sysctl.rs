@@ -22,3 +22,24 @@ pub(super) fn string(name: &CStr) -> Option<String> {
     let text = buffer.get(..length)?.split(|byte| *byte == 0).next()?;
     String::from_utf8(text.to_vec()).ok()
 }
+
+/// The number under `name`, which the kernel gives in four or eight bytes.
+pub(super) fn number(name: &CStr) -> Option<u64> {
+    let mut buffer = [0_u8; 8];
+    let mut length = buffer.len();
+    // SAFETY: as above.
+    let result = unsafe {
+        libc::sysctlbyname(
+            name.as_ptr(),
+            buffer.as_mut_ptr().cast(),
+            &raw mut length,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    match (result, length) {
+        (0, 4) => buffer.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes))),
+        (0, 8) => Some(u64::from_ne_bytes(buffer)),
+        _ => None,
+    }
+}

@@ -1,5 +1,6 @@
 //! `russet agent`: one file per command.
 
+mod control;
 mod credential;
 mod install;
 mod progress;
@@ -52,6 +53,32 @@ pub(crate) enum AgentCommand {
 
     /// Stop and start the installed agent; tasks that run go on
     Restart,
+
+    /// Show what the agent of this machine does
+    #[command(after_help = "Examples:
+  russet agent status
+  russet agent status --watch
+  russet agent status --output json")]
+    Status(control::StatusArgs),
+
+    /// Claim no tasks until `resume`; what runs goes on
+    ///
+    /// It holds across restarts of the agent and of the machine.
+    #[command(after_help = "Examples:
+  sudo russet agent pause --reason 'trying a new Xcode' --for 2h")]
+    Pause(control::PauseArgs),
+
+    /// Claim tasks again after `pause` or `drain`
+    Resume(control::ResumeArgs),
+
+    /// Claim no tasks, and wait for those that run, before maintenance
+    ///
+    /// The agent itself goes on, also after the last task; `resume` ends it. It holds across
+    /// restarts of the agent and of the machine.
+    #[command(after_help = "Examples:
+  sudo russet agent drain --wait --deadline 30m --reason 'macOS update'")]
+    Drain(control::DrainArgs),
+
     #[command(subcommand)]
     Token(token::TokenCommand),
 
@@ -68,6 +95,10 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Start => service::main(service::Verb::Start),
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
+        AgentCommand::Status(args) => control::status(&args),
+        AgentCommand::Pause(args) => control::pause(args),
+        AgentCommand::Resume(args) => control::resume(&args),
+        AgentCommand::Drain(args) => control::drain(args),
         AgentCommand::Token(command) => token::main(command),
         AgentCommand::Credential(command) => credential::main(command),
     }

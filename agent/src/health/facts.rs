@@ -1,0 +1,74 @@
+//! What is true of this machine.
+
+use std::path::Path;
+
+use crate::platform;
+
+/// Facts that the checks are made of. What is not known here is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The file system that tasks work on.
+    pub disk: Option<Disk>,
+    /// Memory.
+    pub memory: Option<Memory>,
+    /// How many files a process may open.
+    pub open_files: u64,
+    /// How many seconds this clock is behind the control plane's.
+    pub clock_skew_s: Option<i64>,
+}
+
+/// A file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes that a user who is not root may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub size: u64,
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What a new program can have without others being pushed out.
+    pub available: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// Looks.
+#[must_use]
+pub fn gather(state: &Path) -> Facts {
+    Facts {
+        disk: disk(state),
+        memory: platform::memory(),
+        open_files: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .map_or(0, |(soft, _)| soft),
+        clock_skew_s: None,
+    }
+}
+
+/// The file system of a directory; of the nearest one that is there.
+fn disk(path: &Path) -> Option<Disk> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let stat = nix::sys::statvfs::statvfs(there).ok()?;
+    // The types differ between systems.
+    #[expect(clippy::useless_conversion, reason = "u32 on macOS, u64 on Linux")]
+    let (free, all) = (u64::from(stat.blocks_available()), u64::from(stat.blocks()));
+    let block = stat.fragment_size();
+    Some(Disk { free: free.saturating_mul(block), size: all.saturating_mul(block) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn this_machine_has_a_disk_and_memory() {
+        let facts = super::gather(Path::new("/var/lib/not/made/yet"));
+        let disk = facts.disk.unwrap();
+        assert!(disk.size >= disk.free && disk.size > 0, "{disk:?}");
+        let memory = facts.memory.unwrap();
+        assert!(memory.total >= memory.available && memory.available > 0, "{memory:?}");
+        assert!(facts.open_files > 0);
+    }
+}

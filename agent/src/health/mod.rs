@@ -1,0 +1,211 @@
+//! Whether this machine should take tasks.
+//!
+//! Facts are gathered in `facts`; what they mean is decided here, purely, and told to people by
+//! `russet agent doctor` and to the launch agent by `watch`. A machine that is not well takes no
+//! tasks until it is; what runs is left alone.
+
+pub mod facts;
+pub(crate) mod watch;
+
+use serde::Serialize;
+
+use facts::Facts;
+
+/// Less free memory than this part of all is a warning.
+const LITTLE_MEMORY: u64 = 20;
+
+/// And less than this is too little to take a task.
+const NO_MEMORY: u64 = 50;
+
+/// Fewer open files than this breaks builds: macOS gives 256, linkers and indexers take thousands.
+const OPEN_FILES: u64 = 4096;
+
+/// Tokens expire and TLS breaks where the clock is off by more than this.
+const CLOCK_SKEW_S: u64 = 120;
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It could not be found out here.
+    Unknown,
+    /// It works, and should be looked at.
+    Warning,
+    /// No tasks are taken until it is better.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What, in a word or two.
+    pub name: &'static str,
+    /// How well.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, level: Level, found: String, hint: &str) -> Self {
+        let hint = matches!(level, Level::Warning | Level::Bad).then(|| hint.to_owned());
+        Self { name, level, found, hint }
+    }
+}
+
+/// How much has to be free on the disk of the state directory for a task to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserve(
+    /// Bytes; `None`: a gigabyte, or a twentieth of the file system where that is less.
+    pub Option<u64>,
+);
+
+impl Reserve {
+    /// In bytes, on a file system of this size.
+    #[must_use]
+    pub fn bytes(self, size: u64) -> u64 {
+        self.0.unwrap_or_else(|| (size / 20).min(1_000_000_000))
+    }
+}
+
+/// Judges the facts, in the order in which they are told.
+#[must_use]
+pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
+    let mut checks = vec![disk(facts, reserve), memory(facts), open_files(facts)];
+    checks.extend(facts.clock_skew_s.map(clock));
+    checks
+}
+
+/// Why no tasks should be taken, where that is so.
+#[must_use]
+pub fn obstacle(checks: &[Check]) -> Option<String> {
+    let bad: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.level == Level::Bad)
+        .map(|check| check.found.as_str())
+        .collect();
+    (!bad.is_empty()).then(|| bad.join("; "))
+}
+
+fn disk(facts: &Facts, reserve: Reserve) -> Check {
+    let Some(disk) = &facts.disk else {
+        let found = "the file system of the state directory does not say".to_owned();
+        return Check::new("disk", Level::Unknown, found, "");
+    };
+    let wanted = reserve.bytes(disk.size);
+    let level = match disk.free {
+        free if free < wanted => Level::Bad,
+        free if free < wanted.saturating_mul(2) => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = format!(
+        "{} free where tasks work, {} wanted (`runner.health.disk_reserve`)",
+        size(disk.free),
+        size(wanted)
+    );
+    Check::new("disk", level, found, "delete what is not needed, or lower the reserve")
+}
+
+fn memory(facts: &Facts) -> Check {
+    let Some(memory) = &facts.memory else {
+        let found = "this system does not say".to_owned();
+        return Check::new("memory", Level::Unknown, found, "");
+    };
+    let level = match memory.available {
+        free if free < memory.total / NO_MEMORY => Level::Bad,
+        free if free < memory.total / LITTLE_MEMORY => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = format!("{} of {} available", size(memory.available), size(memory.total));
+    Check::new("memory", level, found, "end what takes it, or configure fewer slots")
+}
+
+fn open_files(facts: &Facts) -> Check {
+    let level = if facts.open_files < OPEN_FILES { Level::Warning } else { Level::Ok };
+    let found = format!("a process may open {} files", facts.open_files);
+    let hint = "set `runner.limits.open_files`, and let a service manager start the agent: its \
+                files raise the limit";
+    Check::new("open files", level, found, hint)
+}
+
+fn clock(skew_s: i64) -> Check {
+    let level = if skew_s.unsigned_abs() > CLOCK_SKEW_S { Level::Warning } else { Level::Ok };
+    let direction = if skew_s > 0 { "behind" } else { "ahead of" };
+    let found = format!("this clock is {} s {direction} the control plane's", skew_s.abs());
+    Check::new("clock", level, found, "turn on network time")
+}
+
+/// A number of bytes for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut unit = 0;
+    let mut scaled = bytes;
+    while scaled >= 10_000 && unit + 1 < UNITS.len() {
+        scaled /= 1000;
+        unit += 1;
+    }
+    format!("{scaled} {}", UNITS.get(unit).unwrap_or(&"B"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::facts::{Disk, Facts, Memory};
+    use super::{Level, Reserve, checks, obstacle, size};
+
+    fn facts() -> Facts {
+        Facts {
+            disk: Some(Disk { free: 100_000_000_000, size: 500_000_000_000 }),
+            memory: Some(Memory { available: 8_000_000_000, total: 16_000_000_000 }),
+            open_files: 10_240,
+            clock_skew_s: Some(1),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_well_has_no_obstacle() {
+        let checks = checks(&facts(), Reserve(None));
+        assert!(checks.iter().all(|check| check.level == Level::Ok), "{checks:?}");
+        assert!(checks.iter().all(|check| check.hint.is_none()));
+        assert_eq!(obstacle(&checks), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_an_obstacle_and_a_nearly_full_one_a_warning() {
+        let mut facts = facts();
+        facts.disk = Some(Disk { free: 999_999_999, size: 500_000_000_000 });
+        let reason = obstacle(&checks(&facts, Reserve(None))).unwrap();
+        assert_eq!(
+            reason,
+            "999 MB free where tasks work, 1000 MB wanted (`runner.health.disk_reserve`)"
+        );
+        assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
+        facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
+        assert_eq!(checks(&facts, Reserve(None))[0].level, Level::Warning);
+    }
+
+    #[test]
+    fn a_small_file_system_keeps_a_twentieth() {
+        assert_eq!(Reserve(None).bytes(64_000_000), 3_200_000);
+        assert_eq!(Reserve(None).bytes(1_000_000_000_000), 1_000_000_000);
+    }
+
+    #[test]
+    fn what_can_not_be_known_stops_nothing() {
+        let facts = Facts { disk: None, memory: None, open_files: 256, clock_skew_s: Some(-500) };
+        let checks = checks(&facts, Reserve(None));
+        let levels: Vec<Level> = checks.iter().map(|check| check.level).collect();
+        assert_eq!(levels, [Level::Unknown, Level::Unknown, Level::Warning, Level::Warning]);
+        assert_eq!(obstacle(&checks), None);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(size(9_999), "9999 B");
+        assert_eq!(size(123_456_789), "123 MB");
+    }
+}

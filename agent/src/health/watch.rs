@@ -1,0 +1,46 @@
+//! Looks at the machine while the agent runs, and holds claims back where it is not well.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Reserve, checks, facts, obstacle};
+use crate::clock::Clock;
+use crate::launch::state::holds::HoldSource;
+use crate::local_api::Command;
+
+/// How often. A look costs microseconds; more often would only wake the processor up.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Looks for as long as there is an agent. The first look is done when this returns.
+pub(crate) fn start(
+    state: PathBuf,
+    reserve: Reserve,
+    clock: Clock,
+    commands: mpsc::UnboundedSender<Command>,
+) -> tokio::task::JoinHandle<()> {
+    let mut held = None;
+    look(&state, reserve, &mut held, &commands);
+    tokio::spawn(async move {
+        loop {
+            clock.sleep(PERIOD).await;
+            look(&state, reserve, &mut held, &commands);
+        }
+    })
+}
+
+fn look(
+    state: &std::path::Path,
+    reserve: Reserve,
+    held: &mut Option<String>,
+    commands: &mpsc::UnboundedSender<Command>,
+) {
+    let found = obstacle(&checks(&facts::gather(state), reserve));
+    // The numbers in the reason change all the time; that there is one matters.
+    if found.is_some() != held.is_some() {
+        // Nobody listens any more when the agent ends.
+        drop(commands.send(Command::Hold(HoldSource::Health, found.clone())));
+        *held = found;
+    }
+}

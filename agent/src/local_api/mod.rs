@@ -1,0 +1,64 @@
+//! The local API: HTTP and JSON over a unix socket, for people and tools on this machine.
+//!
+//! Who calls is what the kernel says of the peer, never what the caller says. The agent itself
+//! does no work for it: what is shown lies ready on the board (`launch/board.rs`), what is wanted
+//! goes to the state machine as commands, and everything between runs in tasks of its own, so a
+//! client that never reads costs its own connection and nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::launch::board::Board;
+
+mod access;
+mod listener;
+mod maintenance;
+mod routes;
+
+pub(crate) use access::Policy;
+pub(crate) use maintenance::Command;
+
+/// What the local API is made of.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    /// Where to listen.
+    pub(crate) socket: &'a Path,
+    /// Where maintenance that a person asked for is kept.
+    pub(crate) state: &'a Path,
+    /// Who may do what.
+    pub(crate) policy: Policy,
+    /// What is shown.
+    pub(crate) board: Arc<Board>,
+    /// Time.
+    pub(crate) clock: Clock,
+    /// Where commands go.
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+}
+
+/// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
+/// done without: the machine runs tasks all the same.
+pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
+    let Parts { socket, state, policy, board, clock, commands } = parts;
+    let (maintenance, keeping) = maintenance::start(state, clock, commands);
+    let mut running = vec![keeping];
+    match listener::Listener::bind(socket, &policy) {
+        Ok(listener) => {
+            tracing::debug!(socket = %socket.display(), "listening for people on this machine");
+            let router = routes::router(board, maintenance, policy);
+            let service = router.into_make_service_with_connect_info::<listener::Peer>();
+            running.push(tokio::spawn(async move {
+                // It never ends by itself; each connection's errors are its own.
+                drop(axum::serve(listener, service).await);
+            }));
+        }
+        Err(error) => tracing::warn!(
+            socket = %socket.display(),
+            %error,
+            "could not listen for people on this machine: `russet agent status` will not work"
+        ),
+    }
+    running
+}

@@ -1,0 +1,29 @@
+//! Memory, from `/proc/meminfo` (proc_meminfo(5)).
+
+use crate::health::facts::Memory;
+
+/// Memory of this machine.
+#[must_use]
+pub fn memory() -> Option<Memory> {
+    parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn parse(text: &str) -> Option<Memory> {
+    let value = |name: &str| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        kilobytes.checked_mul(1024)
+    };
+    Some(Memory { available: value("MemAvailable:")?, total: value("MemTotal:")? })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn total_and_available_are_read() {
+        let text = "MemTotal:       24672140 kB\nMemFree:  1 kB\nMemAvailable:   21234567 kB\n";
+        let memory = super::parse(text).unwrap();
+        assert_eq!((memory.total, memory.available), (24_672_140 * 1024, 21_234_567 * 1024));
+        assert_eq!(super::parse("MemTotal: much\n"), None);
+    }
+}
