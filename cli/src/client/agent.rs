@@ -54,9 +54,9 @@ impl AgentArgs {
 /// The installed agent's socket; where there is none, that of an agent that this user started.
 fn default_socket() -> PathBuf {
     let installed = russet_agent::layout::Layout::default().socket();
-    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"))
-    });
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));
     match base.map(|base| base.join("russet/agent.sock")) {
         Some(own) if !installed.exists() && own.exists() => own,
         _ => installed,
@@ -130,9 +130,8 @@ impl Changes {
         loop {
             while let Some(at) = self.buffer.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=at).collect();
-                let status = line
-                    .strip_prefix(b"data:")
-                    .and_then(|data| serde_json::from_slice(data).ok());
+                let status =
+                    line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
                 if status.is_some() {
                     return status;
                 }

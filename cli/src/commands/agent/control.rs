@@ -87,7 +87,9 @@ pub(crate) fn pause(args: PauseArgs) -> Result<Exit> {
     let body = PauseRequest { reason: args.reason, for_s: args.time.map(|time| time.as_secs()) };
     block_on(async {
         args.agent.connect()?.ask("pause", &body).await?;
-        render::note("Paused: no task is claimed; what runs goes on. `russet agent resume` ends it.");
+        render::note(
+            "Paused: no task is claimed; what runs goes on. `russet agent resume` ends it.",
+        );
         Ok(Exit::Success)
     })
 }
@@ -166,7 +168,12 @@ fn text(status: &Status, now_ms: u64, paint: Paint) -> String {
     text.push('\n');
     for hold in &status.holds {
         let of = hold.class.as_deref().map(|class| format!(" ({})", plain(class)));
-        text.push_str(&format!("{}{}: {}\n", hold.source, of.unwrap_or_default(), plain(&hold.reason)));
+        text.push_str(&format!(
+            "{}{}: {}\n",
+            hold.source,
+            of.unwrap_or_default(),
+            plain(&hold.reason)
+        ));
     }
     text.push('\n');
     let mut slots = Table::new(&["slot", "project", "job", "time"]);

@@ -1,0 +1,249 @@
+//! What people on a runner's machine see of its agent and ask of it, over its socket.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use russet_protocol::local::{State, Status};
+use russet_protocol::outcome::Outcome;
+use support::{Agent, AgentOptions, Server, config, is_root, run, russet, test_dir, wait_for};
+
+fn socket(agent: &Agent) -> PathBuf {
+    agent.state().join("agent.sock")
+}
+
+/// `russet agent …` towards this agent.
+fn agent_command(program: &Path, socket: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.arg("agent").args(arguments).arg("--socket").arg(socket);
+    command
+}
+
+fn ask(agent: &Agent, arguments: &[&str]) -> Output {
+    agent_command(russet(), &socket(agent), arguments).output().unwrap()
+}
+
+#[track_caller]
+fn ask_well(agent: &Agent, arguments: &[&str]) {
+    let output = ask(agent, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn status(agent: &Agent) -> Option<Status> {
+    let output = ask(agent, &["status", "--output", "json"]);
+    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[track_caller]
+fn wait_for_state(agent: &Agent, state: State) -> Status {
+    wait_for(state.as_str(), || status(agent).filter(|status| status.state == state))
+}
+
+/// A step that runs until the file is there.
+fn until(file: &Path) -> String {
+    run(&format!("echo begun; until test -e {}; do sleep 0.05; done", file.display()))
+}
+
+#[test]
+fn a_status_follows_a_task_from_idle_to_idle() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    let dir = test_dir();
+    let (go, begun) = (dir.path().join("go"), "begun");
+    wait_for_state(&agent, State::Idle);
+    let pipeline = server.admin.submit(&config(&[&until(&go)]));
+    server.admin.wait_for_output(&pipeline, begun);
+    let status = wait_for_state(&agent, State::Running);
+    let task = status.slots[0].task.as_ref().unwrap();
+    assert_eq!(task.job.as_deref(), Some("job"));
+    assert!(task.project.is_some());
+    std::fs::write(&go, "").unwrap();
+    server.admin.wait(&pipeline);
+    let status = wait_for_state(&agent, State::Idle);
+    assert_eq!(status.recent[0].outcome, Some(Outcome::Success));
+    let text = ask(&agent, &["status"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("idle") && text.contains("success"), "{text}");
+}
+
+#[test]
+fn a_pause_outlives_the_agent_and_resume_ends_it() {
+    let server = Server::start();
+    let mut agent = Agent::start(&server);
+    wait_for_state(&agent, State::Idle);
+    ask_well(&agent, &["pause", "--reason", "trying a new Xcode"]);
+    let paused = wait_for_state(&agent, State::Paused);
+    assert_eq!(paused.reason.as_deref(), Some("trying a new Xcode"));
+    agent.kill();
+    agent.start_again();
+    wait_for_state(&agent, State::Paused);
+    let pipeline = server.admin.submit(&config(&[&run("true")]));
+    // A drain beside it, and what is asked for twice, change nothing of it.
+    ask_well(&agent, &["drain", "--wait"]);
+    ask_well(&agent, &["pause", "--reason", "still"]);
+    assert_eq!(server.admin.only_job(&pipeline).phase, russet_protocol::outcome::Phase::Queued);
+    ask_well(&agent, &["resume"]);
+    let job = server.admin.wait(&pipeline);
+    assert_eq!(job.workflows[0].jobs[0].outcome, Some(Outcome::Success));
+}
+
+#[test]
+fn a_pause_for_a_time_ends_by_itself() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    wait_for_state(&agent, State::Idle);
+    ask_well(&agent, &["pause", "--for", "1s"]);
+    let job = server.admin.run(&config(&[&run("true")]));
+    assert_eq!(job.outcome, Some(Outcome::Success));
+}
+
+#[test]
+fn a_drain_waits_for_the_task_and_takes_no_other() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    let dir = test_dir();
+    let go = dir.path().join("go");
+    let first = server.admin.submit(&config(&[&until(&go)]));
+    server.admin.wait_for_output(&first, "begun");
+    let mut draining = agent_command(russet(), &socket(&agent), &["drain", "--wait"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_state(&agent, State::Draining);
+    let second = server.admin.submit(&config(&[&run("true")]));
+    assert!(draining.try_wait().unwrap().is_none(), "it did not wait for the task");
+    std::fs::write(&go, "").unwrap();
+    assert!(draining.wait().unwrap().success());
+    assert_eq!(server.admin.only_job(&first).outcome, Some(Outcome::Success));
+    assert_eq!(server.admin.only_job(&second).phase, russet_protocol::outcome::Phase::Queued);
+    ask_well(&agent, &["resume"]);
+    server.admin.wait(&second);
+}
+
+#[test]
+fn a_drain_with_a_deadline_cancels_what_still_runs_and_the_agent_lives_on() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    let pipeline = server.admin.submit(&config(&[&run("echo begun; sleep 1000")]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    ask_well(&agent, &["drain", "--wait", "--deadline", "1s", "--reason", "new disk"]);
+    let job = server.admin.wait(&pipeline).workflows[0].jobs[0].clone();
+    assert_eq!(job.outcome, Some(Outcome::Canceled));
+    assert!(job.message.unwrap_or_default().contains("new disk"));
+    wait_for_state(&agent, State::Paused);
+}
+
+#[test]
+fn the_users_of_tasks_are_refused_and_others_see_no_names() {
+    if !is_root() {
+        eprintln!("skipped: needs root, for other users");
+        return;
+    }
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    let dir = test_dir();
+    let program = dir.path().join("russet");
+    std::fs::copy(russet(), &program).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    wait_for_state(&agent, State::Idle);
+    let go = dir.path().join("go");
+    let pipeline = server.admin.submit(&config(&[&until(&go)]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    let as_user = |uid: u32, arguments: &[&str]| {
+        agent_command(&program, &socket(&agent), arguments).uid(uid).gid(uid).output().unwrap()
+    };
+    for verb in [&["status"][..], &["pause"], &["drain"], &["resume"], &["status", "--watch"]] {
+        let output = as_user(59_500, verb);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("tasks may not"), "{verb:?}: {said}");
+    }
+    let log = agent.log();
+    let audited = log.lines().filter(|line| line.contains("audit") && line.contains("59500"));
+    assert_eq!(audited.count(), 5, "{log}");
+    // Some account of this machine that is neither root nor a task's.
+    let looked = as_user(65_534, &["status", "--output", "json"]);
+    let status: Status = serde_json::from_slice(&looked.stdout).unwrap();
+    let task = status.slots[0].task.as_ref().unwrap();
+    assert_eq!((status.state, &task.job, &task.project), (State::Running, &None, &None));
+    let refused = as_user(65_534, &["pause"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("operators"));
+    std::fs::write(&go, "").unwrap();
+    server.admin.wait(&pipeline);
+}
+
+#[test]
+fn a_full_disk_holds_claims_until_there_is_room_again() {
+    if !is_root() {
+        eprintln!("skipped: needs root, to mount a small file system");
+        return;
+    }
+    let server = Server::start();
+    let options = AgentOptions {
+        disk: Some("96m"),
+        runner: vec!["health: { disk_reserve: 16MB }".to_owned()],
+        ..AgentOptions::default()
+    };
+    let mut agent = Agent::start_with(&server, &options);
+    wait_for_state(&agent, State::Idle);
+    agent.kill();
+    let filler = agent.state().join("filler");
+    let file = std::fs::File::create(&filler).unwrap();
+    let free = nix::sys::statvfs::statvfs(&agent.state()).unwrap();
+    let room = free.blocks_available() * free.fragment_size() - 8_000_000;
+    let length = i64::try_from(room).unwrap();
+    nix::fcntl::posix_fallocate(&file, 0, length).unwrap();
+    drop(file);
+    agent.start_again();
+    let status = wait_for_state(&agent, State::Unhealthy);
+    assert!(status.reason.unwrap().contains("disk_reserve"));
+    let pipeline = server.admin.submit(&config(&[&run("true")]));
+    std::fs::remove_file(&filler).unwrap();
+    let job = server.admin.wait(&pipeline).workflows[0].jobs[0].clone();
+    assert_eq!(job.outcome, Some(Outcome::Success));
+}
+
+#[test]
+fn clients_that_never_read_hold_nothing_up() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    wait_for_state(&agent, State::Idle);
+    let path = socket(&agent);
+    let clients: Vec<_> = (0..100)
+        .map(|number| {
+            use std::io::Write as _;
+            let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            // Half of them ask for events that they never read; some do not even ask.
+            if number % 4 != 0 {
+                let request = "GET /v1/events HTTP/1.1\r\nhost: agent\r\n\r\n";
+                client.write_all(request.as_bytes()).unwrap();
+            }
+            client
+        })
+        .collect();
+    for _ in 0..10 {
+        let job = server.admin.run(&config(&[&run("true")]));
+        assert_eq!(job.outcome, Some(Outcome::Success));
+    }
+    assert_eq!(wait_for_state(&agent, State::Idle).recent.len(), 10);
+    drop(clients);
+}
+
+#[test]
+fn without_an_agent_it_says_how_to_start_one() {
+    let dir = test_dir();
+    let output = agent_command(russet(), &dir.path().join("none.sock"), &["status"]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(said.contains("could not reach the agent") && said.contains("russet agent start"));
+}
