@@ -17,6 +17,7 @@ pub(crate) async fn measure(russet: &Path, lines: usize) -> Result<()> {
     let line = "0123456789".repeat(10);
     let command = format!("yes {} | head -n {lines} || true", &line[..99]);
     let (bare, bare_hash, bytes) = through_a_pipe(&command)?;
+    let terminal = through_a_terminal(&command, bytes)?;
 
     let mut rig = Rig::start(russet).await?;
     let agent = rig.start_agent(1)?;
@@ -53,12 +54,14 @@ pub(crate) async fn measure(russet: &Path, lines: usize) -> Result<()> {
     let rate = |took: Duration| bytes as f64 / 1e6 / took.as_secs_f64();
     println!("bytes                               {bytes}, hash equal");
     println!("the same through a pipe             {:>8.1} MB/s", rate(bare));
+    println!("the same through a bare terminal    {:>8.1} MB/s", rate(terminal));
     println!("submit → all at a reader            {:>8.1} MB/s", rate(all));
     println!(
         "claim → outcome reported            {:>8.1} MB/s",
         rate(Duration::from_millis(job_ms))
     );
     println!("ratio to the pipe                   {:>8.2}", rate(all) / rate(bare));
+    println!("ratio to the terminal               {:>8.2}", rate(all) / rate(terminal));
     for (name, usage) in peaks {
         println!(
             "peak memory, {name:<22} {:>8.1} MB (of it {:.1} MB not backed by a file at the last look)",
@@ -88,6 +91,30 @@ fn through_a_pipe(command: &str) -> Result<(Duration, blake3::Hash, u64)> {
     }
     child.wait()?;
     Ok((start.elapsed(), hasher.finalize(), hasher.count()))
+}
+
+/// The same command with a terminal as output, as steps have it, whose bytes this process drops:
+/// what the kernel alone allows.
+fn through_a_terminal(command: &str, bytes: u64) -> Result<Duration> {
+    let start = Instant::now();
+    let pty = nix::pty::openpty(None, None)?;
+    let mut settings = nix::sys::termios::tcgetattr(&pty.slave)?;
+    settings.output_flags.remove(nix::sys::termios::OutputFlags::OPOST);
+    nix::sys::termios::tcsetattr(&pty.slave, nix::sys::termios::SetArg::TCSANOW, &settings)?;
+    let mut child = Command::new("bash")
+        .args(["-eo", "pipefail", "-c", command])
+        .stdin(Stdio::null())
+        .stdout(pty.slave)
+        .spawn()?;
+    let mut buffer = vec![0; 64 * 1024];
+    let mut read = 0;
+    // The end of a terminal is an error on Linux, so what has come decides.
+    while let Ok(count @ 1..) = nix::unistd::read(&pty.master, &mut buffer) {
+        read += count as u64;
+    }
+    child.wait()?;
+    ensure!(read == bytes, "{read} bytes came through the terminal of {bytes}");
+    Ok(start.elapsed())
 }
 
 fn note(peaks: &mut BTreeMap<&'static str, Usage>, name: &'static str, seen: Option<Usage>) {

@@ -7,7 +7,7 @@ use crate::state::App;
 use crate::store::{StoreError, output};
 
 /// The most that one piece has, in bytes: what a slow reader costs in memory.
-const PIECE: u64 = 256 * 1024;
+const PIECE: u64 = 512 * 1024;
 
 /// How many rows are read at once: small chunks are put together to a piece.
 const ROWS: u32 = 64;

@@ -217,6 +217,10 @@ pub struct FinishRequest {
     /// Bytes of output of each step that has any.
     #[serde(default)]
     pub output: BTreeMap<u32, u64>,
+    /// The last events, where they were not sent before: saves a call. A server that does not
+    /// know them says that they are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
 }
 
 /// The answer 409 to a finish: the server does not hold everything yet.

@@ -98,6 +98,23 @@ pub struct Assignment {
     /// Set where the user has a session at the screen that goes on after the task.
     #[serde(default)]
     pub gui: Option<Gui>,
+    /// What the task agent empties once the outcome is reported, in mode [`Mode::Run`].
+    #[serde(default)]
+    pub tidy: Tidy,
+}
+
+/// What a task agent empties of its slot before it exits. A launch agent that does not ask for
+/// it has a process of its own do it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tidy {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// All directories but the one where the job works.
+    AllButWork,
+    /// All directories.
+    All,
 }
 
 /// Caches to trim, as the user that they belong to.
@@ -277,6 +294,12 @@ pub enum FromTaskAgent {
     Done {
         /// The outcome.
         outcome: Outcome,
+        /// Whether what [`Assignment::tidy`] asks for is empty now, the record included.
+        #[serde(default)]
+        emptied: bool,
+        /// What the job left behind, as in [`ResultRecord::left`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<LeftBehind>,
     },
 }
 
@@ -295,7 +318,8 @@ pub enum FromLaunchAgent {
     },
 }
 
-/// What the task agent leaves in its spool, as `result.json`, synced to disk before it exits.
+/// What the task agent leaves in its spool, as `result.json`: written before the report, synced
+/// to disk where the report takes long, removed where [`FromTaskAgent::Done`] said it all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultRecord {
     /// Version of this document.

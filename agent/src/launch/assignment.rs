@@ -6,7 +6,9 @@ use std::time::Duration;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
-use russet_protocol::supervise::{Assignment, Gui, Hooks, Limits, Mode, SlotDirs, VERSION, WarmUp};
+use russet_protocol::supervise::{
+    Assignment, Gui, Hooks, Limits, Mode, SlotDirs, Tidy, VERSION, WarmUp,
+};
 
 use super::journal::{self, Journal};
 use super::slot_io::SlotIo;
@@ -43,6 +45,7 @@ impl SlotIo {
             limits: class.limits.clone(),
             ca_file: config.ca_file.clone(),
             failure: None,
+            tidy: self.tidy(),
             external: class.task_agent.as_deref().map(|program| {
                 let work = self.task_dirs(&claimed.allocation).work;
                 external::external(
@@ -135,6 +138,7 @@ impl SlotIo {
             trim: None,
             warm_up: None,
             gui: self.is_gui().then(Gui::default),
+            tidy: Tidy::Nothing,
         }
     }
 }

@@ -1,5 +1,8 @@
-//! Making a slot fresh: a helper that runs as the slot's user ends and deletes what is left, and
-//! root replaces the directories, which are empty then.
+//! Making a slot fresh: root replaces the directories, which are empty by then.
+//!
+//! A task agent that ended well has emptied them. That is not believed: no process of the slot's
+//! user may be left, and a directory that is not empty can not be replaced. In every other case a
+//! helper that runs as the slot's user ends and deletes what is left; root never does.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +10,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use russet_protocol::secret::Secret;
-use russet_protocol::supervise::{Assignment, Mode};
+use russet_protocol::supervise::{Assignment, Mode, Tidy};
 
 use super::journal::Journal;
 use super::slot_io::SlotIo;
@@ -57,13 +60,11 @@ impl SlotIo {
         };
         self.end_group();
         let since = journal.process.as_ref().map(|process| process.start);
-        self.run_clean(&journal.assignment, since).await?;
-        let work = &journal.assignment.dirs.work;
-        if *work != self.dir.paths.work && self.forgets_work() {
-            // It is empty now. Where it can not be removed it is in nobody's way.
-            drop(std::fs::remove_dir(work));
+        if !self.is_fresh_already(&journal).await {
+            self.run_clean(&journal.assignment, since).await?;
+            self.forget_work(&journal.assignment);
+            self.dir.refresh(user)?;
         }
-        self.dir.refresh(user)?;
         // A task that was claimed meanwhile has a journal of its own by now.
         self.with(|task| {
             let same =
@@ -74,6 +75,37 @@ impl SlotIo {
             }
             Ok(())
         })
+    }
+
+    /// Makes the slot fresh that its task agent has emptied. False: there is more to do.
+    async fn is_fresh_already(&self, journal: &Journal) -> bool {
+        // Those two are about this very task: a slot has no other before it is clean.
+        let emptied = self.take_emptied();
+        // A session at the screen goes on, and which of its processes are the task's takes a look
+        // at each.
+        if !emptied || self.is_gui() || journal.assignment.user.as_ref() != Some(&self.lease.user) {
+            return false;
+        }
+        self.end_user_domain().await;
+        let user = &self.lease.user;
+        if user.dedicated && platform::has_processes(user.uid) {
+            return false;
+        }
+        self.forget_work(&journal.assignment);
+        self.dir.refresh(user).is_ok()
+    }
+
+    fn forget_work(&self, assignment: &Assignment) {
+        let work = &assignment.dirs.work;
+        if *work != self.dir.paths.work && self.forgets_work() {
+            // It is empty now. Where it can not be removed it is in nobody's way.
+            drop(std::fs::remove_dir(work));
+        }
+    }
+
+    /// What a task agent empties itself.
+    pub(super) fn tidy(&self) -> Tidy {
+        if self.forgets_work() { Tidy::All } else { Tidy::AllButWork }
     }
 
     /// Whether the owner's working directory is emptied after a task.

@@ -25,6 +25,9 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
 /// The grace of steps where the owner says nothing.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
+/// By now what only a start needs was used for the last time.
+const STARTED_UP: Duration = Duration::from_secs(1);
+
 /// launchd is told that we need less than a minute.
 const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -195,6 +198,11 @@ impl Agent {
             slots,
             "claiming tasks"
         );
+        // By the runtime's own clock: nothing depends on when.
+        self.job(async {
+            tokio::time::sleep(STARTED_UP).await;
+            crate::platform::forget_code();
+        });
         loop {
             let wakeup = self.machine.next_wakeup().into_iter().chain(self.leave_by).min();
             let input = tokio::select! {

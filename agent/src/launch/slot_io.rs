@@ -11,7 +11,9 @@ use std::time::Duration;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
-use russet_protocol::supervise::{Assignment, Failure, FromLaunchAgent, ResultRecord, SlotUser};
+use russet_protocol::supervise::{
+    Assignment, Failure, FromLaunchAgent, ResultRecord, SlotUser, VERSION, exit as codes,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +21,7 @@ use super::claim::{Claimer, Presence};
 use super::dirs::{self, SlotDir};
 use super::journal::{self, Identity, Journal};
 use super::state::slot::{Exit, Input};
-use super::supervise::Link;
+use super::supervise::{LastWords, Link};
 use super::token::Keeper;
 use super::{Event, Shared, exit, grants, heartbeat, policy, spawn, state};
 use crate::clock::BootTime;
@@ -29,6 +31,9 @@ use crate::platform::{Process, users};
 
 /// How long a task agent that was just started has to dial before a cancel comes as a signal.
 const DIAL_TIME: Duration = Duration::from_secs(2);
+
+/// The first milliseconds of a task are its own: the next task agent is started after them.
+const SPARE_DELAY: Duration = Duration::from_millis(5);
 
 /// A slot.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub(super) struct Task {
     watch: Option<tokio::task::AbortHandle>,
     /// A task agent that waits for the next assignment.
     spare: Option<spawn::Spawned>,
+    /// The task agent said that it emptied its directories.
+    emptied: bool,
     claim: Option<CancellationToken>,
     /// What the claimed task may have, until its agent is told.
     granted: grants::Granted,
@@ -224,6 +231,8 @@ impl SlotIo {
         let spawn::Spawned { mut child, pid } = self.take_agent()?;
         // Before it has a task, so before it has started anything.
         self.join_group(pid);
+        // What is in it is about the task before.
+        spawn::empty_log(&self.dir.fd)?;
         let process = Process::open(pid).map(Arc::new);
         journal.process = Some(Identity::of(pid));
         journal.assignment.deadline = Some(self.shared.clock.deadline(deadline));
@@ -279,8 +288,14 @@ impl SlotIo {
         if has_prefix || self.class.is_none() {
             return;
         }
-        let spare = spawn::task_agent(&self.shared.staged.exe, &[], &self.dir.fd).ok();
-        self.with(|task| task.spare = spare);
+        let waits = |task: &mut Task| match &mut task.spare {
+            Some(spare) => matches!(spare.child.try_wait(), Ok(None)),
+            None => false,
+        };
+        if !self.with(waits) {
+            let spare = spawn::task_agent(&self.shared.staged.exe, &[], &self.dir.fd).ok();
+            self.with(|task| task.spare = spare);
+        }
     }
 
     fn begin_heartbeat(self: &Arc<Self>) {
@@ -288,8 +303,20 @@ impl SlotIo {
         self.with(|task| task.heartbeat = Some(beating));
     }
 
+    /// The next task agent is started meanwhile, once this task is under way.
     async fn watch_child(&self, mut child: tokio::process::Child) {
-        let status = child.wait().await.ok();
+        let early = tokio::select! {
+            status = child.wait() => Some(status.ok()),
+            () = self.shared.clock.sleep(SPARE_DELAY) => None,
+        };
+        self.start_spare();
+        let status = match early {
+            Some(status) => status,
+            None => child.wait().await.ok(),
+        };
+        if status.is_some_and(|status| status.success()) {
+            self.link.hear_out().await;
+        }
         self.ended(status, "the task agent ended");
     }
 
@@ -344,8 +371,12 @@ impl SlotIo {
     }
 
     fn ended(&self, status: Option<std::process::ExitStatus>, gone: &str) {
-        self.link.end();
+        // What one says is the task agent's own word only together with its exit status.
+        let words = self.link.end().filter(|words| {
+            words.emptied && status.is_some_and(|status| status.code() == Some(codes::REPORTED))
+        });
         let journal = self.with(|task| {
+            task.emptied = words.is_some();
             if let Some(heartbeat) = task.heartbeat.take() {
                 heartbeat.abort();
             }
@@ -353,7 +384,17 @@ impl SlotIo {
             task.journal.clone()
         });
         let Some(journal) = journal else { return };
-        let record = self.record(journal.assignment.user.as_ref());
+        let record = match words {
+            Some(LastWords { outcome, left, .. }) => Some(ResultRecord {
+                version: VERSION,
+                allocation: journal.allocation.clone(),
+                outcome,
+                message: None,
+                reported: true,
+                left,
+            }),
+            None => self.record(journal.assignment.user.as_ref()),
+        };
         if let Some(record) = record.as_ref().filter(|own| own.allocation == journal.allocation) {
             self.shared.left.add(&record.left);
         }
@@ -373,6 +414,11 @@ impl SlotIo {
         }
         self.shared.sink.say(Event::Ended { slot: self.number, outcome });
         self.input(Input::Exited(exit));
+    }
+
+    /// Whether the task agent that ended last said that it emptied its directories; said once.
+    pub(super) fn take_emptied(&self) -> bool {
+        self.with(|task| std::mem::take(&mut task.emptied))
     }
 
     /// Tells the task agent to end the task.

@@ -56,6 +56,12 @@ pub(super) fn task_agent(exe: &Path, prefix: &[String], slot: &OwnedFd) -> io::R
     start(exe, prefix, &log)
 }
 
+/// Empties the slot's log. A task agent that waits for its assignment has it open already, to
+/// append, while the one before it still writes to it.
+pub(super) fn empty_log(slot: &OwnedFd) -> io::Result<()> {
+    log_file(slot, AGENT_LOG)?.set_len(0)
+}
+
 fn start(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result<Spawned> {
     let mut command = match prefix.split_first() {
         Some((program, rest)) => {
@@ -105,6 +111,7 @@ pub(super) async fn helper(
     too_long: impl Future<Output = ()>,
 ) -> io::Result<(ExitStatus, String)> {
     let log = log_file(slot, HELPER_LOG)?;
+    log.set_len(0)?;
     let mut spawned = start(exe, &[], &log)?;
     assign(&mut spawned.child, assignment).await?;
     tokio::select! {
@@ -127,12 +134,8 @@ pub(super) fn agent_said(slot: &OwnedFd) -> String {
 }
 
 fn log_file(slot: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
-    let flags = OFlag::O_RDWR
-        | OFlag::O_CREAT
-        | OFlag::O_TRUNC
-        | OFlag::O_APPEND
-        | OFlag::O_NOFOLLOW
-        | OFlag::O_CLOEXEC;
+    let flags =
+        OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(slot, name, flags, Mode::from_bits_truncate(0o600))?.into())
 }
 

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
-use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, SlotUser};
+use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, LeftBehind, SlotUser};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -31,6 +32,9 @@ const MOST_CONNECTIONS: usize = 8;
 /// How long a peer has to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection may outlive the task agent until it is not listened to any more.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// What is known of the task agent of a slot.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -39,6 +43,18 @@ pub(super) struct Link {
     sink: Sink,
     user: SlotUser,
     state: Mutex<Option<Current>>,
+    /// A connection of the task has ended.
+    hung_up: tokio::sync::Notify,
+}
+
+/// The last words of a task agent: no more than a hint until they are verified, since a job can
+/// say them as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LastWords {
+    pub(super) outcome: Outcome,
+    /// Whether it emptied what it was asked to.
+    pub(super) emptied: bool,
+    pub(super) left: Vec<LeftBehind>,
 }
 
 #[derive(Debug)]
@@ -53,6 +69,9 @@ struct Current {
     unanswered: u32,
     /// A cancel, for a task agent that comes (back) later.
     cancel: Option<FromLaunchAgent>,
+    /// Connections that said hello and are read from.
+    open: usize,
+    last_words: Option<LastWords>,
 }
 
 impl Link {
@@ -78,6 +97,7 @@ impl Link {
             sink: sink.clone(),
             user: user.clone(),
             state: Mutex::new(None),
+            hung_up: tokio::sync::Notify::new(),
         });
         let accepting = tokio::spawn(Arc::clone(&link).accept(listener));
         Ok((link, accepting))
@@ -93,14 +113,33 @@ impl Link {
                 last_heard: None,
                 unanswered: 0,
                 cancel: None,
+                open: 0,
+                last_words: None,
             });
         }
     }
 
-    /// The task has ended.
-    pub(super) fn end(&self) {
-        if let Ok(mut state) = self.state.lock() {
-            *state = None;
+    /// The task has ended. Answers what its agent said last.
+    pub(super) fn end(&self) -> Option<LastWords> {
+        self.state.lock().ok()?.take()?.last_words
+    }
+
+    /// Returns when nobody speaks for the task any more, or soon after: what a task agent said
+    /// before it ended is heard then.
+    pub(super) async fn hear_out(&self) {
+        let quiet = async {
+            loop {
+                let hung_up = self.hung_up.notified();
+                if self.with(|current| current.open).unwrap_or(0) == 0 {
+                    return;
+                }
+                hung_up.await;
+            }
+        };
+        tokio::select! {
+            () = quiet => {}
+            // Somebody else keeps a connection open, and is no task agent.
+            () = self.clock.sleep(LAST_WORDS_TIMEOUT) => {}
         }
     }
 
@@ -204,6 +243,12 @@ impl Link {
             }
         }
         writer.abort();
+        self.with(|current| {
+            if current.allocation == allocation {
+                current.open = current.open.saturating_sub(1);
+            }
+        });
+        self.hung_up.notify_waiters();
     }
 
     /// Takes the connection as that of the slot's task.
@@ -222,6 +267,7 @@ impl Link {
                 drop(lines.send(cancel.clone()));
             }
             current.lines = Some(lines);
+            current.open += 1;
             current.pid = pid;
             current.last_heard = Some(now);
             current.unanswered = 0;
@@ -236,7 +282,14 @@ impl Link {
         let current = self.with(|current| {
             current.last_heard = Some(now);
             current.unanswered = 0;
-            current.allocation == *allocation
+            if current.allocation != *allocation {
+                return false;
+            }
+            if let FromTaskAgent::Done { outcome, emptied, left } = line {
+                let (outcome, emptied, left) = (*outcome, *emptied, left.clone());
+                current.last_words = Some(LastWords { outcome, emptied, left });
+            }
+            true
         });
         if current != Some(true) {
             return false;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use russet_protocol::runner::{Event, EventKind};
+use russet_protocol::task::{FIRST_STEP, PRE_TASK_STEP};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -15,7 +16,7 @@ use crate::clock::Clock;
 const EVENTS_FILE: &str = "events.jsonl";
 
 /// Most events of one call.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 
 /// The events of a task.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Events {
     state: Mutex<State>,
     /// An event was added.
     pub(crate) added: Notify,
+    /// Held while some are being sent, so that none is sent twice at the same time.
+    pub(crate) sending: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -46,7 +49,8 @@ impl Events {
             .open(&path)?;
         let events = if file.metadata()?.len() == 0 { Vec::new() } else { read(&path)? };
         let state = Mutex::new(State { file, events, acknowledged: 0 });
-        Ok(Self { clock, state, added: Notify::new() })
+        let (added, sending) = (Notify::new(), tokio::sync::Mutex::new(()));
+        Ok(Self { clock, state, added, sending })
     }
 
     /// Adds an event.
@@ -70,6 +74,25 @@ impl Events {
         let state = self.lock();
         let next = state.events.iter().filter(|event| event.seq > state.acknowledged);
         next.take(BATCH).cloned().collect()
+    }
+
+    /// How many events the server does not have.
+    pub(crate) fn count_unsent(&self) -> usize {
+        let state = self.lock();
+        usize::try_from(state.last_seq() - state.acknowledged).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the server has to hear of events before output of a step: a step that is heard of
+    /// first stands first, and one that is not the job's has no name before its event.
+    pub(crate) fn come_before_output_of(&self, step: u32) -> bool {
+        let state = self.lock();
+        let begins = |event: &&Event| matches!(event.kind, EventKind::StepStarted { step: number, .. } if number == step);
+        let last = match state.events.iter().find(begins) {
+            Some(event) if (FIRST_STEP..PRE_TASK_STEP).contains(&step) => event.seq - 1,
+            Some(event) => event.seq,
+            None => state.last_seq(),
+        };
+        state.acknowledged < last
     }
 
     /// The server has everything up to `seq`.
@@ -120,7 +143,7 @@ fn in_sequence((index, event): (usize, Event)) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EVENTS_FILE, Events};
+    use super::{EVENTS_FILE, Events, PRE_TASK_STEP};
     use crate::clock::Clock;
     use russet_protocol::outcome::Outcome;
     use russet_protocol::runner::EventKind;
@@ -154,5 +177,23 @@ mod tests {
         assert_eq!(again.unsent().len(), 1);
         again.acknowledge(99);
         assert!(again.unsent().is_empty());
+    }
+
+    #[test]
+    fn a_step_is_heard_of_before_the_output_of_those_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::open(dir.path(), Clock::system()).unwrap();
+        events.add(started(1));
+        // The server knows the names of a job's steps, so the first output waits for nothing.
+        assert!(!events.come_before_output_of(1));
+        events.add(started(2));
+        events.add(started(PRE_TASK_STEP));
+        assert!(!events.come_before_output_of(1) && events.come_before_output_of(2));
+        events.acknowledge(1);
+        assert!(!events.come_before_output_of(2));
+        events.acknowledge(2);
+        assert!(events.come_before_output_of(PRE_TASK_STEP) && events.come_before_output_of(9));
+        events.acknowledge(3);
+        assert!(!events.come_before_output_of(PRE_TASK_STEP) && !events.come_before_output_of(9));
     }
 }

@@ -97,7 +97,7 @@ async fn task(assignment: Assignment) -> i32 {
     if let Err(error) = record::write(spool, allocation, outcome, message.as_deref(), reported) {
         complain(&error);
     }
-    supervisor.done(outcome).await;
+    supervisor.done(outcome, false, Vec::new()).await;
     if reported { exit::REPORTED } else { exit::NOT_REPORTED }
 }
 

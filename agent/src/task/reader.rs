@@ -26,6 +26,13 @@ use crate::mask::Masker;
 /// Bytes that are masked and written at once.
 const BUFFER: usize = 64 * 1024;
 
+/// A terminal gives at most about four kilobytes at a time. Where it gave this many there are more
+/// on their way, and a short wait for them makes few large writes of many small ones.
+const FLOOD: usize = 2 * 1024;
+
+/// How long such a wait may delay what was read, in milliseconds.
+const LINGER: u16 = 1;
+
 /// Processes that outlive their step are at rest when they print nothing for so long.
 const QUIET: u16 = 50;
 
@@ -146,16 +153,24 @@ impl Pump {
         self.masked.clear();
     }
 
-    /// Reads what is there, up to a buffer full. A terminal gives a few kilobytes at a time.
+    /// Reads what is there, up to a buffer full.
     fn fill(&mut self) -> Got {
         let mut count = 0;
+        let mut until = None;
         while count < self.raw.len() {
             match nix::unistd::read(&self.master, &mut self.raw[count..]) {
                 Ok(0) => return if count > 0 { Got::Bytes(count) } else { Got::End },
                 Ok(more) => count += more,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) if count == 0 => return Got::Nothing,
-                Err(Errno::EAGAIN) => break,
+                Err(Errno::EAGAIN) if count < FLOOD => break,
+                Err(Errno::EAGAIN) => {
+                    let linger = Duration::from_millis(LINGER.into());
+                    let until = *until.get_or_insert_with(|| Instant::now() + linger);
+                    if Instant::now() >= until || !self.has_more_within(LINGER) {
+                        break;
+                    }
+                }
                 // Linux says EIO where nobody holds the other end.
                 Err(_) if count == 0 => return Got::End,
                 Err(_) => break,
@@ -174,8 +189,13 @@ impl Pump {
     }
 
     fn has_more_soon(&self) -> bool {
+        self.has_more_within(QUIET)
+    }
+
+    /// Waits for more, for so many milliseconds at most.
+    fn has_more_within(&self, ms: u16) -> bool {
         let mut fds = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
-        !matches!(poll(&mut fds, PollTimeout::from(QUIET)), Ok(0))
+        !matches!(poll(&mut fds, PollTimeout::from(ms)), Ok(0))
     }
 
     /// Reads and drops, so that whoever is left does not block on a full terminal.

@@ -9,7 +9,7 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::{RESULT_FILE, ResultRecord, VERSION};
 
-/// Writes the record of a task of which nothing else is known; see [`write_all`].
+/// Writes the record of a task of which nothing else is known, and syncs it.
 pub(crate) fn write(
     spool: &Path,
     allocation: &AllocationId,
@@ -25,10 +25,24 @@ pub(crate) fn write(
         reported,
         left: Vec::new(),
     };
-    write_all(spool, &record)
+    write_all(spool, &record)?;
+    sync(spool)
 }
 
-/// Writes the record and waits until it is on disk. It is complete or not there at all.
+/// Waits until the record is on disk.
+pub(crate) fn sync(spool: &Path) -> io::Result<()> {
+    let open = |path: &Path| {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);
+        options.open(path)
+    };
+    open(&spool.join(RESULT_FILE))?.sync_data()?;
+    // Its name as well.
+    open(spool)?.sync_all()
+}
+
+/// Writes the record. It is complete or not there at all, for whoever reads it in this boot; to
+/// outlive the power it has to be synced.
 pub(crate) fn write_all(spool: &Path, record: &ResultRecord) -> io::Result<()> {
     let text = serde_json::to_vec(&record)?;
     let draft = spool.join(format!("{RESULT_FILE}.new"));
@@ -40,6 +54,5 @@ pub(crate) fn write_all(spool: &Path, record: &ResultRecord) -> io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(&draft)?;
     file.write_all(&text)?;
-    file.sync_data()?;
     std::fs::rename(&draft, spool.join(RESULT_FILE))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{FinishMissing, FinishRequest};
 use russet_protocol::supervise::{
-    Assignment, FromTaskAgent, LeftBehind, ResultRecord, VERSION, exit,
+    Assignment, FromTaskAgent, LeftBehind, ResultRecord, SlotDirs, Tidy, VERSION, exit,
 };
 use russet_protocol::task::TaskConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,11 @@ use crate::clock::{BootTime, Clock};
 /// How long after its deadline a task may still be reported. The launch agent takes over a
 /// minute after the deadline.
 const REPORT_GRACE: Duration = Duration::from_secs(45);
+
+/// A report that takes longer is worth a synced record: it may be all that is left of the outcome.
+/// Before that the record only has to outlive this process, not the power, whose loss is an
+/// infrastructure failure in any case.
+const PROMPT_REPORT: Duration = Duration::from_secs(1);
 
 /// A server that refuses `finish` more often than this does not know what it wants.
 const MOST_FINISHES: usize = 20;
@@ -190,9 +196,17 @@ impl Running {
             reaper,
         };
         let allocation = assignment.allocation.clone();
+        let (tidy, dirs) = (assignment.tidy, assignment.dirs.clone());
         let verdict = self.perform(assignment, config, tools).await;
-        let report = Report { spool: &spool, events: &events, running: self };
-        report.send(&mut uploader, &dir, &allocation, verdict).await
+        let report = Report {
+            spool: &spool,
+            events: &events,
+            running: self,
+            dirs: &dirs,
+            tidy,
+            allocation: &allocation,
+        };
+        report.send(&mut uploader, verdict).await
     }
 
     /// Everything that the task does on this machine.
@@ -241,49 +255,36 @@ struct Report<'a> {
     spool: &'a Spool,
     events: &'a Events,
     running: &'a Running,
+    dirs: &'a SlotDirs,
+    tidy: Tidy,
+    allocation: &'a AllocationId,
 }
 
 impl Report<'_> {
-    async fn send(
-        &self,
-        uploader: &mut Uploader,
-        dir: &std::path::Path,
-        allocation: &russet_protocol::ids::AllocationId,
-        verdict: Verdict,
-    ) -> i32 {
-        let Verdict { outcome, message, left } = verdict;
-        let keep = |reported| {
-            let record = ResultRecord {
-                version: VERSION,
-                allocation: allocation.clone(),
-                outcome,
-                message: message.clone(),
-                reported,
-                left: left.clone(),
-            };
-            let written = record::write_all(dir, &record);
-            if let Err(error) = written {
-                complain(&format!("could not keep the result: {error}"));
-            }
+    async fn send(&self, uploader: &mut Uploader, verdict: Verdict) -> i32 {
+        let mut record = ResultRecord {
+            version: VERSION,
+            allocation: self.allocation.clone(),
+            outcome: verdict.outcome,
+            message: verdict.message,
+            reported: false,
+            left: verdict.left,
         };
         self.spool.release_reserve();
-        keep(false);
+        self.keep(&record);
         // Steps were left out because of that, so there is no outcome to report.
         if let Some(Stop::Stale(why)) = self.running.stop.reason() {
             complain(&format!("the control plane gave the task up: {why}"));
             return exit::STALE;
         }
-        let sent = match uploader.close().await {
+        match self.report(uploader, &record).await {
             Ok(()) => {
-                let (spool, events) = (self.spool, self.events);
-                finish(&self.running.api, spool, events, uploader, outcome, message.clone()).await
-            }
-            Err(error) => Err(error),
-        };
-        match sent {
-            Ok(()) => {
-                keep(true);
-                self.running.supervisor.done(outcome).await;
+                record.reported = true;
+                let emptied = clean::tidy_up(self.dirs, self.tidy);
+                if !emptied {
+                    self.keep(&record);
+                }
+                self.running.supervisor.done(record.outcome, emptied, record.left).await;
                 exit::REPORTED
             }
             Err(ApiError::Stale(why)) => {
@@ -294,6 +295,33 @@ impl Report<'_> {
                 complain(&error);
                 exit::NOT_REPORTED
             }
+        }
+    }
+
+    fn keep(&self, record: &ResultRecord) {
+        if let Err(error) = record::write_all(&self.dirs.spool, record) {
+            complain(&format!("could not keep the result: {error}"));
+        }
+    }
+
+    /// Sends what is left, and the outcome.
+    async fn report(&self, uploader: &mut Uploader, record: &ResultRecord) -> Result<(), ApiError> {
+        let sending = async {
+            uploader.close().await?;
+            let message = record.message.clone();
+            let (api, spool, events) = (&self.running.api, self.spool, self.events);
+            finish(api, spool, events, uploader, record.outcome, message).await
+        };
+        tokio::pin!(sending);
+        let sent = tokio::time::timeout(PROMPT_REPORT, &mut sending).await;
+        if !matches!(sent, Ok(Ok(())))
+            && let Err(error) = record::sync(&self.dirs.spool)
+        {
+            complain(&format!("could not keep the result: {error}"));
+        }
+        match sent {
+            Ok(sent) => sent,
+            Err(_) => sending.await,
         }
     }
 }
@@ -316,6 +344,7 @@ pub(crate) async fn finish(
             message: message.clone(),
             last_seq: events.last_seq(),
             output: spool.totals(),
+            events: events.unsent(),
         };
         let answer = api
             .small(call, || api.request(Method::POST, "/api/v3/task/finish").json(&body))

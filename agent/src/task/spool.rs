@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{BootTime, Clock};
@@ -24,13 +24,18 @@ const RESERVE_BYTES: usize = 128 * 1024;
 
 const RESERVE_FILE: &str = "reserve";
 
+/// So many unsent bytes of a step are worth a call at once. Fewer wait a moment for more.
+pub(crate) const MUCH: u64 = 1024 * 1024;
+
 /// The output of all steps.
 #[derive(Debug)]
 pub(crate) struct Spool {
     dir: PathBuf,
     clock: Clock,
     logs: Mutex<BTreeMap<u32, Arc<StepLog>>>,
-    /// Something was appended.
+    /// There is something new to send: the first bytes since all were sent, the first of a step,
+    /// or [`MUCH`]. Not each append, since each would wake the uploader's thread, and a step that
+    /// prints a lot appends many thousand times a second.
     pub(crate) grown: Arc<Notify>,
 }
 
@@ -129,9 +134,13 @@ impl Spool {
         })
     }
 
-    /// Whether a step waits for its first bytes to be sent.
-    pub(crate) fn has_first_bytes(&self) -> bool {
-        self.lock().values().any(|log| log.committed() == 0 && log.pending() > 0)
+    /// Whether something waits that is worth a call at once: the first bytes of a step, or much.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let is_urgent = |log: &Arc<StepLog>| {
+            let pending = log.pending();
+            pending >= MUCH || (log.committed() == 0 && pending > 0)
+        };
+        self.lock().values().any(is_urgent)
     }
 
     /// Gives back the space that was kept aside.
@@ -168,18 +177,25 @@ impl StepLog {
         match self.write(bytes) {
             Ok(()) => {
                 let length = u64::try_from(bytes.len()).unwrap_or_default();
-                self.spooled.fetch_add(length, Ordering::Release);
+                // In one order for all threads with the offset that the uploader stores before it
+                // looks for more: one of the two sees what the other did.
+                let before = self.spooled.fetch_add(length, Ordering::SeqCst);
+                let sent = self.committed.load(Ordering::SeqCst);
+                let pending = before.saturating_sub(sent);
+                if pending == 0 || (pending < MUCH && pending + length >= MUCH) {
+                    self.grown.notify_one();
+                }
             }
             Err(error) => {
                 // What did get to the disk belongs to the output.
                 if let Ok(metadata) = std::fs::symlink_metadata(&self.path) {
-                    self.spooled.store(metadata.len(), Ordering::Release);
+                    self.spooled.store(metadata.len(), Ordering::SeqCst);
                 }
                 self.broken.send_replace(Some(format!("could not keep the output: {error}")));
+                self.grown.notify_one();
             }
         }
         self.last_output.store(self.clock.now().0, Ordering::Relaxed);
-        self.grown.notify_one();
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
@@ -197,18 +213,18 @@ impl StepLog {
 
     /// Bytes in the log.
     pub(crate) fn spooled(&self) -> u64 {
-        self.spooled.load(Ordering::Acquire)
+        self.spooled.load(Ordering::SeqCst)
     }
 
     /// Bytes that the server has.
     pub(crate) fn committed(&self) -> u64 {
-        self.committed.load(Ordering::Relaxed)
+        self.committed.load(Ordering::SeqCst)
     }
 
     /// The server says how much it has.
     pub(crate) fn set_committed(&self, offset: u64) {
         self.is_probed.store(true, Ordering::Relaxed);
-        self.committed.store(offset.min(self.spooled()), Ordering::Relaxed);
+        self.committed.store(offset.min(self.spooled()), Ordering::SeqCst);
     }
 
     /// Bytes that are still to be sent.
@@ -221,16 +237,18 @@ impl StepLog {
         self.is_probed.load(Ordering::Relaxed)
     }
 
-    /// The next bytes to send, at most `most` of them.
-    pub(crate) fn next_chunk(&self, most: usize) -> io::Result<Bytes> {
+    /// The next bytes to send, at most `most` of them. `buffer` is used again where nobody holds
+    /// the chunk before any more.
+    pub(crate) fn next_chunk(&self, most: usize, buffer: &mut BytesMut) -> io::Result<Bytes> {
         let length = usize::try_from(self.pending()).unwrap_or(most).min(most);
-        let mut chunk = vec![0; length];
+        buffer.clear();
+        buffer.resize(length, 0);
         if length > 0 {
             let nofollow = libc::O_NOFOLLOW | libc::O_CLOEXEC;
             let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&self.path)?;
-            file.read_exact_at(&mut chunk, self.committed())?;
+            file.read_exact_at(buffer, self.committed())?;
         }
-        Ok(Bytes::from(chunk))
+        Ok(buffer.split().freeze())
     }
 
     /// When something was last appended.
@@ -271,8 +289,33 @@ mod tests {
         let log = spool.log(3).unwrap();
         assert!(!log.is_probed());
         log.set_committed(6);
-        assert_eq!(log.next_chunk(100).unwrap(), "world!");
-        assert_eq!(log.next_chunk(2).unwrap(), "wo");
+        let mut buffer = bytes::BytesMut::new();
+        assert_eq!(log.next_chunk(100, &mut buffer).unwrap(), "world!");
+        assert_eq!(log.next_chunk(2, &mut buffer).unwrap(), "wo");
         assert!(!dir.path().join("reserve").exists());
+    }
+
+    #[tokio::test]
+    async fn the_uploader_is_woken_by_first_bytes_and_by_much_and_not_by_each_append() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        let woken = || {
+            let mut notified = Box::pin(spool.grown.notified());
+            notified.as_mut().enable()
+        };
+        let log = spool.log(1).unwrap();
+        log.append(b"first");
+        assert!(woken() && spool.is_urgent());
+        log.append(b"second");
+        assert!(!woken());
+        log.set_committed(log.spooled());
+        assert!(!spool.is_urgent());
+        log.append(b"the first since all was sent");
+        assert!(woken() && !spool.is_urgent());
+        let much = vec![b'x'; usize::try_from(super::MUCH).unwrap()];
+        log.append(&much);
+        assert!(woken() && spool.is_urgent());
+        log.append(&much);
+        assert!(!woken());
     }
 }

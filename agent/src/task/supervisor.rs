@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
-use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, VERSION};
+use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, LeftBehind, VERSION};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -83,8 +83,8 @@ impl Supervisor {
     }
 
     /// Says how the task ended and hangs up.
-    pub(crate) async fn done(&self, outcome: Outcome) {
-        self.say(FromTaskAgent::Done { outcome });
+    pub(crate) async fn done(&self, outcome: Outcome, emptied: bool, left: Vec<LeftBehind>) {
+        self.say(FromTaskAgent::Done { outcome, emptied, left });
         let mut has_hung_up = self.has_hung_up.clone();
         // Who does not listen finds the result record.
         drop(tokio::time::timeout(LAST_WORDS, has_hung_up.wait_for(|yes| *yes)).await);

@@ -6,25 +6,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use reqwest::{Method, StatusCode};
 use russet_protocol::runner::{EventsRequest, EventsResponse};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::api::{Api, ApiError};
-use super::events::Events;
-use super::spool::{Spool, StepLog};
+use super::events::{BATCH, Events};
+use super::spool::{MUCH, Spool, StepLog};
 use super::stop::{Stop, StopSignal};
 
-/// Most bytes of one call. Memory grows with it, and beyond this speed does not.
+/// Most bytes of one call: what is [`MUCH`], and what came while it was on its way. Memory grows
+/// with it, and beyond this speed does not.
 const CHUNK: usize = 1024 * 1024;
 
 /// Between two calls for output there is at least this pause, unless much has come together:
 /// a step that prints line by line would cost a call and a commit for each.
 const PACE: Duration = Duration::from_millis(20);
-
-/// So much is worth a call without a pause.
-const MUCH: u64 = 128 * 1024;
 
 /// Sends output and events while the task runs.
 #[derive(Debug)]
@@ -46,14 +45,19 @@ impl Uploader {
     ) -> Self {
         let is_closing = watch::Sender::new(false);
         let output = {
-            let (spool, api, stop) = (Arc::clone(spool), api.clone(), stop.clone());
+            let (spool, events) = (Arc::clone(spool), Arc::clone(events));
+            let (api, stop) = (api.clone(), stop.clone());
             let closing = is_closing.subscribe();
-            tokio::spawn(async move { note(send_output(&spool, &api, closing).await, &stop) })
+            tokio::spawn(
+                async move { note(send_output(&spool, &events, &api, closing).await, &stop) },
+            )
         };
         let happenings = {
             let (events, api, stop) = (Arc::clone(events), api.clone(), stop.clone());
             let closing = is_closing.subscribe();
-            tokio::spawn(async move { note(send_events(&events, &api, closing).await, &stop) })
+            tokio::spawn(
+                async move { note(send_events(&events, &api, closing, BATCH).await, &stop) },
+            )
         };
         Self {
             spool: Arc::clone(spool),
@@ -64,7 +68,8 @@ impl Uploader {
         }
     }
 
-    /// Nothing will be added any more: sends the rest and ends.
+    /// Nothing will be added any more: sends the rest and ends. The last events are left to
+    /// `finish`, which carries them.
     pub(crate) async fn close(&mut self) -> Result<(), ApiError> {
         self.is_closing.send_replace(true);
         for worker in self.workers.drain(..) {
@@ -79,8 +84,8 @@ impl Uploader {
     /// Sends once more what the server turned out not to have.
     pub(crate) async fn send_rest(&self) -> Result<(), ApiError> {
         let closed = watch::Sender::new(true);
-        send_output(&self.spool, &self.api, closed.subscribe()).await?;
-        send_events(&self.events, &self.api, closed.subscribe()).await
+        send_output(&self.spool, &self.events, &self.api, closed.subscribe()).await?;
+        send_events(&self.events, &self.api, closed.subscribe(), 0).await
     }
 }
 
@@ -93,9 +98,11 @@ fn note(result: Result<(), ApiError>, stop: &StopSignal) -> Result<(), ApiError>
 
 async fn send_output(
     spool: &Spool,
+    events: &Events,
     api: &Api,
     mut closing: watch::Receiver<bool>,
 ) -> Result<(), ApiError> {
+    let mut buffer = BytesMut::new();
     loop {
         let is_closing = *closing.borrow_and_update();
         let pending: Vec<_> =
@@ -112,30 +119,33 @@ async fn send_output(
         }
         let mut most = 0;
         for log in pending {
-            send_chunk(&log, api).await?;
+            while log.committed() == 0 && events.come_before_output_of(log.number()) {
+                send_batch(events, api).await?;
+            }
+            send_chunk(&log, api, &mut buffer).await?;
             most = log.pending().max(most);
         }
         if !is_closing && most < MUCH {
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
-                () = first_bytes(spool) => {}
+                () = something_urgent(spool) => {}
                 _ = closing.changed() => {}
             }
         }
     }
 }
 
-/// Returns when a step has its first output, which never waits.
-async fn first_bytes(spool: &Spool) {
-    while !spool.has_first_bytes() {
+/// Returns when a step has its first output, which never waits, or when there is much.
+async fn something_urgent(spool: &Spool) {
+    while !spool.is_urgent() {
         spool.grown.notified().await;
     }
 }
 
-async fn send_chunk(log: &StepLog, api: &Api) -> Result<(), ApiError> {
+async fn send_chunk(log: &StepLog, api: &Api, buffer: &mut BytesMut) -> Result<(), ApiError> {
     // An empty chunk asks for the committed offset.
     let most = if log.is_probed() { CHUNK } else { 0 };
-    let chunk = log.next_chunk(most).map_err(|error| ApiError::Local {
+    let chunk = log.next_chunk(most, buffer).map_err(|error| ApiError::Local {
         call: "read the spooled output",
         message: error.to_string(),
     })?;
@@ -144,35 +154,55 @@ async fn send_chunk(log: &StepLog, api: &Api) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// At the end up to `spared` events are left unsent.
 async fn send_events(
     events: &Events,
     api: &Api,
     mut closing: watch::Receiver<bool>,
+    spared: usize,
 ) -> Result<(), ApiError> {
     loop {
         let is_closing = *closing.borrow_and_update();
-        let batch = events.unsent();
-        if batch.is_empty() {
-            if is_closing {
-                return Ok(());
-            }
+        if is_closing && events.count_unsent() <= spared {
+            return Ok(());
+        }
+        if events.count_unsent() == 0 {
             tokio::select! {
                 () = events.added.notified() => {}
                 _ = closing.changed() => {}
             }
             continue;
         }
-        let body = EventsRequest { allocation: api.allocation().clone(), events: batch };
-        let answer = api
-            .small("send events", || api.request(Method::POST, "/api/v3/task/events").json(&body))
-            .await?;
-        match answer.json::<EventsResponse>() {
-            Some(stored) => events.acknowledge(stored.last_seq),
-            None if answer.status == StatusCode::CONFLICT => {
-                return Err(ApiError::Stale(answer.message()));
+        if !is_closing {
+            // What happens right after goes along. A reader sees a step with its first output, which
+            // does not wait for this.
+            tokio::select! {
+                () = tokio::time::sleep(PACE) => {}
+                _ = closing.changed() => continue,
             }
-            // The batch is stored, only the answer is mangled; the replay will say so.
-            None => tokio::time::sleep(PACE).await,
         }
+        send_batch(events, api).await?;
     }
+}
+
+/// Sends the next events, if there are any.
+async fn send_batch(events: &Events, api: &Api) -> Result<(), ApiError> {
+    let _sending = events.sending.lock().await;
+    let batch = events.unsent();
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let body = EventsRequest { allocation: api.allocation().clone(), events: batch };
+    let answer = api
+        .small("send events", || api.request(Method::POST, "/api/v3/task/events").json(&body))
+        .await?;
+    match answer.json::<EventsResponse>() {
+        Some(stored) => events.acknowledge(stored.last_seq),
+        None if answer.status == StatusCode::CONFLICT => {
+            return Err(ApiError::Stale(answer.message()));
+        }
+        // The batch is stored, only the answer is mangled; the replay will say so.
+        None => tokio::time::sleep(PACE).await,
+    }
+    Ok(())
 }

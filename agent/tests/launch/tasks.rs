@@ -37,6 +37,58 @@ async fn tasks_are_claimed_run_and_cleaned_up_one_after_another() {
     assert!(!bench.file("state/slots/1/journal.json").exists());
 }
 
+/// Says on the slot's socket what a task agent says that emptied its directories.
+async fn say_emptied(bench: &Bench, allocation: &str) {
+    use tokio::io::AsyncWriteExt as _;
+    let socket = bench.file("state/slots/1/agent.sock");
+    let mut line = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let text = format!(
+        "{{\"say\":\"hello\",\"version\":1,\"allocation\":\"{allocation}\",\"pid\":1}}\n\
+         {{\"say\":\"done\",\"outcome\":\"success\",\"emptied\":true}}\n"
+    );
+    line.write_all(text.as_bytes()).await.unwrap();
+    line.shutdown().await.unwrap();
+}
+
+/// Runs one task whose agent says that it emptied its directories, does `rest` and ends. Answers
+/// in which modes programs were started.
+async fn modes_after_emptied(rest: &str) -> Vec<String> {
+    let bench = Bench::new().await;
+    let go = bench.file("go");
+    let run = format!("while [ ! -e {} ]; do sleep 0.02; done\n{rest}", go.display());
+    let exe = script_agent(bench.dir.path(), &run);
+    bench.plane.queue("class-token", task("a1"));
+    let mut agent = bench.start(bench.config(""), &exe);
+    until("the task runs", || bench.modes().contains(&"run a1".to_owned())).await;
+    say_emptied(&bench, "a1").await;
+    std::fs::write(go, "").unwrap();
+    agent.event(|event| matches!(event, Event::Ended { .. })).await;
+    assert_eq!(agent.drain().await, ExitReason::Stopped);
+    assert!(!bench.file("state/slots/1/journal.json").exists());
+    for name in ["home", "work", "tmp", "spool"] {
+        let left = std::fs::read_dir(bench.file("state/slots/1").join(name)).unwrap();
+        assert_eq!(left.count(), 0, "{name}");
+    }
+    bench.modes()
+}
+
+#[tokio::test]
+async fn a_slot_that_its_task_agent_emptied_needs_no_helper() {
+    assert_eq!(modes_after_emptied("exit 0").await, ["run a1"]);
+}
+
+#[tokio::test]
+async fn a_slot_that_is_only_said_to_be_empty_is_cleaned_by_a_helper() {
+    for lie in [
+        "echo x > \"$SPOOL/../home/left\"; exit 0",
+        // Only one that ended well is believed at all.
+        "exit 75",
+    ] {
+        let modes = modes_after_emptied(lie).await;
+        assert_eq!(modes.last().map(String::as_str), Some("clean a1"), "{lie}: {modes:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_drain_lets_the_task_finish_and_claims_nothing() {
     let bench = Bench::new().await;

@@ -39,6 +39,8 @@ pub(crate) struct Held {
     pub(crate) output: BTreeMap<u32, Vec<u8>>,
     pub(crate) events: Vec<Event>,
     pub(crate) finish: Option<FinishRequest>,
+    /// As a server does that is older than events in `finish`.
+    pub(crate) ignores_last_events: bool,
     pub(crate) artifacts: BTreeMap<String, Vec<u8>>,
     pub(crate) results: BTreeMap<u32, Vec<TestResult>>,
     pub(crate) heartbeats: Vec<HeartbeatRequest>,
@@ -247,6 +249,12 @@ async fn finish(State(plane): Shared, Json(body): Json<FinishRequest>) -> Respon
     let mut missing =
         FinishMissing { message: "not everything is here".to_owned(), ..Default::default() };
     plane.held.send_if_modified(|held| {
+        let ours = held.events.len();
+        if !held.ignores_last_events {
+            let next = |event: &&Event| event.seq > ours.try_into().unwrap();
+            let more: Vec<Event> = body.events.iter().filter(next).cloned().collect();
+            held.events.extend(more);
+        }
         let last = u64::try_from(held.events.len()).unwrap();
         missing.last_seq = (last != body.last_seq).then_some(last);
         for (step, bytes) in &body.output {
@@ -258,6 +266,8 @@ async fn finish(State(plane): Shared, Json(body): Json<FinishRequest>) -> Respon
         let is_complete = missing.last_seq.is_none() && missing.output.is_empty();
         if is_complete {
             held.finish = Some(body);
+        } else {
+            held.events.truncate(ours);
         }
         is_complete
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::EventKind;
-use russet_protocol::supervise::exit;
+use russet_protocol::supervise::{Tidy, exit};
 use russet_protocol::task::{Action, When};
 
 use crate::task::{Task, run, scripts, steps};
@@ -204,4 +204,31 @@ async fn a_task_that_the_server_forgets_stops_and_says_why() {
     let ended = task.wait(agent).await;
     assert_eq!(ended.code, Some(exit::STALE), "{}", ended.stderr);
     assert!(ended.stderr.contains("as told"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_slot_is_empty_when_its_task_agent_was_asked_to_empty_it_and_all_is_reported() {
+    let mut task = Task::new(scripts(&["mkdir -p a/b; echo x > a/b/c; echo y > ~/file"])).await;
+    task.assignment.tidy = Tidy::AllButWork;
+    let ended = task.run().await;
+    assert_eq!(ended.code, Some(exit::REPORTED), "{}", ended.stderr);
+    let dirs = &task.assignment.dirs;
+    for dir in [&dirs.home, &dirs.tmp, &dirs.spool] {
+        assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "{}", dir.display());
+    }
+    assert!(dirs.work.join("a/b/c").exists());
+    task.assignment.tidy = Tidy::All;
+    task.plane.held.send_replace(Default::default());
+    assert_eq!(task.run().await.code, Some(exit::REPORTED));
+    assert_eq!(std::fs::read_dir(&task.assignment.dirs.work).unwrap().count(), 0);
+    let held = task.plane.held.borrow();
+    assert_eq!(held.finish.as_ref().map(|finish| finish.outcome), Some(Outcome::Success));
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_events_in_finish_gets_them_by_themselves() {
+    let task = Task::new(scripts(&["echo one", "echo two"])).await;
+    task.plane.held.send_modify(|held| held.ignores_last_events = true);
+    task.run_to(Outcome::Success).await;
+    assert_eq!((outcome(&task, 1).0, outcome(&task, 2).0), (Outcome::Success, Outcome::Success));
 }

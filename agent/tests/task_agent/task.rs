@@ -10,7 +10,7 @@ use std::time::Duration;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{
-    Assignment, Failure, Hooks, Limits, Mode, ResultRecord, SlotDirs, SlotUser, VERSION,
+    Assignment, Failure, Hooks, Limits, Mode, ResultRecord, SlotDirs, SlotUser, Tidy, VERSION,
 };
 use russet_protocol::task::{Action, JobInfo, Run, Step, TaskConfig, When};
 use tokio::io::AsyncWriteExt as _;
@@ -143,6 +143,7 @@ impl Task {
             withheld: Vec::new(),
             xcode: None,
             relay: None,
+            tidy: Tidy::Nothing,
         };
         let config = TaskConfig {
             version: TaskConfig::VERSION,

@@ -90,6 +90,49 @@ async fn events_are_stored_once_and_in_order() {
 }
 
 #[tokio::test]
+async fn finish_brings_the_last_events_and_takes_none_where_something_is_missing() {
+    let (server, pipeline, mut agent) = running().await;
+    agent.start_step(1).await;
+    let end = |seq, step| Event {
+        seq,
+        at_ms: 2000,
+        kind: EventKind::StepFinished {
+            step,
+            outcome: Outcome::Failed,
+            exit_code: Some(3),
+            message: None,
+            output_bytes: 2,
+        },
+    };
+    agent.seq = 2;
+    // A byte is missing, so the event that came along is asked for again.
+    let missing = refused(agent.finish_with(Outcome::Failed, &[(1, 2)], &[end(2, 1)]), 409).await;
+    let missing: FinishMissing = serde_json::from_value(missing).unwrap();
+    assert_eq!((missing.last_seq, missing.output), (None, [(1, 0)].into()));
+    assert_eq!(server.job(&pipeline).await.steps[0].outcome, None);
+    ok(agent.append(1, 0, b"ab".to_vec())).await;
+    // So is one behind a gap.
+    agent.seq = 3;
+    let missing = refused(agent.finish_with(Outcome::Failed, &[(1, 2)], &[end(3, 1)]), 409).await;
+    let missing: FinishMissing = serde_json::from_value(missing).unwrap();
+    assert_eq!(missing.last_seq, Some(1));
+    // Events that are here already may come again.
+    let started = EventKind::StepStarted {
+        step: 1,
+        name: "again".to_owned(),
+        background: false,
+        detail: None,
+    };
+    let first = Event { seq: 1, at_ms: 1001, kind: started };
+    agent.seq = 2;
+    ok(agent.finish_with(Outcome::Failed, &[(1, 2)], &[first, end(2, 1)])).await;
+    ok(agent.finish_with(Outcome::Failed, &[(1, 2)], &[end(2, 1)])).await;
+    let job = server.job(&pipeline).await;
+    assert_eq!(job.outcome, Some(Outcome::Failed));
+    assert_eq!((job.steps[0].name.as_str(), job.steps[0].exit_code), ("step 1", Some(3)));
+}
+
+#[tokio::test]
 async fn finish_waits_for_all_events_and_bytes_and_can_be_repeated() {
     let (server, pipeline, mut agent) = running().await;
     agent.start_step(1).await;

@@ -98,6 +98,7 @@ async fn what_a_task_says_of_itself_is_cut_to_a_sensible_length() {
         message: Some(long.clone()),
         last_seq: agent.seq,
         output: BTreeMap::new(),
+        events: Vec::new(),
     };
     ok(agent.call(Method::POST, "/api/v3/task/finish").json(&finish)).await;
     let job = server.job(&pipeline).await;

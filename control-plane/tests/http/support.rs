@@ -243,12 +243,23 @@ impl Agent {
     }
 
     pub(crate) fn finish_request(&self, outcome: Outcome, output: &[(u32, u64)]) -> RequestBuilder {
+        self.finish_with(outcome, output, &[])
+    }
+
+    /// With the last events in it.
+    pub(crate) fn finish_with(
+        &self,
+        outcome: Outcome,
+        output: &[(u32, u64)],
+        events: &[Event],
+    ) -> RequestBuilder {
         self.call(Method::POST, "/api/v3/task/finish").json(&FinishRequest {
             allocation: self.claim.allocation.clone(),
             outcome,
             message: None,
             last_seq: self.seq,
             output: output.iter().copied().collect::<BTreeMap<_, _>>(),
+            events: events.to_vec(),
         })
     }
 

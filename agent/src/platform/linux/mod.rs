@@ -1,6 +1,7 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
 pub mod accounts;
+mod code;
 mod groups;
 pub mod keychain;
 mod memory;
@@ -18,9 +19,12 @@ pub(crate) const LOCK_DIRECTORY: &str = "/run/lock/russet";
 pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+pub use code::forget_code;
 pub use groups::Groups;
 pub use memory::memory;
-pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
+pub use process::{
+    Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+};
 pub use time::{boot_clock_ms, boot_id};
 
 /// Ends the launchd domain of a user, which Linux does not have.

@@ -84,6 +84,31 @@ pub fn processes_of(uid: u32) -> Vec<u32> {
     all().filter(|(_, ids)| ids.contains(&uid)).map(|(pid, _)| pid).collect()
 }
 
+/// Whether `uid` is the real or the effective user of any process.
+///
+/// Quicker than [`processes_of`]. The priority of a user's processes is asked for, which there is
+/// none of without a process whose real user it is, also for a program that took root's ids as its
+/// effective ones; and the owner of `/proc/N` is the effective user.
+#[must_use]
+pub fn has_processes(uid: u32) -> bool {
+    // SAFETY: takes numbers only. -1 is a priority as well, so errno decides.
+    let none = unsafe {
+        nix::errno::Errno::clear();
+        libc::getpriority(libc::PRIO_USER, uid) == -1
+    } && nix::errno::Errno::last() == nix::errno::Errno::ESRCH;
+    !none || effective_owner(uid)
+}
+
+fn effective_owner(uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    // What can not be listed is looked at closely.
+    let Ok(entries) = std::fs::read_dir("/proc") else { return true };
+    entries.flatten().any(|entry| {
+        let is_process = entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+        is_process && entry.metadata().is_ok_and(|metadata| metadata.uid() == uid)
+    })
+}
+
 /// The users that have processes.
 #[must_use]
 pub fn user_ids_with_processes() -> std::collections::BTreeSet<u32> {
@@ -104,7 +129,7 @@ fn all() -> impl Iterator<Item = (u32, Vec<u32>)> {
         .filter_map(|pid| Some((pid, user_ids(pid)?)))
 }
 
-/// From `status`, since the owner of `/proc/N` is root for a process that may not be dumped.
+/// From `status`: the owner of `/proc/N` is the effective user alone.
 fn user_ids(pid: u32) -> Option<Vec<u32>> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
@@ -113,7 +138,13 @@ fn user_ids(pid: u32) -> Option<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Process, processes_of, start_time, user_of};
+    use super::{Process, has_processes, processes_of, start_time, user_of};
+
+    #[test]
+    fn a_user_without_a_process_has_none_and_root_has_some() {
+        assert!(has_processes(nix::unistd::geteuid().as_raw()));
+        assert!(!has_processes(58_999));
+    }
 
     #[tokio::test]
     async fn a_process_is_seen_while_it_runs_and_its_end_is_noticed() {

@@ -20,8 +20,14 @@ pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use groups::Groups;
 pub use memory::memory;
-pub use process::{Process, processes_of, start_time, user_ids_with_processes, user_of};
+pub use process::{
+    Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+};
 pub use time::{boot_clock_ms, boot_id};
+
+/// Gives back memory that holds code. Here the system compresses and drops what is not used by
+/// itself.
+pub fn forget_code() {}
 
 /// Ends the launchd domain of a user.
 ///

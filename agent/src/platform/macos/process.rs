@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// `PROC_ALL_PIDS` and `PROC_UID_ONLY` of `libproc.h`.
+/// `PROC_ALL_PIDS`, `PROC_UID_ONLY` and `PROC_RUID_ONLY` of `libproc.h`.
 const ALL_PIDS: u32 = 1;
 const UID_ONLY: u32 = 4;
+const RUID_ONLY: u32 = 5;
 
 /// A running process and a kernel queue that tells of its end.
 #[derive(Debug)]
@@ -101,6 +102,12 @@ pub fn start_time(pid: u32) -> Option<u64> {
 #[must_use]
 pub fn processes_of(uid: u32) -> Vec<u32> {
     pids(UID_ONLY, uid)
+}
+
+/// Whether `uid` is the real or the effective user of any process.
+#[must_use]
+pub fn has_processes(uid: u32) -> bool {
+    !pids(UID_ONLY, uid).is_empty() || !pids(RUID_ONLY, uid).is_empty()
 }
 
 /// The users that have processes.

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use russet_protocol::supervise::{Assignment, LeftBehind, SlotUser, exit};
+use russet_protocol::supervise::{Assignment, LeftBehind, SlotDirs, SlotUser, Tidy, exit};
 use russet_protocol::task::CLEAN_UP_STEP;
 
 use self::tally::{Kind, Tally};
@@ -84,6 +84,27 @@ pub(crate) fn clean(assignment: &Assignment) -> i32 {
         }
     }
     code
+}
+
+/// The task agent's own emptying may take so long: heartbeats have no answer meanwhile. What takes
+/// longer is for a helper.
+const LONGEST_TIDYING: Duration = Duration::from_secs(2);
+
+/// Empties the slot's directories at the very end of a task whose outcome is reported. Answers
+/// whether all that was asked for is empty.
+///
+/// The spool comes last, and is only touched when the rest is empty: until then it says how the
+/// task ended.
+pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
+    let work = match tidy {
+        Tidy::Nothing => return false,
+        Tidy::AllButWork => None,
+        Tidy::All => Some(&dirs.work),
+    };
+    let until = Instant::now() + LONGEST_TIDYING;
+    work.into_iter()
+        .chain([&dirs.home, &dirs.tmp, &dirs.spool])
+        .all(|dir| files::empty(dir, until).is_ok())
 }
 
 /// What runs of the task, except for the task agent itself.

@@ -132,6 +132,23 @@ pub(crate) fn signal_others(signal: i32) -> bool {
     unsafe { libc::kill(-1, signal) == 0 }
 }
 
+/// Whether a process other than this one has `uid` as its effective user.
+///
+/// The owner of the directory `/proc/N` says it, dumpable or not (it is what is in the directory
+/// that is root's for a process that may not be dumped), at the price of one call for each.
+/// Signal 0 to everybody would not: it succeeds also where nobody may be signaled.
+pub(crate) fn has_others(uid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let me = std::process::id();
+    // What can not be listed is looked at closely.
+    let Ok(entries) = std::fs::read_dir("/proc") else { return true };
+    entries.flatten().any(|entry| {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        pid.is_some_and(|pid| pid != me)
+            && entry.metadata().is_ok_and(|metadata| metadata.uid() == uid)
+    })
+}
+
 /// Every process that can be seen. One that ends meanwhile is left out.
 pub(crate) fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();

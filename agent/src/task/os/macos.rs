@@ -184,6 +184,12 @@ pub(crate) fn signal_others(signal: i32) -> bool {
     unsafe { __kill(-1, signal, 0) == 0 }
 }
 
+/// Whether there is a process of this one's user besides this one: signal 0 reaches nobody else.
+/// Callers make sure that `uid` is that user.
+pub(crate) fn has_others(_uid: u32) -> bool {
+    signal_others(0)
+}
+
 /// `proc_listpids` of libproc.h: all processes. The libc crate has the call only.
 const PROC_ALL_PIDS: u32 = 1;
 

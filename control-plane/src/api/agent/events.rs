@@ -25,22 +25,38 @@ pub(super) async fn events(
 ) -> Result<JsonAnswer<EventsResponse>, ApiError> {
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
-    let mut last_seq = held.last_seq;
-    for event in request.events.iter().filter(|event| event.seq > held.last_seq) {
-        if event.seq != last_seq + 1 {
-            return Err(ApiError::Gap(EventsResponse { last_seq: held.last_seq }));
-        }
-        last_seq = event.seq;
-        apply(&app, &mut tx, &held, event).await?;
-    }
+    let Some(last_seq) = store(&app, &mut tx, &held, &request.events).await? else {
+        return Err(ApiError::Gap(EventsResponse { last_seq: held.last_seq }));
+    };
     if last_seq == held.last_seq {
         tx.rollback().await?;
     } else {
-        tasks::set_last_seq(&mut tx, &held.task, last_seq).await?;
-        tx.wake_pipeline(held.pipeline.as_str());
         tx.commit().await?;
     }
     Ok(JsonAnswer(EventsResponse { last_seq }))
+}
+
+/// Stores the events that are new and answers the number of the last. `None`: some are missing
+/// before them, and the transaction is not to be committed.
+pub(super) async fn store(
+    app: &App,
+    tx: &mut WriteTx,
+    held: &Held,
+    events: &[Event],
+) -> Result<Option<u64>, ApiError> {
+    let mut last_seq = held.last_seq;
+    for event in events.iter().filter(|event| event.seq > held.last_seq) {
+        if event.seq != last_seq + 1 {
+            return Ok(None);
+        }
+        last_seq = event.seq;
+        apply(app, tx, held, event).await?;
+    }
+    if last_seq > held.last_seq {
+        tasks::set_last_seq(tx, &held.task, last_seq).await?;
+        tx.wake_pipeline(held.pipeline.as_str());
+    }
+    Ok(Some(last_seq))
 }
 
 async fn apply(app: &App, tx: &mut WriteTx, held: &Held, event: &Event) -> Result<(), ApiError> {

@@ -39,7 +39,11 @@ pub(super) async fn finish(
     if request.outcome == Outcome::NotRun {
         return Err(ApiError::Bad("outcome: a task that was claimed was run".to_owned()));
     }
-    if let Some(missing) = missing(&mut tx, &held, &request).await? {
+    // With a gap before them they are as good as not there.
+    let stored = super::events::store(&app, &mut tx, &held, &request.events).await?;
+    let last_seq = stored.unwrap_or(held.last_seq);
+    if let Some(missing) = missing(&mut tx, &held, last_seq, &request).await? {
+        // What came with this call is taken back with it, and asked for again.
         return Err(ApiError::Missing(missing));
     }
     let now_ms = app.clock.wall_ms();
@@ -53,6 +57,7 @@ pub(super) async fn finish(
 async fn missing(
     tx: &mut WriteTx,
     held: &Held,
+    last_seq: u64,
     request: &FinishRequest,
 ) -> Result<Option<FinishMissing>, ApiError> {
     let have = steps::of_task(tx, &held.task).await?;
@@ -65,7 +70,7 @@ async fn missing(
         .filter(|(_, wanted, committed)| committed < wanted)
         .map(|(number, _, committed)| (number, committed))
         .collect();
-    let last_seq = (held.last_seq < request.last_seq).then_some(held.last_seq);
+    let last_seq = (last_seq < request.last_seq).then_some(held.last_seq);
     if output.is_empty() && last_seq.is_none() {
         return Ok(None);
     }

@@ -71,7 +71,10 @@ pub(super) async fn append(
         chunk.object = Some(name);
     }
     let stored = store(&app, &caller, number, &chunk).await;
-    if let (Err(_), Some(object)) = (&stored, &chunk.object) {
+    // After an error of our own the row may be there all the same, and then it names the object;
+    // where it is not, the next start deletes what nothing names.
+    let refused = matches!(&stored, Err(error) if !matches!(error, ApiError::Internal(_)));
+    if let (true, Some(object)) = (refused, &chunk.object) {
         app.objects.delete(object).await;
     }
     stored.map(|()| committed(start + length))
