@@ -40,9 +40,18 @@ const OF_SESSION: [&str; 4] = [
     "Library/Logs",
 ];
 
-/// Removes it. `home` is the slot's own.
-pub(super) fn sweep(sweep: &Sweep<'_>, home: &Path, has_session: bool, tally: &mut Tally) {
-    let of_record = User::from_uid(Uid::from_raw(sweep.uid)).ok().flatten().map(|user| user.dir);
+/// Removes it. `home` is the slot's own. A user without a record in the user database has no other,
+/// and asking it loads libraries that take longer than the rest of a clean-up.
+pub(super) fn sweep(
+    sweep: &Sweep<'_>,
+    home: &Path,
+    has_record: bool,
+    has_session: bool,
+    tally: &mut Tally,
+) {
+    let user =
+        has_record.then(|| User::from_uid(Uid::from_raw(sweep.uid)).ok().flatten()).flatten();
+    let of_record = user.map(|user| user.dir);
     remove(sweep, home, of_record.as_deref(), has_session, tally);
 }
 

@@ -169,7 +169,7 @@ fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
     for dir in os::user_directories(user.uid) {
         sweep.directory(&dir, Kind::UserFiles, tally);
     }
-    homes::sweep(&sweep, &dirs.home, assignment.gui.is_some(), tally);
+    homes::sweep(&sweep, &dirs.home, user.name.is_some(), assignment.gui.is_some(), tally);
 }
 
 /// POSIX IPC objects are files in memory on Linux.
