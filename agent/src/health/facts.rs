@@ -51,8 +51,10 @@ pub fn gather(state: &Path) -> Facts {
 fn disk(path: &Path) -> Option<Disk> {
     let there = path.ancestors().find(|path| path.exists())?;
     let stat = nix::sys::statvfs::statvfs(there).ok()?;
-    // The types differ between systems.
-    #[expect(clippy::useless_conversion, reason = "u32 on macOS, u64 on Linux")]
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::useless_conversion, reason = "u32 on macOS, u64 on Linux")
+    )]
     let (free, all) = (u64::from(stat.blocks_available()), u64::from(stat.blocks()));
     let block = stat.fragment_size();
     Some(Disk { free: free.saturating_mul(block), size: all.saturating_mul(block) })
