@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
-use support::{Agent, AgentOptions, Server, config, is_root, run, russet, test_dir, wait_for};
+use support::{Agent, Server, config, is_root, run, russet, test_dir, wait_for};
 
 fn socket(agent: &Agent) -> PathBuf {
     agent.state().join("agent.sock")
@@ -181,6 +181,8 @@ fn the_users_of_tasks_are_refused_and_others_see_no_names() {
     server.admin.wait(&pipeline);
 }
 
+// A small file system is mounted as only Linux does.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_holds_claims_until_there_is_room_again() {
     if !is_root() {
@@ -188,10 +190,10 @@ fn a_full_disk_holds_claims_until_there_is_room_again() {
         return;
     }
     let server = Server::start();
-    let options = AgentOptions {
+    let options = support::AgentOptions {
         disk: Some("96m"),
         runner: vec!["health: { disk_reserve: 16MB }".to_owned()],
-        ..AgentOptions::default()
+        ..support::AgentOptions::default()
     };
     let mut agent = Agent::start_with(&server, &options);
     wait_for_state(&agent, State::Idle);
