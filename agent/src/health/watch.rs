@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::{Reserve, checks, facts, obstacle};
-use crate::clock::Clock;
 use crate::launch::state::holds::HoldSource;
 use crate::local_api::Command;
 
@@ -17,14 +16,15 @@ const PERIOD: Duration = Duration::from_secs(30);
 pub(crate) fn start(
     state: PathBuf,
     reserve: Reserve,
-    clock: Clock,
     commands: mpsc::UnboundedSender<Command>,
 ) -> tokio::task::JoinHandle<()> {
     let mut held = None;
     look(&state, reserve, &mut held, &commands);
     tokio::spawn(async move {
         loop {
-            clock.sleep(PERIOD).await;
+            // The plain timer: nothing is due at a certain time, and a machine that slept is
+            // looked at soon after it wakes up.
+            tokio::time::sleep(PERIOD).await;
             look(&state, reserve, &mut held, &commands);
         }
     })

@@ -128,7 +128,7 @@ impl Agent {
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();
-        let watching = health::watch::start(state, config.disk_reserve, self.clock.clone(), sender);
+        let watching = health::watch::start(state, config.disk_reserve, sender);
         self.ready.listening.extend(listening.into_iter().chain([watching]));
         commands
     }
