@@ -169,6 +169,19 @@ impl Receipt {
         })
     }
 
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// These were made before there was a directory for the receipt. They come into it together:
+    /// a receipt that had only the first of them would leave the others to nobody.
+    pub(super) fn made(&mut self, items: Vec<Item>) -> Result<(), InstallError> {
+        let done = |item| Entry { item, progress: Progress::Done, before: None };
+        self.entries.extend(items.into_iter().map(done));
+        self.write()
+    }
+
     /// An action begins.
     pub(super) fn begin(
         &mut self,

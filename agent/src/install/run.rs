@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::act::{self, Check, Machine};
 use super::error::InstallError;
+use super::files;
 use super::health::wait_for_health;
 use super::plan::{Settings, Step, plan};
 use super::receipt::{Before, Item, Progress, Receipt};
@@ -96,8 +97,8 @@ fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallErr
     let begun = entry.is_some_and(|entry| entry.progress == Progress::Begun);
     let is_state = step.item.path() == run.machine.layout.state();
     Ok(match act::check(step, &run.machine)? {
-        // Killed between making the state directory and writing the first receipt, it is there,
-        // empty, and nobody's.
+        // Killed between making the state directory and having the first receipt in place, it is
+        // there, with at most a draft of that in it, and nobody's.
         Check::Same if is_state && is_fresh(step, &run.receipt) => Some(None),
         Check::Same if step.item == Item::Job && run.changed => Some(None),
         Check::Same if begun => Some(None),
@@ -108,8 +109,10 @@ fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallErr
 }
 
 fn is_fresh(step: &Step, receipt: &Receipt) -> bool {
+    let draft = files::draft(receipt.path());
     receipt.entries().is_empty()
-        && std::fs::read_dir(step.item.path()).is_ok_and(|mut entries| entries.next().is_none())
+        && std::fs::read_dir(step.item.path())
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| e.path() == draft)))
 }
 
 /// Does an action, with the receipt before and after.
@@ -126,10 +129,7 @@ fn carry_out(
         run.unwritten.push(step.item.clone());
         tell(watch, Moment::Acted(&action))?;
         if step.item.path() == run.machine.layout.state() {
-            for item in run.unwritten.drain(..) {
-                run.receipt.begin(&item, None)?;
-                run.receipt.done(&item)?;
-            }
+            run.receipt.made(std::mem::take(&mut run.unwritten))?;
         }
         return Ok(notes);
     }

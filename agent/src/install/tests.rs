@@ -429,3 +429,20 @@ fn the_job_is_enabled_started_waited_for_renewed_and_removed() {
     assert!(asked().ends_with("daemon-reload\n"), "{}", asked());
     assert_eq!(machine.listing(), before);
 }
+
+#[test]
+fn a_state_directory_of_an_installation_that_was_killed_before_its_receipt_is_ours() {
+    let Some(machine) = Machine::new() else { return };
+    let before = machine.listing();
+    for draft in [None, Some("{ half a rec")] {
+        let state = machine.layout().state();
+        std::fs::create_dir(&state).unwrap();
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o711)).unwrap();
+        if let Some(text) = draft {
+            std::fs::write(super::files::draft(&machine.layout().receipt()), text).unwrap();
+        }
+        machine.install();
+        machine.uninstall(Removal::default());
+        assert_eq!(machine.listing(), before, "{draft:?}");
+    }
+}
