@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
-use support::{Agent, Server, config, is_root, run, russet, test_dir, wait_for};
+use support::{Agent, Server, can_be_root, config, run, russet, test_dir, wait_for};
 
 fn socket(agent: &Agent) -> PathBuf {
     agent.state().join("agent.sock")
@@ -145,8 +145,7 @@ fn a_drain_with_a_deadline_cancels_what_still_runs_and_the_agent_lives_on() {
 
 #[test]
 fn the_users_of_tasks_are_refused_and_others_see_no_names() {
-    if !is_root() {
-        eprintln!("skipped: needs root, for other users");
+    if !can_be_root("for other users") {
         return;
     }
     let server = Server::start();
@@ -185,8 +184,7 @@ fn the_users_of_tasks_are_refused_and_others_see_no_names() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_holds_claims_until_there_is_room_again() {
-    if !is_root() {
-        eprintln!("skipped: needs root, to mount a small file system");
+    if !can_be_root("to mount a small file system") {
         return;
     }
     let server = Server::start();

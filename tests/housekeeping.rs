@@ -17,14 +17,11 @@ use std::time::{Duration, SystemTime};
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
 use support::user::SlotUser;
-use support::{Agent, Server, config, is_root, run, wait_for};
+use support::{Agent, Server, can_be_root, config, run, wait_for};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root, to have other users");
-    }
-    is_root()
+    can_be_root("to have other users")
 }
 
 /// Number of the step in which the agent says what the job left.

@@ -21,7 +21,9 @@ use nix::unistd::Pid;
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
 use support::installation::russet_boot;
-use support::{CLASS, Process, Server, config, is_root, run, russet, test_dir, wait_for};
+use support::{
+    CLASS, Process, Server, can_be_root, config, is_root, run, russet, test_dir, wait_for,
+};
 
 /// A machine of the test's own, as far as files go, and users that nobody else has.
 struct Machine {
@@ -31,8 +33,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Option<Self> {
-        if !is_root() {
-            eprintln!("skipped: needs root, to have other users");
+        if !can_be_root("to have other users") {
             return None;
         }
         let mut random = [0_u8; 4];

@@ -14,14 +14,11 @@ mod support;
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
 use support::user::SlotUser as User;
-use support::{Agent, AgentOptions, Server, config, is_root, run, wait_for};
+use support::{Agent, AgentOptions, Server, can_be_root, config, run, wait_for};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root, to have other users");
-    }
-    is_root()
+    can_be_root("to have other users")
 }
 
 /// Processes of a user.

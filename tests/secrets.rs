@@ -18,14 +18,11 @@ use russet_protocol::outcome::Outcome;
 use serde_json::{Value, json};
 use support::admin::assert_outcome;
 use support::user::SlotUser;
-use support::{Agent, AgentOptions, CLASS, Server, config, is_root, run, wait_for};
+use support::{Agent, AgentOptions, CLASS, Server, can_be_root, config, run, wait_for};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root, whose store it is");
-    }
-    is_root()
+    can_be_root("whose store it is")
 }
 
 fn words(text: &[&str]) -> Vec<String> {

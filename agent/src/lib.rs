@@ -12,5 +12,6 @@ pub mod layout;
 mod local_api;
 pub mod mask;
 pub mod platform;
+mod replace;
 pub mod task;
 pub mod vault;

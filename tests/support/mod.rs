@@ -57,6 +57,14 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Whether a test that needs root, `for_what`, can run; says so where it can not.
+pub fn can_be_root(for_what: &str) -> bool {
+    if !is_root() {
+        eprintln!("skipped: needs root, {for_what}");
+    }
+    is_root()
+}
+
 /// A directory that slot users can reach their slots below.
 pub fn test_dir() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;

@@ -44,6 +44,7 @@ pub(super) fn build(
         return Err(values.error(file, "runner.max_run_time", "must be longer than nothing", None));
     }
     build.warn_of_what_does_nothing(&classes, &api_url)?;
+    let state_directory = build.state_directory(env)?;
     Ok(Config {
         file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
         api_url,
@@ -64,8 +65,8 @@ pub(super) fn build(
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
         user_prefix: build.user_prefix()?,
         disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
-        local_api: build.local_api(env)?,
-        state_directory: build.state_directory(env)?,
+        local_api: build.local_api(&state_directory),
+        state_directory,
         path: build.step_path()?,
         environment: build.environment()?,
         relay: match values.text("runner.relay").as_deref() {
@@ -187,8 +188,7 @@ impl Build<'_> {
 
     /// The installed agent is reached where everybody looks; another one has its socket beside
     /// its state, so that two agents of a machine do not take it from each other.
-    fn local_api(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<LocalApi, ConfigError> {
-        let state = self.state_directory(env)?;
+    fn local_api(&self, state: &Path) -> LocalApi {
         let socket = match self.values.text("local_api.socket") {
             Some(path) => self.path(&path),
             None if state == Path::new(crate::platform::ROOT_STATE_DIRECTORY) => {
@@ -200,7 +200,7 @@ impl Build<'_> {
             if cfg!(target_os = "macos") { vec!["%admin".to_owned()] } else { Vec::new() }
         });
         let open = self.values.flag("local_api.open").unwrap_or_default();
-        Ok(LocalApi { socket, operators, open })
+        LocalApi { socket, operators, open }
     }
 
     fn working_directory(&self, classes: &[Class]) -> Result<Option<String>, ConfigError> {

@@ -4,11 +4,11 @@
 //! checks before anything is written, so plain paths are safe. The exception is what is in the
 //! slots: [`remove_tree`] deletes nothing in a directory that is not root's.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -17,6 +17,7 @@ use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::error::InstallError;
+pub(super) use crate::replace::{copy, draft, remove_file, sync_directory, write};
 
 /// How a directory is opened: without following a link in its place.
 const DIRECTORY: OFlag =
@@ -41,54 +42,6 @@ pub(super) fn trusted(path: &Path) -> Result<(), InstallError> {
         return Err(InstallError::Untrusted { path: directory.to_owned(), what: fault });
     }
     Ok(())
-}
-
-/// Where a file is written before it takes its place. Always the same, so that what a killed run
-/// left is found.
-pub(super) fn draft(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.russet-new"))
-}
-
-/// Writes a file whole or not at all, and survives a loss of power.
-pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    write_from(path, &mut &*bytes, mode)
-}
-
-/// Copies a file, whole or not at all.
-pub(super) fn copy(from: &Path, path: &Path, mode: u32) -> io::Result<()> {
-    write_from(path, &mut std::fs::File::open(from)?, mode)
-}
-
-fn write_from(path: &Path, from: &mut dyn io::Read, mode: u32) -> io::Result<()> {
-    let draft = draft(path);
-    remove_file(&draft)?;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .custom_flags(libc::O_NOFOLLOW)
-        // A secret is never readable by others, not even for a moment.
-        .mode(0o600)
-        .open(&draft)?;
-    io::copy(from, &mut file)?;
-    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.flush()?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    sync_directory(path.parent().unwrap_or(Path::new("/")))
-}
-
-/// Makes what happened to names in a directory survive a loss of power.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    std::fs::File::open(path)?.sync_all()
-}
-
-/// Removes a file; one that is not there is removed.
-pub(super) fn remove_file(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 /// Makes a directory of root's with this mode, or gives one that is there the mode. A link in its

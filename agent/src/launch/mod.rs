@@ -39,6 +39,7 @@ mod settle;
 mod shutdown;
 mod signals;
 mod slot_io;
+mod socket;
 mod spawn;
 mod stage;
 mod start;

@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Event, Sink};
+use super::{Event, Sink, socket};
 use crate::clock::{BootTime, Clock};
 
 /// A longer line is none of a task agent.
@@ -83,14 +83,7 @@ impl Link {
         clock: &Clock,
         sink: &Sink,
     ) -> io::Result<(Arc<Self>, tokio::task::JoinHandle<()>)> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        if nix::unistd::geteuid().is_root() {
-            std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))?;
-        }
+        let listener = socket::bind(path, user)?;
         let link = Arc::new(Self {
             slot,
             clock: clock.clone(),
@@ -206,8 +199,7 @@ impl Link {
     }
 
     fn is_known(&self, stream: &UnixStream) -> bool {
-        let me = nix::unistd::geteuid().as_raw();
-        let known = stream.peer_cred().is_ok_and(|peer| [me, self.user.uid].contains(&peer.uid()));
+        let known = socket::is_known(stream, self.user.uid);
         if !known {
             tracing::warn!(slot = self.slot, "refused a stranger on the task agent's socket");
         }

@@ -4,8 +4,7 @@
 //! One task owns it. A change is on disk before it is done, so that whoever was told "paused"
 //! finds the machine paused also after a loss of power.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::launch::state::holds::HoldSource;
+use crate::replace;
 
 /// Name of the file in the state directory.
 const NAME: &str = "maintenance.json";
@@ -121,21 +121,9 @@ impl Maintenance {
 
     fn write(&self, path: &Path) -> io::Result<()> {
         if self.pause.is_none() && self.drain.is_none() {
-            return match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+            return replace::remove_file(path);
         }
-        let draft = path.with_extension("json.new");
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&serde_json::to_vec(&Self { version: 1, ..self.clone() })?)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
+        replace::write(path, &serde_json::to_vec(&Self { version: 1, ..self.clone() })?, 0o600)
     }
 }
 
@@ -184,11 +172,10 @@ async fn keep(
             }
             () = clock.sleep_until_some(wakeup) => (wanted.pass_time(clock.wall_ms()), None),
         };
-        if wanted == maintenance {
+        if answer.is_none() && wanted == maintenance {
             // The wall clock may be behind the timer by a little, or was set back.
-            if answer.is_none() {
-                clock.sleep(Duration::from_millis(20)).await;
-            }
+            clock.sleep(Duration::from_millis(20)).await;
+            continue;
         }
         let written = wanted.write(&path);
         if let Err(error) = &written {

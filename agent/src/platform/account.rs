@@ -98,6 +98,22 @@ impl Account {
     }
 }
 
+/// Judges what was read back of an account that was just made or repaired.
+pub(super) fn as_made(
+    found: Option<Account>,
+    wanted: &Wanted,
+    shell: &str,
+) -> Result<Account, AccountError> {
+    let not = |what: String| AccountError::NotAsMade { name: wanted.name.clone(), what };
+    let account = found.ok_or_else(|| not("does not exist".to_owned()))?;
+    // Ids that were given to somebody else meanwhile can not be had again.
+    let fresh = Wanted { before: None, ..wanted.clone() };
+    match account.faults(&fresh, shell).into_iter().next() {
+        Some(fault) => Err(not(fault)),
+        None => Ok(account),
+    }
+}
+
 /// Why there is no such account.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

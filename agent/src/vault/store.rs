@@ -1,7 +1,7 @@
 //! The store on disk: a directory of root's with a lock, a key, and the sealed document, which is
 //! replaced whole or not at all.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -209,15 +209,7 @@ impl Vault {
 
     /// Replaces a file by a rename, synced: what was stored is there after a loss of power.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-        let draft = path.with_extension("new");
-        let write = || {
-            let mut file = create(&draft)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&draft, path)?;
-            std::fs::File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|error| failed("write", path, error))
+        crate::replace::write(path, bytes, 0o600).map_err(|error| failed("write", path, error))
     }
 
     /// The bytes of a file that nobody but this user can read or change; `None` if it is absent.

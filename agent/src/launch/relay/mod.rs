@@ -14,7 +14,6 @@
 mod when;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use russet_protocol::supervise::SlotUser;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::socket;
 use crate::clock::Clock;
 
 pub(super) use when::{Circumstances, wanted};
@@ -61,15 +61,7 @@ pub(super) fn listen(
     target: Target,
     clock: &Clock,
 ) -> io::Result<tokio::task::JoinHandle<()>> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    if nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::lchown(path, Some(user.uid), Some(user.gid))?;
-    }
+    let listener = socket::bind(path, user)?;
     let relay = Relay { slot, uid: user.uid, target: Arc::new(target), clock: clock.clone() };
     Ok(tokio::spawn(relay.accept(listener)))
 }
@@ -115,8 +107,7 @@ impl Relay {
     }
 
     fn is_known(&self, stream: &UnixStream) -> bool {
-        let me = nix::unistd::geteuid().as_raw();
-        let known = stream.peer_cred().is_ok_and(|peer| [me, self.uid].contains(&peer.uid()));
+        let known = socket::is_known(stream, self.uid);
         if !known {
             tracing::warn!(slot = self.slot, "refused a stranger on the relay's socket");
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::dscl::{self, DsError, Kind};
-use crate::platform::account::{Account, AccountError, Ids, Wanted};
+use crate::platform::account::{Account, AccountError, Ids, Wanted, as_made};
 use crate::platform::command::{Command, CommandError, Output, Tools};
 
 /// The program that a login would start: none.
@@ -97,7 +97,7 @@ impl Accounts {
         if user.is_empty() || get("Password").is_empty() {
             self.set(Kind::User, name, "Password", "*")?;
         }
-        self.made(wanted, done)
+        Ok((as_made(self.find(&wanted.name)?, wanted, SHELL)?, done))
     }
 
     /// Deletes the account and its group. `false`: there was none.
@@ -151,23 +151,6 @@ impl Accounts {
         let gid = self.free_id(Kind::Group, before)?;
         self.set(Kind::Group, name, Kind::Group.id(), &gid.to_string())?;
         Ok(gid)
-    }
-
-    /// What came of it, read back.
-    fn made(
-        &self,
-        wanted: &Wanted,
-        done: Vec<String>,
-    ) -> Result<(Account, Vec<String>), AccountError> {
-        let name = &wanted.name;
-        let not = |what: String| AccountError::NotAsMade { name: name.clone(), what };
-        let account = self.find(name)?.ok_or_else(|| not("does not exist".to_owned()))?;
-        // Ids that were given to somebody else meanwhile can not be had again.
-        let fresh = Wanted { before: None, ..wanted.clone() };
-        match account.faults(&fresh, SHELL).into_iter().next() {
-            Some(fault) => Err(not(fault)),
-            None => Ok((account, done)),
-        }
     }
 
     /// An id that nobody has: `before` if it is free, else the lowest one for slots.

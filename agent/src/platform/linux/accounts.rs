@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::platform::account::{Account, AccountError, Ids, Wanted};
+use crate::platform::account::{Account, AccountError, Ids, Wanted, as_made};
 use crate::platform::command::{Command, CommandError, Output, Tools};
 
 /// The program that a login would start: none.
@@ -97,13 +97,7 @@ impl Accounts {
                 }
             }
         }
-        let not = |what: String| AccountError::NotAsMade { name: name.clone(), what };
-        let account = self.find(name)?.ok_or_else(|| not("does not exist".to_owned()))?;
-        let fresh = Wanted { before: None, ..wanted.clone() };
-        match account.faults(&fresh, SHELL).into_iter().next() {
-            Some(fault) => Err(not(fault)),
-            None => Ok((account, done)),
-        }
+        Ok((as_made(self.find(name)?, wanted, SHELL)?, done))
     }
 
     /// Deletes the account and its group. `false`: there was none.

@@ -5,6 +5,23 @@ use std::ffi::CStr;
 /// The text under `name`, without its closing NUL.
 pub(super) fn string(name: &CStr) -> Option<String> {
     let mut buffer = [0_u8; 256];
+    let text = read(name, &mut buffer)?.split(|byte| *byte == 0).next()?;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// The number under `name`, which the kernel gives in four or eight bytes.
+pub(super) fn number(name: &CStr) -> Option<u64> {
+    let mut buffer = [0_u8; 8];
+    let bytes = read(name, &mut buffer)?;
+    match bytes.len() {
+        4 => bytes.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes))),
+        8 => bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+        _ => None,
+    }
+}
+
+/// What is under `name`, as far as it fits.
+fn read<'a>(name: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let mut length = buffer.len();
     // SAFETY: name is a C string, buffer and length describe each other, nothing is written.
     let result = unsafe {
@@ -16,30 +33,5 @@ pub(super) fn string(name: &CStr) -> Option<String> {
             0,
         )
     };
-    if result != 0 {
-        return None;
-    }
-    let text = buffer.get(..length)?.split(|byte| *byte == 0).next()?;
-    String::from_utf8(text.to_vec()).ok()
-}
-
-/// The number under `name`, which the kernel gives in four or eight bytes.
-pub(super) fn number(name: &CStr) -> Option<u64> {
-    let mut buffer = [0_u8; 8];
-    let mut length = buffer.len();
-    // SAFETY: as above.
-    let result = unsafe {
-        libc::sysctlbyname(
-            name.as_ptr(),
-            buffer.as_mut_ptr().cast(),
-            &raw mut length,
-            std::ptr::null_mut(),
-            0,
-        )
-    };
-    match (result, length) {
-        (0, 4) => buffer.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes))),
-        (0, 8) => Some(u64::from_ne_bytes(buffer)),
-        _ => None,
-    }
+    if result == 0 { buffer.get(..length) } else { None }
 }

@@ -1,0 +1,61 @@
+//! Replacing files: whole or not at all, also when the machine loses power.
+//!
+//! The directory has to be one that only its owner can change; a link in the place of the draft is
+//! not followed all the same.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Where a file is written before it takes its place. Always the same, so that what a killed run
+/// left is found.
+pub(crate) fn draft(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.russet-new"))
+}
+
+/// Writes a file whole or not at all, and survives a loss of power.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, mode, |file| file.write_all(bytes))
+}
+
+/// Copies a file, whole or not at all.
+pub(crate) fn copy(from: &Path, path: &Path, mode: u32) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    replace(path, mode, |file| io::copy(&mut from, file).map(|_| ()))
+}
+
+fn replace(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let draft = draft(path);
+    remove_file(&draft)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        // A secret is never readable by others, not even for a moment.
+        .mode(0o600)
+        .open(&draft)?;
+    fill(&mut file)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
+/// Makes what happened to names in a directory survive a loss of power.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Removes a file; one that is not there is removed.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
