@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::TaskId;
 use crate::outcome::Outcome;
 
 /// What the agent is about, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It makes itself ready.
@@ -26,6 +28,11 @@ pub enum State {
     Unhealthy,
     /// The control plane can not be reached.
     Offline,
+    /// It takes no tasks: another version of it is about to take its place.
+    Updating,
+    /// A word of a newer agent. This one never says it.
+    #[serde(other)]
+    Unknown,
 }
 
 impl State {
@@ -40,12 +47,15 @@ impl State {
             Self::Paused => "paused",
             Self::Unhealthy => "unhealthy",
             Self::Offline => "offline",
+            Self::Updating => "updating",
+            Self::Unknown => "unknown",
         }
     }
 }
 
 /// Everything at a glance: the answer of `GET /v1/status`, and each event of `GET /v1/events`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// What it is about.
     pub state: State,
@@ -70,13 +80,89 @@ pub struct Status {
     /// Every slot.
     #[serde(default)]
     pub slots: Vec<Slot>,
-    /// Tasks that ended lately, the newest first.
+    /// Tasks that ended lately, the newest first, at most 50. They outlive restarts of the agent.
     #[serde(default)]
     pub recent: Vec<Recent>,
+    /// How well the machine is, in the order in which that is told.
+    #[serde(default)]
+    pub health: Vec<HealthCheck>,
+    /// How far an update is; none: this agent looks for none, and none was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
+}
+
+/// One thing about the machine that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HealthCheck {
+    /// What, in a word or two: `disk`, `open files`.
+    pub name: String,
+    /// How well it is.
+    pub level: HealthLevel,
+    /// What was found, as a sentence.
+    pub found: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HealthLevel {
+    /// As it should be.
+    Ok,
+    /// It works, and should be looked at.
+    Warning,
+    /// No tasks are taken until it is better.
+    Bad,
+    /// It could not be found out, or this is a word of a newer agent.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// How far an update of the agent is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Update {
+    /// There is none.
+    UpToDate,
+    /// A version is being fetched.
+    Downloading {
+        /// Which.
+        version: String,
+        /// How much of it is there.
+        percent: u8,
+    },
+    /// A version is there and waits to be asked for.
+    Ready {
+        /// Which.
+        version: String,
+    },
+    /// A version is installed as soon as no task runs.
+    WaitingForIdle {
+        /// Which.
+        version: String,
+    },
+    /// A version did not prove itself, and the one before it runs again.
+    RolledBack {
+        /// Which.
+        version: String,
+        /// Why.
+        why: String,
+    },
+    /// It is not known, or this is a word of a newer agent.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Something that holds claims back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
     /// Who: `drain`, `pause`, `health`.
     pub source: String,
@@ -88,33 +174,80 @@ pub struct Hold {
 }
 
 /// Room for one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Slot {
     /// Its number, from 1.
     pub number: u32,
+    /// The resource class that it serves, `namespace/name` once the control plane has said it;
+    /// until then as the configuration calls it. None: it only ends a task of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// What runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
 }
 
-/// A task that runs. Names are left out for readers who may not know them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A task that runs. Names and addresses are left out for readers who may not know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Task {
+    /// The task, as the control plane knows it and as it is canceled by. None: the control plane
+    /// does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<TaskId>,
+    /// The resource class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// When it was claimed, or adopted by this agent.
+    /// The step that runs. It is the task's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// When it was claimed. The time that it has taken so far is that until now: status and reader
+    /// share a clock.
     pub since_ms: u64,
+    /// When it is ended at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// How long this job of this project takes as a rule: the median of its last successful runs
+    /// on this machine, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_ms: Option<u64>,
+    /// Why it is being ended, where somebody wants that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canceling: Option<String>,
+    /// Page of the control plane about its job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
-/// A task that has ended.
+/// A step of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Step {
+    /// Its number, from 0.
+    pub number: u32,
+    /// Its heading.
+    pub name: String,
+}
+
+/// A task that has ended. Names and addresses are left out as those of a [`Task`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Recent {
+    /// The task, as the control plane knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<TaskId>,
     /// Number of its slot.
     pub slot: u32,
+    /// The resource class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -128,10 +261,14 @@ pub struct Recent {
     pub started_ms: u64,
     /// When it ended.
     pub ended_ms: u64,
+    /// Page of the control plane about its job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// The body of `POST /v1/pause`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// Why, for everybody who looks.
@@ -144,6 +281,7 @@ pub struct PauseRequest {
 
 /// The body of `POST /v1/drain`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DrainRequest {
     /// Why, for everybody who looks.
@@ -154,9 +292,19 @@ pub struct DrainRequest {
     pub cancel_after_s: Option<u64>,
 }
 
+/// The body of `POST /v1/tasks/{id}/cancel`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Why, for the task's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Status;
+    use super::{HealthLevel, State, Status, Update};
 
     #[test]
     fn a_status_of_the_first_version_is_read_forever() {
@@ -166,5 +314,24 @@ mod tests {
             "recent":[{"slot":1,"outcome":"success","started_ms":1,"ended_ms":2}],"later":1}"#;
         let status: Status = serde_json::from_str(text).unwrap();
         assert_eq!(status.slots[0].task.as_ref().unwrap().job.as_deref(), Some("test"));
+    }
+    #[test]
+    fn words_of_a_newer_agent_are_read_as_unknown() {
+        let text = r#"{"state":"dreaming","since_ms":1,"name":"mini-1","agent_version":"9",
+            "pid":7,"started_ms":1,"control_plane":"https://ci",
+            "health":[{"name":"fan","level":"splendid","found":"it turns"}],
+            "update":{"state":"teleporting","to":"9.1"}}"#;
+        let status: Status = serde_json::from_str(text).unwrap();
+        assert_eq!(status.state, State::Unknown);
+        assert_eq!(status.health[0].level, HealthLevel::Unknown);
+        assert_eq!(status.update, Some(Update::Unknown));
+    }
+
+    #[test]
+    fn an_update_is_told_by_its_state() {
+        let text = r#"{"state":"downloading","version":"1.2.0","percent":40}"#;
+        let update = Update::Downloading { version: "1.2.0".to_owned(), percent: 40 };
+        assert_eq!(serde_json::from_str::<Update>(text).unwrap(), update);
+        assert_eq!(serde_json::to_string(&update).unwrap(), text);
     }
 }

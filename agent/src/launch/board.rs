@@ -91,15 +91,14 @@ impl Model {
             Event::Offline { reason } => self.offline = Some(reason.clone()),
             Event::Online => self.offline = None,
             Event::Claimed { slot, job } => {
-                let task = Task { project: None, job: job.clone(), since_ms: now_ms };
+                let task = Task { job: job.clone(), since_ms: now_ms, ..Task::default() };
                 self.tasks.insert(*slot, task);
             }
             Event::Started { slot, job, project } => {
-                let task = self.tasks.entry(*slot).or_insert_with(|| Task {
-                    project: None,
-                    job: None,
-                    since_ms: now_ms,
-                });
+                let task = self
+                    .tasks
+                    .entry(*slot)
+                    .or_insert_with(|| Task { since_ms: now_ms, ..Task::default() });
                 task.job = Some(job.clone());
                 task.project = Some(project.clone());
             }
@@ -115,10 +114,18 @@ impl Model {
         now_ms: u64,
     ) {
         let Some(task) = self.tasks.remove(&slot) else { return };
-        let Task { project, job, since_ms } = task;
+        let Task { project, job, since_ms, .. } = task;
         self.status.recent.insert(
             0,
-            Recent { slot, project, job, outcome, started_ms: since_ms, ended_ms: now_ms },
+            Recent {
+                slot,
+                project,
+                job,
+                outcome,
+                started_ms: since_ms,
+                ended_ms: now_ms,
+                ..Recent::default()
+            },
         );
         self.status.recent.truncate(RECENT);
     }
@@ -140,9 +147,11 @@ impl Model {
             reason: reason.clone(),
         });
         self.status.holds = holds.collect();
-        let slots = (1..)
-            .zip(&self.view.busy)
-            .map(|(number, _)| Slot { number, task: self.tasks.get(&number).cloned() });
+        let slots = (1..).zip(&self.view.busy).map(|(number, _)| Slot {
+            number,
+            task: self.tasks.get(&number).cloned(),
+            ..Slot::default()
+        });
         self.status.slots = slots.collect();
         let (state, reason) = self.state();
         if state != self.status.state {

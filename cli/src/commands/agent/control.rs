@@ -264,10 +264,11 @@ mod tests {
                     task: Some(Task {
                         project: Some("acme/app".to_owned()),
                         job: Some("test\u{1b}[31m".to_owned()),
-                        since_ms: 0,
+                        ..Task::default()
                     }),
+                    ..Slot::default()
                 },
-                Slot { number: 2, task: None },
+                Slot { number: 2, ..Slot::default() },
             ],
             ..Status::default()
         };
