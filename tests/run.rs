@@ -163,6 +163,30 @@ fn jobs_wait_for_those_they_require_and_are_not_run_after_a_failure() {
 }
 
 #[test]
+fn an_approval_is_given_by_name_and_otherwise_what_requires_it_is_left_out() {
+    let config = "version: 2.1
+jobs:
+  test: {machine: true, resource_class: a/b, steps: [run: echo tested]}
+  ship: {machine: true, resource_class: a/b, steps: [run: echo shipped]}
+workflows:
+  main:
+    jobs:
+      - test
+      - hold: {type: approval, requires: [test]}
+      - ship: {requires: [hold]}
+";
+    let project = Project::new(config);
+    let left_out = project.run(&[]);
+    left_out.assert_code(0);
+    left_out
+        .assert_shows_in_order(&["tested", "hold is not approved; `--approve hold` approves it"]);
+    assert!(!left_out.out.contains("shipped"), "{}", left_out.out);
+    let approved = project.run(&["--approve", "hold"]);
+    approved.assert_code(0);
+    approved.assert_shows_in_order(&["tested", "hold success", "shipped"]);
+}
+
+#[test]
 fn an_error_in_the_configuration_is_code_3() {
     let ran = Project::new("version: 2.1\njobs: []\n").run(&[]);
     ran.assert_code(3);

@@ -7,6 +7,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance};
 use crate::state::App;
+use crate::store::serial::{self, Turn};
 use crate::store::{Held, StoreError, WriteTx, allocations, jobs, steps, tasks, workflows};
 use crate::text::{MESSAGE_LIMIT, cut};
 
@@ -25,20 +26,31 @@ pub(crate) async fn move_on(
         .iter()
         .map(|head| JobState {
             name: &head.name,
+            kind: head.kind,
             requires: &head.requires,
+            statuses: &head.statuses,
             phase: head.phase,
             outcome: head.outcome,
         })
         .collect();
     let next = advance(&states);
-    for index in next.queue {
-        let head = &heads[index];
-        jobs::set_queued(tx, &head.id, None, now_ms).await?;
-        tasks::enqueue_new(tx, &head.id, pipeline, &head.class).await?;
+    for index in next.succeed {
+        jobs::set_ended(tx, &heads[index].id, Outcome::Success, None, now_ms).await?;
+    }
+    for index in next.hold {
+        jobs::set_on_hold(tx, &heads[index].id).await?;
     }
     for (index, vain) in next.not_run {
-        let message = format!("`{vain}`, which it requires, did not succeed");
+        let wanted = if heads[index].statuses.contains_key(&vain) { "end so" } else { "succeed" };
+        let message = format!("`{vain}`, which it requires, did not {wanted}");
         jobs::set_ended(tx, &heads[index].id, Outcome::NotRun, Some(&message), now_ms).await?;
+    }
+    let mut preempted = false;
+    for index in next.queue {
+        preempted |= !start(tx, &heads[index], pipeline, now_ms).await?;
+    }
+    if preempted {
+        return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
     }
     if let Some(outcome) = next.outcome {
         workflows::end(tx, workflow, outcome).await?;
@@ -47,7 +59,56 @@ pub(crate) async fn move_on(
     Ok(())
 }
 
-/// Ends a job and lets its workflow move on.
+/// Puts a job that may start into the line, or into that of its serial group. Answers false where
+/// it has ended instead.
+async fn start(
+    tx: &mut WriteTx,
+    head: &jobs::JobHead,
+    pipeline: &PipelineId,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    // The compiler gives every job with steps a class.
+    let Some(class) = &head.class else { return Ok(true) };
+    let turn = match &head.serial_group {
+        Some(group) => serial::turn(tx, group, pipeline).await?,
+        None => Turn::Now,
+    };
+    let group = head.serial_group.as_deref().unwrap_or_default();
+    match turn {
+        Turn::Now => {
+            jobs::set_queued(tx, &head.id, None, now_ms).await?;
+            tasks::enqueue_new(tx, &head.id, pipeline, class).await?;
+        }
+        Turn::Later => {
+            let message = format!("it waits for its turn in the serial group `{group}`");
+            jobs::set_queued(tx, &head.id, Some(&message), now_ms).await?;
+        }
+        Turn::Never => {
+            let message = format!(
+                "a later pipeline of the project has a job in the serial group `{group}` already"
+            );
+            jobs::set_ended(tx, &head.id, Outcome::NotRun, Some(&message), now_ms).await?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Ends a job that waits for an approval, which somebody gave or denied.
+pub(crate) async fn decide(
+    tx: &mut WriteTx,
+    job: &JobId,
+    approved: bool,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let (outcome, message) = match approved {
+        true => (Outcome::Success, "approved by a person"),
+        false => (Outcome::NotRun, "not approved"),
+    };
+    end_job(tx, job, outcome, Some(message), now_ms).await
+}
+
+/// Ends a job, and lets its workflow and its serial group move on.
 async fn end_job(
     tx: &mut WriteTx,
     job: &JobId,
@@ -55,8 +116,15 @@ async fn end_job(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let (workflow, pipeline) = jobs::set_ended(tx, job, outcome, message, now_ms).await?;
-    move_on(tx, &workflow, &pipeline, now_ms).await
+    let of = jobs::set_ended(tx, job, outcome, message, now_ms).await?;
+    if let Some(group) = &of.serial_group
+        && let Some(next) = serial::next(tx, group).await?
+    {
+        jobs::set_queued(tx, &next.id, None, now_ms).await?;
+        tasks::enqueue_new(tx, &next.id, &next.pipeline, &next.class).await?;
+        tx.wake_pipeline(next.pipeline.as_str());
+    }
+    move_on(tx, &of.workflow, &of.pipeline, now_ms).await
 }
 
 /// Ends a task that is held, its steps, and its job.
@@ -124,7 +192,9 @@ pub(crate) async fn cancel_job(
 ) -> Result<(), StoreError> {
     match job.job.phase {
         Phase::Ended => Ok(()),
-        Phase::Blocked => end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await,
+        Phase::Blocked | Phase::OnHold => {
+            end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await
+        }
         Phase::Queued | Phase::Running => match tasks::open_of_job(tx, &job.job.id).await? {
             Some((task, true)) => {
                 tasks::set_cancel(tx, &task, CANCELED).await?;

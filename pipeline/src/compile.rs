@@ -34,7 +34,16 @@ pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Vec<Workflow
     for workflow in chosen {
         let mut jobs = Vec::new();
         for invocation in workflow.jobs {
-            let Some(definition) = definitions.get(&*invocation.job) else { continue };
+            let stand_in;
+            let definition = match definitions.get(&*invocation.job) {
+                Some(definition) => *definition,
+                // An approval, or another job that is not built from steps.
+                None if invocation.kind != JobKind::Build => {
+                    stand_in = JobDefinition::without_steps(&invocation.job, invocation.span);
+                    &stand_in
+                }
+                None => continue,
+            };
             size = size.saturating_add(definition.size());
             // A large job that a workflow runs ten thousand times would be an alias bomb by
             // other means.

@@ -31,14 +31,14 @@ pub struct Job {
     pub name: String,
     /// What it does.
     pub kind: JobKind,
-    /// Names of the jobs of the same workflow that must succeed first.
+    /// Names of the jobs of the same workflow that must end first: with success, if
+    /// `requires_status` does not say otherwise.
     pub requires: Vec<String>,
-    /// Jobs of the same workflow that must end first, one way or another. Empty until the
-    /// scheduler has it: a configuration that needs it is refused, unless it is only checked.
+    /// Of those, the ones that may or must end in other ways.
     pub requires_status: Vec<Required>,
     /// Names of the contexts whose variables it gets. Empty until there are contexts.
     pub contexts: Vec<String>,
-    /// The group of whose jobs one runs at a time. `None` until the scheduler has it.
+    /// The group of whose jobs one runs at a time, in all projects.
     pub serial_group: Option<String>,
     /// How many tasks share it. 1 until the scheduler has it.
     pub parallelism: u32,
@@ -55,8 +55,7 @@ pub struct Job {
     pub steps: Vec<Step>,
 }
 
-/// What a job does. All but [`JobKind::Build`] are refused for now, unless the configuration is
-/// only checked.
+/// What a job does. [`JobKind::Other`] is refused, unless the configuration is only checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobKind {
     /// Runs steps.

@@ -221,8 +221,9 @@ pub struct Job {
     /// Names of the jobs that it waits for.
     #[serde(default)]
     pub requires: Vec<String>,
-    /// The class it waits in.
-    pub resource_class: ResourceClass,
+    /// The class it waits in; none: no runner is needed, as for an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_class: Option<ResourceClass>,
     /// How far.
     pub phase: Phase,
     /// How it ended.

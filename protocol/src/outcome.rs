@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// Waits for other jobs.
     Blocked,
+    /// Waits until somebody approves it.
+    OnHold,
     /// Waits for a runner.
     Queued,
     /// Is held by a runner.
@@ -64,6 +66,7 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Blocked => "blocked",
+            Self::OnHold => "on_hold",
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Ended => "ended",
@@ -105,7 +108,7 @@ impl std::str::FromStr for Phase {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        [Self::Blocked, Self::Queued, Self::Running, Self::Ended]
+        [Self::Blocked, Self::OnHold, Self::Queued, Self::Running, Self::Ended]
             .into_iter()
             .find(|phase| phase.as_str() == text)
             .ok_or_else(|| UnknownName(text.to_owned()))

@@ -105,6 +105,13 @@ impl Client {
         self.send(self.request(Method::POST, &path)).await.map(drop)
     }
 
+    /// Approves a job that waits for it, or denies it.
+    pub(crate) async fn decide_job(&self, id: &str, approved: bool) -> Result<()> {
+        let verb = if approved { "approve" } else { "deny" };
+        let path = format!("/api/v3/jobs/{}/{verb}", segment(id));
+        self.send(self.request(Method::POST, &path)).await.map(drop)
+    }
+
     /// Output of a step; with `follow` until the step ends.
     pub(crate) async fn output(&self, job: &str, step: u32, follow: bool) -> Result<StepOutput> {
         let path = format!("/api/v3/jobs/{}/stdout", segment(job));

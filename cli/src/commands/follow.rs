@@ -2,33 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use russet_protocol::admin::{Pipeline, StreamEvent};
+use russet_protocol::admin::{Job, Pipeline, StreamEvent};
+use russet_protocol::outcome::Phase;
 use tokio::time::MissedTickBehavior;
 
 use crate::client::{Client, EventStream, Next};
 use crate::error::Result;
 use crate::render::screen::{Screen, TICK};
 
-/// Shows everything that happens to a pipeline until it has ended.
+/// What somebody who follows a pipeline has to know.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// It has ended.
+    Ended(Pipeline),
+    /// A job waits for an approval.
+    OnHold(Job),
+}
+
+/// Shows everything that happens to a pipeline until it has ended or a job waits for an approval.
 ///
 /// May be abandoned at any moment and called again with the same stream.
-pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Result<Pipeline> {
+pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Result<Followed> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             next = stream.next() => {
                 let next = next?;
-                let ended = match &next {
+                let news = match &next {
                     Next::Event(event) => match event.as_ref() {
-                        StreamEvent::End { pipeline } => Some(pipeline.clone()),
+                        StreamEvent::End { pipeline } => Some(Followed::Ended(pipeline.clone())),
+                        StreamEvent::Job { job, .. } if job.phase == Phase::OnHold => {
+                            Some(Followed::OnHold(job.clone()))
+                        }
                         _ => None,
                     },
                     Next::Output { .. } | Next::Away { .. } => None,
                 };
                 screen.event(next)?;
-                if let Some(pipeline) = ended {
-                    return Ok(pipeline);
+                if let Some(news) = news {
+                    return Ok(news);
                 }
             }
             _ = ticks.tick() => screen.tick(),

@@ -69,6 +69,20 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Approve a job that waits for it
+    Approve {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Deny a job that waits for an approval: what requires it does not run
+    Deny {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
     /// Cancel a job
     Cancel {
         /// Its id
@@ -127,6 +141,14 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 }
             }
         }
+        JobCommand::Approve { id, connection } => {
+            connection.connect()?.decide_job(&id, true).await?;
+            render::line(format_args!("Approved {id}."))?;
+        }
+        JobCommand::Deny { id, connection } => {
+            connection.connect()?.decide_job(&id, false).await?;
+            render::line(format_args!("Denied {id}."))?;
+        }
         JobCommand::Cancel { id, connection } => {
             connection.connect()?.cancel_job(&id).await?;
             render::line(format_args!("Canceled {id}."))?;
@@ -137,7 +159,8 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
 
 fn shown(job: &Job) -> String {
     let state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str);
-    let mut text = format!("{} ({}): {state}\n", plain(&job.name), job.resource_class);
+    let class = job.resource_class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
+    let mut text = format!("{}{class}: {state}\n", plain(&job.name));
     if let Some(message) = &job.message {
         text.push_str(&format!("{}\n", plain(message)));
     }

@@ -7,7 +7,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::follow::{follow, show_tests};
+use super::follow::{Followed, follow, show_tests};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -124,7 +124,17 @@ async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let pipeline = client.pipeline(id).await?;
     let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
     screen.pipeline(&pipeline, &title)?;
-    let pipeline = follow(&mut client.stream(id), &mut screen).await?;
+    let mut stream = client.stream(id);
+    let pipeline = loop {
+        match follow(&mut stream, &mut screen).await? {
+            Followed::Ended(pipeline) => break pipeline,
+            Followed::OnHold(job) => screen.say(&format!(
+                "{} waits for an approval: russet job approve {}",
+                render::plain(&job.name),
+                job.id
+            ))?,
+        }
+    };
     show_tests(client, &pipeline, &mut screen).await?;
     let exit = exit_of(&pipeline);
     screen.end(&pipeline, exit)?;
@@ -178,6 +188,10 @@ fn state(pipeline: &Pipeline) -> &'static str {
     let phases = || pipeline.workflows.iter().map(|workflow| workflow.phase);
     if phases().any(|phase| phase == Phase::Running) {
         return Phase::Running.as_str();
+    }
+    let mut jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    if jobs.any(|job| job.phase == Phase::OnHold) {
+        return Phase::OnHold.as_str();
     }
     if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
         return waits.as_str();

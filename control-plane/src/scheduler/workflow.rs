@@ -1,14 +1,53 @@
 //! What follows in a workflow from how its jobs are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::outcome::{Outcome, Phase, UnknownName};
+
+/// What a job does once it may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A runner runs its steps.
+    #[default]
+    Build,
+    /// It waits until somebody approves it.
+    Approval,
+    /// It succeeds.
+    NoOp,
+}
+
+impl Kind {
+    /// The name in the database and on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Approval => "approval",
+            Self::NoOp => "no-op",
+        }
+    }
+}
+
+impl std::str::FromStr for Kind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        [Self::Build, Self::Approval, Self::NoOp]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
+}
+
+/// The ways of ending that a job wants of others: of those that are not named here, success.
+pub(crate) type Statuses = BTreeMap<String, Vec<Outcome>>;
 
 /// A job as the workflow sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct JobState<'a> {
     pub(crate) name: &'a str,
+    pub(crate) kind: Kind,
     pub(crate) requires: &'a [String],
+    pub(crate) statuses: &'a Statuses,
     pub(crate) phase: Phase,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -18,83 +57,100 @@ pub(crate) struct JobState<'a> {
 pub(crate) struct Advance {
     /// Jobs that may start now.
     pub(crate) queue: Vec<usize>,
+    /// Jobs that wait for an approval now.
+    pub(crate) hold: Vec<usize>,
+    /// Jobs that have succeeded without doing anything.
+    pub(crate) succeed: Vec<usize>,
     /// Jobs that will never start, and the name of what each of them waits for in vain.
     pub(crate) not_run: Vec<(usize, String)>,
     /// How the workflow ended, once nothing of it is left to do.
     pub(crate) outcome: Option<Outcome>,
 }
 
+/// What a job that is blocked does next.
+enum Next<'a> {
+    Wait,
+    Start,
+    /// It waits for this one in vain.
+    Never(&'a str),
+}
+
 /// What follows from the states of all jobs of a workflow.
 ///
-/// A job may start when everything that it requires has succeeded. One that requires what did not
-/// succeed is not run, and so is what requires that one in turn.
+/// A job may start when everything that it requires has ended in a way that it wants. One that
+/// requires what ended otherwise is not run, and so is what requires that one in turn, unless it
+/// wants just that.
 pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     let mut ended: Vec<Option<Outcome>> =
         jobs.iter().map(|job| if job.phase == Phase::Ended { job.outcome } else { None }).collect();
     let mut result = Advance::default();
     let names: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(index, job)| (job.name, index)).collect();
+    let mut open: Vec<usize> = (0..jobs.len())
+        .filter(|index| jobs[*index].phase == Phase::Blocked && ended[*index].is_none())
+        .collect();
     // Each round goes one edge further; there are no more rounds than jobs.
     loop {
-        let mut moved = false;
-        for (index, job) in jobs.iter().enumerate() {
-            if job.phase == Phase::Blocked
-                && ended[index].is_none()
-                && let Some(vain) = waits_in_vain_for(job, &names, &ended)
-            {
-                result.not_run.push((index, vain.to_owned()));
-                ended[index] = Some(Outcome::NotRun);
-                moved = true;
+        let before = open.len();
+        open.retain(|&index| {
+            let job = &jobs[index];
+            match (next(job, &names, &ended), job.kind) {
+                (Next::Wait, _) => return true,
+                (Next::Never(vain), _) => {
+                    result.not_run.push((index, vain.to_owned()));
+                    ended[index] = Some(Outcome::NotRun);
+                }
+                (Next::Start, Kind::NoOp) => {
+                    result.succeed.push(index);
+                    ended[index] = Some(Outcome::Success);
+                }
+                (Next::Start, Kind::Approval) => result.hold.push(index),
+                (Next::Start, Kind::Build) => result.queue.push(index),
             }
-        }
-        if !moved {
+            false
+        });
+        if open.len() == before {
             break;
         }
     }
-    for (index, job) in jobs.iter().enumerate() {
-        if job.phase == Phase::Blocked
-            && ended[index].is_none()
-            && requirements(job, &names, &ended)
-                .all(|(_, outcome)| outcome == Some(Outcome::Success))
-        {
-            result.queue.push(index);
-        }
-    }
+    // In the order of the configuration, whatever the rounds were.
+    result.queue.sort_unstable();
     if ended.iter().all(Option::is_some) {
         result.outcome = Some(total(ended.into_iter().flatten()));
     }
     result
 }
 
-/// The jobs that a job requires, with how they ended. One that is not there can never succeed;
+/// What a blocked job does next. A job that it requires and that is not there can never succeed;
 /// the compiler does not let it come to that.
-fn requirements<'a>(
+fn next<'a>(
     job: &'a JobState<'_>,
-    names: &'a HashMap<&str, usize>,
-    ended: &'a [Option<Outcome>],
-) -> impl Iterator<Item = (&'a str, Option<Outcome>)> {
-    job.requires.iter().map(move |name| {
-        let index = names.get(name.as_str());
-        (name.as_str(), index.map_or(Some(Outcome::NotRun), |index| ended[*index]))
-    })
+    names: &HashMap<&str, usize>,
+    ended: &[Option<Outcome>],
+) -> Next<'a> {
+    let mut all = true;
+    for name in job.requires {
+        let outcome = names.get(name.as_str()).map_or(Some(Outcome::NotRun), |at| ended[*at]);
+        match outcome {
+            None => all = false,
+            Some(outcome) if wants(job, name, outcome) => {}
+            Some(_) => return Next::Never(name),
+        }
+    }
+    if all { Next::Start } else { Next::Wait }
 }
 
-fn waits_in_vain_for<'a>(
-    job: &'a JobState<'_>,
-    names: &'a HashMap<&str, usize>,
-    ended: &'a [Option<Outcome>],
-) -> Option<&'a str> {
-    requirements(job, names, ended)
-        .find(|(_, outcome)| outcome.is_some_and(|outcome| !outcome.is_success()))
-        .map(|(name, _)| name)
+fn wants(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
+    job.statuses.get(name).map_or(outcome.is_success(), |wanted| wanted.contains(&outcome))
 }
 
 /// How a workflow ended whose jobs ended so: the worst of them. What failed by itself says more
-/// than what somebody stopped, and what was not run only follows from something else.
+/// than what somebody stopped. What was not run only follows from something else, and is as it
+/// should be where a job that reports failures had none to report.
 fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let weight = |outcome: &Outcome| match outcome {
-        Outcome::Success => 0,
-        Outcome::NotRun => 1,
+        Outcome::NotRun => 0,
+        Outcome::Success => 1,
         Outcome::Canceled => 2,
         Outcome::InfrastructureFail => 3,
         Outcome::TimedOut => 4,
@@ -109,9 +165,37 @@ mod tests {
 
     use super::*;
 
+    static NONE: Statuses = Statuses::new();
+
     fn job<'a>(name: &'a str, requires: &'a [String], outcome: Option<Outcome>) -> JobState<'a> {
         let phase = if outcome.is_some() { Phase::Ended } else { Phase::Blocked };
-        JobState { name, requires, phase, outcome }
+        JobState { name, kind: Kind::Build, requires, statuses: &NONE, phase, outcome }
+    }
+
+    #[test]
+    fn a_job_that_wants_a_failure_runs_after_one_and_is_no_fault_of_the_workflow_without() {
+        let requires = ["a".to_owned()];
+        let wanted = Statuses::from([("a".to_owned(), vec![Outcome::Failed, Outcome::TimedOut])]);
+        let report = JobState { statuses: &wanted, ..job("report", &requires, None) };
+        let after = |outcome| advance(&[job("a", &[], Some(outcome)), report.clone()]);
+        assert_eq!(after(Outcome::Failed).queue, [1]);
+        assert_eq!(after(Outcome::TimedOut).queue, [1]);
+        let fine = after(Outcome::Success);
+        assert_eq!(fine.not_run, [(1, "a".to_owned())]);
+        assert_eq!(fine.outcome, Some(Outcome::Success));
+    }
+
+    #[test]
+    fn an_approval_holds_what_requires_it_and_a_job_without_work_lets_it_pass() {
+        let (on_pass, on_hold) = (["pass".to_owned()], ["hold".to_owned()]);
+        let jobs = [
+            JobState { kind: Kind::NoOp, ..job("pass", &[], None) },
+            JobState { kind: Kind::Approval, ..job("hold", &on_pass, None) },
+            job("deploy", &on_hold, None),
+        ];
+        let result = advance(&jobs);
+        assert_eq!((result.succeed, result.hold, result.queue), (vec![0], vec![1], vec![]));
+        assert_eq!(result.outcome, None);
     }
 
     #[test]
@@ -173,7 +257,7 @@ mod tests {
             let mut picks = picks.into_iter().cycle();
             for _round in 0..=2 * names.len() {
                 let jobs: Vec<JobState<'_>> = states.iter().enumerate().map(|(n, state)| JobState {
-                    name: &names[n], requires: &requires[n], phase: state.0, outcome: state.1,
+                    phase: state.0, outcome: state.1, ..job(&names[n], &requires[n], None)
                 }).collect();
                 let next = advance(&jobs);
                 for index in &next.queue {

@@ -13,14 +13,19 @@ use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count, count_maybe, int, json, parse, parse_maybe, to_json};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
+use crate::scheduler::workflow::{Kind, Statuses};
 
 /// A job to add.
 #[derive(Debug)]
 pub(crate) struct NewJob {
     pub(crate) id: JobId,
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     pub(crate) requires: Vec<String>,
-    pub(crate) class: ResourceClass,
+    pub(crate) statuses: Statuses,
+    /// None for a job without steps.
+    pub(crate) class: Option<ResourceClass>,
+    pub(crate) serial_group: Option<String>,
     pub(crate) spec: JobSpec,
 }
 
@@ -49,6 +54,14 @@ pub(crate) struct JobRow {
     pub(crate) rev: i64,
 }
 
+/// The class of a job; empty where it needs none.
+fn class(row: &SqliteRow) -> Result<Option<ResourceClass>, StoreError> {
+    match row.try_get::<&str, _>("class")? {
+        "" => Ok(None),
+        _ => parse(row, "class").map(Some),
+    }
+}
+
 fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         job: Job {
@@ -56,7 +69,7 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
             number: count(row, "number")?,
             name: row.try_get("name")?,
             requires: json(row, "requires")?,
-            resource_class: parse(row, "class")?,
+            resource_class: class(row)?,
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,
@@ -84,8 +97,9 @@ pub(super) async fn insert(
     new: &NewJob,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO jobs (id, workflow, pipeline, position, number, name, requires, class, \
-         phase, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
+        "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
+         statuses, class, serial_group, phase, rev) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
     )
     .bind(new.id.as_str())
     .bind(workflow.as_str())
@@ -93,8 +107,11 @@ pub(super) async fn insert(
     .bind(int(position as u64))
     .bind(int(number))
     .bind(&new.name)
+    .bind(new.kind.as_str())
     .bind(to_json(&new.requires)?)
-    .bind(new.class.as_str())
+    .bind(to_json(&new.statuses)?)
+    .bind(new.class.as_ref().map_or("", ResourceClass::as_str))
+    .bind(&new.serial_group)
     .bind(tx.rev())
     .execute(&mut **tx)
     .await?;
@@ -162,8 +179,11 @@ pub(crate) async fn of_workflow(
 pub(crate) struct JobHead {
     pub(crate) id: JobId,
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     pub(crate) requires: Vec<String>,
-    pub(crate) class: ResourceClass,
+    pub(crate) statuses: Statuses,
+    pub(crate) class: Option<ResourceClass>,
+    pub(crate) serial_group: Option<String>,
     pub(crate) phase: Phase,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -175,8 +195,8 @@ pub(crate) async fn heads(
     workflow: &WorkflowId,
 ) -> Result<Vec<JobHead>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, name, requires, class, phase, outcome FROM jobs WHERE workflow = ? \
-         ORDER BY position",
+        "SELECT id, name, kind, requires, statuses, class, serial_group, phase, outcome \
+         FROM jobs WHERE workflow = ? ORDER BY position",
     )
     .bind(workflow.as_str())
     .fetch_all(conn)
@@ -186,8 +206,11 @@ pub(crate) async fn heads(
             Ok(JobHead {
                 id: row.try_get::<String, _>("id")?.into(),
                 name: row.try_get("name")?,
+                kind: parse(row, "kind")?,
                 requires: json(row, "requires")?,
-                class: parse(row, "class")?,
+                statuses: json(row, "statuses")?,
+                class: class(row)?,
+                serial_group: row.try_get("serial_group")?,
                 phase: parse(row, "phase")?,
                 outcome: parse_maybe(row, "outcome")?,
             })
@@ -207,6 +230,33 @@ pub(crate) async fn changed_since(
         .fetch_all(&mut *conn)
         .await?;
     all_with_counts(conn, &rows).await
+}
+
+/// Whether a job is one that people approve.
+pub(crate) async fn is_approval(conn: &mut Conn, id: &JobId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT kind FROM jobs WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some_and(|row| row.try_get("kind").is_ok_and(|kind: &str| kind == "approval")))
+}
+
+/// Notes that a job waits for an approval.
+pub(crate) async fn set_on_hold(tx: &mut WriteTx, id: &JobId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET phase = 'on_hold', rev = ? WHERE id = ?")
+        .bind(tx.rev())
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// What follows from the end of a job has to be done for these.
+#[derive(Debug)]
+pub(crate) struct Of {
+    pub(crate) workflow: WorkflowId,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) serial_group: Option<String>,
 }
 
 /// Notes that a job waits for a runner, anew or for the first time.
@@ -257,10 +307,10 @@ pub(crate) async fn set_ended(
     outcome: Outcome,
     message: Option<&str>,
     now_ms: i64,
-) -> Result<(WorkflowId, PipelineId), StoreError> {
+) -> Result<Of, StoreError> {
     let row = sqlx::query(
         "UPDATE jobs SET phase = 'ended', outcome = ?, message = ?, ended_ms = ?, rev = ? \
-         WHERE id = ? RETURNING workflow, pipeline",
+         WHERE id = ? RETURNING workflow, pipeline, serial_group",
     )
     .bind(outcome.as_str())
     .bind(message)
@@ -269,7 +319,11 @@ pub(crate) async fn set_ended(
     .bind(id.as_str())
     .fetch_one(&mut **tx)
     .await?;
-    Ok((row.try_get::<String, _>("workflow")?.into(), row.try_get::<String, _>("pipeline")?.into()))
+    Ok(Of {
+        workflow: row.try_get::<String, _>("workflow")?.into(),
+        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        serial_group: row.try_get("serial_group")?,
+    })
 }
 
 /// Marks the job as changed, for what is counted elsewhere.

@@ -16,6 +16,7 @@ pub(crate) mod output;
 pub(crate) mod pipelines;
 mod rows;
 pub(crate) mod runners;
+pub(crate) mod serial;
 pub(crate) mod sources;
 pub(crate) mod steps;
 pub(crate) mod tasks;

@@ -33,6 +33,23 @@ pub(crate) struct JobDefinition {
 }
 
 impl JobDefinition {
+    /// What stands for a job that is not among the `jobs`, since it is not built from steps.
+    pub(crate) fn without_steps(name: &str, span: Span) -> Self {
+        Self {
+            name: name.to_owned(),
+            span,
+            resource_class: None,
+            shell: None,
+            working_directory: None,
+            environment: Variables::default(),
+            steps: Vec::new(),
+            kind: JobKind::Other,
+            parallelism: 1,
+            branches: None,
+            problems: Vec::new(),
+        }
+    }
+
     /// Bytes that one more copy of the job takes, roughly.
     pub(crate) fn size(&self) -> usize {
         let variables: usize = self.environment.iter().map(|(k, v)| k.len() + v.len() + 64).sum();
@@ -163,8 +180,8 @@ impl Context<'_> {
         let Some(text) = self.nonempty(node, "`type`") else { return JobKind::Other };
         let kind = match &*text {
             "build" => return JobKind::Build,
-            "approval" => JobKind::Approval,
-            "no-op" => JobKind::NoOp,
+            "approval" => return JobKind::Approval,
+            "no-op" => return JobKind::NoOp,
             "release" | "lock" | "unlock" => JobKind::Other,
             other => {
                 let hint = self

@@ -9,9 +9,6 @@ pub(super) const SETUP: &str = "`setup: true` (a configuration that goes on with
 /// `parallelism: 2`.
 pub(super) const PARALLELISM: &str = "`parallelism` of more than 1";
 
-/// `requires` with other ways of ending than success.
-pub(super) const STATUSES: &str = "`requires` with the statuses of a job";
-
 /// A job that is not built from steps, by its type.
 pub(super) fn job_type(name: &str) -> String {
     format!("a job of the type `{name}`")

@@ -178,8 +178,8 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         yes("parallelism", "How many tasks share it. More than `1` cannot be run yet."),
         yes(
             "type",
-            "`build`; the other types (`no-op`, `approval`, `release`, `lock`, `unlock`) cannot be \
-             run yet.",
+            "`build`, `approval` (waits until somebody approves it) or `no-op` (succeeds at once); \
+             the types `release`, `lock` and `unlock` cannot be run yet.",
         ),
         yes("branches", "`only` and `ignore`, where there are no workflows."),
         not_yet("max_auto_reruns", "How often it is run again after it failed."),
@@ -414,8 +414,8 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
     words: &[
         yes(
             "requires",
-            "Names of jobs of this workflow that must succeed first. Other ways of ending, as in \
-             `- build: [success, failed]`, cannot be run yet.",
+            "Names of jobs of this workflow that must succeed first, or that must end in other \
+             ways, as in `- build: [success, failed]`.",
         ),
         yes("name", "Name within the workflow. Default: the job's own."),
         yes("filters", "`branches` and `tags`, or an expression."),
@@ -424,9 +424,9 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
         yes("post-steps", "Steps after those of the job. Version 2.1."),
         yes("when", "A condition: the job runs if it holds. Version 2.1."),
         yes("unless", "A condition: the job runs if it does not hold. Version 2.1."),
-        yes("type", "`approval` and the other types of jobs cannot be run yet."),
+        yes("type", "As in a job: with `approval` or `no-op` it need not be among the `jobs`."),
         not_yet("context", "Contexts whose variables the job gets."),
-        not_yet("serial-group", "The group of whose jobs one runs at a time."),
+        yes("serial-group", "The group of whose jobs one runs at a time, in all projects."),
         not_yet("override-with", "A job that is run in place of this one."),
         not_yet("max_auto_reruns", "How often it is run again after it failed."),
     ],

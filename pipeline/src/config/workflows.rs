@@ -6,7 +6,7 @@ use super::filters::Filters;
 use super::graph;
 use super::jobs::JobDefinition;
 use super::read::Context;
-use super::{not_run, vocabulary};
+use super::vocabulary;
 use crate::compiled::{JobKind, Required, Status};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -198,9 +198,24 @@ impl Context<'_> {
             self.requires(keys, &mut invocation);
             invocation.filters = self.filters(keys);
             invocation.contexts = self.texts(keys, "context");
-            invocation.serial_group = self.optional_text(keys, "serial-group");
+            invocation.serial_group = self.serial_group(keys);
         }
         Some(invocation)
+    }
+
+    /// The name of a serial group, by the rules of CircleCI's configuration reference.
+    fn serial_group(&mut self, keys: &Mapping) -> Option<String> {
+        const LONGEST: usize = 512;
+        let node = keys.get("serial-group")?;
+        let text = self.optional_text(keys, "serial-group")?;
+        let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+        if !text.is_empty() && text.chars().count() <= LONGEST && text.chars().all(is_allowed) {
+            return Some(text);
+        }
+        let message = format!("`{}` can not be the name of a serial group", quoted(&text));
+        let hint = format!("it has 1 to {LONGEST} letters, digits, `.`, `-`, `_` and `/`");
+        self.report(Problem::error(node.used_at(), message).hint(hint));
+        None
     }
 
     fn requires(&mut self, keys: &Mapping, invocation: &mut Invocation) {
@@ -214,7 +229,6 @@ impl Context<'_> {
                     let statuses = self.statuses(&entry.value);
                     invocation.requires.push((entry.key.to_string(), entry.key_span));
                     if statuses != [Status::Success] {
-                        self.report(Problem::unsupported(item.used_at(), not_run::STATUSES));
                         let name = entry.key.to_string();
                         invocation.statuses.push(Required { name, statuses });
                     }

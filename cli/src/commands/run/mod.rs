@@ -50,6 +50,11 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "NAME")]
     workflow: Option<String>,
 
+    /// Approve this job of the type `approval`; others are denied, and what requires them is not
+    /// run. May be given several times
+    #[arg(long, value_name = "JOB")]
+    approve: Vec<String>,
+
     /// Run the steps of `docker:` jobs on this machine
     #[arg(long)]
     on_host: bool,

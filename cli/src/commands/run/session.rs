@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::admin::{NewResourceClass, NewToken, Pipeline, SubmitRequest};
+use russet_protocol::admin::{Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use serde_json::json;
@@ -14,12 +14,12 @@ use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::Client;
 use crate::commands::fetch;
-use crate::commands::follow::{follow, show_tests};
+use crate::commands::follow::{Followed, follow, show_tests};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project, Snapshot};
-use crate::render::numbers;
 use crate::render::screen::{Fetched, Screen, exit_of};
+use crate::render::{numbers, plain};
 
 /// How long to wait for the answer to a cancel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ async fn drive(
         () = interrupts.next() => return Err(canceled()),
     };
     let (client, pipeline) = prepared;
-    let pipeline = watch(&client, &pipeline, workspace, children, interrupts, screen).await?;
+    let pipeline = watch(&client, &pipeline, plan, workspace, children, interrupts, screen).await?;
     let exit = exit_of(&pipeline);
     if exit == Exit::Infrastructure {
         for tail in log_tail(workspace, "agent.log") {
@@ -180,17 +180,22 @@ fn runner_name() -> String {
 async fn watch(
     client: &Client,
     pipeline: &Pipeline,
+    plan: &Plan,
     workspace: &Workspace,
     children: &mut Children,
     interrupts: &mut Interrupts,
     screen: &mut Screen,
 ) -> Result<Pipeline> {
+    let approvals = &plan.args.approve;
     let id = pipeline.id.as_str();
     let mut stream = client.stream(id);
     let mut is_canceling = false;
     loop {
         tokio::select! {
-            ended = follow(&mut stream, screen) => return ended,
+            news = follow(&mut stream, screen) => match news? {
+                Followed::Ended(pipeline) => return Ok(pipeline),
+                Followed::OnHold(job) => decide(approvals, client, &job, screen).await?,
+            },
             who = children.one_ended() => {
                 let message = format!("the embedded {who} ended while jobs ran");
                 let log = log_tail(workspace, &format!("{who}.log"));
@@ -208,6 +213,22 @@ async fn watch(
             }
         }
     }
+}
+
+/// Approves a job that was named for that; any other is denied, since nobody would ever approve it.
+async fn decide(
+    approvals: &[String],
+    client: &Client,
+    job: &Job,
+    screen: &mut Screen,
+) -> Result<()> {
+    let approved = approvals.contains(&job.name);
+    if !approved {
+        let name = plain(&job.name);
+        let text = format!("{name} is not approved; `--approve {name}` approves it");
+        screen.say(&screen.paint().warn(&text))?;
+    }
+    client.decide_job(job.id.as_str(), approved).await
 }
 
 /// Fetches what the jobs left, and shows it.

@@ -28,7 +28,7 @@ pub(crate) fn exit_of(pipeline: &Pipeline) -> Exit {
         Exit::Canceled
     } else if any(Outcome::InfrastructureFail) {
         Exit::Infrastructure
-    } else if jobs().all(|job| job.outcome == Some(Outcome::Success)) {
+    } else if pipeline.workflows.iter().all(|workflow| workflow.outcome == Some(Outcome::Success)) {
         Exit::Success
     } else {
         Exit::JobFailed

@@ -1,15 +1,17 @@
-//! `POST /api/v3/pipelines/{id}/cancel` and `POST /api/v3/jobs/{id}/cancel`.
+//! What people decide: `POST /api/v3/pipelines/{id}/cancel`, `POST /api/v3/jobs/{id}/cancel`,
+//! `…/approve` and `…/deny`.
 
 use axum::Json;
 use axum::extract::State;
 use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::outcome::{Outcome, Phase};
 
 use super::jobs::{find, no_such_job};
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::lifecycle::{cancel_job, cancel_pipeline};
+use crate::lifecycle::{cancel_job, cancel_pipeline, decide};
 use crate::state::App;
 use crate::store::{jobs, pipelines};
 
@@ -51,4 +53,57 @@ pub(super) async fn job(
     tx.commit().await?;
     let mut conn = app.store.read().await?;
     jobs::get(&mut conn, &id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(&id))
+}
+
+/// Approves a job that waits for it. One that was approved already stays so.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/jobs/{id}/approve", tag = "admin", operation_id = "job_approve",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn approve(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<Job>, ApiError> {
+    decided(&app, &id, true).await
+}
+
+/// Denies a job that waits for it: what requires it does not run, and nothing has failed.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/jobs/{id}/deny", tag = "admin", operation_id = "job_deny",
+    params(("id" = String, Path, description = "The job")),
+    responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn deny(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Json<Job>, ApiError> {
+    decided(&app, &id, false).await
+}
+
+async fn decided(app: &App, id: &JobId, approved: bool) -> Result<Json<Job>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let job = find(&mut tx, id).await?.job;
+    let is_approval = jobs::is_approval(&mut tx, id).await?;
+    let wanted = if approved { Outcome::Success } else { Outcome::NotRun };
+    match job.phase {
+        Phase::OnHold => decide(&mut tx, id, approved, app.clock.wall_ms()).await?,
+        Phase::Ended if is_approval && job.outcome == Some(wanted) => {}
+        Phase::Blocked if is_approval => {
+            let message = format!("`{}` still waits for the jobs that it requires", job.name);
+            return Err(ApiError::Conflict(message));
+        }
+        _ if is_approval => {
+            return Err(ApiError::Conflict(format!("`{}` has ended already", job.name)));
+        }
+        _ => {
+            let message = format!("`{}` runs steps, and waits for no approval", job.name);
+            return Err(ApiError::Conflict(message));
+        }
+    }
+    tx.commit().await?;
+    let mut conn = app.store.read().await?;
+    jobs::get(&mut conn, id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(id))
 }

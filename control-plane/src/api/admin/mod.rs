@@ -37,6 +37,8 @@ pub(super) fn router(app: App) -> Router<App> {
         .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
         .route("/api/v3/jobs/{id}", get(jobs::get))
         .route("/api/v3/jobs/{id}/cancel", post(cancel::job))
+        .route("/api/v3/jobs/{id}/approve", post(cancel::approve))
+        .route("/api/v3/jobs/{id}/deny", post(cancel::deny))
         .route("/api/v3/jobs/{id}/tests", get(jobs::tests))
         .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
         .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
@@ -66,6 +68,8 @@ pub(super) fn router(app: App) -> Router<App> {
     stream::stream,
     jobs::get,
     cancel::job,
+    cancel::approve,
+    cancel::deny,
     jobs::tests,
     stdout::stdout,
     artifacts::list,

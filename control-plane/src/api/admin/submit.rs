@@ -3,9 +3,10 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use russet_pipeline::{Compiled, Options};
+use russet_pipeline::{Compiled, JobKind, Options, Required, Status};
 use russet_protocol::admin::{Pipeline, SubmitRequest};
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
+use russet_protocol::outcome::Outcome;
 use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
 
@@ -13,6 +14,7 @@ use super::pipelines::no_such_pipeline;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::lifecycle::move_on;
+use crate::scheduler::workflow::{Kind, Statuses};
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::{NewPipeline, NewWorkflow};
@@ -100,17 +102,26 @@ fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, Ap
     for workflow in compiled.workflows {
         let mut jobs = Vec::with_capacity(workflow.jobs.len());
         for job in workflow.jobs {
-            let Some(class) = request.resource_class.clone().or(job.resource_class) else {
+            let kind = match job.kind {
+                JobKind::Approval => Kind::Approval,
+                JobKind::NoOp => Kind::NoOp,
+                JobKind::Build | JobKind::Other => Kind::Build,
+            };
+            let class = request.resource_class.clone().or(job.resource_class);
+            if class.is_none() && kind == Kind::Build {
                 return Err(refused(
                     format!("the job `{}` has no resource class", job.name),
                     "give it `resource_class: namespace/name`, or submit with a class for all jobs",
                 ));
-            };
+            }
             jobs.push(NewJob {
                 id: JobId::generate(),
                 name: job.name,
+                kind,
                 requires: job.requires,
-                class,
+                statuses: statuses(job.requires_status),
+                class: class.filter(|_| kind == Kind::Build),
+                serial_group: job.serial_group.filter(|_| kind == Kind::Build),
                 spec: JobSpec {
                     shell: job.shell,
                     working_directory: job.working_directory,
@@ -135,6 +146,22 @@ fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, Ap
     })
 }
 
+/// The outcomes that the statuses of a configuration stand for.
+fn statuses(required: Vec<Required>) -> Statuses {
+    let outcomes = |statuses: &[Status]| {
+        let outcomes = statuses.iter().flat_map(|status| match status {
+            Status::Success => &[Outcome::Success][..],
+            Status::Failed => &[Outcome::Failed, Outcome::TimedOut, Outcome::InfrastructureFail],
+            Status::Canceled => &[Outcome::Canceled],
+            // Nothing ends so here: what may not run is refused when it is submitted.
+            Status::Unauthorized => &[],
+            Status::NotRun => &[Outcome::NotRun],
+        });
+        outcomes.copied().collect()
+    };
+    required.into_iter().map(|job| (job.name, outcomes(&job.statuses))).collect()
+}
+
 /// Whether everything that the pipeline names is here: what waits for a class that is not would
 /// wait for ever.
 async fn check(tx: &mut WriteTx, new: &NewPipeline) -> Result<(), ApiError> {
@@ -148,16 +175,16 @@ async fn check(tx: &mut WriteTx, new: &NewPipeline) -> Result<(), ApiError> {
     }
     let mut known: Vec<&ResourceClass> = Vec::new();
     for job in new.workflows.iter().flat_map(|workflow| &workflow.jobs) {
-        if known.contains(&&job.class) {
+        let Some(class) = job.class.as_ref().filter(|class| !known.contains(class)) else {
             continue;
-        }
-        if !classes::exists(tx, &job.class).await? {
+        };
+        if !classes::exists(tx, class).await? {
             return Err(refused(
-                format!("the job `{}` is for `{}`, which there is not here", job.name, job.class),
+                format!("the job `{}` is for `{class}`, which there is not here", job.name),
                 "make it with `russet resource-class create`, or submit with a class for all jobs",
             ));
         }
-        known.push(&job.class);
+        known.push(class);
     }
     Ok(())
 }

@@ -147,6 +147,7 @@ impl TextView {
             Phase::Blocked => {
                 Some(self.paint.dim(&format!("{} after {}", job.name, job.requires.join(", "))))
             }
+            Phase::OnHold => Some(format!("{} waits for an approval", job.name)),
             Phase::Queued => Some(format!("{} waits for a runner", job.name)),
             Phase::Running => {
                 let step = job.steps.values().rev().find(|step| !step.has_ended);

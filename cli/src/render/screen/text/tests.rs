@@ -14,7 +14,7 @@ fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
         number: 1,
         name: name.to_owned(),
         requires: Vec::new(),
-        resource_class: "local/run".parse().unwrap(),
+        resource_class: Some("local/run".parse().unwrap()),
         phase,
         outcome,
         message: None,

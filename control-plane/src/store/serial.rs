@@ -1,0 +1,75 @@
+//! Serial groups: of the jobs of one, at most one is in line for a runner or with one.
+//!
+//! A job whose turn has not come is queued and has no task yet. As on CircleCI
+//! (<https://circleci.com/docs/guides/orchestrate/controlling-serial-execution-across-your-organization/>)
+//! a group spans all projects, and a job that comes to it after one of a later pipeline of its
+//! project is not run: the newer state of the project must not be replaced by the older.
+
+use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::resource_class::ResourceClass;
+use sqlx::Row;
+
+use super::rows::parse;
+use super::{Conn, StoreError, WriteTx};
+
+/// What a job that comes to its group finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nobody: it is its turn.
+    Now,
+    /// Others, after which it comes.
+    Later,
+    /// A job of a later pipeline of the same project.
+    Never,
+}
+
+/// Looks whether it is the turn of a job that may start.
+pub(crate) async fn turn(
+    conn: &mut Conn,
+    group: &str,
+    pipeline: &PipelineId,
+) -> Result<Turn, StoreError> {
+    let row = sqlx::query(
+        "SELECT count(*) AS others, coalesce(max(theirs.project = own.project \
+         AND theirs.number > own.number), 0) AS newer \
+         FROM jobs JOIN pipelines AS theirs ON theirs.id = jobs.pipeline, pipelines AS own \
+         WHERE own.id = ? AND jobs.serial_group = ? AND jobs.phase IN ('queued', 'running')",
+    )
+    .bind(pipeline.as_str())
+    .bind(group)
+    .fetch_one(conn)
+    .await?;
+    Ok(match (row.try_get::<i64, _>("others")?, row.try_get::<bool, _>("newer")?) {
+        (0, _) => Turn::Now,
+        (_, false) => Turn::Later,
+        (_, true) => Turn::Never,
+    })
+}
+
+/// A job whose turn has come.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: JobId,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) class: ResourceClass,
+}
+
+/// The job whose turn it is after one has ended; none while another has it.
+pub(crate) async fn next(tx: &mut WriteTx, group: &str) -> Result<Option<Waiting>, StoreError> {
+    let row = sqlx::query(
+        "SELECT id, pipeline, class, EXISTS (SELECT 1 FROM tasks WHERE job = jobs.id) AS begun \
+         FROM jobs WHERE serial_group = ? AND phase IN ('queued', 'running') \
+         ORDER BY begun DESC, queued_ms, number LIMIT 1",
+    )
+    .bind(group)
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(row) = row.filter(|row| !row.try_get::<bool, _>("begun").unwrap_or(true)) else {
+        return Ok(None);
+    };
+    Ok(Some(Waiting {
+        id: row.try_get::<String, _>("id")?.into(),
+        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        class: parse(&row, "class")?,
+    }))
+}
