@@ -11,6 +11,7 @@ pub mod launch;
 pub mod layout;
 mod local_api;
 pub mod mask;
+pub(crate) mod metrics;
 pub mod platform;
 mod replace;
 pub mod task;

@@ -20,6 +20,8 @@ pub struct AgentOptions {
     pub stored: Vec<(Vec<String>, String)>,
     /// Lines below `runner:`, without their indentation.
     pub runner: Vec<String>,
+    /// Lines beside `api:` and `runner:`.
+    pub more: Vec<String>,
     /// Size of a file system of its own for the state directory, as mount(8) takes it. Root only.
     pub disk: Option<&'static str>,
 }
@@ -68,6 +70,9 @@ impl Agent {
         .unwrap();
         for line in &options.runner {
             writeln!(file, "  {line}").unwrap();
+        }
+        for line in &options.more {
+            writeln!(file, "{line}").unwrap();
         }
         for (words, input) in &options.stored {
             let (code, said) = store(dir.path(), words, input);

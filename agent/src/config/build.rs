@@ -79,6 +79,7 @@ pub(super) fn build(
         housekeeping: build.housekeeping()?,
         shutdown_hook: build.shutdown_hook()?,
         warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
+        metrics: build.metrics()?,
         logging: build.logging(),
         warnings: build.warnings,
     })
@@ -464,6 +465,22 @@ impl Build<'_> {
             post_task: hook("hooks.post_task")?,
             timeout_ms: values.duration("hooks.timeout").map_or(0, millis),
         })
+    }
+
+    /// Threat: metrics have no password, and a Mac of a farm has neighbours.
+    fn metrics(&self) -> Result<Option<std::net::SocketAddr>, ConfigError> {
+        let key = "metrics.listen";
+        let Some(text) = self.values.text(key) else { return Ok(None) };
+        let wrong = |message: &str| {
+            let hint =
+                "write `127.0.0.1:9477`; what reads it from elsewhere needs a proxy of yours";
+            Err(self.values.error(self.file, key, message, Some(hint)))
+        };
+        match text.parse::<std::net::SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Some(address)),
+            Ok(address) => wrong(&format!("is {}, which is no loopback address", address.ip())),
+            Err(_) => wrong(&format!("is `{text}`, which is no address with a port")),
+        }
     }
 
     fn logging(&self) -> Logging {

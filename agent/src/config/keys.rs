@@ -394,6 +394,15 @@ pub(super) const KEYS: &[Key] = &[
         "Whether every user of this machine may see names of projects and jobs.",
     ),
     key(
+        "metrics.listen",
+        &[],
+        Kind::Text,
+        "none",
+        "Where Prometheus reads `/metrics` over HTTP, as `127.0.0.1:9477`. Loopback only: every \
+         process of the machine can connect, tasks included. Without it, and for root in any case, \
+         the local API's socket has the same; see metrics.md.",
+    ),
+    key(
         "logging.level",
         &["CIRCLECI_RUNNER_LOGGING_LEVEL", "LAUNCH_AGENT_LOGGING_LEVEL"],
         Kind::Choice(&["debug", "info", "warn", "error"]),

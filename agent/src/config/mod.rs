@@ -85,6 +85,8 @@ pub struct Config {
     pub disk_reserve: Reserve,
     /// The local API.
     pub local_api: LocalApi,
+    /// Where to answer those who read metrics over HTTP, on loopback.
+    pub metrics: Option<std::net::SocketAddr>,
     /// Where and how to log.
     pub logging: Logging,
     /// What the owner should know, each a whole sentence with its place.
@@ -119,6 +121,14 @@ pub struct Class {
     pub xcode: Option<String>,
     /// Where its tasks run.
     pub session: Session,
+}
+
+impl Class {
+    /// What metrics call it: the class where the owner names it, else its place in the file.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.resource_class.as_ref().map_or_else(|| self.label.clone(), ToString::to_string)
+    }
 }
 
 /// Where tasks run.

@@ -56,7 +56,7 @@ impl Board {
     }
 
     /// What the state machine is about.
-    pub(super) fn view(&self, view: View, now_ms: u64) {
+    pub(crate) fn view(&self, view: View, now_ms: u64) {
         self.change(now_ms, |model| model.see(view, now_ms));
     }
 

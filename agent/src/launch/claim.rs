@@ -16,6 +16,7 @@ use super::{Event, Sink};
 use crate::clock::Clock;
 use crate::config::Class;
 use crate::http::Backoff;
+use crate::metrics::{self, Metrics};
 
 /// Pauses towards a server that answers at once that there is no work.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -67,6 +68,7 @@ pub(super) struct Claimer<'a> {
     pub(super) clock: &'a Clock,
     pub(super) sink: &'a Sink,
     pub(super) class: &'a Class,
+    pub(super) metrics: &'a Metrics,
     /// Where the class's token is.
     pub(super) keeper: &'a Arc<Keeper>,
     /// What is known about the server.
@@ -80,6 +82,12 @@ pub(super) struct Claimer<'a> {
 impl Claimer<'_> {
     /// Claims until there is a task, or until `dropped`: then there is none.
     pub(super) async fn claim(&self, dropped: &CancellationToken) -> Option<Box<ClaimResponse>> {
+        let class = self.class.name();
+        let backed_off = |answer, pause| {
+            self.metrics.claim(&class, answer);
+            self.metrics.backed_off(&class, pause);
+            pause
+        };
         let mut idle = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut offline = Backoff::new(FIRST_OFFLINE_PAUSE, LONGEST_OFFLINE_PAUSE);
         loop {
@@ -88,6 +96,7 @@ impl Claimer<'_> {
                 Ok(token) => token,
                 Err(reason) => {
                     self.no_token(&reason);
+                    backed_off(metrics::Claim::NoToken, NO_TOKEN_PAUSE);
                     tokio::select! {
                         () = self.clock.sleep(NO_TOKEN_PAUSE) => continue,
                         () = dropped.cancelled() => return None,
@@ -103,10 +112,12 @@ impl Claimer<'_> {
             let pause = match answer {
                 ClaimAnswer::Task(task) => {
                     self.reached();
+                    self.metrics.claim(&class, metrics::Claim::Task);
                     return Some(task);
                 }
                 ClaimAnswer::NoWork => {
                     self.reached();
+                    self.metrics.claim(&class, metrics::Claim::NoWork);
                     offline.reset();
                     if self.clock.now().since(asked) >= LONG_POLL {
                         idle.reset();
@@ -116,23 +127,24 @@ impl Claimer<'_> {
                 }
                 ClaimAnswer::Busy(pause) => {
                     self.reached();
-                    pause.unwrap_or(BUSY_PAUSE).max(SHORTEST_BUSY_PAUSE)
+                    let pause = pause.unwrap_or(BUSY_PAUSE).max(SHORTEST_BUSY_PAUSE);
+                    backed_off(metrics::Claim::Busy, pause)
                 }
                 ClaimAnswer::Offline(reason) => {
                     self.offline(&reason);
-                    offline.next_pause()
+                    backed_off(metrics::Claim::Offline, offline.next_pause())
                 }
                 ClaimAnswer::Denied(_) if self.keeper.renew(&token) => {
                     tracing::info!(class = self.class.label, "read a new token");
-                    FIRST_PAUSE
+                    backed_off(metrics::Claim::Denied, FIRST_PAUSE)
                 }
                 ClaimAnswer::Denied(reason) => {
                     self.denied(&reason);
-                    REFUSED_PAUSE
+                    backed_off(metrics::Claim::Denied, REFUSED_PAUSE)
                 }
                 ClaimAnswer::Refused(reason) => {
                     self.refused(&reason);
-                    REFUSED_PAUSE
+                    backed_off(metrics::Claim::Refused, REFUSED_PAUSE)
                 }
             };
             tokio::select! {

@@ -37,6 +37,7 @@ impl SlotIo {
                 self.input(Input::Cleaned { quick });
             }
             Err(error) => {
+                self.shared.metrics.failed(crate::metrics::Failure::NotCleaned);
                 self.shared.sink.error(format!(
                     "slot {} could not be cleaned and takes no task until it is: {error}",
                     self.number

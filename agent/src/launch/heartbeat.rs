@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::api::Answer;
 use super::slot_io::SlotIo;
 use super::state::slot::Input;
+use crate::metrics::{Failure, Heartbeat};
 
 /// The pause where the server names none.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,7 +25,11 @@ pub(super) async fn beat(slot: Arc<SlotIo>) {
     let mut canceled = false;
     loop {
         slot.shared.clock.sleep(interval).await;
-        if slot.link.ping() >= MAX_UNANSWERED {
+        let unanswered = slot.link.ping();
+        if unanswered == MAX_UNANSWERED {
+            slot.shared.metrics.failed(Failure::Silent);
+        }
+        if unanswered >= MAX_UNANSWERED {
             slot.input(Input::Silent);
         }
         // A server that names no interval has no such call.
@@ -34,6 +39,7 @@ pub(super) async fn beat(slot: Arc<SlotIo>) {
         let silent = slot.link.silent_for();
         match slot.shared.api.heartbeat(&claim.token, &claim.allocation, silent).await {
             Answer::Done(answer) => {
+                slot.shared.metrics.heartbeat(Heartbeat::Arrived);
                 if let Some(reason) = answer.cancel
                     && !canceled
                 {
@@ -48,10 +54,13 @@ pub(super) async fn beat(slot: Arc<SlotIo>) {
                     "the control plane gave the task to somebody else or ended it ({status}); \
                      it is stopped here"
                 );
+                slot.shared.metrics.heartbeat(Heartbeat::Gone);
+                slot.note_stale();
                 slot.input(Input::Stale);
                 return;
             }
             Answer::Failed(reason) => {
+                slot.shared.metrics.heartbeat(Heartbeat::Failed);
                 tracing::debug!(slot = slot.number, reason, "a heartbeat did not arrive");
             }
         }

@@ -17,7 +17,7 @@ const LONGEST_KIND: usize = 32;
 
 /// What was left behind of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Ended or removed.
     pub removed: u64,
     /// Could not be removed at the end of the task.
@@ -28,11 +28,11 @@ pub struct Count {
 
 /// Counters by kind (`processes`, `shared_files` …).
 #[derive(Debug, Default)]
-pub struct Counters(Mutex<BTreeMap<String, Count>>);
+pub(crate) struct Counters(Mutex<BTreeMap<String, Count>>);
 
 impl Counters {
     /// Adds what one task left.
-    pub(super) fn add(&self, left: &[LeftBehind]) {
+    pub(crate) fn add(&self, left: &[LeftBehind]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for item in left {
             let is_name = !item.kind.is_empty()
@@ -50,7 +50,7 @@ impl Counters {
 
     /// The numbers as they are now, for metrics.
     #[must_use]
-    pub fn snapshot(&self) -> BTreeMap<String, Count> {
+    pub(crate) fn snapshot(&self) -> BTreeMap<String, Count> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -30,6 +30,7 @@ mod grants;
 mod heartbeat;
 mod housekeeping;
 mod journal;
+mod meter;
 mod policy;
 mod prefix;
 mod relay;
@@ -43,13 +44,14 @@ mod socket;
 mod spawn;
 mod stage;
 mod start;
+mod starts;
 pub(crate) mod state;
 mod supervise;
 mod token;
 mod trim;
 
 pub use boot::bad_versions;
-pub use housekeeping::{Count, Counters};
+pub(crate) use housekeeping::Counters;
 pub use run::run;
 
 /// How the launch agent is run; what the owner decides is in [`Config`].
@@ -244,7 +246,9 @@ struct Shared {
     server: claim::Presence,
     request: russet_protocol::runner::ClaimRequest,
     /// What jobs left behind, for metrics.
-    left: housekeeping::Counters,
+    left: Arc<housekeeping::Counters>,
+    /// What is counted and measured.
+    metrics: Arc<crate::metrics::Metrics>,
     /// Every running task reads it; trimming what others use takes it for itself.
     tasks: Arc<tokio::sync::RwLock<()>>,
     trimmed: trim::Trimmed,

@@ -125,11 +125,14 @@ impl Agent {
             policy,
             board: Arc::clone(&shared.sink.board),
             clock: self.clock.clone(),
+            metrics: Arc::clone(&shared.metrics),
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();
         let watching = health::watch::start(state, config.disk_reserve, sender);
-        self.ready.listening.extend(listening.into_iter().chain([watching]));
+        let measuring =
+            config.metrics.map(|at| crate::metrics::start(at, Arc::clone(&shared.metrics)));
+        self.ready.listening.extend(listening.into_iter().chain([watching]).chain(measuring));
         commands
     }
 

@@ -24,7 +24,13 @@ impl SlotIo {
     /// Settles, and says whether it worked.
     pub(super) async fn settle(self: Arc<Self>, settlement: Settlement) {
         let settled = match self.journal() {
-            Some(journal) => self.try_settle(&journal, &settlement).await,
+            Some(journal) => {
+                let settled = self.try_settle(&journal, &settlement).await;
+                if settled {
+                    self.meter_settled(&settlement);
+                }
+                settled
+            }
             // Without a claim there is nothing to settle.
             None => true,
         };
@@ -102,6 +108,7 @@ impl SlotIo {
     }
 
     fn not_settled(&self, reason: &str) -> bool {
+        self.shared.metrics.failed(crate::metrics::Failure::NotSettled);
         tracing::warn!(
             slot = self.number,
             reason,

@@ -23,9 +23,10 @@ use super::journal::{self, Identity, Journal};
 use super::state::slot::{Exit, Input};
 use super::supervise::{LastWords, Link};
 use super::token::Keeper;
-use super::{Event, Shared, exit, grants, heartbeat, policy, spawn, state};
+use super::{Event, Shared, exit, grants, heartbeat, meter, policy, spawn, state};
 use crate::clock::BootTime;
 use crate::config::Class;
+use crate::metrics::Failure as Trouble;
 use crate::platform::darwin::user_domain;
 use crate::platform::{Process, users};
 
@@ -65,6 +66,8 @@ pub(super) struct Task {
     /// The task agent said that it emptied its directories.
     emptied: bool,
     claim: Option<CancellationToken>,
+    /// The task, until metrics have it.
+    pub(super) meter: Option<meter::Meter>,
     /// What the claimed task may have, until its agent is told.
     granted: grants::Granted,
     /// Keeps caches from being trimmed under a running task.
@@ -148,6 +151,7 @@ impl SlotIo {
             clock: &self.shared.clock,
             sink: &self.shared.sink,
             class: &class,
+            metrics: &self.shared.metrics,
             keeper: &keeper,
             server: &self.shared.server,
             token: &self.token,
@@ -168,6 +172,7 @@ impl SlotIo {
     }
 
     fn claimed(&self, class: &Class, claimed: ClaimResponse) {
+        self.meter_claimed();
         if let Some(warning) = &claimed.warning {
             tracing::warn!(warning, "the control plane could not register this runner");
         }
@@ -212,6 +217,7 @@ impl SlotIo {
             }
             Err(error) => {
                 tracing::error!(slot = self.number, %error, "could not start a task agent");
+                self.shared.metrics.failed(Trouble::NotStarted);
                 self.input(Input::NotStarted(format!("could not start the task agent: {error}")));
             }
         }
@@ -244,6 +250,7 @@ impl SlotIo {
             task.process = process.ok();
             task.journal = Some(journal);
         });
+        self.meter_started();
         self.begin_heartbeat();
         Ok(child)
     }
@@ -335,6 +342,7 @@ impl SlotIo {
         let deadline = journal.assignment.deadline.as_ref().map_or(0, |at| at.boot_ms);
         let user = journal.assignment.user.clone();
         let running = Arc::clone(&self.shared.tasks).try_read_owned().ok();
+        self.meter_found();
         self.with(|task| {
             task.journal = Some(journal);
             task.running = running;
@@ -348,6 +356,7 @@ impl SlotIo {
                 let watch = tokio::spawn(Arc::clone(self).watch_adopted(process)).abort_handle();
                 self.with(|task| task.watch = Some(watch));
                 tracing::info!(slot = self.number, %allocation, "adopted a running task");
+                self.shared.metrics.adopted();
                 // Its names come when it dials.
                 self.shared.sink.say(Event::Claimed { slot: self.number, job: None });
                 return Input::Adopted { deadline: BootTime(deadline) };
@@ -357,12 +366,16 @@ impl SlotIo {
                 return Input::Orphaned(Exit::NothingRan(reason));
             }
             journal::Found::Ended => "the task agent ended while no launch agent watched it",
-            journal::Found::Rebooted => "the machine restarted",
+            journal::Found::Rebooted => {
+                self.shared.metrics.failed(Trouble::Rebooted);
+                "the machine restarted"
+            }
         };
         let record = self.record(user.as_ref());
         let said = spawn::agent_said(&self.dir.fd);
         let exit = exit::judge(None, record.as_ref(), &allocation, &said, gone);
         tracing::info!(slot = self.number, %allocation, "found a task of an earlier agent: {gone}");
+        self.meter_exit(&exit, exit::outcome(&exit, record.as_ref()));
         Input::Orphaned(exit)
     }
 
@@ -409,6 +422,7 @@ impl SlotIo {
             outcome = outcome.map(russet_protocol::outcome::Outcome::as_str),
             "the task agent has ended"
         );
+        self.meter_exit(&exit, outcome);
         if let Exit::Died(reason) | Exit::NothingRan(reason) = &exit {
             self.shared.sink.warn(format!("slot {}: {reason}", self.number));
         }

@@ -17,6 +17,7 @@ use super::state;
 use super::supervise::Link;
 use super::{ExitReason, Options, Shared, Sink, api, prefix, relay, stage};
 use crate::config::{Class, Config, Session};
+use crate::metrics::{Looked, Metrics};
 use crate::platform::Groups;
 use crate::platform::users::{self, Lease, StateLock};
 
@@ -80,6 +81,17 @@ pub(super) async fn start(
     }
     let who = who(&config, &sink).await?;
     let hostname = crate::platform::hostname();
+    let left = Arc::new(super::Counters::default());
+    let slots = config.classes.iter().flat_map(|class| {
+        std::iter::repeat_n(class.name(), usize::try_from(class.slots).unwrap_or(0))
+    });
+    let metrics = Arc::new(Metrics::new(Looked {
+        board: Arc::clone(&sink.board),
+        slots: slots.collect(),
+        left: Arc::clone(&left),
+        state: state_path.clone(),
+        starts: super::starts::count(&state_path),
+    }));
     let shared = Arc::new(Shared {
         api: api::Api::new(client, &config.api_url),
         clock: options.clock.clone(),
@@ -92,7 +104,8 @@ pub(super) async fn start(
             ip: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
-        left: super::Counters::default(),
+        left,
+        metrics,
         tasks: Arc::default(),
         trimmed: super::trim::Trimmed::default(),
         boot_id: options.clock.boot_id(),

@@ -16,6 +16,7 @@ use russet_protocol::supervise::{Assignment, Mode, SlotUser, Trim};
 
 use super::slot_io::SlotIo;
 use crate::clock::{BootTime, millis};
+use crate::task::TRIMMED_SUM as SUM;
 
 /// Not more often than this: looking through a cache takes time.
 const PAUSE: Duration = Duration::from_secs(10 * 60);
@@ -87,6 +88,7 @@ impl SlotIo {
         };
         match self.helper_within(&assignment, LONGEST).await {
             Ok((status, said)) if status.success() => {
+                self.shared.metrics.trimmed(trimmed_bytes(&said));
                 if !said.is_empty() {
                     tracing::info!(slot = self.number, said, "trimmed caches");
                 }
@@ -95,6 +97,13 @@ impl SlotIo {
             Err(error) => tracing::warn!(slot = self.number, %error, "could not trim caches"),
         }
     }
+}
+
+/// The number that the helper ends with. It is the word of the cache's owner, and no more than a
+/// number: what can not be one is none.
+fn trimmed_bytes(said: &str) -> u64 {
+    let last = said.rsplit("; ").next().and_then(|text| text.strip_suffix(SUM));
+    last.and_then(|text| text.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// Whose the cache is.
@@ -149,6 +158,15 @@ mod tests {
         assert!(!trimmed.is_due(path, now.after(Duration::from_secs(599))));
         assert!(trimmed.is_due(Path::new("/other"), now));
         assert!(trimmed.is_due(path, now.after(Duration::from_secs(600))));
+    }
+
+    #[test]
+    fn what_was_trimmed_is_the_last_word_of_the_helper() {
+        let said = "removed 3 of /c: 12 MB; removed 12345678 bytes in all";
+        assert_eq!(super::trimmed_bytes(said), 12_345_678);
+        for said in ["", "bytes in all", "removed 1 of /c", "removed -5 bytes in all; later"] {
+            assert_eq!(super::trimmed_bytes(said), 0, "{said}");
+        }
     }
 
     #[test]

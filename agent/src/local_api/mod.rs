@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::launch::board::Board;
+use crate::metrics::Metrics;
 
 mod access;
 mod listener;
@@ -34,6 +35,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) board: Arc<Board>,
     /// Time.
     pub(crate) clock: Clock,
+    /// What is counted and measured.
+    pub(crate) metrics: Arc<Metrics>,
     /// Where commands go.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
@@ -41,13 +44,13 @@ pub(crate) struct Parts<'a> {
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Parts { socket, state, policy, board, clock, commands } = parts;
+    let Parts { socket, state, policy, board, clock, metrics, commands } = parts;
     let (maintenance, keeping) = maintenance::start(state, clock, commands);
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
-            let router = routes::router(board, maintenance, policy);
+            let router = routes::router(board, maintenance, policy, metrics);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();
             running.push(tokio::spawn(async move {
                 // It never ends by itself; each connection's errors are its own.

@@ -19,6 +19,7 @@ use super::access::{Access, Policy};
 use super::listener::Peer;
 use super::maintenance::{Change, Keeper};
 use crate::launch::board::Board;
+use crate::metrics::{self, Metrics};
 
 /// The longest request; they are a sentence and a number.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -32,14 +33,21 @@ struct Api {
     board: Arc<Board>,
     keeper: Keeper,
     policy: Arc<Policy>,
+    metrics: Arc<Metrics>,
 }
 
 /// All calls.
-pub(super) fn router(board: Arc<Board>, keeper: Keeper, policy: Policy) -> Router {
-    let api = Api { board, keeper, policy: Arc::new(policy) };
+pub(super) fn router(
+    board: Arc<Board>,
+    keeper: Keeper,
+    policy: Policy,
+    metrics: Arc<Metrics>,
+) -> Router {
+    let api = Api { board, keeper, policy: Arc::new(policy), metrics };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
+        .route("/v1/metrics", get(metrics_text))
         .route("/v1/pause", post(pause))
         .route("/v1/drain", post(drain))
         .route("/v1/resume", post(resume))
@@ -114,6 +122,11 @@ async fn events(
             Some((Ok(event), (api, changes)))
         });
     Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(60)))
+}
+
+/// Numbers only, so whoever may look may see them.
+async fn metrics_text(State(api): State<Api>, headers: axum::http::HeaderMap) -> Response {
+    metrics::answer(&api.metrics, &headers)
 }
 
 async fn pause(State(api): State<Api>, body: Option<Json<PauseRequest>>) -> Response {

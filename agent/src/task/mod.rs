@@ -45,6 +45,7 @@ mod upload;
 mod warm_up;
 
 pub(crate) use credentials::variable as credential_variable;
+pub(crate) use trim::SUM as TRIMMED_SUM;
 
 use std::process::ExitCode;
 

@@ -105,15 +105,15 @@ pub(super) enum Phase {
 
 /// What people may see of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct View {
+pub(crate) struct View {
     /// Whether it has begun.
-    pub(super) is_ready: bool,
+    pub(crate) is_ready: bool,
     /// Whether the agent is about to end.
-    pub(super) is_ending: bool,
+    pub(crate) is_ending: bool,
     /// Which slots have a task.
-    pub(super) busy: Vec<bool>,
+    pub(crate) busy: Vec<bool>,
     /// What holds claims back, the most important first, with the class as people know it.
-    pub(super) holds: Vec<(HoldSource, Option<String>, String)>,
+    pub(crate) holds: Vec<(HoldSource, Option<String>, String)>,
 }
 
 /// The launch agent's state.

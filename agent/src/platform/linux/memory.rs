@@ -8,6 +8,15 @@ pub fn memory() -> Option<Memory> {
     parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 
+/// Memory that this process takes, in bytes, from `/proc/self/statm` (proc_pid_statm(5)).
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
+    pages.checked_mul(u64::try_from(page).ok()?)
+}
+
 fn parse(text: &str) -> Option<Memory> {
     let value = |name: &str| {
         let rest = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -21,7 +21,7 @@ pub(crate) const STANDARD_PATH: &str =
 
 pub use code::forget_code;
 pub use groups::Groups;
-pub use memory::memory;
+pub use memory::{memory, resident_memory};
 pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };

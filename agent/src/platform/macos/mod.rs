@@ -19,7 +19,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use groups::Groups;
-pub use memory::memory;
+pub use memory::{memory, resident_memory};
 pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };

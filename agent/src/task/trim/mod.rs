@@ -25,14 +25,19 @@ use super::complain;
 /// How long measuring and deleting may take, each, for all directories.
 const LONGEST: Duration = Duration::from_secs(45);
 
+/// How the last line ends, which the launch agent reads.
+pub(crate) const SUM: &str = " bytes in all";
+
 /// Trims everything that is asked for, and returns the exit code.
 pub(crate) fn trim(asked: &Trim) -> i32 {
     let until = Instant::now() + LONGEST;
     let mut code = exit::REPORTED;
+    let mut sum = 0_u64;
     for path in &asked.paths {
         match directory(path, asked, until) {
             Ok(None) => {}
             Ok(Some((count, bytes))) => {
+                sum = sum.saturating_add(bytes);
                 say(&format!("removed {count} of {}: {}", path.display(), size(bytes)));
             }
             Err(error) => {
@@ -40,6 +45,9 @@ pub(crate) fn trim(asked: &Trim) -> i32 {
                 code = exit::NOT_REPORTED;
             }
         }
+    }
+    if sum > 0 {
+        say(&format!("removed {sum}{SUM}"));
     }
     code
 }

@@ -1,0 +1,150 @@
+//! Metrics over HTTP on a loopback port, where the owner wants one.
+//!
+//! Threat: every process of the machine can connect, tasks included. So there are numbers behind it
+//! and no names, few connections, and little time for each; what is stuck costs a place for a few
+//! seconds and nothing else. A task can still take every place, or the port itself while no agent
+//! runs; the local socket is for those who mind.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::Metrics;
+
+/// Connections at once. A farm has one or two who ask.
+const CONNECTIONS: usize = 16;
+
+/// How long a connection may take in all.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The longest head of a request; hyper takes no less.
+const HEAD: usize = 8 * 1024;
+
+/// A pause before the port is tried again.
+const BIND_PAUSE: Duration = Duration::from_secs(30);
+
+/// A pause after a failed `accept`, which fails again at once where descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics, in the form that the request asks for.
+pub(crate) fn answer(metrics: &Metrics, headers: &HeaderMap) -> Response<Body> {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let is_open = accepts.is_some_and(|text| text.contains("application/openmetrics-text"));
+    let kind = if is_open { OPEN_METRICS } else { PROMETHEUS };
+    reply(StatusCode::OK, kind, metrics.text(is_open))
+}
+
+fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}
+
+fn route<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => answer(metrics, request.headers()),
+        (_, "/metrics") => reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
+        _ => reply(StatusCode::NOT_FOUND, "text/plain", "look at /metrics\n".to_owned()),
+    }
+}
+
+/// Listens for as long as there is an agent. A port that somebody else has is said and tried again:
+/// a farm that builds without being measured is worth more than one that does not build.
+pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let listener = bind(address).await;
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        // Dropped with this task: connections end with the launch agent.
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Out of descriptors, most likely.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            // One too many is hung up on.
+            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+            let metrics = Arc::clone(&metrics);
+            connections.spawn(async move {
+                // Its errors are its own.
+                drop(tokio::time::timeout(LONGEST, serve(stream, &metrics)).await);
+                drop(place);
+            });
+        }
+    })
+}
+
+async fn bind(address: SocketAddr) -> TcpListener {
+    let mut is_said = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(address);
+                tracing::info!(%address, "listening for those who read metrics");
+                return listener;
+            }
+            Err(error) if !is_said => {
+                is_said = true;
+                tracing::error!(
+                    %address,
+                    %error,
+                    "could not listen for those who read metrics; tasks run all the same, and it is \
+                     tried again every {} s; `metrics.listen` names the address",
+                    BIND_PAUSE.as_secs()
+                );
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(BIND_PAUSE).await;
+    }
+}
+
+async fn serve(stream: TcpStream, metrics: &Metrics) -> hyper::Result<()> {
+    let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
+        let response = route(metrics, &request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Looked, Metrics};
+    use axum::http::{Request, StatusCode};
+
+    #[test]
+    fn there_is_one_page_in_two_forms() {
+        let metrics = Metrics::new(Looked::for_tests(&["acme/mini"]));
+        let ask = |method: &str, path: &str, accept: &str| {
+            let request = Request::builder().method(method).uri(path).header("accept", accept);
+            let response = super::route(&metrics, &request.body(()).unwrap());
+            let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+            (response.status(), kind)
+        };
+        let (status, kind) = ask("GET", "/metrics", "application/openmetrics-text;version=1.0.0");
+        assert!(status == StatusCode::OK && kind.starts_with("application/openmetrics-text"));
+        let (status, kind) = ask("GET", "/metrics", "*/*");
+        assert!(status == StatusCode::OK && kind.starts_with("text/plain; version=0.0.4"));
+        assert_eq!(ask("GET", "/", "*/*").0, StatusCode::NOT_FOUND);
+        assert_eq!(ask("POST", "/metrics", "*/*").0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
