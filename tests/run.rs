@@ -187,6 +187,29 @@ workflows:
 }
 
 #[test]
+fn variables_of_a_file_reach_every_job_masked_and_contexts_are_there() {
+    let config = "version: 2.1
+jobs:
+  show: {machine: true, resource_class: a/b, steps: [run: 'echo \"<$TOKEN>\" \"${#TOKEN}\"']}
+workflows:
+  main: {jobs: [show: {context: deploy}]}
+";
+    let project = Project::new(config);
+    let without = project.run(&[]);
+    without.assert_code(0);
+    without.assert_shows_in_order(&["the variables of deploy", "<> 0"]);
+    let file = project.dir.path().join("variables");
+    std::fs::write(&file, "# for tests\nexport TOKEN='hunter2 hunter3'\n").unwrap();
+    let with = project.run(&["--env-file", file.to_str().unwrap()]);
+    with.assert_code(0);
+    with.assert_shows_in_order(&["<****> 15"]);
+    std::fs::write(&file, "TOKEN hunter2\n").unwrap();
+    let refused = project.run(&["--env-file", file.to_str().unwrap()]);
+    refused.assert_code(2);
+    assert!(refused.err.contains("sets no variable") && !refused.err.contains("hunter2"));
+}
+
+#[test]
 fn an_error_in_the_configuration_is_code_3() {
     let ran = Project::new("version: 2.1\njobs: []\n").run(&[]);
     ran.assert_code(3);

@@ -48,6 +48,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     ResourceClass(commands::resource_class::ResourceClassCommand),
     #[command(subcommand)]
+    Context(commands::context::ContextCommand),
+    #[command(subcommand)]
+    Project(commands::context::ProjectCommand),
+    #[command(subcommand)]
     Token(commands::token::TokenCommand),
     Completion(commands::completion::CompletionArgs),
     #[command(hide = true)]

@@ -30,7 +30,7 @@ impl TokenHash {
 /// The system has no randomness to give.
 #[derive(Debug, thiserror::Error)]
 #[error("the system gives no random bytes: {0}")]
-pub(crate) struct NoRandomness(getrandom::Error);
+pub(crate) struct NoRandomness(pub(crate) getrandom::Error);
 
 /// What a token is for, shown as its prefix, so that one that leaked is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use russet_protocol::secret::Secret;
+use zeroize::Zeroizing;
 
 use crate::credentials::{NoRandomness, TokenKind, new_token};
+use crate::secrets::KEY_LENGTH;
 
 /// Why the data directory can not be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,13 @@ pub(crate) enum DataDirError {
     EmptyToken(PathBuf),
     #[error("{0} can be read by others than its owner: make it private (chmod 600)")]
     OpenToken(PathBuf),
+    #[error(
+        "{0} is not there, and the values of variables in the database can not be read without it: \
+         bring it back from a backup, or give its place with --secrets-key-file"
+    )]
+    KeyGone(PathBuf),
+    #[error("{0} is no key: it has to be the {KEY_LENGTH} bytes that a server wrote")]
+    NoKey(PathBuf),
     #[error(transparent)]
     Random(#[from] NoRandomness),
 }
@@ -96,29 +105,68 @@ impl DataDir {
             Ok(file) => read_token(file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let token = new_token(TokenKind::Admin)?;
-                self.write_token(&path, &token).map_err(io_error("cannot write", &path))?;
+                let line = Zeroizing::new(format!("{}\n", token.expose()));
+                write_private(&path, line.as_bytes()).map_err(io_error("cannot write", &path))?;
                 Ok(token)
             }
             Err(error) => Err(io_error("cannot open", &path)(error)),
         }
     }
 
-    /// Whole or not at all: a crash in the middle must not leave an empty token.
-    fn write_token(&self, path: &Path, token: &Secret) -> io::Result<()> {
-        let draft = self.path.join("admin.token.new");
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
-        writeln!(file, "{}", token.expose())?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
+    /// The key that the values of variables are sealed with, from `elsewhere` or the directory.
+    /// It is made when it is first needed, and never while there are values (`is_needed`): they
+    /// would be lost.
+    pub(crate) fn secrets_key(
+        &self,
+        elsewhere: Option<&Path>,
+        is_needed: bool,
+    ) -> Result<Zeroizing<[u8; KEY_LENGTH]>, DataDirError> {
+        let path = elsewhere.map_or_else(|| self.path.join("secrets.key"), Path::to_owned);
+        match File::open(&path) {
+            Ok(mut file) => {
+                check_private(&file, &path)?;
+                let mut bytes = Zeroizing::new(Vec::new());
+                let read = Read::by_ref(&mut file).take(KEY_LENGTH as u64 + 1);
+                { read }.read_to_end(&mut bytes).map_err(io_error("cannot read", &path))?;
+                let key = bytes.as_slice().try_into().map_err(|_| DataDirError::NoKey(path))?;
+                Ok(Zeroizing::new(key))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && is_needed => {
+                Err(DataDirError::KeyGone(path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut key = Zeroizing::new([0; KEY_LENGTH]);
+                getrandom::fill(key.as_mut_slice())
+                    .map_err(|error| DataDirError::Random(NoRandomness(error)))?;
+                write_private(&path, key.as_slice()).map_err(io_error("cannot write", &path))?;
+                Ok(key)
+            }
+            Err(error) => Err(io_error("cannot open", &path)(error)),
+        }
     }
 }
 
-fn read_token(mut file: File, path: &Path) -> Result<Secret, DataDirError> {
+/// Whole or not at all: a crash in the middle must not leave an empty token.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!("{name}.new"));
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
+}
+
+fn check_private(file: &File, path: &Path) -> Result<(), DataDirError> {
     let meta = file.metadata().map_err(io_error("cannot look at", path))?;
     if meta.mode() & 0o077 != 0 {
         return Err(DataDirError::OpenToken(path.to_owned()));
     }
+    Ok(())
+}
+
+fn read_token(mut file: File, path: &Path) -> Result<Secret, DataDirError> {
+    check_private(&file, path)?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(io_error("cannot read", path))?;
     let token = text.trim();
@@ -144,6 +192,22 @@ mod tests {
         assert_eq!(dir.admin_token().unwrap().expose(), token.expose());
         std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(dir.admin_token(), Err(DataDirError::OpenToken(_))));
+    }
+
+    #[test]
+    fn the_key_of_values_is_made_once_and_never_while_there_are_values() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(temp.path()).unwrap();
+        assert!(matches!(dir.secrets_key(None, true), Err(DataDirError::KeyGone(_))));
+        let key = dir.secrets_key(None, false).unwrap();
+        assert_eq!(*dir.secrets_key(None, true).unwrap(), *key);
+        let file = temp.path().join("secrets.key");
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        std::fs::write(&file, "short").unwrap();
+        assert!(matches!(dir.secrets_key(None, true), Err(DataDirError::NoKey(_))));
+        let elsewhere = temp.path().join("elsewhere.key");
+        let other = dir.secrets_key(Some(&elsewhere), false).unwrap();
+        assert_ne!(*other, *key);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
 //! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
 
+mod admission;
 mod api;
 mod clock;
 mod credentials;
@@ -21,6 +22,7 @@ mod objects;
 mod output_reader;
 mod reaper;
 mod scheduler;
+mod secrets;
 mod server;
 mod signals;
 mod sources;

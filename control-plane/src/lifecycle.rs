@@ -4,6 +4,7 @@
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 
+use crate::admission;
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance};
 use crate::state::App;
@@ -45,11 +46,11 @@ pub(crate) async fn move_on(
         let message = format!("`{vain}`, which it requires, did not {wanted}");
         jobs::set_ended(tx, &heads[index].id, Outcome::NotRun, Some(&message), now_ms).await?;
     }
-    let mut preempted = false;
+    let mut has_ended = false;
     for index in next.queue {
-        preempted |= !start(tx, &heads[index], pipeline, now_ms).await?;
+        has_ended |= !start(tx, &heads[index], pipeline, now_ms).await?;
     }
-    if preempted {
+    if has_ended {
         return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
     }
     if let Some(outcome) = next.outcome {
@@ -69,6 +70,11 @@ async fn start(
 ) -> Result<bool, StoreError> {
     // The compiler gives every job with steps a class.
     let Some(class) = &head.class else { return Ok(true) };
+    let asked = admission::Request { pipeline, class, contexts: &head.contexts };
+    if let Some(why) = admission::refusal(tx, asked).await? {
+        jobs::set_ended(tx, &head.id, Outcome::Unauthorized, Some(&why), now_ms).await?;
+        return Ok(false);
+    }
     let turn = match &head.serial_group {
         Some(group) => serial::turn(tx, group, pipeline).await?,
         None => Turn::Now,

@@ -17,8 +17,9 @@ use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::objects::Objects;
 use crate::scheduler::leases;
+use crate::secrets::Sealer;
 use crate::state::App;
-use crate::store::{Store, StoreError, tasks};
+use crate::store::{Store, StoreError, tasks, variables};
 use crate::sweep::sweep;
 use crate::{api, reaper};
 
@@ -36,6 +37,9 @@ pub struct Settings {
     pub lease: Duration,
     /// Origin under which people reach this server, for links. `None` gives no links.
     pub public_url: Option<String>,
+    /// Where the key lies that the values of variables are sealed with. `None`: `secrets.key` in
+    /// the data directory.
+    pub secrets_key_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -45,7 +49,14 @@ impl Settings {
     /// The usual settings for a data directory and an address.
     #[must_use]
     pub fn new(data_dir: PathBuf, listen: SocketAddr) -> Self {
-        Self { data_dir, listen, durable: false, lease: Self::DEFAULT_LEASE, public_url: None }
+        Self {
+            data_dir,
+            listen,
+            durable: false,
+            lease: Self::DEFAULT_LEASE,
+            public_url: None,
+            secrets_key_file: None,
+        }
     }
 }
 
@@ -116,6 +127,11 @@ impl Server {
         let store = Store::open(&database, settings.durable)
             .await
             .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
+        let has_values = has_values(&store)
+            .await
+            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
+        let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
+        let sealer = Sealer::new(&key.map_err(from_dir)?);
         let (close, closing) = watch::channel(false);
         let app = App {
             store,
@@ -123,6 +139,7 @@ impl Server {
             clock,
             lease_ms: millis(settings.lease),
             admin: TokenHash::of(admin_token.expose()),
+            sealer,
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
             closing,
         };
@@ -190,6 +207,11 @@ impl Server {
         }
         result
     }
+}
+
+/// Whether there are values of variables, which the key must fit.
+async fn has_values(store: &Store) -> Result<bool, StoreError> {
+    variables::any(&mut *store.read().await?).await
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

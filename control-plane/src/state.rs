@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
 use crate::objects::Objects;
+use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::store::Store;
 
@@ -19,6 +20,8 @@ pub(crate) struct App {
     /// How long a lease lasts, in milliseconds.
     pub(crate) lease_ms: i64,
     pub(crate) admin: TokenHash,
+    /// Seals the values of variables.
+    pub(crate) sealer: Sealer,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// Becomes true when the server is to stop: calls that wait give up.

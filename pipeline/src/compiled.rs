@@ -36,7 +36,7 @@ pub struct Job {
     pub requires: Vec<String>,
     /// Of those, the ones that may or must end in other ways.
     pub requires_status: Vec<Required>,
-    /// Names of the contexts whose variables it gets. Empty until there are contexts.
+    /// Names of the contexts whose variables it gets, in the order in which they win.
     pub contexts: Vec<String>,
     /// The group of whose jobs one runs at a time, in all projects.
     pub serial_group: Option<String>,

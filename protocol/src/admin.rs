@@ -31,6 +31,9 @@ pub struct NewResourceClass {
     /// For people.
     #[serde(default)]
     pub description: String,
+    /// Whether its runners take tasks of forks, whose steps anybody can write.
+    #[serde(default)]
+    pub allow_forks: bool,
 }
 
 /// A resource class.
@@ -43,6 +46,49 @@ pub struct ResourceClassItem {
     pub resource_class: ResourceClass,
     /// For people.
     pub description: String,
+    /// Whether its runners take tasks of forks.
+    #[serde(default)]
+    pub allow_forks: bool,
+}
+
+/// Says which projects may use a context.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetContext {
+    /// Their names; none: all of them.
+    #[serde(default)]
+    pub projects: Option<Vec<String>>,
+}
+
+/// A context: variables that jobs name to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContextItem {
+    /// Its name.
+    pub name: String,
+    /// The projects that may use it; none: all of them.
+    #[serde(default)]
+    pub projects: Option<Vec<String>>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// Sets a variable.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetVariable {
+    /// Its value, which nobody is shown again.
+    pub value: Secret,
+}
+
+/// A variable of a project or context. Its value is shown to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VariableItem {
+    /// Its name.
+    pub name: String,
+    /// When it was set last, in milliseconds since 1970.
+    pub updated_ms: u64,
 }
 
 /// `POST /api/v3/runner/token`.

@@ -37,6 +37,8 @@ pub enum Outcome {
     InfrastructureFail,
     /// It was not started, because something that it needs did not succeed.
     NotRun,
+    /// It was not started, because it may not use what it names: a context, or runners for forks.
+    Unauthorized,
 }
 
 impl Outcome {
@@ -56,6 +58,7 @@ impl Outcome {
             Self::TimedOut => "timedout",
             Self::InfrastructureFail => "infrastructure_fail",
             Self::NotRun => "not_run",
+            Self::Unauthorized => "unauthorized",
         }
     }
 }
@@ -97,6 +100,7 @@ impl std::str::FromStr for Outcome {
             Self::TimedOut,
             Self::InfrastructureFail,
             Self::NotRun,
+            Self::Unauthorized,
         ]
         .into_iter()
         .find(|outcome| outcome.as_str() == text)

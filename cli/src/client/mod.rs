@@ -8,6 +8,7 @@ mod connection;
 mod pipelines;
 mod runners;
 mod stream;
+mod variables;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use connection::ConnectionArgs;
 pub(crate) use stream::{EventStream, Next};
+pub(crate) use variables::Owner;
 
 use crate::error::{CliError, Result, chain};
 use crate::exit::Exit;

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod context;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
@@ -12,6 +13,7 @@ pub(crate) mod pipeline;
 pub(crate) mod resource_class;
 pub(crate) mod run;
 pub(crate) mod runner;
+pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod token;
 
@@ -41,6 +43,8 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Job(command) => block_on(job::main(command)),
         Command::Runner(command) => block_on(runner::main(command)),
         Command::ResourceClass(command) => block_on(resource_class::main(command)),
+        Command::Context(command) => block_on(context::main(command)),
+        Command::Project(command) => block_on(context::project(command)),
         Command::Token(command) => block_on(token::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),

@@ -81,6 +81,9 @@ pub(crate) struct SubmitArgs {
     /// Run the steps of `docker:` jobs on the runner itself
     #[arg(long)]
     on_host: bool,
+    /// It comes from a fork: it gets no secrets, and only runners whose class takes forks
+    #[arg(long)]
+    from_fork: bool,
     /// Follow it until it ends
     #[arg(long)]
     watch: bool,
@@ -159,7 +162,7 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         tag: None,
         revision: project.revision.commit,
         repository_url: project.revision.remote,
-        from_fork: false,
+        from_fork: args.from_fork,
         source: Some(snapshot.id),
         on_host: args.on_host,
         resource_class: args.resource_class,

@@ -23,6 +23,9 @@ pub(crate) enum ResourceClassCommand {
         /// What it is for
         #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
+        /// Take tasks of forks, whose steps anybody can write; they never get secrets
+        #[arg(long)]
+        allow_forks: bool,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -53,8 +56,8 @@ pub(crate) enum ResourceClassCommand {
 /// Runs the command.
 pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
     match command {
-        ResourceClassCommand::Create { class, description, output, connection } => {
-            let new = NewResourceClass { resource_class: class, description };
+        ResourceClassCommand::Create { class, description, allow_forks, output, connection } => {
+            let new = NewResourceClass { resource_class: class, description, allow_forks };
             let made = connection.connect()?.create_class(&new).await?;
             match output.output {
                 Format::Json => render::json(&made)?,
@@ -84,9 +87,10 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
 }
 
 fn table(items: Vec<ResourceClassItem>, namespace: &str) -> String {
-    let mut table = Table::new(&["RESOURCE CLASS", "DESCRIPTION"]);
+    let mut table = Table::new(&["RESOURCE CLASS", "FORKS", "DESCRIPTION"]);
     for item in items {
-        table.row([item.resource_class.to_string(), item.description]);
+        let forks = if item.allow_forks { "allowed" } else { "refused" };
+        table.row([item.resource_class.to_string(), forks.to_owned(), item.description]);
     }
     table.render(&format!("No resource classes in {namespace}."))
 }

@@ -42,6 +42,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
+    /// File with the key that the values of variables are sealed with, made where it is not there
+    /// [default: secrets.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    secrets_key_file: Option<PathBuf>,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -62,6 +67,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         durable: args.durable,
         lease: args.lease,
         public_url: args.public_url,
+        secrets_key_file: args.secrets_key_file,
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

@@ -113,7 +113,10 @@ impl Paint {
             Outcome::Success => self.good(text),
             Outcome::NotRun => self.dim(text),
             Outcome::Canceled => self.warn(text),
-            Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFail => self.bad(text),
+            Outcome::Failed
+            | Outcome::TimedOut
+            | Outcome::InfrastructureFail
+            | Outcome::Unauthorized => self.bad(text),
         }
     }
 }
@@ -123,6 +126,9 @@ pub(crate) fn sign(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Success => "✓",
         Outcome::NotRun | Outcome::Canceled => "-",
-        Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFail => "✗",
+        Outcome::Failed
+        | Outcome::TimedOut
+        | Outcome::InfrastructureFail
+        | Outcome::Unauthorized => "✗",
     }
 }

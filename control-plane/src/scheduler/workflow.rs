@@ -154,7 +154,8 @@ fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
         Outcome::Canceled => 2,
         Outcome::InfrastructureFail => 3,
         Outcome::TimedOut => 4,
-        Outcome::Failed => 5,
+        Outcome::Unauthorized => 5,
+        Outcome::Failed => 6,
     };
     outcomes.max_by_key(weight).unwrap_or(Outcome::Success)
 }

@@ -14,6 +14,7 @@ fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
         id: row.try_get::<String, _>("id")?.into(),
         resource_class: parse(row, "name")?,
         description: row.try_get("description")?,
+        allow_forks: row.try_get("allow_forks")?,
     })
 }
 
@@ -51,12 +52,15 @@ pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool
 
 /// Adds a class whose name is free.
 pub(crate) async fn insert(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO resource_classes (id, name, description) VALUES (?, ?, ?)")
-        .bind(item.id.as_str())
-        .bind(item.resource_class.as_str())
-        .bind(&item.description)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO resource_classes (id, name, description, allow_forks) VALUES (?, ?, ?, ?)",
+    )
+    .bind(item.id.as_str())
+    .bind(item.resource_class.as_str())
+    .bind(&item.description)
+    .bind(item.allow_forks)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

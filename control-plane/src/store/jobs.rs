@@ -26,6 +26,7 @@ pub(crate) struct NewJob {
     /// None for a job without steps.
     pub(crate) class: Option<ResourceClass>,
     pub(crate) serial_group: Option<String>,
+    pub(crate) contexts: Vec<String>,
     pub(crate) spec: JobSpec,
 }
 
@@ -98,8 +99,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
-         statuses, class, serial_group, phase, rev) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
+         statuses, class, serial_group, contexts, phase, rev) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
     )
     .bind(new.id.as_str())
     .bind(workflow.as_str())
@@ -112,6 +113,7 @@ pub(super) async fn insert(
     .bind(to_json(&new.statuses)?)
     .bind(new.class.as_ref().map_or("", ResourceClass::as_str))
     .bind(&new.serial_group)
+    .bind(to_json(&new.contexts)?)
     .bind(tx.rev())
     .execute(&mut **tx)
     .await?;
@@ -131,6 +133,18 @@ pub(crate) async fn spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreEr
         .fetch_one(conn)
         .await?;
     json(&row, "spec")
+}
+
+/// The class and the contexts of a job.
+pub(crate) async fn needs(
+    conn: &mut Conn,
+    id: &JobId,
+) -> Result<(Option<ResourceClass>, Vec<String>), StoreError> {
+    let row = sqlx::query("SELECT class, contexts FROM jobs WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok((class(&row)?, json(&row, "contexts")?))
 }
 
 /// Adds what is counted elsewhere; only jobs that began have anything.
@@ -184,6 +198,7 @@ pub(crate) struct JobHead {
     pub(crate) statuses: Statuses,
     pub(crate) class: Option<ResourceClass>,
     pub(crate) serial_group: Option<String>,
+    pub(crate) contexts: Vec<String>,
     pub(crate) phase: Phase,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -195,7 +210,7 @@ pub(crate) async fn heads(
     workflow: &WorkflowId,
 ) -> Result<Vec<JobHead>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, name, kind, requires, statuses, class, serial_group, phase, outcome \
+        "SELECT id, name, kind, requires, statuses, class, serial_group, contexts, phase, outcome \
          FROM jobs WHERE workflow = ? ORDER BY position",
     )
     .bind(workflow.as_str())
@@ -211,6 +226,7 @@ pub(crate) async fn heads(
                 statuses: json(row, "statuses")?,
                 class: class(row)?,
                 serial_group: row.try_get("serial_group")?,
+                contexts: json(row, "contexts")?,
                 phase: parse(row, "phase")?,
                 outcome: parse_maybe(row, "outcome")?,
             })

@@ -22,6 +22,7 @@ pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod test_results;
 pub(crate) mod tokens;
+pub(crate) mod variables;
 pub(crate) mod workflows;
 mod write;
 

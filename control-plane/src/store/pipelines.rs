@@ -2,6 +2,7 @@
 
 use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::{PipelineId, SourceId, WorkflowId};
+use russet_protocol::resource_class::ResourceClass;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -107,6 +108,35 @@ pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipel
     let mut pipeline = head(&row)?;
     pipeline.workflows = workflows::of_pipeline(conn, id).await?;
     Ok(Some(pipeline))
+}
+
+/// Where a pipeline comes from, and whether a class takes such.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) project: String,
+    pub(crate) from_fork: bool,
+    pub(crate) forks_allowed: bool,
+}
+
+/// Where a pipeline comes from. A class that is not there takes no forks.
+pub(crate) async fn origin(
+    conn: &mut Conn,
+    id: &PipelineId,
+    class: &ResourceClass,
+) -> Result<Origin, StoreError> {
+    let row = sqlx::query(
+        "SELECT project, from_fork, coalesce((SELECT allow_forks FROM resource_classes \
+         WHERE name = ?), 0) AS forks_allowed FROM pipelines WHERE id = ?",
+    )
+    .bind(class.as_str())
+    .bind(id.as_str())
+    .fetch_one(conn)
+    .await?;
+    Ok(Origin {
+        project: row.try_get("project")?,
+        from_fork: row.try_get("from_fork")?,
+        forks_allowed: row.try_get("forks_allowed")?,
+    })
 }
 
 /// Whether there is such a pipeline.

@@ -17,4 +17,5 @@ mod refusals;
 mod restart;
 mod runner_api;
 mod support;
+mod variables;
 mod workflows;

@@ -425,7 +425,7 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
         yes("when", "A condition: the job runs if it holds. Version 2.1."),
         yes("unless", "A condition: the job runs if it does not hold. Version 2.1."),
         yes("type", "As in a job: with `approval` or `no-op` it need not be among the `jobs`."),
-        not_yet("context", "Contexts whose variables the job gets."),
+        yes("context", "Contexts whose variables the job gets: a name, or a list of them."),
         yes("serial-group", "The group of whose jobs one runs at a time, in all projects."),
         not_yet("override-with", "A job that is run in place of this one."),
         not_yet("max_auto_reruns", "How often it is run again after it failed."),

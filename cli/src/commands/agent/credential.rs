@@ -9,9 +9,9 @@ use russet_protocol::credential::Content;
 use russet_protocol::secret::Secret;
 use serde::Serialize;
 
-use super::secret_input::{self, SecretArgs};
 use super::vault::{VaultArgs, check_name, failed};
 use crate::commands::OutputArgs;
+use crate::commands::secret_input::{self, SecretArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, table::Table};

@@ -5,7 +5,6 @@ mod credential;
 mod install;
 mod progress;
 mod run;
-mod secret_input;
 mod service;
 mod token;
 mod uninstall;

@@ -3,9 +3,9 @@
 use russet_agent::vault::{self, TokenError};
 use serde::Serialize;
 
-use super::secret_input::SecretArgs;
 use super::vault::{VaultArgs, check_name, failed};
 use crate::commands::OutputArgs;
+use crate::commands::secret_input::SecretArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, table::Table};

@@ -8,6 +8,7 @@ mod interrupts;
 mod session;
 mod workspace;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use russet_pipeline::Options;
@@ -15,6 +16,7 @@ use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
 use super::config::{compile, show_warnings};
+use super::context::env_file;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
@@ -59,6 +61,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     on_host: bool,
 
+    /// A file of variables for every job, NAME=VALUE in each line; their values are masked
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
     /// How many jobs may run at once [default: the number of cores]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
     slots: Option<u32>,
@@ -96,13 +102,23 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         compile(&project.config, &options).map_err(super::config::CompileFailure::into_cli)?;
     show_warnings(&compiled);
     let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
+    let named = compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let contexts: BTreeSet<String> = named.flat_map(|job| job.contexts.clone()).collect();
     drop(compiled);
+    let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
     let slots = args.slots.unwrap_or_else(|| default_slots(jobs));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::local("could not start the runtime", error))?;
-    let result = runtime.block_on(session::run(session::Plan { project, class, slots, args }));
+    let result = runtime.block_on(session::run(session::Plan {
+        project,
+        class,
+        slots,
+        contexts,
+        variables,
+        args,
+    }));
     // Packing may still be busy with a file after Ctrl-C; nobody waits for that.
     runtime.shutdown_background();
     result

@@ -1,9 +1,12 @@
 //! One run, from the first child to the last line.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::admin::{Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
+use russet_protocol::admin::{
+    Job, NewResourceClass, NewToken, Pipeline, SetContext, SubmitRequest,
+};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use serde_json::json;
@@ -12,7 +15,7 @@ use super::RunArgs;
 use super::children::{Children, log_tail};
 use super::interrupts::Interrupts;
 use super::workspace::Workspace;
-use crate::client::Client;
+use crate::client::{Client, Owner};
 use crate::commands::fetch;
 use crate::commands::follow::{Followed, follow, show_tests};
 use crate::error::{CliError, Result};
@@ -30,6 +33,10 @@ pub(super) struct Plan {
     pub(super) project: Project,
     pub(super) class: ResourceClass,
     pub(super) slots: u32,
+    /// Contexts that jobs name. They are empty here.
+    pub(super) contexts: BTreeSet<String>,
+    /// Variables of every job.
+    pub(super) variables: Vec<(String, Secret)>,
     pub(super) args: RunArgs,
 }
 
@@ -105,9 +112,13 @@ async fn prepare(
     let packing = tokio::task::spawn_blocking(move || project::pack(&dir, &archive));
     let ready = children.start_server(workspace).await?;
     let client = Client::new(&ready.url, &ready.admin_token)?;
-    let new =
-        NewResourceClass { resource_class: plan.class.clone(), description: "This run".to_owned() };
+    let new = NewResourceClass {
+        resource_class: plan.class.clone(),
+        description: "This run".to_owned(),
+        allow_forks: false,
+    };
     client.create_class(&new).await?;
+    variables(plan, &client, screen).await?;
     let new = NewToken { resource_class: plan.class.clone(), nickname: "run".to_owned() };
     let token = client.create_token(&new).await?.token.ok_or_else(|| {
         CliError::new(Exit::Infrastructure, "the embedded control plane made no token")
@@ -126,6 +137,26 @@ async fn prepare(
     let pipeline = client.submit(&request(plan, &snapshot)).await?;
     screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
     Ok((client, pipeline))
+}
+
+/// Gives the embedded control plane the variables of the run, and the contexts that jobs name.
+async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<()> {
+    for context in &plan.contexts {
+        client.put_context(context, &SetContext::default()).await?;
+    }
+    if !plan.contexts.is_empty() && plan.variables.is_empty() {
+        let names: Vec<String> = plan.contexts.iter().map(|name| plain(name)).collect();
+        let text = format!(
+            "Without a value here: the variables of {}. `--env-file` gives some.",
+            names.join(", ")
+        );
+        screen.say(&screen.paint().warn(&text))?;
+    }
+    let owner = Owner::Project(plan.project.name.clone());
+    for (name, value) in &plan.variables {
+        client.set_variable(&owner, name, value.clone()).await?;
+    }
+    Ok(())
 }
 
 fn packed(plan: &Plan, snapshot: &Snapshot) -> String {

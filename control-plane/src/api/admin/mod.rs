@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod cancel;
+mod contexts;
 mod jobs;
 mod pipelines;
 mod resources;
@@ -30,6 +31,18 @@ pub(super) fn router(app: App) -> Router<App> {
         .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
         .route("/api/v3/runner/token", get(tokens::list).post(tokens::create))
         .route("/api/v3/runner/token/{id}", delete(tokens::revoke))
+        .route("/api/v3/contexts", get(contexts::list))
+        .route("/api/v3/contexts/{name}", put(contexts::put).delete(contexts::remove))
+        .route("/api/v3/contexts/{name}/env", get(contexts::list_of_context))
+        .route(
+            "/api/v3/contexts/{name}/env/{variable}",
+            put(contexts::set_of_context).delete(contexts::unset_of_context),
+        )
+        .route("/api/v3/projects/{project}/env", get(contexts::list_of_project))
+        .route(
+            "/api/v3/projects/{project}/env/{variable}",
+            put(contexts::set_of_project).delete(contexts::unset_of_project),
+        )
         .route("/api/v3/sources/{id}", put(sources::put))
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
         .route("/api/v3/pipelines/{id}", get(pipelines::get))
@@ -60,6 +73,15 @@ pub(super) fn router(app: App) -> Router<App> {
     tokens::list,
     tokens::create,
     tokens::revoke,
+    contexts::list,
+    contexts::put,
+    contexts::remove,
+    contexts::list_of_context,
+    contexts::set_of_context,
+    contexts::unset_of_context,
+    contexts::list_of_project,
+    contexts::set_of_project,
+    contexts::unset_of_project,
     sources::put,
     pipelines::list,
     submit::submit,

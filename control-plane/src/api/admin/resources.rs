@@ -58,6 +58,7 @@ pub(super) async fn create(
         id: ResourceClassId::generate(),
         resource_class: new.resource_class,
         description: new.description,
+        allow_forks: new.allow_forks,
     };
     classes::insert(&mut tx, &item).await?;
     tx.commit().await?;

@@ -122,6 +122,7 @@ fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, Ap
                 statuses: statuses(job.requires_status),
                 class: class.filter(|_| kind == Kind::Build),
                 serial_group: job.serial_group.filter(|_| kind == Kind::Build),
+                contexts: job.contexts,
                 spec: JobSpec {
                     shell: job.shell,
                     working_directory: job.working_directory,
@@ -153,8 +154,7 @@ fn statuses(required: Vec<Required>) -> Statuses {
             Status::Success => &[Outcome::Success][..],
             Status::Failed => &[Outcome::Failed, Outcome::TimedOut, Outcome::InfrastructureFail],
             Status::Canceled => &[Outcome::Canceled],
-            // Nothing ends so here: what may not run is refused when it is submitted.
-            Status::Unauthorized => &[],
+            Status::Unauthorized => &[Outcome::Unauthorized],
             Status::NotRun => &[Outcome::NotRun],
         });
         outcomes.copied().collect()

@@ -5,11 +5,13 @@ use axum::extract::State;
 use russet_protocol::secret::Secret;
 use russet_protocol::task::{EnvVar, Source, TaskConfig};
 
+use crate::admission;
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::scheduler::leases;
+use crate::secrets::{Owner, Scope};
 use crate::state::App;
-use crate::store::jobs;
+use crate::store::{Conn, Held, jobs, pipelines, variables};
 
 /// What the task is to do.
 #[cfg_attr(test, utoipa::path(
@@ -28,6 +30,7 @@ pub(super) async fn config(
     let around = jobs::surroundings(&mut conn, &held.job).await?;
     let mut info = around.info;
     info.url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", held.job));
+    let environment = environment(&app, &mut conn, &held, &info.project).await?;
     let git = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {
             url: url.clone(),
@@ -37,17 +40,18 @@ pub(super) async fn config(
         }),
         _ => None,
     };
+    let own = spec.environment.into_iter().map(|(name, value)| EnvVar {
+        name,
+        value: Secret::new(value),
+        masked: false,
+    });
     Ok(Json(TaskConfig {
         version: TaskConfig::VERSION,
         task_id: held.task,
         allocation: held.allocation,
         job: info,
         max_run_time_ms: None,
-        environment: spec
-            .environment
-            .into_iter()
-            .map(|(name, value)| EnvVar { name, value: Secret::new(value), masked: false })
-            .collect(),
+        environment: environment.into_iter().chain(own).collect(),
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,
@@ -55,4 +59,36 @@ pub(super) async fn config(
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
     }))
+}
+
+/// The variables of the project, then those of the job's contexts in their order: what comes later
+/// wins. A task of a fork has none of them.
+async fn environment(
+    app: &App,
+    conn: &mut Conn,
+    held: &Held,
+    project: &str,
+) -> Result<Vec<EnvVar>, ApiError> {
+    let (class, contexts) = jobs::needs(conn, &held.job).await?;
+    let Some(class) = class else { return Ok(Vec::new()) };
+    let asked = admission::Request { pipeline: &held.pipeline, class: &class, contexts: &contexts };
+    if let Some(why) = admission::refusal(conn, asked).await? {
+        return Err(ApiError::Conflict(format!("the task may not run any more: {why}")));
+    }
+    if pipelines::origin(conn, &held.pipeline, &class).await?.from_fork {
+        return Ok(Vec::new());
+    }
+    let mut owners = vec![Owner { scope: Scope::Project, owner: project }];
+    owners.extend(contexts.iter().map(|owner| Owner { scope: Scope::Context, owner }));
+    let mut environment = Vec::new();
+    for of in owners {
+        for (name, sealed) in variables::sealed(conn, of).await? {
+            let value = app
+                .sealer
+                .open(of, &name, &sealed)
+                .map_err(|error| ApiError::Internal(Box::new(error)))?;
+            environment.push(EnvVar { name, value, masked: true });
+        }
+    }
+    Ok(environment)
 }

@@ -36,7 +36,7 @@ pub(super) async fn finish(
         return Ok(JsonAnswer(json!({})));
     }
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
-    if request.outcome == Outcome::NotRun {
+    if matches!(request.outcome, Outcome::NotRun | Outcome::Unauthorized) {
         return Err(ApiError::Bad("outcome: a task that was claimed was run".to_owned()));
     }
     // With a gap before them they are as good as not there.

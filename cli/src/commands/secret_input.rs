@@ -15,17 +15,27 @@ use crate::exit::Exit;
 /// A longer secret or file is none.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Where a one-line secret comes from.
+/// Where a secret comes from.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SecretArgs {
-    /// A file with it, one line; `-` is standard input, which is also read where it is no terminal
+    /// A file with it; `-` is standard input, which is also read where it is no terminal
     #[arg(long = "from", value_name = "FILE")]
     from: Option<PathBuf>,
 }
 
 impl SecretArgs {
-    /// The secret: from the file, from standard input, or asked for.
+    /// A secret of one line.
     pub(crate) fn read(&self, what: &str) -> Result<Secret> {
+        let secret = self.read_text(what)?;
+        if secret.expose().contains(['\r', '\n']) {
+            return Err(CliError::new(Exit::Usage, format!("the {what} is longer than one line")));
+        }
+        Ok(secret)
+    }
+
+    /// A secret of any number of lines, without the line feed at its end: from the file, from
+    /// standard input, or asked for.
+    pub(crate) fn read_text(&self, what: &str) -> Result<Secret> {
         let text = match self.from.as_deref() {
             Some(path) if path != Path::new("-") => text(file(path)?, path)?,
             None if std::io::stdin().is_terminal() => ask(what)?,
@@ -40,8 +50,8 @@ impl SecretArgs {
         if line.is_empty() {
             return Err(CliError::new(Exit::Usage, format!("no {what} was given")));
         }
-        if line.contains(['\r', '\n', '\0']) {
-            return Err(CliError::new(Exit::Usage, format!("the {what} is longer than one line")));
+        if line.contains('\0') {
+            return Err(CliError::new(Exit::Usage, format!("the {what} is no text")));
         }
         Ok(Secret::new(line))
     }

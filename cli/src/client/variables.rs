@@ -1,0 +1,60 @@
+//! Contexts, and the variables of contexts and projects.
+
+use reqwest::Method;
+use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, VariableItem};
+use russet_protocol::secret::Secret;
+
+use super::{Client, segment};
+use crate::error::Result;
+
+/// What has variables, by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Context(String),
+    Project(String),
+}
+
+impl Owner {
+    fn path(&self) -> String {
+        match self {
+            Self::Context(name) => format!("/api/v3/contexts/{}/env", segment(name)),
+            Self::Project(name) => format!("/api/v3/projects/{}/env", segment(name)),
+        }
+    }
+}
+
+impl Client {
+    /// The contexts, by name.
+    pub(crate) async fn contexts(&self) -> Result<Vec<ContextItem>> {
+        let list: Items<_> = self.get("/api/v3/contexts", &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Makes a context, or says anew which projects may use it.
+    pub(crate) async fn put_context(&self, name: &str, wish: &SetContext) -> Result<ContextItem> {
+        let path = format!("/api/v3/contexts/{}", segment(name));
+        self.fetch(self.request(Method::PUT, &path).json(wish)).await
+    }
+
+    /// Deletes a context with its variables.
+    pub(crate) async fn delete_context(&self, name: &str) -> Result<()> {
+        self.delete(&format!("/api/v3/contexts/{}", segment(name))).await
+    }
+
+    /// The variables, by name; without their values, which nobody is shown.
+    pub(crate) async fn variables(&self, of: &Owner) -> Result<Vec<VariableItem>> {
+        let list: Items<_> = self.get(&of.path(), &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Sets a variable.
+    pub(crate) async fn set_variable(&self, of: &Owner, name: &str, value: Secret) -> Result<()> {
+        let path = format!("{}/{}", of.path(), segment(name));
+        self.send(self.request(Method::PUT, &path).json(&SetVariable { value })).await.map(drop)
+    }
+
+    /// Removes a variable.
+    pub(crate) async fn unset_variable(&self, of: &Owner, name: &str) -> Result<()> {
+        self.delete(&format!("{}/{}", of.path(), segment(name))).await
+    }
+}

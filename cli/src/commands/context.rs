@@ -1,0 +1,195 @@
+//! `russet context` and `russet project env`: variables that jobs get, whose values are never
+//! shown again.
+
+use std::path::Path;
+
+use russet_protocol::admin::{ContextItem, SetContext, VariableItem};
+use russet_protocol::secret::Secret;
+
+use super::OutputArgs;
+use super::secret_input::{SecretArgs, file, text};
+use crate::client::{ConnectionArgs, Owner};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::{self, Format, numbers, plain, table::Table};
+
+/// Manage contexts: variables that jobs name to have
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ContextCommand {
+    /// Make a context, or say anew which projects may use it
+    #[command(
+        after_help = "Examples:\n  russet context create deploy --project acme/app\n  russet context create shared --all-projects"
+    )]
+    Create {
+        /// Its name
+        name: String,
+        /// A project that may use it; may be given several times
+        #[arg(long = "project", value_name = "PROJECT", required_unless_present = "all_projects")]
+        projects: Vec<String>,
+        /// Every project may use it
+        #[arg(long, conflicts_with = "projects")]
+        all_projects: bool,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List contexts
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Delete a context with its variables
+    Delete {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Manage the variables of a context
+    #[command(subcommand)]
+    Env(EnvCommand),
+}
+
+/// Manage projects
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ProjectCommand {
+    /// Manage the variables that every job of a project gets
+    #[command(subcommand)]
+    Env(EnvCommand),
+}
+
+/// What to do with variables.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum EnvCommand {
+    /// Set a variable; its value is asked for, or read from a file or standard input
+    #[command(after_help = "The value is never an argument, which everybody on the machine can \
+                            read, and is never shown again.")]
+    Set {
+        /// The context or project that it belongs to
+        owner: String,
+        /// Name of the variable
+        name: String,
+        #[command(flatten)]
+        secret: SecretArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List the names of the variables
+    List {
+        /// The context or project
+        owner: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Remove a variable
+    Rm {
+        /// The context or project that it belongs to
+        owner: String,
+        /// Name of the variable
+        name: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// Runs `russet context`.
+pub(crate) async fn main(command: ContextCommand) -> Result<Exit> {
+    match command {
+        ContextCommand::Create { name, projects, all_projects, connection } => {
+            let wish = SetContext { projects: (!all_projects).then_some(projects) };
+            let made = connection.connect()?.put_context(&name, &wish).await?;
+            render::line(format_args!(
+                "The context {} is for {}. Next: russet context env set {0} NAME",
+                plain(&made.name),
+                users(&made)
+            ))?;
+        }
+        ContextCommand::List { output, connection } => {
+            let items = connection.connect()?.contexts().await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => {
+                    let mut table = Table::new(&["CONTEXT", "PROJECTS", "MADE"]);
+                    for item in items {
+                        let users = users(&item);
+                        table.row([item.name, users, numbers::moment(item.created_ms)]);
+                    }
+                    render::print(&table.render("No contexts."))?;
+                }
+            }
+        }
+        ContextCommand::Delete { name, connection } => {
+            connection.connect()?.delete_context(&name).await?;
+            render::line(format_args!("Deleted {}.", plain(&name)))?;
+        }
+        ContextCommand::Env(command) => return env(command, Owner::Context).await,
+    }
+    Ok(Exit::Success)
+}
+
+/// Runs `russet project`.
+pub(crate) async fn project(command: ProjectCommand) -> Result<Exit> {
+    let ProjectCommand::Env(command) = command;
+    env(command, Owner::Project).await
+}
+
+async fn env(command: EnvCommand, of: fn(String) -> Owner) -> Result<Exit> {
+    match command {
+        EnvCommand::Set { owner, name, secret, connection } => {
+            let client = connection.connect()?;
+            let value = secret.read_text(&format!("value of {name}"))?;
+            client.set_variable(&of(owner), &name, value).await?;
+            render::line(format_args!("Set {name}."))?;
+        }
+        EnvCommand::List { owner, output, connection } => {
+            let items = connection.connect()?.variables(&of(owner)).await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => render::print(&table(items))?,
+            }
+        }
+        EnvCommand::Rm { owner, name, connection } => {
+            connection.connect()?.unset_variable(&of(owner), &name).await?;
+            render::line(format_args!("Removed {name}."))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn users(item: &ContextItem) -> String {
+    match &item.projects {
+        None => "all projects".to_owned(),
+        Some(projects) if projects.is_empty() => "no project".to_owned(),
+        Some(projects) => projects.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn table(items: Vec<VariableItem>) -> String {
+    let mut table = Table::new(&["VARIABLE", "SET"]);
+    for item in items {
+        table.row([item.name, numbers::moment(item.updated_ms)]);
+    }
+    table.render("No variables.")
+}
+
+/// The variables of a file in the form of `.env` files, in its order.
+pub(crate) fn env_file(path: &Path) -> Result<Vec<(String, Secret)>> {
+    let text = text(file(path)?, path)?;
+    let mut variables = Vec::new();
+    for item in dotenvy::from_read_iter(text.as_bytes()) {
+        let (name, value) = item.map_err(|error| {
+            // The error quotes the line, which may hold a secret.
+            let at = match error {
+                dotenvy::Error::LineParse(_, column) => format!(" (column {column} of a line)"),
+                _ => String::new(),
+            };
+            let message = format!("{} has a line that sets no variable{at}", path.display());
+            CliError::new(Exit::Usage, message).hint("each line is NAME=VALUE, or # and a comment")
+        })?;
+        variables.push((name, Secret::new(value)));
+    }
+    Ok(variables)
+}

@@ -1,0 +1,86 @@
+//! Whether a job may run at all: contexts that its project may use, and forks.
+//!
+//! Asked when the job may start, and again when its configuration, with the values, is handed out:
+//! what was allowed in the morning need not be in the evening.
+
+use russet_protocol::admin::ContextItem;
+use russet_protocol::ids::PipelineId;
+use russet_protocol::resource_class::ResourceClass;
+
+use crate::store::{Conn, StoreError, pipelines, variables};
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) pipeline: &'a PipelineId,
+    pub(crate) class: &'a ResourceClass,
+    pub(crate) contexts: &'a [String],
+}
+
+/// Why the job may not run; `None` where it may.
+pub(crate) async fn refusal(
+    conn: &mut Conn,
+    request: Request<'_>,
+) -> Result<Option<String>, StoreError> {
+    let origin = pipelines::origin(conn, request.pipeline, request.class).await?;
+    // Whoever can open a pull request can write any step. A fork gets the machine only where its
+    // owner wants that, and secrets never.
+    if origin.from_fork && !origin.forks_allowed {
+        let class = request.class;
+        return Ok(Some(format!("it comes from a fork, and `{class}` takes no tasks of forks")));
+    }
+    for name in request.contexts {
+        let context = variables::context(conn, name).await?;
+        if let Some(why) = denied(name, context.as_ref(), &origin.project, origin.from_fork) {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
+}
+
+/// Why a project may not use a context.
+fn denied(
+    name: &str,
+    context: Option<&ContextItem>,
+    project: &str,
+    from_fork: bool,
+) -> Option<String> {
+    let Some(context) = context else {
+        return Some(format!(
+            "there is no context `{name}`; `russet context create {name}` makes one"
+        ));
+    };
+    if from_fork {
+        return Some(format!("it comes from a fork, which may not use the context `{name}`"));
+    }
+    match &context.projects {
+        Some(projects) if !projects.iter().any(|allowed| allowed == project) => {
+            Some(format!("the project `{project}` may not use the context `{name}`"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::admin::ContextItem;
+
+    use super::denied;
+
+    #[test]
+    fn a_context_is_for_the_projects_that_it_names_and_never_for_forks() {
+        let context = |projects: Option<&[&str]>| ContextItem {
+            name: "deploy".to_owned(),
+            projects: projects.map(|list| list.iter().map(|name| (*name).to_owned()).collect()),
+            created_ms: 0,
+        };
+        let all = context(None);
+        let some = context(Some(&["acme/app"]));
+        assert_eq!(denied("deploy", Some(&all), "acme/other", false), None);
+        assert_eq!(denied("deploy", Some(&some), "acme/app", false), None);
+        assert!(denied("deploy", Some(&some), "acme/other", false).is_some());
+        assert!(denied("deploy", Some(&all), "acme/app", true).is_some());
+        assert!(denied("deploy", Some(&context(Some(&[]))), "acme/app", false).is_some());
+        assert!(denied("deploy", None, "acme/app", false).unwrap().contains("no context"));
+    }
+}
