@@ -20,6 +20,13 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(path, mode, |file| file.write_all(bytes))
 }
 
+/// Writes a file whole or not at all, as far as other processes can see. After a loss of power it
+/// may be any of its versions, or empty.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    fill_draft(path, mode, |file| file.write_all(bytes))?;
+    std::fs::rename(draft(path), path)
+}
+
 /// Copies a file, whole or not at all.
 pub(crate) fn copy(from: &Path, path: &Path, mode: u32) -> io::Result<()> {
     let mut from = File::open(from)?;
@@ -31,6 +38,16 @@ fn replace(
     mode: u32,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
+    fill_draft(path, mode, fill)?.sync_all()?;
+    std::fs::rename(draft(path), path)?;
+    sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
+fn fill_draft(
+    path: &Path,
+    mode: u32,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<File> {
     let draft = draft(path);
     remove_file(&draft)?;
     let mut file = std::fs::OpenOptions::new()
@@ -42,9 +59,7 @@ fn replace(
         .open(&draft)?;
     fill(&mut file)?;
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    sync_directory(path.parent().unwrap_or(Path::new("/")))
+    Ok(file)
 }
 
 /// Makes what happened to names in a directory survive a loss of power.

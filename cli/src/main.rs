@@ -9,6 +9,7 @@ mod client;
 mod commands;
 #[cfg(test)]
 mod docs;
+mod duration;
 mod error;
 mod exit;
 mod logging;

@@ -73,6 +73,9 @@ pub struct ClaimResponse {
     /// How often to send a heartbeat, in milliseconds. A server that does not say takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u64>,
+    /// Page about the job, for people on the runner's machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// `POST /api/v3/runner/unclaim`: gives a task back. The token in the body authorizes it.

@@ -198,7 +198,9 @@ impl Build<'_> {
             None => state.join("agent.sock"),
         };
         let operators = self.values.words("local_api.operators").unwrap_or_else(|| {
-            if cfg!(target_os = "macos") { vec!["%admin".to_owned()] } else { Vec::new() }
+            let groups =
+                if cfg!(target_os = "macos") { &["%admin"][..] } else { &["%sudo", "%wheel"] };
+            groups.iter().map(|&group| group.to_owned()).collect()
         });
         let open = self.values.flag("local_api.open").unwrap_or_default();
         LocalApi { socket, operators, open }

@@ -382,7 +382,7 @@ pub(super) const KEYS: &[Key] = &[
         "local_api.operators",
         &[],
         Kind::Words,
-        "`['%admin']` on macOS, `[]` on Linux",
+        "`['%admin']` on macOS, `['%sudo', '%wheel']` on Linux",
         "Users, and groups with `%` before them, who may do what root may: pause, drain, see \
          names of projects and jobs.",
     ),

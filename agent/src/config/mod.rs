@@ -124,7 +124,8 @@ pub struct Class {
 }
 
 impl Class {
-    /// What metrics call it: the class where the owner names it, else its place in the file.
+    /// What it is called, as far as that is known without the control plane: the class where the
+    /// owner names it, else its place in the file.
     #[must_use]
     pub fn name(&self) -> String {
         self.resource_class.as_ref().map_or_else(|| self.label.clone(), ToString::to_string)

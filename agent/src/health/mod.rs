@@ -7,6 +7,7 @@
 pub mod facts;
 pub(crate) mod watch;
 
+use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;
 
 use facts::Facts;
@@ -55,6 +56,21 @@ impl Check {
     fn new(name: &'static str, level: Level, found: String, hint: &str) -> Self {
         let hint = matches!(level, Level::Warning | Level::Bad).then(|| hint.to_owned());
         Self { name, level, found, hint }
+    }
+
+    /// The same for the local API.
+    pub(crate) fn told(&self) -> HealthCheck {
+        HealthCheck {
+            name: self.name.to_owned(),
+            level: match self.level {
+                Level::Ok => HealthLevel::Ok,
+                Level::Unknown => HealthLevel::Unknown,
+                Level::Warning => HealthLevel::Warning,
+                Level::Bad => HealthLevel::Bad,
+            },
+            found: self.found.clone(),
+            hint: self.hint.clone(),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Looks at the machine while the agent runs, and holds claims back where it is not well.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Reserve, checks, facts, obstacle};
+use super::{Check, Reserve, checks, facts, obstacle};
+use crate::launch::board::Board;
 use crate::launch::state::holds::HoldSource;
 use crate::local_api::Command;
 
@@ -17,15 +19,16 @@ pub(crate) fn start(
     state: PathBuf,
     reserve: Reserve,
     commands: mpsc::UnboundedSender<Command>,
+    board: Arc<Board>,
 ) -> tokio::task::JoinHandle<()> {
     let mut held = None;
-    look(&state, reserve, &mut held, &commands);
+    look(&state, reserve, &mut held, &commands, &board);
     tokio::spawn(async move {
         loop {
             // The plain timer: nothing is due at a certain time, and a machine that slept is
             // looked at soon after it wakes up.
             tokio::time::sleep(PERIOD).await;
-            look(&state, reserve, &mut held, &commands);
+            look(&state, reserve, &mut held, &commands, &board);
         }
     })
 }
@@ -35,8 +38,11 @@ fn look(
     reserve: Reserve,
     held: &mut Option<String>,
     commands: &mpsc::UnboundedSender<Command>,
+    board: &Board,
 ) {
-    let found = obstacle(&checks(&facts::gather(state), reserve));
+    let checks = checks(&facts::gather(state), reserve);
+    board.health(checks.iter().map(Check::told).collect());
+    let found = obstacle(&checks);
     // The numbers in the reason change all the time; that there is one matters.
     if found.is_some() != held.is_some() {
         // Nobody listens any more when the agent ends.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
+use russet_protocol::local::Task;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{
@@ -66,8 +67,19 @@ impl SlotIo {
             warm_up: self.warm_up(),
             gui: self.is_gui().then(Gui::default),
         };
+        let resource_class = Some(claimed.resource_class).filter(|class| !class.is_empty());
+        let shown = Task {
+            id: Some(claimed.task_id.clone().unwrap_or_else(|| claimed.allocation.as_str().into())),
+            class: Some(resource_class.unwrap_or_else(|| class.name())),
+            project: claimed.project,
+            job: claimed.job,
+            since_ms: self.shared.clock.wall_ms(),
+            url: claimed.url,
+            ..Task::default()
+        };
         Journal {
             version: journal::VERSION,
+            shown,
             boot_id: self.shared.boot_id.clone(),
             allocation: claimed.allocation,
             task_id: claimed.task_id,

@@ -4,16 +4,25 @@
 //! The model is pure; [`Board`] adds a lock and a bell for those who watch.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use russet_protocol::local::{Hold, Recent, Slot, State, Status, Task};
+use russet_protocol::local::{
+    HealthCheck, HealthLevel, Hold, Recent, Slot, State, Status, Step, Task, Update,
+};
+use russet_protocol::outcome::Outcome;
 use tokio::sync::watch;
 
 use super::Event;
+use super::history::{self, History};
 use super::state::View;
 
-/// How many ended tasks are remembered.
-const RECENT: usize = 50;
+/// Names longer than this are cut: a job may say what it likes of itself.
+const LONGEST_NAME: usize = 200;
+
+/// Between two writes of the history.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The model and those who watch it.
 #[derive(Debug)]
@@ -21,6 +30,10 @@ pub(crate) struct Board {
     model: Mutex<Model>,
     /// Counts changes.
     changes: watch::Sender<u64>,
+    /// Counts tasks that ended.
+    ends: watch::Sender<u64>,
+    /// Held while the history is written.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -29,11 +42,17 @@ struct Model {
     view: View,
     offline: Option<String>,
     tasks: BTreeMap<u32, Task>,
+    /// Names of the classes.
+    classes: Vec<String>,
+    /// The class of each slot.
+    slots: Vec<Option<usize>>,
+    history: History,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { model: Mutex::default(), changes: watch::Sender::new(0) }
+        let (changes, ends) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { model: Mutex::default(), changes, ends, writing: Mutex::default() }
     }
 }
 
@@ -50,9 +69,81 @@ impl Board {
         });
     }
 
+    /// The names of the classes, as far as the owner says them, and the class of each slot.
+    pub(super) fn slots(&self, classes: Vec<String>, slots: Vec<Option<usize>>, now_ms: u64) {
+        self.change(now_ms, |model| (model.classes, model.slots) = (classes, slots));
+    }
+
+    /// Goes on with what an earlier agent remembered.
+    pub(super) fn remember(&self, state: &Path, now_ms: u64) {
+        let path = state.join(history::NAME);
+        match History::read(&path) {
+            Ok(history) => self.change(now_ms, |model| {
+                model.status.recent = history.recent().to_vec();
+                model.history = history;
+            }),
+            Err(error) => tracing::warn!(
+                file = %path.display(), %error,
+                "could not read which tasks ended before; the list begins anew"
+            ),
+        }
+    }
+
     /// What happens.
     pub(super) fn event(&self, event: &Event, now_ms: u64) {
         self.change(now_ms, |model| model.event(event, now_ms));
+    }
+
+    /// A task begins in a slot, or is found there.
+    pub(super) fn begin(&self, slot: u32, mut task: Task, now_ms: u64) {
+        for text in [&mut task.class, &mut task.project, &mut task.job] {
+            *text = text.as_deref().map(short);
+        }
+        task.url = task.url.filter(|url| is_page(url));
+        if task.since_ms == 0 {
+            task.since_ms = now_ms;
+        }
+        self.change(now_ms, |model| {
+            let index = usize::try_from(slot).ok().and_then(|number| number.checked_sub(1));
+            let index = index.and_then(|index| *model.slots.get(index)?);
+            if let (Some(name), Some(class)) =
+                (index.and_then(|index| model.classes.get_mut(index)), &task.class)
+            {
+                name.clone_from(class);
+            }
+            model.tasks.insert(slot, task);
+        });
+    }
+
+    /// When the task of a slot is ended at the latest.
+    pub(super) fn deadline(&self, slot: u32, deadline_ms: u64, now_ms: u64) {
+        self.about(slot, now_ms, |task| task.deadline_ms = Some(deadline_ms));
+    }
+
+    /// The step that the task of a slot is at, by the word of the task itself.
+    pub(super) fn step(&self, slot: u32, number: u32, name: &str, now_ms: u64) {
+        let step = Some(Step { number, name: short(name) });
+        self.about(slot, now_ms, |task| task.step = step);
+    }
+
+    /// What was found out about the machine. Numbers change all the time; who watches is told when
+    /// something is better or worse than before.
+    pub(crate) fn health(&self, health: Vec<HealthCheck>) {
+        let levels = |checks: &[HealthCheck]| -> Vec<(String, HealthLevel)> {
+            checks.iter().map(|check| (check.name.clone(), check.level)).collect()
+        };
+        let mut model = self.lock();
+        let is_same = levels(&model.status.health) == levels(&health);
+        model.status.health = health;
+        drop(model);
+        if !is_same {
+            self.ring();
+        }
+    }
+
+    /// How far an update is.
+    pub(super) fn update(&self, update: Update, now_ms: u64) {
+        self.change(now_ms, |model| model.status.update = Some(update));
     }
 
     /// What the state machine is about.
@@ -70,12 +161,54 @@ impl Board {
         self.changes.subscribe()
     }
 
+    /// Writes down which tasks ended, until it is aborted.
+    pub(super) async fn keep_history(self: Arc<Self>, state: PathBuf) {
+        let mut ends = self.ends.subscribe();
+        while ends.changed().await.is_ok() {
+            let (board, path) = (Arc::clone(&self), state.clone());
+            // A panic in it is one in writing a file; the next end tries again.
+            drop(tokio::task::spawn_blocking(move || board.write_history(&path)).await);
+            // The plain timer: nothing is due at a certain time.
+            tokio::time::sleep(WRITE_PAUSE).await;
+        }
+    }
+
+    /// Writes down which tasks ended, if any has.
+    pub(super) fn write_history(&self, state: &Path) {
+        if *self.ends.borrow() == 0 {
+            return;
+        }
+        let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let history = self.lock().history.clone();
+        let path = state.join(history::NAME);
+        if let Err(error) = history.write(&path) {
+            tracing::warn!(file = %path.display(), %error, "could not write which tasks ended");
+        }
+    }
+
+    fn ring(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn about(&self, slot: u32, now_ms: u64, change: impl FnOnce(&mut Task)) {
+        self.change(now_ms, |model| {
+            if let Some(task) = model.tasks.get_mut(&slot) {
+                change(task);
+            }
+        });
+    }
+
     fn change(&self, now_ms: u64, change: impl FnOnce(&mut Model)) {
         let mut model = self.lock();
+        let ended = model.history.recent().first().cloned();
         change(&mut model);
         model.sum_up(now_ms);
+        let has_ended = model.history.recent().first() != ended.as_ref();
         drop(model);
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.ring();
+        if has_ended {
+            self.ends.send_modify(|count| *count = count.wrapping_add(1));
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Model> {
@@ -85,49 +218,43 @@ impl Board {
     }
 }
 
+/// A name without what would move a cursor, and no longer than a name is.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
+}
+
+/// Threat: whoever looks at the status opens this with one click. What is no page of a web server
+/// (a file, a program's own scheme) is not shown.
+fn is_page(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= 1000
+        && url.chars().all(|c| c.is_ascii_graphic())
+}
+
 impl Model {
     fn event(&mut self, event: &Event, now_ms: u64) {
         match event {
             Event::Offline { reason } => self.offline = Some(reason.clone()),
             Event::Online => self.offline = None,
-            Event::Claimed { slot, job } => {
-                let task = Task { job: job.clone(), since_ms: now_ms, ..Task::default() };
-                self.tasks.insert(*slot, task);
-            }
             Event::Started { slot, job, project } => {
-                let task = self
-                    .tasks
-                    .entry(*slot)
-                    .or_insert_with(|| Task { since_ms: now_ms, ..Task::default() });
-                task.job = Some(job.clone());
-                task.project = Some(project.clone());
+                // The control plane's word is better than the task's own.
+                if let Some(task) = self.tasks.get_mut(slot) {
+                    task.job.get_or_insert_with(|| short(job));
+                    task.project.get_or_insert_with(|| short(project));
+                }
             }
             Event::Ended { slot, outcome } => self.ended(*slot, *outcome, now_ms),
-            Event::Claiming { .. } | Event::Notice(_) => {}
+            Event::Claimed { .. } | Event::Claiming { .. } | Event::Notice(_) => {}
         }
     }
 
-    fn ended(
-        &mut self,
-        slot: u32,
-        outcome: Option<russet_protocol::outcome::Outcome>,
-        now_ms: u64,
-    ) {
+    fn ended(&mut self, slot: u32, outcome: Option<Outcome>, now_ms: u64) {
         let Some(task) = self.tasks.remove(&slot) else { return };
-        let Task { project, job, since_ms, .. } = task;
-        self.status.recent.insert(
-            0,
-            Recent {
-                slot,
-                project,
-                job,
-                outcome,
-                started_ms: since_ms,
-                ended_ms: now_ms,
-                ..Recent::default()
-            },
-        );
-        self.status.recent.truncate(RECENT);
+        let Task { id, class, project, job, since_ms, url, .. } = task;
+        let (started_ms, ended_ms) = (since_ms, now_ms);
+        let ended = Recent { id, slot, class, project, job, outcome, started_ms, ended_ms, url };
+        self.history.record(ended);
+        self.status.recent = self.history.recent().to_vec();
     }
 
     /// A slot that has no task any more although no task agent ended in it gave its task back.
@@ -147,18 +274,27 @@ impl Model {
             reason: reason.clone(),
         });
         self.status.holds = holds.collect();
-        let slots = (1..).zip(&self.view.busy).map(|(number, _)| Slot {
-            number,
-            task: self.tasks.get(&number).cloned(),
-            ..Slot::default()
-        });
-        self.status.slots = slots.collect();
+        self.status.slots = (1..).zip(0..self.view.busy.len()).map(|at| self.slot(at)).collect();
         let (state, reason) = self.state();
         if state != self.status.state {
             self.status.since_ms = now_ms;
         }
         self.status.state = state;
         self.status.reason = reason;
+    }
+
+    fn slot(&self, (number, index): (u32, usize)) -> Slot {
+        let class = self.slots.get(index).copied().flatten();
+        let class = class.and_then(|class| self.classes.get(class)).cloned();
+        let task = self.tasks.get(&number).map(|task| {
+            let names = task.project.as_deref().zip(task.job.as_deref());
+            Task {
+                usual_ms: names.and_then(|(project, job)| self.history.usual_ms(project, job)),
+                canceling: self.view.ending.get(index).cloned().flatten(),
+                ..task.clone()
+            }
+        });
+        Slot { number, class, task }
     }
 
     /// What a person asked for comes first, then what is wrong, then what goes on.
@@ -192,7 +328,7 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
-    use super::{Board, Event, State, View};
+    use super::{Board, Event, State, Task, View};
     use crate::launch::state::holds::HoldSource;
     use russet_protocol::outcome::Outcome;
 
@@ -206,7 +342,7 @@ mod tests {
         assert_eq!(board.status().state, State::Starting);
         board.view(view(&[false, false]), 1);
         assert_eq!(board.status().state, State::Idle);
-        board.event(&Event::Claimed { slot: 2, job: None }, 5);
+        board.begin(2, Task::default(), 5);
         board.view(view(&[false, true]), 5);
         let started = Event::Started { slot: 2, job: "test".into(), project: "acme/app".into() };
         board.event(&started, 6);
@@ -225,7 +361,7 @@ mod tests {
     #[test]
     fn a_task_that_was_given_back_does_not_stay() {
         let board = Board::default();
-        board.event(&Event::Claimed { slot: 1, job: None }, 5);
+        board.begin(1, Task::default(), 5);
         board.view(view(&[true]), 5);
         board.view(view(&[false]), 6);
         assert_eq!(board.status().slots[0].task, None);
@@ -252,5 +388,67 @@ mod tests {
         board.view(held, 4);
         assert_eq!(board.status().state, State::Unhealthy);
         assert_eq!(board.status().reason.as_deref(), Some("full"));
+    }
+
+    fn named(project: &str) -> Task {
+        let (project, job) = (Some(project.to_owned()), Some("test".to_owned()));
+        Task { project, job, class: Some("acme/mini".to_owned()), ..Task::default() }
+    }
+
+    #[test]
+    fn a_task_has_its_step_its_deadline_and_what_the_job_takes_as_a_rule() {
+        let board = Board::default();
+        board.slots(vec!["api.auth_token".to_owned()], vec![Some(0)], 0);
+        board.view(view(&[true]), 0);
+        assert_eq!(board.status().slots[0].class.as_deref(), Some("api.auth_token"));
+        for start in [100, 1_100] {
+            board.begin(1, named("acme/app"), start);
+            board.event(&Event::Ended { slot: 1, outcome: Some(Outcome::Success) }, start + 40);
+        }
+        board.begin(1, named("acme/app"), 2_000);
+        board.deadline(1, 9_000, 2_001);
+        board.step(1, 3, "swift test\u{1b}[31m", 2_002);
+        let mut ending = view(&[true]);
+        ending.ending = vec![Some("not needed".to_owned())];
+        board.view(ending, 2_003);
+        let slot = board.status().slots[0].clone();
+        assert_eq!(slot.class.as_deref(), Some("acme/mini"));
+        let task = slot.task.unwrap();
+        assert_eq!((task.usual_ms, task.deadline_ms), (Some(40), Some(9_000)));
+        assert_eq!(task.step.unwrap().name, "swift test[31m");
+        assert_eq!(task.canceling.as_deref(), Some("not needed"));
+    }
+
+    #[test]
+    fn a_task_may_not_call_itself_otherwise_than_the_control_plane_does() {
+        let board = Board::default();
+        board.view(view(&[true]), 0);
+        let mut task = named("acme/app");
+        task.url = Some("file:///Applications/Calculator.app".to_owned());
+        board.begin(1, task, 1);
+        let (job, project) = ("x".repeat(10_000), "acme/secret".to_owned());
+        board.event(&Event::Started { slot: 1, job, project }, 2);
+        let task = board.status().slots[0].task.clone().unwrap();
+        assert_eq!((task.project.as_deref(), task.url), (Some("acme/app"), None));
+        board.begin(1, Task::default(), 3);
+        let (job, project) = ("x".repeat(10_000), "acme/app".to_owned());
+        board.event(&Event::Started { slot: 1, job, project }, 4);
+        let task = board.status().slots[0].task.clone().unwrap();
+        assert_eq!(task.job.unwrap().len(), super::LONGEST_NAME);
+    }
+
+    #[test]
+    fn the_last_tasks_outlive_the_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let board = Board::default();
+        board.write_history(dir.path());
+        assert!(!dir.path().join("history.json").exists());
+        board.begin(1, named("acme/app"), 5);
+        board.event(&Event::Ended { slot: 1, outcome: Some(Outcome::Failed) }, 9);
+        board.write_history(dir.path());
+        let next = Board::default();
+        next.remember(dir.path(), 10);
+        assert_eq!(next.status().recent, board.status().recent);
+        assert_eq!(next.status().recent[0].ended_ms, 9);
     }
 }

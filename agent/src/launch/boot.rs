@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use libc::O_NOFOLLOW;
 use russet_protocol::boot_files::{BAD, Bad, HEALTH, Health, parse_bad};
+use russet_protocol::local::Update;
 
 use super::Sink;
 use super::api::Api;
@@ -62,12 +63,24 @@ impl BootState {
 
     /// Tells people of the newest version that was taken back.
     pub(super) fn report_bad(&self, sink: &Sink) {
-        if let Some(bad) = bad_versions(&self.0).last() {
-            sink.warn(format!(
-                "version {} was taken back on this machine: it {}",
-                bad.version, bad.reason
-            ));
+        let Some(Bad { version, reason: why, .. }) = bad_versions(&self.0).pop() else { return };
+        sink.warn(format!("version {version} was taken back on this machine: it {why}"));
+        // One that is older than this one is history.
+        if is_newer(&version, env!("CARGO_PKG_VERSION")) {
+            sink.board.update(Update::RolledBack { version, why }, sink.clock.wall_ms());
         }
+    }
+}
+
+/// Whether a version, as `1.10.0`, comes after another. One that is not so written does: it is none
+/// of those before.
+fn is_newer(version: &str, than: &str) -> bool {
+    let numbers = |text: &str| -> Option<Vec<u64>> {
+        text.split(['.', '-', '+']).take(3).map(|number| number.parse().ok()).collect()
+    };
+    match (numbers(version), numbers(than)) {
+        (Some(version), Some(than)) => version > than,
+        _ => true,
     }
 }
 
@@ -86,9 +99,10 @@ pub fn bad_versions(boot_state: &Path) -> Vec<Bad> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BootState, bad_versions};
+    use super::{BootState, bad_versions, is_newer};
     use crate::launch::{Event, Sink};
     use russet_protocol::boot_files::{HEALTH, Health};
+    use russet_protocol::local::Update;
 
     #[test]
     fn russet_boot_hears_of_this_very_process() {
@@ -100,6 +114,14 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(is_newer("1.10.0", "1.9.3"));
+        assert!(!is_newer("1.9.3", "1.9.3"));
+        assert!(!is_newer("1.9.3-rc1", "1.10.0"));
+        assert!(is_newer("unknown", "1.10.0"));
+    }
+
+    #[test]
     fn a_version_that_was_taken_back_is_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(bad_versions(dir.path()), []);
@@ -107,7 +129,10 @@ mod tests {
             "bad 1.3.0 7.1.2 crashed was killed by signal 11\nbad 1.4.0 8.1.2 hung was not ready\n";
         std::fs::write(dir.path().join("bad"), text).unwrap();
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-        BootState::new(dir.path()).report_bad(&Sink { events: Some(sender), ..Sink::default() });
+        let sink = Sink { events: Some(sender), ..Sink::default() };
+        BootState::new(dir.path()).report_bad(&sink);
+        let (version, why) = ("1.4.0".to_owned(), "was not ready".to_owned());
+        assert_eq!(sink.board.status().update, Some(Update::RolledBack { version, why }));
         let Ok(Event::Notice(text)) = events.try_recv() else { panic!("nothing was said") };
         assert!(text.contains("1.4.0") && text.contains("was not ready"), "{text}");
         assert_eq!(bad_versions(dir.path()).len(), 2);

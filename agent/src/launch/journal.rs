@@ -12,6 +12,7 @@ use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use russet_protocol::ids::{AllocationId, TaskId};
+use russet_protocol::local::Task;
 use russet_protocol::supervise::Assignment;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ pub(super) struct Journal {
     /// The task, where the server says it.
     #[serde(default)]
     pub(super) task_id: Option<TaskId>,
+    /// What people are shown of it, in the words of the control plane.
+    #[serde(default)]
+    pub(super) shown: Task,
     /// How often the server wants to hear of it.
     #[serde(default)]
     pub(super) heartbeat_ms: Option<u64>,

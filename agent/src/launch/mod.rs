@@ -28,6 +28,7 @@ mod exit;
 mod external;
 mod grants;
 mod heartbeat;
+mod history;
 mod housekeeping;
 mod journal;
 mod meter;

@@ -10,7 +10,7 @@ use super::boot::BootState;
 use super::signals::Wishes;
 use super::slot_io::SlotIo;
 use super::start::{self, Ready};
-use super::state::slot::Action as SlotAction;
+use super::state::slot::{Action as SlotAction, Input as SlotInput};
 use super::state::{Action, End, Input, Machine, Settings, View};
 use super::{Event, ExitReason, Options, Stop};
 use crate::clock::{BootTime, Clock};
@@ -57,7 +57,7 @@ pub async fn run(config: Config, mut options: Options) -> ExitReason {
     let mut commands = agent.listen();
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
-        agent.machine.handle(agent.clock.now(), input_of(command), &mut Vec::new());
+        agent.machine.handle(agent.clock.now(), agent.input_of(command), &mut Vec::new());
     }
     agent.adopt();
     agent.publish();
@@ -86,13 +86,6 @@ fn settings(config: &Config) -> Settings {
         cancel_patience: grace + CANCEL_PATIENCE,
         unsafe_retries: config.enable_unsafe_retries,
         classes: Vec::new(),
-    }
-}
-
-fn input_of(command: Command) -> Input {
-    match command {
-        Command::Hold(source, reason) => Input::Hold { source, class: None, reason },
-        Command::CancelTasks(reason) => Input::CancelTasks(reason),
     }
 }
 
@@ -129,11 +122,29 @@ impl Agent {
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();
-        let watching = health::watch::start(state, config.disk_reserve, sender);
+        let keeping = tokio::spawn(Arc::clone(&shared.sink.board).keep_history(state.clone()));
+        let board = Arc::clone(&shared.sink.board);
+        let watching = health::watch::start(state, config.disk_reserve, sender, board);
         let measuring =
             config.metrics.map(|at| crate::metrics::start(at, Arc::clone(&shared.metrics)));
-        self.ready.listening.extend(listening.into_iter().chain([watching]).chain(measuring));
+        let started = listening.into_iter().chain([watching, keeping]).chain(measuring);
+        self.ready.listening.extend(started);
         commands
+    }
+
+    fn input_of(&self, command: Command) -> Input {
+        match command {
+            Command::Hold(source, reason) => Input::Hold { source, class: None, reason },
+            Command::CancelTasks(reason) => Input::CancelTasks(reason),
+            Command::CancelTask { id, reason } => {
+                let has_it = |slot: &Arc<SlotIo>| slot.task_id().as_ref() == Some(&id);
+                match self.ready.slots.iter().position(has_it) {
+                    Some(index) => Input::Slot(index, SlotInput::CancelWanted(reason)),
+                    // It has ended meanwhile.
+                    None => Input::Tick,
+                }
+            }
+        }
     }
 
     /// Shows people what has changed, and logs what holds claims back.
@@ -210,7 +221,7 @@ impl Agent {
             let wakeup = self.machine.next_wakeup().into_iter().chain(self.leave_by).min();
             let input = tokio::select! {
                 Some(input) = inputs.recv() => input,
-                Some(command) = commands.recv() => input_of(command),
+                Some(command) = commands.recv() => self.input_of(command),
                 stop = wishes.next() => self.wished(stop),
                 () = self.clock.sleep_until_some(wakeup) => Input::Tick,
             };
@@ -277,6 +288,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        let shared = &self.ready.shared;
+        shared.sink.board.write_history(&shared.config.state_directory);
         for listening in &self.ready.listening {
             listening.abort();
         }

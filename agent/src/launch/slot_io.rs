@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russet_protocol::ids::AllocationId;
+use russet_protocol::ids::{AllocationId, TaskId};
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{
@@ -119,6 +119,11 @@ impl SlotIo {
         self.with(|task| task.journal.clone())
     }
 
+    /// The task in it, as the status calls it.
+    pub(super) fn task_id(&self) -> Option<TaskId> {
+        self.with(|task| task.journal.as_ref()?.shown.id.clone())
+    }
+
     /// What calls for the running task need.
     pub(super) fn claim_of_task(&self) -> Option<TaskClaim> {
         self.with(|task| {
@@ -186,8 +191,6 @@ impl SlotIo {
                     project = claimed.project,
                     "claimed a task"
                 );
-                let job = claimed.job.clone();
-                self.shared.sink.say(Event::Claimed { slot: self.number, job });
             }
             Some(reason) => self.shared.sink.warn(format!("refused a task: {reason}")),
         }
@@ -196,6 +199,9 @@ impl SlotIo {
             Some(_) => grants::Granted::default(),
         };
         let journal = self.make_journal(class, claimed);
+        if refused.is_none() {
+            self.show(&journal);
+        }
         // Should this process end now, the next one gives the task back.
         if let Err(error) = journal.write(&self.dir.fd) {
             tracing::error!(slot = self.number, %error, "could not write the journal");
@@ -205,6 +211,20 @@ impl SlotIo {
             task.granted = granted;
         });
         self.input(Input::Claimed { refused });
+    }
+
+    /// Shows people the task of a journal.
+    fn show(&self, journal: &Journal) {
+        let Shared { sink, clock, .. } = &*self.shared;
+        sink.board.begin(self.number, journal.shown.clone(), clock.wall_ms());
+        sink.say(Event::Claimed { slot: self.number, job: journal.shown.job.clone() });
+    }
+
+    fn show_deadline(&self, deadline: BootTime) {
+        let Shared { sink, clock, .. } = &*self.shared;
+        let now_ms = clock.wall_ms();
+        let left_ms = crate::clock::millis(deadline.since(clock.now()));
+        sink.board.deadline(self.number, now_ms.saturating_add(left_ms), now_ms);
     }
 
     /// Starts the task agent for the claimed task.
@@ -242,6 +262,7 @@ impl SlotIo {
         let process = Process::open(pid).map(Arc::new);
         journal.process = Some(Identity::of(pid));
         journal.assignment.deadline = Some(self.shared.clock.deadline(deadline));
+        self.show_deadline(deadline);
         // Before the task agent has its assignment: a task that runs is always in the journal.
         journal.write(&self.dir.fd)?;
         self.link.begin(&journal.allocation);
@@ -341,6 +362,7 @@ impl SlotIo {
         let allocation = journal.allocation.clone();
         let deadline = journal.assignment.deadline.as_ref().map_or(0, |at| at.boot_ms);
         let user = journal.assignment.user.clone();
+        self.show(&journal);
         let running = Arc::clone(&self.shared.tasks).try_read_owned().ok();
         self.meter_found();
         self.with(|task| {
@@ -357,8 +379,7 @@ impl SlotIo {
                 self.with(|task| task.watch = Some(watch));
                 tracing::info!(slot = self.number, %allocation, "adopted a running task");
                 self.shared.metrics.adopted();
-                // Its names come when it dials.
-                self.shared.sink.say(Event::Claimed { slot: self.number, job: None });
+                self.show_deadline(BootTime(deadline));
                 return Input::Adopted { deadline: BootTime(deadline) };
             }
             journal::Found::NeverStarted => {
@@ -375,7 +396,9 @@ impl SlotIo {
         let said = spawn::agent_said(&self.dir.fd);
         let exit = exit::judge(None, record.as_ref(), &allocation, &said, gone);
         tracing::info!(slot = self.number, %allocation, "found a task of an earlier agent: {gone}");
-        self.meter_exit(&exit, exit::outcome(&exit, record.as_ref()));
+        let outcome = exit::outcome(&exit, record.as_ref());
+        self.meter_exit(&exit, outcome);
+        self.shared.sink.say(Event::Ended { slot: self.number, outcome });
         Input::Orphaned(exit)
     }
 

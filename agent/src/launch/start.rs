@@ -60,6 +60,7 @@ pub(super) async fn start(
     let lock = users::lock_state(&state)
         .map_err(|error| failed(describe("could not lock", &state_path, &error)))?
         .ok_or_else(|| in_use(&state_path))?;
+    sink.board.remember(&state_path, options.clock.wall_ms());
     let staged = stage::stage(&options.exe, &state_path).map_err(|error| {
         failed(describe("could not make the executable ready in", &state_path, &error))
     })?;
@@ -125,6 +126,9 @@ pub(super) async fn start(
         _lock: lock,
     };
     make_slots(&mut ready, &state, &state_path, &who, inputs)?;
+    let classes = ready.shared.config.classes.iter().map(Class::name).collect();
+    let now_ms = options.clock.wall_ms();
+    ready.shared.sink.board.slots(classes, ready.classes.clone(), now_ms);
     Ok(ready)
 }
 

@@ -286,9 +286,16 @@ impl Link {
         if current != Some(true) {
             return false;
         }
-        if let FromTaskAgent::Started { job, project } = line {
-            let (slot, job, project) = (self.slot, job.clone(), project.clone());
-            self.sink.say(Event::Started { slot, job, project });
+        let slot = self.slot;
+        match line {
+            FromTaskAgent::Started { job, project } => {
+                let (job, project) = (job.clone(), project.clone());
+                self.sink.say(Event::Started { slot, job, project });
+            }
+            FromTaskAgent::Step { number, name } => {
+                self.sink.board.step(slot, *number, name, self.clock.wall_ms());
+            }
+            FromTaskAgent::Hello { .. } | FromTaskAgent::Pong | FromTaskAgent::Done { .. } => {}
         }
         true
     }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::launch::state::holds::HoldSource;
 use crate::replace;
+use russet_protocol::ids::TaskId;
 
 /// Name of the file in the state directory.
 const NAME: &str = "maintenance.json";
@@ -25,6 +26,13 @@ pub(crate) enum Command {
     Hold(HoldSource, Option<String>),
     /// Cancel what runs.
     CancelTasks(String),
+    /// Cancel one task, if it still runs.
+    CancelTask {
+        /// Which, as the status calls it.
+        id: TaskId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What was asked for.

@@ -15,9 +15,11 @@ use crate::launch::board::Board;
 use crate::metrics::Metrics;
 
 mod access;
+mod audit;
 mod listener;
 mod maintenance;
 mod routes;
+mod shown;
 
 pub(crate) use access::Policy;
 pub(crate) use maintenance::Command;
@@ -45,12 +47,13 @@ pub(crate) struct Parts<'a> {
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
     let Parts { socket, state, policy, board, clock, metrics, commands } = parts;
-    let (maintenance, keeping) = maintenance::start(state, clock, commands);
+    let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone());
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
-            let router = routes::router(board, maintenance, policy, metrics);
+            let parts = routes::Parts { board, maintenance, commands, policy, clock, metrics };
+            let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();
             running.push(tokio::spawn(async move {
                 // It never ends by itself; each connection's errors are its own.

@@ -121,8 +121,9 @@ fn fit_for_the_screen(uid: u32, groups: &[String]) -> Result<(), String> {
     }
 }
 
-/// The names of all groups that a user is in. nix leaves the call out on macOS.
-fn group_names(user: &User) -> io::Result<Vec<String>> {
+/// The names of all groups that a user is in. It may ask a directory service, and wait for it. nix
+/// leaves the call out on macOS.
+pub(crate) fn group_names(user: &User) -> io::Result<Vec<String>> {
     let name = std::ffi::CString::new(user.name.as_str())?;
     let mut count: libc::c_int = 1024;
     let mut ids = vec![0; 1024];

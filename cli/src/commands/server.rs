@@ -35,7 +35,7 @@ pub(crate) struct ServerArgs {
     durable: bool,
 
     /// How long a runner may be silent before its task is taken from it
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::duration::parse)]
     lease: Duration,
 
     /// Address under which people reach this server, for links
@@ -166,38 +166,4 @@ fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "write an IP address and a port, as in `127.0.0.1:8080` or `[::1]:8080`".to_owned()
     })
-}
-
-/// `90s`, `2m`, `500ms`: a number with a unit.
-fn parse_duration(text: &str) -> std::result::Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 60 * 60 * 1000,
-        _ => 0,
-    };
-    let number: u64 = number.parse().unwrap_or(0);
-    match number.checked_mul(unit_ms) {
-        Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
-        _ => Err("write a time with its unit, as in `500ms`, `60s` or `2m`".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::parse_duration;
-
-    #[test]
-    fn times_need_a_unit() {
-        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        for bad in ["", "60", "s", "0s", "1.5s", "99999999999999999999h", "-1s"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
 }

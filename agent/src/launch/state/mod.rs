@@ -112,6 +112,8 @@ pub(crate) struct View {
     pub(crate) is_ending: bool,
     /// Which slots have a task.
     pub(crate) busy: Vec<bool>,
+    /// Why the task of each slot is being ended, where it is.
+    pub(crate) ending: Vec<Option<String>>,
     /// What holds claims back, the most important first, with the class as people know it.
     pub(crate) holds: Vec<(HoldSource, Option<String>, String)>,
 }
@@ -172,6 +174,7 @@ impl Machine {
             is_ready: true,
             is_ending: self.phase != Phase::Working,
             busy: self.slots.iter().map(Slot::has_task).collect(),
+            ending: self.slots.iter().map(|slot| slot.ending().map(str::to_owned)).collect(),
             holds: holds
                 .map(|(source, class, reason)| (source, class.map(&label), reason.to_owned()))
                 .collect(),

@@ -50,6 +50,9 @@ pub(in crate::launch) enum Input {
     NotStarted(String),
     /// The control plane wants the task canceled.
     CancelAsked(String),
+    /// A person on this machine wants the task canceled. One that is about to start is canceled
+    /// when it has: nobody else would say that it was.
+    CancelWanted(String),
     /// The control plane does not know this claim any more.
     Stale,
     /// The task agent does not answer.
@@ -161,12 +164,22 @@ pub(in crate::launch) struct Slot {
     quick: bool,
     /// Whether a cleaning is under way whose end has not been reported.
     cleaning: bool,
+    /// What to cancel the task with that is about to start.
+    cancel_at_start: Option<Failure>,
 }
 
 impl Slot {
     pub(super) fn new(class: Option<usize>) -> Self {
         let state = State::Cleaning { attempt: 0, task_waits: false };
-        Self { class, state, claiming: false, claim_dropped: false, quick: false, cleaning: false }
+        Self {
+            class,
+            state,
+            claiming: false,
+            claim_dropped: false,
+            quick: false,
+            cleaning: false,
+            cancel_at_start: None,
+        }
     }
 
     /// Whether a claim for this slot makes sense. A slot whose cleaning takes a few milliseconds
@@ -189,6 +202,16 @@ impl Slot {
                 true
             }
         }
+    }
+
+    /// Why its task is being ended, where it is.
+    pub(super) fn ending(&self) -> Option<&str> {
+        let failure = match &self.state {
+            State::Running { canceled: Some((failure, _)), .. }
+            | State::Killed(Verdict::Failure(failure)) => Some(failure),
+            _ => self.cancel_at_start.as_ref(),
+        };
+        failure.map(|failure| failure.message.as_str())
     }
 
     /// Whether it is in the middle of something that another launch agent can not go on with.
@@ -235,7 +258,12 @@ impl Slot {
                 self.settle(Settlement::GiveBack(reason), todo);
             }
             Input::ClaimDropped => self.claim_ended(),
-            Input::Adopted { deadline } | Input::Started { deadline } => self.started(deadline),
+            Input::Adopted { deadline } | Input::Started { deadline } => {
+                self.started(deadline);
+                if let Some(failure) = self.cancel_at_start.take() {
+                    self.cancel(now, failure, settings, todo);
+                }
+            }
             Input::Orphaned(exit) => self.exited(exit, settings, todo),
             Input::NotStarted(reason) => {
                 if self.state == State::Starting {
@@ -245,6 +273,14 @@ impl Slot {
             Input::CancelAsked(reason) => {
                 let failure = Failure { outcome: Outcome::Canceled, message: reason };
                 self.cancel(now, failure, settings, todo);
+            }
+            Input::CancelWanted(reason) => {
+                let failure = Failure { outcome: Outcome::Canceled, message: reason };
+                if self.is_between() {
+                    self.cancel_at_start = Some(failure);
+                } else {
+                    self.cancel(now, failure, settings, todo);
+                }
             }
             Input::Stale => self.kill(Verdict::Stale, todo),
             Input::Silent => {
@@ -421,12 +457,18 @@ impl Slot {
     }
 
     fn settle(&mut self, settlement: Settlement, todo: &mut Vec<Action>) {
+        // What a person canceled does not run elsewhere.
+        let settlement = match (settlement, self.cancel_at_start.take()) {
+            (Settlement::GiveBack(_), Some(failure)) => Settlement::Report(failure),
+            (settlement, _) => settlement,
+        };
         self.state = State::Settling { settlement: settlement.clone(), attempt: 0, retry_at: None };
         todo.push(Action::Settle(settlement));
     }
 
     /// Begins to clean, unless that is under way already for a task that never started.
     pub(super) fn clean(&mut self, attempt: u32, todo: &mut Vec<Action>) {
+        self.cancel_at_start = None;
         self.state = State::Cleaning { attempt, task_waits: false };
         if !self.cleaning {
             self.cleaning = true;

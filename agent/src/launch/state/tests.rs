@@ -97,6 +97,42 @@ fn a_slot_that_cleans_quickly_claims_meanwhile_and_starts_when_clean() {
 }
 
 #[test]
+fn a_task_that_a_person_cancels_before_it_has_started_is_canceled_when_it_has() {
+    let (mut bench, _) = Bench::new(settings(1));
+    bench.slot(Got::Cleaned { quick: false });
+    bench.slot(Got::Claimed { refused: None });
+    assert_eq!(bench.slot(Got::CancelWanted("not needed".to_owned())), []);
+    let ending = bench.machine.view(|_| String::new()).ending;
+    assert_eq!(ending, [Some("not needed".to_owned())]);
+    let deadline = START.after(Duration::from_secs(3600));
+    let canceled = Do::Cancel(failure(Outcome::Canceled, "not needed"));
+    assert_eq!(bench.slot(Got::Started { deadline }), [on(canceled.clone())]);
+    assert_eq!(bench.slot(Got::Exited(Exit::Reported)), [on(Do::Clean)]);
+
+    // The next one has nothing to do with it, nor is a slot without a task canceled in advance.
+    assert_eq!(bench.slot(Got::Cleaned { quick: true }), [on(Do::Claim)]);
+    assert_eq!(bench.slot(Got::CancelWanted("not needed".to_owned())), []);
+    bench.slot(Got::Claimed { refused: None });
+    assert_eq!(bench.slot(Got::Started { deadline }), []);
+    assert_eq!(bench.slot(Got::CancelWanted("not needed".to_owned())), [on(canceled)]);
+}
+
+#[test]
+fn a_canceled_task_that_could_not_be_started_does_not_run_elsewhere() {
+    let (mut bench, _) = Bench::new(settings(1));
+    bench.slot(Got::Cleaned { quick: false });
+    bench.slot(Got::Claimed { refused: None });
+    bench.slot(Got::CancelWanted("not needed".to_owned()));
+    let report = Settlement::Report(failure(Outcome::Canceled, "not needed"));
+    let actions = bench.slot(Got::NotStarted("no processes left".to_owned()));
+    assert_eq!(actions, [on(Do::Settle(report))]);
+    assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
+    bench.slot(Got::Cleaned { quick: true });
+    bench.slot(Got::Claimed { refused: None });
+    assert_eq!(bench.slot(Got::Started { deadline: START }), []);
+}
+
+#[test]
 fn a_drain_finishes_the_task_and_claims_nothing() {
     let mut bench = Bench::running(settings(1));
     assert_eq!(bench.send(Input::Stop(Stop::Drain)), []);

@@ -6,6 +6,7 @@ mod install;
 mod progress;
 mod run;
 mod service;
+mod status;
 mod token;
 mod uninstall;
 mod vault;
@@ -58,7 +59,7 @@ pub(crate) enum AgentCommand {
   russet agent status
   russet agent status --watch
   russet agent status --output json")]
-    Status(control::StatusArgs),
+    Status(status::StatusArgs),
 
     /// Claim no tasks until `resume`; what runs goes on
     ///
@@ -78,6 +79,13 @@ pub(crate) enum AgentCommand {
   sudo russet agent drain --wait --deadline 30m --reason 'macOS update'")]
     Drain(control::DrainArgs),
 
+    /// Cancel a task that runs here: its steps are ended, and it ends as canceled
+    ///
+    /// It does not run elsewhere. Returns when it has ended.
+    #[command(after_help = "Examples:
+  sudo russet agent cancel 0193c1f0-3c5e-7d7e-9f6a-2b1d5c3a4e5f --reason 'hangs'")]
+    Cancel(control::CancelArgs),
+
     #[command(subcommand)]
     Token(token::TokenCommand),
 
@@ -94,10 +102,11 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Start => service::main(service::Verb::Start),
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
-        AgentCommand::Status(args) => control::status(&args),
+        AgentCommand::Status(args) => status::main(&args),
         AgentCommand::Pause(args) => control::pause(args),
         AgentCommand::Resume(args) => control::resume(&args),
         AgentCommand::Drain(args) => control::drain(args),
+        AgentCommand::Cancel(args) => control::cancel(args),
         AgentCommand::Token(command) => token::main(command),
         AgentCommand::Credential(command) => credential::main(command),
     }

@@ -123,6 +123,7 @@ async fn take(
     runners::used(tx, class, &runner.name, now_ms).await?;
     tx.wake_pipeline(next.pipeline.as_str());
     tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
+    let url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", next.job));
     Ok(Some(ClaimResponse {
         task_token: token,
         allocation,
@@ -137,5 +138,6 @@ async fn take(
         tag: next.tag,
         from_fork: Some(next.from_fork),
         heartbeat_ms: Some(leases::heartbeat_ms(app.lease_ms)),
+        url,
     }))
 }

@@ -1,0 +1,257 @@
+//! The status as people read it: all of it, and in a line.
+
+use russet_protocol::local::{HealthLevel, Slot, State, Status, Task, Update};
+
+use crate::render::color::{Paint, sign};
+use crate::render::numbers;
+use crate::render::plain;
+
+/// How many ended tasks are shown.
+const RECENT: usize = 10;
+
+/// Width of a bar, in characters.
+const BAR: u64 = 20;
+
+/// All of it. Ends with a line feed.
+pub(super) fn full(status: &Status, now_ms: u64, paint: Paint) -> String {
+    let mut lines = Vec::new();
+    head(status, now_ms, paint, &mut lines);
+    for slot in &status.slots {
+        lines.push(String::new());
+        in_slot(slot, now_ms, paint, &mut lines);
+    }
+    troubles(status, paint, &mut lines);
+    recent(status, paint, &mut lines);
+    lines.join("\n") + "\n"
+}
+
+fn head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
+    let word = status.state.as_str();
+    let word = match status.state {
+        State::Idle | State::Running => paint.good(word),
+        State::Offline | State::Unhealthy => paint.bad(word),
+        _ => paint.warn(word),
+    };
+    let why = status.reason.as_deref().map(|why| format!(": {}", plain(why)));
+    lines.push(format!(
+        "{} {word} for {}{}",
+        paint.strong(&plain(&status.name)),
+        numbers::between(status.since_ms, now_ms),
+        why.unwrap_or_default(),
+    ));
+    lines.push(paint.dim(&format!(
+        "russet {}, process {}, up {}, {}",
+        plain(&status.agent_version),
+        status.pid,
+        numbers::between(status.started_ms, now_ms),
+        plain(&status.control_plane)
+    )));
+    for hold in &status.holds {
+        let of = hold.class.as_deref().map(|class| format!(" ({})", plain(class)));
+        let (source, of) = (plain(&hold.source), of.unwrap_or_default());
+        lines.push(format!("{}: {}", paint.warn(&format!("{source}{of}")), plain(&hold.reason)));
+    }
+}
+
+fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
+    let class = slot.class.as_deref().map(|class| format!("  {}", plain(class)));
+    let title = format!("slot {}{}", slot.number, class.unwrap_or_default());
+    let Some(task) = &slot.task else {
+        return lines.push(format!("{title}  {}", paint.dim("free")));
+    };
+    lines.push(title);
+    let step = task.step.as_ref().map(|step| format!("  {}", paint.note(&plain(&step.name))));
+    lines.push(format!("  {}{}", paint.strong(&name(task)), step.unwrap_or_default()));
+    lines.push(format!("  {}", time(task, now_ms, paint)));
+    if let Some(why) = &task.canceling {
+        lines.push(format!("  {}", paint.warn(&format!("is being canceled: {}", plain(why)))));
+    }
+    let id = task.id.as_ref().map(|id| format!("task {}", plain(id.as_str())));
+    let words: Vec<String> = id.into_iter().chain(task.url.as_deref().map(plain)).collect();
+    if !words.is_empty() {
+        lines.push(format!("  {}", paint.dim(&words.join("  "))));
+    }
+}
+
+/// What is known of a task's names. Readers who may not know them see none.
+fn name(task: &Task) -> String {
+    names(task.project.as_deref(), task.job.as_deref())
+}
+
+fn names(project: Option<&str>, job: Option<&str>) -> String {
+    let known: Vec<String> = [project, job].into_iter().flatten().map(plain).collect();
+    if known.is_empty() { "a task".to_owned() } else { known.join("  ") }
+}
+
+/// How long it has run, beside what it takes as a rule, and how much time it has left.
+fn time(task: &Task, now_ms: u64, paint: Paint) -> String {
+    let ran_ms = now_ms.saturating_sub(task.since_ms);
+    let mut text = numbers::between(task.since_ms, now_ms);
+    if let Some(usual_ms) = task.usual_ms {
+        let full = (ran_ms * BAR).checked_div(usual_ms).unwrap_or(BAR).min(BAR);
+        let part = |sign: &str, count: u64| sign.repeat(usize::try_from(count).unwrap_or(0));
+        let bar = format!("{}{}", paint.good(&part("█", full)), paint.dim(&part("░", BAR - full)));
+        text = format!("{text}  {bar}  usually {}", numbers::between(0, usual_ms));
+    }
+    if let Some(deadline_ms) = task.deadline_ms {
+        let left = format!("at most {} more", numbers::between(now_ms, deadline_ms));
+        text = format!("{text}  {}", paint.dim(&left));
+    }
+    text
+}
+
+/// What a person should know of the machine and of updates. What is well is not told.
+fn troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
+    let before = lines.len();
+    for check in &status.health {
+        let name = plain(&check.name);
+        let name = match check.level {
+            HealthLevel::Bad => paint.bad(&name),
+            HealthLevel::Warning => paint.warn(&name),
+            HealthLevel::Ok | HealthLevel::Unknown => continue,
+        };
+        lines.push(format!("{name}: {}", plain(&check.found)));
+        lines.extend(check.hint.as_deref().map(|hint| format!("  hint: {}", plain(hint))));
+    }
+    lines.extend(status.update.as_ref().and_then(update));
+    if lines.len() > before {
+        lines.insert(before, String::new());
+    }
+}
+
+fn update(update: &Update) -> Option<String> {
+    Some(match update {
+        Update::UpToDate | Update::Unknown => return None,
+        Update::Downloading { version, percent } => {
+            format!("update: {} is being fetched, {percent} %", plain(version))
+        }
+        Update::Ready { version } => format!("update: {} is ready", plain(version)),
+        Update::WaitingForIdle { version } => {
+            format!("update: {} is installed when no task runs", plain(version))
+        }
+        Update::RolledBack { version, why } => {
+            format!("update: {} was taken back: it {}", plain(version), plain(why))
+        }
+    })
+}
+
+fn recent(status: &Status, paint: Paint, lines: &mut Vec<String>) {
+    if status.recent.is_empty() {
+        return;
+    }
+    lines.push(String::new());
+    lines.push(paint.dim("ended lately"));
+    for task in status.recent.iter().take(RECENT) {
+        let outcome = match task.outcome {
+            Some(outcome) => {
+                paint.outcome(outcome, &format!("{} {:<9}", sign(outcome), outcome.as_str()))
+            }
+            None => paint.dim("? unknown  "),
+        };
+        lines.push(format!(
+            "  {}  {outcome}  {:>12}  {}",
+            numbers::moment(task.ended_ms),
+            numbers::between(task.started_ms, task.ended_ms),
+            names(task.project.as_deref(), task.job.as_deref()),
+        ));
+    }
+}
+
+/// What changes, in a line: the state, what runs, and what ended last.
+pub(super) fn line(status: &Status) -> String {
+    let mut parts = vec![status.state.as_str().to_owned()];
+    if let Some(why) = &status.reason {
+        parts.push(plain(why));
+    }
+    for slot in &status.slots {
+        let Some(task) = &slot.task else { continue };
+        let step = task.step.as_ref().map(|step| format!("  {}", plain(&step.name)));
+        let ending = task.canceling.as_ref().map(|_| "  is being canceled");
+        parts.push(format!(
+            "slot {}: {}{}{}",
+            slot.number,
+            name(task),
+            step.unwrap_or_default(),
+            ending.unwrap_or_default()
+        ));
+    }
+    if let Some(last) = status.recent.first().filter(|_| parts.len() == 1) {
+        let outcome = last.outcome.map_or("unknown", |outcome| outcome.as_str());
+        let names = names(last.project.as_deref(), last.job.as_deref());
+        parts.push(format!("last {names}: {outcome}"));
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::local::{
+        HealthCheck, HealthLevel, Hold, Recent, Slot, State, Status, Step, Task, Update,
+    };
+    use russet_protocol::outcome::Outcome;
+
+    use super::{full, line};
+    use crate::render::color::Paint;
+
+    fn status() -> Status {
+        let task = Task {
+            id: Some("0193c1f0".into()),
+            project: Some("acme/app".to_owned()),
+            job: Some("test\u{1b}[31m".to_owned()),
+            step: Some(Step { number: 2, name: "swift test".to_owned() }),
+            deadline_ms: Some(3_600_000),
+            usual_ms: Some(130_000),
+            canceling: Some("not needed".to_owned()),
+            url: Some("https://ci/jobs/7".to_owned()),
+            ..Task::default()
+        };
+        let check = |name: &str, level, hint: Option<&str>| HealthCheck {
+            name: name.to_owned(),
+            level,
+            found: format!("the {name} is so"),
+            hint: hint.map(str::to_owned),
+        };
+        Status {
+            state: State::Draining,
+            reason: Some("new disk".to_owned()),
+            name: "mini-1".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+            pid: 7,
+            control_plane: "https://ci".to_owned(),
+            holds: vec![Hold { source: "drain".into(), class: None, reason: "new disk".into() }],
+            slots: vec![
+                Slot { number: 1, class: Some("acme/mini".to_owned()), task: Some(task) },
+                Slot { number: 2, ..Slot::default() },
+                Slot { number: 3, task: Some(Task::default()), ..Slot::default() },
+            ],
+            health: vec![
+                check("disk", HealthLevel::Warning, Some("delete what is not needed")),
+                check("memory", HealthLevel::Ok, None),
+            ],
+            update: Some(Update::RolledBack { version: "0.2.0".into(), why: "crashed".into() }),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_runs_and_what_holds_back() {
+        insta::assert_snapshot!(full(&status(), 65_000, Paint::PLAIN));
+    }
+
+    #[test]
+    fn a_line_says_what_changed() {
+        assert_eq!(
+            line(&status()),
+            "draining; new disk; slot 1: acme/app  test [31m  swift test  is being canceled; \
+             slot 3: a task"
+        );
+        let last = Recent {
+            project: Some("acme/app".to_owned()),
+            job: Some("test".to_owned()),
+            outcome: Some(Outcome::Failed),
+            ..Recent::default()
+        };
+        let idle = Status { state: State::Idle, recent: vec![last], ..Status::default() };
+        assert_eq!(line(&idle), "idle; last acme/app  test: failed");
+    }
+}
