@@ -146,6 +146,12 @@ impl Drop for Machine {
     /// A test that failed must leave neither processes nor users behind.
     fn drop(&mut self) {
         let below = self.root();
+        if std::thread::panicking() {
+            for log in ["boot.log", "root/var/log/russet/agent.log"] {
+                let text = std::fs::read_to_string(self.dir.path().join(log)).unwrap_or_default();
+                eprintln!("{log}:\n{text}");
+            }
+        }
         for pid in processes(|_, exe| exe.starts_with(&below)) {
             kill(pid, Signal::SIGKILL).ok();
         }

@@ -73,7 +73,7 @@ fn task_id(text: &str) -> std::result::Result<String, String> {
 
 /// Claims nothing more.
 pub(crate) fn pause(args: PauseArgs) -> Result<Exit> {
-    let body = PauseRequest { reason: args.reason, for_s: args.time.map(|time| time.as_secs()) };
+    let body = PauseRequest { reason: args.reason, for_s: args.time.map(duration::seconds) };
     block_on(async {
         args.agent.connect()?.ask("pause", &body).await?;
         render::note(
@@ -113,7 +113,7 @@ pub(crate) fn cancel(args: CancelArgs) -> Result<Exit> {
 
 /// Claims nothing more, and waits for what runs.
 pub(crate) fn drain(args: DrainArgs) -> Result<Exit> {
-    let cancel_after_s = args.deadline.map(|time| time.as_secs());
+    let cancel_after_s = args.deadline.map(duration::seconds);
     let body = DrainRequest { reason: args.reason, cancel_after_s };
     block_on(async {
         let agent = args.agent.connect()?;
