@@ -11,43 +11,12 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
-use support::{Agent, Server, can_be_root, config, run, russet, test_dir, wait_for};
-
-fn socket(agent: &Agent) -> PathBuf {
-    agent.state().join("agent.sock")
-}
-
-/// `russet agent …` towards this agent.
-fn agent_command(program: &Path, socket: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.arg("agent").args(arguments).arg("--socket").arg(socket);
-    command
-}
-
-fn ask(agent: &Agent, arguments: &[&str]) -> Output {
-    agent_command(russet(), &socket(agent), arguments).output().unwrap()
-}
-
-#[track_caller]
-fn ask_well(agent: &Agent, arguments: &[&str]) {
-    let output = ask(agent, arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn status(agent: &Agent) -> Option<Status> {
-    let output = ask(agent, &["status", "--output", "json"]);
-    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
-}
-
-#[track_caller]
-fn wait_for_state(agent: &Agent, state: State) -> Status {
-    wait_for(state.as_str(), || status(agent).filter(|status| status.state == state))
-}
+use support::agent::agent_command;
+use support::{Agent, Server, can_be_root, config, run, russet, test_dir};
 
 /// A step that runs until the file is there.
 fn until(file: &Path) -> String {
@@ -60,18 +29,18 @@ fn a_status_follows_a_task_from_idle_to_idle() {
     let agent = Agent::start(&server);
     let dir = test_dir();
     let (go, begun) = (dir.path().join("go"), "begun");
-    wait_for_state(&agent, State::Idle);
+    agent.wait_for_state(State::Idle);
     let pipeline = server.admin.submit(&config(&[&until(&go)]));
     server.admin.wait_for_output(&pipeline, begun);
-    let status = wait_for_state(&agent, State::Running);
+    let status = agent.wait_for_state(State::Running);
     let task = status.slots[0].task.as_ref().unwrap();
     assert_eq!(task.job.as_deref(), Some("job"));
     assert!(task.project.is_some());
     std::fs::write(&go, "").unwrap();
     server.admin.wait(&pipeline);
-    let status = wait_for_state(&agent, State::Idle);
+    let status = agent.wait_for_state(State::Idle);
     assert_eq!(status.recent[0].outcome, Some(Outcome::Success));
-    let text = ask(&agent, &["status"]);
+    let text = agent.ask(&["status"]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("idle") && text.contains("success"), "{text}");
 }
@@ -80,19 +49,19 @@ fn a_status_follows_a_task_from_idle_to_idle() {
 fn a_pause_outlives_the_agent_and_resume_ends_it() {
     let server = Server::start();
     let mut agent = Agent::start(&server);
-    wait_for_state(&agent, State::Idle);
-    ask_well(&agent, &["pause", "--reason", "trying a new Xcode"]);
-    let paused = wait_for_state(&agent, State::Paused);
+    agent.wait_for_state(State::Idle);
+    agent.ask_well(&["pause", "--reason", "trying a new Xcode"]);
+    let paused = agent.wait_for_state(State::Paused);
     assert_eq!(paused.reason.as_deref(), Some("trying a new Xcode"));
     agent.kill();
     agent.start_again();
-    wait_for_state(&agent, State::Paused);
+    agent.wait_for_state(State::Paused);
     let pipeline = server.admin.submit(&config(&[&run("true")]));
     // A drain beside it, and what is asked for twice, change nothing of it.
-    ask_well(&agent, &["drain", "--wait"]);
-    ask_well(&agent, &["pause", "--reason", "still"]);
+    agent.ask_well(&["drain", "--wait"]);
+    agent.ask_well(&["pause", "--reason", "still"]);
     assert_eq!(server.admin.only_job(&pipeline).phase, russet_protocol::outcome::Phase::Queued);
-    ask_well(&agent, &["resume"]);
+    agent.ask_well(&["resume"]);
     let job = server.admin.wait(&pipeline);
     assert_eq!(job.workflows[0].jobs[0].outcome, Some(Outcome::Success));
 }
@@ -101,8 +70,8 @@ fn a_pause_outlives_the_agent_and_resume_ends_it() {
 fn a_pause_for_a_time_ends_by_itself() {
     let server = Server::start();
     let agent = Agent::start(&server);
-    wait_for_state(&agent, State::Idle);
-    ask_well(&agent, &["pause", "--for", "1s"]);
+    agent.wait_for_state(State::Idle);
+    agent.ask_well(&["pause", "--for", "1s"]);
     let job = server.admin.run(&config(&[&run("true")]));
     assert_eq!(job.outcome, Some(Outcome::Success));
 }
@@ -115,18 +84,18 @@ fn a_drain_waits_for_the_task_and_takes_no_other() {
     let go = dir.path().join("go");
     let first = server.admin.submit(&config(&[&until(&go)]));
     server.admin.wait_for_output(&first, "begun");
-    let mut draining = agent_command(russet(), &socket(&agent), &["drain", "--wait"])
+    let mut draining = agent_command(russet(), &agent.socket(), &["drain", "--wait"])
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    wait_for_state(&agent, State::Draining);
+    agent.wait_for_state(State::Draining);
     let second = server.admin.submit(&config(&[&run("true")]));
     assert!(draining.try_wait().unwrap().is_none(), "it did not wait for the task");
     std::fs::write(&go, "").unwrap();
     assert!(draining.wait().unwrap().success());
     assert_eq!(server.admin.only_job(&first).outcome, Some(Outcome::Success));
     assert_eq!(server.admin.only_job(&second).phase, russet_protocol::outcome::Phase::Queued);
-    ask_well(&agent, &["resume"]);
+    agent.ask_well(&["resume"]);
     server.admin.wait(&second);
 }
 
@@ -136,11 +105,11 @@ fn a_drain_with_a_deadline_cancels_what_still_runs_and_the_agent_lives_on() {
     let agent = Agent::start(&server);
     let pipeline = server.admin.submit(&config(&[&run("echo begun; sleep 1000")]));
     server.admin.wait_for_output(&pipeline, "begun");
-    ask_well(&agent, &["drain", "--wait", "--deadline", "1s", "--reason", "new disk"]);
+    agent.ask_well(&["drain", "--wait", "--deadline", "1s", "--reason", "new disk"]);
     let job = server.admin.wait(&pipeline).workflows[0].jobs[0].clone();
     assert_eq!(job.outcome, Some(Outcome::Canceled));
     assert!(job.message.unwrap_or_default().contains("new disk"));
-    wait_for_state(&agent, State::Paused);
+    agent.wait_for_state(State::Paused);
 }
 
 #[test]
@@ -154,12 +123,12 @@ fn the_users_of_tasks_are_refused_and_others_see_no_names() {
     let program = dir.path().join("russet");
     std::fs::copy(russet(), &program).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    wait_for_state(&agent, State::Idle);
+    agent.wait_for_state(State::Idle);
     let go = dir.path().join("go");
     let pipeline = server.admin.submit(&config(&[&until(&go)]));
     server.admin.wait_for_output(&pipeline, "begun");
     let as_user = |uid: u32, arguments: &[&str]| {
-        agent_command(&program, &socket(&agent), arguments).uid(uid).gid(uid).output().unwrap()
+        agent_command(&program, &agent.socket(), arguments).uid(uid).gid(uid).output().unwrap()
     };
     for verb in [&["status"][..], &["pause"], &["drain"], &["resume"], &["status", "--watch"]] {
         let output = as_user(59_500, verb);
@@ -194,7 +163,7 @@ fn a_full_disk_holds_claims_until_there_is_room_again() {
         ..support::AgentOptions::default()
     };
     let mut agent = Agent::start_with(&server, &options);
-    wait_for_state(&agent, State::Idle);
+    agent.wait_for_state(State::Idle);
     agent.kill();
     let filler = agent.state().join("filler");
     let file = std::fs::File::create(&filler).unwrap();
@@ -204,38 +173,12 @@ fn a_full_disk_holds_claims_until_there_is_room_again() {
     nix::fcntl::posix_fallocate(&file, 0, length).unwrap();
     drop(file);
     agent.start_again();
-    let status = wait_for_state(&agent, State::Unhealthy);
+    let status = agent.wait_for_state(State::Unhealthy);
     assert!(status.reason.unwrap().contains("disk_reserve"));
     let pipeline = server.admin.submit(&config(&[&run("true")]));
     std::fs::remove_file(&filler).unwrap();
     let job = server.admin.wait(&pipeline).workflows[0].jobs[0].clone();
     assert_eq!(job.outcome, Some(Outcome::Success));
-}
-
-#[test]
-fn clients_that_never_read_hold_nothing_up() {
-    let server = Server::start();
-    let agent = Agent::start(&server);
-    wait_for_state(&agent, State::Idle);
-    let path = socket(&agent);
-    let clients: Vec<_> = (0..100)
-        .map(|number| {
-            use std::io::Write as _;
-            let mut client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-            // Half of them ask for events that they never read; some do not even ask.
-            if number % 4 != 0 {
-                let request = "GET /v1/events HTTP/1.1\r\nhost: agent\r\n\r\n";
-                client.write_all(request.as_bytes()).unwrap();
-            }
-            client
-        })
-        .collect();
-    for _ in 0..10 {
-        let job = server.admin.run(&config(&[&run("true")]));
-        assert_eq!(job.outcome, Some(Outcome::Success));
-    }
-    assert_eq!(wait_for_state(&agent, State::Idle).recent.len(), 10);
-    drop(clients);
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::Signal;
+use russet_protocol::local::{State, Status};
 
-use super::{CLASS, Process, Server, russet, test_dir};
+use super::{CLASS, Process, Server, russet, test_dir, wait_for};
 
 /// What differs between the agents of tests.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +94,37 @@ impl Agent {
         self.dir.path().join("state")
     }
 
+    /// Its local API.
+    pub fn socket(&self) -> PathBuf {
+        self.state().join("agent.sock")
+    }
+
+    /// Runs `russet agent …` towards its local API.
+    pub fn ask(&self, arguments: &[&str]) -> Output {
+        agent_command(russet(), &self.socket(), arguments).output().unwrap()
+    }
+
+    /// The same, which must succeed.
+    #[track_caller]
+    pub fn ask_well(&self, arguments: &[&str]) -> String {
+        let output = self.ask(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What it says of itself, if it does.
+    pub fn status(&self) -> Option<Status> {
+        let output = self.ask(&["status", "--output", "json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// Waits until it is in a state.
+    #[track_caller]
+    pub fn wait_for_state(&self, state: State) -> Status {
+        wait_for(state.as_str(), || self.status().filter(|status| status.state == state))
+    }
+
     /// Its configuration file, which holds the class token.
     pub fn config_file(&self) -> PathBuf {
         self.dir.path().join("agent.yaml")
@@ -137,6 +169,13 @@ impl Drop for Agent {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
     }
+}
+
+/// `russet agent …` towards the agent at a socket.
+pub fn agent_command(program: &Path, socket: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.arg("agent").args(arguments).arg("--socket").arg(socket);
+    command
 }
 
 /// A small file system, unmounted when the test ends.

@@ -353,6 +353,7 @@ impl SlotIo {
         if let Err(error) = process.ended().await {
             tracing::warn!(slot = self.number, %error, "can not watch the task agent");
         }
+        self.link.hear_out().await;
         self.ended(None, "the task agent ended without a word after a restart of the launch agent");
     }
 
@@ -407,9 +408,11 @@ impl SlotIo {
     }
 
     fn ended(&self, status: Option<std::process::ExitStatus>, gone: &str) {
-        // What one says is the task agent's own word only together with its exit status.
+        // What one says is the task agent's own word only together with its exit status. The exit
+        // of an adopted one was told to nobody here; its words are believed as its record would
+        // be, which a job can write as well.
         let words = self.link.end().filter(|words| {
-            words.emptied && status.is_some_and(|status| status.code() == Some(codes::REPORTED))
+            words.emptied && status.is_none_or(|status| status.code() == Some(codes::REPORTED))
         });
         let journal = self.with(|task| {
             task.emptied = words.is_some();

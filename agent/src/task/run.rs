@@ -284,7 +284,12 @@ impl Report<'_> {
                 if !emptied {
                     self.keep(&record);
                 }
-                self.running.supervisor.done(record.outcome, emptied, record.left).await;
+                let supervisor = &self.running.supervisor;
+                let heard = supervisor.done(record.outcome, emptied, record.left.clone()).await;
+                // A launch agent that comes back later has nothing else to go by.
+                if emptied && !heard {
+                    self.keep(&record);
+                }
                 exit::REPORTED
             }
             Err(ApiError::Stale(why)) => {

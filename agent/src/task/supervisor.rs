@@ -36,7 +36,8 @@ pub(crate) struct Supervisor {
     lines: mpsc::UnboundedSender<FromTaskAgent>,
     last_heard: Arc<AtomicU64>,
     clock: Clock,
-    has_hung_up: watch::Receiver<bool>,
+    /// `None` while there is a line to keep; then whether the last words were taken.
+    was_heard: watch::Receiver<Option<bool>>,
 }
 
 impl Supervisor {
@@ -57,15 +58,15 @@ impl Supervisor {
             started: None,
             step: None,
         };
-        let (hung_up, has_hung_up) = watch::channel(false);
+        let (heard, was_heard) = watch::channel(None);
         tokio::spawn(async move {
-            match socket {
+            let taken = match socket {
                 Some(socket) => line.keep(&socket, outgoing).await,
                 None => swallow(outgoing).await,
-            }
-            hung_up.send_replace(true);
+            };
+            heard.send_replace(Some(taken));
         });
-        Self { lines, last_heard, clock, has_hung_up }
+        Self { lines, last_heard, clock, was_heard }
     }
 
     /// Says something.
@@ -82,17 +83,25 @@ impl Supervisor {
         }
     }
 
-    /// Says how the task ended and hangs up.
-    pub(crate) async fn done(&self, outcome: Outcome, emptied: bool, left: Vec<LeftBehind>) {
+    /// Says how the task ended and hangs up. Answers whether somebody took it: who does not listen
+    /// finds the result record.
+    pub(crate) async fn done(
+        &self,
+        outcome: Outcome,
+        emptied: bool,
+        left: Vec<LeftBehind>,
+    ) -> bool {
         self.say(FromTaskAgent::Done { outcome, emptied, left });
-        let mut has_hung_up = self.has_hung_up.clone();
-        // Who does not listen finds the result record.
-        drop(tokio::time::timeout(LAST_WORDS, has_hung_up.wait_for(|yes| *yes)).await);
+        let mut was_heard = self.was_heard.clone();
+        let taken = tokio::time::timeout(LAST_WORDS, was_heard.wait_for(Option::is_some)).await;
+        matches!(taken, Ok(Ok(heard)) if *heard == Some(true))
     }
 }
 
-async fn swallow(mut outgoing: mpsc::UnboundedReceiver<FromTaskAgent>) {
+/// Without a launch agent nobody waits for the last words either.
+async fn swallow(mut outgoing: mpsc::UnboundedReceiver<FromTaskAgent>) -> bool {
     while outgoing.recv().await.is_some_and(|line| !is_last(&line)) {}
+    true
 }
 
 fn is_last(line: &FromTaskAgent) -> bool {
@@ -109,13 +118,18 @@ struct Line {
 }
 
 impl Line {
-    async fn keep(mut self, socket: &Path, mut out: mpsc::UnboundedReceiver<FromTaskAgent>) {
+    /// Keeps the line until the last words. Answers whether somebody took them.
+    async fn keep(
+        mut self,
+        socket: &Path,
+        mut out: mpsc::UnboundedReceiver<FromTaskAgent>,
+    ) -> bool {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             if let Ok(stream) = UnixStream::connect(socket).await {
                 backoff.reset();
                 if self.talk(stream, &mut out).await.is_ok() {
-                    return;
+                    return true;
                 }
             }
             let redial = self.clock.now().after(backoff.next_pause());
@@ -125,7 +139,7 @@ impl Line {
                     () = self.clock.sleep_until(redial) => break,
                     line = out.recv() => match line {
                         Some(line) if !is_last(&line) => self.remember(&line),
-                        _ => return,
+                        _ => return false,
                     }
                 }
             }

@@ -20,6 +20,9 @@ const USERMOD: &str = "/usr/sbin/usermod";
 /// How long to wait for somebody else who changes the user database.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// shadow: the id is somebody's.
+const ID_TAKEN: i32 = 4;
+
 /// shadow: the user or group does not exist.
 const NO_SUCH: i32 = 6;
 
@@ -122,46 +125,52 @@ impl Accounts {
     fn add_group(&self, wanted: &Wanted) -> Result<(), AccountError> {
         let before = wanted.before.as_ref().map(|before| before.gid);
         let free = before.filter(|&gid| matches!(Group::from_gid(Gid::from_raw(gid)), Ok(None)));
-        let command = || {
+        let command = |gid: Option<u32>| {
             let command = self.tools.command(GROUPADD).arg("--system");
-            let command = match free {
+            let command = match gid {
                 Some(gid) => command.arg("--gid").arg(gid.to_string()),
                 None => command,
             };
             command.arg(&wanted.name)
         };
-        self.run_with(&command, "make the group", &wanted.name)
+        self.add(&command, free, "make the group", &wanted.name)
     }
 
     fn add_user(&self, wanted: &Wanted) -> Result<(), AccountError> {
         let before = wanted.before.as_ref().map(|before| before.uid);
         let free = before.filter(|&uid| matches!(User::from_uid(Uid::from_raw(uid)), Ok(None)));
-        let command = || {
+        let command = |uid: Option<u32>| {
             let command = self.tools.command(USERADD).args(["--system", "--no-create-home"]);
             let command = command.args(["--gid", &wanted.name, "--shell", SHELL]);
             let command = command.args(["--comment", &wanted.full_name]);
             let command = command.arg("--home-dir").arg(&wanted.home);
-            let command = match free {
+            let command = match uid {
                 Some(uid) => command.arg("--uid").arg(uid.to_string()),
                 None => command,
             };
             command.arg(&wanted.name)
         };
-        self.run_with(&command, "make the user", &wanted.name)
+        self.add(&command, free, "make the user", &wanted.name)
+    }
+
+    /// Adds something with this id, or with another one where somebody has taken it since it was
+    /// looked at.
+    fn add(
+        &self,
+        command: &dyn Fn(Option<u32>) -> Command,
+        id: Option<u32>,
+        what: &str,
+        name: &str,
+    ) -> Result<(), AccountError> {
+        let mut output = self.patiently(&|| command(id), what, name)?;
+        if id.is_some() && output.code() == Some(ID_TAKEN) {
+            output = self.patiently(&|| command(None), what, name)?;
+        }
+        output.ok().map(drop).map_err(|source| failed(what, name, source))
     }
 
     fn run(&self, command: Command, what: &str, name: &str) -> Result<(), AccountError> {
         command.run_ok().map(drop).map_err(|source| failed(what, name, source))
-    }
-
-    fn run_with(
-        &self,
-        command: &dyn Fn() -> Command,
-        what: &str,
-        name: &str,
-    ) -> Result<(), AccountError> {
-        let output = self.patiently(command, what, name)?;
-        output.ok().map(drop).map_err(|source| failed(what, name, source))
     }
 
     /// Runs a command again while somebody else has the database locked.
@@ -274,6 +283,26 @@ mod tests {
         accounts.delete(&wanted.name).unwrap();
         accounts.add_group(&wanted).unwrap();
         assert_eq!(accounts.ensure(&wanted).unwrap().0, account);
+    }
+
+    #[test]
+    fn an_id_that_somebody_took_meanwhile_is_done_without() {
+        let dir = tempfile::tempdir().unwrap();
+        // useradd(8): exit code 4 where the id is in use.
+        let refusing =
+            "case \"$*\" in *--uid*) echo 'useradd: UID 31337 is not unique' >&2; exit 4;; esac
+            echo \"$*\" > \"$0.called\"";
+        fake_tool(dir.path(), "useradd", refusing);
+        let accounts = Accounts { tools: Tools::below(dir.path()) };
+        let wanted = Wanted {
+            name: "_russet1".to_owned(),
+            full_name: "Russet slot 1".to_owned(),
+            home: PathBuf::from("/nonexistent/home"),
+            before: Some(Ids { uid: 31_337, gid: 31_337, generated_uid: String::new() }),
+        };
+        accounts.add_user(&wanted).unwrap();
+        let called = std::fs::read_to_string(dir.path().join("useradd.called")).unwrap();
+        assert!(called.contains("_russet1") && !called.contains("--uid"), "{called}");
     }
 
     #[test]
