@@ -12,11 +12,13 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::process::Command;
 
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
 use support::agent::agent_command;
-use support::{Agent, Server, can_be_root, config, run, russet, test_dir};
+use support::{Agent, Process, Server, can_be_root, config, run, russet, test_dir, wait_for};
 
 /// A step that runs until the file is there.
 fn until(file: &Path) -> String {
@@ -43,6 +45,91 @@ fn a_status_follows_a_task_from_idle_to_idle() {
     let text = agent.ask(&["status"]);
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("idle") && text.contains("success"), "{text}");
+}
+
+/// Each line of a file.
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn changes_are_followed_line_by_line_until_an_interrupt() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    let dir = test_dir();
+    agent.wait_for_state(State::Idle);
+    let follow = |name: &str, more: &[&str]| {
+        let path = dir.path().join(name);
+        let arguments = [&["status", "--watch"], more].concat();
+        let child = agent_command(russet(), &agent.socket(), &arguments)
+            .stdout(std::fs::File::create(&path).unwrap())
+            .spawn()
+            .unwrap();
+        wait_for("the first line", || (!lines(&path).is_empty()).then_some(()));
+        (path, Process(child))
+    };
+    let (text, mut following) = follow("text", &[]);
+    let (json, mut machine) = follow("json", &["--output", "json"]);
+    let job = server.admin.run(&config(&[&run("echo first; sleep 0.3"), &run("sleep 0.3")]));
+    assert_eq!(job.outcome, Some(Outcome::Success));
+    let done = "idle; last test/project  job: success";
+    wait_for(done, || lines(&text).last().filter(|line| line.ends_with(done)).map(|_| ()));
+    let said = lines(&text);
+    assert!(said[0].ends_with("  idle"), "{said:?}");
+    let running = "running; slot 1: test/project  job  echo first";
+    assert!(said.iter().any(|line| line.contains(running)), "{said:?}");
+    wait_for("the end in JSON", || {
+        let last: Status = serde_json::from_str(lines(&json).last()?).ok()?;
+        (last.state == State::Idle && last.recent.len() == 1).then_some(())
+    });
+    for watcher in [&mut following, &mut machine] {
+        watcher.signal(nix::sys::signal::Signal::SIGINT);
+        assert_eq!(watcher.wait(), Some(0));
+    }
+    assert_eq!(lines(&text), said, "the same is not said again");
+}
+
+// `script` of util-linux gives a program a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn at_a_terminal_the_page_is_drawn_in_place_and_the_terminal_given_back() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    agent.wait_for_state(State::Idle);
+    let (program, socket) = (russet().display(), agent.socket());
+    let command =
+        format!("exec {program} agent status --watch --color never --socket {}", socket.display());
+    let dir = test_dir();
+    let page = dir.path().join("page");
+    let mut watching = Process(
+        Command::new("script")
+            .args(["--quiet", "--return", "--flush", "--command", &command])
+            .arg(&page)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let read = || std::fs::read_to_string(&page).unwrap_or_default();
+    wait_for("the first page", || read().contains("slot 1").then_some(()));
+    agent.ask_well(&["pause", "--reason", "lunch"]);
+    wait_for("the next page", || read().contains("paused").then_some(()));
+    let is_watching = |pid: &i32| {
+        let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.contains("--watch") && arguments.contains(&*socket.to_string_lossy())
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let shell = i32::try_from(watching.0.id()).unwrap();
+    let pid = pids.find(|pid| *pid != shell && is_watching(pid)).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT)
+        .unwrap();
+    assert_eq!(watching.wait(), Some(0));
+    let all = read();
+    assert!(all.contains("\x1b[?1049h") && all.contains("\x1b[H"), "{all:?}");
+    let (_, after) = all.split_once("\x1b[?1049l").unwrap();
+    assert!(after.contains("paused") && !after.contains("\x1b["), "{after:?}");
 }
 
 #[test]

@@ -18,8 +18,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
+use support::agent::agent_command;
 use support::installation::russet_boot;
 use support::{
     CLASS, Process, Server, can_be_root, config, is_root, run, russet, test_dir, wait_for,
@@ -113,6 +115,14 @@ impl Machine {
             .spawn()
             .unwrap();
         Process(child)
+    }
+
+    /// What the installed agent says of itself, if it does.
+    fn status(&self) -> Option<Status> {
+        let socket = self.root().join("var/lib/russet/agent.sock");
+        let arguments = ["status", "--output", "json"];
+        let output = agent_command(russet(), &socket, &arguments).output().unwrap();
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
     /// The installed launch agent, if it runs.
@@ -271,6 +281,67 @@ fn an_agent_with_a_running_task_is_removed_only_by_force_and_takes_the_task_with
 
     machine.succeeds(&["uninstall", "--force"], "");
     assert_eq!(processes_of(uid), Vec::new());
+    assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn a_removal_waits_for_what_runs_and_the_agent_claims_again_where_that_takes_too_long() {
+    let Some(machine) = Machine::new() else { return };
+    let server = Server::start();
+    let before = machine.listing();
+    machine.install(&server, &server.admin.class_token(CLASS));
+    let mut boot = machine.start();
+    let release = machine.dir.path().join("release");
+    let script = format!("echo begun; until test -e {}; do sleep 0.05; done", release.display());
+    let pipeline = server.admin.submit(&config(&[&run(&script)]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    let refused = machine.russet(&["uninstall"], "");
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(errors.contains("tasks run in slot 1") && errors.contains("--wait"), "{errors}");
+
+    let late = machine.russet(&["uninstall", "--wait", "--timeout", "1s"], "");
+    let errors = String::from_utf8_lossy(&late.stderr);
+    assert_eq!(late.status.code(), Some(5), "{errors}");
+    assert!(errors.contains("Waiting for 1 task: test/project job."), "{errors}");
+    assert!(errors.contains("tasks still run after"), "{errors}");
+    assert_eq!(machine.status().unwrap().state, State::Running);
+
+    let mut waiting = machine.spawn(&["uninstall", "--wait"]);
+    wait_for("the drain", || machine.status().filter(|status| status.state == State::Draining));
+    assert!(waiting.try_wait().unwrap().is_none(), "it did not wait for the task");
+    std::fs::write(&release, "").unwrap();
+    let output = waiting.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("Drained: no task runs."), "{errors}");
+    let job = server.admin.only_job(&server.admin.wait(&pipeline));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    // Nothing that could stop it is known on this machine, and nothing is removed below it.
+    assert!(errors.contains("an agent runs, and no service manager"), "{errors}");
+    assert!(machine.status().is_some());
+    boot.signal(Signal::SIGTERM);
+    boot.wait();
+    machine.succeeds(&["uninstall", "--wait"], "");
+    assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn a_forced_removal_has_the_agent_cancel_what_runs_so_that_the_control_plane_knows() {
+    let Some(machine) = Machine::new() else { return };
+    let server = Server::start();
+    let before = machine.listing();
+    machine.install(&server, &server.admin.class_token(CLASS));
+    let mut boot = machine.start();
+    let pipeline = server.admin.submit(&config(&[&run("echo begun; sleep 1000")]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    let output = machine.russet(&["uninstall", "--force"], "");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("Drained: no task runs."), "{errors}");
+    let job = server.admin.only_job(&server.admin.wait(&pipeline));
+    assert_outcome(&server.admin, &job, Outcome::Canceled);
+    assert!(job.message.clone().unwrap_or_default().contains("uninstalled"), "{job:?}");
+    boot.signal(Signal::SIGTERM);
+    boot.wait();
+    machine.succeeds(&["uninstall"], "");
     assert_eq!(machine.listing(), before);
 }
 

@@ -18,9 +18,7 @@ use russet_protocol::local::{HealthLevel, State, Task};
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
 use support::user::SlotUser;
-use support::{
-    Agent, AgentOptions, CLASS, Server, can_be_root, checkout, config, run, test_dir, wait_for,
-};
+use support::{Agent, CLASS, Server, can_be_root, checkout, config, run, test_dir, wait_for};
 
 /// A step that runs until the file is there.
 fn until(file: &Path) -> String {
@@ -196,18 +194,17 @@ fn a_step_that_tries_every_verb_is_refused_and_each_try_is_in_the_audit_log() {
 }
 
 /// Resident memory of a process, in bytes.
-#[cfg(target_os = "linux")]
 fn resident(pid: nix::unistd::Pid) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    let output =
+        std::process::Command::new("ps").args(["-o", "rss=", "-p"]).arg(pid.to_string()).output();
+    let kilobytes = String::from_utf8(output.unwrap().stdout).unwrap();
+    kilobytes.trim().parse::<u64>().unwrap() * 1024
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_memory() {
     let server = Server::start();
-    let mut agent = Agent::start_with(&server, &AgentOptions::default());
+    let mut agent = Agent::start(&server);
     let run_some = || {
         for _ in 0..15 {
             let job = server.admin.run(&config(&[&run("true"), &run("true")]));

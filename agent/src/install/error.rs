@@ -87,6 +87,9 @@ pub enum InstallError {
         /// The slots, for people.
         slots: String,
     },
+    /// An agent runs that nobody here can stop.
+    #[error("an agent runs, and no service manager of this machine can stop it")]
+    Running,
     /// The agent was started and does not come up.
     #[error("the agent was installed, but does not come up: {what}")]
     Unhealthy {
@@ -143,11 +146,8 @@ impl InstallError {
                  install again",
                 path.display()
             ),
-            Self::Busy { .. } => {
-                "wait for them with `sudo russet agent drain --wait`, or give `--force` to cancel \
-                 them"
-                    .to_owned()
-            }
+            Self::Busy { .. } => "`--wait` waits for them, `--force` cancels them".to_owned(),
+            Self::Running => "end it with TERM to its `russet-boot`, and run this again".to_owned(),
             Self::Unhealthy { log, .. } => {
                 format!("look into {} and at `sudo russet agent doctor`", log.display())
             }

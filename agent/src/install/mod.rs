@@ -23,14 +23,13 @@ mod run;
 mod slots;
 
 pub use error::InstallError;
-pub use health::wait_for_health;
+pub use health::{concerns, socket, wait_for_health};
 pub use plan::{ConfigSource, Settings, Step, plan};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
-pub use remove::{Removal, uninstall};
+pub use remove::{Removal, busy_slots, uninstall};
 pub use repair::repair_users;
 pub use report::{Moment, Outcome, Report, Watch};
 pub use run::{install, installed, require_root};
-pub use slots::busy_slots;
 
 #[cfg(test)]
 mod tests;

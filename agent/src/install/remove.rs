@@ -11,6 +11,7 @@ use super::run::{installed, machine, require_root};
 use super::slots;
 use crate::layout::Layout;
 use crate::platform::service::Service;
+use crate::platform::users;
 use crate::vault::Vault;
 
 /// What of the state outlives `--keep-data`: the receipt, and credentials that people stored.
@@ -50,6 +51,9 @@ pub fn uninstall(
     if !dry_run {
         require_root("uninstall")?;
         refuse_busy(layout, &receipt, force)?;
+        if !receipt.entries().iter().any(|entry| entry.item == Item::Job) {
+            refuse_running(layout)?;
+        }
     }
     let mut undoing = Undoing { machine, keep_data, failed: false, gone: false };
     let mut reports = Vec::new();
@@ -186,14 +190,19 @@ fn sweep(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
     Ok(())
 }
 
+/// Nothing may be removed below an agent that runs. One with a job is stopped on the way.
+fn refuse_running(layout: &Layout) -> Result<(), InstallError> {
+    let state = layout.state();
+    let Ok(directory) = std::fs::File::open(&state) else { return Ok(()) };
+    match users::lock_state(&directory.into()) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(InstallError::Running),
+        Err(error) => Err(InstallError::file("lock", &state)(error)),
+    }
+}
+
 fn refuse_busy(layout: &Layout, receipt: &Receipt, force: bool) -> Result<(), InstallError> {
-    let mut states = vec![layout.state()];
-    // Homes are `STATE/slots/N/home`, in another state directory where one was configured.
-    states
-        .extend(receipt.users().filter_map(|user| Some(user.home.ancestors().nth(3)?.to_owned())));
-    states.sort();
-    states.dedup();
-    let busy: Vec<String> = states.iter().flat_map(|state| slots::busy_slots(state)).collect();
+    let busy = busy(layout, receipt);
     if busy.is_empty() || force {
         return Ok(());
     }
@@ -202,4 +211,24 @@ fn refuse_busy(layout: &Layout, receipt: &Receipt, force: bool) -> Result<(), In
         many => format!("the slots {}", many.join(", ")),
     };
     Err(InstallError::Busy { slots })
+}
+
+/// The slots of an installation in which there is a task, by number; none where nothing is
+/// installed.
+///
+/// # Errors
+///
+/// The receipt can not be read.
+pub fn busy_slots(layout: &Layout) -> Result<Vec<String>, InstallError> {
+    Ok(installed(layout)?.map(|receipt| busy(layout, &receipt)).unwrap_or_default())
+}
+
+fn busy(layout: &Layout, receipt: &Receipt) -> Vec<String> {
+    let mut states = vec![layout.state()];
+    // Homes are `STATE/slots/N/home`, in another state directory where one was configured.
+    states
+        .extend(receipt.users().filter_map(|user| Some(user.home.ancestors().nth(3)?.to_owned())));
+    states.sort();
+    states.dedup();
+    states.iter().flat_map(|state| slots::busy_slots(state)).collect()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::act::{self, Check, Machine};
 use super::error::InstallError;
 use super::files;
-use super::health::wait_for_health;
+use super::health::{concerns, wait_for_health};
 use super::plan::{Settings, Step, plan};
 use super::receipt::{Before, Item, Progress, Receipt};
 use super::report::{Moment, Outcome, Report, Watch, tell};
@@ -135,10 +135,11 @@ fn carry_out(
     }
     run.receipt.begin(&step.item, before)?;
     tell(watch, Moment::Begins(&action))?;
-    let notes = act::perform(step, &run.machine, &mut run.receipt, run.changed)?;
+    let mut notes = act::perform(step, &run.machine, &mut run.receipt, run.changed)?;
     tell(watch, Moment::Acted(&action))?;
     if step.item == Item::Job {
         wait_for_health(run.machine.layout, run.machine.service)?;
+        notes.extend(concerns(run.machine.layout));
     }
     run.receipt.done(&step.item)?;
     Ok(notes)

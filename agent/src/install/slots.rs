@@ -18,8 +18,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 const MAX_JOURNAL: u64 = 1 << 20;
 
 /// The slots below a state directory in which there is a task, by number.
-#[must_use]
-pub fn busy_slots(state: &Path) -> Vec<String> {
+pub(super) fn busy_slots(state: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(state.join("slots")) else { return Vec::new() };
     let mut slots: Vec<String> = entries
         .flatten()

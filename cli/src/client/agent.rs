@@ -41,13 +41,19 @@ pub(crate) struct Changes {
 impl AgentArgs {
     /// A client for the agent that is meant.
     pub(crate) fn connect(&self) -> Result<AgentClient> {
-        let socket = self.socket.clone().unwrap_or_else(default_socket);
+        AgentClient::at(self.socket.clone().unwrap_or_else(default_socket))
+    }
+}
+
+impl AgentClient {
+    /// A client for the agent behind a socket.
+    pub(crate) fn at(socket: PathBuf) -> Result<Self> {
         let http = reqwest::Client::builder()
             .unix_socket(socket.as_path())
             .connect_timeout(TIMEOUT)
             .build()
             .map_err(|error| CliError::local("could not make a client", chain(&error)))?;
-        Ok(AgentClient { socket, http })
+        Ok(Self { socket, http })
     }
 }
 

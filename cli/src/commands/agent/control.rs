@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use russet_protocol::local::{CancelRequest, DrainRequest, PauseRequest};
+use russet_protocol::local::{CancelRequest, DrainRequest, PauseRequest, Task};
 
 use crate::client::agent::{AgentArgs, AgentClient};
 use crate::commands::block_on;
 use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, numbers};
+use crate::render::{self, numbers, plain};
 
 /// `russet agent pause`.
 #[derive(clap::Args, Debug)]
@@ -123,25 +123,70 @@ pub(crate) fn drain(args: DrainArgs) -> Result<Exit> {
     })
 }
 
-async fn wait(agent: &AgentClient) -> Result<Exit> {
+/// Returns when no task runs any more on an agent that was asked to drain. Says what it waits for.
+pub(super) async fn wait(agent: &AgentClient) -> Result<Exit> {
     let mut changes = agent.changes().await?;
-    let mut said = 0;
+    let mut said = String::new();
     while let Some(status) = changes.next().await {
         if !status.holds.iter().any(|hold| hold.source == "drain") {
             let message = "somebody resumed the agent before it was drained";
             return Err(CliError::new(Exit::Infrastructure, message));
         }
-        let running = status.slots.iter().filter(|slot| slot.task.is_some()).count();
-        if running == 0 {
+        let tasks: Vec<&Task> = status.slots.iter().filter_map(|slot| slot.task.as_ref()).collect();
+        if tasks.is_empty() {
             render::note("Drained: no task runs.");
             return Ok(Exit::Success);
         }
-        if running != said {
-            let number = u64::try_from(running).unwrap_or_default();
-            render::note(format_args!("Waiting for {}.", numbers::count(number, "task")));
-            said = running;
+        let line = waiting_for(&tasks);
+        if line != said {
+            render::note(&line);
+            said = line;
         }
     }
     Err(CliError::new(Exit::Infrastructure, "the agent ended while it drained")
         .hint("its tasks go on; `russet agent status` says how it is once it runs again"))
+}
+
+/// It changes with the tasks, not with the time.
+fn waiting_for(tasks: &[&Task]) -> String {
+    let count = numbers::count(u64::try_from(tasks.len()).unwrap_or_default(), "task");
+    let names = tasks.iter().filter_map(|task| {
+        let name = format!("{} {}", plain(task.project.as_deref()?), plain(task.job.as_deref()?));
+        let until = task.usual_ms.map(|usual_ms| {
+            format!(", usually done at {}", numbers::moment(task.since_ms.saturating_add(usual_ms)))
+        });
+        Some(name + &until.unwrap_or_default())
+    });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        format!("Waiting for {count}.")
+    } else {
+        format!("Waiting for {count}: {}.", names.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::local::Task;
+
+    use super::{task_id, waiting_for};
+
+    #[test]
+    fn what_is_waited_for_is_named() {
+        let task = Task {
+            project: Some("acme/app".to_owned()),
+            job: Some("test".to_owned()),
+            ..Task::default()
+        };
+        assert_eq!(waiting_for(&[&task]), "Waiting for 1 task: acme/app test.");
+        assert_eq!(waiting_for(&[&Task::default(), &Task::default()]), "Waiting for 2 tasks.");
+    }
+
+    #[test]
+    fn an_id_leads_to_no_other_call() {
+        assert!(task_id("0193c1f0-3c5e-7d7e-9f6a-2b1d5c3a4e5f").is_ok());
+        for wrong in ["", "..", "../drain?", "a/b", "a b", "%2e"] {
+            assert!(task_id(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -40,8 +40,11 @@ pub(crate) enum AgentCommand {
     Install(install::InstallArgs),
 
     /// Remove what `install` installed
+    ///
+    /// With tasks running it refuses, unless it is to wait for them or to cancel them.
     #[command(after_help = "Examples:
   sudo russet agent uninstall --dry-run
+  sudo russet agent uninstall --wait --timeout 1h
   sudo russet agent uninstall --keep-data")]
     Uninstall(uninstall::UninstallArgs),
 

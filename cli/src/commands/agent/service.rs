@@ -41,7 +41,7 @@ fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
         Verb::Restart => service.restart()?,
     }
     if verb == Verb::Stop {
-        let busy = install::busy_slots(&layout.state());
+        let busy = install::busy_slots(&layout)?;
         render::note("Stopped. It starts again with the system, or with `russet agent start`.");
         if !busy.is_empty() {
             render::note(format_args!(
@@ -53,5 +53,8 @@ fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
     }
     let state = install::wait_for_health(&layout, &service)?;
     render::note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
+    for concern in install::concerns(&layout) {
+        render::note(format_args!("warning: {concern}"));
+    }
     Ok(Exit::Success)
 }

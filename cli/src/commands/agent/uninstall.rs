@@ -2,16 +2,26 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use russet_agent::install::{self, Moment, Outcome};
-
+use russet_agent::layout::Layout;
 use russet_agent::platform::service::Service;
+use russet_protocol::local::DrainRequest;
 
-use super::progress;
-use crate::commands::OutputArgs;
+use super::{control, progress};
+use crate::client::agent::AgentClient;
+use crate::commands::{OutputArgs, block_on};
+use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format};
+
+/// How long canceled tasks have to end and to say so, before they are killed.
+const CANCELED_END: Duration = Duration::from_secs(60);
+
+/// How long the slots of tasks that have ended may take to be clean.
+const CLEANED: Duration = Duration::from_secs(60);
 
 /// The arguments of `russet agent uninstall`.
 #[derive(clap::Args, Debug)]
@@ -20,7 +30,15 @@ pub(crate) struct UninstallArgs {
     #[arg(long)]
     keep_data: bool,
 
-    /// Cancel tasks that run
+    /// Wait for tasks that run; none is claimed meanwhile
+    #[arg(long)]
+    wait: bool,
+
+    /// Wait no longer than this, as `90s`, `30m` or `2h`
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+
+    /// Cancel tasks that run, with `--wait` those that still run after `--timeout`
     #[arg(long)]
     force: bool,
 
@@ -48,6 +66,9 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
         }
         ControlFlow::Continue(())
     };
+    if !args.dry_run {
+        quiesce(&args, &layout)?;
+    }
     let wishes =
         install::Removal { keep_data: args.keep_data, force: args.force, dry_run: args.dry_run };
     let reports =
@@ -77,4 +98,59 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
         .hint("do what is said there, and run `sudo russet agent uninstall` again for the rest"));
     }
     Ok(Exit::Success)
+}
+
+/// Has the agent end what runs, as far as that is asked for. What runs after that is for the
+/// removal to refuse, or to kill.
+fn quiesce(args: &UninstallArgs, layout: &Layout) -> Result<()> {
+    let is_busy = || install::busy_slots(layout).map(|slots| !slots.is_empty());
+    if !(args.wait || args.force) || !is_busy().map_err(progress::error)? {
+        return Ok(());
+    }
+    install::require_root("uninstall").map_err(progress::error)?;
+    let socket = install::socket(layout);
+    let drained = block_on(async {
+        let agent = AgentClient::at(socket)?;
+        drain(args, &agent).await
+    });
+    match drained {
+        Ok(_) => {}
+        // Without an agent nobody reports how they ended, and they are killed all the same.
+        Err(error) if args.force => {
+            render::note(format_args!("note: {}", error.message()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
+    let start = Instant::now();
+    while is_busy().map_err(progress::error)? && start.elapsed() < CLEANED {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Drains the agent. One that can not be drained in time claims again, unless a person held it
+/// back before.
+async fn drain(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
+    let is_held = !agent.status().await?.holds.is_empty();
+    let limit = if args.wait { args.timeout } else { Some(Duration::ZERO) };
+    let cancel_after = limit.filter(|_| args.force);
+    let reason = Some("the agent is being uninstalled".to_owned());
+    let cancel_after_s = cancel_after.map(duration::seconds);
+    agent.ask("drain", &DrainRequest { reason, cancel_after_s }).await?;
+    let limit = match (limit, args.force) {
+        (Some(limit), true) => limit.checked_add(CANCELED_END),
+        (limit, _) => limit,
+    };
+    let waiting = control::wait(agent);
+    let Some(limit) = limit else { return waiting.await };
+    if let Ok(drained) = tokio::time::timeout(limit, waiting).await {
+        return drained;
+    }
+    if !args.force && !is_held {
+        agent.ask("resume", &()).await?;
+    }
+    let after = crate::render::numbers::elapsed(limit);
+    Err(CliError::new(Exit::Infrastructure, format!("tasks still run after {after}"))
+        .hint("wait longer, or give `--force` to cancel them"))
 }

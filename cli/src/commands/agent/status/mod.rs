@@ -1,12 +1,13 @@
 //! `russet agent status`: what the agent of this machine does.
 
+mod screen;
 mod text;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use russet_protocol::local::Status;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::agent::{AgentArgs, AgentClient};
 use crate::commands::{OutputArgs, block_on};
@@ -14,6 +15,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
+use screen::Screen;
 
 /// Times go on while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -52,34 +54,35 @@ fn shown(status: &Status) -> String {
 
 /// Shows each change until Ctrl-C, which is how such a command ends.
 async fn watch(agent: &AgentClient, format: Format) -> Result<Exit> {
+    let listen =
+        |kind| signal(kind).map_err(|error| CliError::local("could not listen for signals", error));
+    let (mut interrupted, mut ended) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let mut changes = agent.changes().await?;
-    let mut view = View::new(format);
+    let mut view = View::new(format)?;
     let mut tick = tokio::time::interval(TICK);
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
     loop {
         tokio::select! {
             status = changes.next() => match status {
                 Some(status) => view.show(status)?,
                 None => {
-                    view.end();
+                    view.end()?;
                     return Err(CliError::new(Exit::Infrastructure, "the agent has ended")
                         .hint("tasks that run go on; `sudo russet agent start` starts it again"));
                 }
             },
-            _ = tick.tick() => view.draw(),
-            _ = &mut interrupted => {
-                view.end();
-                return Ok(Exit::Success);
-            }
+            _ = tick.tick() => view.draw()?,
+            _ = interrupted.recv() => break,
+            _ = ended.recv() => break,
         }
     }
+    view.end().map(|()| Exit::Success)
 }
 
 /// Where changes are shown.
 enum View {
     /// A terminal: the newest status, drawn again and again.
-    Screen { bar: ProgressBar, status: Option<Box<Status>> },
+    Screen { screen: Screen, status: Option<Box<Status>> },
     /// A line for each change that a line tells of.
     Lines { last: String },
     /// A line of JSON for each change.
@@ -87,26 +90,21 @@ enum View {
 }
 
 impl View {
-    fn new(format: Format) -> Self {
+    fn new(format: Format) -> Result<Self> {
         if format == Format::Json {
-            return Self::Json;
+            return Ok(Self::Json);
         }
         if !std::io::stdout().is_terminal() {
-            return Self::Lines { last: String::new() };
+            return Ok(Self::Lines { last: String::new() });
         }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        Self::Screen { bar, status: None }
+        Ok(Self::Screen { screen: Screen::open()?, status: None })
     }
 
     fn show(&mut self, new: Status) -> Result<()> {
         match self {
             Self::Screen { status, .. } => {
                 *status = Some(Box::new(new));
-                self.draw();
-                Ok(())
+                self.draw()
             }
             Self::Lines { last } => {
                 let line = text::line(&new);
@@ -125,18 +123,21 @@ impl View {
     }
 
     /// Times go on.
-    fn draw(&self) {
-        if let Self::Screen { bar, status: Some(status) } = self {
-            bar.set_message(shown(status).trim_end().to_owned());
-            bar.tick();
+    fn draw(&self) -> Result<()> {
+        match self {
+            Self::Screen { screen, status: Some(status) } => screen.draw(&shown(status)),
+            _ => Ok(()),
         }
     }
 
     /// What was shown last stays.
-    fn end(&self) {
-        if let Self::Screen { bar, .. } = self {
-            self.draw();
-            bar.abandon();
+    fn end(self) -> Result<()> {
+        match self {
+            Self::Screen { screen, status } => {
+                drop(screen);
+                status.map_or(Ok(()), |status| render::print(&shown(&status)))
+            }
+            Self::Lines { .. } | Self::Json => Ok(()),
         }
     }
 }

@@ -175,7 +175,7 @@ pub(super) fn line(status: &Status) -> String {
             ending.unwrap_or_default()
         ));
     }
-    if let Some(last) = status.recent.first().filter(|_| parts.len() == 1) {
+    if let Some(last) = status.recent.first().filter(|_| status.state == State::Idle) {
         let outcome = last.outcome.map_or("unknown", |outcome| outcome.as_str());
         let names = names(last.project.as_deref(), last.job.as_deref());
         parts.push(format!("last {names}: {outcome}"));
