@@ -289,7 +289,7 @@ fn an_agent_with_tasks_is_not_removed_unless_that_is_said() {
     let error = uninstall(&machine.layout(), &program, &service, Removal::default(), &mut watch)
         .unwrap_err();
     assert_eq!(error.to_string(), "tasks run in slot 1");
-    assert!(error.hint().unwrap().contains("drain"));
+    assert!(error.hint().unwrap().contains("--wait"));
     assert!(installed(&machine.layout()).unwrap().is_some());
     machine.uninstall(Removal { force: true, ..Removal::default() }).unwrap();
     assert!(!machine.layout().state().exists());
