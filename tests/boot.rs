@@ -555,3 +555,39 @@ fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {
     assert!(log.contains("8192") && log.contains("PATH=/usr/bin:/bin:/usr/sbin:/sbin"), "{log}");
     assert!(!log.contains("HOME=") && log.contains("term"), "{log}");
 }
+
+/// Where launchd's file and ours are one, as on a Mac.
+fn share_logs(agent: &Installation) {
+    let mine = agent.layout.logs();
+    std::fs::create_dir_all(&mine).unwrap();
+    let launchds = agent.layout.root().join("Library/Logs/Russet");
+    if launchds != mine {
+        std::fs::create_dir_all(launchds.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(&mine, launchds).unwrap();
+    }
+}
+
+#[test]
+fn an_agent_logs_to_its_own_file_and_russet_boot_makes_room_in_the_one_of_launchd() {
+    if skipped() {
+        return;
+    }
+    let server = Server::start();
+    let mut agent = Installation::new(&server, &[]);
+    share_logs(&agent);
+    let boot_log = agent.layout.boot_log();
+    std::fs::write(&boot_log, "of before\n".repeat(150_000)).unwrap();
+    agent.bootstrap();
+    let first = agent.wait_proved(None);
+    let kept = russet_agent::logs::numbered(&boot_log, 1);
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), 1_500_000);
+    let said = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    assert!(!said(&boot_log).contains("of before"));
+    assert!(said(&agent.layout.agent_log()).contains("claiming tasks"));
+    kill(first, Signal::SIGKILL).unwrap();
+    agent.wait_proved(Some(first));
+    // What russet-boot says goes on in launchd's file, what the agent says in its own.
+    assert!(said(&boot_log).contains("was killed by signal 9"), "{}", said(&boot_log));
+    assert!(!said(&boot_log).contains("claiming tasks"));
+    assert_eq!(said(&agent.layout.agent_log()).matches("claiming tasks").count(), 2);
+}

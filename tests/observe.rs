@@ -16,19 +16,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use russet_protocol::outcome::Outcome;
-use support::{Agent, AgentOptions, Server, config, run, russet, test_dir, wait_for};
+use support::{Agent, AgentOptions, Server, ask, config, run, russet, test_dir, wait_for};
 
 fn socket(agent: &Agent) -> PathBuf {
     agent.state().join("agent.sock")
-}
-
-/// Asks on an open connection, and returns what comes until it ends.
-fn ask(mut stream: impl Read + Write, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 fn metrics(agent: &Agent) -> String {
@@ -151,7 +142,9 @@ fn a_loopback_port_answers_while_stuck_clients_hold_what_they_can() {
         .collect();
     let job = server.admin.run(&config(&[&run("true")]));
     assert_eq!(job.outcome, Some(Outcome::Success));
-    assert_eq!(value(&metrics(&agent), "russet_agent_state{state=\"idle\"}"), 1.0);
+    wait_for("an idle agent", || {
+        (value(&metrics(&agent), "russet_agent_state{state=\"idle\"}") == 1.0).then_some(())
+    });
     // They are hung up on in the end, although they hold their own side open.
     wait_for("room for those who ask", || {
         let mut stream = TcpStream::connect(&address).ok()?;
@@ -202,19 +195,6 @@ fn an_address_that_is_not_loopback_is_refused_with_its_place() {
     }
 }
 
-/// What the socket answers to this user, asked by a thread that has its id.
-#[cfg(target_os = "linux")]
-fn ask_as(uid: u32, path: PathBuf, what: &'static str) -> String {
-    std::thread::spawn(move || {
-        // SAFETY: three integers. The system call changes this thread alone, which ends soon.
-        let result = unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, uid, uid, uid) };
-        assert_eq!(result, 0);
-        ask(UnixStream::connect(path).unwrap(), what)
-    })
-    .join()
-    .unwrap()
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn the_user_of_a_task_is_refused_metrics_and_anybody_else_may_look() {
@@ -236,8 +216,8 @@ fn the_user_of_a_task_is_refused_metrics_and_anybody_else_may_look() {
     assert!(output.contains("tasks may not use the local API"), "{output}");
     let home = agent.state().join("slots/1/home");
     let user = wait_for("a fresh slot", || Some(std::fs::metadata(&home).ok()?.uid()));
-    let refused = ask_as(user, socket.clone(), "/v1/metrics");
+    let refused = support::ask_as(user, socket.clone(), "/v1/metrics");
     assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("russet_agent"), "{refused}");
-    let shown = ask_as(65_534, socket, "/v1/metrics");
+    let shown = support::ask_as(65_534, socket, "/v1/metrics");
     assert!(shown.contains("russet_agent_slots"), "{shown}");
 }

@@ -62,6 +62,13 @@ impl Layout {
         Self { root: root.to_owned() }
     }
 
+    /// The installation that an executable of the agent belongs to.
+    #[must_use]
+    pub fn around(executable: &Path) -> Option<Self> {
+        let layouts = executable.ancestors().map(Self::below);
+        layouts.into_iter().find(|layout| layout.executable() == executable)
+    }
+
     /// The root that all paths begin with.
     #[must_use]
     pub fn root(&self) -> &Path {

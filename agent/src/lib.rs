@@ -10,6 +10,7 @@ pub mod install;
 pub mod launch;
 pub mod layout;
 mod local_api;
+pub mod logs;
 pub mod mask;
 pub(crate) mod metrics;
 pub mod platform;

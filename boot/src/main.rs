@@ -19,6 +19,7 @@ mod files;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
 #[path = "../../agent/src/layout.rs"]
 mod layout;
+mod log;
 mod signals;
 mod state;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
@@ -63,7 +64,7 @@ struct Boot {
     state: State,
     bundles: Bundles,
     signals: Signals,
-    /// What was said last: the same again is not said, the file that it goes to is never rotated.
+    /// What was said last: the same again is not said, the file that it goes to has little room.
     said: String,
     /// How often in a row it ended soon.
     soon: u32,
@@ -92,6 +93,7 @@ impl Boot {
     fn run(&mut self) {
         while !self.signals.told() {
             self.settle();
+            log::make_room(&self.layout.boot_log());
             let began = Instant::now();
             let (ended, facts) = self.once();
             if self.signals.told() {

@@ -1,17 +1,18 @@
-//! Log lines of the server and the agent: on standard error, or in a file of the owner's choice.
+//! Log lines of the server and the agent: on standard error, or in a file that is rotated.
 
-use std::fs::{File, OpenOptions};
 use std::io::IsTerminal as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use russet_agent::config::{Format, Level, Logging};
+use russet_agent::logs::Rotated;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::render::{self, color::Paint};
 
 /// Overrides what is logged.
 pub(crate) const VARIABLE: &str = "RUSSET_LOG";
@@ -22,8 +23,9 @@ pub(crate) fn start(default: &str) {
     begin(default, BoxMakeWriter::new(std::io::stderr), is_terminal, false);
 }
 
-/// Starts logging as the configuration of an agent says.
-pub(crate) fn start_as(logging: &Logging) -> Result<()> {
+/// Starts logging as the configuration of an agent says. A service whose log can not be written
+/// works all the same, and says on standard error what it would say there.
+pub(crate) fn start_as(logging: &Logging, is_service: bool) -> Result<()> {
     if logging.format == Format::None {
         return Ok(());
     }
@@ -34,19 +36,33 @@ pub(crate) fn start_as(logging: &Logging) -> Result<()> {
         Level::Error => "error",
     };
     let is_json = logging.format == Format::Json;
-    // CircleCI's runner means standard error by `-`.
-    let file = logging.file.as_deref().filter(|file| *file != Path::new("-"));
+    let file = match &logging.file {
+        Some(file) if is_service => {
+            open_again(file, logging).map_err(|error| render::note(error.render(Paint::PLAIN))).ok()
+        }
+        Some(file) => Some(open(file, logging)?),
+        None => None,
+    };
     let (writer, can_color) = match file {
-        Some(file) => (BoxMakeWriter::new(Mutex::new(open(file)?)), false),
+        Some(file) => (BoxMakeWriter::new(Arc::new(file)), false),
         None => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
     };
     begin(level, writer, can_color && logging.format == Format::Color, is_json);
     Ok(())
 }
 
-/// Opens a log for appending. Others may not read it: it names projects and hosts.
-fn open(file: &Path) -> Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(file).map_err(|error| {
+/// As [`open`], and makes a directory that is gone: cleaners of Macs remove such.
+fn open_again(file: &Path, logging: &Logging) -> Result<Rotated> {
+    if let Some(parent) = file.parent() {
+        // What does not work is said when the file is opened.
+        drop(std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent));
+    }
+    open(file, logging)
+}
+
+/// Opens a log for appending.
+fn open(file: &Path, logging: &Logging) -> Result<Rotated> {
+    Rotated::open(file, logging.limits).map_err(|error| {
         CliError::new(
             Exit::BadConfig,
             format!("could not open the log {}: {error}", file.display()),

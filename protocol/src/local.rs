@@ -3,6 +3,8 @@
 //! The address carries the version of this conversation (`/v1/…`); fields are only added. Times
 //! are milliseconds since 1970.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskId;
@@ -300,6 +302,38 @@ pub struct CancelRequest {
     /// Why, for the task's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// One line of the agent's log: each line of `GET /v1/logs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogLine {
+    /// When; none: the line was not written by the agent's logger (a panic).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ms: Option<u64>,
+    /// How important it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<LogLevel>,
+    /// What happened; several lines where it was said in several.
+    pub text: String,
+    /// What belongs to it, where the log is written as JSON; else it is a part of the text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, serde_json::Value>,
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// For developers.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may need a person.
+    Warn,
+    /// What needs a person.
+    Error,
 }
 
 #[cfg(test)]

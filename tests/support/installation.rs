@@ -182,7 +182,8 @@ impl Installation {
 
     /// What russet-boot and the agent said.
     pub fn log(&self) -> String {
-        self.supervisor.as_ref().map(Supervisor::error_log).unwrap_or_default()
+        let said = self.supervisor.as_ref().map(Supervisor::error_log).unwrap_or_default();
+        said + &std::fs::read_to_string(self.layout.agent_log()).unwrap_or_default()
     }
 
     /// Waits until the log contains `text`.

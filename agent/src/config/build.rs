@@ -11,12 +11,16 @@ use super::token::{self, Exposure, Token};
 use super::{Class, Config, Format, Level, LocalApi, Logging, Mode, Relay, Session};
 use crate::clock::millis;
 use crate::health::Reserve;
+use crate::logs::Limits as LogLimits;
 
 /// CircleCI's default for `api.url`.
 const DEFAULT_URL: &str = "https://runner.circleci.com";
 
 /// CircleCI's default for `runner.max_run_time`.
 const DEFAULT_MAX_RUN_TIME: Duration = Duration::from_secs(5 * 3600);
+
+/// A smaller log would be rotated at every other line.
+const SMALLEST_LOG: u64 = 4096;
 
 /// A Mac has no use for more tasks at once, and each slot costs a user and directories.
 const MAX_SLOTS: u64 = 256;
@@ -80,7 +84,7 @@ pub(super) fn build(
         shutdown_hook: build.shutdown_hook()?,
         warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
         metrics: build.metrics()?,
-        logging: build.logging(),
+        logging: build.logging()?,
         warnings: build.warnings,
     })
 }
@@ -485,8 +489,25 @@ impl Build<'_> {
         }
     }
 
-    fn logging(&self) -> Logging {
-        Logging {
+    fn log_limits(&self) -> Result<LogLimits, ConfigError> {
+        let wrong = |key, message| Err(self.values.error(self.file, key, message, None));
+        let usual = LogLimits::default();
+        let size = self.values.number("logging.max_size").unwrap_or(usual.size);
+        if size < SMALLEST_LOG {
+            return wrong("logging.max_size", "must be at least 4KiB");
+        }
+        let files = self.values.number("logging.max_files").unwrap_or(usual.files.into());
+        match u32::try_from(files) {
+            Ok(files @ 2..=1000) => Ok(LogLimits { size, files }),
+            _ => wrong("logging.max_files", "must be 2 to 1000"),
+        }
+    }
+
+    fn logging(&self) -> Result<Logging, ConfigError> {
+        let file = self.values.text("logging.file");
+        Ok(Logging {
+            limits: self.log_limits()?,
+            is_stderr: file.as_deref() == Some("-"),
             level: match self.values.text("logging.level").as_deref() {
                 Some("debug") => Level::Debug,
                 Some("warn") => Level::Warn,
@@ -499,12 +520,8 @@ impl Build<'_> {
                 Some("none") => Format::None,
                 _ => Format::Color,
             },
-            file: self
-                .values
-                .text("logging.file")
-                .filter(|path| path != "-")
-                .map(|path| self.path(&path)),
-        }
+            file: file.filter(|path| path != "-").map(|path| self.path(&path)),
+        })
     }
 
     /// Keys that are understood and would not do here what they say.

@@ -420,8 +420,26 @@ pub(super) const KEYS: &[Key] = &[
         "logging.file",
         &["CIRCLECI_RUNNER_LOGGING_FILE", "LAUNCH_AGENT_LOGGING_FILE"],
         Kind::Path,
-        "`-`",
-        "Where to write; `-` is standard error.",
+        "`-`; of an installed agent: `agent.log` in `/Library/Logs/Russet`, or `/var/log/russet` on \
+         Linux",
+        "Where to write; `-` is standard error. The agent rotates the file itself (logs.md). Nobody \
+         else may be able to change its directory. Under launchd an agent writes to its own file \
+         also with `-`: the file of its standard error is never rotated.",
+    ),
+    key(
+        "logging.max_size",
+        &[],
+        Kind::Size,
+        "`10MB`",
+        "A log that would become larger is renamed to `FILE.1`, that to `FILE.2` and so on, and a \
+         new one begun.",
+    ),
+    key(
+        "logging.max_files",
+        &[],
+        Kind::Number,
+        "`5`",
+        "How many files are kept, the one that is written to included: 2 to 1000.",
     ),
 ];
 

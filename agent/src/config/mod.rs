@@ -15,6 +15,8 @@ use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::supervise::{Hooks, Limits};
 
 use crate::health::Reserve;
+use crate::launch::Host;
+use crate::layout::Layout;
 
 mod build;
 mod convert;
@@ -207,6 +209,26 @@ pub struct Logging {
     pub format: Format,
     /// Where to, instead of standard error.
     pub file: Option<PathBuf>,
+    /// Whether the owner asks for standard error.
+    pub is_stderr: bool,
+    /// How much of the file is kept.
+    pub limits: crate::logs::Limits,
+}
+
+impl Logging {
+    /// An agent that a service manager started logs to the file of its installation where its owner
+    /// says nothing, and under launchd in any case to one that is rotated: launchd keeps the file
+    /// of standard error open. systemd's journal rotates itself.
+    pub fn settle(&mut self, host: Host, executable: &Path) {
+        let is_wanted = match host {
+            Host::Foreground => false,
+            Host::Launchd => true,
+            Host::Systemd => !self.is_stderr,
+        };
+        if is_wanted && self.file.is_none() {
+            self.file = Layout::around(executable).map(|layout| layout.agent_log());
+        }
+    }
 }
 
 /// How important a line is.

@@ -35,7 +35,22 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 ///
 /// It never ends because of the control plane: that may be away, refuse the token, or answer
 /// nonsense, and is asked again.
-pub async fn run(config: Config, mut options: Options) -> ExitReason {
+pub async fn run(config: Config, options: Options) -> ExitReason {
+    let is_service = options.host.is_service();
+    if is_service {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+    let reason = run_to_end(config, options).await;
+    if let (true, ExitReason::Failed(text) | ExitReason::StateInUse(text)) = (is_service, &reason) {
+        // Whoever reads the log of a service sees nothing else of it.
+        tracing::error!("{text}");
+    }
+    reason
+}
+
+async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     let hook = config.shutdown_hook.clone();
     let parent = options.parent.take();
     let wishes = Wishes::listen(options.host, options.signals, parent, options.stop.take());
@@ -119,6 +134,7 @@ impl Agent {
             board: Arc::clone(&shared.sink.board),
             clock: self.clock.clone(),
             metrics: Arc::clone(&shared.metrics),
+            log: config.logging.file.clone(),
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();

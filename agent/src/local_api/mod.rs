@@ -5,7 +5,7 @@
 //! goes to the state machine as commands, and everything between runs in tasks of its own, so a
 //! client that never reads costs its own connection and nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 mod access;
 mod audit;
 mod listener;
+mod logs;
 mod maintenance;
 mod routes;
 mod shown;
@@ -39,6 +40,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) clock: Clock,
     /// What is counted and measured.
     pub(crate) metrics: Arc<Metrics>,
+    /// The agent's log, where that is a file.
+    pub(crate) log: Option<PathBuf>,
     /// Where commands go.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
@@ -46,13 +49,13 @@ pub(crate) struct Parts<'a> {
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Parts { socket, state, policy, board, clock, metrics, commands } = parts;
+    let Parts { socket, state, policy, board, clock, metrics, log, commands } = parts;
     let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone());
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
-            let parts = routes::Parts { board, maintenance, commands, policy, clock, metrics };
+            let parts = routes::Parts { board, maintenance, commands, policy, clock, metrics, log };
             let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();
             running.push(tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! What can be asked for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use super::access::{Access, Gate, Policy};
 use super::audit::Audit;
 use super::listener::Peer;
+use super::logs;
 use super::maintenance::{Change, Command, Keeper};
 use super::shown::Shown;
 use crate::clock::Clock;
@@ -40,22 +42,24 @@ pub(super) struct Parts {
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) log: Option<PathBuf>,
 }
 
 /// What the handlers need.
 #[derive(Clone, Debug)]
-struct Api {
+pub(super) struct Api {
     shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
     gate: Gate,
-    audit: Arc<Audit>,
+    pub(super) audit: Arc<Audit>,
     metrics: Arc<Metrics>,
+    pub(super) log: Option<Arc<PathBuf>>,
 }
 
 /// All calls.
 pub(super) fn router(parts: Parts) -> Router {
-    let Parts { board, maintenance, commands, policy, clock, metrics } = parts;
+    let Parts { board, maintenance, commands, policy, clock, metrics, log } = parts;
     let api = Api {
         shown: Arc::new(Shown::new(board)),
         keeper: maintenance,
@@ -63,11 +67,13 @@ pub(super) fn router(parts: Parts) -> Router {
         gate: Gate::new(policy, clock.clone()),
         audit: Arc::new(Audit::new(clock)),
         metrics,
+        log: log.map(Arc::new),
     };
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .route("/v1/metrics", get(metrics_text))
+        .route("/v1/logs", get(logs::logs))
         .route("/v1/pause", post(pause))
         .route("/v1/drain", post(drain))
         .route("/v1/resume", post(resume))
@@ -80,10 +86,10 @@ pub(super) fn router(parts: Parts) -> Router {
 /// What these calls take and answer.
 #[cfg(test)]
 #[derive(Debug, utoipa::OpenApi)]
-#[openapi(paths(status, events, metrics_text, pause, drain, resume, cancel))]
+#[openapi(paths(status, events, metrics_text, logs::logs, pause, drain, resume, cancel))]
 pub(super) struct Docs;
 
-fn problem(status: StatusCode, message: &str) -> Response {
+pub(super) fn problem(status: StatusCode, message: &str) -> Response {
     (status, Json(Problem { message: message.to_owned(), ..Problem::default() })).into_response()
 }
 

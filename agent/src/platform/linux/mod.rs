@@ -8,6 +8,7 @@ mod memory;
 mod process;
 pub mod service;
 mod time;
+mod watch;
 
 /// Where a launch agent that is root keeps its state.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
@@ -26,6 +27,7 @@ pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };
 pub use time::{boot_clock_ms, boot_id};
+pub use watch::FileWatch;
 
 /// Ends the launchd domain of a user, which Linux does not have.
 ///

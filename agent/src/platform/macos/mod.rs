@@ -8,6 +8,7 @@ mod process;
 pub mod service;
 mod sysctl;
 mod time;
+mod watch;
 
 /// Where a launch agent that is root keeps its state.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/db/russet";
@@ -24,6 +25,7 @@ pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };
 pub use time::{boot_clock_ms, boot_id};
+pub use watch::FileWatch;
 
 /// Gives back memory that holds code. Here the system compresses and drops what is not used by
 /// itself.

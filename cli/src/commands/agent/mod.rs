@@ -3,6 +3,7 @@
 mod control;
 mod credential;
 mod install;
+mod logs;
 mod progress;
 mod run;
 mod service;
@@ -89,6 +90,16 @@ pub(crate) enum AgentCommand {
   sudo russet agent cancel 0193c1f0-3c5e-7d7e-9f6a-2b1d5c3a4e5f --reason 'hangs'")]
     Cancel(control::CancelArgs),
 
+    /// Show the log of the agent of this machine
+    ///
+    /// It is read from its files, across rotations, so it works while the agent is down.
+    #[command(after_help = "Examples:
+  sudo russet agent logs -f
+  sudo russet agent logs --since 2h --level warn
+  sudo russet agent logs -n 1000 --output json
+  russet agent logs --config agent.yaml -f")]
+    Logs(logs::LogsArgs),
+
     #[command(subcommand)]
     Token(token::TokenCommand),
 
@@ -110,6 +121,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Resume(args) => control::resume(&args),
         AgentCommand::Drain(args) => control::drain(args),
         AgentCommand::Cancel(args) => control::cancel(args),
+        AgentCommand::Logs(args) => logs::main(&args),
         AgentCommand::Token(command) => token::main(command),
         AgentCommand::Credential(command) => credential::main(command),
     }

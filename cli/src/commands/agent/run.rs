@@ -53,18 +53,21 @@ impl From<HostName> for Host {
 /// Runs the command.
 pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let environment = |name: &str| std::env::var(name).ok();
-    let config = config::load(&args.config, &environment).map_err(|error| {
+    let mut config = config::load(&args.config, &environment).map_err(|error| {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
     })?;
-    logging::start_as(&config.logging)?;
-    for warning in &config.warnings {
-        render::note(format_args!("warning: {warning}"));
-    }
     let exe = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
+    let host = Host::from(args.host);
+    config.logging.settle(host, &exe);
+    logging::start_as(&config.logging, host.is_service())?;
+    // That of a service goes into its log.
+    for warning in config.warnings.iter().filter(|_| !host.is_service()) {
+        render::note(format_args!("warning: {warning}"));
+    }
     let mut options = launch::Options::new(exe);
-    options.host = args.host.into();
+    options.host = host;
     options.boot_state = args.boot_state;
     // The other end of russet-boot's pipe closes when russet-boot is gone.
     if args.end_with_stdin || options.host.is_service() {
