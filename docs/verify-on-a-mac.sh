@@ -355,6 +355,26 @@ check boot-log-in-place 'change root agent' '^emptied and kept$' \
      if [ "$(size "$log")" -lt 100000 ] && [ "$(size "$log.1")" -gt 1000000 ]; then echo emptied and kept
      else ls -l "$log"*; fi'
 
+# --- Doctor ---
+
+check doctor-runs - '^sleep (ok|warning)$' \
+    '"$RUSSET" agent doctor --output json >"$here/doctor.json"
+     plutil -convert xml1 -o - "$here/doctor.json" >/dev/null
+     tr -d "\n" <"$here/doctor.json" | grep -q "\"worst\"" && tr -d " \n" <"$here/doctor.json" |
+         sed -n "s/.*\"level\":\"\([a-z]*\)\",\"name\":\"sleep\".*/sleep \1/p; s/.*\"name\":\"sleep\",\"level\":\"\([a-z]*\)\".*/sleep \1/p"'
+
+check pmset-form - '^ sleep +[0-9]+' 'pmset -g'
+
+check fdesetup-form - '^FileVault is (On|Off)\.$' 'fdesetup status'
+
+check background-item-form 'root agent' '^ *Identifier: [0-9]+\.dev\.russet\.agent$' 'sfltool dumpbtm'
+
+check update-preferences-form - '"(RecommendedUpdates|LastSuccessfulDate)"' \
+    'plutil -p /Library/Preferences/com.apple.SoftwareUpdate.plist'
+
+check xcode-ready xcode '^ready$' \
+    'xcodebuild -license check && xcodebuild -checkFirstLaunchStatus && echo ready'
+
 # --- Sessions and simulators ---
 
 # Who is logged in at the screen.

@@ -277,3 +277,79 @@ fn without_an_agent_it_says_how_to_start_one() {
     assert_eq!(output.status.code(), Some(5));
     assert!(said.contains("could not reach the agent") && said.contains("russet agent start"));
 }
+
+/// `russet agent doctor` towards an agent; its exit code, and what it found by name.
+fn doctor(
+    program: &Path,
+    uid: Option<u32>,
+    config: &Path,
+    socket: &Path,
+) -> (i32, std::collections::BTreeMap<String, serde_json::Value>) {
+    let arguments = ["doctor", "--output", "json", "--config", config.to_str().unwrap()];
+    let mut command = agent_command(program, socket, &arguments);
+    command.current_dir("/");
+    if let Some(uid) = uid {
+        command.uid(uid).gid(uid);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found: serde_json::Value = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+    let checks = found["checks"].as_array().unwrap().iter();
+    let named = checks.map(|check| (check["name"].as_str().unwrap().to_owned(), check.clone()));
+    (output.status.code().unwrap(), named.collect())
+}
+
+#[test]
+fn the_doctor_finds_an_agent_well_then_paused_then_gone_and_its_server_with_it() {
+    let server = Server::start();
+    let mut agent = Agent::start(&server);
+    agent.wait_for_state(State::Idle);
+    let (config, at) = (agent.config_file(), agent.socket());
+    let level = |name: &str| {
+        let (code, found) = doctor(russet(), None, &config, &at);
+        (found[name]["level"].as_str().unwrap().to_owned(), found[name].clone(), code)
+    };
+    assert_eq!(level("agent").0, "ok", "{:?}", level("agent"));
+    assert_eq!(level("control plane").0, "ok");
+    assert_eq!(level("clock").0, "ok");
+    assert_eq!(level("configuration").0, "ok");
+    agent.ask_well(&["pause", "--reason", "new disk"]);
+    let (paused, check, _) = level("agent");
+    assert_eq!(paused, "warning");
+    assert!(check["found"].as_str().unwrap().contains("new disk"), "{check}");
+    agent.kill();
+    drop(server);
+    let (gone, check, code) = level("agent");
+    assert_eq!((gone.as_str(), code), ("warning", 21), "{check}");
+    assert_eq!(level("control plane").0, "bad");
+    let arguments = ["doctor", "--config", config.to_str().unwrap()];
+    let text = agent_command(russet(), &at, &arguments).output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(
+        text.contains("✗ control plane") && text.contains("→ is the server running?"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_doctor_works_as_anybody_and_without_anything() {
+    let dir = test_dir();
+    let nothing = dir.path().join("nothing.yaml");
+    let (code, found) = doctor(russet(), None, &nothing, &dir.path().join("no.sock"));
+    assert_eq!(found["configuration"]["level"], "warning");
+    assert!(found["configuration"]["hint"].as_str().unwrap().contains("install"));
+    assert!(found.contains_key("disk") && found.contains_key("memory") && code >= 20);
+    if !can_be_root("to look as another user") {
+        return;
+    }
+    let config = dir.path().join("config.yaml");
+    std::fs::write(&config, "api: {auth_token: secret}\nrunner: {name: x}\n").unwrap();
+    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let program = dir.path().join("russet");
+    std::fs::copy(russet(), &program).unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_, found) = doctor(&program, Some(58_321), &config, &dir.path().join("no.sock"));
+    assert_eq!(found["configuration"]["level"], "unknown");
+    assert!(found["configuration"]["found"].as_str().unwrap().contains("sudo"));
+}

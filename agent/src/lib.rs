@@ -15,5 +15,6 @@ pub mod mask;
 pub(crate) mod metrics;
 pub mod platform;
 mod replace;
+mod size;
 pub mod task;
 pub mod vault;

@@ -65,6 +65,11 @@ impl CliError {
         &self.message
     }
 
+    /// What to do about it, alone.
+    pub(crate) fn hint_text(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
     /// The text that is printed, with a line feed at the end.
     pub(crate) fn render(&self, paint: Paint) -> String {
         let mut text = String::new();

@@ -25,6 +25,10 @@ pub(crate) enum Exit {
     Left = 11,
     /// A new version is in place, and is to be started.
     Updated = 12,
+    /// `agent doctor` found something that should be looked at.
+    Attention = 20,
+    /// `agent doctor` found something for which no tasks are taken.
+    Unhealthy = 21,
     /// Canceled, by Ctrl-C or by somebody else. Shells use this number for Ctrl-C.
     Canceled = 130,
 }
@@ -32,7 +36,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// Every code, in order.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Success,
         Self::JobFailed,
         Self::Usage,
@@ -42,6 +46,8 @@ impl Exit {
         Self::StateInUse,
         Self::Left,
         Self::Updated,
+        Self::Attention,
+        Self::Unhealthy,
         Self::Canceled,
     ];
 
@@ -74,6 +80,12 @@ impl Exit {
             }
             Self::Updated => {
                 "The launch agent of a service put a new version in its place, which is to be started."
+            }
+            Self::Attention => {
+                "`russet agent doctor` found something that should be looked at, and nothing worse."
+            }
+            Self::Unhealthy => {
+                "`russet agent doctor` found something for which no tasks are taken, or which keeps the agent from running."
             }
             Self::Canceled => "Canceled: by Ctrl-C, or by somebody else on the control plane.",
         }

@@ -69,6 +69,7 @@ pub(super) fn build(
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
         user_prefix: build.user_prefix()?,
         disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
+        health_xcode: values.flag("runner.health.xcode").unwrap_or_default(),
         local_api: build.local_api(&state_directory),
         state_directory,
         path: build.step_path()?,

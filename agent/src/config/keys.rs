@@ -371,6 +371,15 @@ pub(super) const KEYS: &[Key] = &[
         "No task is taken while less than this is free on the disk of the state directory.",
     ),
     key(
+        "runner.health.xcode",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "macOS: no task is taken while the Xcode of a class (`xcode`, or the one that is selected) \
+         has a licence that was not agreed to, or a first launch that was not done. It is looked at \
+         every ten minutes.",
+    ),
+    key(
         "local_api.socket",
         &[],
         Kind::Path,

@@ -85,6 +85,8 @@ pub struct Config {
     pub warm_simulators: bool,
     /// How much has to be free on the disk for a task to be taken.
     pub disk_reserve: Reserve,
+    /// Whether no task is taken while an Xcode that classes use is not ready.
+    pub health_xcode: bool,
     /// The local API.
     pub local_api: LocalApi,
     /// Where to answer those who read metrics over HTTP, on loopback.

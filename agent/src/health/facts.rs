@@ -5,12 +5,16 @@ use std::path::Path;
 use crate::platform;
 
 /// Facts that the checks are made of. What is not known here is `None`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// The file system that tasks work on.
     pub disk: Option<Disk>,
     /// Memory.
     pub memory: Option<Memory>,
+    /// How many processes wanted to run over the last minute.
+    pub load: Option<f64>,
+    /// How many can at once.
+    pub cores: u32,
     /// How many files a process may open.
     pub open_files: u64,
     /// How many seconds this clock is behind the control plane's.
@@ -41,10 +45,20 @@ pub fn gather(state: &Path) -> Facts {
     Facts {
         disk: disk(state),
         memory: platform::memory(),
+        load: load(),
+        cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         open_files: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
             .map_or(0, |(soft, _)| soft),
         clock_skew_s: None,
     }
+}
+
+fn load() -> Option<f64> {
+    let mut averages = [0.0_f64; 1];
+    // SAFETY: the pointer is to as many numbers as are asked for.
+    let filled = unsafe { libc::getloadavg(averages.as_mut_ptr(), 1) };
+    averages.first().copied().filter(|_| filled == 1)
 }
 
 /// The file system of a directory; of the nearest one that is there.
@@ -71,6 +85,7 @@ mod tests {
         assert!(disk.size >= disk.free && disk.size > 0, "{disk:?}");
         let memory = facts.memory.unwrap();
         assert!(memory.total >= memory.available && memory.available > 0, "{memory:?}");
-        assert!(facts.open_files > 0);
+        assert!(facts.open_files > 0 && facts.cores > 0);
+        assert!(facts.load.unwrap() >= 0.0);
     }
 }

@@ -4,12 +4,15 @@
 //! `russet agent doctor` and to the launch agent by `watch`. A machine that is not well takes no
 //! tasks until it is; what runs is left alone.
 
+pub(crate) mod clock;
+pub mod doctor;
 pub mod facts;
 pub(crate) mod watch;
 
 use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;
 
+use crate::size::size;
 use facts::Facts;
 
 /// Less free memory than this part of all is a warning.
@@ -21,8 +24,15 @@ const NO_MEMORY: u64 = 50;
 /// Fewer open files than this breaks builds: macOS gives 256, linkers and indexers take thousands.
 const OPEN_FILES: u64 = 4096;
 
-/// Tokens expire and TLS breaks where the clock is off by more than this.
+/// Tokens with short lives fail where the clock is off by more than this.
 const CLOCK_SKEW_S: u64 = 120;
+
+/// And where it is off by this much, signed requests are refused: S3 answers
+/// `RequestTimeTooSkewed` beyond 15 minutes.
+const CLOCK_WRONG_S: u64 = 900;
+
+/// Processes that want to run, for each core: more than this, and tasks get in each other's way.
+const LOAD_PER_CORE: f64 = 4.0;
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -92,7 +102,7 @@ impl Reserve {
 /// Judges the facts, in the order in which they are told.
 #[must_use]
 pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
-    let mut checks = vec![disk(facts, reserve), memory(facts), open_files(facts)];
+    let mut checks = vec![disk(facts, reserve), memory(facts), load(facts), open_files(facts)];
     checks.extend(facts.clock_skew_s.map(clock));
     checks
 }
@@ -141,6 +151,18 @@ fn memory(facts: &Facts) -> Check {
     Check::new("memory", level, found, "end what takes it, or configure fewer slots")
 }
 
+/// Never a reason to take no tasks: builds are there to use all cores, and a load that a task makes
+/// ends with it.
+fn load(facts: &Facts) -> Check {
+    let Some(load) = facts.load else {
+        return Check::new("load", Level::Unknown, "this system does not say".to_owned(), "");
+    };
+    let level =
+        if load > LOAD_PER_CORE * f64::from(facts.cores) { Level::Warning } else { Level::Ok };
+    let found = format!("{load:.1} over the last minute, on {} cores", facts.cores);
+    Check::new("load", level, found, "configure fewer slots, or look for what else runs")
+}
+
 fn open_files(facts: &Facts) -> Check {
     let level = if facts.open_files < OPEN_FILES { Level::Warning } else { Level::Ok };
     let found = format!("a process may open {} files", facts.open_files);
@@ -150,33 +172,27 @@ fn open_files(facts: &Facts) -> Check {
 }
 
 fn clock(skew_s: i64) -> Check {
-    let level = if skew_s.unsigned_abs() > CLOCK_SKEW_S { Level::Warning } else { Level::Ok };
+    let level = match skew_s.unsigned_abs() {
+        off if off > CLOCK_WRONG_S => Level::Bad,
+        off if off > CLOCK_SKEW_S => Level::Warning,
+        _ => Level::Ok,
+    };
     let direction = if skew_s > 0 { "behind" } else { "ahead of" };
     let found = format!("this clock is {} s {direction} the control plane's", skew_s.abs());
     Check::new("clock", level, found, "turn on network time")
 }
 
-/// A number of bytes for people.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut unit = 0;
-    let mut scaled = bytes;
-    while scaled >= 10_000 && unit + 1 < UNITS.len() {
-        scaled /= 1000;
-        unit += 1;
-    }
-    format!("{scaled} {}", UNITS.get(unit).unwrap_or(&"B"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::facts::{Disk, Facts, Memory};
-    use super::{Level, Reserve, checks, obstacle, size};
+    use super::{Level, Reserve, checks, obstacle};
 
     fn facts() -> Facts {
         Facts {
             disk: Some(Disk { free: 100_000_000_000, size: 500_000_000_000 }),
             memory: Some(Memory { available: 8_000_000_000, total: 16_000_000_000 }),
+            load: Some(3.0),
+            cores: 8,
             open_files: 10_240,
             clock_skew_s: Some(1),
         }
@@ -197,7 +213,7 @@ mod tests {
         let reason = obstacle(&checks(&facts, Reserve(None))).unwrap();
         assert_eq!(
             reason,
-            "999 MB free where tasks work, 1000 MB wanted (`runner.health.disk_reserve`)"
+            "953.6 MiB free where tasks work, 953.6 MiB wanted (`runner.health.disk_reserve`)"
         );
         assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
         facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
@@ -212,16 +228,27 @@ mod tests {
 
     #[test]
     fn what_can_not_be_known_stops_nothing() {
-        let facts = Facts { disk: None, memory: None, open_files: 256, clock_skew_s: Some(-500) };
+        let facts = Facts {
+            disk: None,
+            memory: None,
+            load: None,
+            cores: 2,
+            open_files: 256,
+            clock_skew_s: Some(-500),
+        };
         let checks = checks(&facts, Reserve(None));
         let levels: Vec<Level> = checks.iter().map(|check| check.level).collect();
-        assert_eq!(levels, [Level::Unknown, Level::Unknown, Level::Warning, Level::Warning]);
+        let unknown = [Level::Unknown; 3];
+        assert_eq!(levels, [&unknown[..], &[Level::Warning; 2]].concat());
         assert_eq!(obstacle(&checks), None);
     }
 
     #[test]
-    fn sizes_are_short() {
-        assert_eq!(size(9_999), "9999 B");
-        assert_eq!(size(123_456_789), "123 MB");
+    fn a_clock_that_is_far_off_is_an_obstacle_and_a_high_load_is_none() {
+        let facts = Facts { load: Some(40.0), clock_skew_s: Some(1000), ..facts() };
+        let checks = checks(&facts, Reserve(None));
+        assert_eq!(checks[2].level, Level::Warning);
+        let reason = obstacle(&checks).unwrap();
+        assert_eq!(reason, "this clock is 1000 s behind the control plane's");
     }
 }

@@ -1,6 +1,7 @@
 //! The launch agent's calls to the control plane: claim with the class token; heartbeat, unclaim
 //! and fail with the token of a task; and one without a token, whether it is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +13,8 @@ use russet_protocol::runner::{
     UnclaimRequest,
 };
 use russet_protocol::secret::Secret;
+
+use crate::health::clock::Skew;
 
 /// How long our server holds a claim, in seconds.
 pub(super) const LONG_POLL_SECONDS: u64 = 50;
@@ -30,6 +33,7 @@ const MAX_ANSWER: usize = 1 << 20;
 pub(super) struct Api {
     client: reqwest::Client,
     origin: String,
+    skew: Arc<Skew>,
 }
 
 /// What a claim brought.
@@ -63,7 +67,12 @@ pub(super) enum Answer<T> {
 impl Api {
     /// Calls go to `origin`.
     pub(super) fn new(client: reqwest::Client, origin: &str) -> Self {
-        Self { client, origin: origin.to_owned() }
+        Self { client, origin: origin.to_owned(), skew: Arc::default() }
+    }
+
+    /// How far this clock is from the control plane's.
+    pub(super) fn skew(&self) -> Arc<Skew> {
+        Arc::clone(&self.skew)
     }
 
     /// Whether there is an answer at all, to a call without any token.
@@ -86,6 +95,7 @@ impl Api {
             Ok(response) => response,
             Err(error) => return ClaimAnswer::Offline(reason(error)),
         };
+        self.skew.heard(response.headers());
         let status = response.status();
         match status {
             StatusCode::NO_CONTENT => ClaimAnswer::NoWork,

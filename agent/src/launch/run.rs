@@ -140,7 +140,16 @@ impl Agent {
         let state = config.state_directory.clone();
         let keeping = tokio::spawn(Arc::clone(&shared.sink.board).keep_history(state.clone()));
         let board = Arc::clone(&shared.sink.board);
-        let watching = health::watch::start(state, config.disk_reserve, sender, board);
+        let watching = health::watch::start(
+            health::watch::Watched {
+                state,
+                reserve: config.disk_reserve,
+                skew: shared.api.skew(),
+                xcodes: config.health_xcode.then(|| health::watch::xcodes(&config.classes)),
+            },
+            sender,
+            board,
+        );
         let measuring =
             config.metrics.map(|at| crate::metrics::start(at, Arc::clone(&shared.metrics)));
         let started = listening.into_iter().chain([watching, keeping]).chain(measuring);

@@ -4,9 +4,10 @@
 //! processes stand in the task's log first: who waits for whom, since when, and who works.
 
 use super::clean;
-use super::clean::tally::{one_line, size};
+use super::clean::tally::one_line;
 use super::context::Context;
 use super::os::{self, Process, Usage};
+use crate::size::size;
 
 /// So many are shown; a fork bomb would fill the log.
 const MOST_ROWS: usize = 100;

@@ -4,12 +4,17 @@
 //! `docs/verify-on-a-mac.md`.
 
 pub mod accounts;
+pub mod background_items;
 pub mod disk_images;
 pub mod dscl;
+pub mod file_vault;
 pub mod launchctl;
 pub mod launchd;
 pub mod path_helper;
+pub mod power_settings;
+pub mod preferences;
 pub mod procargs;
 pub mod security;
 pub mod user_domain;
 pub mod xcode;
+pub mod xcodebuild;

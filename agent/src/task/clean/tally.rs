@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use russet_protocol::supervise::LeftBehind;
 
+use crate::size::size;
+
 /// So many examples of a kind are shown; a fork bomb would fill the log.
 const MOST_EXAMPLES: usize = 8;
 
@@ -177,21 +179,6 @@ fn line(text: &mut String, what: &str, count: &str, size: &str, example: &str) {
     text.push('\n');
 }
 
-/// A number of bytes as a person says it.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut scaled = bytes;
-    let mut unit = 0;
-    while scaled >= 1024 * 1024 && unit + 1 < units.len() {
-        scaled /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", scaled / 1024, scaled % 1024 * 10 / 1024, units.get(unit).unwrap_or(&"TiB"))
-}
-
 /// As it fits into a log: without control characters, and not too long.
 pub(crate) fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
@@ -204,7 +191,7 @@ pub(crate) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Tally, one_line, size};
+    use super::{Kind, Tally, one_line};
 
     #[test]
     fn the_table_counts_what_was_removed_and_says_what_was_not() {
@@ -268,19 +255,5 @@ mod tests {
         assert_eq!(one_line("sleep 100\n\u{1b}[31m"), "sleep 100  [31m");
         assert!(one_line(&"x".repeat(5000)).ends_with('…'));
         assert_eq!(one_line(&"x".repeat(200)).len(), 200);
-    }
-
-    #[test]
-    fn sizes_read_well() {
-        for (bytes, text) in [
-            (12, "12 B"),
-            (1024, "1.0 KiB"),
-            (1_600_000, "1.5 MiB"),
-            (3 << 30, "3.0 GiB"),
-            (5 << 40, "5.0 TiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(size(bytes), text, "{bytes}");
-        }
     }
 }

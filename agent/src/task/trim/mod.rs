@@ -19,8 +19,8 @@ use russet_protocol::supervise::{Trim, exit};
 
 use self::plan::{Entry, Rules, plan};
 use super::clean::files;
-use super::clean::tally::size;
 use super::complain;
+use crate::size::size;
 
 /// How long measuring and deleting may take, each, for all directories.
 const LONGEST: Duration = Duration::from_secs(45);

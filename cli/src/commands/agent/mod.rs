@@ -2,6 +2,7 @@
 
 mod control;
 mod credential;
+mod doctor;
 mod install;
 mod logs;
 mod progress;
@@ -65,6 +66,17 @@ pub(crate) enum AgentCommand {
   russet agent status --output json")]
     Status(status::StatusArgs),
 
+    /// Look at this machine: what is in the way of running tasks well, and what to do
+    ///
+    /// It works without an agent and as anybody, and finds out most as root. It changes nothing.
+    #[command(after_help = "Examples:
+  sudo russet agent doctor
+  russet agent doctor --config agent.yaml --output json
+
+It exits with 0 where all is well, 20 where something should be looked at, 21 where no tasks are
+taken for it.")]
+    Doctor(doctor::DoctorArgs),
+
     /// Claim no tasks until `resume`; what runs goes on
     ///
     /// It holds across restarts of the agent and of the machine.
@@ -117,6 +129,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
         AgentCommand::Status(args) => status::main(&args),
+        AgentCommand::Doctor(args) => doctor::main(&args),
         AgentCommand::Pause(args) => control::pause(args),
         AgentCommand::Resume(args) => control::resume(&args),
         AgentCommand::Drain(args) => control::drain(args),

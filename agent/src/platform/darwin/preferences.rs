@@ -1,0 +1,115 @@
+//! What macOS keeps in property lists that everybody may read: automatic login, updates that it
+//! has found, its own version.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+const LOGIN: &str = "Library/Preferences/com.apple.loginwindow.plist";
+const UPDATES: &str = "Library/Preferences/com.apple.SoftwareUpdate.plist";
+const VERSION: &str = "System/Library/CoreServices/SystemVersion.plist";
+
+/// The account that is logged in at the screen by itself when the Mac starts.
+#[must_use]
+pub fn automatic_login(root: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Login {
+        #[serde(rename = "autoLoginUser")]
+        user: Option<String>,
+    }
+    read::<Login>(&root.join(LOGIN))?.user
+}
+
+/// Updates of macOS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Updates {
+    /// Names of those that macOS has found and not installed. It looks in the background, so that
+    /// an empty list proves nothing.
+    pub found: Vec<String>,
+    /// Whether macOS installs them, and restarts, by itself.
+    pub automatic: Option<bool>,
+}
+
+/// What macOS says of its updates; `None`: nothing.
+#[must_use]
+pub fn updates(root: &Path) -> Option<Updates> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document {
+        #[serde(default)]
+        recommended_updates: Vec<Found>,
+        #[serde(rename = "AutomaticallyInstallMacOSUpdates")]
+        automatic: Option<bool>,
+    }
+    #[derive(Deserialize)]
+    struct Found {
+        #[serde(rename = "Display Name")]
+        name: Option<String>,
+        #[serde(rename = "Display Version")]
+        version: Option<String>,
+    }
+    let document: Document = read(&root.join(UPDATES))?;
+    let named = |found: Found| {
+        let name = found.name.unwrap_or_else(|| "an update".to_owned());
+        found
+            .version
+            .filter(|version| !name.contains(version.as_str()))
+            .map_or_else(|| name.clone(), |version| format!("{name} {version}"))
+    };
+    let found = document.recommended_updates.into_iter().map(named).collect();
+    Some(Updates { found, automatic: document.automatic })
+}
+
+/// The version of macOS, as `15.6.1`.
+#[must_use]
+pub fn version(root: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Version {
+        product_version: String,
+    }
+    read::<Version>(&root.join(VERSION)).map(|version| version.product_version)
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    plist::from_file(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Updates, automatic_login, updates, version};
+    use std::path::Path;
+
+    fn write(root: &Path, path: &str, inner: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = format!("<plist version=\"1.0\"><dict>{inner}</dict></plist>");
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// The keys are those that other tools read (`RecommendedUpdates` in
+    /// /Library/Preferences/com.apple.SoftwareUpdate.plist, `autoLoginUser`); values are assumed.
+    #[test]
+    fn preferences_are_read_and_missing_ones_say_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!((automatic_login(root), updates(root), version(root)), (None, None, None));
+        write(root, super::LOGIN, "<key>autoLoginUser</key><string>ci</string>");
+        write(root, super::VERSION, "<key>ProductVersion</key><string>15.6.1</string>");
+        write(
+            root,
+            super::UPDATES,
+            "<key>AutomaticallyInstallMacOSUpdates</key><true/><key>RecommendedUpdates</key><array>\
+             <dict><key>Display Name</key><string>macOS Sequoia 15.7</string>\
+             <key>Display Version</key><string>15.7</string></dict>\
+             <dict><key>Display Name</key><string>Safari</string>\
+             <key>Display Version</key><string>26.0</string></dict></array>",
+        );
+        assert_eq!(automatic_login(root).as_deref(), Some("ci"));
+        assert_eq!(version(root).as_deref(), Some("15.6.1"));
+        let found = vec!["macOS Sequoia 15.7".to_owned(), "Safari 26.0".to_owned()];
+        assert_eq!(updates(root), Some(Updates { found, automatic: Some(true) }));
+        std::fs::write(root.join(super::LOGIN), "garbage").unwrap();
+        assert_eq!(automatic_login(root), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! `russet agent doctor`: what of this machine is in the way of running tasks well.
+
+use std::path::PathBuf;
+
+use russet_agent::health::doctor::{Question, examine, probe, worst};
+use russet_agent::health::{Check, Level};
+use russet_agent::layout::Layout;
+use serde_json::json;
+
+use crate::client::agent::AgentArgs;
+use crate::commands::{OutputArgs, block_on};
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::color::Paint;
+use crate::render::{self, Format, numbers, plain};
+
+/// `russet agent doctor`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// The agent's configuration [default: that of the installed agent]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// Only connect to this, and say whether that went well
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    probe: Option<String>,
+}
+
+/// Looks, and says what it found.
+pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
+    if let Some(address) = &args.probe {
+        let failed = |error| CliError::new(Exit::Infrastructure, format!("{error}"));
+        return probe(address).map(|()| Exit::Success).map_err(failed);
+    }
+    let layout = Layout::default();
+    let question = Question {
+        config: args.config.clone().unwrap_or_else(|| layout.config()),
+        program: std::env::current_exe()
+            .map_err(|error| CliError::local("could not find the russet executable", error))?,
+        layout,
+    };
+    block_on(async {
+        let mut checks = examine(&question).await;
+        checks.insert(1, agent(args).await);
+        show(&checks, args.output.output)
+    })
+}
+
+fn show(checks: &[Check], format: Format) -> Result<Exit> {
+    let level = worst(checks);
+    match format {
+        Format::Json => render::json(&json!({ "worst": level, "checks": checks }))?,
+        Format::Text => render::print(&text(checks, Paint::stdout()))?,
+    }
+    Ok(match level {
+        Level::Ok | Level::Unknown => Exit::Success,
+        Level::Warning => Exit::Attention,
+        Level::Bad => Exit::Unhealthy,
+    })
+}
+
+/// What the agent says of itself.
+async fn agent(args: &DoctorArgs) -> Check {
+    let check =
+        |level, found: String, hint: Option<String>| Check { name: "agent", level, found, hint };
+    let status = match args.agent.connect() {
+        Ok(agent) => agent.status().await,
+        Err(error) => Err(error),
+    };
+    match status {
+        Ok(status) if status.holds.is_empty() => {
+            let since = numbers::between(status.since_ms, numbers::now_ms());
+            let why = status.reason.map(|why| format!(": {}", plain(&why))).unwrap_or_default();
+            let is_fine = !matches!(status.state.as_str(), "offline" | "unhealthy");
+            let level = if is_fine { Level::Ok } else { Level::Bad };
+            let hint = (!is_fine).then(|| "`russet agent logs` says more".to_owned());
+            check(level, format!("{} for {since}{why}", status.state.as_str()), hint)
+        }
+        Ok(status) => {
+            let holds: Vec<String> = status
+                .holds
+                .iter()
+                .map(|hold| format!("{}: {}", plain(&hold.source), plain(&hold.reason)))
+                .collect();
+            let found = format!("{}; held back by {}", status.state.as_str(), holds.join("; "));
+            let hint = "`sudo russet agent resume` ends a pause or drain".to_owned();
+            check(Level::Warning, found, Some(hint))
+        }
+        Err(error) => check(Level::Warning, error.message().to_owned(), error.hint_text()),
+    }
+}
+
+/// One line for each check, and below it what to do.
+fn text(checks: &[Check], paint: Paint) -> String {
+    let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
+    let mut text = String::new();
+    for check in checks {
+        let sign = match check.level {
+            Level::Ok => paint.good("✓"),
+            Level::Unknown => paint.dim("?"),
+            Level::Warning => paint.warn("!"),
+            Level::Bad => paint.bad("✗"),
+        };
+        let name = paint.strong(&format!("{:width$}", check.name));
+        text.push_str(&format!("{sign} {name}  {}\n", plain(&check.found)));
+        if let Some(hint) = &check.hint {
+            let indent = " ".repeat(width + 4);
+            text.push_str(&format!("{indent}{}\n", paint.dim(&format!("→ {}", plain(hint)))));
+        }
+    }
+    let count = |level| checks.iter().filter(|check| check.level == level).count() as u64;
+    let bad = numbers::count(count(Level::Bad), "problem");
+    let warnings = numbers::count(count(Level::Warning), "warning");
+    let unknown = count(Level::Unknown);
+    let rest = if unknown == 0 { String::new() } else { format!(", {unknown} not found out") };
+    text.push_str(&format!("\n{bad}, {warnings}{rest}\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Level, text};
+    use crate::render::color::Paint;
+
+    #[test]
+    fn each_check_is_a_line_and_what_to_do_stands_below() {
+        let check = |name, level, found: &str, hint: Option<&str>| Check {
+            name,
+            level,
+            found: found.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        let checks = [
+            check("configuration", Level::Ok, "one class, two slots", None),
+            check("disk", Level::Bad, "3 MB free\u{1b}[2J", Some("delete something")),
+            check("sleep", Level::Warning, "it sleeps", Some("`sudo pmset -a sleep 0`")),
+            check("FileVault", Level::Unknown, "fdesetup is not there", None),
+        ];
+        insta::assert_snapshot!(text(&checks, Paint::PLAIN));
+    }
+}
