@@ -20,6 +20,9 @@ use support::{Agent, AgentOptions, Fault, FaultProxy, Server, config, run, wait_
 /// Prints a numbered line every 20 ms, so that a fault meets output on its way.
 const COUNTING: &str = "for i in $(seq 1 150); do echo \"line $i\"; sleep 0.02; done";
 
+/// The same in more than a minute.
+const COUNTING_SLOWLY: &str = "for i in $(seq 1 150); do echo \"line $i\"; sleep 0.45; done";
+
 /// Fails unless the output is exactly what [`COUNTING`] prints.
 #[track_caller]
 fn assert_counted(output: &[u8]) {
@@ -45,15 +48,27 @@ fn a_server_that_is_killed_and_restarted_in_the_middle_of_a_task_loses_and_doubl
 
 #[test]
 fn a_network_that_is_cut_for_longer_than_the_lease_of_an_unstarted_task_costs_nothing() {
-    let server = Server::start_with(&["--lease", "4s"]);
+    counts_through_a_cut(&["--lease", "4s"], COUNTING, Duration::from_secs(5));
+}
+
+#[test]
+fn a_network_that_is_cut_for_a_minute_under_the_usual_lease_costs_nothing() {
+    counts_through_a_cut(&[], COUNTING_SLOWLY, Duration::from_secs(60));
+}
+
+/// Runs a counting job whose network is cut for so long in the middle of its output.
+#[track_caller]
+fn counts_through_a_cut(options: &[&str], script: &str, length: Duration) {
+    let server = Server::start_with(options);
     let proxy = FaultProxy::start(server.url());
     let options = AgentOptions { url: Some(proxy.url().to_owned()), ..Default::default() };
     let _agent = Agent::start_with(&server, &options);
-    let pipeline = server.admin.submit(&config(&[&run(COUNTING)]));
+    let pipeline = server.admin.submit(&config(&[&run(script)]));
     server.admin.wait_for_output(&pipeline, "line 20");
     proxy.set(Fault::Cut);
-    // The cut has to last so long by the clock: the lease of the server is what it meets.
-    std::thread::sleep(Duration::from_secs(5));
+    // The cut has to last so long by the clock: the lease of the server, and how long the agents
+    // wait for an answer, are what it meets.
+    std::thread::sleep(length);
     proxy.set(Fault::None);
     server.admin.wait(&pipeline);
     let job = server.admin.only_job(&pipeline);
@@ -102,7 +117,8 @@ fn too_many_requests_is_heeded() {
 
 #[test]
 fn a_killed_task_agent_has_its_output_sent_and_is_an_infrastructure_failure_with_a_reason() {
-    let server = Server::start();
+    // Far longer than the test waits: what is reported is not that a lease lapsed.
+    let server = Server::start_with(&["--lease", "10m"]);
     let agent = Agent::start(&server);
     let pipeline = server.admin.submit(&config(&[&run("echo before; sleep 1000")]));
     server.admin.wait_for_output(&pipeline, "before");
@@ -132,6 +148,12 @@ fn a_stopped_task_agent_is_noticed_and_is_an_infrastructure_failure() {
     server.admin.wait(&pipeline);
     let job = server.admin.only_job(&pipeline);
     assert_outcome(&server.admin, &job, Outcome::InfrastructureFail);
+    let message = job.message.clone().unwrap_or_default();
+    assert!(message.contains("task agent"), "{message}");
+    assert_eq!(server.admin.step_output(&job, 1), b"before\n");
+    wait_for("the stopped process to be killed", || agent.task_agents().is_empty().then_some(()));
+    let job = server.admin.run(&config(&[&run("echo again")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
 }
 
 #[test]
@@ -196,6 +218,8 @@ fn a_task_whose_launch_agent_never_comes_back_ends_itself_at_its_deadline() {
     server.admin.wait(&pipeline);
     let job = server.admin.only_job(&pipeline);
     assert_outcome(&server.admin, &job, Outcome::TimedOut);
+    let message = job.message.unwrap_or_default();
+    assert!(message.contains("run-time limit"), "{message}");
     wait_for("the task agent to end", || agent.task_agents().is_empty().then_some(()));
 }
 

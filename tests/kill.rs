@@ -1,4 +1,5 @@
-//! A control plane that is killed at any moment keeps every byte and event that it acknowledged.
+//! A control plane that is killed at any moment keeps everything that it acknowledged, and one
+//! that was asked to (`--durable`) does so when the power goes.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -9,110 +10,68 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
-use russet_protocol::runner::{ClaimResponse, EventsResponse};
-use serde_json::json;
 use support::admin::assert_outcome;
+use support::disk::Disk;
+use support::hand::{Acknowledged, Hand};
 use support::{Agent, AgentOptions, CLASS, Server, config, run};
 
-/// One connection-less call of an agent; `None` where the server is gone.
-async fn call(
-    client: &reqwest::Client,
-    request: reqwest::RequestBuilder,
-) -> Option<(u16, reqwest::header::HeaderMap, Vec<u8>)> {
-    let answer = client.execute(request.build().unwrap()).await.ok()?;
-    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    Some((status, headers, answer.bytes().await.ok()?.to_vec()))
-}
-
-/// Plays a task agent that appends output and events as fast as it can while the server is
-/// killed under it, and compares at the end what was acknowledged with what is there.
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     let mut server = Server::start();
-    let token = server.admin.class_token(CLASS);
-    let pipeline = server.admin.submit(&config(&[&run("true")]));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let url = server.url().to_owned();
-    let claim = client
-        .post(format!("{url}/api/v3/runner/claim"))
-        .bearer_auth(&token)
-        .json(&json!({ "name": "hand", "hostname": "h", "ip": "", "version": "0" }));
-    let (status, _, body) = runtime.block_on(call(&client, claim)).unwrap();
-    assert_eq!(status, 200);
-    let claim: ClaimResponse = serde_json::from_slice(&body).unwrap();
-
-    let mut acknowledged = 0_u64;
-    let mut events = 0_u64;
+    let hand = Hand::claim(&server);
+    let mut acknowledged = Acknowledged::default();
     for round in 0..8 {
-        let writer = {
-            let (client, url, claim) = (client.clone(), url.clone(), claim.clone());
-            runtime.spawn(async move {
-                write_until_gone(&client, &url, &claim, acknowledged, events).await
-            })
-        };
         // A different moment in each round; the writer is busy all the time.
-        std::thread::sleep(std::time::Duration::from_millis(20 + 17 * round));
-        server.kill();
-        (acknowledged, events) = runtime.block_on(writer).unwrap();
+        let moment = Duration::from_millis(20 + 17 * round);
+        let kill = || {
+            std::thread::sleep(moment);
+            server.kill();
+        };
+        acknowledged = hand.write_until(kill, acknowledged);
         server.start_again();
-        let job = server.admin.only_job(&pipeline);
-        let stored = server.admin.step_output(&job, 1);
-        assert!(stored.len() as u64 >= acknowledged, "{} < {acknowledged}", stored.len());
-        assert!(stored.iter().enumerate().all(|(at, &byte)| byte == pattern(at as u64)));
-        acknowledged = stored.len() as u64;
+        acknowledged.bytes = hand.check(&server, &acknowledged).unwrap();
     }
-    assert!(acknowledged > 0 && events > 0, "{acknowledged} bytes, {events} events");
-    let finish = client
-        .post(format!("{url}/api/v3/task/finish"))
-        .bearer_auth(claim.task_token.expose())
-        .json(&json!({ "allocation": claim.allocation, "outcome": "success", "last_seq": events + 1000,
-                       "output": BTreeMap::from([(1, acknowledged)]) }));
-    let (status, _, body) = runtime.block_on(call(&client, finish)).unwrap();
-    assert_eq!(status, 409, "a finish with missing events was accepted");
-    let missing: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    assert!(missing["last_seq"].as_u64().unwrap() >= events, "{missing} but {events} acknowledged");
+    let Acknowledged { bytes, events, artifacts, batches, pipelines } = &acknowledged;
+    assert!(*bytes > 0 && *events > 0 && *artifacts > 0 && *batches > 0 && !pipelines.is_empty());
 }
 
-/// The byte that stands at this offset of the output.
-fn pattern(at: u64) -> u8 {
-    b'a' + u8::try_from(at % 23).unwrap()
-}
-
-async fn write_until_gone(
-    client: &reqwest::Client,
-    url: &str,
-    claim: &ClaimResponse,
-    mut offset: u64,
-    mut events: u64,
-) -> (u64, u64) {
-    let token = claim.task_token.expose();
-    let allocation = claim.allocation.as_str();
-    for size in (1..).map(|number| 1 + (number * 7919) % 30_000) {
-        let body: Vec<u8> = (offset..offset + size).map(pattern).collect();
-        let patch = client
-            .patch(format!("{url}/api/v3/task/steps/1/output"))
-            .bearer_auth(token)
-            .header(russet_protocol::ALLOCATION_HEADER, allocation)
-            .header(russet_protocol::UPLOAD_OFFSET_HEADER, offset)
-            .body(body);
-        let Some((status, headers, _)) = call(client, patch).await else { break };
-        let committed = headers.get(russet_protocol::UPLOAD_OFFSET_HEADER);
-        let committed = committed.and_then(|value| value.to_str().ok()?.parse().ok());
-        offset = committed.unwrap_or_else(|| panic!("{status} without an offset"));
-        let seq = events + 1;
-        let event = json!({ "allocation": allocation, "events": [{ "seq": seq, "at_ms": seq,
-            "event": "step_started", "step": seq, "name": "step" }] });
-        let post = client.post(format!("{url}/api/v3/task/events")).bearer_auth(token).json(&event);
-        let Some((_, _, body)) = call(client, post).await else { break };
-        if let Ok(answer) = serde_json::from_slice::<EventsResponse>(&body) {
-            events = answer.last_seq;
+/// Lets a server work on a disk whose power goes, twice. Answers what is lacking after that.
+fn lose_power(disk: &mut Disk, options: &[&str]) -> Result<(), String> {
+    let mut server = Server::start_in(&disk.path().join("data"), options);
+    let token = server.admin.token().to_owned();
+    let hand = Hand::claim(&server);
+    let mut acknowledged = Acknowledged::default();
+    for _ in 0..2 {
+        let kill = || {
+            std::thread::sleep(Duration::from_millis(400));
+            server.kill();
+        };
+        acknowledged = hand.write_until(kill, acknowledged);
+        assert!(acknowledged.artifacts > 0, "nothing was acknowledged");
+        disk.lose_power();
+        server.start_again();
+        if server.admin_token_on_disk() != token {
+            return Err("the admin token".to_owned());
         }
+        acknowledged.bytes = hand.check(&server, &acknowledged)?;
     }
-    (offset, events)
+    Ok(())
+}
+
+#[test]
+fn with_durable_a_loss_of_power_takes_nothing_that_was_acknowledged() {
+    let Some(mut disk) = Disk::create() else { return };
+    lose_power(&mut disk, &["--durable"]).unwrap();
+}
+
+#[test]
+fn without_durable_a_loss_of_power_takes_the_last_moments_and_the_server_starts_all_the_same() {
+    let Some(mut disk) = Disk::create() else { return };
+    // Also shows that the test above would notice.
+    assert!(lose_power(&mut disk, &[]).is_err(), "nothing was lost: was the power cut at all?");
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl DataDir {
                 .map_err(io_error("cannot make", parent))?;
         }
         match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {}
+            Ok(()) => sync_parent(path).map_err(io_error("cannot sync the directory of", path))?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Output of jobs and hashes of tokens are nobody else's business.
                 std::fs::set_permissions(path, Permissions::from_mode(0o700))
@@ -146,7 +146,8 @@ impl DataDir {
     }
 }
 
-/// Whole or not at all: a crash in the middle must not leave an empty token.
+/// Whole or not at all: a crash in the middle must not leave an empty token. It is there also
+/// after a loss of power: without the key of values, all of them would be lost.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!("{name}.new"));
@@ -154,7 +155,19 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&draft, path)
+    std::fs::rename(&draft, path)?;
+    sync_parent(path)
+}
+
+/// A name is on the disk when its directory is. One that may be written to but not read can not
+/// be synced, and is no reason not to start.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match File::open(parent.unwrap_or(Path::new("."))) {
+        Ok(dir) => dir.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn check_private(file: &File, path: &Path) -> Result<(), DataDirError> {

@@ -18,7 +18,9 @@
 
 pub mod admin;
 pub mod agent;
+pub mod disk;
 pub mod faults;
+pub mod hand;
 pub mod installation;
 pub mod server;
 pub mod supervisor;

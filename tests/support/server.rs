@@ -1,7 +1,7 @@
 //! A control plane as a process, which can be killed and started again on its data.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use russet_protocol::admin::ServerReady;
@@ -17,7 +17,7 @@ pub struct Server {
     /// Its admin API.
     pub admin: Admin,
     // Last, so that it outlives the process.
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -29,11 +29,17 @@ impl Server {
     /// Starts one with these arguments besides.
     pub fn start_with(options: &[&str]) -> Self {
         let dir = test_dir();
-        let data = dir.path().join("data");
+        let server = Self::start_in(&dir.path().join("data"), options);
+        Self { _dir: Some(dir), ..server }
+    }
+
+    /// Starts one on this data directory.
+    pub fn start_in(data: &Path, options: &[&str]) -> Self {
+        let data = data.to_owned();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let (process, ready) = spawn(&data, "127.0.0.1:0", &options);
         let admin = Admin::new(&ready.url, ready.admin_token);
-        Self { process, data, options, url: ready.url, admin, _dir: dir }
+        Self { process, data, options, url: ready.url, admin, _dir: None }
     }
 
     /// Origin.
@@ -54,13 +60,19 @@ impl Server {
         self.process = process;
     }
 
+    /// The admin token in its data directory.
+    pub fn admin_token_on_disk(&self) -> String {
+        let text = std::fs::read_to_string(self.data.join("admin.token")).unwrap();
+        text.trim().to_owned()
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 }
 
-fn spawn(data: &std::path::Path, listen: &str, options: &[String]) -> (Process, ServerReady) {
+fn spawn(data: &Path, listen: &str, options: &[String]) -> (Process, ServerReady) {
     let mut child = Command::new(russet())
         .args(["server", "--ready-stdout", "--listen", listen, "--data-dir"])
         .arg(data)

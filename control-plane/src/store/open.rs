@@ -38,6 +38,8 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal })
+            // On macOS a plain sync stops at the drive's own memory. Elsewhere this means nothing.
+            .pragma("fullfsync", if durable { "1" } else { "0" })
             .foreign_keys(true)
             // Only met when somebody opens the file with another program.
             .busy_timeout(Duration::from_secs(10))
