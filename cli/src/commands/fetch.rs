@@ -14,12 +14,14 @@ use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// Fetches one artifact to `dir/<its path>` and checks its hash.
+/// Fetches one artifact to `dir/<its path>` and checks its hash. `progress` hears of every part
+/// that came.
 pub(crate) async fn artifact(
     client: &Client,
     job: &str,
     item: &ArtifactItem,
     dir: &Path,
+    progress: impl Fn(u64),
 ) -> Result<PathBuf> {
     let Some(relative) = safe(&item.path) else {
         let message = format!("the artifact path {:?} leads outside of its directory", item.path);
@@ -41,6 +43,7 @@ pub(crate) async fn artifact(
     while let Some(bytes) = body.next().await? {
         hasher.update(&bytes);
         out.write_all(&bytes).map_err(failed)?;
+        progress(u64::try_from(bytes.len()).unwrap_or_default());
     }
     if hasher.finalize().to_hex().as_str() != item.blake3 {
         let message = format!("the artifact {} came damaged", file.display());

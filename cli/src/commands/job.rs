@@ -110,7 +110,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
             let items = client.artifacts(&id).await?;
             if let Some(dir) = download {
                 for item in &items {
-                    let file = fetch::artifact(&client, &id, item, &dir).await?;
+                    let file = fetch::artifact(&client, &id, item, &dir, |_| {}).await?;
                     render::line(plain(&file.to_string_lossy()))?;
                 }
                 return Ok(Exit::Success);

@@ -42,7 +42,8 @@ pub(crate) async fn store(
     context.say(log, &format!("Uploading {} from {}", count(files.len()), root.display()));
     let mut sending = futures_util::stream::iter(files)
         .map(|file| async move {
-            let sent = send::send(&context.api, &file).await;
+            let far = |far| context.say(log, &format!("  {}: {far} …", file.name));
+            let sent = send::send(&context.api, &file, far).await;
             (file, sent)
         })
         .buffered(AT_ONCE);

@@ -15,6 +15,7 @@ use reqwest::{Body, Method, StatusCode};
 use russet_protocol::runner::StoredObject;
 
 use super::collect::File;
+use crate::size::size as in_units;
 use crate::task::api::{Api, ApiError};
 
 /// Bytes that are read at once.
@@ -24,6 +25,10 @@ const PIECE: usize = 256 * 1024;
 /// has 100 kB/s.
 const SHORTEST_CALL: Duration = Duration::from_secs(120);
 const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
+
+/// A file that takes longer says how far it is, as often as this: whoever watches sees that it
+/// goes on.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// What was stored.
 #[derive(Debug)]
@@ -42,13 +47,15 @@ pub(super) enum SendError {
     File(String),
 }
 
-/// Sends a file, and once more if it arrives damaged.
-pub(super) async fn send(api: &Api, file: &File) -> Result<Sent, SendError> {
+/// Sends a file, and once more if it arrives damaged. `say` is told now and then how far it is.
+pub(super) async fn send(api: &Api, file: &File, say: impl Fn(String)) -> Result<Sent, SendError> {
     let (handle, size) = open(file).map_err(|error| SendError::File(error.to_string()))?;
     let handle = Arc::new(handle);
     let mut last = String::new();
     for _ in 0..2 {
-        let (stored, hash) = put(api, file, &handle, size).await?;
+        let reading = Shared::default();
+        let far = || format!("{} of {}", in_units(lock(&reading).bytes), in_units(size));
+        let (stored, hash) = told(put(api, file, &handle, size, &reading), || say(far())).await?;
         if stored.size == size && stored.blake3 == hash {
             let grown = handle.metadata().is_ok_and(|metadata| metadata.len() > size);
             let note = grown.then(|| {
@@ -59,6 +66,17 @@ pub(super) async fn send(api: &Api, file: &File) -> Result<Sent, SendError> {
         last = format!("{} of {size} bytes were stored, with another hash", stored.size);
     }
     Err(SendError::File(last))
+}
+
+/// Waits for `future`, and calls `tell` now and then meanwhile.
+async fn told<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
+    let mut future = std::pin::pin!(future);
+    loop {
+        match tokio::time::timeout(PROGRESS, &mut future).await {
+            Ok(done) => return done,
+            Err(_elapsed) => tell(),
+        }
+    }
 }
 
 /// Opens a regular file, not through a link that is put there now, and without waiting for
@@ -79,6 +97,7 @@ fn open(file: &File) -> io::Result<(Handle, u64)> {
 #[derive(Debug, Default)]
 struct Reading {
     hash: blake3::Hasher,
+    bytes: u64,
     failure: Option<String>,
 }
 
@@ -89,32 +108,32 @@ async fn put(
     file: &File,
     handle: &Arc<Handle>,
     size: u64,
+    shared: &Shared,
 ) -> Result<(StoredObject, String), SendError> {
     let call = "store the artifact";
     let path = format!("/api/v3/task/artifacts/{}", encode(&file.name));
     let timeout = SHORTEST_CALL.max(Duration::from_secs(size / SLOWEST_BYTES_PER_SECOND));
-    let shared = Shared::default();
     let answer = api.call_unless(
         call,
         || {
-            *lock(&shared) = Reading::default();
+            *lock(shared) = Reading::default();
             api.request(Method::PUT, &path)
                 .timeout(timeout)
                 .header(reqwest::header::CONTENT_LENGTH, size)
-                .body(body(Arc::clone(handle), size, Arc::clone(&shared)))
+                .body(body(Arc::clone(handle), size, Arc::clone(shared)))
         },
         // A try that failed because of the file will fail again.
-        || lock(&shared).failure.is_some(),
+        || lock(shared).failure.is_some(),
     );
     let answer = answer.await;
-    if let Some(why) = lock(&shared).failure.take() {
+    if let Some(why) = lock(shared).failure.take() {
         return Err(SendError::File(why));
     }
     let answer = answer.map_err(SendError::Api)?;
     if answer.status == StatusCode::CONFLICT {
         return Err(SendError::Api(ApiError::Stale(answer.message())));
     }
-    let hash = lock(&shared).hash.finalize().to_hex().to_string();
+    let hash = lock(shared).hash.finalize().to_hex().to_string();
     let stored =
         answer.json::<StoredObject>().unwrap_or(StoredObject { size, blake3: String::new() });
     Ok((stored, hash))
@@ -145,7 +164,9 @@ fn read(handle: &Handle, offset: u64, size: u64, shared: &Shared) -> io::Result<
     let why = match handle.read_at(&mut buffer, offset) {
         Ok(count) if count > 0 => {
             buffer.truncate(count);
-            lock(shared).hash.update(&buffer);
+            let mut reading = lock(shared);
+            reading.hash.update(&buffer);
+            reading.bytes = offset + count as u64;
             return Ok(Bytes::from(buffer));
         }
         Ok(_) => format!("it shrank from {size} to {offset} bytes while it was read"),
@@ -170,7 +191,20 @@ fn encode(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::encode;
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use super::{encode, told};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_long_is_told_now_and_then() {
+        let told_times = Cell::new(0);
+        let tell = || told_times.set(told_times.get() + 1);
+        assert_eq!(told(async { 7 }, tell).await, 7);
+        assert_eq!(told_times.get(), 0, "nothing is said of what is done at once");
+        told(tokio::time::sleep(Duration::from_secs(35)), tell).await;
+        assert_eq!(told_times.get(), 3);
+    }
 
     #[test]
     fn names_survive_an_address() {

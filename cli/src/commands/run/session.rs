@@ -132,7 +132,7 @@ async fn prepare(
         screen.say(note)?;
     }
     screen.doing("handing the project over");
-    let progress = screen.progress("uploading the project", snapshot.size);
+    let progress = screen.progress("uploading the project".to_owned(), snapshot.size);
     client.put_source(&snapshot.id, &snapshot.file, progress).await?;
     let pipeline = client.submit(&request(plan, &snapshot)).await?;
     screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
@@ -285,8 +285,10 @@ async fn collect(
     for (job, name) in jobs.into_iter().zip(names) {
         let below = dir.join(name);
         for item in client.artifacts(job.id.as_str()).await? {
-            screen.doing(format!("fetching {} ({})", item.path, numbers::bytes(item.size)));
-            let file = fetch::artifact(client, job.id.as_str(), &item, &below).await?;
+            let label = format!("fetching {}", plain(&item.path));
+            screen.doing(label.clone());
+            let progress = screen.progress(label, item.size);
+            let file = fetch::artifact(client, job.id.as_str(), &item, &below, progress).await?;
             fetched.push(Fetched { job: job.name.clone(), path: item.path, size: item.size, file });
         }
     }

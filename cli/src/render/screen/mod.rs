@@ -168,7 +168,7 @@ impl Screen {
     }
 
     /// A way to show progress in bytes from another task.
-    pub(crate) fn progress(&self, label: &'static str, total: u64) -> impl Fn(u64) + use<> {
+    pub(crate) fn progress(&self, label: String, total: u64) -> impl Fn(u64) + use<> {
         let status = self.status.clone();
         let sent = std::sync::atomic::AtomicU64::new(0);
         move |bytes| {
