@@ -122,6 +122,51 @@ fn a_step_reads_no_token_no_configuration_no_other_slot_and_no_memory_of_its_age
 }
 
 #[test]
+fn a_step_reads_and_disturbs_nothing_of_a_task_in_another_slot() {
+    if !can_run() {
+        return;
+    }
+    let server = Server::start();
+    let options = AgentOptions {
+        runner: vec!["user_prefix: _nobody_has_this".to_owned(), "slots: 2".to_owned()],
+        ..AgentOptions::default()
+    };
+    let _agent = Agent::start_with(&server, &options);
+    // It does not even keep its files to itself.
+    let victim = "umask 0; echo mine > ~/file; echo mine > file; echo mine > $TMPDIR/file\n\
+                  export SECRET=hunter2\n\
+                  sleep 1000 & echo \"at $HOME $PWD $TMPDIR $! end\"; wait";
+    let pipeline = server.admin.submit(&config(&[&run(victim)]));
+    let job = server.admin.wait_for_output(&pipeline, " end\n");
+    let said = server.admin.output(&job);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let &["at", home, work, tmp, pid, "end"] = words.as_slice() else { panic!("{said}") };
+    let script = format!(
+        "refused() {{ if \"$@\" >/dev/null 2>&1; then echo \"ALLOWED: $*\"; exit 1; fi; }}\n\
+         test -d /proc/{pid}\n\
+         for dir in {home} {work} {tmp} {home}/../spool; do\n\
+           test \"$(dirname $dir)\" != \"$(dirname $PWD)\"\n\
+           refused ls $dir; refused cat $dir/file; refused touch $dir/file $dir/new\n\
+         done\n\
+         refused cat /proc/{pid}/environ\n\
+         refused cat /proc/{pid}/maps\n\
+         refused ls /proc/{pid}/cwd/\n\
+         refused kill -0 {pid}\n\
+         echo tried everything"
+    );
+    let attack = server.admin.run(&config(&[&run(&script), &run("kill -9 -1")]));
+    let tried = server.admin.output(&attack);
+    assert!(tried.contains("tried everything") && !tried.contains("ALLOWED"), "{tried}");
+    // `kill -1` ended what belongs to the attacker and nothing else.
+    let path = std::path::PathBuf::from(format!("/proc/{pid}"));
+    assert!(path.exists(), "a process of the other task was ended");
+    server.admin.post(&format!("/api/v3/pipelines/{}/cancel", pipeline.id), serde_json::json!({}));
+    server.admin.wait(&pipeline);
+    let job = server.admin.only_job(&pipeline);
+    assert_outcome(&server.admin, &job, Outcome::Canceled);
+}
+
+#[test]
 fn what_a_step_leaves_running_or_lying_about_is_gone_when_its_task_ends() {
     if !can_run() {
         return;

@@ -111,8 +111,15 @@ impl Reader<'_> {
             return self.map(&entry.value, &inner);
         }
         let message = format!("unknown key `{}{name}`", self.values.label);
-        let hint = nearest(&name, self.keys)
-            .map(|near| format!("did you mean `{}{near}`?", self.values.label));
+        let of_a_class = || {
+            let own = name.strip_prefix("runner.").filter(|own| is_of_class(own))?;
+            Some(format!("`{own}` is a key of an entry of `runner.classes`"))
+        };
+        let near = || {
+            let near = nearest(&name, self.keys)?;
+            Some(format!("did you mean `{}{near}`?", self.values.label))
+        };
+        let hint = of_a_class().or_else(near);
         let hint = hint.unwrap_or_else(|| "every key is in docs/agent-config.md".to_owned());
         Err(ConfigError::new(self.file, Some(entry.place), message, Some(hint)))
     }
@@ -157,6 +164,12 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether this is a key of a class, or the first part of one.
+fn is_of_class(name: &str) -> bool {
+    let starts = |key: &Key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    CLASS_KEYS.iter().any(|key| key.name == name || starts(key))
 }
 
 /// The key that was probably meant.

@@ -203,6 +203,8 @@ fn every_mistake_names_its_place_and_the_way_out() {
         "api: { auth_token: \"[[RESOURCE_CLASS_TOKEN]]\" }\n",
         "runner:\n  name: mini\n",
         "runner:\n  classes:\n    - { tokn: x }\n",
+        "api: { auth_token: x }\nrunner:\n  hooks: { pre_task: /bin/true }\n",
+        "api: { auth_token: x }\nrunner:\n  allow_forks: true\n",
         "runner:\n  classes:\n    - { slots: 1 }\n",
         "runner:\n  classes:\n    - { token: x, gui_user: ci }\n",
         "runner:\n  classes:\n    - { token: x, credentials: [apple] }\n",
