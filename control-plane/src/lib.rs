@@ -5,7 +5,7 @@
 //! date and listens; [`Server::run`] serves until it is told to stop. It may be killed at any
 //! moment: what it has acknowledged is stored.
 //!
-//! - `api` speaks HTTP and checks who calls; `store` is the database, `objects` the bytes that
+//! - `api` speaks HTTP and checks who calls, `web` shows pages to browsers; `store` is the database, `objects` the bytes that
 //!   are too many for it;
 //! - `scheduler` decides, without a clock or a database, what follows from what; `lifecycle`
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
@@ -31,6 +31,7 @@ mod store;
 mod sweep;
 mod task_steps;
 mod text;
+mod web;
 
 pub use clock::{Clock, ManualClock};
 pub use server::{RunError, Server, Settings, StartError};

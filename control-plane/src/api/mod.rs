@@ -23,6 +23,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(agent::router())
         .merge(admin::router(app.clone()))
         .merge(openapi::router())
+        .merge(crate::web::router(app.clone()))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(tower_http::trace::TraceLayer::new_for_http())

@@ -18,4 +18,5 @@ mod restart;
 mod runner_api;
 mod support;
 mod variables;
+mod web;
 mod workflows;

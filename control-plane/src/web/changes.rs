@@ -1,0 +1,73 @@
+//! Server-sent events that say only that something changed: a page then asks for itself again.
+//!
+//! So what a page shows is made in one place, and a slow browser costs nothing: changes between
+//! two of its looks are one.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use russet_protocol::ids::{JobId, PipelineId};
+
+use super::pages::PageError;
+use crate::signals::Subscription;
+use crate::state::App;
+use crate::store::{jobs, pipelines};
+
+/// The shortest time between two events.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a comment is sent while nothing happens, so that proxies leave the connection be.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+pub(super) async fn of_pipeline(
+    State(app): State<App>,
+    Path(id): Path<PipelineId>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    if !pipelines::exists(&mut conn, &id).await? {
+        return Err(PageError::NotFound);
+    }
+    drop(conn);
+    Ok(events(app, &id))
+}
+
+pub(super) async fn of_job(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let job = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    drop(conn);
+    Ok(events(app, &job.pipeline))
+}
+
+/// The first event comes at once: the page was made before the subscription.
+fn events(app: App, pipeline: &PipelineId) -> Response {
+    let changes = app.bus().pipelines.subscribe(pipeline.as_str());
+    let frames = stream::unfold((app, changes, true), |(app, mut changes, first)| async move {
+        let frame = if first { CHANGED } else { next(&app, &mut changes).await? };
+        Some((Ok::<_, Infallible>(Bytes::from_static(frame)), (app, changes, false)))
+    });
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    (headers, Body::from_stream(frames)).into_response()
+}
+
+const CHANGED: &[u8] = b"data: changed\n\n";
+
+/// `None` when the server stops.
+async fn next(app: &App, changes: &mut Subscription) -> Option<&'static [u8]> {
+    tokio::select! {
+        () = changes.changed() => {}
+        () = tokio::time::sleep(KEEP_ALIVE) => return Some(b":\n\n"),
+        () = app.closed() => return None,
+    }
+    tokio::select! {
+        () = tokio::time::sleep(PAUSE) => Some(CHANGED),
+        () = app.closed() => None,
+    }
+}

@@ -1,0 +1,55 @@
+//! Logging in with the admin token, and out.
+
+use askama::Template;
+use axum::extract::{Form, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse, Redirect, Response};
+use russet_protocol::secret::Secret;
+use serde::Deserialize;
+
+use super::pages::{PageError, html};
+use super::session::{begin, end, place};
+use crate::state::App;
+
+#[derive(Debug, Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    next: &'a str,
+    wrong: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Next {
+    next: Option<String>,
+}
+
+/// What the form sends. The token is in the body, never in an address, which logs keep.
+#[derive(Debug, Deserialize)]
+pub(super) struct Credentials {
+    token: Secret,
+    next: Option<String>,
+}
+
+pub(super) async fn page(Query(query): Query<Next>) -> Result<Response, PageError> {
+    html(&LoginPage { next: place(query.next.as_deref()), wrong: false })
+}
+
+pub(super) async fn login(
+    State(app): State<App>,
+    Form(sent): Form<Credentials>,
+) -> Result<Response, PageError> {
+    let next = place(sent.next.as_deref());
+    if app.admin.matches(sent.token.expose().trim()) {
+        tracing::info!("somebody logged in to the pages");
+        return Ok(([(SET_COOKIE, begin(&app))], Redirect::to(next)).into_response());
+    }
+    tracing::warn!("somebody tried to log in to the pages with a wrong token");
+    let mut response = html(&LoginPage { next, wrong: true })?;
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    Ok(response)
+}
+
+pub(super) async fn logout(State(app): State<App>) -> Response {
+    ([(SET_COOKIE, end(&app))], Redirect::to("/login")).into_response()
+}

@@ -1,0 +1,82 @@
+//! Pages for people with a browser: pipelines, jobs with live output, runners.
+//!
+//! They only show: what changes anything is a command or a call. So a browser's cookie is worth
+//! nothing to a page of somebody else's that makes a browser call here. Everything that a job or a
+//! runner wrote is text of a template, which escapes it; nothing is inline, so the policy of the
+//! pages lets no script run but ours.
+
+mod changes;
+mod login;
+mod pages;
+mod session;
+mod view;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::state::App;
+
+pub(crate) use session::reads;
+
+/// What the pages may load and do. Nothing of a page can be framed, sent elsewhere or fetched from
+/// elsewhere.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+                      img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
+                      base-uri 'none'";
+
+/// The pages.
+pub(crate) fn router(app: App) -> Router<App> {
+    Router::new()
+        .route("/", get(pages::pipelines))
+        .route("/pipelines/{id}", get(pages::pipeline))
+        .route("/pipelines/{id}/changes", get(changes::of_pipeline))
+        .route("/jobs/{id}", get(pages::job))
+        .route("/jobs/{id}/changes", get(changes::of_job))
+        .route("/runners", get(pages::runners))
+        .route_layer(from_fn_with_state(app, session::known_only))
+        .route("/login", get(login::page).post(login::login))
+        .route("/logout", axum::routing::post(login::logout))
+        .route(
+            "/assets/style.css",
+            get(async || asset("text/css", include_str!("assets/style.css"))),
+        )
+        .route(
+            "/assets/live.js",
+            get(async || asset("text/javascript", include_str!("assets/live.js"))),
+        )
+        .route(
+            "/assets/icon.svg",
+            get(async || asset("image/svg+xml", include_str!("assets/icon.svg"))),
+        )
+        .layer(from_fn(with_policy))
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    // Looked for again each time: a few kilobytes, and never those of an older version.
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
+}
+
+async fn with_policy(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers: [(HeaderName, &'static str); 4] = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        // Ids in addresses are nobody else's business.
+        (REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in headers {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    // What a page shows is not for a cache that outlives the session.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

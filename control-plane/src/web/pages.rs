@@ -1,0 +1,182 @@
+//! The pages: each reads what it shows in one go, and a template makes text of it.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use russet_protocol::admin::{ArtifactItem, Job, Pipeline, ResourceClassItem, RunnerItem};
+use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::outcome::Phase;
+use russet_protocol::runner::{TestOutcome, TestResult};
+use serde::Deserialize;
+
+use super::view;
+use crate::state::App;
+use crate::store::{
+    StoreError, artifacts, classes, jobs, pipelines, runners, steps, tasks, test_results,
+};
+
+/// How many pipelines are listed.
+const PIPELINES: u32 = 50;
+
+/// How many tests that failed are shown; the command shows all.
+const FAILED_TESTS: usize = 20;
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum PageError {
+    NotFound,
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StoreError> for PageError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+#[derive(Debug, Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    message: &'static str,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "There is no such page."),
+            Self::Internal(error) => {
+                tracing::error!(%error, "a page could not be made");
+                let message = "The control plane failed; its log says why.";
+                (StatusCode::INTERNAL_SERVER_ERROR, message)
+            }
+        };
+        match html(&ErrorPage { message }) {
+            Ok(mut response) => {
+                *response.status_mut() = status;
+                response
+            }
+            Err(_) => (status, message).into_response(),
+        }
+    }
+}
+
+/// A page of a template.
+pub(super) fn html(page: &impl Template) -> Result<Response, PageError> {
+    let text = page.render().map_err(|error| PageError::Internal(Box::new(error)))?;
+    Ok(([(CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
+}
+
+fn now_ms(app: &App) -> u64 {
+    u64::try_from(app.clock.wall_ms()).unwrap_or(0)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Filter {
+    project: Option<String>,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "pipelines.html")]
+struct PipelinesPage {
+    pipelines: Vec<Pipeline>,
+    project: Option<String>,
+    now_ms: u64,
+}
+
+/// The latest pipelines.
+pub(super) async fn pipelines(
+    State(app): State<App>,
+    Query(filter): Query<Filter>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let pipelines = pipelines::list(&mut conn, filter.project.as_deref(), PIPELINES).await?;
+    drop(conn);
+    html(&PipelinesPage { pipelines, project: filter.project, now_ms: now_ms(&app) })
+}
+
+#[derive(Debug, Template)]
+#[template(path = "pipeline.html")]
+struct PipelinePage {
+    pipeline: Pipeline,
+    now_ms: u64,
+}
+
+/// A pipeline with its jobs.
+pub(super) async fn pipeline(
+    State(app): State<App>,
+    Path(id): Path<PipelineId>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    drop(conn);
+    html(&PipelinePage { pipeline, now_ms: now_ms(&app) })
+}
+
+#[derive(Debug, Template)]
+#[template(path = "job.html")]
+struct JobPage {
+    pipeline: Pipeline,
+    job: Job,
+    artifacts: Vec<ArtifactItem>,
+    failed_tests: Vec<TestResult>,
+    now_ms: u64,
+}
+
+impl JobPage {
+    fn is_over(&self) -> bool {
+        self.job.phase == Phase::Ended
+    }
+
+    fn tests(&self) -> u64 {
+        self.job.tests.values().sum()
+    }
+}
+
+/// A job with its steps.
+pub(super) async fn job(
+    State(app): State<App>,
+    Path(id): Path<JobId>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
+    let mut job = row.job;
+    job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
+    let artifacts = artifacts::of_job(&mut conn, &id).await?;
+    let mut failed_tests = test_results::of_job(&mut conn, &id).await?;
+    drop(conn);
+    failed_tests.retain(|test| matches!(test.result, TestOutcome::Failure | TestOutcome::Error));
+    failed_tests.truncate(FAILED_TESTS);
+    let artifacts = artifacts.into_iter().map(|stored| stored.item).collect();
+    html(&JobPage { pipeline, job, artifacts, failed_tests, now_ms: now_ms(&app) })
+}
+
+/// A class, and how many tasks of it wait and run.
+#[derive(Debug)]
+struct ClassLine {
+    item: ResourceClassItem,
+    queued: u64,
+    running: u64,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "runners.html")]
+struct RunnersPage {
+    classes: Vec<ClassLine>,
+    runners: Vec<RunnerItem>,
+}
+
+/// Runners and the queues that they serve.
+pub(super) async fn runners(State(app): State<App>) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let mut lines = Vec::new();
+    for item in classes::list(&mut conn, None).await? {
+        let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
+        lines.push(ClassLine { item, queued, running });
+    }
+    let runners = runners::list(&mut conn).await?;
+    drop(conn);
+    html(&RunnersPage { classes: lines, runners })
+}

@@ -1,0 +1,186 @@
+//! The pages for browsers: who may see them, what they show, what a session may not do.
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode};
+use russet_protocol::outcome::Outcome;
+
+use crate::support::{Harness, LIMIT, ONE_JOB, ok};
+
+/// A browser: it keeps one cookie, and says where it is sent instead of going there.
+struct Browser<'a> {
+    server: &'a Harness,
+    http: Client,
+    cookie: Option<String>,
+}
+
+impl<'a> Browser<'a> {
+    fn new(server: &'a Harness) -> Self {
+        let http = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+        Self { server, http, cookie: None }
+    }
+
+    async fn logged_in(server: &'a Harness) -> Self {
+        let mut browser = Self::new(server);
+        let answer = browser.log_in(&server.admin, "/").await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        browser
+    }
+
+    async fn send(&self, method: Method, path: &str, form: &str) -> Response {
+        let request = self.http.request(method, format!("{}{path}", self.server.url));
+        let request = request.timeout(LIMIT).body(form.to_owned());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let cookie = self.cookie.as_deref().unwrap_or("other=1");
+        request.header("cookie", format!("first=a; {cookie}; last=b")).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.send(Method::GET, path, "").await
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.text().await.unwrap()
+    }
+
+    async fn log_in(&mut self, token: &str, next: &str) -> Response {
+        let answer = self.send(Method::POST, "/login", &format!("token={token}&next={next}")).await;
+        if let Some(set) = answer.headers().get("set-cookie") {
+            let set = set.to_str().unwrap();
+            assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
+            self.cookie = set.split(';').next().map(str::to_owned);
+        }
+        answer
+    }
+}
+
+fn place(answer: &Response) -> &str {
+    answer.headers()["location"].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_browser_logs_in_with_the_admin_token_and_comes_back_to_where_it_was() {
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let path = format!("/jobs/{}", pipeline.workflows[0].jobs[0].id);
+    let mut browser = Browser::new(&server);
+    let answer = browser.get(&path).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(place(&answer), format!("/login?next={path}"));
+    assert!(browser.page(place(&answer)).await.contains(&format!("value=\"{path}\"")));
+
+    let refused = browser.log_in("rsa_guess", &path).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(browser.cookie.is_none());
+    assert_eq!(place(&browser.log_in(&server.admin, &path).await), path);
+    assert!(browser.page(&path).await.contains(">one<"));
+
+    let left = browser.send(Method::POST, "/logout", "").await;
+    assert!(left.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+}
+
+#[tokio::test]
+async fn a_session_reads_and_changes_nothing() {
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let browser = Browser::logged_in(&server).await;
+    let job = format!("/api/v3/jobs/{}", pipeline.workflows[0].jobs[0].id);
+    assert_eq!(browser.get(&job).await.status(), StatusCode::OK);
+    for (method, path) in [
+        (Method::POST, format!("{job}/cancel")),
+        (Method::POST, "/api/v3/runner/token".to_owned()),
+        (Method::PUT, "/api/v3/contexts/deploy".to_owned()),
+        (Method::DELETE, "/api/v3/contexts/deploy".to_owned()),
+    ] {
+        let answer = browser.send(method, &path, "{}").await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_after_a_day_of_work_and_can_not_be_made_up() {
+    let server = Harness::start().await;
+    let mut browser = Browser::logged_in(&server).await;
+    assert_eq!(browser.get("/").await.status(), StatusCode::OK);
+    let real = browser.cookie.clone().unwrap();
+    let (until, mac) = real.split_once('=').unwrap().1.split_once('.').unwrap();
+    let later = until.parse::<i64>().unwrap() + 1;
+    for made_up in [format!("{later}.{mac}"), format!("{until}."), until.to_owned(), String::new()]
+    {
+        browser.cookie = Some(format!("russet_session={made_up}"));
+        assert_eq!(browser.get("/").await.status(), StatusCode::SEE_OTHER, "{made_up}");
+    }
+    browser.cookie = Some(real);
+    server.clock.advance(std::time::Duration::from_secs(12 * 3600));
+    assert_eq!(browser.get("/").await.status(), StatusCode::SEE_OTHER);
+}
+
+/// Names that would be markup if they were not text.
+const HOSTILE: &str = r#"
+version: 2.1
+jobs:
+  one:
+    machine: true
+    resource_class: acme/mini
+    steps:
+      - run: echo hello
+workflows:
+  "<script>alert(1)</script><img src=x>":
+    jobs:
+      - one: {name: "\"><b>"}
+"#;
+
+#[tokio::test]
+async fn what_a_project_wrote_is_text_on_every_page_and_no_page_runs_foreign_scripts() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(HOSTILE).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    ok(agent.append(1, 0, b"hello\n".to_vec())).await;
+    agent.end_step(1, 6).await;
+    agent.finish(Outcome::Failed).await;
+    let browser = Browser::logged_in(&server).await;
+    let job = format!("/jobs/{}", pipeline.workflows[0].jobs[0].id);
+    let whole = format!("/pipelines/{}", pipeline.id);
+    for path in ["/", "/runners", &whole, &job] {
+        let answer = browser.get(path).await;
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        let text = answer.text().await.unwrap();
+        for markup in ["<script>alert", "<img src=x>", "\"><b>"] {
+            assert!(!text.contains(markup), "{path}: {text}");
+        }
+    }
+    let text = browser.page(&job).await;
+    assert!(text.contains("&#34;&#62;&#60;b&#62;"), "{text}");
+    assert!(text.contains("class=\"state failed\""), "{text}");
+    assert!(browser.page(&whole).await.contains("acme/mini"));
+}
+
+#[tokio::test]
+async fn a_page_hears_of_changes_and_ids_that_are_not_there_are_no_pages() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let browser = Browser::logged_in(&server).await;
+    let path = format!("/pipelines/{}", pipeline.id);
+    assert!(browser.page(&path).await.contains("data-changes"));
+    let mut changes = browser.get(&format!("{path}/changes")).await;
+    assert_eq!(changes.headers()["content-type"], "text/event-stream");
+    let event = async |changes: &mut Response| changes.chunk().await.unwrap().unwrap();
+    assert_eq!(event(&mut changes).await, "data: changed\n\n");
+    let agent = server.claim(&token).await.unwrap();
+    assert_eq!(event(&mut changes).await, "data: changed\n\n");
+    agent.finish(Outcome::Success).await;
+    assert!(!browser.page(&path).await.contains("data-changes"));
+    for nothing in
+        ["/jobs/none", "/pipelines/none", "/pipelines/none/changes", "/jobs/none/changes"]
+    {
+        assert_eq!(browser.get(nothing).await.status(), StatusCode::NOT_FOUND, "{nothing}");
+    }
+}
