@@ -32,8 +32,7 @@ fn main() -> ExitCode {
     if let Some(name @ ("circleci-agent" | "circleci")) =
         Path::new(&called_as).file_name().and_then(|name| name.to_str())
     {
-        let rest: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
-        return russet_agent::helper::main(name, &rest);
+        return russet_agent::helper::main(name, &arguments.collect::<Vec<_>>());
     }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
     if arguments.next().is_some_and(|word| word == "task-agent") {

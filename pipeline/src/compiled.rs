@@ -40,7 +40,7 @@ pub struct Job {
     pub contexts: Vec<String>,
     /// The group of whose jobs one runs at a time, in all projects.
     pub serial_group: Option<String>,
-    /// How many tasks share it. 1 until the scheduler has it.
+    /// How many tasks share it, at least 1.
     pub parallelism: u32,
     /// The queue it waits in. `None` where the configuration leaves that open.
     pub resource_class: Option<ResourceClass>,

@@ -84,6 +84,7 @@ fn read<'a>(
         is_2_1: true,
         missing: BTreeMap::new(),
         orb_bytes: 0,
+        code_signing: Vec::new(),
         commands: Vec::new(),
         problems,
         suggestions: suggest::Suggestions::default(),

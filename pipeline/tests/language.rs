@@ -75,9 +75,38 @@ jobs:
           when: on_fail
       - store_artifacts: {path: out, destination: logs/out}
       - store_test_results: {path: results, when: on_fail}
+      - checkout: {method: full}
+      - run: {command: flaky, max_auto_reruns: 3, auto_rerun_delay: 1m30s}
+      - deploy: ship
+      - add_ssh_keys
+      - add_ssh_keys: {fingerprints: ['SHA256:a', 'b:c'], when: always}
+      - setup_remote_docker
+      - setup_remote_docker: {name: Docker}
+      - install_signing_bundle
+    code_signing: [dist]
+    parallelism: 4
 ",
     );
     insta::assert_debug_snapshot!("steps", compiled.workflows[0].jobs[0].steps);
+    assert_eq!(compiled.workflows[0].jobs[0].parallelism, 4);
+}
+
+#[test]
+fn mistakes_in_the_keys_of_steps_are_all_shown() {
+    let text = r"
+version: 2.1
+jobs:
+  build:
+    machine: true
+    parallelism: 0
+    steps:
+      - checkout: {method: blobles}
+      - run: {command: a, max_auto_reruns: 11, auto_rerun_delay: 11m}
+      - deploy
+      - add_ssh_keys: {fingerprint: [a]}
+";
+    let errors = with(text, Options::default()).unwrap_err();
+    insta::assert_snapshot!("mistakes_in_steps", errors.to_string());
 }
 
 #[test]

@@ -40,6 +40,9 @@ pub struct TaskConfig {
     /// Where `checkout` finds the project.
     #[serde(default)]
     pub source: Option<Source>,
+    /// The SSH keys of the project that its `add_ssh_keys` steps may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<SshKey>,
     /// The steps, in order. Their numbers start at [`FIRST_STEP`].
     pub steps: Vec<Step>,
     /// How often to send a heartbeat, in milliseconds.
@@ -124,6 +127,38 @@ pub struct EnvVar {
     pub masked: bool,
 }
 
+/// An SSH key of the project.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SshKey {
+    /// Its MD5 fingerprint: `2f:b4:…`.
+    pub md5: String,
+    /// Its SHA-256 fingerprint: `SHA256:…`.
+    pub sha256: String,
+    /// The host that it is for; none: any.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The key, as OpenSSH or PEM.
+    pub private_key: Secret,
+}
+
+impl SshKey {
+    /// Whether a fingerprint, as people write it, is of this key.
+    #[must_use]
+    pub fn is(&self, fingerprint: &str) -> bool {
+        is_fingerprint_of(fingerprint, &self.md5, &self.sha256)
+    }
+}
+
+/// Whether a fingerprint, as people write it, is the same as one of two: MD5 in either case and
+/// with or without its `MD5:`, SHA-256 with or without its padding.
+#[must_use]
+pub fn is_fingerprint_of(written: &str, md5: &str, sha256: &str) -> bool {
+    let written = written.trim();
+    let hex = written.strip_prefix("MD5:").unwrap_or(written);
+    hex.eq_ignore_ascii_case(md5) || written.trim_end_matches('=') == sha256
+}
+
 /// Where `checkout` finds the project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -191,7 +226,24 @@ pub enum Action {
         /// Directory, relative to the job's working directory. `None` is that directory.
         #[serde(default)]
         path: Option<String>,
+        /// How much of a git repository is fetched.
+        #[serde(default)]
+        method: CheckoutMethod,
     },
+    /// Gives the steps that follow some of the project's SSH keys.
+    AddSshKeys {
+        /// Fingerprints of the keys, as `SHA256:…` or MD5. None: all of them.
+        #[serde(default)]
+        fingerprints: Vec<String>,
+    },
+    /// Says which of the signing credentials that the job names in `code_signing` it was granted.
+    InstallSigningBundle {
+        /// The names. None: any will do.
+        #[serde(default)]
+        bundles: Vec<String>,
+    },
+    /// Says whether the machine has a Docker of its own, which is what there is here.
+    SetupRemoteDocker,
     /// Stores files for people.
     StoreArtifacts {
         /// File or directory; relative to the job's working directory.
@@ -205,6 +257,18 @@ pub enum Action {
         /// File or directory of JUnit XML.
         path: String,
     },
+}
+
+/// How much of a git repository a `checkout` fetches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CheckoutMethod {
+    /// The history, and of the contents what the commit needs.
+    #[default]
+    Blobless,
+    /// Everything: all branches and tags with all contents.
+    Full,
 }
 
 /// A `run` step.
@@ -228,6 +292,12 @@ pub struct Run {
     /// How long the step may be silent, in milliseconds. `None` is CircleCI's ten minutes.
     #[serde(default)]
     pub no_output_timeout_ms: Option<u64>,
+    /// How often it is run again after it failed.
+    #[serde(default)]
+    pub max_auto_reruns: u32,
+    /// How long to wait before that, in milliseconds.
+    #[serde(default)]
+    pub auto_rerun_delay_ms: u64,
 }
 
 /// CircleCI's default for `no_output_timeout`: ten minutes, in milliseconds.

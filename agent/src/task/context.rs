@@ -1,8 +1,8 @@
 //! What every part of a running task needs.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
@@ -14,7 +14,7 @@ use super::api::{Api, ApiError};
 use super::disk::DiskLimit;
 use super::environment::{SharedPaths, Variables};
 use super::events::Events;
-use super::reaper::Reaper;
+use super::reaper::{Child, Reaper};
 use super::spool::{Spool, StepLog};
 use super::stop::{Stop, StopSignal};
 use crate::clock::Clock;
@@ -36,7 +36,12 @@ pub(crate) struct Context {
     pub(crate) masks: Masks,
     pub(crate) stop: StopSignal,
     pub(crate) disk: DiskLimit,
+    /// What every step has in its environment, from the start.
     pub(crate) variables: Variables,
+    /// What a step has added to that for those that follow.
+    pub(crate) added: Mutex<Variables>,
+    /// The `ssh-agent` of this task, where a step wanted one.
+    pub(crate) ssh_agent: Mutex<Option<Child>>,
     pub(crate) shared: SharedPaths,
     /// The job's working directory.
     pub(crate) work: PathBuf,
@@ -78,6 +83,13 @@ impl Context {
             0 => DEFAULT_KILL_GRACE,
             milliseconds => Duration::from_millis(milliseconds),
         }
+    }
+
+    /// What a step that begins now has in its environment.
+    pub(crate) fn variables_now(&self) -> Variables {
+        let mut all = self.variables.clone();
+        all.extend(self.added.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        all
     }
 
     /// A step begins.

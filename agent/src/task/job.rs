@@ -14,7 +14,7 @@ use super::command::{self, Spec};
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
 use super::supervisor::Supervisor;
-use super::{artifacts, checkout, environment, shell, test_results};
+use super::{artifacts, checkout, environment, given, shell, ssh_keys, test_results};
 use crate::helper::HALT_FILE;
 
 /// Runs the steps and says how the job ended, leaving aside whether the task was stopped.
@@ -47,6 +47,7 @@ pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outc
     }
     over.send_replace(true);
     while background.join_next().await.is_some() {}
+    ssh_keys::end(context).await;
     if has_failed { Outcome::Failed } else { Outcome::Success }
 }
 
@@ -70,6 +71,9 @@ fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
     let (detail, background) = match &step.action {
         Action::Run(run) => (shell_of(context, run).to_owned(), run.background),
         Action::Checkout { .. } => ("checkout".to_owned(), false),
+        Action::AddSshKeys { .. } => ("add_ssh_keys".to_owned(), false),
+        Action::InstallSigningBundle { .. } => ("install_signing_bundle".to_owned(), false),
+        Action::SetupRemoteDocker => ("setup_remote_docker".to_owned(), false),
         Action::StoreArtifacts { .. } => ("store_artifacts".to_owned(), false),
         Action::StoreTestResults { .. } => ("store_test_results".to_owned(), false),
     };
@@ -87,7 +91,12 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
     match &step.action {
         // A command that is running is ended, not dropped, so these two see to the stop.
         Action::Run(run) => run_script(context, step, run, None).await,
-        Action::Checkout { path } => checkout::run(context, &log, path.as_deref()).await,
+        Action::Checkout { path, method } => {
+            checkout::run(context, &log, path.as_deref(), *method).await
+        }
+        Action::AddSshKeys { fingerprints } => ssh_keys::run(context, &log, fingerprints).await,
+        Action::InstallSigningBundle { bundles } => given::signing(context, &log, bundles),
+        Action::SetupRemoteDocker => given::docker(context, &log),
         _ => tokio::select! {
             end = store(context, step, &log) => end,
             () = context.stop.requested() => command::stopped(context),
@@ -97,11 +106,12 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
 
 async fn store(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
     match &step.action {
-        Action::Run(_) | Action::Checkout { .. } => StepEnd::not_run(),
         Action::StoreArtifacts { path, destination } => {
             artifacts::store(context, log, path, destination.as_deref()).await
         }
         Action::StoreTestResults { path } => test_results::store(context, log, path).await,
+        // Those that do not store anything.
+        _ => StepEnd::not_run(),
     }
 }
 
@@ -124,14 +134,47 @@ async fn run_script(
         Ok(log) => log,
         Err(error) => return no_log(&error),
     };
-    let end = match prepare(context, step.number, run, job_is_over) {
-        Ok(spec) => command::run(context, spec, &log).await,
-        Err(message) => StepEnd::failed(message),
-    };
-    if let Some(message) = &end.message {
-        context.say(&log, message);
+    let mut end;
+    let mut reruns = 0;
+    loop {
+        end = match prepare(context, step.number, run, job_is_over.clone()) {
+            Ok(spec) => command::run(context, spec, &log).await,
+            Err(message) => StepEnd::failed(message),
+        };
+        if let Some(message) = &end.message {
+            context.say(&log, message);
+        }
+        let is_over = job_is_over.as_ref().is_some_and(|over| *over.borrow());
+        if end.outcome != Outcome::Failed || reruns == run.max_auto_reruns || is_over {
+            return end;
+        }
+        reruns += 1;
+        if !wait_for_rerun(context, run, &end, &log, reruns).await {
+            return end;
+        }
     }
-    end
+}
+
+/// Says that a step runs again, and waits until it may. `false`: the task was stopped meanwhile.
+async fn wait_for_rerun(
+    context: &Context,
+    run: &Run,
+    end: &StepEnd,
+    log: &StepLog,
+    reruns: u32,
+) -> bool {
+    let delay = Duration::from_millis(run.auto_rerun_delay_ms);
+    let code = end.exit_code.map_or(String::new(), |code| format!(" with exit code {code}"));
+    let when = match delay {
+        Duration::ZERO => "now".to_owned(),
+        delay => format!("in {}", command::human(delay)),
+    };
+    let most = run.max_auto_reruns;
+    context.say(log, &format!("the step failed{code}; rerun {reruns} of {most} starts {when}"));
+    tokio::select! {
+        () = context.clock.sleep(delay) => !context.stop.is_set(),
+        () = context.stop.requested() => false,
+    }
 }
 
 fn prepare(
@@ -151,7 +194,7 @@ fn prepare(
     let written = run.working_directory.as_deref().unwrap_or(".");
     let directory = environment::resolve(written, &dirs.home, &context.work);
     make_directory(&directory)?;
-    let mut variables = context.variables.clone();
+    let mut variables = context.variables_now();
     for (name, value) in &run.environment {
         if !name.contains(['=', '\0']) && !name.is_empty() && !value.contains('\0') {
             variables.insert(name.clone(), value.clone());
@@ -196,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_runs_after_a_failure_is_what_asked_for_it_and_what_people_look_at() {
-        let checkout = || Action::Checkout { path: None };
+        let checkout = || Action::Checkout { path: None, method: Default::default() };
         let results = || Action::StoreTestResults { path: ".".to_owned() };
         assert!(runs(&step(When::OnSuccess, checkout()), false));
         assert!(!runs(&step(When::OnSuccess, checkout()), true));

@@ -1,8 +1,8 @@
 //! What has to be there before the first step.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
@@ -76,6 +76,8 @@ pub(crate) fn context(
         stop,
         disk,
         variables,
+        added: Mutex::default(),
+        ssh_agent: Mutex::default(),
         shared,
         work,
         shell,
@@ -95,7 +97,8 @@ fn secrets(config: &TaskConfig) -> Vec<Secret> {
         _ => None,
     };
     let of_repository = config.job.repository_url.as_deref().and_then(credentials);
-    known.chain(of_source).chain(of_repository).collect()
+    let keys = config.ssh_keys.iter().map(|key| key.private_key.clone());
+    known.chain(of_source).chain(of_repository).chain(keys).collect()
 }
 
 /// What stands before the `@` of `https://user:password@host/`: git prints the whole address when

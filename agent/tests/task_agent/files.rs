@@ -11,7 +11,7 @@ use crate::plane::Fault;
 use crate::task::{Task, run, steps};
 
 fn checkout() -> (When, Action) {
-    (When::OnSuccess, Action::Checkout { path: None })
+    (When::OnSuccess, Action::Checkout { path: None, method: Default::default() })
 }
 
 fn script(text: &str) -> (When, Action) {
@@ -73,7 +73,10 @@ async fn a_commit_of_a_repository_is_checked_out_again_and_again() {
         script("cat file; git rev-parse --abbrev-ref HEAD; echo changed > file"),
         checkout(),
         script("cat file"),
-        (When::OnSuccess, Action::Checkout { path: Some("~/.config".to_owned()) }),
+        (
+            When::OnSuccess,
+            Action::Checkout { path: Some("~/.config".to_owned()), method: Default::default() },
+        ),
     ]))
     .await;
     task.config.source = Some(Source::Git {

@@ -52,6 +52,78 @@ async fn after_a_failure_only_what_asked_for_it_runs() {
 }
 
 #[tokio::test]
+async fn a_step_that_failed_runs_again_as_often_as_it_may() {
+    let mut flaky = run("echo x >> tries; echo $(wc -l < tries); test $(wc -l < tries) -ge 3");
+    flaky.max_auto_reruns = 5;
+    flaky.auto_rerun_delay_ms = 20;
+    let mut hopeless = run("exit 3");
+    hopeless.max_auto_reruns = 1;
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(flaky)),
+        (When::OnSuccess, Action::Run(hopeless)),
+    ]))
+    .await;
+    task.run_to(Outcome::Failed).await;
+    assert_eq!(
+        task.text(1),
+        "1\nthe step failed with exit code 1; rerun 1 of 5 starts in 20 ms\n\
+         2\nthe step failed with exit code 1; rerun 2 of 5 starts in 20 ms\n3\n"
+    );
+    assert_eq!(outcome(&task, 1).0, Outcome::Success);
+    assert_eq!(task.text(2), "the step failed with exit code 3; rerun 1 of 1 starts now\n");
+    assert_eq!(outcome(&task, 2), (Outcome::Failed, Some(3), String::new()));
+}
+
+#[tokio::test]
+async fn keys_are_the_tasks_own_for_the_steps_that_follow_and_their_agent_ends_with_the_job() {
+    if std::process::Command::new("ssh-keygen").arg("-?").output().is_err() {
+        eprintln!("skipped: there is no OpenSSH");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "deploy", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.unwrap().success());
+    let add = |fingerprints: &[&str]| Action::AddSshKeys {
+        fingerprints: fingerprints.iter().map(|text| (*text).to_owned()).collect(),
+    };
+    let mut task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("ssh-add -l 2>&1 || ls -A ~"))),
+        (When::OnSuccess, add(&["aa:bb"])),
+        (When::OnSuccess, Action::Run(run("ssh-add -L; cat ~/.ssh/config; cat ~/.ssh/id_rsa_*"))),
+        (
+            When::OnSuccess,
+            Action::Run(run("ls -ld ~/.ssh ~/.ssh/id_rsa_aabb | cut -c1-10; ssh-add -D -q")),
+        ),
+        (When::OnSuccess, add(&[])),
+        (When::OnSuccess, Action::Run(run("ssh-add -L | wc -l; echo $GIT_SSH_COMMAND"))),
+        (When::OnSuccess, add(&["cc:dd"])),
+    ]))
+    .await;
+    task.config.ssh_keys.push(russet_protocol::task::SshKey {
+        md5: "aa:bb".to_owned(),
+        sha256: "SHA256:abc".to_owned(),
+        host: Some("git.example".to_owned()),
+        private_key: russet_protocol::secret::Secret::new(std::fs::read_to_string(&key).unwrap()),
+    });
+    task.run_to(Outcome::Failed).await;
+    assert!(!task.text(1).contains("deploy"), "{}", task.text(1));
+    assert!(task.text(2).contains("SHA256:abc for git.example: "), "{}", task.text(2));
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let shown = task.text(3);
+    assert!(shown.starts_with(&public), "{shown}");
+    assert!(shown.contains("Host git.example\n"), "{shown}");
+    assert!(!shown.contains("PRIVATE KEY"), "the key is masked: {shown}");
+    assert_eq!(task.text(4), "drwx------\n-rw-------\n");
+    assert!(task.text(6).starts_with("1\nssh -F "), "{}", task.text(6));
+    assert!(outcome(&task, 7).2.contains("no SSH key cc:dd"));
+    assert_eq!(task.record().left, [], "the agent has ended before anybody looks for it");
+}
+
+#[tokio::test]
 async fn a_background_step_runs_beside_the_job_and_ends_with_it() {
     let mut server = run("echo up > flag; while :; do sleep 1; done");
     server.background = true;

@@ -67,6 +67,8 @@ pub(crate) fn run(command: &str) -> Run {
         working_directory: None,
         background: false,
         no_output_timeout_ms: None,
+        max_auto_reruns: 0,
+        auto_rerun_delay_ms: 0,
     }
 }
 
@@ -156,6 +158,7 @@ impl Task {
             shell: None,
             working_directory: None,
             source: None,
+            ssh_keys: Vec::new(),
             steps,
             heartbeat_ms: 1_000,
         };

@@ -1,4 +1,4 @@
-//! Steps that are understood and checked, but cannot be run yet: caches, workspaces, keys.
+//! Steps that are understood and checked, but cannot be run yet: caches and workspaces.
 
 use super::read::Context;
 use super::vocabulary::{self, Vocabulary};
@@ -31,17 +31,6 @@ impl Context<'_> {
                 let vocabulary = &vocabulary::ATTACH_WORKSPACE;
                 self.with_keys(node, at, vocabulary, |this, keys| {
                     this.required_text(keys, "at", vocabulary, at);
-                });
-            }
-            "add_ssh_keys" if node.kind() != Kind::Nothing => {
-                self.with_keys(node, at, &vocabulary::ADD_SSH_KEYS, |this, keys| {
-                    this.texts(keys, "fingerprints");
-                });
-            }
-            "setup_remote_docker" if node.kind() != Kind::Nothing => {
-                self.with_keys(node, at, &vocabulary::SETUP_REMOTE_DOCKER, |this, keys| {
-                    this.optional_text(keys, "version");
-                    this.flag(keys, "docker_layer_caching");
                 });
             }
             _ => {}

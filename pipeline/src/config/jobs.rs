@@ -11,7 +11,7 @@ use super::{not_run, vocabulary};
 use crate::compiled::JobKind;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::yaml::{Entry, Kind, Mapping};
+use crate::yaml::{Entry, Mapping};
 
 /// A job as it is defined, before a workflow runs it.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ fn step_size(step: &Step) -> usize {
             run.command.len() + variables.map(|(k, v)| k.len() + v.len() + 64).sum::<usize>()
         }
         Action::Checkout { .. }
+        | Action::AddSshKeys { .. }
+        | Action::InstallSigningBundle { .. }
+        | Action::SetupRemoteDocker
         | Action::StoreArtifacts { .. }
         | Action::StoreTestResults { .. } => 64,
     };
@@ -103,6 +106,7 @@ impl Context<'_> {
         self.keys(mapping, &vocabulary::JOB);
         job.kind = self.job_kind(mapping);
         job.parallelism = self.parallelism(mapping);
+        self.code_signing = self.texts(mapping, "code_signing");
         job.branches = mapping.get("branches").and_then(|node| self.filter(node, "`branches`"));
         self.auto_reruns(mapping);
         self.named_executor(mapping);
@@ -161,11 +165,7 @@ impl Context<'_> {
         let Some(node) = mapping.get("parallelism") else { return 1 };
         let Some(text) = self.text(node, "`parallelism`") else { return 1 };
         match text.parse::<u32>() {
-            Ok(1) => 1,
-            Ok(count) if (1..=MOST).contains(&count) => {
-                self.report(Problem::unsupported(node.span, not_run::PARALLELISM));
-                count
-            }
+            Ok(count) if (1..=MOST).contains(&count) => count,
             _ => {
                 self.wrong_type(node, "`parallelism`", "a number from 1 to 1000");
                 1
@@ -197,12 +197,16 @@ impl Context<'_> {
         kind
     }
 
-    /// Checks `max_auto_reruns`, which is refused by its name.
-    pub(super) fn auto_reruns(&mut self, mapping: &Mapping) {
-        let Some(node) = mapping.get("max_auto_reruns") else { return };
+    /// How often something is run again after it failed.
+    pub(super) fn auto_reruns(&mut self, mapping: &Mapping) -> u32 {
+        let Some(node) = mapping.get("max_auto_reruns") else { return 0 };
         let count = node.scalar().and_then(|text| text.parse::<u32>().ok());
-        if node.kind() != Kind::Unknown && !count.is_some_and(|count| (1..=10).contains(&count)) {
-            self.wrong_type(node, "`max_auto_reruns`", "a number from 1 to 10");
+        match count.filter(|count| (1..=10).contains(count)) {
+            Some(count) => count,
+            None => {
+                self.wrong_type(node, "`max_auto_reruns`", "a number from 1 to 10");
+                0
+            }
         }
     }
 }

@@ -6,9 +6,6 @@
 /// `setup: true`.
 pub(super) const SETUP: &str = "`setup: true` (a configuration that goes on with another one)";
 
-/// `parallelism: 2`.
-pub(super) const PARALLELISM: &str = "`parallelism` of more than 1";
-
 /// A job that is not built from steps, by its type.
 pub(super) fn job_type(name: &str) -> String {
     format!("a job of the type `{name}`")

@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) orb_bytes: usize,
     /// Names of the commands, for suggestions.
     pub(crate) commands: Vec<String>,
+    /// `code_signing` of the job whose steps are read.
+    pub(crate) code_signing: Vec<String>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) suggestions: Suggestions,
 }

@@ -1,6 +1,6 @@
 //! `steps:` of a job to the steps that a task agent runs.
 
-use russet_protocol::task::{Action, FIRST_STEP, PRE_TASK_STEP, Run, Step, When};
+use russet_protocol::task::{Action, CheckoutMethod, FIRST_STEP, PRE_TASK_STEP, Run, Step, When};
 
 use super::duration;
 use super::read::Context;
@@ -77,10 +77,13 @@ impl Context<'_> {
     fn bare_step(&mut self, name: &str, node: &Node) -> Option<Step> {
         let needs = match name {
             "checkout" => {
-                let action = Action::Checkout { path: None };
+                let action = Action::Checkout { path: None, method: CheckoutMethod::default() };
                 return Some(step("Checkout code".to_owned(), When::OnSuccess, action));
             }
-            "run" => "command",
+            "add_ssh_keys" | "setup_remote_docker" | "install_signing_bundle" => {
+                return self.named_step(name, &Node::made_plain("", node.span));
+            }
+            "run" | "deploy" => "command",
             "store_artifacts" | "store_test_results" => "path",
             _ => {
                 self.other_step(name, node.span, &Node::made_plain("", node.span));
@@ -97,10 +100,13 @@ impl Context<'_> {
     fn keyed_step(&mut self, entry: &Entry) -> Option<Step> {
         let Entry { key, key_span, value } = entry;
         match &**key {
-            "run" => self.run_step(value, *key_span),
+            "run" | "deploy" => self.run_step(value, *key_span),
             "checkout" => self.checkout_step(value),
             "store_artifacts" => self.store_artifacts_step(value, *key_span),
             "store_test_results" => self.store_test_results_step(value, *key_span),
+            name @ ("add_ssh_keys" | "setup_remote_docker" | "install_signing_bundle") => {
+                self.named_step(name, value)
+            }
             name => {
                 let name = self.plain_text(name, *key_span)?;
                 self.other_step(&name, *key_span, value);
@@ -174,23 +180,49 @@ impl Context<'_> {
             environment: self.environment(mapping).into_iter().collect(),
             working_directory: self.optional_text(mapping, "working_directory"),
             background: self.flag(mapping, "background"),
-            no_output_timeout_ms: self.timeout(mapping),
+            no_output_timeout_ms: self.timeout(mapping, "no_output_timeout"),
+            max_auto_reruns: self.auto_reruns(mapping),
+            auto_rerun_delay_ms: self.rerun_delay(mapping),
         };
         let when = self.when(mapping, When::OnSuccess);
-        self.auto_reruns(mapping);
-        self.rerun_delay(mapping);
         let command = command?;
         Some(step(name.unwrap_or_else(|| heading(&command)), when, Action::Run(run)))
     }
 
-    /// Checks `auto_rerun_delay`, which is refused by its name.
-    fn rerun_delay(&mut self, mapping: &Mapping) {
-        let Some(node) = mapping.get("auto_rerun_delay") else { return };
-        let Some(text) = self.nonempty(node, "`auto_rerun_delay`") else { return };
-        if let Err(why) = duration::parse(&text) {
-            let message = format!("`{}` is not a duration: {why}", quoted(&text));
-            self.report(Problem::error(node.span, message));
+    fn rerun_delay(&mut self, mapping: &Mapping) -> u64 {
+        const MOST: u64 = 10 * 60 * 1000;
+        let delay = self.timeout(mapping, "auto_rerun_delay").unwrap_or_default();
+        if let Some(node) = mapping.get("auto_rerun_delay").filter(|_| delay > MOST) {
+            self.report(Problem::error(node.span, "`auto_rerun_delay` is `10m` at most"));
         }
+        delay
+    }
+
+    /// A step that can be a bare name as well.
+    fn named_step(&mut self, name: &str, node: &Node) -> Option<Step> {
+        let (vocabulary, heading) = match name {
+            "add_ssh_keys" => (&vocabulary::ADD_SSH_KEYS, "Installing additional SSH keys"),
+            "setup_remote_docker" => {
+                (&vocabulary::SETUP_REMOTE_DOCKER, "Setup a remote Docker engine")
+            }
+            _ => (&vocabulary::INSTALL_SIGNING_BUNDLE, "Install signing bundle"),
+        };
+        let nothing = Mapping::default();
+        let mapping = match node.kind() {
+            Kind::Nothing => &nothing,
+            _ => self.mapping(node, vocabulary.title)?,
+        };
+        self.keys(mapping, vocabulary);
+        let heading = self.optional_text(mapping, "name").unwrap_or_else(|| heading.to_owned());
+        let when = self.when(mapping, When::OnSuccess);
+        let action = match name {
+            "add_ssh_keys" => {
+                Action::AddSshKeys { fingerprints: self.texts(mapping, "fingerprints") }
+            }
+            "setup_remote_docker" => Action::SetupRemoteDocker,
+            _ => Action::InstallSigningBundle { bundles: self.code_signing.clone() },
+        };
+        Some(step(heading, when, action))
     }
 
     fn checkout_step(&mut self, node: &Node) -> Option<Step> {
@@ -201,10 +233,30 @@ impl Context<'_> {
         let mapping = self.mapping(node, "`checkout`")?;
         self.keys(mapping, &vocabulary::CHECKOUT);
         let path = self.optional_text(mapping, "path");
+        let method = self.checkout_method(mapping);
         let name = self.optional_text(mapping, "name");
         let when = self.when(mapping, When::OnSuccess);
         let name = name.unwrap_or_else(|| "Checkout code".to_owned());
-        Some(step(name, when, Action::Checkout { path }))
+        Some(step(name, when, Action::Checkout { path, method }))
+    }
+
+    fn checkout_method(&mut self, mapping: &Mapping) -> CheckoutMethod {
+        let default = CheckoutMethod::default();
+        let Some(node) = mapping.get("method") else { return default };
+        let Some(text) = self.nonempty(node, "`method`") else { return default };
+        match &*text {
+            "blobless" => CheckoutMethod::Blobless,
+            "full" => CheckoutMethod::Full,
+            other => {
+                let hint = self
+                    .suggestions
+                    .did_you_mean(other, ["blobless", "full"])
+                    .unwrap_or_else(|| "write `blobless` or `full`".to_owned());
+                let message = format!("`{}` is not a method of checkout", quoted(other));
+                self.report(Problem::error(node.span, message).hint(hint));
+                default
+            }
+        }
     }
 
     fn store_artifacts_step(&mut self, node: &Node, at: Span) -> Option<Step> {
@@ -274,9 +326,10 @@ impl Context<'_> {
         }
     }
 
-    fn timeout(&mut self, mapping: &Mapping) -> Option<u64> {
-        let node = mapping.get("no_output_timeout")?;
-        let text = self.nonempty(node, "`no_output_timeout`")?;
+    /// A duration in milliseconds.
+    fn timeout(&mut self, mapping: &Mapping, key: &str) -> Option<u64> {
+        let node = mapping.get(key)?;
+        let text = self.nonempty(node, &format!("`{key}`"))?;
         match duration::parse(&text) {
             Ok(duration) => u64::try_from(duration.as_millis()).ok(),
             Err(why) => {
@@ -302,6 +355,8 @@ fn run(command: String) -> Action {
         working_directory: None,
         background: false,
         no_output_timeout_ms: None,
+        max_auto_reruns: 0,
+        auto_rerun_delay_ms: 0,
     })
 }
 

@@ -57,7 +57,7 @@ impl Vocabulary {
 }
 
 /// All places, in the order of the reference.
-pub(crate) const ALL: [&Vocabulary; 29] = [
+pub(crate) const ALL: [&Vocabulary; 30] = [
     &ROOT,
     &PARAMETER,
     &COMMAND,
@@ -80,6 +80,7 @@ pub(crate) const ALL: [&Vocabulary; 29] = [
     &STORE_TEST_RESULTS,
     &ADD_SSH_KEYS,
     &SETUP_REMOTE_DOCKER,
+    &INSTALL_SIGNING_BUNDLE,
     &WORKFLOWS,
     &WORKFLOW,
     &WORKFLOW_JOB,
@@ -175,7 +176,8 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         ENVIRONMENT,
         yes("steps", "The steps, in order. Required."),
         yes("description", "For people."),
-        yes("parallelism", "How many tasks share it. More than `1` cannot be run yet."),
+        yes("parallelism", "How many tasks share it, 1 to 1000."),
+        yes("code_signing", "Names of the signing credentials for `install_signing_bundle`."),
         yes(
             "type",
             "`build`, `approval` (waits until somebody approves it) or `no-op` (succeeds at once); \
@@ -265,10 +267,17 @@ pub(crate) const STEP: Vocabulary = Vocabulary {
         not_yet("restore_cache", "Brings back what was stored under a key."),
         not_yet("persist_to_workspace", "Hands files to jobs that come later."),
         not_yet("attach_workspace", "Takes what earlier jobs handed on."),
-        not_yet("add_ssh_keys", "Adds keys of the project."),
-        not_yet("setup_remote_docker", "Gives a job in a container a Docker engine."),
-        not_yet("install_signing_bundle", "Installs certificates and profiles."),
-        not_yet("deploy", "As `run`, in old configurations."),
+        yes("add_ssh_keys", "Gives the steps that follow SSH keys of the project."),
+        yes(
+            "setup_remote_docker",
+            "Does nothing but say whether the machine has a Docker of its own, which steps use.",
+        ),
+        yes(
+            "install_signing_bundle",
+            "Succeeds where the runner granted the job's signing credentials, which it installs \
+             before the first step.",
+        ),
+        yes("deploy", "As `run`, in old configurations."),
     ],
 };
 
@@ -290,8 +299,8 @@ pub(crate) const RUN: Vocabulary = Vocabulary {
             "How long it may be silent: `90s`, `10m`, `1h30m`. Default `10m`.",
         ),
         yes("when", "`on_success` (default), `on_fail` or `always`."),
-        not_yet("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
-        not_yet("auto_rerun_delay", "How long to wait before that."),
+        yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
+        yes("auto_rerun_delay", "How long to wait before that: `30s`. At most `10m`."),
     ],
 };
 
@@ -302,7 +311,7 @@ pub(crate) const CHECKOUT: Vocabulary = Vocabulary {
         yes("path", "Directory, relative to the job's. Default: that directory."),
         STEP_NAME,
         STEP_WHEN,
-        not_yet("method", "`full` or `blobless`."),
+        yes("method", "`blobless` (default), or `full`: everything of the repository."),
     ],
 };
 
@@ -365,11 +374,17 @@ pub(crate) const SETUP_REMOTE_DOCKER: Vocabulary = Vocabulary {
     title: "`setup_remote_docker`",
     place: "a `setup_remote_docker` step",
     words: &[
-        yes("version", "Version of Docker."),
-        yes("docker_layer_caching", "`true` or `false`."),
+        no_effect("version", "steps use the machine's own Docker, if it has one"),
+        no_effect("docker_layer_caching", "images are cached by the machine's own Docker, if any"),
         STEP_NAME,
         STEP_WHEN,
     ],
+};
+
+pub(crate) const INSTALL_SIGNING_BUNDLE: Vocabulary = Vocabulary {
+    title: "`install_signing_bundle`",
+    place: "an `install_signing_bundle` step",
+    words: &[STEP_NAME, STEP_WHEN],
 };
 
 pub(crate) const STORE_ARTIFACTS: Vocabulary = Vocabulary {

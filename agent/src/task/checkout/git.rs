@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use russet_protocol::outcome::Outcome;
+use russet_protocol::task::CheckoutMethod;
 
 use crate::task::command::{self, Spec};
 use crate::task::context::{Context, StepEnd};
@@ -21,6 +22,17 @@ pub(super) struct Names<'a> {
     pub(super) tag: Option<&'a str>,
 }
 
+/// What to check out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// Address of the repository.
+    pub(super) url: &'a str,
+    /// The commit.
+    pub(super) revision: &'a str,
+    pub(super) names: Names<'a>,
+    pub(super) method: CheckoutMethod,
+}
+
 /// Transports that git may use. `ext::` would run a command of the submitter's choice.
 const ALLOWED_PROTOCOLS: &str = "file:git:http:https:ssh";
 
@@ -30,15 +42,14 @@ const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new";
 /// A fetch that fails may be the network's fault.
 const MOST_TRIES: usize = 3;
 
-/// Brings the repository at `url` to `target`, at `revision`.
+/// Brings the repository to `target`, at the commit.
 pub(super) async fn run(
     context: &Context,
     log: &Arc<StepLog>,
-    url: &str,
-    revision: &str,
-    names: Names<'_>,
+    wanted: Wanted<'_>,
     target: &Path,
 ) -> Result<(), String> {
+    let Wanted { url, revision, names, method } = wanted;
     check(url, revision, names)?;
     let git = Git { context, log, target };
     if target.join(".git").exists() {
@@ -55,7 +66,7 @@ pub(super) async fn run(
         ));
     }
     git.must(&["config", "gc.auto", "0"]).await?;
-    git.fetch(revision, names).await?;
+    git.fetch(revision, names, method).await?;
     git.must(&place(revision, names)).await?;
     git.must(&["reset", "--hard", revision, "--"]).await
 }
@@ -105,7 +116,12 @@ struct Git<'a> {
 }
 
 impl Git<'_> {
-    async fn fetch(&self, revision: &str, names: Names<'_>) -> Result<(), String> {
+    async fn fetch(
+        &self,
+        revision: &str,
+        names: Names<'_>,
+        method: CheckoutMethod,
+    ) -> Result<(), String> {
         let tag = names.tag.map(|tag| format!("+refs/tags/{tag}:refs/tags/{tag}"));
         let mut wanted = vec![revision];
         wanted.extend(tag.as_deref());
@@ -113,14 +129,16 @@ impl Git<'_> {
             [&["fetch", "--force", "--no-tags", "--filter=blob:none", "origin"], &wanted[..]];
         let whole = ["fetch", "--force", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"];
         for _ in 0..MOST_TRIES {
-            if self.quiet(&blobless.concat()).await {
-                return Ok(());
+            if method == CheckoutMethod::Blobless {
+                if self.quiet(&blobless.concat()).await {
+                    return Ok(());
+                }
+                if self.context.stop.is_set() {
+                    break;
+                }
+                // Not every server gives a commit by its hash, or leaves out contents.
+                self.context.say(self.log, "fetching the whole repository instead");
             }
-            if self.context.stop.is_set() {
-                break;
-            }
-            // Not every server gives a commit by its hash, or leaves out contents.
-            self.context.say(self.log, "fetching the whole repository instead");
             if self.quiet(&whole).await {
                 return Ok(());
             }
@@ -143,7 +161,7 @@ impl Git<'_> {
     }
 
     async fn git(&self, words: &[&str]) -> StepEnd {
-        let mut variables = self.context.variables.clone();
+        let mut variables = self.context.variables_now();
         variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
         variables.insert("GIT_ALLOW_PROTOCOL".to_owned(), ALLOWED_PROTOCOLS.to_owned());
         variables.entry("GIT_SSH_COMMAND".to_owned()).or_insert_with(|| SSH.to_owned());

@@ -6,14 +6,19 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use russet_protocol::task::Source;
+use russet_protocol::task::{CheckoutMethod, Source};
 
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
 use super::{command, environment, job};
 
 /// Runs a `checkout` step into `path`, as the configuration writes it.
-pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option<&str>) -> StepEnd {
+pub(crate) async fn run(
+    context: &Arc<Context>,
+    log: &Arc<StepLog>,
+    path: Option<&str>,
+    method: CheckoutMethod,
+) -> StepEnd {
     let home = &context.assignment.dirs.home;
     let target = environment::resolve(path.unwrap_or("."), home, &context.work);
     let done = match job::make_directory(&target) {
@@ -24,7 +29,8 @@ pub(crate) async fn run(context: &Arc<Context>, log: &Arc<StepLog>, path: Option
             },
             Some(Source::Git { url, revision, branch, tag }) => {
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
-                git::run(context, log, url, revision, names, &target).await
+                let wanted = git::Wanted { url, revision, names, method };
+                git::run(context, log, wanted, &target).await
             }
             None => Err("this task has no source to check out\nhint: the pipeline was submitted \
                          without a snapshot or a repository"

@@ -114,6 +114,10 @@ fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, Ap
                     "give it `resource_class: namespace/name`, or submit with a class for all jobs",
                 ));
             }
+            if job.parallelism > 1 {
+                let message = format!("the job `{}` has a `parallelism` of more than 1", job.name);
+                return Err(refused(message, "its tasks can not be scheduled yet"));
+            }
             jobs.push(NewJob {
                 id: JobId::generate(),
                 name: job.name,

@@ -56,6 +56,7 @@ pub(super) async fn config(
         shell: spec.shell,
         working_directory: spec.working_directory,
         source: around.source.map(|id| Source::Snapshot { id }).or(git),
+        ssh_keys: Vec::new(),
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
     }))

@@ -1,0 +1,192 @@
+//! The command line of the helpers: names and flags are CircleCI's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What steps ask their runner for.
+#[derive(clap::Parser, Debug)]
+#[command(about = "What a step can ask its runner for", version, disable_help_subcommand = true)]
+pub(super) struct Helper {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Command {
+    /// What happens to the job from here on
+    #[command(subcommand)]
+    Step(Step),
+    /// Find tests, and share them between the parallel runs of a job
+    #[command(subcommand)]
+    Tests(Tests),
+    /// Environment variables
+    #[command(subcommand)]
+    Env(Env),
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Step {
+    /// End the job as it stands, without running another step
+    Halt,
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Tests {
+    /// List the files that match patterns, one a line
+    #[command(
+        after_help = "Patterns: `*` and `?` match within a name, `**` any number of folders, \
+                      `[abc]` one of some characters, `{a,b}` either. Quote them, or the shell \
+                      takes them.\n\nExample:\n  circleci tests glob \"spec/**/*_{spec,test}.rb\""
+    )]
+    Glob {
+        /// The patterns
+        #[arg(required = true)]
+        patterns: Vec<OsString>,
+    },
+    /// Print the part of a list of tests that is for this parallel run
+    #[command(
+        after_help = "Examples:\n  circleci tests glob \"test/**/*.py\" | circleci tests split \
+                      --split-by=timings\n  circleci tests split --index=1 --total=4 tests.txt"
+    )]
+    Split {
+        /// Files with the tests, one a line; without any, or for `-`, standard input
+        files: Vec<PathBuf>,
+        /// Say on standard error how many tests there are and how many of them are printed
+        #[arg(long)]
+        show_counts: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Run a command for the part of a list of tests that is for this parallel run
+    #[command(
+        after_help = "The command gets the tests on its standard input, with spaces between; it is \
+                      not run where there are none.\n\nExample:\n  circleci tests glob \
+                      \"test/**/*.js\" | circleci tests run --command=\"xargs npx jest\" \
+                      --split-by=timings"
+    )]
+    Run {
+        /// The command, for a shell
+        #[arg(long)]
+        command: OsString,
+        /// Files with the tests; without any, or for `-`, standard input
+        files: Vec<PathBuf>,
+        /// Say on standard error what is run and why
+        #[arg(short, long)]
+        verbose: bool,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Env {
+    /// Replace `$NAME` and `${NAME}` in a text by the values of variables
+    #[command(after_help = "Also `${NAME:-default}`, `${NAME-default}`, `${NAME:=default}`, \
+                      `${NAME:+other}` and `${NAME+other}`; `$$` is a dollar.")]
+    Subst {
+        /// The text; without any, standard input
+        text: Vec<OsString>,
+    },
+}
+
+/// How a list is shared.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct How {
+    /// Which of the parallel runs this is, from 0
+    #[arg(long, env = "CIRCLE_NODE_INDEX", default_value_t = 0, hide_env_values = true)]
+    pub(super) index: usize,
+    /// How many parallel runs there are
+    #[arg(long, env = "CIRCLE_NODE_TOTAL", default_value_t = 1, hide_env_values = true)]
+    pub(super) total: usize,
+    /// What makes the parts equal
+    #[arg(long, value_enum, default_value_t = SplitBy::Name)]
+    pub(super) split_by: SplitBy,
+    /// What the tests are named by, for their times
+    #[arg(long, value_enum, default_value_t = TimingsType::Autodetect)]
+    pub(super) timings_type: TimingsType,
+    /// How long a test without a known time is taken to last, such as `10s`; default: the mean
+    #[arg(long, value_parser = duration)]
+    pub(super) time_default: Option<Duration>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SplitBy {
+    /// How many there are, in the order of their names
+    Name,
+    /// Their sizes as files
+    #[value(name = "filesize", alias = "size")]
+    FileSize,
+    /// How long they took before
+    Timings,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimingsType {
+    /// Whatever most of them are known by
+    Autodetect,
+    /// Paths of files
+    #[value(name = "filename", alias = "file")]
+    File,
+    /// Names of classes
+    #[value(name = "classname")]
+    Class,
+    /// Names of tests
+    #[value(name = "testname", alias = "name")]
+    Test,
+}
+
+/// Reads a duration as CircleCI's helper does: `10s`, `1m30s`, `0.5s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let form = || "write a number and `ms`, `s`, `m` or `h`, such as `10s`".to_owned();
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(form)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let unit = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(form()),
+        };
+        seconds += number.parse::<f64>().map_err(|_| form())? * unit;
+        rest = after;
+    }
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !text.is_empty() => Ok(duration),
+        _ => Err(form()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{How, SplitBy, TimingsType, duration};
+    use std::time::Duration;
+
+    #[test]
+    fn durations_are_read_as_they_are_written_elsewhere() {
+        for (text, millis) in [("10s", 10_000), ("1m30s", 90_000), ("0.5s", 500), ("250ms", 250)] {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(millis), "{text}");
+        }
+        for bad in ["", "10", "s", "10 s", "1d", "-1s", "1..s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The default of the other modules' tests.
+    impl Default for How {
+        fn default() -> Self {
+            Self {
+                index: 0,
+                total: 1,
+                split_by: SplitBy::Name,
+                timings_type: TimingsType::Autodetect,
+                time_default: None,
+            }
+        }
+    }
+}
