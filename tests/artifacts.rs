@@ -62,6 +62,26 @@ fn links_to_secrets_fifos_and_ways_out_store_nothing_and_hang_nothing() {
 }
 
 #[test]
+fn a_path_that_leads_out_of_the_job_is_read_with_the_steps_rights_and_named_without_dots() {
+    let server = Server::start();
+    let _agent = Agent::start(&server);
+    let up = "../".repeat(20);
+    let job = server.admin.run(&config(&[
+        &run("echo mine > ../beside"),
+        "store_artifacts: {path: ../beside}",
+        &format!("store_artifacts: {{path: \"{up}etc/hostname\"}}"),
+        &format!("store_artifacts: {{path: \"{up}etc/shadow\"}}"),
+        &format!("store_artifacts: {{path: \"{up}root\"}}"),
+    ]));
+    let log = server.admin.output(&job);
+    for item in server.admin.artifacts(&job) {
+        assert!(!item.path.contains("..") && !item.path.contains("shadow"), "{}", item.path);
+        assert!(!item.path.contains("root/"), "{}", item.path);
+    }
+    assert!(log.contains("etc/shadow"), "{log}");
+}
+
+#[test]
 fn a_destination_outside_of_the_job_is_refused_before_anything_runs() {
     let server = Server::start();
     let config = config(&["store_artifacts: {path: out, destination: ../../escaped}"]);

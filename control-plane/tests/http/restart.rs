@@ -53,3 +53,30 @@ async fn a_server_that_is_stopped_lets_those_who_wait_go() {
     while live.next().await.is_some() {}
     assert_eq!(server.job(&pipeline).await.phase, Phase::Running);
 }
+
+#[tokio::test]
+async fn tokens_are_stored_hashed_and_only_the_administrators_file_has_one() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(ONE_JOB).await;
+    let agent = server.claim(&token).await.unwrap();
+    let task_token = agent.claim.task_token.expose().to_owned();
+    let (admin, dir) = (server.admin.clone(), server.dir.clone());
+    // While it runs, so that its log of what is to be folded into the database is there as well.
+    let mut looked_at = 0;
+    for entry in walkdir(&dir.path().join("data")) {
+        let bytes = std::fs::read(&entry).unwrap();
+        let holds =
+            |secret: &str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!holds(&token) && !holds(&task_token), "{}", entry.display());
+        assert_eq!(holds(&admin), entry.ends_with("admin.token"), "{}", entry.display());
+        looked_at += u32::from(entry.to_string_lossy().contains("russet.db") && !bytes.is_empty());
+    }
+    assert!(looked_at >= 2, "the database and its log");
+}
+
+/// The files below a directory.
+fn walkdir(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walkdir(&path) } else { vec![path] }).collect()
+}
