@@ -69,7 +69,7 @@ fn classes_and_tokens_are_made_listed_and_deleted() {
     assert_eq!(cli.ok(&["resource-class", "list", "acme"]), "No resource classes in acme.\n");
     cli.ok(&["resource-class", "create", "acme/mini", "--description", "M4 minis"]);
     let list = cli.ok(&["resource-class", "list", "acme"]);
-    assert_eq!(list, "RESOURCE CLASS  DESCRIPTION\nacme/mini       M4 minis\n");
+    assert_eq!(list, "RESOURCE CLASS  FORKS    DESCRIPTION\nacme/mini       refused  M4 minis\n");
     let (code, _, err) = cli.call(&["resource-class", "create", "acme/mini"]);
     assert_eq!(code, 4, "{err}");
 
