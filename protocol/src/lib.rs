@@ -15,6 +15,7 @@ pub mod credential;
 pub mod exit_reason;
 pub mod ids;
 pub mod local;
+pub mod manifest;
 pub mod outcome;
 pub mod problem;
 pub mod resource_class;
