@@ -166,7 +166,7 @@ pub enum Update {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
-    /// Who: `drain`, `pause`, `health`.
+    /// Who: `drain`, `pause`, `health`, or `session` where an account is not logged in at the screen.
     pub source: String,
     /// The class that is held back; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

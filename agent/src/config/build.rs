@@ -8,7 +8,7 @@ use russet_protocol::supervise::{Hooks, Limits};
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
-use super::{Class, Config, Format, Level, LocalApi, Logging, Mode, Relay, Session};
+use super::{Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session};
 use crate::clock::millis;
 use crate::health::Reserve;
 use crate::logs::Limits as LogLimits;
@@ -78,6 +78,11 @@ pub(super) fn build(
             Some("always") => Relay::Always,
             Some("never") => Relay::Never,
             _ => Relay::Auto,
+        },
+        keep_awake: match values.text("runner.keep_awake").as_deref() {
+            Some("always") => KeepAwake::Always,
+            Some("never") => KeepAwake::Never,
+            _ => KeepAwake::Tasks,
         },
         limits: limits(values, "runner.limits."),
         classes,

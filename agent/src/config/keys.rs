@@ -287,6 +287,15 @@ pub(super) const KEYS: &[Key] = &[
          control plane is on this machine or a proxy is set. See docs/networking.md.",
     ),
     key(
+        "runner.keep_awake",
+        &[],
+        Kind::Choice(&["tasks", "always", "never"]),
+        "`tasks`",
+        "When this machine is kept from sleeping: while tasks run, also while they are waited for, \
+         or by its own settings alone. It works by `caffeinate` on macOS and, as root, by \
+         `systemd-inhibit` on Linux; a closed lid wins.",
+    ),
+    key(
         "runner.limits.processes",
         &[],
         Kind::Number,

@@ -83,6 +83,8 @@ pub struct Config {
     pub shutdown_hook: Option<ShutdownHook>,
     /// Whether to start the simulators' service before a task's steps, one slot at a time.
     pub warm_simulators: bool,
+    /// When this machine is kept from sleeping.
+    pub keep_awake: KeepAwake,
     /// How much has to be free on the disk for a task to be taken.
     pub disk_reserve: Reserve,
     /// Whether no task is taken while an Xcode that classes use is not ready.
@@ -199,6 +201,18 @@ pub enum Relay {
     /// They do.
     Always,
     /// They use the network themselves.
+    Never,
+}
+
+/// When this machine is kept from sleeping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepAwake {
+    /// While tasks run.
+    #[default]
+    Tasks,
+    /// While they are waited for, too.
+    Always,
+    /// The owner sees to it.
     Never,
 }
 

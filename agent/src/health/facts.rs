@@ -15,7 +15,7 @@ pub struct Facts {
     pub load: Option<f64>,
     /// How many can at once.
     pub cores: u32,
-    /// How many files a process may open.
+    /// How many files a process of a task may open.
     pub open_files: u64,
     /// How many seconds this clock is behind the control plane's.
     pub clock_skew_s: Option<i64>,
@@ -49,7 +49,7 @@ pub fn gather(state: &Path) -> Facts {
         cores: std::thread::available_parallelism()
             .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         open_files: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
-            .map_or(0, |(soft, _)| soft),
+            .map_or(0, |(soft, hard)| crate::task::open_files(soft, hard)),
         clock_skew_s: None,
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod watch;
 use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;
 
+use crate::config::Class;
 use crate::size::size;
 use facts::Facts;
 
@@ -99,6 +100,11 @@ impl Reserve {
     }
 }
 
+/// How many files tasks of all classes may open, where their owner says so.
+pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
+    classes.iter().filter_map(|class| class.limits.open_files).min()
+}
+
 /// Judges the facts, in the order in which they are told.
 #[must_use]
 pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
@@ -165,9 +171,8 @@ fn load(facts: &Facts) -> Check {
 
 fn open_files(facts: &Facts) -> Check {
     let level = if facts.open_files < OPEN_FILES { Level::Warning } else { Level::Ok };
-    let found = format!("a process may open {} files", facts.open_files);
-    let hint = "set `runner.limits.open_files`, and let a service manager start the agent: its \
-                files raise the limit";
+    let found = format!("a process of a task may open {} files", facts.open_files);
+    let hint = "raise `runner.limits.open_files`, or the hard limit of whatever starts the agent";
     Check::new("open files", level, found, hint)
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Watched {
     pub(crate) state: PathBuf,
     pub(crate) reserve: Reserve,
     pub(crate) skew: Arc<Skew>,
+    /// How many files tasks may open, where their owner says so.
+    pub(crate) open_files: Option<u64>,
     /// The Xcodes that have to be ready, where that is wanted.
     pub(crate) xcodes: Option<Vec<Option<String>>>,
 }
@@ -73,7 +75,8 @@ fn look(
     commands: &mpsc::UnboundedSender<Command>,
     board: &Board,
 ) {
-    let facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather(&watched.state) };
+    let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather(&watched.state) };
+    facts.open_files = watched.open_files.unwrap_or(facts.open_files);
     let mut all = checks(&facts, watched.reserve);
     all.extend_from_slice(xcode);
     board.health(all.iter().map(Check::told).collect());

@@ -3,7 +3,7 @@
 //!
 //! The model is pure; [`Board`] adds a lock and a bell for those who watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::Event;
 use super::history::{self, History};
 use super::state::View;
+use super::state::holds::HoldSource;
 
 /// Names longer than this are cut: a job may say what it likes of itself.
 const LONGEST_NAME: usize = 200;
@@ -297,9 +298,18 @@ impl Model {
         Slot { number, class, task }
     }
 
+    /// What holds the whole agent back. The holds are in the order of their importance; one on a
+    /// single class leaves the rest of the agent at work, where there is a rest.
+    fn foremost_hold(&self) -> Option<&(HoldSource, Option<String>, String)> {
+        let holds = &self.view.holds;
+        let held: BTreeSet<&String> =
+            holds.iter().filter_map(|(_, class, _)| class.as_ref()).collect();
+        let are_all = !held.is_empty() && held.len() >= self.classes.len();
+        holds.iter().find(|(_, class, _)| class.is_none() || are_all)
+    }
+
     /// What a person asked for comes first, then what is wrong, then what goes on.
     fn state(&self) -> (State, Option<String>) {
-        use super::state::holds::HoldSource;
         if !self.view.is_ready {
             return (State::Starting, None);
         }
@@ -307,15 +317,11 @@ impl Model {
         if self.view.is_ending {
             return (State::Draining, Some("the agent is about to end".to_owned()));
         }
-        // The holds are in the order of their importance; one on a single class leaves the rest
-        // of the agent at work.
-        if let Some((source, _, reason)) =
-            self.view.holds.iter().find(|(_, class, _)| class.is_none())
-        {
+        if let Some((source, _, reason)) = self.foremost_hold() {
             let state = match source {
                 HoldSource::Drain if is_busy => State::Draining,
                 HoldSource::Drain | HoldSource::Pause => State::Paused,
-                HoldSource::Health => State::Unhealthy,
+                HoldSource::Health | HoldSource::Session => State::Unhealthy,
             };
             return (state, Some(reason.clone()));
         }
@@ -388,6 +394,24 @@ mod tests {
         board.view(held, 4);
         assert_eq!(board.status().state, State::Unhealthy);
         assert_eq!(board.status().reason.as_deref(), Some("full"));
+    }
+
+    #[test]
+    fn a_hold_on_a_class_is_told_and_stops_the_agent_only_where_no_class_is_left() {
+        let board = Board::default();
+        board.slots(vec!["a/gui".to_owned(), "a/mini".to_owned()], vec![Some(0), Some(1)], 0);
+        let mut held = view(&[false, false]);
+        let gone = |class: &str| {
+            (HoldSource::Session, Some(class.to_owned()), "ci is not logged in".to_owned())
+        };
+        held.holds = vec![gone("runner.classes[0]")];
+        board.view(held.clone(), 1);
+        assert_eq!(board.status().state, State::Idle);
+        assert_eq!(board.status().holds[0].source, "session");
+        held.holds.push(gone("runner.classes[1]"));
+        board.view(held, 2);
+        assert_eq!(board.status().state, State::Unhealthy);
+        assert_eq!(board.status().reason.as_deref(), Some("ci is not logged in"));
     }
 
     fn named(project: &str) -> Task {

@@ -19,6 +19,7 @@ use crate::config::Config;
 
 mod api;
 mod assignment;
+mod awake;
 pub(crate) mod board;
 mod boot;
 mod claim;

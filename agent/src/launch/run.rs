@@ -68,7 +68,8 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     let settings = Settings { classes: ready.classes.clone(), ..settings };
     let machine = Machine::new(settings, clock.now());
     let view = View::default();
-    let mut agent = Agent { machine, ready, jobs: JoinSet::new(), clock, leave_by: None, view };
+    let (jobs, awake) = (JoinSet::new(), tokio::sync::watch::Sender::new(false));
+    let mut agent = Agent { machine, ready, jobs, clock, leave_by: None, view, awake };
     let mut commands = agent.listen();
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
@@ -113,6 +114,8 @@ struct Agent {
     leave_by: Option<BootTime>,
     /// What people were shown last.
     view: View,
+    /// Whether this machine should stay awake.
+    awake: tokio::sync::watch::Sender<bool>,
 }
 
 impl Agent {
@@ -145,6 +148,7 @@ impl Agent {
                 state,
                 reserve: config.disk_reserve,
                 skew: shared.api.skew(),
+                open_files: health::open_files_of(&config.classes),
                 xcodes: config.health_xcode.then(|| health::watch::xcodes(&config.classes)),
             },
             sender,
@@ -152,7 +156,13 @@ impl Agent {
         );
         let measuring =
             config.metrics.map(|at| crate::metrics::start(at, Arc::clone(&shared.metrics)));
-        let started = listening.into_iter().chain([watching, keeping]).chain(measuring);
+        for slot in self.ready.slots.iter().filter(|slot| slot.is_gui()) {
+            let watching = tokio::spawn(Arc::clone(slot).watch_session());
+            self.ready.listening.push(watching);
+        }
+        let awake = super::awake::keep(self.awake.subscribe(), self.clock.clone());
+        let awake = tokio::spawn(awake);
+        let started = listening.into_iter().chain([watching, keeping, awake]).chain(measuring);
         self.ready.listening.extend(started);
         commands
     }
@@ -191,6 +201,7 @@ impl Agent {
             tracing::info!("claims are not held back any more");
         }
         shared.sink.board.view(view.clone(), self.clock.wall_ms());
+        self.awake.send_replace(super::awake::is_wanted(shared.config.keep_awake, &view));
         self.view = view;
     }
 

@@ -1,13 +1,17 @@
 //! Waiting for the session at the screen that a class's tasks run in.
 //!
-//! Where its account is not logged in, the class claims nothing, says why, and looks again every
-//! minute: a task that is not claimed runs elsewhere, or when somebody logs the account in.
+//! Where its account is not logged in, the class is held back, which people see with the reason,
+//! and it is looked again every minute: a task that is not claimed runs elsewhere, or when somebody
+//! logs the account in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::slot_io::SlotIo;
+use super::state::Input;
+use super::state::holds::HoldSource;
 use crate::platform::command::Tools;
 use crate::platform::darwin::user_domain;
 
@@ -15,25 +19,26 @@ use crate::platform::darwin::user_domain;
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl SlotIo {
-    /// Returns when tasks of the slot's class can run. False: the claim was dropped meanwhile.
+    /// Looks before a claim, since much can happen in a minute. False: the claim was dropped, as
+    /// happens where the class is held back.
     pub(super) async fn session_is_there(&self, dropped: &CancellationToken) -> bool {
         if !self.is_gui() {
             return true;
         }
-        let label = self.class.as_ref().map_or("", |class| class.label.as_str());
-        let mut said = Said::default();
+        let absence = self.absence().await;
+        let is_there = absence.is_none();
+        self.hold(absence);
+        if !is_there {
+            dropped.cancelled().await;
+        }
+        is_there
+    }
+
+    /// Holds the class back whenever the session is not there, and lets it go on when it is.
+    pub(super) async fn watch_session(self: Arc<Self>) {
         loop {
-            let absence = self.absence().await;
-            if let Some(text) = said.next(label, absence.as_deref()) {
-                self.shared.sink.warn(text);
-            }
-            if absence.is_none() {
-                return true;
-            }
-            tokio::select! {
-                () = self.shared.clock.sleep(PAUSE) => {}
-                () = dropped.cancelled() => return false,
-            }
+            self.hold(self.absence().await);
+            self.shared.clock.sleep(PAUSE).await;
         }
     }
 
@@ -47,39 +52,14 @@ impl SlotIo {
         let look = move || user_domain::absence(&Tools::system(), uid, &name);
         tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Some(error.to_string()))
     }
-}
 
-/// What was said last, since the same once a minute is noise.
-#[derive(Debug, Default)]
-struct Said(Option<String>);
-
-impl Said {
-    /// What to say now, if anything.
-    fn next(&mut self, label: &str, absence: Option<&str>) -> Option<String> {
-        if self.0.as_deref() == absence {
-            return None;
-        }
-        self.0 = absence.map(str::to_owned);
-        Some(match absence {
-            Some(why) => format!("{label} claims no tasks: {why}"),
-            None => format!("{label} claims tasks again"),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Said;
-
-    #[test]
-    fn a_pause_is_said_once_with_each_reason_and_so_is_its_end() {
-        let mut said = Said::default();
-        let mut next = |absence| said.next("runner.classes[0]", absence);
-        assert_eq!(next(None), None, "who is logged in is not spoken of");
-        assert_eq!(next(Some("gone")).unwrap(), "runner.classes[0] claims no tasks: gone");
-        assert_eq!(next(Some("gone")), None);
-        assert_eq!(next(Some("odd")).unwrap(), "runner.classes[0] claims no tasks: odd");
-        assert_eq!(next(None).unwrap(), "runner.classes[0] claims tasks again");
-        assert_eq!(next(None), None);
+    /// The same again changes nothing.
+    fn hold(&self, reason: Option<String>) {
+        let Some(class) = &self.class else { return };
+        let classes = &self.shared.config.classes;
+        let class = classes.iter().position(|one| one.label == class.label);
+        let hold = Input::Hold { source: HoldSource::Session, class, reason };
+        // Nobody listens any more when the launch agent ends.
+        drop(self.inputs.send(hold));
     }
 }

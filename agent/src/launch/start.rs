@@ -54,6 +54,15 @@ pub(super) async fn start(
     let sink =
         Sink { events: options.on_event.clone(), clock: options.clock.clone(), ..Sink::default() };
     sink.board.introduce(&config.name, &config.api_url, options.clock.wall_ms());
+    let machine = crate::platform::machine();
+    tracing::info!(%machine, "this machine");
+    if machine.is_translated {
+        sink.warn(
+            "this is the Intel binary on Apple silicon: Rosetta translates it and whatever tasks \
+             start; install the universal binary"
+                .to_owned(),
+        );
+    }
     let state_path = config.state_directory.clone();
     let state = dirs::make_state(&state_path)
         .map_err(|error| failed(describe("could not make", &state_path, &error)))?;
@@ -90,6 +99,7 @@ pub(super) async fn start(
         board: Arc::clone(&sink.board),
         slots: slots.collect(),
         left: Arc::clone(&left),
+        machine,
         state: state_path.clone(),
         starts: super::starts::count(&state_path),
     }));

@@ -16,6 +16,7 @@ use russet_protocol::local::State;
 use crate::health::facts;
 use crate::launch::Counters;
 use crate::launch::board::Board;
+use crate::platform::machine::Machine;
 
 /// Every state, so that each is there with a zero or a one.
 const STATES: [State; 8] = [
@@ -30,7 +31,7 @@ const STATES: [State; 8] = [
 ];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [&str; 3] = ["drain", "pause", "health"];
+const HOLDS: [&str; 4] = ["drain", "pause", "health", "session"];
 
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
@@ -42,6 +43,8 @@ pub(crate) struct Looked {
     pub(crate) board: Arc<Board>,
     /// The class of each slot.
     pub(crate) slots: Vec<String>,
+    /// What machine this is.
+    pub(crate) machine: Machine,
     /// What jobs left behind.
     pub(crate) left: Arc<Counters>,
     /// The state directory, on the disk that tasks work on.
@@ -73,6 +76,7 @@ impl Looked {
         Self {
             board,
             slots: slots.iter().map(|&class| class.to_owned()).collect(),
+            machine: Machine::default(),
             left,
             state: PathBuf::from("/"),
             starts: 1,
@@ -133,7 +137,8 @@ impl Looked {
             sources.into_iter().map(|(source, count)| ([("source", source)], count)).collect();
         out.gauge(
             "holds",
-            "What holds claims back: a person (`drain`, `pause`) or the machine (`health`); more \
+            "What holds claims back: a person (`drain`, `pause`), the machine (`health`), or an account \
+             that is not logged in at the screen (`session`); more \
              than 1 where several classes are held",
             None,
             &rows(&holds),

@@ -15,6 +15,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use russet_protocol::outcome::Outcome;
 
+use crate::platform::machine::Machine;
+
 mod gauges;
 mod listen;
 mod process;
@@ -222,6 +224,28 @@ struct Build {
     arch: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MachineFacts {
+    model: String,
+    chip: String,
+    system: String,
+    architecture: String,
+    xcodes: String,
+}
+
+impl MachineFacts {
+    fn of(machine: &Machine) -> Self {
+        let text = |fact: &Option<String>| fact.clone().unwrap_or_default();
+        Self {
+            model: text(&machine.model),
+            chip: text(&machine.chip),
+            system: text(&machine.system),
+            architecture: machine.architecture.clone(),
+            xcodes: machine.xcodes.join(", "),
+        }
+    }
+}
+
 /// The counters, and the registry that names them.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -290,6 +314,12 @@ impl Metrics {
         self.registry.register_collector(Box::new(process::Own));
         let ours = self.registry.sub_registry_with_prefix(PREFIX);
         ours.register("build", "Version, system and architecture of this agent", Info::new(build));
+        let machine = MachineFacts::of(&looked.machine);
+        ours.register(
+            "machine",
+            "What machine this is; unknown facts are empty",
+            Info::new(machine),
+        );
         ours.register(
             "claims",
             "Answers to claims: `task`, `no_work`, `busy` (429), `offline` (no answer, or a broken \

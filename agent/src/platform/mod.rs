@@ -6,6 +6,7 @@ pub mod account;
 pub mod command;
 pub mod darwin;
 pub mod job;
+pub mod machine;
 pub mod trust;
 pub mod users;
 

@@ -47,6 +47,7 @@ mod upload;
 mod warm_up;
 
 pub(crate) use credentials::variable as credential_variable;
+pub(crate) use os::open_files;
 pub(crate) use trim::SUM as TRIMMED_SUM;
 
 use std::process::ExitCode;

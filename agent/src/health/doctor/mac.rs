@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::screen_accounts;
-use crate::config::Class;
+use crate::config::{Class, Config, KeepAwake};
 use crate::health::{Check, Level};
 use crate::layout::LABEL;
 use crate::platform::command::{CommandError, Tools};
@@ -14,10 +14,12 @@ use crate::platform::darwin::xcodebuild::{self, Readiness};
 use crate::platform::darwin::{file_vault, xcode};
 
 /// Looks at the Mac whose files are below `root`.
-pub(super) fn checks(tools: &Tools, root: &Path, classes: &[Class]) -> Vec<Check> {
+pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
+    let classes = config.map_or(&[][..], |config| &config.classes);
+    let keep_awake = config.map_or(KeepAwake::default(), |config| config.keep_awake);
     let accounts = screen_accounts(classes);
     let mut found = vec![
-        or_unknown("sleep", power_settings::read(tools), sleep),
+        or_unknown("sleep", power_settings::read(tools), |now| sleep(now, keep_awake)),
         or_unknown("FileVault", file_vault::is_on(tools), |on| vault(on, !accounts.is_empty())),
     ];
     let login = preferences::automatic_login(root);
@@ -25,7 +27,7 @@ pub(super) fn checks(tools: &Tools, root: &Path, classes: &[Class]) -> Vec<Check
     found.extend(
         xcodes(classes).iter().map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
     );
-    if version(root).is_none_or(|(major, _)| major >= 13) {
+    if major(root).is_none_or(|major| major >= 13) {
         let approval = background_items::approval(tools, LABEL);
         found.push(or_unknown("background item", approval, background));
     }
@@ -45,13 +47,12 @@ fn or_unknown<T>(
     }
 }
 
-fn version(root: &Path) -> Option<(u32, u32)> {
-    let text = preferences::version(root)?;
-    let mut parts = text.split('.').map(|part| part.parse().ok());
-    Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+/// The first number of macOS's version.
+fn major(root: &Path) -> Option<u32> {
+    preferences::version(root)?.split(['.', ' ']).next()?.parse().ok()
 }
 
-fn sleep(settings: PowerSettings) -> Check {
+fn sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
     let restarts = match settings.restarts {
         Some(true) => "; it starts by itself after a power failure",
         Some(false) => "; it stays off after a power failure (`sudo pmset -a autorestart 1`)",
@@ -67,11 +68,20 @@ fn sleep(settings: PowerSettings) -> Check {
             format!("this Mac does not sleep by itself{restarts}"),
             "",
         ),
+        Some(minutes) if keep_awake == KeepAwake::Always => {
+            let found = format!(
+                "this Mac sleeps after {minutes} min of idleness, and the agent keeps it \
+                 awake{restarts}"
+            );
+            Check::new("sleep", Level::Ok, found, "")
+        }
         Some(minutes) => {
             let found = format!(
                 "this Mac sleeps after {minutes} min of idleness, and then claims nothing{restarts}"
             );
-            Check::new("sleep", Level::Warning, found, "`sudo pmset -a sleep 0` keeps it awake")
+            let hint =
+                "`sudo pmset -a sleep 0` keeps it awake, and so does `runner.keep_awake: always`";
+            Check::new("sleep", Level::Warning, found, hint)
         }
         None => Check::new("sleep", Level::Unknown, "pmset does not say".to_owned(), ""),
     }
@@ -226,9 +236,9 @@ mod tests {
     #[test]
     fn a_mac_that_is_set_up_for_a_farm_is_well_and_another_is_told_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let well = checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), &[]);
+        let well = checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), None);
         assert!(well.iter().all(|check| check.level == Level::Ok), "{well:?}");
-        let other = checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), &[]);
+        let other = checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), None);
         let expected = [
             ("sleep", Level::Warning),
             ("FileVault", Level::Warning),
@@ -245,16 +255,28 @@ mod tests {
         let all_unknown = |checks: &[Check]| {
             assert!(checks.iter().all(|check| check.level == Level::Unknown), "{checks:?}");
         };
-        all_unknown(&checks(&Tools::below(dir.path()), dir.path(), &[]));
+        all_unknown(&checks(&Tools::below(dir.path()), dir.path(), None));
         for name in ["pmset", "fdesetup", "sfltool", "xcodebuild"] {
             fake_tool(dir.path(), name, "echo nonsense");
         }
         fake_tool(dir.path(), "xcode-select", "kill -9 $$; exit 1");
-        let nonsense = checks(&Tools::below(dir.path()), dir.path(), &[]);
+        let nonsense = checks(&Tools::below(dir.path()), dir.path(), None);
         let (xcode, others): (Vec<Check>, Vec<Check>) =
             nonsense.into_iter().partition(|check| check.name == "Xcode");
         all_unknown(&others);
         assert_eq!(xcode.first().unwrap().level, Level::Warning);
+    }
+
+    #[test]
+    fn a_mac_that_the_agent_keeps_awake_may_have_any_setting() {
+        let of = |sleep_minutes, keep_awake| {
+            let settings = PowerSettings { sleep_minutes, ..PowerSettings::default() };
+            sleep(settings, keep_awake).level
+        };
+        assert_eq!(of(Some(10), KeepAwake::Tasks), Level::Warning);
+        assert_eq!(of(Some(10), KeepAwake::Always), Level::Ok);
+        assert_eq!(of(Some(0), KeepAwake::Never), Level::Ok);
+        assert_eq!(of(None, KeepAwake::Always), Level::Unknown);
     }
 
     #[test]

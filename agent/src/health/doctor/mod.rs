@@ -10,11 +10,13 @@ mod service;
 
 use std::path::{Path, PathBuf};
 
-use super::facts::gather;
-use super::{Check, Level, Reserve, checks};
+use super::facts::{Facts, gather};
+use super::{Check, Level, Reserve, checks, open_files_of};
 use crate::config::{self, Class, Config, Session};
 use crate::layout::Layout;
+use crate::platform;
 use crate::platform::command::Tools;
+use crate::platform::machine::Machine;
 
 pub(super) use mac::{xcodes, xcodes_ready};
 pub use reach::probe;
@@ -33,6 +35,7 @@ pub struct Question {
 /// Looks at everything, in the order in which it is told.
 pub async fn examine(question: &Question) -> Vec<Check> {
     let (config, mut found) = configuration(&question.config);
+    found.push(machine(&platform::machine()));
     found.push(service::check(&question.layout));
     let mut skew = None;
     if let Some(config) = &config {
@@ -44,11 +47,12 @@ pub async fn examine(question: &Question) -> Vec<Check> {
     let state =
         config.as_ref().map_or_else(|| question.layout.state(), |c| c.state_directory.clone());
     let reserve = config.as_ref().map_or(Reserve(None), |config| config.disk_reserve);
-    let facts = super::facts::Facts { clock_skew_s: skew, ..gather(&state) };
+    let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
+    let mut facts = Facts { clock_skew_s: skew, ..gather(&state) };
+    facts.open_files = open_files_of(classes).unwrap_or(facts.open_files);
     found.extend(checks(&facts, reserve));
     if cfg!(target_os = "macos") {
-        let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
-        found.extend(mac::checks(&Tools::system(), Path::new("/"), classes));
+        found.extend(mac::checks(&Tools::system(), Path::new("/"), config.as_ref()));
     }
     found
 }
@@ -57,6 +61,18 @@ pub async fn examine(question: &Question) -> Vec<Check> {
 #[must_use]
 pub fn worst(checks: &[Check]) -> Level {
     checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok)
+}
+
+/// What machine this is, and whether it can be used as it is.
+fn machine(machine: &Machine) -> Check {
+    let name = "machine";
+    if machine.is_translated {
+        let found = format!("{machine}; this is the Intel binary, and Rosetta translates it");
+        let hint =
+            "install the universal binary: whatever a translated agent starts is translated, too";
+        return Check::new(name, Level::Warning, found, hint);
+    }
+    Check::new(name, Level::Ok, machine.to_string(), "")
 }
 
 /// The accounts of classes whose tasks run at the screen.
@@ -120,8 +136,23 @@ fn write(path: &Path, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, configuration, worst};
+    use super::{Level, configuration, machine, worst};
     use crate::health::Check;
+    use crate::platform::machine::Machine;
+
+    #[test]
+    fn a_machine_is_named_and_translation_is_a_warning() {
+        let mac = Machine {
+            chip: Some("Apple M2".to_owned()),
+            architecture: "arm64".to_owned(),
+            ..Machine::default()
+        };
+        let check = machine(&mac);
+        assert_eq!((check.level, check.found.as_str()), (Level::Ok, "Apple M2, arm64"));
+        let check = machine(&Machine { is_translated: true, ..mac });
+        assert_eq!(check.level, Level::Warning);
+        assert!(check.found.contains("Rosetta") && check.hint.unwrap().contains("universal"));
+    }
 
     #[test]
     fn a_configuration_that_is_missing_or_wrong_is_a_finding_and_no_end() {

@@ -14,6 +14,8 @@ pub(crate) enum HoldSource {
     Pause,
     /// The machine is not well: no room on the disk, no memory.
     Health,
+    /// The account whose session a class needs is not logged in at the screen.
+    Session,
 }
 
 impl HoldSource {
@@ -23,6 +25,7 @@ impl HoldSource {
             Self::Drain => "drain",
             Self::Pause => "pause",
             Self::Health => "health",
+            Self::Session => "session",
         }
     }
 }

@@ -333,6 +333,26 @@ fn a_hold_drops_the_claim_and_lifting_it_claims_again() {
 }
 
 #[test]
+fn a_hold_on_one_class_leaves_the_others_at_work() {
+    let two = Settings { classes: vec![Some(0), Some(1)], ..settings(2) };
+    let (mut bench, _) = Bench::new(two);
+    let at = |slot, action| Action::Slot(slot, action);
+    for slot in [0, 1] {
+        let cleaned = bench.send(Input::Slot(slot, Got::Cleaned { quick: false }));
+        assert_eq!(cleaned, [at(slot, Do::Claim)]);
+    }
+    let session = |reason: Option<&str>| Input::Hold {
+        source: HoldSource::Session,
+        class: Some(1),
+        reason: reason.map(str::to_owned),
+    };
+    assert_eq!(bench.send(session(Some("ci is not logged in"))), [at(1, Do::DropClaim)]);
+    assert_eq!(bench.send(session(Some("ci is not logged in"))), []);
+    assert_eq!(bench.send(Input::Slot(1, Got::ClaimDropped)), []);
+    assert_eq!(bench.send(session(None)), [at(1, Do::Claim)]);
+}
+
+#[test]
 fn a_hold_that_is_lifted_before_the_claim_has_ended_claims_anew() {
     let (mut bench, _) = Bench::new(settings(1));
     bench.slot(Got::Cleaned { quick: false });

@@ -10,6 +10,7 @@
 //! Tests put tools of their own in place of the system's with [`Tools::below`].
 
 mod error;
+mod held;
 mod run;
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +21,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use error::CommandError;
+pub use held::Held;
 
 /// How long a tool may take, unless told otherwise. Open Directory can take several seconds
 /// while a Mac starts.

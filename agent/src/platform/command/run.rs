@@ -29,10 +29,7 @@ const AFTERWARDS: Duration = Duration::from_millis(500);
 
 pub(super) fn run(command: Command) -> Result<Output, CommandError> {
     let line = command.line();
-    let mut child = spawn(&command).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => CommandError::NotFound { command: line.clone() },
-        _ => CommandError::Start { command: line.clone(), source },
-    })?;
+    let mut child = spawn(&command).map_err(|source| not_started(&line, source))?;
     let result = Exchange::new(&command, &mut child)
         .and_then(|mut exchange| exchange.finish(&command, &mut child));
     if !matches!(result, Ok(End::Exited(..))) {
@@ -53,14 +50,33 @@ pub(super) fn run(command: Command) -> Result<Output, CommandError> {
     }
 }
 
+/// Why there is no process.
+pub(super) fn not_started(line: &str, source: io::Error) -> CommandError {
+    let command = line.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => CommandError::NotFound { command },
+        _ => CommandError::Start { command, source },
+    }
+}
+
 fn spawn(command: &Command) -> io::Result<Child> {
+    let input = if command.input.0.is_empty() { Stdio::null() } else { Stdio::piped() };
+    prepare(command)?.stdin(input).spawn()
+}
+
+/// What all tools have in common. Standard output and error are pipes.
+///
+/// # Errors
+///
+/// The path is not absolute.
+pub(super) fn prepare(command: &Command) -> io::Result<std::process::Command> {
     // Without an absolute path, whoever chose our working directory or PATH chose the program.
     if !command.program.is_absolute() {
         let message = "the path of a tool must be absolute";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    let input = if command.input.0.is_empty() { Stdio::null() } else { Stdio::piped() };
-    std::process::Command::new(&command.program)
+    let mut prepared = std::process::Command::new(&command.program);
+    prepared
         .args(&command.arguments)
         .env_clear()
         .env("PATH", STANDARD_PATH)
@@ -68,11 +84,10 @@ fn spawn(command: &Command) -> io::Result<Child> {
         .env("LC_ALL", "C")
         .envs(command.environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
-        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
+        .process_group(0);
+    Ok(prepared)
 }
 
 enum End {

@@ -5,9 +5,11 @@
 
 pub mod accounts;
 pub mod background_items;
+pub mod caffeinate;
 pub mod disk_images;
 pub mod dscl;
 pub mod file_vault;
+pub mod hardware;
 pub mod launchctl;
 pub mod launchd;
 pub mod path_helper;

@@ -60,15 +60,20 @@ pub fn updates(root: &Path) -> Option<Updates> {
     Some(Updates { found, automatic: document.automatic })
 }
 
-/// The version of macOS, as `15.6.1`.
+/// The version of macOS and its build, as `15.6.1 (24G90)`.
 #[must_use]
 pub fn version(root: &Path) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Version {
         product_version: String,
+        product_build_version: Option<String>,
     }
-    read::<Version>(&root.join(VERSION)).map(|version| version.product_version)
+    let Version { product_version, product_build_version } = read(&root.join(VERSION))?;
+    Some(match product_build_version {
+        Some(build) => format!("{product_version} ({build})"),
+        None => product_version,
+    })
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
@@ -95,7 +100,12 @@ mod tests {
         let root = dir.path();
         assert_eq!((automatic_login(root), updates(root), version(root)), (None, None, None));
         write(root, super::LOGIN, "<key>autoLoginUser</key><string>ci</string>");
-        write(root, super::VERSION, "<key>ProductVersion</key><string>15.6.1</string>");
+        write(
+            root,
+            super::VERSION,
+            "<key>ProductBuildVersion</key><string>24G90</string><key>ProductVersion</key>\
+                                     <string>15.6.1</string>",
+        );
         write(
             root,
             super::UPDATES,
@@ -106,7 +116,7 @@ mod tests {
              <key>Display Version</key><string>26.0</string></dict></array>",
         );
         assert_eq!(automatic_login(root).as_deref(), Some("ci"));
-        assert_eq!(version(root).as_deref(), Some("15.6.1"));
+        assert_eq!(version(root).as_deref(), Some("15.6.1 (24G90)"));
         let found = vec!["macOS Sequoia 15.7".to_owned(), "Safari 26.0".to_owned()];
         assert_eq!(updates(root), Some(Updates { found, automatic: Some(true) }));
         std::fs::write(root.join(super::LOGIN), "garbage").unwrap();

@@ -42,6 +42,28 @@ fn find(applications: &Path, wanted: &str) -> Result<PathBuf, String> {
     })
 }
 
+/// The versions of the Xcodes that are installed, the oldest first: `16.2 (16C5032a)`. The keys of
+/// `version.plist` are those that scripts read with `defaults`.
+#[must_use]
+pub fn versions(applications: &Path) -> Vec<String> {
+    let app = |name: String| applications.join(name).join("Contents/version.plist");
+    let mut versions: Vec<_> =
+        installed(applications).into_iter().map(app).filter_map(|path| version(&path)).collect();
+    versions.sort();
+    versions.dedup();
+    versions.into_iter().map(|(_, text)| text).collect()
+}
+
+/// One version: its numbers, by which versions are ordered, and as people write it.
+fn version(plist: &Path) -> Option<(Vec<u32>, String)> {
+    let plist = plist::Value::from_file(plist).ok()?;
+    let text = |key| plist.as_dictionary()?.get(key)?.as_string();
+    let short = text("CFBundleShortVersionString")?;
+    let numbers = short.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+    let build = text("ProductBuildVersion");
+    Some((numbers, build.map_or_else(|| short.to_owned(), |build| format!("{short} ({build})"))))
+}
+
 fn installed(applications: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(applications).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
@@ -54,7 +76,30 @@ fn installed(applications: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{find, versions};
+
+    /// assumed: a version.plist with the keys that scripts read.
+    #[test]
+    fn the_versions_of_installed_ones_are_told_and_what_is_broken_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, inner) in [
+            (
+                "Xcode.app",
+                "<key>CFBundleShortVersionString</key><string>26.0</string>\
+                 <key>ProductBuildVersion</key><string>17A324</string>",
+            ),
+            ("Xcode-9.4.app", "<key>CFBundleShortVersionString</key><string>9.4</string>"),
+            ("Xcode-beta.app", "<key>other</key><true/>"),
+        ] {
+            let contents = dir.path().join(name).join("Contents");
+            std::fs::create_dir_all(&contents).unwrap();
+            let text = format!("<plist version=\"1.0\"><dict>{inner}</dict></plist>");
+            std::fs::write(contents.join("version.plist"), text).unwrap();
+        }
+        std::fs::create_dir(dir.path().join("Xcode-none.app")).unwrap();
+        assert_eq!(versions(dir.path()), ["9.4", "26.0 (17A324)"]);
+        assert!(versions(&dir.path().join("no")).is_empty());
+    }
 
     #[test]
     fn an_xcode_is_found_by_its_version_or_its_path_and_a_missing_one_names_the_others() {

@@ -4,7 +4,9 @@ pub mod accounts;
 mod code;
 mod groups;
 pub mod keychain;
+mod machine;
 mod memory;
+mod power;
 mod process;
 pub mod service;
 mod time;
@@ -22,7 +24,9 @@ pub(crate) const STANDARD_PATH: &str =
 
 pub use code::forget_code;
 pub use groups::Groups;
+pub use machine::machine;
 pub use memory::{memory, resident_memory};
+pub use power::stay_awake;
 pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };

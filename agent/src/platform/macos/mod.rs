@@ -3,7 +3,9 @@
 pub mod accounts;
 mod groups;
 pub mod keychain;
+mod machine;
 mod memory;
+mod power;
 mod process;
 pub mod service;
 mod sysctl;
@@ -20,7 +22,9 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use groups::Groups;
+pub use machine::machine;
 pub use memory::{memory, resident_memory};
+pub use power::stay_awake;
 pub use process::{
     Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };

@@ -78,13 +78,18 @@ pub(crate) fn hard_limit(limit: Limit) -> std::io::Result<u64> {
 /// it refuses.
 const OPEN_FILES: u64 = 10_240;
 
-/// Raises the limit of open files to what builds need, as far as the hard limit goes. Where the
-/// system refuses, its own limit stays.
+/// How many files a task may open where the owner says nothing: what builds need, as far as the
+/// hard limit goes, and never fewer than the soft limit.
+pub(crate) fn open_files(soft: u64, hard: u64) -> u64 {
+    soft.max(OPEN_FILES.min(hard))
+}
+
+/// Raises the limit of open files to [`open_files`]. Where the system refuses, its own limit stays.
 pub(crate) fn raise_open_files() {
     let mut value = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: The pointer is to a structure that lives through the call.
     let read = check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut value) });
-    let wanted = OPEN_FILES.min(value.rlim_max);
+    let wanted = open_files(value.rlim_cur, value.rlim_max);
     if read.is_err() || value.rlim_cur >= wanted {
         return;
     }
