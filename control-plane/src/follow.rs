@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use russet_protocol::admin::{StepState, StreamEvent};
 use russet_protocol::ids::{JobId, PipelineId};
-use russet_protocol::outcome::Phase;
+use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::output_reader::{ReadError, piece};
 use crate::state::App;
@@ -131,10 +131,12 @@ impl Follower {
             ..row.step.clone()
         };
         let known = sent.said.as_ref();
-        let announce = known.is_none_or(|said| {
-            said.outcome.is_none()
-                && (said.name != begun.name || said.background != begun.background)
-        });
+        // One that was left out never began.
+        let announce = row.step.outcome != Some(Outcome::NotRun)
+            && known.is_none_or(|said| {
+                said.outcome.is_none()
+                    && (said.name != begun.name || said.background != begun.background)
+            });
         if announce {
             sent.said = Some(begun.clone());
             if !sink.send(&StreamEvent::Step { job: row.job.clone(), step: begun }).await {
