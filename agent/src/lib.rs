@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod continuation;
 pub mod health;
 pub mod helper;
 pub mod http;

@@ -34,6 +34,12 @@ fn main() -> ExitCode {
     {
         return russet_agent::helper::main(name, &arguments.collect::<Vec<_>>());
     }
+    if Path::new(&called_as)
+        .file_name()
+        .is_some_and(|name| name == russet_agent::continuation::CURL)
+    {
+        return russet_agent::continuation::curl(arguments.collect());
+    }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
     if arguments.next().is_some_and(|word| word == "task-agent") {
         return russet_agent::task::main();

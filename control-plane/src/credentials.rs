@@ -38,6 +38,7 @@ pub(crate) enum TokenKind {
     Admin,
     Class,
     Task,
+    Continuation,
 }
 
 /// A new token.
@@ -46,6 +47,7 @@ pub(crate) fn new_token(kind: TokenKind) -> Result<Secret, NoRandomness> {
         TokenKind::Admin => "rsa_",
         TokenKind::Class => "rsc_",
         TokenKind::Task => "rst_",
+        TokenKind::Continuation => "rsk_",
     };
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;

@@ -19,6 +19,7 @@ mod data_dir;
 mod follow;
 mod lifecycle;
 mod objects;
+mod orbs;
 mod output_reader;
 mod reaper;
 mod scheduler;

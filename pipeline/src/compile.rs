@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
+use crate::Options;
 use crate::compiled::{Job, JobKind, Workflow};
 use crate::config::{Config, Context, Invocation, JobDefinition, WorkflowDefinition};
 use crate::problem::Problem;
@@ -16,11 +17,50 @@ const IMPLICIT_WORKFLOW: &str = "workflow";
 /// Name of the job that runs where the configuration has no workflows.
 const IMPLICIT_JOB: &str = "build";
 
+/// The workflows that are to run.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    pub(crate) workflows: Vec<Workflow>,
+    /// Whether what the options name is for the configuration that a setup goes on with.
+    pub(crate) is_selected_later: bool,
+}
+
+/// The one workflow or job that is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Selection<'o> {
+    workflow: Option<&'o str>,
+    job: Option<&'o str>,
+}
+
+impl<'o> Selection<'o> {
+    /// What the options name, and whether that is for later: a name that a setup does not know is
+    /// meant for the configuration that it goes on with.
+    fn of(options: &'o Options, config: &Config) -> (Self, bool) {
+        let all = Self { workflow: options.workflow.as_deref(), job: options.job.as_deref() };
+        let knows_workflow = |name: &str| {
+            let mut workflows = config.workflows.iter();
+            workflows.any(|workflow| workflow.name == name) || config.skipped.contains_key(name)
+        };
+        let knows_job = |name: &str| {
+            let invocations = || config.workflows.iter().flat_map(|workflow| &workflow.jobs);
+            invocations().any(|job| job.name == name)
+                || config.jobs.iter().any(|job| job.name == name)
+        };
+        let is_known = all.workflow.is_none_or(knows_workflow) && all.job.is_none_or(knows_job);
+        if is_known || !config.written.is_setup { (all, false) } else { (Self::default(), true) }
+    }
+}
+
 /// Chooses what runs, and puts jobs into workflows. The context has the problems.
-pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Vec<Workflow> {
+pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Chosen {
+    let (selection, is_selected_later) = Selection::of(context.options, &config);
+    Chosen { workflows: workflows(context, config, selection), is_selected_later }
+}
+
+fn workflows(context: &mut Context<'_>, config: Config, selection: Selection<'_>) -> Vec<Workflow> {
     let Config { jobs, workflows, has_workflows, skipped, jobs_at, workflows_at, .. } = config;
     let places = Places { jobs: jobs_at, workflows: workflows_at, skipped, has_workflows };
-    let chosen = choose(context, &jobs, workflows, &places);
+    let chosen = choose(context, &jobs, workflows, &places, selection);
     let running: BTreeSet<&str> =
         chosen.iter().flat_map(|workflow| &workflow.jobs).map(|job| &*job.job).collect();
     for job in &jobs {
@@ -112,10 +152,11 @@ fn choose(
     jobs: &[JobDefinition],
     workflows: Vec<WorkflowDefinition>,
     places: &Places,
+    selection: Selection<'_>,
 ) -> Vec<WorkflowDefinition> {
     let options = context.options;
-    if let Some(name) = &options.workflow
-        && !workflows.iter().any(|workflow| workflow.name == *name)
+    if let Some(name) = selection.workflow
+        && !workflows.iter().any(|workflow| workflow.name == name)
     {
         let known = workflows.iter().map(|workflow| &*workflow.name);
         context.report(no_workflow(name, known, places));
@@ -124,9 +165,9 @@ fn choose(
     let mut chosen = Vec::new();
     let mut is_left_out = false;
     for mut workflow in workflows {
-        let is_named = options.workflow.as_ref() == Some(&workflow.name);
-        let mut runs = is_named || options.workflow.is_none();
-        match &options.job {
+        let is_named = selection.workflow == Some(&workflow.name);
+        let mut runs = is_named || selection.workflow.is_none();
+        match selection.job {
             Some(name) => runs = runs && with_requirements(&mut workflow.jobs, name),
             None => {
                 if workflow.is_scheduled && runs && !is_named && !options.check {
@@ -147,13 +188,14 @@ fn choose(
             chosen.push(workflow);
         }
     }
-    let is_left_out = is_left_out || !places.skipped.is_empty() || options.check;
-    if chosen.is_empty() && places.has_workflows && options.job.is_none() && is_left_out {
+    let may_be_empty = options.check || options.is_continuation;
+    let is_left_out = is_left_out || !places.skipped.is_empty() || may_be_empty;
+    if chosen.is_empty() && places.has_workflows && selection.job.is_none() && is_left_out {
         nothing_runs(context, places);
         return chosen;
     }
     if chosen.is_empty() {
-        chosen.extend(implicit(context, jobs, places));
+        chosen.extend(implicit(context, jobs, places, selection.job));
     }
     chosen
 }
@@ -191,7 +233,7 @@ fn nothing_runs(context: &mut Context<'_>, places: &Places) {
         (None, None) => String::new(),
     };
     let message = format!("no workflow runs{of}: conditions, filters or schedules leave them out");
-    context.report(if context.options.check {
+    context.report(if context.options.check || context.options.is_continuation {
         Problem::warning(at, message)
     } else {
         Problem::error(at, message).hint("name a job with `--job` to run it all the same")
@@ -248,9 +290,9 @@ fn implicit(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],
     places: &Places,
+    wanted: Option<&str>,
 ) -> Option<WorkflowDefinition> {
     let (jobs_at, workflows_at) = (places.jobs, places.workflows);
-    let wanted = context.options.job.as_deref();
     let name = wanted.unwrap_or(IMPLICIT_JOB);
     if let Some(job) = jobs.iter().find(|job| job.name == name) {
         let branch = context.options.branch.as_deref().filter(|_| wanted.is_none());

@@ -9,8 +9,14 @@ use crate::Diagnostic;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compiled {
     /// The workflows that are to run, in the order of the text. Never empty, unless the
-    /// configuration was only checked.
+    /// configuration was only checked or is a continuation.
     pub workflows: Vec<Workflow>,
+    /// Whether it is `setup: true`: one of its jobs makes the configuration that the pipeline goes
+    /// on with.
+    pub is_setup: bool,
+    /// Whether the workflow or job of the options is none of this configuration, which is
+    /// `setup: true`, and so has to be one of what it goes on with. All of the setup is run then.
+    pub is_selected_later: bool,
     /// What is worth knowing but does not stand in the way, in the order of the text.
     pub warnings: Vec<Diagnostic>,
 }

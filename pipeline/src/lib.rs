@@ -18,6 +18,7 @@ mod diagnostic;
 mod emit;
 mod expand;
 mod options;
+mod orb;
 mod pattern;
 mod problem;
 mod reference;
@@ -31,6 +32,7 @@ use std::collections::BTreeMap;
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
 pub use options::{Options, OrbSource, Orbs, Pipeline, Value};
+pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, orbs};
 pub use reference::reference;
 
 /// Longest configuration that is read, in bytes. Callers that read a file may stop behind it.
@@ -43,9 +45,14 @@ pub const MAX_BYTES: usize = yaml::limits::MAX_BYTES;
 /// All that is wrong with the configuration, in the order of the text.
 pub fn compile(text: &str, options: &Options) -> Result<Compiled, Errors> {
     let (mut context, config) = read(text, options)?;
-    let workflows = config.map_or_else(Vec::new, |config| compile::compile(&mut context, config));
+    let is_setup = config.as_ref().is_some_and(|config| config.written.is_setup);
+    let chosen = config.map(|config| compile::compile(&mut context, config)).unwrap_or_default();
     let (errors, warnings) = problem::diagnose(&context.source, context.problems);
-    if errors.is_empty() { Ok(Compiled { workflows, warnings }) } else { Err(Errors(errors)) }
+    if !errors.is_empty() {
+        return Err(Errors(errors));
+    }
+    let compile::Chosen { workflows, is_selected_later } = chosen;
+    Ok(Compiled { workflows, is_setup, is_selected_later, warnings })
 }
 
 /// Writes a configuration out: what it means, without commands, parameters, orbs, matrices and
@@ -82,7 +89,9 @@ fn read<'a>(
         source: source::Source::new(&options.file, text),
         options,
         is_2_1: true,
+        is_setup: false,
         missing: BTreeMap::new(),
+        orbs: Vec::new(),
         orb_bytes: 0,
         code_signing: Vec::new(),
         commands: Vec::new(),

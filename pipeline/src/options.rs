@@ -27,6 +27,9 @@ pub struct Options {
     /// Only look whether the configuration is right: what is understood but cannot be run yet is
     /// a warning, and it is no mistake if nothing would run.
     pub check: bool,
+    /// It is what a setup job goes on with: it may leave nothing to run, and may not be
+    /// `setup: true` itself.
+    pub is_continuation: bool,
     /// Values of the pipeline's parameters.
     pub parameters: BTreeMap<String, Value>,
     /// What else is known of the pipeline.

@@ -199,6 +199,85 @@ pub struct SubmitRequest {
     /// Only this job and what it requires.
     #[serde(default)]
     pub job: Option<String>,
+    /// Values of the pipeline's parameters.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, ParameterValue>,
+    /// Orbs that the project brings along. They win over those of the server.
+    #[serde(default)]
+    pub orbs: Vec<Orb>,
+    /// Make the contexts that its jobs name where there are none: empty, and for all projects.
+    #[serde(default)]
+    pub make_contexts: bool,
+}
+
+/// The value of a pipeline parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum ParameterValue {
+    /// A boolean.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A text; for a parameter of another type, what it says.
+    Text(String),
+}
+
+/// An orb with its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Orb {
+    /// Its name, `namespace/name`.
+    pub name: String,
+    /// Its version, such as `1.2.3` or `dev:first`.
+    pub version: String,
+    /// Its source as one YAML document.
+    pub source: String,
+}
+
+/// An orb that the server has, without its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OrbItem {
+    /// Its name, `namespace/name`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Length of its source, in bytes.
+    pub size: u64,
+    /// When it was added, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// Adds an orb to the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PutOrb {
+    /// Its source as one YAML document.
+    pub source: String,
+}
+
+/// `POST /api/v2/pipeline/continue`, as CircleCI documents it: a job of a setup says what its
+/// pipeline goes on with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct ContinueRequest {
+    /// What the job has in `CIRCLE_CONTINUATION_KEY`.
+    pub continuation_key: Secret,
+    /// The configuration, as text.
+    pub configuration: String,
+    /// Values of its parameters. They win over those that the pipeline was submitted with.
+    #[serde(default)]
+    pub parameters: Option<BTreeMap<String, ParameterValue>>,
+}
+
+/// The answer to a [`ContinueRequest`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Continued {
+    /// For people.
+    pub message: String,
 }
 
 /// Where CircleCI looks for a project's configuration.

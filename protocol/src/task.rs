@@ -54,6 +54,12 @@ impl TaskConfig {
     pub const VERSION: u32 = 1;
 }
 
+/// Variable of a setup job with the key that lets it say what its pipeline goes on with.
+pub const CONTINUATION_KEY_VARIABLE: &str = "CIRCLE_CONTINUATION_KEY";
+
+/// Path of the call for that, after the origin of a control plane.
+pub const CONTINUE_PATH: &str = "/api/v2/pipeline/continue";
+
 /// Number of the step in which the agent says what it prepares ("Set up").
 pub const SETUP_STEP: u32 = 0;
 

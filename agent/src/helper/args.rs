@@ -23,6 +23,17 @@ pub(super) enum Command {
     /// Environment variables
     #[command(subcommand)]
     Env(Env),
+    /// Say which configuration the pipeline of this setup goes on with
+    #[command(
+        after_help = "Example:\n  circleci-agent continue .circleci/next.yml --parameters '{\"deploy\": true}'"
+    )]
+    Continue {
+        /// The file of the configuration
+        file: PathBuf,
+        /// Values of its parameters: a JSON object, or the name of a file of one
+        #[arg(long, value_name = "JSON|FILE")]
+        parameters: Option<String>,
+    },
 }
 
 #[derive(clap::Subcommand, Debug)]

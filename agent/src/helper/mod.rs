@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::continuation;
 use args::{Command, Env, Helper, Step, Tests};
 
 /// Variable with the directory through which steps talk to their task agent.
@@ -80,6 +81,10 @@ fn answer(name: &str, command: Command) -> Result<u8, Refusal> {
         }
         Command::Tests(Tests::Run { command, files, verbose, how }) => {
             run::run(&command, &files, &how, verbose, data.as_deref())
+        }
+        Command::Continue { file, parameters } => {
+            let message = continuation::go_on(&file, parameters.as_deref())?;
+            print(format!("{message}\n").as_bytes())
         }
         Command::Env(Env::Subst { text }) => print(&subst::main(&text)?),
     }

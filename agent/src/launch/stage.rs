@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::platform;
+use crate::{continuation, platform};
 
 /// Names of the helpers on the PATH of steps.
 const HELPERS: [&str; 2] = ["circleci-agent", "circleci"];
@@ -35,6 +35,9 @@ pub(super) fn stage(exe: &Path, state: &Path) -> io::Result<Staged> {
     for name in HELPERS {
         link(&exe, &directory, name)?;
     }
+    let of_setups = directory.join(continuation::DIRECTORY);
+    make_directory(&of_setups)?;
+    link(&exe, &of_setups, continuation::CURL)?;
     Ok(Staged { exe, helpers: directory })
 }
 

@@ -11,6 +11,7 @@ use russet_protocol::supervise::Assignment;
 use russet_protocol::task::TaskConfig;
 
 use super::{os, pty};
+use crate::continuation;
 use crate::helper::TASK_DATA_VARIABLE;
 
 /// Names and values.
@@ -61,7 +62,11 @@ pub(crate) fn of_job(
     all.insert("SHELL".to_owned(), person.shell.clone());
     all.insert("TERM".to_owned(), pty::TERM.to_owned());
     all.insert("LANG".to_owned(), os::LANG.to_owned());
-    all.insert("PATH".to_owned(), path(assignment));
+    all.insert("PATH".to_owned(), path(assignment, config));
+    if continuation::is_setup(config) {
+        let more = continuation::variables(assignment);
+        all.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
     all.extend(assignment.environment.clone());
     all.extend(built_in(config));
     all.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), text(work));
@@ -82,10 +87,17 @@ fn is_valid(name: &str, value: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
 }
 
-fn path(assignment: &Assignment) -> String {
-    let first = assignment.path.iter().map(|path| path.to_string_lossy().into_owned());
+/// The `PATH`. Steps of a setup find the `curl` of [`continuation`] before any other.
+fn path(assignment: &Assignment, config: &TaskConfig) -> String {
+    let of_setups = continuation::directory(assignment, config);
+    let first = of_setups.iter().chain(&assignment.path);
     let last = assignment.helpers.iter().map(|path| path.to_string_lossy().into_owned());
-    first.chain([os::standard_path()]).chain(last).collect::<Vec<_>>().join(":")
+    first
+        .map(|path| path.to_string_lossy().into_owned())
+        .chain([os::standard_path()])
+        .chain(last)
+        .collect::<Vec<_>>()
+        .join(":")
 }
 
 /// The variables that CircleCI documents, as far as they are known here.
@@ -167,6 +179,25 @@ mod tests {
         assert!(all["PATH"].ends_with(":/opt/russet/bin"));
         assert!(!all.contains_key("A=B") && !all.contains_key("ZERO"));
         assert!(!all.contains_key("CIRCLE_TAG"), "what is not known is not set");
+    }
+
+    #[test]
+    fn the_steps_of_a_setup_find_the_way_to_their_control_plane() {
+        let (mut assignment, mut config) = testing::assignment_and_config();
+        assignment.path = vec!["/opt/tools".into()];
+        assignment.helpers = Some("/opt/russet/bin".into());
+        let person = Person { name: "_russet1".to_owned(), shell: "/bin/bash".to_owned() };
+        let shared = SharedPaths::new(Path::new("/tmp/slot"), "task-1");
+        let of = |assignment: &_, config: &_| {
+            of_job(assignment, config, &person, Path::new("/work"), &shared)
+        };
+        assert!(!of(&assignment, &config).contains_key("CIRCLE_CONTINUATION_URL"));
+        config.environment = vec![testing::variable("CIRCLE_CONTINUATION_KEY", "rsk_1")];
+        assignment.relay = Some("/run/relay".into());
+        let all = of(&assignment, &config);
+        assert!(all["PATH"].starts_with("/opt/russet/bin/setup:/opt/tools:"), "{}", all["PATH"]);
+        assert!(all["CIRCLE_CONTINUATION_URL"].ends_with("/api/v2/pipeline/continue"));
+        assert_eq!(all["CIRCLE_INTERNAL_CONTINUATION_SOCKET"], "/run/relay");
     }
 
     #[test]

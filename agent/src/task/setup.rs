@@ -19,6 +19,7 @@ use super::spool::Spool;
 use super::stop::StopSignal;
 use super::{credentials, job, shell};
 use crate::clock::Clock;
+use crate::continuation;
 use crate::mask::Masks;
 use crate::platform::darwin::xcode;
 
@@ -47,7 +48,7 @@ pub(crate) fn context(
     let written = config.working_directory.as_deref().unwrap_or(".");
     let work = environment::resolve(written, &dirs.home, &dirs.work);
     let shared = SharedPaths::new(&dirs.tmp, config.task_id.as_str());
-    make_shared(&shared)
+    make_shared(&shared, &continuation::bash_env(&assignment, &config))
         .map_err(|error| broken(format!("could not write to {}: {error}", dirs.tmp.display())))?;
     let delivered = credentials::deliver(&assignment)
         .map_err(|problem| broken(format!("could not hand over what was granted: {problem}")))?;
@@ -113,9 +114,9 @@ fn credentials(url: &str) -> Option<Secret> {
     }
 }
 
-fn make_shared(shared: &SharedPaths) -> std::io::Result<()> {
+fn make_shared(shared: &SharedPaths, bash_env: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(&shared.task_data)?;
-    std::fs::File::create(&shared.bash_env).map(drop)
+    std::fs::write(&shared.bash_env, bash_env)
 }
 
 /// Says which credentials the task has and which it has not: a job that misses one shows it as an

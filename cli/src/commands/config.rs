@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use russet_pipeline::{Compiled, Options, Value};
+use russet_pipeline::{Compiled, Options, Pipeline, Value};
+use russet_protocol::admin::ParameterValue;
 use serde_json::json;
 
 use super::OutputArgs;
@@ -54,13 +55,8 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     on_host: bool,
 
-    /// Directory of orbs, as namespace/name@1.2.3.yml; may be given more than once
-    #[arg(long, value_name = "DIR")]
-    orb_path: Vec<PathBuf>,
-
-    /// Value of a pipeline parameter; may be given more than once
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
+    #[command(flatten)]
+    compile: CompileArgs,
 
     /// Branch of the pipeline; without it and --tag, filters let everything through
     #[arg(long, value_name = "NAME")]
@@ -72,6 +68,33 @@ pub(crate) struct ConfigArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What a configuration is compiled with, wherever that is.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CompileArgs {
+    /// Directory of orbs, as namespace/name@1.2.3.yml, besides .circleci/orbs of the project; may
+    /// be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub(crate) orb_path: Vec<PathBuf>,
+
+    /// Value of a pipeline parameter; may be given more than once
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+}
+
+impl CompileArgs {
+    /// The parameters as a control plane takes them.
+    pub(crate) fn parameters(&self) -> BTreeMap<String, ParameterValue> {
+        let given = self.parameters.iter().cloned();
+        given.map(|(name, value)| (name, ParameterValue::Text(value))).collect()
+    }
+
+    /// The parameters as the compiler takes them.
+    pub(crate) fn values(&self) -> BTreeMap<String, Value> {
+        let given = self.parameters.iter().cloned();
+        given.map(|(name, value)| (name, Value::Text(value))).collect()
+    }
 }
 
 /// Reads `NAME=VALUE`.
@@ -91,16 +114,15 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
     let file =
         if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
     let text = read(&file)?;
-    let parameters: BTreeMap<String, Value> =
-        args.parameters.into_iter().map(|(name, value)| (name, Value::Text(value))).collect();
     let options = Options {
         file: file.display().to_string(),
         on_host: args.on_host,
         branch: args.branch,
         tag: args.tag,
         check: !is_strict,
-        parameters,
-        orbs: super::orbs::in_directories(&args.orb_path),
+        parameters: args.compile.values(),
+        orbs: super::orbs::of_project(&args.compile.orb_path, super::orbs::project_of(&file)),
+        pipeline: pipeline_by_hand(),
         ..Options::default()
     };
     let compiled = match (compile(&text, &options), args.output.output) {
@@ -128,6 +150,12 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// What is taken for known of a pipeline that there is not: as CircleCI's own tool does, its number
+/// is 1.
+pub(crate) fn pipeline_by_hand() -> Pipeline {
+    Pipeline { number: Some(1), ..Pipeline::default() }
 }
 
 /// Why a configuration does not compile, plainly and for the terminal.

@@ -15,6 +15,8 @@ use crate::render::screen::{Screen, TICK};
 pub(crate) enum Followed {
     /// It has ended.
     Ended(Pipeline),
+    /// It has got further workflows, those that a setup goes on with.
+    Continued,
     /// A job waits for an approval.
     OnHold(Job),
 }
@@ -34,6 +36,9 @@ pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Res
                         StreamEvent::End { pipeline } => Some(Followed::Ended(pipeline.clone())),
                         StreamEvent::Job { job, .. } if job.phase == Phase::OnHold => {
                             Some(Followed::OnHold(job.clone()))
+                        }
+                        StreamEvent::Job { workflow, .. } if !screen.knows(workflow) => {
+                            Some(Followed::Continued)
                         }
                         _ => None,
                     },

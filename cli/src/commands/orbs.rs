@@ -1,20 +1,113 @@
-//! Directories of orbs: what `--orb-path` names.
+//! Directories of orbs: what `--orb-path` names, and `.circleci/orbs` of a project.
 //!
 //! An orb `namespace/name` of version 1.2.3 is at `DIR/namespace/name@1.2.3.yml`, or at
 //! `DIR/namespace/name/1.2.3.yml`. Nothing is fetched from anybody.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russet_pipeline::{MAX_BYTES, OrbSource, Orbs};
+use russet_pipeline::{MAX_BYTES, OrbSource, Orbs, is_orb_name, is_orb_version};
+use russet_protocol::admin::Orb;
+
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::numbers;
 
 /// Directories in which orbs are looked for, in this order.
 #[derive(Debug)]
 struct Directories(Vec<PathBuf>);
 
+/// Where a project keeps orbs, in its directory.
+pub(crate) const DIRECTORY: &str = ".circleci/orbs";
+
+/// Bytes of orbs that are sent with a pipeline, together.
+const MOST_BYTES: usize = 6 * 1024 * 1024;
+
+/// The orbs of some directories, then those that a project keeps.
+pub(crate) fn of_project(paths: &[PathBuf], project: Option<PathBuf>) -> Orbs {
+    let kept = project.map(|directory| directory.join(DIRECTORY));
+    in_directories(paths.iter().cloned().chain(kept).filter(|path| path.is_dir()).collect())
+}
+
+/// The directory of the project that a configuration is of, which is where `.circleci` is.
+pub(crate) fn project_of(config: &Path) -> Option<PathBuf> {
+    let folder = config.canonicalize().ok()?;
+    let folder = folder.ancestors().find(|folder| folder.ends_with(".circleci"))?;
+    folder.parent().map(Path::to_owned)
+}
+
 /// The orbs of some directories.
-pub(crate) fn in_directories(paths: &[PathBuf]) -> Orbs {
-    if paths.is_empty() { Orbs(None) } else { Orbs(Some(Arc::new(Directories(paths.to_vec())))) }
+fn in_directories(paths: Vec<PathBuf>) -> Orbs {
+    if paths.is_empty() { Orbs(None) } else { Orbs(Some(Arc::new(Directories(paths)))) }
+}
+
+/// All orbs of some directories and of a project, to be sent along with it: what its configuration
+/// uses, and what a setup of it goes on with, is only known there.
+pub(crate) fn brought(paths: &[PathBuf], project: &Path) -> Result<Vec<Orb>> {
+    let kept = project.join(DIRECTORY);
+    let mut found: BTreeMap<(String, String), Orb> = BTreeMap::new();
+    let mut size = 0;
+    for directory in paths.iter().chain([&kept]) {
+        for (name, version, file) in all(directory) {
+            let key = (name.clone(), version.clone());
+            if found.contains_key(&key) {
+                continue;
+            }
+            let source = read(&file).ok_or_else(|| {
+                CliError::new(Exit::BadConfig, format!("could not read {}", file.display()))
+            })?;
+            size += source.len();
+            found.insert(key, Orb { name, version, source });
+        }
+    }
+    if size > MOST_BYTES {
+        let (size, most) = (numbers::bytes(size as u64), numbers::bytes(MOST_BYTES as u64));
+        let message = format!("the orbs of the project have {size}, and {most} may be sent");
+        return Err(CliError::new(Exit::BadConfig, message).hint(
+            "give those that several projects use to the server: `russet config orb add --server`",
+        ));
+    }
+    Ok(found.into_values().collect())
+}
+
+/// All orbs below a directory: name, version and file.
+pub(crate) fn all(path: &Path) -> Vec<(String, String, PathBuf)> {
+    let directories = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut found = Vec::new();
+    for namespace in directories(path) {
+        let folder = path.join(&namespace);
+        for (stem, file) in listed(&folder) {
+            if let Some((name, version)) = stem.split_once('@') {
+                found.push((format!("{namespace}/{name}"), version.to_owned(), file));
+            }
+        }
+        for name in directories(&folder) {
+            for (version, file) in listed(&folder.join(&name)) {
+                found.push((format!("{namespace}/{name}"), version, file));
+            }
+        }
+    }
+    found.retain(|(name, version, _)| is_orb_name(name) && is_orb_version(version));
+    found
+}
+
+/// The text of a file. One that is too long comes one byte longer than may be, and is refused by
+/// its length, whatever else is in it.
+fn read(file: &Path) -> Option<String> {
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).ok()?;
+    std::io::Read::read_to_string(&mut std::io::Read::take(opened, limit), &mut text).ok()?;
+    Some(text)
 }
 
 impl OrbSource for Directories {
@@ -23,13 +116,7 @@ impl OrbSource for Directories {
     }
 
     fn text(&self, orb: &str, version: &str) -> Option<String> {
-        let file = self.file(orb, version)?;
-        // A longer one is refused by its length, whatever else is in it.
-        let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        let mut text = String::new();
-        let opened = std::fs::File::open(file).ok()?;
-        std::io::Read::read_to_string(&mut std::io::Read::take(opened, limit), &mut text).ok()?;
-        Some(text)
+        read(&self.file(orb, version)?)
     }
 
     fn place(&self, orb: &str, version: &str) -> String {
@@ -81,12 +168,12 @@ mod tests {
         std::fs::write(dir.path().join("acme/tools@1.2.3.yml"), "one").unwrap();
         std::fs::write(dir.path().join("acme/tools/2.0.0.yml"), "two").unwrap();
         std::fs::write(dir.path().join("acme/tools/notes.txt"), "no").unwrap();
-        let orbs = in_directories(&[dir.path().to_owned()]).0.unwrap();
+        let orbs = in_directories(vec![dir.path().to_owned()]).0.unwrap();
         assert_eq!(orbs.versions("acme/tools"), ["1.2.3", "2.0.0"]);
         assert_eq!(orbs.text("acme/tools", "2.0.0").as_deref(), Some("two"));
         assert_eq!(orbs.text("acme/tools", "3.0.0"), None);
         assert!(orbs.place("acme/tools", "1.2.3").ends_with("acme/tools@1.2.3.yml"));
         assert!(orbs.versions("acme/other").is_empty());
-        assert!(in_directories(&[]).0.is_none());
+        assert!(in_directories(Vec::new()).0.is_none());
     }
 }

@@ -7,7 +7,9 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
+use super::config::CompileArgs;
 use super::follow::{Followed, follow, show_tests};
+use super::orbs;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -81,6 +83,8 @@ pub(crate) struct SubmitArgs {
     /// Run the steps of `docker:` jobs on the runner itself
     #[arg(long)]
     on_host: bool,
+    #[command(flatten)]
+    compile: CompileArgs,
     /// It comes from a fork: it gets no secrets, and only runners whose class takes forks
     #[arg(long)]
     from_fork: bool,
@@ -131,6 +135,7 @@ async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let pipeline = loop {
         match follow(&mut stream, &mut screen).await? {
             Followed::Ended(pipeline) => break pipeline,
+            Followed::Continued => screen.continued(&client.pipeline(id).await?)?,
             Followed::OnHold(job) => screen.say(&format!(
                 "{} waits for an approval: russet job approve {}",
                 render::plain(&job.name),
@@ -154,6 +159,7 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         render::note(note);
     }
     client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
+    let orbs = orbs::brought(&args.compile.orb_path, &project.dir)?;
     let request = SubmitRequest {
         project: args.project.unwrap_or(project.name),
         config: project.config,
@@ -168,6 +174,9 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         resource_class: args.resource_class,
         workflow: args.workflow,
         job: args.job,
+        parameters: args.compile.parameters(),
+        orbs,
+        make_contexts: false,
     };
     let pipeline = client.submit(&request).await?;
     for warning in &pipeline.warnings {

@@ -67,6 +67,21 @@ pub(crate) async fn by_token(
     row.as_ref().map(held).transpose()
 }
 
+/// The claim that was given a key to say what its pipeline goes on with.
+pub(crate) async fn by_continuation(
+    conn: &mut Conn,
+    hash: &TokenHash,
+) -> Result<Option<Held>, StoreError> {
+    let row = sqlx::query(
+        "SELECT tasks.*, allocations.id AS mine FROM allocations \
+         JOIN tasks ON tasks.id = allocations.task WHERE allocations.continuation = ?",
+    )
+    .bind(hash.as_bytes())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(held).transpose()
+}
+
 /// What the claim that counts gives access to, for the server's own decisions about tasks that
 /// are queued or held. `None` where a task was never claimed.
 pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Held>, StoreError> {

@@ -14,6 +14,8 @@ use super::{Conn, StoreError, WriteTx, workflows};
 #[derive(Debug)]
 pub(crate) struct NewPipeline {
     pub(crate) id: PipelineId,
+    /// The number that it was compiled for.
+    pub(crate) number: u64,
     pub(crate) project: String,
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
@@ -33,33 +35,48 @@ pub(crate) struct NewWorkflow {
     pub(crate) jobs: Vec<NewJob>,
 }
 
-/// Takes the next number of a pipeline in its project, and `jobs` numbers of jobs. Answers the
-/// number of the pipeline and that of its first job.
+/// The number that the next pipeline of a project gets, unless another one comes before it.
+pub(crate) async fn next_number(conn: &mut Conn, project: &str) -> Result<u64, StoreError> {
+    let row = sqlx::query("SELECT pipelines FROM projects WHERE name = ?")
+        .bind(project)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| count(&row, "pipelines")).transpose()?.unwrap_or(0) + 1)
+}
+
+/// Takes `pipelines` numbers of pipelines of a project, and `jobs` numbers of jobs. Answers the
+/// last number of a pipeline, and the first one of a job.
 async fn take_numbers(
     tx: &mut WriteTx,
     project: &str,
+    pipelines: u64,
     jobs: u64,
 ) -> Result<(u64, u64), StoreError> {
     let row = sqlx::query(
-        "INSERT INTO projects (name, pipelines, jobs) VALUES (?, 1, ?) \
-         ON CONFLICT (name) DO UPDATE SET pipelines = pipelines + 1, jobs = jobs + excluded.jobs \
-         RETURNING pipelines, jobs",
+        "INSERT INTO projects (name, pipelines, jobs) VALUES (?, ?, ?) \
+         ON CONFLICT (name) DO UPDATE SET pipelines = pipelines + excluded.pipelines, \
+         jobs = jobs + excluded.jobs RETURNING pipelines, jobs",
     )
     .bind(project)
+    .bind(int(pipelines))
     .bind(int(jobs))
     .fetch_one(&mut **tx)
     .await?;
     Ok((count(&row, "pipelines")?, count(&row, "jobs")? + 1 - jobs))
 }
 
-/// Adds a pipeline with its workflows and jobs; all jobs are blocked.
+/// Adds a pipeline with its workflows and jobs; all jobs are blocked. False where another pipeline
+/// has the number that it was compiled for: nothing may be committed then.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
     new: &NewPipeline,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let jobs = new.workflows.iter().map(|workflow| workflow.jobs.len() as u64).sum();
-    let (number, mut job_number) = take_numbers(tx, &new.project, jobs).await?;
+    let (number, mut job_number) = take_numbers(tx, &new.project, 1, jobs).await?;
+    if number != new.number {
+        return Ok(false);
+    }
     sqlx::query(
         "INSERT INTO pipelines (id, project, number, branch, tag, revision, repository_url, \
          from_fork, source, created_ms, warnings) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -81,6 +98,29 @@ pub(crate) async fn insert(
         workflows::insert(tx, &new.id, position, workflow, job_number).await?;
         job_number += workflow.jobs.len() as u64;
     }
+    Ok(true)
+}
+
+/// Adds the workflows that a pipeline goes on with, behind those that it has.
+pub(crate) async fn extend(
+    tx: &mut WriteTx,
+    pipeline: &Pipeline,
+    workflows: &[NewWorkflow],
+    warnings: &[String],
+) -> Result<(), StoreError> {
+    let jobs = workflows.iter().map(|workflow| workflow.jobs.len() as u64).sum();
+    let (_, mut job_number) = take_numbers(tx, &pipeline.project, 0, jobs).await?;
+    for (position, workflow) in workflows.iter().enumerate() {
+        let position = pipeline.workflows.len() + position;
+        workflows::insert(tx, &pipeline.id, position, workflow, job_number).await?;
+        job_number += workflow.jobs.len() as u64;
+    }
+    let all: Vec<&String> = pipeline.warnings.iter().chain(warnings).collect();
+    sqlx::query("UPDATE pipelines SET warnings = ? WHERE id = ?")
+        .bind(to_json(&all)?)
+        .bind(pipeline.id.as_str())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

@@ -10,8 +10,10 @@
 mod artifacts;
 mod cancel;
 mod claims;
+mod dynamic;
 mod leases;
 mod live;
+mod orbs;
 mod output;
 mod refusals;
 mod restart;

@@ -3,9 +3,6 @@
 //! a warning where a configuration is only checked. To switch one on, remove it here and let what
 //! reported it hand it on.
 
-/// `setup: true`.
-pub(super) const SETUP: &str = "`setup: true` (a configuration that goes on with another one)";
-
 /// A job that is not built from steps, by its type.
 pub(super) fn job_type(name: &str) -> String {
     format!("a job of the type `{name}`")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::vocabulary::{ALL, Support, Vocabulary};
 use crate::Options;
 use crate::diagnostic::Severity;
+use crate::orb::OrbUse;
 use crate::problem::{Nature, Problem};
 use crate::source::{Source, Span, quoted};
 use crate::suggest::Suggestions;
@@ -17,8 +18,12 @@ pub(crate) struct Context<'a> {
     pub(crate) options: &'a Options,
     /// Whether the configuration is of version 2.1, in which `<<` in a text has a meaning.
     pub(crate) is_2_1: bool,
+    /// Whether it says `setup: true`.
+    pub(crate) is_setup: bool,
     /// What to say of the orbs that are not there, by the names under which they are used.
     pub(crate) missing: BTreeMap<String, Problem>,
+    /// The orbs of a registry that it uses, and those that they use.
+    pub(crate) orbs: Vec<OrbUse>,
     /// Bytes of the orbs that were read.
     pub(crate) orb_bytes: usize,
     /// Names of the commands, for suggestions.

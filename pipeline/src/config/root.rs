@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use super::jobs::JobDefinition;
 use super::read::Context;
+use super::vocabulary;
 use super::workflows::WorkflowDefinition;
-use super::{not_run, vocabulary};
 use crate::expand;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
-use crate::yaml::{Entry, Mapping, Node, Value};
+use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// A configuration that was read.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Written {
 pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
     let mapping = context.mapping(root, "a configuration")?;
     context.version(mapping);
+    let setup = mapping.get("setup").map(Node::kind);
+    context.is_setup = setup == Some(Kind::Boolean(true));
     context.root_keys(mapping);
     if let Some(Value::Mapping(commands)) = mapping.get("commands").map(|node| &node.value) {
         context.commands = commands.entries.iter().map(|entry| entry.key.to_string()).collect();
@@ -103,8 +105,10 @@ impl Context<'_> {
     fn setup(&mut self, entry: Option<&Entry>) -> bool {
         let Some(entry) = entry else { return false };
         let is_setup = self.boolean(&entry.value, "`setup`");
-        if is_setup {
-            self.report(Problem::unsupported(entry.key_span, not_run::SETUP));
+        if is_setup && self.options.is_continuation {
+            let message = "a pipeline goes on once: what it goes on with is not `setup: true`";
+            let hint = "remove the key, or write `setup: false`";
+            self.report(Problem::error(entry.key_span, message).hint(hint));
         }
         is_setup
     }

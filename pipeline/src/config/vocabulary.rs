@@ -102,7 +102,10 @@ pub(crate) const ROOT: Vocabulary = Vocabulary {
         yes("parameters", "Parameters of the pipeline. Version 2.1."),
         yes("orbs", "Orbs by name: written here, or `namespace/name@version`. Version 2.1."),
         yes("description", "For people."),
-        yes("setup", "`true` is understood, but cannot be run yet."),
+        yes(
+            "setup",
+            "`true`: one of its jobs makes the configuration that the pipeline goes on with.",
+        ),
     ],
 };
 

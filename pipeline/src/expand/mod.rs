@@ -20,7 +20,7 @@ mod parameters;
 mod pipeline;
 mod steps;
 mod template;
-mod versions;
+pub(crate) mod versions;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::package::Import;
 use super::{Expander, versions};
 use crate::config::vocabulary;
+use crate::orb::{OrbUse, is_orb_name};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{self, Entry, Kind, Mapping, Node, Value};
@@ -79,11 +80,9 @@ impl Expander<'_, '_> {
         if let Some(import) = self.registry.get(text) {
             return import.clone();
         }
-        let parts = text.split_once('@').filter(|(name, version)| {
-            name.split('/').count() == 2
-                && name.split('/').all(is_name)
-                && versions::is_version(version)
-        });
+        let parts = text
+            .split_once('@')
+            .filter(|(name, version)| is_orb_name(name) && versions::is_version(version));
         let Some((name, wanted)) = parts else {
             let message = format!("`{}` names no orb", quoted(text));
             let hint = "write `namespace/name@version`, with a version such as `1.2.3`, `1.2`, `1`, \
@@ -121,6 +120,11 @@ impl Expander<'_, '_> {
         let source = self.context.options.orbs.0.clone();
         let known = source.as_ref().map(|source| source.versions(name)).unwrap_or_default();
         let version = versions::choose(wanted, &known);
+        self.context.orbs.push(OrbUse {
+            name: name.to_owned(),
+            wanted: wanted.to_owned(),
+            version: version.map(str::to_owned),
+        });
         let found = source.as_ref().zip(version).and_then(|(source, version)| {
             Some((source.text(name, version)?, source.place(name, version)))
         });
@@ -165,18 +169,16 @@ fn not_there(name: &str, wanted: &str, known: &[String], place: Span) -> Problem
             some.iter().take(10).copied().collect::<Vec<_>>().join(", ")
         ),
     };
-    let hint = format!("put its source into {file} and say `--orb-path DIR`{others}");
+    let hint = format!(
+        "`russet config orb add FILE --as {}@{}` provides it, or put its source into {file} and say \
+         `--orb-path DIR`{others}",
+        quoted(name),
+        quoted(&version)
+    );
     Problem::error(place, message).hint(hint).environmental()
 }
 
 /// What stands for an orb whose problem was reported.
 fn unknown(place: Span) -> Problem {
     Problem::error(place, "").silent()
-}
-
-fn is_name(part: &str) -> bool {
-    !part.is_empty()
-        && part.len() <= 100
-        && !part.starts_with('.')
-        && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }

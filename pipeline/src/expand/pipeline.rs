@@ -88,7 +88,10 @@ fn value(expander: &Expander<'_, '_>, name: &str, place: Span) -> Node {
             };
         }
         "pipeline.in_setup" | "pipeline.git.branch.is_default" => {
-            let is_so = name == "pipeline.git.branch.is_default" && pipeline.is_default_branch;
+            let is_so = match name {
+                "pipeline.in_setup" => expander.context.is_setup,
+                _ => pipeline.is_default_branch,
+            };
             return Node::made_plain(if is_so { "true" } else { "false" }, place);
         }
         "pipeline.id" => pipeline.id.as_deref(),

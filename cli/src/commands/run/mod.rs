@@ -11,11 +11,11 @@ mod workspace;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use russet_pipeline::Options;
+use russet_pipeline::{Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::{compile, show_warnings};
+use super::config::{CompileArgs, compile, pipeline_by_hand, show_warnings};
 use super::context::env_file;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -61,6 +61,9 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     on_host: bool,
 
+    #[command(flatten)]
+    compile: CompileArgs,
+
     /// A file of variables for every job, NAME=VALUE in each line; their values are masked
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -95,6 +98,14 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         tag: None,
         workflow: args.workflow.clone(),
         job: args.job.clone(),
+        parameters: args.compile.values(),
+        orbs: super::orbs::of_project(&args.compile.orb_path, Some(project.dir.clone())),
+        pipeline: Pipeline {
+            project: Some(project.name.clone()),
+            repository_url: project.revision.remote.clone(),
+            revision: project.revision.commit.clone(),
+            ..pipeline_by_hand()
+        },
         ..Options::default()
     };
     // Before anything is started: a mistake in the configuration is the most likely failure.
@@ -104,9 +115,12 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
     let named = compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
     let contexts: BTreeSet<String> = named.flat_map(|job| job.contexts.clone()).collect();
+    let is_setup = compiled.is_setup;
     drop(compiled);
     let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
-    let slots = args.slots.unwrap_or_else(|| default_slots(jobs));
+    // What a setup goes on with may have more jobs than it has itself.
+    let slots =
+        args.slots.unwrap_or_else(|| default_slots(if is_setup { usize::MAX } else { jobs }));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::admin::{
-    Job, NewResourceClass, NewToken, Pipeline, SetContext, SubmitRequest,
-};
+use russet_protocol::admin::{Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use serde_json::json;
@@ -16,8 +14,8 @@ use super::children::{Children, log_tail};
 use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::{Client, Owner};
-use crate::commands::fetch;
 use crate::commands::follow::{Followed, follow, show_tests};
+use crate::commands::{fetch, orbs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project, Snapshot};
@@ -134,16 +132,13 @@ async fn prepare(
     screen.doing("handing the project over");
     let progress = screen.progress("uploading the project".to_owned(), snapshot.size);
     client.put_source(&snapshot.id, &snapshot.file, progress).await?;
-    let pipeline = client.submit(&request(plan, &snapshot)).await?;
+    let pipeline = client.submit(&request(plan, &snapshot)?).await?;
     screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
     Ok((client, pipeline))
 }
 
-/// Gives the embedded control plane the variables of the run, and the contexts that jobs name.
+/// Gives the embedded control plane the variables of the run.
 async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<()> {
-    for context in &plan.contexts {
-        client.put_context(context, &SetContext::default()).await?;
-    }
     if !plan.contexts.is_empty() && plan.variables.is_empty() {
         let names: Vec<String> = plan.contexts.iter().map(|name| plain(name)).collect();
         let text = format!(
@@ -164,9 +159,9 @@ fn packed(plan: &Plan, snapshot: &Snapshot) -> String {
     format!("{} ({files}, {} packed)", plan.project.name, numbers::bytes(snapshot.size))
 }
 
-fn request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
+fn request(plan: &Plan, snapshot: &Snapshot) -> Result<SubmitRequest> {
     let Project { name, config, config_file, revision, .. } = &plan.project;
-    SubmitRequest {
+    Ok(SubmitRequest {
         project: name.clone(),
         config: config.clone(),
         config_path: config_file.display().to_string(),
@@ -180,7 +175,10 @@ fn request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
         resource_class: Some(plan.class.clone()),
         workflow: plan.args.workflow.clone(),
         job: plan.args.job.clone(),
-    }
+        parameters: plan.args.compile.parameters(),
+        orbs: orbs::brought(&plan.args.compile.orb_path, &plan.project.dir)?,
+        make_contexts: true,
+    })
 }
 
 /// The launch agent's configuration. JSON is YAML, and quotes whatever a path may hold.
@@ -225,6 +223,7 @@ async fn watch(
         tokio::select! {
             news = follow(&mut stream, screen) => match news? {
                 Followed::Ended(pipeline) => return Ok(pipeline),
+                Followed::Continued => screen.continued(&client.pipeline(id).await?)?,
                 Followed::OnHold(job) => decide(approvals, client, &job, screen).await?,
             },
             who = children.one_ended() => {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use russet_protocol::admin::{Pipeline, StreamEvent};
+use russet_protocol::admin::{Pipeline, StreamEvent, Workflow};
 use russet_protocol::runner::TestResult;
 use serde::Serialize;
 use serde_json::json;
@@ -38,6 +38,10 @@ impl JsonView {
 
     pub(super) fn pipeline(&mut self, pipeline: &Pipeline) {
         self.line(&json!({ "event": "pipeline", "pipeline": pipeline }));
+    }
+
+    pub(super) fn continued(&mut self, workflows: &[Workflow]) {
+        self.line(&json!({ "event": "continued", "workflows": workflows }));
     }
 
     pub(super) fn event(&mut self, next: Next) {

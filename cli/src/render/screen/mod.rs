@@ -7,13 +7,14 @@ mod json;
 mod summary;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use russet_protocol::admin::Pipeline;
+use russet_protocol::admin::{Pipeline, Workflow};
+use russet_protocol::ids::WorkflowId;
 use russet_protocol::runner::TestResult;
 
 use super::Format;
@@ -51,6 +52,8 @@ pub(crate) struct Screen {
     paint: Paint,
     /// What a status line says while no job is there yet.
     doing: String,
+    /// The workflows that were told of.
+    workflows: BTreeSet<WorkflowId>,
 }
 
 #[derive(Debug)]
@@ -77,7 +80,7 @@ impl Screen {
             Format::Text => View::Text(TextView::new(paint)),
             Format::Json => View::Json(JsonView::default()),
         };
-        Self { view, status, paint, doing: String::new() }
+        Self { view, status, paint, doing: String::new(), workflows: BTreeSet::new() }
     }
 
     /// The colours of this screen.
@@ -106,8 +109,26 @@ impl Screen {
         }
     }
 
+    /// Whether a workflow was told of.
+    pub(crate) fn knows(&self, workflow: &WorkflowId) -> bool {
+        self.workflows.contains(workflow)
+    }
+
+    /// Tells which workflows a setup goes on with.
+    pub(crate) fn continued(&mut self, pipeline: &Pipeline) -> Result<()> {
+        let is_new = |workflow: &&Workflow| !self.workflows.contains(&workflow.id);
+        let new: Vec<Workflow> = pipeline.workflows.iter().filter(is_new).cloned().collect();
+        self.workflows.extend(new.iter().map(|workflow| workflow.id.clone()));
+        match &mut self.view {
+            View::Text(view) => view.continued(&new),
+            View::Json(view) => view.continued(&new),
+        }
+        self.flush()
+    }
+
     /// Tells which pipeline this is.
     pub(crate) fn pipeline(&mut self, pipeline: &Pipeline, project: &str) -> Result<()> {
+        self.workflows.extend(pipeline.workflows.iter().map(|workflow| workflow.id.clone()));
         match &mut self.view {
             View::Text(view) => view.header(pipeline, project),
             View::Json(view) => view.pipeline(pipeline),

@@ -4,13 +4,14 @@ mod artifacts;
 mod cancel;
 mod contexts;
 mod jobs;
+mod orbs;
 mod pipelines;
 mod resources;
 mod runners;
 mod sources;
 mod stdout;
 mod stream;
-mod submit;
+pub(in crate::api) mod submit;
 mod tokens;
 
 use axum::Router;
@@ -42,6 +43,11 @@ pub(super) fn router(app: App) -> Router<App> {
         .route(
             "/api/v3/projects/{project}/env/{variable}",
             put(contexts::set_of_project).delete(contexts::unset_of_project),
+        )
+        .route("/api/v3/orbs", get(orbs::list))
+        .route(
+            "/api/v3/orbs/{namespace}/{name}/{version}",
+            get(orbs::get).put(orbs::put).delete(orbs::remove),
         )
         .route("/api/v3/sources/{id}", put(sources::put))
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
@@ -82,6 +88,10 @@ pub(super) fn router(app: App) -> Router<App> {
     contexts::list_of_project,
     contexts::set_of_project,
     contexts::unset_of_project,
+    orbs::list,
+    orbs::get,
+    orbs::put,
+    orbs::remove,
     sources::put,
     pipelines::list,
     submit::submit,

@@ -3,8 +3,8 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::StatusCode;
-use russet_pipeline::{Compiled, JobKind, Options, Required, Status};
-use russet_protocol::admin::{Pipeline, SubmitRequest};
+use russet_pipeline::{Compiled, JobKind, Options, Required, Status, Value, Workflow};
+use russet_protocol::admin::{ContextItem, ParameterValue, Pipeline, SubmitRequest};
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::problem::Problem;
@@ -14,11 +14,12 @@ use super::pipelines::no_such_pipeline;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::lifecycle::move_on;
+use crate::orbs;
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::{NewPipeline, NewWorkflow};
-use crate::store::{WriteTx, classes, pipelines, sources};
+use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
 
 /// The longest name of a project, in bytes.
 const PROJECT_LIMIT: usize = 255;
@@ -40,24 +41,96 @@ pub(super) async fn submit(
     {
         return Err(ApiError::Bad(format!("project: 1 to {PROJECT_LIMIT} characters are needed")));
     }
-    let (request, compiled) = compile(request).await?;
-    let new = prepare(request, compiled)?;
-    let mut tx = app.store.write().await?;
-    check(&mut tx, &new).await?;
-    let now_ms = app.clock.wall_ms();
-    pipelines::insert(&mut tx, &new, now_ms).await?;
-    for workflow in &new.workflows {
-        move_on(&mut tx, &workflow.id, &new.id, now_ms).await?;
+    let id = PipelineId::generate();
+    loop {
+        let number =
+            pipelines::next_number(&mut *app.store.read().await?, &request.project).await?;
+        if let Some(pipeline) = try_as(&app, &request, &id, number).await? {
+            tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
+            return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
+        }
     }
-    let pipeline =
-        pipelines::get(&mut tx, &new.id).await?.ok_or_else(|| no_such_pipeline(&new.id))?;
+}
+
+/// Submits a pipeline under a number, which a configuration may name. `None` where another one has
+/// got it meanwhile.
+async fn try_as(
+    app: &App,
+    request: &SubmitRequest,
+    id: &PipelineId,
+    number: u64,
+) -> Result<Option<Pipeline>, ApiError> {
+    let mut compiled = compile(app, request, Of { id, number, is_continuation: false }).await?;
+    let warnings = warnings(&compiled);
+    let workflows = prepare(request, std::mem::take(&mut compiled.workflows))?;
+    let SubmitRequest { project, branch, tag, revision, repository_url, source, .. } =
+        request.clone();
+    let new = NewPipeline {
+        id: id.clone(),
+        number,
+        project,
+        branch,
+        tag,
+        revision,
+        repository_url,
+        from_fork: request.from_fork,
+        source,
+        warnings,
+        workflows,
+    };
+    let mut tx = app.store.write().await?;
+    if let Some(source) = &new.source
+        && !sources::exists(&mut tx, source).await?
+    {
+        return Err(refused(
+            format!("source: there is no snapshot `{source}`"),
+            "upload it with PUT /api/v3/sources/{hash} first",
+        ));
+    }
+    let now_ms = app.clock.wall_ms();
+    admit(&mut tx, request, &new.workflows, now_ms).await?;
+    if !pipelines::insert(&mut tx, &new, now_ms).await? {
+        return Ok(None);
+    }
+    if compiled.is_setup {
+        setups::insert(&mut tx, id, &for_later(request, compiled.is_selected_later)).await?;
+    }
+    for workflow in &new.workflows {
+        move_on(&mut tx, &workflow.id, id, now_ms).await?;
+    }
+    let pipeline = pipelines::get(&mut tx, id).await?.ok_or_else(|| no_such_pipeline(id))?;
     tx.commit().await?;
-    tracing::info!(pipeline.id = %pipeline.id, project = pipeline.project, "submitted");
-    Ok((StatusCode::CREATED, JsonAnswer(pipeline)))
+    Ok(Some(pipeline))
+}
+
+/// What a continuation is compiled with: all but the configuration that it takes the place of.
+/// What was asked for and has run in the setup is not asked for again.
+fn for_later(request: &SubmitRequest, is_selected_later: bool) -> SubmitRequest {
+    let mut submission = SubmitRequest { config: String::new(), ..request.clone() };
+    if !is_selected_later {
+        (submission.workflow, submission.job) = (None, None);
+    }
+    submission
+}
+
+/// The pipeline that a configuration is of.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct Of<'a> {
+    pub(in crate::api) id: &'a PipelineId,
+    pub(in crate::api) number: u64,
+    pub(in crate::api) is_continuation: bool,
 }
 
 /// Compiles on another thread: a large configuration must not hold up everybody else.
-async fn compile(request: SubmitRequest) -> Result<(SubmitRequest, Compiled), ApiError> {
+pub(in crate::api) async fn compile(
+    app: &App,
+    request: &SubmitRequest,
+    of: Of<'_>,
+) -> Result<Compiled, ApiError> {
+    let request = request.clone();
+    let orbs = orbs::shelf(&app.store, request.orbs).await?;
+    let (id, number, is_continuation) = (of.id.to_string(), of.number, of.is_continuation);
+    let file = request.config_path.clone();
     let work = move || {
         let options = Options {
             file: request.config_path.clone(),
@@ -67,7 +140,12 @@ async fn compile(request: SubmitRequest) -> Result<(SubmitRequest, Compiled), Ap
             tag: request.tag.clone(),
             workflow: request.workflow.clone(),
             job: request.job.clone(),
+            is_continuation,
+            parameters: request.parameters.into_iter().map(parameter).collect(),
+            orbs,
             pipeline: russet_pipeline::Pipeline {
+                id: Some(id),
+                number: Some(number),
                 project: Some(request.project.clone()),
                 repository_url: request.repository_url.clone(),
                 revision: request.revision.clone(),
@@ -75,20 +153,32 @@ async fn compile(request: SubmitRequest) -> Result<(SubmitRequest, Compiled), Ap
             },
             ..Options::default()
         };
-        let compiled = russet_pipeline::compile(&request.config, &options);
-        (request, compiled)
+        russet_pipeline::compile(&request.config, &options)
     };
-    let (request, compiled) = tokio::task::spawn_blocking(work)
+    let compiled = tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| ApiError::Internal(error.into()))?;
-    match compiled {
-        Ok(compiled) => Ok((request, compiled)),
-        Err(errors) => Err(ApiError::Unprocessable(Problem {
-            message: format!("{} can not be run", request.config_path),
+    compiled.map_err(|errors| {
+        ApiError::Unprocessable(Problem {
+            message: format!("{file} can not be run"),
             hint: None,
             diagnostics: errors.0.iter().map(ToString::to_string).collect(),
-        })),
-    }
+        })
+    })
+}
+
+fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
+    let value = match value {
+        ParameterValue::Boolean(value) => Value::Boolean(value),
+        ParameterValue::Integer(value) => Value::Integer(value),
+        ParameterValue::Text(value) => Value::Text(value),
+    };
+    (name, value)
+}
+
+/// What the compiler wants people to know.
+pub(in crate::api) fn warnings(compiled: &Compiled) -> Vec<String> {
+    compiled.warnings.iter().map(ToString::to_string).collect()
 }
 
 fn refused(message: String, hint: &str) -> ApiError {
@@ -96,10 +186,13 @@ fn refused(message: String, hint: &str) -> ApiError {
     ApiError::Unprocessable(Problem { message, hint, diagnostics: Vec::new() })
 }
 
-/// The rows that a compiled configuration makes.
-fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, ApiError> {
-    let mut workflows = Vec::with_capacity(compiled.workflows.len());
-    for workflow in compiled.workflows {
+/// The rows that compiled workflows make.
+pub(in crate::api) fn prepare(
+    request: &SubmitRequest,
+    compiled: Vec<Workflow>,
+) -> Result<Vec<NewWorkflow>, ApiError> {
+    let mut workflows = Vec::with_capacity(compiled.len());
+    for workflow in compiled {
         let mut jobs = Vec::with_capacity(workflow.jobs.len());
         for job in workflow.jobs {
             let kind = match job.kind {
@@ -137,18 +230,7 @@ fn prepare(request: SubmitRequest, compiled: Compiled) -> Result<NewPipeline, Ap
         }
         workflows.push(NewWorkflow { id: WorkflowId::generate(), name: workflow.name, jobs });
     }
-    Ok(NewPipeline {
-        id: PipelineId::generate(),
-        project: request.project,
-        branch: request.branch,
-        tag: request.tag,
-        revision: request.revision,
-        repository_url: request.repository_url,
-        from_fork: request.from_fork,
-        source: request.source,
-        warnings: compiled.warnings.iter().map(ToString::to_string).collect(),
-        workflows,
-    })
+    Ok(workflows)
 }
 
 /// The outcomes that the statuses of a configuration stand for.
@@ -166,19 +248,19 @@ fn statuses(required: Vec<Required>) -> Statuses {
     required.into_iter().map(|job| (job.name, outcomes(&job.statuses))).collect()
 }
 
-/// Whether everything that the pipeline names is here: what waits for a class that is not would
-/// wait for ever.
-async fn check(tx: &mut WriteTx, new: &NewPipeline) -> Result<(), ApiError> {
-    if let Some(source) = &new.source
-        && !sources::exists(tx, source).await?
-    {
-        return Err(refused(
-            format!("source: there is no snapshot `{source}`"),
-            "upload it with PUT /api/v3/sources/{hash} first",
-        ));
-    }
+/// Whether every class that jobs name is here: what waits for one that is not would wait for ever.
+/// Makes the contexts that they name, where that was asked for.
+pub(in crate::api) async fn admit(
+    tx: &mut WriteTx,
+    request: &SubmitRequest,
+    workflows: &[NewWorkflow],
+    now_ms: i64,
+) -> Result<(), ApiError> {
     let mut known: Vec<&ResourceClass> = Vec::new();
-    for job in new.workflows.iter().flat_map(|workflow| &workflow.jobs) {
+    for job in workflows.iter().flat_map(|workflow| &workflow.jobs) {
+        if request.make_contexts {
+            make_contexts(tx, &job.contexts, now_ms).await?;
+        }
         let Some(class) = job.class.as_ref().filter(|class| !known.contains(class)) else {
             continue;
         };
@@ -189,6 +271,17 @@ async fn check(tx: &mut WriteTx, new: &NewPipeline) -> Result<(), ApiError> {
             ));
         }
         known.push(class);
+    }
+    Ok(())
+}
+
+async fn make_contexts(tx: &mut WriteTx, names: &[String], now_ms: i64) -> Result<(), ApiError> {
+    for name in names {
+        if variables::context(tx, name).await?.is_none() {
+            let created_ms = u64::try_from(now_ms).unwrap_or_default();
+            let item = ContextItem { name: name.clone(), projects: None, created_ms };
+            variables::put_context(tx, &item).await?;
+        }
     }
     Ok(())
 }

@@ -3,15 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use russet_protocol::secret::Secret;
-use russet_protocol::task::{EnvVar, Source, TaskConfig};
+use russet_protocol::task::{CONTINUATION_KEY_VARIABLE, EnvVar, Source, TaskConfig};
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
 
 use crate::admission;
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
+use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
-use crate::store::{Conn, Held, jobs, pipelines, variables};
+use crate::store::{Conn, Held, jobs, pipelines, setups, variables};
 
 /// What the task is to do.
 #[cfg_attr(test, utoipa::path(
@@ -40,6 +43,7 @@ pub(super) async fn config(
         }),
         _ => None,
     };
+    let key = continuation_key(&app, conn, &held).await?;
     let own = spec.environment.into_iter().map(|(name, value)| EnvVar {
         name,
         value: Secret::new(value),
@@ -51,7 +55,7 @@ pub(super) async fn config(
         allocation: held.allocation,
         job: info,
         max_run_time_ms: None,
-        environment: environment.into_iter().chain(own).collect(),
+        environment: environment.into_iter().chain(own).chain(key).collect(),
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,
@@ -92,4 +96,23 @@ async fn environment(
         }
     }
     Ok(environment)
+}
+
+/// The variable that lets a job of a setup say what its pipeline goes on with. Each time that it is
+/// asked for the key is another one, and the last one counts: none is kept but as a hash.
+async fn continuation_key(
+    app: &App,
+    mut conn: PoolConnection<Sqlite>,
+    held: &Held,
+) -> Result<Option<EnvVar>, ApiError> {
+    if !setups::is_open(&mut conn, &held.pipeline).await? {
+        return Ok(None);
+    }
+    drop(conn);
+    let value = new_token(TokenKind::Continuation)?;
+    let mut tx = app.store.write().await?;
+    setups::set_key(&mut tx, &held.allocation, &TokenHash::of(value.expose())).await?;
+    tx.commit().await?;
+    let name = CONTINUATION_KEY_VARIABLE.to_owned();
+    Ok(Some(EnvVar { name, value, masked: true }))
 }

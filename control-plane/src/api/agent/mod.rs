@@ -3,6 +3,7 @@
 mod artifacts;
 mod claim;
 mod config;
+mod continuation;
 mod events;
 mod fail;
 mod finish;
@@ -14,6 +15,7 @@ mod unclaim;
 
 use axum::Router;
 use axum::routing::{get, patch, post, put};
+use russet_protocol::task::CONTINUE_PATH;
 
 use crate::state::App;
 
@@ -24,6 +26,7 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/runner/claim", post(claim::claim))
         .route("/api/v3/runner/unclaim", post(unclaim::unclaim))
         .route("/api/v2/task/config", get(config::config))
+        .route(CONTINUE_PATH, post(continuation::go_on))
         .route("/api/v2/task/event/fail", post(fail::fail))
         .route("/api/v3/task/heartbeat", post(heartbeat::heartbeat))
         .route("/api/v3/task/events", post(events::events))
@@ -41,6 +44,7 @@ pub(super) fn router() -> Router<App> {
     claim::claim,
     unclaim::unclaim,
     config::config,
+    continuation::go_on,
     fail::fail,
     heartbeat::heartbeat,
     events::events,

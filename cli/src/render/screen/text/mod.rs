@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use russet_protocol::admin::{Job, Pipeline, StreamEvent};
+use russet_protocol::admin::{Job, Pipeline, StreamEvent, Workflow};
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
@@ -116,7 +116,19 @@ impl TextView {
         };
         let title = format!("{}{}", self.paint.strong(&plain(project)), plain(&at));
         self.push_line(&title);
-        for workflow in &pipeline.workflows {
+        self.workflows(&pipeline.workflows);
+    }
+
+    /// What a setup goes on with.
+    pub(super) fn continued(&mut self, workflows: &[Workflow]) {
+        self.close_line();
+        let title = self.paint.strong("The setup goes on with");
+        self.push_line(&title);
+        self.workflows(workflows);
+    }
+
+    fn workflows(&mut self, workflows: &[Workflow]) {
+        for workflow in workflows {
             let jobs = count(u64::try_from(workflow.jobs.len()).unwrap_or_default(), "job");
             let names: Vec<String> = workflow.jobs.iter().map(|job| plain(&job.name)).collect();
             let text = format!("  {}: {jobs}: {}", plain(&workflow.name), names.join(", "));

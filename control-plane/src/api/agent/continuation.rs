@@ -1,0 +1,93 @@
+//! `POST /api/v2/pipeline/continue`: a job of a setup says what its pipeline goes on with.
+//!
+//! The key is the caller's only credential, as in CircleCI's API. It is that of one claim, so a
+//! task that was taken back, or has ended, can not go on with anything any more.
+
+use axum::Json as JsonAnswer;
+use axum::extract::State;
+use russet_protocol::admin::{ContinueRequest, Continued, SubmitRequest};
+use russet_protocol::outcome::Phase;
+
+use crate::api::admin::submit::{Of, admit, compile, prepare, warnings};
+use crate::api::body::Json;
+use crate::api::error::ApiError;
+use crate::credentials::TokenHash;
+use crate::lifecycle::move_on;
+use crate::state::App;
+use crate::store::{Conn, Held, allocations, pipelines, setups};
+
+/// What messages call the configuration, whose file only the job knows.
+const CONFIG_NAME: &str = "continuation";
+
+/// Compiles the configuration and adds its workflows to the pipeline.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v2/pipeline/continue", tag = "agent", operation_id = "continue_pipeline",
+    request_body = russet_protocol::admin::ContinueRequest,
+    responses((status = 200, description = "The pipeline goes on", body = russet_protocol::admin::Continued), (status = 404, description = "No job has this key", body = russet_protocol::problem::Problem), (status = 409, description = "The pipeline has gone on already, or the job has ended", body = russet_protocol::problem::Problem), (status = 422, description = "The configuration can not be run", body = russet_protocol::problem::Problem))
+))]
+pub(super) async fn go_on(
+    State(app): State<App>,
+    Json(request): Json<ContinueRequest>,
+) -> Result<JsonAnswer<Continued>, ApiError> {
+    let hash = TokenHash::of(request.continuation_key.expose());
+    let mut conn = app.store.read().await?;
+    let (held, submission) = open(&mut conn, &hash).await?;
+    let pipeline = pipelines::get(&mut conn, &held.pipeline).await?.ok_or_else(unknown)?;
+    drop(conn);
+    let mut parameters = submission.parameters.clone();
+    parameters.extend(request.parameters.unwrap_or_default());
+    let submission = SubmitRequest {
+        config: request.configuration,
+        config_path: CONFIG_NAME.to_owned(),
+        parameters,
+        ..submission
+    };
+    let of = Of { id: &pipeline.id, number: pipeline.number, is_continuation: true };
+    let compiled = compile(&app, &submission, of).await?;
+    let warnings = warnings(&compiled);
+    let workflows = prepare(&submission, compiled.workflows)?;
+    let now_ms = app.clock.wall_ms();
+    let mut tx = app.store.write().await?;
+    // It was looked at long before; this is what decides.
+    open(&mut tx, &hash).await?;
+    admit(&mut tx, &submission, &workflows, now_ms).await?;
+    if !setups::set_continued(&mut tx, &pipeline.id, now_ms).await? {
+        return Err(gone_on());
+    }
+    pipelines::extend(&mut tx, &pipeline, &workflows, &warnings).await?;
+    for workflow in &workflows {
+        move_on(&mut tx, &workflow.id, &pipeline.id, now_ms).await?;
+    }
+    tx.wake_pipeline(pipeline.id.as_str());
+    tx.commit().await?;
+    let names: Vec<&str> = workflows.iter().map(|workflow| workflow.name.as_str()).collect();
+    tracing::info!(pipeline.id = %pipeline.id, workflows = names.join(", "), "continued");
+    let message = if names.is_empty() {
+        "The pipeline goes on with nothing to run.".to_owned()
+    } else {
+        format!("The pipeline goes on with {}.", names.join(", "))
+    };
+    Ok(JsonAnswer(Continued { message }))
+}
+
+/// The task that has a key and may still use it, and what its pipeline was submitted with.
+async fn open(conn: &mut Conn, hash: &TokenHash) -> Result<(Held, SubmitRequest), ApiError> {
+    let held = allocations::by_continuation(conn, hash).await?.ok_or_else(unknown)?;
+    let setup = setups::get(conn, &held.pipeline).await?.ok_or_else(unknown)?;
+    if setup.is_continued {
+        return Err(gone_on());
+    }
+    if held.current.as_ref() != Some(&held.allocation) || held.phase != Phase::Running {
+        let message = "the job with this continuation key does not run any more";
+        return Err(ApiError::Conflict(message.to_owned()));
+    }
+    Ok((held, setup.submission))
+}
+
+fn unknown() -> ApiError {
+    ApiError::NotFound("no job of a setup has this continuation key".to_owned())
+}
+
+fn gone_on() -> ApiError {
+    ApiError::Conflict("the pipeline has gone on already, and does so once".to_owned())
+}

@@ -1,0 +1,84 @@
+//! Table `setups`: pipelines that go on with a configuration that one of their jobs makes.
+
+use russet_protocol::admin::SubmitRequest;
+use russet_protocol::ids::{AllocationId, PipelineId};
+use sqlx::Row;
+
+use super::rows::{json, to_json};
+use super::{Conn, StoreError, WriteTx};
+use crate::credentials::TokenHash;
+
+/// A pipeline that may go on, or has.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// What it was submitted with, without its configuration.
+    pub(crate) submission: SubmitRequest,
+    pub(crate) is_continued: bool,
+}
+
+/// Notes that a pipeline is a setup, and what its continuation is compiled with.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    submission: &SubmitRequest,
+) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO setups (pipeline, submission) VALUES (?, ?)")
+        .bind(pipeline.as_str())
+        .bind(to_json(submission)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The setup of a pipeline, if it is one.
+pub(crate) async fn get(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+) -> Result<Option<Setup>, StoreError> {
+    let row = sqlx::query("SELECT submission, continued_ms FROM setups WHERE pipeline = ?")
+        .bind(pipeline.as_str())
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let is_continued = row.try_get::<Option<i64>, _>("continued_ms")?.is_some();
+    Ok(Some(Setup { submission: json(&row, "submission")?, is_continued }))
+}
+
+/// Whether a pipeline is a setup that has not gone on yet.
+pub(crate) async fn is_open(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM setups WHERE pipeline = ? AND continued_ms IS NULL")
+        .bind(pipeline.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Notes that the pipeline goes on. False where it has already.
+pub(crate) async fn set_continued(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "UPDATE setups SET continued_ms = ? WHERE pipeline = ? AND continued_ms IS NULL",
+    )
+    .bind(now_ms)
+    .bind(pipeline.as_str())
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Gives a claim its key, in the place of one that it had.
+pub(crate) async fn set_key(
+    tx: &mut WriteTx,
+    allocation: &AllocationId,
+    hash: &TokenHash,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE allocations SET continuation = ? WHERE id = ?")
+        .bind(hash.as_bytes())
+        .bind(allocation.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
