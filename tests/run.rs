@@ -445,3 +445,59 @@ fn children_of(pid: nix::unistd::Pid) -> Vec<i32> {
     let lists: Vec<String> = lists.collect();
     lists.iter().flat_map(|list| list.split_whitespace()).map(|pid| pid.parse().unwrap()).collect()
 }
+
+#[test]
+fn a_job_of_several_tasks_splits_its_tests_and_runs_again_what_failed() {
+    let text = format!(
+        r#"version: 2.1
+jobs:
+  test:
+    machine: true
+    resource_class: {}
+    parallelism: 2
+    max_auto_reruns: 1
+    steps:
+      - checkout
+      - run:
+          name: Split
+          command: |
+            circleci tests glob "spec/**/*_spec.rb" | circleci tests split > mine
+            echo "run $CIRCLE_NODE_INDEX of $CIRCLE_NODE_TOTAL: $(tr '\n' ' ' < mine)"
+            circleci env subst 'as ${{CIRCLE_JOB}} in ${{NOWHERE:-a task}}'
+      - run:
+          name: Flaky
+          command: |
+            if mkdir "$FLAKY/$CIRCLE_NODE_INDEX" && test "$CIRCLE_NODE_INDEX" = 1; then
+              exit 7
+            fi
+      - store_artifacts: {{path: mine}}
+workflows:
+  main:
+    jobs: [test]
+"#,
+        support::CLASS
+    );
+    let project = Project::new(&text);
+    for name in ["a", "b", "deep/c"] {
+        project.write(&format!("spec/{name}_spec.rb"), "");
+    }
+    let flaky = project.dir.path().join("flaky");
+    std::fs::create_dir(&flaky).unwrap();
+    std::fs::set_permissions(&flaky, PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(project.dir.path(), PermissionsExt::from_mode(0o711)).unwrap();
+    project.write("env", &format!("FLAKY={}", flaky.display()));
+    let file = project.path().join("env");
+    let out = project.dir.path().join("out");
+    let args = ["--env-file", file.to_str().unwrap(), "--artifacts", out.to_str().unwrap()];
+    let ran = project.run(&args);
+    ran.assert_code(0);
+    let shows = |text: &str| assert!(ran.out.contains(text), "{text:?} in\n{}", ran.out);
+    shows("run 0 of 2: spec/a_spec.rb spec/deep/c_spec.rb");
+    shows("run 1 of 2: spec/b_spec.rb");
+    shows("as test in a task");
+    shows("test/1 | ✗ Flaky: exit code 7");
+    assert_eq!(ran.out.matches("▶ Flaky").count(), 4, "{}", ran.out);
+    for index in ["0", "1"] {
+        assert!(ran.out.contains(&format!("{index}/mine")), "{}", ran.out);
+    }
+}

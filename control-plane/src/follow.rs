@@ -147,6 +147,7 @@ impl Follower {
             let bytes = piece(app, row.key, sent.bytes, row.step.output_bytes).await?;
             let event = StreamEvent::Output {
                 job: row.job.clone(),
+                task: row.step.task,
                 step: row.step.number,
                 offset: sent.bytes,
                 data: STANDARD.encode(&bytes),

@@ -6,10 +6,13 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::admission;
 use crate::scheduler::leases::{Lapse, on_lapse};
-use crate::scheduler::workflow::{JobState, advance};
+use crate::scheduler::workflow::{JobState, advance, total};
 use crate::state::App;
-use crate::store::serial::{self, Turn};
-use crate::store::{Held, StoreError, WriteTx, allocations, jobs, steps, tasks, workflows};
+use crate::store::serial::{self, Turn, Waiting};
+use crate::store::tasks::NewTasks;
+use crate::store::{
+    Held, StoreError, WriteTx, allocations, jobs, steps, tasks, test_results, workflows,
+};
 use crate::text::{MESSAGE_LIMIT, cut};
 
 /// Reason of a cancel that a person asked for.
@@ -83,7 +86,9 @@ async fn start(
     match turn {
         Turn::Now => {
             jobs::set_queued(tx, &head.id, None, now_ms).await?;
-            tasks::enqueue_new(tx, &head.id, pipeline, class).await?;
+            let (job, parallelism) = (&head.id, head.parallelism);
+            let new = NewTasks { job, pipeline, class, parallelism, run: 0 };
+            tasks::enqueue_new(tx, new).await?;
         }
         Turn::Later => {
             let message = format!("it waits for its turn in the serial group `{group}`");
@@ -127,13 +132,15 @@ async fn end_job(
         && let Some(next) = serial::next(tx, group).await?
     {
         jobs::set_queued(tx, &next.id, None, now_ms).await?;
-        tasks::enqueue_new(tx, &next.id, &next.pipeline, &next.class).await?;
+        let Waiting { id: job, pipeline, class, parallelism } = &next;
+        let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0 };
+        tasks::enqueue_new(tx, new).await?;
         tx.wake_pipeline(next.pipeline.as_str());
     }
     move_on(tx, &of.workflow, &of.pipeline, now_ms).await
 }
 
-/// Ends a task that is held, its steps, and its job.
+/// Ends a task that is held, its steps, and with the last of them its job.
 pub(crate) async fn end_task(
     tx: &mut WriteTx,
     held: &Held,
@@ -142,9 +149,54 @@ pub(crate) async fn end_task(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     steps::end_open(tx, &held.task, outcome, now_ms).await?;
-    tasks::set_ended(tx, &held.task, outcome).await?;
     let message = message.map(|text| cut(text, MESSAGE_LIMIT));
-    end_job(tx, &held.job, outcome, message, now_ms).await
+    tasks::set_ended(tx, &held.task, outcome, message).await?;
+    task_has_ended(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
+}
+
+/// What follows for a job from the end of one of its tasks: nothing while others are open, then
+/// another run where it failed and has one left, else its end. It ended as the worst of its tasks.
+async fn task_has_ended(
+    tx: &mut WriteTx,
+    job: &JobId,
+    pipeline: &PipelineId,
+    is_canceled: bool,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    if !tasks::open_of_job(tx, job).await?.is_empty() {
+        jobs::touch(tx, job).await?;
+        tx.wake_pipeline(pipeline.as_str());
+        return Ok(());
+    }
+    let ends = tasks::ends_of_run(tx, job).await?;
+    let outcome = total(ends.iter().map(|(outcome, _)| *outcome));
+    let worst = ends.into_iter().filter(|(of, _)| *of == outcome);
+    let message = worst.filter_map(|(_, message)| message).next();
+    let has_failed =
+        matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFail);
+    if has_failed
+        && !is_canceled
+        && let Some(rerun) = jobs::take_rerun(tx, job).await?
+    {
+        return run_again(tx, job, pipeline, &rerun, now_ms).await;
+    }
+    end_job(tx, job, outcome, message.as_deref(), now_ms).await
+}
+
+async fn run_again(
+    tx: &mut WriteTx,
+    job: &JobId,
+    pipeline: &PipelineId,
+    rerun: &jobs::Rerun,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    test_results::forget(tx, job).await?;
+    let message = format!("it failed; rerun {} of {}", rerun.number, rerun.of);
+    jobs::set_queued(tx, job, Some(&message), now_ms).await?;
+    let (class, parallelism, run) = (&rerun.class, rerun.parallelism, rerun.number);
+    tasks::enqueue_new(tx, NewTasks { job, pipeline, class, parallelism, run }).await?;
+    tx.wake_pipeline(pipeline.as_str());
+    Ok(())
 }
 
 /// Puts a task that is held back into the line. Answers the objects of what it had sent, which
@@ -158,7 +210,14 @@ pub(crate) async fn put_back(
 ) -> Result<Vec<String>, StoreError> {
     let objects = steps::forget(tx, &held.task).await?;
     tasks::requeue(tx, &held.task, &held.class, unclaims).await?;
-    jobs::set_queued(tx, &held.job, Some(message), now_ms).await?;
+    if held.parallelism > 1 {
+        tasks::renumber(tx, held).await?;
+    }
+    if tasks::open_of_job(tx, &held.job).await?.iter().any(|(_, is_held)| *is_held) {
+        jobs::touch(tx, &held.job).await?;
+    } else {
+        jobs::set_queued(tx, &held.job, Some(message), now_ms).await?;
+    }
     tx.wake_pipeline(held.pipeline.as_str());
     Ok(objects)
 }
@@ -201,19 +260,21 @@ pub(crate) async fn cancel_job(
         Phase::Blocked | Phase::OnHold => {
             end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await
         }
-        Phase::Queued | Phase::Running => match tasks::open_of_job(tx, &job.job.id).await? {
-            Some((task, true)) => {
-                tasks::set_cancel(tx, &task, CANCELED).await?;
-                jobs::touch(tx, &job.job.id).await?;
-                tx.wake_pipeline(job.pipeline.as_str());
-                Ok(())
+        Phase::Queued | Phase::Running => {
+            let open = tasks::open_of_job(tx, &job.job.id).await?;
+            if open.is_empty() {
+                return end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await;
             }
-            Some((task, false)) => {
-                tasks::set_ended(tx, &task, Outcome::Canceled).await?;
-                end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await
+            for (task, is_held) in &open {
+                if *is_held {
+                    tasks::set_cancel(tx, task, CANCELED).await?;
+                } else {
+                    let (outcome, why) = (Outcome::Canceled, Some(CANCELED));
+                    tasks::set_ended(tx, task, outcome, why).await?;
+                }
             }
-            None => end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await,
-        },
+            task_has_ended(tx, &job.job.id, &job.pipeline, true, now_ms).await
+        }
     }
 }
 

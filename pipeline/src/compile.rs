@@ -129,6 +129,7 @@ fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
         contexts: invocation.contexts,
         serial_group: invocation.serial_group,
         parallelism: definition.parallelism,
+        max_auto_reruns: definition.max_auto_reruns.max(invocation.max_auto_reruns),
         resource_class: definition.resource_class.clone(),
         shell: definition.shell.clone(),
         working_directory: definition.working_directory.clone(),

@@ -48,6 +48,8 @@ pub struct Job {
     pub serial_group: Option<String>,
     /// How many tasks share it, at least 1.
     pub parallelism: u32,
+    /// How often it is run again after it failed.
+    pub max_auto_reruns: u32,
     /// The queue it waits in. `None` where the configuration leaves that open.
     pub resource_class: Option<ResourceClass>,
     /// Shell of its steps, where the job sets one.

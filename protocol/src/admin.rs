@@ -349,6 +349,9 @@ pub struct Job {
     /// The class it waits in; none: no runner is needed, as for an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_class: Option<ResourceClass>,
+    /// How many tasks share it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parallelism: u32,
     /// How far.
     pub phase: Phase,
     /// How it ended.
@@ -380,12 +383,30 @@ pub struct Job {
     pub artifacts: u64,
 }
 
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// A step and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StepState {
     /// Its number.
     pub number: u32,
+    /// The task that runs it, by its number within the job, from 0. Modulo the job's parallelism
+    /// this is `CIRCLE_NODE_INDEX`; tasks of a job that is run again go on counting.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub task: u32,
     /// Its heading.
     pub name: String,
     /// Whether the job goes on while it runs.
@@ -451,6 +472,9 @@ pub enum StreamEvent {
     Output {
         /// Its job.
         job: JobId,
+        /// The task, as in [`StepState::task`].
+        #[serde(default, skip_serializing_if = "is_zero")]
+        task: u32,
         /// Number of the step.
         step: u32,
         /// Where it begins, in bytes.

@@ -113,10 +113,16 @@ impl Client {
     }
 
     /// Output of a step; with `follow` until the step ends.
-    pub(crate) async fn output(&self, job: &str, step: u32, follow: bool) -> Result<StepOutput> {
+    pub(crate) async fn output(
+        &self,
+        job: &str,
+        task: u32,
+        step: u32,
+        follow: bool,
+    ) -> Result<StepOutput> {
         let path = format!("/api/v3/jobs/{}/stdout", segment(job));
-        let mut request =
-            self.request(Method::GET, &path).query(&[("filter[step_num]", step.to_string())]);
+        let which = [("filter[task]", task.to_string()), ("filter[step_num]", step.to_string())];
+        let mut request = self.request(Method::GET, &path).query(&which);
         if follow {
             request = request.query(&[("follow", "true")]);
         }

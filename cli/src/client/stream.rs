@@ -41,6 +41,8 @@ pub(crate) enum Next {
     Output {
         /// Its job.
         job: JobId,
+        /// The task of the job.
+        task: u32,
         /// Number of the step.
         step: u32,
         /// Where it begins.
@@ -66,7 +68,8 @@ pub(crate) struct EventStream {
     taken: usize,
     /// Length of the buffer in which no line feed was found.
     searched: usize,
-    seen: HashMap<(JobId, u32), u64>,
+    /// How far the output of each step of each task was handed out.
+    seen: HashMap<(JobId, u32, u32), u64>,
     failures: u32,
     /// Whether anything was received yet.
     is_known: bool,
@@ -192,8 +195,10 @@ impl EventStream {
 
     /// Decodes output and drops what was handed out before.
     fn unseen(&mut self, event: StreamEvent) -> Result<Option<Next>> {
-        let (job, step, offset, data) = match event {
-            StreamEvent::Output { job, step, offset, data } => (job, step, offset, data),
+        let (job, task, step, offset, data) = match event {
+            StreamEvent::Output { job, task, step, offset, data } => {
+                (job, task, step, offset, data)
+            }
             event => {
                 if let StreamEvent::Job { job, .. } = &event {
                     self.forget_earlier_claim(job);
@@ -204,7 +209,7 @@ impl EventStream {
         let mut bytes = base64::engine::general_purpose::STANDARD
             .decode(data)
             .map_err(|error| not_understood(&error))?;
-        let seen = self.seen.entry((job.clone(), step)).or_default();
+        let seen = self.seen.entry((job.clone(), task, step)).or_default();
         let skip = usize::try_from(seen.saturating_sub(offset)).unwrap_or(usize::MAX);
         if skip >= bytes.len() {
             return Ok(None);
@@ -214,7 +219,7 @@ impl EventStream {
         *seen = offset + u64::try_from(bytes.len()).unwrap_or_default();
         self.failures = 0;
         self.away = None;
-        Ok(Some(Next::Output { job, step, offset, bytes }))
+        Ok(Some(Next::Output { job, task, step, offset, bytes }))
     }
 
     /// A job that was put back and claimed anew prints anew, from the beginning.
@@ -222,7 +227,7 @@ impl EventStream {
         if let Some(at) = job.started_ms
             && self.claims.insert(job.id.clone(), at).is_some_and(|before| before != at)
         {
-            self.seen.retain(|(of, _), _| *of != job.id);
+            self.seen.retain(|(of, _, _), _| *of != job.id);
         }
     }
 }

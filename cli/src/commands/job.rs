@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use russet_protocol::admin::Job;
+use russet_protocol::admin::{Job, StepState};
 use russet_protocol::outcome::Outcome;
 
 use super::OutputArgs;
@@ -39,6 +39,9 @@ pub(crate) enum JobCommand {
         /// Only this step
         #[arg(long, value_name = "NUMBER")]
         step: Option<u32>,
+        /// Only this task of the job, as `russet job show` numbers them
+        #[arg(long, value_name = "NUMBER")]
+        task: Option<u32>,
         /// Go on until the job ends
         #[arg(short, long)]
         follow: bool,
@@ -102,8 +105,9 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 Format::Text => render::print(&shown(&job))?,
             }
         }
-        JobCommand::Logs { id, step, follow, connection } => {
-            logs(&connection.connect()?, &id, step, follow).await?;
+        JobCommand::Logs { id, step, task, follow, connection } => {
+            let which = Which { step, task, follow };
+            logs(&connection.connect()?, &id, which).await?;
         }
         JobCommand::Artifacts { id, download, output, connection } => {
             let client = connection.connect()?;
@@ -167,49 +171,78 @@ fn shown(job: &Job) -> String {
     if let Some(runner) = &job.runner {
         text.push_str(&format!("on {}\n", plain(runner)));
     }
-    let mut table = Table::new(&["STEP", "NAME", "STATE", "TIME", "OUTPUT"]);
-    for step in &job.steps {
+    // Most jobs have one task, which needs no number.
+    let has_tasks = job.steps.iter().any(|step| step.task > 0);
+    let columns = ["TASK", "STEP", "NAME", "STATE", "TIME", "OUTPUT"];
+    let skipped = usize::from(!has_tasks);
+    let mut table = Table::new(&columns[skipped..]);
+    let mut steps: Vec<&StepState> = job.steps.iter().collect();
+    steps.sort_by_key(|step| step.task);
+    for step in steps {
         let took = step.ended_ms.map(|end| numbers::between(step.started_ms, end));
-        table.row([
-            step.number.to_string(),
-            step.name.clone(),
-            step.outcome.map_or("running", Outcome::as_str).to_owned(),
-            took.unwrap_or_default(),
-            numbers::bytes(step.output_bytes),
-        ]);
+        let (task, number) = (step.task.to_string(), step.number.to_string());
+        let state = step.outcome.map_or("running", Outcome::as_str).to_owned();
+        let (took, size) = (took.unwrap_or_default(), numbers::bytes(step.output_bytes));
+        let name = step.name.clone();
+        if has_tasks {
+            table.row([task, number, name, state, took, size]);
+        } else {
+            table.row([number, name, state, took, size]);
+        }
     }
     text.push('\n');
     text.push_str(&table.render("No steps yet."));
     text
 }
 
+/// What of a job's output is printed.
+#[derive(Clone, Copy, Debug)]
+struct Which {
+    step: Option<u32>,
+    task: Option<u32>,
+    /// Until the job ends.
+    follow: bool,
+}
+
+impl Which {
+    fn has(self, step: &StepState) -> bool {
+        self.step.is_none_or(|number| number == step.number)
+            && self.task.is_none_or(|task| task == step.task)
+    }
+}
+
 /// Prints output: as it is to pipes and files, and to a terminal without what could drive it.
-async fn logs(client: &Client, id: &str, step: Option<u32>, follow: bool) -> Result<()> {
+async fn logs(client: &Client, id: &str, which: Which) -> Result<()> {
     let mut done = Vec::new();
     loop {
         let job = client.job(id).await?;
-        let steps: Vec<u32> = match step {
-            Some(step) => {
-                let is_there = job.steps.iter().any(|there| there.number == step);
-                if !is_there && (!follow || job.outcome.is_some()) {
-                    return Err(no_such_step(&job, step));
-                }
-                vec![step]
-            }
-            None => job.steps.iter().map(|step| step.number).collect(),
-        };
+        let mut steps: Vec<(u32, u32)> = job
+            .steps
+            .iter()
+            .filter(|step| which.has(step))
+            .map(|step| (step.task, step.number))
+            .collect();
+        if !which.follow {
+            // One task after the other, each in its own order.
+            steps.sort_by_key(|(task, _)| *task);
+        }
+        let is_over = !which.follow || job.outcome.is_some();
+        if let Some(number) = which.step.filter(|_| steps.is_empty() && is_over) {
+            return Err(no_such_step(&job, number));
+        }
         let mut is_new = false;
-        for number in steps {
-            if done.contains(&number) {
+        for (task, number) in steps {
+            if done.contains(&(task, number)) {
                 continue;
             }
             is_new = true;
-            if !copy(client, id, number, follow).await? {
+            if !copy(client, id, task, number, which.follow).await? {
                 return Ok(());
             }
-            done.push(number);
+            done.push((task, number));
         }
-        if !follow || step.is_some() || (!is_new && job.outcome.is_some()) {
+        let has_it = which.step.is_some() && !done.is_empty() && job.parallelism == 1;
+        if !which.follow || has_it || (!is_new && job.outcome.is_some()) {
             return Ok(());
         }
         if !is_new {
@@ -226,8 +259,8 @@ fn no_such_step(job: &Job, step: u32) -> CliError {
 }
 
 /// Copies a step's output; `false` where the reader has gone.
-async fn copy(client: &Client, id: &str, step: u32, follow: bool) -> Result<bool> {
-    let mut output = client.output(id, step, follow).await?;
+async fn copy(client: &Client, id: &str, task: u32, step: u32, follow: bool) -> Result<bool> {
+    let mut output = client.output(id, task, step, follow).await?;
     // A job's bytes must not drive the terminal of whoever looks at them.
     let is_terminal = std::io::stdout().is_terminal();
     let mut cleaner = is_terminal.then(|| Cleaner::new(Paint::stdout().is_on()));

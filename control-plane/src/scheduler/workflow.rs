@@ -144,10 +144,10 @@ fn wants(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
     job.statuses.get(name).map_or(outcome.is_success(), |wanted| wanted.contains(&outcome))
 }
 
-/// How a workflow ended whose jobs ended so: the worst of them. What failed by itself says more
+/// How a workflow ended whose jobs ended so, or a job whose tasks did: the worst of them. What failed by itself says more
 /// than what somebody stopped. What was not run only follows from something else, and is as it
 /// should be where a job that reports failures had none to report.
-fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+pub(crate) fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let weight = |outcome: &Outcome| match outcome {
         Outcome::NotRun => 0,
         Outcome::Success => 1,

@@ -31,6 +31,17 @@ pub(crate) struct Held {
     /// Why it is to be canceled, where it is.
     pub(crate) cancel: Option<String>,
     pub(crate) last_seq: u64,
+    /// Its number among all tasks of its job.
+    pub(crate) ordinal: u32,
+    /// How many tasks a run of its job has.
+    pub(crate) parallelism: u32,
+}
+
+impl Held {
+    /// Which of the tasks of a run of its job it is, from 0.
+    pub(crate) fn node_index(&self) -> u32 {
+        self.ordinal.checked_rem(self.parallelism).unwrap_or_default()
+    }
 }
 
 fn held(row: &SqliteRow) -> Result<Held, StoreError> {
@@ -49,6 +60,8 @@ fn held(row: &SqliteRow) -> Result<Held, StoreError> {
         unclaims: row.try_get("unclaims")?,
         cancel: row.try_get("cancel")?,
         last_seq: count(row, "last_seq")?,
+        ordinal: row.try_get("ordinal")?,
+        parallelism: row.try_get("parallelism")?,
     })
 }
 
@@ -58,8 +71,8 @@ pub(crate) async fn by_token(
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query(
-        "SELECT tasks.*, allocations.id AS mine FROM allocations \
-         JOIN tasks ON tasks.id = allocations.task WHERE allocations.hash = ?",
+        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
+         JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job WHERE allocations.hash = ?",
     )
     .bind(hash.as_bytes())
     .fetch_optional(conn)
@@ -86,8 +99,8 @@ pub(crate) async fn by_continuation(
 /// are queued or held. `None` where a task was never claimed.
 pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query(
-        "SELECT tasks.*, tasks.allocation AS mine FROM tasks \
-         WHERE id = ? AND allocation IS NOT NULL",
+        "SELECT tasks.*, jobs.parallelism, tasks.allocation AS mine FROM tasks \
+         JOIN jobs ON jobs.id = tasks.job WHERE tasks.id = ? AND allocation IS NOT NULL",
     )
     .bind(task.as_str())
     .fetch_optional(conn)

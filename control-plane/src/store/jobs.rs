@@ -27,6 +27,8 @@ pub(crate) struct NewJob {
     pub(crate) class: Option<ResourceClass>,
     pub(crate) serial_group: Option<String>,
     pub(crate) contexts: Vec<String>,
+    pub(crate) parallelism: u32,
+    pub(crate) max_reruns: u32,
     pub(crate) spec: JobSpec,
 }
 
@@ -71,6 +73,7 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
             name: row.try_get("name")?,
             requires: json(row, "requires")?,
             resource_class: class(row)?,
+            parallelism: row.try_get("parallelism")?,
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,
@@ -99,8 +102,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
-         statuses, class, serial_group, contexts, phase, rev) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
+         statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
     )
     .bind(new.id.as_str())
     .bind(workflow.as_str())
@@ -114,6 +117,8 @@ pub(super) async fn insert(
     .bind(new.class.as_ref().map_or("", ResourceClass::as_str))
     .bind(&new.serial_group)
     .bind(to_json(&new.contexts)?)
+    .bind(new.parallelism)
+    .bind(new.max_reruns)
     .bind(tx.rev())
     .execute(&mut **tx)
     .await?;
@@ -199,6 +204,7 @@ pub(crate) struct JobHead {
     pub(crate) class: Option<ResourceClass>,
     pub(crate) serial_group: Option<String>,
     pub(crate) contexts: Vec<String>,
+    pub(crate) parallelism: u32,
     pub(crate) phase: Phase,
     pub(crate) outcome: Option<Outcome>,
 }
@@ -210,8 +216,8 @@ pub(crate) async fn heads(
     workflow: &WorkflowId,
 ) -> Result<Vec<JobHead>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, name, kind, requires, statuses, class, serial_group, contexts, phase, outcome \
-         FROM jobs WHERE workflow = ? ORDER BY position",
+        "SELECT id, name, kind, requires, statuses, class, serial_group, contexts, \
+         parallelism, phase, outcome FROM jobs WHERE workflow = ? ORDER BY position",
     )
     .bind(workflow.as_str())
     .fetch_all(conn)
@@ -227,6 +233,7 @@ pub(crate) async fn heads(
                 class: class(row)?,
                 serial_group: row.try_get("serial_group")?,
                 contexts: json(row, "contexts")?,
+                parallelism: row.try_get("parallelism")?,
                 phase: parse(row, "phase")?,
                 outcome: parse_maybe(row, "outcome")?,
             })
@@ -295,7 +302,7 @@ pub(crate) async fn set_queued(
     Ok(())
 }
 
-/// Notes that a runner has the job.
+/// Notes that a runner has the job, or one more of its tasks.
 pub(crate) async fn set_running(
     tx: &mut WriteTx,
     id: &JobId,
@@ -303,8 +310,8 @@ pub(crate) async fn set_running(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE jobs SET phase = ?, started_ms = ?, runner = ?, message = NULL, rev = ? \
-         WHERE id = ?",
+        "UPDATE jobs SET phase = ?, started_ms = coalesce(started_ms, ?), runner = ?, \
+         message = NULL, rev = ? WHERE id = ?",
     )
     .bind(Phase::Running.as_str())
     .bind(now_ms)
@@ -340,6 +347,37 @@ pub(crate) async fn set_ended(
         pipeline: row.try_get::<String, _>("pipeline")?.into(),
         serial_group: row.try_get("serial_group")?,
     })
+}
+
+/// Takes one of the runs that a job has left after it failed. Answers its number from 1, and how
+/// many there may be; `None` where none is left.
+pub(crate) async fn take_rerun(tx: &mut WriteTx, id: &JobId) -> Result<Option<Rerun>, StoreError> {
+    let row = sqlx::query(
+        "UPDATE jobs SET reruns = reruns + 1, rev = ? WHERE id = ? AND reruns < max_reruns \
+         RETURNING reruns, max_reruns, parallelism, class",
+    )
+    .bind(tx.rev())
+    .bind(id.as_str())
+    .fetch_optional(&mut **tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(class) = class(&row)? else { return Ok(None) };
+    Ok(Some(Rerun {
+        number: row.try_get("reruns")?,
+        of: row.try_get("max_reruns")?,
+        parallelism: row.try_get("parallelism")?,
+        class,
+    }))
+}
+
+/// One more run of a job that failed.
+#[derive(Debug)]
+pub(crate) struct Rerun {
+    /// Its number, from 1.
+    pub(crate) number: u32,
+    pub(crate) of: u32,
+    pub(crate) parallelism: u32,
+    pub(crate) class: ResourceClass,
 }
 
 /// Marks the job as changed, for what is counted elsewhere.
@@ -385,6 +423,7 @@ pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surround
             revision: row.try_get("revision")?,
             repository_url: row.try_get("repository_url")?,
             url: None,
+            // Of one of its tasks, which the caller knows.
             node_index: 0,
             node_total: 1,
         },

@@ -52,12 +52,13 @@ pub(crate) struct Waiting {
     pub(crate) id: JobId,
     pub(crate) pipeline: PipelineId,
     pub(crate) class: ResourceClass,
+    pub(crate) parallelism: u32,
 }
 
 /// The job whose turn it is after one has ended; none while another has it.
 pub(crate) async fn next(tx: &mut WriteTx, group: &str) -> Result<Option<Waiting>, StoreError> {
     let row = sqlx::query(
-        "SELECT id, pipeline, class, EXISTS (SELECT 1 FROM tasks WHERE job = jobs.id) AS begun \
+        "SELECT id, pipeline, class, parallelism, EXISTS (SELECT 1 FROM tasks WHERE job = jobs.id) AS begun \
          FROM jobs WHERE serial_group = ? AND phase IN ('queued', 'running') \
          ORDER BY begun DESC, queued_ms, number LIMIT 1",
     )
@@ -71,5 +72,6 @@ pub(crate) async fn next(tx: &mut WriteTx, group: &str) -> Result<Option<Waiting
         id: row.try_get::<String, _>("id")?.into(),
         pipeline: row.try_get::<String, _>("pipeline")?.into(),
         class: parse(&row, "class")?,
+        parallelism: row.try_get("parallelism")?,
     }))
 }

@@ -36,6 +36,7 @@ fn step_row(row: &SqliteRow) -> Result<StepRow, StoreError> {
         job: row.try_get::<String, _>("job")?.into(),
         step: StepState {
             number: row.try_get("number")?,
+            task: row.try_get("ordinal")?,
             name: row.try_get("name")?,
             background: row.try_get("background")?,
             outcome: parse_maybe(row, "outcome")?,
@@ -113,8 +114,8 @@ pub(crate) async fn start(
     start: &Start<'_>,
 ) -> Result<StepRow, StoreError> {
     let row = sqlx::query(
-        "INSERT INTO steps (task, job, pipeline, number, name, background, detail, started_ms, \
-         output_bytes, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?) \
+        "INSERT INTO steps (task, job, pipeline, ordinal, number, name, background, detail, \
+         started_ms, output_bytes, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) \
          ON CONFLICT (task, number) DO UPDATE SET name = excluded.name, \
          background = excluded.background, detail = excluded.detail, \
          started_ms = excluded.started_ms, rev = excluded.rev RETURNING *",
@@ -122,6 +123,7 @@ pub(crate) async fn start(
     .bind(held.task.as_str())
     .bind(held.job.as_str())
     .bind(held.pipeline.as_str())
+    .bind(held.ordinal)
     .bind(start.number)
     .bind(cut(start.name, NAME_LIMIT))
     .bind(start.background)

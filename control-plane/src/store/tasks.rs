@@ -4,9 +4,10 @@ use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId, WorkflowId};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::resource_class::ResourceClass;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, int};
-use super::{Conn, StoreError, WriteTx, allocations};
+use super::rows::{count, int, parse};
+use super::{Conn, Held, StoreError, WriteTx, allocations};
 use crate::credentials::TokenHash;
 
 /// A task that stands first in line.
@@ -23,25 +24,57 @@ pub(crate) struct Claimed {
     pub(crate) from_fork: bool,
 }
 
-/// Puts the one task of a job at the end of the line.
-pub(crate) async fn enqueue_new(
-    tx: &mut WriteTx,
-    job: &JobId,
-    pipeline: &PipelineId,
-    class: &ResourceClass,
-) -> Result<(), StoreError> {
-    let place = tx.next_in_line();
+/// The tasks of one run of a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewTasks<'a> {
+    pub(crate) job: &'a JobId,
+    pub(crate) pipeline: &'a PipelineId,
+    pub(crate) class: &'a ResourceClass,
+    pub(crate) parallelism: u32,
+    /// Which run of the job, from 0.
+    pub(crate) run: u32,
+}
+
+/// Puts the tasks of a job at the end of the line.
+pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT coalesce(max(ordinal) + 1, 0) AS n FROM tasks WHERE job = ?")
+        .bind(new.job.as_str())
+        .fetch_one(&mut **tx)
+        .await?;
+    // The next ordinal whose index among the tasks of a run is 0.
+    let first = row.try_get::<u32, _>("n")?.next_multiple_of(new.parallelism.max(1));
+    for index in 0..new.parallelism {
+        let place = tx.next_in_line();
+        sqlx::query(
+            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue) \
+             VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
+        )
+        .bind(TaskId::generate().as_str())
+        .bind(new.job.as_str())
+        .bind(new.pipeline.as_str())
+        .bind(new.class.as_str())
+        .bind(new.run)
+        .bind(first + index)
+        .bind(place)
+        .execute(&mut **tx)
+        .await?;
+    }
+    tx.wake_class(new.class.as_str());
+    Ok(())
+}
+
+/// Gives a task of a job of several another number, under which nobody has seen anything of it.
+/// Its index stays the same.
+pub(crate) async fn renumber(tx: &mut WriteTx, held: &Held) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO tasks (id, job, pipeline, class, phase, queue) VALUES (?, ?, ?, ?, 'queued', ?)",
+        "UPDATE tasks SET ordinal = ordinal + ?1 * (1 + ((SELECT max(ordinal) FROM tasks \
+         WHERE job = ?2) - ordinal) / ?1) WHERE id = ?3",
     )
-    .bind(TaskId::generate().as_str())
-    .bind(job.as_str())
-    .bind(pipeline.as_str())
-    .bind(class.as_str())
-    .bind(place)
+    .bind(held.parallelism)
+    .bind(held.job.as_str())
+    .bind(held.task.as_str())
     .execute(&mut **tx)
     .await?;
-    tx.wake_class(class.as_str());
     Ok(())
 }
 
@@ -189,28 +222,49 @@ pub(crate) async fn set_ended(
     tx: &mut WriteTx,
     task: &TaskId,
     outcome: Outcome,
+    message: Option<&str>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE tasks SET phase = 'ended', outcome = ?, expires = NULL WHERE id = ?")
-        .bind(outcome.as_str())
-        .bind(task.as_str())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "UPDATE tasks SET phase = 'ended', outcome = ?, message = ?, expires = NULL WHERE id = ?",
+    )
+    .bind(outcome.as_str())
+    .bind(message)
+    .bind(task.as_str())
+    .execute(&mut **tx)
+    .await?;
     tx.wake_task(task.as_str());
     Ok(())
 }
 
-/// The task of a job that has not ended yet.
+/// The tasks of a job that have not ended yet, and whether a runner holds each.
 pub(crate) async fn open_of_job(
     conn: &mut Conn,
     job: &JobId,
-) -> Result<Option<(TaskId, bool)>, StoreError> {
-    let row = sqlx::query(
-        "SELECT id, phase = 'running' AS held FROM tasks WHERE job = ? AND phase != 'ended'",
+) -> Result<Vec<(TaskId, bool)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, phase = 'running' AS held FROM tasks WHERE job = ? AND phase != 'ended' \
+         ORDER BY ordinal",
     )
     .bind(job.as_str())
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    row.map(|row| Ok((row.try_get::<String, _>("id")?.into(), row.try_get("held")?))).transpose()
+    let open = |row: &SqliteRow| Ok((row.try_get::<String, _>("id")?.into(), row.try_get("held")?));
+    rows.iter().map(open).collect()
+}
+
+/// How the tasks of the last run of a job ended, and why.
+pub(crate) async fn ends_of_run(
+    conn: &mut Conn,
+    job: &JobId,
+) -> Result<Vec<(Outcome, Option<String>)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT outcome, message FROM tasks WHERE job = ?1 AND phase = 'ended' \
+         AND run = (SELECT reruns FROM jobs WHERE id = ?1) ORDER BY ordinal",
+    )
+    .bind(job.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((parse(row, "outcome")?, row.try_get("message")?))).collect()
 }
 
 /// How many tasks of a class are queued and running.

@@ -42,6 +42,15 @@ pub(crate) async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
+/// Forgets the results of a job, which is run again: those of the next run count.
+pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM test_batches WHERE job = ?")
+        .bind(job.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 /// How many results a job has, by outcome.
 pub(super) async fn counts(
     conn: &mut Conn,

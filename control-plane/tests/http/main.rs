@@ -15,6 +15,7 @@ mod leases;
 mod live;
 mod orbs;
 mod output;
+mod parallel;
 mod refusals;
 mod restart;
 mod runner_api;

@@ -25,6 +25,7 @@ pub(crate) struct JobDefinition {
     pub(crate) steps: Vec<Step>,
     pub(crate) kind: JobKind,
     pub(crate) parallelism: u32,
+    pub(crate) max_auto_reruns: u32,
     /// Branches that it runs for where there are no workflows.
     pub(crate) branches: Option<Filter>,
     /// What is wrong with it. Kept apart, since what is not supported yet does not matter in jobs
@@ -45,6 +46,7 @@ impl JobDefinition {
             steps: Vec::new(),
             kind: JobKind::Other,
             parallelism: 1,
+            max_auto_reruns: 0,
             branches: None,
             problems: Vec::new(),
         }
@@ -91,6 +93,7 @@ impl Context<'_> {
             steps: Vec::new(),
             kind: JobKind::Build,
             parallelism: 1,
+            max_auto_reruns: 0,
             branches: None,
             problems: Vec::new(),
         };
@@ -108,7 +111,7 @@ impl Context<'_> {
         job.parallelism = self.parallelism(mapping);
         self.code_signing = self.texts(mapping, "code_signing");
         job.branches = mapping.get("branches").and_then(|node| self.filter(node, "`branches`"));
-        self.auto_reruns(mapping);
+        job.max_auto_reruns = self.auto_reruns(mapping);
         self.named_executor(mapping);
         let executor = self.executor(mapping);
         self.check_executor(&executor, mapping, job);

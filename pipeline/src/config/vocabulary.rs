@@ -187,7 +187,7 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
              the types `release`, `lock` and `unlock` cannot be run yet.",
         ),
         yes("branches", "`only` and `ignore`, where there are no workflows."),
-        not_yet("max_auto_reruns", "How often it is run again after it failed."),
+        yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
         no_effect("circleci_ip_ranges", "jobs run on your own machines, with their addresses"),
         not_yet("retention", "How long caches are kept."),
     ],
@@ -422,7 +422,7 @@ pub(crate) const WORKFLOW: Vocabulary = Vocabulary {
         yes("when", "A condition: the workflow runs if it holds. Version 2.1."),
         yes("unless", "A condition: the workflow runs if it does not hold. Version 2.1."),
         yes("triggers", "A schedule. Such a workflow runs only where `--workflow` names it."),
-        not_yet("max_auto_reruns", "How often it is run again after it failed: 1 to 5."),
+        yes("max_auto_reruns", "How often each of its jobs is run again after it failed: 1 to 10."),
     ],
 };
 
@@ -446,7 +446,7 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
         yes("context", "Contexts whose variables the job gets: a name, or a list of them."),
         yes("serial-group", "The group of whose jobs one runs at a time, in all projects."),
         not_yet("override-with", "A job that is run in place of this one."),
-        not_yet("max_auto_reruns", "How often it is run again after it failed."),
+        yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
     ],
 };
 

@@ -43,6 +43,8 @@ pub(crate) struct Invocation {
     pub(crate) filters: Filters,
     pub(crate) contexts: Vec<String>,
     pub(crate) serial_group: Option<String>,
+    /// How often it is run again; the job's own number counts where it is greater.
+    pub(crate) max_auto_reruns: u32,
 }
 
 impl Invocation {
@@ -58,6 +60,7 @@ impl Invocation {
             filters: Filters::default(),
             contexts: Vec::new(),
             serial_group: None,
+            max_auto_reruns: 0,
         }
     }
 }
@@ -86,9 +89,11 @@ impl Context<'_> {
         });
         if let Some(mapping) = self.mapping(&entry.value, &what) {
             self.keys(mapping, &vocabulary::WORKFLOW);
-            self.auto_reruns(mapping);
+            let reruns = self.auto_reruns(mapping);
             is_scheduled = self.triggers(mapping);
             jobs = self.workflow_jobs(mapping, &what, entry.key_span, known);
+            // A workflow that is run again from what failed is its failed jobs run again.
+            jobs.iter_mut().for_each(|job| job.max_auto_reruns = job.max_auto_reruns.max(reruns));
         }
         self.check_names(&jobs);
         self.check_requires(&jobs, is_incomplete);
@@ -189,7 +194,7 @@ impl Context<'_> {
         }
         if let Some(keys) = keys {
             self.keys(keys, &vocabulary::WORKFLOW_JOB);
-            self.auto_reruns(keys);
+            invocation.max_auto_reruns = self.auto_reruns(keys);
             invocation.kind = self.job_kind(keys);
             if let Some(name) = self.optional_text(keys, "name") {
                 invocation.name = name;

@@ -47,9 +47,9 @@ impl JsonView {
     pub(super) fn event(&mut self, next: Next) {
         let event = match next {
             Next::Event(event) => *event,
-            Next::Output { job, step, offset, bytes } => {
+            Next::Output { job, task, step, offset, bytes } => {
                 let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-                StreamEvent::Output { job, step, offset, data }
+                StreamEvent::Output { job, task, step, offset, data }
             }
             Next::Away { reason } => {
                 self.line(&json!({ "event": "away", "reason": reason }));

@@ -207,10 +207,6 @@ pub(in crate::api) fn prepare(
                     "give it `resource_class: namespace/name`, or submit with a class for all jobs",
                 ));
             }
-            if job.parallelism > 1 {
-                let message = format!("the job `{}` has a `parallelism` of more than 1", job.name);
-                return Err(refused(message, "its tasks can not be scheduled yet"));
-            }
             jobs.push(NewJob {
                 id: JobId::generate(),
                 name: job.name,
@@ -220,6 +216,8 @@ pub(in crate::api) fn prepare(
                 class: class.filter(|_| kind == Kind::Build),
                 serial_group: job.serial_group.filter(|_| kind == Kind::Build),
                 contexts: job.contexts,
+                parallelism: job.parallelism.max(1),
+                max_reruns: job.max_auto_reruns,
                 spec: JobSpec {
                     shell: job.shell,
                     working_directory: job.working_directory,

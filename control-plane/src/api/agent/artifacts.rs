@@ -37,6 +37,11 @@ pub(super) async fn put(
 ) -> Result<Json<StoredObject>, ApiError> {
     caller.check(None)?;
     check_path(&path)?;
+    // The tasks of a job have files of the same names, so each has a folder of its own.
+    let path = match caller.held.parallelism {
+        0 | 1 => path,
+        _ => format!("{}/{path}", caller.held.node_index()),
+    };
     let object = format!("artifacts/{}/{}", caller.held.task, unique());
     let written = app.objects.put_stream(&object, body.into_data_stream(), SIZE_LIMIT).await?;
     let answer = StoredObject { size: written.size, blake3: written.blake3.clone() };

@@ -33,6 +33,7 @@ pub(super) async fn config(
     let around = jobs::surroundings(&mut conn, &held.job).await?;
     let mut info = around.info;
     info.url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", held.job));
+    (info.node_index, info.node_total) = (held.node_index(), held.parallelism);
     let environment = environment(&app, &mut conn, &held, &info.project).await?;
     let git = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {

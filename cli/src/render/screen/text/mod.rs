@@ -40,7 +40,13 @@ pub(super) struct TextView {
 #[derive(Debug)]
 struct JobView {
     id: JobId,
+    /// The task of the job whose steps these are. The first one stands for the job as well.
+    task: u32,
+    /// How many tasks the job has at a time.
+    parallelism: u32,
+    /// Name of the job, and with several tasks at a time the index of this one.
     name: String,
+    job_name: String,
     requires: Vec<String>,
     phase: Phase,
     started_ms: u64,
@@ -143,7 +149,10 @@ impl TextView {
                 StreamEvent::Step { job, step } => self.step(&job, step),
                 StreamEvent::Output { .. } | StreamEvent::End { .. } => {}
             },
-            Next::Output { job, step, bytes, .. } => self.output(&job, step, &bytes),
+            Next::Output { job, task, step, bytes, .. } => {
+                let at = self.index(&job, task);
+                self.output(at, step, &bytes);
+            }
             Next::Away { reason } => {
                 let text = format!("{}; asking again until it is back", plain(&reason));
                 let line = self.paint.warn(&text);
@@ -174,16 +183,23 @@ impl TextView {
         shown.collect::<Vec<_>>().join("  │  ")
     }
 
-    fn index(&mut self, id: &JobId) -> usize {
-        if let Some(at) = self.jobs.iter().position(|job| job.id == *id) {
+    fn index(&mut self, id: &JobId, task: u32) -> usize {
+        if let Some(at) = self.jobs.iter().position(|job| job.id == *id && job.task == task) {
             return at;
         }
+        // A further task of a job is where the job is.
+        let of = self.jobs.iter().find(|job| job.id == *id);
+        let (phase, parallelism) = of.map_or((Phase::Blocked, 1), |of| (of.phase, of.parallelism));
+        let name = of.map_or_else(|| id.to_string(), |of| of.job_name.clone());
         self.jobs.push(JobView {
             id: id.clone(),
-            name: id.to_string(),
+            task,
+            parallelism,
+            name: named(&name, task, parallelism),
+            job_name: name,
             requires: Vec::new(),
-            phase: Phase::Blocked,
-            started_ms: 0,
+            phase,
+            started_ms: of.map_or(0, |of| of.started_ms),
             steps: BTreeMap::new(),
             active: None,
             waiting: VecDeque::new(),
@@ -193,27 +209,36 @@ impl TextView {
     }
 
     fn job(&mut self, job: Job) {
-        let at = self.index(&job.id);
+        let first = self.index(&job.id, 0);
         let paint = self.paint;
-        let Some(view) = self.jobs.get_mut(at) else { return };
-        let before = view.phase;
+        let before = self.jobs.get(first).map(|view| view.phase);
         if job.phase == Phase::Ended {
             // Nothing more comes: what waits is shown as it is.
-            view.active = None;
-            for next in std::mem::take(&mut view.waiting) {
+            for view in self.jobs.iter_mut().filter(|view| view.id == job.id) {
+                view.active = None;
+            }
+            let waiting = self.jobs.iter_mut().filter(|view| view.id == job.id);
+            let waiting: Vec<Next> =
+                waiting.flat_map(|view| std::mem::take(&mut view.waiting)).collect();
+            for next in waiting {
                 self.show(next);
             }
         }
-        let Some(view) = self.jobs.get_mut(at) else { return };
-        view.name = plain(&job.name);
-        view.phase = job.phase;
-        view.requires = job.requires;
-        view.started_ms = job.started_ms.unwrap_or_default();
-        self.name_width = self.name_width.max(view.name.chars().count());
-        if before == job.phase {
+        let name = plain(&job.name);
+        for view in self.jobs.iter_mut().filter(|view| view.id == job.id) {
+            view.job_name = name.clone();
+            view.parallelism = job.parallelism;
+            view.name = named(&name, view.task, job.parallelism);
+            view.phase = job.phase;
+            view.requires.clone_from(&job.requires);
+            view.started_ms = job.started_ms.unwrap_or_default();
+            self.name_width = self.name_width.max(view.name.chars().count());
+        }
+        if before == Some(job.phase) {
             return;
         }
-        let name = paint.strong(&view.name);
+        let name = paint.strong(&name);
+        let Some(view) = self.jobs.get_mut(first) else { return };
         match (job.phase, job.outcome) {
             (Phase::Running, _) => {
                 let runner = job.runner.map(|runner| format!(" on {}", plain(&runner)));
@@ -262,6 +287,14 @@ impl TextView {
         let name = self.jobs.get(at).map_or("", |job| job.name.as_str());
         let padded = format!("{name:width$}", width = self.name_width);
         format!("{} {} ", self.paint.job(at, &padded), self.paint.dim("|"))
+    }
+}
+
+/// What a task is called: its job, and its index where there are several.
+fn named(job: &str, task: u32, parallelism: u32) -> String {
+    match task.checked_rem(parallelism) {
+        Some(index) if parallelism > 1 => format!("{job}/{index}"),
+        _ => job.to_owned(),
     }
 }
 

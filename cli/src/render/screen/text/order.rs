@@ -43,15 +43,15 @@ impl TextView {
 
     /// The job that an event of a step is about.
     fn job_of(&mut self, next: &Next) -> Option<usize> {
-        let id = match next {
-            Next::Output { job, .. } => job,
+        let (id, task) = match next {
+            Next::Output { job, task, .. } => (job, *task),
             Next::Event(event) => match event.as_ref() {
-                StreamEvent::Step { job, .. } => job,
+                StreamEvent::Step { job, step } => (job, step.task),
                 _ => return None,
             },
             Next::Away { .. } => return None,
         };
-        Some(self.index(id))
+        Some(self.index(id, task))
     }
 
     fn has_to_wait(&self, at: usize, next: &Next) -> bool {

@@ -18,7 +18,7 @@ const WORTH_TELLING_MS: u64 = 1000;
 
 impl TextView {
     pub(super) fn step(&mut self, job: &JobId, step: StepState) {
-        let at = self.index(job);
+        let at = self.index(job, step.task);
         if step.outcome == Some(Outcome::NotRun) {
             return;
         }
@@ -91,8 +91,7 @@ impl TextView {
         self.jobs[at].steps.entry(number).or_insert_with(new)
     }
 
-    pub(super) fn output(&mut self, job: &JobId, step: u32, bytes: &[u8]) {
-        let at = self.index(job);
+    pub(super) fn output(&mut self, at: usize, step: u32, bytes: &[u8]) {
         let view = self.step_view(at, step);
         if view.name.is_none() {
             view.held.extend_from_slice(bytes);

@@ -22,6 +22,7 @@ fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
         started_ms: Some(1000),
         ended_ms: outcome.map(|_| 3500),
         runner: Some("mini".to_owned()),
+        parallelism: 1,
         steps: Vec::new(),
         tests: std::collections::BTreeMap::new(),
         artifacts: 0,
@@ -37,6 +38,7 @@ fn step(of: &str, number: u32, outcome: Option<Outcome>) -> Next {
     };
     let step = StepState {
         number,
+        task: 0,
         name: format!("Step {number}!"),
         background: false,
         outcome,
@@ -58,7 +60,7 @@ fn background_step(of: &str, number: u32) -> Next {
 }
 
 fn output(of: &str, step: u32, text: &str) -> Next {
-    Next::Output { job: JobId::from(of), step, offset: 0, bytes: text.as_bytes().to_vec() }
+    Next::Output { job: JobId::from(of), task: 0, step, offset: 0, bytes: text.as_bytes().to_vec() }
 }
 
 fn shown(events: Vec<Next>) -> String {
