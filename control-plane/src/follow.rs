@@ -69,9 +69,11 @@ impl Follower {
         let steps = steps::changed_since(&mut conn, &self.pipeline, self.steps_seen).await?;
         drop(conn);
         self.forget_earlier_claims(&jobs);
-        let (over, open): (Vec<JobRow>, Vec<JobRow>) =
-            jobs.into_iter().partition(|row| row.job.phase == Phase::Ended);
-        for row in open {
+        // What follows from the end of a job (another one waits for an approval) comes after it.
+        let (running, mut others): (Vec<JobRow>, Vec<JobRow>) =
+            jobs.into_iter().partition(|row| row.job.phase == Phase::Running);
+        others.sort_by_key(|row| row.job.phase != Phase::Ended);
+        for row in running {
             if !self.job(sink, row).await {
                 return Ok(true);
             }
@@ -81,7 +83,7 @@ impl Follower {
                 return Ok(true);
             }
         }
-        for row in over {
+        for row in others {
             if !self.job(sink, row).await {
                 return Ok(true);
             }

@@ -62,10 +62,10 @@ async fn a_holder_that_hangs_does_not_hold_up_the_others() {
     let host = host();
     let file = std::fs::File::open(host.path().join("simulators.lock")).unwrap();
     let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
-    let task = task(host.path(), 1_000).await;
+    let task = task(host.path(), 4_000).await;
     task.run_to(Outcome::Success).await;
     let text = task.text(WARM_UP_STEP);
-    assert!(text.contains("without the lock: another slot has held it for 1 s"), "{text}");
+    assert!(text.contains("without the lock: another slot has held it for 4 s"), "{text}");
     assert!(text.ends_with("warmed\n"), "{text}");
     drop(held);
 }
