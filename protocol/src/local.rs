@@ -91,6 +91,10 @@ pub struct Status {
     /// How far an update is; none: this agent looks for none, and none was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
+    /// Whether whoever reads this may change anything, and read logs; none: an agent that does not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_change: Option<bool>,
 }
 
 /// One thing about the machine that was looked at.

@@ -15,36 +15,10 @@ use russet_protocol::boot_files::{self, Bad, Health, Probation};
 use super::agent::task_agents_below;
 use super::{CLASS, Server, Supervisor, russet, test_dir, wait_for};
 
-/// The `russet-boot` of this checkout. cargo builds the programs of the package whose tests it
-/// runs; this one is of another, so it is told to.
+/// The `russet-boot` of this checkout.
 pub fn russet_boot() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let profile_dir = russet().parent().unwrap();
-        let profile = match profile_dir.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            name => name,
-        };
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args([
-                "build",
-                "--quiet",
-                "--locked",
-                "--package",
-                "russet-boot",
-                "--profile",
-                profile,
-            ])
-            .arg("--target-dir")
-            .arg(profile_dir.parent().unwrap())
-            .current_dir(super::checkout())
-            .status()
-            .unwrap();
-        assert!(status.success(), "russet-boot was not built");
-        profile_dir.join("russet-boot")
-    };
-    BUILT.get_or_init(build).clone()
+    BUILT.get_or_init(|| super::built("russet-boot")).clone()
 }
 
 /// A program that a test puts in the place of a version.

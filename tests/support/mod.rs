@@ -49,6 +49,26 @@ pub fn russet() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_russet"))
 }
 
+/// Another program of this checkout. cargo builds the programs of the package whose tests it runs;
+/// this one is of another, so it is told to.
+pub fn built(package: &str) -> PathBuf {
+    let profile_dir = russet().parent().unwrap();
+    let profile = match profile_dir.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = std::process::Command::new(cargo)
+        .args(["build", "--quiet", "--locked", "--package", package, "--profile", profile])
+        .arg("--target-dir")
+        .arg(profile_dir.parent().unwrap())
+        .current_dir(checkout())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{package} was not built");
+    profile_dir.join(package)
+}
+
 /// The root of the checkout.
 pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

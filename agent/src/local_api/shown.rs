@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Shown {
     board: Arc<Board>,
-    /// For those who see names, and for those who do not.
-    made: Mutex<[Made; 2]>,
+    /// For those who do not see names, for those who do, and for those who may change things.
+    made: Mutex<[Made; 3]>,
 }
 
 /// An event, and the change that it tells of.
@@ -61,8 +61,12 @@ impl Shown {
         let change = Some(*self.board.watch().borrow());
         // A panic in here left what was there before.
         let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let [open, plain] = &mut *made;
-        let made = if access == Access::Look { plain } else { open };
+        let [look, read, full] = &mut *made;
+        let made = match access {
+            Access::Nothing | Access::Look => look,
+            Access::Read => read,
+            Access::Full => full,
+        };
         if made.change != change {
             let mut text = BEFORE.to_vec();
             // These types always become JSON: their keys are strings.
@@ -99,7 +103,8 @@ impl Shown {
 
 /// What this reader may see.
 fn visible(mut status: Status, access: Access) -> Status {
-    if access == Access::Look {
+    status.may_change = Some(access == Access::Full);
+    if matches!(access, Access::Nothing | Access::Look) {
         for slot in &mut status.slots {
             slot.task = slot.task.take().map(|task| Task {
                 class: task.class,
@@ -150,7 +155,10 @@ mod tests {
         let status = Status { slots, recent: vec![recent], ..Status::default() };
         let text = serde_json::to_string(&visible(status.clone(), Access::Look)).unwrap();
         assert!(!text.contains("secret") && text.contains("4711"), "{text}");
-        assert_eq!(visible(status.clone(), Access::Read), status);
+        let open = Status { may_change: Some(false), ..status.clone() };
+        assert_eq!(visible(status.clone(), Access::Read), open);
+        let full = Status { may_change: Some(true), ..status.clone() };
+        assert_eq!(visible(status, Access::Full), full);
     }
 
     #[tokio::test]

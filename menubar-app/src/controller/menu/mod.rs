@@ -1,0 +1,162 @@
+//! The menu of each state.
+
+mod tasks;
+mod update;
+
+pub(super) use tasks::{name_of, outcome};
+
+use russet_menubar_bundle::Shape;
+use russet_protocol::local::{HealthLevel, State, Status};
+
+use super::words::{self, plain};
+use super::{Choice, Item, Link, Log, Lost, Model, Verb, View};
+
+impl Model {
+    /// What is shown at a time.
+    pub(crate) fn view(&self, now_ms: u64) -> View {
+        let (shape, words) = self.state(now_ms);
+        let (summary, rest) = words
+            .split_first()
+            .map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
+        let mut menu = vec![Item::Text(summary.clone())];
+        menu.extend(rest.iter().cloned().map(Item::Text));
+        menu.extend(self.refusal.iter().cloned().map(Item::Text));
+        if let Link::Heard(status) = &self.link {
+            self.of_agent(status, now_ms, &mut menu);
+        }
+        menu.push(Item::Separator);
+        let can_read =
+            matches!(&self.link, Link::Heard(status) if status.may_change != Some(false));
+        menu.push(Item::choice_if(can_read, "Open Agent Log", Choice::Log(Log::Agent)));
+        let has_dashboard = self.dashboard().is_some();
+        menu.push(Item::choice_if(has_dashboard, "Open Dashboard", Choice::Dashboard));
+        menu.push(Item::Separator);
+        menu.push(Item::Choice {
+            label: "Notify When a Task Fails".to_owned(),
+            choice: Choice::ToggleFailures,
+            is_enabled: true,
+            is_ticked: Some(self.settings.notify_failures),
+        });
+        menu.push(Item::choice("About Russet", Choice::About));
+        menu.push(Item::choice("Quit", Choice::Quit));
+        View { shape, summary, menu }
+    }
+
+    /// What the agent is about: its picture, a line that says it, and lines that say why.
+    fn state(&self, now_ms: u64) -> (Shape, Vec<String>) {
+        match &self.link {
+            Link::Opening => (Shape::Starting, vec!["Looking for the agent…".to_owned()]),
+            Link::Lost { why, since_ms } => {
+                let since = words::time(*since_ms, now_ms, &self.zone);
+                (Shape::Unreachable, lost(why, &since))
+            }
+            Link::Heard(status) => {
+                let since = words::time(status.since_ms, now_ms, &self.zone);
+                let mut lines = vec![in_words(status, &since)];
+                lines.extend(status.reason.as_deref().map(plain));
+                (shape(status), lines)
+            }
+        }
+    }
+
+    fn of_agent(&self, status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
+        health(status, menu);
+        tasks::running(status, now_ms, menu);
+        tasks::recent(status, now_ms, &self.zone, menu);
+        menu.push(Item::Separator);
+        verbs(status, menu);
+        update::update(status, menu);
+    }
+}
+
+fn busy(status: &Status) -> usize {
+    status.slots.iter().filter(|slot| slot.task.is_some()).count()
+}
+
+fn shape(status: &Status) -> Shape {
+    match status.state {
+        State::Idle => Shape::Idle,
+        State::Running => Shape::Running(busy(status)),
+        State::Draining => Shape::Draining(busy(status)),
+        State::Paused => Shape::Paused,
+        State::Unhealthy => Shape::Unhealthy,
+        State::Offline => Shape::Offline,
+        State::Updating => Shape::Updating,
+        State::Starting | State::Unknown => Shape::Starting,
+    }
+}
+
+fn in_words(status: &Status, since: &str) -> String {
+    let tasks = words::count(busy(status), "task");
+    let words = match status.state {
+        State::Idle => "Idle".to_owned(),
+        State::Running => format!("Running {tasks}"),
+        State::Draining => format!("Draining, {tasks} left"),
+        State::Paused => "Paused".to_owned(),
+        State::Unhealthy => "Unhealthy, takes no tasks".to_owned(),
+        State::Offline => "Can not reach the control plane".to_owned(),
+        State::Updating => "Updating".to_owned(),
+        State::Starting => "Starting".to_owned(),
+        State::Unknown => "In a state that this version does not know".to_owned(),
+    };
+    let also = match status.state {
+        State::Paused | State::Unhealthy | State::Offline if busy(status) > 0 => {
+            format!(", {tasks} running")
+        }
+        _ => String::new(),
+    };
+    format!("{words}{also} since {since}")
+}
+
+fn lost(why: &Lost, since: &str) -> Vec<String> {
+    match why {
+        Lost::NotInstalled => vec![
+            "No agent is installed on this machine".to_owned(),
+            "Install the Russet package, or run `sudo russet agent install`".to_owned(),
+        ],
+        Lost::NotRunning(why) => vec![
+            format!("Can not reach the agent since {since}"),
+            plain(why),
+            "`sudo russet agent start` starts it; `sudo russet agent doctor` looks why".to_owned(),
+        ],
+        Lost::Refused(why) => {
+            vec![format!("The agent does not say how it is since {since}"), plain(why)]
+        }
+    }
+}
+
+/// What is wrong with the machine, and what to do.
+fn health(status: &Status, menu: &mut Vec<Item>) {
+    let mut lines = Vec::new();
+    for check in &status.health {
+        let sign = match check.level {
+            HealthLevel::Bad => "✗",
+            HealthLevel::Warning => "!",
+            HealthLevel::Ok | HealthLevel::Unknown => continue,
+        };
+        lines.push(Item::Text(format!("{sign} {}: {}", plain(&check.name), plain(&check.found))));
+        lines.extend(check.hint.as_deref().map(|hint| Item::Text(format!("    {}", plain(hint)))));
+    }
+    if !lines.is_empty() {
+        menu.push(Item::Separator);
+        menu.append(&mut lines);
+    }
+}
+
+/// What the person can ask for. Without the agent's word that they may not, they may try.
+fn verbs(status: &Status, menu: &mut Vec<Item>) {
+    let may = status.may_change != Some(false);
+    let is_held = status.holds.iter().any(|hold| matches!(hold.source.as_str(), "pause" | "drain"));
+    let verb = |label: &str, verb| Item::choice_if(may, label, Choice::Ask(verb));
+    if is_held {
+        menu.push(verb("Resume", Verb::Resume));
+    } else {
+        menu.push(verb("Pause", Verb::Pause));
+    }
+    if !status.holds.iter().any(|hold| hold.source == "drain") && busy(status) > 0 {
+        menu.push(verb("Drain, Then Pause", Verb::Drain));
+    }
+    if !may {
+        menu.push(Item::Text("Only root and operators may change anything".to_owned()));
+    }
+}

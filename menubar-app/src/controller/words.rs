@@ -1,0 +1,106 @@
+//! Times, bars and names as people read them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Cells of a bar.
+const CELLS: u64 = 10;
+
+/// Longest text from elsewhere in one line of a menu, in characters.
+const LONGEST: usize = 80;
+
+/// Text from elsewhere (a job says what it likes) as one line of a menu.
+pub(super) fn plain(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    // What turns the direction of writing would turn ours, too.
+    let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut chars = text.trim().chars().filter(|c| !turns(c)).map(clean);
+    let mut line: String = chars.by_ref().take(LONGEST).collect();
+    if chars.next().is_some() {
+        line.pop();
+        line.push('…');
+    }
+    line
+}
+
+/// A length of time, in its two largest units.
+pub(super) fn length(ms: u64) -> String {
+    let s = ms / 1000;
+    match (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, s) => format!("{m} min {s} s"),
+        (0, h, m, _) => format!("{h} h {m} min"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+/// A length of time that is none to the second: about as long as something takes as a rule.
+pub(super) fn about(ms: u64) -> String {
+    match (ms + 500) / 1000 {
+        s @ 0..=90 => format!("{s} s"),
+        s => match (s + 30) / 60 {
+            m @ 0..=90 => format!("{m} min"),
+            m => format!("{} h {} min", m / 60, m % 60),
+        },
+    }
+}
+
+/// A point in time: the hour, and the day where that is not today.
+pub(super) fn time(ms: u64, now_ms: u64, zone: &TimeZone) -> String {
+    let at = |ms: u64| {
+        let ms = i64::try_from(ms).ok()?;
+        Some(Timestamp::from_millisecond(ms).ok()?.to_zoned_datetime(zone.clone()))
+    };
+    let (Some(then), Some(now)) = (at(ms), at(now_ms)) else { return "an unknown time".to_owned() };
+    if then.date() == now.date() {
+        then.strftime("%H:%M").to_string()
+    } else {
+        then.strftime("%b %-d, %H:%M").to_string()
+    }
+}
+
+/// A share as a bar and a number.
+pub(super) fn bar(percent: u64) -> String {
+    let full = (percent.min(100) * CELLS + 50) / 100;
+    let part = |sign: &str, count: u64| sign.repeat(usize::try_from(count).unwrap_or_default());
+    format!("{}{} {percent} %", part("▰", full), part("▱", CELLS - full))
+}
+
+/// So many of something.
+pub(super) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    #[test]
+    fn lengths_are_told_in_their_two_largest_units() {
+        let told = [0, 59_999, 61_000, 3_600_000, 90_061_000].map(super::length);
+        assert_eq!(told, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]);
+        assert_eq!([4_400, 400_000, 9_000_000].map(super::about), ["4 s", "7 min", "2 h 30 min"]);
+    }
+
+    #[test]
+    fn a_time_of_another_day_has_its_day() {
+        let noon = 1_800_014_400_000;
+        let day = 86_400_000;
+        assert_eq!(super::time(noon, noon + 1, &TimeZone::UTC), "12:00");
+        assert_eq!(super::time(noon, noon + day, &TimeZone::UTC), "Jan 15, 12:00");
+        assert_eq!(super::time(u64::MAX, noon, &TimeZone::UTC), "an unknown time");
+    }
+
+    #[test]
+    fn a_bar_is_never_longer_than_it_is() {
+        assert_eq!(super::bar(42), "▰▰▰▰▱▱▱▱▱▱ 42 %");
+        assert_eq!(super::bar(250), "▰▰▰▰▰▰▰▰▰▰ 250 %");
+    }
+
+    #[test]
+    fn text_from_elsewhere_is_one_short_line_in_our_direction() {
+        assert_eq!(super::plain(" a\nb\u{202e}c "), "a bc");
+        let long = super::plain(&"x".repeat(500));
+        assert!(long.chars().count() == 80 && long.ends_with('…'));
+    }
+}

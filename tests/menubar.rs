@@ -1,0 +1,216 @@
+//! The companion in a real tray: a real agent and control plane run tasks, and the menu is read
+//! and clicked over D-Bus, as the tray does it.
+//!
+//! With `RUSSET_SCREENSHOTS=DIR`, pictures of the open menu in each state are left in `DIR`.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failed step of a test is its failure"
+)]
+
+// Apart from the rest, which every test is made of: it alone speaks D-Bus.
+#[path = "support/desktop.rs"]
+mod desktop;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use desktop::{Desktop, Line};
+use russet_protocol::local::State;
+use support::{Agent, AgentOptions, Process, Server, test_dir, wait_for};
+
+/// The companion in a tray.
+struct Companion {
+    desktop: Desktop,
+    process: Process,
+    item: String,
+}
+
+impl Companion {
+    /// Starts one for the agent at a socket, where there is a desktop.
+    fn start(socket: &Path) -> Option<Self> {
+        let desktop = Desktop::start()?;
+        let process = desktop.spawn(&mut command(socket));
+        let item = desktop.wait_for_item(&process);
+        Some(Self { desktop, process, item })
+    }
+
+    fn menu(&self) -> Vec<Line> {
+        self.desktop.menu(&self.item).unwrap_or_default()
+    }
+
+    /// Every line, those of the menus below included.
+    fn text(&self) -> String {
+        fn text(lines: &[Line], all: &mut String) {
+            for line in lines {
+                all.push_str(&line.label);
+                all.push('\n');
+                text(&line.below, all);
+            }
+        }
+        let mut all = String::new();
+        text(&self.menu(), &mut all);
+        all
+    }
+
+    /// Waits until all of this stands in the menu.
+    #[track_caller]
+    fn shows(&self, parts: &[&str]) -> String {
+        let mut last = String::new();
+        let what = format!("a menu with {parts:?}");
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for(&what, || {
+                last = self.text();
+                parts.iter().all(|part| last.contains(part)).then_some(())
+            });
+        }));
+        assert!(found.is_ok(), "not all of {parts:?} stands in:\n{last}");
+        last
+    }
+
+    #[track_caller]
+    fn click(&self, label: &str) {
+        let line = wait_for(label, || self.menu().into_iter().find(|line| line.label == label));
+        assert!(line.is_enabled, "{label} can not be chosen");
+        self.desktop.click(&self.item, &line);
+    }
+
+    /// Leaves a picture where pictures are wanted.
+    fn photograph(&self, name: &str) {
+        if let Some(dir) = std::env::var_os("RUSSET_SCREENSHOTS") {
+            // Tests run in the folder of their package.
+            let dir = support::checkout().join(PathBuf::from(dir));
+            std::fs::create_dir_all(&dir).unwrap();
+            self.desktop.photograph(&dir.join(format!("{name}.png")));
+        }
+    }
+}
+
+fn command(socket: &Path) -> Command {
+    let mut command = Command::new(support::built("russet-menubar"));
+    command.arg("--socket").arg(socket);
+    command
+}
+
+/// A configuration with two jobs that run until the file is there.
+fn two_jobs(go: &Path) -> String {
+    let step = format!(
+        "run:\n          name: Run the tests\n          command: |\n            until test -e {}; do sleep 0.05; done",
+        go.display()
+    );
+    let job = |name: &str| {
+        format!(
+            "  {name}:\n    machine: true\n    resource_class: {}\n    steps:\n      - {step}\n",
+            support::CLASS
+        )
+    };
+    format!(
+        "version: 2.1\njobs:\n{}{}workflows:\n  main:\n    jobs: [build, unit-tests]\n",
+        job("build"),
+        job("unit-tests")
+    )
+}
+
+#[test]
+fn the_menu_says_what_the_agent_is_about_in_every_state() {
+    let server = Server::start();
+    let options = AgentOptions { runner: vec!["slots: 2".to_owned()], ..AgentOptions::default() };
+    let mut agent = Agent::start_with(&server, &options);
+    let dir = test_dir();
+    let go = dir.path().join("go");
+    agent.wait_for_state(State::Idle);
+    let Some(companion) = Companion::start(&agent.socket()) else { return };
+
+    companion.shows(&["Idle since ", "No recent tasks", "Pause\n"]);
+    let idle = companion.desktop.picture(&companion.item).unwrap();
+    companion.photograph("idle");
+
+    let pipeline = server.admin.submit(&two_jobs(&go));
+    let text = companion.shows(&[
+        "Running 2 tasks since ",
+        "build\n",
+        "unit-tests\n",
+        "    Run the tests\n",
+        ", at most ",
+        "Drain, Then Pause\n",
+    ]);
+    assert!(!text.contains("Idle"), "{text}");
+    let running = companion.desktop.picture(&companion.item).unwrap();
+    assert_ne!(idle, running);
+    companion.photograph("running");
+
+    companion.click("Drain, Then Pause");
+    agent.wait_for_state(State::Draining);
+    companion.shows(&["Draining, 2 tasks left since ", "from the menu bar", "Resume\n"]);
+    companion.photograph("draining");
+    companion.click("Resume");
+    agent.wait_for_state(State::Running);
+    std::fs::write(&go, "").unwrap();
+    server.admin.wait(&pipeline);
+    companion.shows(&["Idle since ", "✓  ", "unit-tests  succeeded, "]);
+
+    companion.click("Pause");
+    agent.wait_for_state(State::Paused);
+    companion.shows(&["Paused since ", "from the menu bar", "Resume\n"]);
+    let log = agent.log();
+    let is_audit = |line: &&str| line.contains("audit") && line.contains("/v1/pause");
+    assert_eq!(log.lines().filter(is_audit).count(), 1, "{log}");
+    let paused = companion.desktop.picture(&companion.item).unwrap();
+    assert!(paused != idle && paused != running);
+    companion.photograph("paused");
+    companion.click("Resume");
+    agent.wait_for_state(State::Idle);
+
+    // The next run is told beside what the last one took.
+    std::fs::remove_file(&go).unwrap();
+    let again = server.admin.submit(&two_jobs(&go));
+    companion.shows(&["Running 2 tasks", " of about "]);
+    companion.photograph("running-again");
+    std::fs::write(&go, "").unwrap();
+    server.admin.wait(&again);
+    companion.shows(&["Idle since "]);
+
+    agent.kill();
+    companion.shows(&["Can not reach the agent since ", "russet agent start"]);
+    let text = companion.text();
+    assert!(!text.contains("Pause") && !text.contains("Recent"), "{text}");
+    let gone = companion.desktop.picture(&companion.item).unwrap();
+    assert!(gone != idle && gone != paused && gone != running);
+    companion.photograph("unreachable");
+    agent.start_again();
+    companion.shows(&["Idle since ", "Recent Tasks"]);
+    let tip = companion.desktop.tool_tip(&companion.item).unwrap();
+    assert!(tip.starts_with("Idle since "), "{tip}");
+}
+
+#[test]
+fn a_second_one_ends_at_once_and_quit_ends_the_first() {
+    let dir = test_dir();
+    let socket = dir.path().join("nobody.sock");
+    let Some(mut companion) = Companion::start(&socket) else { return };
+    companion.shows(&["Can not reach the agent since ", "No such file"]);
+    let mut again = command(&socket);
+    let mut second = companion.desktop.spawn(again.stderr(Stdio::piped()));
+    assert_eq!(second.wait(), Some(0));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut second.0.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("it runs already"), "{said}");
+    companion.click("Quit");
+    assert_eq!(companion.process.wait(), Some(0));
+}
+
+#[test]
+fn what_the_person_wants_is_kept() {
+    let dir = test_dir();
+    let Some(mut companion) = Companion::start(&dir.path().join("nobody.sock")) else { return };
+    companion.click("Notify When a Task Fails");
+    let settings = companion.desktop.file("config/russet/menubar.json");
+    let text = wait_for("the settings", || std::fs::read_to_string(&settings).ok());
+    assert_eq!(text, r#"{"notify_failures":true}"#);
+    companion.click("Quit");
+    assert_eq!(companion.process.wait(), Some(0));
+}
