@@ -6,7 +6,7 @@
 #
 # A check is: check NAME NEEDS EXPECTED COMMAND
 #   NEEDS     words: change, root, slot (the user _russet1 exists and runs nothing), agent (an
-#             installed one), xcode, gui (somebody is logged in at the screen), or - for nothing
+#             installed one), companion, xcode, gui (somebody is logged in at the screen), or - for nothing
 #   EXPECTED  an extended regular expression that some line of the output must match
 #   COMMAND   text for sh; its exit status must be 0. For another one, print it and expect it.
 #
@@ -54,6 +54,7 @@ met() {
             change) [ $change = yes ] || missing="--change" ;;
             root) { [ "$(id -u)" = 0 ] && [ -z "${RUSSET_VERIFY_ANYWHERE:-}" ]; } || missing="root" ;;
             agent) [ -e $AGENT_CONFIG ] || missing="an installed agent" ;;
+            companion) [ -e /opt/russet/Russet.app ] || missing="an installed menubar companion" ;;
             slot)
                 id _russet1 >/dev/null 2>&1 || missing="the user _russet1"
                 ! pgrep -u _russet1 >/dev/null 2>&1 || missing="a slot without a task"
@@ -411,6 +412,13 @@ check simulators-listed xcode '^== Devices ==' 'xcrun simctl list devices'
 
 check lock-without-writing - '^locked$' \
     'perl -e "use Fcntl q(:flock); open(F, q(<), q(/etc/hosts)) or die; flock(F, LOCK_EX | LOCK_NB) or die; print qq(locked\n)"'
+
+# --- The menu bar ---
+
+check menubar-runs 'companion gui' '^ *1$' 'pgrep -x -u "$screen" russet-menubar | wc -l'
+
+check menubar-is-no-dock-app companion '^true$' \
+    'plutil -extract LSUIElement raw /opt/russet/Russet.app/Contents/Info.plist'
 
 # --- End: add checks of other parts above, each with its heading in verify-on-a-mac.md ---
 

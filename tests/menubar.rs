@@ -192,7 +192,7 @@ fn a_second_one_ends_at_once_and_quit_ends_the_first() {
     let dir = test_dir();
     let socket = dir.path().join("nobody.sock");
     let Some(mut companion) = Companion::start(&socket) else { return };
-    companion.shows(&["Can not reach the agent since ", "No such file"]);
+    companion.shows(&["Can not reach the agent since ", "entity not found"]);
     let mut again = command(&socket);
     let mut second = companion.desktop.spawn(again.stderr(Stdio::piped()));
     assert_eq!(second.wait(), Some(0));

@@ -53,6 +53,7 @@ mod token;
 mod trim;
 
 pub use boot::bad_versions;
+pub(crate) use dirs::Spool;
 pub(crate) use housekeeping::Counters;
 pub use run::run;
 

@@ -21,6 +21,7 @@ mod logs;
 mod maintenance;
 mod routes;
 mod shown;
+mod task_log;
 
 pub(crate) use access::Policy;
 pub(crate) use maintenance::Command;
@@ -55,7 +56,9 @@ pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
-            let parts = routes::Parts { board, maintenance, commands, policy, clock, metrics, log };
+            let state = state.to_owned();
+            let parts =
+                routes::Parts { board, maintenance, commands, policy, clock, metrics, log, state };
             let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();
             running.push(tokio::spawn(async move {

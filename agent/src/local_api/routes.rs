@@ -23,6 +23,7 @@ use super::listener::Peer;
 use super::logs;
 use super::maintenance::{Change, Command, Keeper};
 use super::shown::Shown;
+use super::task_log;
 use crate::clock::Clock;
 use crate::launch::board::Board;
 use crate::metrics::{self, Metrics};
@@ -43,23 +44,25 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Option<PathBuf>,
+    pub(super) state: PathBuf,
 }
 
 /// What the handlers need.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
-    shown: Arc<Shown>,
+    pub(super) shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
     gate: Gate,
     pub(super) audit: Arc<Audit>,
     metrics: Arc<Metrics>,
     pub(super) log: Option<Arc<PathBuf>>,
+    pub(super) state: Arc<PathBuf>,
 }
 
 /// All calls.
 pub(super) fn router(parts: Parts) -> Router {
-    let Parts { board, maintenance, commands, policy, clock, metrics, log } = parts;
+    let Parts { board, maintenance, commands, policy, clock, metrics, log, state } = parts;
     let api = Api {
         shown: Arc::new(Shown::new(board)),
         keeper: maintenance,
@@ -68,6 +71,7 @@ pub(super) fn router(parts: Parts) -> Router {
         audit: Arc::new(Audit::new(clock)),
         metrics,
         log: log.map(Arc::new),
+        state: Arc::new(state),
     };
     Router::new()
         .route("/v1/status", get(status))
@@ -78,6 +82,7 @@ pub(super) fn router(parts: Parts) -> Router {
         .route("/v1/drain", post(drain))
         .route("/v1/resume", post(resume))
         .route("/v1/tasks/{id}/cancel", post(cancel))
+        .route("/v1/tasks/{id}/log", get(task_log::task_log))
         .layer(from_fn_with_state(api.clone(), admit))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
@@ -86,7 +91,17 @@ pub(super) fn router(parts: Parts) -> Router {
 /// What these calls take and answer.
 #[cfg(test)]
 #[derive(Debug, utoipa::OpenApi)]
-#[openapi(paths(status, events, metrics_text, logs::logs, pause, drain, resume, cancel))]
+#[openapi(paths(
+    status,
+    events,
+    metrics_text,
+    logs::logs,
+    task_log::task_log,
+    pause,
+    drain,
+    resume,
+    cancel
+))]
 pub(super) struct Docs;
 
 pub(super) fn problem(status: StatusCode, message: &str) -> Response {

@@ -33,7 +33,7 @@ const LONGEST_PROBLEM: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// There is nobody behind the socket.
-    #[error("{}: {error}", socket.display())]
+    #[error("{}: {}", socket.display(), error.kind())]
     Unreachable {
         /// Where it was looked for.
         socket: PathBuf,

@@ -50,6 +50,8 @@ pub(crate) enum Choice {
     Log(Log),
     /// Show the control plane.
     Dashboard,
+    /// Show a page of the control plane about a task.
+    Page(String),
     /// Say when a task failed, or stop saying it.
     ToggleFailures,
     /// Say what this is.
@@ -206,6 +208,7 @@ impl Model {
             Choice::Ask(verb) => Some(Effect::Ask(verb)),
             Choice::Log(log) => Some(Effect::OpenLog(log)),
             Choice::Dashboard => self.dashboard().map(Effect::OpenUrl),
+            Choice::Page(url) => is_page(&url).then_some(Effect::OpenUrl(url)),
             Choice::ToggleFailures => {
                 self.settings.notify_failures = !self.settings.notify_failures;
                 Some(Effect::Save(self.settings))
@@ -218,13 +221,10 @@ impl Model {
         }
     }
 
-    /// The control plane's page. The address is the agent's configuration, opened with a click,
-    /// so what is no page of a web server is none.
+    /// The control plane's page.
     fn dashboard(&self) -> Option<String> {
         let Link::Heard(status) = &self.link else { return None };
-        let url = &status.control_plane;
-        let is_page = url.starts_with("https://") || url.starts_with("http://");
-        (is_page && url.chars().all(|c| c.is_ascii_graphic())).then(|| url.clone())
+        Some(status.control_plane.clone()).filter(|url| is_page(url))
     }
 
     fn about(&self) -> (String, String) {
@@ -240,6 +240,13 @@ impl Model {
         };
         (format!("Russet {own}"), format!("{agent}\nA self-hosted CI runner for Macs."))
     }
+}
+
+/// Threat: addresses come from elsewhere and are opened with one click. What is no page of a web
+/// server (a file, a program's own scheme) is none.
+fn is_page(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.chars().all(|c| c.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ fn ended(id: &str, job: &str, outcome: Option<Outcome>, minutes_ago: u64) -> Rec
         outcome,
         started_ms: NOON - (minutes_ago + 3) * MINUTE,
         ended_ms: NOON - minutes_ago * MINUTE,
+        url: Some(format!("https://ci.example.com/jobs/{id}")),
         ..Recent::default()
     }
 }
@@ -178,7 +179,7 @@ shows!(
             slot.task = slot.task.take().map(plain);
         }
         for task in &mut status.recent {
-            (task.id, task.project, task.job) = (None, None, None);
+            (task.id, task.url, task.project, task.job) = (None, None, None, None);
         }
         status
     })
@@ -313,7 +314,7 @@ fn only_pages_of_web_servers_are_opened() {
 }
 
 #[test]
-fn a_task_opens_its_own_log() {
+fn a_task_that_runs_opens_its_own_log_and_one_that_ended_its_page() {
     let view = heard(running());
     let opens = |item: &Item| match item {
         Item::Choice { choice: Choice::Log(Log::Task { id, .. }), .. } => Some(id.clone()),
@@ -322,8 +323,12 @@ fn a_task_opens_its_own_log() {
     let ids: Vec<_> = view.menu.iter().filter_map(opens).collect();
     assert_eq!(ids, ["0193-a".into(), "0193-b".into()]);
     let recent = view.menu.iter().find_map(|item| match item {
-        Item::Menu(_, items) => Some(items.iter().filter_map(opens).count()),
+        Item::Menu(_, items) => items.first().cloned(),
         _ => None,
     });
-    assert_eq!(recent, Some(3));
+    let Some(Item::Choice { choice: choice @ Choice::Page(_), .. }) = recent else {
+        panic!("{recent:?}")
+    };
+    let effects = controller().handle(Event::Chosen(choice), NOON);
+    assert_eq!(effects, [Effect::OpenUrl("https://ci.example.com/jobs/0193-c".to_owned())]);
 }

@@ -40,6 +40,7 @@ pub(super) fn about(ms: u64) -> String {
         s @ 0..=90 => format!("{s} s"),
         s => match (s + 30) / 60 {
             m @ 0..=90 => format!("{m} min"),
+            m if m % 60 == 0 => format!("{} h", m / 60),
             m => format!("{} h {} min", m / 60, m % 60),
         },
     }

@@ -70,15 +70,11 @@ fn time(task: &Task, now_ms: u64) -> String {
     }
 }
 
-/// What ended lately, the newest first; each opens its log.
+/// What ended lately, the newest first; each opens its page, where the control plane has one.
 pub(super) fn recent(status: &Status, now_ms: u64, zone: &TimeZone, menu: &mut Vec<Item>) {
     menu.push(Item::Separator);
-    let items: Vec<_> = status
-        .recent
-        .iter()
-        .take(MOST_RECENT)
-        .map(|task| ended(status, task, now_ms, zone))
-        .collect();
+    let items: Vec<_> =
+        status.recent.iter().take(MOST_RECENT).map(|task| ended(task, now_ms, zone)).collect();
     menu.push(if items.is_empty() {
         Item::Text("No recent tasks".to_owned())
     } else {
@@ -92,7 +88,7 @@ fn log(status: &Status, label: String, id: &TaskId, name: &str) -> Item {
     Item::choice_if(status.may_change != Some(false), label, Choice::Log(log))
 }
 
-fn ended(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
+fn ended(task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
     let name = name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
     let label = format!(
         "{}  {name}  {}, {}, {}",
@@ -101,8 +97,9 @@ fn ended(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
         words::length(task.ended_ms.saturating_sub(task.started_ms)),
         words::time(task.ended_ms, now_ms, zone)
     );
-    match &task.id {
-        Some(id) => log(status, label, id, &name),
+    // What it said is with the control plane by now.
+    match &task.url {
+        Some(url) => Item::choice(label, Choice::Page(url.clone())),
         None => Item::Text(label),
     }
 }
