@@ -69,7 +69,17 @@ fn classes_and_tokens_are_made_listed_and_deleted() {
     assert_eq!(cli.ok(&["resource-class", "list", "acme"]), "No resource classes in acme.\n");
     cli.ok(&["resource-class", "create", "acme/mini", "--description", "M4 minis"]);
     let list = cli.ok(&["resource-class", "list", "acme"]);
-    assert_eq!(list, "RESOURCE CLASS  FORKS    DESCRIPTION\nacme/mini       refused  M4 minis\n");
+    assert_eq!(
+        list,
+        "RESOURCE CLASS  FORKS    UPDATES         DESCRIPTION\n\
+         acme/mini       refused  channel stable  M4 minis\n"
+    );
+    let said = cli.ok(&["resource-class", "pin", "acme/mini", "--version", "1.2.0"]);
+    assert!(said.contains("are to run version 1.2.0; the server has no such release"), "{said}");
+    assert!(cli.ok(&["resource-class", "list", "acme"]).contains("version 1.2.0"));
+    let (code, _, err) = cli.call(&["resource-class", "pin", "acme/mini", "--version", "new"]);
+    assert!(code == 4 && err.contains("`new` is no version"), "{code} {err}");
+    cli.ok(&["resource-class", "unpin", "acme/mini"]);
     let (code, _, err) = cli.call(&["resource-class", "create", "acme/mini"]);
     assert_eq!(code, 4, "{err}");
 

@@ -22,6 +22,7 @@ mod objects;
 mod orbs;
 mod output_reader;
 mod reaper;
+mod releases;
 mod scheduler;
 mod secrets;
 mod server;

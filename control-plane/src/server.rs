@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::objects::Objects;
+use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
 use crate::state::App;
@@ -40,6 +41,9 @@ pub struct Settings {
     /// Where the key lies that the values of variables are sealed with. `None`: `secrets.key` in
     /// the data directory.
     pub secrets_key_file: Option<PathBuf>,
+    /// Directory of the releases that runners are updated from. `None`: `releases` in the data
+    /// directory, which need not be there.
+    pub releases: Option<PathBuf>,
 }
 
 impl Settings {
@@ -56,6 +60,7 @@ impl Settings {
             lease: Self::DEFAULT_LEASE,
             public_url: None,
             secrets_key_file: None,
+            releases: None,
         }
     }
 }
@@ -132,6 +137,7 @@ impl Server {
             .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
         let sealer = Sealer::new(&key.map_err(from_dir)?);
+        let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let app = App {
             store,
@@ -140,6 +146,7 @@ impl Server {
             lease_ms: millis(settings.lease),
             admin: TokenHash::of(admin_token.expose()),
             sealer,
+            releases: Arc::new(Releases::new(releases)),
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
             closing,
         };

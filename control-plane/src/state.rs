@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
 use crate::objects::Objects;
+use crate::releases::Releases;
 use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::store::Store;
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) admin: TokenHash,
     /// Seals the values of variables.
     pub(crate) sealer: Sealer,
+    /// The releases that runners are updated from.
+    pub(crate) releases: Arc<Releases>,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// Becomes true when the server is to stop: calls that wait give up.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{JobId, PipelineId, ResourceClassId, SourceId, TokenId, WorkflowId};
+use crate::local::Update;
 use crate::outcome::{Outcome, Phase};
 use crate::resource_class::ResourceClass;
 use crate::runner::TestResult;
@@ -49,6 +50,33 @@ pub struct ResourceClassItem {
     /// Whether its runners take tasks of forks.
     #[serde(default)]
     pub allow_forks: bool,
+    /// What its runners are to run. None: the newest release of the stable channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+}
+
+/// `PUT /api/v3/runner/resource/{id}/pin`: what the runners of a class are to run, of the releases
+/// that the server has. It holds newer ones back, and takes no runner back to an older one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Pin {
+    /// This version.
+    Version(String),
+    /// The newest release of this channel.
+    Channel(String),
+}
+
+/// The answer to a pin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PinnedClass {
+    /// The class.
+    pub class: ResourceClassItem,
+    /// The version that its runners are offered now. None: the server has no such release, and
+    /// they are offered nothing until it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<String>,
 }
 
 /// Says which projects may use a context.
@@ -140,6 +168,9 @@ pub struct RunnerItem {
     pub version: String,
     /// Its address, as it sees itself.
     pub ip: String,
+    /// How far an update of it is, as it last said; none: it looks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
 }
 
 /// `GET /api/v3/runner/tasks`.

@@ -153,6 +153,12 @@ pub enum Update {
         /// Which.
         version: String,
     },
+    /// There was no update, although there should be: the source can not be reached, or what it
+    /// offers is not taken.
+    Failed {
+        /// Why.
+        why: String,
+    },
     /// A version did not prove itself, and the one before it runs again.
     RolledBack {
         /// Which.
@@ -164,6 +170,22 @@ pub enum Update {
     #[default]
     #[serde(other)]
     Unknown,
+}
+
+impl Update {
+    /// It in a few words, for a table.
+    #[must_use]
+    pub fn short(&self) -> String {
+        match self {
+            Self::UpToDate => "up to date".to_owned(),
+            Self::Downloading { version, percent } => format!("fetching {version} ({percent}%)"),
+            Self::Ready { version } => format!("{version} is ready"),
+            Self::WaitingForIdle { version } => format!("{version} waits for idle"),
+            Self::Failed { .. } => "failed".to_owned(),
+            Self::RolledBack { version, .. } => format!("{version} was taken back"),
+            Self::Unknown => String::new(),
+        }
+    }
 }
 
 /// Something that holds claims back.

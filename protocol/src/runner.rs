@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AllocationId, TaskId};
+use crate::local::Update;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
 
@@ -30,6 +31,9 @@ pub struct ClaimRequest {
     /// Version of the runner.
     #[serde(default)]
     pub version: String,
+    /// How far an update of it is, where it looks for any. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
 }
 
 /// A claimed task.

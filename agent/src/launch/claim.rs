@@ -103,10 +103,12 @@ impl Claimer<'_> {
                     }
                 }
             };
+            let update = self.sink.board.status().update;
+            let request = ClaimRequest { update, ..self.request.clone() };
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
                 biased;
-                answer = self.api.claim(&token, self.request) => answer,
+                answer = self.api.claim(&token, &request) => answer,
                 () = dropped.cancelled() => return None,
             };
             let pause = match answer {

@@ -114,6 +114,8 @@ pub(super) async fn start(
             hostname,
             ip: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            // Said anew with each claim.
+            update: None,
         },
         left,
         metrics,

@@ -1,7 +1,8 @@
 //! Resource classes, tokens and runners: the part of the API that is CircleCI's.
 
+use reqwest::Method;
 use russet_protocol::admin::{
-    Items, NewResourceClass, NewToken, ResourceClassItem, RunnerItem, TokenItem,
+    Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem, TokenItem,
 };
 use russet_protocol::resource_class::ResourceClass;
 
@@ -25,6 +26,16 @@ impl Client {
     pub(crate) async fn delete_class(&self, id: &str, force: bool) -> Result<()> {
         let end = if force { "/force" } else { "" };
         self.delete(&format!("/api/v3/runner/resource/{}{end}", segment(id))).await
+    }
+
+    /// Says what the runners of a class are to run; without a pin, as those of any other.
+    pub(crate) async fn pin_class(&self, id: &str, pin: Option<&Pin>) -> Result<PinnedClass> {
+        let path = format!("/api/v3/runner/resource/{}/pin", segment(id));
+        self.fetch(match pin {
+            Some(pin) => self.request(Method::PUT, &path).json(pin),
+            None => self.request(Method::DELETE, &path),
+        })
+        .await
     }
 
     /// Makes a token of a class. The answer is the only one that has the token itself.

@@ -1,6 +1,6 @@
 //! `russet resource-class`.
 
-use russet_protocol::admin::{NewResourceClass, ResourceClassItem};
+use russet_protocol::admin::{NewResourceClass, Pin, PinnedClass, ResourceClassItem};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
@@ -40,6 +40,35 @@ pub(crate) enum ResourceClassCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Say which release the runners of a class are to run, of those that the server has
+    ///
+    /// It holds newer releases back, and takes no runner back to an older one. A runner that serves
+    /// several classes is offered the oldest of what they are to run.
+    #[command(
+        after_help = "Examples:\n  russet resource-class pin acme/mini --version 1.2.0\n  russet \
+                      resource-class pin acme/mini --channel beta"
+    )]
+    Pin {
+        /// The class
+        #[arg(value_name = "NAMESPACE/NAME")]
+        class: ResourceClass,
+        #[command(flatten)]
+        to: PinTo,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Let the runners of a class run the newest release of the stable channel again
+    Unpin {
+        /// The class
+        #[arg(value_name = "NAMESPACE/NAME")]
+        class: ResourceClass,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
     /// Delete a resource class
     Delete {
         /// Its name
@@ -51,6 +80,18 @@ pub(crate) enum ResourceClassCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+}
+
+/// To what.
+#[derive(clap::Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct PinTo {
+    /// This version
+    #[arg(long)]
+    version: Option<String>,
+    /// The newest release of this channel
+    #[arg(long)]
+    channel: Option<String>,
 }
 
 /// Runs the command.
@@ -74,6 +115,13 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
                 Format::Text => render::print(&table(items, &namespace))?,
             }
         }
+        ResourceClassCommand::Pin { class, to, output, connection } => {
+            let pin = to.version.map(Pin::Version).or(to.channel.map(Pin::Channel));
+            set_pin(&connection.connect()?, &class, pin.as_ref(), output.output).await?;
+        }
+        ResourceClassCommand::Unpin { class, output, connection } => {
+            set_pin(&connection.connect()?, &class, None, output.output).await?;
+        }
         ResourceClassCommand::Delete { class, force, connection } => {
             let client = connection.connect()?;
             let id = find(&client, &class).await?;
@@ -86,11 +134,44 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+async fn set_pin(
+    client: &Client,
+    class: &ResourceClass,
+    pin: Option<&Pin>,
+    format: Format,
+) -> Result<()> {
+    let id = find(client, class).await?;
+    let pinned = client.pin_class(&id, pin).await?;
+    match format {
+        Format::Json => render::json(&pinned),
+        Format::Text => render::line(said(&pinned)),
+    }
+}
+
+fn said(pinned: &PinnedClass) -> String {
+    let PinnedClass { class, offers } = pinned;
+    let offers = match offers {
+        Some(version) => format!("the server offers them version {version}."),
+        None => "the server has no such release yet, so they stay as they are.".to_owned(),
+    };
+    format!("Runners of {} are to run {}; {offers}", class.resource_class, wanted(class))
+}
+
+fn wanted(class: &ResourceClassItem) -> String {
+    match &class.pin {
+        Some(Pin::Version(version)) => format!("version {version}"),
+        Some(Pin::Channel(channel)) => format!("channel {channel}"),
+        None => "channel stable".to_owned(),
+    }
+}
+
 fn table(items: Vec<ResourceClassItem>, namespace: &str) -> String {
-    let mut table = Table::new(&["RESOURCE CLASS", "FORKS", "DESCRIPTION"]);
+    let mut table = Table::new(&["RESOURCE CLASS", "FORKS", "UPDATES", "DESCRIPTION"]);
     for item in items {
         let forks = if item.allow_forks { "allowed" } else { "refused" };
-        table.row([item.resource_class.to_string(), forks.to_owned(), item.description]);
+        let updates = wanted(&item);
+        let class = item.resource_class.to_string();
+        table.row([class, forks.to_owned(), updates, item.description]);
     }
     table.render(&format!("No resource classes in {namespace}."))
 }

@@ -39,18 +39,28 @@ pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
 }
 
 fn table(items: Vec<RunnerItem>, of: &str) -> String {
-    let mut table =
-        Table::new(&["NAME", "STATE", "RESOURCE CLASS", "HOST", "VERSION", "LAST CONTACT"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        "RESOURCE CLASS",
+        "HOST",
+        "VERSION",
+        "UPDATE",
+        "LAST CONTACT",
+    ]);
     let now = numbers::now_ms();
     for item in items {
         let state = state(&item.last_connected, now);
         let class = item.resource_class.to_string();
+        // A runner says this of itself.
+        let update = item.update.map(|update| update.short()).unwrap_or_default();
         table.row([
             item.name,
             state.to_owned(),
             class,
             item.hostname,
             item.version,
+            update,
             item.last_connected,
         ]);
     }

@@ -47,6 +47,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     secrets_key_file: Option<PathBuf>,
 
+    /// Directory of the releases that runners are updated from, one directory each
+    /// [default: releases in the data directory]
+    #[arg(long, value_name = "DIR")]
+    releases: Option<PathBuf>,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -68,6 +73,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         lease: args.lease,
         public_url: args.public_url,
         secrets_key_file: args.secrets_key_file,
+        releases: args.releases,
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

@@ -1,12 +1,12 @@
 //! Table `resource_classes`.
 
-use russet_protocol::admin::ResourceClassItem;
+use russet_protocol::admin::{Pin, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::parse;
+use super::rows::{json_maybe, parse, to_json};
 use super::{Conn, StoreError, WriteTx};
 
 fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
@@ -15,6 +15,7 @@ fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
         resource_class: parse(row, "name")?,
         description: row.try_get("description")?,
         allow_forks: row.try_get("allow_forks")?,
+        pin: json_maybe(row, "pin")?,
     })
 }
 
@@ -62,6 +63,35 @@ pub(crate) async fn insert(tx: &mut WriteTx, item: &ResourceClassItem) -> Result
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Says what the runners of a class are to run; `None`: as those of any other.
+pub(crate) async fn set_pin(
+    tx: &mut WriteTx,
+    id: &ResourceClassId,
+    pin: Option<&Pin>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE resource_classes SET pin = ? WHERE id = ?")
+        .bind(pin.map(to_json).transpose()?)
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// What the classes that a runner serves are pinned to, one for each class. None: there is no such
+/// runner.
+pub(crate) async fn pins_of_runner(
+    conn: &mut Conn,
+    runner: &str,
+) -> Result<Vec<Option<Pin>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT pin FROM resource_classes WHERE name IN (SELECT class FROM runners WHERE name = ?)",
+    )
+    .bind(runner)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| json_maybe(row, "pin")).collect()
 }
 
 /// Deletes a class that has no tokens any more, and what is known of its runners.

@@ -35,6 +35,19 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
         .map_err(|error| StoreError::Unreadable { what: format!("{column}: {error}") })
 }
 
+/// A column that may hold JSON.
+pub(super) fn json_maybe<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<&str> = row.try_get(column)?;
+    let parse = |text| {
+        serde_json::from_str(text)
+            .map_err(|error| StoreError::Unreadable { what: format!("{column}: {error}") })
+    };
+    text.map(parse).transpose()
+}
+
 /// Our own types as JSON.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)

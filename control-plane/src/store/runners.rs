@@ -6,12 +6,15 @@ use russet_protocol::runner::ClaimRequest;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::parse;
+use super::rows::{json_maybe, parse, to_json};
 use super::{Conn, StoreError, WriteTx};
 use crate::text::{cut, rfc3339};
 
 /// The most that is kept of each thing that a runner says about itself, in bytes.
 const ABOUT_LIMIT: usize = 255;
+
+/// The most that is kept of how far an update is, in bytes.
+const UPDATE_LIMIT: usize = 4096;
 
 fn item(row: &SqliteRow) -> Result<RunnerItem, StoreError> {
     Ok(RunnerItem {
@@ -23,6 +26,7 @@ fn item(row: &SqliteRow) -> Result<RunnerItem, StoreError> {
         last_used: row.try_get::<Option<i64>, _>("last_used_ms")?.map(rfc3339),
         version: row.try_get("version")?,
         ip: row.try_get("ip")?,
+        update: json_maybe(row, "update_state")?,
     })
 }
 
@@ -39,11 +43,15 @@ pub(crate) async fn touch(
     runner: &ClaimRequest,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    // A longer one is none that our agent writes.
+    let update = runner.update.as_ref().map(to_json).transpose()?;
+    let update = update.filter(|text| text.len() <= UPDATE_LIMIT);
     sqlx::query(
-        "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
+         update_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
-         version = excluded.version, last_ms = excluded.last_ms",
+         version = excluded.version, last_ms = excluded.last_ms, \
+         update_state = excluded.update_state",
     )
     .bind(class.as_str())
     .bind(&runner.name)
@@ -52,6 +60,7 @@ pub(crate) async fn touch(
     .bind(cut(&runner.version, ABOUT_LIMIT))
     .bind(now_ms)
     .bind(now_ms)
+    .bind(update)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -20,6 +20,7 @@ mod refusals;
 mod restart;
 mod runner_api;
 mod support;
+mod updates;
 mod variables;
 mod web;
 mod workflows;

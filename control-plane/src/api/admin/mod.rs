@@ -5,6 +5,7 @@ mod cancel;
 mod contexts;
 mod jobs;
 mod orbs;
+mod pins;
 mod pipelines;
 mod resources;
 mod runners;
@@ -30,6 +31,7 @@ pub(super) fn router(app: App) -> Router<App> {
         .route("/api/v3/runner/resource", get(resources::list).post(resources::create))
         .route("/api/v3/runner/resource/{id}", delete(resources::remove))
         .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
+        .route("/api/v3/runner/resource/{id}/pin", put(pins::put).delete(pins::remove))
         .route("/api/v3/runner/token", get(tokens::list).post(tokens::create))
         .route("/api/v3/runner/token/{id}", delete(tokens::revoke))
         .route("/api/v3/contexts", get(contexts::list))
@@ -76,6 +78,8 @@ pub(super) fn router(app: App) -> Router<App> {
     resources::create,
     resources::remove,
     resources::remove_with_tokens,
+    pins::put,
+    pins::remove,
     tokens::list,
     tokens::create,
     tokens::revoke,

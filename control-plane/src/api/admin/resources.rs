@@ -59,13 +59,17 @@ pub(super) async fn create(
         resource_class: new.resource_class,
         description: new.description,
         allow_forks: new.allow_forks,
+        pin: None,
     };
     classes::insert(&mut tx, &item).await?;
     tx.commit().await?;
     Ok(JsonAnswer(item))
 }
 
-async fn find(tx: &mut WriteTx, id: &ResourceClassId) -> Result<ResourceClassItem, ApiError> {
+pub(super) async fn find(
+    tx: &mut WriteTx,
+    id: &ResourceClassId,
+) -> Result<ResourceClassItem, ApiError> {
     classes::get(tx, id)
         .await?
         .ok_or_else(|| ApiError::NotFound("there is no such resource class".to_owned()))

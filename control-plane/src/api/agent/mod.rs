@@ -12,6 +12,7 @@ mod output;
 mod source;
 mod test_results;
 mod unclaim;
+mod updates;
 
 use axum::Router;
 use axum::routing::{get, patch, post, put};
@@ -20,7 +21,7 @@ use russet_protocol::task::CONTINUE_PATH;
 use crate::state::App;
 
 /// The routes of agents. Each call carries its own token: that of a class for the claim, that of
-/// the task for all others.
+/// the task for all others; updates, which are no secret, need none.
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/v3/runner/claim", post(claim::claim))
@@ -35,6 +36,7 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/task/test-results", post(test_results::store))
         .route("/api/v3/task/source", get(source::source))
         .route("/api/v3/task/finish", post(finish::finish))
+        .route("/api/v3/updates/{runner}/{file}", get(updates::get))
 }
 
 /// What these calls take and answer.
@@ -52,6 +54,7 @@ pub(super) fn router() -> Router<App> {
     artifacts::put,
     test_results::store,
     source::source,
-    finish::finish
+    finish::finish,
+    updates::get
 ))]
 pub(super) struct Docs;

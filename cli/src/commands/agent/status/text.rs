@@ -129,6 +129,7 @@ fn update(update: &Update) -> Option<String> {
         Update::WaitingForIdle { version } => {
             format!("update: {} is installed when no task runs", plain(version))
         }
+        Update::Failed { why } => format!("update: none: {}", plain(why)),
         Update::RolledBack { version, why } => {
             format!("update: {} was taken back: it {}", plain(version), plain(why))
         }

@@ -1,0 +1,71 @@
+//! `GET /api/v3/updates/{runner}/{file}`: the release that a runner is to run.
+//!
+//! No token is asked for. That of a class is for claims alone, releases are signed and no secret,
+//! and what a runner is to run says little to who knows its name.
+
+use std::io::SeekFrom;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use tokio::io::AsyncSeekExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::api::range;
+use crate::releases::of_runner;
+use crate::state::App;
+use crate::store::classes;
+
+/// The manifest of that release, as `manifest.json`, and the archives that it names. 404: this
+/// runner is to stay as it is.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/updates/{runner}/{file}", tag = "agent", operation_id = "get_update",
+    params(("runner" = String, Path, description = "Name of the runner"), ("file" = String, Path, description = "`manifest.json`, or an archive that it names"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, description = "There is none for this runner", body = russet_protocol::problem::Problem), (status = 416, description = "There are not so many bytes", body = russet_protocol::problem::Problem))
+))]
+pub(super) async fn get(
+    State(app): State<App>,
+    Path((runner, file)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let pins = {
+        let mut conn = app.store.read().await?;
+        classes::pins_of_runner(&mut conn, &runner).await?
+    };
+    let releases = std::sync::Arc::clone(&app.releases);
+    let find = move || {
+        let releases = releases.list();
+        of_runner(&releases, &pins).and_then(|release| release.file(&file))
+    };
+    let found = tokio::task::spawn_blocking(find).await;
+    let none = || ApiError::NotFound("there is no such file of a release for it".to_owned());
+    let path = found.map_err(|error| ApiError::Internal(Box::new(error)))?.ok_or_else(none)?;
+    let internal = |error: std::io::Error| ApiError::Internal(Box::new(error));
+    let mut file = match tokio::fs::File::open(&path).await {
+        // A release that is just being copied here.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
+        file => file.map_err(internal)?,
+    };
+    let size = file.metadata().await.map_err(internal)?.len();
+    let start = range::from_offset(&headers);
+    if start.is_some_and(|start| start >= size) {
+        return Err(ApiError::Range(size));
+    }
+    let first = start.unwrap_or(0);
+    file.seek(SeekFrom::Start(first)).await.map_err(internal)?;
+    let mut response = Response::builder()
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header(ACCEPT_RANGES, "bytes")
+        .header(CONTENT_LENGTH, size - first);
+    if start.is_some() {
+        response = response
+            .status(StatusCode::PARTIAL_CONTENT)
+            .header(CONTENT_RANGE, format!("bytes {first}-{}/{size}", size - 1));
+    }
+    let body = Body::from_stream(ReaderStream::new(file));
+    response.body(body).map_err(|error| ApiError::Internal(Box::new(error)))
+}

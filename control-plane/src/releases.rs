@@ -1,0 +1,171 @@
+//! The releases that runners are updated from: a directory for each, with a manifest and the
+//! archives that it names, as the release tool makes it.
+//!
+//! They are looked at anew for each question, so that putting one there is all there is to do. They
+//! are not verified: a runner believes the signature and not this server, whose administrator can
+//! hold releases back and choose among signed ones, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use russet_protocol::admin::Pin;
+use russet_protocol::manifest::{Envelope, FILE_NAME, LARGEST, Manifest, STABLE, is_name};
+use semver::Version;
+
+/// Where they are.
+#[derive(Debug)]
+pub(crate) struct Releases {
+    directory: PathBuf,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Release {
+    pub(crate) version: Version,
+    channel: String,
+    counter: u64,
+    /// The names that may be asked for.
+    files: Vec<String>,
+    directory: PathBuf,
+}
+
+impl Release {
+    /// Where a file of it is, if it is one.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        let is_ours = name == FILE_NAME || self.files.iter().any(|file| file == name);
+        is_ours.then(|| self.directory.join(name))
+    }
+}
+
+impl Releases {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// All that can be read. It takes a read of each manifest, so not from an async thread.
+    pub(crate) fn list(&self) -> Vec<Release> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    let directory = self.directory.display();
+                    tracing::warn!(%directory, %error, "releases can not be listed");
+                }
+                return Vec::new();
+            }
+        };
+        let read = |entry: std::fs::DirEntry| read(&entry.path());
+        entries.flatten().filter_map(read).collect()
+    }
+}
+
+/// The release of a directory. One that is just being copied, and anything else, is none.
+fn read(directory: &Path) -> Option<Release> {
+    let path = directory.join(FILE_NAME);
+    let meta = path.metadata().ok()?;
+    let parsed = if meta.is_file() && meta.len() <= LARGEST {
+        std::fs::read(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text))
+    } else {
+        Err("it is no file of the size of a manifest".to_owned())
+    };
+    match parsed {
+        Ok((manifest, version)) => {
+            let files = manifest.artifacts.into_values().map(|artifact| artifact.file);
+            Some(Release {
+                version,
+                channel: manifest.channel,
+                counter: manifest.counter,
+                files: files.filter(|file| is_name(file)).collect(),
+                directory: directory.to_owned(),
+            })
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error, "this is no manifest of a release");
+            None
+        }
+    }
+}
+
+fn parse(text: &[u8]) -> Result<(Manifest, Version), String> {
+    let envelope: Envelope = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let manifest: Manifest =
+        serde_json::from_str(&envelope.payload).map_err(|error| error.to_string())?;
+    let version = Version::parse(&manifest.version).map_err(|error| error.to_string())?;
+    Ok((manifest, version))
+}
+
+/// What the runners of a class are offered.
+pub(crate) fn of_class<'a>(releases: &'a [Release], pin: Option<&Pin>) -> Option<&'a Release> {
+    let fits = |release: &&Release| match pin {
+        Some(Pin::Version(version)) => release.version.to_string() == *version,
+        Some(Pin::Channel(channel)) => release.channel == *channel,
+        None => release.channel == STABLE,
+    };
+    releases.iter().filter(fits).max_by_key(|release| (&release.version, release.counter))
+}
+
+/// What a runner is offered: of what its classes are to run, the oldest. So a pin of one class is
+/// not undone by another one, and a class that is to run what is not here gets nothing.
+pub(crate) fn of_runner<'a>(releases: &'a [Release], pins: &[Option<Pin>]) -> Option<&'a Release> {
+    let offers: Option<Vec<&Release>> =
+        pins.iter().map(|pin| of_class(releases, pin.as_ref())).collect();
+    offers?.into_iter().min_by_key(|release| &release.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::admin::Pin;
+    use semver::Version;
+
+    use super::{Release, of_runner};
+
+    fn release(version: &str, channel: &str) -> Release {
+        Release {
+            version: Version::parse(version).unwrap(),
+            channel: channel.to_owned(),
+            counter: 1,
+            files: vec!["a.tar.gz".to_owned()],
+            directory: version.into(),
+        }
+    }
+
+    fn offered(pins: &[Option<Pin>]) -> Option<String> {
+        let releases = [
+            release("1.9.0", "stable"),
+            release("1.10.0", "stable"),
+            release("1.2.0", "stable"),
+            release("2.0.0-rc.1", "beta"),
+        ];
+        of_runner(&releases, pins).map(|release| release.version.to_string())
+    }
+
+    #[test]
+    fn the_newest_is_offered_unless_a_class_says_otherwise() {
+        let version = |text: &str| Some(Pin::Version(text.to_owned()));
+        let channel = |text: &str| Some(Pin::Channel(text.to_owned()));
+        assert_eq!(offered(&[None]).as_deref(), Some("1.10.0"));
+        assert_eq!(offered(&[version("1.9.0")]).as_deref(), Some("1.9.0"));
+        assert_eq!(offered(&[channel("beta")]).as_deref(), Some("2.0.0-rc.1"));
+        for nothing in [version("1.8.0"), channel("nightly")] {
+            assert_eq!(offered(std::slice::from_ref(&nothing)), None);
+            assert_eq!(offered(&[None, nothing]), None);
+        }
+        assert_eq!(offered(&[]), None, "a runner that nobody knows");
+    }
+
+    #[test]
+    fn of_several_classes_the_most_cautious_decides() {
+        let (old, beta) =
+            (Some(Pin::Version("1.2.0".to_owned())), Some(Pin::Channel("beta".to_owned())));
+        assert_eq!(offered(&[None, old.clone(), beta.clone()]).as_deref(), Some("1.2.0"));
+        assert_eq!(offered(&[beta, None]).as_deref(), Some("1.10.0"));
+    }
+
+    #[test]
+    fn only_what_a_manifest_names_is_a_file_of_a_release() {
+        let release = release("1.2.0", "stable");
+        assert!(release.file("manifest.json").is_some() && release.file("a.tar.gz").is_some());
+        for other in ["", ".", "..", "../a.tar.gz", "b.tar.gz", "private.key"] {
+            assert!(release.file(other).is_none(), "{other}");
+        }
+    }
+}
