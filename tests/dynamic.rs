@@ -158,3 +158,108 @@ fn outside_of_a_setup_there_is_nothing_to_continue() {
     let text = project.fails(&["run"], 1);
     assert!(text.contains("this job can not continue its pipeline"), "{text}");
 }
+
+const WITH_ORBS: &str = "
+version: 2.1
+orbs: {tools: acme/tools@1, other: acme/other@2.0}
+jobs:
+  build:
+    machine: true
+    steps: [tools/greet: {to: you}]
+workflows:
+  main:
+    jobs: [build]
+";
+
+const GREET: &str = "parameters:
+  to: {type: string}
+steps:
+  - run:
+      name: Greet
+      environment: {TO: << parameters.to >>}
+      command: <<include(scripts/greet.sh)>>
+";
+
+#[test]
+fn orbs_are_packed_kept_beside_a_project_listed_and_removed() {
+    let project = Project::new(&[
+        (".circleci/config.yml", WITH_ORBS),
+        ("tools/src/@orb.yml", "version: 2.1\n"),
+        ("tools/src/commands/greet.yml", GREET),
+        ("tools/src/scripts/greet.sh", "cat <<EOF\nhello $TO\nEOF\n"),
+    ]);
+    fn orb<'a>(args: &[&'a str]) -> Vec<&'a str> {
+        [&["config", "orb"], args].concat()
+    }
+    let missing = project.fails(&orb(&["missing"]), 3);
+    assert!(missing.contains("acme/other@2.0\nacme/tools@1\n"), "{missing}");
+    assert!(project.fails(&orb(&["add", "tools"]), 2).contains("--as"));
+    assert!(
+        project
+            .fails(&orb(&["add", "tools/src/commands/greet.yml", "--as", "a/b@1.0.0"]), 3)
+            .contains("an orb has")
+    );
+    project.succeeds(&orb(&["add", "tools", "--as", "acme/tools@1.2.0"]));
+    let other = "commands: {a: {steps: [run: 'true']}}\n";
+    project.write("orbs/acme/other@2.0.7.yml", other);
+    project.succeeds(&orb(&["add", "orbs"]));
+    assert!(project.succeeds(&orb(&["missing"])).contains("No orb is missing"));
+    let list = project.succeeds(&orb(&["list"]));
+    assert!(list.contains("acme/tools") && list.contains("2.0.7"), "{list}");
+    assert!(project.succeeds(&["config", "validate"]).contains("valid"));
+    assert!(project.succeeds(&["run"]).contains("hello you"));
+    project.succeeds(&orb(&["rm", "acme/other@2.0.7"]));
+    project.fails(&orb(&["rm", "acme/other@2.0.7"]), 2);
+    assert!(
+        project
+            .fails(&["config", "validate"], 3)
+            .contains("config orb add FILE --as acme/other@2.0.0")
+    );
+}
+
+/// The most that `config validate` may have, in KiB of address space, the program itself included.
+const MOST_KIB: u32 = 256 * 1024;
+
+#[test]
+fn no_configuration_makes_validate_use_more_than_256_mib() {
+    let bomb = (1..30)
+        .fold("version: 2.1\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned(), |text, n| {
+            format!("{text}a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "))
+        });
+    let commands = (0..40).fold(
+        "version: 2.1\njobs: {build: {machine: true, steps: [c0]}}\ncommands:\n".to_owned(),
+        |text, n| format!("{text}  c{n}: {{steps: [c{0}, c{0}, c{0}]}}\n", n + 1),
+    ) + "  c40: {steps: [run: x]}\n";
+    let job = "version: 2.1\njobs: {build: {machine: true, steps: [run: XX]}}\nworkflows:\n  w:\n    jobs:\n"
+        .replace("XX", &"x".repeat(1_000_000))
+        + &(0..1000).map(|n| format!("      - build: {{name: b{n}}}\n")).collect::<String>();
+    let fill = |item: &str| item.repeat(4_000_000 / item.len());
+    let hostile = [
+        bomb,
+        commands,
+        job,
+        fill("["),
+        fill("a: "),
+        format!("{{{}}}", fill("a: ,")),
+        format!("[{}]", fill("a,")),
+        fill("- x\n"),
+        format!("'{}", fill("x")),
+        fill("- &a x\n- *b\n"),
+        format!("version: 2.1\njobs: {{build: {{machine: true, steps: [{}]}}}}", fill("run: x,")),
+    ];
+    for text in hostile {
+        let project = Project::new(&[(".circleci/config.yml", &text)]);
+        let script = format!("ulimit -v {MOST_KIB}; exec \"$0\" config validate");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).arg(russet()).current_dir(project.path());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let start: String = text.chars().take(60).collect();
+        assert_eq!(
+            output.status.code(),
+            Some(3),
+            "{start}: {}",
+            said.chars().take(2000).collect::<String>()
+        );
+    }
+}

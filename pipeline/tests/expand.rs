@@ -497,3 +497,29 @@ fn what_multiplies_is_stopped() {
     let text = text.replace("steps: [run: << parameters.p0 >>]", "steps: [c0: {p: xxxxxxxx}]");
     assert!(errors(&text).contains("grows beyond 32 MiB"));
 }
+
+#[test]
+fn a_job_of_an_orb_runs_in_the_place_of_another_where_there_is_one() {
+    let text = "
+version: 2.1
+orbs:
+  own:
+    jobs:
+      better:
+        machine: true
+        parameters: {to: {type: string}}
+        steps: [run: echo better << parameters.to >>]
+jobs:
+  plain: {machine: true, steps: [run: echo plain]}
+workflows:
+  w:
+    jobs:
+      - plain: {override-with: own/better, to: you}
+      - plain: {name: kept, override-with: own/none}
+      - last: {type: no-op, requires: [plain]}
+";
+    let out = process(text, &Options::default()).unwrap();
+    assert!(out.contains("echo better you") && out.contains("echo plain"), "{out}");
+    assert!(!out.contains("override-with"), "{out}");
+    assert!(errors("version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\nworkflows: {w: {jobs: [a: {override-with: [b]}]}}\n").contains("override-with"));
+}

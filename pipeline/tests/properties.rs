@@ -1,7 +1,7 @@
 //! No text makes the compiler panic, and every error has a place in the text and can be printed.
 
 use proptest::prelude::*;
-use russet_pipeline::{Options, compile};
+use russet_pipeline::{Options, compile, process};
 
 /// Compiles and prints, and checks what holds for every text.
 fn check(text: &str, on_host: bool) {
@@ -109,6 +109,77 @@ fn tree() -> impl Strategy<Value = String> {
     })
 }
 
+/// A text without control characters in YAML's double quotes.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A step, as it may stand in any job: some of them expand to many, to none or to text with
+/// expressions.
+fn step() -> impl Strategy<Value = String> {
+    let text = "[a-z #:'\"{}<>$*&!%|-]{0,12}";
+    prop_oneof![
+        Just("checkout".to_owned()),
+        Just("twice: {steps: [checkout], name: x}".to_owned()),
+        Just("twice: {steps: []}".to_owned()),
+        Just("own/hello".to_owned()),
+        text.prop_map(|text| {
+            // `<<` would begin an expression.
+            let text = quoted(&format!("e{}", text.replace("<<", "\\<<")));
+            format!("run: {{name: r, command: {text}, environment: {{A: {text}}}}}")
+        }),
+        Just("run: {name: p, command: 'echo << parameters.v >> << pipeline.parameters.n >>'}".to_owned()),
+        any::<bool>().prop_map(|is| format!("when: {{condition: {is}, steps: [run: w]}}")),
+        (0..4_i64).prop_map(|n| format!(
+            "unless: {{condition: {{or: [{{equal: [{n}, << pipeline.parameters.n >>]}}, {{not: << parameters.v >>}}]}}, steps: [run: u]}}"
+        )),
+        Just("store_artifacts: {path: out, destination: d}".to_owned()),
+    ]
+}
+
+/// A configuration without a mistake.
+fn valid() -> impl Strategy<Value = String> {
+    let steps = || proptest::collection::vec(step(), 1..6).prop_map(|all| all.join(", "));
+    let values = proptest::sample::subsequence(vec!["a", "b c", "1", "true", "é: x"], 1..5);
+    let when = proptest::sample::select(vec![
+        "true",
+        "not false",
+        "pipeline.parameters.n == 2",
+        "{and: [true, {matches: {pattern: '^m.*', value: main}}]}",
+        "<< pipeline.parameters.on >>",
+    ]);
+    (steps(), steps(), values, when, any::<bool>(), 0..5_i64).prop_map(
+        |(one, two, values, when, is_unless, n)| {
+            let values: Vec<String> =
+                values.iter().map(|value| quoted(value)).collect();
+            let key = if is_unless { "unless" } else { "when" };
+            let exclude = if values.len() > 1 { format!("exclude: [{{v: {}}}]", values[0]) } else { String::new() };
+            format!(
+                "version: 2.1
+parameters: {{n: {{type: integer, default: {n}}}, on: {{type: boolean, default: true}}}}
+anchors: &env {{environment: {{A: 1.10, B: yes, C: 'it''s'}}}}
+orbs: {{own: {{commands: {{hello: {{steps: [run: echo hello]}}}}}}}}
+executors: {{e: {{machine: true, resource_class: acme/mini, parameters: {{x: {{type: string, default: y}}}}, environment: {{E: << parameters.x >>}}}}}}
+commands:
+  twice: {{parameters: {{steps: {{type: steps}}, name: {{type: string, default: d}}}}, steps: [{{steps: << parameters.steps >>}}, run: 'echo << parameters.name >>', {{steps: << parameters.steps >>}}]}}
+jobs:
+  one: {{<<: *env, executor: {{name: e, x: z}}, parameters: {{v: {{type: string, default: d}}}}, steps: [checkout, {one}]}}
+  two: {{executor: e, parameters: {{v: {{type: string, default: d}}}}, steps: [checkout, {two}]}}
+workflows:
+  first:
+    {key}: {when}
+    jobs:
+      - one: {{matrix: {{alias: m, parameters: {{v: [{values}]}}, {exclude}}}}}
+      - two: {{requires: [m], filters: {{branches: {{only: [/x.*/, main]}}}}}}
+      - hold: {{type: approval, requires: [two: [failed, success]]}}
+  second: {{jobs: [two, one: {{name: again, pre-steps: [checkout, run: before], requires: [two]}}]}}
+",
+                values = values.join(", "),
+            )
+        },
+    )
+}
+
 const VALID: &str = include_str!("../../examples/quickstart/.circleci/config.yml");
 
 proptest! {
@@ -138,6 +209,22 @@ proptest! {
             on_host,
         );
         check(&jobs, on_host);
+    }
+
+    #[test]
+    fn what_is_written_out_of_a_valid_configuration_means_itself(text in valid()) {
+        let options = Options { file: "c.yml".to_owned(), ..Options::default() };
+        let once = process(&text, &options).map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
+        let twice = process(&once, &options).map_err(|errors| TestCaseError::fail(format!("{errors}\n{once}")))?;
+        prop_assert_eq!(&once, &twice);
+        // The same text again, whatever hash maps do meanwhile.
+        prop_assert_eq!(process(&text, &options).unwrap(), once.clone());
+        let jobs = |text: &str| compile(text, &options).map(|compiled| compiled.workflows);
+        let (before, after) = (jobs(&text), jobs(&once));
+        prop_assert!(before.is_ok() == after.is_ok());
+        if let (Ok(before), Ok(after)) = (before, after) {
+            prop_assert_eq!(before, after);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod connection;
+mod orbs;
 mod pipelines;
 mod runners;
 mod stream;

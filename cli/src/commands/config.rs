@@ -8,6 +8,7 @@ use russet_protocol::admin::ParameterValue;
 use serde_json::json;
 
 use super::OutputArgs;
+use super::orb::OrbCommand;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
@@ -42,6 +43,8 @@ pub(crate) enum ConfigCommand {
         #[command(flatten)]
         args: ConfigArgs,
     },
+    #[command(subcommand)]
+    Orb(OrbCommand),
 }
 
 /// Options of both.
@@ -68,6 +71,13 @@ pub(crate) struct ConfigArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+}
+
+impl ConfigArgs {
+    /// How to print the result.
+    pub(crate) fn format(&self) -> Format {
+        self.output.output
+    }
 }
 
 /// What a configuration is compiled with, wherever that is.
@@ -110,22 +120,11 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
     let (args, is_process, is_strict) = match command {
         ConfigCommand::Validate { args, strict } => (args, false, strict),
         ConfigCommand::Process { args } => (args, true, false),
+        ConfigCommand::Orb(command) => return super::orb::main(command),
     };
-    let file =
-        if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
-    let text = read(&file)?;
-    let options = Options {
-        file: file.display().to_string(),
-        on_host: args.on_host,
-        branch: args.branch,
-        tag: args.tag,
-        check: !is_strict,
-        parameters: args.compile.values(),
-        orbs: super::orbs::of_project(&args.compile.orb_path, super::orbs::project_of(&file)),
-        pipeline: pipeline_by_hand(),
-        ..Options::default()
-    };
-    let compiled = match (compile(&text, &options), args.output.output) {
+    let format = args.format();
+    let (text, options) = prepared(args, !is_strict)?;
+    let compiled = match (compile(&text, &options), format) {
         (Err(error), Format::Json) => {
             render::json(&json!({ "valid": false, "errors": error.plain }))?;
             return Ok(Exit::BadConfig);
@@ -134,7 +133,7 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
         (Ok(compiled), _) => compiled,
     };
     show_warnings(&compiled);
-    match (is_process, args.output.output) {
+    match (is_process, format) {
         (true, Format::Json) => render::json(&processed(&compiled))?,
         (true, Format::Text) => {
             let text = russet_pipeline::process(&text, &options)
@@ -146,10 +145,29 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
             let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
             let jobs = numbers::count(u64::try_from(jobs).unwrap_or_default(), "job");
             let good = Paint::stdout().good("valid");
-            render::line(format_args!("{}: {good}, {jobs}", file.display()))?;
+            render::line(format_args!("{}: {good}, {jobs}", options.file))?;
         }
     }
     Ok(Exit::Success)
+}
+
+/// The text of a configuration, and what it is compiled with. With `check` it is only looked at.
+pub(crate) fn prepared(args: ConfigArgs, check: bool) -> Result<(String, Options)> {
+    let file =
+        if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
+    let text = read(&file)?;
+    let options = Options {
+        file: file.display().to_string(),
+        on_host: args.on_host,
+        branch: args.branch,
+        tag: args.tag,
+        check,
+        parameters: args.compile.values(),
+        orbs: super::orbs::of_project(&args.compile.orb_path, super::orbs::project_of(&file)),
+        pipeline: pipeline_by_hand(),
+        ..Options::default()
+    };
+    Ok((text, options))
 }
 
 /// What is taken for known of a pipeline that there is not: as CircleCI's own tool does, its number
@@ -165,7 +183,7 @@ pub(crate) struct CompileFailure {
 }
 
 impl CompileFailure {
-    fn new(errors: &russet_pipeline::Errors) -> Self {
+    pub(crate) fn new(errors: &russet_pipeline::Errors) -> Self {
         let color = Paint::stderr().is_on();
         Self {
             plain: errors.0.iter().map(ToString::to_string).collect(),

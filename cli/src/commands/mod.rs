@@ -8,6 +8,8 @@ pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
 pub(crate) mod man;
+pub(crate) mod orb;
+pub(crate) mod orb_pack;
 pub(crate) mod orbs;
 pub(crate) mod pipeline;
 pub(crate) mod resource_class;

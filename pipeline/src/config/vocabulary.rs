@@ -445,7 +445,10 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
         yes("type", "As in a job: with `approval` or `no-op` it need not be among the `jobs`."),
         yes("context", "Contexts whose variables the job gets: a name, or a list of them."),
         yes("serial-group", "The group of whose jobs one runs at a time, in all projects."),
-        not_yet("override-with", "A job that is run in place of this one."),
+        yes(
+            "override-with",
+            "A job of an orb that is run in place of this one, where there is such a job.",
+        ),
         yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
     ],
 };

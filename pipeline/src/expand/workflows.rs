@@ -14,7 +14,8 @@ use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Keys of a job of a workflow that are gone when it is written out.
-const WRITTEN_OUT: [&str; 5] = ["matrix", "pre-steps", "post-steps", "when", "unless"];
+const WRITTEN_OUT: [&str; 6] =
+    ["matrix", "pre-steps", "post-steps", "when", "unless", "override-with"];
 
 /// Keys that a parameter of the same name does not hide.
 const RESERVED: [&str; 3] = ["name", "requires", "matrix"];
@@ -250,7 +251,10 @@ impl Expander<'_, '_> {
     ) {
         let is_2_1 = self.context.is_2_1;
         let scope = Scope { matrix: row.map(Vec::as_slice), ..Scope::outside(0) };
-        let definition = self.find(job, 0, |package| &package.jobs);
+        let definition = match self.overriding(keys, scope) {
+            Some(definition) => Found::Definition(definition),
+            None => self.find(job, 0, |package| &package.jobs),
+        };
         let made_name = row.map_or_else(|| job.to_string(), |row| matrix::name(job, row));
         let given_name = keys.get("name").map(|node| self.fill(node, scope));
         let given_name = given_name.and_then(|node| self.context.nonempty(&node, "`name`"));
@@ -309,6 +313,18 @@ impl Expander<'_, '_> {
             keys_span: node.used_at(),
             node: node_made,
         }));
+    }
+
+    /// The job of an orb that is run in the place of another one. Where there is none of that name
+    /// the job itself is run, as CircleCI does it.
+    fn overriding(&mut self, keys: &Mapping, scope: Scope<'_>) -> Option<Rc<Definition>> {
+        let node = keys.get("override-with").filter(|_| self.context.is_2_1)?;
+        let node = self.fill(node, scope);
+        let name = self.context.nonempty(&node, "`override-with`")?;
+        match self.find(&name, 0, |package| &package.jobs) {
+            Found::Definition(definition) => Some(definition),
+            Found::Missing(_) | Found::Nothing => None,
+        }
     }
 
     /// A job with what a workflow gives it.

@@ -1,0 +1,33 @@
+//! Orbs of the control plane.
+
+use reqwest::Method;
+use russet_protocol::admin::{Items, Orb, OrbItem, PutOrb};
+
+use super::{Client, segment};
+use crate::error::Result;
+
+/// Where an orb is. Its name has a slash, which separates two parts of the path.
+fn path(name: &str, version: &str) -> String {
+    let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+    format!("/api/v3/orbs/{}/{}/{}", segment(namespace), segment(name), segment(version))
+}
+
+impl Client {
+    /// All orbs, by name.
+    pub(crate) async fn orbs(&self) -> Result<Vec<OrbItem>> {
+        let list: Items<_> = self.get("/api/v3/orbs", &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Adds an orb.
+    pub(crate) async fn put_orb(&self, orb: &Orb) -> Result<()> {
+        let body = PutOrb { source: orb.source.clone() };
+        let path = path(&orb.name, &orb.version);
+        self.send(self.request(Method::PUT, &path).json(&body)).await.map(drop)
+    }
+
+    /// Removes an orb.
+    pub(crate) async fn delete_orb(&self, name: &str, version: &str) -> Result<()> {
+        self.delete(&path(name, version)).await
+    }
+}

@@ -1,0 +1,14 @@
+//! A report of tests is read: nothing panics, and what comes of it is bounded by what went in.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../agent/src/task/test_results/junit.rs"]
+mod junit;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (cases, _) = junit::parse(text);
+    // `<testcase/>` is the shortest case.
+    assert!(cases.len() <= text.len() / 11);
+});
