@@ -238,7 +238,7 @@ async fn answer(response: reqwest::Response, tries: u32) -> Result<String, Strin
     }
     let problem: Problem =
         serde_json::from_str(&text).map_err(|_| format!("the control plane answers {status}"))?;
-    let mut all = format!("{}", problem.message);
+    let mut all = problem.message;
     for diagnostic in problem.diagnostics {
         all = format!("{all}\n\n{}", diagnostic.trim_end());
     }
