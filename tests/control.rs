@@ -200,6 +200,25 @@ fn a_drain_with_a_deadline_cancels_what_still_runs_and_the_agent_lives_on() {
 }
 
 #[test]
+fn a_drain_keeps_its_reason_and_its_deadline_across_a_restart_of_the_agent() {
+    let server = Server::start();
+    let mut agent = Agent::start(&server);
+    let pipeline = server.admin.submit(&config(&[&run("echo begun; sleep 1000")]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    agent.ask_well(&["drain", "--deadline", "1h", "--reason", "macOS update"]);
+    let before = agent.wait_for_state(State::Draining).holds;
+    assert_eq!(before[0].reason, "macOS update");
+    assert!(before[0].until_ms.is_some());
+    agent.kill();
+    agent.start_again();
+    assert_eq!(agent.wait_for_state(State::Draining).holds, before);
+    agent.ask_well(&["drain", "--deadline", "1s", "--reason", "now"]);
+    let job = server.admin.wait(&pipeline).workflows[0].jobs[0].clone();
+    assert_eq!(job.outcome, Some(Outcome::Canceled));
+    assert!(job.message.unwrap_or_default().contains("now"));
+}
+
+#[test]
 fn the_users_of_tasks_are_refused_and_others_see_no_names() {
     if !can_be_root("for other users") {
         return;

@@ -246,9 +246,12 @@ fn an_agent_is_installed_works_crashes_adopts_drains_and_is_removed_without_a_tr
     assert!(output.contains(&machine.user()), "{output}");
     assert!(output.contains("/slots/1/home:/usr/sbin/nologin"), "{output}");
 
-    kill(machine.agent().unwrap(), Signal::SIGHUP).unwrap();
-    wait_for("the drained agent to end", || machine.agent().is_none().then_some(()));
-    boot.0.try_wait().unwrap().is_none().then(|| boot.signal(Signal::SIGTERM));
+    let socket = machine.root().join("var/lib/russet/agent.sock");
+    let drain = ["drain", "--wait", "--reason", "it goes"];
+    let drained = agent_command(russet(), &socket, &drain).output().unwrap();
+    assert!(drained.status.success(), "{}", String::from_utf8_lossy(&drained.stderr));
+    assert_eq!(machine.status().unwrap().state, State::Paused);
+    boot.signal(Signal::SIGTERM);
     boot.wait();
 
     assert_eq!(machine.succeeds(&["uninstall"], ""), "Uninstalled.\n");

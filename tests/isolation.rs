@@ -62,6 +62,34 @@ fn a_step_runs_as_the_slots_user_with_a_fresh_home_and_can_not_become_root() {
 }
 
 #[test]
+fn each_home_begins_as_a_copy_of_the_owners_directory_which_no_task_changes() {
+    if !can_run() {
+        return;
+    }
+    let (server, dir) = (Server::start(), support::test_dir());
+    let skeleton = dir.path().join("skeleton");
+    std::fs::create_dir_all(skeleton.join(".config")).unwrap();
+    std::fs::write(skeleton.join(".config/tool"), "as the owner wants it\n").unwrap();
+    for open in [dir.path(), &skeleton, &skeleton.join(".config")] {
+        std::fs::set_permissions(open, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    let runner = vec![format!("home_skeleton: {}", skeleton.display())];
+    let agent = Agent::start_with(&server, &AgentOptions { runner, ..AgentOptions::default() });
+    let script = format!(
+        "cat ~/.config/tool; echo other > ~/.config/tool; ! echo other > {}/.config/tool",
+        skeleton.display()
+    );
+    for _ in 0..2 {
+        let job = server.admin.run(&config(&[&run(&script)]));
+        assert_outcome(&server.admin, &job, Outcome::Success);
+        let output = server.admin.output(&job);
+        assert!(output.contains("as the owner wants it"), "{output}");
+    }
+    drop(agent);
+}
+
+#[test]
 fn without_a_set_up_user_a_step_has_an_unprivileged_uid_of_its_own() {
     if !can_run() {
         return;

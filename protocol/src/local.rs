@@ -189,7 +189,7 @@ impl Update {
 }
 
 /// Something that holds claims back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
     /// Who: `drain`, `pause`, `health`, or `session` where an account is not logged in at the screen.
@@ -199,6 +199,10 @@ pub struct Hold {
     pub class: Option<String>,
     /// Why.
     pub reason: String,
+    /// When a pause ends by itself, and when a drain cancels what still runs then, in milliseconds
+    /// since 1970; none: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
 }
 
 /// Room for one task.

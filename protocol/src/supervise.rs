@@ -58,6 +58,9 @@ pub struct Assignment {
     /// Directory with `circleci-agent` and `circleci`, which goes at the end of the PATH.
     #[serde(default)]
     pub helpers: Option<PathBuf>,
+    /// A directory that is copied into the home before anything of the job runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_skeleton: Option<PathBuf>,
     /// Variables that the owner sets for every task of the class (proxy, CA bundle).
     #[serde(default)]
     pub environment: BTreeMap<String, String>,

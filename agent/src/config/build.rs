@@ -74,6 +74,7 @@ pub(super) fn build(
         state_directory,
         path: build.step_path()?,
         environment: build.environment()?,
+        home_skeleton: build.home_skeleton()?,
         relay: match values.text("runner.relay").as_deref() {
             Some("always") => Relay::Always,
             Some("never") => Relay::Never,

@@ -278,6 +278,15 @@ pub(super) const KEYS: &[Key] = &[
         "Variables for every task (a proxy, a CA bundle).",
     ),
     key(
+        "runner.home_skeleton",
+        &[],
+        Kind::Path,
+        "none",
+        "A directory whose contents each task finds in its home, as files of its own: cloned where the \
+         file system can, copied elsewhere. It and the directories above it must be root's and nobody \
+         else's to change, and all of it readable for the users of slots: no secrets.",
+    ),
+    key(
         "runner.relay",
         &[],
         Kind::Choice(&["auto", "always", "never"]),

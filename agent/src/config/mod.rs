@@ -71,6 +71,8 @@ pub struct Config {
     pub path: Vec<PathBuf>,
     /// Variables for every task.
     pub environment: BTreeMap<String, String>,
+    /// What is copied into each task's home.
+    pub home_skeleton: Option<PathBuf>,
     /// Whether task agents reach the control plane through the launch agent.
     pub relay: Relay,
     /// Limits of every slot.

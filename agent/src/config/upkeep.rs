@@ -61,6 +61,19 @@ impl Build<'_> {
         Ok(Some(ShutdownHook { program, timeout }))
     }
 
+    /// Threat: what a job could change there would be in the homes of others.
+    pub(super) fn home_skeleton(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let key = "runner.home_skeleton";
+        let Some(text) = self.values.text(key) else { return Ok(None) };
+        let directory = self.path(&text);
+        if let Err(why) = crate::platform::trust::directory(&directory) {
+            let message = format!("can not be used: {why}");
+            let hint = "each task gets a copy, so nobody else may be able to change it";
+            return Err(self.values.error(self.file, key, &message, Some(hint)));
+        }
+        Ok(Some(directory))
+    }
+
     /// Where the tasks of a class run. `slots` is how many of them at once.
     pub(super) fn session(&self, values: &Values, slots: u32) -> Result<Session, ConfigError> {
         let is_mac = cfg!(target_os = "macos");

@@ -182,8 +182,11 @@ fn clock(skew_s: i64) -> Check {
         off if off > CLOCK_SKEW_S => Level::Warning,
         _ => Level::Ok,
     };
-    let direction = if skew_s > 0 { "behind" } else { "ahead of" };
-    let found = format!("this clock is {} s {direction} the control plane's", skew_s.abs());
+    let found = match skew_s {
+        -1..=1 => "this clock is the control plane's".to_owned(),
+        behind if behind > 0 => format!("this clock is {behind} s behind the control plane's"),
+        ahead => format!("this clock is {} s ahead of the control plane's", ahead.unsigned_abs()),
+    };
     Check::new("clock", level, found, "turn on network time")
 }
 

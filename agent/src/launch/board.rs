@@ -48,6 +48,8 @@ struct Model {
     /// The class of each slot.
     slots: Vec<Option<usize>>,
     history: History,
+    /// When holds of a source end, or do what they do then.
+    until: Vec<(HoldSource, u64)>,
 }
 
 impl Default for Board {
@@ -150,6 +152,11 @@ impl Board {
     /// What the state machine is about.
     pub(crate) fn view(&self, view: View, now_ms: u64) {
         self.change(now_ms, |model| model.see(view, now_ms));
+    }
+
+    /// When holds end by themselves, or cancel what runs. The holds themselves are in the view.
+    pub(crate) fn until(&self, until: Vec<(HoldSource, u64)>, now_ms: u64) {
+        self.change(now_ms, |model| model.until = until);
     }
 
     /// Everything, now.
@@ -273,6 +280,7 @@ impl Model {
             source: source.as_str().to_owned(),
             class: class.clone(),
             reason: reason.clone(),
+            until_ms: self.until.iter().find(|(of, _)| of == source).map(|(_, until)| *until),
         });
         self.status.holds = holds.collect();
         self.status.slots = (1..).zip(0..self.view.busy.len()).map(|at| self.slot(at)).collect();

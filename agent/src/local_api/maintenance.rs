@@ -6,12 +6,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::launch::board::Board;
 use crate::launch::state::holds::HoldSource;
 use crate::replace;
 use russet_protocol::ids::TaskId;
@@ -111,6 +113,18 @@ impl Maintenance {
         [&self.pause, &self.drain].into_iter().flatten().filter_map(|wish| wish.until_ms).min()
     }
 
+    /// Tells people and the state machine.
+    fn tell(&self, board: &Board, commands: &mpsc::UnboundedSender<Command>, now_ms: u64) {
+        let until = |source, wish: &Option<Wish>| Some((source, wish.as_ref()?.until_ms?));
+        let pause = until(HoldSource::Pause, &self.pause);
+        let drain = until(HoldSource::Drain, &self.drain);
+        board.until(pause.into_iter().chain(drain).collect(), now_ms);
+        for command in self.holds() {
+            // The receiver is the launch agent, which is about to read it.
+            drop(commands.send(command));
+        }
+    }
+
     fn holds(&self) -> [Command; 2] {
         let reason = |wish: &Option<Wish>| wish.as_ref().map(|wish| wish.reason.clone());
         [
@@ -140,6 +154,7 @@ pub(super) fn start(
     state: &Path,
     clock: Clock,
     commands: mpsc::UnboundedSender<Command>,
+    board: &Arc<Board>,
 ) -> (Keeper, tokio::task::JoinHandle<()>) {
     let path = state.join(NAME);
     // A file that cannot be read was written by somebody else or by half: a machine that claims
@@ -152,12 +167,10 @@ pub(super) fn start(
         );
         Maintenance { pause: Some(Wish { reason, until_ms: None }), ..Maintenance::default() }
     });
-    for command in maintenance.holds() {
-        // The receiver is the launch agent, which is about to read it.
-        drop(commands.send(command));
-    }
+    maintenance.tell(board, &commands, clock.wall_ms());
     let (sender, wishes) = mpsc::channel(16);
-    (Keeper(sender), tokio::spawn(keep(maintenance, path, clock, wishes, commands)))
+    let board = Arc::clone(board);
+    (Keeper(sender), tokio::spawn(keep(maintenance, path, clock, wishes, commands, board)))
 }
 
 async fn keep(
@@ -166,6 +179,7 @@ async fn keep(
     clock: Clock,
     mut wishes: mpsc::Receiver<(Change, oneshot::Sender<io::Result<()>>)>,
     commands: mpsc::UnboundedSender<Command>,
+    board: Arc<Board>,
 ) {
     loop {
         let mut wanted = maintenance.clone();
@@ -192,7 +206,8 @@ async fn keep(
         // Time passes whether or not that can be written down.
         if written.is_ok() || answer.is_none() {
             maintenance = wanted;
-            for command in maintenance.holds().into_iter().chain(command) {
+            maintenance.tell(&board, &commands, clock.wall_ms());
+            if let Some(command) = command {
                 drop(commands.send(command));
             }
         }

@@ -51,7 +51,7 @@ pub(crate) struct Parts<'a> {
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
     let Parts { socket, state, policy, board, clock, metrics, log, commands } = parts;
-    let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone());
+    let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone(), &board);
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {

@@ -1,5 +1,5 @@
-//! Whether root may run a program: nobody else may be able to change it, or what stands on the
-//! way to it.
+//! Whether root may use a program or a directory: nobody else may be able to change it, or what
+//! stands on the way to it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -17,13 +17,27 @@ const STICKY: u32 = 0o1000;
 ///
 /// What is wrong, as a sentence about the path in question.
 pub fn program(path: &Path) -> Result<(), String> {
+    check(path, "is no program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// Checks a directory and every one above it, as [`program`] does. Not what is in it: whoever owns
+/// it answers for that.
+///
+/// # Errors
+///
+/// As those of [`program`].
+pub fn directory(path: &Path) -> Result<(), String> {
+    check(path, "is no directory", std::fs::Metadata::is_dir)
+}
+
+fn check(path: &Path, is_not: &str, is_fit: fn(&std::fs::Metadata) -> bool) -> Result<(), String> {
     let me = nix::unistd::geteuid().as_raw();
     let unreadable = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     // What a link leads to is what would be run, and its way is what counts.
     let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
     let meta = real.symlink_metadata().map_err(|error| unreadable(&real, error))?;
-    if !meta.is_file() || meta.mode() & 0o111 == 0 {
-        return Err(format!("{} is no program", real.display()));
+    if !is_fit(&meta) {
+        return Err(format!("{} {is_not}", real.display()));
     }
     // The link itself, and its way, can be exchanged as well.
     for path in path.ancestors().skip(1).chain(real.ancestors()).filter(|at| at.is_absolute()) {
@@ -63,6 +77,8 @@ mod tests {
         program(&hook).unwrap();
         assert!(program(&sub.join("none")).is_err());
         assert!(program(&sub).unwrap_err().contains("no program"));
+        super::directory(&sub).unwrap();
+        assert!(super::directory(&hook).unwrap_err().contains("no directory"));
         mode(&hook, 0o775);
         assert!(program(&hook).unwrap_err().contains("changed by others"));
         mode(&hook, 0o755);

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 
 use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
-use super::{complain, os, record, run};
+use super::{complain, home, os, record, run};
 use crate::clock::Clock;
 
 /// How much of the beginning and of the end of the standard error goes into a failure.
@@ -63,6 +63,10 @@ async fn task(assignment: Assignment) -> i32 {
     );
     if let Err(error) = run::listen_for_signals(&stop) {
         complain(&error);
+    }
+    if let Err(error) = home::fill(&assignment).await {
+        complain(&error);
+        return exit::NOT_STARTED;
     }
     let mut child = match start(&assignment, external).await {
         Ok(child) => child,

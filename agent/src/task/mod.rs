@@ -24,6 +24,7 @@ mod external;
 mod flush;
 mod given;
 mod heartbeat;
+mod home;
 mod hooks;
 mod job;
 mod kill;

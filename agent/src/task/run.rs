@@ -21,7 +21,7 @@ use super::spool::Spool;
 use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
-use super::{clean, complain, hooks, job, record, setup, warm_up};
+use super::{clean, complain, home, hooks, job, record, setup, warm_up};
 use crate::clock::{BootTime, Clock};
 
 /// How long after its deadline a task may still be reported. The launch agent takes over a
@@ -216,6 +216,10 @@ impl Running {
         config: TaskConfig,
         tools: setup::Tools,
     ) -> Verdict {
+        if let Err(message) = home::fill(&assignment).await {
+            let (outcome, message) = (Outcome::InfrastructureFail, Some(message));
+            return Verdict { outcome, message, left: Vec::new() };
+        }
         let context = match setup::context(assignment, config, tools) {
             Ok(context) => Arc::new(context),
             Err(failure) => {

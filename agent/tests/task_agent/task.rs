@@ -136,6 +136,7 @@ impl Task {
             path: Vec::new(),
             helpers: None,
             environment: [].into(),
+            home_skeleton: None,
             hooks: Hooks::default(),
             limits: Limits { kill_grace_ms: 2_000, ..Limits::default() },
             ca_file: None,

@@ -35,9 +35,10 @@ pub(crate) enum AgentCommand {
     /// exactly that, and a run that was interrupted is finished by the next one.
     #[command(after_help = "Examples:
   sudo russet agent install --url https://ci.example.com --token-file token --slots 2
-  russet token create acme/mini | sudo russet agent install --url https://ci.example.com --token-file -
-  sudo russet agent install --from /Library/Preferences/com.circleci.runner/launch-agent-config.yaml \\
-      --url https://ci.example.com --token-file token
+  russet token create acme/mini |
+    sudo russet agent install --url https://ci.example.com --token-file -
+  cd /Library/Preferences/com.circleci.runner && sudo russet agent install \\
+    --from launch-agent-config.yaml --url https://ci.example.com --token-file token
   sudo russet agent install --config agent.yaml --dry-run")]
     Install(install::InstallArgs),
 

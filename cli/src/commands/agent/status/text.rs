@@ -1,6 +1,6 @@
 //! The status as people read it: all of it, and in a line.
 
-use russet_protocol::local::{HealthLevel, Slot, State, Status, Task, Update};
+use russet_protocol::local::{HealthLevel, Hold, Slot, State, Status, Task, Update};
 
 use crate::render::color::{Paint, sign};
 use crate::render::numbers;
@@ -49,8 +49,19 @@ fn head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     for hold in &status.holds {
         let of = hold.class.as_deref().map(|class| format!(" ({})", plain(class)));
         let (source, of) = (plain(&hold.source), of.unwrap_or_default());
-        lines.push(format!("{}: {}", paint.warn(&format!("{source}{of}")), plain(&hold.reason)));
+        let reason = plain(&hold.reason);
+        let then = then(hold, now_ms).unwrap_or_default();
+        lines.push(format!("{}: {reason}{then}", paint.warn(&format!("{source}{of}"))));
     }
+}
+
+/// What happens to a hold by itself, and when.
+fn then(hold: &Hold, now_ms: u64) -> Option<String> {
+    let left = numbers::between(now_ms, hold.until_ms?);
+    Some(match hold.source.as_str() {
+        "drain" => format!(" (what still runs in {left} is canceled)"),
+        _ => format!(" (for {left} more)"),
+    })
 }
 
 fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
@@ -219,7 +230,12 @@ mod tests {
             agent_version: "0.1.0".to_owned(),
             pid: 7,
             control_plane: "https://ci".to_owned(),
-            holds: vec![Hold { source: "drain".into(), class: None, reason: "new disk".into() }],
+            holds: vec![Hold {
+                source: "drain".into(),
+                reason: "new disk".into(),
+                until_ms: Some(665_000),
+                ..Hold::default()
+            }],
             slots: vec![
                 Slot { number: 1, class: Some("acme/mini".to_owned()), task: Some(task) },
                 Slot { number: 2, ..Slot::default() },
