@@ -63,7 +63,8 @@ fn running() -> Status {
 }
 
 fn held(state: State, source: &str, reason: &str) -> Status {
-    let hold = Hold { source: source.to_owned(), class: None, reason: reason.to_owned() };
+    let (source, reason) = (source.to_owned(), reason.to_owned());
+    let hold = Hold { source, reason, ..Hold::default() };
     Status { reason: Some(reason.to_owned()), holds: vec![hold], ..status(state) }
 }
 
