@@ -6,7 +6,8 @@
 #
 # A check is: check NAME NEEDS EXPECTED COMMAND
 #   NEEDS     words: change, root, slot (the user _russet1 exists and runs nothing), agent (an
-#             installed one), companion, xcode, gui (somebody is logged in at the screen), or - for nothing
+#             installed one), companion, package (RUSSET_PKG
+#             names one), xcode, gui (somebody is logged in at the screen), or - for nothing
 #   EXPECTED  an extended regular expression that some line of the output must match
 #   COMMAND   text for sh; its exit status must be 0. For another one, print it and expect it.
 #
@@ -53,6 +54,7 @@ met() {
             -) ;;
             change) [ $change = yes ] || missing="--change" ;;
             root) { [ "$(id -u)" = 0 ] && [ -z "${RUSSET_VERIFY_ANYWHERE:-}" ]; } || missing="root" ;;
+            package) [ -f "${RUSSET_PKG:-}" ] || missing="RUSSET_PKG, a package of a release" ;;
             agent) [ -e $AGENT_CONFIG ] || missing="an installed agent" ;;
             companion) [ -e /opt/russet/Russet.app ] || missing="an installed menubar companion" ;;
             slot)
@@ -419,6 +421,25 @@ check menubar-runs 'companion gui' '^ *1$' 'pgrep -x -u "$screen" russet-menubar
 
 check menubar-is-no-dock-app companion '^true$' \
     'plutil -extract LSUIElement raw /opt/russet/Russet.app/Contents/Info.plist'
+
+# --- The package ---
+
+check package-signature package '^ *Status: signed by' 'pkgutil --check-signature "$RUSSET_PKG"'
+
+check package-accepted package 'accepted$' 'spctl --assess --type install -vv "$RUSSET_PKG" 2>&1'
+
+check package-ticket 'package xcode' 'validate action worked' 'xcrun stapler validate "$RUSSET_PKG"'
+
+check package-payload package '^(\./)?opt/russet/RussetAgent\.app/Contents/MacOS/russet$' \
+    'pkgutil --payload-files "$RUSSET_PKG"'
+
+check package-bom 'package change' '^\./opt/russet/russet-boot[[:space:]]+100755[[:space:]]+0/0' \
+    'pkgutil --expand "$RUSSET_PKG" "$here/package" && lsbom "$here/package/agent.pkg/Bom"'
+
+check package-receipt agent '^version: [0-9]+\.[0-9]+\.[0-9]+$' 'pkgutil --pkg-info dev.russet.agent.pkg'
+
+check installed-signature agent 'valid on disk' \
+    'codesign --verify --strict --all-architectures --verbose=2 /opt/russet/RussetAgent.app 2>&1'
 
 # --- End: add checks of other parts above, each with its heading in verify-on-a-mac.md ---
 

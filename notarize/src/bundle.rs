@@ -1,0 +1,125 @@
+//! Stage `bundle`: what the two component packages install, not signed yet.
+//!
+//!     agent/opt/russet/RussetAgent.app           russet, with its Info.plist
+//!     agent/opt/russet/russet-boot               beside it: it is never updated with the bundle
+//!     agent/opt/russet/uninstall.sh
+//!     menubar/opt/russet/Russet.app
+//!     menubar/Library/LaunchAgents/dev.russet.menubar.plist
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::places::{Release, fresh};
+
+/// The agent's Info.plist, which `russet agent install` writes too.
+const AGENT_PLIST: &str = include_str!("../../agent/src/install/Info.plist");
+
+/// What starts the companion at a login.
+const MENUBAR_JOB: &str = include_str!("../../launchd/dev.russet.menubar.plist");
+
+/// What removes everything.
+const UNINSTALL: &str = include_str!("../../pkg-scripts/uninstall.sh");
+
+/// Something that is signed by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The component package that it is in.
+    pub component: &'static str,
+    /// Where it lies in that.
+    pub path: &'static str,
+    /// Its executable, relative to it; empty if it is one.
+    pub executable: &'static str,
+    /// The identifier of its signature. It never changes: permissions hang on it.
+    pub identifier: &'static str,
+    /// Its entitlements.
+    pub entitlements: &'static str,
+}
+
+/// Everything that is signed, what is inside before what is around it. (Nothing is inside of
+/// another yet.)
+pub const SIGNED: [Signed; 3] = [
+    Signed {
+        component: "agent",
+        path: "opt/russet/russet-boot",
+        executable: "",
+        identifier: "dev.russet.boot",
+        entitlements: include_str!("../entitlements/boot.plist"),
+    },
+    Signed {
+        component: "agent",
+        path: "opt/russet/RussetAgent.app",
+        executable: "Contents/MacOS/russet",
+        identifier: "dev.russet.agent",
+        entitlements: include_str!("../entitlements/agent.plist"),
+    },
+    Signed {
+        component: "menubar",
+        path: "opt/russet/Russet.app",
+        executable: russet_menubar_bundle::EXECUTABLE,
+        identifier: russet_menubar_bundle::IDENTIFIER,
+        entitlements: include_str!("../entitlements/menubar.plist"),
+    },
+];
+
+/// What of [`SIGNED`] is in this release.
+pub fn signed(release: &Release) -> impl Iterator<Item = &'static Signed> {
+    SIGNED.iter().filter(|signed| release.menubar || signed.component != "menubar")
+}
+
+/// The component packages of this release, in the order in which they are installed: the agent's
+/// `postinstall` starts the companion, which has to be there.
+#[must_use]
+pub fn components(release: &Release) -> Vec<&'static str> {
+    if release.menubar { vec!["menubar", "agent"] } else { vec!["agent"] }
+}
+
+/// Assembles everything from `universal/`.
+///
+/// # Errors
+///
+/// A file is missing or can not be written.
+pub fn assemble(release: &Release) -> Result<String> {
+    let (from, work) = (release.work("universal"), release.work("bundle"));
+    fresh(&work)?;
+    let code = work.join("agent/opt/russet");
+    let app = code.join("RussetAgent.app/Contents");
+    put(&app.join("Info.plist"), agent_plist(&release.version).as_bytes(), 0o644)?;
+    put(&app.join("PkgInfo"), b"APPL????", 0o644)?;
+    program(&from.join("russet"), &app.join("MacOS/russet"))?;
+    program(&from.join("russet-boot"), &code.join("russet-boot"))?;
+    put(&code.join("uninstall.sh"), UNINSTALL.as_bytes(), 0o755)?;
+    if release.menubar {
+        let root = work.join("menubar");
+        let app = root.join("opt/russet").join(russet_menubar_bundle::NAME);
+        let files = russet_menubar_bundle::files(&release.version).context("Russet.app")?;
+        for (path, bytes) in files {
+            put(&app.join(path), &bytes, 0o644)?;
+        }
+        program(&from.join("russet-menubar"), &app.join(russet_menubar_bundle::EXECUTABLE))?;
+        let job = root.join("Library/LaunchAgents/dev.russet.menubar.plist");
+        put(&job, MENUBAR_JOB.as_bytes(), 0o644)?;
+    }
+    Ok(components(release).join(" and "))
+}
+
+/// The agent's Info.plist of a version.
+#[must_use]
+pub fn agent_plist(version: &str) -> String {
+    AGENT_PLIST.replace("<string>@VERSION@<", &format!("<string>{version}<"))
+}
+
+fn program(from: &Path, to: &Path) -> Result<()> {
+    let bytes =
+        std::fs::read(from).with_context(|| format!("could not read {}", from.display()))?;
+    put(to, &bytes, 0o755)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let failed = || format!("could not write {}", path.display());
+    let directory = path.parent().map(PathBuf::from).unwrap_or_default();
+    std::fs::create_dir_all(directory).with_context(failed)?;
+    std::fs::write(path, bytes).with_context(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).with_context(failed)
+}

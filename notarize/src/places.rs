@@ -1,0 +1,176 @@
+//! What every stage needs to know: the version, where files go, and how things are done.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::credentials::{Credentials, Purpose};
+use crate::hash::{hex, sha256};
+
+/// Apple's tools, or what works without a Mac.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tools {
+    /// Apple's on a Mac, the others elsewhere.
+    Auto,
+    /// codesign, pkgbuild, productbuild, productsign, notarytool, stapler.
+    Apple,
+    /// apple-codesign, and what is written here.
+    Rust,
+}
+
+/// The architectures of a release: what cargo calls them, what Apple does, and the oldest macOS.
+pub const ARCHITECTURES: [(&str, &str, (u32, u32)); 2] =
+    [("x86_64", "x86_64", (10, 15)), ("aarch64", "arm64", (11, 0))];
+
+/// Everything that is known about a release from the start.
+#[derive(Debug)]
+pub struct Release {
+    /// `X.Y.Z`.
+    pub version: String,
+    /// Where everything goes.
+    pub out: PathBuf,
+    /// The checkout.
+    pub checkout: PathBuf,
+    /// Whether Apple's tools are used.
+    pub apple: bool,
+    /// The profile of cargo.
+    pub profile: String,
+    /// Executables that are there already: `DIR/TARGET/PROFILE/NAME`.
+    pub binaries: Option<PathBuf>,
+    /// Whether the menubar companion is a part.
+    pub menubar: bool,
+    /// Who signs, and who submits.
+    pub credentials: Credentials,
+    /// Address of a server of timestamps; `None`: without.
+    pub timestamp: Option<String>,
+    /// Addresses of Apple's services; others in tests.
+    pub services: crate::notary::Services,
+    /// What the manifest of the update says beside facts.
+    pub wishes: crate::manifest::Wishes,
+    /// Seconds since 1970 that everything made is dated with.
+    pub time: i64,
+}
+
+impl Release {
+    /// A directory of a stage, for what is not the result.
+    #[must_use]
+    pub fn work(&self, stage: &str) -> PathBuf {
+        self.out.join(".state").join("work").join(stage)
+    }
+
+    /// The executables of this release.
+    #[must_use]
+    pub fn programs(&self) -> Vec<&'static str> {
+        let mut programs = vec!["russet", "russet-boot"];
+        if self.menubar {
+            programs.push("russet-menubar");
+        }
+        programs
+    }
+
+    /// Who signs for a purpose, as a text that changes with it. It holds no secret.
+    ///
+    /// # Errors
+    ///
+    /// A credential can not be used.
+    pub fn signer(&self, purpose: Purpose) -> Result<String> {
+        if self.apple {
+            let variable = match purpose {
+                Purpose::Application => "RUSSET_APPLICATION_IDENTITY",
+                Purpose::Installer => "RUSSET_INSTALLER_IDENTITY",
+            };
+            return Ok(std::env::var(variable).unwrap_or_default());
+        }
+        let identity = self.credentials.identity(purpose)?;
+        let certificate = identity.map(|identity| identity.certificate.encode_der());
+        Ok(certificate.transpose()?.map(|der| hex(&sha256(&der))).unwrap_or_default())
+    }
+
+    /// What the package is called.
+    #[must_use]
+    pub fn package_name(&self) -> String {
+        format!("Russet-{}.pkg", self.version)
+    }
+
+    /// The result: the package that users install.
+    #[must_use]
+    pub fn package(&self) -> PathBuf {
+        self.out.join(self.package_name())
+    }
+
+    /// The result: what an agent updates itself with.
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.out.join(format!("russet-{}-macos-universal.tar.gz", self.version))
+    }
+
+    /// The date as package formats have it; a date out of their range becomes its nearest.
+    #[must_use]
+    pub fn time_u32(&self) -> u32 {
+        u32::try_from(self.time.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// The date as RFC 3339, UTC.
+    #[must_use]
+    pub fn time_text(&self) -> String {
+        jiff::Timestamp::from_second(self.time).unwrap_or_default().to_string()
+    }
+}
+
+/// The name of a version, as macOS and the manifest want it.
+///
+/// # Errors
+///
+/// It is not three numbers.
+pub fn version(text: &str) -> Result<String> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &&str| {
+        !part.is_empty() && part.len() < 6 && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.len() != 3 || !parts.iter().all(number) {
+        bail!("`{text}` is no version\n  hint: three numbers, as 1.4.0");
+    }
+    Ok(text.to_owned())
+}
+
+/// Removes a directory, if it is there, and makes it anew.
+///
+/// # Errors
+///
+/// The file system refuses.
+pub fn fresh(path: &Path) -> Result<()> {
+    use anyhow::Context as _;
+    let failed = || format!("could not make {} anew", path.display());
+    if path.exists() {
+        std::fs::remove_dir_all(path).with_context(failed)?;
+    }
+    std::fs::create_dir_all(path).with_context(failed)
+}
+
+/// Copies a directory with what is in it; links stay links.
+///
+/// # Errors
+///
+/// The file system refuses.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    use anyhow::Context as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    for node in crate::package::tree::read(from)? {
+        let target = if node.path == "." { to.to_owned() } else { to.join(&node.path) };
+        let failed = || format!("could not write {}", target.display());
+        match &node.kind {
+            crate::package::tree::Kind::Directory => {
+                std::fs::create_dir_all(&target).with_context(failed)?;
+            }
+            crate::package::tree::Kind::Link(link) => {
+                std::os::unix::fs::symlink(link, &target).with_context(failed)?;
+            }
+            crate::package::tree::Kind::File(bytes) => {
+                std::fs::write(&target, bytes).with_context(failed)?;
+                let mode = std::fs::Permissions::from_mode(u32::from(node.mode));
+                std::fs::set_permissions(&target, mode).with_context(failed)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! A package, read back: through readers that have nothing to do with our writers.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read as _};
+
+use anyhow::{Context as _, Result, ensure};
+use apple_xar::reader::XarReader;
+use flate2::read::GzDecoder;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+
+use super::Files;
+use crate::bundle::components;
+use crate::credentials::Purpose;
+use crate::package::{resources, script_text, scripts};
+use crate::places::Release;
+
+/// A payload is not larger than this, unpacked.
+const MAX_PAYLOAD: u64 = 2 << 30;
+
+/// The checksum of a package's table of contents, which its signature and its ticket are about.
+///
+/// # Errors
+///
+/// It is no xar archive, or the checksum (SHA-1) is not that of the table.
+pub fn checksum(bytes: &[u8]) -> Result<Vec<u8>> {
+    let part = |from: usize, length: usize| {
+        let end = from.checked_add(length).context("damaged: a size overflows")?;
+        bytes.get(from..end).context("damaged: it ends too early")
+    };
+    ensure!(part(0, 4)? == b"xar!", "no xar archive");
+    let header = usize::from(u16::from_be_bytes(part(4, 2)?.try_into()?));
+    let length = usize::try_from(u64::from_be_bytes(part(8, 8)?.try_into()?))?;
+    let table = part(header, length)?;
+    let sum = part(header.saturating_add(length), 20)?;
+    ensure!(
+        digest(&SHA1_FOR_LEGACY_USE_ONLY, table).as_ref() == sum,
+        "the checksum of the table is wrong"
+    );
+    Ok(sum.to_vec())
+}
+
+/// Checks everything but the code, and returns what each component installs.
+pub(super) fn read(release: &Release, bytes: Vec<u8>) -> Result<BTreeMap<String, Files>> {
+    checksum(&bytes)?;
+    let mut reader = XarReader::new(Cursor::new(bytes))?;
+    signed(release, &mut reader)?;
+    distribution(release, &file(&mut reader, "Distribution")?)?;
+    for (name, content) in resources(release) {
+        ensure!(file(&mut reader, &format!("Resources/{name}"))? == content, "the page {name}");
+    }
+    let mut contents = BTreeMap::new();
+    for name in components(release) {
+        let info = String::from_utf8(file(&mut reader, &format!("{name}.pkg/PackageInfo"))?)?;
+        package_info(&info, name, &release.version).with_context(|| format!("{name}.pkg"))?;
+        let payload = unpack(&file(&mut reader, &format!("{name}.pkg/Payload"))?)?;
+        let sign = release.work("sign").join(name);
+        for node in crate::package::tree::read(&sign)? {
+            if let crate::package::tree::Kind::File(bytes) = &node.kind {
+                ensure!(payload.get(&node.path) == Some(bytes), "{} is another", node.path);
+            }
+        }
+        let expected = scripts(name);
+        if !expected.is_empty() {
+            let found = unpack(&file(&mut reader, &format!("{name}.pkg/Scripts"))?)?;
+            for (script, text) in expected {
+                let text = script_text(text, &release.version).into_bytes();
+                ensure!(found.get(script) == Some(&text), "the script {script} is another");
+            }
+        }
+        contents.insert(name.to_owned(), payload);
+    }
+    Ok(contents)
+}
+
+type Reader = XarReader<Cursor<Vec<u8>>>;
+
+fn file(reader: &mut Reader, path: &str) -> Result<Vec<u8>> {
+    reader.get_file_data_from_path(path)?.with_context(|| format!("{path} is missing"))
+}
+
+/// The signature of the package: there where it should be, over the table, by who should have.
+fn signed(release: &Release, reader: &mut Reader) -> Result<()> {
+    if release.apple {
+        return Ok(());
+    }
+    let Some(identity) = release.credentials.identity(Purpose::Installer)? else {
+        ensure!(reader.rsa_signature()?.is_none(), "it is signed, and nobody should have");
+        return Ok(());
+    };
+    let (_, certificates) = reader.rsa_signature()?.context("it is not signed")?;
+    let first = certificates.first().context("the signature names no certificate")?;
+    ensure!(*first == identity.certificate, "it is signed by somebody else");
+    ensure!(certificates.len() == 1 + identity.chain.len(), "the chain is incomplete");
+    ensure!(reader.verify_rsa_checksum_signature()?, "the RSA signature is wrong");
+    ensure!(reader.verify_cms_signature()?, "the CMS signature is wrong");
+    Ok(())
+}
+
+fn distribution(release: &Release, text: &[u8]) -> Result<()> {
+    let text = std::str::from_utf8(text)?;
+    for claim in [
+        "hostArchitectures=\"x86_64,arm64\"",
+        "<os-version min=\"10.15\"",
+        "enable_currentUserHome=\"false\"",
+        "<welcome file=\"welcome.html\"",
+        "<license file=\"LICENSE.txt\"",
+        &format!("<product id=\"dev.russet.pkg\" version=\"{}\"", release.version),
+    ] {
+        ensure!(text.contains(claim), "Distribution does not say {claim}");
+    }
+    ensure!(!text.contains('@'), "Distribution has a place that was not filled in");
+    Ok(())
+}
+
+fn package_info(text: &str, name: &str, version: &str) -> Result<()> {
+    let own = [
+        format!("identifier=\"dev.russet.{name}.pkg\""),
+        format!("version=\"{version}\""),
+        "install-location=\"/\"".to_owned(),
+        "auth=\"root\"".to_owned(),
+    ];
+    for claim in own {
+        ensure!(text.contains(&claim), "PackageInfo does not say {claim}");
+    }
+    ensure!(!text.contains("relocatable=\"true\""), "it is relocatable");
+    ensure!(text.contains("<relocate/>"), "it can be moved by Installer");
+    ensure!(text.contains("<bundle-version/>"), "Installer compares versions");
+    Ok(())
+}
+
+/// The files of a gzipped cpio archive.
+fn unpack(bytes: &[u8]) -> Result<Files> {
+    let mut cpio = Vec::new();
+    GzDecoder::new(bytes).take(MAX_PAYLOAD).read_to_end(&mut cpio)?;
+    let mut reader = cpio_archive::reader(Cursor::new(cpio))?;
+    let mut files = Files::new();
+    while let Some(header) = reader.next() {
+        let header = header?;
+        ensure!(header.uid() == 0 && header.gid() == 0, "{} is not root's", header.name());
+        ensure!(header.mode() & 0o7022 == 0, "others can write {}", header.name());
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content)?;
+        if header.mode() & 0o170_000 == 0o100_000 {
+            files.insert(header.name().trim_start_matches("./").to_owned(), content);
+        }
+    }
+    Ok(files)
+}
