@@ -63,8 +63,8 @@ fn running() -> Status {
 }
 
 fn held(state: State, source: &str, reason: &str) -> Status {
-    let (source, reason) = (source.to_owned(), reason.to_owned());
-    let hold = Hold { source, reason, ..Hold::default() };
+    let (source, why) = (source.to_owned(), reason.to_owned());
+    let hold = Hold { source, reason: why, ..Hold::default() };
     Status { reason: Some(reason.to_owned()), holds: vec![hold], ..status(state) }
 }
 
