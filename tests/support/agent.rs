@@ -199,18 +199,33 @@ impl Drop for Mount {
     }
 }
 
-/// Processes called `russet task-agent` whose working directory lies below `state`.
+/// Task agents of the launch agent with this state directory: they work below it, or stand in its
+/// journals. The first is for root alone to see, since a task agent is undumpable; the second ends
+/// with the task.
 pub fn task_agents_below(state: &Path) -> Vec<i32> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let noted = in_journals(state);
     processes
         .flatten()
-        .filter(|process| {
-            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let place = std::fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        .filter_map(|process| Some((process.file_name().to_str()?.parse().ok()?, process.path())))
+        .filter(|(pid, path)| {
+            let arguments = std::fs::read(path.join("cmdline")).unwrap_or_default();
+            let place = std::fs::read_link(path.join("cwd")).unwrap_or_default();
             arguments.split(|&byte| byte == 0).any(|argument| argument == b"task-agent")
-                && place.starts_with(state)
+                && (place.starts_with(state) || noted.contains(pid))
         })
-        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+/// The processes that the journals of slots name.
+fn in_journals(state: &Path) -> Vec<i32> {
+    let Ok(slots) = std::fs::read_dir(state.join("slots")) else { return Vec::new() };
+    slots
+        .flatten()
+        .filter_map(|slot| std::fs::read(slot.path().join("journal.json")).ok())
+        .filter_map(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
+        .filter_map(|journal| i32::try_from(journal["process"]["pid"].as_i64()?).ok())
         .collect()
 }
 
