@@ -69,24 +69,22 @@ impl Follower {
         let steps = steps::changed_since(&mut conn, &self.pipeline, self.steps_seen).await?;
         drop(conn);
         self.forget_earlier_claims(&jobs);
-        // What follows from the end of a job (another one waits for an approval) comes after it.
-        let (running, mut others): (Vec<JobRow>, Vec<JobRow>) =
-            jobs.into_iter().partition(|row| row.job.phase == Phase::Running);
-        others.sort_by_key(|row| row.job.phase != Phase::Ended);
-        for row in running {
-            if !self.job(sink, row).await {
-                return Ok(true);
-            }
-        }
-        for row in steps {
-            if !self.step(app, sink, row).await? {
-                return Ok(true);
-            }
-        }
-        for row in others {
-            if !self.job(sink, row).await {
-                return Ok(true);
-            }
+        // What has ended comes first, with its steps before it: what runs now, or waits for an
+        // approval, may follow from that.
+        let (mut over, open): (Vec<JobRow>, Vec<JobRow>) =
+            jobs.into_iter().partition(|row| row.job.phase == Phase::Ended);
+        over.sort_by_key(|row| row.job.ended_ms);
+        let (running, waiting): (Vec<JobRow>, Vec<JobRow>) =
+            open.into_iter().partition(|row| row.job.phase == Phase::Running);
+        let (early, late): (Vec<StepRow>, Vec<StepRow>) =
+            steps.into_iter().partition(|step| over.iter().any(|row| row.job.id == step.job));
+        let go = self.steps(app, sink, early).await?
+            && self.jobs(sink, over).await
+            && self.jobs(sink, running).await
+            && self.steps(app, sink, late).await?
+            && self.jobs(sink, waiting).await;
+        if !go {
+            return Ok(true);
         }
         if ended {
             let mut conn = app.store.read().await?;
@@ -109,6 +107,24 @@ impl Follower {
                 self.steps.retain(|_, sent| sent.job != job.id);
             }
         }
+    }
+
+    async fn jobs(&mut self, sink: &mut impl Sink, rows: Vec<JobRow>) -> bool {
+        for row in rows {
+            if !self.job(sink, row).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn steps(&mut self, app: &App, sink: &mut impl Sink, rows: Vec<StepRow>) -> Go {
+        for row in rows {
+            if !self.step(app, sink, row).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn job(&mut self, sink: &mut impl Sink, row: JobRow) -> bool {
