@@ -47,7 +47,7 @@ const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 "#;
 
 /// A session with a display and a tray.
-pub struct Desktop {
+pub(crate) struct Desktop {
     runtime: tokio::runtime::Runtime,
     bus: Connection,
     address: String,
@@ -61,19 +61,19 @@ pub struct Desktop {
 
 /// A line of a menu.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub(crate) struct Line {
     id: i32,
     /// What it says.
-    pub label: String,
+    pub(crate) label: String,
     /// Whether it can be chosen.
-    pub is_enabled: bool,
+    pub(crate) is_enabled: bool,
     /// What is below it.
-    pub below: Vec<Self>,
+    pub(crate) below: Vec<Self>,
 }
 
 impl Desktop {
     /// Starts one; says so where it can not.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let is_there = |name: &&str| {
             ["/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(name).exists())
         };
@@ -127,18 +127,18 @@ impl Desktop {
     }
 
     /// Starts a program in the session.
-    pub fn spawn(&self, command: &mut Command) -> Process {
+    pub(crate) fn spawn(&self, command: &mut Command) -> Process {
         Process(within(command, self.dir.path(), &self.display, &self.address).spawn().unwrap())
     }
 
     /// A file of the person whose session it is.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The name of a process' item in the tray, once the tray knows it.
     #[track_caller]
-    pub fn wait_for_item(&self, process: &Process) -> String {
+    pub(crate) fn wait_for_item(&self, process: &Process) -> String {
         let own = format!("-{}-", process.pid());
         wait_for("an item in the tray", || {
             let name = "RegisteredStatusNotifierItems";
@@ -150,7 +150,7 @@ impl Desktop {
     }
 
     /// The menu of an item, as it is when the tray is about to show it.
-    pub fn menu(&self, item: &str) -> Option<Vec<Line>> {
+    pub(crate) fn menu(&self, item: &str) -> Option<Vec<Line>> {
         self.call(item, "AboutToShow", &(0_i32,))?;
         let nothing: &[&str] = &[];
         let answer = self.call(item, "GetLayout", &(0_i32, -1_i32, nothing))?;
@@ -159,12 +159,12 @@ impl Desktop {
     }
 
     /// Chooses a line.
-    pub fn click(&self, item: &str, line: &Line) {
+    pub(crate) fn click(&self, item: &str, line: &Line) {
         self.call(item, "Event", &(line.id, "clicked", Value::I32(0), 0_u32)).unwrap();
     }
 
     /// What the picture of an item is, of the largest size.
-    pub fn picture(&self, item: &str) -> Option<Vec<u8>> {
+    pub(crate) fn picture(&self, item: &str) -> Option<Vec<u8>> {
         let interface = "org.kde.StatusNotifierItem";
         let value = self.property(item, "/StatusNotifierItem", interface, "IconPixmap")?;
         let pictures = Vec::<(i32, i32, Vec<u8>)>::try_from(value).ok()?;
@@ -172,7 +172,7 @@ impl Desktop {
     }
 
     /// What the item says to a pointer that rests on it.
-    pub fn tool_tip(&self, item: &str) -> Option<String> {
+    pub(crate) fn tool_tip(&self, item: &str) -> Option<String> {
         let interface = "org.kde.StatusNotifierItem";
         let value = self.property(item, "/StatusNotifierItem", interface, "ToolTip")?;
         let structure = Structure::try_from(value).ok()?;
@@ -180,7 +180,7 @@ impl Desktop {
     }
 
     /// Opens the menu of the only item with a pointer, and takes a picture of the screen.
-    pub fn photograph(&self, path: &Path) {
+    pub(crate) fn photograph(&self, path: &Path) {
         let run = |program: &str, arguments: &[&str]| {
             let mut command = Command::new(program);
             command.args(arguments).env("DISPLAY", &self.display);
