@@ -1,6 +1,7 @@
 //! The two agents of a Mac: the launch agent (root: claims, starts, watches, cleans) and the
 //! task agent (the slot's user: runs one task).
 
+pub mod archive;
 pub mod clock;
 pub mod config;
 pub mod continuation;

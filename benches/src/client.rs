@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
-use russet_protocol::admin::{Pipeline, ServerReady, StreamEvent};
+use russet_protocol::admin::{Job, Pipeline, ServerReady, StreamEvent};
 use serde_json::json;
 
 /// A client of one control plane.
@@ -107,6 +107,12 @@ impl Client {
             }
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
+    }
+
+    /// A job with its steps.
+    pub(crate) async fn job(&self, id: &russet_protocol::ids::JobId) -> Result<Job> {
+        let answer = self.request(reqwest::Method::GET, &format!("/api/v3/jobs/{id}")).send();
+        Ok(answer.await?.error_for_status()?.json().await?)
     }
 
     /// Follows the output of one step of a job and returns its size and hash.

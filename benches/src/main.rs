@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints a report")]
 
 mod backlog;
+mod caches;
 mod client;
 mod idle;
 mod latency;
@@ -35,7 +36,7 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 6] = ["latency", "backlog", "steps", "output", "idle", "submits"];
+const NAMES: [&str; 7] = ["latency", "backlog", "steps", "output", "idle", "submits", "caches"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -58,6 +59,7 @@ fn main() -> Result<()> {
                 "backlog" => backlog::measure(&russet, 500 / scale).await,
                 "steps" => steps::measure(&russet, 500 / scale).await,
                 "output" => output::measure(&russet, 1_000_000 / scale).await,
+                "caches" => caches::measure(&russet, 50_000 / scale).await,
                 "idle" => idle::measure(&russet, 60 / scale as u64).await,
                 _ => submits::measure(&russet, 64).await,
             }

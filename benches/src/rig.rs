@@ -87,6 +87,16 @@ impl Rig {
         Ok(pid)
     }
 
+    /// A directory that goes when this ends.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// State directory of an agent, by the order in which they were started.
+    pub(crate) fn state(&self, number: usize) -> std::path::PathBuf {
+        self.folder.path().join(format!("agent-{number}"))
+    }
+
     /// Process id of the control plane.
     pub(crate) fn server_pid(&self) -> u32 {
         self.server.id()

@@ -15,6 +15,7 @@ mod exit;
 mod logging;
 mod project;
 mod render;
+mod size;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -13,10 +13,12 @@
 
 mod admission;
 mod api;
+mod archives;
 mod clock;
 mod credentials;
 mod data_dir;
 mod follow;
+mod layers;
 mod lifecycle;
 mod objects;
 mod orbs;
@@ -33,7 +35,8 @@ mod store;
 mod sweep;
 mod task_steps;
 mod text;
+mod timings;
 mod web;
 
 pub use clock::{Clock, ManualClock};
-pub use server::{RunError, Server, Settings, StartError};
+pub use server::{RunError, Server, Settings, StartError, Storage};

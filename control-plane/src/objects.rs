@@ -104,6 +104,15 @@ impl Objects {
         Ok(self.store.get_opts(&Path::from(name), options).await?.into_stream())
     }
 
+    /// How large an object is; `None` where there is none.
+    pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, ObjectError> {
+        match self.store.head(&Path::from(name)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Gives an object another name, in place of what has it.
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ObjectError> {
         self.store.rename(&Path::from(from), &Path::from(to)).await?;

@@ -19,10 +19,10 @@ use crate::objects::Objects;
 use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
-use crate::state::App;
+use crate::state::{App, StorageLimits};
 use crate::store::{Store, StoreError, tasks, variables};
 use crate::sweep::sweep;
-use crate::{api, reaper};
+use crate::{api, archives, reaper};
 
 /// How a control plane is set up.
 #[derive(Clone, Debug)]
@@ -44,6 +44,26 @@ pub struct Settings {
     /// Directory of the releases that runners are updated from. `None`: `releases` in the data
     /// directory, which need not be there.
     pub releases: Option<PathBuf>,
+    /// How long caches and workspaces are kept, and how much of them.
+    pub storage: Storage,
+}
+
+/// How long caches and workspaces are kept, and how much of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Storage {
+    /// How long a cache is kept. Jobs can ask for less.
+    pub cache_retention: Duration,
+    /// How long what a job handed on is kept.
+    pub workspace_retention: Duration,
+    /// Bytes of caches that one project may have; the oldest go first. `None` is no limit.
+    pub cache_bytes: Option<u64>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self { cache_retention: DAY * 15, workspace_retention: DAY * 15, cache_bytes: None }
+    }
 }
 
 impl Settings {
@@ -61,6 +81,7 @@ impl Settings {
             public_url: None,
             secrets_key_file: None,
             releases: None,
+            storage: Storage::default(),
         }
     }
 }
@@ -147,6 +168,11 @@ impl Server {
             admin: TokenHash::of(admin_token.expose()),
             sealer,
             releases: Arc::new(Releases::new(releases)),
+            storage: StorageLimits {
+                cache_retention_ms: millis(settings.storage.cache_retention),
+                workspace_retention_ms: millis(settings.storage.workspace_retention),
+                cache_bytes: settings.storage.cache_bytes,
+            },
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
             closing,
         };
@@ -190,6 +216,7 @@ impl Server {
             }
         });
         let reaper = tokio::spawn(reaper::run(app.clone()));
+        let archives = tokio::spawn(archives::run(app.clone()));
         let store = app.store.clone();
         let mut closing = app.closing.clone();
         let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
@@ -209,6 +236,7 @@ impl Server {
             }
         };
         reaper.abort();
+        archives.abort();
         if let Err(error) = store.close().await {
             tracing::warn!(%error, "the database was not closed; the next start tidies up");
         }

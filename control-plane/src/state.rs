@@ -25,10 +25,29 @@ pub(crate) struct App {
     pub(crate) sealer: Sealer,
     /// The releases that runners are updated from.
     pub(crate) releases: Arc<Releases>,
+    /// How long caches and workspaces are kept, and how much of them.
+    pub(crate) storage: StorageLimits,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// [`crate::Storage`] in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageLimits {
+    pub(crate) cache_retention_ms: i64,
+    pub(crate) workspace_retention_ms: i64,
+    /// Bytes of caches that a project may have. `None`: as many as it likes.
+    pub(crate) cache_bytes: Option<u64>,
+}
+
+impl StorageLimits {
+    /// How long a cache is kept whose job asks for some time.
+    pub(crate) fn cache_retention(&self, asked_ms: Option<u64>) -> i64 {
+        let asked = asked_ms.map(|asked| i64::try_from(asked).unwrap_or(i64::MAX));
+        asked.map_or(self.cache_retention_ms, |asked| asked.min(self.cache_retention_ms))
+    }
 }
 
 impl App {

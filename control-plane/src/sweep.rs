@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use crate::archives;
 use crate::state::App;
 use crate::store::{artifacts, output, tasks};
 
@@ -34,7 +35,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
     for object in app.objects.list("uploads").await? {
         app.objects.delete(&object).await;
     }
-    Ok(())
+    archives::sweep(app).await
 }
 
 /// Why the sweep did not get to its end.

@@ -92,6 +92,10 @@ pub struct Assignment {
     /// use the network itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<PathBuf>,
+    /// Directory of the copies of archives that tasks of this project, class and fork share. It is
+    /// the slot user's own, in a directory that only root may enter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caches: Option<PathBuf>,
     /// What to trim, in mode [`Mode::Trim`].
     #[serde(default)]
     pub trim: Option<Trim>,
@@ -125,6 +129,10 @@ pub enum Tidy {
 pub struct Trim {
     /// Directories whose entries may go.
     pub paths: Vec<PathBuf>,
+    /// Directories of copies of archives, as [`Assignment::caches`]: only root can reach them, so they
+    /// are opened before the process becomes their user.
+    #[serde(default)]
+    pub copies: Vec<PathBuf>,
     /// Bytes that are to be free on their file systems.
     #[serde(default)]
     pub watermark_bytes: Option<u64>,

@@ -263,6 +263,35 @@ pub enum Action {
         /// File or directory of JUnit XML.
         path: String,
     },
+    /// Stores files under a key, for later jobs of the project.
+    SaveCache {
+        /// The key, with its templates.
+        key: String,
+        /// Files and directories, as written: below `~`, absolute, or relative to the job's
+        /// working directory. May have wildcards.
+        paths: Vec<String>,
+        /// How long it is kept at most, in milliseconds. `None`: as the server is set up.
+        #[serde(default)]
+        retention_ms: Option<u64>,
+    },
+    /// Brings back what was stored under a key.
+    RestoreCache {
+        /// Keys, with their templates. The first one that something was stored under, or under a
+        /// key that begins with it, is taken.
+        keys: Vec<String>,
+    },
+    /// Hands files to later jobs of the workflow.
+    PersistToWorkspace {
+        /// Directory; relative to the job's working directory.
+        root: String,
+        /// Patterns of files and directories below it.
+        paths: Vec<String>,
+    },
+    /// Takes what earlier jobs of the workflow handed on.
+    AttachWorkspace {
+        /// Directory; relative to the job's working directory.
+        at: String,
+    },
 }
 
 /// How much of a git repository a `checkout` fetches.

@@ -27,6 +27,9 @@ impl SlotIo {
     /// The journal of a task that was just claimed, with what its agent is going to be told.
     pub(super) fn make_journal(&self, class: &Class, claimed: ClaimResponse) -> Journal {
         let config = &self.shared.config;
+        let named = Some(claimed.resource_class.clone()).filter(|class| !class.is_empty());
+        let resource_class = named.unwrap_or_else(|| class.name());
+        let caches = self.copies_for(&resource_class, &claimed);
         let assignment = Assignment {
             version: VERSION,
             mode: if class.task_agent.is_some() { Mode::External } else { Mode::Run },
@@ -64,14 +67,14 @@ impl SlotIo {
             withheld: Vec::new(),
             xcode: class.xcode.clone(),
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            caches,
             trim: None,
             warm_up: self.warm_up(),
             gui: self.is_gui().then(Gui::default),
         };
-        let resource_class = Some(claimed.resource_class).filter(|class| !class.is_empty());
         let shown = Task {
             id: Some(claimed.task_id.clone().unwrap_or_else(|| claimed.allocation.as_str().into())),
-            class: Some(resource_class.unwrap_or_else(|| class.name())),
+            class: Some(resource_class),
             project: claimed.project,
             job: claimed.job,
             since_ms: self.shared.clock.wall_ms(),
@@ -149,6 +152,7 @@ impl SlotIo {
             withheld: Vec::new(),
             xcode: None,
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            caches: None,
             trim: None,
             warm_up: None,
             gui: self.is_gui().then(Gui::default),

@@ -24,6 +24,7 @@ pub(crate) mod board;
 mod boot;
 mod claim;
 mod clean;
+mod copies;
 mod dirs;
 mod exit;
 mod external;

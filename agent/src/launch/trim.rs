@@ -30,13 +30,13 @@ pub(super) struct Trimmed(std::sync::Mutex<BTreeMap<PathBuf, BootTime>>);
 
 impl Trimmed {
     /// Whether it is time.
-    fn is_due(&self, path: &Path, now: BootTime) -> bool {
+    pub(super) fn is_due(&self, path: &Path, now: BootTime) -> bool {
         let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.get(path).is_none_or(|then| now.since(*then) >= PAUSE)
     }
 
     /// It is done, or can not be.
-    fn mark(&self, path: &Path, now: BootTime) {
+    pub(super) fn mark(&self, path: &Path, now: BootTime) {
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.insert(path.to_owned(), now);
     }
@@ -70,20 +70,22 @@ impl SlotIo {
                 continue;
             }
             paths.iter().for_each(|path| self.shared.trimmed.mark(path, now));
-            self.trim_as(user, paths).await;
+            let trim = Trim {
+                paths,
+                copies: Vec::new(),
+                watermark_bytes: wanted.watermark,
+                max_age_ms: wanted.max_age.map(millis),
+            };
+            self.trim_as(user, trim).await;
         }
+        self.trim_copies().await;
     }
 
-    async fn trim_as(&self, user: SlotUser, paths: Vec<PathBuf>) {
-        let wanted = &self.shared.config.housekeeping;
+    pub(super) async fn trim_as(&self, user: SlotUser, trim: Trim) {
         let assignment = Assignment {
             mode: Mode::Trim,
             user: Some(user),
-            trim: Some(Trim {
-                paths,
-                watermark_bytes: wanted.watermark,
-                max_age_ms: wanted.max_age.map(millis),
-            }),
+            trim: Some(trim),
             ..self.blank_assignment()
         };
         match self.helper_within(&assignment, LONGEST).await {

@@ -17,6 +17,7 @@ use super::events::Events;
 use super::reaper::{Child, Reaper};
 use super::spool::{Spool, StepLog};
 use super::stop::{Stop, StopSignal};
+use super::storage::Local;
 use crate::clock::Clock;
 use crate::mask::Masks;
 
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) work: PathBuf,
     /// The shell of steps that name none.
     pub(crate) shell: String,
+    /// Copies of archives on this machine.
+    pub(crate) local: Arc<Local>,
     /// Number of the next batch of test results.
     pub(crate) next_batch: AtomicU32,
 }

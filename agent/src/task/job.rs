@@ -14,7 +14,7 @@ use super::command::{self, Spec};
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
 use super::supervisor::Supervisor;
-use super::{artifacts, checkout, environment, given, shell, ssh_keys, test_results};
+use super::{artifacts, checkout, environment, given, shell, ssh_keys, storage, test_results};
 use crate::helper::HALT_FILE;
 
 /// Runs the steps and says how the job ended, leaving aside whether the task was stopped.
@@ -76,6 +76,10 @@ fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
         Action::SetupRemoteDocker => ("setup_remote_docker".to_owned(), false),
         Action::StoreArtifacts { .. } => ("store_artifacts".to_owned(), false),
         Action::StoreTestResults { .. } => ("store_test_results".to_owned(), false),
+        Action::SaveCache { .. } => ("save_cache".to_owned(), false),
+        Action::RestoreCache { .. } => ("restore_cache".to_owned(), false),
+        Action::PersistToWorkspace { .. } => ("persist_to_workspace".to_owned(), false),
+        Action::AttachWorkspace { .. } => ("attach_workspace".to_owned(), false),
     };
     context.step_started(step.number, &step.name, background, Some(detail));
     let name = context.masks.apply(&step.name);
@@ -89,7 +93,7 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
         Err(error) => return no_log(&error),
     };
     match &step.action {
-        // A command that is running is ended, not dropped, so these two see to the stop.
+        // What is running is ended, not dropped, so these see to the stop.
         Action::Run(run) => run_script(context, step, run, None).await,
         Action::Checkout { path, method } => {
             checkout::run(context, &log, path.as_deref(), *method).await
@@ -97,6 +101,10 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
         Action::AddSshKeys { fingerprints } => ssh_keys::run(context, &log, fingerprints).await,
         Action::InstallSigningBundle { bundles } => given::signing(context, &log, bundles),
         Action::SetupRemoteDocker => given::docker(context, &log),
+        Action::SaveCache { .. }
+        | Action::RestoreCache { .. }
+        | Action::PersistToWorkspace { .. }
+        | Action::AttachWorkspace { .. } => storage::run(context, &step.action, &log).await,
         _ => tokio::select! {
             end = store(context, step, &log) => end,
             () = context.stop.requested() => command::stopped(context),

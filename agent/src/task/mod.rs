@@ -41,6 +41,7 @@ mod shell;
 mod spool;
 mod ssh_keys;
 mod stop;
+pub mod storage;
 mod supervisor;
 mod test_results;
 mod trim;
@@ -51,9 +52,11 @@ pub(crate) use credentials::variable as credential_variable;
 pub(crate) use os::open_files;
 pub(crate) use trim::SUM as TRIMMED_SUM;
 
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use russet_protocol::supervise::{Mode, exit};
+use russet_protocol::supervise::{Assignment, Mode, exit};
 
 #[cfg(test)]
 mod testing;
@@ -73,6 +76,8 @@ fn assigned() -> i32 {
             return exit::BAD_ASSIGNMENT;
         }
     };
+    // Only root can reach these, and the user that it becomes may use no others.
+    let mut copies = open_copies(&assignment);
     if let Err(error) = privileges::drop_for_good(assignment.user.as_ref(), &assignment.limits) {
         complain(&error);
         return exit::NOT_DROPPED;
@@ -80,13 +85,36 @@ fn assigned() -> i32 {
     // Where the slot's directories are gone, the modes below say so when they use them.
     drop(std::env::set_current_dir(&assignment.dirs.work));
     match assignment.mode {
-        Mode::Run => run::run(assignment),
+        Mode::Run => {
+            let local = copies.pop().map(|(_, dir)| storage::Local::new(dir)).unwrap_or_default();
+            local.tidy();
+            run::run(assignment, local)
+        }
         Mode::Flush => flush::flush(assignment),
         Mode::Clean => clean::clean(&assignment),
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
-        Mode::Trim => assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim::trim),
+        Mode::Trim => {
+            let trim = |asked| trim::trim(asked, &copies);
+            assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim)
+        }
     }
+}
+
+/// Opens the directories of copies of archives that the assignment names: for a task the one that it
+/// may use, which it can do without, and to trim them all.
+fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
+    let uid = assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |u| u.uid);
+    let of_trim = assignment.trim.iter().flat_map(|trim| &trim.copies);
+    let mut opened = Vec::new();
+    let of_task = assignment.caches.iter().filter(|_| assignment.mode == Mode::Run);
+    for path in of_task.chain(of_trim) {
+        match storage::open_local(path, uid) {
+            Ok(dir) => opened.push((path.clone(), dir)),
+            Err(error) => complain(&format!("could not open {}: {error}", path.display())),
+        }
+    }
+    opened
 }
 
 /// Says something on the standard error, which the launch agent keeps.

@@ -19,6 +19,7 @@ use super::heartbeat;
 use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::{Stop, StopSignal};
+use super::storage::{self, Local};
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
 use super::{clean, complain, home, hooks, job, record, setup, warm_up};
@@ -37,11 +38,11 @@ const PROMPT_REPORT: Duration = Duration::from_secs(1);
 const MOST_FINISHES: usize = 20;
 
 /// Runs the assigned task and returns the exit code.
-pub(crate) fn run(assignment: Assignment) -> i32 {
+pub(crate) fn run(assignment: Assignment, local: Local) -> i32 {
     super::log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(task(assignment));
+            let code = runtime.block_on(task(assignment, local));
             // A reader of a terminal that is never closed must not keep us.
             runtime.shutdown_background();
             code
@@ -53,7 +54,7 @@ pub(crate) fn run(assignment: Assignment) -> i32 {
     }
 }
 
-async fn task(assignment: Assignment) -> i32 {
+async fn task(assignment: Assignment, local: Local) -> i32 {
     let clock = Clock::system();
     let stop = StopSignal::new();
     let deadline = deadline_of(&assignment, &clock);
@@ -79,7 +80,8 @@ async fn task(assignment: Assignment) -> i32 {
     };
     match config {
         Ok(config) => {
-            let running = Running { clock, stop, deadline, supervisor, api };
+            let local = Arc::new(local);
+            let running = Running { clock, stop, deadline, supervisor, api, local };
             running.run(assignment, config).await
         }
         Err(ApiError::Stale(why)) => {
@@ -137,6 +139,7 @@ struct Running {
     deadline: BootTime,
     supervisor: Arc<Supervisor>,
     api: Api,
+    local: Arc<Local>,
 }
 
 /// How the task ended.
@@ -194,6 +197,7 @@ impl Running {
             spool: Arc::clone(&spool),
             events: Arc::clone(&events),
             reaper,
+            local: Arc::clone(&self.local),
         };
         let allocation = assignment.allocation.clone();
         let (tidy, dirs) = (assignment.tidy, assignment.dirs.clone());
@@ -231,6 +235,7 @@ impl Running {
         let mut outcome = match hooks::pre_task(&context).await {
             Ok(()) => {
                 warm_up::warm_up(&context).await;
+                storage::provide_timings(&context).await;
                 job::run(&context, &self.supervisor).await
             }
             Err(why) => {

@@ -17,6 +17,7 @@ use super::events::Events;
 use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::StopSignal;
+use super::storage::Local;
 use super::{credentials, job, shell};
 use crate::clock::Clock;
 use crate::continuation;
@@ -32,6 +33,7 @@ pub(crate) struct Tools {
     pub(crate) spool: Arc<Spool>,
     pub(crate) events: Arc<Events>,
     pub(crate) reaper: Reaper,
+    pub(crate) local: Arc<Local>,
 }
 
 /// Makes the directories and the environment of a task.
@@ -64,7 +66,7 @@ pub(crate) fn context(
     // What a step prints is on disk as well.
     let watched = vec![dirs.home.clone(), dirs.work.clone(), dirs.tmp.clone(), dirs.spool.clone()];
     let disk = DiskLimit::watch(assignment.limits.disk_bytes, watched);
-    let Tools { api, clock, stop, spool, events, reaper } = tools;
+    let Tools { api, clock, stop, spool, events, reaper, local } = tools;
     let context = Context {
         assignment,
         config,
@@ -82,6 +84,7 @@ pub(crate) fn context(
         shared,
         work,
         shell,
+        local,
         next_batch: AtomicU32::new(0),
     };
     make_work(&context)?;

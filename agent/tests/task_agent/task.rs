@@ -114,6 +114,7 @@ impl Task {
             spool: dir("spool"),
         };
         let assignment = Assignment {
+            caches: None,
             trim: None,
             warm_up: None,
             gui: None,

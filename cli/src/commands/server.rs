@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_control_plane::{Server, Settings, StartError};
+use russet_control_plane::{Server, Settings, StartError, Storage};
 use russet_protocol::admin::ServerReady;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -51,6 +51,17 @@ pub(crate) struct ServerArgs {
     /// [default: releases in the data directory]
     #[arg(long, value_name = "DIR")]
     releases: Option<PathBuf>,
+    /// How long caches are kept; jobs can ask for less
+    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
+    cache_retention: Duration,
+
+    /// How long what jobs hand on to later ones is kept
+    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
+    workspace_retention: Duration,
+
+    /// Bytes of caches that a project may have, such as 50GB; the oldest go first [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    cache_limit: Option<u64>,
 
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
@@ -74,6 +85,11 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         public_url: args.public_url,
         secrets_key_file: args.secrets_key_file,
         releases: args.releases,
+        storage: Storage {
+            cache_retention: args.cache_retention,
+            workspace_retention: args.workspace_retention,
+            cache_bytes: args.cache_limit,
+        },
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

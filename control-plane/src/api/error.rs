@@ -31,6 +31,8 @@ pub(crate) enum ApiError {
     Gap(EventsResponse),
     /// 409 to a finish before everything has come.
     Missing(FinishMissing),
+    /// 410: it was there, and has to be sent again.
+    Gone(String),
     /// 413.
     TooLarge(String),
     /// 416.
@@ -111,6 +113,7 @@ impl IntoResponse for ApiError {
             }
             Self::Gap(have) => (StatusCode::CONFLICT, Json(have)).into_response(),
             Self::Missing(missing) => (StatusCode::CONFLICT, Json(missing)).into_response(),
+            Self::Gone(message) => problem(StatusCode::GONE, message, None),
             Self::TooLarge(message) => problem(StatusCode::PAYLOAD_TOO_LARGE, message, None),
             Self::Range(length) => {
                 let mut response = problem(

@@ -9,6 +9,7 @@
 
 pub(crate) mod allocations;
 pub(crate) mod artifacts;
+pub(crate) mod caches;
 pub(crate) mod classes;
 pub(crate) mod jobs;
 mod open;
@@ -26,6 +27,7 @@ pub(crate) mod test_results;
 pub(crate) mod tokens;
 pub(crate) mod variables;
 pub(crate) mod workflows;
+pub(crate) mod workspaces;
 mod write;
 
 use std::sync::Arc;

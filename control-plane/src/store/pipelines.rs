@@ -179,6 +179,15 @@ pub(crate) async fn origin(
     })
 }
 
+/// Whether a pipeline is of a fork.
+pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT from_fork FROM pipelines WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(row.try_get("from_fork")?)
+}
+
 /// Whether there is such a pipeline.
 pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM pipelines WHERE id = ?")

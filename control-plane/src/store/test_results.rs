@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use russet_protocol::ids::JobId;
 use russet_protocol::runner::{TestOutcome, TestResult};
 
+use sqlx::Row;
+
 use super::rows::{json, to_json};
 use super::{Conn, Held, StoreError, WriteTx};
 
@@ -67,6 +69,27 @@ pub(super) async fn counts(
         }
     }
     Ok(sum)
+}
+
+/// The latest jobs of a name in a project that have results, newest first.
+pub(crate) async fn latest_jobs(
+    conn: &mut Conn,
+    project: &str,
+    name: &str,
+    most: u32,
+) -> Result<Vec<JobId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT jobs.id FROM jobs JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE pipelines.project = ? AND jobs.name = ? AND jobs.phase = 'ended' \
+         AND EXISTS (SELECT 1 FROM test_batches WHERE test_batches.job = jobs.id) \
+         ORDER BY pipelines.number DESC, jobs.number DESC LIMIT ?",
+    )
+    .bind(project)
+    .bind(name)
+    .bind(most)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
 }
 
 /// All results of a job, in the order in which they came.

@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod caches;
 mod cancel;
 mod claims;
 mod dynamic;

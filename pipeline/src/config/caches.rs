@@ -1,45 +1,85 @@
-//! Steps that are understood and checked, but cannot be run yet: caches and workspaces.
+//! Caches and workspaces.
 
+use russet_protocol::task::{Action, FIRST_STEP, Step, When};
+
+use super::duration;
 use super::read::Context;
 use super::vocabulary::{self, Vocabulary};
 use crate::problem::Problem;
-use crate::source::Span;
-use crate::yaml::{Entry, Kind, Mapping, Node, Value};
+use crate::source::{Span, quoted};
+use crate::yaml::{Kind, Mapping, Node, Value};
 
 impl Context<'_> {
-    /// Checks a step that cannot be run yet, and refuses it by its name.
-    pub(super) fn step_not_run(&mut self, entry: &Entry) {
-        let (at, node) = (entry.key_span, &entry.value);
-        match &*entry.key {
-            "save_cache" => self.with_keys(node, at, &vocabulary::SAVE_CACHE, |this, keys| {
-                this.required_text(keys, "key", &vocabulary::SAVE_CACHE, at);
-                this.required_list(keys, "paths", &vocabulary::SAVE_CACHE, at);
-            }),
+    /// `save_cache`, `restore_cache`, `persist_to_workspace` or `attach_workspace`.
+    pub(super) fn storage_step(&mut self, name: &str, node: &Node, at: Span) -> Option<Step> {
+        match name {
+            "save_cache" => {
+                let words = &vocabulary::SAVE_CACHE;
+                self.stored_step(node, at, words, "Saving cache", |this, keys| {
+                    let key = this.required_text(keys, "key", words, at);
+                    let paths = this.required_list(keys, "paths", words, at);
+                    Some(Action::SaveCache { key: key?, paths, retention_ms: None })
+                })
+            }
             "restore_cache" => {
-                self.with_keys(node, at, &vocabulary::RESTORE_CACHE, |this, keys| {
-                    this.restored(keys, at);
+                let words = &vocabulary::RESTORE_CACHE;
+                self.stored_step(node, at, words, "Restoring cache", |this, keys| {
+                    Some(Action::RestoreCache { keys: this.restored(keys, at) })
                 })
             }
             "persist_to_workspace" => {
-                let vocabulary = &vocabulary::PERSIST_TO_WORKSPACE;
-                self.with_keys(node, at, vocabulary, |this, keys| {
-                    this.required_text(keys, "root", vocabulary, at);
-                    this.required_list(keys, "paths", vocabulary, at);
-                });
+                let words = &vocabulary::PERSIST_TO_WORKSPACE;
+                self.stored_step(node, at, words, "Persisting to workspace", |this, keys| {
+                    let root = this.required_text(keys, "root", words, at);
+                    let paths = this.required_list(keys, "paths", words, at);
+                    Some(Action::PersistToWorkspace { root: root?, paths })
+                })
             }
-            "attach_workspace" => {
-                let vocabulary = &vocabulary::ATTACH_WORKSPACE;
-                self.with_keys(node, at, vocabulary, |this, keys| {
-                    this.required_text(keys, "at", vocabulary, at);
-                });
+            _ => {
+                let words = &vocabulary::ATTACH_WORKSPACE;
+                self.stored_step(node, at, words, "Attaching workspace", |this, keys| {
+                    let at = this.required_text(keys, "at", words, at);
+                    Some(Action::AttachWorkspace { at: at? })
+                })
             }
-            _ => {}
         }
-        let feature = format!("the step `{}`", entry.key);
-        self.report(Problem::unsupported(at, feature));
     }
 
-    /// What these steps share: a mapping with keys of their own, `name` and `when`.
+    fn stored_step(
+        &mut self,
+        node: &Node,
+        at: Span,
+        vocabulary: &Vocabulary,
+        heading: &str,
+        read: impl FnOnce(&mut Self, &Mapping) -> Option<Action>,
+    ) -> Option<Step> {
+        let mut made = None;
+        let mut shared = (None, When::OnSuccess);
+        self.with_keys(node, at, vocabulary, |this, keys| {
+            shared = (this.optional_text(keys, "name"), this.when(keys, When::OnSuccess));
+            made = read(this, keys);
+        });
+        let name = shared.0.unwrap_or_else(|| heading.to_owned());
+        Some(Step { number: FIRST_STEP, name, when: shared.1, action: made? })
+    }
+
+    /// `retention: {caches: 15d}` of a job, in milliseconds.
+    pub(super) fn cache_retention(&mut self, job: &Mapping) -> Option<u64> {
+        let keys = self.mapping(job.get("retention")?, "`retention`")?;
+        self.keys(keys, &vocabulary::RETENTION);
+        let node = keys.get("caches")?;
+        let text = self.nonempty(node, "`caches`")?;
+        match duration::days(&text) {
+            Ok(duration) => u64::try_from(duration.as_millis()).ok(),
+            Err(why) => {
+                let message = format!("`{}` is not how long to keep caches: {why}", quoted(&text));
+                self.report(Problem::error(node.span, message));
+                None
+            }
+        }
+    }
+
+    /// What these steps share: a mapping with keys of their own.
     fn with_keys(
         &mut self,
         node: &Node,
@@ -57,26 +97,32 @@ impl Context<'_> {
         }
         let Some(mapping) = self.mapping(node, vocabulary.title) else { return };
         self.keys(mapping, vocabulary);
-        self.optional_text(mapping, "name");
-        self.step_when(mapping);
         read(self, mapping);
     }
 
-    fn restored(&mut self, keys: &Mapping, at: Span) {
-        self.optional_text(keys, "key");
-        self.texts(keys, "keys");
+    /// The keys of a `restore_cache` step, the more exact ones first.
+    fn restored(&mut self, keys: &Mapping, at: Span) -> Vec<String> {
+        let mut all: Vec<String> = self.optional_text(keys, "key").into_iter().collect();
+        all.extend(self.texts(keys, "keys"));
         if ["key", "keys"].iter().all(|key| keys.get(key).is_none()) && !keys.is_incomplete {
             let message = "a `restore_cache` step needs a `key` or `keys`";
             self.report(Problem::error(at, message));
         }
+        all
     }
 
-    fn required_list(&mut self, keys: &Mapping, key: &str, vocabulary: &Vocabulary, at: Span) {
+    fn required_list(
+        &mut self,
+        keys: &Mapping,
+        key: &str,
+        vocabulary: &Vocabulary,
+        at: Span,
+    ) -> Vec<String> {
         if keys.get(key).is_none() && !keys.is_incomplete {
             let message = format!("{} needs `{key}`", vocabulary.place);
             self.report(Problem::error(at, message));
         }
-        self.texts(keys, key);
+        self.texts(keys, key)
     }
 
     /// A list of texts; one text counts as a list of it.

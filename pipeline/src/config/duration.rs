@@ -42,9 +42,32 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// Reads a number of days, as `15d`; other durations too.
+///
+/// # Errors
+///
+/// Why it is none, to follow on a colon.
+pub(super) fn days(text: &str) -> Result<Duration, &'static str> {
+    const MOST: u64 = 365;
+    match text.trim().strip_suffix('d').map(str::parse::<u64>) {
+        None => parse(text),
+        Some(Ok(days @ 1..=MOST)) => Ok(Duration::from_secs(days * 24 * 3600)),
+        Some(_) => Err("write a number of days from 1 to 365, such as `15d`"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{days, parse};
+
+    #[test]
+    fn days_are_for_what_is_kept() {
+        assert_eq!(days("15d").map(|d| d.as_secs()), Ok(15 * 86_400));
+        assert_eq!(days("12h").map(|d| d.as_secs()), Ok(12 * 3600));
+        for bad in ["", "d", "0d", "366d", "-1d", "1.5d", "15"] {
+            assert!(days(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_are_numbers_with_units() {

@@ -65,6 +65,10 @@ fn step_size(step: &Step) -> usize {
             let variables = run.environment.iter();
             run.command.len() + variables.map(|(k, v)| k.len() + v.len() + 64).sum::<usize>()
         }
+        Action::SaveCache { key, paths, .. } => key.len() + text_size(paths),
+        Action::RestoreCache { keys } => text_size(keys),
+        Action::PersistToWorkspace { root, paths } => root.len() + text_size(paths),
+        Action::AttachWorkspace { at } => at.len(),
         Action::Checkout { .. }
         | Action::AddSshKeys { .. }
         | Action::InstallSigningBundle { .. }
@@ -73,6 +77,10 @@ fn step_size(step: &Step) -> usize {
         | Action::StoreTestResults { .. } => 64,
     };
     text + step.name.len() + 256
+}
+
+fn text_size(texts: &[String]) -> usize {
+    texts.iter().map(|text| text.len() + 24).sum()
 }
 
 impl Context<'_> {
@@ -130,6 +138,13 @@ impl Context<'_> {
         // A job of another type than `build` has none, and an error of its own.
         if job.kind == JobKind::Build || mapping.get("steps").is_some() {
             job.steps = self.steps(mapping, &job.name, job.span);
+        }
+        if let Some(kept) = self.cache_retention(mapping) {
+            for step in &mut job.steps {
+                if let Action::SaveCache { retention_ms, .. } = &mut step.action {
+                    *retention_ms = Some(kept);
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use russet_protocol::task::{Action, CheckoutMethod, FIRST_STEP, PRE_TASK_STEP, R
 
 use super::duration;
 use super::read::Context;
-use super::vocabulary::{self, Support, Vocabulary};
+use super::vocabulary::{self, Vocabulary};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
@@ -85,8 +85,11 @@ impl Context<'_> {
             }
             "run" | "deploy" => "command",
             "store_artifacts" | "store_test_results" => "path",
+            "save_cache" | "restore_cache" => "key",
+            "persist_to_workspace" => "root",
+            "attach_workspace" => "at",
             _ => {
-                self.other_step(name, node.span, &Node::made_plain("", node.span));
+                self.other_step(name, node.span);
                 return None;
             }
         };
@@ -107,9 +110,13 @@ impl Context<'_> {
             name @ ("add_ssh_keys" | "setup_remote_docker" | "install_signing_bundle") => {
                 self.named_step(name, value)
             }
+            name @ ("save_cache"
+            | "restore_cache"
+            | "persist_to_workspace"
+            | "attach_workspace") => self.storage_step(name, value, *key_span),
             name => {
                 let name = self.plain_text(name, *key_span)?;
-                self.other_step(&name, *key_span, value);
+                self.other_step(&name, *key_span);
                 None
             }
         }
@@ -131,14 +138,9 @@ impl Context<'_> {
         );
     }
 
-    /// A step that cannot be run yet, is of an orb that is not there, or is none at all.
-    fn other_step(&mut self, name: &str, span: Span, value: &Node) {
+    /// A step that is of an orb that is not there, or is none at all.
+    fn other_step(&mut self, name: &str, span: Span) {
         let word = vocabulary::STEP.word(name);
-        if word.is_some_and(|word| word.support == Support::NotYet) {
-            let (key, value) = (std::rc::Rc::from(name), value.clone());
-            self.step_not_run(&Entry { key, key_span: span, value });
-            return;
-        }
         if self.missing_orb(name) {
             return;
         }
@@ -301,12 +303,7 @@ impl Context<'_> {
         Some((mapping, self.required_text(mapping, "path", vocabulary, at)))
     }
 
-    /// Checks the `when` of a step that cannot be run yet.
-    pub(super) fn step_when(&mut self, mapping: &Mapping) {
-        self.when(mapping, When::OnSuccess);
-    }
-
-    fn when(&mut self, mapping: &Mapping, default: When) -> When {
+    pub(super) fn when(&mut self, mapping: &Mapping, default: When) -> When {
         let Some(node) = mapping.get("when") else { return default };
         let Some(text) = self.text(node, "`when`") else { return default };
         match &*text {

@@ -57,12 +57,13 @@ impl Vocabulary {
 }
 
 /// All places, in the order of the reference.
-pub(crate) const ALL: [&Vocabulary; 30] = [
+pub(crate) const ALL: [&Vocabulary; 31] = [
     &ROOT,
     &PARAMETER,
     &COMMAND,
     &ORB,
     &JOB,
+    &RETENTION,
     &MACHINE,
     &MACOS,
     &DOCKER,
@@ -189,7 +190,7 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         yes("branches", "`only` and `ignore`, where there are no workflows."),
         yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
         no_effect("circleci_ip_ranges", "jobs run on your own machines, with their addresses"),
-        not_yet("retention", "How long caches are kept."),
+        yes("retention", "How long what the job saves is kept: `caches: 15d` at most."),
     ],
 };
 
@@ -266,10 +267,10 @@ pub(crate) const STEP: Vocabulary = Vocabulary {
         yes("when", "Steps that are run if a condition holds. Version 2.1."),
         yes("unless", "Steps that are run if a condition does not hold. Version 2.1."),
         yes("steps", "A parameter of the type `steps`, or a list. Version 2.1."),
-        not_yet("save_cache", "Stores files under a key."),
-        not_yet("restore_cache", "Brings back what was stored under a key."),
-        not_yet("persist_to_workspace", "Hands files to jobs that come later."),
-        not_yet("attach_workspace", "Takes what earlier jobs handed on."),
+        yes("save_cache", "Stores files under a key."),
+        yes("restore_cache", "Brings back what was stored under a key."),
+        yes("persist_to_workspace", "Hands files to jobs that come later."),
+        yes("attach_workspace", "Takes what earlier jobs handed on."),
         yes("add_ssh_keys", "Gives the steps that follow SSH keys of the project."),
         yes(
             "setup_remote_docker",
@@ -326,6 +327,12 @@ pub(crate) const CONDITIONAL: Vocabulary = Vocabulary {
         yes("steps", "The steps. Required."),
         yes("description", "For people."),
     ],
+};
+
+pub(crate) const RETENTION: Vocabulary = Vocabulary {
+    title: "`retention`",
+    place: "`retention`",
+    words: &[yes("caches", "How long, at most: `15d`.")],
 };
 
 pub(crate) const SAVE_CACHE: Vocabulary = Vocabulary {

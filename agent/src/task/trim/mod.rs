@@ -9,7 +9,7 @@ mod plan;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -29,12 +29,14 @@ const LONGEST: Duration = Duration::from_secs(45);
 pub(crate) const SUM: &str = " bytes in all";
 
 /// Trims everything that is asked for, and returns the exit code.
-pub(crate) fn trim(asked: &Trim) -> i32 {
+pub(crate) fn trim(asked: &Trim, copies: &[(PathBuf, OwnedFd)]) -> i32 {
     let until = Instant::now() + LONGEST;
     let mut code = exit::REPORTED;
     let mut sum = 0_u64;
-    for path in &asked.paths {
-        match directory(path, asked, until) {
+    let own = asked.paths.iter().map(|path| (path, directory(path, asked, until)));
+    let copies = copies.iter().map(|(path, dir)| (path, contents(dir, asked, until)));
+    for (path, done) in own.chain(copies) {
+        match done {
             Ok(None) => {}
             Ok(Some((count, bytes))) => {
                 sum = sum.saturating_add(bytes);
@@ -68,30 +70,33 @@ fn free_bytes(top: &OwnedFd) -> io::Result<u64> {
 
 /// How many entries went, and what they took. `None`: there was no reason.
 fn directory(path: &Path, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
-    let top = files::open_directory(AT_FDCWD, path)?;
-    let stat = fstat(&top)?;
+    contents(&files::open_directory(AT_FDCWD, path)?, asked, until)
+}
+
+fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
+    let stat = fstat(top)?;
     if stat.st_uid != nix::unistd::geteuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else"));
     }
     let rules = Rules {
-        free: free_bytes(&top)?,
+        free: free_bytes(top)?,
         watermark: asked.watermark_bytes,
         max_age: asked.max_age_ms.map(Duration::from_millis),
     };
     if rules.max_age.is_none() && rules.watermark.is_none_or(|watermark| rules.free >= watermark) {
         return Ok(None);
     }
-    let names = measured(&top, stat.st_dev, until)?;
+    let names = measured(top, stat.st_dev, until)?;
     let entries: Vec<Entry> = names.iter().map(|(_, entry)| *entry).collect();
     let going = plan(&entries, rules);
     // Deleting has as much time again: what was measured for nothing would be measured again.
     let until = Instant::now() + LONGEST;
     let (mut count, mut bytes) = (0, 0);
     for (name, _) in going.iter().filter_map(|index| names.get(*index)) {
-        let Ok(stat) = fstatat(&top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
+        let Ok(stat) = fstatat(top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
             continue;
         };
-        bytes += files::remove(&top, name, &stat, until)?;
+        bytes += files::remove(top, name, &stat, until)?;
         count += 1;
     }
     Ok((count > 0).then_some((count, bytes)))
@@ -166,6 +171,7 @@ mod tests {
     fn trim(top: &Path, watermark: Option<u64>, hours: Option<u64>) -> Option<(usize, u64)> {
         let asked = Trim {
             paths: Vec::new(),
+            copies: Vec::new(),
             watermark_bytes: watermark,
             max_age_ms: hours.map(|hours| hours * 3_600_000),
         };
@@ -197,7 +203,12 @@ mod tests {
         entry(other.path(), "old", 800);
         let link = top.path().join("link");
         std::os::unix::fs::symlink(other.path(), &link).unwrap();
-        let asked = Trim { paths: vec![], watermark_bytes: Some(u64::MAX), max_age_ms: None };
+        let asked = Trim {
+            paths: vec![],
+            copies: vec![],
+            watermark_bytes: Some(u64::MAX),
+            max_age_ms: None,
+        };
         directory(&link, &asked, Instant::now() + Duration::from_secs(60)).unwrap_err();
         // Nor is one inside.
         std::os::unix::fs::symlink(other.path(), top.path().join("inside")).unwrap();

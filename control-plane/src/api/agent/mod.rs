@@ -1,6 +1,8 @@
 //! Calls of launch agents and task agents.
 
+mod archives;
 mod artifacts;
+mod caches;
 mod claim;
 mod config;
 mod continuation;
@@ -11,11 +13,14 @@ mod heartbeat;
 mod output;
 mod source;
 mod test_results;
+mod timings;
 mod unclaim;
 mod updates;
+mod workspace;
 
 use axum::Router;
 use axum::routing::{get, patch, post, put};
+use russet_protocol::storage;
 use russet_protocol::task::CONTINUE_PATH;
 
 use crate::state::App;
@@ -34,6 +39,13 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/task/steps/{step}/output", patch(output::append))
         .route("/api/v3/task/artifacts/{*path}", put(artifacts::put))
         .route("/api/v3/task/test-results", post(test_results::store))
+        .route(storage::ARCHIVES_PATH, put(archives::put))
+        .route(storage::CACHES_PATH, post(caches::save))
+        .route(storage::CACHE_LOOKUP_PATH, post(caches::lookup))
+        .route("/api/v3/task/caches/{id}/archive", get(caches::archive))
+        .route(storage::WORKSPACE_PATH, post(workspace::persist).get(workspace::layers))
+        .route("/api/v3/task/workspace/{id}/archive", get(workspace::archive))
+        .route(storage::TIMINGS_PATH, get(timings::timings))
         .route("/api/v3/task/source", get(source::source))
         .route("/api/v3/task/finish", post(finish::finish))
         .route("/api/v3/updates/{runner}/{file}", get(updates::get))
@@ -53,6 +65,14 @@ pub(super) fn router() -> Router<App> {
     output::append,
     artifacts::put,
     test_results::store,
+    archives::put,
+    caches::save,
+    caches::lookup,
+    caches::archive,
+    workspace::persist,
+    workspace::layers,
+    workspace::archive,
+    timings::timings,
     source::source,
     finish::finish,
     updates::get

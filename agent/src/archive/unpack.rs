@@ -1,0 +1,195 @@
+//! Taking an archive apart.
+
+use std::io::{self, Read};
+
+use tar::{EntryType, Header};
+
+use super::place::{Meta, Place};
+use super::{BLOCK, Bases, LARGEST_PAX, LINKED, XATTR, pax};
+
+/// Entries of one archive, at most.
+const MOST_ENTRIES: u64 = 10_000_000;
+
+/// Bytes in the files of one archive, at most: 1 TiB. A few bytes can say that they are more.
+const MOST_BYTES: u64 = 1 << 40;
+
+/// What was unpacked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// How many entries.
+    pub entries: u64,
+    /// Bytes in files.
+    pub bytes: u64,
+    /// Extended attributes that the file system did not take.
+    pub lost_attributes: u64,
+}
+
+/// Unpacks a tar archive into `bases`.
+///
+/// # Errors
+/// The archive is none, holds what has no place in one, leads elsewhere, or a file can not be
+/// written; the error names the entry. What came before it is there then.
+pub fn unpack(input: &mut dyn Read, bases: Bases) -> io::Result<Unpacked> {
+    unpack_with(input, bases, |_| Ok(()))
+}
+
+/// The same, asking `admit` before each entry that is no directory, with its name.
+///
+/// # Errors
+/// Also what `admit` says.
+pub fn unpack_with(
+    input: &mut dyn Read,
+    bases: Bases,
+    mut admit: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Unpacked> {
+    let mut unpacked = Unpacked::default();
+    let mut place = Place::new(bases);
+    let mut reader = Reader { input };
+    while let Some(entry) = reader.next()? {
+        unpacked.entries += 1;
+        unpacked.bytes = unpacked.bytes.saturating_add(entry.size);
+        if unpacked.entries > MOST_ENTRIES || unpacked.bytes > MOST_BYTES {
+            return Err(broken("the archive holds more than one may"));
+        }
+        let done = if entry.kind == EntryType::Directory { Ok(()) } else { admit(&entry.name) };
+        done.and_then(|()| put(&mut place, &mut reader, &entry)).map_err(|error| {
+            let name = String::from_utf8_lossy(&entry.name).escape_debug().to_string();
+            io::Error::new(error.kind(), format!("`{name}`: {error}"))
+        })?;
+    }
+    unpacked.lost_attributes = place.lost_attributes;
+    place.finish()?;
+    Ok(unpacked)
+}
+
+fn put(place: &mut Place, reader: &mut Reader<'_>, entry: &Entry) -> io::Result<()> {
+    match entry.kind {
+        EntryType::Regular => {
+            let mut content = reader.input.take(entry.size);
+            place.file(&entry.name, &entry.meta, entry.size, &mut content)?;
+            reader.skip_padding(entry.size)
+        }
+        EntryType::Directory => place.directory(&entry.name, entry.meta.clone()),
+        EntryType::Symlink => place.symlink(&entry.name, &entry.link, &entry.meta),
+        EntryType::Link => place.link(&entry.name, &entry.link),
+        _ => Err(broken("it is neither a file nor a directory nor a link")),
+    }
+}
+
+/// One entry, before its content is read.
+#[derive(Debug)]
+struct Entry {
+    kind: EntryType,
+    name: Vec<u8>,
+    link: Vec<u8>,
+    size: u64,
+    meta: Meta,
+}
+
+struct Reader<'a> {
+    input: &'a mut dyn Read,
+}
+
+impl Reader<'_> {
+    /// The next entry, with the extended header before it.
+    fn next(&mut self) -> io::Result<Option<Entry>> {
+        let mut records = Vec::new();
+        loop {
+            let Some(header) = self.header()? else {
+                return if records.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(broken("the archive ends after an extended header"))
+                };
+            };
+            let size = header.entry_size().map_err(|_| broken("a size is malformed"))?;
+            if header.entry_type() != EntryType::XHeader {
+                return entry(&header, size, &records).map(Some);
+            }
+            if !records.is_empty() {
+                return Err(broken("there are two extended headers for one entry"));
+            }
+            let length = usize::try_from(size).ok().filter(|length| *length <= LARGEST_PAX);
+            let length = length.ok_or_else(|| broken("an extended header is too large"))?;
+            records = vec![0; length];
+            self.input.read_exact(&mut records)?;
+            self.skip_padding(size)?;
+        }
+    }
+
+    /// The next header. `None` at the end.
+    fn header(&mut self) -> io::Result<Option<Header>> {
+        let mut header = Header::new_old();
+        let block = header.as_mut_bytes();
+        self.input.read_exact(block).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => broken("the archive breaks off"),
+            _ => error,
+        })?;
+        if block.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        // The sum counts its own field as spaces.
+        let sum: u32 = block
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) })
+            .sum();
+        match header.cksum() {
+            Ok(said) if said == sum => Ok(Some(header)),
+            _ => Err(broken("this is no archive: a header has a wrong checksum")),
+        }
+    }
+
+    fn skip_padding(&mut self, size: u64) -> io::Result<()> {
+        let rest = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+        if rest > 0 {
+            self.input.read_exact(&mut [0; BLOCK][rest..])?;
+        }
+        Ok(())
+    }
+}
+
+fn entry(header: &Header, size: u64, records: &[u8]) -> io::Result<Entry> {
+    let old = header.as_old();
+    let kind = header.entry_type();
+    let mut entry = Entry {
+        kind,
+        name: until_zero(&old.name).to_owned(),
+        link: until_zero(&old.linkname).to_owned(),
+        size,
+        meta: Meta {
+            mode: header.mode().map_err(|_| broken("a mode is malformed"))?,
+            mtime: (header.mtime().ok().and_then(|time| i64::try_from(time).ok()).unwrap_or(0), 0),
+            ..Meta::default()
+        },
+    };
+    for (key, value) in pax::read(records)? {
+        match key {
+            "path" => entry.name = value.to_owned(),
+            "linkpath" => entry.link = value.to_owned(),
+            "mtime" => {
+                let time = pax::time(value).ok_or_else(|| broken("a time is malformed"))?;
+                entry.meta.mtime = time;
+            }
+            LINKED => entry.meta.is_linked = true,
+            key if key.starts_with(XATTR) => {
+                let name = key.trim_start_matches(XATTR).to_owned();
+                entry.meta.attributes.push((name, value.to_owned()));
+            }
+            // Sizes of sparse files and the like: nothing that `pack` writes.
+            _ => return Err(broken("an extended header holds what has no place there")),
+        }
+    }
+    if kind != EntryType::Regular && size != 0 {
+        return Err(broken("an entry that is no file has content"));
+    }
+    Ok(entry)
+}
+
+fn until_zero(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn broken(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}

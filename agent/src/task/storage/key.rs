@@ -1,0 +1,277 @@
+//! Keys of caches: text with templates, in the part of Go's template language that CircleCI shows.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+/// What templates can name.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// `.Branch`; empty for a tag.
+    pub branch: &'a str,
+    /// `.Revision`.
+    pub revision: &'a str,
+    /// `.BuildNum`.
+    pub number: u64,
+    /// `epoch`: seconds since 1970.
+    pub epoch: u64,
+    /// `.Environment.NAME`.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+/// One piece of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    Text(&'a str),
+    Branch,
+    Revision,
+    BuildNum,
+    CheckoutKey,
+    Environment(&'a str),
+    Checksum(String),
+    Epoch,
+    Arch,
+}
+
+/// Fills the templates of a key in. `hash` gives the checksum of a file.
+///
+/// # Errors
+/// What is wrong with which template.
+pub fn render(
+    key: &str,
+    facts: Facts<'_>,
+    hash: impl Fn(&str) -> Result<String, String>,
+) -> Result<String, String> {
+    let mut out = String::new();
+    for piece in parse(key)? {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Branch => out.push_str(facts.branch),
+            Piece::Revision => out.push_str(facts.revision),
+            Piece::BuildNum => out.push_str(&facts.number.to_string()),
+            // There is one kind of key here, so nothing to tell apart; the text is Go's for what
+            // is not there.
+            Piece::CheckoutKey => out.push_str("<no value>"),
+            Piece::Environment(name) => {
+                out.push_str(facts.environment.get(name).map_or("<no value>", String::as_str));
+            }
+            Piece::Checksum(file) => {
+                let sum = hash(&file).map_err(|why| format!("checksum of `{file}`: {why}"))?;
+                out.push_str(&sum);
+            }
+            Piece::Epoch => out.push_str(&facts.epoch.to_string()),
+            Piece::Arch => out.push_str(&arch()),
+        }
+    }
+    Ok(out)
+}
+
+/// `darwin-arm64`, `linux-amd64`: the names that Go has for system and processor.
+fn arch() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{system}-{processor}")
+}
+
+/// The SHA-256 of a file, as `checksum` shows it.
+///
+/// # Errors
+/// It can not be read.
+pub(super) fn checksum(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(STANDARD.encode(hash.finalize())),
+            count => hash.update(buffer.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+fn parse(key: &str) -> Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = key;
+    while let Some((text, after)) = rest.split_once("{{") {
+        let (inside, after) = split_end(after).ok_or_else(|| {
+            format!("`{{{{{}` has no `}}}}`", after.chars().take(40).collect::<String>())
+        })?;
+        // `{{-` and `-}}` take the white space next to them away.
+        let (inside, trims_before) = match inside.strip_prefix('-') {
+            Some(inside) if inside.starts_with(char::is_whitespace) => (inside, true),
+            _ => (inside, false),
+        };
+        let (inside, trims_after) = match inside.strip_suffix('-') {
+            Some(inside) if inside.ends_with(char::is_whitespace) => (inside, true),
+            _ => (inside, false),
+        };
+        pieces.push(Piece::Text(if trims_before { text.trim_end() } else { text }));
+        pieces.push(template(inside.trim())?);
+        rest = if trims_after { after.trim_start() } else { after };
+    }
+    pieces.push(Piece::Text(rest));
+    Ok(pieces)
+}
+
+/// Up to the `}}` that is in no quotes.
+fn split_end(text: &str) -> Option<(&str, &str)> {
+    let (mut quote, mut is_escaped) = (None, false);
+    for (at, c) in text.char_indices() {
+        match quote {
+            _ if is_escaped => is_escaped = false,
+            Some('"') if c == '\\' => is_escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '`') => quote = Some(c),
+            None if text[at..].starts_with("}}") => return Some((&text[..at], &text[at + 2..])),
+            None => {}
+        }
+    }
+    None
+}
+
+fn template(text: &str) -> Result<Piece<'_>, String> {
+    let piece = match text {
+        ".Branch" => Piece::Branch,
+        ".Revision" => Piece::Revision,
+        ".BuildNum" => Piece::BuildNum,
+        "epoch" => Piece::Epoch,
+        "arch" => Piece::Arch,
+        _ => {
+            if let Some(name) = text.strip_prefix(".Environment.").filter(|name| is_name(name)) {
+                Piece::Environment(name)
+            } else if text
+                .strip_prefix(".CheckoutKey")
+                .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(is_name))
+            {
+                Piece::CheckoutKey
+            } else if let Some(rest) = text.strip_prefix("checksum") {
+                Piece::Checksum(
+                    quoted(rest.trim())
+                        .ok_or_else(|| format!("`{{{{ {text} }}}}`: write `checksum \"file\"`"))?,
+                )
+            } else {
+                return Err(format!(
+                    "there is no template `{{{{ {text} }}}}`: there are .Branch, .BuildNum, \
+                     .Revision, .CheckoutKey, .Environment.NAME, checksum \"file\", epoch and arch"
+                ));
+            }
+        }
+    };
+    Ok(piece)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// A text of Go's: in double quotes with escapes, or in back quotes as it is.
+fn quoted(text: &str) -> Option<String> {
+    if let Some(raw) = text.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
+        return (!raw.contains('`')).then(|| raw.to_owned());
+    }
+    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut out, mut chars) = (String::new(), inside.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return None,
+            '\\' => out.push(match chars.next()? {
+                'n' => '\n',
+                't' => '\t',
+                c @ ('"' | '\\') => c,
+                _ => return None,
+            }),
+            c => out.push(c),
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, checksum, render};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn rendered(key: &str) -> Result<String, String> {
+        let environment = BTreeMap::from([("A_1".to_owned(), "x}}y".to_owned())]);
+        let facts = Facts {
+            branch: "main",
+            revision: "abc",
+            number: 7,
+            epoch: 99,
+            environment: &environment,
+        };
+        render(key, facts, |file| match file {
+            "none" => Err("it is not there".to_owned()),
+            file => Ok(format!("sum({file})")),
+        })
+    }
+
+    #[test]
+    fn templates_are_filled_in() {
+        for (key, wanted) in [
+            ("plain", "plain"),
+            ("v1-{{ .Branch }}-{{ .Revision }}-{{ .BuildNum }}", "v1-main-abc-7"),
+            ("{{.Environment.A_1}}-{{ .Environment.NONE }}", "x}}y-<no value>"),
+            (
+                "a-{{ checksum \"Gemfile.lock\" }}-{{checksum `b c`}}",
+                "a-sum(Gemfile.lock)-sum(b c)",
+            ),
+            ("{{ checksum \"a}}b\" }}", "sum(a}}b)"),
+            ("{{ epoch }}", "99"),
+            ("a {{- .Branch -}} b", "amainb"),
+            ("a {{ .CheckoutKey.Name }}", "a <no value>"),
+            ("} } }}", "} } }}"),
+        ] {
+            assert_eq!(rendered(key).as_deref(), Ok(wanted), "{key}");
+        }
+        let arch = rendered("{{ arch }}").unwrap();
+        assert!(arch.starts_with("linux-") || arch.starts_with("darwin-"), "{arch}");
+    }
+
+    #[test]
+    fn what_is_no_template_is_named() {
+        for (key, wanted) in [
+            ("a-{{ .Branch", "has no `}}`"),
+            ("{{ .Nothing }}", "there is no template `{{ .Nothing }}`"),
+            ("{{ checksum none }}", "write `checksum \"file\"`"),
+            ("{{ checksum \"none\" }}", "checksum of `none`: it is not there"),
+            ("{{ }}", "there is no template"),
+            ("{{ .Environment. }}", "there is no template"),
+        ] {
+            let error = rendered(key).unwrap_err();
+            assert!(error.contains(wanted), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_sha_256_in_base64() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("f");
+        std::fs::write(&file, "hello\n").unwrap();
+        // echo hello | openssl dgst -sha256 -binary | base64
+        assert_eq!(checksum(&file).unwrap(), "WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=");
+        checksum(dir.path()).unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_makes_it_panic(key in "[a-z{}\"`\\\\. -]{0,40}") {
+            drop(rendered(&key));
+        }
+    }
+}

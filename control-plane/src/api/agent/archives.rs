@@ -1,0 +1,94 @@
+//! `PUT /api/v3/task/archives`, and sending archives back.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use russet_protocol::storage::Uploaded;
+
+use crate::api::bearer::TaskCaller;
+use crate::api::error::ApiError;
+use crate::api::range::from_offset;
+use crate::archives::object;
+use crate::objects::unique;
+use crate::state::App;
+use crate::store::Held;
+
+/// The largest archive, in bytes: 64 GiB.
+const SIZE_LIMIT: u64 = 64 << 30;
+
+/// Stores an archive that no row names yet.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/v3/task/archives", tag = "agent", operation_id = "put_archive",
+    request_body(content = Vec<u8>, content_type = "application/zstd"),
+    responses((status = 200, description = "What was stored", body = russet_protocol::storage::Uploaded), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    security(("task_token" = []))
+))]
+pub(super) async fn put(
+    State(app): State<App>,
+    caller: TaskCaller,
+    body: Body,
+) -> Result<Json<Uploaded>, ApiError> {
+    caller.check(None)?;
+    let upload = unique();
+    let object = object(&caller.held.task, &upload);
+    let written = app.objects.put_stream(&object, body.into_data_stream(), SIZE_LIMIT).await?;
+    Ok(Json(Uploaded { upload, size: written.size, blake3: written.blake3 }))
+}
+
+/// The object of an upload that is to be named. It must have arrived, as large as the caller says.
+pub(super) async fn arrived(
+    app: &App,
+    held: &Held,
+    archive: &Uploaded,
+) -> Result<String, ApiError> {
+    let wrong = |what: &str| ApiError::Bad(format!("archive: {what}"));
+    let is_word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if archive.upload.len() > 64 || !is_word(&archive.upload) {
+        return Err(wrong("`upload` is not what an upload answers"));
+    }
+    if archive.blake3.len() != 64 || !archive.blake3.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(wrong("`blake3` is not a hash"));
+    }
+    let object = object(&held.task, &archive.upload);
+    match app.objects.size(&object).await? {
+        Some(size) if size == archive.size => Ok(object),
+        Some(_) => Err(wrong("it has another size")),
+        // The server was restarted in between, which deletes what nobody named.
+        None => Err(ApiError::Gone("the archive is not there any more; send it again".to_owned())),
+    }
+}
+
+/// Answers an archive, from an offset on where the caller asks for that.
+pub(super) async fn answer(
+    app: &App,
+    headers: &HeaderMap,
+    (object, size): (String, u64),
+) -> Result<Response, ApiError> {
+    let offset = from_offset(headers);
+    let start = offset.unwrap_or(0);
+    if start > size {
+        return Err(ApiError::Range(size));
+    }
+    // The object store answers no empty range.
+    let body = if start == size {
+        Body::empty()
+    } else {
+        Body::from_stream(app.objects.stream(&object, start).await?)
+    };
+    let mut answer = HeaderMap::new();
+    answer.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("application/zstd"));
+    answer.insert(CONTENT_LENGTH, (size - start).into());
+    let mut status = StatusCode::OK;
+    if offset.is_some() && start < size {
+        status = StatusCode::PARTIAL_CONTENT;
+        if let Ok(value) = format!("bytes {start}-{}/{size}", size - 1).try_into() {
+            answer.insert(CONTENT_RANGE, value);
+        }
+    }
+    Ok((status, answer, body).into_response())
+}

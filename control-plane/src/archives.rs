@@ -1,0 +1,110 @@
+//! Archives of caches and workspaces: where they lie, who may see them, and how long they stay.
+//!
+//! An archive is stored first and named by a row later. What no row names is deleted: at the start
+//! of the server, and for tasks that have ended once an hour, when what has expired goes too.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use russet_protocol::ids::TaskId;
+
+use crate::state::App;
+use crate::store::{Conn, Held, StoreError, caches, pipelines, tasks, workspaces};
+use crate::sweep::SweepError;
+
+/// Where they lie.
+const PREFIX: &str = "archives";
+
+/// How often it is looked at what has expired.
+const ROUND: Duration = Duration::from_secs(3600);
+
+/// The object of an upload of a task.
+pub(crate) fn object(task: &TaskId, upload: &str) -> String {
+    format!("{PREFIX}/{task}/{upload}")
+}
+
+/// Who shares caches: tasks of the same project and class, and of forks only those of the same
+/// branch.
+///
+/// Threat: whoever can push to a fork could otherwise put a compiler of its own into the cache that
+/// the project's releases are built with. A class is a trust boundary as well: it may stand for the
+/// machines that sign.
+pub(crate) async fn scope(conn: &mut Conn, held: &Held) -> Result<Scope, StoreError> {
+    let around = crate::store::jobs::surroundings(conn, &held.job).await?;
+    let project = around.info.project;
+    let from_fork = pipelines::is_from_fork(conn, &held.pipeline).await?;
+    let of = if from_fork { Some(around.info.branch.unwrap_or_default()) } else { None };
+    // As JSON, no part can look like another one.
+    let name = serde_json::json!([project, held.class, of]).to_string();
+    Ok(Scope { name, project, job_number: around.info.number })
+}
+
+/// What [`scope`] finds.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    /// The same text for the same scope.
+    pub(crate) name: String,
+    pub(crate) project: String,
+    /// Number of the job that asks.
+    pub(crate) job_number: u64,
+}
+
+/// Deletes what was uploaded and never named. Nobody may be writing.
+pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
+    app.objects.delete_drafts(PREFIX);
+    remove_unnamed(app, |_| true).await
+}
+
+async fn remove_unnamed(app: &App, is_ours: impl Fn(&str) -> bool) -> Result<(), SweepError> {
+    // Listed before the rows are read: what is named meanwhile is seen to be.
+    let objects = app.objects.list(PREFIX).await?;
+    let named: HashSet<String> = {
+        let mut conn = app.store.read().await?;
+        let mut named = caches::objects(&mut conn).await?;
+        named.extend(workspaces::objects(&mut conn).await?);
+        named.into_iter().collect()
+    };
+    for object in objects.iter().filter(|object| !named.contains(*object) && is_ours(object)) {
+        tracing::debug!(object, "deleted an archive that nothing names");
+        app.objects.delete(object).await;
+    }
+    Ok(())
+}
+
+/// Removes what has expired, once an hour, until the server stops.
+pub(crate) async fn run(app: App) {
+    loop {
+        if let Err(error) = round(&app).await {
+            tracing::error!(%error, "expired caches can not be removed; trying again in an hour");
+        }
+        let next = app.clock.steady_ms() + i64::try_from(ROUND.as_millis()).unwrap_or(i64::MAX);
+        tokio::select! {
+            () = app.clock.sleep_until(next) => {}
+            () = app.closed() => return,
+        }
+    }
+}
+
+async fn round(app: &App) -> Result<(), SweepError> {
+    let now_ms = app.clock.wall_ms();
+    let mut tx = app.store.write().await?;
+    let mut objects = caches::remove_expired(&mut tx, now_ms).await?;
+    objects.extend(workspaces::remove_expired(&mut tx, now_ms).await?);
+    tx.commit().await?;
+    if !objects.is_empty() {
+        tracing::info!(archives = objects.len(), "removed caches and workspaces that have expired");
+    }
+    for object in &objects {
+        app.objects.delete(object).await;
+    }
+    let running: HashSet<String> = {
+        let mut conn = app.store.read().await?;
+        let running = tasks::running(&mut conn).await?;
+        running.iter().map(|task| format!("{PREFIX}/{task}/")).collect()
+    };
+    let is_over = |object: &str| {
+        let end = object.rfind('/').map_or(0, |slash| slash + 1);
+        !running.contains(&object[..end])
+    };
+    remove_unnamed(app, is_over).await
+}

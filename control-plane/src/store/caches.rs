@@ -1,0 +1,158 @@
+//! Table `caches`.
+
+use russet_protocol::storage::Cache;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::{count, int, json, to_json};
+use super::{Conn, StoreError, WriteTx};
+
+/// A cache to add.
+#[derive(Debug)]
+pub(crate) struct NewCache<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) scope: &'a str,
+    pub(crate) project: &'a str,
+    pub(crate) object: &'a str,
+    pub(crate) expires_ms: i64,
+}
+
+fn cache(row: &SqliteRow) -> Result<Cache, StoreError> {
+    Ok(Cache {
+        id: row.try_get("id")?,
+        key: row.try_get("key")?,
+        job_number: count(row, "job_number")?,
+        created_ms: count(row, "created_ms")?,
+        size: count(row, "size")?,
+        blake3: row.try_get("blake3")?,
+        paths: json(row, "paths")?,
+    })
+}
+
+/// Adds a cache. Answers whether it is stored: one of the same key stays as it is, and one that
+/// this same object was stored as already is a replay.
+pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool, StoreError> {
+    // One that has expired is not in the way. Its object goes with the next round.
+    sqlx::query("UPDATE caches SET key = id WHERE scope = ? AND key = ? AND expires_ms <= ?")
+        .bind(new.scope)
+        .bind(&new.cache.key)
+        .bind(int(new.cache.created_ms))
+        .execute(&mut **tx)
+        .await?;
+    let done = sqlx::query(
+        "INSERT INTO caches (id, scope, key, project, job_number, size, blake3, object, paths, \
+         created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(&new.cache.id)
+    .bind(new.scope)
+    .bind(&new.cache.key)
+    .bind(new.project)
+    .bind(int(new.cache.job_number))
+    .bind(int(new.cache.size))
+    .bind(&new.cache.blake3)
+    .bind(new.object)
+    .bind(to_json(&new.cache.paths)?)
+    .bind(int(new.cache.created_ms))
+    .bind(new.expires_ms)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The cache with exactly this key.
+pub(crate) async fn exact(
+    conn: &mut Conn,
+    scope: &str,
+    key: &str,
+    now_ms: i64,
+) -> Result<Option<Cache>, StoreError> {
+    let row = sqlx::query("SELECT * FROM caches WHERE scope = ? AND key = ? AND expires_ms > ?")
+        .bind(scope)
+        .bind(key)
+        .bind(now_ms)
+        .fetch_optional(conn)
+        .await?;
+    row.as_ref().map(cache).transpose()
+}
+
+/// The newest cache whose key begins so.
+pub(crate) async fn newest(
+    conn: &mut Conn,
+    scope: &str,
+    prefix: &str,
+    now_ms: i64,
+) -> Result<Option<Cache>, StoreError> {
+    // Keys are compared byte by byte, so those with a prefix lie between it and it with the
+    // highest of all characters behind it. (`LIKE` would take `%` and `_` in a key for its own.)
+    let row = sqlx::query(
+        "SELECT * FROM caches WHERE scope = ?1 AND key >= ?2 AND key < ?2 || char(1114111) \
+         AND expires_ms > ?3 ORDER BY created_ms DESC, rowid DESC LIMIT 1",
+    )
+    .bind(scope)
+    .bind(prefix)
+    .bind(now_ms)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(cache).transpose()
+}
+
+/// The object of a cache that this scope may see.
+pub(crate) async fn object(
+    conn: &mut Conn,
+    scope: &str,
+    id: &str,
+) -> Result<Option<(String, u64)>, StoreError> {
+    let row = sqlx::query("SELECT object, size FROM caches WHERE scope = ? AND id = ?")
+        .bind(scope)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| Ok((row.try_get("object")?, count(&row, "size")?))).transpose()
+}
+
+/// Removes what has expired. Answers the objects.
+pub(crate) async fn remove_expired(
+    tx: &mut WriteTx,
+    now_ms: i64,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("DELETE FROM caches WHERE expires_ms <= ? RETURNING object")
+        .bind(now_ms)
+        .fetch_all(&mut **tx)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+}
+
+/// Removes the oldest caches of a project until no more than `most` bytes are left. The newest one
+/// stays in any case. Answers the objects.
+pub(crate) async fn remove_beyond(
+    tx: &mut WriteTx,
+    project: &str,
+    most: u64,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(
+        "DELETE FROM caches WHERE id IN (SELECT id FROM (SELECT id, \
+         sum(size) OVER (ORDER BY created_ms DESC, rowid DESC) AS sum, \
+         row_number() OVER (ORDER BY created_ms DESC, rowid DESC) AS n \
+         FROM caches WHERE project = ?) WHERE sum > ? AND n > 1) RETURNING object",
+    )
+    .bind(project)
+    .bind(int(most))
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+}
+
+/// Whether a cache has this object.
+pub(crate) async fn has_object(conn: &mut Conn, object: &str) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM caches WHERE object = ?")
+        .bind(object)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// All objects of caches.
+pub(crate) async fn objects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query("SELECT object FROM caches").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+}

@@ -1,0 +1,74 @@
+//! How long tests take, out of the results of earlier jobs. Pure.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::runner::{TestOutcome, TestResult};
+use russet_protocol::storage::Timings;
+
+/// More names than this are not told.
+const MOST: usize = 200_000;
+
+/// The sum of each job by file, class and name, averaged over the jobs that have it.
+pub(crate) fn mean(jobs: &[Vec<TestResult>]) -> Timings {
+    let by = |key: fn(&TestResult) -> Option<&str>| {
+        let mut all: BTreeMap<String, (f64, u32)> = BTreeMap::new();
+        for results in jobs {
+            let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+            for result in results.iter().filter(|result| result.result != TestOutcome::Skipped) {
+                if let Some(key) = key(result).filter(|key| !key.is_empty()) {
+                    *sums.entry(key).or_default() += seconds(result);
+                }
+            }
+            for (key, sum) in sums {
+                if all.len() < MOST || all.contains_key(key) {
+                    let entry = all.entry(key.to_owned()).or_default();
+                    *entry = (entry.0 + sum, entry.1 + 1);
+                }
+            }
+        }
+        all.into_iter().map(|(key, (sum, count))| (key, sum / f64::from(count))).collect()
+    };
+    Timings {
+        file: by(|result| result.file.as_deref()),
+        classname: by(|result| Some(&result.classname)),
+        testname: by(|result| Some(&result.name)),
+    }
+}
+
+/// What a report says may be anything.
+fn seconds(result: &TestResult) -> f64 {
+    if result.run_time_s.is_finite() { result.run_time_s.max(0.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mean;
+    use russet_protocol::runner::{TestOutcome, TestResult};
+
+    fn result(file: Option<&str>, class: &str, name: &str, run_time_s: f64) -> TestResult {
+        TestResult {
+            name: name.to_owned(),
+            classname: class.to_owned(),
+            file: file.map(str::to_owned),
+            result: TestOutcome::Success,
+            run_time_s,
+            message: None,
+        }
+    }
+
+    #[test]
+    fn tests_of_a_file_add_up_and_jobs_are_averaged() {
+        let skipped =
+            TestResult { result: TestOutcome::Skipped, ..result(Some("c"), "C", "s", 9.0) };
+        let jobs = [
+            vec![result(Some("a"), "A", "one", 1.0), result(Some("a"), "A", "two", 2.0), skipped],
+            vec![result(Some("a"), "A", "one", 5.0), result(None, "B", "one", f64::NAN)],
+        ];
+        let timings = mean(&jobs);
+        assert_eq!(timings.file.iter().map(|(k, v)| (&**k, *v)).collect::<Vec<_>>(), [("a", 4.0)]);
+        assert_eq!(timings.classname["A"], 4.0);
+        assert_eq!(timings.classname["B"], 0.0);
+        assert_eq!((timings.testname["one"], timings.testname["two"]), (3.0, 2.0));
+        assert!(!timings.testname.contains_key("s"));
+    }
+}
