@@ -160,6 +160,20 @@ check leftovers-are-ended change '^none is left$' \
      grep "sleep $time (pid" job.log
      if pkill -f "^sleep $time"; then echo it was left; else echo none is left; fi'
 
+check cache-keeps-attributes change '^kept by the cache$' \
+    'dir=$here/cached; mkdir -p "$dir/.circleci"
+     {
+         printf "version: 2.1\\njobs:\\n  job:\\n    machine: true\\n    steps:\\n"
+         printf "      - run: echo x > f; xattr -w dev.russet.test \"kept by the cache\" f\\n"
+         printf "      - save_cache:\\n          key: x-{{ arch }}-{{ checksum \"f\" }}\\n"
+         printf "          paths: [f]\\n"
+         printf "      - run: rm f\\n"
+         printf "      - restore_cache: {keys: [x-darwin-]}\\n"
+         printf "      - run: xattr -p dev.russet.test f\\n"
+         printf "workflows:\\n  main:\\n    jobs: [job]\\n"
+     } >"$dir/.circleci/config.yml"
+     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+
 # --- The service ---
 
 check service-file agent ': OK$' 'plutil -lint /Library/LaunchDaemons/dev.russet.agent.plist'

@@ -243,6 +243,31 @@ fn a_workspace_brings_together_what_all_jobs_before_handed_on() {
 }
 
 #[test]
+fn the_tasks_of_a_parallel_job_hand_on_side_by_side_and_not_the_same_file() {
+    let server = Server::start();
+    let _agent = Agent::start_with(
+        &server,
+        &AgentOptions { runner: vec!["slots: 2".to_owned()], ..AgentOptions::default() },
+    );
+    let make = run("mkdir out; echo $CIRCLE_NODE_INDEX > out/$CIRCLE_NODE_INDEX; echo x > same");
+    let parallel = |paths: &str| {
+        let config = workflow(&[
+            ("many", "", &[&make, &persist(".", paths)]),
+            ("collect", "many", &["attach_workspace: {at: .}", &run("cat out/*")]),
+        ]);
+        config.replacen("    machine: true\n", "    machine: true\n    parallelism: 3\n", 1)
+    };
+    let jobs = jobs_of(&server, &parallel("[out]"));
+    assert_outcome(&server.admin, &jobs[1], Outcome::Success);
+    let log = server.admin.output(&jobs[1]);
+    assert!(log.contains("0\n1\n2\n") && log.contains("  many (task 2) ("), "{log}");
+    let jobs = jobs_of(&server, &parallel("[same]"));
+    assert_outcome(&server.admin, &jobs[1], Outcome::Failed);
+    let log = server.admin.output(&jobs[1]);
+    assert!(log.contains("the same file into the workspace: same, by many"), "{log}");
+}
+
+#[test]
 fn two_jobs_at_the_same_time_must_not_hand_on_the_same_file() {
     let server = Server::start();
     let _agent = Agent::start(&server);

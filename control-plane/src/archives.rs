@@ -52,21 +52,30 @@ pub(crate) struct Scope {
 /// Deletes what was uploaded and never named. Nobody may be writing.
 pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
     app.objects.delete_drafts(PREFIX);
-    remove_unnamed(app, |_| true).await
+    remove_unnamed(app, false).await
 }
 
-async fn remove_unnamed(app: &App, is_ours: impl Fn(&str) -> bool) -> Result<(), SweepError> {
-    // Listed before the rows are read: what is named meanwhile is seen to be.
+/// Deletes what no row names; where tasks are running, only what is of others.
+async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepError> {
+    // The order matters: what was listed is of a task that is still running, or was named before
+    // that ended.
     let objects = app.objects.list(PREFIX).await?;
-    let named: HashSet<String> = {
-        let mut conn = app.store.read().await?;
-        let mut named = caches::objects(&mut conn).await?;
-        named.extend(workspaces::objects(&mut conn).await?);
-        named.into_iter().collect()
+    let mut conn = app.store.read().await?;
+    let running: HashSet<String> = if tasks_are_running {
+        let running = tasks::running(&mut conn).await?;
+        running.iter().map(|task| format!("{PREFIX}/{task}/")).collect()
+    } else {
+        HashSet::new()
     };
-    for object in objects.iter().filter(|object| !named.contains(*object) && is_ours(object)) {
-        tracing::debug!(object, "deleted an archive that nothing names");
-        app.objects.delete(object).await;
+    let mut named: HashSet<String> = caches::objects(&mut conn).await?.into_iter().collect();
+    named.extend(workspaces::objects(&mut conn).await?);
+    drop(conn);
+    for object in objects.iter().filter(|object| !named.contains(*object)) {
+        let end = object.rfind('/').map_or(0, |slash| slash + 1);
+        if !running.contains(&object[..end]) {
+            tracing::debug!(object, "deleted an archive that nothing names");
+            app.objects.delete(object).await;
+        }
     }
     Ok(())
 }
@@ -97,14 +106,5 @@ async fn round(app: &App) -> Result<(), SweepError> {
     for object in &objects {
         app.objects.delete(object).await;
     }
-    let running: HashSet<String> = {
-        let mut conn = app.store.read().await?;
-        let running = tasks::running(&mut conn).await?;
-        running.iter().map(|task| format!("{PREFIX}/{task}/")).collect()
-    };
-    let is_over = |object: &str| {
-        let end = object.rfind('/').map_or(0, |slash| slash + 1);
-        !running.contains(&object[..end])
-    };
-    remove_unnamed(app, is_over).await
+    remove_unnamed(app, true).await
 }

@@ -101,7 +101,7 @@ mod tests {
         LayerRow {
             id: format!("{job}-{task}"),
             job: job.into(),
-            task: task.to_owned(),
+            task: format!("{job}{task}"),
             node_index: 0,
             size: 1,
             blake3: String::new(),

@@ -22,7 +22,6 @@ fn section(vocabulary: &Vocabulary) -> String {
 fn about(word: &Word) -> String {
     match word.support {
         Support::NoEffect => format!("No effect, with a warning: {}.", word.about),
-        Support::NotYet => format!("*Understood, not run yet.* {}", word.about),
         Support::Yes => word.about.to_owned(),
     }
 }

@@ -41,7 +41,7 @@ mod shell;
 mod spool;
 mod ssh_keys;
 mod stop;
-pub mod storage;
+mod storage;
 mod supervisor;
 mod test_results;
 mod trim;

@@ -68,11 +68,11 @@ pub(crate) async fn of_workflow(
     workflow: &WorkflowId,
     now_ms: i64,
 ) -> Result<Vec<LayerRow>, StoreError> {
-    // Tasks of a job are numbered in the order of their rows.
+    // What an earlier run of a job handed on, which failed, is not its result.
     let rows = sqlx::query(
-        "SELECT l.id, l.job, l.task, l.size, l.blake3, (SELECT count(*) FROM tasks AS t \
-         WHERE t.job = l.job AND t.rowid < (SELECT rowid FROM tasks WHERE id = l.task)) AS node \
-         FROM workspace_layers AS l WHERE l.workflow = ? AND l.expires_ms > ? ORDER BY l.position",
+        "SELECT l.id, l.job, l.task, l.size, l.blake3, t.ordinal % max(j.parallelism, 1) AS node \
+         FROM workspace_layers AS l JOIN tasks AS t ON t.id = l.task JOIN jobs AS j ON j.id = l.job \
+         WHERE l.workflow = ? AND l.expires_ms > ? AND t.run = j.reruns ORDER BY l.position",
     )
     .bind(workflow.as_str())
     .bind(now_ms)

@@ -180,14 +180,6 @@ impl Context<'_> {
             };
             match word.support {
                 Support::Yes => {}
-                Support::NotYet => {
-                    let feature = if word.name.contains('_') {
-                        format!("`{}`", word.name)
-                    } else {
-                        format!("`{}` in {}", word.name, vocabulary.place)
-                    };
-                    self.report(Problem::unsupported(entry.key_span, feature));
-                }
                 Support::NoEffect => {
                     let message = format!("`{}` has no effect: {}", word.name, word.about);
                     self.report(Problem::warning(entry.key_span, message).grouped());

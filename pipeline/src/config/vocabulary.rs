@@ -6,9 +6,6 @@
 pub(crate) enum Support {
     /// It does what CircleCI says it does.
     Yes,
-    /// It is understood and checked, but cannot be run so far: refused by name where it would
-    /// run. To switch one on, make it `yes` here and let what reads it hand it on.
-    NotYet,
     /// It is accepted with a warning that it does nothing here.
     NoEffect,
 }
@@ -34,10 +31,6 @@ pub(crate) struct Vocabulary {
 
 const fn yes(name: &'static str, about: &'static str) -> Word {
     Word { name, support: Support::Yes, about }
-}
-
-const fn not_yet(name: &'static str, about: &'static str) -> Word {
-    Word { name, support: Support::NotYet, about }
 }
 
 const fn no_effect(name: &'static str, about: &'static str) -> Word {

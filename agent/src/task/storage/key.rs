@@ -10,17 +10,17 @@ use sha2::{Digest as _, Sha256};
 
 /// What templates can name.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// `.Branch`; empty for a tag.
-    pub branch: &'a str,
+    pub(super) branch: &'a str,
     /// `.Revision`.
-    pub revision: &'a str,
+    pub(super) revision: &'a str,
     /// `.BuildNum`.
-    pub number: u64,
+    pub(super) number: u64,
     /// `epoch`: seconds since 1970.
-    pub epoch: u64,
+    pub(super) epoch: u64,
     /// `.Environment.NAME`.
-    pub environment: &'a BTreeMap<String, String>,
+    pub(super) environment: &'a BTreeMap<String, String>,
 }
 
 /// One piece of a key.
@@ -41,7 +41,7 @@ enum Piece<'a> {
 ///
 /// # Errors
 /// What is wrong with which template.
-pub fn render(
+pub(super) fn render(
     key: &str,
     facts: Facts<'_>,
     hash: impl Fn(&str) -> Result<String, String>,

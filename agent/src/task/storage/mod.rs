@@ -2,7 +2,7 @@
 
 mod cache;
 mod growing;
-pub mod key;
+mod key;
 mod local;
 mod paths;
 mod timings;
