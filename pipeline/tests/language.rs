@@ -259,7 +259,7 @@ version: 2.1
 jobs:
   build: {machine: true, steps: [checkout]}
   test: {machine: true, steps: [checkout]}
-  later: {type: release, plan_name: x}
+  later: {type: release}
 workflows:
   main:
     jobs: [build, test: {requires: [build]}]
