@@ -86,8 +86,9 @@ pub(crate) async fn by_continuation(
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query(
-        "SELECT tasks.*, allocations.id AS mine FROM allocations \
-         JOIN tasks ON tasks.id = allocations.task WHERE allocations.continuation = ?",
+        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
+         JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job \
+         WHERE allocations.continuation = ?",
     )
     .bind(hash.as_bytes())
     .fetch_optional(conn)
