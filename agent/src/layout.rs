@@ -105,10 +105,16 @@ impl Layout {
         self.previous().join(os::EXECUTABLE)
     }
 
+    /// The menubar companion.
+    #[must_use]
+    pub fn menubar_bundle(&self) -> PathBuf {
+        self.code().join("Russet.app")
+    }
+
     /// The menubar companion's executable.
     #[must_use]
     pub fn menubar_executable(&self) -> PathBuf {
-        self.code().join("Russet.app/Contents/MacOS/russet-menubar")
+        self.menubar_bundle().join("Contents/MacOS/russet-menubar")
     }
 
     /// `russet-boot`, which launchd and systemd start.

@@ -23,6 +23,13 @@ pub fn has_menubar(release: &Release) -> Result<bool> {
         };
         return Ok(ARCHITECTURES.iter().all(there));
     }
+    if !cfg!(target_os = "macos") {
+        // What `.ci/apple` links: without stubs of the companion's frameworks it is left out.
+        let script = release.checkout.join(".ci/apple/build");
+        let text = std::fs::read_to_string(&script)
+            .with_context(|| format!("could not read {}", script.display()))?;
+        return Ok(text.contains("russet-menubar"));
+    }
     let metadata = crate::sbom::metadata(release, &["--no-deps"])?;
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
     Ok(packages.iter().any(|package| package["name"] == "russet-menubar"))

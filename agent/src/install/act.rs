@@ -11,6 +11,8 @@ use super::receipt::{Before, Entry, Item, Receipt};
 use super::slots;
 use crate::layout::Layout;
 use crate::platform::accounts::{Accounts, SHELL};
+use crate::platform::command::Tools;
+use crate::platform::darwin::package;
 use crate::platform::service::Service;
 
 /// How something stands, compared with what it should be.
@@ -46,6 +48,7 @@ pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, Install
         }
         How::Program { from } => file(path, 0o755, |path| files::same(path, from)),
         How::Bundle { from } => bundle::check(machine.layout, from),
+        How::Packaged => Ok(Check::Same),
         How::Link { to } => Ok(match std::fs::read_link(path) {
             Ok(target) if target == *to => Check::Same,
             Ok(_) => Check::Different(None),
@@ -121,6 +124,17 @@ pub(super) fn perform(
     restart: bool,
 ) -> Result<Vec<String>, InstallError> {
     let path = step.item.path();
+    if step.in_place() {
+        // Threat: a package that was unpacked by somebody else, who can still write to it.
+        if !path.as_os_str().is_empty() {
+            files::trusted(path)?;
+        }
+        if check(step, machine)? != Check::Same {
+            let what = "belongs to somebody other than root, or others can write to it".to_owned();
+            return Err(InstallError::InTheWay { path: path.to_owned(), what });
+        }
+        return Ok(Vec::new());
+    }
     // `/var/run` is writable by the group `daemon` on macOS (TheFox/cmus-control#4), which is
     // Apple's choice to trust. Nothing that lies there is run or believed.
     if !path.as_os_str().is_empty() && path != machine.layout.sockets() {
@@ -141,6 +155,7 @@ pub(super) fn perform(
                 .and_then(|()| std::fs::rename(&draft, path))
                 .map_err(wrote)?;
         }
+        How::Packaged => {}
         How::User => {
             // With the ids that the receipt knows from before.
             let known = receipt.entry(&step.item).map_or(&step.item, |entry| &entry.item).clone();
@@ -191,6 +206,9 @@ pub(super) fn undo(
             if path == machine.service.file() {
                 machine.service.forget()?;
             }
+            if path == machine.layout.menubar_plist() {
+                package::stop_menubar(&Tools::system());
+            }
         }
         (Item::Bundle { .. }, _) => bundle::remove(machine.layout).map_err(removed)?,
         (Item::User { wanted }, _) => {
@@ -203,6 +221,11 @@ pub(super) fn undo(
                 let lock = lock.join(format!("uid-{}", ids.uid));
                 files::remove_file(&lock).map_err(InstallError::file("remove", &lock))?;
             }
+        }
+        (Item::Package { identifier }, _) => {
+            package::forget(&Tools::system(), identifier).map_err(|source| {
+                InstallError::Package { identifier: identifier.clone(), source }
+            })?;
         }
         (Item::Job, _) => {
             machine.service.stop()?;

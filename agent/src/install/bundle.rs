@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::act::Check;
 use super::error::InstallError;
 use super::files;
-use crate::layout::{LABEL, Layout};
+use crate::layout::Layout;
 
 /// Where a bundle is made before it takes its place.
 fn draft(layout: &Layout) -> PathBuf {
@@ -90,30 +90,8 @@ fn make(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> {
 
 /// What macOS knows a bundle by. An executable that was signed without it keeps its signature.
 fn information() -> String {
-    format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0">
-<dict>
-	<key>CFBundleIdentifier</key>
-	<string>{LABEL}</string>
-	<key>CFBundleName</key>
-	<string>Russet Agent</string>
-	<key>CFBundleExecutable</key>
-	<string>russet</string>
-	<key>CFBundlePackageType</key>
-	<string>APPL</string>
-	<key>CFBundleVersion</key>
-	<string>{version}</string>
-	<key>CFBundleShortVersionString</key>
-	<string>{version}</string>
-	<key>LSBackgroundOnly</key>
-	<true/>
-</dict>
-</plist>
-"#,
-        version = env!("CARGO_PKG_VERSION")
-    )
+    let version = concat!("<string>", env!("CARGO_PKG_VERSION"), "<");
+    include_str!("Info.plist").replace("<string>@VERSION@<", version)
 }
 
 /// Copies directories, files and links; modes are made those of code.
@@ -146,6 +124,7 @@ mod tests {
         let get = |key: &str| value.as_dictionary().unwrap().get(key).unwrap().as_string().unwrap();
         assert_eq!(get("CFBundleIdentifier"), crate::layout::LABEL);
         assert_eq!(get("CFBundleExecutable"), "russet");
+        assert_eq!(get("CFBundleVersion"), env!("CARGO_PKG_VERSION"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
 use crate::platform::account::AccountError;
+use crate::platform::command::CommandError;
 use crate::platform::job::ServiceError;
 
 /// Why the agent could not be installed or removed. What was done before is in the receipt, and
@@ -106,6 +107,14 @@ pub enum InstallError {
         /// What the helper said.
         what: String,
     },
+    /// The receipt of a package could not be forgotten.
+    #[error("the receipt of {identifier} could not be forgotten: {source}")]
+    Package {
+        /// The package.
+        identifier: String,
+        /// What `pkgutil` said.
+        source: CommandError,
+    },
     /// Whoever watches wants no more.
     #[error("interrupted; run it again to finish")]
     Interrupted,
@@ -151,6 +160,7 @@ impl InstallError {
             Self::Unhealthy { log, .. } => {
                 format!("look into {} and at `sudo russet agent doctor`", log.display())
             }
+            Self::Package { identifier, .. } => format!("sudo pkgutil --forget {identifier}"),
             Self::File { .. } | Self::Slot { .. } | Self::Interrupted => return None,
         })
     }

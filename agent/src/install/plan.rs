@@ -69,6 +69,8 @@ pub(super) enum How {
     Bundle { from: PathBuf },
     /// A link to this path.
     Link { to: PathBuf },
+    /// A package has put it there, or will have when it is installed.
+    Packaged,
     /// An account.
     User,
     /// The job.
@@ -89,10 +91,31 @@ impl Step {
         Self::new(Item::File { path }, How::Text { text, mode, keep: false })
     }
 
+    fn packaged(item: Item) -> Self {
+        Self::new(item, How::Packaged)
+    }
+
+    /// Whether it is there already, by a package that put it at the place that it has for good. It
+    /// only has to be known, to be removed with the rest.
+    pub(super) fn in_place(&self) -> bool {
+        match (&self.item, &self.how) {
+            (Item::File { path }, How::Program { from }) => path == from,
+            (Item::Bundle { path }, How::Bundle { from }) => from.starts_with(path),
+            (_, How::Packaged) => true,
+            _ => false,
+        }
+    }
+
     /// What it does, as a sentence without its end.
     #[must_use]
     pub fn sentence(&self) -> String {
         match (&self.item, &self.how) {
+            (Item::Package { identifier }, _) => {
+                format!("know the receipt of {identifier}, to forget it with the rest")
+            }
+            (item, _) if self.in_place() => {
+                format!("take over {}, which a package put there", item.path().display())
+            }
             (
                 Item::SharedDirectory { path } | Item::Directory { path },
                 How::Directory { mode },
@@ -134,7 +157,7 @@ impl Item {
             | Self::File { path }
             | Self::Link { path }
             | Self::Bundle { path } => path,
-            Self::User { .. } | Self::Job => Path::new(""),
+            Self::User { .. } | Self::Job | Self::Package { .. } => Path::new(""),
         }
     }
 
@@ -154,6 +177,7 @@ impl Item {
                 "end what runs as {name}, empty its slot, delete the user {name} and its group",
                 name = wanted.name
             ),
+            Self::Package { identifier } => format!("forget the receipt of {identifier}"),
             Self::Job => "stop the agent, and let it not start with the system any more".to_owned(),
         }
     }
@@ -167,7 +191,10 @@ impl Item {
 pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
     let layout = &settings.layout;
     let (text, config) = configuration(settings)?;
+    // In the bundle at its place, beside which `russet-boot` lies, or beside it in an archive.
+    let in_place = settings.program.starts_with(layout.bundle());
     let boot = settings.program.with_file_name("russet-boot");
+    let boot = if in_place { layout.boot() } else { boot };
     if !boot.is_file() {
         return Err(InstallError::NoBoot { path: boot });
     }
@@ -185,6 +212,9 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
             How::Link { to: layout.executable() },
         ),
     ];
+    if in_place {
+        steps.extend(packaged(layout));
+    }
     let config_path = layout.config();
     steps.push(Step::directory(parent(&config_path), 0o755));
     if let Some(text) = text {
@@ -213,6 +243,28 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         steps.push(Step::new(Item::Job, How::Job));
     }
     Ok((with_ancestors(steps, layout), config))
+}
+
+/// What else the packages put in place, where this is an installation of theirs. Their receipts
+/// are written by Installer after it has run us.
+fn packaged(layout: &Layout) -> Vec<Step> {
+    let uninstaller = layout.code().join("uninstall.sh");
+    if !uninstaller.is_file() {
+        return Vec::new();
+    }
+    let mut steps = vec![Step::packaged(Item::File { path: uninstaller })];
+    let mut packages = vec!["dev.russet.agent.pkg"];
+    if layout.menubar_plist().is_file() {
+        steps.push(Step::packaged(Item::Directory { path: layout.menubar_bundle() }));
+        steps.push(Step::packaged(Item::File { path: layout.menubar_plist() }));
+        packages.push("dev.russet.menubar.pkg");
+    }
+    steps.extend(
+        packages
+            .into_iter()
+            .map(|identifier| Step::packaged(Item::Package { identifier: identifier.to_owned() })),
+    );
+    steps
 }
 
 /// The state directory of the owner's choice, if it is ours to make and to remove: one that was

@@ -54,6 +54,11 @@ pub enum Item {
         #[serde(flatten)]
         wanted: Wanted,
     },
+    /// A receipt that Installer keeps of a package.
+    Package {
+        /// The package's identifier.
+        identifier: String,
+    },
     /// The job in launchd or systemd.
     Job,
 }

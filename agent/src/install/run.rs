@@ -101,7 +101,7 @@ fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallErr
         // there, with at most a draft of that in it, and nobody's.
         Check::Same if is_state && is_fresh(step, &run.receipt) => Some(None),
         Check::Same if step.item == Item::Job && run.changed => Some(None),
-        Check::Same if begun => Some(None),
+        Check::Same if begun || (entry.is_none() && step.in_place()) => Some(None),
         Check::Same => None,
         Check::Different(before) => Some(before),
         Check::Absent => Some(None),

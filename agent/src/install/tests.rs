@@ -446,3 +446,35 @@ fn a_state_directory_of_an_installation_that_was_killed_before_its_receipt_is_ou
         assert_eq!(machine.listing(), before, "{draft:?}");
     }
 }
+
+#[test]
+fn what_a_package_put_in_place_is_taken_over_once_and_removed_with_the_rest() {
+    let Some(machine) = Machine::new() else { return };
+    let layout = machine.layout();
+    let uninstaller = layout.code().join("uninstall.sh");
+    let files = [
+        (layout.executable(), "two"),
+        (layout.boot(), "boot"),
+        (uninstaller, "#!/bin/sh"),
+        (layout.menubar_executable(), "menubar"),
+        (layout.menubar_plist(), "plist"),
+    ];
+    for (path, text) in &files {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let settings = || Settings { program: layout.executable(), ..machine.settings() };
+    let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
+    let reports = install(&settings(), false, &mut watch).unwrap();
+    let taken = |report: &&Report| report.action.starts_with("take over");
+    assert_eq!(reports.iter().filter(taken).count(), 5, "{reports:?}");
+    assert!(!layout.previous().exists(), "what is in place was put in place again");
+    let again = install(&settings(), false, &mut watch).unwrap();
+    assert!(again.iter().all(|report| report.outcome == Outcome::Unchanged), "{again:?}");
+    machine.uninstall(Removal::default()).unwrap();
+    for (path, _) in &files {
+        assert!(!path.exists(), "{} is left", path.display());
+    }
+    assert!(!layout.code().exists());
+}

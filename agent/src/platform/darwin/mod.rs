@@ -12,6 +12,7 @@ pub mod file_vault;
 pub mod hardware;
 pub mod launchctl;
 pub mod launchd;
+pub(crate) mod package;
 pub mod path_helper;
 pub mod power_settings;
 pub mod preferences;
