@@ -30,6 +30,7 @@ mod secrets;
 mod server;
 mod signals;
 mod sources;
+mod ssh_key;
 mod state;
 mod store;
 mod sweep;

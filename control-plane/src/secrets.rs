@@ -38,6 +38,8 @@ pub(crate) struct Owner<'a> {
 pub(crate) enum Scope {
     Project,
     Context,
+    /// SSH keys of a project.
+    SshKeys,
 }
 
 impl Scope {
@@ -45,6 +47,7 @@ impl Scope {
         match self {
             Self::Project => "project",
             Self::Context => "context",
+            Self::SshKeys => "ssh-keys",
         }
     }
 }

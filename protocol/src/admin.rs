@@ -119,6 +119,34 @@ pub struct VariableItem {
     pub updated_ms: u64,
 }
 
+/// Adds an SSH key to a project.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AddSshKey {
+    /// The private key in OpenSSH's format, without a passphrase. Nobody is shown it again.
+    pub private_key: Secret,
+    /// The host that it is for; none: any.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+/// An SSH key of a project. The key itself is shown to nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SshKeyItem {
+    /// Its SHA-256 fingerprint, `SHA256:…`.
+    pub sha256: String,
+    /// Its MD5 fingerprint, `2f:b4:…`.
+    pub md5: String,
+    /// What kind of key it is, as `ssh-ed25519`.
+    pub kind: String,
+    /// The host that it is for; none: any.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// When it was added, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
 /// `POST /api/v3/runner/token`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,7 +1,9 @@
 //! Contexts, and the variables of contexts and projects.
 
 use reqwest::Method;
-use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, VariableItem};
+use russet_protocol::admin::{
+    AddSshKey, ContextItem, Items, SetContext, SetVariable, SshKeyItem, VariableItem,
+};
 use russet_protocol::secret::Secret;
 
 use super::{Client, segment};
@@ -53,8 +55,28 @@ impl Client {
         self.send(self.request(Method::PUT, &path).json(&SetVariable { value })).await.map(drop)
     }
 
+    /// The SSH keys of a project, by their fingerprints.
+    pub(crate) async fn ssh_keys(&self, project: &str) -> Result<Vec<SshKeyItem>> {
+        let list: Items<_> = self.get(&ssh_keys_of(project), &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Adds an SSH key to a project.
+    pub(crate) async fn add_ssh_key(&self, project: &str, key: &AddSshKey) -> Result<SshKeyItem> {
+        self.fetch(self.request(Method::POST, &ssh_keys_of(project)).json(key)).await
+    }
+
+    /// Removes an SSH key of a project.
+    pub(crate) async fn remove_ssh_key(&self, project: &str, fingerprint: &str) -> Result<()> {
+        self.delete(&format!("{}/{}", ssh_keys_of(project), segment(fingerprint))).await
+    }
+
     /// Removes a variable.
     pub(crate) async fn unset_variable(&self, of: &Owner, name: &str) -> Result<()> {
         self.delete(&format!("{}/{}", of.path(), segment(name))).await
     }
+}
+
+fn ssh_keys_of(project: &str) -> String {
+    format!("/api/v3/projects/{}/ssh-keys", segment(project))
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use russet_protocol::admin::{ContextItem, SetContext, VariableItem};
+use russet_protocol::admin::{AddSshKey, ContextItem, SetContext, VariableItem};
 use russet_protocol::secret::Secret;
 
 use super::OutputArgs;
@@ -57,6 +57,49 @@ pub(crate) enum ProjectCommand {
     /// Manage the variables that every job of a project gets
     #[command(subcommand)]
     Env(EnvCommand),
+    /// Manage the SSH keys that `add_ssh_keys` gives to steps of a project
+    #[command(subcommand)]
+    SshKey(SshKeyCommand),
+}
+
+/// What to do with SSH keys.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum SshKeyCommand {
+    /// Add a key; it is read from a file or standard input
+    #[command(
+        after_help = "The key is a private one in OpenSSH's format, without a passphrase. It is \
+                      never shown again.\n\nExample:\n  russet project ssh-key add acme/app \
+                      --host github.com --from ~/.ssh/deploy"
+    )]
+    Add {
+        /// The project
+        project: String,
+        /// The host that it is for; may hold `*` [default: any]
+        #[arg(long)]
+        host: Option<String>,
+        #[command(flatten)]
+        secret: SecretArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List the keys by their fingerprints
+    List {
+        /// The project
+        project: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Remove a key
+    Rm {
+        /// The project
+        project: String,
+        /// Its fingerprint, SHA-256 or MD5
+        fingerprint: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
 }
 
 /// What to do with variables.
@@ -132,8 +175,42 @@ pub(crate) async fn main(command: ContextCommand) -> Result<Exit> {
 
 /// Runs `russet project`.
 pub(crate) async fn project(command: ProjectCommand) -> Result<Exit> {
-    let ProjectCommand::Env(command) = command;
-    env(command, Owner::Project).await
+    match command {
+        ProjectCommand::Env(command) => env(command, Owner::Project).await,
+        ProjectCommand::SshKey(command) => ssh_key(command).await,
+    }
+}
+
+async fn ssh_key(command: SshKeyCommand) -> Result<Exit> {
+    match command {
+        SshKeyCommand::Add { project, host, secret, connection } => {
+            let client = connection.connect()?;
+            let private_key = secret.read_text("private key")?;
+            let added = client.add_ssh_key(&project, &AddSshKey { private_key, host }).await?;
+            let (sha256, md5) = (plain(&added.sha256), plain(&added.md5));
+            render::line(format_args!("Added {sha256} (MD5 {md5})."))?;
+        }
+        SshKeyCommand::List { project, output, connection } => {
+            let items = connection.connect()?.ssh_keys(&project).await?;
+            match output.output {
+                Format::Json => render::json(&items)?,
+                Format::Text => {
+                    let mut table = Table::new(&["FINGERPRINT", "MD5", "KIND", "HOST", "ADDED"]);
+                    for item in items {
+                        let host = item.host.unwrap_or_else(|| "any".to_owned());
+                        let added = numbers::moment(item.created_ms);
+                        table.row([item.sha256, item.md5, item.kind, host, added]);
+                    }
+                    render::print(&table.render("No SSH keys."))?;
+                }
+            }
+        }
+        SshKeyCommand::Rm { project, fingerprint, connection } => {
+            connection.connect()?.remove_ssh_key(&project, &fingerprint).await?;
+            render::line(format_args!("Removed {}.", plain(&fingerprint)))?;
+        }
+    }
+    Ok(Exit::Success)
 }
 
 async fn env(command: EnvCommand, of: fn(String) -> Owner) -> Result<Exit> {

@@ -21,6 +21,7 @@ pub(crate) mod runners;
 pub(crate) mod serial;
 pub(crate) mod setups;
 pub(crate) mod sources;
+pub(crate) mod ssh_keys;
 pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod test_results;

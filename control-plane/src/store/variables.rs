@@ -72,9 +72,12 @@ pub(crate) async fn sealed(
     rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("sealed")?))).collect()
 }
 
-/// Whether there is any variable at all.
+/// Whether anything is sealed at all.
 pub(crate) async fn any(conn: &mut Conn) -> Result<bool, StoreError> {
-    Ok(sqlx::query("SELECT 1 FROM variables LIMIT 1").fetch_optional(conn).await?.is_some())
+    Ok(sqlx::query("SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys LIMIT 1")
+        .fetch_optional(conn)
+        .await?
+        .is_some())
 }
 
 fn context_item(row: &SqliteRow) -> Result<ContextItem, StoreError> {

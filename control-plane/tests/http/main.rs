@@ -20,6 +20,7 @@ mod parallel;
 mod refusals;
 mod restart;
 mod runner_api;
+mod ssh_keys;
 mod support;
 mod updates;
 mod variables;

@@ -17,9 +17,11 @@ use russet_protocol::resource_class::ResourceClass;
 use super::OutputArgs;
 use super::config::{CompileArgs, compile, pipeline_by_hand, show_warnings};
 use super::context::env_file;
+use super::secret_input::{file, text};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
+use russet_protocol::secret::Secret;
 
 /// The class that all jobs are put into: there is one machine, this one.
 const CLASS: &str = "local/run";
@@ -67,6 +69,9 @@ pub(crate) struct RunArgs {
     /// A file of variables for every job, NAME=VALUE in each line; their values are masked
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// A private SSH key for `add_ssh_keys`, in OpenSSH's format; may be given several times
+    #[arg(long = "ssh-key", value_name = "FILE")]
+    ssh_keys: Vec<PathBuf>,
 
     /// How many jobs may run at once [default: the number of cores]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -112,12 +117,18 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let compiled =
         compile(&project.config, &options).map_err(super::config::CompileFailure::into_cli)?;
     show_warnings(&compiled);
-    let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
-    let named = compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
-    let contexts: BTreeSet<String> = named.flat_map(|job| job.contexts.clone()).collect();
+    let named = || compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let tasks = named().map(|job| usize::try_from(job.parallelism).unwrap_or(usize::MAX));
+    let jobs = tasks.fold(0_usize, usize::saturating_add);
+    let contexts: BTreeSet<String> = named().flat_map(|job| job.contexts.clone()).collect();
     let is_setup = compiled.is_setup;
     drop(compiled);
     let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
+    let read = |path: &PathBuf| {
+        let text = text(file(path)?, path)?;
+        Ok(Secret::new(text.trim_end()))
+    };
+    let ssh_keys = args.ssh_keys.iter().map(read).collect::<Result<Vec<Secret>>>()?;
     // What a setup goes on with may have more jobs than it has itself.
     let slots =
         args.slots.unwrap_or_else(|| default_slots(if is_setup { usize::MAX } else { jobs }));
@@ -131,6 +142,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         slots,
         contexts,
         variables,
+        ssh_keys,
         args,
     }));
     // Packing may still be busy with a file after Ctrl-C; nobody waits for that.

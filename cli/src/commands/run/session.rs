@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::admin::{Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
+use russet_protocol::admin::{AddSshKey, Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use serde_json::json;
@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) contexts: BTreeSet<String>,
     /// Variables of every job.
     pub(super) variables: Vec<(String, Secret)>,
+    /// Private SSH keys of the project.
+    pub(super) ssh_keys: Vec<Secret>,
     pub(super) args: RunArgs,
 }
 
@@ -150,6 +152,10 @@ async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<
     let owner = Owner::Project(plan.project.name.clone());
     for (name, value) in &plan.variables {
         client.set_variable(&owner, name, value.clone()).await?;
+    }
+    for private_key in plan.ssh_keys.iter().cloned() {
+        let key = AddSshKey { private_key, host: None };
+        client.add_ssh_key(&plan.project.name, &key).await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod pipelines;
 mod resources;
 mod runners;
 mod sources;
+mod ssh_keys;
 mod stdout;
 mod stream;
 pub(in crate::api) mod submit;
@@ -51,6 +52,8 @@ pub(super) fn router(app: App) -> Router<App> {
             "/api/v3/orbs/{namespace}/{name}/{version}",
             get(orbs::get).put(orbs::put).delete(orbs::remove),
         )
+        .route("/api/v3/projects/{project}/ssh-keys", get(ssh_keys::list).post(ssh_keys::add))
+        .route("/api/v3/projects/{project}/ssh-keys/{fingerprint}", delete(ssh_keys::remove))
         .route("/api/v3/sources/{id}", put(sources::put))
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
         .route("/api/v3/pipelines/{id}", get(pipelines::get))
@@ -92,6 +95,9 @@ pub(super) fn router(app: App) -> Router<App> {
     contexts::list_of_project,
     contexts::set_of_project,
     contexts::unset_of_project,
+    ssh_keys::list,
+    ssh_keys::add,
+    ssh_keys::remove,
     orbs::list,
     orbs::get,
     orbs::put,

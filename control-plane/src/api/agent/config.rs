@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use russet_protocol::admin::SshKeyItem;
 use russet_protocol::secret::Secret;
-use russet_protocol::task::{CONTINUATION_KEY_VARIABLE, EnvVar, Source, TaskConfig};
+use russet_protocol::task::{
+    Action, CONTINUATION_KEY_VARIABLE, EnvVar, Source, SshKey, Step, TaskConfig, is_fingerprint_of,
+};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
@@ -14,6 +17,7 @@ use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
+use crate::store::ssh_keys::{self, StoredSshKey};
 use crate::store::{Conn, Held, jobs, pipelines, setups, variables};
 
 /// What the task is to do.
@@ -35,6 +39,7 @@ pub(super) async fn config(
     info.url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", held.job));
     (info.node_index, info.node_total) = (held.node_index(), held.parallelism);
     let environment = environment(&app, &mut conn, &held, &info.project).await?;
+    let ssh_keys = ssh_keys(&app, &mut conn, &held, &info.project, &spec.steps).await?;
     let git = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {
             url: url.clone(),
@@ -61,7 +66,7 @@ pub(super) async fn config(
         shell: spec.shell,
         working_directory: spec.working_directory,
         source: around.source.map(|id| Source::Snapshot { id }).or(git),
-        ssh_keys: Vec::new(),
+        ssh_keys,
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
     }))
@@ -116,4 +121,42 @@ async fn continuation_key(
     tx.commit().await?;
     let name = CONTINUATION_KEY_VARIABLE.to_owned();
     Ok(Some(EnvVar { name, value, masked: true }))
+}
+
+/// The SSH keys that the steps of a job ask for. A task of a fork has none: whoever can open a pull
+/// request could write a step that takes them away.
+async fn ssh_keys(
+    app: &App,
+    conn: &mut Conn,
+    held: &Held,
+    project: &str,
+    steps: &[Step],
+) -> Result<Vec<SshKey>, ApiError> {
+    let asked: Vec<&[String]> = steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::AddSshKeys { fingerprints } => Some(&**fingerprints),
+            _ => None,
+        })
+        .collect();
+    if asked.is_empty() || pipelines::is_from_fork(conn, &held.pipeline).await? {
+        return Ok(Vec::new());
+    }
+    let is_asked = |item: &SshKeyItem| {
+        let is_it = |text: &String| is_fingerprint_of(text, &item.md5, &item.sha256);
+        asked.iter().any(|texts| texts.is_empty() || texts.iter().any(is_it))
+    };
+    let of = Owner { scope: Scope::SshKeys, owner: project };
+    let mut keys = Vec::new();
+    for StoredSshKey { item, sealed } in ssh_keys::of_project(conn, project).await? {
+        if is_asked(&item) {
+            let private_key = app
+                .sealer
+                .open(of, &item.sha256, &sealed)
+                .map_err(|error| ApiError::Internal(Box::new(error)))?;
+            let SshKeyItem { md5, sha256, host, .. } = item;
+            keys.push(SshKey { md5, sha256, host, private_key });
+        }
+    }
+    Ok(keys)
 }

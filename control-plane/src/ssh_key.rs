@@ -1,0 +1,93 @@
+//! What is read of an SSH key that is added: its fingerprints, and whether steps can use it.
+
+use md5::{Digest as _, Md5};
+use russet_protocol::secret::Secret;
+use ssh_key::{HashAlg, PrivateKey};
+
+/// The longest key, in bytes. Those of 16384 bits take a fifth of it.
+const LIMIT: usize = 64 * 1024;
+
+/// What is known of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) sha256: String,
+    pub(crate) md5: String,
+    pub(crate) kind: String,
+}
+
+/// Reads a private key.
+///
+/// # Errors
+///
+/// A sentence that says why steps could not use it, with what to do.
+pub(crate) fn read(key: &Secret) -> Result<Read, String> {
+    const CONVERT: &str =
+        "`ssh-keygen -p -N '' -f FILE` writes the file anew, without a passphrase";
+    let text = key.expose();
+    if text.len() > LIMIT {
+        return Err(format!("private_key: it is longer than {} kB", LIMIT / 1024));
+    }
+    if !text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
+        return Err(format!("private_key: it is no private key in OpenSSH's format; {CONVERT}"));
+    }
+    // The error says what is wrong in its structure, and nothing of its content.
+    let key = PrivateKey::from_openssh(text.trim())
+        .map_err(|error| format!("private_key: it can not be read: {error}"))?;
+    if key.is_encrypted() {
+        return Err(format!(
+            "private_key: it has a passphrase, which nobody could type; {CONVERT}"
+        ));
+    }
+    let public = key.public_key();
+    let blob = public.to_bytes().map_err(|error| format!("private_key: {error}"))?;
+    let md5: Vec<String> = Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Read {
+        sha256: public.fingerprint(HashAlg::Sha256).to_string(),
+        md5: md5.join(":"),
+        kind: public.algorithm().to_string(),
+    })
+}
+
+/// Whether a text is a host, or a pattern of hosts, as a line of an SSH configuration takes it:
+/// without anything that could end the line or begin another word.
+pub(crate) fn is_host(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:*?%[]".contains(c);
+    !text.is_empty() && text.len() <= 255 && text.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_host, read};
+    use russet_protocol::secret::Secret;
+
+    /// Made for this test with `ssh-keygen -t ed25519`; it opens nothing.
+    const KEY: &str = include_str!("../tests/data/ssh_key");
+
+    #[test]
+    fn the_fingerprints_are_those_that_ssh_keygen_says() {
+        let key = read(&Secret::new(KEY)).unwrap();
+        assert_eq!(key.kind, "ssh-ed25519");
+        assert_eq!(key.sha256, include_str!("../tests/data/ssh_key.sha256").trim());
+        assert_eq!(key.md5, include_str!("../tests/data/ssh_key.md5").trim());
+    }
+
+    #[test]
+    fn what_steps_could_not_use_is_refused_without_showing_it() {
+        let pem = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n";
+        assert!(read(&Secret::new(pem)).unwrap_err().contains("ssh-keygen -p"));
+        let locked = read(&Secret::new(include_str!("../tests/data/ssh_key_locked")));
+        assert!(locked.unwrap_err().contains("passphrase"));
+        let broken = KEY.replace("AAAA", "hunter2");
+        assert!(!read(&Secret::new(broken)).unwrap_err().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_host_can_not_end_its_line() {
+        for host in ["github.com", "*.example.com", "10.0.0.1", "[::1]"] {
+            assert!(is_host(host), "{host}");
+        }
+        for bad in ["", "a b", "a\nProxyCommand x", "a\"", "a#", "!a,b"] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+}

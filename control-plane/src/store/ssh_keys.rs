@@ -1,0 +1,77 @@
+//! Table `ssh_keys`.
+
+use russet_protocol::admin::SshKeyItem;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::count;
+use super::{Conn, StoreError, WriteTx};
+
+/// A key with its sealed text.
+#[derive(Debug)]
+pub(crate) struct StoredSshKey {
+    pub(crate) item: SshKeyItem,
+    pub(crate) sealed: Vec<u8>,
+}
+
+fn stored(row: &SqliteRow) -> Result<StoredSshKey, StoreError> {
+    Ok(StoredSshKey {
+        item: SshKeyItem {
+            sha256: row.try_get("sha256")?,
+            md5: row.try_get("md5")?,
+            kind: row.try_get("kind")?,
+            host: row.try_get("host")?,
+            created_ms: count(row, "created_ms")?,
+        },
+        sealed: row.try_get("sealed")?,
+    })
+}
+
+/// The keys of a project, in the order in which they were added.
+pub(crate) async fn of_project(
+    conn: &mut Conn,
+    project: &str,
+) -> Result<Vec<StoredSshKey>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM ssh_keys WHERE project = ? ORDER BY created_ms, sha256")
+        .bind(project)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(stored).collect()
+}
+
+/// Adds a key, or says anew which host it is for.
+pub(crate) async fn put(
+    tx: &mut WriteTx,
+    project: &str,
+    new: &StoredSshKey,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO ssh_keys (project, sha256, md5, kind, host, sealed, created_ms) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, sha256) DO UPDATE SET \
+         host = excluded.host, sealed = excluded.sealed",
+    )
+    .bind(project)
+    .bind(&new.item.sha256)
+    .bind(&new.item.md5)
+    .bind(&new.item.kind)
+    .bind(&new.item.host)
+    .bind(&new.sealed)
+    .bind(super::rows::int(new.item.created_ms))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes a key by its SHA-256 fingerprint.
+pub(crate) async fn remove(
+    tx: &mut WriteTx,
+    project: &str,
+    sha256: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM ssh_keys WHERE project = ? AND sha256 = ?")
+        .bind(project)
+        .bind(sha256)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
