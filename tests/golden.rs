@@ -92,7 +92,7 @@ impl Golden {
         for name in ["circleci", "circleci-agent"] {
             std::os::unix::fs::symlink(russet(), helpers.join(name)).unwrap();
         }
-        let variables = format!("PATH={path}:{}\nSHOW={}\n", helpers.display(), self.show);
+        let variables = format!("PATH={path}:{}\nSHOW=\"{}\"\n", helpers.display(), self.show);
         let file = dir.path().join("env");
         write(file.clone(), &variables);
         let git = |words: &[&str]| {
@@ -122,9 +122,37 @@ impl Golden {
         let mut text = format!("exit code {}\n", output.status.code().unwrap());
         text.push_str(&story.tell(pipeline));
         // What differs from run to run.
-        let text = text.replace(&*dir.path().to_string_lossy(), "DIR");
-        Some(text)
+        Some(normal(&text.replace(&*dir.path().to_string_lossy(), "DIR")))
     }
+}
+
+/// The text without what differs from run to run: where the slot is, whose it is, and how large
+/// the project was.
+fn normal(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let line = match line.split_once("| Snapshot ") {
+            Some((before, _)) => format!("{before}| Snapshot"),
+            None => line.to_owned(),
+        };
+        let words = line.split(' ').map(|word| match word.split_once("/agent/slots/") {
+            Some((before, after)) => {
+                let quote = before.find('/').map_or("", |at| &before[..at]);
+                format!("{quote}SLOT{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+            }
+            None => word.to_owned(),
+        });
+        let mut line = words.collect::<Vec<_>>().join(" ");
+        if let Some(at) = line.find("user/").map(|at| at + "user/".len()) {
+            let digits = line[at..].chars().take_while(char::is_ascii_digit).count();
+            if digits > 0 {
+                line.replace_range(at..at + digits, "UID");
+            }
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
 }
 
 /// What was seen of a run.
@@ -216,10 +244,7 @@ macro_rules! golden {
 
 golden!(
     an_early_stop_by_the_helper_ends_a_job_well,
-    Golden {
-        config: "kelvintaywl-cci__dynamic-config-showcase__next",
-        ..Golden::default()
-    }
+    Golden { config: "kelvintaywl-cci__dynamic-config-showcase__next", ..Golden::default() }
 );
 
 golden!(
@@ -239,6 +264,22 @@ golden!(
         config: "CircleCI-Public__homebrew-circleci__runner_brew_test",
         args: &["--job", "install_and_run"],
         tools: &["brew", "sed", "spctl", "sudo", "launchctl", "curl", "jq", "fgrep"],
+        ..Golden::default()
+    }
+);
+
+// On its default branch, where the website is deployed: five workflows at once.
+golden!(
+    formatting_lints_documentation_tests_and_a_website,
+    Golden {
+        config: "mozilla__uniffi-rs",
+        tools: &["cargo", "rustup", "rustc", "rustfmt", "uv", "mypy", "sudo", "pip", "mike"],
+        files: &[
+            ("fixtures/wasm-one/Cargo.toml", ""),
+            ("fixtures/wasm-two/Cargo.toml", ""),
+            ("target/generated.py", ""),
+        ],
+        show: "RUSTFLAGS RUSTDOCFLAGS",
         ..Golden::default()
     }
 );
