@@ -13,6 +13,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a download may be sent elsewhere.
+const MOST_REDIRECTS: usize = 5;
+
 /// A server that asks for a longer pause than this is asked again earlier.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
@@ -51,13 +54,42 @@ pub fn client(
     ca_file: Option<&Path>,
     relay: Option<&Path>,
 ) -> Result<reqwest::Client, HttpError> {
-    let bad = |reason: String| HttpError::BadUrl { url: api_url.to_owned(), reason };
-    let url = reqwest::Url::parse(api_url).map_err(|error| bad(error.to_string()))?;
+    let builder = builder(api_url, ca_file)?.redirect(reqwest::redirect::Policy::none());
+    let builder = match relay {
+        Some(socket) => builder.unix_socket(socket),
+        None => builder,
+    };
+    builder.build().map_err(HttpError::Client)
+}
+
+/// A client for files that are verified otherwise, which may lie on several servers. It carries no
+/// token. With `redirects` it goes where it is sent, over TLS alone.
+///
+/// # Errors
+/// As for [`client`].
+pub(crate) fn downloads(
+    origin: &str,
+    ca_file: Option<&Path>,
+    redirects: bool,
+) -> Result<reqwest::Client, HttpError> {
+    // Its certificates are needed for other servers, whatever the origin is.
+    let origin = if redirects { "https://other.invalid" } else { origin };
+    let builder = builder(origin, ca_file)?;
+    let builder = if redirects {
+        builder.redirect(reqwest::redirect::Policy::limited(MOST_REDIRECTS))
+    } else {
+        builder.redirect(reqwest::redirect::Policy::none())
+    };
+    builder.build().map_err(HttpError::Client)
+}
+
+fn builder(origin: &str, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, HttpError> {
+    let bad = |reason: String| HttpError::BadUrl { url: origin.to_owned(), reason };
+    let url = reqwest::Url::parse(origin).map_err(|error| bad(error.to_string()))?;
     // Whoever came first has installed the same provider, so a second try is no error.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = reqwest::Client::builder()
         .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .http1_only();
@@ -66,12 +98,7 @@ pub fn client(
         "https" => builder.tls_certs_merge(ca_certificates(ca_file)?),
         other => return Err(bad(format!("it begins with `{other}:`"))),
     };
-    let builder = if is_loopback(&url) { builder.no_proxy() } else { builder };
-    let builder = match relay {
-        Some(socket) => builder.unix_socket(socket),
-        None => builder,
-    };
-    builder.build().map_err(HttpError::Client)
+    Ok(if is_loopback(&url) { builder.no_proxy() } else { builder })
 }
 
 fn ca_certificates(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, HttpError> {
@@ -148,12 +175,19 @@ impl Backoff {
 
 /// A number in `0.0..1.0`. Where the system has no random bytes the middle does: nothing secret
 /// depends on it.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     let mut bytes = [0; 4];
     match getrandom::fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
         Err(_) => 0.5,
     }
+}
+
+/// A number that nobody has to be unable to guess.
+pub(crate) fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random bytes all machines are the same one, and are updated at the same time.
+    if getrandom::fill(&mut bytes).is_ok() { u64::from_ne_bytes(bytes) } else { 0 }
 }
 
 #[cfg(test)]

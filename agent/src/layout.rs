@@ -69,6 +69,13 @@ impl Layout {
         layouts.into_iter().find(|layout| layout.executable() == executable)
     }
 
+    /// The installation whose `russet-boot` keeps its files in this directory.
+    #[must_use]
+    pub fn of_boot_state(boot_state: &Path) -> Option<Self> {
+        let layouts = boot_state.ancestors().map(Self::below);
+        layouts.into_iter().find(|layout| layout.boot_state() == boot_state)
+    }
+
     /// The root that all paths begin with.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -97,6 +104,13 @@ impl Layout {
     #[must_use]
     pub fn previous(&self) -> PathBuf {
         self.code().join("previous")
+    }
+
+    /// Where updates are made ready, 0700: beside the bundle, since directories are exchanged within
+    /// one file system.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.code().join("staging")
     }
 
     /// The executable of the version before.

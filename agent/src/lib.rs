@@ -19,4 +19,5 @@ pub mod platform;
 mod replace;
 mod size;
 pub mod task;
+pub mod update;
 pub mod vault;

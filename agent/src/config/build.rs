@@ -91,6 +91,7 @@ pub(super) fn build(
         shutdown_hook: build.shutdown_hook()?,
         warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
         metrics: build.metrics()?,
+        update: build.update()?,
         logging: build.logging()?,
         warnings: build.warnings,
     })

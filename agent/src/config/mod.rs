@@ -25,6 +25,7 @@ mod keys;
 mod read;
 mod reference;
 mod token;
+mod update;
 mod upkeep;
 mod values;
 mod yaml;
@@ -95,6 +96,8 @@ pub struct Config {
     pub local_api: LocalApi,
     /// Where to answer those who read metrics over HTTP, on loopback.
     pub metrics: Option<std::net::SocketAddr>,
+    /// Updates of an installed agent.
+    pub update: crate::update::Settings,
     /// Where and how to log.
     pub logging: Logging,
     /// What the owner should know, each a whole sentence with its place.

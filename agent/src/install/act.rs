@@ -196,7 +196,7 @@ pub(super) fn undo(
         },
         (Item::Directory { .. }, None) => {
             slots::empty_all(&path.join("slots"), machine.program)?;
-            files::remove_tree(path, keep).map_err(removed)?;
+            files::remove_tree_but(path, keep).map_err(removed)?;
         }
         (Item::Directory { .. }, Some(before)) => restore(path, before).map_err(removed)?,
         (Item::File { .. } | Item::Link { .. }, _) => {

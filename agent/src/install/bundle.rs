@@ -40,13 +40,13 @@ pub(super) fn install(layout: &Layout, program: &Path) -> Result<(), InstallErro
 
 fn put(layout: &Layout, program: &Path) -> io::Result<()> {
     let (draft, bundle, previous) = (draft(layout), layout.bundle(), layout.previous());
-    files::remove_tree(&draft, &[])?;
+    files::remove_tree(&draft)?;
     match bundle_of(program, layout) {
         Some(source) => copy_tree(&source, &draft)?,
         None => make(layout, program, &draft)?,
     }
     if bundle.symlink_metadata().is_ok() {
-        files::remove_tree(&previous, &[])?;
+        files::remove_tree(&previous)?;
         std::fs::rename(&bundle, &previous)?;
     }
     std::fs::rename(&draft, &bundle)?;
@@ -55,8 +55,8 @@ fn put(layout: &Layout, program: &Path) -> io::Result<()> {
 
 /// Removes the code, the previous one, and what a killed run left.
 pub(super) fn remove(layout: &Layout) -> io::Result<()> {
-    for path in [draft(layout), layout.bundle(), layout.previous()] {
-        files::remove_tree(&path, &[])?;
+    for path in [draft(layout), layout.bundle(), layout.previous(), layout.staging()] {
+        files::remove_tree(&path)?;
     }
     Ok(())
 }

@@ -88,12 +88,17 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// As [`remove_tree_but`], with everything in it.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    remove_tree_but(path, &[])
+}
+
 /// Deletes a directory of root's with everything in it that is root's.
 ///
 /// Threat: a job may have left links, or directories that it exchanges while root looks. Root
 /// goes through descriptors without following links, and removes a directory of somebody else
 /// only if it is empty: what is in it is for a helper with that user's rights.
-pub(super) fn remove_tree(path: &Path, keep: &[&str]) -> io::Result<()> {
+pub(super) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
     match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
         Ok(fd) => empty(&fd, path, keep)?,
         Err(Errno::ENOENT) => return Ok(()),
@@ -190,12 +195,12 @@ mod tests {
             .unwrap();
         std::fs::write(tree.join("slots/1/home/file"), "x").unwrap();
         std::os::unix::fs::chown(tree.join("slots/1/home"), Some(58_201), None).unwrap();
-        let error = remove_tree(&tree, &[]).unwrap_err().to_string();
+        let error = remove_tree(&tree).unwrap_err().to_string();
         assert!(error.contains("slots/1/home"), "{error}");
         assert!(tree.join("slots/1/home/file").exists() && dir.path().join("precious").exists());
         std::fs::remove_file(tree.join("slots/1/home/file")).unwrap();
-        remove_tree(&tree, &[]).unwrap();
-        remove_tree(&tree, &[]).unwrap();
+        remove_tree(&tree).unwrap();
+        remove_tree(&tree).unwrap();
         assert!(!tree.exists() && dir.path().join("precious").exists());
     }
 }

@@ -172,7 +172,7 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
         // It was there before us.
         return files::remove_file(&receipt).map_err(removed);
     }
-    files::remove_tree(&state, &["receipt.json"])
+    files::remove_tree_but(&state, &["receipt.json"])
         .and_then(|()| files::remove_file(&files::draft(&receipt)))
         .and_then(|()| files::remove_file(&receipt))
         .and_then(|()| std::fs::remove_dir(&state))

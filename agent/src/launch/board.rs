@@ -145,7 +145,7 @@ impl Board {
     }
 
     /// How far an update is.
-    pub(super) fn update(&self, update: Update, now_ms: u64) {
+    pub(crate) fn update(&self, update: Update, now_ms: u64) {
         self.change(now_ms, |model| model.status.update = Some(update));
     }
 
@@ -322,6 +322,10 @@ impl Model {
             return (State::Starting, None);
         }
         let is_busy = self.view.busy.contains(&true);
+        if self.view.is_updating {
+            let reason = is_busy.then(|| "an update waits for the tasks that run".to_owned());
+            return (State::Updating, reason);
+        }
         if self.view.is_ending {
             return (State::Draining, Some("the agent is about to end".to_owned()));
         }

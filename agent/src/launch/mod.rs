@@ -180,6 +180,8 @@ pub enum ExitReason {
     SingleTask,
     /// `idle_timeout` passed.
     Idle,
+    /// A new version is in place.
+    Updated,
     /// Tasks live on; launchd or a person asked this process to end.
     Left,
     /// Another launch agent uses the state directory.
@@ -201,6 +203,7 @@ impl ExitReason {
         match self {
             Self::Stopped | Self::SingleTask | Self::Idle => AgentExit::Ended,
             Self::Left => AgentExit::Left,
+            Self::Updated => AgentExit::Updated,
             Self::Failed(_) => AgentExit::Failed,
             Self::StateInUse(_) => AgentExit::StateInUse,
         }

@@ -16,7 +16,9 @@ use super::{Event, ExitReason, Options, Stop};
 use crate::clock::{BootTime, Clock};
 use crate::config::{Config, Mode};
 use crate::health;
+use crate::layout::Layout;
 use crate::local_api::{self, Command};
+use crate::update;
 
 /// How long a canceled task agent has beyond its grace for steps: to end what is left, send the
 /// rest and report.
@@ -64,13 +66,14 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         Ok(ready) => ready,
         Err(reason) => return reason,
     };
-    let clock = options.clock;
     let settings = Settings { classes: ready.classes.clone(), ..settings };
-    let machine = Machine::new(settings, clock.now());
+    let machine = Machine::new(settings, options.clock.now());
     let view = View::default();
     let (jobs, awake) = (JoinSet::new(), tokio::sync::watch::Sender::new(false));
-    let mut agent = Agent { machine, ready, jobs, clock, leave_by: None, view, awake };
-    let mut commands = agent.listen();
+    let clock = options.clock.clone();
+    let mut agent =
+        Agent { machine, ready, jobs, clock: clock.clone(), leave_by: None, view, awake };
+    let (mut commands, staged) = agent.listen(&options);
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
         agent.machine.handle(agent.clock.now(), agent.input_of(command), &mut Vec::new());
@@ -81,6 +84,9 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         agent.tell_boot(&BootState::new(path));
     }
     let reason = agent.work(inputs, commands, wishes).await;
+    if reason == ExitReason::Updated {
+        return update(&staged, &clock);
+    }
     if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
         super::shutdown::run(hook).await;
     }
@@ -105,6 +111,30 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+/// What is to be put in place when the agent has ended for it.
+type ToInstall = Arc<std::sync::Mutex<Option<update::Staged>>>;
+
+/// Puts a new version in place, now that the state machine has ended and nothing runs. Where that
+/// fails, this version is started again and takes tasks as before.
+fn update(staged: &ToInstall, clock: &Clock) -> ExitReason {
+    let staged = staged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    let Some(staged) = staged else { return ExitReason::Left };
+    match update::put_in_place(&staged, clock.wall_ms() / 1000) {
+        Ok(()) => {
+            tracing::info!(version = staged.version, "a new version is in place and is started");
+            ExitReason::Updated
+        }
+        Err(error) => {
+            tracing::error!(
+                version = staged.version,
+                error,
+                "the new version could not be put in place; this one goes on"
+            );
+            ExitReason::Left
+        }
+    }
+}
+
 struct Agent {
     machine: Machine,
     ready: Ready,
@@ -120,8 +150,9 @@ struct Agent {
 
 impl Agent {
     /// Opens the local API. What comes from it arrives here.
-    fn listen(&mut self) -> mpsc::UnboundedReceiver<Command> {
+    fn listen(&mut self, options: &Options) -> (mpsc::UnboundedReceiver<Command>, ToInstall) {
         let (sender, commands) = mpsc::unbounded_channel();
+        let (staged, updates) = self.look_for_updates(options, &sender);
         let shared = &self.ready.shared;
         let config = &shared.config;
         let policy = local_api::Policy {
@@ -138,6 +169,7 @@ impl Agent {
             clock: self.clock.clone(),
             metrics: Arc::clone(&shared.metrics),
             log: config.logging.file.clone(),
+            updates,
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();
@@ -164,13 +196,44 @@ impl Agent {
         let awake = tokio::spawn(awake);
         let started = listening.into_iter().chain([watching, keeping, awake]).chain(measuring);
         self.ready.listening.extend(started);
-        commands
+        (commands, staged)
+    }
+
+    /// Begins to look for updates, where this agent is installed and its owner wants that.
+    fn look_for_updates(
+        &mut self,
+        options: &Options,
+        commands: &mpsc::UnboundedSender<Command>,
+    ) -> (ToInstall, Option<mpsc::UnboundedSender<update::Wish>>) {
+        let staged = ToInstall::default();
+        let installed = options.boot_state.as_deref().and_then(Layout::of_boot_state);
+        let Some(layout) = installed.filter(|_| options.host.is_service()) else {
+            return (staged, None);
+        };
+        let (sender, wishes) = mpsc::unbounded_channel();
+        let config = &self.ready.shared.config;
+        let looking = update::start(update::Parts {
+            settings: config.update.clone(),
+            layout,
+            state: config.state_directory.clone(),
+            control_plane: config.api_url.clone(),
+            runner: config.name.clone(),
+            clock: self.clock.clone(),
+            board: Arc::clone(&self.ready.shared.sink.board),
+            commands: commands.clone(),
+            wishes,
+            ready: Arc::clone(&staged),
+        });
+        let updates = looking.is_some().then_some(sender);
+        self.ready.listening.extend(looking);
+        (staged, updates)
     }
 
     fn input_of(&self, command: Command) -> Input {
         match command {
             Command::Hold(source, reason) => Input::Hold { source, class: None, reason },
             Command::CancelTasks(reason) => Input::CancelTasks(reason),
+            Command::Update(mode) => Input::Update(mode),
             Command::CancelTask { id, reason } => {
                 let has_it = |slot: &Arc<SlotIo>| slot.task_id().as_ref() == Some(&id);
                 match self.ready.slots.iter().position(has_it) {
@@ -318,6 +381,7 @@ impl Agent {
             End::SingleTask => ExitReason::SingleTask,
             End::Idle => ExitReason::Idle,
             End::Left => ExitReason::Left,
+            End::Updated => ExitReason::Updated,
         }
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Hold(HoldSource, Option<String>),
     /// Cancel what runs.
     CancelTasks(String),
+    /// A new version lies ready, and this is how far the agent may go for it; or it does not any
+    /// more.
+    Update(Option<UpdateMode>),
     /// Cancel one task, if it still runs.
     CancelTask {
         /// Which, as the status calls it.
@@ -35,6 +38,15 @@ pub(crate) enum Command {
         /// Why.
         reason: String,
     },
+}
+
+/// How far the agent goes for an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateMode {
+    /// It waits until no task runs.
+    WhenIdle,
+    /// It takes no more tasks until then.
+    Drain,
 }
 
 /// What was asked for.

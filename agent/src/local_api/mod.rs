@@ -24,7 +24,7 @@ mod shown;
 mod task_log;
 
 pub(crate) use access::Policy;
-pub(crate) use maintenance::Command;
+pub(crate) use maintenance::{Command, UpdateMode};
 
 /// What the local API is made of.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) metrics: Arc<Metrics>,
     /// The agent's log, where that is a file.
     pub(crate) log: Option<PathBuf>,
+    /// Where wishes about updates go; none where this agent looks for none.
+    pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Wish>>,
     /// Where commands go.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
@@ -50,15 +52,24 @@ pub(crate) struct Parts<'a> {
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Parts { socket, state, policy, board, clock, metrics, log, commands } = parts;
+    let Parts { socket, state, policy, board, clock, metrics, log, updates, commands } = parts;
     let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone(), &board);
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
             let state = state.to_owned();
-            let parts =
-                routes::Parts { board, maintenance, commands, policy, clock, metrics, log, state };
+            let parts = routes::Parts {
+                board,
+                maintenance,
+                commands,
+                updates,
+                policy,
+                clock,
+                metrics,
+                log,
+                state,
+            };
             let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();
             running.push(tokio::spawn(async move {

@@ -27,6 +27,7 @@ use super::task_log;
 use crate::clock::Clock;
 use crate::launch::board::Board;
 use crate::metrics::{self, Metrics};
+use crate::update::Wish;
 
 /// The longest request; they are a sentence and a number.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) maintenance: Keeper,
     pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) updates: Option<mpsc::UnboundedSender<Wish>>,
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -53,6 +55,7 @@ pub(super) struct Api {
     pub(super) shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
+    updates: Option<mpsc::UnboundedSender<Wish>>,
     gate: Gate,
     pub(super) audit: Arc<Audit>,
     metrics: Arc<Metrics>,
@@ -62,11 +65,12 @@ pub(super) struct Api {
 
 /// All calls.
 pub(super) fn router(parts: Parts) -> Router {
-    let Parts { board, maintenance, commands, policy, clock, metrics, log, state } = parts;
+    let Parts { board, maintenance, commands, updates, policy, clock, metrics, log, state } = parts;
     let api = Api {
         shown: Arc::new(Shown::new(board)),
         keeper: maintenance,
         commands,
+        updates,
         gate: Gate::new(policy, clock.clone()),
         audit: Arc::new(Audit::new(clock)),
         metrics,
@@ -83,6 +87,8 @@ pub(super) fn router(parts: Parts) -> Router {
         .route("/v1/resume", post(resume))
         .route("/v1/tasks/{id}/cancel", post(cancel))
         .route("/v1/tasks/{id}/log", get(task_log::task_log))
+        .route("/v1/update/check", post(check_update))
+        .route("/v1/update/install", post(install_update))
         .layer(from_fn_with_state(api.clone(), admit))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
@@ -100,7 +106,9 @@ pub(super) fn router(parts: Parts) -> Router {
     pause,
     drain,
     resume,
-    cancel
+    cancel,
+    check_update,
+    install_update
 ))]
 pub(super) struct Docs;
 
@@ -242,6 +250,44 @@ async fn cancel(
     // Nobody listens any more when the agent ends, and then the task is left to the next one.
     drop(api.commands.send(Command::CancelTask { id, reason }));
     StatusCode::ACCEPTED.into_response()
+}
+
+/// Look for an update now. How far it is, the status says.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/update/check", tag = "change",
+    responses(
+        (status = 202, description = "It is looked for; the status says what came of it"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 409, description = "This agent has no source of updates", body = Problem),
+    ),
+))]
+async fn check_update(State(api): State<Api>) -> Response {
+    wish(&api, Wish::Check)
+}
+
+/// Look for an update now, and install it as soon as no task runs, also where that is not done by
+/// itself.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/update/install", tag = "change",
+    responses(
+        (status = 202, description = "It is done when no task runs; the status says how far it is"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 409, description = "This agent has no source of updates", body = Problem),
+    ),
+))]
+async fn install_update(State(api): State<Api>) -> Response {
+    wish(&api, Wish::Install)
+}
+
+fn wish(api: &Api, wish: Wish) -> Response {
+    match &api.updates {
+        Some(updates) if updates.send(wish).is_ok() => StatusCode::ACCEPTED.into_response(),
+        _ => problem(
+            StatusCode::CONFLICT,
+            "this agent looks for no updates: it is not installed as a service, or `update.source` \
+             in its configuration names none",
+        ),
+    }
 }
 
 async fn change(

@@ -1,4 +1,4 @@
-//! Whether root may use a program or a directory: nobody else may be able to change it, or what
+//! Whether root may use a program, a directory or a file: nobody else may be able to change it, or what
 //! stands on the way to it.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -30,10 +30,19 @@ pub fn directory(path: &Path) -> Result<(), String> {
     check(path, "is no directory", std::fs::Metadata::is_dir)
 }
 
+/// Checks a file that is believed, and every directory above it, as [`program`] does.
+///
+/// # Errors
+///
+/// As those of [`program`].
+pub fn file(path: &Path) -> Result<(), String> {
+    check(path, "is no file", std::fs::Metadata::is_file)
+}
+
 fn check(path: &Path, is_not: &str, is_fit: fn(&std::fs::Metadata) -> bool) -> Result<(), String> {
     let me = nix::unistd::geteuid().as_raw();
     let unreadable = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
-    // What a link leads to is what would be run, and its way is what counts.
+    // What a link leads to is what would be used, and its way is what counts.
     let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
     let meta = real.symlink_metadata().map_err(|error| unreadable(&real, error))?;
     if !is_fit(&meta) {

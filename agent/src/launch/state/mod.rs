@@ -16,6 +16,7 @@ pub(super) mod slot;
 #[cfg(test)]
 mod tests;
 
+use crate::local_api::UpdateMode;
 use holds::{HoldSource, Holds};
 use slot::{Slot, State};
 
@@ -57,6 +58,9 @@ pub(super) enum Input {
     },
     /// Running tasks are to be canceled, for this reason, and the agent goes on.
     CancelTasks(String),
+    /// A new version lies ready, and this is how far the agent may go for it; or it does not any
+    /// more.
+    Update(Option<UpdateMode>),
     /// Something happened in a slot.
     Slot(SlotIndex, slot::Input),
 }
@@ -81,6 +85,8 @@ pub(super) enum End {
     Idle,
     /// Tasks live on.
     Left,
+    /// No task runs, and none can come: a new version may take this one's place.
+    Updated,
 }
 
 /// What the agent as a whole is about.
@@ -110,6 +116,8 @@ pub(crate) struct View {
     pub(crate) is_ready: bool,
     /// Whether the agent is about to end.
     pub(crate) is_ending: bool,
+    /// Whether it is for another version to take its place.
+    pub(crate) is_updating: bool,
     /// Which slots have a task.
     pub(crate) busy: Vec<bool>,
     /// Why the task of each slot is being ended, where it is.
@@ -125,6 +133,8 @@ pub(super) struct Machine {
     phase: Phase,
     slots: Vec<Slot>,
     holds: Holds,
+    /// A new version lies ready.
+    update: Option<UpdateMode>,
     /// Tasks that were claimed so far.
     taken: u64,
     /// Since when no slot has a task.
@@ -136,7 +146,8 @@ impl Machine {
     pub(super) fn new(settings: Settings, now: BootTime) -> Self {
         let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
         let holds = Holds::default();
-        Self { settings, phase: Phase::Working, slots, holds, taken: 0, idle_since: Some(now) }
+        let (phase, idle_since) = (Phase::Working, Some(now));
+        Self { settings, phase, slots, holds, update: None, taken: 0, idle_since }
     }
 
     /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
@@ -160,6 +171,7 @@ impl Machine {
             Input::Hold { source, class, reason } => {
                 self.holds.set(source, class, reason);
             }
+            Input::Update(mode) => self.update = mode,
             Input::CancelTasks(reason) => self.interrupt_all(now, &reason, actions),
             Input::Slot(index, input) => self.slot_input(now, index, input, actions),
         }
@@ -173,6 +185,7 @@ impl Machine {
         View {
             is_ready: true,
             is_ending: self.phase != Phase::Working,
+            is_updating: self.is_updating(),
             busy: self.slots.iter().map(Slot::has_task).collect(),
             ending: self.slots.iter().map(|slot| slot.ending().map(str::to_owned)).collect(),
             holds: holds
@@ -248,6 +261,29 @@ impl Machine {
         self.phase = Phase::Draining { end, cancel_at };
     }
 
+    fn is_updating(&self) -> bool {
+        matches!(self.phase, Phase::Draining { end: End::Updated, .. })
+    }
+
+    /// Whether this version makes way for another one: **the one place that decides it**. It does
+    /// while no task runs; one that is cleaned up after is waited for. Where the owner set a window
+    /// it takes no more tasks in it, and no task is ever ended for an update.
+    fn make_way(&mut self, busy: bool) {
+        let may_begin = match self.update {
+            Some(UpdateMode::Drain) => true,
+            Some(UpdateMode::WhenIdle) => !busy,
+            None => false,
+        };
+        match self.phase {
+            Phase::Working if may_begin => {
+                self.phase = Phase::Draining { end: End::Updated, cancel_at: None };
+            }
+            // The window has closed before the last task ended, or the version was withdrawn.
+            Phase::Draining { end: End::Updated, .. } if !may_begin => self.phase = Phase::Working,
+            _ => {}
+        }
+    }
+
     fn cancel_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
         self.phase = Phase::Canceling;
         self.interrupt_all(now, reason, actions);
@@ -297,6 +333,8 @@ impl Machine {
 
     /// What follows from the state as it is now: claims to make or to drop, and the end.
     fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        let busy = self.slots.iter().any(Slot::has_task);
+        self.make_way(busy);
         for index in 0..self.slots.len() {
             let accepts = self.accepts_in(index);
             let Some(slot) = self.slots.get(index) else { continue };
@@ -310,7 +348,6 @@ impl Machine {
                 actions.push(Action::Slot(index, slot::Action::DropClaim));
             }
         }
-        let busy = self.slots.iter().any(Slot::has_task);
         // A machine that is held back is not without work: nobody asks whether there is some.
         self.idle_since = match (busy || !self.holds.is_empty(), self.idle_since) {
             (true, _) => None,

@@ -1,6 +1,7 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
 pub mod accounts;
+mod bundle;
 mod code;
 mod groups;
 pub mod keychain;
@@ -22,6 +23,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/run/lock/russet";
 pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+pub use bundle::{code_signature, exchange};
 pub use code::forget_code;
 pub use groups::Groups;
 pub use machine::machine;

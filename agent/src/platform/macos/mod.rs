@@ -1,6 +1,7 @@
 //! macOS.
 
 pub mod accounts;
+mod bundle;
 mod groups;
 pub mod keychain;
 mod machine;
@@ -21,6 +22,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
+pub use bundle::{code_signature, exchange};
 pub use groups::Groups;
 pub use machine::machine;
 pub use memory::{memory, resident_memory};

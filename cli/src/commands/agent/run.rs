@@ -81,9 +81,11 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
 fn to_exit(reason: ExitReason) -> Result<Exit> {
     let exit = Exit::from(reason.exit());
     match reason {
-        ExitReason::Stopped | ExitReason::SingleTask | ExitReason::Idle | ExitReason::Left => {
-            Ok(exit)
-        }
+        ExitReason::Stopped
+        | ExitReason::SingleTask
+        | ExitReason::Idle
+        | ExitReason::Updated
+        | ExitReason::Left => Ok(exit),
         ExitReason::StateInUse(text) | ExitReason::Failed(text) => Err(CliError::new(exit, text)),
     }
 }

@@ -1,0 +1,110 @@
+//! Updates of an installed agent: never while a task runs, and never into a machine that is left
+//! without a good version.
+//!
+//! The way of a new version, and the file that has it:
+//!
+//! 1. `source` says where manifests are, `keys` whom to believe, `offer` (pure) whether this machine
+//!    takes what is offered;
+//! 2. `fetch` brings the archive, resumed and bounded, into a directory of root's;
+//! 3. `unpack` looks at every entry before it writes any, and at the program before it is used;
+//! 4. the state machine of the launch agent ends the process when no task runs, which is decided
+//!    there and nowhere else;
+//! 5. `exchange` puts the bundle in place in one step, and `russet-boot` takes it back if it does
+//!    not prove healthy.
+//!
+//! `record` is what outlives a restart, `worker` goes the way. Who can do what with which key is in
+//! `docs/update-threat-model.md`.
+
+mod exchange;
+mod fetch;
+mod keys;
+mod offer;
+mod record;
+mod source;
+mod unpack;
+mod window;
+mod worker;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use exchange::{Staged, put_in_place};
+pub use keys::{KeyError, Keys};
+pub use source::{Source, SourceError};
+pub use window::{Window, WindowError};
+pub(crate) use worker::{Parts, Wish, start};
+
+/// What the owner wants of updates.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where releases are. None: this agent looks for none.
+    pub source: Option<Source>,
+    /// Which of them.
+    pub channel: String,
+    /// Whom to believe.
+    pub keys: Keys,
+    /// How long between two looks, give or take a tenth.
+    pub interval: Duration,
+    /// Whether a version is installed without being asked for.
+    pub auto: bool,
+    /// When tasks are kept off, so that a busy machine becomes idle.
+    pub window: Option<Window>,
+    /// How long a new version has to prove itself.
+    pub probation: Duration,
+    /// CA certificates to trust besides the system's, in PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            source: None,
+            channel: russet_protocol::manifest::STABLE.to_owned(),
+            keys: Keys::compiled_in(),
+            interval: Duration::from_secs(3600),
+            auto: true,
+            window: None,
+            probation: Duration::from_secs(300),
+            ca_file: None,
+        }
+    }
+}
+
+/// Why there is no update, for people.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpdateError {
+    /// A release was offered, and this machine does not take it.
+    #[error("{0}")]
+    Refused(#[from] offer::Refusal),
+    /// The envelope is none, or of nobody who is trusted.
+    #[error("the manifest is not believed: {0}")]
+    Keys(#[from] KeyError),
+    /// It could not be fetched.
+    #[error("{what} could not be fetched: {why}")]
+    Fetch {
+        /// What.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// What was fetched is not what the manifest says.
+    #[error("{0}")]
+    Archive(String),
+    /// A file or directory of ours can not be used.
+    #[error("{what} {}: {error}", path.display())]
+    File {
+        /// What was to be done.
+        what: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+}
+
+impl UpdateError {
+    fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::File { what, path, error }
+    }
+}
