@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let options = Options { file: "c.yml".to_owned(), ..Options::default() };
-    orbs(text, &options);
+    let _listed = orbs(text, &options);
     if let Ok(once) = process(text, &options) {
         match process(&once, &options) {
             Ok(twice) => assert_eq!(once, twice),

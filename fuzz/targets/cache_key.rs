@@ -1,0 +1,28 @@
+//! The templates of a cache key are filled in: nothing panics, and a key without one is itself.
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code, reason = "the whole module is compiled for a part of it")]
+#[path = "../../agent/src/task/storage/key.rs"]
+mod key;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let environment = BTreeMap::from([("NAME".to_owned(), "{{ .Branch }}".to_owned())]);
+    let facts = key::Facts {
+        branch: "main",
+        revision: "abc",
+        number: 1,
+        epoch: 1,
+        environment: &environment,
+    };
+    let rendered = key::render(text, facts, |file| {
+        if file.is_empty() { Err("no file".to_owned()) } else { Ok("sum".to_owned()) }
+    });
+    if !text.contains("{{") {
+        assert_eq!(rendered.as_deref(), Ok(text));
+    }
+});
