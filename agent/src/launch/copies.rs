@@ -183,7 +183,7 @@ mod tests {
         std::fs::write(path.join("copy"), "x").unwrap();
         slot.copies(&user, "empty").unwrap();
         let all = slot.all_copies().unwrap();
-        assert_eq!(all[&user.uid].1, [path.clone()]);
+        assert_eq!(all[&user.uid].1, std::slice::from_ref(&path));
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

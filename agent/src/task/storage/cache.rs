@@ -167,7 +167,7 @@ fn render(context: &Context, written: &str) -> Result<String, String> {
         branch: job.branch.as_deref().unwrap_or_default(),
         revision: job.revision.as_deref().unwrap_or_default(),
         number: job.number,
-        epoch: u64::try_from(context.clock.wall_ms() / 1000).unwrap_or(0),
+        epoch: context.clock.wall_ms() / 1000,
         environment: &context.variables,
     };
     let key = key::render(written, facts, |file| {
