@@ -172,7 +172,7 @@ fn even_root_does_not_send_a_stored_token_to_another_server() {
 
 /// An agent whose class has two credentials, granted to the branch `main` and tags `v*`.
 fn agent_with_credentials(server: &Server, user: &SlotUser) -> Agent {
-    let token = server.admin.class_token(CLASS);
+    let token = server.admin.token_of_class_with_forks(CLASS);
     let mut options = user.options();
     let granted = ["--class", CLASS, "--project", "test/*", "--branch", "main", "--tag", "v*"];
     let add = ["credential", "add", "password", "upload"];

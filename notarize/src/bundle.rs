@@ -1,10 +1,12 @@
 //! Stage `bundle`: what the two component packages install, not signed yet.
 //!
-//!     agent/opt/russet/RussetAgent.app           russet, with its Info.plist
-//!     agent/opt/russet/russet-boot               beside it: it is never updated with the bundle
-//!     agent/opt/russet/uninstall.sh
-//!     menubar/opt/russet/Russet.app
-//!     menubar/Library/LaunchAgents/dev.russet.menubar.plist
+//! ```text
+//! agent/opt/russet/RussetAgent.app           russet, with its Info.plist
+//! agent/opt/russet/russet-boot               beside it: it is never updated with the bundle
+//! agent/opt/russet/uninstall.sh
+//! menubar/opt/russet/Russet.app
+//! menubar/Library/LaunchAgents/dev.russet.menubar.plist
+//! ```
 
 use std::path::{Path, PathBuf};
 

@@ -71,9 +71,19 @@ impl Admin {
 
     /// Makes a resource class and a token of it.
     pub fn class_token(&self, class: &str) -> String {
-        self.post("/api/v3/runner/resource", json!({ "resource_class": class, "description": "" }));
+        self.token_of(json!({ "resource_class": class, "description": "" }))
+    }
+
+    /// The same for one whose runners take tasks of forks.
+    pub fn token_of_class_with_forks(&self, class: &str) -> String {
+        self.token_of(json!({ "resource_class": class, "description": "", "allow_forks": true }))
+    }
+
+    fn token_of(&self, class: Value) -> String {
+        let name = class["resource_class"].clone();
+        self.post("/api/v3/runner/resource", class);
         let token = self
-            .post("/api/v3/runner/token", json!({ "resource_class": class, "nickname": "test" }));
+            .post("/api/v3/runner/token", json!({ "resource_class": name, "nickname": "test" }));
         token["token"].as_str().unwrap().to_owned()
     }
 

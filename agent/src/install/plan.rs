@@ -198,9 +198,15 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
     if !boot.is_file() {
         return Err(InstallError::NoBoot { path: boot });
     }
+    // A package's directory of code is as much to be removed as what is in it.
+    let code = if in_place {
+        Step::packaged(Item::Directory { path: layout.code() })
+    } else {
+        Step::directory(layout.code(), 0o755)
+    };
     let mut steps = vec![
         Step::directory(layout.state(), 0o711),
-        Step::directory(layout.code(), 0o755),
+        code,
         Step::new(
             Item::Bundle { path: layout.bundle() },
             How::Bundle { from: settings.program.clone() },
