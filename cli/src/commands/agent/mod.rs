@@ -11,6 +11,7 @@ mod service;
 mod status;
 mod token;
 mod uninstall;
+mod update;
 mod vault;
 
 use crate::error::Result;
@@ -113,6 +114,13 @@ taken for it.")]
   russet agent logs --config agent.yaml -f")]
     Logs(logs::LogsArgs),
 
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  russet agent update status\n  sudo russet agent update check\n  \
+                      sudo russet agent update install --wait"
+    )]
+    Update(update::UpdateCommand),
+
     #[command(subcommand)]
     Token(token::TokenCommand),
 
@@ -136,6 +144,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Drain(args) => control::drain(args),
         AgentCommand::Cancel(args) => control::cancel(args),
         AgentCommand::Logs(args) => logs::main(&args),
+        AgentCommand::Update(command) => update::main(command),
         AgentCommand::Token(command) => token::main(command),
         AgentCommand::Credential(command) => credential::main(command),
     }

@@ -1,0 +1,170 @@
+//! `russet agent update`: how far an update of this agent is, and having it looked for or installed.
+
+use std::time::Duration;
+
+use russet_protocol::local::{Status, Update};
+
+use crate::client::agent::{AgentArgs, AgentClient};
+use crate::commands::{OutputArgs, block_on};
+use crate::duration;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::{self, Format, plain};
+
+/// How long nothing may change before that is taken for the answer of a source.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How soon an agent that is being exchanged is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Updates of the installed agent
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum UpdateCommand {
+    /// Show how far an update is
+    Status(Args),
+
+    /// Look for an update now
+    ///
+    /// What is found is fetched, and installed when no task runs unless `update.auto` is off.
+    Check(Args),
+
+    /// Look for an update now, and install it when no task runs
+    ///
+    /// Also where that is not done by itself (`update.auto`), and where a release has not been
+    /// rolled out to this machine yet. Tasks that run are waited for.
+    Install(InstallArgs),
+}
+
+/// Which agent, and how to show it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// `russet agent update install`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct InstallArgs {
+    /// Return when the new version runs, or was taken back
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait, as `30m` or `2h`
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1h", requires = "wait")]
+    timeout: Duration,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Runs the command.
+pub(crate) fn main(command: UpdateCommand) -> Result<Exit> {
+    block_on(async {
+        match command {
+            UpdateCommand::Status(args) => {
+                let status = args.agent.connect()?.status().await?;
+                shown(&status, &args.output)?;
+            }
+            UpdateCommand::Check(args) => {
+                let agent = args.agent.connect()?;
+                agent.ask("update/check", &()).await?;
+                shown(&settled(&agent).await?, &args.output)?;
+            }
+            UpdateCommand::Install(InstallArgs { wait, timeout, args }) => {
+                let agent = args.agent.connect()?;
+                let before = agent.status().await?;
+                agent.ask("update/install", &()).await?;
+                if wait {
+                    let exchanged = tokio::time::timeout(timeout, exchanged(&agent, &before));
+                    let Ok(result) = exchanged.await else {
+                        return Err(CliError::new(Exit::Infrastructure, "the update takes longer")
+                            .hint("it goes on; `russet agent update status` says how far it is"));
+                    };
+                    return ended(&result?, &before, &args.output);
+                }
+                shown(&settled(&agent).await?, &args.output)?;
+            }
+        }
+        Ok(Exit::Success)
+    })
+}
+
+/// Follows an agent until it has found out what there is, and fetched it.
+async fn settled(agent: &AgentClient) -> Result<Status> {
+    let mut changes = agent.changes().await?;
+    let mut status = agent.status().await?;
+    loop {
+        match tokio::time::timeout(QUIET, changes.next()).await {
+            Ok(Some(next)) => status = next,
+            // It makes way already.
+            Ok(None) => return Ok(status),
+            Err(_) if matches!(status.update, Some(Update::Downloading { .. })) => {}
+            Err(_) => return Ok(status),
+        }
+    }
+}
+
+/// Follows an agent until another one has taken its place, or none will.
+async fn exchanged(agent: &AgentClient, before: &Status) -> Result<Status> {
+    let mut status = settled(agent).await?;
+    loop {
+        let is_coming = matches!(
+            status.update,
+            Some(Update::Downloading { .. } | Update::Ready { .. } | Update::WaitingForIdle { .. })
+        );
+        let is_back = status.pid != before.pid;
+        if is_back || !is_coming {
+            return Ok(status);
+        }
+        tokio::time::sleep(AGAIN).await;
+        // Between two versions there is nobody to ask.
+        if let Ok(now) = agent.status().await {
+            status = now;
+        }
+    }
+}
+
+fn ended(status: &Status, before: &Status, output: &OutputArgs) -> Result<Exit> {
+    shown(status, output)?;
+    match &status.update {
+        Some(Update::RolledBack { .. } | Update::Failed { .. }) => Ok(Exit::Infrastructure),
+        _ => {
+            if status.agent_version != before.agent_version {
+                render::note(format_args!("Version {} runs.", plain(&status.agent_version)));
+            }
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn shown(status: &Status, output: &OutputArgs) -> Result<()> {
+    match output.output {
+        Format::Json => render::json(&serde_json::json!({
+            "version": status.agent_version,
+            "update": status.update,
+        })),
+        Format::Text => render::line(text(status)),
+    }
+}
+
+fn text(status: &Status) -> String {
+    let update = match &status.update {
+        None => "no update was looked for".to_owned(),
+        Some(Update::UpToDate) => "there is no update".to_owned(),
+        Some(Update::Downloading { version, percent }) => {
+            format!("version {} is being fetched ({percent}%)", plain(version))
+        }
+        Some(Update::Ready { version }) => {
+            format!("version {} is ready: `russet agent update install`", plain(version))
+        }
+        Some(Update::WaitingForIdle { version }) => {
+            format!("version {} is installed when no task runs", plain(version))
+        }
+        Some(Update::Failed { why }) => format!("there was no update: {}", plain(why)),
+        Some(Update::RolledBack { version, why }) => {
+            format!("version {} was taken back: it {}", plain(version), plain(why))
+        }
+        Some(Update::Unknown) => "the agent says what this version does not know".to_owned(),
+    };
+    format!("Version {} runs; {update}.", plain(&status.agent_version))
+}
