@@ -70,6 +70,13 @@ impl Installation {
         installed
     }
 
+    /// Puts russet-boot and this program in their places again, where something was mounted over
+    /// them.
+    pub fn put_again(&self, script: &str) {
+        copy(&russet_boot(), &self.layout.boot());
+        make(&self.layout.bundle(), &self.layout.executable(), Version::Script(script));
+    }
+
     /// Replaces the configuration.
     pub fn write_config(&self, text: &str) {
         let path = self.layout.config();

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod faults;
 pub mod hand;
 pub mod installation;
+pub mod release;
 pub mod server;
 pub mod supervisor;
 pub mod user;

@@ -43,7 +43,9 @@ pub(super) fn unpack(
     made.map_err(UpdateError::file("could not make", into))?;
     let mut extract = Extract::from_source(archive);
     extract.archive(ArchiveKind::Tar(Some(Compression::Gz))).extract_into(into).map_err(
-        |error| UpdateError::Archive(format!("the archive could not be unpacked: {error}")),
+        |error| {
+            UpdateError::Archive(format!("the archive could not be unpacked: {}", chain(&error)))
+        },
     )?;
     let staged = into.join(name);
     settle(&staged).map_err(UpdateError::file("could not settle", &staged))?;
@@ -52,6 +54,12 @@ pub(super) fn unpack(
     crate::platform::code_signature(&staged).map_err(UpdateError::Archive)?;
     says(&executable, version)?;
     Ok(staged)
+}
+
+/// An error with its causes, on one line: that a disk is full is said by the last of them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Looks at every entry before any is written: below the one directory, files and directories
