@@ -9,6 +9,6 @@ mod junit;
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (cases, _) = junit::parse(text);
-    // `<testcase/>` is the shortest case.
-    assert!(cases.len() <= text.len() / 11);
+    // `<testcase>` is the shortest case, where the report ends there.
+    assert!(cases.len() <= text.len() / 10);
 });
