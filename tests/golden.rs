@@ -1,4 +1,4 @@
-//! Real configurations, run: ten workflows of public projects, on this machine with tools that only
+//! Real configurations, run: workflows of public projects, on this machine with tools that only
 //! say how they were called. What each job did, in which order, with which environment and to which
 //! end, is kept in `snapshots/` and was read against the configurations.
 //!
@@ -17,7 +17,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
@@ -92,24 +92,40 @@ impl Golden {
         for name in ["circleci", "circleci-agent"] {
             std::os::unix::fs::symlink(russet(), helpers.join(name)).unwrap();
         }
-        let variables = format!("PATH={path}:{}\nSHOW=\"{}\"\n", helpers.display(), self.show);
+        // The values of this file are masked, and the name of a variable should be seen: so it is
+        // in quotes with a space, which is no name.
+        let variables = format!("PATH={path}:{}\nSHOW=\" {} \"\n", helpers.display(), self.show);
         let file = dir.path().join("env");
         write(file.clone(), &variables);
+        // The same project has the same revision whenever it is made.
         let git = |words: &[&str]| {
-            let output = Command::new("git").args(words).current_dir(&project).output().unwrap();
+            let output = Command::new("git")
+                .args(words)
+                .current_dir(&project)
+                .env("GIT_AUTHOR_DATE", "2024-01-01T00:00:00Z")
+                .env("GIT_COMMITTER_DATE", "2024-01-01T00:00:00Z")
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{output:?}");
         };
         let branch = if self.branch.is_empty() { "main" } else { self.branch };
         git(&["init", "-q", "-b", branch]);
         git(&["add", "-A"]);
         git(&["-c", "user.name=T", "-c", "user.email=t@example", "commit", "-qm", "x"]);
+        let text = self.told(dir.path(), &project, &file);
+        // What differs from run to run.
+        Some(normal(&text.replace(&*dir.path().to_string_lossy(), "DIR")))
+    }
+
+    /// A run of the project with the variables of a file, told.
+    fn told(&self, dir: &Path, project: &Path, variables: &Path) -> String {
         let output = Command::new(russet())
             .arg("run")
-            .arg(&project)
+            .arg(project)
             .args(["--on-host", "--output", "json", "--env-file"])
-            .arg(&file)
+            .arg(variables)
             .args(self.args)
-            .env("XDG_STATE_HOME", dir.path().join("state"))
+            .env("XDG_STATE_HOME", dir.join("state"))
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -119,22 +135,17 @@ impl Golden {
             panic!("{}\n{out}", String::from_utf8_lossy(&output.stderr));
         };
         story.check_order(pipeline);
-        let mut text = format!("exit code {}\n", output.status.code().unwrap());
-        text.push_str(&story.tell(pipeline));
-        // What differs from run to run.
-        Some(normal(&text.replace(&*dir.path().to_string_lossy(), "DIR")))
+        let code = output.status.code().unwrap();
+        format!("exit code {code}\n{}", story.tell(pipeline))
     }
 }
 
-/// The text without what differs from run to run: where the slot is, whose it is, and how large
-/// the project was.
+/// The text without what differs from run to run: where the slot is, whose it is, how large the
+/// project and archives were, and which job was the first to fetch one.
 fn normal(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let line = match line.split_once("| Snapshot ") {
-            Some((before, _)) => format!("{before}| Snapshot"),
-            None => line.to_owned(),
-        };
+        let line = shortened(line);
         let words = line.split(' ').map(|word| match word.split_once("/agent/slots/") {
             Some((before, after)) => {
                 let quote = before.find('/').map_or("", |at| &before[..at]);
@@ -153,6 +164,21 @@ fn normal(text: &str) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A line of output without sizes, which depend on the machine's git and compression.
+fn shortened(line: &str) -> String {
+    for start in ["| Snapshot ", "| Uploaded ", "| Unpacked "] {
+        let is_archive = start == "| Snapshot " || line.contains(" entries of ");
+        if let Some((before, _)) = line.split_once(start).filter(|_| is_archive) {
+            return format!("{before}{}", start.trim_end());
+        }
+    }
+    match line.rsplit_once(" (") {
+        // A layer of a workspace.
+        Some((before, size)) if size.ends_with("B)") => before.to_owned(),
+        _ => line.to_owned(),
+    }
 }
 
 /// What was seen of a run.
@@ -280,6 +306,81 @@ golden!(
             ("target/generated.py", ""),
         ],
         show: "RUSTFLAGS RUSTDOCFLAGS",
+        ..Golden::default()
+    }
+);
+
+// Caches that are not there yet, a workspace that every later job gets, and a branch on which one of
+// two jobs for documentation runs.
+golden!(
+    dependencies_are_cached_and_a_whole_checkout_is_handed_on,
+    Golden {
+        config: "callstack__react-native-paper",
+        tools: &["yarn", "node"],
+        files: &[
+            ("yarn.lock", "a@1\n"),
+            ("node_modules/a/index.js", "a"),
+            ("docs/node_modules/b/index.js", "b"),
+            ("docs/build/index.html", "<p>docs"),
+            ("example/node_modules/c/index.js", "c"),
+            ("cache/jest/a", "a"),
+            ("coverage/lcov.info", "TN:\n"),
+            ("scripts/typescript-output-lint.js", ""),
+            (".circleci/comment-artifacts.sh", "ls node_modules docs/node_modules\n"),
+        ],
+        show: "CIRCLE_BRANCH CIRCLE_JOB CIRCLE_NODE_INDEX CIRCLE_NODE_TOTAL",
+        branch: "topic",
+        ..Golden::default()
+    }
+);
+
+// A matrix of seven with conditions on each value, and a job that this branch does not run.
+golden!(
+    a_matrix_runs_what_fits_each_of_its_values,
+    Golden {
+        config: "nerves-project__nerves",
+        tools: &["apk", "mix", "reuse"],
+        files: &[("mix.lock", "%{}\n"), ("_build/a", "a"), ("deps/b", "b")],
+        show: "LC_ALL",
+        ..Golden::default()
+    }
+);
+
+// Pipeline parameters in commands, executors as parameters, steps as parameters, a job that only
+// waits for others, one at a time of a group, and steps that depend on how the ones before ended.
+golden!(
+    a_command_line_tool_is_checked_deployed_and_tried,
+    Golden {
+        config: "CircleCI-Public__circleci-cli",
+        tools: &["circleci", "go", "curl", "task", "sudo", "brew", "choco"],
+        files: &[
+            ("go.sum", "a\n"),
+            ("clikit/go.sum", "b\n"),
+            ("tools/go.sum", "c\n"),
+            ("test-reports/a.xml", "<testsuite><testcase name='a'/></testsuite>"),
+            ("docs/website/public/index.html", "<p>docs"),
+            ("dist/cli", "a program"),
+        ],
+        show: "CIRCLE_JOB CIRCLE_BRANCH",
+        ..Golden::default()
+    }
+);
+
+// What ran everything on one machine of old: a cache under one key and saved under another.
+golden!(
+    a_build_is_cached_under_another_key_than_it_is_looked_for,
+    Golden {
+        config: "buildbot__buildbot__hist-biggest_b9c075b4",
+        tools: &["env", "python3.9", "pip", "make", "pyinstaller", "trial"],
+        files: &[
+            ("requirements-ci.txt", "a\n"),
+            ("requirements-cidocs.txt", "b\n"),
+            ("requirements-pip.txt", "c\n"),
+            (".venv/bin/activate", "VIRTUAL_ENV=.venv; export VIRTUAL_ENV\n"),
+            ("master/docs/_build/html/index.html", "<p>docs"),
+            ("dist/buildbot-worker", "a program"),
+        ],
+        show: "SQLALCHEMY_WARN_20 VIRTUAL_ENV SANDBOXED_WORKER_PATH",
         ..Golden::default()
     }
 );
