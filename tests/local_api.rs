@@ -154,8 +154,17 @@ fn what_a_running_task_says_is_read_by_operators_alone_and_followed_to_its_end()
     server.admin.wait(&pipeline);
     let text = follower.join().unwrap();
     assert!(text.contains("first\n") && text.contains("begun\n"), "{text}");
-    agent.wait_for_state(State::Idle);
-    assert!(read(&path).starts_with("HTTP/1.1 404 "));
+    // The end of it stays, for the last tasks.
+    let status = agent.wait_for_state(State::Idle);
+    assert!(status.recent[0].has_log, "{status:?}");
+    let text = wait_for("what it said, kept", || {
+        Some(read(&path)).filter(|text| text.starts_with("HTTP/1.1 200 "))
+    });
+    assert!(text.contains("first\n") && text.contains("begun\n"), "{text}");
+    let said = agent.ask_well(&["logs", "--task", id.as_str()]);
+    assert!(said.contains("first\n") && said.contains("begun\n"), "{said}");
+    assert!(read("/v1/tasks/0193c1f0/log").starts_with("HTTP/1.1 404 "));
+    assert!(read("/v1/tasks/..%2Fhistory/log").starts_with("HTTP/1.1 404 "));
 }
 
 /// Asks for everything in a list of methods and paths, and says what was answered.

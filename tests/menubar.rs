@@ -21,7 +21,8 @@ use std::process::{Command, Stdio};
 
 use desktop::{Desktop, Line};
 use russet_protocol::local::State;
-use support::{Agent, AgentOptions, Process, Server, test_dir, wait_for};
+use support::release::{Release, Signer, archive, script};
+use support::{Agent, AgentOptions, Installation, Process, Server, test_dir, wait_for};
 
 /// The companion in a tray.
 struct Companion {
@@ -79,6 +80,16 @@ impl Companion {
         self.desktop.click(&self.item, &line);
     }
 
+    /// Chooses the recent task whose line has this in it.
+    #[track_caller]
+    fn click_recent(&self, part: &str) {
+        let line = wait_for(part, || {
+            let recent = self.menu().into_iter().find(|line| line.label == "Recent Tasks")?;
+            recent.below.into_iter().find(|line| line.label.contains(part))
+        });
+        self.desktop.click(&self.item, &line);
+    }
+
     /// Leaves a picture where pictures are wanted.
     fn photograph(&self, name: &str) {
         if let Some(dir) = std::env::var_os("RUSSET_SCREENSHOTS") {
@@ -99,7 +110,7 @@ fn command(socket: &Path) -> Command {
 /// A configuration with two jobs that run until the file is there.
 fn two_jobs(go: &Path) -> String {
     let step = format!(
-        "run:\n          name: Run the tests\n          command: |\n            until test -e {}; do sleep 0.05; done",
+        "run:\n          name: Run the tests\n          command: |\n            until test -e {}; do sleep 0.05; done\n            echo the tests are done",
         go.display()
     );
     let job = |name: &str| {
@@ -152,6 +163,13 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     std::fs::write(&go, "").unwrap();
     server.admin.wait(&pipeline);
     companion.shows(&["Idle since ", "✓  ", "unit-tests  succeeded, "]);
+    // What a task said is read also when it has ended; what shows it is the desktop's business.
+    companion.click_recent("unit-tests  succeeded, ");
+    wait_for("its log in a file", || {
+        let logs = std::fs::read_dir(companion.desktop.file("runtime/russet-menubar/logs")).ok()?;
+        let texts = logs.filter_map(|log| std::fs::read_to_string(log.ok()?.path()).ok());
+        texts.into_iter().any(|text| text.contains("the tests are done")).then_some(())
+    });
 
     companion.click("Pause");
     agent.wait_for_state(State::Paused);
@@ -185,6 +203,55 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     companion.shows(&["Idle since ", "Recent Tasks"]);
     let tip = companion.desktop.tool_tip(&companion.item).unwrap();
     assert!(tip.starts_with("Idle since "), "{tip}");
+}
+
+#[test]
+fn a_machine_that_is_unwell_says_what_and_what_to_do() {
+    let server = Server::start();
+    let disk = "health: { disk_reserve: 1000000TB }".to_owned();
+    let options = AgentOptions { runner: vec![disk], ..AgentOptions::default() };
+    let agent = Agent::start_with(&server, &options);
+    agent.wait_for_state(State::Unhealthy);
+    let Some(companion) = Companion::start(&agent.socket()) else { return };
+    let text = companion.shows(&["Unhealthy, takes no tasks since ", "✗ disk: "]);
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("✗ disk: ")).skip(1);
+    let hint = lines.next().unwrap();
+    assert!(hint.starts_with("    ") && hint.len() > 20, "{text}");
+    companion.photograph("unhealthy");
+}
+
+#[test]
+fn an_update_is_looked_for_told_and_installed_from_the_menu() {
+    if !support::can_be_root("for an installed agent") {
+        return;
+    }
+    let (releases, signer) = (test_dir(), Signer::new());
+    let server = Server::start_with(&["--releases", releases.path().to_str().unwrap()]);
+    let mut agent = Installation::new(&server, &[]);
+    let keys = agent.file("keys");
+    std::fs::write(&keys, signer.public_text()).unwrap();
+    let before = std::fs::read_to_string(agent.layout.config()).unwrap();
+    agent.write_config(&format!(
+        "{before}update: {{ source: control-plane, keys_file: {}, auto: false }}\n",
+        keys.display()
+    ));
+    agent.bootstrap();
+    agent.wait_proved(None);
+    let Some(companion) = Companion::start(&agent.layout.state().join("agent.sock")) else {
+        return;
+    };
+    companion.shows(&["Idle since ", "Check for Update Now\n"]);
+    let program = script("9.0.1", "exec \"$REAL\" \"$@\"");
+    let release = Release::new("9.0.1", archive(&agent.layout, &program));
+    release.write(&releases.path().join("9.0.1"), &signer);
+    companion.click("Check for Update Now");
+    companion.shows(&["Version 9.0.1 is ready\n", "Install Update When Idle\n"]);
+    companion.photograph("update-ready");
+    companion.click("Install Update When Idle");
+    wait_for("the new version in its place", || {
+        (std::fs::read(agent.layout.executable()).ok()? == program).then_some(())
+    });
+    companion.shows(&["Idle since ", " is up to date\n"]);
 }
 
 #[test]

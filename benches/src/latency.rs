@@ -34,13 +34,9 @@ pub(crate) async fn measure(russet: &Path, count: usize) -> Result<()> {
         ensure!(output.status.success(), "bare bash failed");
         bare.push(start.elapsed());
 
-        let start = Instant::now();
-        let pipeline = rig.client.submit(&config).await?;
-        let watched = rig.client.watch(&pipeline).await?;
-        first.push(watched.first_output.context("a job without output")? - start);
-        done.push(watched.ended - start);
-        let outcome = watched.pipeline.workflows.first().and_then(|workflow| workflow.outcome);
-        ensure!(outcome.is_some_and(|outcome| outcome.is_success()), "a job failed: {outcome:?}");
+        let (output, end) = one_task(&rig, &config).await?;
+        first.push(output);
+        done.push(end);
     }
     bare.print("bare bash -c");
     first.print("submit → first output at a reader");
@@ -51,6 +47,17 @@ pub(crate) async fn measure(russet: &Path, count: usize) -> Result<()> {
         done.percentile(50) / bare.percentile(50)
     );
     Ok(())
+}
+
+/// Submits a pipeline of one task. How long it takes to its first output, and to its end.
+pub(crate) async fn one_task(rig: &Rig, config: &str) -> Result<(Duration, Duration)> {
+    let start = Instant::now();
+    let pipeline = rig.client.submit(config).await?;
+    let watched = rig.client.watch(&pipeline).await?;
+    let first = watched.first_output.context("a job without output")? - start;
+    let outcome = watched.pipeline.workflows.first().and_then(|workflow| workflow.outcome);
+    ensure!(outcome.is_some_and(|outcome| outcome.is_success()), "a job failed: {outcome:?}");
+    Ok((first, watched.ended - start))
 }
 
 /// Between 20 and 275 ms, so that tasks meet the agent at any moment of whatever it does.

@@ -8,6 +8,7 @@
 mod backlog;
 mod caches;
 mod client;
+mod clients;
 mod idle;
 mod latency;
 mod output;
@@ -36,7 +37,8 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 7] = ["latency", "backlog", "steps", "output", "idle", "submits", "caches"];
+const NAMES: [&str; 8] =
+    ["latency", "clients", "backlog", "steps", "output", "idle", "submits", "caches"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -56,6 +58,7 @@ fn main() -> Result<()> {
         runtime.block_on(async {
             match name {
                 "latency" => latency::measure(&russet, 200 / scale).await,
+                "clients" => clients::measure(&russet, 400 / scale).await,
                 "backlog" => backlog::measure(&russet, 500 / scale).await,
                 "steps" => steps::measure(&russet, 500 / scale).await,
                 "output" => output::measure(&russet, 1_000_000 / scale).await,

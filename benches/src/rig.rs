@@ -27,7 +27,8 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts a control plane and makes the class and its token.
     pub(crate) async fn start(russet: &Path) -> Result<Self> {
-        let folder = tempfile::tempdir_in("/var/tmp")?;
+        let place = std::env::var_os("RUSSET_BENCH_DIR").unwrap_or_else(|| "/var/tmp".into());
+        let folder = tempfile::tempdir_in(place)?;
         // Slot users have to reach their slots below this directory.
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711))?;
         let mut server = Command::new(russet)

@@ -166,7 +166,7 @@ pub enum Update {
         /// Why.
         why: String,
     },
-    /// It is not known, or this is a word of a newer agent.
+    /// It is not known yet, or this is a word of a newer agent.
     #[default]
     #[serde(other)]
     Unknown,
@@ -296,6 +296,9 @@ pub struct Recent {
     /// Page of the control plane about its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Whether the agent kept the end of what it said.
+    #[serde(default)]
+    pub has_log: bool,
 }
 
 /// The body of `POST /v1/pause`.

@@ -258,17 +258,29 @@ impl Model {
 
     fn ended(&mut self, slot: u32, outcome: Option<Outcome>, now_ms: u64) {
         let Some(task) = self.tasks.remove(&slot) else { return };
-        let Task { id, class, project, job, since_ms, url, .. } = task;
-        let (started_ms, ended_ms) = (since_ms, now_ms);
-        let ended = Recent { id, slot, class, project, job, outcome, started_ms, ended_ms, url };
-        self.history.record(ended);
+        let Task { id, class, project, job, since_ms, url, step, .. } = task;
+        self.history.record(Recent {
+            id,
+            slot,
+            class,
+            project,
+            job,
+            outcome,
+            started_ms: since_ms,
+            ended_ms: now_ms,
+            url,
+            // What it says is kept from its first step on (`output.rs`).
+            has_log: step.is_some(),
+        });
         self.status.recent = self.history.recent().to_vec();
     }
 
-    /// A slot that has no task any more although no task agent ended in it gave its task back.
+    /// A slot that has no task any more although no task agent ended in it gave its task back. One
+    /// whose task is here, and that had none yet, is about to begin it: it is told after the claim.
     fn see(&mut self, view: View, now_ms: u64) {
-        for (number, is_busy) in (1..).zip(&view.busy) {
-            if !is_busy {
+        for (index, number) in (0..view.busy.len()).zip(1..) {
+            let had = self.view.busy.get(index) == Some(&true);
+            if had && view.busy.get(index) == Some(&false) {
                 self.ended(number, None, now_ms);
             }
         }
@@ -384,6 +396,20 @@ mod tests {
         board.view(view(&[false]), 6);
         assert_eq!(board.status().slots[0].task, None);
         assert_eq!(board.status().recent[0].outcome, None);
+    }
+
+    #[test]
+    fn a_task_that_is_about_to_begin_is_not_taken_for_one_that_was_given_back() {
+        let board = Board::default();
+        board.view(view(&[false, false]), 1);
+        board.begin(2, Task::default(), 2);
+        // The other slot's task, while the claim of this one is on its way to the state machine.
+        board.view(view(&[true, false]), 3);
+        board.view(view(&[true, true]), 4);
+        assert_eq!(board.status().recent.len(), 0);
+        assert!(board.status().slots[1].task.is_some());
+        board.event(&Event::Ended { slot: 2, outcome: Some(Outcome::Success) }, 5);
+        assert_eq!(board.status().recent[0].outcome, Some(Outcome::Success));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) const NAME: &str = "history.json";
 const VERSION: u32 = 1;
 
 /// How many ended tasks are remembered.
-const RECENT: usize = 50;
+pub(super) const RECENT: usize = 50;
 
 /// Of how many jobs it is remembered how long they take.
 const JOBS: usize = 256;

@@ -34,6 +34,7 @@ mod history;
 mod housekeeping;
 mod journal;
 mod meter;
+mod output;
 mod policy;
 mod prefix;
 mod relay;
@@ -56,6 +57,7 @@ mod trim;
 pub use boot::bad_versions;
 pub(crate) use dirs::Spool;
 pub(crate) use housekeeping::Counters;
+pub(crate) use output::{Reading, kept};
 pub use run::run;
 
 /// How the launch agent is run; what the owner decides is in [`Config`].
@@ -216,6 +218,7 @@ impl ExitReason {
 struct Sink {
     events: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
     board: std::sync::Arc<board::Board>,
+    outputs: std::sync::Arc<output::Outputs>,
     clock: Clock,
 }
 

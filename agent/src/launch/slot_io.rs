@@ -216,6 +216,7 @@ impl SlotIo {
     /// Shows people the task of a journal.
     fn show(&self, journal: &Journal) {
         let Shared { sink, clock, .. } = &*self.shared;
+        sink.outputs.begin(self.number);
         sink.board.begin(self.number, journal.shown.clone(), clock.wall_ms());
         sink.say(Event::Claimed { slot: self.number, job: journal.shown.job.clone() });
     }
@@ -378,6 +379,7 @@ impl SlotIo {
                 self.begin_heartbeat();
                 let watch = tokio::spawn(Arc::clone(self).watch_adopted(process)).abort_handle();
                 self.with(|task| task.watch = Some(watch));
+                self.shared.sink.outputs.adopt(self.number);
                 tracing::info!(slot = self.number, %allocation, "adopted a running task");
                 self.shared.metrics.adopted();
                 self.show_deadline(BootTime(deadline));
@@ -449,6 +451,7 @@ impl SlotIo {
             "the task agent has ended"
         );
         self.meter_exit(&exit, outcome);
+        self.shared.sink.outputs.ended(self.number, journal.shown.id.as_ref());
         if let Exit::Died(reason) | Exit::NothingRan(reason) = &exit {
             self.shared.sink.warn(format!("slot {}: {reason}", self.number));
         }

@@ -69,6 +69,7 @@ pub(super) async fn start(
     let lock = users::lock_state(&state)
         .map_err(|error| failed(describe("could not lock", &state_path, &error)))?
         .ok_or_else(|| in_use(&state_path))?;
+    sink.outputs.keep_in(&state_path);
     sink.board.remember(&state_path, options.clock.wall_ms());
     let staged = stage::stage(&options.exe, &state_path).map_err(|error| {
         failed(describe("could not make the executable ready in", &state_path, &error))

@@ -293,6 +293,7 @@ impl Link {
                 self.sink.say(Event::Started { slot, job, project });
             }
             FromTaskAgent::Step { number, name } => {
+                self.sink.outputs.step(slot, *number);
                 self.sink.board.step(slot, *number, name, self.clock.wall_ms());
             }
             FromTaskAgent::Hello { .. } | FromTaskAgent::Pong | FromTaskAgent::Done { .. } => {}

@@ -117,6 +117,7 @@ fn visible(mut status: Status, access: Access) -> Status {
         }
         for task in &mut status.recent {
             (task.id, task.url, task.project, task.job) = (None, None, None, None);
+            task.has_log = false;
         }
     }
     status

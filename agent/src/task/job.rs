@@ -82,6 +82,8 @@ fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
         Action::AttachWorkspace { .. } => ("attach_workspace".to_owned(), false),
     };
     context.step_started(step.number, &step.name, background, Some(detail));
+    // Whoever hears of the step finds its output. One that can not be kept fails the step later.
+    drop(context.spool.log(step.number));
     let name = context.masks.apply(&step.name);
     supervisor.say(FromTaskAgent::Step { number: step.number, name });
 }

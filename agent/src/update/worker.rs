@@ -76,6 +76,10 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self) {
+        // Whoever looks at the status sees that updates are looked for.
+        if self.parts.board.status().update.is_none() {
+            self.show(Update::Unknown);
+        }
         let pause = |most: Duration| most.mul_f64(crate::http::random());
         let first = pause(FIRST_LOOK.min(self.parts.settings.interval));
         let mut next = self.parts.clock.now().after(first);

@@ -38,6 +38,21 @@ pub(crate) struct Changes {
     buffer: Vec<u8>,
 }
 
+/// Output of a task, as it comes.
+#[derive(Debug)]
+pub(crate) struct AgentOutput(reqwest::Response);
+
+impl AgentOutput {
+    /// What comes next; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let chunk = self.0.chunk().await.map_err(|error| {
+            let message = format!("the agent's answer broke off: {}", chain(&error));
+            CliError::new(Exit::Infrastructure, message)
+        })?;
+        Ok(chunk.map(|bytes| bytes.to_vec()))
+    }
+}
+
 impl AgentArgs {
     /// A client for the agent that is meant.
     pub(crate) fn connect(&self) -> Result<AgentClient> {
@@ -81,6 +96,13 @@ impl AgentClient {
     pub(crate) async fn changes(&self) -> Result<Changes> {
         let response = self.checked(self.http.get(address("events")).send().await).await?;
         Ok(Changes { response, buffer: Vec::new() })
+    }
+
+    /// What a task says, or the end of what one said that has ended here lately.
+    pub(crate) async fn output(&self, task: &str, follow: bool) -> Result<AgentOutput> {
+        let path = address(&format!("tasks/{task}/log?follow={follow}"));
+        let response = self.checked(self.http.get(path).send().await).await?;
+        Ok(AgentOutput(response))
     }
 
     /// Asks for a change.

@@ -1,6 +1,5 @@
 //! `russet job`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use russet_protocol::admin::{Job, StepState};
@@ -11,8 +10,7 @@ use super::fetch;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::color::Paint;
-use crate::render::terminal::{Cleaner, Piece};
+use crate::render::output::JobOutput;
 use crate::render::{self, Format, numbers, plain, table::Table};
 
 /// Look at jobs
@@ -261,41 +259,11 @@ fn no_such_step(job: &Job, step: u32) -> CliError {
 /// Copies a step's output; `false` where the reader has gone.
 async fn copy(client: &Client, id: &str, task: u32, step: u32, follow: bool) -> Result<bool> {
     let mut output = client.output(id, task, step, follow).await?;
-    // A job's bytes must not drive the terminal of whoever looks at them.
-    let is_terminal = std::io::stdout().is_terminal();
-    let mut cleaner = is_terminal.then(|| Cleaner::new(Paint::stdout().is_on()));
-    let mut clean = String::new();
+    let mut shown = JobOutput::new();
     while let Some(bytes) = output.next().await? {
-        let is_on = match &mut cleaner {
-            None => write(&bytes)?,
-            Some(cleaner) => {
-                cleaner.feed(&bytes, |piece| add(&mut clean, &piece));
-                write(std::mem::take(&mut clean).as_bytes())?
-            }
-        };
-        if !is_on {
+        if !shown.write(&bytes)? {
             return Ok(false);
         }
     }
-    if let Some(cleaner) = &mut cleaner {
-        cleaner.finish(|piece| add(&mut clean, &piece));
-    }
-    write(clean.as_bytes())
-}
-
-fn add(text: &mut String, piece: &Piece) {
-    text.push_str(&piece.text);
-    if piece.ends_line {
-        text.push('\n');
-    }
-}
-
-/// Writes to standard output; `false` where the reader has gone.
-fn write(bytes: &[u8]) -> Result<bool> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(CliError::local("could not write to standard output", error)),
-        Ok(()) => Ok(true),
-    }
+    shown.finish()
 }

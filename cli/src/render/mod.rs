@@ -2,6 +2,7 @@
 
 pub(crate) mod color;
 pub(crate) mod numbers;
+pub(crate) mod output;
 pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod terminal;

@@ -167,6 +167,10 @@ shows!(
 );
 shows!(an_update_that_was_taken_back, heard(with_update(taken_back())));
 shows!(
+    an_update_that_was_refused,
+    heard(with_update(Update::Failed { why: "the manifest is not believed".into() }))
+);
+shows!(
     for_somebody_who_may_only_look,
     heard({
         let mut status = Status { may_change: Some(false), ..running() };
@@ -315,21 +319,34 @@ fn only_pages_of_web_servers_are_opened() {
 }
 
 #[test]
-fn a_task_that_runs_opens_its_own_log_and_one_that_ended_its_page() {
-    let view = heard(running());
-    let opens = |item: &Item| match item {
-        Item::Choice { choice: Choice::Log(Log::Task { id, .. }), .. } => Some(id.clone()),
-        _ => None,
+fn a_task_opens_its_log_and_one_of_which_none_was_kept_its_page() {
+    let mut status = running();
+    status.recent[0].has_log = true;
+    let view = heard(status);
+    let choices = |items: &[Item]| -> Vec<Choice> {
+        let choice = |item: &Item| match item {
+            Item::Choice {
+                choice: choice @ (Choice::Log(Log::Task { .. }) | Choice::Page(_)),
+                ..
+            } => Some(choice.clone()),
+            _ => None,
+        };
+        items.iter().filter_map(choice).collect()
     };
-    let ids: Vec<_> = view.menu.iter().filter_map(opens).collect();
-    assert_eq!(ids, ["0193-a".into(), "0193-b".into()]);
+    let ids = |choices: &[Choice]| -> Vec<String> {
+        let id = |choice: &Choice| match choice {
+            Choice::Log(Log::Task { id, .. }) => id.to_string(),
+            other => format!("{other:?}"),
+        };
+        choices.iter().map(id).collect()
+    };
+    assert_eq!(ids(&choices(&view.menu)), ["0193-a", "0193-b"]);
     let recent = view.menu.iter().find_map(|item| match item {
-        Item::Menu(_, items) => items.first().cloned(),
+        Item::Menu(_, items) => Some(choices(items)),
         _ => None,
     });
-    let Some(Item::Choice { choice: choice @ Choice::Page(_), .. }) = recent else {
-        panic!("{recent:?}")
-    };
-    let effects = controller().handle(Event::Chosen(choice), NOON);
-    assert_eq!(effects, [Effect::OpenUrl("https://ci.example.com/jobs/0193-c".to_owned())]);
+    let recent = recent.unwrap();
+    assert_eq!(ids(&recent[..1]), ["0193-c"]);
+    let effects = controller().handle(Event::Chosen(recent[1].clone()), NOON);
+    assert_eq!(effects, [Effect::OpenUrl("https://ci.example.com/jobs/0193-d".to_owned())]);
 }

@@ -15,6 +15,16 @@ use serde_json::Value;
 
 use crate::service::{Apple, Script, private_key};
 
+/// What a release is made of.
+const PROGRAMS: [&str; 3] = ["russet", "russet-boot", "russet-menubar"];
+
+/// Where its executables are below `/opt/russet`, and their identifiers.
+const EXECUTABLES: [(&str, &str); 3] = [
+    ("RussetAgent.app/Contents/MacOS/russet", "dev.russet.agent"),
+    ("russet-boot", "dev.russet.boot"),
+    ("Russet.app/Contents/MacOS/russet-menubar", "dev.russet.menubar"),
+];
+
 /// What `.ci/apple` linked; `None` where it was not run. CI does not let that pass.
 fn linked() -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
@@ -23,7 +33,8 @@ fn linked() -> Option<PathBuf> {
     let target = std::env::var_os("RUSSET_APPLE_TARGET").map(PathBuf::from);
     let target = target.unwrap_or_else(|| base.join("target"));
     let there = ["aarch64", "x86_64"].iter().all(|architecture| {
-        target.join(format!("{architecture}-apple-darwin/debug/russet-boot")).exists()
+        let folder = target.join(format!("{architecture}-apple-darwin/debug"));
+        PROGRAMS.iter().all(|program| folder.join(program).exists())
     });
     if there {
         return Some(target);
@@ -43,7 +54,7 @@ fn small(dir: &Path) -> Option<PathBuf> {
     for architecture in ["aarch64", "x86_64"] {
         let folder = format!("{architecture}-apple-darwin/debug");
         fs::create_dir_all(dir.join(&folder)).unwrap();
-        for name in ["russet", "russet-boot", "russet-menubar"] {
+        for name in PROGRAMS {
             fs::copy(target.join(&folder).join("russet-boot"), dir.join(&folder).join(name))
                 .unwrap();
         }
@@ -161,23 +172,16 @@ impl Full {
         fs::create_dir(&unpacked).unwrap();
         shell(
             &unpacked,
-            "bsdtar -xf ../dist/Russet-1.2.3.pkg && mkdir payload && cd payload && gzip -dc ../agent.pkg/Payload | cpio -id --quiet",
+            "bsdtar -xf ../dist/Russet-1.2.3.pkg && mkdir payload && cd payload && \
+             for part in agent menubar; do gzip -dc ../$part.pkg/Payload | cpio -id --quiet; done",
         );
         Some(full)
     }
 
     fn run(&self) -> Output {
         let credentials = self.path("credentials").display().to_string();
-        let words = [
-            "release",
-            "--channel",
-            "nightly",
-            "--output",
-            "json",
-            "--without-menubar",
-            "--credentials",
-            &credentials,
-        ];
+        let words =
+            ["release", "--channel", "nightly", "--output", "json", "--credentials", &credentials];
         notarize(&words, &self.path("dist"), &self.target, Some(&self.apple))
     }
 
@@ -207,26 +211,36 @@ fn the_package_is_read_by_tools_that_are_not_ours() {
         }
     }
     let unpacked = full.path("unpacked");
-    let files =
-        shell(&unpacked, "gzip -dc agent.pkg/Payload | cpio -itv --quiet --numeric-uid-gid");
-    for line in files.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words[2..4], ["0", "0"], "not root's: {line}");
-        assert!(!words[0].get(5..6).unwrap().contains('w'), "others can write: {line}");
+    for (part, has) in [
+        ("agent", ["./opt/russet/russet-boot", "./opt/russet/uninstall.sh"]),
+        (
+            "menubar",
+            [
+                "./opt/russet/Russet.app/Contents/Resources/",
+                "./Library/LaunchAgents/dev.russet.menubar.plist",
+            ],
+        ),
+    ] {
+        let list = format!("gzip -dc {part}.pkg/Payload | cpio -itv --quiet --numeric-uid-gid");
+        let files = shell(&unpacked, &list);
+        for line in files.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(words[2..4], ["0", "0"], "not root's: {line}");
+            assert!(!words[0].get(5..6).unwrap().contains('w'), "others can write: {line}");
+        }
+        for name in has {
+            assert!(files.contains(name), "{name} is not in {files}");
+        }
+        let bom = fs::read(unpacked.join(format!("{part}.pkg/Bom"))).unwrap();
+        let bom = apple_bom::ParsedBom::parse(&bom).unwrap();
+        assert_eq!(bom.paths().unwrap().len(), files.lines().count());
     }
-    assert!(
-        files.contains("./opt/russet/russet-boot") && files.contains("./opt/russet/uninstall.sh"),
-        "{files}"
-    );
     let scripts = shell(&unpacked, "gzip -dc agent.pkg/Scripts | cpio -it --quiet");
     assert!(scripts.contains("./preinstall") && scripts.contains("./postinstall"), "{scripts}");
     assert!(
         shell(&unpacked, "gzip -dc agent.pkg/Scripts | cpio -i --quiet --to-stdout ./preinstall")
             .contains("version='1.2.3'")
     );
-    let bom = fs::read(full.path("unpacked/agent.pkg/Bom")).unwrap();
-    let bom = apple_bom::ParsedBom::parse(&bom).unwrap();
-    assert_eq!(bom.paths().unwrap().len(), files.lines().count());
 }
 
 #[test]
@@ -240,11 +254,12 @@ assert d.find("volume-check/allowed-os-versions/os-version").get("min") == "10.1
 assert d.find("welcome") is not None and d.find("license") is not None
 assert d.find("domains").get("enable_localSystem") == "true"
 refs = [r for r in d.findall("pkg-ref") if r.text]
-assert [(r.get("id"), r.get("version"), r.text) for r in refs] == [("dev.russet.agent.pkg", "1.2.3", "#agent.pkg")], refs
-p = E.parse("agent.pkg/PackageInfo").getroot()
-assert p.get("relocatable") == "false" and p.get("install-location") == "/" and p.get("auth") == "root"
-assert len(p.find("relocate")) == 0 and len(p.find("bundle-version")) == 0
-assert [b.get("id") for b in p.findall("bundle")] == ["dev.russet.agent"]
+assert [(r.get("id"), r.get("version"), r.text) for r in refs] == [("dev.russet.menubar.pkg", "1.2.3", "#menubar.pkg"), ("dev.russet.agent.pkg", "1.2.3", "#agent.pkg")], refs
+for part in ["agent", "menubar"]:
+    p = E.parse(part + ".pkg/PackageInfo").getroot()
+    assert p.get("relocatable") == "false" and p.get("install-location") == "/" and p.get("auth") == "root"
+    assert len(p.find("relocate")) == 0 and len(p.find("bundle-version")) == 0
+    assert [b.get("id") for b in p.findall("bundle")] == ["dev.russet." + part]
 "##;
     let output = Command::new("python3")
         .args(["-c", script])
@@ -257,7 +272,7 @@ assert [b.get("id") for b in p.findall("bundle")] == ["dev.russet.agent"]
 #[test]
 fn every_slice_is_what_it_is_called_and_starts_on_old_systems() {
     let Some(full) = Full::get() else { return };
-    for program in ["RussetAgent.app/Contents/MacOS/russet", "russet-boot"] {
+    for (program, _) in EXECUTABLES {
         let path = full.payload(program);
         let architectures = llvm("llvm-lipo", &format!("-archs {path}"));
         let mut names: Vec<&str> = architectures.split_whitespace().collect();
@@ -280,10 +295,7 @@ fn every_slice_is_what_it_is_called_and_starts_on_old_systems() {
 fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
     let Some(full) = Full::get() else { return };
     // Read by the crate that others use for it, not by our own reader.
-    for (program, identifier) in [
-        ("RussetAgent.app/Contents/MacOS/russet", "dev.russet.agent"),
-        ("russet-boot", "dev.russet.boot"),
-    ] {
+    for (program, identifier) in EXECUTABLES {
         let bytes = fs::read(full.payload(program)).unwrap();
         let file = apple_codesign::MachFile::parse(&bytes).unwrap();
         assert_eq!(file.iter_macho().count(), 2);
@@ -299,18 +311,20 @@ fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
                 == Some("Developer ID Application: Tester (ABCDE12345)")));
         }
     }
-    let plist = full.payload("RussetAgent.app/Contents/Info.plist");
-    let script = "import plistlib, sys; p = plistlib.load(open(sys.argv[1], 'rb')); print(p['CFBundleIdentifier'], p['CFBundleVersion'], p['LSMinimumSystemVersion'])";
-    assert_eq!(tool("python3", &["-c", script, &plist]).trim(), "dev.russet.agent 1.2.3 10.15");
-    let resources = full.payload("RussetAgent.app/Contents/_CodeSignature/CodeResources");
-    tool(
-        "python3",
-        &[
-            "-c",
-            "import plistlib, sys; assert plistlib.load(open(sys.argv[1], 'rb'))['files2'] is not None",
-            &resources,
-        ],
-    );
+    let script = "import plistlib, sys; p = plistlib.load(open(sys.argv[1], 'rb')); \
+                  print(p['CFBundleIdentifier'], p['CFBundleVersion'], p['LSMinimumSystemVersion'], p.get('LSUIElement'))";
+    let resources_script =
+        "import plistlib, sys; assert plistlib.load(open(sys.argv[1], 'rb'))['files2'] is not None";
+    // Neither has a picture in the Dock: the agent is no app at all.
+    for (bundle, says) in [
+        ("RussetAgent.app", "dev.russet.agent 1.2.3 10.15 True"),
+        ("Russet.app", "dev.russet.menubar 1.2.3 10.15 True"),
+    ] {
+        let plist = full.payload(&format!("{bundle}/Contents/Info.plist"));
+        assert_eq!(tool("python3", &["-c", script, &plist]).trim(), says);
+        let resources = full.payload(&format!("{bundle}/Contents/_CodeSignature/CodeResources"));
+        tool("python3", &["-c", resources_script, &resources]);
+    }
 }
 
 #[test]

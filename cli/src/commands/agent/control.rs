@@ -62,7 +62,7 @@ pub(crate) struct CancelArgs {
 }
 
 /// An id stands in the address of the call, where nothing else may be meant by it.
-fn task_id(text: &str) -> std::result::Result<String, String> {
+pub(super) fn task_id(text: &str) -> std::result::Result<String, String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !text.is_empty() && text.starts_with(|c: char| c != '.') && text.chars().all(fits) {
         Ok(text.to_owned())

@@ -1,5 +1,5 @@
 //! `russet agent logs`: the agent's log, from its files, so that it can be read whether or not the
-//! agent runs.
+//! agent runs; with `--task`, what a task says, from the agent.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -14,11 +14,13 @@ use russet_agent::platform::FileWatch;
 use russet_protocol::local::{LogLevel, LogLine};
 use tokio::sync::oneshot;
 
+use crate::client::agent::AgentArgs;
 use crate::commands::{OutputArgs, block_on};
 use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::color::Paint;
+use crate::render::output::JobOutput;
 use crate::render::{Format, numbers, plain};
 
 /// Lines that are shown where the person says nothing.
@@ -58,6 +60,14 @@ pub(crate) struct LogsArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with = "boot")]
     config: Option<PathBuf>,
 
+    /// What a task says, or said that ended here lately; `status` has the ids
+    #[arg(long, value_name = "ID", value_parser = super::control::task_id,
+        conflicts_with_all = ["boot", "file", "config", "lines", "since", "level", "output"])]
+    task: Option<String>,
+
+    #[command(flatten)]
+    agent: AgentArgs,
+
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -84,6 +94,9 @@ impl From<Importance> for LogLevel {
 
 /// Shows the log.
 pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
+    if let Some(task) = &args.task {
+        return block_on(show_task(args, task));
+    }
     let path = path(args)?;
     let since_ms = args.since.map(|time| {
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -120,6 +133,18 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
         }
         Ok(Exit::Success)
     })
+}
+
+/// Shows what a task says, and said.
+async fn show_task(args: &LogsArgs, task: &str) -> Result<Exit> {
+    let mut output = args.agent.connect()?.output(task, args.follow).await?;
+    let mut shown = JobOutput::new();
+    while let Some(bytes) = output.next().await? {
+        if !shown.write(&bytes)? {
+            return Ok(Exit::Success);
+        }
+    }
+    shown.finish().map(|_| Exit::Success)
 }
 
 /// Which log.
@@ -256,6 +281,7 @@ fn time(ms: u64) -> Option<String> {
 mod tests {
     use super::{LogLevel, LogLine, text};
     use crate::render::color::Paint;
+    use crate::render::output::JobOutput;
 
     #[test]
     fn a_line_has_its_time_its_level_and_no_control_characters() {

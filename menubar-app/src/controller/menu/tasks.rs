@@ -70,11 +70,16 @@ fn time(task: &Task, now_ms: u64) -> String {
     }
 }
 
-/// What ended lately, the newest first; each opens its page, where the control plane has one.
+/// What ended lately, the newest first. Each opens the log that the agent kept; where there is none,
+/// its page, which the control plane has.
 pub(super) fn recent(status: &Status, now_ms: u64, zone: &TimeZone, menu: &mut Vec<Item>) {
     menu.push(Item::Separator);
-    let items: Vec<_> =
-        status.recent.iter().take(MOST_RECENT).map(|task| ended(task, now_ms, zone)).collect();
+    let items: Vec<_> = status
+        .recent
+        .iter()
+        .take(MOST_RECENT)
+        .map(|task| ended(status, task, now_ms, zone))
+        .collect();
     menu.push(if items.is_empty() {
         Item::Text("No recent tasks".to_owned())
     } else {
@@ -88,7 +93,7 @@ fn log(status: &Status, label: String, id: &TaskId, name: &str) -> Item {
     Item::choice_if(status.may_change != Some(false), label, Choice::Log(log))
 }
 
-fn ended(task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
+fn ended(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
     let name = name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
     let label = format!(
         "{}  {name}  {}, {}, {}",
@@ -97,10 +102,12 @@ fn ended(task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
         words::length(task.ended_ms.saturating_sub(task.started_ms)),
         words::time(task.ended_ms, now_ms, zone)
     );
-    // What it said is with the control plane by now.
-    match &task.url {
-        Some(url) => Item::choice(label, Choice::Page(url.clone())),
-        None => Item::Text(label),
+    match (&task.id, &task.url) {
+        (Some(id), _) if task.has_log && status.may_change != Some(false) => {
+            log(status, label, id, &name)
+        }
+        (_, Some(url)) => Item::choice(label, Choice::Page(url.clone())),
+        (_, None) => Item::Text(label),
     }
 }
 

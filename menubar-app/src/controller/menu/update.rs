@@ -36,6 +36,9 @@ fn in_words(update: &Update, running: &str) -> Vec<String> {
             format!("Version {} was taken back, {running} runs again", plain(version)),
             format!("    It {}", plain(why)),
         ],
-        _ => vec![format!("Version {running}; how far an update is can not be told")],
+        Update::Failed { why } => {
+            vec![format!("Version {running}; there was no update"), format!("    {}", plain(why))]
+        }
+        Update::Unknown => vec![format!("Version {running}")],
     }
 }
