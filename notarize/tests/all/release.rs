@@ -315,9 +315,9 @@ fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
                   print(p['CFBundleIdentifier'], p['CFBundleVersion'], p['LSMinimumSystemVersion'], p.get('LSUIElement'))";
     let resources_script =
         "import plistlib, sys; assert plistlib.load(open(sys.argv[1], 'rb'))['files2'] is not None";
-    // Neither has a picture in the Dock: the agent is no app at all.
+    // The companion has no picture in the Dock; the agent is no app that anybody opens.
     for (bundle, says) in [
-        ("RussetAgent.app", "dev.russet.agent 1.2.3 10.15 True"),
+        ("RussetAgent.app", "dev.russet.agent 1.2.3 10.15 None"),
         ("Russet.app", "dev.russet.menubar 1.2.3 10.15 True"),
     ] {
         let plist = full.payload(&format!("{bundle}/Contents/Info.plist"));
