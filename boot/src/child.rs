@@ -15,7 +15,7 @@ use crate::state::State;
 const LEAVE_LIMIT: Duration = Duration::from_secs(45);
 
 /// How often the health of a version in probation is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
 
 #[cfg(target_os = "macos")]
 const HOST: &str = "launchd";

@@ -71,6 +71,23 @@ pub(crate) fn decide(ended: &Ended, facts: &Facts) -> (Next, u32) {
     (next, strikes)
 }
 
+/// How often in a row it ended soon, this time included; `facts.soon` is the number before.
+///
+/// One that had proved itself and asks to be started at once did what it was for, however quickly:
+/// updates that follow one another are not slowed down. One that never proves itself is, whatever
+/// it asks for.
+pub(crate) fn soon(ended: &Ended, facts: &Facts) -> u32 {
+    let exit = match ended {
+        Ended::Exit(code) => AgentExit::from_code(*code),
+        _ => None,
+    };
+    let asks = exit.is_some_and(|exit| exit.action() == Action::StartNow);
+    if facts.lasted || (asks && facts.health == Some(Health::Proved)) {
+        return 0;
+    }
+    facts.soon.saturating_add(1)
+}
+
 /// 1 s, 2 s, 4 s, … [`LONGEST_PAUSE`].
 fn growing(soon: u32) -> Duration {
     let seconds = 1_u64.checked_shl(soon.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
@@ -79,7 +96,7 @@ fn growing(soon: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Next, decide};
+    use super::{Facts, Next, decide, soon};
     use crate::child::Ended;
     use crate::files::{Fault, Health};
     use crate::table::AgentExit;
@@ -126,6 +143,23 @@ mod tests {
         assert_eq!(pauses, [start(1), start(2), start(4), start(60), start(60), start(60)]);
         assert_eq!(pause(&exit(AgentExit::Updated), 1), start(0));
         assert_eq!(pause(&exit(AgentExit::Updated), 3), start(4));
+    }
+
+    #[test]
+    fn only_one_that_had_proved_itself_and_asks_to_be_started_ends_the_row_of_soon_ends() {
+        let quick = |health, soon| Facts { health, soon, lasted: false, ..SETTLED };
+        let proved = quick(Some(Health::Proved), 6);
+        for asks in [AgentExit::Updated, AgentExit::Left] {
+            assert_eq!(soon(&exit(asks), &proved), 0);
+            for health in [None, Some(Health::Ready)] {
+                assert_eq!(soon(&exit(asks), &quick(health, 6)), 7, "{health:?}");
+            }
+        }
+        for ended in [exit(AgentExit::Failed), exit(AgentExit::Ended), Ended::Signal(9)] {
+            assert_eq!(soon(&ended, &proved), 7, "{ended}");
+            assert_eq!(soon(&ended, &Facts { lasted: true, ..proved }), 0, "{ended}");
+        }
+        assert_eq!(soon(&Ended::Signal(9), &quick(None, u32::MAX)), u32::MAX);
     }
 
     #[test]

@@ -66,7 +66,7 @@ struct Boot {
     signals: Signals,
     /// What was said last: the same again is not said, the file that it goes to has little room.
     said: String,
-    /// How often in a row it ended soon.
+    /// How often in a row it ended soon, see [`decide::soon`].
     soon: u32,
 }
 
@@ -101,8 +101,9 @@ impl Boot {
                 self.count(&facts, facts.strikes);
                 break;
             }
-            self.soon = if began.elapsed() < SOON { self.soon.saturating_add(1) } else { 0 };
             let facts = Facts { soon: self.soon, lasted: began.elapsed() >= SOON, ..facts };
+            self.soon = decide::soon(&ended, &facts);
+            let facts = Facts { soon: self.soon, ..facts };
             let (next, strikes) = decide::decide(&ended, &facts);
             self.count(&facts, strikes);
             self.act(&ended, next);
