@@ -61,6 +61,9 @@ impl Presence {
     }
 }
 
+/// So soon after a claim a task that waits is there. A claim is not dropped sooner.
+const GIVEN_SOON: Duration = Duration::from_millis(500);
+
 /// What claiming needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claimer<'a> {
@@ -105,11 +108,17 @@ impl Claimer<'_> {
             };
             let update = self.sink.board.status().update;
             let request = ClaimRequest { update, ..self.request.clone() };
+            let dropped_for_good = async {
+                dropped.cancelled().await;
+                // A claim that was just sent may have been given a task, which nobody would run
+                // before its lease has lapsed.
+                self.clock.sleep(GIVEN_SOON.saturating_sub(self.clock.now().since(asked))).await;
+            };
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
                 biased;
                 answer = self.api.claim(&token, &request) => answer,
-                () = dropped.cancelled() => return None,
+                () = dropped_for_good => return None,
             };
             let pause = match answer {
                 ClaimAnswer::Task(task) => {

@@ -224,7 +224,7 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         // A task that comes when none is wanted any more: the claim was on its way.
-        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts_in(index);
+        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts_late(index);
         if matches!(input, slot::Input::Claimed { refused: None } | slot::Input::Adopted { .. })
             && !unwanted
         {
@@ -329,6 +329,13 @@ impl Machine {
     fn accepts_in(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         self.accepts() && !self.holds.holds(class)
+    }
+
+    /// Whether a task is run that comes with a claim which was on its way. An update waits for it:
+    /// that is sooner for the task than to be given to another runner.
+    fn accepts_late(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).and_then(|slot| slot.class);
+        self.accepts_in(index) || (self.is_updating() && !self.holds.holds(class))
     }
 
     /// What follows from the state as it is now: claims to make or to drop, and the end.
