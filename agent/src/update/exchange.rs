@@ -1,9 +1,9 @@
 //! Putting a new version in place, in one step that no loss of power can cut in two.
 //!
-//! The staged bundle first becomes the one that lies beside the agent, then both change places: so
-//! at every moment the agent's path holds a whole bundle, and after the step the version before
-//! lies where `russet-boot` looks for it. The note that the new one has to prove itself is written
-//! before; one whose bundle does not stand at the agent's path is worth nothing.
+//! The note that the new one has to prove itself is written first; one whose bundle does not stand
+//! at the agent's path is worth nothing. Then the staged bundle becomes the one that lies beside the
+//! agent, and both change places: so at every moment the agent's path holds a whole bundle, and
+//! after the step the version before lies where `russet-boot` looks for it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -55,16 +55,18 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     let identity = identity_of(bundle)
         .ok_or_else(missing)
         .map_err(UpdateError::file("could not find", bundle))?;
-    crate::install::remove_tree(&previous)
-        .map_err(UpdateError::file("could not remove", &previous))?;
-    std::fs::rename(bundle, &previous).map_err(UpdateError::file("could not put", &previous))?;
-    // A change of names does not change what it is known by.
-    note(state, version, &identity, now_s)?;
+    let installed = Installed { version: version.clone(), bundle: identity.clone(), at_s: now_s };
+    note(state, installed, &identity_of(&current).unwrap_or_default())?;
     let probation =
         Probation { version: version.clone(), bundle: identity, limit: probation.as_secs() };
     let path = layout.boot_state().join(PROBATION);
     replace::write(&path, probation.text().as_bytes(), 0o600)
         .map_err(UpdateError::file("could not write", &path))?;
+    // Only now, when all is noted for which the state directory may have no room: until here the
+    // version before that one is still there. A change of names does not change what it is known by.
+    crate::install::remove_tree(&previous)
+        .map_err(UpdateError::file("could not remove", &previous))?;
+    std::fs::rename(bundle, &previous).map_err(UpdateError::file("could not put", &previous))?;
     crate::platform::exchange(&previous, &current)
         .map_err(UpdateError::file("could not exchange", &current))?;
     let code = layout.code();
@@ -75,12 +77,13 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     Ok(())
 }
 
-fn note(state: &Path, version: &str, bundle: &str, at_s: u64) -> Result<(), UpdateError> {
+fn note(state: &Path, installed: Installed, current: &str) -> Result<(), UpdateError> {
     let path = Record::path(state);
-    let installed = Installed { version: version.to_owned(), bundle: bundle.to_owned(), at_s };
     let record = Record::read(state).map_err(UpdateError::file("could not read", &path))?;
-    let record = Record { installed: Some(installed), failed: None, ..record };
-    record.write(state).map_err(UpdateError::file("could not write", &path))
+    record
+        .install(installed, current)
+        .write(state)
+        .map_err(UpdateError::file("could not write", &path))
 }
 
 #[cfg(test)]
@@ -122,6 +125,20 @@ mod tests {
         assert_eq!(note, format!("version 1.2.0\nbundle {identity}\nlimit 60\n"));
         let record = Record::read(&staged.state).unwrap();
         assert_eq!(record.version_of(&identity), Some("1.2.0"));
+    }
+
+    #[test]
+    fn what_can_not_be_noted_is_not_put_in_place_and_the_version_before_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let staged = staged(dir.path());
+        let layout = &staged.layout;
+        std::fs::write(layout.previous().join("which"), "zero").unwrap();
+        // In the way of the note, as a disk without room is.
+        std::fs::create_dir(layout.boot_state().join(PROBATION)).unwrap();
+        assert!(put_in_place(&staged, 9).unwrap_err().contains("could not write"));
+        let which = |path: std::path::PathBuf| std::fs::read_to_string(path.join("which")).unwrap();
+        let all = [layout.previous(), layout.bundle(), staged.bundle.clone()].map(which);
+        assert_eq!(all, ["zero", "one", "two"]);
     }
 
     #[test]
