@@ -104,11 +104,18 @@ pub(crate) fn of_class<'a>(releases: &'a [Release], pin: Option<&Pin>) -> Option
 }
 
 /// What a runner is offered: of what its classes are to run, the oldest. So a pin of one class is
-/// not undone by another one, and a class that is to run what is not here gets nothing.
-pub(crate) fn of_runner<'a>(releases: &'a [Release], pins: &[Option<Pin>]) -> Option<&'a Release> {
-    let offers: Option<Vec<&Release>> =
-        pins.iter().map(|pin| of_class(releases, pin.as_ref())).collect();
-    offers?.into_iter().min_by_key(|release| &release.version)
+/// not undone by another one, and a class that is to run what is not here gets nothing. And the
+/// pin that decided that, if one did.
+pub(crate) fn of_runner<'a>(
+    releases: &'a [Release],
+    pins: &'a [Option<Pin>],
+) -> (Option<&'a Release>, Option<&'a Pin>) {
+    let offers = pins.iter().map(|pin| (of_class(releases, pin.as_ref()), pin.as_ref()));
+    // Nothing comes before the oldest, and of two that say the same the pin is told.
+    let rank = |(release, pin): &(Option<&'a Release>, Option<&'a Pin>)| {
+        (release.map(|release| release.version.clone()), pin.is_none())
+    };
+    offers.min_by_key(rank).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -135,7 +142,21 @@ mod tests {
             release("1.2.0", "stable"),
             release("2.0.0-rc.1", "beta"),
         ];
-        of_runner(&releases, pins).map(|release| release.version.to_string())
+        of_runner(&releases, pins).0.map(|release| release.version.to_string())
+    }
+
+    #[test]
+    fn the_pin_that_decided_is_told() {
+        let releases = [release("1.9.0", "stable"), release("2.0.0-rc.1", "beta")];
+        let version = Some(Pin::Version("1.9.0".to_owned()));
+        let missing = Some(Pin::Version("1.0.0".to_owned()));
+        let beta = Some(Pin::Channel("beta".to_owned()));
+        let told = |pins: &[Option<Pin>]| of_runner(&releases, pins).1.cloned();
+        assert_eq!(told(&[None]), None);
+        assert_eq!(told(&[None, version.clone()]), version);
+        assert_eq!(told(&[None, beta.clone()]), None, "stable has the older one");
+        assert_eq!(told(std::slice::from_ref(&beta)), beta);
+        assert_eq!(told(&[beta, missing.clone(), version]), missing);
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub const ALLOCATION_HEADER: &str = "russet-allocation";
 /// output. In answers: the offset up to which the server has committed.
 pub const UPLOAD_OFFSET_HEADER: &str = "upload-offset";
 
+/// Header of the release that a runner is offered, and of the answer that there is none: what pins
+/// its class, as the JSON of a [`admin::Pin`]. Absent: nothing does.
+pub const PIN_HEADER: &str = "russet-pin";
+
 /// Header that is `true` on the last answer of a step's output: nothing will follow.
 pub const TERMINAL_HEADER: &str = "x-terminal";
 

@@ -91,6 +91,10 @@ pub struct Status {
     /// How far an update is; none: this agent looks for none, and none was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
+    /// How many looks for an update that were asked for have ended since the agent started; none: it
+    /// looks for none. Whoever asked was told the number of theirs ([`Looking`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_looks: Option<u64>,
     /// Whether whoever reads this may change anything, and read logs; none: an agent that does not
     /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,6 +147,15 @@ pub enum Update {
         /// How much of it is there.
         percent: u8,
     },
+    /// The control plane holds this machine at a version or a channel, which has nothing newer than
+    /// what runs. Nothing is installed.
+    Pinned {
+        /// At what: `version 1.2.0`, or `channel beta`.
+        to: String,
+        /// The version that it has there; none: it has no such release.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offers: Option<String>,
+    },
     /// A version is there and waits to be asked for.
     Ready {
         /// Which.
@@ -173,12 +186,28 @@ pub enum Update {
 }
 
 impl Update {
+    /// What a pin means for a machine that runs this version.
+    #[must_use]
+    pub fn pinned(to: &str, offers: Option<&str>, running: &str) -> String {
+        let (to, running) = (word(to), word(running));
+        match offers {
+            None => format!("pinned to {to}, which the control plane does not have"),
+            Some(offers) if word(offers) == running => format!("pinned to {to}, which runs"),
+            Some(offers) => format!(
+                "pinned to {to}; version {} there is older than what runs, and nothing older is \
+                 installed: sign that code as a newer version",
+                word(offers)
+            ),
+        }
+    }
+
     /// It in a few words, for a table.
     #[must_use]
     pub fn short(&self) -> String {
         match self {
             Self::UpToDate => "up to date".to_owned(),
             Self::Downloading { version, percent } => format!("fetching {version} ({percent}%)"),
+            Self::Pinned { to, .. } => format!("pinned to {to}"),
             Self::Ready { version } => format!("{version} is ready"),
             Self::WaitingForIdle { version } => format!("{version} waits for idle"),
             Self::Failed { .. } => "failed".to_owned(),
@@ -186,6 +215,20 @@ impl Update {
             Self::Unknown => String::new(),
         }
     }
+}
+
+/// What a server said, as it may be shown.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// The answer to `POST /v1/update/check` and `install`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Looking {
+    /// Number of the look that was asked for: it has ended, and what was found is fetched, when
+    /// `update_looks` in the status is as high.
+    pub look: u64,
 }
 
 /// Something that holds claims back.

@@ -442,7 +442,7 @@ pub(super) const KEYS: &[Key] = &[
         &[],
         Kind::Text,
         "`stable`",
-        "Which releases: manifests of another channel are refused.",
+        "Which releases: manifests of another channel are refused. A control plane as source chooses the channel itself.",
     ),
     key(
         "update.keys_file",

@@ -61,11 +61,11 @@ impl Default for Board {
 
 impl Board {
     /// What never changes.
-    pub(super) fn introduce(&self, name: &str, control_plane: &str, now_ms: u64) {
+    pub(super) fn introduce(&self, name: &str, control_plane: &str, version: &str, now_ms: u64) {
         self.change(now_ms, |model| {
             model.status.name = name.to_owned();
             model.status.control_plane = control_plane.to_owned();
-            model.status.agent_version = env!("CARGO_PKG_VERSION").to_owned();
+            version.clone_into(&mut model.status.agent_version);
             model.status.pid = std::process::id();
             model.status.started_ms = now_ms;
             model.status.since_ms = now_ms;
@@ -147,6 +147,11 @@ impl Board {
     /// How far an update is.
     pub(crate) fn update(&self, update: Update, now_ms: u64) {
         self.change(now_ms, |model| model.status.update = Some(update));
+    }
+
+    /// How many looks for an update have ended.
+    pub(crate) fn update_looks(&self, number: u64, now_ms: u64) {
+        self.change(now_ms, |model| model.status.update_looks = Some(number));
     }
 
     /// What the state machine is about.

@@ -66,7 +66,7 @@ impl BootState {
         let Some(Bad { version, reason: why, .. }) = bad_versions(&self.0).pop() else { return };
         sink.warn(format!("version {version} was taken back on this machine: it {why}"));
         // One that is older than this one is history.
-        if is_newer(&version, env!("CARGO_PKG_VERSION")) {
+        if is_newer(&version, &sink.board.status().agent_version) {
             sink.board.update(Update::RolledBack { version, why }, sink.clock.wall_ms());
         }
     }

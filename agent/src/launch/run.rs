@@ -204,7 +204,7 @@ impl Agent {
         &mut self,
         options: &Options,
         commands: &mpsc::UnboundedSender<Command>,
-    ) -> (ToInstall, Option<mpsc::UnboundedSender<update::Wish>>) {
+    ) -> (ToInstall, Option<mpsc::UnboundedSender<update::Look>>) {
         let staged = ToInstall::default();
         let installed = options.boot_state.as_deref().and_then(Layout::of_boot_state);
         let Some(layout) = installed.filter(|_| options.host.is_service()) else {

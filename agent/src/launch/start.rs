@@ -53,7 +53,9 @@ pub(super) async fn start(
     let failed = |text: String| ExitReason::Failed(text);
     let sink =
         Sink { events: options.on_event.clone(), clock: options.clock.clone(), ..Sink::default() };
-    sink.board.introduce(&config.name, &config.api_url, options.clock.wall_ms());
+    let boot_state = options.boot_state.as_deref();
+    let version = crate::update::installed_version(boot_state, &config.state_directory);
+    sink.board.introduce(&config.name, &config.api_url, &version, options.clock.wall_ms());
     let machine = crate::platform::machine();
     tracing::info!(%machine, "this machine");
     if machine.is_translated {
@@ -114,7 +116,7 @@ pub(super) async fn start(
             name: config.name.clone(),
             hostname,
             ip: String::new(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version,
             // Said anew with each claim.
             update: None,
         },

@@ -44,7 +44,7 @@ pub(crate) struct Parts<'a> {
     /// The agent's log, where that is a file.
     pub(crate) log: Option<PathBuf>,
     /// Where wishes about updates go; none where this agent looks for none.
-    pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Wish>>,
+    pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Look>>,
     /// Where commands go.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }

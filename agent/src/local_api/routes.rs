@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use russet_protocol::ids::TaskId;
-use russet_protocol::local::{CancelRequest, DrainRequest, PauseRequest, Status};
+use russet_protocol::local::{CancelRequest, DrainRequest, Looking, PauseRequest, Status};
 use russet_protocol::problem::Problem;
 use tokio::sync::mpsc;
 
@@ -27,7 +28,7 @@ use super::task_log;
 use crate::clock::Clock;
 use crate::launch::board::Board;
 use crate::metrics::{self, Metrics};
-use crate::update::Wish;
+use crate::update::{Look, Wish};
 
 /// The longest request; they are a sentence and a number.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -41,7 +42,7 @@ pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) maintenance: Keeper,
     pub(super) commands: mpsc::UnboundedSender<Command>,
-    pub(super) updates: Option<mpsc::UnboundedSender<Wish>>,
+    pub(super) updates: Option<mpsc::UnboundedSender<Look>>,
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -55,7 +56,9 @@ pub(super) struct Api {
     pub(super) shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
-    updates: Option<mpsc::UnboundedSender<Wish>>,
+    updates: Option<mpsc::UnboundedSender<Look>>,
+    /// How many looks for an update were asked for.
+    looks: Arc<AtomicU64>,
     gate: Gate,
     pub(super) audit: Arc<Audit>,
     metrics: Arc<Metrics>,
@@ -71,6 +74,7 @@ pub(super) fn router(parts: Parts) -> Router {
         keeper: maintenance,
         commands,
         updates,
+        looks: Arc::default(),
         gate: Gate::new(policy, clock.clone()),
         audit: Arc::new(Audit::new(clock)),
         metrics,
@@ -256,7 +260,7 @@ async fn cancel(
 #[cfg_attr(test, utoipa::path(
     post, path = "/v1/update/check", tag = "change",
     responses(
-        (status = 202, description = "It is looked for; the status says what came of it"),
+        (status = 202, description = "It is looked for; the status says when that has ended, and what came of it", body = Looking),
         (status = 403, description = "The caller is neither root nor an operator", body = Problem),
         (status = 409, description = "This agent has no source of updates", body = Problem),
     ),
@@ -270,7 +274,7 @@ async fn check_update(State(api): State<Api>) -> Response {
 #[cfg_attr(test, utoipa::path(
     post, path = "/v1/update/install", tag = "change",
     responses(
-        (status = 202, description = "It is done when no task runs; the status says how far it is"),
+        (status = 202, description = "It is done when no task runs; the status says how far it is", body = Looking),
         (status = 403, description = "The caller is neither root nor an operator", body = Problem),
         (status = 409, description = "This agent has no source of updates", body = Problem),
     ),
@@ -280,8 +284,11 @@ async fn install_update(State(api): State<Api>) -> Response {
 }
 
 fn wish(api: &Api, wish: Wish) -> Response {
+    let number = api.looks.fetch_add(1, Ordering::Relaxed) + 1;
     match &api.updates {
-        Some(updates) if updates.send(wish).is_ok() => StatusCode::ACCEPTED.into_response(),
+        Some(updates) if updates.send(Look { wish, number }).is_ok() => {
+            (StatusCode::ACCEPTED, Json(Looking { look: number })).into_response()
+        }
         _ => problem(
             StatusCode::CONFLICT,
             "this agent looks for no updates: it is not installed as a service, or `update.source` \

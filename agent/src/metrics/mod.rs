@@ -219,7 +219,7 @@ struct ByResult {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
-    version: &'static str,
+    version: String,
     os: &'static str,
     arch: &'static str,
 }
@@ -307,7 +307,7 @@ impl Metrics {
 
     fn register(&mut self, looked: Looked) {
         let build = Build {
-            version: env!("CARGO_PKG_VERSION"),
+            version: looked.board.status().agent_version,
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
         };

@@ -30,16 +30,17 @@ use std::time::Duration;
 
 pub(crate) use exchange::{Staged, put_in_place};
 pub use keys::{KeyError, Keys};
+pub(crate) use record::installed_version;
 pub use source::{Source, SourceError};
 pub use window::{Window, WindowError};
-pub(crate) use worker::{Parts, Wish, start};
+pub(crate) use worker::{Look, Parts, Wish, start};
 
 /// What the owner wants of updates.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where releases are. None: this agent looks for none.
     pub source: Option<Source>,
-    /// Which of them.
+    /// Which of them. A control plane chooses that itself: it knows what its classes are to run.
     pub channel: String,
     /// Whom to believe.
     pub keys: Keys,

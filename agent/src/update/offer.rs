@@ -17,8 +17,10 @@ const LARGEST_ARCHIVE: u64 = 1 << 30;
 pub(super) struct Machine<'a> {
     /// The version that runs.
     pub(super) running: &'a str,
-    /// The channel that the owner chose.
-    pub(super) channel: &'a str,
+    /// The channel that the owner chose. None: the source is to choose.
+    pub(super) channel: Option<&'a str>,
+    /// Whether the source says that it holds this machine at a release.
+    pub(super) is_pinned: bool,
     /// What archives have to be for.
     pub(super) platform: Platform,
     /// The architecture, as the system names it.
@@ -100,8 +102,14 @@ pub(super) fn seed(random: u64) -> u16 {
 /// Decides. The manifest has been verified.
 pub(super) fn decide(manifest: &Manifest, machine: &Machine<'_>) -> Result<Offer, Refusal> {
     let version = || manifest.version.clone();
-    if manifest.channel != machine.channel {
+    if machine.channel.is_some_and(|channel| channel != manifest.channel) {
         return Err(Refusal::Channel(manifest.channel.clone()));
+    }
+    let (offered, running) = (parse(&manifest.version)?, parse(machine.running)?);
+    if machine.is_pinned && offered <= running {
+        // Nothing would be installed, so its counter and its time protect from nothing: that an
+        // old one is shown is what its administrator wants.
+        return Ok(Offer::UpToDate);
     }
     if manifest.counter < machine.counter {
         return Err(Refusal::Replayed(manifest.counter, machine.counter));
@@ -113,7 +121,6 @@ pub(super) fn decide(manifest: &Manifest, machine: &Machine<'_>) -> Result<Offer
     if manifest.created_s > machine.now_s.saturating_add(24 * 3600) {
         return Err(Refusal::Future);
     }
-    let (offered, running) = (parse(&manifest.version)?, parse(machine.running)?);
     if offered <= running {
         return Ok(Offer::UpToDate);
     }
@@ -206,7 +213,8 @@ mod tests {
     fn machine() -> Machine<'static> {
         Machine {
             running: "1.1.9",
-            channel: "stable",
+            channel: Some("stable"),
+            is_pinned: false,
             platform: Platform::MacosUniversal,
             arch: "arm64",
             os: Some("14.5"),
@@ -277,6 +285,30 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_is_to_choose_may_choose_a_channel_and_nothing_that_was_replayed() {
+        let machine = Machine { channel: None, ..machine() };
+        let beta = Manifest { channel: "beta".to_owned(), ..manifest() };
+        assert!(matches!(decide(&beta, &machine), Ok(Offer::Take(_))));
+        let stubs = Manifest { linked_against_stubs: true, ..manifest() };
+        assert!(matches!(decide(&stubs, &machine), Err(Refusal::Stubs(_))));
+        for is_pinned in [false, true] {
+            let replayed = Machine { counter: 8, is_pinned, ..machine.clone() };
+            assert_eq!(decide(&beta, &replayed), Err(Refusal::Replayed(7, 8)));
+        }
+    }
+
+    #[test]
+    fn a_pin_to_what_runs_or_to_something_older_is_no_failure_and_installs_nothing() {
+        let old = Machine { counter: 8, now_s: 2_000_005, is_pinned: true, ..machine() };
+        for running in ["1.2.0", "1.3.0"] {
+            let pinned = Machine { running, ..old.clone() };
+            assert_eq!(decide(&manifest(), &pinned), Ok(Offer::UpToDate), "{running}");
+            let shown = Machine { is_pinned: false, ..pinned };
+            assert!(decide(&manifest(), &shown).is_err(), "{running}");
+        }
+    }
+
+    #[test]
     fn a_rollout_reaches_the_machines_below_it_and_whoever_asks() {
         let half = Manifest { rollout: 500, ..manifest() };
         assert_eq!(decide(&half, &machine()), Ok(Offer::NotYet));
@@ -292,15 +324,18 @@ mod tests {
         fn what_is_taken_is_newer_fresh_and_meant_for_this_machine(
             (major, minor, patch) in (0_u64..3, 0_u64..3, 0_u64..3),
             counter in 0_u64..4, seen in 0_u64..4,
-            rollout in 0_u16..=1000, seed in 0_u16..1000,
-            now in 0_u64..3_000_000, stubs: bool, asked: bool, stable: bool,
+            rollout in 0_u16..=1000, seed in 0_u16..1000, now in 0_u64..3_000_000,
+            stubs: bool, asked: bool, stable: bool, is_pinned: bool, is_free: bool,
         ) {
             let channel = if stable { "stable" } else { "beta" };
             let manifest = Manifest {
                 version: format!("{major}.{minor}.{patch}"), counter, rollout,
                 linked_against_stubs: stubs, channel: channel.to_owned(), ..manifest()
             };
-            let machine = Machine { counter: seen, seed, now_s: now, asked, channel, ..machine() };
+            let channel = (!is_free).then_some(channel);
+            let machine = Machine {
+                counter: seen, seed, now_s: now, asked, channel, is_pinned, ..machine()
+            };
             if let Ok(Offer::Take(_)) = decide(&manifest, &machine) {
                 prop_assert!((major, minor, patch) > (1, 1, 9));
                 prop_assert!(counter >= seen && now < manifest.expires_s);

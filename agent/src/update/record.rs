@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::exchange::identity_of;
+use crate::layout::Layout;
 use crate::replace;
 
 /// Name of the file in the state directory.
@@ -28,6 +30,9 @@ pub(super) struct Record {
     /// What was put in place last.
     #[serde(default)]
     pub(super) installed: Option<Installed>,
+    /// What that took the place of, where an update had put it there: what `russet-boot` goes back to.
+    #[serde(default)]
+    pub(super) before: Option<Installed>,
     /// What could not be put in place.
     #[serde(default)]
     pub(super) failed: Option<Failed>,
@@ -79,16 +84,40 @@ impl Record {
         replace::write(&Self::path(state), &text, 0o600)
     }
 
-    /// The version of the bundle in place, where an update put it there.
+    /// The version of a bundle, where an update put it in its place.
     pub(super) fn version_of(&self, bundle: &str) -> Option<&str> {
-        let installed = self.installed.as_ref().filter(|installed| installed.bundle == bundle)?;
-        Some(&installed.version)
+        self.known(bundle).map(|installed| &*installed.version)
     }
+
+    /// Notes what is about to take the place of the bundle `current`.
+    pub(super) fn install(self, installed: Installed, current: &str) -> Self {
+        let before = self.known(current).cloned();
+        Self { before, installed: Some(installed), failed: None, ..self }
+    }
+
+    fn known(&self, bundle: &str) -> Option<&Installed> {
+        let all = self.installed.iter().chain(&self.before);
+        all.into_iter().find(|installed| installed.bundle == bundle)
+    }
+}
+
+/// The version that is installed: that of the manifest that the bundle in place came with; where
+/// no update put it there, that of this program. Everything that tells a version tells this one.
+///
+/// `state` is the state directory, `boot_state` that of the files of `russet-boot`, which an agent
+/// that is no service does not have.
+pub(crate) fn installed_version(boot_state: Option<&Path>, state: &Path) -> String {
+    let installed = || {
+        let bundle = identity_of(&Layout::of_boot_state(boot_state?)?.bundle())?;
+        Record::read(state).ok()?.version_of(&bundle).map(str::to_owned)
+    };
+    installed().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Installed, Record};
+    use super::{Installed, Record, identity_of, installed_version};
+    use crate::layout::Layout;
 
     #[test]
     fn it_is_read_as_it_was_written_and_half_a_file_is_an_error() {
@@ -104,6 +133,41 @@ mod tests {
         assert_eq!(read.version_of("8.1.2"), None);
         std::fs::write(Record::path(dir.path()), "{\"version\":1,").unwrap();
         assert!(Record::read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn the_version_that_is_gone_back_to_is_known_too() {
+        let of = |version: &str| {
+            let (version, bundle) = (version.to_owned(), format!("7.{version}"));
+            Installed { version, bundle, at_s: 9 }
+        };
+        let first = Record::default().install(of("1.1.0"), "the package's");
+        assert_eq!(first.before, None);
+        let second = first.install(of("1.2.0"), "7.1.1.0");
+        assert_eq!(second.version_of("7.1.1.0"), Some("1.1.0"));
+        // It was taken back, and another one came.
+        let third = second.install(of("1.3.0"), "7.1.1.0");
+        assert_eq!(third.version_of("7.1.1.0"), Some("1.1.0"));
+        assert_eq!(third.version_of("7.1.2.0"), None);
+    }
+
+    #[test]
+    fn the_version_that_is_told_is_that_of_the_manifest_of_the_bundle_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::below(dir.path());
+        let (state, boot) = (layout.state(), layout.boot_state());
+        for path in [layout.bundle(), boot.clone()] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let own = env!("CARGO_PKG_VERSION");
+        assert_eq!(installed_version(Some(&boot), &state), own);
+        let bundle = identity_of(&layout.bundle()).unwrap();
+        let installed = Installed { version: "9.0.1".to_owned(), bundle, at_s: 9 };
+        Record::default().install(installed, "").write(&state).unwrap();
+        assert_eq!(installed_version(Some(&boot), &state), "9.0.1");
+        assert_eq!(installed_version(None, &state), own, "it is no service");
+        std::fs::remove_dir_all(layout.bundle()).unwrap();
+        assert_eq!(installed_version(Some(&boot), &state), own);
     }
 
     #[test]

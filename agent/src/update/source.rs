@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Client;
+use russet_protocol::PIN_HEADER;
+use russet_protocol::admin::Pin;
 use russet_protocol::manifest::{FILE_NAME, LARGEST};
 use self_update::backends::{github, s3};
 
@@ -142,13 +144,19 @@ impl Source {
         matches!(self, Self::GitHub { .. })
     }
 
-    /// Fetches the newest manifest. `None`: the control plane has none for this runner.
+    /// Whether the source says which channel this machine follows.
+    pub(super) fn chooses(&self) -> bool {
+        matches!(self, Self::ControlPlane)
+    }
+
+    /// Fetches the newest manifest. None: the control plane has none for this runner. And what the
+    /// control plane holds this runner at, if it says so.
     pub(super) async fn look(
         &self,
         client: &Client,
         control_plane: &str,
         runner: &str,
-    ) -> Result<Option<Found>, UpdateError> {
+    ) -> Result<(Option<Found>, Option<Pin>), UpdateError> {
         let (address, archives) = match self {
             Self::ControlPlane => {
                 let base = format!("{control_plane}/api/v3/updates/{}", path_segment(runner));
@@ -160,16 +168,17 @@ impl Source {
             Self::GitHub { .. } | Self::S3 { .. } => {
                 let assets = self.list(client).await?;
                 let manifest = assets.iter().find(|(name, _)| name == FILE_NAME);
-                let Some((_, address)) = manifest else { return Ok(None) };
+                let Some((_, address)) = manifest else { return Ok((None, None)) };
                 (address.clone(), Archives::Listed(assets))
             }
         };
-        let envelope = small(client, &address).await?;
+        let (envelope, pin) = small(client, &address).await?;
         let is_none = envelope.is_none() && *self != Self::ControlPlane;
         if is_none {
             return Err(fetch(FILE_NAME, "it is not there"));
         }
-        Ok(envelope.map(|envelope| Found { envelope, archives }))
+        let pin = pin.filter(|_| self.chooses());
+        Ok((envelope.map(|envelope| Found { envelope, archives }), pin))
     }
 
     /// The files of the newest release that has a manifest, with their addresses.
@@ -236,14 +245,20 @@ fn fetch(what: &str, why: impl std::fmt::Display) -> UpdateError {
     UpdateError::Fetch { what: what.to_owned(), why: why.to_string() }
 }
 
-/// A file that is no longer than a manifest is. `None`: it is not there.
-async fn small(client: &Client, address: &str) -> Result<Option<Vec<u8>>, UpdateError> {
+/// A file that is no longer than a manifest is, and the pin that was told with it. `None`: it is not
+/// there.
+async fn small(
+    client: &Client,
+    address: &str,
+) -> Result<(Option<Vec<u8>>, Option<Pin>), UpdateError> {
     // The address may hold a signature of a private bucket.
     let failed = |error: reqwest::Error| fetch(FILE_NAME, error.without_url());
     let request = client.get(address).timeout(TIMEOUT).header("accept", "application/octet-stream");
     let mut response = request.send().await.map_err(failed)?;
+    let pin = response.headers().get(PIN_HEADER);
+    let pin = pin.and_then(|pin| serde_json::from_slice(pin.as_bytes()).ok());
     if response.status() == reqwest::StatusCode::NOT_FOUND {
-        return Ok(None);
+        return Ok((None, pin));
     }
     if !response.status().is_success() {
         return Err(fetch(FILE_NAME, format!("the source answered {}", response.status())));
@@ -255,7 +270,7 @@ async fn small(client: &Client, address: &str) -> Result<Option<Vec<u8>>, Update
             return Err(fetch(FILE_NAME, format!("it is longer than {LARGEST} bytes")));
         }
     }
-    Ok(Some(text))
+    Ok((Some(text), pin))
 }
 
 #[cfg(test)]
@@ -279,7 +294,7 @@ mod tests {
     async fn look(source: &str) -> Option<super::Found> {
         let source: Source = source.parse().unwrap();
         let client = crate::http::client("http://127.0.0.1:1", None, None).unwrap();
-        source.look(&client, "http://127.0.0.1:1", "mini 1").await.unwrap()
+        source.look(&client, "http://127.0.0.1:1", "mini 1").await.unwrap().0
     }
 
     #[test]
@@ -374,6 +389,7 @@ mod tests {
             let error = source.look(&client, &url, "mini").await.unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
-        assert!(Source::ControlPlane.look(&client, &url, "mini").await.unwrap().is_none());
+        let found = Source::ControlPlane.look(&client, &url, "mini").await.unwrap();
+        assert!(found.0.is_none() && found.1.is_none());
     }
 }

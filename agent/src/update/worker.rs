@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use russet_protocol::admin::Pin;
 use russet_protocol::boot_files::PROBATION;
 use russet_protocol::local::Update;
 use russet_protocol::manifest::{Artifact, Manifest, Platform};
@@ -42,6 +43,13 @@ pub(crate) enum Wish {
     Install,
 }
 
+/// A wish, and the number of the look that it is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) wish: Wish,
+    pub(crate) number: u64,
+}
+
 /// What the worker is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -53,7 +61,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) board: Arc<Board>,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
-    pub(crate) wishes: mpsc::UnboundedReceiver<Wish>,
+    pub(crate) wishes: mpsc::UnboundedReceiver<Look>,
     /// Where the launch agent finds what to put in place.
     pub(crate) ready: Arc<Mutex<Option<Staged>>>,
 }
@@ -61,13 +69,17 @@ pub(crate) struct Parts {
 /// Starts the worker, where the owner wants updates.
 pub(crate) fn start(parts: Parts) -> Option<tokio::task::JoinHandle<()>> {
     let source = parts.settings.source.clone()?;
-    let worker = Worker { parts, source, wanted: false, said: String::new() };
+    let machine = crate::platform::machine();
+    parts.board.update_looks(0, parts.clock.wall_ms());
+    let worker = Worker { parts, source, machine, wanted: false, said: String::new() };
     Some(tokio::spawn(worker.work()))
 }
 
 struct Worker {
     parts: Parts,
     source: Source,
+    /// What machine this is, which does not change while it runs.
+    machine: crate::platform::machine::Machine,
     /// Whether a person asked for what lies ready.
     wanted: bool,
     /// What was said last: the same once an hour for a month helps nobody.
@@ -83,9 +95,14 @@ impl Worker {
         let pause = |most: Duration| most.mul_f64(crate::http::random());
         let first = pause(FIRST_LOOK.min(self.parts.settings.interval));
         let mut next = self.parts.clock.now().after(first);
+        let mut ended = None;
         loop {
             let now = self.parts.clock.now();
             let again = self.offer().map(|soon| now.after(soon));
+            // Only now the status says what came of it.
+            if let Some(number) = ended.take() {
+                self.parts.board.update_looks(number, self.parts.clock.wall_ms());
+            }
             let wakeup = again.into_iter().chain([next]).min();
             let wish = tokio::select! {
                 wish = self.parts.wishes.recv() => match wish {
@@ -101,10 +118,13 @@ impl Worker {
             if wish.is_none() && self.parts.clock.now() < next {
                 continue;
             }
-            self.wanted |= wish == Some(Wish::Install);
-            if let Err(error) = self.look(wish.is_some()).await {
+            ended = wish.map(|look| look.number);
+            self.wanted |= wish.is_some_and(|look| look.wish == Wish::Install);
+            if let Err(error) = self.look(wish.is_some() || self.wanted).await {
                 self.failed(&error);
             }
+            // Who asked, asked for what there was.
+            self.wanted &= self.ready().is_some();
             // A tenth more or less, so that machines do not ask in step.
             let interval = self.parts.settings.interval;
             next = self.parts.clock.now().after(interval.mul_f64(0.9) + pause(interval / 5));
@@ -189,8 +209,9 @@ impl Worker {
             what: "the manifest".to_owned(),
             why: error.to_string(),
         })?;
-        let Some(found) = self.source.look(&client, control_plane, runner).await? else {
-            self.show_unless_taken_back(Update::UpToDate);
+        let (found, pin) = self.source.look(&client, control_plane, runner).await?;
+        let Some(found) = found else {
+            self.nothing(pin.as_ref(), None);
             return Ok(());
         };
         let manifest = settings.keys.open(&found.envelope)?;
@@ -198,7 +219,7 @@ impl Worker {
         let mut record = Record::read(state).map_err(UpdateError::file("could not read", &path))?;
         let before = record.clone();
         let number = *record.seed.get_or_insert_with(|| seed(crate::http::random_number()));
-        let offer = self.decide(&manifest, &record, number, asked);
+        let offer = self.decide(&manifest, &record, number, asked, pin.is_some());
         if offer.is_ok() {
             let seen = record.counters.entry(manifest.channel.clone()).or_default();
             *seen = manifest.counter.max(*seen);
@@ -208,9 +229,12 @@ impl Worker {
         }
         let artifact = match offer? {
             Offer::Take(artifact) => artifact,
-            Offer::UpToDate | Offer::NotYet => {
-                self.said.clear();
-                self.show_unless_taken_back(Update::UpToDate);
+            Offer::UpToDate => {
+                self.nothing(pin.as_ref(), Some(&manifest.version));
+                return Ok(());
+            }
+            Offer::NotYet => {
+                self.nothing(None, None);
                 return Ok(());
             }
         };
@@ -238,6 +262,16 @@ impl Worker {
         Ok(())
     }
 
+    /// There is nothing to do, perhaps for a pin at which there is this version.
+    fn nothing(&mut self, pin: Option<&Pin>, offers: Option<&str>) {
+        self.said.clear();
+        self.withdraw();
+        self.show_unless_taken_back(pin.map_or(Update::UpToDate, |pin| Update::Pinned {
+            to: pin.to_string(),
+            offers: offers.map(str::to_owned),
+        }));
+    }
+
     /// What was ready is not put in place while another version takes its place.
     fn withdraw(&self) {
         if self.ready().is_some() {
@@ -252,18 +286,20 @@ impl Worker {
         record: &Record,
         seed: u16,
         asked: bool,
+        is_pinned: bool,
     ) -> Result<Offer, UpdateError> {
         let layout = &self.parts.layout;
         let bundle = identity_of(&layout.bundle()).unwrap_or_default();
         let bad = bad_versions(&layout.boot_state());
         let none = || UpdateError::Archive("there are no releases for this system".to_owned());
-        let this = crate::platform::machine();
+        let (this, channel) = (&self.machine, &*self.parts.settings.channel);
         // `macOS 15.6.1 (24G90)`: only macOS has a minimum.
         let os = this.system.as_deref().and_then(|system| system.strip_prefix("macOS "));
         let os = os.and_then(|rest| rest.split_whitespace().next()).map(str::to_owned);
         let machine = Machine {
             running: record.version_of(&bundle).unwrap_or(env!("CARGO_PKG_VERSION")),
-            channel: &self.parts.settings.channel,
+            channel: (!self.source.chooses()).then_some(channel),
+            is_pinned,
             platform: Platform::of_this_program().ok_or_else(none)?,
             arch: &this.architecture,
             os: os.as_deref(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::local::Status;
+use russet_protocol::local::{Looking, Status};
 use russet_protocol::problem::Problem;
 use serde::Serialize;
 
@@ -109,6 +109,13 @@ impl AgentClient {
     pub(crate) async fn ask(&self, verb: &str, body: &impl Serialize) -> Result<()> {
         let request = self.http.post(address(verb)).timeout(TIMEOUT).json(body);
         self.checked(request.send().await).await.map(|_| ())
+    }
+
+    /// Asks for a look for an update; answers its number, 0 from an agent that says none.
+    pub(crate) async fn look(&self, verb: &str) -> Result<u64> {
+        let request = self.http.post(address(verb)).timeout(TIMEOUT).json(&());
+        let response = self.checked(request.send().await).await?;
+        Ok(response.json::<Looking>().await.unwrap_or_default().look)
     }
 
     async fn checked(

@@ -158,11 +158,7 @@ fn said(pinned: &PinnedClass) -> String {
 }
 
 fn wanted(class: &ResourceClassItem) -> String {
-    match &class.pin {
-        Some(Pin::Version(version)) => format!("version {version}"),
-        Some(Pin::Channel(channel)) => format!("channel {channel}"),
-        None => "channel stable".to_owned(),
-    }
+    class.pin.as_ref().map_or_else(|| "channel stable".to_owned(), Pin::to_string)
 }
 
 fn table(items: Vec<ResourceClassItem>, namespace: &str) -> String {

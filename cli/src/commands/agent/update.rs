@@ -11,9 +11,6 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, plain};
 
-/// How long nothing may change before that is taken for the answer of a source.
-const QUIET: Duration = Duration::from_secs(5);
-
 /// How soon an agent that is being exchanged is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -67,46 +64,46 @@ pub(crate) fn main(command: UpdateCommand) -> Result<Exit> {
             }
             UpdateCommand::Check(args) => {
                 let agent = args.agent.connect()?;
-                agent.ask("update/check", &()).await?;
-                shown(&settled(&agent).await?, &args.output)?;
+                let look = agent.look("update/check").await?;
+                shown(&settled(&agent, look).await?, &args.output)?;
             }
             UpdateCommand::Install(InstallArgs { wait, timeout, args }) => {
                 let agent = args.agent.connect()?;
                 let before = agent.status().await?;
-                agent.ask("update/install", &()).await?;
+                let look = agent.look("update/install").await?;
                 if wait {
-                    let exchanged = tokio::time::timeout(timeout, exchanged(&agent, &before));
+                    let exchanged = tokio::time::timeout(timeout, exchanged(&agent, look, &before));
                     let Ok(result) = exchanged.await else {
                         return Err(CliError::new(Exit::Infrastructure, "the update takes longer")
                             .hint("it goes on; `russet agent update status` says how far it is"));
                     };
                     return ended(&result?, &before, &args.output);
                 }
-                shown(&settled(&agent).await?, &args.output)?;
+                shown(&settled(&agent, look).await?, &args.output)?;
             }
         }
         Ok(Exit::Success)
     })
 }
 
-/// Follows an agent until it has found out what there is, and fetched it.
-async fn settled(agent: &AgentClient) -> Result<Status> {
+/// Follows an agent until the look with this number has ended: it has found out what there is, and
+/// fetched it.
+async fn settled(agent: &AgentClient, look: u64) -> Result<Status> {
     let mut changes = agent.changes().await?;
     let mut status = agent.status().await?;
-    loop {
-        match tokio::time::timeout(QUIET, changes.next()).await {
-            Ok(Some(next)) => status = next,
+    while status.update_looks.unwrap_or_default() < look {
+        match changes.next().await {
+            Some(next) => status = next,
             // It makes way already.
-            Ok(None) => return Ok(status),
-            Err(_) if matches!(status.update, Some(Update::Downloading { .. })) => {}
-            Err(_) => return Ok(status),
+            None => break,
         }
     }
+    Ok(status)
 }
 
 /// Follows an agent until another one has taken its place, or none will.
-async fn exchanged(agent: &AgentClient, before: &Status) -> Result<Status> {
-    let mut status = settled(agent).await?;
+async fn exchanged(agent: &AgentClient, look: u64, before: &Status) -> Result<Status> {
+    let mut status = settled(agent, look).await?;
     loop {
         let is_coming = matches!(
             status.update,
@@ -153,6 +150,9 @@ fn text(status: &Status) -> String {
         Some(Update::UpToDate) => "there is no update".to_owned(),
         Some(Update::Downloading { version, percent }) => {
             format!("version {} is being fetched ({percent}%)", plain(version))
+        }
+        Some(Update::Pinned { to, offers }) => {
+            Update::pinned(to, offers.as_deref(), &status.agent_version)
         }
         Some(Update::Ready { version }) => {
             format!("version {} is ready: `russet agent update install`", plain(version))

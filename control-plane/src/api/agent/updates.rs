@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncSeekExt as _;
 use tokio_util::io::ReaderStream;
 
@@ -21,7 +21,7 @@ use crate::state::App;
 use crate::store::classes;
 
 /// The manifest of that release, as `manifest.json`, and the archives that it names. 404: this
-/// runner is to stay as it is.
+/// runner is to stay as it is. The header `Russet-Pin` says what pins its class.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/updates/{runner}/{file}", tag = "agent", operation_id = "get_update",
     params(("runner" = String, Path, description = "Name of the runner"), ("file" = String, Path, description = "`manifest.json`, or an archive that it names"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
@@ -39,19 +39,36 @@ pub(super) async fn get(
     let releases = std::sync::Arc::clone(&app.releases);
     let find = move || {
         let releases = releases.list();
-        of_runner(&releases, &pins).and_then(|release| release.file(&file))
+        let (release, pin) = of_runner(&releases, &pins);
+        (release.and_then(|release| release.file(&file)), pin.cloned())
     };
     let found = tokio::task::spawn_blocking(find).await;
-    let none = || ApiError::NotFound("there is no such file of a release for it".to_owned());
-    let path = found.map_err(|error| ApiError::Internal(Box::new(error)))?.ok_or_else(none)?;
+    let (path, pin) = found.map_err(|error| ApiError::Internal(Box::new(error)))?;
+    let mut response = match path {
+        Some(path) => file_at(&path, &headers).await,
+        None => Err(none()),
+    }
+    .unwrap_or_else(IntoResponse::into_response);
+    // A pin is JSON of letters, digits and a few signs.
+    if let Some(pin) = pin.and_then(|pin| serde_json::to_string(&pin).ok()?.parse().ok()) {
+        response.headers_mut().insert(russet_protocol::PIN_HEADER, pin);
+    }
+    Ok(response)
+}
+
+fn none() -> ApiError {
+    ApiError::NotFound("there is no such file of a release for it".to_owned())
+}
+
+async fn file_at(path: &std::path::Path, headers: &HeaderMap) -> Result<Response, ApiError> {
     let internal = |error: std::io::Error| ApiError::Internal(Box::new(error));
-    let mut file = match tokio::fs::File::open(&path).await {
+    let mut file = match tokio::fs::File::open(path).await {
         // A release that is just being copied here.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
         file => file.map_err(internal)?,
     };
     let size = file.metadata().await.map_err(internal)?.len();
-    let start = range::from_offset(&headers);
+    let start = range::from_offset(headers);
     if start.is_some_and(|start| start >= size) {
         return Err(ApiError::Range(size));
     }

@@ -124,14 +124,18 @@ fn troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
         lines.push(format!("{name}: {}", plain(&check.found)));
         lines.extend(check.hint.as_deref().map(|hint| format!("  hint: {}", plain(hint))));
     }
-    lines.extend(status.update.as_ref().and_then(update));
+    let update = status.update.as_ref().and_then(|how| update(how, &status.agent_version));
+    lines.extend(update);
     if lines.len() > before {
         lines.insert(before, String::new());
     }
 }
 
-fn update(update: &Update) -> Option<String> {
+fn update(update: &Update, running: &str) -> Option<String> {
     Some(match update {
+        Update::Pinned { to, offers } => {
+            format!("update: {}", Update::pinned(to, offers.as_deref(), running))
+        }
         Update::UpToDate | Update::Unknown => return None,
         Update::Downloading { version, percent } => {
             format!("update: {} is being fetched, {percent} %", plain(version))
