@@ -11,154 +11,26 @@
     reason = "a failed step of a test is its failure"
 )]
 
+#[path = "update/disk.rs"]
+mod disk;
+#[path = "update/farm.rs"]
+mod farm;
+#[path = "update/many.rs"]
+mod many;
+#[path = "update/pins.rs"]
+mod pins;
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use farm::{Farm, skipped};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use russet_protocol::boot_files::{Fault, HEALTH};
-use russet_protocol::local::{Status, Update};
+use russet_protocol::boot_files::Fault;
+use russet_protocol::local::Update;
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
-use support::release::{FAR, Release, Signer, archive, script};
-use support::{Installation, Server, config, is_root, run, russet, test_dir, wait_for};
-
-/// Whether the test can run at all. A service is root's.
-fn skipped() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root");
-    }
-    !is_root()
-}
-
-/// A server with releases, and an agent that follows them.
-struct Farm {
-    server: Server,
-    agent: Installation,
-    signer: Signer,
-    releases: tempfile::TempDir,
-}
-
-impl Farm {
-    fn start() -> Self {
-        Self::start_with("60s")
-    }
-
-    /// With so much time for a new version to prove itself.
-    fn start_with(probation: &str) -> Self {
-        let (releases, signer) = (test_dir(), Signer::new());
-        let directory = releases.path().join("releases");
-        std::fs::create_dir(&directory).unwrap();
-        let server = Server::start_with(&["--releases", directory.to_str().unwrap()]);
-        let mut agent = Installation::new(&server, &[]);
-        let keys = releases.path().join("keys");
-        std::fs::write(&keys, signer.public_text()).unwrap();
-        let before = std::fs::read_to_string(agent.layout.config()).unwrap();
-        let keys = keys.display();
-        agent.write_config(&format!(
-            "{before}update:\n  source: control-plane\n  keys_file: {keys}\n  \
-             probation: {probation}\n"
-        ));
-        agent.bootstrap();
-        agent.wait_proved(None);
-        Self { server, agent, signer, releases }
-    }
-
-    /// Where the server looks for a release.
-    fn place(&self, version: &str) -> PathBuf {
-        self.releases.path().join("releases").join(version)
-    }
-
-    /// A good release of this version, not yet on the server.
-    fn release(&self, version: &str) -> Release {
-        Release::new(
-            version,
-            archive(&self.agent.layout, &script(version, "exec \"$REAL\" \"$@\"")),
-        )
-    }
-
-    /// A release whose program does this instead of its work.
-    fn broken(&self, version: &str, does: &str) -> Release {
-        Release::new(version, archive(&self.agent.layout, &script(version, does)))
-    }
-
-    fn publish(&self, release: &Release) {
-        release.write(&self.place(&release.manifest.version), &self.signer);
-    }
-
-    fn cli(&self, arguments: &[&str]) -> (bool, String) {
-        let output = Command::new(russet())
-            .args(["agent", "update"])
-            .args(arguments)
-            .arg("--socket")
-            .arg(self.agent.layout.state().join("agent.sock"))
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
-    }
-
-    /// Asks for the update as an operator does. An agent that is just restarting is asked again.
-    fn install(&self) {
-        wait_for("an agent that takes the order", || self.cli(&["install"]).0.then_some(()));
-    }
-
-    fn status(&self) -> Option<Status> {
-        let socket = self.agent.layout.state().join("agent.sock");
-        let output = Command::new(russet())
-            .args(["agent", "status", "--output", "json", "--socket"])
-            .arg(socket)
-            .output()
-            .unwrap();
-        serde_json::from_slice(&output.stdout).ok()
-    }
-
-    /// What the program in place is: the version of a release, or none for the real one.
-    fn installed(&self) -> Option<String> {
-        let text = std::fs::read(self.agent.layout.executable()).ok()?;
-        let start = text.get(..text.len().min(256))?;
-        let text = String::from_utf8(start.to_vec()).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("# version ").map(str::to_owned))
-    }
-
-    /// The agent, as it said to russet-boot.
-    fn pid(&self) -> Option<Pid> {
-        let text = self.agent.boot_file(HEALTH)?;
-        text.lines().next()?.strip_prefix("pid ")?.parse().ok().map(Pid::from_raw)
-    }
-
-    /// A task runs here, now.
-    fn claims(&self) {
-        let job = self.server.admin.run(&config(&[&run("echo still here")]));
-        assert_outcome(&self.server.admin, &job, Outcome::Success);
-    }
-
-    /// Waits until this version is in place, has proved itself and is out of probation.
-    fn wait_installed(&self, version: &str) {
-        wait_for(&format!("version {version} in place: {}", self.agent.log()), || {
-            (self.installed().as_deref() == Some(version)).then_some(())
-        });
-        wait_for("the end of its probation", || {
-            self.agent.boot_file("probation").is_none().then_some(())
-        });
-        self.agent.wait_proved(None);
-    }
-
-    /// Waits until the agent says that there is no update, and why.
-    fn wait_refused(&self, why: &str) {
-        wait_for(&format!("`{why}` in the status: {}", self.agent.log()), || {
-            match self.status()?.update? {
-                Update::Failed { why: said } | Update::RolledBack { why: said, .. } => {
-                    said.contains(why).then_some(())
-                }
-                _ => None,
-            }
-        });
-    }
-}
+use support::release::{Release, Signer, archive, script};
+use support::{config, run, wait_for};
 
 #[test]
 fn a_good_release_is_installed_while_no_task_runs_and_the_one_before_is_kept() {
@@ -300,6 +172,7 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
         ("9.4.1", "exit 0", Fault::Crashed),
         ("9.4.2", "kill -SEGV $$", Fault::Crashed),
         ("9.4.3", "exec sleep 1000", Fault::Hung),
+        ("9.4.4", SOMEWHERE_ELSE, Fault::Unreached),
     ] {
         farm.publish(&farm.broken(version, does));
         farm.install();
@@ -314,6 +187,12 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
             _ => None,
         });
         farm.claims();
+        let said = format!("{version} was taken back");
+        wait_for("the control plane to say so", || farm.runners().contains(&said).then_some(()));
+        // Nor is it tried again.
+        let (ok, text) = farm.cli(&["install"]);
+        assert!(ok && text.contains(&said), "{text}");
+        assert_eq!(farm.installed(), None);
     }
     // A bad one is not tried again, and a later one is.
     farm.publish(&farm.release("9.4.9"));
@@ -321,6 +200,11 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
     farm.wait_installed("9.4.9");
     farm.claims();
 }
+
+/// The real one, whose control plane is where nobody listens: it is ready, and reaches nobody.
+const SOMEWHERE_ELSE: &str = r#"umask 077
+sed 's#url: http://127.0.0.1:[0-9]*#url: http://127.0.0.1:9#' "$6" > "$6.away"
+exec "$REAL" "$1" "$2" "$3" "$4" "$5" "$6.away" "$7" "$8""#;
 
 #[test]
 fn a_kill_at_any_moment_of_an_update_leaves_a_version_that_takes_tasks() {
@@ -348,103 +232,3 @@ fn a_kill_at_any_moment_of_an_update_leaves_a_version_that_takes_tasks() {
     farm.agent.bootstrap();
     farm.claims();
 }
-
-#[test]
-fn a_disk_that_is_full_at_any_step_leaves_a_version_that_takes_tasks() {
-    if skipped() {
-        return;
-    }
-    let mut farm = Farm::start();
-    farm.agent.supervisor.take().unwrap().bootout();
-    let small = SmallDisk::over(&farm.agent.layout.code());
-    let good = String::from_utf8(script("0.0.1", "exec \"$REAL\" \"$@\"")).unwrap();
-    farm.agent.put_again(good.trim_start_matches("#!/bin/sh\n"));
-    farm.agent.bootstrap();
-    farm.agent.wait_proved(None);
-    let ballast =
-        (0..40_000_u32).map(|number| format!("# {}\n", number.wrapping_mul(2_654_435_761)));
-    let program = script("9.7.0", "exec \"$REAL\" \"$@\"").into_iter();
-    let program: Vec<u8> = program.chain(ballast.collect::<String>().into_bytes()).collect();
-    let release = Release::new("9.7.0", archive(&farm.agent.layout, &program));
-    let (packed, unpacked) = (release.archive.len() as u64, program.len() as u64);
-    farm.publish(&release);
-    // No room for a directory, for half of the archive, for half of the bundle.
-    for room in [0, packed / 2, packed + unpacked / 2] {
-        small.leave(room);
-        farm.install();
-        farm.wait_refused("No space left");
-        assert_eq!(farm.installed().as_deref(), Some("0.0.1"));
-        farm.claims();
-    }
-    small.leave(u64::MAX);
-    farm.install();
-    farm.wait_installed("9.7.0");
-    farm.claims();
-    farm.agent.supervisor.take().unwrap().bootout();
-}
-
-/// A file system with little room, unmounted when the test ends.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounts one over a directory.
-    fn over(path: &Path) -> Self {
-        let options = "size=24m,mode=755";
-        let mut mount = Command::new("mount");
-        let status = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).status();
-        assert!(status.unwrap().success());
-        Self(path.to_owned())
-    }
-
-    /// Fills it up to so many bytes, but for what one more block may take.
-    fn leave(&self, room: u64) {
-        let fill = self.0.join("fill");
-        std::fs::remove_file(&fill).ok();
-        let stat = nix::sys::statvfs::statvfs(&self.0).unwrap();
-        let free = stat.blocks_available() as u64 * stat.fragment_size() as u64;
-        let length = free.saturating_sub(room);
-        std::fs::write(fill, vec![0; usize::try_from(length).unwrap()]).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(&self.0).status().ok();
-    }
-}
-
-#[test]
-fn updates_under_a_stream_of_tasks_lose_none() {
-    if skipped() {
-        return;
-    }
-    let farm = Farm::start();
-    let mut submitted = Vec::new();
-    for number in 1..=UPDATES {
-        let version = format!("9.6.{number}");
-        let mut release = farm.release(&version);
-        release.manifest.counter = number;
-        release.manifest.expires_s = FAR;
-        submitted.push(farm.server.admin.submit(&config(&[&run("echo one; sleep 0.1; echo two")])));
-        farm.publish(&release);
-        farm.install();
-        wait_for(&format!("version {version}: {}", farm.agent.log()), || {
-            (farm.installed().as_deref() == Some(&*version)).then_some(())
-        });
-        if number > 1 {
-            std::fs::remove_dir_all(farm.place(&format!("9.6.{}", number - 1))).unwrap();
-        }
-    }
-    for pipeline in &submitted {
-        farm.server.admin.wait(pipeline);
-        let job = farm.server.admin.only_job(pipeline);
-        assert_outcome(&farm.server.admin, &job, Outcome::Success);
-        let output = String::from_utf8(farm.server.admin.step_output(&job, 1)).unwrap();
-        assert_eq!(output, "one\ntwo\n");
-    }
-    assert_eq!(farm.agent.bad(), []);
-}
-
-/// How many updates a machine goes through in a test. After each, russet-boot waits twice as long
-/// before it starts an agent that ended so soon, so that many of them take too long for a test.
-const UPDATES: u64 = 4;

@@ -14,6 +14,7 @@ pub struct Admin {
     url: String,
     token: Secret,
     runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
 }
 
 impl Admin {
@@ -21,7 +22,9 @@ impl Admin {
     pub fn new(url: &str, token: Secret) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { url: url.to_owned(), token, runtime }
+        // A connection of before a restart of the server would be an error.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build();
+        Self { url: url.to_owned(), token, runtime, client: client.unwrap() }
     }
 
     /// The admin token.
@@ -38,8 +41,8 @@ impl Admin {
         body: Option<Value>,
     ) -> reqwest::Result<(u16, Vec<u8>)> {
         self.runtime.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build()?;
-            let mut request = client
+            let mut request = self
+                .client
                 .request(method, format!("{}{path}", self.url))
                 .header("circle-token", self.token.expose());
             if let Some(body) = body {
