@@ -235,14 +235,6 @@ fn a_step_that_tries_every_verb_is_refused_and_each_try_is_in_the_audit_log() {
     assert_eq!(agent.wait_for_state(State::Idle).holds, []);
 }
 
-/// Resident memory of a process, in bytes.
-fn resident(pid: nix::unistd::Pid) -> u64 {
-    let output =
-        std::process::Command::new("ps").args(["-o", "rss=", "-p"]).arg(pid.to_string()).output();
-    let kilobytes = String::from_utf8(output.unwrap().stdout).unwrap();
-    kilobytes.trim().parse::<u64>().unwrap() * 1024
-}
-
 #[test]
 fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_memory() {
     let server = Server::start();
@@ -263,7 +255,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
     run_some();
     let alone = run_some();
     let pid = agent.process().pid();
-    let before = resident(pid);
+    let before = support::resident(pid);
     let path = agent.socket();
     let mut clients = Vec::new();
     let mut readers = Vec::new();
@@ -287,7 +279,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
         clients.push(client);
     }
     let watched = run_some();
-    let after = resident(pid);
+    let after = support::resident(pid);
     let recent = agent.wait_for_state(State::Idle).recent;
     assert_eq!(recent.len(), 45);
     for client in &clients {

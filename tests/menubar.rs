@@ -203,6 +203,8 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     companion.shows(&["Idle since ", "Recent Tasks"]);
     let tip = companion.desktop.tool_tip(&companion.item).unwrap();
     assert!(tip.starts_with("Idle since "), "{tip}");
+    let bytes = support::resident(companion.process.pid());
+    assert!(bytes < 30_000_000, "it has {bytes} bytes of memory");
 }
 
 #[test]

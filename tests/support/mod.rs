@@ -198,3 +198,11 @@ pub fn ask_as(uid: u32, socket: std::path::PathBuf, path: &'static str) -> Strin
     .join()
     .unwrap()
 }
+
+/// Resident memory of a process, in bytes.
+pub fn resident(pid: nix::unistd::Pid) -> u64 {
+    let output =
+        std::process::Command::new("ps").args(["-o", "rss=", "-p"]).arg(pid.to_string()).output();
+    let kilobytes = String::from_utf8(output.unwrap().stdout).unwrap();
+    kilobytes.trim().parse::<u64>().unwrap() * 1024
+}

@@ -140,7 +140,7 @@ async fn next(mut reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
 }
 
 /// Reads files on another thread.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     read: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?

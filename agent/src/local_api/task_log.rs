@@ -21,6 +21,7 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::listener::Peer;
+use super::logs::apart;
 use super::routes::{Api, problem};
 use crate::launch::{Reading, Spool, kept};
 
@@ -168,11 +169,4 @@ impl Tail {
             tokio::time::sleep(PAUSE).await;
         }
     }
-}
-
-/// Reads files on another thread.
-async fn apart<T: Send + 'static>(
-    read: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }

@@ -167,6 +167,10 @@ shows!(
 );
 shows!(an_update_that_was_taken_back, heard(with_update(taken_back())));
 shows!(
+    a_version_that_is_pinned,
+    heard(with_update(Update::Pinned { to: "version 1.2.0".into(), offers: None }))
+);
+shows!(
     an_update_that_was_refused,
     heard(with_update(Update::Failed { why: "the manifest is not believed".into() }))
 );

@@ -29,9 +29,6 @@ fn in_words(update: &Update, running: &str) -> Vec<String> {
             vec![format!("Downloading {}  {bar}", plain(version))]
         }
         Update::Pinned { to, .. } => vec![format!("Version {running}, pinned to {}", plain(to))],
-        Update::Failed { why } => {
-            vec![format!("Version {running}; there was no update"), format!("    {}", plain(why))]
-        }
         Update::Ready { version } => vec![format!("Version {} is ready", plain(version))],
         Update::WaitingForIdle { version } => {
             vec![format!("Version {} is installed when no task runs", plain(version))]
