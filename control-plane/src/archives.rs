@@ -9,7 +9,7 @@ use std::time::Duration;
 use russet_protocol::ids::TaskId;
 
 use crate::state::App;
-use crate::store::{Conn, Held, StoreError, caches, pipelines, tasks, workspaces};
+use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
 use crate::sweep::SweepError;
 
 /// Where they lie.
@@ -67,8 +67,7 @@ async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepE
     } else {
         HashSet::new()
     };
-    let mut named: HashSet<String> = caches::objects(&mut conn).await?.into_iter().collect();
-    named.extend(workspaces::objects(&mut conn).await?);
+    let named: HashSet<String> = archives::objects(&mut conn).await?.into_iter().collect();
     drop(conn);
     for object in objects.iter().filter(|object| !named.contains(*object)) {
         let end = object.rfind('/').map_or(0, |slash| slash + 1);
@@ -97,8 +96,7 @@ pub(crate) async fn run(app: App) {
 async fn round(app: &App) -> Result<(), SweepError> {
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
-    let mut objects = caches::remove_expired(&mut tx, now_ms).await?;
-    objects.extend(workspaces::remove_expired(&mut tx, now_ms).await?);
+    let objects = archives::remove_expired(&mut tx, now_ms).await?;
     tx.commit().await?;
     if !objects.is_empty() {
         tracing::info!(archives = objects.len(), "removed caches and workspaces that have expired");

@@ -4,6 +4,7 @@ use russet_protocol::storage::Cache;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::archives::{self, Stored};
 use super::rows::{count, int, json, to_json};
 use super::{Conn, StoreError, WriteTx};
 
@@ -96,30 +97,14 @@ pub(crate) async fn newest(
     row.as_ref().map(cache).transpose()
 }
 
-/// The object of a cache that this scope may see.
-pub(crate) async fn object(
+/// The archive of a cache that this scope may see.
+pub(crate) async fn archive(
     conn: &mut Conn,
     scope: &str,
     id: &str,
-) -> Result<Option<(String, u64)>, StoreError> {
-    let row = sqlx::query("SELECT object, size FROM caches WHERE scope = ? AND id = ?")
-        .bind(scope)
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
-    row.map(|row| Ok((row.try_get("object")?, count(&row, "size")?))).transpose()
-}
-
-/// Removes what has expired. Answers the objects.
-pub(crate) async fn remove_expired(
-    tx: &mut WriteTx,
-    now_ms: i64,
-) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("DELETE FROM caches WHERE expires_ms <= ? RETURNING object")
-        .bind(now_ms)
-        .fetch_all(&mut **tx)
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+) -> Result<Option<Stored>, StoreError> {
+    let statement = "SELECT object, size FROM caches WHERE scope = ? AND id = ?";
+    archives::find(conn, statement, scope, id).await
 }
 
 /// Removes the oldest caches of a project until no more than `most` bytes are left. The newest one
@@ -139,7 +124,7 @@ pub(crate) async fn remove_beyond(
     .bind(int(most))
     .fetch_all(&mut **tx)
     .await?;
-    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+    archives::objects_of(&rows)
 }
 
 /// Whether a cache has this object.
@@ -149,10 +134,4 @@ pub(crate) async fn has_object(conn: &mut Conn, object: &str) -> Result<bool, St
         .fetch_optional(conn)
         .await?;
     Ok(row.is_some())
-}
-
-/// All objects of caches.
-pub(crate) async fn objects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT object FROM caches").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
 }

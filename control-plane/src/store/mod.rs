@@ -8,6 +8,7 @@
 //! A back end on another database replaces this folder; nothing outside it knows SQL.
 
 pub(crate) mod allocations;
+pub(crate) mod archives;
 pub(crate) mod artifacts;
 pub(crate) mod caches;
 pub(crate) mod classes;

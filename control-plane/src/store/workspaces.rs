@@ -4,6 +4,7 @@ use russet_protocol::ids::{JobId, WorkflowId};
 use russet_protocol::storage::Uploaded;
 use sqlx::Row;
 
+use super::archives::{self, Stored};
 use super::rows::{count, int, json};
 use super::{Conn, Held, StoreError, WriteTx};
 
@@ -59,7 +60,7 @@ pub(crate) async fn insert(
     .bind(expires_ms)
     .execute(&mut **tx)
     .await?;
-    stale.iter().map(|row| Ok(row.try_get("object")?)).collect()
+    archives::objects_of(&stale)
 }
 
 /// The layers of a workflow, in the order in which they came.
@@ -110,35 +111,12 @@ pub(crate) async fn graph(conn: &mut Conn, workflow: &WorkflowId) -> Result<Vec<
         .collect()
 }
 
-/// The object of a layer of this workflow.
-pub(crate) async fn object(
+/// The archive of a layer of this workflow.
+pub(crate) async fn archive(
     conn: &mut Conn,
     workflow: &WorkflowId,
     id: &str,
-) -> Result<Option<(String, u64)>, StoreError> {
-    let row =
-        sqlx::query("SELECT object, size FROM workspace_layers WHERE workflow = ? AND id = ?")
-            .bind(workflow.as_str())
-            .bind(id)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|row| Ok((row.try_get("object")?, count(&row, "size")?))).transpose()
-}
-
-/// Removes what has expired. Answers the objects.
-pub(crate) async fn remove_expired(
-    tx: &mut WriteTx,
-    now_ms: i64,
-) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("DELETE FROM workspace_layers WHERE expires_ms <= ? RETURNING object")
-        .bind(now_ms)
-        .fetch_all(&mut **tx)
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
-}
-
-/// All objects of layers.
-pub(crate) async fn objects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT object FROM workspace_layers").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
+) -> Result<Option<Stored>, StoreError> {
+    let statement = "SELECT object, size FROM workspace_layers WHERE workflow = ? AND id = ?";
+    archives::find(conn, statement, workflow.as_str(), id).await
 }

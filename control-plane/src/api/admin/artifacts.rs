@@ -3,11 +3,8 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use russet_protocol::admin::{ArtifactItem, Items};
 use russet_protocol::ids::JobId;
@@ -15,7 +12,7 @@ use russet_protocol::ids::JobId;
 use super::jobs::find;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::api::range;
+use crate::api::range::Wanted;
 use crate::state::App;
 use crate::store::artifacts;
 
@@ -55,23 +52,11 @@ pub(super) async fn download(
     let Some(stored) = stored else {
         return Err(ApiError::NotFound("there is no such artifact".to_owned()));
     };
-    let size = stored.item.size;
-    let start = range::from_offset(&headers);
-    if start.is_some_and(|start| start >= size) {
-        return Err(ApiError::Range(size));
-    }
-    let first = start.unwrap_or(0);
-    let stream = app.objects.stream(&stored.object, first).await?;
-    let mut response = Response::builder()
-        .header(CONTENT_TYPE, "application/octet-stream")
-        .header(CONTENT_DISPOSITION, "attachment")
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(ACCEPT_RANGES, "bytes")
-        .header(CONTENT_LENGTH, size - first);
-    if start.is_some() {
-        response = response
-            .status(StatusCode::PARTIAL_CONTENT)
-            .header(CONTENT_RANGE, format!("bytes {first}-{}/{size}", size - 1));
-    }
-    response.body(Body::from_stream(stream)).map_err(|error| ApiError::Internal(Box::new(error)))
+    let wanted = Wanted::of(&headers, stored.item.size)?;
+    let stream = app.objects.stream(&stored.object, wanted.start).await?;
+    let mut response = wanted.answer("application/octet-stream", Body::from_stream(stream))?;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
 }

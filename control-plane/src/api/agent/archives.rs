@@ -3,18 +3,18 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use russet_protocol::storage::Uploaded;
 
 use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
-use crate::api::range::from_offset;
+use crate::api::range::Wanted;
 use crate::archives::object;
 use crate::objects::unique;
 use crate::state::App;
 use crate::store::Held;
+use crate::store::archives::Stored;
 
 /// The largest archive, in bytes: 64 GiB.
 const SIZE_LIMIT: u64 = 64 << 30;
@@ -63,32 +63,17 @@ pub(super) async fn arrived(
     }
 }
 
-/// Answers an archive, from an offset on where the caller asks for that.
+/// Answers an archive that was found, from an offset on where the caller asks for that. `what` it is
+/// of, for people.
 pub(super) async fn answer(
     app: &App,
     headers: &HeaderMap,
-    (object, size): (String, u64),
+    found: Option<Stored>,
+    what: &str,
 ) -> Result<Response, ApiError> {
-    let offset = from_offset(headers);
-    let start = offset.unwrap_or(0);
-    if start > size {
-        return Err(ApiError::Range(size));
-    }
-    // The object store answers no empty range.
-    let body = if start == size {
-        Body::empty()
-    } else {
-        Body::from_stream(app.objects.stream(&object, start).await?)
-    };
-    let mut answer = HeaderMap::new();
-    answer.insert(CONTENT_TYPE, axum::http::HeaderValue::from_static("application/zstd"));
-    answer.insert(CONTENT_LENGTH, (size - start).into());
-    let mut status = StatusCode::OK;
-    if offset.is_some() && start < size {
-        status = StatusCode::PARTIAL_CONTENT;
-        if let Ok(value) = format!("bytes {start}-{}/{size}", size - 1).try_into() {
-            answer.insert(CONTENT_RANGE, value);
-        }
-    }
-    Ok((status, answer, body).into_response())
+    let none = || ApiError::NotFound(format!("there is no such {what}"));
+    let Stored { object, size } = found.ok_or_else(none)?;
+    let wanted = Wanted::of(headers, size)?;
+    let body = Body::from_stream(app.objects.stream(&object, wanted.start).await?);
+    wanted.answer("application/zstd", body)
 }

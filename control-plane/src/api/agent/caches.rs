@@ -130,10 +130,9 @@ pub(super) async fn archive(
     let found = {
         let mut conn = app.store.read().await?;
         let scope = scope(&mut conn, &caller.held).await?;
-        caches::object(&mut conn, &scope.name, &id).await?
+        caches::archive(&mut conn, &scope.name, &id).await?
     };
-    let found = found.ok_or_else(|| ApiError::NotFound("there is no such cache".to_owned()))?;
-    archives::answer(&app, &headers, found).await
+    archives::answer(&app, &headers, found, "cache").await
 }
 
 fn check_key(key: &str) -> Result<(), ApiError> {

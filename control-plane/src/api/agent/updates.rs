@@ -7,15 +7,14 @@ use std::io::SeekFrom;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncSeekExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::api::range;
+use crate::api::range::Wanted;
 use crate::releases::of_runner;
 use crate::state::App;
 use crate::store::classes;
@@ -68,21 +67,7 @@ async fn file_at(path: &std::path::Path, headers: &HeaderMap) -> Result<Response
         file => file.map_err(internal)?,
     };
     let size = file.metadata().await.map_err(internal)?.len();
-    let start = range::from_offset(headers);
-    if start.is_some_and(|start| start >= size) {
-        return Err(ApiError::Range(size));
-    }
-    let first = start.unwrap_or(0);
-    file.seek(SeekFrom::Start(first)).await.map_err(internal)?;
-    let mut response = Response::builder()
-        .header(CONTENT_TYPE, "application/octet-stream")
-        .header(ACCEPT_RANGES, "bytes")
-        .header(CONTENT_LENGTH, size - first);
-    if start.is_some() {
-        response = response
-            .status(StatusCode::PARTIAL_CONTENT)
-            .header(CONTENT_RANGE, format!("bytes {first}-{}/{size}", size - 1));
-    }
-    let body = Body::from_stream(ReaderStream::new(file));
-    response.body(body).map_err(|error| ApiError::Internal(Box::new(error)))
+    let wanted = Wanted::of(headers, size)?;
+    file.seek(SeekFrom::Start(wanted.start)).await.map_err(internal)?;
+    wanted.answer("application/octet-stream", Body::from_stream(ReaderStream::new(file)))
 }

@@ -86,8 +86,7 @@ pub(super) async fn archive(
     let found = {
         let mut conn = app.store.read().await?;
         let workflow = workflow_of(&mut conn, &caller.held.job).await?;
-        workspaces::object(&mut conn, &workflow, &id).await?
+        workspaces::archive(&mut conn, &workflow, &id).await?
     };
-    let found = found.ok_or_else(|| ApiError::NotFound("there is no such layer".to_owned()))?;
-    archives::answer(&app, &headers, found).await
+    archives::answer(&app, &headers, found, "layer").await
 }
