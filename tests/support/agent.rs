@@ -25,6 +25,8 @@ pub struct AgentOptions {
     pub more: Vec<String>,
     /// Size of a file system of its own for the state directory, as mount(8) takes it. Root only.
     pub disk: Option<&'static str>,
+    /// The state directory, where it is to lie elsewhere than beside the configuration.
+    pub state: Option<PathBuf>,
 }
 
 /// A running launch agent.
@@ -32,6 +34,7 @@ pub struct Agent {
     process: Process,
     // Before the directory that it lies in, since fields are dropped in order.
     _mount: Option<Mount>,
+    state: PathBuf,
     dir: tempfile::TempDir,
 }
 
@@ -61,7 +64,7 @@ impl Agent {
             [] => format!("  auth_token: {token}\n"),
             lines => lines.iter().map(|line| format!("  {line}\n")).collect(),
         };
-        let state = dir.path().join("state");
+        let state = options.state.clone().unwrap_or_else(|| dir.path().join("state"));
         let mount = options.disk.map(|size| Mount::tmpfs(&state, size));
         write!(
             file,
@@ -80,7 +83,7 @@ impl Agent {
             assert_eq!(code, 0, "{words:?}: {said}");
         }
         let process = spawn(dir.path());
-        Self { process, _mount: mount, dir }
+        Self { process, _mount: mount, state, dir }
     }
 
     /// Runs `russet agent …` on its configuration. Exit code, and what it said.
@@ -91,7 +94,7 @@ impl Agent {
 
     /// Its state directory.
     pub fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
+        self.state.clone()
     }
 
     /// Its local API.

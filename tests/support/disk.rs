@@ -1,4 +1,4 @@
-//! A disk that loses its power.
+//! Disks of a test: one that loses its power, and one whose file system clones files.
 //!
 //! A file system on a loop device writes to its image what it was made to write, and keeps the
 //! rest in memory. So a copy of the image, taken while the file system is mounted, is what a
@@ -9,36 +9,74 @@ use std::process::{Command, Output};
 
 use super::{can_be_root, test_dir};
 
-/// Enough for a journal and a few seconds of a test.
-const SIZE: u64 = 96 << 20;
+/// How a disk is made.
+struct Kind {
+    mkfs: &'static [&'static str],
+    /// Bytes, of which an image takes those that were written to.
+    size: u64,
+    options: &'static str,
+}
+
+/// Enough for a journal and a few seconds of a test. Five minutes between commits that nobody asked
+/// for: the test takes seconds.
+const EXT4: Kind =
+    Kind { mkfs: &["mkfs.ext4", "-q", "-F"], size: 96 << 20, options: "loop,commit=300" };
+
+/// Room enough that a runner keeps copies of caches.
+const BTRFS: Kind = Kind { mkfs: &["mkfs.btrfs", "-q"], size: 20 << 30, options: "loop" };
+const XFS: Kind = Kind { mkfs: &["mkfs.xfs", "-q"], size: 20 << 30, options: "loop" };
 
 /// A small disk, unmounted when the test ends.
 pub struct Disk {
+    kind: Kind,
     /// Images so far; the last one is mounted.
     images: u32,
     dir: tempfile::TempDir,
 }
 
 impl Disk {
-    /// Makes and mounts one. `None`, which is said, where this machine lets nobody do that.
+    /// Makes and mounts one that can lose its power. `None`, which is said, where this machine lets
+    /// nobody do that.
     pub fn create() -> Option<Self> {
+        Self::first_of([EXT4])
+    }
+
+    /// Makes and mounts one whose file system clones files. `None`, which is said, where there is
+    /// none here.
+    pub fn cloning() -> Option<Self> {
+        Self::first_of([BTRFS, XFS])
+    }
+
+    fn first_of<const N: usize>(kinds: [Kind; N]) -> Option<Self> {
         if !can_be_root("to mount a disk") {
             return None;
         }
-        let disk = Self { images: 1, dir: test_dir() };
-        std::fs::create_dir(disk.path()).unwrap();
-        std::fs::File::create(disk.image(1)).unwrap().set_len(SIZE).unwrap();
-        let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(disk.image(1)).output();
-        let failure = match made {
-            Ok(made) if made.status.success() => disk.mount().err(),
-            Ok(made) => Some(said(&made)),
-            Err(error) => Some(format!("mkfs.ext4: {error}")),
-        };
-        if let Some(failure) = failure {
-            eprintln!("skipped: no disk can be made here: {}", failure.trim());
-            return None;
+        let mut failures = Vec::new();
+        for kind in kinds {
+            match Self::make(kind) {
+                Ok(disk) => return Some(disk),
+                Err(failure) => failures.push(failure.trim().to_owned()),
+            }
         }
-        Some(disk)
+        eprintln!("skipped: no disk can be made here: {}", failures.join("; "));
+        None
+    }
+
+    fn make(kind: Kind) -> Result<Self, String> {
+        let disk = Self { kind, images: 1, dir: test_dir() };
+        std::fs::create_dir(disk.path()).unwrap();
+        std::fs::File::create(disk.image(1)).unwrap().set_len(disk.kind.size).unwrap();
+        let (program, arguments) = disk.kind.mkfs.split_first().unwrap();
+        let made = Command::new(program).args(arguments).arg(disk.image(1)).output();
+        match made {
+            Ok(made) if made.status.success() => disk.mount()?,
+            Ok(made) => return Err(said(&made)),
+            Err(error) => return Err(format!("{program}: {error}")),
+        }
+        // Slots' users go through it to their slots.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(disk.path(), mode).unwrap();
+        Ok(disk)
     }
 
     /// Where it is mounted.
@@ -60,8 +98,7 @@ impl Disk {
 
     fn mount(&self) -> Result<(), String> {
         let mut command = Command::new("mount");
-        // Five minutes between commits that nobody asked for: the test takes seconds.
-        command.args(["-o", "loop,commit=300"]).arg(self.image(self.images)).arg(self.path());
+        command.args(["-o", self.kind.options]).arg(self.image(self.images)).arg(self.path());
         let output = command.output().unwrap();
         if output.status.success() { Ok(()) } else { Err(said(&output)) }
     }

@@ -43,20 +43,38 @@ type Answer = (u16, reqwest::header::HeaderMap, Vec<u8>);
 impl Hand {
     /// Submits a pipeline and claims its task.
     pub fn claim(server: &Server) -> Self {
-        let token = server.admin.class_token(CLASS);
+        Self::claim_with(server, &server.admin.class_token(CLASS))
+    }
+
+    /// The same, with a token of the class.
+    pub fn claim_with(server: &Server, token: &str) -> Self {
         let pipeline = server.admin.submit(&config(&[&run("true")]));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = server.url().to_owned();
         let request = client
             .post(format!("{url}/api/v3/runner/claim"))
-            .bearer_auth(&token)
+            .bearer_auth(token)
             .json(&json!({ "name": "hand", "hostname": "h", "ip": "", "version": "0" }));
         let (status, _, body) = runtime.block_on(call(&client, request)).unwrap();
         assert_eq!(status, 200);
         let claim = serde_json::from_slice(&body).unwrap();
         let calls = Calls { client, url, admin: server.admin.token().to_owned(), claim };
         Self { runtime, calls, pipeline }
+    }
+
+    /// Stores an archive as the cache of a key, whatever is in it.
+    #[track_caller]
+    pub fn save_cache(&self, key: &str, archive: Vec<u8>) {
+        let Calls { client, claim, .. } = &self.calls;
+        let put = self.calls.task(reqwest::Method::PUT, "archives").body(archive);
+        let (status, _, body) = self.runtime.block_on(call(client, put)).expect("an answer");
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let uploaded: Value = serde_json::from_slice(&body).unwrap();
+        let save = json!({ "allocation": claim.allocation, "key": key, "archive": uploaded });
+        let post = self.calls.task(reqwest::Method::POST, "caches").json(&save);
+        let (status, _, body) = self.runtime.block_on(call(client, post)).expect("an answer");
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
     }
 
     /// Sends until the server is gone, which `kill` sees to. Answers what was acknowledged.

@@ -8,6 +8,9 @@
 //! [`unpack`] reads, with a limit on everything, and [`place`] writes, relative to open directories
 //! and through no link. Making one ([`pack`]) follows no link either: the tree is the job's.
 
+mod apart;
+#[cfg(test)]
+mod apart_tests;
 mod channel;
 mod pack;
 mod pax;
@@ -16,6 +19,7 @@ mod place;
 mod tests;
 mod unpack;
 
+pub use apart::{Recorder, Room, unpack_apart, unpack_recorded};
 pub use channel::{compress, decompressed};
 pub use pack::{Packed, Root, pack};
 pub use place::Bases;

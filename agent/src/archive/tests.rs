@@ -11,18 +11,21 @@ use xattr::FileExt as _;
 
 use super::{Bases, Root, compress, decompressed, pack, pax, unpack};
 
-fn bases(dir: &Path) -> Bases {
+pub(super) fn bases(dir: &Path) -> Bases {
     vec![(b"b".to_vec(), dir.to_owned())]
 }
 
-fn packed(dir: &Path) -> Vec<u8> {
+pub(super) fn packed(dir: &Path) -> Vec<u8> {
     let mut out = Vec::new();
     pack(&[Root { name: b"b/top".to_vec(), path: dir.join("top") }], &mut out).unwrap();
     out
 }
 
+/// What [`shape`] sees.
+pub(super) type Shape = BTreeMap<PathBuf, (String, u32, i64, i64, Vec<u8>)>;
+
 /// What a tree looks like: kind, permissions, time, content or target.
-fn shape(root: &Path) -> BTreeMap<PathBuf, (String, u32, i64, i64, Vec<u8>)> {
+pub(super) fn shape(root: &Path) -> Shape {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_owned()];
     while let Some(path) = open.pop() {
@@ -109,7 +112,7 @@ fn what_is_no_file_is_left_out_and_said_and_no_link_is_followed() {
     assert!(pack(&[root], &mut out).unwrap_err().to_string().contains("none"));
 }
 
-fn header(kind: EntryType, name: &str, size: u64) -> Header {
+pub(super) fn header(kind: EntryType, name: &str, size: u64) -> Header {
     let mut header = Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
@@ -133,7 +136,7 @@ fn marked() -> (Header, Vec<u8>) {
 }
 
 /// An archive of headers with their content.
-fn archive(entries: &[(Header, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn archive(entries: &[(Header, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (header, body) in entries {
         out.extend_from_slice(header.as_bytes());

@@ -40,11 +40,57 @@ pub fn unpack(input: &mut dyn Read, bases: Bases) -> io::Result<Unpacked> {
 pub fn unpack_with(
     input: &mut dyn Read,
     bases: Bases,
+    admit: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Unpacked> {
+    unpack_from(&mut Plain(input), bases, admit)
+}
+
+/// Where an archive is read from, entry by entry.
+pub(super) trait Source: Read {
+    /// Puts a file into its place. Its header was read; its content, with what fills its last block,
+    /// is read here.
+    fn file(&mut self, place: &mut Place, entry: &Entry) -> io::Result<()>;
+}
+
+/// An archive as it is.
+struct Plain<'a>(&'a mut dyn Read);
+
+impl Read for Plain<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Source for Plain<'_> {
+    fn file(&mut self, place: &mut Place, entry: &Entry) -> io::Result<()> {
+        inline(&mut self.0, place, entry)
+    }
+}
+
+/// Puts a file into its place whose content comes next.
+pub(super) fn inline(mut input: &mut dyn Read, place: &mut Place, entry: &Entry) -> io::Result<()> {
+    place.file(&entry.name, &entry.meta, entry.size, &mut input)?;
+    skip_padding(input, entry.size)
+}
+
+/// Reads what fills the last block of something.
+pub(super) fn skip_padding(input: &mut dyn Read, size: u64) -> io::Result<()> {
+    let rest = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+    if rest > 0 {
+        input.read_exact(&mut [0; BLOCK][rest..])?;
+    }
+    Ok(())
+}
+
+/// Unpacks what `source` reads.
+pub(super) fn unpack_from(
+    source: &mut dyn Source,
+    bases: Bases,
     mut admit: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
     let mut unpacked = Unpacked::default();
     let mut place = Place::new(bases);
-    let mut reader = Reader { input };
+    let mut reader = Reader { source };
     while let Some(entry) = reader.next()? {
         unpacked.entries += 1;
         unpacked.bytes = unpacked.bytes.saturating_add(entry.size);
@@ -64,11 +110,7 @@ pub fn unpack_with(
 
 fn put(place: &mut Place, reader: &mut Reader<'_>, entry: &Entry) -> io::Result<()> {
     match entry.kind {
-        EntryType::Regular => {
-            let mut content = reader.input.take(entry.size);
-            place.file(&entry.name, &entry.meta, entry.size, &mut content)?;
-            reader.skip_padding(entry.size)
-        }
+        EntryType::Regular => reader.source.file(place, entry),
         EntryType::Directory => place.directory(&entry.name, entry.meta.clone()),
         EntryType::Symlink => place.symlink(&entry.name, &entry.link, &entry.meta),
         EntryType::Link => place.link(&entry.name, &entry.link),
@@ -78,16 +120,16 @@ fn put(place: &mut Place, reader: &mut Reader<'_>, entry: &Entry) -> io::Result<
 
 /// One entry, before its content is read.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     kind: EntryType,
-    name: Vec<u8>,
+    pub(super) name: Vec<u8>,
     link: Vec<u8>,
-    size: u64,
-    meta: Meta,
+    pub(super) size: u64,
+    pub(super) meta: Meta,
 }
 
 struct Reader<'a> {
-    input: &'a mut dyn Read,
+    source: &'a mut dyn Source,
 }
 
 impl Reader<'_> {
@@ -112,8 +154,8 @@ impl Reader<'_> {
             let length = usize::try_from(size).ok().filter(|length| *length <= LARGEST_PAX);
             let length = length.ok_or_else(|| broken("an extended header is too large"))?;
             records = vec![0; length];
-            self.input.read_exact(&mut records)?;
-            self.skip_padding(size)?;
+            self.source.read_exact(&mut records)?;
+            skip_padding(&mut self.source, size)?;
         }
     }
 
@@ -121,7 +163,7 @@ impl Reader<'_> {
     fn header(&mut self) -> io::Result<Option<Header>> {
         let mut header = Header::new_old();
         let block = header.as_mut_bytes();
-        self.input.read_exact(block).map_err(|error| match error.kind() {
+        self.source.read_exact(block).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => broken("the archive breaks off"),
             _ => error,
         })?;
@@ -138,14 +180,6 @@ impl Reader<'_> {
             Ok(said) if said == sum => Ok(Some(header)),
             _ => Err(broken("this is no archive: a header has a wrong checksum")),
         }
-    }
-
-    fn skip_padding(&mut self, size: u64) -> io::Result<()> {
-        let rest = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-        if rest > 0 {
-            self.input.read_exact(&mut [0; BLOCK][rest..])?;
-        }
-        Ok(())
     }
 }
 

@@ -7,31 +7,32 @@
 //! always made anew: what stands in its place is removed, never written to. All of this happens as
 //! the slot's user, so even a mistake stays with what that user may write.
 
+mod content;
+mod directories;
+
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{
-    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstat, fstatat, futimens,
-    mkdirat, utimensat,
-};
+use nix::sys::stat::{Mode, SFlag, UtimensatFlags, fchmod, fstatat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, symlinkat, unlinkat};
 use xattr::FileExt as _;
 
+use self::directories::{Level, leave, open_dir, open_or_make};
 use super::pack::is_kept;
 use super::{LONGEST_NAME, MOST_LEVELS, PIECE};
+use crate::platform::clone_file;
+
+pub(super) use content::write_with_holes;
 
 /// What the first part of a name stands for.
 pub type Bases = Vec<(Vec<u8>, PathBuf)>;
-
-/// Zeros of this many bytes become a hole.
-const HOLE: usize = 64 * 1024;
 
 /// Files that others are links to, at most.
 const MOST_LINKED: usize = 1_000_000;
@@ -56,16 +57,6 @@ impl Meta {
     fn time(&self) -> TimeSpec {
         TimeSpec::new(self.mtime.0 as nix::libc::time_t, self.mtime.1 as nix::libc::c_long)
     }
-}
-
-/// An open directory on the way to the current entry.
-struct Level {
-    name: Vec<u8>,
-    fd: OwnedFd,
-    /// What it gets once everything in it is there.
-    finish: Option<Meta>,
-    /// Permissions that it had and gets back, where we had to take more.
-    restore: Option<Mode>,
 }
 
 /// Where entries go.
@@ -109,14 +100,30 @@ impl Place {
         content: &mut dyn Read,
     ) -> io::Result<()> {
         let (dir, last) = self.parent(name)?;
-        let mut file = File::from(create(dir, &last)?);
+        let mut file = new(dir, &last, create)?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let written = write(&mut file, &mut buffer, size, content);
+        let written = content::write(&mut file, &mut buffer, size, content);
         self.buffer = buffer;
         written?;
-        self.lost_attributes += set_attributes(&file, meta);
-        fchmod(&file, meta.permissions())?;
-        futimens(&file, &TimeSpec::UTIME_OMIT, &meta.time())?;
+        self.finish_file(name, meta, &file)
+    }
+
+    /// A file with the content of another one, which it shares where the file system can; elsewhere
+    /// it is copied.
+    pub(super) fn clone_of(&mut self, name: &[u8], meta: &Meta, source: &File) -> io::Result<()> {
+        let (dir, last) = self.parent(name)?;
+        match new(dir, &last, |dir, name| clone_file(source, dir, name)) {
+            Ok(file) => self.finish_file(name, meta, &file),
+            // It is on another file system, say. Whatever it is, writing says it too.
+            Err(_) => self.file(name, meta, source.metadata()?.len(), &mut &*source),
+        }
+    }
+
+    /// Gives a file what it has besides its content.
+    fn finish_file(&mut self, name: &[u8], meta: &Meta, file: &File) -> io::Result<()> {
+        self.lost_attributes += set_attributes(file, meta);
+        fchmod(file, meta.permissions())?;
+        futimens(file, &TimeSpec::UTIME_OMIT, &meta.time())?;
         if meta.is_linked && self.linked.len() < MOST_LINKED {
             self.linked.insert(name.to_owned());
         }
@@ -264,52 +271,6 @@ fn c_string(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes).map_err(|_| refused("a name has a zero byte"))
 }
 
-fn open_dir(dir: impl AsFd, name: &CString) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(dir, name.as_c_str(), flags, Mode::empty())
-}
-
-/// Opens a directory in another one. What is no directory is replaced by one.
-fn open_or_make(dir: &OwnedFd, part: &[u8]) -> io::Result<Level> {
-    let name = c_string(part)?;
-    let mut restore = None;
-    let fd = match open_dir(dir, &name) {
-        Ok(fd) => fd,
-        Err(Errno::ENOENT) => make_dir(dir, &name)?,
-        // A link says ELOOP on Linux and macOS, or ENOTDIR.
-        Err(Errno::ELOOP | Errno::ENOTDIR) => {
-            make_way(dir, &name)?;
-            make_dir(dir, &name)?
-        }
-        Err(Errno::EACCES) => {
-            // A directory of ours that does not let us in, as one of a package cache may be.
-            let stat = fstatat(dir, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-            restore = Some(Mode::from_bits_truncate(stat.st_mode & 0o777));
-            // A link that is put there now leads to a file of the same user at worst.
-            fchmodat(dir, name.as_c_str(), Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
-            open_dir(dir, &name)?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if restore.is_none() {
-        let stat = fstat(&fd)?;
-        let ours = stat.st_uid == nix::unistd::geteuid().as_raw();
-        if ours && stat.st_mode & 0o700 != 0o700 {
-            let had = Mode::from_bits_truncate(stat.st_mode & 0o777);
-            fchmod(&fd, had | Mode::S_IRWXU)?;
-            restore = Some(had);
-        }
-    }
-    Ok(Level { name: part.to_owned(), fd, finish: None, restore })
-}
-
-fn make_dir(dir: &OwnedFd, name: &CString) -> Result<OwnedFd, Errno> {
-    match mkdirat(dir, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
-        Ok(()) | Err(Errno::EEXIST) => open_dir(dir, name),
-        Err(error) => Err(error),
-    }
-}
-
 /// Removes what stands where something else is to be. A directory stays: who would have thought
 /// that it goes?
 fn make_way(dir: &OwnedFd, name: &CString) -> io::Result<()> {
@@ -322,74 +283,29 @@ fn make_way(dir: &OwnedFd, name: &CString) -> io::Result<()> {
     }
 }
 
-/// A new file.
-fn create(dir: &OwnedFd, name: &CString) -> io::Result<OwnedFd> {
+/// A new file, made by `make`; what stands in its place is removed.
+fn new(
+    dir: &OwnedFd,
+    name: &CString,
+    make: impl Fn(&OwnedFd, &CStr) -> io::Result<File>,
+) -> io::Result<File> {
+    match make(dir, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            make_way(dir, name)?;
+            make(dir, name)
+        }
+        other => other,
+    }
+}
+
+fn create(dir: &OwnedFd, name: &CStr) -> io::Result<File> {
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let open = || openat(dir, name.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR);
-    match open() {
-        Err(Errno::EEXIST) => {
-            make_way(dir, name)?;
-            Ok(open()?)
-        }
-        other => Ok(other?),
-    }
-}
-
-/// Writes `size` bytes. Long runs of zeros become holes, so that a disk image takes no more room
-/// than it did, and an archive of nothing but zeros fills no disk.
-fn write(file: &mut File, buffer: &mut [u8], size: u64, content: &mut dyn Read) -> io::Result<()> {
-    let mut left = size;
-    let mut ends_in_hole = false;
-    while left > 0 {
-        let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let piece = buffer.get_mut(..most).unwrap_or_default();
-        content.read_exact(piece)?;
-        if size < HOLE as u64 {
-            file.write_all(piece)?;
-        } else {
-            for part in piece.chunks(HOLE) {
-                ends_in_hole = part.len() == HOLE && is_zero(part);
-                if ends_in_hole {
-                    file.seek(SeekFrom::Current(HOLE as i64))?;
-                } else {
-                    file.write_all(part)?;
-                }
-            }
-        }
-        left -= most as u64;
-    }
-    if ends_in_hole {
-        file.set_len(size)?;
-    }
-    Ok(())
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    let (chunks, rest) = bytes.as_chunks::<16>();
-    chunks.iter().all(|chunk| u128::from_ne_bytes(*chunk) == 0) && rest.iter().all(|b| *b == 0)
+    Ok(File::from(openat(dir, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?))
 }
 
 /// Sets what the file system takes. Answers how many it did not.
 fn set_attributes(file: &File, meta: &Meta) -> u64 {
     let kept = meta.attributes.iter().filter(|(name, _)| is_kept(name));
     kept.filter(|(name, value)| file.set_xattr(name, value).is_err()).count() as u64
-}
-
-/// Gives a directory what it is to have, now that everything in it is there.
-fn leave(level: Level) -> io::Result<u64> {
-    let mut lost = 0;
-    if let Some(meta) = level.finish {
-        let file = File::from(level.fd);
-        lost = set_attributes(&file, &meta);
-        // Directories that somebody else made, such as `/opt`, are not ours to change.
-        let ours = fstat(&file)?.st_uid == nix::unistd::geteuid().as_raw();
-        if ours {
-            fchmod(&file, meta.permissions())?;
-            futimens(&file, &TimeSpec::UTIME_OMIT, &meta.time())?;
-        }
-    } else if let Some(mode) = level.restore {
-        fchmod(&level.fd, mode)?;
-    }
-    Ok(lost)
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod bundle;
+mod clone;
 mod code;
 mod groups;
 pub mod keychain;
@@ -24,6 +25,7 @@ pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 pub use bundle::{code_signature, exchange};
+pub(crate) use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;
 pub use machine::machine;

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod bundle;
+mod clone;
 mod groups;
 pub mod keychain;
 mod machine;
@@ -23,6 +24,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use bundle::{code_signature, exchange};
+pub(crate) use clone::clone_file;
 pub use groups::Groups;
 pub use machine::machine;
 pub use memory::{memory, resident_memory};

@@ -149,8 +149,7 @@ pub(crate) async fn restore(context: &Arc<Context>, log: &StepLog, written: &[St
     let path = format!("{CACHES_PATH}/{}/archive", cache.id);
     let wanted = Wanted { path: &path, size: cache.size, blake3: &cache.blake3 };
     let bases = || paths::cache_bases(&context.assignment.dirs);
-    let fetched =
-        transfer::fetch(context, wanted, bases, true, || Box::new(|_: &[u8]| Ok(()))).await;
+    let fetched = transfer::fetch(context, wanted, bases, || Box::new(|_: &[u8]| Ok(()))).await;
     match fetched {
         Ok(fetched) => {
             super::say_unpacked(context, log, &fetched);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use russet_protocol::task::Action;
 
-use self::transfer::{Failure, Fetched};
+use self::transfer::{Failure, Fetched, Source};
 use super::api::ApiError;
 use super::command;
 use super::context::{Context, StepEnd};
@@ -73,9 +73,13 @@ fn say_packed(context: &Context, log: &StepLog, packed: &Packed, archive: u64) {
 }
 
 fn say_unpacked(context: &Context, log: &StepLog, fetched: &Fetched) {
-    let from = if fetched.was_local { ", from the copy on this machine" } else { "" };
+    let (how, from) = match fetched.source {
+        Source::Server => ("Unpacked", ""),
+        Source::Copy => ("Unpacked", ", from the copy on this machine"),
+        Source::Clones => ("Cloned", ", from the copy on this machine"),
+    };
     let unpacked = &fetched.unpacked;
-    let text = format!("Unpacked {} entries of {}{from}", unpacked.entries, size(unpacked.bytes));
+    let text = format!("{how} {} entries of {}{from}", unpacked.entries, size(unpacked.bytes));
     context.say(log, &text);
     if unpacked.lost_attributes > 0 {
         let count = unpacked.lost_attributes;

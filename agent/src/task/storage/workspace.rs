@@ -99,7 +99,7 @@ pub(crate) async fn attach(context: &Arc<Context>, log: &StepLog, at: &str) -> S
         let wanted = Wanted { path: &path, size: layer.size, blake3: &layer.blake3 };
         let bases = || paths::workspace_bases(&at);
         let admit = || admit(&owners, index, layer);
-        match transfer::fetch(context, wanted, bases, true, admit).await {
+        match transfer::fetch(context, wanted, bases, admit).await {
             Ok(fetched) => say_unpacked(context, log, &fetched),
             Err(failure) => {
                 let conflict =
@@ -146,17 +146,16 @@ impl Owners {
     fn add(&mut self, name: &[u8], layer: usize, after: &[u32]) -> bool {
         let hash = blake3::hash(name);
         let short: [u8; 16] = hash.as_bytes().first_chunk().copied().unwrap_or_default();
-        let earlier = self.files.insert(u128::from_ne_bytes(short), layer);
-        match earlier {
-            Some(earlier)
-                if earlier != layer
-                    && !u32::try_from(earlier).is_ok_and(|index| after.contains(&index)) =>
-            {
-                self.conflict = Some((paths::shown(name), earlier));
-                false
-            }
-            _ => true,
+        let owner = self.files.entry(u128::from_ne_bytes(short)).or_insert(layer);
+        let may_replace =
+            *owner == layer || u32::try_from(*owner).is_ok_and(|index| after.contains(&index));
+        // Who has it stays who has it: a layer that is unpacked once more is refused once more.
+        if may_replace {
+            *owner = layer;
+        } else {
+            self.conflict = Some((paths::shown(name), *owner));
         }
+        may_replace
     }
 }
 
@@ -183,6 +182,7 @@ mod tests {
         assert!(owners.add(b"at/f", 1, &[0]));
         assert!(owners.add(b"at/g", 2, &[]));
         assert!(!owners.add(b"at/f", 2, &[0]), "layer 1 has it by now");
+        assert!(!owners.add(b"at/f", 2, &[0]), "and still");
         assert_eq!(owners.conflict, Some(("f".to_owned(), 1)));
     }
 }

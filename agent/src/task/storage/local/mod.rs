@@ -1,5 +1,9 @@
 //! The copies of archives that this machine keeps, so that what it had once is not fetched again.
 //!
+//! An archive is kept as it is. Where the file system can clone files, one that is used again is also
+//! kept with its large contents apart ([`apart`]): from then on it is cloned into place, without
+//! being read.
+//!
 //! Threats: content that one project's job wrote is never served to another, nor seen by it. So
 //! there is a directory for each project, class and fork, in a directory of the slot that only root
 //! may enter; the task agent is handed its own one open, before it gives up root, and can reach no
@@ -7,27 +11,28 @@
 //! task agent can not be traced. And an archive is used only if its hash is the one that the control
 //! plane has, so what was damaged or exchanged is fetched instead.
 
+mod apart;
+mod room;
+
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{Mode, SFlag, fstatat, futimens};
-use nix::sys::statvfs::fstatvfs;
+use nix::sys::stat::{Mode, fstatat, futimens};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::task::clean::files;
 
-/// Bytes of one project, class and fork, at most; what was used least recently goes first.
-const MOST_BYTES: u64 = 20 << 30;
+use self::room::{FREE_BYTES, free_bytes};
 
-/// Where less than this is free afterwards, nothing is kept.
-const FREE_BYTES: u64 = 5 << 30;
+/// How long removing a copy may take. What is left of it is removed another time.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// What names of files begin with that are not whole.
 const DRAFT: &str = ".draft-";
@@ -39,10 +44,20 @@ pub(crate) struct Local {
     drafts: AtomicU32,
 }
 
-/// A file that an archive is written to.
+/// What a copy is.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// The archive, a file.
+    Whole,
+    /// A directory, with large contents apart.
+    Apart,
+}
+
+/// A copy that is made.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     local: &'a Local,
+    kind: Kind,
     /// Its name, until it has another one. `None`: it has none at all.
     name: Option<CString>,
 }
@@ -53,10 +68,11 @@ impl Local {
         Self { dir: Some(dir), drafts: AtomicU32::new(0) }
     }
 
-    /// Removes what a task that was killed was about to write. Not for root to do.
+    /// Removes what a task that was killed was about to write, and what is from another boot. Not
+    /// for root to do.
     pub(crate) fn tidy(&self) {
         self.for_each(|dir, name| {
-            if name.to_bytes().starts_with(DRAFT.as_bytes()) {
+            if name.to_bytes().starts_with(DRAFT.as_bytes()) || apart::is_of_another_boot(name) {
                 remove(dir, name);
             }
         });
@@ -72,13 +88,18 @@ impl Local {
     /// A new file: here, or in `elsewhere` without a name.
     pub(super) fn draft(&self, elsewhere: &Path) -> io::Result<(Draft<'_>, File)> {
         let Some(dir) = &self.dir else {
-            return Ok((Draft { local: self, name: None }, tempfile::tempfile_in(elsewhere)?));
+            let draft = Draft { local: self, kind: Kind::Whole, name: None };
+            return Ok((draft, tempfile::tempfile_in(elsewhere)?));
         };
-        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
-        let name = CString::new(format!("{DRAFT}{}-{number}", std::process::id()))?;
+        let name = self.draft_name()?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let file = openat(dir, name.as_c_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
-        Ok((Draft { local: self, name: Some(name) }, File::from(file)))
+        Ok((Draft { local: self, kind: Kind::Whole, name: Some(name) }, File::from(file)))
+    }
+
+    fn draft_name(&self) -> io::Result<CString> {
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        Ok(CString::new(format!("{DRAFT}{}-{number}", std::process::id()))?)
     }
 
     /// The archive with a hash, if it is here and whole.
@@ -89,44 +110,23 @@ impl Local {
         let file = File::from(openat(dir, name.as_c_str(), flags, Mode::empty()).ok()?);
         let metadata = file.metadata().ok()?;
         if metadata.is_file() && metadata.len() == size && is_whole(&file, blake3) {
-            // What is used stays longest.
-            if let Err(error) = futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW) {
-                tracing::debug!(%error, "it is not noted that a copy was used");
-            }
+            mark_used(&file);
             return Some(file);
         }
         tracing::warn!(blake3, "a copy of an archive is damaged, and is removed");
         remove(dir, &name);
         None
     }
-
-    /// Removes what was used least recently until there is room for what is kept now.
-    fn make_room(&self, dir: &OwnedFd) {
-        let mut all: Vec<(i64, u64, CString)> = Vec::new();
-        self.for_each(|dir, name| {
-            if let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
-                && SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
-            {
-                all.push((stat.st_mtime, files::allocated(&stat), name.to_owned()));
-            }
-        });
-        all.sort_unstable_by(|one, other| other.cmp(one));
-        let mut sum = 0_u64;
-        for (_, bytes, name) in all {
-            sum = sum.saturating_add(bytes);
-            if sum > MOST_BYTES {
-                remove(dir, &name);
-            }
-        }
-    }
 }
 
 impl Draft<'_> {
-    /// Keeps the file as the archive with this hash.
+    /// Keeps it as a copy of the archive with this hash.
     pub(super) fn keep(mut self, blake3: &str) {
-        let (Some(dir), Some(name), Some(target)) =
-            (&self.local.dir, &self.name, file_name(blake3))
-        else {
+        let target = match self.kind {
+            Kind::Whole => file_name(blake3),
+            Kind::Apart => apart::name(blake3),
+        };
+        let (Some(dir), Some(name), Some(target)) = (&self.local.dir, &self.name, target) else {
             return;
         };
         if free_bytes(dir) < FREE_BYTES {
@@ -147,20 +147,19 @@ impl Drop for Draft<'_> {
     }
 }
 
-#[cfg_attr(
-    target_os = "linux",
-    expect(clippy::useless_conversion, reason = "it counts in 32 bits on macOS")
-)]
-fn free_bytes(dir: &OwnedFd) -> u64 {
-    let free = |room: nix::sys::statvfs::Statvfs| {
-        u64::from(room.blocks_available()).saturating_mul(room.fragment_size())
-    };
-    fstatvfs(dir).map_or(0, free)
+/// What is used stays longest.
+fn mark_used(copy: impl std::os::fd::AsFd) {
+    if let Err(error) = futimens(copy, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW) {
+        tracing::debug!(%error, "it is not noted that a copy was used");
+    }
 }
 
 /// What can not be removed costs room only.
 fn remove(dir: &OwnedFd, name: &CStr) {
-    if let Err(error) = unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+    let removed = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        .map_err(io::Error::from)
+        .and_then(|stat| files::remove(dir, name, &stat, Instant::now() + LONGEST));
+    if let Err(error) = removed {
         tracing::debug!(%error, "a copy of an archive stays");
     }
 }

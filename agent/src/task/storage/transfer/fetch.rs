@@ -1,0 +1,203 @@
+//! Fetching and unpacking: from a copy on this machine, or from the control plane.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Failure;
+use super::download::download;
+use crate::archive::{self, Bases, Recorder, Unpacked};
+use crate::task::context::Context;
+use crate::task::storage::growing::{End, Follower, Growing};
+use crate::task::storage::local::Draft;
+
+/// An archive to fetch.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::task::storage) struct Wanted<'a> {
+    /// Where it is.
+    pub(in crate::task::storage) path: &'a str,
+    pub(in crate::task::storage) size: u64,
+    pub(in crate::task::storage) blake3: &'a str,
+}
+
+/// What was fetched.
+#[derive(Debug)]
+pub(in crate::task::storage) struct Fetched {
+    pub(in crate::task::storage) unpacked: Unpacked,
+    pub(in crate::task::storage) source: Source,
+}
+
+/// Where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::task::storage) enum Source {
+    /// The control plane.
+    Server,
+    /// The copy of the archive on this machine.
+    Copy,
+    /// A copy whose large contents were cloned, or written where that was not possible.
+    Clones,
+}
+
+/// Asked for each entry that is no directory, before it is unpacked.
+pub(in crate::task::storage) type Admit = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
+/// Fetches and unpacks. What came stays on this machine as a copy, and what is used again as one that
+/// can be cloned.
+pub(in crate::task::storage) async fn fetch(
+    context: &Context,
+    wanted: Wanted<'_>,
+    bases: impl Fn() -> Bases,
+    mut admit: impl FnMut() -> Admit,
+) -> Result<Fetched, Failure> {
+    match clone(context, wanted, bases(), admit()).await {
+        Err(Failure::Other(why)) => {
+            // Whatever is wrong, the archive says it again or does better.
+            tracing::debug!(why, "a copy of an archive could not be cloned");
+            context.local.remove_apart(wanted.blake3);
+        }
+        Err(failure) => return Err(failure),
+        Ok(Some(unpacked)) => return Ok(Fetched { unpacked, source: Source::Clones }),
+        Ok(None) => {}
+    }
+    // Looking whether it is whole takes a while, and a task agent has to answer that it lives.
+    let (local, blake3) = (Arc::clone(&context.local), wanted.blake3.to_owned());
+    let looking = tokio::task::spawn_blocking(move || local.open(&blake3, wanted.size));
+    if let Some(file) = looking.await.ok().flatten() {
+        let growing = Growing::new(file);
+        growing.whole(wanted.size, wanted.blake3);
+        let unpacked = unpack_and_record(context, wanted, &growing, bases(), admit()).await?;
+        return Ok(Fetched { unpacked, source: Source::Copy });
+    }
+    from_server(context, wanted, bases, admit).await
+}
+
+/// Clones what lies apart on this machine. `None`: there is no such copy.
+async fn clone(
+    context: &Context,
+    wanted: Wanted<'_>,
+    bases: Bases,
+    mut admit: Admit,
+) -> Result<Option<Unpacked>, Failure> {
+    let Some(copy) = context.local.apart(wanted.blake3) else { return Ok(None) };
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_stopped);
+    let mut cloning = tokio::task::spawn_blocking(move || {
+        archive::unpack_apart(copy, bases, |name| {
+            if asked.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            admit(name)
+        })
+    });
+    let cloned = tokio::select! {
+        cloned = &mut cloning => cloned,
+        () = context.stop.requested() => {
+            is_stopped.store(true, Ordering::Relaxed);
+            drop(cloning.await);
+            return Err(Failure::Stopped);
+        }
+    };
+    cloned
+        .map_err(|error| Failure::Other(error.to_string()))?
+        .map(Some)
+        .map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Unpacks the copy of an archive, and makes one of it that can be cloned the next time.
+async fn unpack_and_record(
+    context: &Context,
+    wanted: Wanted<'_>,
+    growing: &Arc<Growing>,
+    bases: Bases,
+    admit: Admit,
+) -> Result<Unpacked, Failure> {
+    let target = bases.first().map_or(Path::new("/"), |(_, path)| path);
+    let (draft, recorder) = context.local.record(target).unzip();
+    let (unpacked, recorder) = unpacking(context, growing, bases, admit, recorder).await?;
+    if let (Some(draft), Some(recorder)) = (draft, recorder) {
+        match recorder.finish() {
+            Ok(()) => Draft::keep(draft, wanted.blake3),
+            Err(error) => tracing::debug!(%error, "no copy is kept that could be cloned"),
+        }
+    }
+    Ok(unpacked)
+}
+
+async fn from_server(
+    context: &Context,
+    wanted: Wanted<'_>,
+    bases: impl Fn() -> Bases,
+    mut admit: impl FnMut() -> Admit,
+) -> Result<Fetched, Failure> {
+    // One that arrives damaged is fetched once more.
+    for _ in 0..2 {
+        let spool = &context.assignment.dirs.spool;
+        let (draft, file) = context.local.draft(spool).map_err(|error| {
+            Failure::Other(format!("could not make a file for the archive: {error}"))
+        })?;
+        let growing = Growing::new(file);
+        let (arrived, unpacked) = tokio::join!(
+            async {
+                let arrived = tokio::select! {
+                    arrived = download(context, wanted, &growing) => arrived,
+                    () = context.stop.requested() => Err(Failure::Stopped),
+                };
+                if let Err(Failure::Other(why)) = &arrived {
+                    growing.end(End::Failed(why.clone()));
+                } else if arrived.is_err() {
+                    growing.end(End::Abandoned);
+                }
+                arrived
+            },
+            unpacking(context, &growing, bases(), admit(), None),
+        );
+        let whole = End::Whole(wanted.blake3.to_owned());
+        match (arrived, unpacked, growing.ended()) {
+            // The unpacking ended it, and says why.
+            (_, Err(failure), Some(End::Abandoned)) => return Err(failure),
+            (Err(failure), ..) => return Err(failure),
+            (Ok(()), Ok((unpacked, _)), Some(end)) if end == whole => {
+                draft.keep(wanted.blake3);
+                return Ok(Fetched { unpacked, source: Source::Server });
+            }
+            (Ok(()), Err(failure), Some(end)) if end == whole => return Err(failure),
+            // It is not what was stored, so that it can not be unpacked says nothing.
+            (Ok(()), ..) => {}
+        }
+    }
+    Err(Failure::Other("the archive that arrives is not the one that was stored".to_owned()))
+}
+
+/// Unpacks what is in a file, or comes into it, and writes it down where that is asked for.
+async fn unpacking(
+    context: &Context,
+    growing: &Arc<Growing>,
+    bases: Bases,
+    mut admit: Admit,
+    mut recorder: Option<Recorder>,
+) -> Result<(Unpacked, Option<Recorder>), Failure> {
+    let follower = Follower::new(growing);
+    let ending = Arc::clone(growing);
+    let mut unpacking = tokio::task::spawn_blocking(move || {
+        let unpacked = archive::decompressed(follower, |input| match &mut recorder {
+            Some(recorder) => archive::unpack_recorded(input, recorder, bases, &mut admit),
+            None => archive::unpack_with(input, bases, &mut admit),
+        });
+        if unpacked.is_err() {
+            ending.end(End::Abandoned);
+        }
+        unpacked.map(|unpacked| (unpacked, recorder))
+    });
+    let unpacked = tokio::select! {
+        unpacked = &mut unpacking => unpacked,
+        () = context.stop.requested() => {
+            growing.abandon();
+            drop(unpacking.await);
+            return Err(Failure::Stopped);
+        }
+    };
+    unpacked
+        .map_err(|error| Failure::Other(error.to_string()))?
+        .map_err(|error| Failure::Other(format!("could not unpack {error}")))
+}
