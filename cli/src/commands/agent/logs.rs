@@ -281,7 +281,6 @@ fn time(ms: u64) -> Option<String> {
 mod tests {
     use super::{LogLevel, LogLine, text};
     use crate::render::color::Paint;
-    use crate::render::output::JobOutput;
 
     #[test]
     fn a_line_has_its_time_its_level_and_no_control_characters() {
