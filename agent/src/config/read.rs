@@ -48,7 +48,7 @@ pub(super) fn read(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Input, ConfigError> {
     let mut input = Input::default();
-    let mut reader = Reader { file, keys: KEYS, values: Values::default(), classes: Vec::new() };
+    let mut reader = Reader { file, keys: &KEYS, values: Values::default(), classes: Vec::new() };
     reader.map(root, "")?;
     input.classes = reader.classes;
     input.values = reader.values;
@@ -61,7 +61,7 @@ fn override_from_env(
     values: &mut Values,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), ConfigError> {
-    for key in KEYS {
+    for key in KEYS.iter() {
         let set = key.variables().into_iter().find_map(|name| Some((env(&name)?, name)));
         let Some((text, variable)) = set else { continue };
         let value = values::from_env(key.kind, &text).map_err(|wrong| {

@@ -67,7 +67,7 @@ pub fn reference() -> String {
     text.push_str(
         "\n## Keys\n\n| Key | Environment | Type | Default | Meaning |\n|---|---|---|---|---|\n",
     );
-    for key in KEYS {
+    for key in KEYS.iter() {
         let variables =
             key.variables().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         row(&mut text, key, Some(&variables));

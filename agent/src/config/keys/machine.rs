@@ -1,0 +1,134 @@
+//! What tasks find on the machine, and what is done for it: the second part of `runner`.
+
+use super::{Key, Kind, key};
+
+/// Its keys, in the order of the reference.
+pub(super) const MACHINE: &[Key] = &[
+    key(
+        "runner.environment",
+        &[],
+        Kind::Variables,
+        "`{}`",
+        "Variables for every task (a proxy, a CA bundle).",
+    ),
+    key(
+        "runner.home_skeleton",
+        &[],
+        Kind::Path,
+        "none",
+        "A directory whose contents each task finds in its home, as files of its own: cloned where the \
+         file system can, copied elsewhere. It and the directories above it must be root's and nobody \
+         else's to change, and all of it readable for the users of slots: no secrets.",
+    ),
+    key(
+        "runner.relay",
+        &[],
+        Kind::Choice(&["auto", "always", "never"]),
+        "`auto`",
+        "Whether the built-in task agent reaches the control plane through a socket of this agent. \
+         `auto`: as root on macOS, which keeps other users from the local network, unless the \
+         control plane is on this machine or a proxy is set. See docs/networking.md.",
+    ),
+    key(
+        "runner.keep_awake",
+        &[],
+        Kind::Choice(&["tasks", "always", "never"]),
+        "`tasks`",
+        "When this machine is kept from sleeping: while tasks run, also while they are waited for, \
+         or by its own settings alone. It works by `caffeinate` on macOS and, as root, by \
+         `systemd-inhibit` on Linux; a closed lid wins.",
+    ),
+    key(
+        "runner.limits.processes",
+        &[],
+        Kind::Number,
+        "the system's",
+        "Processes of a slot's user.",
+    ),
+    key(
+        "runner.limits.open_files",
+        &[],
+        Kind::Number,
+        "the system's, raised to 10240 where it allows that",
+        "Open files of one process.",
+    ),
+    key(
+        "runner.limits.disk",
+        &[],
+        Kind::Size,
+        "none",
+        "Bytes that a task may have on disk in its directories.",
+    ),
+    key(
+        "runner.limits.kill_grace",
+        &[],
+        Kind::Duration,
+        "`10s`",
+        "How long a canceled step has between TERM and KILL.",
+    ),
+    key(
+        "runner.housekeeping.paths",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "Directories of caches that are trimmed between tasks, as the user that each belongs to. \
+         Their entries go as a whole, the least recently changed first, and never one that was \
+         changed within the last hour. A directory of root's is refused.",
+    ),
+    key(
+        "runner.housekeeping.watermark",
+        &[],
+        Kind::Size,
+        "none",
+        "Where less than this is free on the file system of such a directory, entries go until it \
+         is.",
+    ),
+    key(
+        "runner.housekeeping.max_age",
+        &[],
+        Kind::Duration,
+        "none",
+        "Entries that were not changed for longer than this go in any case.",
+    ),
+    key(
+        "runner.shutdown_hook",
+        &[],
+        Kind::Path,
+        "none",
+        "A program to run once the one task of `mode: single-task` has ended and everything is \
+         reported, to power off or recycle the machine. It runs as the agent does, so where that is \
+         root the program and every directory above it must be root's and nobody else's to change.",
+    ),
+    key(
+        "runner.shutdown_hook_timeout",
+        &[],
+        Kind::Duration,
+        "`5m`",
+        "How long the shutdown hook may run before it is killed.",
+    ),
+    key(
+        "runner.warm_simulators",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "macOS: run `xcrun simctl list devices` before a task's first step, one slot after the \
+         other, so that several slots do not start CoreSimulator at the same moment, which can make \
+         it hang.",
+    ),
+    key(
+        "runner.health.disk_reserve",
+        &[],
+        Kind::Size,
+        "`1GB`, or a twentieth of the file system where that is less",
+        "No task is taken while less than this is free on the disk of the state directory.",
+    ),
+    key(
+        "runner.health.xcode",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "macOS: no task is taken while the Xcode of a class (`xcode`, or the one that is selected) \
+         has a licence that was not agreed to, or a first launch that was not done. It is looked at \
+         every ten minutes.",
+    ),
+];
