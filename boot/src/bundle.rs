@@ -1,14 +1,12 @@
 //! The two bundles, the current one and the one before, and their exchange.
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::layout::Layout;
 use crate::state::State;
-use crate::{files, trust};
+use crate::{exchange, files, trust};
 
 /// Where they are.
 #[derive(Debug)]
@@ -58,19 +56,7 @@ fn exchange(from: &Path, to: &Path) -> io::Result<()> {
     if std::fs::symlink_metadata(to).is_err() {
         return std::fs::rename(from, to);
     }
-    let from = CString::new(from.as_os_str().as_bytes())?;
-    let to = CString::new(to.as_os_str().as_bytes())?;
-    #[cfg(target_os = "macos")]
-    // SAFETY: both names end with a zero and live through the call.
-    let result = unsafe { libc::renamex_np(from.as_ptr(), to.as_ptr(), libc::RENAME_SWAP) };
-    #[cfg(not(target_os = "macos"))]
-    // SAFETY: as above.
-    let result = unsafe {
-        let at = libc::AT_FDCWD;
-        let (from, to) = (from.as_ptr(), to.as_ptr());
-        libc::syscall(libc::SYS_renameat2, at, from, at, to, libc::RENAME_EXCHANGE)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    exchange::exchange(from, to)
 }
 
 #[cfg(test)]

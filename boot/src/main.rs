@@ -1,8 +1,8 @@
 //! `russet-boot`: what launchd and systemd start.
 //!
 //! It runs as root and is never updated by itself, so it is small enough to be reviewed at a
-//! sitting: this folder, and three files that it shares with the agent and that need nothing
-//! but the standard library. It starts `russet agent run`, waits, and decides by the exit code
+//! sitting: this folder, and four files that it shares with the agent and that need nothing
+//! but the standard library and libc. It starts `russet agent run`, waits, and decides by the exit code
 //! what comes next ([`decide`]). A version that was just installed is in probation: if it does not
 //! prove healthy in time, its bundle is exchanged for the previous one ([`bundle`]).
 //!
@@ -13,6 +13,9 @@
 mod bundle;
 mod child;
 mod decide;
+#[allow(unreachable_pub, clippy::allow_attributes, reason = "the agent names it in its API")]
+#[path = "../../agent/src/platform/exchange.rs"]
+mod exchange;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
 #[path = "../../protocol/src/boot_files.rs"]
 mod files;

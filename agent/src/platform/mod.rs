@@ -5,10 +5,13 @@
 pub mod account;
 pub mod command;
 pub mod darwin;
+mod exchange;
 pub mod job;
 pub mod machine;
 pub mod trust;
 pub mod users;
+
+pub use exchange::exchange;
 
 #[cfg(target_os = "linux")]
 mod linux;

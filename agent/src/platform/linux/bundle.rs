@@ -1,16 +1,6 @@
-//! The agent's bundle: exchanging it, and whose code it is.
+//! The agent's bundle: whose code it is.
 
-use std::io;
 use std::path::Path;
-
-/// Exchanges two directories in one step.
-///
-/// # Errors
-/// The file system does not do that, or one of them is not there.
-pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-    Ok(renameat2(AT_FDCWD, a, AT_FDCWD, b, RenameFlags::RENAME_EXCHANGE)?)
-}
 
 /// Whether a bundle is signed by who may sign it. Code is not signed on Linux; the manifest is.
 ///

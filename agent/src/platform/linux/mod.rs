@@ -24,7 +24,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/run/lock/russet";
 pub(crate) const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub use bundle::{code_signature, exchange};
+pub use bundle::code_signature;
 pub(crate) use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;

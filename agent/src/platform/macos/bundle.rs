@@ -1,8 +1,5 @@
-//! The agent's bundle: exchanging it, and whose code it is.
+//! The agent's bundle: whose code it is.
 
-use std::ffi::CString;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -11,17 +8,6 @@ use security_framework::os::macos::code_signing::{Flags, SecRequirement, SecStat
 /// The team whose signature updates must have, as whoever built this program said. Without it the
 /// signature of the manifest is all there is, as for builds that are not signed at all.
 const TEAM: Option<&str> = option_env!("RUSSET_TEAM_ID");
-
-/// Exchanges two directories in one step.
-///
-/// # Errors
-/// The file system does not do that, or one of them is not there.
-pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
-    let (a, b) = (CString::new(a.as_os_str().as_bytes())?, CString::new(b.as_os_str().as_bytes())?);
-    // SAFETY: both names end with a zero and live through the call.
-    let result = unsafe { libc::renamex_np(a.as_ptr(), b.as_ptr(), libc::RENAME_SWAP) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
 
 /// Whether a bundle is whole and signed by who may sign it: all architectures and everything inside,
 /// with our identifier, by our team, with a certificate of Apple's.

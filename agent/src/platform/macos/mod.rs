@@ -23,7 +23,7 @@ pub(crate) const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub(crate) const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
-pub use bundle::{code_signature, exchange};
+pub use bundle::code_signature;
 pub(crate) use clone::clone_file;
 pub use groups::Groups;
 pub use machine::machine;
