@@ -6,8 +6,8 @@
 #
 # A check is: check NAME NEEDS EXPECTED COMMAND
 #   NEEDS     words: change, root, slot (the user _russet1 exists and runs nothing), agent (an
-#             installed one), companion, package (RUSSET_PKG
-#             names one), xcode, gui (somebody is logged in at the screen), or - for nothing
+#             installed one), companion, package (RUSSET_PKG names one), release (RUSSET_UPDATE is its
+#             version), team (RUSSET_TEAM_ID), updated (an agent that was), xcode, gui (somebody is logged in at the screen), or - for nothing
 #   EXPECTED  an extended regular expression that some line of the output must match
 #   COMMAND   text for sh; its exit status must be 0. For another one, print it and expect it.
 #
@@ -55,6 +55,9 @@ met() {
             change) [ $change = yes ] || missing="--change" ;;
             root) { [ "$(id -u)" = 0 ] && [ -z "${RUSSET_VERIFY_ANYWHERE:-}" ]; } || missing="root" ;;
             package) [ -f "${RUSSET_PKG:-}" ] || missing="RUSSET_PKG, a package of a release" ;;
+            release) [ -n "${RUSSET_UPDATE:-}" ] || missing="RUSSET_UPDATE, a newer release at the source" ;;
+            team) [ -n "${RUSSET_TEAM_ID:-}" ] || missing="RUSSET_TEAM_ID, the team of the build" ;;
+            updated) [ -e /opt/russet/previous ] || missing="an agent that was updated" ;;
             agent) [ -e $AGENT_CONFIG ] || missing="an installed agent" ;;
             companion) [ -e /opt/russet/Russet.app ] || missing="an installed menubar companion" ;;
             slot)
@@ -454,6 +457,38 @@ check package-receipt agent '^version: [0-9]+\.[0-9]+\.[0-9]+$' 'pkgutil --pkg-i
 
 check installed-signature agent 'valid on disk' \
     'codesign --verify --strict --all-architectures --verbose=2 /opt/russet/RussetAgent.app 2>&1'
+
+# --- Updates ---
+
+# What a bundle of a team has to be, as the agent asks it.
+required() {
+    printf '%s and identifier "dev.russet.agent" and certificate leaf[subject.OU] = "%s" and %s' \
+        'anchor apple generic' "$1" 'certificate leaf[field.1.2.840.113635.100.6.1.13] exists'
+}
+required=$(required "${RUSSET_TEAM_ID:-}") another=$(required NOBODY0000)
+export required another
+
+check update-requirement 'agent team' '^met$' \
+    'codesign --verify --strict --all-architectures --deep -R="$required" /opt/russet/RussetAgent.app && echo met'
+
+check update-refuses-another-team 'agent team' '^refused$' \
+    'codesign --verify --strict --all-architectures --deep -R="$another" /opt/russet/RussetAgent.app || echo refused'
+
+check update-exchanges-an-app 'change root agent' '^exchanged and valid$' \
+    'place=$(mktemp -d /opt/russet/verify.XXXXXX)
+     trap "rm -rf \"$place\"" EXIT
+     cd "$place" && cp -Rp ../RussetAgent.app a.app && cp -Rp ../RussetAgent.app b.app
+     a=$(stat -f "%i %Fm" a.app) b=$(stat -f "%i %Fm" b.app)
+     perl -e "syscall(488, -2, my \$a = q(a.app), -2, my \$b = q(b.app), 2) == 0 or die \$!"
+     [ "$(stat -f "%i %Fm" a.app)" = "$b" ] && [ "$(stat -f "%i %Fm" b.app)" = "$a" ] &&
+         codesign --verify --strict a.app && codesign --verify --strict b.app && echo exchanged and valid'
+
+check update-of-a-package 'change root agent release' 'valid on disk' \
+    '"$RUSSET" agent update install --wait && "$RUSSET" agent update status | grep "^Version $RUSSET_UPDATE runs" &&
+         codesign --verify --strict --all-architectures --verbose=2 /opt/russet/RussetAgent.app 2>&1'
+
+check update-keeps-the-one-before updated 'valid on disk' \
+    'codesign --verify --strict --verbose=2 /opt/russet/previous 2>&1'
 
 # --- End: add checks of other parts above, each with its heading in verify-on-a-mac.md ---
 
