@@ -331,11 +331,12 @@ impl Machine {
         self.accepts() && !self.holds.holds(class)
     }
 
-    /// Whether a task is run that comes with a claim which was on its way. An update waits for it:
-    /// that is sooner for the task than to be given to another runner.
+    /// Whether a task is run that comes with a claim which was on its way. An update that comes when
+    /// the machine is idle waits for it: that is sooner for the task than to be given back.
     fn accepts_late(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
-        self.accepts_in(index) || (self.is_updating() && !self.holds.holds(class))
+        let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);
+        self.accepts_in(index) || (waits && !self.holds.holds(class))
     }
 
     /// What follows from the state as it is now: claims to make or to drop, and the end.

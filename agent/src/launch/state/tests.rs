@@ -12,6 +12,8 @@ use super::{Action, End, Input, Machine, Settings};
 use crate::clock::BootTime;
 use crate::launch::Stop;
 
+mod update;
+
 const START: BootTime = BootTime(1_000_000);
 
 fn settings(slots: usize) -> Settings {
