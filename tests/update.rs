@@ -17,6 +17,8 @@ mod disk;
 mod farm;
 #[path = "update/many.rs"]
 mod many;
+#[path = "update/owner.rs"]
+mod owner;
 #[path = "update/pins.rs"]
 mod pins;
 mod support;
@@ -112,10 +114,10 @@ fn an_archive_that_is_not_as_the_manifest_says_or_no_bundle_is_refused_and_the_a
     };
     let mut truncated = farm.release("9.2.0");
     truncated.archive.truncate(truncated.archive.len() / 2);
-    refused(&truncated, "");
+    refused(&truncated, "bytes, and the manifest says");
     let mut long = farm.release("9.2.1");
     long.archive.extend_from_slice(b"and more");
-    refused(&long, "");
+    refused(&long, "could not be fetched");
     let mut changed = farm.release("9.2.2");
     let middle = changed.archive.len() / 2;
     changed.archive[middle] ^= 1;

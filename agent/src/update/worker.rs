@@ -219,7 +219,7 @@ impl Worker {
         let mut record = Record::read(state).map_err(UpdateError::file("could not read", &path))?;
         let before = record.clone();
         let number = *record.seed.get_or_insert_with(|| seed(crate::http::random_number()));
-        let offer = self.decide(&manifest, &record, number, asked, pin.is_some());
+        let offer = self.decide(&manifest, &record, number, pin.is_some());
         if offer.is_ok() {
             let seen = record.counters.entry(manifest.channel.clone()).or_default();
             *seen = manifest.counter.max(*seen);
@@ -285,7 +285,6 @@ impl Worker {
         manifest: &Manifest,
         record: &Record,
         seed: u16,
-        asked: bool,
         is_pinned: bool,
     ) -> Result<Offer, UpdateError> {
         let layout = &self.parts.layout;
@@ -308,7 +307,8 @@ impl Worker {
             bad: &bad,
             taken_back_s: record.installed.as_ref().map(|installed| installed.at_s),
             now_s: self.now_s(),
-            asked,
+            // Looking is not asking for what has not been rolled out to this machine.
+            asked: self.wanted,
         };
         Ok(decide(manifest, &machine)?)
     }

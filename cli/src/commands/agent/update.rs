@@ -22,7 +22,8 @@ pub(crate) enum UpdateCommand {
 
     /// Look for an update now
     ///
-    /// What is found is fetched, and installed when no task runs unless `update.auto` is off.
+    /// What is found is fetched, and installed when no task runs unless `update.auto` is off. A
+    /// release that has not been rolled out to this machine yet is not taken.
     Check(Args),
 
     /// Look for an update now, and install it when no task runs
