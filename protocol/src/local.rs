@@ -201,6 +201,15 @@ impl Update {
         }
     }
 
+    /// Why there was none, where that is so.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Failed { why } | Self::RolledBack { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
     /// It in a few words, for a table.
     #[must_use]
     pub fn short(&self) -> String {

@@ -56,14 +56,19 @@ async fn a_runner_is_offered_the_newest_release_or_what_its_class_is_pinned_to()
         assert_eq!((&answer["offers"], &answer["class"]["pin"]), (&json!(version), &pin));
         assert_eq!(offered(&server).await, version);
     }
+    let header = ok(manifest()).await.headers().get("russet-pin").cloned();
+    assert_eq!(header.unwrap(), r#"{"channel":"beta"}"#);
     let missing = json!({"version": "3.0.0"});
     let answer = ok(server.as_admin(Method::PUT, &path).json(&missing)).await;
     assert_eq!(answer.json::<Value>().await.unwrap()["offers"], Value::Null);
-    refused(manifest(), 404).await;
+    let none = manifest().send().await.unwrap();
+    assert_eq!(none.status(), 404);
+    assert_eq!(none.headers()["russet-pin"], r#"{"version":"3.0.0"}"#);
     release(&server, "3.0.0", "stable");
     assert_eq!(offered(&server).await, "3.0.0");
     ok(server.as_admin(Method::DELETE, &path)).await;
     assert_eq!(offered(&server).await, "3.0.0");
+    assert!(ok(manifest()).await.headers().get("russet-pin").is_none());
     for bad in
         [json!({"version": "new"}), json!({"channel": "a b"}), json!({"tag": "x"}), json!({})]
     {

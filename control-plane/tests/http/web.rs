@@ -2,7 +2,9 @@
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode};
+use russet_protocol::admin::{Items, ResourceClassItem};
 use russet_protocol::outcome::Outcome;
+use serde_json::json;
 
 use crate::support::{Harness, LIMIT, ONE_JOB, ok};
 
@@ -160,6 +162,26 @@ async fn what_a_project_wrote_is_text_on_every_page_and_no_page_runs_foreign_scr
     assert!(text.contains("&#34;&#62;&#60;b&#62;"), "{text}");
     assert!(text.contains("class=\"state failed\""), "{text}");
     assert!(browser.page(&whole).await.contains("acme/mini"));
+}
+
+#[tokio::test]
+async fn the_page_of_runners_says_what_they_are_to_run_and_why_there_was_no_update() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let why = "it was killed by signal 11";
+    let update = json!({"state": "rolled_back", "version": "1.3.0", "why": why});
+    let claim = json!({"name": "mini-1", "version": "1.2.0", "update": update});
+    let request = server.call(Method::POST, "/api/v3/runner/claim").bearer_auth(&token);
+    ok(request.json(&claim)).await;
+    let browser = Browser::logged_in(&server).await;
+    let page = browser.page("/runners").await;
+    for said in ["channel stable", "1.2.0", "1.3.0 was taken back", why] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let classes: Items<ResourceClassItem> = server.get("/api/v3/runner/resource").await;
+    let path = format!("/api/v3/runner/resource/{}/pin", classes.items[0].id);
+    ok(server.as_admin(Method::PUT, &path).json(&json!({"channel": "beta"}))).await;
+    assert!(browser.page("/runners").await.contains("pinned to channel beta"));
 }
 
 #[tokio::test]
