@@ -433,3 +433,63 @@ fn how_long_tests_took_is_known_to_the_next_job_of_the_name_that_splits_them() {
     assert!(log.contains(r#""file":{"a.py":9.0,"b.py":1.0,"c.py":2.0}"#), "{log}");
     assert!(log.contains("c.py b.py") || log.contains("b.py c.py"), "{log}");
 }
+
+#[test]
+fn the_tasks_of_a_parallel_job_share_tests_by_the_times_of_the_run_before() {
+    let server = Server::start();
+    let _agent = Agent::start_with(
+        &server,
+        &AgentOptions { runner: vec!["slots: 2".to_owned()], ..AgentOptions::default() },
+    );
+    // By name a and c would be together, which have most of the time.
+    let case = |name: &str, time: &str| format!("<testcase file='{name}.py' time='{time}'/>");
+    let report = format!(
+        "<testsuite name='s'>{}{}{}{}</testsuite>",
+        case("a", "8"),
+        case("b", "1"),
+        case("c", "7"),
+        case("d", "2")
+    );
+    log_of(
+        &server,
+        &[&run(&format!("echo \"{report}\" > r.xml")), "store_test_results: {path: r.xml}"],
+    );
+    let list = "printf 'a.py\\nb.py\\nc.py\\nd.py\\n' |";
+    let steps = [
+        run(&format!("echo split=$({list} circleci tests split --split-by=timings)")),
+        run(&format!(
+            "{list} circleci tests run --split-by=timings --verbose --command='xargs echo ran'"
+        )),
+        run(&format!("echo name=$({list} circleci tests split --split-by=name)")),
+        run("printf '' | circleci tests run --command='echo must not run'"),
+        run("circleci version; printf 'x y' | circleci tests run --index=0 --total=1 \\\n  \
+             --command='cat; exit 7' || echo \" code $?\""),
+    ];
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let config = config(&steps).replacen("machine: true", "machine: true\n    parallelism: 2", 1);
+    let job = server.admin.run(&config);
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let outputs = [0, 1].map(|task| {
+        let path = format!("/api/v3/jobs/{}/stdout?filter[task]={task}", job.id);
+        let (status, bytes) = server.admin.send(reqwest::Method::GET, &path, None).unwrap();
+        assert_eq!(status, 200);
+        String::from_utf8(bytes).unwrap()
+    });
+    let log = outputs.concat();
+    for wanted in [
+        "split=a.py b.py\n",
+        "split=c.py d.py\n",
+        "ran a.py b.py\n",
+        "ran c.py d.py\n",
+        "name=a.py c.py\n",
+        "name=b.py d.py\n",
+        "run 1 of 2",
+        "run 2 of 2",
+        "There were no tests found\n",
+        "x y code 7\n",
+    ] {
+        assert!(log.contains(wanted), "{wanted}: {log}");
+    }
+    assert!(log.contains(&format!("{}\n", env!("CARGO_PKG_VERSION"))), "{log}");
+    assert!(!log.contains("must not run\n"), "{log}");
+}

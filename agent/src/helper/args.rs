@@ -23,6 +23,8 @@ pub(super) enum Command {
     /// Environment variables
     #[command(subcommand)]
     Env(Env),
+    /// Print the version of this helper, which is Russet's
+    Version,
     /// Say which configuration the pipeline of this setup goes on with
     #[command(
         after_help = "Example:\n  circleci-agent continue .circleci/next.yml --parameters '{\"deploy\": true}'"

@@ -87,6 +87,7 @@ fn answer(name: &str, command: Command) -> Result<u8, Refusal> {
             print(format!("{message}\n").as_bytes())
         }
         Command::Env(Env::Subst { text }) => print(&subst::main(&text)?),
+        Command::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
     }
 }
 
