@@ -177,6 +177,19 @@ check cache-keeps-attributes change '^kept by the cache$' \
      } >"$dir/.circleci/config.yml"
      cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
 
+check cache-clones change '^Cloned 1 entries of ' \
+    'dir=$here/cloned; mkdir -p "$dir/.circleci"
+     again="      - run: cksum f; rm f\n      - restore_cache: {keys: [large]}\n"
+     {
+         printf "version: 2.1\njobs:\n  job:\n    machine: true\n    steps:\n"
+         printf "      - run: head -c 1000000 /dev/urandom > f\n"
+         printf "      - save_cache: {key: large, paths: [f]}\n"
+         printf "%b" "$again" "$again"
+         printf "      - run: cksum f\n"
+         printf "workflows:\n  main:\n    jobs: [job]\n"
+     } >"$dir/.circleci/config.yml"
+     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+
 # --- The service ---
 
 check service-file agent ': OK$' 'plutil -lint /Library/LaunchDaemons/dev.russet.agent.plist'
