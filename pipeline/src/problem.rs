@@ -105,6 +105,15 @@ impl Problem {
     }
 }
 
+/// Adds a problem to others. Beyond any number that could be of use it is dropped: a hostile
+/// configuration should not cost more memory for its errors than for itself.
+pub(crate) fn add(problems: &mut Vec<Problem>, problem: Problem) {
+    const MOST: usize = 10_000;
+    if problems.len() < MOST {
+        problems.push(problem);
+    }
+}
+
 /// Turns problems into diagnostics, in the order of the text: errors and warnings apart.
 pub(crate) fn diagnose(
     source: &Source<'_>,

@@ -50,6 +50,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let plain = normal(word);
+    let length = plain.chars().count();
     let known: Vec<&str> = known.into_iter().take(MOST).collect();
     let abbreviates = |candidate: &&str| plain.len() >= 4 && candidate.starts_with(&plain);
     let abbreviated = known.iter().copied().find(abbreviates);
@@ -57,7 +58,8 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
         .map(|candidate| (strsim::damerau_levenshtein(&plain, &normal(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= 1 + plain.chars().count() / 5)
+        // Of a word of one letter every other one is a mistake away.
+        .filter(|(distance, _)| *distance < length && *distance <= 1 + length / 5)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
         .or(abbreviated)

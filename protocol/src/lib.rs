@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod boot_files;
+pub mod cache_key;
 pub mod credential;
 pub mod exit_reason;
 pub mod ids;

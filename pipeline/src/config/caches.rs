@@ -1,5 +1,6 @@
 //! Caches and workspaces.
 
+use russet_protocol::cache_key;
 use russet_protocol::task::{Action, FIRST_STEP, Step, When};
 
 use super::duration;
@@ -17,6 +18,7 @@ impl Context<'_> {
                 let words = &vocabulary::SAVE_CACHE;
                 self.stored_step(node, at, words, "Saving cache", |this, keys| {
                     let key = this.required_text(keys, "key", words, at);
+                    this.check_templates(keys);
                     let paths = this.required_list(keys, "paths", words, at);
                     Some(Action::SaveCache { key: key?, paths, retention_ms: None })
                 })
@@ -104,11 +106,26 @@ impl Context<'_> {
     fn restored(&mut self, keys: &Mapping, at: Span) -> Vec<String> {
         let mut all: Vec<String> = self.optional_text(keys, "key").into_iter().collect();
         all.extend(self.texts(keys, "keys"));
+        self.check_templates(keys);
         if ["key", "keys"].iter().all(|key| keys.get(key).is_none()) && !keys.is_incomplete {
             let message = "a `restore_cache` step needs a `key` or `keys`";
             self.report(Problem::error(at, message));
         }
         all
+    }
+
+    /// Warns of keys with templates that fail the step.
+    fn check_templates(&mut self, keys: &Mapping) {
+        let nodes = ["key", "keys"].into_iter().filter_map(|key| keys.get(key));
+        let items = nodes.flat_map(|node| match &node.value {
+            Value::List(items) => items.iter().collect(),
+            _ => vec![node],
+        });
+        for item in items {
+            let Some(Err(why)) = item.scalar().map(cache_key::parse) else { continue };
+            let message = format!("this step will fail: {}", quoted(&why));
+            self.report(Problem::warning(item.used_at(), message));
+        }
     }
 
     fn required_list(

@@ -3,11 +3,12 @@
 //! As CircleCI has it: a job runs for every branch unless its filters say otherwise, and for no
 //! tag unless they do. Patterns match the whole of a name.
 
+use std::rc::Rc;
+
 use super::read::Context;
 use super::vocabulary;
 use crate::pattern::Pattern;
 use crate::problem::Problem;
-use crate::source::quoted;
 use crate::yaml::{Kind, Mapping, Node, Value};
 
 /// The filters of a job.
@@ -27,7 +28,7 @@ pub(crate) struct Filter {
 #[derive(Debug)]
 enum Rule {
     Name(String),
-    Pattern(Pattern),
+    Pattern(Rc<Pattern>),
 }
 
 impl Filters {
@@ -116,10 +117,9 @@ impl Context<'_> {
         else {
             return Some(Rule::Name(text));
         };
-        match Pattern::new(&pattern, true) {
+        match self.patterns.get(&pattern, true) {
             Ok(pattern) => Some(Rule::Pattern(pattern)),
-            Err(error) => {
-                let message = format!("this is not a regular expression: {}", quoted(&error));
+            Err(message) => {
                 self.report(Problem::error(node.span, message));
                 None
             }

@@ -4,6 +4,7 @@
 //! refused here by name until it is supported, and what has no effect. All else is a mistake.
 
 mod caches;
+mod cron;
 mod duration;
 mod environment;
 mod executors;

@@ -6,7 +6,8 @@ use super::vocabulary::{ALL, Support, Vocabulary};
 use crate::Options;
 use crate::diagnostic::Severity;
 use crate::orb::OrbUse;
-use crate::problem::{Nature, Problem};
+use crate::pattern::Patterns;
+use crate::problem::{self, Nature, Problem};
 use crate::source::{Source, Span, quoted};
 use crate::suggest::Suggestions;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
@@ -32,21 +33,18 @@ pub(crate) struct Context<'a> {
     pub(crate) code_signing: Vec<String>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) suggestions: Suggestions,
+    pub(crate) patterns: Patterns,
 }
 
 impl Context<'_> {
-    /// Reports a problem. Beyond any number that could be of use, it is dropped: a hostile
-    /// configuration should not cost more memory for its errors than for itself.
+    /// Reports a problem.
     pub(crate) fn report(&mut self, mut problem: Problem) {
-        const MOST: usize = 10_000;
         match problem.nature {
             Nature::Silent => return,
             Nature::NotRun if self.options.check => problem.severity = Severity::Warning,
             _ => {}
         }
-        if self.problems.len() < MOST {
-            self.problems.push(problem);
-        }
+        problem::add(&mut self.problems, problem);
     }
 
     /// Reports that a node is not what it should be.
@@ -128,7 +126,9 @@ impl Context<'_> {
         at: Span,
     ) -> Option<String> {
         if mapping.get(key).is_none() && !mapping.is_incomplete {
-            self.report(Problem::error(at, format!("{} needs a `{key}`", vocabulary.place)));
+            let article = if key.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            let message = format!("{} needs {article} `{key}`", vocabulary.place);
+            self.report(Problem::error(at, message));
         }
         self.optional_text(mapping, key)
     }
@@ -179,6 +179,11 @@ impl Context<'_> {
                 continue;
             };
             match word.support {
+                Support::Yes if !self.is_2_1 && word.is_new() => {
+                    let message = format!("`{}` has no effect in version 2", word.name);
+                    let problem = Problem::warning(entry.key_span, message);
+                    self.report(problem.hint("write `version: 2.1`").grouped());
+                }
                 Support::Yes => {}
                 Support::NoEffect => {
                     let message = format!("`{}` has no effect: {}", word.name, word.about);

@@ -93,7 +93,8 @@ impl Context<'_> {
                 return None;
             }
         };
-        let message = format!("the step `{name}` needs a `{needs}`");
+        let article = if needs == "at" { "an" } else { "a" };
+        let message = format!("the step `{name}` needs {article} `{needs}`");
         let hint = format!("write `- {name}:` and below it, deeper, `{needs}: …`");
         self.report(Problem::error(node.span, message).hint(hint));
         None

@@ -37,6 +37,13 @@ const fn no_effect(name: &'static str, about: &'static str) -> Word {
     Word { name, support: Support::NoEffect, about }
 }
 
+impl Word {
+    /// Whether it came with version 2.1, as its description says.
+    pub(crate) fn is_new(&self) -> bool {
+        self.about.ends_with("Version 2.1.")
+    }
+}
+
 impl Vocabulary {
     /// The word of a name.
     pub(crate) fn word(&self, name: &str) -> Option<&'static Word> {

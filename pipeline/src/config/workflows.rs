@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::cron;
 use super::filters::Filters;
 use super::graph;
 use super::jobs::JobDefinition;
@@ -110,13 +111,21 @@ impl Context<'_> {
         for item in items {
             let Some(trigger) = self.mapping(item, "a trigger") else { continue };
             let Some(schedule) = trigger.get("schedule") else {
+                let given = trigger.entries.first().map_or("", |entry| &*entry.key);
+                let hint = self.suggestions.did_you_mean(given, ["schedule"]);
                 let problem = Problem::error(item.used_at(), "a trigger needs a `schedule`");
-                self.report(problem);
+                self.report(problem.maybe_hint(hint));
                 continue;
             };
             let Some(keys) = self.mapping(schedule, "`schedule`") else { continue };
             self.keys(keys, &vocabulary::SCHEDULE);
-            self.required_text(keys, "cron", &vocabulary::SCHEDULE, item.used_at());
+            let cron = self.required_text(keys, "cron", &vocabulary::SCHEDULE, item.used_at());
+            if let (Some(text), Some(node)) = (cron, keys.get("cron"))
+                && let Err(why) = cron::check(&text)
+            {
+                let message = format!("`{}` is no time of a schedule: {why}", quoted(&text));
+                self.report(Problem::error(node.used_at(), message).hint(cron::HINT));
+            }
             self.filters(keys);
         }
         !items.is_empty()
@@ -291,9 +300,12 @@ impl Context<'_> {
         if self.missing_orb(job) {
             return;
         }
-        let hint = self.suggestions.did_you_mean(job, known.keys().copied());
+        let near = self.suggestions.did_you_mean(job, known.keys().copied());
+        let hint = near.unwrap_or_else(|| {
+            "only a job with `type: approval` or `type: no-op` needs no definition".to_owned()
+        });
         let message = format!("there is no job `{}` in `jobs`", quoted(job));
-        self.report(Problem::error(span, message).maybe_hint(hint));
+        self.report(Problem::error(span, message).hint(hint));
     }
 
     /// Names are unique within a workflow.

@@ -5,7 +5,6 @@
 
 use super::expression::{self, Operand};
 use super::{Expander, Scope};
-use crate::pattern;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
@@ -126,10 +125,9 @@ impl Expander<'_, '_> {
 
     /// Whether a pattern matches. A wrong one is reported.
     fn is_match(&mut self, text: &str, value: &str, place: Span, whole: bool) -> Option<bool> {
-        let pattern = match pattern::Pattern::new(text, whole) {
+        let pattern = match self.context.patterns.get(text, whole) {
             Ok(pattern) => pattern,
-            Err(error) => {
-                let message = format!("this is not a regular expression: {}", quoted(&error));
+            Err(message) => {
                 self.report(Problem::error(place, message));
                 return None;
             }

@@ -2,14 +2,18 @@
 
 use std::rc::Rc;
 
+use super::parameters::MOST_PARAMETERS;
 use super::{Expander, Scope};
 use crate::config::vocabulary;
 use crate::problem::Problem;
-use crate::source::quoted;
+use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Jobs that one matrix may stand for, as for CircleCI.
 const MOST_JOBS: usize = 128;
+
+/// Parameters that one message lists.
+const MOST_NAMED: usize = 10;
 
 /// One combination: parameters with their values, in the order of their names.
 pub(super) type Row = Vec<(Rc<str>, Node)>;
@@ -36,6 +40,11 @@ impl Expander<'_, '_> {
             return None;
         };
         let parameters = self.context.mapping(parameters, "`parameters` of a matrix")?;
+        if let Some(entry) = parameters.entries.get(MOST_PARAMETERS) {
+            let message = format!("a matrix has at most {MOST_PARAMETERS} parameters");
+            self.report(Problem::error(entry.key_span, message));
+            return None;
+        }
         let alias = mapping.get("alias").map(|node| self.fill(node, scope));
         let alias = alias.and_then(|node| self.context.nonempty(&node, "`alias`"));
         let mut lists: Vec<(Rc<str>, Vec<Node>)> = Vec::new();
@@ -83,7 +92,9 @@ impl Expander<'_, '_> {
                 continue;
             };
             if self.is_whole_row(mapping, lists, item) {
-                rows.retain(|row| !is_excluded(row, mapping));
+                let values: Option<Vec<&Node>> =
+                    lists.iter().map(|(name, _)| mapping.get(name)).collect();
+                rows.retain(|row| values.as_ref().is_none_or(|values| !is_excluded(row, values)));
             }
         }
     }
@@ -104,13 +115,18 @@ impl Expander<'_, '_> {
                 self.report(Problem::error(entry.key_span, message).maybe_hint(hint));
             }
         }
-        for (name, _) in lists {
-            if mapping.get(name).is_none() && !mapping.is_incomplete {
-                is_whole = false;
-                let message =
-                    format!("an item of `exclude` lacks the parameter `{}`", quoted(name));
-                self.report(Problem::error(item.used_at(), message));
-            }
+        let names = lists.iter().map(|(name, _)| name);
+        let lacking: Vec<String> = names
+            .filter(|name| mapping.get(name).is_none())
+            .take(MOST_NAMED)
+            .map(|name| format!("`{}`", quoted(name)))
+            .collect();
+        if !lacking.is_empty() && !mapping.is_incomplete {
+            is_whole = false;
+            let parameters = if lacking.len() == 1 { "parameter" } else { "parameters" };
+            let lacking = lacking.join(", ");
+            let message = format!("an item of `exclude` lacks the {parameters} {lacking}");
+            self.report(Problem::error(item.used_at(), message));
         }
         is_whole
     }
@@ -132,8 +148,20 @@ fn rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
     rows
 }
 
-fn is_excluded(row: &Row, mapping: &Mapping) -> bool {
-    row.iter().all(|(name, value)| mapping.get(name).is_some_and(|other| other.is_same(value)))
+/// Where the matrix of a job of a workflow gives a parameter its values.
+pub(super) fn place(keys: &Mapping, parameter: &str) -> Option<Span> {
+    let matrix = keys.entry("matrix")?;
+    let Value::Mapping(mapping) = &matrix.value.value else { return Some(matrix.key_span) };
+    let parameters = match mapping.get("parameters").map(|node| &node.value) {
+        Some(Value::Mapping(parameters)) => parameters,
+        _ => return Some(matrix.key_span),
+    };
+    Some(parameters.entry(parameter).map_or(matrix.key_span, |entry| entry.key_span))
+}
+
+/// Whether a combination has these values, in the order of its parameters.
+fn is_excluded(row: &Row, values: &[&Node]) -> bool {
+    row.iter().zip(values).all(|((_, value), other)| other.is_same(value))
 }
 
 /// The name of a job of a matrix: that of the job, and its values.

@@ -50,6 +50,10 @@ pub(super) type Arguments = HashMap<Rc<str>, Argument>;
 const TYPES: [&str; 7] =
     ["string", "boolean", "integer", "enum", "executor", "steps", "env_var_name"];
 
+/// Parameters of one command, executor, job, matrix or pipeline. They are looked for one after the
+/// other, for each use and each combination of a matrix.
+pub(super) const MOST_PARAMETERS: usize = 128;
+
 impl Expander<'_, '_> {
     /// Reads `parameters`.
     pub(super) fn declared(&mut self, node: &Node, is_pipeline: bool) -> Vec<Parameter> {
@@ -57,7 +61,12 @@ impl Expander<'_, '_> {
             return Vec::new();
         }
         let Some(mapping) = self.context.mapping(node, "`parameters`") else { return Vec::new() };
-        mapping.entries.iter().map(|entry| self.parameter(entry, is_pipeline)).collect()
+        if let Some(entry) = mapping.entries.get(MOST_PARAMETERS) {
+            let message = format!("there are at most {MOST_PARAMETERS} parameters in one place");
+            self.report(Problem::error(entry.key_span, message));
+        }
+        let entries = mapping.entries.iter().take(MOST_PARAMETERS);
+        entries.map(|entry| self.parameter(entry, is_pipeline)).collect()
     }
 
     fn parameter(&mut self, entry: &Entry, is_pipeline: bool) -> Parameter {
@@ -128,6 +137,10 @@ impl Expander<'_, '_> {
             return Kind::Unknown;
         };
         let Some(items) = self.context.list(node, "`enum`") else { return Kind::Unknown };
+        if items.is_empty() {
+            self.report(Problem::error(node.used_at(), "`enum` has no values"));
+            return Kind::Unknown;
+        }
         let values = items.iter().filter_map(|item| self.context.text(item, "a value of `enum`"));
         Kind::Enum(values.map(Rc::from).collect())
     }

@@ -23,7 +23,12 @@ impl Expander<'_, '_> {
                 }
             }
             Value::Unknown => out.push(node.clone()),
-            _ => self.context.wrong_type(node, "`steps`", "a list"),
+            _ => {
+                // An expression that stands for nothing has an error of its own.
+                let filled = self.fill(node, scope);
+                self.context.wrong_type(&filled, "`steps`", "a list");
+                out.push(Node::unknown(node.used_at()));
+            }
         }
     }
 
@@ -129,6 +134,8 @@ impl Expander<'_, '_> {
                     }
                     let message = format!("{} uses itself", command.describe());
                     self.report(Problem::error(place, message));
+                    // It has steps, though it is not known which.
+                    out.push(Node::unknown(place));
                     return true;
                 }
                 self.deeper(place, |this| this.call(&command, given, place, scope, out));

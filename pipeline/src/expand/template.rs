@@ -36,6 +36,15 @@ enum Piece<'t> {
     End,
 }
 
+/// A text with its expressions replaced, as far as it was read.
+#[derive(Debug)]
+struct Filled {
+    text: String,
+    /// How far what is written was looked through for the places of expressions; `None` once one
+    /// was not found in it.
+    written: Option<usize>,
+}
+
 impl Expander<'_, '_> {
     /// Whether `<<` has a meaning in a text of this scope.
     fn is_template(&self, text: &str, scope: Scope<'_>) -> bool {
@@ -126,8 +135,9 @@ impl Expander<'_, '_> {
                 None => Node::unknown(place),
             };
         }
-        let mut out = String::new();
-        let is_known = self.render(text, 0..text.len(), node.span, scope, &mut out, 0);
+        let mut filled = Filled { text: String::new(), written: Some(0) };
+        let is_known = self.render(text, 0..text.len(), node.span, scope, &mut filled, 0);
+        let out = filled.text;
         if !is_known || !self.spend(out.len(), place) {
             return Node::unknown(place);
         }
@@ -142,7 +152,7 @@ impl Expander<'_, '_> {
         part: std::ops::Range<usize>,
         span: Span,
         scope: Scope<'_>,
-        out: &mut String,
+        out: &mut Filled,
         level: usize,
     ) -> bool {
         let mut is_known = true;
@@ -155,17 +165,17 @@ impl Expander<'_, '_> {
                 Piece::Open(start) => (*start, part.end),
                 Piece::End => (part.end, part.end),
             };
-            out.push_str(text.get(at..start).unwrap_or(""));
+            out.text.push_str(text.get(at..start).unwrap_or(""));
             at = after;
             match piece {
                 Piece::End => return is_known,
-                Piece::Escape(_) => out.push_str("<<"),
+                Piece::Escape(_) => out.text.push_str("<<"),
                 Piece::Open(start) => {
                     self.report_open(text, start, span);
                     return false;
                 }
                 Piece::Tag(tag) => {
-                    let place = self.place_of(text, tag.start..tag.end, span);
+                    let place = self.place_after(text, tag.start..tag.end, span, out);
                     let Some((end, after)) = section_end(text, tag, part.end) else {
                         let name = quoted(tag.name);
                         let message = format!("`<<# {name} >>` has no `<</ {name} >>`");
@@ -175,7 +185,7 @@ impl Expander<'_, '_> {
                     at = after;
                     match (tag.mark, self.look_up(tag.name, place, scope)) {
                         (_, None) => is_known = false,
-                        (None, Some(found)) => is_known &= self.put(&found, place, out),
+                        (None, Some(found)) => is_known &= self.put(&found, place, &mut out.text),
                         (Some('/'), _) => {
                             let message =
                                 format!("`<</ {} >>` ends what was not begun", quoted(tag.name));
@@ -196,6 +206,7 @@ impl Expander<'_, '_> {
                                 let inner = tag.end..end;
                                 is_known &= self.render(text, inner, span, scope, out, level + 1);
                             }
+                            self.place_after(text, end..after, span, out);
                         }
                     }
                 }
@@ -246,7 +257,9 @@ impl Expander<'_, '_> {
                 // Steps cannot be a part of a text, but be the whole of one.
                 return Some(argument.node.clone());
             }
-            let known: Vec<&str> = parameters.keys().map(|key| &**key).collect();
+            // In an order of their own, so that the same mistake always has the same message.
+            let mut known: Vec<&str> = parameters.keys().map(|key| &**key).collect();
+            known.sort_unstable();
             let hint = self.near(parameter, known);
             let message = format!("there is no parameter `{}` here", quoted(parameter));
             self.report(Problem::error(place, message).maybe_hint(hint));
@@ -296,6 +309,26 @@ impl Expander<'_, '_> {
         let place = self.place_of(text, start..start + line.len(), span);
         let message = "`<<` starts an expression in version 2.1, but it has no `>>`";
         self.report(Problem::error(place, message).hint("for a here-document write `\\<<`"));
+    }
+
+    /// As [`Self::place_of`] for what comes after the part that was asked for before: a text may
+    /// have as many expressions as bytes, and searching all of it for each would take too long.
+    fn place_after(
+        &self,
+        text: &str,
+        part: std::ops::Range<usize>,
+        span: Span,
+        filled: &mut Filled,
+    ) -> Span {
+        let wanted = text.get(part).unwrap_or("");
+        let written = self.context.source.written(span);
+        let rest = filled.written.and_then(|from| Some((from, written.get(from..)?)));
+        let found = rest.and_then(|(from, rest)| Some(from + rest.find(wanted)?));
+        filled.written = found.map(|at| at + wanted.len());
+        match found {
+            Some(at) => Span::new(span.start + at, span.start + at + wanted.len()),
+            None => span,
+        }
     }
 
     /// Where a part of a text is written. The text may be written otherwise than it reads, with

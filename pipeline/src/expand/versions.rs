@@ -16,7 +16,7 @@ pub(crate) fn is_exact(version: &str) -> bool {
 }
 
 /// The version that is meant, of those that there are: the highest that fits.
-pub(super) fn choose<'v>(wanted: &str, known: &'v [String]) -> Option<&'v str> {
+pub(crate) fn choose<'v>(wanted: &str, known: &'v [String]) -> Option<&'v str> {
     if wanted.starts_with("dev:") {
         return known.iter().map(String::as_str).find(|version| *version == wanted);
     }

@@ -11,6 +11,7 @@ use super::{Expanded, Expander, Scope};
 use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::suggest;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Keys of a job of a workflow that are gone when it is written out.
@@ -267,7 +268,7 @@ impl Expander<'_, '_> {
         let mut arguments: Vec<Entry> = Vec::new();
         let mut words: Vec<Entry> = Vec::new();
         for entry in &keys.entries {
-            if self.is_argument(entry, &definition) {
+            if self.is_argument(entry, &definition) || self.is_misspelt(entry, &definition) {
                 arguments.push(entry.clone());
             } else if !(is_2_1 && WRITTEN_OUT.contains(&&*entry.key)) {
                 let value = self.fill(&entry.value, scope);
@@ -282,7 +283,7 @@ impl Expander<'_, '_> {
         let node_made = match &definition {
             Found::Definition(definition) => {
                 let rest = row.into_iter().flatten().map(|(key, value)| {
-                    let key_span = keys.entry("matrix").map_or(place, |entry| entry.key_span);
+                    let key_span = matrix::place(keys, key).unwrap_or(place);
                     Entry { key: Rc::clone(key), key_span, value: value.clone() }
                 });
                 let definition = Rc::clone(definition);
@@ -368,6 +369,19 @@ impl Expander<'_, '_> {
             Found::Missing(_) => vocabulary::WORKFLOW_JOB.word(&entry.key).is_none(),
             Found::Nothing => false,
         }
+    }
+
+    /// Whether a key of a job of a workflow is nearly an argument of the job, and nothing else.
+    fn is_misspelt(&mut self, entry: &Entry, definition: &Found) -> bool {
+        let Found::Definition(definition) = definition else { return false };
+        let is_word = vocabulary::ALL.iter().any(|place| place.word(&entry.key).is_some());
+        if !self.context.is_2_1 || is_word {
+            return false;
+        }
+        let words = vocabulary::WORKFLOW_JOB.names().chain(RESERVED);
+        let near_word = suggest::nearest(&entry.key, words).is_some();
+        let parameters = definition.parameters.iter().map(|parameter| &*parameter.name);
+        !near_word && self.near(&entry.key, parameters).is_some()
     }
 
     /// Whether a filter that is an expression keeps a job from running.

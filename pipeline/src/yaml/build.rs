@@ -9,7 +9,7 @@ use super::explain::explain;
 use super::limits::{MAX_DEPTH, MAX_SIZE, NODE_SIZE};
 use super::merge::{self, RawEntry};
 use super::node::{Entry, Node, Value};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::source::{Span, quoted};
 use crate::suggest::Suggestions;
 
@@ -124,10 +124,13 @@ impl Builder {
                 let known = self.names.keys().map(String::as_str);
                 let suggestion = self.suggestions.did_you_mean(&name, known);
                 let hint = suggestion.unwrap_or_else(|| {
-                    format!("an anchor is given with `&{}` before it is used", quoted(&name))
+                    format!(
+                        "an anchor is given with `&{}` before it is used; a text that starts with `*` needs quotes",
+                        quoted(&name)
+                    )
                 });
                 let message = format!("there is no anchor `{}` before this", quoted(&name));
-                self.problems.push(Problem::error(span, message).hint(hint));
+                problem::add(&mut self.problems, Problem::error(span, message).hint(hint));
                 let (value, size) = (Value::Unknown, NODE_SIZE);
                 self.spend(size, span)?;
                 self.place(Node { span, alias: None, value, size, depth: 1 }, 0)?;
@@ -147,7 +150,8 @@ impl Builder {
             None => {
                 let message =
                     format!("the YAML tag `{}` has no meaning here", quoted(&tag.original()));
-                self.problems.push(Problem::error(span, message).hint("remove the tag"));
+                let problem = Problem::error(span, message).hint("remove the tag");
+                problem::add(&mut self.problems, problem);
                 plain
             }
         }
@@ -237,7 +241,7 @@ impl Builder {
                 None => *key = Some(node),
                 Some(key) => match raw_entry(key, node) {
                     Ok(entry) => entries.push(entry),
-                    Err(problem) => self.problems.push(*problem),
+                    Err(problem) => problem::add(&mut self.problems, *problem),
                 },
             },
         }

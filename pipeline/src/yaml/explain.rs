@@ -9,6 +9,11 @@ use crate::source::{Span, quoted};
 /// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
 /// `open` is the bracket that is open at the error, if one is.
 pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -> Problem {
+    if let Some(at) = conflict(source.text) {
+        let span = Span::new(source.base + at, source.base + at + MARK.len());
+        return Problem::error(span, "a merge left its marks here")
+            .hint("resolve the conflict: keep what is meant, and remove the three marks");
+    }
     let start = error.marker().byte_offset().unwrap_or_else(|| byte_of(source, error));
     let span = Span::new(source.base + start, source.base + start);
     let hint = match error.kind() {
@@ -18,7 +23,7 @@ pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -
         | ErrorKind::TabInIndentation => Some("YAML is indented with spaces, never with tabs"),
         ErrorKind::RecursionLimitExceeded => Some("nothing in a configuration needs such depth"),
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            Some("a value with `: ` in it needs quotes")
+            Some("a value with `: ` in it needs quotes, and an item of a list `- ` before it")
         }
         ErrorKind::InvalidSimpleKey
         | ErrorKind::SimpleKeyExpected
@@ -28,8 +33,22 @@ pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -
         | ErrorKind::BlockSequenceEntryNotAllowed => {
             Some("look at the indentation of this line and the one before, and for a missing `:`")
         }
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => {
+        ErrorKind::UnclosedQuotedScalar => Some("the quote that opens here is not closed"),
+        ErrorKind::UnclosedFlowCollection { .. } => {
+            Some("the bracket that opens here is not closed")
+        }
+        ErrorKind::DocumentIndicatorInQuotedScalar => {
             Some("a quote that was opened before this is not closed")
+        }
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            Some("quotes that open a value enclose all of it; below `|` it needs none")
+        }
+        ErrorKind::UnknownQuotedScalarEscape => {
+            Some("in double quotes `\\` starts an escape: use single quotes, or write `\\\\`")
+        }
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            Some("a comma is missing, or a value needs quotes")
         }
         ErrorKind::UnexpectedCharacter { .. } => {
             Some("a value that starts with `@`, `` ` `` or `%` needs quotes")
@@ -45,6 +64,20 @@ pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -
             .hint("look for the `]` or `}` that is missing"),
         _ => problem.maybe_hint(hint.map(str::to_owned)),
     }
+}
+
+/// What a merge that has conflicts writes before the first of the two texts.
+const MARK: &str = "<<<<<<<";
+
+/// Where a merge left its marks, if it did.
+fn conflict(text: &str) -> Option<usize> {
+    let is_mark = |at: &usize| {
+        let rest = text.get(at + MARK.len()..).unwrap_or_default();
+        (*at == 0 || text.get(..*at).is_some_and(|before| before.ends_with('\n')))
+            && rest.starts_with(' ')
+            && text.contains("\n>>>>>>>")
+    };
+    text.match_indices(MARK).map(|(at, _)| at).find(is_mark)
 }
 
 /// Whether a line ends between a place and a byte behind it.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::limits;
 use super::node::{Entry, Mapping, Node, Value};
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::source::{Span, quoted};
 
 /// An entry as it is written.
@@ -35,7 +35,8 @@ pub(super) fn resolve(
         if is_merge {
             merges.push(entry);
         } else if let Some(first) = index.get(&entry.key).and_then(|at| entries.get(*at)) {
-            problems.push(
+            problem::add(
+                problems,
                 Problem::error(
                     entry.key_span,
                     format!("the key `{}` is already in this mapping", quoted(&entry.key)),
@@ -72,7 +73,7 @@ fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mappi
         Value::Mapping(mapping) => return (vec![Rc::clone(mapping)], !mapping.is_incomplete),
         Value::List(items) => items,
         Value::Scalar { .. } => {
-            problems.push(wrong(node, key));
+            problem::add(problems, wrong(node, key));
             return (Vec::new(), false);
         }
         Value::Unknown => return (Vec::new(), false),
@@ -87,7 +88,7 @@ fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mappi
             Value::Unknown => all_known = false,
             _ => {
                 all_known = false;
-                problems.push(wrong(item, item.used_at()));
+                problem::add(problems, wrong(item, item.used_at()));
             }
         }
     }
