@@ -146,3 +146,136 @@ fn a_wrong_token_and_an_unknown_id_are_refused() {
     assert_eq!(code, 4, "{err}");
     assert!(!err.contains("wrong\n"), "the token must not be shown: {err}");
 }
+
+#[test]
+fn validate_says_what_a_configuration_still_lacks_and_what_provides_it() {
+    let cli = Cli::new();
+    cli.project();
+    let file = cli.dir.path().join("project/.circleci/config.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("[build]", "[{build: {context: deploy}}]")).unwrap();
+    let validate = ["config", "validate", "project", "--server"];
+
+    let (code, _, err) = cli.call(&validate);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("russet context create deploy --project"), "{err}");
+    assert!(err.contains("russet resource-class create acme/mini"), "{err}");
+    cli.ok(&["config", "validate", "project"]);
+
+    cli.ok(&["context", "create", "deploy", "--project", "project"]);
+    cli.ok(&["resource-class", "create", "acme/mini"]);
+    let (code, out, err) = cli.call(&[&validate[..], &["--output", "json"]].concat());
+    assert_eq!(code, 3, "{err}");
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["valid"], true);
+    assert_eq!(said["missing"]["contexts"], serde_json::json!([]));
+    assert_eq!(said["missing"]["resource_classes"], serde_json::json!([]));
+    let idle = &said["missing"]["resource_classes_without_runners"];
+    assert_eq!(idle, &serde_json::json!(["acme/mini"]));
+}
+
+#[test]
+fn validate_lists_the_orbs_that_are_missing_with_the_command_for_each() {
+    let cli = Cli::new();
+    cli.project();
+    let file = cli.dir.path().join("project/.circleci/config.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let orbs = "orbs: {node: acme/node@5.1, slack: acme/slack@4.12.5}\njobs:";
+    std::fs::write(&file, text.replace("jobs:\n  build", &format!("{orbs}\n  build"))).unwrap();
+
+    let (code, _, err) = cli.call(&["config", "validate", "project"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("russet config orb add node.yml --as acme/node@X.Y.Z"), "{err}");
+    assert!(err.contains("russet config orb add slack.yml --as acme/slack@4.12.5"), "{err}");
+
+    let orb = cli.dir.path().join("node.yml");
+    std::fs::write(&orb, "commands: {a: {steps: [run: 'true']}}\n").unwrap();
+    cli.ok(&["config", "orb", "add", "node.yml", "--as", "acme/node@5.1.3", "--server"]);
+    let (_, out, _) = cli.call(&["config", "validate", "project", "--server", "--output", "json"]);
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let orbs = &said["missing"]["orbs"];
+    assert_eq!((&orbs[0]["version"], &orbs[0]["on_server"]), (&"5.1".into(), &true.into()));
+    assert_eq!((&orbs[1]["name"], &orbs[1]["on_server"]), (&"acme/slack".into(), &false.into()));
+}
+
+#[test]
+fn a_pipeline_that_is_too_large_is_refused_before_any_of_it_is_sent() {
+    let cli = Cli::new();
+    cli.project();
+    let file = cli.dir.path().join("project/.circleci/config.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}# {}\n", "x".repeat(50_000_000))).unwrap();
+    let (code, _, err) = cli.call(&["pipeline", "submit", "project"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("config.yml has 50 MB, and a configuration at most 4.2 MB"), "{err}");
+
+    // Each control character takes six bytes as JSON.
+    std::fs::write(&file, format!("{text}# {}\n", "\u{7}".repeat(2_000_000))).unwrap();
+    let (code, _, err) = cli.call(&["pipeline", "submit", "project"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("may be sent: the configuration has 2.0 MB"), "{err}");
+    assert_eq!(cli.ok(&["pipeline", "list"]), "No pipelines.\n");
+}
+
+/// Makes a key, and tells its fingerprint.
+fn ssh_key(file: &std::path::Path) -> String {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"])
+        .arg(file)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let shown = Command::new("ssh-keygen").arg("-lf").arg(file).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    shown.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn ssh_keys_of_a_project_are_added_listed_by_fingerprint_and_removed() {
+    let cli = Cli::new();
+    let file = cli.dir.path().join("key");
+    let fingerprint = ssh_key(&file);
+    let cli_key = |args: &[&str]| cli.call(&[&["project", "ssh-key"], args].concat());
+    let key = |args: &[&str]| {
+        let (code, out, err) = cli_key(args);
+        assert_eq!(code, 0, "{args:?}: {err}");
+        out
+    };
+    let from = file.to_str().unwrap();
+    key(&["add", "acme/app", "--host", "github.com", "--from", from]);
+    let list = key(&["list", "acme/app"]);
+    assert!(list.contains(&fingerprint) && list.contains("github.com"), "{list}");
+    assert!(!key(&["list", "acme/other"]).contains(&fingerprint));
+    let (code, _, err) = cli_key(&["add", "acme/app", "--from", &format!("{from}.pub")]);
+    assert_ne!(code, 0, "{err}");
+    key(&["rm", "acme/app", &fingerprint]);
+    assert!(!key(&["list", "acme/app"]).contains(&fingerprint));
+}
+
+#[test]
+fn a_run_gives_its_ssh_key_to_the_steps_behind_add_ssh_keys_alone() {
+    let dir = support::test_dir();
+    let file = dir.path().join("key");
+    let fingerprint = ssh_key(&file);
+    let project = dir.path().join("project");
+    std::fs::create_dir_all(project.join(".circleci")).unwrap();
+    let config = "version: 2.1\njobs:\n  build:\n    machine: true\n    resource_class: acme/mini\n    steps:\n      - run: ssh-add -l || echo before\n      - add_ssh_keys\n      - run: ssh-add -l\n";
+    std::fs::write(project.join(".circleci/config.yml"), config).unwrap();
+    let run = |key: bool| {
+        let mut command = Command::new(russet());
+        command.arg("run").arg(&project).env("XDG_STATE_HOME", dir.path().join("state"));
+        command.env_remove("SSH_AUTH_SOCK").env("NO_COLOR", "1");
+        if key {
+            command.arg("--ssh-key").arg(&file);
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let (code, said) = run(true);
+    assert_eq!(code, 0, "{said}");
+    let (before, after) = said.split_once("before").expect("the first step has no key");
+    assert!(!before.contains(&fingerprint) && after.contains(&fingerprint), "{said}");
+    let (code, said) = run(false);
+    assert!(code != 0 && !said.contains(&fingerprint), "{said}");
+}

@@ -9,6 +9,11 @@ use russet_protocol::runner::TestResult;
 
 use super::{Client, EventStream, segment};
 use crate::error::{CliError, Result};
+use crate::exit::Exit;
+use crate::render::numbers;
+
+/// Bytes of a submitted pipeline that a control plane takes, as JSON.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Output of a step, as it comes.
 #[derive(Debug)]
@@ -60,7 +65,23 @@ impl Client {
     }
 
     /// Submits a configuration.
+    ///
+    /// # Errors
+    /// It is larger than a control plane takes, which is said before any of it is sent; or the
+    /// control plane refuses it.
     pub(crate) async fn submit(&self, request: &SubmitRequest) -> Result<Pipeline> {
+        let size = serde_json::to_vec(request).map_or(0, |body| body.len());
+        if size > MOST_BYTES {
+            let orbs: usize = request.orbs.iter().map(|orb| orb.source.len()).sum();
+            let [size, config, orbs, most] = [size, request.config.len(), orbs, MOST_BYTES]
+                .map(|bytes| numbers::bytes(bytes as u64));
+            let message = format!(
+                "the pipeline has {size} as it is sent, and {most} may be sent: the configuration \
+                 has {config}, its orbs {orbs}"
+            );
+            return Err(CliError::new(Exit::BadConfig, message)
+                .hint("give orbs to the server instead: `russet config orb add DIR --server`"));
+        }
         self.post("/api/v3/pipelines", request).await
     }
 

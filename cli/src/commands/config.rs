@@ -8,7 +8,9 @@ use russet_protocol::admin::ParameterValue;
 use serde_json::json;
 
 use super::OutputArgs;
+use super::lacking::Lacking;
 use super::orb::OrbCommand;
+use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
@@ -24,12 +26,18 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub(crate) enum ConfigCommand {
     /// Say whether a configuration compiles, and what is wrong where it does not
     #[command(
-        after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --orb-path ~/orbs\n\nWhat is understood but cannot be run yet is a warning here; --strict makes it an error, as it is\nfor `russet run`."
+        after_help = "Examples:\n  russet config validate\n  russet config validate other/config.yml --orb-path ~/orbs\n  russet config validate --server\n\nWhat is understood but cannot be run yet is a warning here; --strict makes it an error, as it is\nfor `russet run`. What is missing, such as orbs, is listed with what provides it; exits with 3 then."
     )]
     Validate {
         /// Refuse what `russet run` would refuse
         #[arg(long)]
         strict: bool,
+        /// Ask the control plane as well whether it has the contexts, resource classes, runners and
+        /// orbs that the configuration needs
+        #[arg(long)]
+        server: bool,
+        #[command(flatten)]
+        connection: ConnectionArgs,
         #[command(flatten)]
         args: ConfigArgs,
     },
@@ -117,13 +125,19 @@ fn parameter(text: &str) -> std::result::Result<(String, String), String> {
 
 /// Runs the command.
 pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
-    let (args, is_process, is_strict) = match command {
-        ConfigCommand::Validate { args, strict } => (args, false, strict),
-        ConfigCommand::Process { args } => (args, true, false),
-        ConfigCommand::Orb(command) => return super::orb::main(command),
-    };
+    match command {
+        ConfigCommand::Validate { args, strict, server, connection } => {
+            validate(args, strict, server.then_some(&connection))
+        }
+        ConfigCommand::Process { args } => write_out(args),
+        ConfigCommand::Orb(command) => super::orb::main(command),
+    }
+}
+
+/// Prints the configuration written out.
+fn write_out(args: ConfigArgs) -> Result<Exit> {
     let format = args.format();
-    let (text, options) = prepared(args, !is_strict)?;
+    let (text, options) = prepared(args, true)?;
     let compiled = match (compile(&text, &options), format) {
         (Err(error), Format::Json) => {
             render::json(&json!({ "valid": false, "errors": error.plain }))?;
@@ -133,22 +147,58 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
         (Ok(compiled), _) => compiled,
     };
     show_warnings(&compiled);
-    match (is_process, format) {
-        (true, Format::Json) => render::json(&processed(&compiled))?,
-        (true, Format::Text) => {
+    match format {
+        Format::Json => render::json(&processed(&compiled))?,
+        Format::Text => {
             let text = russet_pipeline::process(&text, &options)
                 .map_err(|errors| CompileFailure::new(&errors).into_cli())?;
             render::print(&text)?;
         }
-        (false, Format::Json) => render::json(&json!({ "valid": true, "errors": [] }))?,
-        (false, Format::Text) => {
+    }
+    Ok(Exit::Success)
+}
+
+/// Says whether a configuration compiles, and what is still missing: here, and on the control plane
+/// if one is to be asked.
+fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) -> Result<Exit> {
+    let format = args.format();
+    let (text, options) = prepared(args, !is_strict)?;
+    // Before the other, so that what one has read is gone when the other reads it.
+    let mut lacking = Lacking::of(&text, &options);
+    let compiled = compile(&text, &options);
+    if let Some(connection) = server {
+        let client = connection.connect()?;
+        super::block_on(async {
+            lacking.ask(&client, compiled.as_ref().ok()).await.map(|()| Exit::Success)
+        })?;
+    }
+    let exit = if lacking.is_nothing() { Exit::Success } else { Exit::BadConfig };
+    match (compiled, format) {
+        (Err(error), Format::Json) => {
+            let missing = lacking.json();
+            render::json(&json!({ "valid": false, "errors": error.plain, "missing": missing }))?;
+            Ok(Exit::BadConfig)
+        }
+        (Err(error), Format::Text) => {
+            lacking.show();
+            Err(error.into_cli())
+        }
+        (Ok(compiled), Format::Json) => {
+            show_warnings(&compiled);
+            let missing = lacking.json();
+            render::json(&json!({ "valid": true, "errors": [], "missing": missing }))?;
+            Ok(exit)
+        }
+        (Ok(compiled), Format::Text) => {
+            show_warnings(&compiled);
             let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
             let jobs = numbers::count(u64::try_from(jobs).unwrap_or_default(), "job");
             let good = Paint::stdout().good("valid");
             render::line(format_args!("{}: {good}, {jobs}", options.file))?;
+            lacking.show();
+            Ok(exit)
         }
     }
-    Ok(Exit::Success)
 }
 
 /// The text of a configuration, and what it is compiled with. With `check` it is only looked at.
@@ -237,9 +287,14 @@ pub(crate) fn read(file: &Path) -> Result<String> {
         return Err(CliError::new(Exit::BadConfig, message));
     }
     String::from_utf8(text).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let message = format!("{} is not UTF-8 text (at byte {at})", file.display());
-        CliError::new(Exit::BadConfig, message)
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + good.iter().rev().take_while(|byte| **byte != b'\n').count();
+        let message = format!("{}:{line}:{column}: this is not UTF-8 text", file.display());
+        CliError::new(Exit::BadConfig, message).hint(match error.as_bytes() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
+            _ => "save it as UTF-8, or look for a character that was pasted from elsewhere",
+        })
     })
 }
 

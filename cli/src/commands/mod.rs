@@ -7,6 +7,7 @@ pub(crate) mod context;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
+pub(crate) mod lacking;
 pub(crate) mod man;
 pub(crate) mod orb;
 pub(crate) mod orb_pack;

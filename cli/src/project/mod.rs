@@ -5,11 +5,13 @@ mod pack;
 
 use std::path::{Path, PathBuf};
 
+use russet_pipeline::MAX_BYTES;
 use russet_protocol::admin::DEFAULT_CONFIG_PATH;
 
 use crate::commands::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::render::numbers;
 
 pub(crate) use git::Revision;
 pub(crate) use pack::{Snapshot, pack};
@@ -48,6 +50,13 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
     }
     let config_file = config_file(path);
     let config = config::read(&config_file)?;
+    if config.len() > MAX_BYTES {
+        let [size, most] = [config.len(), MAX_BYTES].map(|bytes| numbers::bytes(bytes as u64));
+        let message =
+            format!("{} has {size}, and a configuration at most {most}", config_file.display());
+        return Err(CliError::new(Exit::BadConfig, message)
+            .hint("put scripts and data into files of the project, which jobs check out"));
+    }
     let revision = git::revision(&dir);
     let name = revision
         .remote

@@ -1,0 +1,155 @@
+//! What a configuration still lacks before it can run: orbs, and what the control plane that it is meant
+//! for does not have.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use russet_pipeline::{Compiled, Options, is_orb_version};
+use serde_json::json;
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::render;
+
+/// An orb that is in no directory of the project's.
+#[derive(Debug)]
+struct MissingOrb {
+    name: String,
+    wanted: String,
+    /// Whether the control plane has it, where that was asked for.
+    is_on_server: bool,
+}
+
+impl MissingOrb {
+    /// What provides it, in a shell.
+    fn command(&self) -> String {
+        let (name, wanted) = (&self.name, &self.wanted);
+        let file = format!("{}.yml", Path::new(name).file_name().unwrap_or_default().display());
+        // Which version the others stand for, only who publishes the orb knows.
+        let version = if is_orb_version(wanted) { wanted } else { "X.Y.Z" };
+        format!("russet config orb add {file} --as {name}@{version}")
+    }
+}
+
+/// What is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Lacking {
+    orbs: Vec<MissingOrb>,
+    /// Contexts that the control plane does not have.
+    contexts: BTreeSet<String>,
+    /// Resource classes that the control plane does not have.
+    classes: BTreeSet<String>,
+    /// Resource classes that no runner has ever claimed for.
+    idle: BTreeSet<String>,
+}
+
+impl Lacking {
+    /// The orbs that a configuration uses and that are not there.
+    pub(crate) fn of(text: &str, options: &Options) -> Self {
+        let used = russet_pipeline::orbs(text, options).into_iter();
+        let orbs = used.filter(|orb| orb.version.is_none()).map(|orb| MissingOrb {
+            name: orb.name,
+            wanted: orb.wanted,
+            is_on_server: false,
+        });
+        Self { orbs: orbs.collect(), ..Self::default() }
+    }
+
+    /// Asks a control plane what it has of that, and of what the jobs need.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn ask(&mut self, client: &Client, compiled: Option<&Compiled>) -> Result<()> {
+        if !self.orbs.is_empty() {
+            let there = client.orbs().await?;
+            for orb in &mut self.orbs {
+                orb.is_on_server = there.iter().any(|item| {
+                    item.name == orb.name
+                        && russet_pipeline::is_version_of(&orb.wanted, &item.version)
+                });
+            }
+        }
+        let Some(compiled) = compiled else { return Ok(()) };
+        let jobs = || compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        let contexts: BTreeSet<&String> = jobs().flat_map(|job| &job.contexts).collect();
+        if !contexts.is_empty() {
+            let there = client.contexts().await?;
+            let lacking =
+                contexts.into_iter().filter(|name| there.iter().all(|c| c.name != **name));
+            self.contexts = lacking.cloned().collect();
+        }
+        let classes: BTreeSet<String> =
+            jobs().filter_map(|job| job.resource_class.as_ref()).map(ToString::to_string).collect();
+        for class in classes {
+            let namespace = class.split('/').next().unwrap_or_default();
+            let is = |other: &dyn std::fmt::Display| other.to_string() == class;
+            if !client.classes(namespace).await?.iter().any(|item| is(&item.resource_class)) {
+                self.classes.insert(class);
+            } else if client.runners("resource-class", &class).await?.is_empty() {
+                self.idle.insert(class);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.orbs.is_empty()
+            && self.contexts.is_empty()
+            && self.classes.is_empty()
+            && self.idle.is_empty()
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let orbs = self.orbs.iter().map(|orb| {
+            json!({
+                "name": orb.name,
+                "version": orb.wanted,
+                "on_server": orb.is_on_server,
+                "command": orb.command(),
+            })
+        });
+        json!({
+            "orbs": orbs.collect::<Vec<_>>(),
+            "contexts": self.contexts,
+            "resource_classes": self.classes,
+            "resource_classes_without_runners": self.idle,
+        })
+    }
+
+    /// Tells people, each thing with the command that provides it.
+    pub(crate) fn show(&self) {
+        if self.is_nothing() {
+            return;
+        }
+        render::note("What is missing, and what provides it:");
+        for orb in &self.orbs {
+            let (name, wanted) = (&orb.name, &orb.wanted);
+            render::note(format_args!("  orb {name}@{wanted}"));
+            if orb.is_on_server {
+                render::note(
+                    "      nothing is needed: the control plane has it for what is submitted",
+                );
+            } else {
+                render::note(format_args!("      {}", orb.command()));
+            }
+        }
+        for name in &self.contexts {
+            render::note(format_args!(
+                "  context {name}\n      russet context create {name} --project PROJECT"
+            ));
+        }
+        for name in &self.classes {
+            render::note(format_args!(
+                "  resource class {name}\n      russet resource-class create {name}"
+            ));
+        }
+        for name in &self.idle {
+            render::note(format_args!(
+                "  a runner of the resource class {name}\n      russet token create {name}, for the \
+                 runner's configuration"
+            ));
+        }
+    }
+}
