@@ -46,7 +46,7 @@ struct Golden {
     tools: &'static [&'static str],
     /// Files of the project: a name, and the text; a text that begins with `#!` can be run.
     files: &'static [(&'static str, &'static str)],
-    /// Variables that tools show.
+    /// Variables that tools show. More than one: this list is a variable itself, and masked.
     show: &'static str,
     /// The branch that the project is on.
     branch: &'static str,
@@ -92,9 +92,7 @@ impl Golden {
         for name in ["circleci", "circleci-agent"] {
             std::os::unix::fs::symlink(russet(), helpers.join(name)).unwrap();
         }
-        // The values of this file are masked, and the name of a variable should be seen: so it is
-        // in quotes with a space, which is no name.
-        let variables = format!("PATH={path}:{}\nSHOW=\" {} \"\n", helpers.display(), self.show);
+        let variables = format!("PATH={path}:{}\nSHOW=\"{}\"\n", helpers.display(), self.show);
         let file = dir.path().join("env");
         write(file.clone(), &variables);
         // The same project has the same revision whenever it is made.
@@ -341,7 +339,7 @@ golden!(
         config: "nerves-project__nerves",
         tools: &["apk", "mix", "reuse"],
         files: &[("mix.lock", "%{}\n"), ("_build/a", "a"), ("deps/b", "b")],
-        show: "LC_ALL",
+        show: "LC_ALL CIRCLE_JOB",
         ..Golden::default()
     }
 );
