@@ -276,7 +276,9 @@ fn what_a_server_sends_is_not_believed() {
     let evil = format!("root/{}/evil", out.trim_start_matches('/'));
     let file = |name: &str| (header(EntryType::Regular, name, 1), &b"x"[..]);
     let plain = |header: Header| (header, &b""[..]);
-    let cases: Vec<(&str, Vec<(Header, &[u8])>, &str)> = vec![
+    // A key, what is stored under it, and what the error says.
+    type Case<'a> = (&'a str, Vec<(Header, &'a [u8])>, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         ("up", vec![file("work/../../evil")], "it leads out of where it may be"),
         ("absolute", vec![file(&format!("{out}/evil"))], "it leads out of where it may be"),
         ("other", vec![file("nowhere/evil")], "it leads out of where it may be"),
