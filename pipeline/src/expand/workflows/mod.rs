@@ -1,12 +1,17 @@
 //! Workflows: conditions, matrices, names, and the jobs that they run with what they are given.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod names;
+mod requires;
+mod unused;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use self::names::{Jobs, number};
+use self::requires::Groups;
 use super::jobs::Extra;
 use super::matrix::{self, Row};
-use super::package::{Definition, Found, Package};
+use super::package::{Definition, Found};
 use super::{Expanded, Expander, Scope};
 use crate::config::vocabulary;
 use crate::problem::Problem;
@@ -35,29 +40,6 @@ struct Invocation {
     keys_span: Span,
     /// The job itself, where there is one, and where it is defined.
     node: Option<(Node, Span)>,
-}
-
-/// What a name in `requires` stands for.
-#[derive(Debug, Default)]
-struct Groups {
-    /// Names of the jobs of each matrix.
-    matrices: HashMap<String, Vec<usize>>,
-    /// Jobs that do not run.
-    dropped: BTreeSet<String>,
-    /// Names of the jobs, in their order.
-    names: Vec<Option<String>>,
-    known: HashSet<String>,
-    /// What a job is called in the workflow, the first time that it runs it.
-    by_job: HashMap<Rc<str>, String>,
-}
-
-/// Jobs under the names that they have in what comes out.
-#[derive(Debug, Default)]
-struct Jobs {
-    entries: Vec<Entry>,
-    /// Names by what the jobs were called and what they hold.
-    known: HashMap<(String, u64), Rc<str>>,
-    names: BTreeSet<Rc<str>>,
 }
 
 impl Expander<'_, '_> {
@@ -396,222 +378,5 @@ impl Expander<'_, '_> {
             }
             _ => false,
         }
-    }
-
-    /// The item of a workflow's `jobs` for a job that is written out.
-    fn written(&mut self, job: Invocation, groups: &Groups, jobs: &mut Jobs) -> Node {
-        let key = match job.node {
-            Some((node, defined)) => jobs.add(&job.name, defined, node),
-            None => Rc::clone(&job.job),
-        };
-        let mut entries = Vec::new();
-        if *key != *job.name {
-            let value = Node::made_text(&job.name, job.place);
-            entries.push(Entry { key: Rc::from("name"), key_span: job.place, value });
-        }
-        for entry in job.keys.iter().flatten() {
-            let mut entry = entry.clone();
-            if &*entry.key == "requires" {
-                entry.value = self.requires(&entry.value, &job.name, groups);
-                if matches!(&entry.value.value, Value::List(items) if items.is_empty()) {
-                    continue;
-                }
-            }
-            entries.push(entry);
-        }
-        if entries.is_empty() {
-            return Node::made_text(&key, job.place);
-        }
-        let value = Node::made_mapping(entries, job.keys_span, false);
-        let entry = Entry { key, key_span: job.place, value };
-        Node::made_mapping(vec![entry], job.place, false)
-    }
-
-    /// `requires` with the jobs of matrices in the place of their aliases, and without those that
-    /// do not run.
-    fn requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
-        // One name may do without a list.
-        let items = match &node.value {
-            Value::List(items) => items.to_vec(),
-            Value::Scalar { .. } if node.kind() == Kind::Text => vec![node.clone()],
-            _ => return node.clone(),
-        };
-        let mut required = Vec::new();
-        for item in &items {
-            let wanted = match &item.value {
-                Value::Mapping(mapping) => mapping.entries.first().map(|entry| &*entry.key),
-                _ => item.scalar(),
-            };
-            let Some(wanted) = wanted else {
-                required.push(item.clone());
-                continue;
-            };
-            let is_job = groups.known.contains(wanted);
-            match groups.matrices.get(wanted) {
-                Some(all) if !is_job => {
-                    for other in all.iter().filter_map(|at| groups.names.get(*at)?.as_ref()) {
-                        if other != name && self.spend(item.size, item.used_at()) {
-                            required.push(renamed(item, other));
-                        }
-                    }
-                }
-                _ if !is_job && groups.dropped.contains(wanted) => {}
-                _ if !is_job && groups.by_job.contains_key(wanted) => {
-                    let name = groups.by_job.get(wanted).map(String::as_str).unwrap_or_default();
-                    let message = format!("there is no job `{}` in this workflow", quoted(wanted));
-                    let hint = format!("it is called `{}` here", quoted(name));
-                    self.report(Problem::error(item.used_at(), message).hint(hint));
-                }
-                _ => required.push(item.clone()),
-            }
-        }
-        Node { alias: node.alias, ..Node::made_list(required, node.span) }
-    }
-
-    /// What nothing uses, with as much as can be known of it, to be looked through for mistakes.
-    fn unused(&mut self, main: usize, jobs: &mut Jobs) -> (Vec<Entry>, Vec<Entry>) {
-        let (mut steps, mut executors) = (Vec::new(), Vec::new());
-        let in_order = |package: &Package, of: fn(&Package) -> &super::package::Definitions| {
-            let mut all: Vec<Rc<Definition>> = of(package).values().cloned().collect();
-            all.sort_by_key(|definition| definition.key_span);
-            all
-        };
-        for index in 0..self.packages.len() {
-            let Some(package) = self.packages.get(index) else { continue };
-            let commands = in_order(package, |package| &package.commands);
-            let own_executors = in_order(package, |package| &package.executors);
-            let own_jobs = in_order(package, |package| &package.jobs);
-            for job in own_jobs {
-                if self.is_unused(&job) {
-                    self.unused_job(&job, index == main, jobs);
-                }
-            }
-            for command in commands {
-                if self.is_unused(&command) {
-                    let arguments = self.placeholders(&command);
-                    let mut out = Vec::new();
-                    self.command_steps(&command, &arguments, &mut out);
-                    let value = Node::made_list(out, command.span);
-                    steps.push(Entry {
-                        key: Rc::clone(&command.name),
-                        key_span: command.key_span,
-                        value,
-                    });
-                }
-            }
-            for executor in own_executors {
-                if self.is_unused(&executor) {
-                    let arguments = self.placeholders(&executor);
-                    let entries = self.executor_entries(&executor, &arguments, executor.key_span);
-                    let value =
-                        Node::made_mapping(entries, executor.span, executor.body.is_incomplete);
-                    let (key, key_span) = (Rc::clone(&executor.name), executor.key_span);
-                    executors.push(Entry { key, key_span, value });
-                }
-            }
-        }
-        (steps, executors)
-    }
-
-    /// Whether a definition of the configuration itself was not used yet. What is wrong in orbs
-    /// of others and is not used does not matter here.
-    fn is_unused(&self, definition: &Definition) -> bool {
-        !self.is_over
-            && !self.used.contains(&definition.id)
-            && self.context.source.is_main(definition.key_span)
-    }
-
-    fn unused_job(&mut self, job: &Rc<Definition>, is_main: bool, jobs: &mut Jobs) {
-        let is_wanted = is_main && self.context.options.job.as_deref() == Some(&*job.name);
-        let needs = job.parameters.iter().any(|parameter| parameter.default.is_none());
-        let arguments = if is_wanted || !needs {
-            self.bind(job, &[], job.key_span, Scope::outside(job.package))
-        } else {
-            self.placeholders(job)
-        };
-        self.used.insert(job.id);
-        let node = self.job(job, &arguments, Extra::default());
-        let name = job.describe();
-        let key = if is_main { Rc::clone(&job.name) } else { Rc::from(name.as_str()) };
-        if jobs.names.insert(Rc::clone(&key)) {
-            jobs.entries.push(Entry { key, key_span: job.key_span, value: node });
-        }
-    }
-}
-
-impl Jobs {
-    /// Adds a job under its name, or under a name like it where that is taken by another one.
-    fn add(&mut self, name: &str, place: Span, node: Node) -> Rc<str> {
-        let mut hasher = DefaultHasher::new();
-        hash(&node, &mut hasher);
-        let known = (name.to_owned(), hasher.finish());
-        if let Some(key) = self.known.get(&known) {
-            return Rc::clone(key);
-        }
-        let mut key: Rc<str> = Rc::from(name);
-        let mut count = 1;
-        while self.names.contains(&key) {
-            key = Rc::from(format!("{name}-{count}"));
-            count += 1;
-        }
-        self.names.insert(Rc::clone(&key));
-        self.known.insert(known, Rc::clone(&key));
-        self.entries.push(Entry { key: Rc::clone(&key), key_span: place, value: node });
-        key
-    }
-}
-
-/// Numbers the jobs of a workflow that have the same name without having been given it.
-fn number(found: &mut [Result<Invocation, Node>]) {
-    let mut counts: HashMap<String, usize> = HashMap::new();
-    for job in found.iter().flatten().filter(|job| job.is_made) {
-        *counts.entry(job.name.clone()).or_default() += 1;
-    }
-    let mut taken: BTreeSet<String> = found.iter().flatten().map(|job| job.name.clone()).collect();
-    let mut next: HashMap<String, usize> = HashMap::new();
-    for job in found.iter_mut().flatten().filter(|job| job.is_made) {
-        if counts.get(&job.name).is_none_or(|count| *count < 2) {
-            continue;
-        }
-        let number = next.entry(job.name.clone()).or_insert(1);
-        let name = loop {
-            let name = format!("{}-{number}", job.name);
-            *number += 1;
-            if taken.insert(name.clone()) {
-                break name;
-            }
-        };
-        job.name = name;
-    }
-}
-
-/// An item of `requires` for another job.
-fn renamed(item: &Node, name: &str) -> Node {
-    match &item.value {
-        Value::Mapping(mapping) => {
-            let entries = mapping.entries.iter();
-            let entries = entries.map(|entry| Entry { key: Rc::from(name), ..entry.clone() });
-            Node::made_mapping(entries.collect(), item.span, mapping.is_incomplete)
-        }
-        _ => Node { alias: item.alias, ..Node::made_text(name, item.span) },
-    }
-}
-
-/// What a tree says, wherever it is written.
-fn hash(node: &Node, into: &mut DefaultHasher) {
-    match &node.value {
-        Value::Scalar { text, .. } => (0_u8, text, node.kind() == Kind::Text).hash(into),
-        Value::List(items) => {
-            (1_u8, items.len()).hash(into);
-            items.iter().for_each(|item| hash(item, into));
-        }
-        Value::Mapping(mapping) => {
-            (2_u8, mapping.entries.len()).hash(into);
-            for entry in &mapping.entries {
-                entry.key.hash(into);
-                hash(&entry.value, into);
-            }
-        }
-        Value::Unknown => 3_u8.hash(into),
     }
 }

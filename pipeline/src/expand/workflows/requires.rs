@@ -1,0 +1,109 @@
+//! Items of a workflow's `jobs`, and what their `requires` stand for.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use super::Invocation;
+use super::names::Jobs;
+use crate::expand::Expander;
+use crate::problem::Problem;
+use crate::source::quoted;
+use crate::yaml::{Entry, Kind, Node, Value};
+
+/// What a name in `requires` stands for.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Names of the jobs of each matrix.
+    pub(super) matrices: HashMap<String, Vec<usize>>,
+    /// Jobs that do not run.
+    pub(super) dropped: BTreeSet<String>,
+    /// Names of the jobs, in their order.
+    pub(super) names: Vec<Option<String>>,
+    pub(super) known: HashSet<String>,
+    /// What a job is called in the workflow, the first time that it runs it.
+    pub(super) by_job: HashMap<Rc<str>, String>,
+}
+
+impl Expander<'_, '_> {
+    /// The item of a workflow's `jobs` for a job that is written out.
+    pub(super) fn written(&mut self, job: Invocation, groups: &Groups, jobs: &mut Jobs) -> Node {
+        let key = match job.node {
+            Some((node, defined)) => jobs.add(&job.name, defined, node),
+            None => Rc::clone(&job.job),
+        };
+        let mut entries = Vec::new();
+        if *key != *job.name {
+            let value = Node::made_text(&job.name, job.place);
+            entries.push(Entry { key: Rc::from("name"), key_span: job.place, value });
+        }
+        for entry in job.keys.iter().flatten() {
+            let mut entry = entry.clone();
+            if &*entry.key == "requires" {
+                entry.value = self.requires(&entry.value, &job.name, groups);
+                if matches!(&entry.value.value, Value::List(items) if items.is_empty()) {
+                    continue;
+                }
+            }
+            entries.push(entry);
+        }
+        if entries.is_empty() {
+            return Node::made_text(&key, job.place);
+        }
+        let value = Node::made_mapping(entries, job.keys_span, false);
+        let entry = Entry { key, key_span: job.place, value };
+        Node::made_mapping(vec![entry], job.place, false)
+    }
+
+    /// `requires` with the jobs of matrices in the place of their aliases, and without those that
+    /// do not run.
+    fn requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
+        // One name may do without a list.
+        let items = match &node.value {
+            Value::List(items) => items.to_vec(),
+            Value::Scalar { .. } if node.kind() == Kind::Text => vec![node.clone()],
+            _ => return node.clone(),
+        };
+        let mut required = Vec::new();
+        for item in &items {
+            let wanted = match &item.value {
+                Value::Mapping(mapping) => mapping.entries.first().map(|entry| &*entry.key),
+                _ => item.scalar(),
+            };
+            let Some(wanted) = wanted else {
+                required.push(item.clone());
+                continue;
+            };
+            let is_job = groups.known.contains(wanted);
+            match groups.matrices.get(wanted) {
+                Some(all) if !is_job => {
+                    for other in all.iter().filter_map(|at| groups.names.get(*at)?.as_ref()) {
+                        if other != name && self.spend(item.size, item.used_at()) {
+                            required.push(renamed(item, other));
+                        }
+                    }
+                }
+                _ if !is_job && groups.dropped.contains(wanted) => {}
+                _ if !is_job && groups.by_job.contains_key(wanted) => {
+                    let name = groups.by_job.get(wanted).map(String::as_str).unwrap_or_default();
+                    let message = format!("there is no job `{}` in this workflow", quoted(wanted));
+                    let hint = format!("it is called `{}` here", quoted(name));
+                    self.report(Problem::error(item.used_at(), message).hint(hint));
+                }
+                _ => required.push(item.clone()),
+            }
+        }
+        Node { alias: node.alias, ..Node::made_list(required, node.span) }
+    }
+}
+
+/// An item of `requires` for another job.
+fn renamed(item: &Node, name: &str) -> Node {
+    match &item.value {
+        Value::Mapping(mapping) => {
+            let entries = mapping.entries.iter();
+            let entries = entries.map(|entry| Entry { key: Rc::from(name), ..entry.clone() });
+            Node::made_mapping(entries.collect(), item.span, mapping.is_incomplete)
+        }
+        _ => Node { alias: item.alias, ..Node::made_text(name, item.span) },
+    }
+}
