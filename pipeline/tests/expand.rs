@@ -523,3 +523,16 @@ workflows:
     assert!(!out.contains("override-with"), "{out}");
     assert!(errors("version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\nworkflows: {w: {jobs: [a: {override-with: [b]}]}}\n").contains("override-with"));
 }
+
+#[test]
+fn a_pipeline_parameter_without_a_value_is_a_mistake_where_the_pipeline_is_to_run() {
+    let text = "version: 2.1\nparameters: {to: {type: string}}\njobs:\n  build:\n    machine: true\n    \
+                resource_class: a/b\n    steps: [run: echo << pipeline.parameters.to >>]\n";
+    let errors = compile(text, &options()).unwrap_err().to_string();
+    assert!(errors.contains("`to` has no default, and no value was given"), "{errors}");
+    assert!(errors.contains("--parameter to=VALUE"), "{errors}");
+    assert!(compile(text, &Options { check: true, ..options() }).is_ok());
+    let given = BTreeMap::from([("to".to_owned(), Value::Text("staging".to_owned()))]);
+    let compiled = with(text, &Options { parameters: given, ..options() });
+    expect(&commands(&compiled), &[("build", &["echo staging"])]);
+}

@@ -140,6 +140,15 @@ impl Expander<'_, '_> {
                     .as_ref()
                     .map(|node| self.fill(node, Scope::outside(usize::MAX))),
             };
+            if node.is_none()
+                && !given.contains_key(&*parameter.name)
+                && !self.context.options.check
+            {
+                let message = format!("{what} has no default, and no value was given");
+                let name = quoted(&parameter.name);
+                let hint = format!("`--parameter {name}=VALUE` gives one, or write a `default`");
+                self.report(Problem::error(parameter.key_span, message).hint(hint));
+            }
             let node = node.unwrap_or_else(|| Node::unknown(parameter.key_span));
             self.pipeline.insert(Rc::clone(&parameter.name), node);
         }
