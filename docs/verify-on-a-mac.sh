@@ -190,6 +190,15 @@ check cache-clones change '^Cloned 1 entries of ' \
      } >"$dir/.circleci/config.yml"
      cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
 
+check setup-curl change '^ours$' \
+    'dir=$here/setup; mkdir -p "$dir/.circleci"
+     {
+         printf "version: 2.1\nsetup: true\njobs:\n  job:\n    machine: true\n    steps:\n"
+         printf "      - run: \"test \\\"\$(command -v curl)\\\" != /usr/bin/curl && echo ours\"\n"
+         printf "workflows:\n  main:\n    jobs: [job]\n"
+     } >"$dir/.circleci/config.yml"
+     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+
 # --- The service ---
 
 check service-file agent ': OK$' 'plutil -lint /Library/LaunchDaemons/dev.russet.agent.plist'
