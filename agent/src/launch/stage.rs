@@ -15,6 +15,10 @@ use crate::{continuation, platform};
 /// Names of the helpers on the PATH of steps.
 const HELPERS: [&str; 2] = ["circleci-agent", "circleci"];
 
+/// Folders of earlier executables that are kept: tasks that an earlier launch agent started have one
+/// on their PATH. No update is installed while a task runs, so these are more than are needed.
+const KEPT: usize = 3;
+
 /// Where the executable and the helpers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Staged {
@@ -38,6 +42,9 @@ pub(super) fn stage(exe: &Path, state: &Path) -> io::Result<Staged> {
     let of_setups = directory.join(continuation::DIRECTORY);
     make_directory(&of_setups)?;
     link(&exe, &of_setups, continuation::CURL)?;
+    if let Err(error) = forget(&state.join("libexec"), &directory) {
+        tracing::warn!(%error, "could not remove executables of earlier versions from the state directory");
+    }
     Ok(Staged { exe, helpers: directory })
 }
 
@@ -54,6 +61,21 @@ fn key(exe: &Path, meta: &Metadata) -> String {
         hasher.update(&number.to_le_bytes());
     }
     hasher.finalize().to_hex().chars().take(16).collect()
+}
+
+/// Removes all but `current` and the newest of the others. Nobody but this process's user can write in
+/// any of them.
+fn forget(all: &Path, current: &Path) -> io::Result<()> {
+    let mut others = Vec::new();
+    for entry in std::fs::read_dir(all)? {
+        let entry = entry?;
+        if entry.path() != current && entry.file_type()?.is_dir() {
+            others.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    others.sort_unstable();
+    let most = others.len().saturating_sub(KEPT);
+    others.into_iter().take(most).try_for_each(|(_, path)| std::fs::remove_dir_all(path))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
@@ -135,6 +157,23 @@ mod tests {
         } else {
             assert_eq!(staged.exe, std::fs::canonicalize(&exe).unwrap());
         }
+    }
+
+    #[test]
+    fn of_earlier_executables_the_newest_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut all = Vec::new();
+        for number in 0..6 {
+            let exe = dir.path().join(format!("program{number}"));
+            std::fs::write(&exe, "#!/bin/sh\n").unwrap();
+            std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let staged = stage(&exe, dir.path()).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 + number);
+            std::fs::File::open(&staged.helpers).unwrap().set_modified(time).unwrap();
+            all.push(staged.helpers);
+        }
+        let there: Vec<bool> = all.iter().map(|helpers| helpers.exists()).collect();
+        assert_eq!(there, [false, false, true, true, true, true]);
     }
 
     #[test]
