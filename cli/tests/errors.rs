@@ -81,7 +81,8 @@ fn a_configuration_that_is_not_text_is_refused() {
     std::fs::write(dir.path().join(".circleci/config.yml"), b"jobs: \xff").unwrap();
     insta::assert_snapshot!(failure(dir.path(), &["config", "validate"]), @r"
     exit code 3
-    error: .circleci/config.yml is not UTF-8 text (at byte 6)
+    error: .circleci/config.yml:1:7: this is not UTF-8 text
+    hint: save it as UTF-8, or look for a character that was pasted from elsewhere
     ");
 }
 
