@@ -112,7 +112,8 @@ impl Claimer<'_> {
                 dropped.cancelled().await;
                 // A claim that was just sent may have been given a task, which nobody would run
                 // before its lease has lapsed.
-                self.clock.sleep(GIVEN_SOON.saturating_sub(self.clock.now().since(asked))).await;
+                // The plain timer: it is about a call that is on its way.
+                tokio::time::sleep(GIVEN_SOON.saturating_sub(self.clock.now().since(asked))).await;
             };
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
