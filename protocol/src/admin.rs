@@ -15,6 +15,10 @@ use crate::resource_class::ResourceClass;
 use crate::runner::TestResult;
 use crate::secret::Secret;
 
+/// The most that a control plane takes as JSON, in bytes. A configuration of the largest allowed
+/// size fits in, escaped.
+pub const JSON_LIMIT: usize = 8 * 1024 * 1024;
+
 /// A list. CircleCI's runner API wraps lists this way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

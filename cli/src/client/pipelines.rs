@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
-use russet_protocol::admin::{ArtifactItem, Items, Job, Pipeline, SubmitRequest, TestItems};
+use russet_protocol::admin::{
+    ArtifactItem, Items, JSON_LIMIT, Job, Pipeline, SubmitRequest, TestItems,
+};
 use russet_protocol::ids::SourceId;
 use russet_protocol::runner::TestResult;
 
@@ -11,9 +14,6 @@ use super::{Client, EventStream, segment};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::numbers;
-
-/// Bytes of a submitted pipeline that a control plane takes, as JSON.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Output of a step, as it comes.
 #[derive(Debug)]
@@ -70,10 +70,11 @@ impl Client {
     /// It is larger than a control plane takes, which is said before any of it is sent; or the
     /// control plane refuses it.
     pub(crate) async fn submit(&self, request: &SubmitRequest) -> Result<Pipeline> {
-        let size = serde_json::to_vec(request).map_or(0, |body| body.len());
-        if size > MOST_BYTES {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| CliError::local("could not write the pipeline as JSON", error))?;
+        if body.len() > JSON_LIMIT {
             let orbs: usize = request.orbs.iter().map(|orb| orb.source.len()).sum();
-            let [size, config, orbs, most] = [size, request.config.len(), orbs, MOST_BYTES]
+            let [size, config, orbs, most] = [body.len(), request.config.len(), orbs, JSON_LIMIT]
                 .map(|bytes| numbers::bytes(bytes as u64));
             let message = format!(
                 "the pipeline has {size} as it is sent, and {most} may be sent: the configuration \
@@ -82,7 +83,8 @@ impl Client {
             return Err(CliError::new(Exit::BadConfig, message)
                 .hint("give orbs to the server instead: `russet config orb add DIR --server`"));
         }
-        self.post("/api/v3/pipelines", request).await
+        let post = self.request(Method::POST, "/api/v3/pipelines").body(body);
+        self.fetch(post.header(CONTENT_TYPE, "application/json")).await
     }
 
     /// The pipelines, newest first.

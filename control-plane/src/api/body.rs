@@ -3,13 +3,10 @@
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use futures_util::TryStreamExt;
+use russet_protocol::admin::JSON_LIMIT;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-
-/// The most that JSON may be, in bytes. A configuration of the largest allowed size fits in,
-/// escaped.
-pub(super) const JSON_LIMIT: usize = 8 * 1024 * 1024;
 
 /// Reads a whole body of at most `limit` bytes.
 pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
