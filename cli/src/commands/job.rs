@@ -10,8 +10,7 @@ use super::fetch;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::output::JobOutput;
-use crate::render::{self, Format, numbers, plain, table::Table};
+use crate::render::{self, Format, numbers, output, plain, table::Table};
 
 /// Look at jobs
 #[derive(clap::Subcommand, Debug)]
@@ -259,11 +258,5 @@ fn no_such_step(job: &Job, step: u32) -> CliError {
 /// Copies a step's output; `false` where the reader has gone.
 async fn copy(client: &Client, id: &str, task: u32, step: u32, follow: bool) -> Result<bool> {
     let mut output = client.output(id, task, step, follow).await?;
-    let mut shown = JobOutput::new();
-    while let Some(bytes) = output.next().await? {
-        if !shown.write(&bytes)? {
-            return Ok(false);
-        }
-    }
-    shown.finish()
+    output::copy(async || output.next().await).await
 }

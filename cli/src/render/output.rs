@@ -6,35 +6,30 @@ use super::color::Paint;
 use super::terminal::{Cleaner, Piece};
 use crate::error::{CliError, Result};
 
-/// Passes a job's output on: to a file or another program byte for byte, to a terminal without what
-/// would drive it.
-pub(crate) struct JobOutput {
-    cleaner: Option<Cleaner>,
-    clean: String,
-}
-
-impl JobOutput {
-    /// To standard output.
-    pub(crate) fn new() -> Self {
-        let is_terminal = std::io::stdout().is_terminal();
-        let cleaner = is_terminal.then(|| Cleaner::new(Paint::stdout().is_on()));
-        Self { cleaner, clean: String::new() }
-    }
-
-    /// Passes on what comes next; `false` where the reader has gone.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<bool> {
-        let Some(cleaner) = &mut self.cleaner else { return write(bytes) };
-        cleaner.feed(bytes, |piece| add(&mut self.clean, &piece));
-        write(std::mem::take(&mut self.clean).as_bytes())
-    }
-
-    /// Passes on what was held back until it was whole; `false` where the reader has gone.
-    pub(crate) fn finish(mut self) -> Result<bool> {
-        if let Some(cleaner) = &mut self.cleaner {
-            cleaner.finish(|piece| add(&mut self.clean, &piece));
+/// Passes a job's output on until `next` has no more: to a file or another program byte for byte, to a
+/// terminal without what would drive it. `false` where the reader has gone.
+pub(crate) async fn copy<T: AsRef<[u8]>>(
+    mut next: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<bool> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut cleaner = is_terminal.then(|| Cleaner::new(Paint::stdout().is_on()));
+    let mut clean = String::new();
+    while let Some(bytes) = next().await? {
+        let is_on = match &mut cleaner {
+            None => write(bytes.as_ref())?,
+            Some(cleaner) => {
+                cleaner.feed(bytes.as_ref(), |piece| add(&mut clean, &piece));
+                write(std::mem::take(&mut clean).as_bytes())?
+            }
+        };
+        if !is_on {
+            return Ok(false);
         }
-        write(self.clean.as_bytes())
     }
+    if let Some(cleaner) = &mut cleaner {
+        cleaner.finish(|piece| add(&mut clean, &piece));
+    }
+    write(clean.as_bytes())
 }
 
 fn add(text: &mut String, piece: &Piece) {

@@ -20,8 +20,7 @@ use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::color::Paint;
-use crate::render::output::JobOutput;
-use crate::render::{Format, numbers, plain};
+use crate::render::{Format, numbers, output, plain};
 
 /// Lines that are shown where the person says nothing.
 const USUAL_LINES: usize = 50;
@@ -138,13 +137,7 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
 /// Shows what a task says, and said.
 async fn show_task(args: &LogsArgs, task: &str) -> Result<Exit> {
     let mut output = args.agent.connect()?.output(task, args.follow).await?;
-    let mut shown = JobOutput::new();
-    while let Some(bytes) = output.next().await? {
-        if !shown.write(&bytes)? {
-            return Ok(Exit::Success);
-        }
-    }
-    shown.finish().map(|_| Exit::Success)
+    output::copy(async || output.next().await).await.map(|_| Exit::Success)
 }
 
 /// Which log.
