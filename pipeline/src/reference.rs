@@ -22,6 +22,7 @@ fn section(vocabulary: &Vocabulary) -> String {
 fn about(word: &Word) -> String {
     match word.support {
         Support::NoEffect => format!("No effect, with a warning: {}.", word.about),
+        Support::Yes if word.is_new => format!("{} Version 2.1.", word.about),
         Support::Yes => word.about.to_owned(),
     }
 }

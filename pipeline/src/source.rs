@@ -208,6 +208,11 @@ fn shown(c: char, column: usize) -> (Shown, usize) {
     }
 }
 
+/// `an` before what is spoken with a vowel, else `a`.
+pub(crate) fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
 /// A text that came from a configuration, for use within a message: one line, printable, short.
 pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;

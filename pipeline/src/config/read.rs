@@ -8,7 +8,7 @@ use crate::diagnostic::Severity;
 use crate::orb::OrbUse;
 use crate::pattern::Patterns;
 use crate::problem::{self, Nature, Problem};
-use crate::source::{Source, Span, quoted};
+use crate::source::{Source, Span, article, quoted};
 use crate::suggest::Suggestions;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
@@ -126,8 +126,7 @@ impl Context<'_> {
         at: Span,
     ) -> Option<String> {
         if mapping.get(key).is_none() && !mapping.is_incomplete {
-            let article = if key.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-            let message = format!("{} needs {article} `{key}`", vocabulary.place);
+            let message = format!("{} needs {} `{key}`", vocabulary.place, article(key));
             self.report(Problem::error(at, message));
         }
         self.optional_text(mapping, key)
@@ -179,7 +178,7 @@ impl Context<'_> {
                 continue;
             };
             match word.support {
-                Support::Yes if !self.is_2_1 && word.is_new() => {
+                Support::Yes if !self.is_2_1 && word.is_new => {
                     let message = format!("`{}` has no effect in version 2", word.name);
                     let problem = Problem::warning(entry.key_span, message);
                     self.report(problem.hint("write `version: 2.1`").grouped());

@@ -6,7 +6,7 @@ use super::duration;
 use super::read::Context;
 use super::vocabulary::{self, Vocabulary};
 use crate::problem::Problem;
-use crate::source::{Span, quoted};
+use crate::source::{Span, article, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Steps of a job at most: the numbers behind are taken by the runner's own steps.
@@ -93,8 +93,7 @@ impl Context<'_> {
                 return None;
             }
         };
-        let article = if needs == "at" { "an" } else { "a" };
-        let message = format!("the step `{name}` needs {article} `{needs}`");
+        let message = format!("the step `{name}` needs {} `{needs}`", article(needs));
         let hint = format!("write `- {name}:` and below it, deeper, `{needs}: …`");
         self.report(Problem::error(node.span, message).hint(hint));
         None

@@ -17,6 +17,8 @@ pub(crate) struct Word {
     pub(crate) support: Support,
     /// For the reference; for words without effect also for the warning.
     pub(crate) about: &'static str,
+    /// Whether it came with version 2.1.
+    pub(crate) is_new: bool,
 }
 
 /// A place in a configuration and the words it may hold.
@@ -30,18 +32,16 @@ pub(crate) struct Vocabulary {
 }
 
 const fn yes(name: &'static str, about: &'static str) -> Word {
-    Word { name, support: Support::Yes, about }
+    Word { name, support: Support::Yes, about, is_new: false }
+}
+
+/// One that came with version 2.1.
+const fn new(name: &'static str, about: &'static str) -> Word {
+    Word { is_new: true, ..yes(name, about) }
 }
 
 const fn no_effect(name: &'static str, about: &'static str) -> Word {
-    Word { name, support: Support::NoEffect, about }
-}
-
-impl Word {
-    /// Whether it came with version 2.1, as its description says.
-    pub(crate) fn is_new(&self) -> bool {
-        self.about.ends_with("Version 2.1.")
-    }
+    Word { name, support: Support::NoEffect, about, is_new: false }
 }
 
 impl Vocabulary {
@@ -98,10 +98,10 @@ pub(crate) const ROOT: Vocabulary = Vocabulary {
         yes("version", "`2.1`, or `2`. Required."),
         yes("jobs", "Jobs by name."),
         yes("workflows", "Workflows by name. Without any, the job `build` is run."),
-        yes("commands", "Lists of steps by name, with parameters. Version 2.1."),
-        yes("executors", "Executors by name, for `executor:` in jobs. Version 2.1."),
-        yes("parameters", "Parameters of the pipeline. Version 2.1."),
-        yes("orbs", "Orbs by name: written here, or `namespace/name@version`. Version 2.1."),
+        new("commands", "Lists of steps by name, with parameters."),
+        new("executors", "Executors by name, for `executor:` in jobs."),
+        new("parameters", "Parameters of the pipeline."),
+        new("orbs", "Orbs by name: written here, or `namespace/name@version`."),
         yes("description", "For people."),
         yes(
             "setup",
@@ -173,7 +173,7 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         MACOS_KEY,
         DOCKER_KEY,
         yes("executor", "Name of one of the `executors`, or a mapping with its `name`."),
-        yes("parameters", "Its parameters by name. Version 2.1."),
+        new("parameters", "Its parameters by name."),
         CLASS,
         SHELL,
         DIRECTORY,
@@ -264,9 +264,9 @@ pub(crate) const STEP: Vocabulary = Vocabulary {
         yes("checkout", "Puts the project's source into the working directory."),
         yes("store_artifacts", "Stores files for people. Runs also after a step that failed."),
         yes("store_test_results", "Stores JUnit XML. Runs also after a step that failed."),
-        yes("when", "Steps that are run if a condition holds. Version 2.1."),
-        yes("unless", "Steps that are run if a condition does not hold. Version 2.1."),
-        yes("steps", "A parameter of the type `steps`, or a list. Version 2.1."),
+        new("when", "Steps that are run if a condition holds."),
+        new("unless", "Steps that are run if a condition does not hold."),
+        new("steps", "A parameter of the type `steps`, or a list."),
         yes("save_cache", "Stores files under a key."),
         yes("restore_cache", "Brings back what was stored under a key."),
         yes("persist_to_workspace", "Hands files to jobs that come later."),
@@ -426,8 +426,8 @@ pub(crate) const WORKFLOW: Vocabulary = Vocabulary {
     words: &[
         yes("jobs", "Names of jobs, bare or with the keys below. Required."),
         yes("description", "For people."),
-        yes("when", "A condition: the workflow runs if it holds. Version 2.1."),
-        yes("unless", "A condition: the workflow runs if it does not hold. Version 2.1."),
+        new("when", "A condition: the workflow runs if it holds."),
+        new("unless", "A condition: the workflow runs if it does not hold."),
         yes("triggers", "A schedule. Such a workflow runs only where `--workflow` names it."),
         yes("max_auto_reruns", "How often each of its jobs is run again after it failed: 1 to 10."),
     ],
@@ -444,11 +444,11 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
         ),
         yes("name", "Name within the workflow. Default: the job's own."),
         yes("filters", "`branches` and `tags`, or an expression."),
-        yes("matrix", "One job for each combination of values. Version 2.1."),
-        yes("pre-steps", "Steps before those of the job. Version 2.1."),
-        yes("post-steps", "Steps after those of the job. Version 2.1."),
-        yes("when", "A condition: the job runs if it holds. Version 2.1."),
-        yes("unless", "A condition: the job runs if it does not hold. Version 2.1."),
+        new("matrix", "One job for each combination of values."),
+        new("pre-steps", "Steps before those of the job."),
+        new("post-steps", "Steps after those of the job."),
+        new("when", "A condition: the job runs if it holds."),
+        new("unless", "A condition: the job runs if it does not hold."),
         yes("type", "As in a job: with `approval` or `no-op` it need not be among the `jobs`."),
         yes("context", "Contexts whose variables the job gets: a name, or a list of them."),
         yes("serial-group", "The group of whose jobs one runs at a time, in all projects."),
