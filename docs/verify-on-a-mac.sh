@@ -98,21 +98,38 @@ check() {
     fi
 }
 
-# russet run with one step: job NAME 'the script' ['further keys of the step']
+# russet run of a project whose configuration comes on standard input: project NAME
+cat >"$here/project" <<'PROJECT'
+#!/bin/sh
+set -eu
+dir=$here/project-$1
+mkdir -p "$dir/.circleci"
+cat >"$dir/.circleci/config.yml"
+cd "$dir"
+XDG_STATE_HOME=$here/state "$RUSSET" run
+PROJECT
+
+# The same of one job: steps NAME ['keys beside the jobs'], with its steps on standard input
+cat >"$here/steps" <<'STEPS'
+#!/bin/sh
+set -eu
+{
+    printf 'version: 2.1\n%b' "${2:-}"
+    printf 'jobs:\n  job:\n    machine: true\n    steps:\n'
+    sed 's/^/      /'
+    printf 'workflows:\n  main:\n    jobs: [job]\n'
+} | "$here/project" "$1"
+STEPS
+
+# The same with one step: job NAME 'the script' ['further keys of the step']
 cat >"$here/job" <<'JOB'
 #!/bin/sh
 set -eu
-dir=$here/job-$1
-mkdir -p "$dir/.circleci"
 {
-    printf 'version: 2.1\njobs:\n  job:\n    machine: true\n    steps:\n      - run:\n'
-    printf '          command: |\n'
-    printf '%s\n' "$2" | sed 's/^/            /'
-    [ -z "${3:-}" ] || printf '          %s\n' "$3"
-    printf 'workflows:\n  main:\n    jobs: [job]\n'
-} >"$dir/.circleci/config.yml"
-cd "$dir"
-XDG_STATE_HOME=$here/state "$RUSSET" run
+    printf -- '- run:\n    command: |\n'
+    printf '%s\n' "$2" | sed 's/^/      /'
+    [ -z "${3:-}" ] || printf '    %s\n' "$3"
+} | "$here/steps" "$1"
 JOB
 
 # The clean-up of a slot, as the launch agent has it done: by a process of the slot's user.
@@ -132,7 +149,7 @@ printf '{"version":1,"mode":"clean","token":"","allocation":"none","api_url":"ht
     "$(id -u _russet1)" "$(id -g _russet1)" "$slot" "$slot" "$slot" "$slot" "$slot" |
     "$RUSSET" task-agent
 CLEAN
-chmod 755 "$here/job" "$here/clean"
+chmod 755 "$here/project" "$here/steps" "$here/job" "$here/clean"
 
 {
     echo "russet on a Mac, $(date -u +%Y-%m-%dT%H:%M:%SZ), uid $(id -u), change: $change"
@@ -164,40 +181,31 @@ check leftovers-are-ended change '^none is left$' \
      if pkill -f "^sleep $time"; then echo it was left; else echo none is left; fi'
 
 check cache-keeps-attributes change '^kept by the cache$' \
-    'dir=$here/cached; mkdir -p "$dir/.circleci"
-     {
-         printf "version: 2.1\\njobs:\\n  job:\\n    machine: true\\n    steps:\\n"
-         printf "      - run: echo x > f; xattr -w dev.russet.test \"kept by the cache\" f\\n"
-         printf "      - save_cache:\\n          key: x-{{ arch }}-{{ checksum \"f\" }}\\n"
-         printf "          paths: [f]\\n"
-         printf "      - run: rm f\\n"
-         printf "      - restore_cache: {keys: [x-darwin-]}\\n"
-         printf "      - run: xattr -p dev.russet.test f\\n"
-         printf "workflows:\\n  main:\\n    jobs: [job]\\n"
-     } >"$dir/.circleci/config.yml"
-     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+    '"$here/steps" cached <<STEPS
+- run: echo x > f; xattr -w dev.russet.test "kept by the cache" f
+- save_cache:
+    key: x-{{ arch }}-{{ checksum "f" }}
+    paths: [f]
+- run: rm f
+- restore_cache: {keys: [x-darwin-]}
+- run: xattr -p dev.russet.test f
+STEPS'
 
 check cache-clones change '^Cloned 1 entries of ' \
-    'dir=$here/cloned; mkdir -p "$dir/.circleci"
-     again="      - run: cksum f; rm f\n      - restore_cache: {keys: [large]}\n"
-     {
-         printf "version: 2.1\njobs:\n  job:\n    machine: true\n    steps:\n"
-         printf "      - run: head -c 1000000 /dev/urandom > f\n"
-         printf "      - save_cache: {key: large, paths: [f]}\n"
-         printf "%b" "$again" "$again"
-         printf "      - run: cksum f\n"
-         printf "workflows:\n  main:\n    jobs: [job]\n"
-     } >"$dir/.circleci/config.yml"
-     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+    '"$here/steps" cloned <<STEPS
+- run: head -c 1000000 /dev/urandom > f
+- save_cache: {key: large, paths: [f]}
+- run: cksum f; rm f
+- restore_cache: {keys: [large]}
+- run: cksum f; rm f
+- restore_cache: {keys: [large]}
+- run: cksum f
+STEPS'
 
 check setup-curl change '^ours$' \
-    'dir=$here/setup; mkdir -p "$dir/.circleci"
-     {
-         printf "version: 2.1\nsetup: true\njobs:\n  job:\n    machine: true\n    steps:\n"
-         printf "      - run: \"test \\\"\$(command -v curl)\\\" != /usr/bin/curl && echo ours\"\n"
-         printf "workflows:\n  main:\n    jobs: [job]\n"
-     } >"$dir/.circleci/config.yml"
-     cd "$dir" && XDG_STATE_HOME=$here/state "$RUSSET" run'
+    '"$here/steps" setup "setup: true\n" <<STEPS
+- run: test "\$(command -v curl)" != /usr/bin/curl && echo ours
+STEPS'
 
 # --- The service ---
 
