@@ -21,8 +21,8 @@ use std::process::{Command, Stdio};
 
 use desktop::{Desktop, Line};
 use russet_protocol::local::State;
-use support::release::{Release, Signer, archive, script};
-use support::{Agent, AgentOptions, Installation, Process, Server, test_dir, wait_for};
+use support::farm::{Farm, skipped};
+use support::{Agent, AgentOptions, Process, Server, test_dir, wait_for};
 
 /// The companion in a tray.
 struct Companion {
@@ -224,36 +224,28 @@ fn a_machine_that_is_unwell_says_what_and_what_to_do() {
 
 #[test]
 fn an_update_is_looked_for_told_and_installed_from_the_menu() {
-    if !support::can_be_root("for an installed agent") {
+    if skipped() {
         return;
     }
-    let (releases, signer) = (test_dir(), Signer::new());
-    let server = Server::start_with(&["--releases", releases.path().to_str().unwrap()]);
-    let mut agent = Installation::new(&server, &[]);
-    let keys = agent.file("keys");
-    std::fs::write(&keys, signer.public_text()).unwrap();
-    let before = std::fs::read_to_string(agent.layout.config()).unwrap();
-    agent.write_config(&format!(
-        "{before}update: {{ source: control-plane, keys_file: {}, auto: false }}\n",
-        keys.display()
-    ));
-    agent.bootstrap();
-    agent.wait_proved(None);
-    let Some(companion) = Companion::start(&agent.layout.state().join("agent.sock")) else {
+    let mut farm = Farm::prepare("  auto: false\n", &[]);
+    farm.agent.bootstrap();
+    farm.agent.wait_proved(None);
+    let Some(companion) = Companion::start(&farm.agent.layout.state().join("agent.sock")) else {
         return;
     };
     companion.shows(&["Idle since ", "Check for Update Now\n"]);
-    let program = script("9.0.1", "exec \"$REAL\" \"$@\"");
-    let release = Release::new("9.0.1", archive(&agent.layout, &program));
-    release.write(&releases.path().join("9.0.1"), &signer);
+    farm.publish(&farm.release("9.0.1"));
     companion.click("Check for Update Now");
     companion.shows(&["Version 9.0.1 is ready\n", "Install Update When Idle\n"]);
     companion.photograph("update-ready");
     companion.click("Install Update When Idle");
     wait_for("the new version in its place", || {
-        (std::fs::read(agent.layout.executable()).ok()? == program).then_some(())
+        (farm.installed().as_deref() == Some("9.0.1")).then_some(())
     });
-    companion.shows(&["Idle since ", " is up to date\n"]);
+    companion.shows(&["Idle since ", "Version 9.0.1\n"]);
+    // The new agent has not looked yet, and would in its own time.
+    companion.click("Check for Update Now");
+    companion.shows(&["Idle since ", "Version 9.0.1 is up to date\n"]);
 }
 
 #[test]

@@ -13,8 +13,6 @@
 
 #[path = "update/disk.rs"]
 mod disk;
-#[path = "update/farm.rs"]
-mod farm;
 #[path = "update/many.rs"]
 mod many;
 #[path = "update/owner.rs"]
@@ -25,12 +23,12 @@ mod support;
 
 use std::time::Duration;
 
-use farm::{Farm, skipped};
 use nix::sys::signal::{Signal, kill};
 use russet_protocol::boot_files::Fault;
 use russet_protocol::local::Update;
 use russet_protocol::outcome::Outcome;
 use support::admin::assert_outcome;
+use support::farm::{Farm, skipped};
 use support::release::{Release, Signer, archive, script};
 use support::{config, run, wait_for};
 

@@ -19,6 +19,7 @@
 pub mod admin;
 pub mod agent;
 pub mod disk;
+pub mod farm;
 pub mod faults;
 pub mod hand;
 pub mod installation;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::farm::{Farm, skipped};
 use super::support::disk::Disk;
+use super::support::farm::{Farm, skipped};
 use super::support::release::{Release, archive, script};
 use super::support::wait_for;
 

@@ -8,7 +8,7 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
 
-use super::farm::{Farm, skipped};
+use super::support::farm::{Farm, skipped};
 use super::support::{Admin, config, run, wait_for};
 
 /// How many updates a machine goes through.

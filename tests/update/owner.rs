@@ -5,8 +5,8 @@ use std::process::Command;
 use russet_protocol::local::State;
 use russet_protocol::outcome::Outcome;
 
-use super::farm::{Farm, skipped};
 use super::support::admin::assert_outcome;
+use super::support::farm::{Farm, skipped};
 use super::support::{config, run, wait_for};
 
 /// A window that is open now, and stays so for as long as a test takes.

@@ -2,8 +2,8 @@
 
 use russet_protocol::local::Update;
 
-use super::farm::{Farm, skipped};
 use super::support::CLASS;
+use super::support::farm::{Farm, skipped};
 
 impl Farm {
     /// Publishes a release of a channel with a counter.

@@ -8,12 +8,12 @@ use russet_protocol::boot_files::HEALTH;
 use russet_protocol::local::{Status, Update};
 use russet_protocol::outcome::Outcome;
 
-use super::support::admin::assert_outcome;
-use super::support::release::{Release, Signer, archive, script};
-use super::support::{Installation, Server, config, is_root, run, russet, test_dir, wait_for};
+use super::admin::assert_outcome;
+use super::release::{Release, Signer, archive, script};
+use super::{Installation, Server, config, is_root, run, russet, test_dir, wait_for};
 
 /// Whether the test can run at all. A service is root's.
-pub(crate) fn skipped() -> bool {
+pub fn skipped() -> bool {
     if !is_root() {
         eprintln!("skipped: needs root");
     }
@@ -21,21 +21,21 @@ pub(crate) fn skipped() -> bool {
 }
 
 /// A server with releases, and an agent that follows them.
-pub(crate) struct Farm {
-    pub(crate) server: Server,
-    pub(crate) agent: Installation,
-    pub(crate) signer: Signer,
+pub struct Farm {
+    pub server: Server,
+    pub agent: Installation,
+    pub signer: Signer,
     releases: tempfile::TempDir,
 }
 
 impl Farm {
     /// With a probation that every good version passes.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with("60s")
     }
 
     /// With so much time for a new version to prove itself.
-    pub(crate) fn start_with(probation: &str) -> Self {
+    pub fn start_with(probation: &str) -> Self {
         let mut farm = Self::prepare(&format!("  probation: {probation}\n"), &[]);
         farm.agent.bootstrap();
         farm.agent.wait_proved(None);
@@ -43,7 +43,7 @@ impl Farm {
     }
 
     /// With these lines below `update:` and `runner:`, and an agent that is not started.
-    pub(crate) fn prepare(update: &str, runner: &[&str]) -> Self {
+    pub fn prepare(update: &str, runner: &[&str]) -> Self {
         let (releases, signer) = (test_dir(), Signer::new());
         let directory = releases.path().join("releases");
         std::fs::create_dir(&directory).unwrap();
@@ -60,12 +60,12 @@ impl Farm {
     }
 
     /// Where the server looks for a release.
-    pub(crate) fn place(&self, version: &str) -> PathBuf {
+    pub fn place(&self, version: &str) -> PathBuf {
         self.releases.path().join("releases").join(version)
     }
 
     /// A good release of this version, not yet on the server.
-    pub(crate) fn release(&self, version: &str) -> Release {
+    pub fn release(&self, version: &str) -> Release {
         Release::new(
             version,
             archive(&self.agent.layout, &script(version, "exec \"$REAL\" \"$@\"")),
@@ -73,17 +73,17 @@ impl Farm {
     }
 
     /// A release whose program does this instead of its work.
-    pub(crate) fn broken(&self, version: &str, does: &str) -> Release {
+    pub fn broken(&self, version: &str, does: &str) -> Release {
         Release::new(version, archive(&self.agent.layout, &script(version, does)))
     }
 
     /// Puts it on the server.
-    pub(crate) fn publish(&self, release: &Release) {
+    pub fn publish(&self, release: &Release) {
         release.write(&self.place(&release.manifest.version), &self.signer);
     }
 
     /// `russet` as the administrator of the server; what it printed. It must succeed.
-    pub(crate) fn admin(&self, arguments: &[&str]) -> String {
+    pub fn admin(&self, arguments: &[&str]) -> String {
         let token = self.releases.path().join("token");
         std::fs::write(&token, self.server.admin.token()).unwrap();
         let output = Command::new(russet())
@@ -99,12 +99,12 @@ impl Farm {
     }
 
     /// What the control plane knows of its runners.
-    pub(crate) fn runners(&self) -> String {
+    pub fn runners(&self) -> String {
         self.admin(&["runner", "list", "test"])
     }
 
     /// `russet agent update`: whether it succeeded, and what it printed.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> (bool, String) {
+    pub fn cli(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new(russet())
             .args(["agent", "update"])
             .args(arguments)
@@ -117,12 +117,12 @@ impl Farm {
     }
 
     /// Asks for the update as an operator does. An agent that is just restarting is asked again.
-    pub(crate) fn install(&self) {
+    pub fn install(&self) {
         wait_for("an agent that takes the order", || self.cli(&["install"]).0.then_some(()));
     }
 
     /// The agent's status, while it answers.
-    pub(crate) fn status(&self) -> Option<Status> {
+    pub fn status(&self) -> Option<Status> {
         let socket = self.agent.layout.state().join("agent.sock");
         let output = Command::new(russet())
             .args(["agent", "status", "--output", "json", "--socket"])
@@ -133,7 +133,7 @@ impl Farm {
     }
 
     /// What the program in place is: the version of a release, or none for the real one.
-    pub(crate) fn installed(&self) -> Option<String> {
+    pub fn installed(&self) -> Option<String> {
         let text = std::fs::read(self.agent.layout.executable()).ok()?;
         let start = text.get(..text.len().min(256))?;
         let text = String::from_utf8(start.to_vec()).ok()?;
@@ -141,19 +141,19 @@ impl Farm {
     }
 
     /// The agent, as it said to russet-boot.
-    pub(crate) fn pid(&self) -> Option<Pid> {
+    pub fn pid(&self) -> Option<Pid> {
         let text = self.agent.boot_file(HEALTH)?;
         text.lines().next()?.strip_prefix("pid ")?.parse().ok().map(Pid::from_raw)
     }
 
     /// A task runs here, now.
-    pub(crate) fn claims(&self) {
+    pub fn claims(&self) {
         let job = self.server.admin.run(&config(&[&run("echo still here")]));
         assert_outcome(&self.server.admin, &job, Outcome::Success);
     }
 
     /// Waits until this version is in place, has proved itself and is out of probation.
-    pub(crate) fn wait_installed(&self, version: &str) {
+    pub fn wait_installed(&self, version: &str) {
         wait_for(&format!("version {version} in place: {}", self.agent.log()), || {
             (self.installed().as_deref() == Some(version)).then_some(())
         });
@@ -164,7 +164,7 @@ impl Farm {
     }
 
     /// Waits until the agent says that there is no update, and why.
-    pub(crate) fn wait_refused(&self, why: &str) {
+    pub fn wait_refused(&self, why: &str) {
         wait_for(&format!("`{why}` in the status: {}", self.agent.log()), || {
             match self.status()?.update? {
                 Update::Failed { why: said } | Update::RolledBack { why: said, .. } => {
