@@ -2,6 +2,7 @@
 //! task agent (the slot's user: runs one task).
 
 pub mod archive;
+mod causes;
 pub mod clock;
 pub mod config;
 pub mod continuation;

@@ -111,8 +111,7 @@ impl Claimer<'_> {
             let dropped_for_good = async {
                 dropped.cancelled().await;
                 // A claim that was just sent may have been given a task, which nobody would run
-                // before its lease has lapsed.
-                // The plain timer: it is about a call that is on its way.
+                // before its lease has lapsed. The plain timer: it is about a call on its way.
                 tokio::time::sleep(GIVEN_SOON.saturating_sub(self.clock.now().since(asked))).await;
             };
             let answer = tokio::select! {

@@ -34,6 +34,7 @@ mod history;
 mod housekeeping;
 mod journal;
 mod meter;
+mod oldest;
 mod output;
 mod policy;
 mod prefix;

@@ -7,16 +7,16 @@
 //! is kept is bounded by a task and by the number of tasks.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use russet_protocol::ids::TaskId;
 
 use super::Spool;
+use super::oldest::oldest;
 use crate::replace;
 
 /// Folder of the state directory with what tasks said that have ended.
@@ -105,61 +105,61 @@ impl Reading {
 /// What the tasks of all slots say.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
-    /// None until it is known, and where nothing is kept.
-    state: Mutex<Option<PathBuf>>,
-    slots: Mutex<BTreeMap<u32, Reading>>,
+    /// The state directory, once it is known. Where it is not, nothing is kept.
+    state: OnceLock<PathBuf>,
+    slots: Mutex<BTreeMap<u32, (Spool, Reading)>>,
 }
 
 impl Outputs {
     /// Where the slots are, and where is kept what is kept.
     pub(super) fn keep_in(&self, state: &Path) {
-        *lock(&self.state) = Some(state.to_owned());
-    }
-
-    /// A step begins: its output is there.
-    pub(super) fn step(&self, slot: u32, number: u32) {
-        let Some(Ok(spool)) = self.spool(slot) else { return };
-        match lock(&self.slots).entry(slot) {
-            Entry::Occupied(mut task) => task.get_mut().open_step(&spool, number),
-            // What was said before the first step is there as well.
-            Entry::Vacant(task) => task.insert(Reading::default()).open(&spool),
-        }
+        self.state.get_or_init(|| state.to_owned());
     }
 
     /// Another task begins in a slot.
     pub(super) fn begin(&self, slot: u32) {
-        lock(&self.slots).remove(&slot);
+        self.lock().remove(&slot);
     }
 
     /// A task is found in a slot that an earlier launch agent started.
     pub(super) fn adopt(&self, slot: u32) {
-        let Some(Ok(spool)) = self.spool(slot) else { return };
-        lock(&self.slots).entry(slot).or_default().open(&spool);
+        let Some(Ok(spool)) = self.state.get().map(|state| Spool::open(state, slot)) else {
+            return;
+        };
+        let mut reading = Reading::default();
+        reading.open(&spool);
+        self.lock().insert(slot, (spool, reading));
+    }
+
+    /// A step begins: its output is there.
+    pub(super) fn step(&self, slot: u32, number: u32) {
+        if let Some((spool, reading)) = self.lock().get_mut(&slot) {
+            reading.open_step(spool, number);
+            return;
+        }
+        // What was said before the first step is there as well.
+        self.adopt(slot);
     }
 
     /// The task of a slot has ended. What it said is written on another thread.
     pub(super) fn ended(&self, slot: u32, id: Option<&TaskId>) {
-        let Some(reading) = lock(&self.slots).remove(&slot) else { return };
-        let state = lock(&self.state).clone();
-        let Some((state, name)) = state.zip(id.and_then(file_name)) else { return };
+        let Some((_, reading)) = self.lock().remove(&slot) else { return };
+        let Some((state, name)) = self.state.get().zip(id.and_then(file_name)) else { return };
+        let folder = state.join(FOLDER);
         drop(tokio::task::spawn_blocking(move || {
-            if let Err(error) = keep(&state.join(FOLDER), &name, reading) {
+            if let Err(error) = keep(&folder, &name, reading) {
                 tracing::warn!(
-                    file = %state.join(FOLDER).join(&name).display(), %error,
+                    file = %folder.join(&name).display(), %error,
                     "could not keep what a task said; the control plane has it"
                 );
             }
         }));
     }
 
-    fn spool(&self, slot: u32) -> Option<io::Result<Spool>> {
-        lock(&self.state).as_ref().map(|state| Spool::open(state, slot))
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, (Spool, Reading)>> {
+        // Each change is one step: a panic while it was held left nothing half done.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Each change is one assignment: a panic while it was held left nothing half done.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// What a task said that has ended; none: nothing of it is kept.
@@ -188,22 +188,7 @@ fn keep(folder: &Path, name: &str, reading: Reading) -> io::Result<()> {
         _ => {}
     }
     replace::write_unsynced(&folder.join(name), &reading.end(), 0o600)?;
-    forget(folder)
-}
-
-/// Removes what is kept of tasks that ended before the last [`MOST_TASKS`].
-fn forget(folder: &Path) -> io::Result<()> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        files.push((entry.metadata()?.modified()?, entry.path()));
-    }
-    files.sort_unstable();
-    let most = files.len().saturating_sub(MOST_TASKS);
-    for (_, path) in files.into_iter().take(most) {
-        std::fs::remove_file(path)?;
-    }
-    Ok(())
+    oldest(folder, MOST_TASKS, |_| true)?.into_iter().try_for_each(std::fs::remove_file)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::oldest::oldest;
 use crate::{continuation, platform};
 
 /// Names of the helpers on the PATH of steps.
@@ -66,16 +67,10 @@ fn key(exe: &Path, meta: &Metadata) -> String {
 /// Removes all but `current` and the newest of the others. Nobody but this process's user can write in
 /// any of them.
 fn forget(all: &Path, current: &Path) -> io::Result<()> {
-    let mut others = Vec::new();
-    for entry in std::fs::read_dir(all)? {
-        let entry = entry?;
-        if entry.path() != current && entry.file_type()?.is_dir() {
-            others.push((entry.metadata()?.modified()?, entry.path()));
-        }
-    }
-    others.sort_unstable();
-    let most = others.len().saturating_sub(KEPT);
-    others.into_iter().take(most).try_for_each(|(_, path)| std::fs::remove_dir_all(path))
+    let is_other = |entry: &std::fs::DirEntry| {
+        entry.path() != current && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    oldest(all, KEPT, is_other)?.into_iter().try_for_each(std::fs::remove_dir_all)
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {

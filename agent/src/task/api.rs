@@ -19,6 +19,7 @@ use russet_protocol::supervise::Assignment;
 use russet_protocol::{ALLOCATION_HEADER, UPLOAD_OFFSET_HEADER};
 use serde::de::DeserializeOwned;
 
+use crate::causes;
 use crate::clock::{BootTime, Clock};
 use crate::http::{self, Backoff};
 
@@ -286,18 +287,9 @@ fn judge(call: &'static str, answer: Answer) -> Result<Answer, ApiError> {
     }
 }
 
-/// The error and its causes, without the address (it is the same for every call).
+/// The causes of an error, or itself where it has none, without the address (it is the same for every call).
 pub(crate) fn describe(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    if text.is_empty() { error.to_string() } else { text }
+    std::error::Error::source(error).map_or_else(|| error.to_string(), causes::chain)
 }
 
 #[cfg(test)]

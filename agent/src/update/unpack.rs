@@ -16,6 +16,7 @@ use self_update::{ArchiveKind, Compression, Extract};
 use tar::EntryType;
 
 use super::UpdateError;
+use crate::causes;
 use crate::layout::Layout;
 use crate::platform::command::Command;
 use crate::replace::sync_directory;
@@ -44,7 +45,9 @@ pub(super) fn unpack(
     let mut extract = Extract::from_source(archive);
     extract.archive(ArchiveKind::Tar(Some(Compression::Gz))).extract_into(into).map_err(
         |error| {
-            UpdateError::Archive(format!("the archive could not be unpacked: {}", chain(&error)))
+            // That a disk is full is said by the last cause.
+            let why = causes::chain(&error);
+            UpdateError::Archive(format!("the archive could not be unpacked: {why}"))
         },
     )?;
     let staged = into.join(name);
@@ -54,12 +57,6 @@ pub(super) fn unpack(
     crate::platform::code_signature(&staged).map_err(UpdateError::Archive)?;
     says(&executable, version)?;
     Ok(staged)
-}
-
-/// An error with its causes, on one line: that a disk is full is said by the last of them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Looks at every entry before any is written: below the one directory, files and directories
