@@ -7,6 +7,15 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../agent/src/archive/mod.rs"]
 mod archive;
 
+// What that clones files with, under the name that it has in the agent.
+#[cfg_attr(target_os = "linux", path = "../../agent/src/platform/linux/clone.rs")]
+#[cfg_attr(target_os = "macos", path = "../../agent/src/platform/macos/clone.rs")]
+mod clone;
+
+mod platform {
+    pub(crate) use super::clone::clone_file;
+}
+
 fuzz_target!(|data: &[u8]| {
     let dir = tempfile::tempdir().expect("a directory");
     let (base, canary) = (dir.path().join("base"), dir.path().join("canary"));
