@@ -17,6 +17,11 @@ use crate::rig::{CLASS, Rig};
 /// Bytes of a file.
 const FILE: usize = 21_000;
 
+/// How often each is measured, by turns.
+const ROUNDS: u32 = 2;
+
+const UNPACK: &str = "zstd -qdc ~/bare.tar.zst | tar -xf - -C";
+
 /// Saves and restores a tree of `files` files, 21 kB each.
 ///
 /// Nothing is removed while anything is measured: ext4 makes files many times slower for some
@@ -27,66 +32,100 @@ pub(crate) async fn measure(russet: &Path, files: usize) -> Result<()> {
     let tree = rig.folder().join("tree");
     grow(&tree, files)?;
     let go = rig.folder().join("go");
-    let peaks = Peaks::watch(rig.start_agent(1)?);
+    println!("files, bytes                       {files}, {}", files * FILE);
 
-    let (tree, wait) =
-        (tree.display(), format!("run: until test -e {}; do sleep 0.1; done", go.display()));
-    let pack = "run: tar -cf - tree | zstd -q -3 -T1 -o ~/bare.tar.zst";
-    let unpack = "run: mkdir ~/bare && zstd -qdc ~/bare.tar.zst | tar -C ~/bare -xf -";
-    let steps: [&str; 10] = [
-        &format!("run: cp -a {tree} tree && sync"),
-        pack,
-        "run: sync",
-        unpack,
-        "run: sync",
-        "save_cache: {key: tree, paths: [tree]}",
-        "run: mv tree ~/saved && sync",
-        "restore_cache: {keys: [tree]}",
-        "run: test $(find tree -type f | wc -l) = $(find ~/bare -type f | wc -l)",
-        &wait,
-    ];
+    let peaks = Peaks::watch(rig.start_agent(1)?);
+    let steps = near_steps(&tree, &go);
     let first = rig.client.submit(&config(&steps)).await?;
-    let job = reach(&rig, &first, 10).await?;
-    let (bare_save, bare_restore) = (took(&job, 2)?, took(&job, 4)?);
-    let (save, local, near_peak) = (took(&job, 6)?, took(&job, 8)?, peaks.take());
+    let job = reach(&rig, &first, number(steps.len())).await?;
+    let near_peak = peaks.take();
+    let (bare, save) = (Times::of(&job, 2, 4)?, Times::of(&job, 3, 4)?);
+    bare.print("tar | zstd -3");
+    save.print_beside("save_cache", &bare);
+    let start = 3 + 4 * ROUNDS;
+    let (bare, near) = (Times::of(&job, start, 3)?, Times::of(&job, start + 1, 3)?);
+    bare.print("zstd -d | tar -x");
+    near.print_beside("restore_cache, from the machine", &bare);
 
     let peaks = Peaks::watch(rig.start_agent(1)?);
-    let again = "run: mkdir ~/again && zstd -qdc ~/bare.tar.zst | tar -C ~/again -xf -";
-    let steps = [
-        &format!(
-            "run: cp -a {tree} ~/tree && cd ~ && tar -cf - tree | zstd -q -3 -o bare.tar.zst && sync"
-        ),
-        unpack,
-        "run: sync",
-        "restore_cache: {keys: [tree]}",
-        "run: sync",
-        again,
-    ];
-    let second = rig.client.submit(&config(&steps)).await?;
-    let job = end(&rig, &second).await?;
-    let (bare_before, far, bare_after) = (took(&job, 2)?, took(&job, 4)?, took(&job, 6)?);
-    let far_peak = peaks.take();
+    let second = rig.client.submit(&config(&far_steps(&tree))).await?;
+    let job = end(&rig, &second).await;
     std::fs::write(&go, "")?;
+    let job = job?;
+    let (bare, far) = (Times::of(&job, 2, 3)?, Times::of(&job, 3, 3)?);
+    bare.print("zstd -d | tar -x, in another task");
+    far.print_beside("restore_cache, from the server", &bare);
+    println!("peak memory of the task agents      {near_peak:.1} MB, {:.1} MB", peaks.take());
     end(&rig, &first).await?;
     let server = usage(rig.server_pid()).unwrap_or_default().peak_kib as f64 / 1024.0;
-
-    println!("files, bytes                        {files}, {}", files * FILE);
-    println!("tar | zstd -3                       {bare_save:>8.2} s");
-    println!("save_cache                          {save:>8.2} s   ratio {:.2}", save / bare_save);
-    println!("zstd -d | tar -x                    {bare_restore:>8.2} s");
-    let ratio = local / bare_restore;
-    println!("restore_cache, from the machine     {local:>8.2} s   ratio {ratio:.2}");
-    println!(
-        "zstd -d | tar -x, in another task   {bare_before:>8.2} s, and after it {bare_after:.2} s"
-    );
-    let ratio = 2.0 * far / (bare_before + bare_after);
-    println!("restore_cache, from the server      {far:>8.2} s   ratio {ratio:.2}");
-    println!("peak memory of the task agents      {near_peak:.1} MB, {far_peak:.1} MB");
     println!("peak memory of the control plane    {server:.1} MB");
     Ok(())
 }
 
-fn config(steps: &[&str]) -> String {
+/// Saves, each time a tree that differs from the last one, then restores; and waits for a file.
+fn near_steps(tree: &Path, go: &Path) -> Vec<String> {
+    let mut steps = vec![format!("run: cp -a {} tree && sync", tree.display())];
+    for round in 1..=ROUNDS {
+        steps.push("run: tar -cf - tree | zstd -qf -3 -o ~/bare.tar.zst".to_owned());
+        steps.push(format!("save_cache: {{key: tree-{round}, paths: [tree]}}"));
+        steps.push("run: sync".to_owned());
+        steps.push(format!("run: echo {round} > tree/round"));
+    }
+    steps.push("run: mv tree ~/saved && sync".to_owned());
+    for round in 1..=ROUNDS {
+        steps.push(format!("run: mkdir ~/bare-{round} && {UNPACK} ~/bare-{round}"));
+        steps.push(format!("restore_cache: {{keys: [tree-{round}]}}"));
+        steps.push(format!("run: mv tree ~/restored-{round} && sync"));
+    }
+    steps.push("run: diff -r ~/bare-1/tree ~/restored-2".to_owned());
+    steps.push(format!("run: until test -e {}; do sleep 0.1; done", go.display()));
+    steps
+}
+
+/// Restores what this machine has no copy of.
+fn far_steps(tree: &Path) -> Vec<String> {
+    let tree = tree.display();
+    let mut steps =
+        vec![format!("run: tar -cf - -C {tree} . | zstd -q -3 -o ~/bare.tar.zst && sync")];
+    for round in 1..=ROUNDS {
+        steps.push(format!("run: mkdir ~/bare-{round} && {UNPACK} ~/bare-{round}"));
+        steps.push(format!("restore_cache: {{keys: [tree-{round}]}}"));
+        steps.push(format!("run: mv tree ~/restored-{round} && sync"));
+    }
+    steps
+}
+
+/// Seconds that a step took, in each round.
+struct Times(Vec<f64>);
+
+impl Times {
+    /// Of the steps `first`, `first + every` and so on.
+    fn of(job: &Job, first: u32, every: u32) -> Result<Self> {
+        (0..ROUNDS).map(|round| took(job, first + round * every)).collect::<Result<_>>().map(Self)
+    }
+
+    fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
+    fn print(&self, what: &str) {
+        println!("{what:<34} {}", self.shown());
+    }
+
+    fn print_beside(&self, what: &str, bare: &Self) {
+        println!("{what:<34} {}   ratio {:.2}", self.shown(), self.sum() / bare.sum());
+    }
+
+    fn shown(&self) -> String {
+        self.0.iter().map(|seconds| format!("{seconds:>6.2} s")).collect()
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn config(steps: &[String]) -> String {
     let mut text = format!(
         "version: 2.1\njobs:\n  bench:\n    machine: true\n    resource_class: {CLASS}\n    steps:\n"
     );

@@ -1,4 +1,4 @@
-//! Compressing and decompressing on a thread of their own, so that they and the disk work at the
+//! Compressing and decompressing on threads of their own, so that they and the disk work at the
 //! same time.
 
 use std::io::{self, Read, Write};
@@ -6,14 +6,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{LEVEL, PIECE};
 
-/// Pieces between the two threads, which bounds memory.
+/// Pieces between two threads, which bounds memory.
 const QUEUE: usize = 8;
 
 /// The largest window that is decompressed, as a power of two: 8 MiB. What [`compress`] makes needs
 /// a quarter of it; an archive made by hand can ask for no more.
 const LARGEST_WINDOW: u32 = 23;
 
-/// Compresses what `make` writes, into `out`.
+/// Compresses what `make` writes, into `out`: one thread makes, one compresses, one writes.
 ///
 /// # Errors
 /// Those of `make` and of `out`.
@@ -21,23 +21,35 @@ pub fn compress<T>(
     out: impl Write + Send,
     make: impl FnOnce(&mut dyn Write) -> io::Result<T>,
 ) -> io::Result<T> {
+    written_apart(out, |out| {
+        let mut encoder = zstd::stream::write::Encoder::new(out, LEVEL)?;
+        encoder.include_checksum(true)?;
+        let made = written_apart(&mut encoder, |pieces| make(pieces))?;
+        encoder.finish()?;
+        Ok(made)
+    })
+}
+
+/// Writes what `make` writes into `out`, on a thread of its own.
+fn written_apart<T>(
+    mut out: impl Write + Send,
+    make: impl FnOnce(&mut Sending) -> io::Result<T>,
+) -> io::Result<T> {
     let (sender, receiver) = sync_channel(QUEUE);
     std::thread::scope(|scope| {
-        let compressing = scope.spawn(move || -> io::Result<()> {
-            let mut encoder = zstd::stream::write::Encoder::new(out, LEVEL)?;
-            encoder.include_checksum(true)?;
+        let writing = scope.spawn(move || -> io::Result<()> {
             for piece in receiver {
                 let piece: Vec<u8> = piece;
-                encoder.write_all(&piece)?;
+                out.write_all(&piece)?;
             }
-            encoder.finish()?.flush()
+            out.flush()
         });
         let mut pieces = Sending { sender, piece: Vec::with_capacity(PIECE) };
         let made = make(&mut pieces);
         let sent = pieces.flush();
         drop(pieces);
-        // What stopped the compressing is why there was nobody to send to any more.
-        compressing.join().unwrap_or_else(|_| Err(io::Error::other("compressing failed")))?;
+        // What stopped the writing is why there was nobody to send to any more.
+        writing.join().unwrap_or_else(|_| Err(io::Error::other("a thread failed")))?;
         let made = made?;
         sent?;
         Ok(made)
