@@ -11,6 +11,8 @@
     reason = "a failed step of a test is its failure"
 )]
 
+#[path = "update/cut.rs"]
+mod cut;
 #[path = "update/disk.rs"]
 mod disk;
 #[path = "update/many.rs"]
@@ -21,9 +23,6 @@ mod owner;
 mod pins;
 mod support;
 
-use std::time::Duration;
-
-use nix::sys::signal::{Signal, kill};
 use russet_protocol::boot_files::Fault;
 use russet_protocol::local::Update;
 use russet_protocol::outcome::Outcome;
@@ -205,30 +204,3 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
 const SOMEWHERE_ELSE: &str = r#"umask 077
 sed 's#url: http://127.0.0.1:[0-9]*#url: http://127.0.0.1:9#' "$6" > "$6.away"
 exec "$REAL" "$1" "$2" "$3" "$4" "$5" "$6.away" "$7" "$8""#;
-
-#[test]
-fn a_kill_at_any_moment_of_an_update_leaves_a_version_that_takes_tasks() {
-    if skipped() {
-        return;
-    }
-    let mut farm = Farm::start();
-    for round in 0..8_u64 {
-        let version = format!("9.5.{round}");
-        farm.publish(&farm.release(&version));
-        farm.install();
-        // A different moment in each round: while it is fetched, unpacked, exchanged, started.
-        std::thread::sleep(Duration::from_millis(40 * round));
-        if let Some(agent) = farm.pid() {
-            kill(agent, Signal::SIGKILL).ok();
-        }
-        if let Some(boot) = farm.agent.supervisor().pid() {
-            kill(boot, Signal::SIGKILL).ok();
-        }
-        farm.claims();
-        farm.install();
-        farm.wait_installed(&version);
-    }
-    farm.agent.supervisor.take().unwrap().bootout();
-    farm.agent.bootstrap();
-    farm.claims();
-}

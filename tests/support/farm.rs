@@ -136,7 +136,7 @@ impl Farm {
     pub fn installed(&self) -> Option<String> {
         let text = std::fs::read(self.agent.layout.executable()).ok()?;
         let start = text.get(..text.len().min(256))?;
-        let text = String::from_utf8(start.to_vec()).ok()?;
+        let text = String::from_utf8_lossy(start);
         text.lines().find_map(|line| line.strip_prefix("# version ").map(str::to_owned))
     }
 

@@ -152,9 +152,18 @@ struct Full {
     target: PathBuf,
 }
 
+/// The tests that only read it share it.
+static FULL: OnceLock<Option<Full>> = OnceLock::new();
+
+/// A static is never dropped, and this one is gigabytes of files.
+extern "C" fn remove_full() {
+    if let Some(Some(full)) = FULL.get() {
+        fs::remove_dir_all(full.dir.path()).ok();
+    }
+}
+
 impl Full {
     fn get() -> Option<&'static Self> {
-        static FULL: OnceLock<Option<Full>> = OnceLock::new();
         FULL.get_or_init(Self::make).as_ref()
     }
 
@@ -166,6 +175,8 @@ impl Full {
         let verdicts = VecDeque::from(["In Progress", "Accepted"]);
         let apple = Apple::start(Script { verdicts, missing_tickets: 1, ..Script::default() });
         let full = Self { dir, apple, target };
+        // SAFETY: `remove_full` takes nothing, unwinds nothing and is there until the end.
+        unsafe { libc::atexit(remove_full) };
         let output = full.run();
         assert!(output.status.success(), "{}", text(&output));
         let unpacked = full.path("unpacked");
