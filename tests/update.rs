@@ -204,3 +204,27 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
 const SOMEWHERE_ELSE: &str = r#"umask 077
 sed 's#url: http://127.0.0.1:[0-9]*#url: http://127.0.0.1:9#' "$6" > "$6.away"
 exec "$REAL" "$1" "$2" "$3" "$4" "$5" "$6.away" "$7" "$8""#;
+
+#[test]
+fn who_waits_for_an_update_hears_of_it_when_it_has_proved_itself_or_was_taken_back() {
+    if skipped() {
+        return;
+    }
+    let farm = Farm::start_with("10s");
+    farm.publish(&farm.release("9.6.1"));
+    let (ok, text) = farm.cli(&["install", "--wait"]);
+    assert!(ok && text.contains("Version 9.6.1 runs"), "{text}");
+    assert_eq!(farm.agent.boot_file("probation"), None);
+
+    farm.publish(&farm.broken("9.6.2", SOMEWHERE_ELSE));
+    let (ok, text) = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| farm.cli(&["install", "--wait"]));
+        wait_for("a version that has yet to prove itself", || {
+            let update = Update::Proving { version: "9.6.2".to_owned() };
+            (farm.status()?.update? == update).then_some(())
+        });
+        waiting.join().unwrap()
+    });
+    assert!(!ok && text.contains("version 9.6.2 was taken back"), "{text}");
+    farm.claims();
+}

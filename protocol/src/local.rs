@@ -166,6 +166,11 @@ pub enum Update {
         /// Which.
         version: String,
     },
+    /// A version was put in place and runs, and has yet to prove itself: else it is taken back.
+    Proving {
+        /// Which.
+        version: String,
+    },
     /// There was no update, although there should be: the source can not be reached, or what it
     /// offers is not taken.
     Failed {
@@ -219,6 +224,7 @@ impl Update {
             Self::Pinned { to, .. } => format!("pinned to {to}"),
             Self::Ready { version } => format!("{version} is ready"),
             Self::WaitingForIdle { version } => format!("{version} waits for idle"),
+            Self::Proving { version } => format!("{version} proves itself"),
             Self::Failed { .. } => "failed".to_owned(),
             Self::RolledBack { version, .. } => format!("{version} was taken back"),
             Self::Unknown => String::new(),

@@ -56,6 +56,7 @@ mod token;
 mod trim;
 
 pub use boot::bad_versions;
+pub(crate) use boot::is_in_probation;
 pub(crate) use dirs::Spool;
 pub(crate) use housekeeping::Counters;
 pub(crate) use output::{Reading, kept};

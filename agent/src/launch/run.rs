@@ -73,6 +73,11 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     let clock = options.clock.clone();
     let mut agent =
         Agent { machine, ready, jobs, clock: clock.clone(), leave_by: None, view, awake };
+    let boot = options.boot_state.as_deref().map(BootState::new);
+    if let Some(boot) = &boot {
+        // Whoever asks this agent is told of an update from the first answer on.
+        boot.report(&agent.ready.shared.sink);
+    }
     let (mut commands, staged) = agent.listen(&options);
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
@@ -80,8 +85,8 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     }
     agent.adopt();
     agent.publish();
-    if let Some(path) = &options.boot_state {
-        agent.tell_boot(&BootState::new(path));
+    if let Some(boot) = boot {
+        agent.tell_boot(boot);
     }
     let reason = agent.work(inputs, commands, wishes).await;
     if reason == ExitReason::Updated {
@@ -290,10 +295,10 @@ impl Agent {
     }
 
     /// Tells `russet-boot` that everything is ready, and of the control plane when it answers.
-    fn tell_boot(&mut self, boot: &BootState) {
+    fn tell_boot(&mut self, boot: BootState) {
         let shared = &self.ready.shared;
-        boot.report_bad(&shared.sink);
-        let proving = boot.clone().prove(shared.api.clone(), self.clock.clone());
+        let proving =
+            boot.prove(shared.api.clone(), Arc::clone(&shared.sink.board), self.clock.clone());
         self.job(proving);
     }
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russet_protocol::admin::Pin;
-use russet_protocol::boot_files::PROBATION;
 use russet_protocol::local::Update;
 use russet_protocol::manifest::{Artifact, Manifest, Platform};
 use tokio::sync::mpsc;
@@ -17,8 +16,8 @@ use super::record::Record;
 use super::source::Source;
 use super::{Settings, UpdateError, fetch, unpack};
 use crate::clock::Clock;
-use crate::launch::bad_versions;
 use crate::launch::board::Board;
+use crate::launch::{bad_versions, is_in_probation};
 use crate::layout::Layout;
 use crate::local_api::{Command, UpdateMode};
 
@@ -148,7 +147,7 @@ impl Worker {
         }
         self.show(Update::WaitingForIdle { version });
         // The version before is what a new one is taken back to: it has to be a good one.
-        if self.parts.layout.boot_state().join(PROBATION).exists() {
+        if is_in_probation(&self.parts.layout.boot_state()) {
             return Some(PROVED_SOON);
         }
         let window = self.parts.settings.window;
@@ -166,7 +165,11 @@ impl Worker {
 
     fn show(&self, update: Update) {
         let board = &self.parts.board;
-        if board.status().update.as_ref() != Some(&update) {
+        let shown = board.status().update;
+        // That comes first: what there is afterwards is looked at again.
+        let is_proving = matches!(shown, Some(Update::Proving { .. }))
+            && is_in_probation(&self.parts.layout.boot_state());
+        if shown.as_ref() != Some(&update) && !is_proving {
             board.update(update, self.parts.clock.wall_ms());
         }
     }

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 /// `russet agent update install`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct InstallArgs {
-    /// Return when the new version runs, or was taken back
+    /// Return when the new version runs and has proved itself, or was taken back
     #[arg(long)]
     wait: bool,
     /// How long to wait, as `30m` or `2h`
@@ -102,7 +102,7 @@ async fn settled(agent: &AgentClient, look: u64) -> Result<Status> {
     Ok(status)
 }
 
-/// Follows an agent until another one has taken its place, or none will.
+/// Follows an agent until another one has taken its place and proved itself, or none will.
 async fn exchanged(agent: &AgentClient, look: u64, before: &Status) -> Result<Status> {
     let mut status = settled(agent, look).await?;
     loop {
@@ -110,8 +110,9 @@ async fn exchanged(agent: &AgentClient, look: u64, before: &Status) -> Result<St
             status.update,
             Some(Update::Downloading { .. } | Update::Ready { .. } | Update::WaitingForIdle { .. })
         );
-        let is_back = status.pid != before.pid;
-        if is_back || !is_coming {
+        let is_proving = matches!(status.update, Some(Update::Proving { .. }));
+        let is_back = status.pid != before.pid && !is_proving;
+        if is_back || !is_coming && !is_proving {
             return Ok(status);
         }
         tokio::time::sleep(AGAIN).await;
@@ -161,11 +162,14 @@ fn text(status: &Status) -> String {
         Some(Update::WaitingForIdle { version }) => {
             format!("version {} is installed when no task runs", plain(version))
         }
+        Some(Update::Proving { version }) => {
+            format!("version {} has yet to prove itself, else it is taken back", plain(version))
+        }
         Some(Update::Failed { why }) => format!("there was no update: {}", plain(why)),
         Some(Update::RolledBack { version, why }) => {
             format!("version {} was taken back: it {}", plain(version), plain(why))
         }
-        Some(Update::Unknown) => "the agent says what this version does not know".to_owned(),
+        Some(Update::Unknown) => "whether there is an update is not known yet".to_owned(),
     };
     format!("Version {} runs; {update}.", plain(&status.agent_version))
 }

@@ -12,7 +12,10 @@ pub(super) fn update(status: &Status, menu: &mut Vec<Item>) {
     menu.extend(in_words(update, &plain(&status.agent_version)).into_iter().map(Item::Text));
     let may = status.may_change != Some(false);
     // Neither is of use while one is under way.
-    let can_check = !matches!(update, Update::Downloading { .. } | Update::WaitingForIdle { .. });
+    let can_check = !matches!(
+        update,
+        Update::Downloading { .. } | Update::WaitingForIdle { .. } | Update::Proving { .. }
+    );
     let check = Choice::Ask(Verb::CheckUpdate);
     menu.push(Item::choice_if(may && can_check, "Check for Update Now", check));
     if matches!(update, Update::Ready { .. }) {
@@ -32,6 +35,9 @@ fn in_words(update: &Update, running: &str) -> Vec<String> {
         Update::Ready { version } => vec![format!("Version {} is ready", plain(version))],
         Update::WaitingForIdle { version } => {
             vec![format!("Version {} is installed when no task runs", plain(version))]
+        }
+        Update::Proving { version } => {
+            vec![format!("Version {} runs and has yet to prove itself", plain(version))]
         }
         Update::RolledBack { version, why } => vec![
             format!("Version {} was taken back, {running} runs again", plain(version)),

@@ -144,6 +144,9 @@ fn update(update: &Update, running: &str) -> Option<String> {
         Update::WaitingForIdle { version } => {
             format!("update: {} is installed when no task runs", plain(version))
         }
+        Update::Proving { version } => {
+            format!("update: {} has yet to prove itself, else it is taken back", plain(version))
+        }
         Update::Failed { why } => format!("update: none: {}", plain(why)),
         Update::RolledBack { version, why } => {
             format!("update: {} was taken back: it {}", plain(version), plain(why))
