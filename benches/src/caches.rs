@@ -1,21 +1,24 @@
-//! Saving and restoring a cache, beside `tar | zstd` with the same level.
+//! Saving and restoring a cache, beside `tar | zstd` with the same level, and beside the same tools
+//! when they do as much: keep a copy, and send it to a program that stores it.
 //!
 //! All of it happens in tasks of the same agent, so as the same user and on the same disk; the
 //! times are those of the steps, by the server's clock.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod bare;
+mod peaks;
+mod tree;
+
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use russet_protocol::admin::{Job, Pipeline};
 
-use crate::process::{children, usage};
+use self::bare::{serve, store};
+use self::peaks::Peaks;
+use self::tree::{FILE, grow};
+use crate::process::usage;
 use crate::rig::{CLASS, Rig};
-
-/// Bytes of a file.
-const FILE: usize = 21_000;
 
 /// How often each is measured, by turns.
 const ROUNDS: u32 = 2;
@@ -32,28 +35,34 @@ pub(crate) async fn measure(russet: &Path, files: usize) -> Result<()> {
     let tree = rig.folder().join("tree");
     grow(&tree, files)?;
     let go = rig.folder().join("go");
+    let (sink, source) =
+        (store(&rig.folder().join("stored"))?, serve(&rig.folder().join("stored"))?);
     println!("files, bytes                       {files}, {}", files * FILE);
 
     let peaks = Peaks::watch(rig.start_agent(1)?);
-    let steps = near_steps(&tree, &go);
+    let steps = near_steps(&tree, &go, sink);
     let first = rig.client.submit(&config(&steps)).await?;
     let job = reach(&rig, &first, number(steps.len())).await?;
     let near_peak = peaks.take();
-    let (bare, save) = (Times::of(&job, 2, 4)?, Times::of(&job, 3, 4)?);
+    let [bare, sent, save] = [2, 3, 4].map(|first| Times::of(&job, first, 6));
+    let (bare, sent, save) = (bare?, sent?, save?);
     bare.print("tar | zstd -3");
+    sent.print_beside("… kept, and sent to be stored", &bare);
     save.print_beside("save_cache", &bare);
-    let start = 3 + 4 * ROUNDS;
+    let start = 3 + 6 * ROUNDS;
     let (bare, near) = (Times::of(&job, start, 3)?, Times::of(&job, start + 1, 3)?);
     bare.print("zstd -d | tar -x");
     near.print_beside("restore_cache, from the machine", &bare);
 
     let peaks = Peaks::watch(rig.start_agent(1)?);
-    let second = rig.client.submit(&config(&far_steps(&tree))).await?;
+    let second = rig.client.submit(&config(&far_steps(&tree, source))).await?;
     let job = end(&rig, &second).await;
     std::fs::write(&go, "")?;
     let job = job?;
-    let (bare, far) = (Times::of(&job, 2, 3)?, Times::of(&job, 3, 3)?);
+    let [bare, fetched, far] = [2, 3, 4].map(|first| Times::of(&job, first, 5));
+    let (bare, fetched, far) = (bare?, fetched?, far?);
     bare.print("zstd -d | tar -x, in another task");
+    fetched.print_beside("… fetched, and kept", &bare);
     far.print_beside("restore_cache, from the server", &bare);
     println!("peak memory of the task agents      {near_peak:.1} MB, {:.1} MB", peaks.take());
     end(&rig, &first).await?;
@@ -63,13 +72,16 @@ pub(crate) async fn measure(russet: &Path, files: usize) -> Result<()> {
 }
 
 /// Saves, each time a tree that differs from the last one, then restores; and waits for a file.
-fn near_steps(tree: &Path, go: &Path) -> Vec<String> {
+fn near_steps(tree: &Path, go: &Path, sink: u16) -> Vec<String> {
     let mut steps = vec![format!("run: cp -a {} tree && sync", tree.display())];
+    let pack = "tar -cf - tree | zstd -q -3";
     for round in 1..=ROUNDS {
-        steps.push("run: tar -cf - tree | zstd -qf -3 -o ~/bare.tar.zst".to_owned());
+        steps.push(format!("run: {pack} > ~/bare.tar.zst"));
+        steps.push(format!("run: {pack} | tee ~/sent.tar.zst > /dev/tcp/127.0.0.1/{sink}"));
         steps.push(format!("save_cache: {{key: tree-{round}, paths: [tree]}}"));
         steps.push("run: sync".to_owned());
         steps.push(format!("run: echo {round} > tree/round"));
+        steps.push("run: rm ~/sent.tar.zst".to_owned());
     }
     steps.push("run: mv tree ~/saved && sync".to_owned());
     for round in 1..=ROUNDS {
@@ -77,20 +89,25 @@ fn near_steps(tree: &Path, go: &Path) -> Vec<String> {
         steps.push(format!("restore_cache: {{keys: [tree-{round}]}}"));
         steps.push(format!("run: mv tree ~/restored-{round} && sync"));
     }
-    steps.push("run: diff -r ~/bare-1/tree ~/restored-2".to_owned());
+    steps.push(format!("run: diff -r ~/bare-1/tree ~/restored-{ROUNDS}"));
     steps.push(format!("run: until test -e {}; do sleep 0.1; done", go.display()));
     steps
 }
 
 /// Restores what this machine has no copy of.
-fn far_steps(tree: &Path) -> Vec<String> {
+fn far_steps(tree: &Path, source: u16) -> Vec<String> {
     let tree = tree.display();
     let mut steps =
-        vec![format!("run: tar -cf - -C {tree} . | zstd -q -3 -o ~/bare.tar.zst && sync")];
+        vec![format!("run: tar -cf - -C {tree} . | zstd -q -3 > ~/bare.tar.zst && sync")];
     for round in 1..=ROUNDS {
         steps.push(format!("run: mkdir ~/bare-{round} && {UNPACK} ~/bare-{round}"));
+        steps.push(format!(
+            "run: mkdir ~/fetched-{round} && cat < /dev/tcp/127.0.0.1/{source} | \
+             tee ~/fetched.tar.zst | zstd -qdc | tar -xf - -C ~/fetched-{round}"
+        ));
         steps.push(format!("restore_cache: {{keys: [tree-{round}]}}"));
-        steps.push(format!("run: mv tree ~/restored-{round} && sync"));
+        steps.push("run: sync".to_owned());
+        steps.push(format!("run: mv tree ~/restored-{round}"));
     }
     steps
 }
@@ -166,69 +183,4 @@ async fn end(rig: &Rig, pipeline: &Pipeline) -> Result<Job> {
 fn took(job: &Job, number: u32) -> Result<f64> {
     let step = job.steps.iter().find(|step| step.number == number).context("no such step")?;
     Ok((step.ended_ms.unwrap_or(0) - step.started_ms) as f64 / 1e3)
-}
-
-/// A tree of directories with a hundred files each: half of the bytes are noise, half text.
-fn grow(tree: &Path, files: usize) -> Result<()> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let words =
-        ["fn ", "let ", "mut ", "return ", "struct ", "self.", "();\n", "    ", "value", "=> "];
-    let mut bytes = Vec::with_capacity(FILE + 16);
-    for number in 0..files {
-        let dir: PathBuf = tree.join(format!("d{}/e{}", number / 2500, number / 100));
-        if number % 100 == 0 {
-            std::fs::create_dir_all(&dir)?;
-        }
-        bytes.clear();
-        while bytes.len() < FILE / 2 {
-            bytes.extend_from_slice(&next().to_le_bytes());
-        }
-        while bytes.len() < FILE {
-            let index = usize::try_from(next() % words.len() as u64)?;
-            bytes.extend_from_slice(words[index].as_bytes());
-        }
-        bytes.truncate(FILE);
-        std::fs::write(dir.join(format!("file{number}")), &bytes)?;
-    }
-    Ok(())
-}
-
-/// The most memory that a task agent has had.
-struct Peaks {
-    kib: Arc<AtomicU64>,
-    is_over: Arc<AtomicBool>,
-}
-
-impl Peaks {
-    fn watch(agent: u32) -> Self {
-        let (kib, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let (shared, over) = (Arc::clone(&kib), Arc::clone(&is_over));
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                for child in children(agent) {
-                    let peak = usage(child).unwrap_or_default().peak_kib;
-                    shared.fetch_max(peak, Ordering::Relaxed);
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Self { kib, is_over }
-    }
-
-    /// In MB, since the last time.
-    fn take(&self) -> f64 {
-        self.kib.swap(0, Ordering::Relaxed) as f64 / 1024.0
-    }
-}
-
-impl Drop for Peaks {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
 }
