@@ -211,7 +211,8 @@ impl Context<'_> {
                 return JobKind::Other;
             }
         };
-        self.report(Problem::unsupported(node.span, not_run::job_type(&text)));
+        let problem = Problem::unsupported(node.span, not_run::job_type(&text));
+        self.report(problem.hint(not_run::instead(&text)));
         kind
     }
 

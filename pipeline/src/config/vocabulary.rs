@@ -189,6 +189,8 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         ),
         yes("branches", "`only` and `ignore`, where there are no workflows."),
         yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
+        yes("key", "Of a `lock` or an `unlock`: what is locked."),
+        yes("plan_name", "Of a `release`: the plan of the release."),
         no_effect("circleci_ip_ranges", "jobs run on your own machines, with their addresses"),
         yes("retention", "How long what the job saves is kept: `caches: 15d` at most."),
     ],
