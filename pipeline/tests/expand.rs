@@ -276,6 +276,18 @@ fn a_matrix_stands_for_its_combinations() {
     assert_eq!(jobs[5].requires, ["done-1"]);
 }
 
+#[test]
+fn an_item_of_requires_may_name_several_jobs() {
+    let text = "version: 2.1\njobs: {job: {parameters: {a: {type: string, default: x}}, machine: true, steps: [run: x]}}\n\
+        workflows:\n  main:\n    jobs:\n      - job: {matrix: {alias: all, parameters: {a: [x, y]}}}\n      - job: {name: one}\n      \
+        - job: {name: last, requires: [{one: failed, all: terminal}]}\n";
+    let compiled = with(text, &options());
+    let last = &compiled.workflows[0].jobs[3];
+    assert_eq!(last.requires, ["one", "job-x", "job-y"]);
+    let statuses = last.requires_status.iter().map(|required| required.statuses.len());
+    assert_eq!(statuses.collect::<Vec<_>>(), [1, 5, 5]);
+}
+
 const FILTERS: &str = r#"
 version: 2.1
 parameters: {yes: {type: boolean, default: true}}

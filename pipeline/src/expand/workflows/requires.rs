@@ -59,7 +59,7 @@ impl Expander<'_, '_> {
     fn requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
         // One name may do without a list.
         let items = match &node.value {
-            Value::List(items) => items.to_vec(),
+            Value::List(items) => items.iter().flat_map(each).collect(),
             Value::Scalar { .. } if node.kind() == Kind::Text => vec![node.clone()],
             _ => return node.clone(),
         };
@@ -93,6 +93,17 @@ impl Expander<'_, '_> {
             }
         }
         Node { alias: node.alias, ..Node::made_list(required, node.span) }
+    }
+}
+
+/// The items that an item of `requires` with several jobs stands for.
+fn each(item: &Node) -> Vec<Node> {
+    match &item.value {
+        Value::Mapping(mapping) if mapping.entries.len() > 1 => {
+            let entries = mapping.entries.iter().cloned();
+            entries.map(|entry| Node::made_mapping(vec![entry], item.span, false)).collect()
+        }
+        _ => vec![item.clone()],
     }
 }
 
