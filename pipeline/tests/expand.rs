@@ -304,6 +304,7 @@ workflows:
       - job: {name: looks-ahead, filters: {branches: {only: '/^(?!main$).*/'}}}
       - job: {name: expression, filters: pipeline.git.branch == "main" or not pipeline.parameters.yes}
       - job: {name: after-expression, requires: [expression, all]}
+      - job: {name: release, filters: pipeline.git.tag starts-with "v"}
 "#;
 
 #[test]
@@ -318,7 +319,10 @@ fn filters_choose_jobs_by_branch_and_tag() {
     assert_eq!(jobs(Some("main"), None), main);
     assert_eq!(jobs(Some("x"), None), "all not-main looks-ahead after-expression");
     assert_eq!(jobs(Some("wip-1"), None), "all looks-ahead after-expression");
-    assert_eq!(jobs(None, Some("v12")), "tags", "a job without filters on tags runs for none");
+    let tags = "tags release";
+    assert_eq!(jobs(None, Some("v12")), tags, "a job without filters on tags runs for none");
+    let all = "all main after-main not-main tags looks-ahead expression after-expression release";
+    assert_eq!(jobs(None, None), all, "nothing is known that filters could ask for");
     let tag = Some("x1".to_owned());
     let refused = compile(FILTERS, &Options { tag, ..options() }).unwrap_err().to_string();
     assert!(refused.contains("no workflow runs for the tag `x1`"), "{refused}");
@@ -534,6 +538,43 @@ workflows:
     assert!(out.contains("echo better you") && out.contains("echo plain"), "{out}");
     assert!(!out.contains("override-with"), "{out}");
     assert!(errors("version: 2.1\njobs: {a: {machine: true, steps: [checkout]}}\nworkflows: {w: {jobs: [a: {override-with: [b]}]}}\n").contains("override-with"));
+}
+
+#[test]
+fn what_the_conditions_of_a_pipeline_leave_out_is_checked_for_mistakes() {
+    let text = r#"
+version: 2.1
+parameters: {nightly: {type: boolean, default: false}, to: {type: string, default: ""}}
+jobs:
+  build:
+    machine: true
+    steps:
+      - run: build
+      - when: {condition: << pipeline.parameters.nightly >>, steps: [chekout]}
+  deploy: {machine: true, parameters: {to: {type: enum, enum: [a, b]}}, steps: [run: x]}
+workflows:
+  main:
+    jobs:
+      - build: {name: b, contxt: x, filters: pipeline.parameters.nightly}
+      - build: {name: b, filters: not pipeline.parameters.nightly}
+      - deploy: {to: a, name: to-<< pipeline.parameters.to >>, requires: [b]}
+      - deploy: {to: a, requires: [to-there], when: pipeline.parameters.nightly}
+  nightly:
+    when: << pipeline.parameters.nightly >>
+    jobs:
+      - deploy: {to: c, requires: [biuld]}
+      - deploy: {name: d, to: << pipeline.parameters.to >>}
+"#;
+    assert_eq!(with(text, &options()).workflows[0].jobs.len(), 2, "it does not matter to a run");
+    let refused = compile(text, &Options { check: true, ..options() }).unwrap_err();
+    let messages: Vec<&str> = refused.0.iter().map(|error| &*error.message).collect();
+    let expected = [
+        "there is no step `chekout`",
+        "unknown key `contxt` in a job of a workflow",
+        "the parameter `to` of the job `deploy` must be one of `a`, `b`, but found a text (`c`)",
+        "there is no job `biuld` in this workflow",
+    ];
+    assert_eq!(messages, expected, "{refused}");
 }
 
 #[test]

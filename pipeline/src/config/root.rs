@@ -7,7 +7,7 @@ use super::jobs::JobDefinition;
 use super::read::Context;
 use super::vocabulary;
 use super::workflows::WorkflowDefinition;
-use crate::expand;
+use crate::expand::{self, Otherwise};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
@@ -67,6 +67,9 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
     }
     let workflows_entry = mapping.entry("workflows");
     let workflows = context.workflows(expanded.workflows.as_deref(), &jobs);
+    if let Some(otherwise) = &expanded.otherwise {
+        context.otherwise(otherwise);
+    }
     let has_workflows = expanded.workflows.is_some();
     let is_printed = |entry: &Entry| {
         expanded.used.contains(&entry.key) || (!has_workflows && &*entry.key == "build")
@@ -99,6 +102,16 @@ impl Context<'_> {
             self.report(problem.hint("write `jobs:`, and below it a job with the name `build`"));
         }
         false
+    }
+
+    /// Looks through what there would be under other conditions. That something is not supported or
+    /// not there does not matter before they hold.
+    fn otherwise(&mut self, otherwise: &Otherwise) {
+        let jobs = self.jobs(&otherwise.jobs);
+        let workflows = self.workflows(Some(&otherwise.workflows), &jobs);
+        let of_jobs = jobs.into_iter().flat_map(|job| job.problems);
+        let all = of_jobs.chain(workflows.into_iter().flat_map(|workflow| workflow.problems));
+        all.filter(|problem| problem.feature.is_none()).for_each(|problem| self.report(problem));
     }
 
     /// Whether the pipeline goes on with a configuration that it makes itself.

@@ -49,9 +49,19 @@ pub(crate) struct Expanded {
     pub(crate) workflows: Option<Vec<Entry>>,
     /// Names of the other workflows, and where their conditions are.
     pub(crate) skipped: BTreeMap<Rc<str>, Span>,
+    /// All workflows with their jobs as they are while nothing is known of the pipeline, to be
+    /// looked through for mistakes in what its conditions leave out.
+    pub(crate) otherwise: Option<Otherwise>,
     /// Lists of steps and executors that nothing uses, to be looked through for mistakes.
     pub(crate) unused_steps: Vec<Entry>,
     pub(crate) unused_executors: Vec<Entry>,
+}
+
+/// What there is under other conditions than those of this pipeline.
+#[derive(Debug)]
+pub(crate) struct Otherwise {
+    pub(crate) jobs: Vec<Entry>,
+    pub(crate) workflows: Vec<Entry>,
 }
 
 /// What a place in the text may refer to.
@@ -99,6 +109,10 @@ struct Expander<'e, 'a> {
     depth: usize,
     /// Whether a limit was hit, which was reported; nothing more is made.
     is_over: bool,
+    /// Whether a condition left something out.
+    is_left_out: bool,
+    /// Whether nothing is known of the pipeline, so that its conditions leave nothing out.
+    is_vague: bool,
 }
 
 /// Writes out the configuration with this top level. `None` where it grows too large, which was
@@ -115,11 +129,19 @@ pub(crate) fn expand(context: &mut Context<'_>, root: &Mapping, span: Span) -> O
         work: 0,
         depth: 0,
         is_over: false,
+        is_left_out: false,
+        is_vague: false,
     };
     expander.pipeline_parameters(root, span);
     let main = expander.package(root, String::new(), true, 0);
-    let expanded = expander.workflows(root, main);
-    (!expander.is_over).then_some(expanded)
+    let mut expanded = expander.workflows(root, main);
+    if expander.is_over {
+        return None;
+    }
+    if expander.is_left_out && expander.context.options.check {
+        expanded.otherwise = expander.otherwise(root);
+    }
+    Some(expanded)
 }
 
 impl Expander<'_, '_> {
@@ -128,6 +150,9 @@ impl Expander<'_, '_> {
         self.work = self.work.saturating_add(size);
         if self.work > MAX_SIZE && !self.is_over {
             self.is_over = true;
+            if self.is_vague {
+                return false;
+            }
             let limit = MAX_SIZE / 1024 / 1024;
             let message = format!(
                 "the configuration grows beyond {limit} MiB here, with its commands, orbs and \

@@ -47,6 +47,9 @@ const OPEN: &[&str] =
 /// What `pipeline.…` stands for.
 pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node> {
     if name == "pipeline.parameters" {
+        if expander.is_vague {
+            return Some(Node::unknown(place));
+        }
         let entries = expander.pipeline.iter();
         let entries = entries.map(|(key, value)| crate::yaml::Entry {
             key: Rc::clone(key),
@@ -57,7 +60,7 @@ pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) 
     }
     if let Some(parameter) = name.strip_prefix("pipeline.parameters.") {
         if let Some(value) = expander.pipeline.get(parameter) {
-            return Some(value.clone());
+            return Some(if expander.is_vague { Node::unknown(place) } else { value.clone() });
         }
         let known: Vec<Rc<str>> = expander.pipeline.keys().cloned().collect();
         let hint = expander.near(parameter, known.iter().map(|key| &**key));
@@ -67,7 +70,8 @@ pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) 
         return None;
     }
     if NAMES.contains(&name) || OPEN.iter().any(|start| name.starts_with(start)) {
-        return Some(value(expander, name, place));
+        let is_vague = expander.is_vague;
+        return Some(if is_vague { Node::unknown(place) } else { value(expander, name, place) });
     }
     let hint = expander.near(name, NAMES.iter().copied());
     let message = format!("there is no pipeline value `{}`", quoted(name));

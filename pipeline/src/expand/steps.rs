@@ -112,7 +112,7 @@ impl Expander<'_, '_> {
             // Where it is not known, the steps are looked through for mistakes.
             None | Some(None) => self.steps(steps, scope, out),
             Some(Some(holds)) if holds == (key == "when") => self.steps(steps, scope, out),
-            Some(Some(_)) => {}
+            Some(Some(_)) => self.is_left_out = true,
         }
     }
 

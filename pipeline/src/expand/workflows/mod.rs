@@ -1,6 +1,7 @@
 //! Workflows: conditions, matrices, names, and the jobs that they run with what they are given.
 
 mod names;
+mod otherwise;
 mod requires;
 mod unused;
 
@@ -52,11 +53,12 @@ impl Expander<'_, '_> {
         let workflows = mapping.map(|mapping| {
             let mut workflows = Vec::new();
             for entry in &mapping.entries {
-                if vocabulary::WORKFLOWS.word(&entry.key).is_some() {
+                if !is_workflow(entry) {
                     continue;
                 }
                 match self.workflow_condition(entry) {
                     Some(place) => {
+                        self.is_left_out = true;
                         skipped.insert(Rc::clone(&entry.key), place);
                     }
                     None => workflows.push(self.workflow(entry, &mut jobs)),
@@ -77,6 +79,7 @@ impl Expander<'_, '_> {
             used,
             workflows,
             skipped,
+            otherwise: None,
             unused_steps,
             unused_executors,
         }
@@ -164,10 +167,13 @@ impl Expander<'_, '_> {
                 _ => found.push(Err(item.clone())),
             }
         }
+        if self.is_vague {
+            otherwise::keep_one_of_each(&mut found);
+        }
         number(&mut found);
         groups.names =
             found.iter().map(|job| job.as_ref().ok().map(|job| job.name.clone())).collect();
-        for job in found.iter().flatten() {
+        for job in found.iter().flatten().filter(|_| !self.is_vague) {
             groups.by_job.entry(Rc::clone(&job.job)).or_insert_with(|| job.name.clone());
         }
         groups.known = groups.names.iter().flatten().cloned().collect();
@@ -240,10 +246,14 @@ impl Expander<'_, '_> {
         };
         let made_name = row.map_or_else(|| job.to_string(), |row| matrix::name(job, row));
         let given_name = keys.get("name").map(|node| self.fill(node, scope));
+        if given_name.as_ref().is_some_and(|node| node.kind() == Kind::Unknown) && self.is_vague {
+            found.push(Err(Node::unknown(place)));
+        }
         let given_name = given_name.and_then(|node| self.context.nonempty(&node, "`name`"));
         let is_made = given_name.is_none();
         let name = given_name.unwrap_or(made_name);
         if is_2_1 && (self.fails_in(keys, scope).is_some() || self.is_filtered(keys, scope)) {
+            self.is_left_out = true;
             groups.dropped.insert(name);
             return;
         }
@@ -257,7 +267,9 @@ impl Expander<'_, '_> {
                 let key = self.fill_key(entry, scope);
                 // A filter that is an expression was looked at, and lets the job through.
                 let is_done = is_2_1 && &*key == "filters" && value.scalar().is_some();
-                if &*key != "name" && !is_done {
+                if is_done && self.context.options.tag.is_some() {
+                    words.push(Entry { key, key_span: entry.key_span, value: any_tag(&value) });
+                } else if &*key != "name" && !is_done {
                     words.push(Entry { key, key_span: entry.key_span, value });
                 }
             }
@@ -369,14 +381,33 @@ impl Expander<'_, '_> {
     /// Whether a filter that is an expression keeps a job from running.
     fn is_filtered(&mut self, keys: &Mapping, scope: Scope<'_>) -> bool {
         let Some(node) = keys.get("filters") else { return false };
-        match &node.value {
+        let holds = match &node.value {
             Value::Scalar { text, .. } if node.kind() == Kind::Text && !text.contains("<<") => {
-                self.expression(text, node, scope) == Some(false)
+                self.expression(text, node, scope)
             }
-            Value::Scalar { .. } if node.kind() != Kind::Nothing => {
-                self.holds(node, scope) == Some(false)
-            }
-            _ => false,
-        }
+            Value::Scalar { .. } if node.kind() != Kind::Nothing => self.holds(node, scope),
+            _ => None,
+        };
+        // Without a branch and a tag, no filter on them keeps a job back.
+        let options = self.context.options;
+        let asks = |name| node.scalar().is_some_and(|text| text.contains(name));
+        let is_open = options.branch.is_none() && options.tag.is_none();
+        holds == Some(false)
+            && !(is_open && (asks("pipeline.git.branch") || asks("pipeline.git.tag")))
     }
+}
+
+/// Whether an entry of `workflows` is one, and not a word of its own.
+fn is_workflow(entry: &Entry) -> bool {
+    vocabulary::WORKFLOWS.word(&entry.key).is_none()
+}
+
+/// Filters that let every tag through: without any, a job runs for none.
+fn any_tag(node: &Node) -> Node {
+    let place = node.span;
+    let within = |key: &str, value: Node| {
+        let entry = Entry { key: Rc::from(key), key_span: place, value };
+        Node::made_mapping(vec![entry], place, false)
+    };
+    within("tags", within("only", Node::made_text("/.*/", place)))
 }
