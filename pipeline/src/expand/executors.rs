@@ -81,7 +81,12 @@ impl Expander<'_, '_> {
                 if !self.report_orb_name("executor", &name, at, package, &known) {
                     let hint = self.near(&name, known.iter().map(String::as_str));
                     let message = format!("there is no executor `{}`", quoted(&name));
-                    self.report(Problem::error(at, message).maybe_hint(hint));
+                    let problem = Problem::error(name_node.span, message).maybe_hint(hint);
+                    // One that was passed on is written elsewhere.
+                    self.report(match name_node.alias {
+                        Some(alias) => problem.related(alias, "it is used here"),
+                        None => problem,
+                    });
                 }
                 None
             }
