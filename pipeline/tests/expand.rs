@@ -277,6 +277,33 @@ fn a_matrix_stands_for_its_combinations() {
 }
 
 #[test]
+fn a_condition_between_brackets_is_a_boolean() {
+    let text = r#"
+version: 2.1
+parameters: {n: {type: integer, default: 3}}
+jobs:
+  job:
+    parameters: {on: {type: boolean}}
+    machine: true
+    steps:
+      - run: is << pipeline.git.branch == "main" >>, << parameters.on and not pipeline.parameters.n == 4 >>
+      - when: {condition: << parameters.on >>, steps: [run: on]}
+      - when: {condition: << pipeline.parameters.n >> == 4, steps: [run: a text holds]}
+      - run: cat \<<'E' >> pipeline.x
+workflows:
+  main: {jobs: [job: {on: << pipeline.parameters.n == 3 and pipeline.git.branch != "x" >>}]}
+"#;
+    let compiled = with(text, &Options { branch: Some("main".to_owned()), ..options() });
+    let expected = ["is true, true", "on", "a text holds", "cat <<'E' >> pipeline.x"];
+    expect(&commands(&compiled), &[("job", &expected)]);
+    let warning = compiled.warnings[0].to_string();
+    assert!(warning.contains("this condition is a text, and always holds"), "{warning}");
+    let open = text.replace("\\<<'E'", "<<'E'");
+    let refused = compile(&open, &options()).unwrap_err().to_string();
+    assert!(refused.contains("for a here-document write `\\<<`"), "{refused}");
+}
+
+#[test]
 fn an_item_of_requires_may_name_several_jobs() {
     let text = "version: 2.1\njobs: {job: {parameters: {a: {type: string, default: x}}, machine: true, steps: [run: x]}}\n\
         workflows:\n  main:\n    jobs:\n      - job: {matrix: {alias: all, parameters: {a: [x, y]}}}\n      - job: {name: one}\n      \

@@ -33,12 +33,25 @@ impl Expander<'_, '_> {
             Value::Mapping(mapping) => this.statement(mapping, node, scope),
             Value::Scalar { text, .. } if node.kind() == Kind::Text => {
                 if text.contains("<<") || !expression::is_one(text) {
+                    this.warn_of_a_text(text, node.used_at());
                     return is_truthy(&this.fill(node, scope));
                 }
-                this.expression(text, node, scope)
+                this.expression(text, node.used_at(), scope)
             }
             _ => is_truthy(node),
         })?
+    }
+
+    /// Warns of a condition that compares nothing, though it looks like it: with an expression in a
+    /// part of it, it is a text, and any text holds.
+    fn warn_of_a_text(&mut self, text: &str, place: Span) {
+        let operators = ["==", "!=", " and ", " or ", "not "];
+        let is_part = text.contains("<<") && super::template::whole(text).is_none();
+        if is_part && operators.iter().any(|operator| text.contains(operator)) {
+            let message = "this condition is a text, and always holds";
+            let hint = "write all of it without `<<` and `>>`, such as `pipeline.number == 1`";
+            self.report(Problem::warning(place, message).hint(hint));
+        }
     }
 
     /// A logic statement: a mapping with one key.
@@ -141,8 +154,7 @@ impl Expander<'_, '_> {
     }
 
     /// A condition as a text: `pipeline.git.branch == "main" and not pipeline.parameters.x`.
-    pub(super) fn expression(&mut self, text: &str, node: &Node, scope: Scope<'_>) -> Option<bool> {
-        let place = node.used_at();
+    pub(super) fn expression(&mut self, text: &str, place: Span, scope: Scope<'_>) -> Option<bool> {
         let tree = match expression::parse(text) {
             Ok(tree) => tree,
             Err(error) => {

@@ -49,6 +49,12 @@ pub(super) fn is_one(text: &str) -> bool {
         || text.starts_with("not ")
 }
 
+/// Whether a text in brackets is a condition on something, rather than a name or any other text.
+pub(super) fn is_bracketed(text: &str) -> bool {
+    let has_name = ["pipeline.", "parameters.", "matrix."].iter().any(|name| text.contains(name));
+    has_name && !matches!(parse(text), Err(_) | Ok(Tree::Value(_)))
+}
+
 /// Reads a condition.
 ///
 /// # Errors

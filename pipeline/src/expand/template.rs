@@ -3,15 +3,19 @@
 //! A text that is nothing but one expression keeps the type of what it stands for; in all others
 //! expressions are replaced by text. `\<<` is a plain `<<`. What is put in is not read again.
 //! `<<# x >> … << / x >>` is left out unless `x` is something, `<<^ x >> … << / x >>` if it is.
+//! What is between the brackets may also be a condition, which stands for `true` or `false`.
 
 use std::rc::Rc;
 
 use super::parameters::Kind as Type;
-use super::{Expander, Scope, condition, pipeline};
+use super::{Expander, Scope, condition, expression, pipeline};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::limits::{MAX_DEPTH, NODE_SIZE};
 use crate::yaml::{Entry, Kind, Node, Value};
+
+/// Bytes of a condition between brackets, at most.
+const LONGEST_CONDITION: usize = 1000;
 
 /// Sections within sections, at most.
 const MOST_SECTIONS: usize = 20;
@@ -245,6 +249,10 @@ impl Expander<'_, '_> {
 
     /// What an expression stands for. What is wrong with it is reported.
     pub(super) fn look_up(&mut self, name: &str, place: Span, scope: Scope<'_>) -> Option<Node> {
+        if expression::is_bracketed(name) {
+            let holds = self.expression(name, place, scope)?;
+            return Some(Node::made_plain(if holds { "true" } else { "false" }, place));
+        }
         if let Some(parameter) = name.strip_prefix("parameters.") {
             let Some(parameters) = scope.parameters else {
                 let problem = Problem::error(place, "there are no `parameters` here");
@@ -365,14 +373,22 @@ fn next_piece(text: &str, from: usize, end: usize) -> Piece<'_> {
     }
     let inner = text.get(start + 2..end).unwrap_or("");
     let in_expression = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-/#^".contains(c);
-    let length = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
-    if !inner.get(length..).is_some_and(|rest| rest.starts_with(">>")) {
+    let plain = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
+    let is_closed = inner.get(plain..).is_some_and(|rest| rest.starts_with(">>"));
+    let Some(length) = is_closed.then_some(plain).or_else(|| condition_end(inner)) else {
         return Piece::Open(start);
-    }
+    };
     let name = inner.get(..length).unwrap_or("").trim();
     let mark = name.chars().next().filter(|c| "#^/".contains(*c));
     let name = if mark.is_some() { name.get(1..).unwrap_or("").trim() } else { name };
     Piece::Tag(Tag { start, end: start + 2 + length + 2, name, mark })
+}
+
+/// Where a condition that a text begins with ends, before its `>>`.
+fn condition_end(text: &str) -> Option<usize> {
+    let text = text.get(..text.floor_char_boundary(LONGEST_CONDITION))?;
+    let length = text.lines().next()?.find(">>")?;
+    expression::is_bracketed(text.get(..length)?.trim()).then_some(length)
 }
 
 /// For the start of a section: where what it holds ends, and what comes after it begins. For all

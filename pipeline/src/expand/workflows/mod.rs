@@ -383,7 +383,7 @@ impl Expander<'_, '_> {
         let Some(node) = keys.get("filters") else { return false };
         let holds = match &node.value {
             Value::Scalar { text, .. } if node.kind() == Kind::Text && !text.contains("<<") => {
-                self.expression(text, node, scope)
+                self.expression(text, node.used_at(), scope)
             }
             Value::Scalar { .. } if node.kind() != Kind::Nothing => self.holds(node, scope),
             _ => None,
