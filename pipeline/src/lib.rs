@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
 pub use options::{Options, OrbSource, Orbs, Pipeline, Value};
-pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, is_version_of, orbs};
+pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, orbs};
 pub use reference::reference;
 
 /// Longest configuration that is read, in bytes. Callers that read a file may stop behind it.

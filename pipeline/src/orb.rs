@@ -49,12 +49,6 @@ pub fn is_orb_version(version: &str) -> bool {
     version.len() <= 100 && versions::is_exact(version) && version.chars().all(is_plain)
 }
 
-/// Whether a version is one that is asked for by `1.2.3`, `1.2`, `1`, `volatile` or `dev:name`.
-#[must_use]
-pub fn is_version_of(wanted: &str, version: &str) -> bool {
-    versions::choose(wanted, &[version.to_owned()]).is_some()
-}
-
 /// Looks whether a text is an orb. What it uses of `others` and is not there is no mistake of its
 /// own.
 ///

@@ -19,6 +19,11 @@ impl Client {
         Ok(list.items)
     }
 
+    /// An orb with its source.
+    pub(crate) async fn orb(&self, name: &str, version: &str) -> Result<Orb> {
+        self.get(&path(name, version), &[]).await
+    }
+
     /// Adds an orb.
     pub(crate) async fn put_orb(&self, orb: &Orb) -> Result<()> {
         let body = PutOrb { source: orb.source.clone() };

@@ -32,8 +32,11 @@ pub(crate) enum ConfigCommand {
         /// Refuse what `russet run` would refuse
         #[arg(long)]
         strict: bool,
-        /// Ask the control plane as well whether it has the contexts, resource classes, runners and
-        /// orbs that the configuration needs
+        /// Compile with the orbs of the control plane too, and ask whether it has the contexts,
+        /// resource classes and runners that the configuration needs
+        ///
+        /// Variables and SSH keys of the project are not looked at: which of them steps use, only
+        /// they know.
         #[arg(long)]
         server: bool,
         #[command(flatten)]
@@ -162,15 +165,16 @@ fn write_out(args: ConfigArgs) -> Result<Exit> {
 /// if one is to be asked.
 fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) -> Result<Exit> {
     let format = args.format();
-    let (text, options) = prepared(args, !is_strict)?;
+    let (text, mut options) = prepared(args, !is_strict)?;
+    let client = server.map(ConnectionArgs::connect).transpose()?;
+    if let Some(client) = &client {
+        options.orbs = super::block_on(super::orbs::with_server(client, &text, &options))?;
+    }
     // Before the other, so that what one has read is gone when the other reads it.
     let mut lacking = Lacking::of(&text, &options);
     let compiled = compile(&text, &options);
-    if let Some(connection) = server {
-        let client = connection.connect()?;
-        super::block_on(async {
-            lacking.ask(&client, compiled.as_ref().ok()).await.map(|()| Exit::Success)
-        })?;
+    if let (Some(client), Ok(compiled)) = (&client, &compiled) {
+        super::block_on(lacking.ask(client, compiled))?;
     }
     let exit = if lacking.is_nothing() { Exit::Success } else { Exit::BadConfig };
     match (compiled, format) {

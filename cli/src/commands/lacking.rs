@@ -11,13 +11,11 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::render;
 
-/// An orb that is in no directory of the project's.
+/// An orb that is nowhere.
 #[derive(Debug)]
 struct MissingOrb {
     name: String,
     wanted: String,
-    /// Whether the control plane has it, where that was asked for.
-    is_on_server: bool,
 }
 
 impl MissingOrb {
@@ -47,29 +45,16 @@ impl Lacking {
     /// The orbs that a configuration uses and that are not there.
     pub(crate) fn of(text: &str, options: &Options) -> Self {
         let used = russet_pipeline::orbs(text, options).into_iter();
-        let orbs = used.filter(|orb| orb.version.is_none()).map(|orb| MissingOrb {
-            name: orb.name,
-            wanted: orb.wanted,
-            is_on_server: false,
-        });
+        let orbs = used.filter(|orb| orb.version.is_none());
+        let orbs = orbs.map(|orb| MissingOrb { name: orb.name, wanted: orb.wanted });
         Self { orbs: orbs.collect(), ..Self::default() }
     }
 
-    /// Asks a control plane what it has of that, and of what the jobs need.
+    /// Asks a control plane what it has of what the jobs need.
     ///
     /// # Errors
     /// It does not answer.
-    pub(crate) async fn ask(&mut self, client: &Client, compiled: Option<&Compiled>) -> Result<()> {
-        if !self.orbs.is_empty() {
-            let there = client.orbs().await?;
-            for orb in &mut self.orbs {
-                orb.is_on_server = there.iter().any(|item| {
-                    item.name == orb.name
-                        && russet_pipeline::is_version_of(&orb.wanted, &item.version)
-                });
-            }
-        }
-        let Some(compiled) = compiled else { return Ok(()) };
+    pub(crate) async fn ask(&mut self, client: &Client, compiled: &Compiled) -> Result<()> {
         let jobs = || compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
         let contexts: BTreeSet<&String> = jobs().flat_map(|job| &job.contexts).collect();
         if !contexts.is_empty() {
@@ -106,7 +91,6 @@ impl Lacking {
             json!({
                 "name": orb.name,
                 "version": orb.wanted,
-                "on_server": orb.is_on_server,
                 "command": orb.command(),
             })
         });
@@ -126,14 +110,7 @@ impl Lacking {
         render::note("What is missing, and what provides it:");
         for orb in &self.orbs {
             let (name, wanted) = (&orb.name, &orb.wanted);
-            render::note(format_args!("  orb {name}@{wanted}"));
-            if orb.is_on_server {
-                render::note(
-                    "      nothing is needed: the control plane has it for what is submitted",
-                );
-            } else {
-                render::note(format_args!("      {}", orb.command()));
-            }
+            render::note(format_args!("  orb {name}@{wanted}\n      {}", orb.command()));
         }
         for name in &self.contexts {
             render::note(format_args!(

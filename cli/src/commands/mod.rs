@@ -59,7 +59,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Exit> {
 }
 
 /// Runs a command that waits, on one thread: none of them computes.
-pub(crate) fn block_on(command: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

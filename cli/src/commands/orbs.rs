@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russet_pipeline::{MAX_BYTES, OrbSource, Orbs, is_orb_name, is_orb_version};
+use russet_pipeline::{MAX_BYTES, Options, OrbSource, Orbs, is_orb_name, is_orb_version};
 use russet_protocol::admin::Orb;
 
+use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::numbers;
@@ -35,6 +36,74 @@ pub(crate) fn project_of(config: &Path) -> Option<PathBuf> {
     let folder = config.canonicalize().ok()?;
     let folder = folder.ancestors().find(|folder| folder.ends_with(".circleci"))?;
     folder.parent().map(Path::to_owned)
+}
+
+/// The orbs that a configuration is compiled with, then those of a control plane, as it has them when
+/// a pipeline is submitted. Of the latter only what the configuration uses is fetched.
+pub(crate) async fn with_server(client: &Client, text: &str, options: &Options) -> Result<Orbs> {
+    let mut shelves = Shelves { own: options.orbs.clone(), ..Shelves::default() };
+    for item in client.orbs().await? {
+        shelves.known.push((item.name, item.version));
+    }
+    // An orb that is there may use others, so what is used is only known at the end.
+    loop {
+        let orbs = Orbs(Some(Arc::new(shelves.clone())));
+        let options = Options { orbs: orbs.clone(), ..options.clone() };
+        let used = russet_pipeline::orbs(text, &options).into_iter();
+        let used = used.filter_map(|orb| Some((orb.name, orb.version?)));
+        let lacking: Vec<(String, String)> = used.filter(|orb| shelves.lacks(orb)).collect();
+        if lacking.is_empty() {
+            return Ok(orbs);
+        }
+        for (name, version) in lacking {
+            let source = client.orb(&name, &version).await?.source;
+            shelves.fetched.insert((name, version), source);
+        }
+    }
+}
+
+/// Orbs of a project, and what was fetched of those of a control plane.
+#[derive(Clone, Default)]
+struct Shelves {
+    own: Orbs,
+    /// Names and versions of those of the control plane.
+    known: Vec<(String, String)>,
+    /// Their sources.
+    fetched: BTreeMap<(String, String), String>,
+}
+
+impl Shelves {
+    /// The versions that the project itself has.
+    fn own_versions(&self, orb: &str) -> Vec<String> {
+        self.own.0.as_ref().map(|own| own.versions(orb)).unwrap_or_default()
+    }
+
+    /// Whether an orb is still to be fetched.
+    fn lacks(&self, orb: &(String, String)) -> bool {
+        !self.fetched.contains_key(orb) && !self.own_versions(&orb.0).contains(&orb.1)
+    }
+}
+
+impl OrbSource for Shelves {
+    fn versions(&self, orb: &str) -> Vec<String> {
+        let known = self.known.iter().filter(|(name, _)| name == orb);
+        self.own_versions(orb)
+            .into_iter()
+            .chain(known.map(|(_, version)| version.clone()))
+            .collect()
+    }
+
+    fn text(&self, orb: &str, version: &str) -> Option<String> {
+        let own = self.own.0.as_ref().and_then(|own| own.text(orb, version));
+        own.or_else(|| self.fetched.get(&(orb.to_owned(), version.to_owned())).cloned())
+    }
+
+    fn place(&self, orb: &str, version: &str) -> String {
+        match self.own.0.as_ref().filter(|_| self.own_versions(orb).iter().any(|v| v == version)) {
+            Some(own) => own.place(orb, version),
+            None => format!("{orb}@{version}"),
+        }
+    }
 }
 
 /// The orbs of some directories.
