@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 pub(super) fn days(text: &str) -> Result<Duration, &'static str> {
     const MOST: u64 = 365;
     match text.trim().strip_suffix('d').map(str::parse::<u64>) {
-        None => parse(text),
+        None => parse(text).map_err(|_| "write a number of days, such as `15d`"),
         Some(Ok(days @ 1..=MOST)) => Ok(Duration::from_secs(days * 24 * 3600)),
         Some(_) => Err("write a number of days from 1 to 365, such as `15d`"),
     }
