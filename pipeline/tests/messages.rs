@@ -57,6 +57,21 @@ jobs:
 }
 
 #[test]
+fn a_key_of_a_cache_that_no_step_could_use_is_warned_of() {
+    let text = "version: 2.1
+jobs:
+  build:
+    machine: true
+    resource_class: acme/mini
+    steps:
+      - restore_cache: {keys: ['a-{{ .Brunch }}', 'b-{{ arch', 'c-{{ checksum x }}', '{{ .Branch }}']}
+";
+    let compiled = compile(text, &options("config")).unwrap();
+    let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!("keys_of_caches", warnings.join("\n\n"));
+}
+
+#[test]
 fn a_hundred_errors_are_enough() {
     let keys: String = (0..500).map(|n| format!("    unknown{n}: x\n")).collect();
     let text =

@@ -123,8 +123,13 @@ impl Context<'_> {
         });
         for item in items {
             let Some(Err(why)) = item.scalar().map(cache_key::parse) else { continue };
-            let message = format!("this step will fail: {}", quoted(&why));
-            self.report(Problem::warning(item.used_at(), message));
+            // What is written may be long, and what there is instead is to be read to its end.
+            let (what, instead) = match why.rsplit_once("`: ") {
+                Some((what, instead)) => (format!("{what}`"), Some(instead.to_owned())),
+                None => (why, None),
+            };
+            let message = format!("this step will fail: {}", quoted(&what));
+            self.report(Problem::warning(item.used_at(), message).maybe_hint(instead));
         }
     }
 
