@@ -586,6 +586,8 @@ workflows:
       - build: {name: b, filters: not pipeline.parameters.nightly}
       - deploy: {to: a, name: to-<< pipeline.parameters.to >>, requires: [b]}
       - deploy: {to: a, requires: [to-there], when: pipeline.parameters.nightly}
+      - deploy: {matrix: {parameters: {to: [a, << pipeline.parameters.to >>]}}, requires: [deploy-b], when: pipeline.parameters.nightly}
+      - << pipeline.parameters.to >>: {requires: [x-<< pipeline.parameters.to >>], when: pipeline.parameters.nightly}
   nightly:
     when: << pipeline.parameters.nightly >>
     jobs:

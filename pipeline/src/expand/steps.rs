@@ -82,7 +82,10 @@ impl Expander<'_, '_> {
     }
 
     fn keyed_step(&mut self, item: &Node, entry: &Entry, scope: Scope<'_>, out: &mut Vec<Node>) {
-        let key = self.fill_key(entry, scope);
+        let Some(key) = self.fill_key(entry, scope) else {
+            out.push(Node::unknown(item.used_at()));
+            return;
+        };
         let is_2_1 = self.packages.get(scope.package).is_none_or(|package| package.is_2_1);
         match &*key {
             "when" | "unless" if is_2_1 => self.conditional(&key, entry, scope, out),

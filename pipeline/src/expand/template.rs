@@ -88,11 +88,14 @@ impl Expander<'_, '_> {
                 Some(Node { alias: node.alias, ..Node::made_list(items, node.span) })
             }
             Value::Mapping(mapping) => {
-                let mut is_changed = false;
+                let (mut is_changed, mut is_incomplete) = (false, mapping.is_incomplete);
                 let mut entries: Vec<Entry> = Vec::with_capacity(mapping.entries.len());
                 for entry in &mapping.entries {
                     let value = self.fill_changed(&entry.value, scope);
-                    let key = self.fill_key(entry, scope);
+                    let Some(key) = self.fill_key(entry, scope) else {
+                        (is_changed, is_incomplete) = (true, true);
+                        continue;
+                    };
                     is_changed |= value.is_some() || !Rc::ptr_eq(&key, &entry.key);
                     let value = value.unwrap_or_else(|| entry.value.clone());
                     entries.push(Entry { key, key_span: entry.key_span, value });
@@ -100,20 +103,19 @@ impl Expander<'_, '_> {
                 if !is_changed {
                     return None;
                 }
-                let made = Node::made_mapping(entries, node.span, mapping.is_incomplete);
+                let made = Node::made_mapping(entries, node.span, is_incomplete);
                 Some(Node { alias: node.alias, ..made })
             }
         }
     }
 
-    /// A key with its expressions replaced.
-    pub(super) fn fill_key(&mut self, entry: &Entry, scope: Scope<'_>) -> Rc<str> {
+    /// A key with its expressions replaced. `None` where that is not known.
+    pub(super) fn fill_key(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<Rc<str>> {
         if !self.is_template(&entry.key, scope) {
-            return Rc::clone(&entry.key);
+            return Some(Rc::clone(&entry.key));
         }
         let node = Node::made_text(&entry.key, entry.key_span);
-        let filled = self.fill_text(&entry.key, &node, scope);
-        filled.scalar().map_or_else(|| Rc::clone(&entry.key), Rc::from)
+        self.fill_text(&entry.key, &node, scope).scalar().map(Rc::from)
     }
 
     /// The argument that a node stands for, if it is nothing but a reference to a parameter.

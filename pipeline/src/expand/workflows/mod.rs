@@ -153,7 +153,10 @@ impl Expander<'_, '_> {
                 }
                 Value::Mapping(mapping) if mapping.entries.len() == 1 => {
                     for entry in &mapping.entries {
-                        let name = self.fill_key(entry, Scope::outside(0));
+                        let Some(name) = self.fill_key(entry, Scope::outside(0)) else {
+                            found.push(Err(Node::unknown(entry.key_span)));
+                            continue;
+                        };
                         self.invocation(
                             &name,
                             entry.key_span,
@@ -246,7 +249,12 @@ impl Expander<'_, '_> {
         };
         let made_name = row.map_or_else(|| job.to_string(), |row| matrix::name(job, row));
         let given_name = keys.get("name").map(|node| self.fill(node, scope));
-        if given_name.as_ref().is_some_and(|node| node.kind() == Kind::Unknown) && self.is_vague {
+        // Others may require it by the name that it would have.
+        let is_unknown = |node: &Node| node.kind() == Kind::Unknown;
+        if match &given_name {
+            Some(name) => is_unknown(name),
+            None => row.into_iter().flatten().any(|(_, value)| is_unknown(value)),
+        } {
             found.push(Err(Node::unknown(place)));
         }
         let given_name = given_name.and_then(|node| self.context.nonempty(&node, "`name`"));
@@ -264,7 +272,7 @@ impl Expander<'_, '_> {
                 arguments.push(entry.clone());
             } else if !(is_2_1 && WRITTEN_OUT.contains(&&*entry.key)) {
                 let value = self.fill(&entry.value, scope);
-                let key = self.fill_key(entry, scope);
+                let Some(key) = self.fill_key(entry, scope) else { continue };
                 // A filter that is an expression was looked at, and lets the job through.
                 let is_done = is_2_1 && &*key == "filters" && value.scalar().is_some();
                 if is_done && self.context.options.tag.is_some() {

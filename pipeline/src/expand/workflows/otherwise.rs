@@ -13,9 +13,9 @@ use crate::yaml::{Entry, Kind, Mapping, Node};
 
 impl Expander<'_, '_> {
     /// Writes out all workflows for a pipeline of which nothing is known. `None` where that is
-    /// more than may be; what is really written out had its own limit.
+    /// more than may be, together with what is really written out.
     pub(in crate::expand) fn otherwise(&mut self, root: &Mapping) -> Option<Otherwise> {
-        (self.is_vague, self.work) = (true, 0);
+        self.is_vague = true;
         let mut jobs = Jobs::default();
         let node = root.get("workflows").filter(|node| node.kind() != Kind::Nothing)?;
         let entries: Vec<&Entry> =
