@@ -56,7 +56,14 @@ struct Job {
 
 impl History {
     /// A task has ended. Only a run that did all of its work says how long that takes.
+    ///
+    /// An agent that was killed while it cleaned up after a task is followed by one that tells of its
+    /// end again, and knows less of it: what was told first stays.
     pub(super) fn record(&mut self, ended: Recent) {
+        let is_it = |known: &Recent| known.id == ended.id && known.started_ms == ended.started_ms;
+        if ended.id.is_some() && self.recent.iter().any(is_it) {
+            return;
+        }
         if let (Some(Outcome::Success), Some(project), Some(job)) =
             (ended.outcome, &ended.project, &ended.job)
         {
@@ -143,6 +150,20 @@ mod tests {
             history.record(ended("test", Outcome::Success, 50));
         }
         assert_eq!(history.usual_ms("acme/app", "test"), Some(50), "old runs are forgotten");
+    }
+
+    #[test]
+    fn an_end_that_is_told_again_changes_nothing_and_another_run_of_the_task_is_one_more() {
+        let mut history = History::default();
+        let id = Some(russet_protocol::ids::TaskId::from("t"));
+        let first = Recent { id: id.clone(), ..ended("test", Outcome::Success, 100) };
+        history.record(first.clone());
+        history
+            .record(Recent { id: id.clone(), ..ended("test", Outcome::InfrastructureFail, 160) });
+        assert_eq!(history.recent(), [first]);
+        let next = Recent { started_ms: 5_000, ..ended("test", Outcome::Success, 9_000) };
+        history.record(Recent { id, ..next });
+        assert_eq!(history.recent().len(), 2);
     }
 
     #[test]
