@@ -2,8 +2,8 @@
 
 use russet_protocol::local::Update;
 
-use super::support::CLASS;
 use super::support::farm::{Farm, skipped};
+use super::support::{CLASS, wait_for};
 
 impl Farm {
     /// Publishes a release of a channel with a counter.
@@ -45,8 +45,11 @@ fn a_pin_to_a_version_holds_newer_ones_back_and_one_to_an_older_version_is_no_fa
     let said = farm.look();
     assert!(said.starts_with("Version 9.8.1 runs; pinned to version 9.8.1, which runs"), "{said}");
     farm.claims();
-    let runners = farm.runners();
-    assert!(runners.contains("9.8.1") && runners.contains("pinned to version 9.8.1"), "{runners}");
+    // With the claim after that task.
+    wait_for("the control plane to say so", || {
+        let runners = farm.runners();
+        (runners.contains("9.8.1") && runners.contains("pinned to version 9.8.1")).then_some(())
+    });
     farm.admin(&["resource-class", "unpin", CLASS]);
     farm.look();
     farm.wait_installed("9.8.2");
