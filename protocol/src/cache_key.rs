@@ -1,6 +1,8 @@
 //! Templates in the keys of caches: the part of Go's template language that CircleCI shows. The
 //! compiler checks them, and the agent fills them in.
 
+use std::fmt;
+
 /// One piece of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
@@ -24,16 +26,35 @@ pub enum Piece<'a> {
     Arch,
 }
 
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is written.
+    pub what: String,
+    /// What there is instead, where that is known.
+    pub instead: Option<&'static str>,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.instead {
+            Some(instead) => write!(formatter, "{}: {instead}", self.what),
+            None => formatter.write_str(&self.what),
+        }
+    }
+}
+
 /// Takes a key apart.
 ///
 /// # Errors
 /// What is wrong with which template.
-pub fn parse(key: &str) -> Result<Vec<Piece<'_>>, String> {
+pub fn parse(key: &str) -> Result<Vec<Piece<'_>>, Mistake> {
     let mut pieces = Vec::new();
     let mut rest = key;
     while let Some((text, after)) = rest.split_once("{{") {
         let (inside, after) = split_end(after).ok_or_else(|| {
-            format!("`{{{{{}` has no `}}}}`", after.chars().take(40).collect::<String>())
+            let start: String = after.chars().take(40).collect();
+            Mistake { what: format!("`{{{{{start}` has no `}}}}`"), instead: None }
         })?;
         // `{{-` and `-}}` take the white space next to them away.
         let (inside, trims_before) = match inside.strip_prefix('-') {
@@ -69,7 +90,7 @@ fn split_end(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-fn template(text: &str) -> Result<Piece<'_>, String> {
+fn template(text: &str) -> Result<Piece<'_>, Mistake> {
     let piece = match text {
         ".Branch" => Piece::Branch,
         ".Revision" => Piece::Revision,
@@ -85,15 +106,18 @@ fn template(text: &str) -> Result<Piece<'_>, String> {
             {
                 Piece::CheckoutKey
             } else if let Some(rest) = text.strip_prefix("checksum") {
-                Piece::Checksum(
-                    quoted(rest.trim())
-                        .ok_or_else(|| format!("`{{{{ {text} }}}}`: write `checksum \"file\"`"))?,
-                )
+                Piece::Checksum(quoted(rest.trim()).ok_or_else(|| Mistake {
+                    what: format!("`{{{{ {text} }}}}`"),
+                    instead: Some("write `checksum \"file\"`"),
+                })?)
             } else {
-                return Err(format!(
-                    "there is no template `{{{{ {text} }}}}`: there are .Branch, .BuildNum, \
-                     .Revision, .CheckoutKey, .Environment.NAME, checksum \"file\", epoch and arch"
-                ));
+                return Err(Mistake {
+                    what: format!("there is no template `{{{{ {text} }}}}`"),
+                    instead: Some(
+                        "there are .Branch, .BuildNum, .Revision, .CheckoutKey, \
+                         .Environment.NAME, checksum \"file\", epoch and arch",
+                    ),
+                });
             }
         }
     };

@@ -78,9 +78,14 @@ impl Shelves {
         self.own.0.as_ref().map(|own| own.versions(orb)).unwrap_or_default()
     }
 
+    /// Whether the project itself has an orb in this version.
+    fn has_own(&self, orb: &str, version: &str) -> bool {
+        self.own_versions(orb).iter().any(|own| own == version)
+    }
+
     /// Whether an orb is still to be fetched.
     fn lacks(&self, orb: &(String, String)) -> bool {
-        !self.fetched.contains_key(orb) && !self.own_versions(&orb.0).contains(&orb.1)
+        !self.fetched.contains_key(orb) && !self.has_own(&orb.0, &orb.1)
     }
 }
 
@@ -99,7 +104,7 @@ impl OrbSource for Shelves {
     }
 
     fn place(&self, orb: &str, version: &str) -> String {
-        match self.own.0.as_ref().filter(|_| self.own_versions(orb).iter().any(|v| v == version)) {
+        match self.own.0.as_ref().filter(|_| self.has_own(orb, version)) {
             Some(own) => own.place(orb, version),
             None => format!("{orb}@{version}"),
         }

@@ -122,14 +122,11 @@ impl Context<'_> {
             _ => vec![node],
         });
         for item in items {
-            let Some(Err(why)) = item.scalar().map(cache_key::parse) else { continue };
+            let Some(Err(mistake)) = item.scalar().map(cache_key::parse) else { continue };
             // What is written may be long, and what there is instead is to be read to its end.
-            let (what, instead) = match why.rsplit_once("`: ") {
-                Some((what, instead)) => (format!("{what}`"), Some(instead.to_owned())),
-                None => (why, None),
-            };
-            let message = format!("this step will fail: {}", quoted(&what));
-            self.report(Problem::warning(item.used_at(), message).maybe_hint(instead));
+            let message = format!("this step will fail: {}", quoted(&mistake.what));
+            let hint = mistake.instead.map(str::to_owned);
+            self.report(Problem::warning(item.used_at(), message).maybe_hint(hint));
         }
     }
 

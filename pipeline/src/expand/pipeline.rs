@@ -44,12 +44,14 @@ const NAMES: &[&str] = &[
 const OPEN: &[&str] =
     &["pipeline.trigger_parameters.", "pipeline.event.", "pipeline.trigger.", "pipeline.deploy."];
 
-/// What `pipeline.…` stands for.
+/// What `pipeline.…` stands for, as far as anything is known of the pipeline.
 pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node> {
+    let found = find(expander, name, place)?;
+    Some(if expander.is_vague { Node::unknown(place) } else { found })
+}
+
+fn find(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node> {
     if name == "pipeline.parameters" {
-        if expander.is_vague {
-            return Some(Node::unknown(place));
-        }
         let entries = expander.pipeline.iter();
         let entries = entries.map(|(key, value)| crate::yaml::Entry {
             key: Rc::clone(key),
@@ -60,7 +62,7 @@ pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) 
     }
     if let Some(parameter) = name.strip_prefix("pipeline.parameters.") {
         if let Some(value) = expander.pipeline.get(parameter) {
-            return Some(if expander.is_vague { Node::unknown(place) } else { value.clone() });
+            return Some(value.clone());
         }
         let known: Vec<Rc<str>> = expander.pipeline.keys().cloned().collect();
         let hint = expander.near(parameter, known.iter().map(|key| &**key));
@@ -70,8 +72,7 @@ pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) 
         return None;
     }
     if NAMES.contains(&name) || OPEN.iter().any(|start| name.starts_with(start)) {
-        let is_vague = expander.is_vague;
-        return Some(if is_vague { Node::unknown(place) } else { value(expander, name, place) });
+        return Some(value(expander, name, place));
     }
     let hint = expander.near(name, NAMES.iter().copied());
     let message = format!("there is no pipeline value `{}`", quoted(name));

@@ -34,7 +34,7 @@ pub(super) fn render(
     hash: impl Fn(&str) -> Result<String, String>,
 ) -> Result<String, String> {
     let mut out = String::new();
-    for piece in cache_key::parse(key)? {
+    for piece in cache_key::parse(key).map_err(|mistake| mistake.to_string())? {
         match piece {
             Piece::Text(text) => out.push_str(text),
             Piece::Branch => out.push_str(facts.branch),
