@@ -14,13 +14,13 @@ mod bundle;
 mod child;
 mod decide;
 #[allow(unreachable_pub, clippy::allow_attributes, reason = "the agent names it in its API")]
-#[path = "../../agent/src/platform/exchange.rs"]
+#[path = "../../agent/platform/src/exchange.rs"]
 mod exchange;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
 #[path = "../../protocol/src/boot_files.rs"]
 mod files;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
-#[path = "../../agent/src/layout.rs"]
+#[path = "../../agent/platform/src/layout.rs"]
 mod layout;
 mod log;
 mod signals;

@@ -5,8 +5,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use russet_agent::config::{Format, Level, Logging};
-use russet_agent::logs::Rotated;
+use russet_launch_agent::config::{Format, Level, Logging};
+use russet_launch_agent::logs::Rotated;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 

@@ -33,17 +33,17 @@ fn main() -> ExitCode {
     if let Some(name @ ("circleci-agent" | "circleci")) =
         Path::new(&called_as).file_name().and_then(|name| name.to_str())
     {
-        return russet_agent::helper::main(name, &arguments.collect::<Vec<_>>());
+        return russet_task_agent::helper::main(name, &arguments.collect::<Vec<_>>());
     }
     if Path::new(&called_as)
         .file_name()
-        .is_some_and(|name| name == russet_agent::continuation::CURL)
+        .is_some_and(|name| name == russet_protocol::supervise::SETUP_CURL)
     {
-        return russet_agent::continuation::curl(arguments.collect());
+        return russet_task_agent::continuation::curl(arguments.collect());
     }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
     if arguments.next().is_some_and(|word| word == "task-agent") {
-        return russet_agent::task::main();
+        return russet_task_agent::task::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

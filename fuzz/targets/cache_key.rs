@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code, reason = "the whole module is compiled for a part of it")]
-#[path = "../../agent/src/task/storage/key.rs"]
+#[path = "../../agent/task-agent/src/task/storage/key.rs"]
 mod key;
 
 fuzz_target!(|data: &[u8]| {

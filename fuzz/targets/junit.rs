@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../agent/src/task/test_results/junit.rs"]
+#[path = "../../agent/task-agent/src/task/test_results/junit.rs"]
 mod junit;
 
 fuzz_target!(|data: &[u8]| {

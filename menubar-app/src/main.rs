@@ -19,7 +19,7 @@ mod places;
 
 /// Where an installed agent lies: the agent's own table, which needs nothing but the standard
 /// library.
-#[path = "../../agent/src/layout.rs"]
+#[path = "../../agent/platform/src/layout.rs"]
 #[expect(dead_code, unreachable_pub, reason = "most of it is for those who install an agent")]
 mod layout;
 

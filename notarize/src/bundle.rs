@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use crate::places::{Release, fresh};
 
 /// The agent's Info.plist, which `russet agent install` writes too.
-const AGENT_PLIST: &str = include_str!("../../agent/src/install/Info.plist");
+const AGENT_PLIST: &str = include_str!("../../agent/launch-agent/src/install/Info.plist");
 
 /// What starts the companion at a login.
 const MENUBAR_JOB: &str = include_str!("../../launchd/dev.russet.menubar.plist");

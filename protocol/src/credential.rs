@@ -74,6 +74,16 @@ impl Content {
     }
 }
 
+/// Returns the variable that names the file of a credential.
+#[must_use]
+pub fn file_variable(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    format!("RUSSET_CREDENTIAL_{name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Content, Credential};

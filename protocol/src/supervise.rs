@@ -364,6 +364,15 @@ pub struct LeftBehind {
     pub bytes: u64,
 }
 
+/// End of the line in which a trimming helper says what it removed in all: the launch agent reads it.
+pub const TRIMMED_SUM: &str = " bytes in all";
+
+/// Directory within that of the steps' helpers that setup jobs alone have on their `PATH`.
+pub const SETUP_HELPERS: &str = "setup";
+
+/// Program that [`SETUP_HELPERS`] stands in for.
+pub const SETUP_CURL: &str = "curl";
+
 /// Name of the result record in the spool.
 pub const RESULT_FILE: &str = "result.json";
 

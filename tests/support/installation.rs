@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use russet_agent::layout::Layout;
+use russet_platform::layout::Layout;
 use russet_protocol::boot_files::{self, Bad, Health, Probation};
 
 use super::agent::task_agents_below;

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use russet_agent::layout::Layout;
+use russet_platform::layout::Layout;
 use russet_protocol::manifest::{
     Artifact, Envelope, FILE_NAME, Manifest, Platform, Signature, key_id, signed_bytes,
 };

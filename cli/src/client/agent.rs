@@ -74,7 +74,7 @@ impl AgentClient {
 
 /// The installed agent's socket; where there is none, that of an agent that this user started.
 fn default_socket() -> PathBuf {
-    let installed = russet_agent::layout::Layout::default().socket();
+    let installed = russet_platform::layout::Layout::default().socket();
     let base = std::env::var_os("XDG_STATE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state")));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use russet_agent::vault::{Grant, StoredCredential, Vault};
+use russet_launch_agent::vault::{Grant, StoredCredential, Vault};
 use russet_protocol::credential::Content;
 use russet_protocol::secret::Secret;
 use serde::Serialize;

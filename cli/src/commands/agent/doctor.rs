@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use russet_agent::health::doctor::{Question, examine, probe, worst};
-use russet_agent::health::{Check, Level};
-use russet_agent::layout::Layout;
+use russet_launch_agent::health::doctor::{Question, examine, probe, worst};
+use russet_launch_agent::health::{Check, Level};
+use russet_platform::layout::Layout;
 use serde_json::json;
 
 use crate::client::agent::AgentArgs;

@@ -4,10 +4,10 @@ use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use russet_agent::config::{Overrides, convert};
-use russet_agent::install::{self, ConfigSource, InstallError, Moment, Report, Settings};
-use russet_agent::layout::Layout;
-use russet_agent::platform::service::Service;
+use russet_launch_agent::config::{Overrides, convert};
+use russet_launch_agent::install::{self, ConfigSource, InstallError, Moment, Report, Settings};
+use russet_platform::layout::Layout;
+use russet_platform::service::Service;
 use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use russet_agent::config;
-use russet_agent::layout::Layout;
-use russet_agent::logs::{Wanted, history};
-use russet_agent::platform::FileWatch;
+use russet_launch_agent::config;
+use russet_launch_agent::logs::{Wanted, history};
+use russet_platform::FileWatch;
+use russet_platform::layout::Layout;
 use russet_protocol::local::{LogLevel, LogLine};
 use tokio::sync::oneshot;
 

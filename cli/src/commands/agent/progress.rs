@@ -1,6 +1,6 @@
 //! What `install`, `uninstall` and their like show of each action.
 
-use russet_agent::install::{InstallError, Outcome, Report};
+use russet_launch_agent::install::{InstallError, Outcome, Report};
 
 use crate::error::CliError;
 use crate::exit::Exit;

@@ -1,8 +1,8 @@
 //! `russet agent start`, `stop` and `restart`: the installed agent's job.
 
-use russet_agent::install::{self, InstallError};
-use russet_agent::layout::Layout;
-use russet_agent::platform::service::Service;
+use russet_launch_agent::install::{self, InstallError};
+use russet_platform::layout::Layout;
+use russet_platform::service::Service;
 
 use super::progress;
 use crate::error::Result;

@@ -1,6 +1,6 @@
 //! `russet agent token`.
 
-use russet_agent::vault::{self, TokenError};
+use russet_launch_agent::vault::{self, TokenError};
 use serde::Serialize;
 
 use super::vault::{VaultArgs, check_name, failed};

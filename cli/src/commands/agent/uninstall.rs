@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use russet_agent::install::{self, Moment, Outcome};
-use russet_agent::layout::Layout;
-use russet_agent::platform::service::Service;
+use russet_launch_agent::install::{self, Moment, Outcome};
+use russet_platform::layout::Layout;
+use russet_platform::service::Service;
 use russet_protocol::local::DrainRequest;
 
 use super::{control, progress};

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use russet_agent::config::{self, Config};
-use russet_agent::layout::Layout;
-use russet_agent::vault::{Vault, VaultError};
+use russet_launch_agent::config::{self, Config};
+use russet_launch_agent::vault::{Vault, VaultError};
+use russet_platform::layout::Layout;
 
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -66,7 +66,7 @@ pub(crate) fn failed(error: VaultError) -> CliError {
 
 /// Refuses a name that can be none.
 pub(crate) fn check_name(name: &str) -> Result<()> {
-    if russet_agent::vault::is_name(name) {
+    if russet_launch_agent::vault::is_name(name) {
         return Ok(());
     }
     let message = format!("`{name}` can not be a name");

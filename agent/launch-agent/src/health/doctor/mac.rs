@@ -1,0 +1,316 @@
+//! What only a Mac has: sleep, FileVault and automatic login, Xcode, the background item, updates.
+
+use std::path::{Path, PathBuf};
+
+use super::screen_accounts;
+use crate::config::{Class, Config, KeepAwake};
+use crate::health::{Check, Level};
+use russet_platform::command::{CommandError, Tools};
+use russet_platform::darwin::background_items::{self, Approval};
+use russet_platform::darwin::power_settings::{self, PowerSettings};
+use russet_platform::darwin::preferences::{self, Updates};
+use russet_platform::darwin::xcodebuild::{self, Readiness};
+use russet_platform::darwin::{file_vault, xcode};
+use russet_platform::layout::LABEL;
+
+/// Looks at the Mac whose files are below `root`.
+pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
+    let classes = config.map_or(&[][..], |config| &config.classes);
+    let keep_awake = config.map_or(KeepAwake::default(), |config| config.keep_awake);
+    let accounts = screen_accounts(classes);
+    let mut found = vec![
+        or_unknown("sleep", power_settings::read(tools), |now| sleep(now, keep_awake)),
+        or_unknown("FileVault", file_vault::is_on(tools), |on| vault(on, !accounts.is_empty())),
+    ];
+    let login = preferences::automatic_login(root);
+    found.extend(accounts.iter().map(|account| automatic_login(account, login.as_deref())));
+    found.extend(
+        xcodes(classes).iter().map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
+    );
+    if major(root).is_none_or(|major| major >= 13) {
+        let approval = background_items::approval(tools, LABEL);
+        found.push(or_unknown("background item", approval, background));
+    }
+    found.extend(preferences::updates(root).map(|found| updates(&found)));
+    found
+}
+
+/// What could not be asked is said, and is no fault.
+fn or_unknown<T>(
+    name: &'static str,
+    facts: Result<T, CommandError>,
+    judge: impl FnOnce(T) -> Check,
+) -> Check {
+    match facts {
+        Ok(facts) => judge(facts),
+        Err(error) => Check::new(name, Level::Unknown, error.to_string(), ""),
+    }
+}
+
+/// The first number of macOS's version.
+fn major(root: &Path) -> Option<u32> {
+    preferences::version(root)?.split(['.', ' ']).next()?.parse().ok()
+}
+
+fn sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
+    let restarts = match settings.restarts {
+        Some(true) => "; it starts by itself after a power failure",
+        Some(false) => "; it stays off after a power failure (`sudo pmset -a autorestart 1`)",
+        None => "",
+    };
+    match settings.sleep_minutes {
+        _ if settings.sleep_disabled => {
+            Check::new("sleep", Level::Ok, format!("this Mac never sleeps{restarts}"), "")
+        }
+        Some(0) => Check::new(
+            "sleep",
+            Level::Ok,
+            format!("this Mac does not sleep by itself{restarts}"),
+            "",
+        ),
+        Some(minutes) if keep_awake == KeepAwake::Always => {
+            let found = format!(
+                "this Mac sleeps after {minutes} min of idleness, and the agent keeps it \
+                 awake{restarts}"
+            );
+            Check::new("sleep", Level::Ok, found, "")
+        }
+        Some(minutes) => {
+            let found = format!(
+                "this Mac sleeps after {minutes} min of idleness, and then claims nothing{restarts}"
+            );
+            let hint =
+                "`sudo pmset -a sleep 0` keeps it awake, and so does `runner.keep_awake: always`";
+            Check::new("sleep", Level::Warning, found, hint)
+        }
+        None => Check::new("sleep", Level::Unknown, "pmset does not say".to_owned(), ""),
+    }
+}
+
+/// FileVault keeps a restarted Mac at its password, before launchd and the network.
+fn vault(on: Option<bool>, needs_login: bool) -> Check {
+    let name = "FileVault";
+    match on {
+        Some(false) => Check::new(name, Level::Ok, "off: a restart needs nobody".to_owned(), ""),
+        Some(true) => {
+            let login = if needs_login { ", and nobody is logged in by itself" } else { "" };
+            let found = format!("on: after a restart the Mac waits for somebody's password{login}");
+            let hint = "turn it off on a farm; or restart with `sudo fdesetup authrestart`";
+            Check::new(name, Level::Warning, found, hint)
+        }
+        None => Check::new(name, Level::Unknown, "fdesetup says neither on nor off".to_owned(), ""),
+    }
+}
+
+fn automatic_login(account: &str, login: Option<&str>) -> Check {
+    let name = "automatic login";
+    let hint = "System Settings, Users & Groups, \"Automatically log in as\"";
+    match login {
+        Some(user) if user == account => {
+            Check::new(name, Level::Ok, format!("{account} is logged in when the Mac starts"), "")
+        }
+        Some(user) => {
+            let found = format!("{user} is logged in when the Mac starts, and not {account}");
+            Check::new(name, Level::Warning, found, hint)
+        }
+        None => {
+            let found = format!("after a restart {account} is not logged in, and its class waits");
+            Check::new(name, Level::Warning, found, hint)
+        }
+    }
+}
+
+/// The Xcodes that classes use, each once; `None` is the one that is selected.
+pub(in crate::health) fn xcodes(classes: &[Class]) -> Vec<Option<String>> {
+    let mut wanted: Vec<Option<String>> = classes.iter().map(|class| class.xcode.clone()).collect();
+    wanted.sort();
+    wanted.dedup();
+    if wanted.is_empty() { vec![None] } else { wanted }
+}
+
+/// Whether these Xcodes can be used, each of which has to be.
+pub(in crate::health) fn xcodes_ready(tools: &Tools, wanted: &[Option<String>]) -> Vec<Check> {
+    wanted.iter().map(|wanted| xcode_of(tools, wanted.as_deref(), true)).collect()
+}
+
+fn xcode_of(tools: &Tools, wanted: Option<&str>, is_needed: bool) -> Check {
+    let dir: Option<PathBuf> = match wanted.map(xcode::developer_dir).transpose() {
+        Ok(dir) => dir,
+        Err(error) => {
+            let first = error.lines().next().unwrap_or_default().to_owned();
+            return Check::new(
+                "Xcode",
+                Level::Bad,
+                first,
+                "install it, or name another in `xcode`",
+            );
+        }
+    };
+    let title = dir.as_ref().map_or("the selected one".to_owned(), |dir| dir.display().to_string());
+    or_unknown("Xcode", xcodebuild::readiness(tools, dir.as_deref()), |ready| {
+        xcode_ready(&title, is_needed, &ready)
+    })
+}
+
+fn xcode_ready(title: &str, is_needed: bool, ready: &Readiness) -> Check {
+    // Nobody asked for an Xcode: a Mac without one may build other things.
+    let level = if is_needed { Level::Bad } else { Level::Warning };
+    let (found, hint) = match ready {
+        Readiness::Ready => {
+            return Check::new("Xcode", Level::Ok, format!("{title} is ready"), "");
+        }
+        Readiness::ToolsOnly => {
+            let found = "only the command line tools are selected".to_owned();
+            return Check::new("Xcode", Level::Ok, found, "");
+        }
+        Readiness::None => (
+            "there are no developer tools".to_owned(),
+            "`xcode-select --install`, or install Xcode",
+        ),
+        Readiness::Licence => (
+            format!("{title}: its licence was not agreed to, and its tools refuse to run"),
+            "`sudo xcodebuild -license accept`",
+        ),
+        Readiness::FirstLaunch => {
+            (format!("{title}: its first launch is not done"), "`sudo xcodebuild -runFirstLaunch`")
+        }
+        Readiness::Broken(said) => (format!("{title}: {said}"), "run `xcodebuild -version`"),
+    };
+    Check::new("Xcode", level, found, hint)
+}
+
+fn background(approval: Approval) -> Check {
+    let name = "background item";
+    match approval {
+        Approval::Allowed => Check::new(name, Level::Ok, "allowed".to_owned(), ""),
+        Approval::Unknown => {
+            let found = "macOS knows none of ours yet".to_owned();
+            Check::new(name, Level::Unknown, found, "")
+        }
+        Approval::Disallowed => {
+            let found = "somebody switched Russet off: launchd does not start it".to_owned();
+            let hint = "System Settings, General, Login Items & Extensions, \"Allow in the \
+                        Background\"; a profile with `ServiceManagementManagedItems` keeps it on";
+            Check::new(name, Level::Bad, found, hint)
+        }
+    }
+}
+
+fn updates(updates: &Updates) -> Check {
+    let name = "macOS updates";
+    let automatic = match updates.automatic {
+        Some(true) => "; macOS installs them, and restarts, when it likes",
+        Some(false) => "; none is installed by itself",
+        None => "",
+    };
+    let hint = "drain the machine (`russet agent drain --wait`) and install them yourself; turn \
+                \"Install macOS updates\" off";
+    if !updates.found.is_empty() {
+        let found = format!("pending: {}{automatic}", updates.found.join(", "));
+        return Check::new(name, Level::Warning, found, hint);
+    }
+    let level = if updates.automatic == Some(true) { Level::Warning } else { Level::Ok };
+    Check::new(name, level, format!("macOS has found none{automatic}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use russet_platform::command::testing::fake_tool;
+
+    fn levels(checks: &[Check]) -> Vec<(&'static str, Level)> {
+        checks.iter().map(|check| (check.name, check.level)).collect()
+    }
+
+    fn tools(dir: &Path, sleep: u32, vault: &str, licence: i32, allowed: &str) -> Tools {
+        fake_tool(dir, "pmset", &format!("echo 'Currently in use:'; echo ' sleep {sleep}'"));
+        fake_tool(dir, "fdesetup", &format!("echo 'FileVault is {vault}.'"));
+        fake_tool(dir, "xcode-select", "echo /Applications/Xcode.app/Contents/Developer");
+        fake_tool(dir, "xcodebuild", &format!("exit {licence}"));
+        let dump =
+            format!("#1:\n Disposition: [enabled, {allowed}] (0x9)\n Identifier: 16.{LABEL}");
+        fake_tool(dir, "sfltool", &format!("printf '{dump}\\n'"));
+        Tools::below(dir)
+    }
+
+    #[test]
+    fn a_mac_that_is_set_up_for_a_farm_is_well_and_another_is_told_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let well = checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), None);
+        assert!(well.iter().all(|check| check.level == Level::Ok), "{well:?}");
+        let other = checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), None);
+        let expected = [
+            ("sleep", Level::Warning),
+            ("FileVault", Level::Warning),
+            ("Xcode", Level::Warning),
+            ("background item", Level::Bad),
+        ];
+        assert_eq!(levels(&other), expected);
+        assert!(other.iter().all(|check| check.hint.is_some()));
+    }
+
+    #[test]
+    fn tools_that_are_missing_fail_or_talk_nonsense_leave_it_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let all_unknown = |checks: &[Check]| {
+            assert!(checks.iter().all(|check| check.level == Level::Unknown), "{checks:?}");
+        };
+        all_unknown(&checks(&Tools::below(dir.path()), dir.path(), None));
+        for name in ["pmset", "fdesetup", "sfltool", "xcodebuild"] {
+            fake_tool(dir.path(), name, "echo nonsense");
+        }
+        fake_tool(dir.path(), "xcode-select", "kill -9 $$; exit 1");
+        let nonsense = checks(&Tools::below(dir.path()), dir.path(), None);
+        let (xcode, others): (Vec<Check>, Vec<Check>) =
+            nonsense.into_iter().partition(|check| check.name == "Xcode");
+        all_unknown(&others);
+        assert_eq!(xcode.first().unwrap().level, Level::Warning);
+    }
+
+    #[test]
+    fn a_mac_that_the_agent_keeps_awake_may_have_any_setting() {
+        let of = |sleep_minutes, keep_awake| {
+            let settings = PowerSettings { sleep_minutes, ..PowerSettings::default() };
+            sleep(settings, keep_awake).level
+        };
+        assert_eq!(of(Some(10), KeepAwake::Tasks), Level::Warning);
+        assert_eq!(of(Some(10), KeepAwake::Always), Level::Ok);
+        assert_eq!(of(Some(0), KeepAwake::Never), Level::Ok);
+        assert_eq!(of(None, KeepAwake::Always), Level::Unknown);
+    }
+
+    #[test]
+    fn a_class_at_the_screen_needs_its_account_logged_in() {
+        assert_eq!(automatic_login("ci", Some("ci")).level, Level::Ok);
+        assert_eq!(automatic_login("ci", Some("anna")).level, Level::Warning);
+        assert!(automatic_login("ci", None).found.contains("its class waits"));
+        assert!(vault(Some(true), true).found.contains("nobody is logged in"));
+    }
+
+    #[test]
+    fn an_xcode_that_a_class_names_has_to_be_ready() {
+        let missing = xcode_of(&Tools::below(Path::new("/none")), Some("1.0"), true);
+        assert_eq!(
+            (missing.level, missing.found.as_str()),
+            (Level::Bad, "Xcode 1.0 is not installed")
+        );
+        assert_eq!(xcode_ready("X", true, &Readiness::Licence).level, Level::Bad);
+        assert_eq!(xcode_ready("X", false, &Readiness::FirstLaunch).level, Level::Warning);
+        assert_eq!(xcode_ready("X", false, &Readiness::ToolsOnly).level, Level::Ok);
+    }
+
+    #[test]
+    fn updates_that_wait_or_come_by_themselves_are_a_warning() {
+        let of = |found: &[&str], automatic| {
+            let found = found.iter().map(|name| (*name).to_owned()).collect();
+            updates(&Updates { found, automatic })
+        };
+        assert_eq!(of(&[], Some(false)).level, Level::Ok);
+        assert_eq!(of(&[], Some(true)).level, Level::Warning);
+        let pending = of(&["macOS 15.7"], None);
+        assert_eq!(
+            (pending.level, pending.found.as_str()),
+            (Level::Warning, "pending: macOS 15.7")
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! What `russet agent doctor` looks at. Unlike the watch it also asks what takes seconds, and what
+//! only a person can change; it works without an agent, and as anybody, as far as that goes.
+//!
+//! Each part gathers facts and has its judgement beside it, as a pure function.
+
+mod control_plane;
+mod mac;
+mod reach;
+mod service;
+
+use std::path::{Path, PathBuf};
+
+use super::facts::{Facts, gather};
+use super::{Check, Level, Reserve, checks, open_files_of};
+use crate::config::{self, Class, Config, Session};
+use russet_platform::command::Tools;
+use russet_platform::layout::Layout;
+use russet_platform::machine::Machine;
+
+pub(super) use mac::{xcodes, xcodes_ready};
+pub use reach::probe;
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The installed paths.
+    pub layout: Layout,
+    /// The configuration; where there is none, what depends on it is left out.
+    pub config: PathBuf,
+    /// The executable, which looks again as a slot's user.
+    pub program: PathBuf,
+}
+
+/// Looks at everything, in the order in which it is told.
+pub async fn examine(question: &Question) -> Vec<Check> {
+    let (config, mut found) = configuration(&question.config);
+    found.push(machine(&russet_platform::machine()));
+    found.push(service::check(&question.layout));
+    let mut skew = None;
+    if let Some(config) = &config {
+        let answer = control_plane::ask(config).await;
+        skew = answer.skew_s;
+        found.push(control_plane::judge(config, &answer));
+        found.extend(reach::check(config, &question.program));
+    }
+    let state =
+        config.as_ref().map_or_else(|| question.layout.state(), |c| c.state_directory.clone());
+    let reserve = config.as_ref().map_or(Reserve(None), |config| config.disk_reserve);
+    let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
+    let mut facts = Facts { clock_skew_s: skew, ..gather(&state) };
+    facts.open_files = open_files_of(classes).unwrap_or(facts.open_files);
+    found.extend(checks(&facts, reserve));
+    if cfg!(target_os = "macos") {
+        found.extend(mac::checks(&Tools::system(), Path::new("/"), config.as_ref()));
+    }
+    found
+}
+
+/// The worst of them. What could not be found out is no fault.
+#[must_use]
+pub fn worst(checks: &[Check]) -> Level {
+    checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok)
+}
+
+/// What machine this is, and whether it can be used as it is.
+fn machine(machine: &Machine) -> Check {
+    let name = "machine";
+    if machine.is_translated {
+        let found = format!("{machine}; this is the Intel binary, and Rosetta translates it");
+        let hint =
+            "install the universal binary: whatever a translated agent starts is translated, too";
+        return Check::new(name, Level::Warning, found, hint);
+    }
+    Check::new(name, Level::Ok, machine.to_string(), "")
+}
+
+/// The accounts of classes whose tasks run at the screen.
+fn screen_accounts(classes: &[Class]) -> Vec<&str> {
+    let accounts = classes.iter().filter_map(|class| match &class.session {
+        Session::Gui { user } => Some(user.as_str()),
+        Session::Background => None,
+    });
+    accounts.collect()
+}
+
+fn configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
+    let name = "configuration";
+    let environment = |name: &str| std::env::var(name).ok();
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let found = format!("there is none at {}", path.display());
+            let hint = "`russet agent install` makes one; `--config` names another file";
+            return (None, vec![Check::new(name, Level::Warning, found, hint)]);
+        }
+        _ => {}
+    }
+    match config::load(path, &environment) {
+        Ok(config) => {
+            let classes = config.classes.len();
+            let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
+            let found = format!(
+                "{}: classes: {classes}, slots: {slots}, for {}",
+                path.display(),
+                config.api_url
+            );
+            let mut checks = vec![Check::new(name, Level::Ok, found, "")];
+            checks.extend(config.warnings.iter().map(|warning| {
+                Check::new(name, Level::Warning, warning.clone(), "see docs/agent-config.md")
+            }));
+            (Some(config), checks)
+        }
+        // Only root may read it. That is as it should be.
+        Err(error)
+            if std::fs::File::open(path)
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) =>
+        {
+            drop(error);
+            let found = format!("{} can not be read as this user; try `sudo`", path.display());
+            (None, vec![Check::new(name, Level::Unknown, found, "")])
+        }
+        Err(error) => {
+            let hint = error.hint().unwrap_or("the agent does not start with it").to_owned();
+            (None, vec![Check::new(name, Level::Bad, error.to_string(), &hint)])
+        }
+    }
+}
+
+/// Writes a configuration with a token, for its owner alone.
+#[cfg(test)]
+fn write(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, configuration, machine, worst};
+    use crate::health::Check;
+    use russet_platform::machine::Machine;
+
+    #[test]
+    fn a_machine_is_named_and_translation_is_a_warning() {
+        let mac = Machine {
+            chip: Some("Apple M2".to_owned()),
+            architecture: "arm64".to_owned(),
+            ..Machine::default()
+        };
+        let check = machine(&mac);
+        assert_eq!((check.level, check.found.as_str()), (Level::Ok, "Apple M2, arm64"));
+        let check = machine(&Machine { is_translated: true, ..mac });
+        assert_eq!(check.level, Level::Warning);
+        assert!(check.found.contains("Rosetta") && check.hint.unwrap().contains("universal"));
+    }
+
+    #[test]
+    fn a_configuration_that_is_missing_or_wrong_is_a_finding_and_no_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yaml");
+        let check = |level| {
+            let (config, checks) = configuration(&path);
+            assert_eq!(worst(&checks), level, "{checks:?}");
+            (config.is_some(), checks[0].found.clone())
+        };
+        assert!(check(Level::Warning).1.contains("there is none"));
+        crate::health::doctor::write(&path, "runner: {nmae: x}\n");
+        assert!(check(Level::Bad).1.contains("nmae"));
+        crate::health::doctor::write(
+            &path,
+            "api: {auth_token: t, url: 'http://127.0.0.1:1'}\nrunner: {name: x}\n",
+        );
+        let (read, said) = check(Level::Ok);
+        assert!(read && said.contains("slots: 1, for http://127.0.0.1:1"), "{said}");
+    }
+
+    #[test]
+    fn what_is_unknown_is_better_than_a_warning() {
+        let check = |level| Check::new("x", level, String::new(), "");
+        assert_eq!(worst(&[check(Level::Unknown), check(Level::Ok)]), Level::Unknown);
+        assert_eq!(worst(&[check(Level::Unknown), check(Level::Warning)]), Level::Warning);
+        assert_eq!(worst(&[]), Level::Ok);
+    }
+}

@@ -1,0 +1,82 @@
+//! What is true of this machine.
+
+use std::path::Path;
+
+use russet_platform::Memory;
+
+/// Facts that the checks are made of. What is not known here is `None`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The file system that tasks work on.
+    pub disk: Option<Disk>,
+    /// Memory.
+    pub memory: Option<Memory>,
+    /// How many processes wanted to run over the last minute.
+    pub load: Option<f64>,
+    /// How many can at once.
+    pub cores: u32,
+    /// How many files a process of a task may open.
+    pub open_files: u64,
+    /// How many seconds this clock is behind the control plane's.
+    pub clock_skew_s: Option<i64>,
+}
+
+/// A file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes that a user who is not root may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub size: u64,
+}
+
+/// Looks.
+#[must_use]
+pub fn gather(state: &Path) -> Facts {
+    Facts {
+        disk: disk(state),
+        memory: russet_platform::memory(),
+        load: load(),
+        cores: std::thread::available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
+        open_files: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+            .map_or(0, |(soft, hard)| russet_platform::os::open_files(soft, hard)),
+        clock_skew_s: None,
+    }
+}
+
+fn load() -> Option<f64> {
+    let mut averages = [0.0_f64; 1];
+    // SAFETY: the pointer is to as many numbers as are asked for.
+    let filled = unsafe { libc::getloadavg(averages.as_mut_ptr(), 1) };
+    averages.first().copied().filter(|_| filled == 1)
+}
+
+/// The file system of a directory; of the nearest one that is there.
+fn disk(path: &Path) -> Option<Disk> {
+    let there = path.ancestors().find(|path| path.exists())?;
+    let stat = nix::sys::statvfs::statvfs(there).ok()?;
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::useless_conversion, reason = "u32 on macOS, u64 on Linux")
+    )]
+    let (free, all) = (u64::from(stat.blocks_available()), u64::from(stat.blocks()));
+    let block = stat.fragment_size();
+    Some(Disk { free: free.saturating_mul(block), size: all.saturating_mul(block) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn this_machine_has_a_disk_and_memory() {
+        let facts = super::gather(Path::new("/var/lib/not/made/yet"));
+        let disk = facts.disk.unwrap();
+        assert!(disk.size >= disk.free && disk.size > 0, "{disk:?}");
+        let memory = facts.memory.unwrap();
+        assert!(memory.total >= memory.available && memory.available > 0, "{memory:?}");
+        assert!(facts.open_files > 0 && facts.cores > 0);
+        assert!(facts.load.unwrap() >= 0.0);
+    }
+}

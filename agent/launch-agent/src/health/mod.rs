@@ -1,0 +1,263 @@
+//! Whether this machine should take tasks.
+//!
+//! Facts are gathered in `facts`; what they mean is decided here, purely, and told to people by
+//! `russet agent doctor` and to the launch agent by `watch`. A machine that is not well takes no
+//! tasks until it is; what runs is left alone.
+
+pub(crate) mod clock;
+pub mod doctor;
+pub mod facts;
+pub(crate) mod watch;
+
+use russet_protocol::local::{HealthCheck, HealthLevel};
+use serde::Serialize;
+
+use crate::config::Class;
+use facts::Facts;
+use russet_platform::size::size;
+
+/// Less free memory than this part of all is a warning.
+const LITTLE_MEMORY: u64 = 20;
+
+/// And less than this is too little to take a task.
+const NO_MEMORY: u64 = 50;
+
+/// Fewer open files than this breaks builds: macOS gives 256, linkers and indexers take thousands.
+const OPEN_FILES: u64 = 4096;
+
+/// Tokens with short lives fail where the clock is off by more than this.
+const CLOCK_SKEW_S: u64 = 120;
+
+/// And where it is off by this much, signed requests are refused: S3 answers
+/// `RequestTimeTooSkewed` beyond 15 minutes.
+const CLOCK_WRONG_S: u64 = 900;
+
+/// Processes that want to run, for each core: more than this, and tasks get in each other's way.
+const LOAD_PER_CORE: f64 = 4.0;
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It could not be found out here.
+    Unknown,
+    /// It works, and should be looked at.
+    Warning,
+    /// No tasks are taken until it is better.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What, in a word or two.
+    pub name: &'static str,
+    /// How well.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, level: Level, found: String, hint: &str) -> Self {
+        let hint = matches!(level, Level::Warning | Level::Bad).then(|| hint.to_owned());
+        Self { name, level, found, hint }
+    }
+
+    /// The same for the local API.
+    pub(crate) fn told(&self) -> HealthCheck {
+        HealthCheck {
+            name: self.name.to_owned(),
+            level: match self.level {
+                Level::Ok => HealthLevel::Ok,
+                Level::Unknown => HealthLevel::Unknown,
+                Level::Warning => HealthLevel::Warning,
+                Level::Bad => HealthLevel::Bad,
+            },
+            found: self.found.clone(),
+            hint: self.hint.clone(),
+        }
+    }
+}
+
+/// How much has to be free on the disk of the state directory for a task to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserve(
+    /// Bytes; `None`: a gigabyte, or a twentieth of the file system where that is less.
+    pub Option<u64>,
+);
+
+impl Reserve {
+    /// In bytes, on a file system of this size.
+    #[must_use]
+    pub fn bytes(self, size: u64) -> u64 {
+        self.0.unwrap_or_else(|| (size / 20).min(1_000_000_000))
+    }
+}
+
+/// How many files tasks of all classes may open, where their owner says so.
+pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
+    classes.iter().filter_map(|class| class.limits.open_files).min()
+}
+
+/// Judges the facts, in the order in which they are told.
+#[must_use]
+pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
+    let mut checks = vec![disk(facts, reserve), memory(facts), load(facts), open_files(facts)];
+    checks.extend(facts.clock_skew_s.map(clock));
+    checks
+}
+
+/// Why no tasks should be taken, where that is so.
+#[must_use]
+pub fn obstacle(checks: &[Check]) -> Option<String> {
+    let bad: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.level == Level::Bad)
+        .map(|check| check.found.as_str())
+        .collect();
+    (!bad.is_empty()).then(|| bad.join("; "))
+}
+
+fn disk(facts: &Facts, reserve: Reserve) -> Check {
+    let Some(disk) = &facts.disk else {
+        let found = "the file system of the state directory does not say".to_owned();
+        return Check::new("disk", Level::Unknown, found, "");
+    };
+    let wanted = reserve.bytes(disk.size);
+    let level = match disk.free {
+        free if free < wanted => Level::Bad,
+        free if free < wanted.saturating_mul(2) => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = format!(
+        "{} free where tasks work, {} wanted (`runner.health.disk_reserve`)",
+        size(disk.free),
+        size(wanted)
+    );
+    Check::new("disk", level, found, "delete what is not needed, or lower the reserve")
+}
+
+fn memory(facts: &Facts) -> Check {
+    let Some(memory) = &facts.memory else {
+        let found = "this system does not say".to_owned();
+        return Check::new("memory", Level::Unknown, found, "");
+    };
+    let level = match memory.available {
+        free if free < memory.total / NO_MEMORY => Level::Bad,
+        free if free < memory.total / LITTLE_MEMORY => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = format!("{} of {} available", size(memory.available), size(memory.total));
+    Check::new("memory", level, found, "end what takes it, or configure fewer slots")
+}
+
+/// Never a reason to take no tasks: builds are there to use all cores, and a load that a task makes
+/// ends with it.
+fn load(facts: &Facts) -> Check {
+    let Some(load) = facts.load else {
+        return Check::new("load", Level::Unknown, "this system does not say".to_owned(), "");
+    };
+    let level =
+        if load > LOAD_PER_CORE * f64::from(facts.cores) { Level::Warning } else { Level::Ok };
+    let found = format!("{load:.1} over the last minute, on {} cores", facts.cores);
+    Check::new("load", level, found, "configure fewer slots, or look for what else runs")
+}
+
+fn open_files(facts: &Facts) -> Check {
+    let level = if facts.open_files < OPEN_FILES { Level::Warning } else { Level::Ok };
+    let found = format!("a process of a task may open {} files", facts.open_files);
+    let hint = "raise `runner.limits.open_files`, or the hard limit of whatever starts the agent";
+    Check::new("open files", level, found, hint)
+}
+
+fn clock(skew_s: i64) -> Check {
+    let level = match skew_s.unsigned_abs() {
+        off if off > CLOCK_WRONG_S => Level::Bad,
+        off if off > CLOCK_SKEW_S => Level::Warning,
+        _ => Level::Ok,
+    };
+    let found = match skew_s {
+        -1..=1 => "this clock is the control plane's".to_owned(),
+        behind if behind > 0 => format!("this clock is {behind} s behind the control plane's"),
+        ahead => format!("this clock is {} s ahead of the control plane's", ahead.unsigned_abs()),
+    };
+    Check::new("clock", level, found, "turn on network time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::facts::{Disk, Facts};
+    use super::{Level, Reserve, checks, obstacle};
+    use russet_platform::Memory;
+
+    fn facts() -> Facts {
+        Facts {
+            disk: Some(Disk { free: 100_000_000_000, size: 500_000_000_000 }),
+            memory: Some(Memory { available: 8_000_000_000, total: 16_000_000_000 }),
+            load: Some(3.0),
+            cores: 8,
+            open_files: 10_240,
+            clock_skew_s: Some(1),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_well_has_no_obstacle() {
+        let checks = checks(&facts(), Reserve(None));
+        assert!(checks.iter().all(|check| check.level == Level::Ok), "{checks:?}");
+        assert!(checks.iter().all(|check| check.hint.is_none()));
+        assert_eq!(obstacle(&checks), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_an_obstacle_and_a_nearly_full_one_a_warning() {
+        let mut facts = facts();
+        facts.disk = Some(Disk { free: 999_999_999, size: 500_000_000_000 });
+        let reason = obstacle(&checks(&facts, Reserve(None))).unwrap();
+        assert_eq!(
+            reason,
+            "953.6 MiB free where tasks work, 953.6 MiB wanted (`runner.health.disk_reserve`)"
+        );
+        assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
+        facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
+        assert_eq!(checks(&facts, Reserve(None))[0].level, Level::Warning);
+    }
+
+    #[test]
+    fn a_small_file_system_keeps_a_twentieth() {
+        assert_eq!(Reserve(None).bytes(64_000_000), 3_200_000);
+        assert_eq!(Reserve(None).bytes(1_000_000_000_000), 1_000_000_000);
+    }
+
+    #[test]
+    fn what_can_not_be_known_stops_nothing() {
+        let facts = Facts {
+            disk: None,
+            memory: None,
+            load: None,
+            cores: 2,
+            open_files: 256,
+            clock_skew_s: Some(-500),
+        };
+        let checks = checks(&facts, Reserve(None));
+        let levels: Vec<Level> = checks.iter().map(|check| check.level).collect();
+        let unknown = [Level::Unknown; 3];
+        assert_eq!(levels, [&unknown[..], &[Level::Warning; 2]].concat());
+        assert_eq!(obstacle(&checks), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_an_obstacle_and_a_high_load_is_none() {
+        let facts = Facts { load: Some(40.0), clock_skew_s: Some(1000), ..facts() };
+        let checks = checks(&facts, Reserve(None));
+        assert_eq!(checks[2].level, Level::Warning);
+        let reason = obstacle(&checks).unwrap();
+        assert_eq!(reason, "this clock is 1000 s behind the control plane's");
+    }
+}

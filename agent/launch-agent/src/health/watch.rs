@@ -1,0 +1,90 @@
+//! Looks at the machine while the agent runs, and holds claims back where it is not well.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::clock::Skew;
+use super::facts::{Facts, gather};
+use super::{Check, Reserve, checks, doctor, obstacle};
+use crate::config::Class;
+use crate::launch::board::Board;
+use crate::launch::state::holds::HoldSource;
+use crate::local_api::Command;
+use russet_platform::command::Tools;
+
+/// How often. A look costs microseconds; more often would only wake the processor up.
+const PERIOD: Duration = Duration::from_secs(30);
+
+/// Every how many looks an Xcode is looked at, which starts processes: every ten minutes.
+const XCODE_EVERY: u32 = 20;
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// On whose disk tasks work.
+    pub(crate) state: PathBuf,
+    pub(crate) reserve: Reserve,
+    pub(crate) skew: Arc<Skew>,
+    /// How many files tasks may open, where their owner says so.
+    pub(crate) open_files: Option<u64>,
+    /// The Xcodes that have to be ready, where that is wanted.
+    pub(crate) xcodes: Option<Vec<Option<String>>>,
+}
+
+/// The Xcodes that classes use.
+pub(crate) fn xcodes(classes: &[Class]) -> Vec<Option<String>> {
+    doctor::xcodes(classes)
+}
+
+/// Looks for as long as there is an agent. The first look, but for Xcode's, is done when this
+/// returns.
+pub(crate) fn start(
+    watched: Watched,
+    commands: mpsc::UnboundedSender<Command>,
+    board: Arc<Board>,
+) -> tokio::task::JoinHandle<()> {
+    let mut held = None;
+    look(&watched, &[], &mut held, &commands, &board);
+    tokio::spawn(async move {
+        let mut looks = 0_u32;
+        let mut xcode = Vec::new();
+        loop {
+            if let Some(wanted) = watched.xcodes.clone()
+                && looks.is_multiple_of(XCODE_EVERY)
+            {
+                let ask = move || doctor::xcodes_ready(&Tools::system(), &wanted);
+                xcode = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
+                look(&watched, &xcode, &mut held, &commands, &board);
+            }
+            // The plain timer: nothing is due at a certain time, and a machine that slept is
+            // looked at soon after it wakes up.
+            tokio::time::sleep(PERIOD).await;
+            looks = looks.wrapping_add(1);
+            look(&watched, &xcode, &mut held, &commands, &board);
+        }
+    })
+}
+
+fn look(
+    watched: &Watched,
+    xcode: &[Check],
+    held: &mut Option<String>,
+    commands: &mpsc::UnboundedSender<Command>,
+    board: &Board,
+) {
+    let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather(&watched.state) };
+    facts.open_files = watched.open_files.unwrap_or(facts.open_files);
+    let mut all = checks(&facts, watched.reserve);
+    all.extend_from_slice(xcode);
+    board.health(all.iter().map(Check::told).collect());
+    let found = obstacle(&all);
+    // The numbers in the reason change all the time; that there is one matters.
+    if found.is_some() != held.is_some() {
+        // Nobody listens any more when the agent ends.
+        drop(commands.send(Command::Hold(HoldSource::Health, found.clone())));
+        *held = found;
+    }
+}

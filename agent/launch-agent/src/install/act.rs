@@ -1,0 +1,245 @@
+//! Each action: is it done, do it, undo it.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::bundle;
+use super::error::InstallError;
+use super::files;
+use super::plan::{How, Step};
+use super::receipt::{Before, Entry, Item, Receipt};
+use super::slots;
+use russet_platform::accounts::{Accounts, SHELL};
+use russet_platform::command::Tools;
+use russet_platform::darwin::package;
+use russet_platform::layout::Layout;
+use russet_platform::service::Service;
+
+/// How something stands, compared with what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// As it should be.
+    Same,
+    /// There, and otherwise.
+    Different(Option<Before>),
+    /// Not there.
+    Absent,
+}
+
+/// What actions need besides themselves.
+#[derive(Debug)]
+pub(super) struct Machine<'a> {
+    pub(super) layout: &'a Layout,
+    /// The executable that empties slots.
+    pub(super) program: &'a Path,
+    pub(super) service: &'a Service,
+    pub(super) accounts: Accounts,
+}
+
+/// Looks how it stands.
+pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
+    let path = step.item.path();
+    match &step.how {
+        How::Directory { mode } => directory(path, *mode, &step.item),
+        // A configuration is its owner's once it is there.
+        How::Text { keep: true, .. } if path.exists() => Ok(Check::Same),
+        How::Text { text, mode, .. } => {
+            file(path, *mode, |path| Ok(std::fs::read(path)? == text.as_bytes()))
+        }
+        How::Program { from } => file(path, 0o755, |path| files::same(path, from)),
+        How::Bundle { from } => bundle::check(machine.layout, from),
+        How::Packaged => Ok(Check::Same),
+        How::Link { to } => Ok(match std::fs::read_link(path) {
+            Ok(target) if target == *to => Check::Same,
+            Ok(_) => Check::Different(None),
+            Err(_) if path.symlink_metadata().is_ok() => {
+                let what = "is there already, and is no link".to_owned();
+                return Err(InstallError::InTheWay { path: path.to_owned(), what });
+            }
+            Err(_) => Check::Absent,
+        }),
+        How::User => {
+            let Item::User { wanted } = &step.item else { return Ok(Check::Absent) };
+            Ok(match machine.accounts.find(&wanted.name)? {
+                None => Check::Absent,
+                Some(account) if account.faults(wanted, SHELL).is_empty() => Check::Same,
+                Some(_) => Check::Different(None),
+            })
+        }
+        How::Job => {
+            let state = machine.service.state()?;
+            let runs = state.loaded && state.enabled && state.pid.is_some();
+            Ok(if runs { Check::Same } else { Check::Absent })
+        }
+    }
+}
+
+fn directory(path: &Path, mode: u32, item: &Item) -> Result<Check, InstallError> {
+    let meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Check::Absent),
+        Err(error) => return Err(InstallError::file("look at", path)(error)),
+    };
+    let shared = matches!(item, Item::SharedDirectory { .. });
+    // `/var` and `/etc` are links on macOS.
+    if shared && path.is_dir() {
+        return Ok(Check::Same);
+    }
+    if !meta.is_dir() {
+        let what = "is there already, and is no directory".to_owned();
+        return Err(InstallError::InTheWay { path: path.to_owned(), what });
+    }
+    let before = Before { uid: meta.uid(), mode: meta.mode() & 0o7777 };
+    Ok(if before == (Before { uid: 0, mode }) {
+        Check::Same
+    } else {
+        Check::Different(Some(before))
+    })
+}
+
+fn file(
+    path: &Path,
+    mode: u32,
+    same: impl FnOnce(&Path) -> std::io::Result<bool>,
+) -> Result<Check, InstallError> {
+    let meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Check::Absent),
+        Err(error) => return Err(InstallError::file("look at", path)(error)),
+    };
+    if !meta.is_file() {
+        let what = "is there already, and is no file".to_owned();
+        return Err(InstallError::InTheWay { path: path.to_owned(), what });
+    }
+    let attributes = meta.uid() == 0 && meta.mode() & 0o7777 == mode;
+    let same = attributes && same(path).map_err(InstallError::file("compare", path))?;
+    Ok(if same { Check::Same } else { Check::Different(None) })
+}
+
+/// Does it. Whatever a killed run left of it does not matter.
+pub(super) fn perform(
+    step: &Step,
+    machine: &Machine<'_>,
+    receipt: &mut Receipt,
+    restart: bool,
+) -> Result<Vec<String>, InstallError> {
+    let path = step.item.path();
+    if step.in_place() {
+        // Threat: a package that was unpacked by somebody else, who can still write to it.
+        if !path.as_os_str().is_empty() {
+            files::trusted(path)?;
+        }
+        if check(step, machine)? != Check::Same {
+            let what = "belongs to somebody other than root, or others can write to it".to_owned();
+            return Err(InstallError::InTheWay { path: path.to_owned(), what });
+        }
+        return Ok(Vec::new());
+    }
+    // `/var/run` is writable by the group `daemon` on macOS (TheFox/cmus-control#4), which is
+    // Apple's choice to trust. Nothing that lies there is run or believed.
+    if !path.as_os_str().is_empty() && path != machine.layout.sockets() {
+        files::trusted(path)?;
+    }
+    let wrote = InstallError::file("write", path);
+    match &step.how {
+        How::Directory { mode } => files::make_directory(path, *mode).map_err(wrote)?,
+        How::Text { text, mode, .. } => {
+            files::write(path, text.as_bytes(), *mode).map_err(wrote)?
+        }
+        How::Program { from } => files::copy(from, path, 0o755).map_err(wrote)?,
+        How::Bundle { from } => bundle::install(machine.layout, from)?,
+        How::Link { to } => {
+            let draft = files::draft(path);
+            files::remove_file(&draft)
+                .and_then(|()| std::os::unix::fs::symlink(to, &draft))
+                .and_then(|()| std::fs::rename(&draft, path))
+                .map_err(wrote)?;
+        }
+        How::Packaged => {}
+        How::User => {
+            // With the ids that the receipt knows from before.
+            let known = receipt.entry(&step.item).map_or(&step.item, |entry| &entry.item).clone();
+            let Item::User { wanted } = known else { return Ok(Vec::new()) };
+            let (account, done) = machine.accounts.ensure(&wanted)?;
+            receipt.has_ids(&wanted.name, &account.ids)?;
+            return Ok(done);
+        }
+        How::Job => {
+            machine.service.available()?;
+            machine.service.enable()?;
+            if restart { machine.service.restart()? } else { machine.service.start()? }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Undoes it. What is gone is undone.
+pub(super) fn undo(
+    entry: &Entry,
+    machine: &Machine<'_>,
+    keep: &[&str],
+) -> Result<(), InstallError> {
+    let path = entry.item.path();
+    let removed = InstallError::file("remove", path);
+    match (&entry.item, entry.before) {
+        (Item::SharedDirectory { .. }, _) => match std::fs::remove_dir(path) {
+            // Somebody else has something in it, or has removed it.
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                return Err(removed(error));
+            }
+            _ => {}
+        },
+        (Item::Directory { .. }, None) => {
+            slots::empty_all(&path.join("slots"), machine.program)?;
+            files::remove_tree_but(path, keep).map_err(removed)?;
+        }
+        (Item::Directory { .. }, Some(before)) => restore(path, before).map_err(removed)?,
+        (Item::File { .. } | Item::Link { .. }, _) => {
+            files::remove_file(&files::draft(path))
+                .and_then(|()| files::remove_file(path))
+                .map_err(removed)?;
+            if path == machine.service.file() {
+                machine.service.forget()?;
+            }
+            if path == machine.layout.menubar_plist() {
+                package::stop_menubar(&Tools::system());
+            }
+        }
+        (Item::Bundle { .. }, _) => bundle::remove(machine.layout).map_err(removed)?,
+        (Item::User { wanted }, _) => {
+            if let Some(slot) = wanted.home.parent() {
+                slots::empty(slot, machine.program)?;
+            }
+            machine.accounts.delete(&wanted.name)?;
+            if let Some(ids) = &wanted.before {
+                let lock = Path::new(russet_platform::LOCK_DIRECTORY);
+                let lock = lock.join(format!("uid-{}", ids.uid));
+                files::remove_file(&lock).map_err(InstallError::file("remove", &lock))?;
+            }
+        }
+        (Item::Package { identifier }, _) => {
+            package::forget(&Tools::system(), identifier).map_err(|source| {
+                InstallError::Package { identifier: identifier.clone(), source }
+            })?;
+        }
+        (Item::Job, _) => {
+            machine.service.stop()?;
+            machine.service.disable()?;
+        }
+    }
+    Ok(())
+}
+
+fn restore(path: &Path, before: Before) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !path.exists() {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(before.mode))?;
+    std::os::unix::fs::chown(path, Some(before.uid), None)
+}

@@ -1,0 +1,167 @@
+//! Why the agent could not be installed or removed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::ConfigError;
+use russet_platform::account::AccountError;
+use russet_platform::command::CommandError;
+use russet_platform::job::ServiceError;
+
+/// Why the agent could not be installed or removed. What was done before is in the receipt, and
+/// the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// Only root may.
+    #[error("only root can {what} the agent")]
+    NotRoot {
+        /// What was to be done.
+        what: &'static str,
+    },
+    /// A file or a directory.
+    #[error("could not {what} {}: {source}", path.display())]
+    File {
+        /// What was being done.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Root would run, or write into, what somebody else can exchange.
+    #[error("{} {what}, so what root runs there could be exchanged", path.display())]
+    Untrusted {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Something that is none of ours stands where ours should.
+    #[error("{} {what}", path.display())]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no configuration, and nothing to make one of.
+    #[error("there is no configuration at {}", path.display())]
+    NoConfig {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// `russet-boot` is missing.
+    #[error("there is no {}, which launchd or systemd is to start", path.display())]
+    NoBoot {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A user.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// launchd or systemd.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The receipt is of a version that this one does not know.
+    #[error("{} is of version {version}, which this version does not know", path.display())]
+    Receipt {
+        /// The receipt.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// The receipt can not be understood.
+    #[error("{} can not be read: {source}", path.display())]
+    BrokenReceipt {
+        /// The receipt.
+        path: PathBuf,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// Tasks run.
+    #[error("tasks run in {slots}")]
+    Busy {
+        /// The slots, for people.
+        slots: String,
+    },
+    /// An agent runs that nobody here can stop.
+    #[error("an agent runs, and no service manager of this machine can stop it")]
+    Running,
+    /// The agent was started and does not come up.
+    #[error("the agent was installed, but does not come up: {what}")]
+    Unhealthy {
+        /// What is seen of it.
+        what: String,
+        /// Where to look.
+        log: PathBuf,
+    },
+    /// A slot could not be emptied.
+    #[error("could not empty the slot {}: {what}", path.display())]
+    Slot {
+        /// The slot.
+        path: PathBuf,
+        /// What the helper said.
+        what: String,
+    },
+    /// The receipt of a package could not be forgotten.
+    #[error("the receipt of {identifier} could not be forgotten: {source}")]
+    Package {
+        /// The package.
+        identifier: String,
+        /// What `pkgutil` said.
+        source: CommandError,
+    },
+    /// Whoever watches wants no more.
+    #[error("interrupted; run it again to finish")]
+    Interrupted,
+}
+
+impl InstallError {
+    /// Wraps an error of a file.
+    pub(super) fn file(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { what, path, source }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotRoot { .. } => "run it with `sudo`".to_owned(),
+            Self::Untrusted { path, .. } => format!(
+                "`sudo chown root {path}` and `sudo chmod go-w {path}`, if nothing else needs it so",
+                path = path.display()
+            ),
+            Self::InTheWay { path, .. } => {
+                format!("look at it, and move {} away if nobody needs it", path.display())
+            }
+            Self::Config(error) => return error.hint().map(str::to_owned),
+            Self::NoConfig { .. } => "give one with `--config FILE`, take over one of CircleCI's \
+                                      runner with `--from FILE`, or have one written with `--url` \
+                                      and `--token-file`"
+                .to_owned(),
+            Self::NoBoot { .. } => "install from the package, or build both with `cargo build \
+                                    --release -p russet -p russet-boot`"
+                .to_owned(),
+            Self::Account(error) => return error.hint(),
+            Self::Service(error) => return error.hint(),
+            Self::Receipt { .. } => "use the version of russet that installed it".to_owned(),
+            Self::BrokenReceipt { path, .. } => format!(
+                "it is written whole or not at all, so somebody else changed it; move {} away and \
+                 install again",
+                path.display()
+            ),
+            Self::Busy { .. } => "`--wait` waits for them, `--force` cancels them".to_owned(),
+            Self::Running => "end it with TERM to its `russet-boot`, and run this again".to_owned(),
+            Self::Unhealthy { log, .. } => {
+                format!("look into {} and at `sudo russet agent doctor`", log.display())
+            }
+            Self::Package { identifier, .. } => format!("sudo pkgutil --forget {identifier}"),
+            Self::File { .. } | Self::Slot { .. } | Self::Interrupted => return None,
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! Files and directories of an installation, made and removed by root.
+//!
+//! Everything here lies below directories that nobody but root can change, which [`trusted`]
+//! checks before anything is written, so plain paths are safe. The exception is what is in the
+//! slots: [`remove_tree`] deletes nothing in a directory that is not root's.
+
+use std::io::{self, Read as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::{Uid, UnlinkatFlags, fchown, unlinkat};
+
+use super::error::InstallError;
+pub(super) use russet_platform::replace::{copy, draft, remove_file, sync_directory, write};
+
+/// How a directory is opened: without following a link in its place.
+const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// Whether somebody other than root could exchange what lies at `path`: every directory above it
+/// that exists has to be root's and closed to others, or sticky.
+pub(super) fn trusted(path: &Path) -> Result<(), InstallError> {
+    // Links on the way that root made (`/var` on macOS) are followed once, here.
+    let existing = path.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let real = std::fs::canonicalize(existing).map_err(InstallError::file("look at", existing))?;
+    for directory in real.ancestors() {
+        let meta = std::fs::symlink_metadata(directory)
+            .map_err(InstallError::file("look at", directory))?;
+        let fault = if meta.uid() != 0 {
+            format!("belongs to user {}", meta.uid())
+        } else if meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0 {
+            "can be written to by others than root".to_owned()
+        } else {
+            continue;
+        };
+        return Err(InstallError::Untrusted { path: directory.to_owned(), what: fault });
+    }
+    Ok(())
+}
+
+/// Makes a directory of root's with this mode, or gives one that is there the mode. A link in its
+/// place is refused.
+pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let directory = openat(AT_FDCWD, path, DIRECTORY, Mode::empty())?;
+    fchown(&directory, Some(Uid::from_raw(0)), None)?;
+    // The umask may have taken bits away.
+    std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// Whether two files hold the same.
+pub(super) fn same(a: &Path, b: &Path) -> io::Result<bool> {
+    let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len());
+    if length(a)? != length(b)? {
+        return Ok(false);
+    }
+    let hash = |path: &Path| -> io::Result<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(path)?)?;
+        Ok(hasher.finalize())
+    };
+    Ok(hash(a)? == hash(b)?)
+}
+
+/// Reads a file that a person named. It is no FIFO, no device, and not larger than `limit`.
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    let mut text = String::new();
+    file.take(limit.saturating_add(1)).read_to_string(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > limit) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is too large"));
+    }
+    Ok(text)
+}
+
+/// As [`remove_tree_but`], with everything in it.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    remove_tree_but(path, &[])
+}
+
+/// Deletes a directory of root's with everything in it that is root's.
+///
+/// Threat: a job may have left links, or directories that it exchanges while root looks. Root
+/// goes through descriptors without following links, and removes a directory of somebody else
+/// only if it is empty: what is in it is for a helper with that user's rights.
+pub(super) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
+    match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
+        Ok(fd) => empty(&fd, path, keep)?,
+        Err(Errno::ENOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    if keep.is_empty() {
+        std::fs::remove_dir(path)?;
+    }
+    Ok(())
+}
+
+fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
+    let stat = fstat(directory)?;
+    if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0) {
+        // Its removal by the caller says whether it is empty.
+        return Ok(());
+    }
+    let mut listing = Dir::from_fd(directory.try_clone()?)?;
+    for entry in listing.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        if text == "." || text == ".." || keep.contains(&text.as_ref()) {
+            continue;
+        }
+        let named = |error: Errno| {
+            let error = io::Error::from(error);
+            io::Error::new(error.kind(), format!("{}: {error}", path.join(&*text).display()))
+        };
+        match openat(directory, name, DIRECTORY, Mode::empty()) {
+            Ok(inner) => {
+                empty(&inner, &path.join(&*text), &[])?;
+                unlinkat(directory, name, UnlinkatFlags::RemoveDir).map_err(named)?;
+            }
+            // A file, a socket, or a link, which is removed and not followed.
+            Err(Errno::ENOTDIR | Errno::ELOOP | Errno::ENXIO | Errno::EOPNOTSUPP) => {
+                unlinkat(directory, name, UnlinkatFlags::NoRemoveDir).map_err(named)?;
+            }
+            Err(Errno::ENOENT) => {}
+            Err(error) => return Err(named(error)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{copy, draft, remove_tree, same, trusted, write};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    #[test]
+    fn a_file_is_written_whole_with_its_mode_over_what_a_killed_run_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yaml");
+        std::fs::write(draft(&path), "half of").unwrap();
+        write(&path, b"secret", 0o600).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "secret");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        assert!(!draft(&path).exists());
+        let other = dir.path().join("other");
+        copy(&path, &other, 0o755).unwrap();
+        assert!(same(&path, &other).unwrap());
+        write(&other, b"secreT", 0o755).unwrap();
+        assert!(!same(&path, &other).unwrap());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_change_is_not_trusted() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        trusted(&dir.path().join("opt/russet")).unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let error = trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
+        assert!(error.contains("written to by others"), "{error}");
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(58_200), None).unwrap();
+        let error = trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
+        assert!(error.contains("belongs to user 58200"), "{error}");
+    }
+
+    #[test]
+    fn deleting_a_tree_follows_no_link_and_leaves_what_is_in_directories_of_others() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        std::fs::create_dir_all(tree.join("slots/1/home")).unwrap();
+        std::fs::write(dir.path().join("precious"), "x").unwrap();
+        std::os::unix::fs::symlink(dir.path(), tree.join("slots/link")).unwrap();
+        nix::unistd::mkfifo(&tree.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600))
+            .unwrap();
+        std::fs::write(tree.join("slots/1/home/file"), "x").unwrap();
+        std::os::unix::fs::chown(tree.join("slots/1/home"), Some(58_201), None).unwrap();
+        let error = remove_tree(&tree).unwrap_err().to_string();
+        assert!(error.contains("slots/1/home"), "{error}");
+        assert!(tree.join("slots/1/home/file").exists() && dir.path().join("precious").exists());
+        std::fs::remove_file(tree.join("slots/1/home/file")).unwrap();
+        remove_tree(&tree).unwrap();
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists() && dir.path().join("precious").exists());
+    }
+}

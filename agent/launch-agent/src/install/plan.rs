@@ -1,0 +1,368 @@
+//! What an installation consists of, decided before anything is done.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::error::InstallError;
+use super::files;
+use super::receipt::{Item, Receipt};
+use crate::config::{self, Config};
+use russet_platform::account::Wanted;
+use russet_platform::layout::Layout;
+use russet_platform::service::Service;
+
+/// A configuration is not larger than this.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// launchd's file, as it is.
+#[cfg(target_os = "macos")]
+const JOB_FILE: &str = include_str!("../../../../launchd/dev.russet.agent.plist");
+
+/// systemd's file, as it is.
+#[cfg(not(target_os = "macos"))]
+const JOB_FILE: &str = include_str!("../../../../systemd/russet-agent.service");
+
+/// What the owner wants.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where everything goes.
+    pub layout: Layout,
+    /// The `russet` executable to install; `russet-boot` lies beside it.
+    pub program: PathBuf,
+    /// The configuration to install, where there is none yet.
+    pub config: Option<ConfigSource>,
+    /// Whether to make users.
+    pub users: bool,
+    /// The service manager that is to start the agent, if one is.
+    pub service: Option<Service>,
+}
+
+/// Where a configuration comes from.
+#[derive(Debug)]
+pub enum ConfigSource {
+    /// A file, taken as it is.
+    File(PathBuf),
+    /// A text that was just written. It holds a token.
+    Text(Zeroizing<String>),
+}
+
+/// One action: what it makes, and what of.
+#[derive(Debug)]
+pub struct Step {
+    /// What it makes.
+    pub item: Item,
+    /// What of.
+    pub(super) how: How,
+}
+
+/// What something is made of.
+#[derive(Debug)]
+pub(super) enum How {
+    /// A directory with this mode.
+    Directory { mode: u32 },
+    /// A file with this text.
+    Text { text: Zeroizing<String>, mode: u32, keep: bool },
+    /// A copy of a program.
+    Program { from: PathBuf },
+    /// The bundle, of this program.
+    Bundle { from: PathBuf },
+    /// A link to this path.
+    Link { to: PathBuf },
+    /// A package has put it there, or will have when it is installed.
+    Packaged,
+    /// An account.
+    User,
+    /// The job.
+    Job,
+}
+
+impl Step {
+    fn new(item: Item, how: How) -> Self {
+        Self { item, how }
+    }
+
+    fn directory(path: PathBuf, mode: u32) -> Self {
+        Self::new(Item::Directory { path }, How::Directory { mode })
+    }
+
+    fn text(path: PathBuf, text: &str, mode: u32) -> Self {
+        let text = Zeroizing::new(text.to_owned());
+        Self::new(Item::File { path }, How::Text { text, mode, keep: false })
+    }
+
+    fn packaged(item: Item) -> Self {
+        Self::new(item, How::Packaged)
+    }
+
+    /// Whether it is there already, by a package that put it at the place that it has for good. It
+    /// only has to be known, to be removed with the rest.
+    pub(super) fn in_place(&self) -> bool {
+        match (&self.item, &self.how) {
+            (Item::File { path }, How::Program { from }) => path == from,
+            (Item::Bundle { path }, How::Bundle { from }) => from.starts_with(path),
+            (_, How::Packaged) => true,
+            _ => false,
+        }
+    }
+
+    /// What it does, as a sentence without its end.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match (&self.item, &self.how) {
+            (Item::Package { identifier }, _) => {
+                format!("know the receipt of {identifier}, to forget it with the rest")
+            }
+            (item, _) if self.in_place() => {
+                format!("take over {}, which a package put there", item.path().display())
+            }
+            (
+                Item::SharedDirectory { path } | Item::Directory { path },
+                How::Directory { mode },
+            ) => {
+                format!("make the directory {} ({mode:04o}, root)", path.display())
+            }
+            (Item::File { path }, How::Text { mode, keep: true, .. }) => {
+                format!("write the configuration {} ({mode:04o}, root)", path.display())
+            }
+            (Item::File { path }, How::Program { from }) => {
+                format!("copy {} to {}", from.display(), path.display())
+            }
+            (Item::Bundle { path }, How::Bundle { from }) => {
+                format!("copy {} into {}", from.display(), path.display())
+            }
+            (Item::Link { path }, How::Link { to }) => {
+                format!("link {} to {}", path.display(), to.display())
+            }
+            (Item::User { wanted }, _) => format!(
+                "make the user {} with a group of its own, without password and login",
+                wanted.name
+            ),
+            (Item::Job, _) => {
+                "let the agent start with the system, start it, and wait until it is healthy"
+                    .to_owned()
+            }
+            (item, _) => format!("write {}", item.path().display()),
+        }
+    }
+}
+
+impl Item {
+    /// Where it lies; empty for users and the job.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::SharedDirectory { path }
+            | Self::Directory { path }
+            | Self::File { path }
+            | Self::Link { path }
+            | Self::Bundle { path } => path,
+            Self::User { .. } | Self::Job | Self::Package { .. } => Path::new(""),
+        }
+    }
+
+    /// What undoing it means, as a sentence without its end.
+    #[must_use]
+    pub fn undoing(&self) -> String {
+        match self {
+            Self::SharedDirectory { path } => {
+                format!("remove the directory {} if it is empty", path.display())
+            }
+            Self::Directory { path } => {
+                format!("remove the directory {} with what is in it", path.display())
+            }
+            Self::File { path } | Self::Link { path } => format!("remove {}", path.display()),
+            Self::Bundle { path } => format!("remove the code in {}", path.display()),
+            Self::User { wanted } => format!(
+                "end what runs as {name}, empty its slot, delete the user {name} and its group",
+                name = wanted.name
+            ),
+            Self::Package { identifier } => format!("forget the receipt of {identifier}"),
+            Self::Job => "stop the agent, and let it not start with the system any more".to_owned(),
+        }
+    }
+}
+
+/// The actions, in their order, and the configuration that they are for.
+///
+/// # Errors
+///
+/// There is no usable configuration, or `russet-boot` is missing.
+pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
+    let layout = &settings.layout;
+    let (text, config) = configuration(settings)?;
+    // In the bundle at its place, beside which `russet-boot` lies, or beside it in an archive.
+    let in_place = settings.program.starts_with(layout.bundle());
+    let boot = settings.program.with_file_name("russet-boot");
+    let boot = if in_place { layout.boot() } else { boot };
+    if !boot.is_file() {
+        return Err(InstallError::NoBoot { path: boot });
+    }
+    // A package's directory of code is as much to be removed as what is in it.
+    let code = if in_place {
+        Step::packaged(Item::Directory { path: layout.code() })
+    } else {
+        Step::directory(layout.code(), 0o755)
+    };
+    let mut steps = vec![
+        Step::directory(layout.state(), 0o711),
+        code,
+        Step::new(
+            Item::Bundle { path: layout.bundle() },
+            How::Bundle { from: settings.program.clone() },
+        ),
+        Step::new(Item::File { path: layout.boot() }, How::Program { from: boot }),
+        Step::directory(layout.bin(), 0o755),
+        Step::new(
+            Item::Link { path: layout.bin().join("russet") },
+            How::Link { to: layout.executable() },
+        ),
+    ];
+    if in_place {
+        steps.extend(packaged(layout));
+    }
+    let config_path = layout.config();
+    steps.push(Step::directory(parent(&config_path), 0o755));
+    if let Some(text) = text {
+        let how = How::Text { text, mode: 0o600, keep: true };
+        steps.push(Step::new(Item::File { path: config_path }, how));
+    }
+    if let Some(path) = own_state(&config, layout)? {
+        steps.push(Step::directory(path, 0o711));
+    }
+    steps.push(Step::directory(layout.logs(), 0o755));
+    steps.push(Step::directory(layout.sockets(), 0o755));
+    if settings.users {
+        steps.extend(
+            users(&config).into_iter().map(|wanted| Step::new(Item::User { wanted }, How::User)),
+        );
+    }
+    let job_file = if cfg!(target_os = "macos") {
+        let line = format!("{}\n", layout.bin().display());
+        steps.push(Step::text(layout.paths_d(), &line, 0o644));
+        layout.daemon_plist()
+    } else {
+        layout.systemd_unit()
+    };
+    steps.push(Step::text(job_file, &job_text(layout), 0o644));
+    if settings.service.is_some() {
+        steps.push(Step::new(Item::Job, How::Job));
+    }
+    Ok((with_ancestors(steps, layout), config))
+}
+
+/// What else the packages put in place, where this is an installation of theirs. Their receipts
+/// are written by Installer after it has run us.
+fn packaged(layout: &Layout) -> Vec<Step> {
+    let uninstaller = layout.code().join("uninstall.sh");
+    if !uninstaller.is_file() {
+        return Vec::new();
+    }
+    let mut steps = vec![Step::packaged(Item::File { path: uninstaller })];
+    let mut packages = vec!["dev.russet.agent.pkg"];
+    if layout.menubar_plist().is_file() {
+        steps.push(Step::packaged(Item::Directory { path: layout.menubar_bundle() }));
+        steps.push(Step::packaged(Item::File { path: layout.menubar_plist() }));
+        packages.push("dev.russet.menubar.pkg");
+    }
+    steps.extend(
+        packages
+            .into_iter()
+            .map(|identifier| Step::packaged(Item::Package { identifier: identifier.to_owned() })),
+    );
+    steps
+}
+
+/// The state directory of the owner's choice, if it is ours to make and to remove: one that was
+/// there before us is not.
+fn own_state(config: &Config, layout: &Layout) -> Result<Option<PathBuf>, InstallError> {
+    let path = config.state_directory.clone();
+    if path == layout.state() {
+        return Ok(None);
+    }
+    let item = Item::Directory { path: path.clone() };
+    let receipt = Receipt::read(&layout.receipt())?;
+    let ours = receipt.is_some_and(|receipt| receipt.entry(&item).is_some());
+    Ok((ours || !path.exists()).then_some(path))
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The job's file, with paths below another root where that is wanted.
+fn job_text(layout: &Layout) -> String {
+    let default = Layout::default();
+    let replace = |text: String, from: PathBuf, to: PathBuf| {
+        text.replace(&from.display().to_string(), &to.display().to_string())
+    };
+    let text = replace(JOB_FILE.to_owned(), default.boot(), layout.boot());
+    replace(text, default.boot_log(), layout.boot_log())
+}
+
+/// The text to install, if there is none yet, and what it or the one that is there means.
+fn configuration(settings: &Settings) -> Result<(Option<Zeroizing<String>>, Config), InstallError> {
+    let layout = &settings.layout;
+    let path = layout.config();
+    if path.exists() {
+        let config = config::load(&path, &config::installed_environment)?;
+        return Ok((None, with_state(config, layout)));
+    }
+    let (from, text) = match &settings.config {
+        None => return Err(InstallError::NoConfig { path }),
+        Some(ConfigSource::Text(text)) => (&path, text.clone()),
+        Some(ConfigSource::File(from)) => {
+            let text = files::read(from, MAX_CONFIG).map_err(InstallError::file("read", from))?;
+            (from, Zeroizing::new(text))
+        }
+    };
+    // Errors name the file that was given, which its owner can look at.
+    let config = config::parse_for(from, &path, &text)?;
+    Ok((Some(text), with_state(config, layout)))
+}
+
+/// Below another root, and for those who are not root, the default is that of the layout.
+fn with_state(config: Config, layout: &Layout) -> Config {
+    let not_roots = Path::new("/.local/state/russet");
+    let default = [Path::new(russet_platform::ROOT_STATE_DIRECTORY), not_roots];
+    if default.contains(&config.state_directory.as_path()) {
+        return Config { state_directory: layout.state(), ..config };
+    }
+    config
+}
+
+/// A user for each slot.
+fn users(config: &Config) -> Vec<Wanted> {
+    let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
+    (1..=slots)
+        .map(|number| Wanted {
+            name: format!("{}{number}", config.user_prefix),
+            full_name: format!("Russet slot {number}"),
+            home: config.state_directory.join("slots").join(number.to_string()).join("home"),
+            before: None,
+        })
+        .collect()
+}
+
+/// Puts the directories that lead to each item before it. They are shared with others.
+fn with_ancestors(steps: Vec<Step>, layout: &Layout) -> Vec<Step> {
+    let mut all: Vec<Step> = Vec::new();
+    for step in steps {
+        let path = step.item.path().to_owned();
+        let mut ancestors: Vec<&Path> = path
+            .ancestors()
+            .skip(1)
+            .take_while(|ancestor| *ancestor != layout.root())
+            .filter(|ancestor| ancestor.starts_with(layout.root()))
+            .collect();
+        ancestors.reverse();
+        for ancestor in ancestors {
+            if all.iter().all(|step| step.item.path() != ancestor) {
+                let item = Item::SharedDirectory { path: ancestor.to_owned() };
+                all.push(Step::new(item, How::Directory { mode: 0o755 }));
+            }
+        }
+        all.push(step);
+    }
+    all
+}

@@ -1,0 +1,147 @@
+//! `GET /v1/logs`: the end of the agent's log, and what is added to it, a JSON object a line.
+//!
+//! Whoever asks reads the files, not the logger: a client that never reads its answer keeps a few
+//! kilobytes here and delays nobody. Files are read off the agent's own thread.
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::Stream;
+use russet_protocol::local::{LogLevel, LogLine};
+#[cfg(test)]
+use russet_protocol::problem::Problem;
+use serde::Deserialize;
+
+use super::access::Access;
+use super::listener::Peer;
+use super::routes::{Api, problem};
+use crate::logs::{Follower, Wanted, history};
+use russet_platform::FileWatch;
+
+/// Lines that are given where the caller says nothing, and at most.
+const USUAL_LINES: usize = 200;
+const MOST_LINES: usize = 10_000;
+
+/// How much of each file is looked at.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Asked {
+    /// How many of the last lines, at most 10000; 200 where nothing is said.
+    lines: Option<usize>,
+    /// Whether to go on with each line that is written.
+    #[cfg_attr(test, param(required = false))]
+    follow: bool,
+    /// Nothing that was said before this, in milliseconds since 1970.
+    since_ms: Option<u64>,
+    /// Nothing that is less important.
+    level: Option<LogLevel>,
+}
+
+/// The end of the agent's log and, where it is followed, what is added to it: a JSON object a line.
+/// Lines name projects, users and hosts, so they are for those who may do everything.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/logs", tag = "look", params(Asked),
+    responses(
+        (status = 200, description = "A line each", content_type = "application/x-ndjson", body = LogLine),
+        (status = 400, description = "Something else was asked for", body = Problem),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 404, description = "The agent logs to no file, or has not yet", body = Problem),
+    ),
+))]
+pub(super) async fn logs(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Extension(access): Extension<Access>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.body_text()),
+    };
+    if access != Access::Full {
+        api.audit.refused(peer.uid, "GET", "/v1/logs");
+        let message = "only root and operators (`local_api.operators`) may read the log";
+        return problem(StatusCode::FORBIDDEN, message);
+    }
+    let Some(path) = api.log.as_deref().cloned() else {
+        let message = "this agent logs to standard error; `logging.file` names a file instead";
+        return problem(StatusCode::NOT_FOUND, message);
+    };
+    match begin(path.clone(), &asked).await {
+        Ok(stream) => {
+            let kind = (header::CONTENT_TYPE, "application/x-ndjson");
+            ([kind], Body::from_stream(stream)).into_response()
+        }
+        Err(error) => {
+            let status = match error.kind() {
+                ErrorKind::NotFound => StatusCode::NOT_FOUND,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            problem(status, &format!("{} can not be read: {error}", path.display()))
+        }
+    }
+}
+
+/// Where a client is.
+struct Reading {
+    /// What it gets next.
+    lines: Vec<LogLine>,
+    /// Gone where a file is read at the moment, or the end was reached.
+    follower: Option<Follower>,
+    /// Only for those who follow.
+    watch: Option<FileWatch>,
+}
+
+async fn begin(
+    path: PathBuf,
+    asked: &Asked,
+) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
+    // Before it is read: what is written meanwhile is not missed.
+    let watch = if asked.follow { Some(FileWatch::new(&path)?) } else { None };
+    let wanted = Wanted {
+        lines: Some(asked.lines.unwrap_or(USUAL_LINES).min(MOST_LINES)),
+        since_ms: asked.since_ms,
+        level: asked.level,
+        most_bytes: MOST_BYTES,
+    };
+    let (lines, follower) = apart(move || history(&path, wanted)).await?;
+    let reading = Reading { lines, follower: Some(follower), watch };
+    Ok(futures_util::stream::try_unfold(reading, next))
+}
+
+/// The next piece. It is made when the client has taken the one before it.
+async fn next(mut reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
+    while reading.lines.is_empty() {
+        let Some(watch) = &mut reading.watch else { return Ok(None) };
+        let Some(mut follower) = reading.follower.take() else { return Ok(None) };
+        let (more, follower) = apart(move || Ok((follower.more()?, follower))).await?;
+        reading.follower = Some(follower);
+        match more {
+            Some(lines) => reading.lines = lines,
+            None => watch.changed().await?,
+        }
+    }
+    let mut text = Vec::new();
+    for line in reading.lines.drain(..) {
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
+    Ok(Some((Bytes::from(text), reading)))
+}
+
+/// Reads files on another thread.
+pub(super) async fn apart<T: Send + 'static>(
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+}

@@ -1,0 +1,272 @@
+//! What a person asked for: a pause, a drain. It outlives the agent and the machine's boot, so it
+//! is kept in a file, by the wall clock.
+//!
+//! One task owns it. A change is on disk before it is done, so that whoever was told "paused"
+//! finds the machine paused also after a loss of power.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::launch::board::Board;
+use crate::launch::state::holds::HoldSource;
+use russet_platform::clock::Clock;
+use russet_platform::replace;
+use russet_protocol::ids::TaskId;
+
+/// Name of the file in the state directory.
+const NAME: &str = "maintenance.json";
+
+/// Something for the state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Hold all claims back, or lift that.
+    Hold(HoldSource, Option<String>),
+    /// Cancel what runs.
+    CancelTasks(String),
+    /// A new version lies ready, and this is how far the agent may go for it; or it does not any
+    /// more.
+    Update(Option<UpdateMode>),
+    /// Cancel one task, if it still runs.
+    CancelTask {
+        /// Which, as the status calls it.
+        id: TaskId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How far the agent goes for an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateMode {
+    /// It waits until no task runs.
+    WhenIdle,
+    /// It takes no more tasks until then.
+    Drain,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Maintenance {
+    version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pause: Option<Wish>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<Wish>,
+}
+
+/// One wish of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Wish {
+    reason: String,
+    /// A pause ends then; a drain cancels then what still runs. Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until_ms: Option<u64>,
+}
+
+/// A change that a person wants.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// Claim nothing, perhaps for so long.
+    Pause(String, Option<Duration>),
+    /// Claim nothing and let what runs finish, perhaps for so long.
+    Drain(String, Option<Duration>),
+    /// Claim again.
+    Resume,
+}
+
+/// Where changes are asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Keeper(mpsc::Sender<(Change, oneshot::Sender<io::Result<()>>)>);
+
+impl Keeper {
+    /// Makes a change; when this returns, it is on disk and on its way.
+    pub(super) async fn ask(&self, change: Change) -> io::Result<()> {
+        let gone = || io::Error::other("the agent is about to end");
+        let (answer, answered) = oneshot::channel();
+        self.0.send((change, answer)).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Maintenance {
+    fn change(&mut self, change: Change, now_ms: u64) {
+        let at = |time: Option<Duration>| {
+            time.map(|time| now_ms.saturating_add(russet_platform::clock::millis(time)))
+        };
+        match change {
+            Change::Pause(reason, time) => self.pause = Some(Wish { reason, until_ms: at(time) }),
+            Change::Drain(reason, time) => self.drain = Some(Wish { reason, until_ms: at(time) }),
+            Change::Resume => (self.pause, self.drain) = (None, None),
+        }
+    }
+
+    /// Takes out what is over, and says what follows.
+    fn pass_time(&mut self, now_ms: u64) -> Option<Command> {
+        let is_over = |wish: &Option<Wish>| {
+            wish.as_ref().and_then(|wish| wish.until_ms).is_some_and(|at| at <= now_ms)
+        };
+        if is_over(&self.pause) {
+            self.pause = None;
+        }
+        if !is_over(&self.drain) {
+            return None;
+        }
+        let wish = self.drain.as_mut()?;
+        wish.until_ms = None;
+        Some(Command::CancelTasks(format!("the time of the drain is over ({})", wish.reason)))
+    }
+
+    fn next_ms(&self) -> Option<u64> {
+        [&self.pause, &self.drain].into_iter().flatten().filter_map(|wish| wish.until_ms).min()
+    }
+
+    /// Tells people and the state machine.
+    fn tell(&self, board: &Board, commands: &mpsc::UnboundedSender<Command>, now_ms: u64) {
+        let until = |source, wish: &Option<Wish>| Some((source, wish.as_ref()?.until_ms?));
+        let pause = until(HoldSource::Pause, &self.pause);
+        let drain = until(HoldSource::Drain, &self.drain);
+        board.until(pause.into_iter().chain(drain).collect(), now_ms);
+        for command in self.holds() {
+            // The receiver is the launch agent, which is about to read it.
+            drop(commands.send(command));
+        }
+    }
+
+    fn holds(&self) -> [Command; 2] {
+        let reason = |wish: &Option<Wish>| wish.as_ref().map(|wish| wish.reason.clone());
+        [
+            Command::Hold(HoldSource::Pause, reason(&self.pause)),
+            Command::Hold(HoldSource::Drain, reason(&self.drain)),
+        ]
+    }
+
+    fn read(path: &Path) -> io::Result<Self> {
+        match std::fs::read(path) {
+            Ok(text) => Ok(serde_json::from_slice(&text)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        if self.pause.is_none() && self.drain.is_none() {
+            return replace::remove_file(path);
+        }
+        replace::write(path, &serde_json::to_vec(&Self { version: 1, ..self.clone() })?, 0o600)
+    }
+}
+
+/// Goes on with what was asked for before, and waits for changes.
+pub(super) fn start(
+    state: &Path,
+    clock: Clock,
+    commands: mpsc::UnboundedSender<Command>,
+    board: &Arc<Board>,
+) -> (Keeper, tokio::task::JoinHandle<()>) {
+    let path = state.join(NAME);
+    // A file that cannot be read was written by somebody else or by half: a machine that claims
+    // although a person paused it is worse than one that waits to be resumed.
+    let maintenance = Maintenance::read(&path).unwrap_or_else(|error| {
+        tracing::error!(file = %path.display(), %error, "could not read who paused this agent");
+        let reason = format!(
+            "{} can not be read ({error}); `russet agent resume` makes it anew",
+            path.display()
+        );
+        Maintenance { pause: Some(Wish { reason, until_ms: None }), ..Maintenance::default() }
+    });
+    maintenance.tell(board, &commands, clock.wall_ms());
+    let (sender, wishes) = mpsc::channel(16);
+    let board = Arc::clone(board);
+    (Keeper(sender), tokio::spawn(keep(maintenance, path, clock, wishes, commands, board)))
+}
+
+async fn keep(
+    mut maintenance: Maintenance,
+    path: PathBuf,
+    clock: Clock,
+    mut wishes: mpsc::Receiver<(Change, oneshot::Sender<io::Result<()>>)>,
+    commands: mpsc::UnboundedSender<Command>,
+    board: Arc<Board>,
+) {
+    loop {
+        let mut wanted = maintenance.clone();
+        let pause =
+            wanted.next_ms().map(|at| Duration::from_millis(at.saturating_sub(clock.wall_ms())));
+        let wakeup = pause.map(|pause| clock.now().after(pause));
+        let (command, answer) = tokio::select! {
+            wish = wishes.recv() => {
+                let Some((change, answer)) = wish else { return };
+                wanted.change(change, clock.wall_ms());
+                (None, Some(answer))
+            }
+            () = clock.sleep_until_some(wakeup) => (wanted.pass_time(clock.wall_ms()), None),
+        };
+        if answer.is_none() && wanted == maintenance {
+            // The wall clock may be behind the timer by a little, or was set back.
+            clock.sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        let written = wanted.write(&path);
+        if let Err(error) = &written {
+            tracing::error!(file = %path.display(), %error, "could not keep what a person asked for");
+        }
+        // Time passes whether or not that can be written down.
+        if written.is_ok() || answer.is_none() {
+            maintenance = wanted;
+            maintenance.tell(&board, &commands, clock.wall_ms());
+            if let Some(command) = command {
+                drop(commands.send(command));
+            }
+        }
+        if let Some(answer) = answer {
+            // The client may have gone.
+            drop(answer.send(written));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Command, Maintenance};
+    use crate::launch::state::holds::HoldSource;
+    use std::time::Duration;
+
+    #[test]
+    fn a_pause_ends_by_itself_and_a_drain_cancels_and_stays() {
+        let mut wanted = Maintenance::default();
+        wanted.change(Change::Pause("lunch".into(), Some(Duration::from_secs(60))), 1_000);
+        wanted.change(Change::Drain("new disk".into(), Some(Duration::from_secs(90))), 1_000);
+        assert_eq!(wanted.next_ms(), Some(61_000));
+        assert_eq!(wanted.pass_time(60_999), None);
+        assert_eq!(wanted.pass_time(61_000), None);
+        assert_eq!(wanted.holds()[0], Command::Hold(HoldSource::Pause, None));
+        assert_eq!(wanted.next_ms(), Some(91_000));
+        assert!(matches!(wanted.pass_time(91_000), Some(Command::CancelTasks(_))));
+        assert_eq!(wanted.pass_time(91_001), None);
+        let still = Command::Hold(HoldSource::Drain, Some("new disk".into()));
+        assert_eq!(wanted.holds()[1], still);
+        wanted.change(Change::Resume, 1);
+        assert_eq!(wanted, Maintenance::default());
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_half_a_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("maintenance.json");
+        assert_eq!(Maintenance::read(&path).unwrap(), Maintenance::default());
+        let mut wanted = Maintenance { version: 1, ..Maintenance::default() };
+        wanted.change(Change::Pause("lunch".into(), None), 1_000);
+        wanted.write(&path).unwrap();
+        assert_eq!(Maintenance::read(&path).unwrap(), wanted);
+        std::fs::write(&path, "{\"version\":1,\"pau").unwrap();
+        assert!(Maintenance::read(&path).is_err());
+        Maintenance::default().write(&path).unwrap();
+        Maintenance::default().write(&path).unwrap();
+        assert!(!path.exists());
+    }
+}

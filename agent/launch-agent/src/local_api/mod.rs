@@ -1,0 +1,87 @@
+//! The local API: HTTP and JSON over a unix socket, for people and tools on this machine.
+//!
+//! Who calls is what the kernel says of the peer, never what the caller says. The agent itself
+//! does no work for it: what is shown lies ready on the board (`launch/board.rs`), what is wanted
+//! goes to the state machine as commands, and everything between runs in tasks of its own, so a
+//! client that never reads costs its own connection and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::launch::board::Board;
+use crate::metrics::Metrics;
+use russet_platform::clock::Clock;
+
+mod access;
+mod audit;
+mod listener;
+mod logs;
+mod maintenance;
+mod routes;
+mod shown;
+mod task_log;
+
+pub(crate) use access::Policy;
+pub(crate) use maintenance::{Command, UpdateMode};
+
+/// What the local API is made of.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    /// Where to listen.
+    pub(crate) socket: &'a Path,
+    /// Where maintenance that a person asked for is kept.
+    pub(crate) state: &'a Path,
+    /// Who may do what.
+    pub(crate) policy: Policy,
+    /// What is shown.
+    pub(crate) board: Arc<Board>,
+    /// Time.
+    pub(crate) clock: Clock,
+    /// What is counted and measured.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The agent's log, where that is a file.
+    pub(crate) log: Option<PathBuf>,
+    /// Where wishes about updates go; none where this agent looks for none.
+    pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Look>>,
+    /// Where commands go.
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+}
+
+/// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
+/// done without: the machine runs tasks all the same.
+pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
+    let Parts { socket, state, policy, board, clock, metrics, log, updates, commands } = parts;
+    let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone(), &board);
+    let mut running = vec![keeping];
+    match listener::Listener::bind(socket, &policy) {
+        Ok(listener) => {
+            tracing::debug!(socket = %socket.display(), "listening for people on this machine");
+            let state = state.to_owned();
+            let parts = routes::Parts {
+                board,
+                maintenance,
+                commands,
+                updates,
+                policy,
+                clock,
+                metrics,
+                log,
+                state,
+            };
+            let router = routes::router(parts);
+            let service = router.into_make_service_with_connect_info::<listener::Peer>();
+            running.push(tokio::spawn(async move {
+                // It never ends by itself; each connection's errors are its own.
+                drop(axum::serve(listener, service).await);
+            }));
+        }
+        Err(error) => tracing::warn!(
+            socket = %socket.display(),
+            %error,
+            "could not listen for people on this machine: `russet agent status` will not work"
+        ),
+    }
+    running
+}

@@ -1,0 +1,352 @@
+//! What can be asked for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use russet_protocol::ids::TaskId;
+use russet_protocol::local::{CancelRequest, DrainRequest, Looking, PauseRequest, Status};
+use russet_protocol::problem::Problem;
+use tokio::sync::mpsc;
+
+use super::access::{Access, Gate, Policy};
+use super::audit::Audit;
+use super::listener::Peer;
+use super::logs;
+use super::maintenance::{Change, Command, Keeper};
+use super::shown::Shown;
+use super::task_log;
+use crate::launch::board::Board;
+use crate::metrics::{self, Metrics};
+use crate::update::{Look, Wish};
+use russet_platform::clock::Clock;
+
+/// The longest request; they are a sentence and a number.
+const BODY_LIMIT: usize = 16 * 1024;
+
+/// The longest reason, in characters.
+const REASON_LIMIT: usize = 500;
+
+/// What the calls are about.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) board: Arc<Board>,
+    pub(super) maintenance: Keeper,
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) updates: Option<mpsc::UnboundedSender<Look>>,
+    pub(super) policy: Policy,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) log: Option<PathBuf>,
+    pub(super) state: PathBuf,
+}
+
+/// What the handlers need.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    pub(super) shown: Arc<Shown>,
+    keeper: Keeper,
+    commands: mpsc::UnboundedSender<Command>,
+    updates: Option<mpsc::UnboundedSender<Look>>,
+    /// How many looks for an update were asked for.
+    looks: Arc<AtomicU64>,
+    gate: Gate,
+    pub(super) audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+    pub(super) log: Option<Arc<PathBuf>>,
+    pub(super) state: Arc<PathBuf>,
+}
+
+/// All calls.
+pub(super) fn router(parts: Parts) -> Router {
+    let Parts { board, maintenance, commands, updates, policy, clock, metrics, log, state } = parts;
+    let api = Api {
+        shown: Arc::new(Shown::new(board)),
+        keeper: maintenance,
+        commands,
+        updates,
+        looks: Arc::default(),
+        gate: Gate::new(policy, clock.clone()),
+        audit: Arc::new(Audit::new(clock)),
+        metrics,
+        log: log.map(Arc::new),
+        state: Arc::new(state),
+    };
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .route("/v1/metrics", get(metrics_text))
+        .route("/v1/logs", get(logs::logs))
+        .route("/v1/pause", post(pause))
+        .route("/v1/drain", post(drain))
+        .route("/v1/resume", post(resume))
+        .route("/v1/tasks/{id}/cancel", post(cancel))
+        .route("/v1/tasks/{id}/log", get(task_log::task_log))
+        .route("/v1/update/check", post(check_update))
+        .route("/v1/update/install", post(install_update))
+        .layer(from_fn_with_state(api.clone(), admit))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(api)
+}
+
+/// What these calls take and answer.
+#[cfg(test)]
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(paths(
+    status,
+    events,
+    metrics_text,
+    logs::logs,
+    task_log::task_log,
+    pause,
+    drain,
+    resume,
+    cancel,
+    check_update,
+    install_update
+))]
+pub(super) struct Docs;
+
+pub(super) fn problem(status: StatusCode, message: &str) -> Response {
+    (status, Json(Problem { message: message.to_owned(), ..Problem::default() })).into_response()
+}
+
+/// Decides, before anything else, what the caller may do; what changes something, and what is
+/// refused, goes into the log.
+async fn admit(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let access = api.gate.access(peer.uid).await;
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    if access == Access::Nothing || (changes && access != Access::Full) {
+        api.audit.refused(peer.uid, method.as_str(), &path);
+        let message = if access == Access::Nothing {
+            "tasks may not use the local API"
+        } else {
+            "only root and operators (`local_api.operators`) may do that"
+        };
+        return problem(StatusCode::FORBIDDEN, message);
+    }
+    request.extensions_mut().insert(access);
+    let response = next.run(request).await;
+    if changes {
+        api.audit.asked(peer.uid, method.as_str(), &path, response.status().as_u16());
+    }
+    response
+}
+
+/// Everything at a glance. Names of projects and jobs, ids and addresses of tasks are left out for
+/// who is neither root nor an operator, unless `local_api.open`.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/status", tag = "look",
+    responses(
+        (status = 200, description = "The status", body = Status),
+        (status = 403, description = "Tasks run as the caller", body = Problem),
+    ),
+))]
+async fn status(State(api): State<Api>, Extension(access): Extension<Access>) -> Json<Status> {
+    Json(api.shown.status(access))
+}
+
+/// The status now and after each change, as server-sent events whose data is the status. Changes
+/// that come faster than the caller reads, or than twenty a second, are one.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/events", tag = "look",
+    responses(
+        (status = 200, description = "Events, until the agent ends", content_type = "text/event-stream", body = Status),
+        (status = 403, description = "Tasks run as the caller", body = Problem),
+    ),
+))]
+async fn events(State(api): State<Api>, Extension(access): Extension<Access>) -> Response {
+    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache")];
+    (headers, Body::from_stream(api.shown.events(access))).into_response()
+}
+
+/// What the agent counts, as Prometheus reads it. Numbers only, so whoever may look may see them.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/metrics", tag = "look",
+    responses(
+        (status = 200, description = "The metrics, in the form that `Accept` asks for", content_type = "text/plain", body = String),
+        (status = 403, description = "Tasks run as the caller", body = Problem),
+    ),
+))]
+async fn metrics_text(State(api): State<Api>, headers: axum::http::HeaderMap) -> Response {
+    metrics::answer(&api.metrics, &headers)
+}
+
+/// Claim nothing; what runs goes on.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/pause", tag = "change", request_body = Option<PauseRequest>,
+    responses(
+        (status = 204, description = "It is so, and is kept over restarts"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 500, description = "It could not be written down, and nothing was changed", body = Problem),
+    ),
+))]
+async fn pause(State(api): State<Api>, body: Option<Json<PauseRequest>>) -> Response {
+    let Json(wish) = body.unwrap_or_default();
+    let time = wish.for_s.map(Duration::from_secs);
+    change(&api, |reason| Change::Pause(reason, time), wish.reason, "paused").await
+}
+
+/// Claim nothing and let what runs finish; the agent itself goes on.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/drain", tag = "change", request_body = Option<DrainRequest>,
+    responses(
+        (status = 204, description = "It is so, and is kept over restarts"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 500, description = "It could not be written down, and nothing was changed", body = Problem),
+    ),
+))]
+async fn drain(State(api): State<Api>, body: Option<Json<DrainRequest>>) -> Response {
+    let Json(wish) = body.unwrap_or_default();
+    let time = wish.cancel_after_s.map(Duration::from_secs);
+    change(&api, |reason| Change::Drain(reason, time), wish.reason, "drained").await
+}
+
+/// Claim again: ends a pause and a drain.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/resume", tag = "change",
+    responses(
+        (status = 204, description = "It is so, and is kept over restarts"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 500, description = "It could not be written down, and nothing was changed", body = Problem),
+    ),
+))]
+async fn resume(State(api): State<Api>) -> Response {
+    change(&api, |_| Change::Resume, None, "resumed").await
+}
+
+/// Cancel a task that runs: its steps are ended, and it ends as `canceled`, with the reason in its
+/// log. It does not run elsewhere.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/tasks/{id}/cancel", tag = "change", request_body = Option<CancelRequest>,
+    params(("id" = TaskId, Path, description = "The task, as the status calls it")),
+    responses(
+        (status = 202, description = "The task is told to end; the status says when it has"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 404, description = "No such task runs here", body = Problem),
+    ),
+))]
+async fn cancel(
+    State(api): State<Api>,
+    Path(id): Path<TaskId>,
+    body: Option<Json<CancelRequest>>,
+) -> Response {
+    let runs = api.shown.board().status().slots.into_iter().filter_map(|slot| slot.task);
+    if !runs.into_iter().any(|task| task.id.as_ref() == Some(&id)) {
+        return problem(StatusCode::NOT_FOUND, "no such task runs here");
+    }
+    let reason = reason(body.unwrap_or_default().0.reason, "canceled");
+    // Nobody listens any more when the agent ends, and then the task is left to the next one.
+    drop(api.commands.send(Command::CancelTask { id, reason }));
+    StatusCode::ACCEPTED.into_response()
+}
+
+/// Look for an update now. How far it is, the status says.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/update/check", tag = "change",
+    responses(
+        (status = 202, description = "It is looked for; the status says when that has ended, and what came of it", body = Looking),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 409, description = "This agent has no source of updates", body = Problem),
+    ),
+))]
+async fn check_update(State(api): State<Api>) -> Response {
+    wish(&api, Wish::Check)
+}
+
+/// Look for an update now, and install it as soon as no task runs, also where that is not done by
+/// itself.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/update/install", tag = "change",
+    responses(
+        (status = 202, description = "It is done when no task runs; the status says how far it is", body = Looking),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 409, description = "This agent has no source of updates", body = Problem),
+    ),
+))]
+async fn install_update(State(api): State<Api>) -> Response {
+    wish(&api, Wish::Install)
+}
+
+fn wish(api: &Api, wish: Wish) -> Response {
+    let number = api.looks.fetch_add(1, Ordering::Relaxed) + 1;
+    match &api.updates {
+        Some(updates) if updates.send(Look { wish, number }).is_ok() => {
+            (StatusCode::ACCEPTED, Json(Looking { look: number })).into_response()
+        }
+        _ => problem(
+            StatusCode::CONFLICT,
+            "this agent looks for no updates: it is not installed as a service, or `update.source` \
+             in its configuration names none",
+        ),
+    }
+}
+
+async fn change(
+    api: &Api,
+    make: impl FnOnce(String) -> Change,
+    wish: Option<String>,
+    default: &str,
+) -> Response {
+    match api.keeper.ask(make(reason(wish, default))).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &format!("it could not be written down, so nothing was changed: {error}"),
+        ),
+    }
+}
+
+/// Why, in the caller's words or by itself.
+fn reason(wish: Option<String>, default: &str) -> String {
+    wish.unwrap_or_else(|| format!("{default} by a person on the runner's machine"))
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(REASON_LIMIT)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::OpenApi as _;
+
+    fn description() -> String {
+        let mut description = super::Docs::openapi();
+        description.info = utoipa::openapi::Info::new("Russet agent, on its own machine", "1");
+        description.info.description = Some(
+            "HTTP and JSON over a unix socket. Who calls is what the kernel says of the other end."
+                .to_owned(),
+        );
+        description.to_pretty_json().unwrap() + "\n"
+    }
+
+    /// To write the file anew: `UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`.
+    #[test]
+    fn the_committed_openapi_description_is_the_one_of_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/local-api.json");
+        let now = description();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &now).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).unwrap_or_default() == now,
+            "docs/local-api.json is not what the code says; write it anew with \
+             `UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`, then look at the diff"
+        );
+    }
+}

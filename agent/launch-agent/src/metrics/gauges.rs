@@ -1,0 +1,257 @@
+//! What is looked at when somebody asks: the board, what jobs left behind, the machine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use russet_protocol::local::State;
+
+use crate::health::facts;
+use crate::launch::Counters;
+use crate::launch::board::Board;
+use russet_platform::machine::Machine;
+
+/// Every state, so that each is there with a zero or a one.
+const STATES: [State; 8] = [
+    State::Starting,
+    State::Idle,
+    State::Running,
+    State::Draining,
+    State::Paused,
+    State::Unhealthy,
+    State::Offline,
+    State::Updating,
+];
+
+/// Sources of holds, so that each is there with a zero before it holds anything.
+const HOLDS: [&str; 4] = ["drain", "pause", "health", "session"];
+
+/// The class of a slot that is not configured any more and has a task to end.
+const NO_CLASS: &str = "none";
+
+/// Where to look.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// What people are shown.
+    pub(crate) board: Arc<Board>,
+    /// The class of each slot.
+    pub(crate) slots: Vec<String>,
+    /// What machine this is.
+    pub(crate) machine: Machine,
+    /// What jobs left behind.
+    pub(crate) left: Arc<Counters>,
+    /// The state directory, on the disk that tasks work on.
+    pub(crate) state: PathBuf,
+    /// How often an agent was started on this state directory.
+    pub(crate) starts: u64,
+}
+
+impl Looked {
+    /// The classes, each once.
+    pub(super) fn classes(&self) -> std::collections::BTreeSet<&str> {
+        self.slots.iter().map(String::as_str).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(slots: &[&str]) -> Self {
+        let board = Arc::new(Board::default());
+        board.view(
+            crate::launch::state::View { busy: vec![false; slots.len()], ..Default::default() },
+            0,
+        );
+        let left = Arc::new(Counters::default());
+        left.add(&[russet_protocol::supervise::LeftBehind {
+            kind: "processes".to_owned(),
+            removed: 2,
+            kept: 1,
+            bytes: 10,
+        }]);
+        Self {
+            board,
+            slots: slots.iter().map(|&class| class.to_owned()).collect(),
+            machine: Machine::default(),
+            left,
+            state: PathBuf::from("/"),
+            starts: 1,
+        }
+    }
+}
+
+impl Collector for Looked {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(&mut encoder);
+        self.slots(&mut out)?;
+        self.left(&mut out)?;
+        self.machine(&mut out)?;
+        out.counter(
+            "starts",
+            "Starts of a launch agent on this state directory, over its whole life",
+            None,
+            &[(&[], self.starts)],
+        )
+    }
+}
+
+impl Looked {
+    fn slots(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let status = self.board.status();
+        let states =
+            STATES.map(|state| ([("state", state.as_str())], u64::from(state == status.state)));
+        out.gauge(
+            "state",
+            "1 for the state that the agent is in (operating.md), 0 for the others",
+            None,
+            &rows(&states),
+        )?;
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for class in self.classes() {
+            counts.extend([((class, "busy"), 0), ((class, "free"), 0)]);
+        }
+        for (index, slot) in status.slots.iter().enumerate() {
+            let class = self.slots.get(index).map_or(NO_CLASS, String::as_str);
+            let state = if slot.task.is_some() { "busy" } else { "free" };
+            *counts.entry((class, state)).or_default() += 1;
+        }
+        let slots: Vec<_> = counts
+            .into_iter()
+            .map(|((class, state), count)| ([("class", class), ("state", state)], count))
+            .collect();
+        out.gauge(
+            "slots",
+            "Slots by class; `busy` ones have a task; their sum is what is configured",
+            None,
+            &rows(&slots),
+        )?;
+        let mut sources: BTreeMap<&str, u64> = HOLDS.map(|source| (source, 0)).into();
+        for hold in &status.holds {
+            *sources.entry(&hold.source).or_default() += 1;
+        }
+        let holds: Vec<_> =
+            sources.into_iter().map(|(source, count)| ([("source", source)], count)).collect();
+        out.gauge(
+            "holds",
+            "What holds claims back: a person (`drain`, `pause`), the machine (`health`), or an account \
+             that is not logged in at the screen (`session`); more \
+             than 1 where several classes are held",
+            None,
+            &rows(&holds),
+        )
+    }
+
+    /// Kinds are words that a job could choose: no more than a few, each of letters.
+    fn left(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let counts = self.left.snapshot();
+        let removed: Vec<_> =
+            counts.iter().map(|(kind, count)| ([("kind", kind.as_str())], count.removed)).collect();
+        let kept: Vec<_> =
+            counts.iter().map(|(kind, count)| ([("kind", kind.as_str())], count.kept)).collect();
+        let bytes: Vec<_> =
+            counts.iter().map(|(kind, count)| ([("kind", kind.as_str())], count.bytes)).collect();
+        out.counter(
+            "left_removed",
+            "What jobs left behind and housekeeping ended or removed, by kind (housekeeping.md)",
+            None,
+            &rows(&removed),
+        )?;
+        out.counter(
+            "left_kept",
+            "What jobs left behind and could not be removed at the end of the task, by kind",
+            None,
+            &rows(&kept),
+        )?;
+        out.counter(
+            "left",
+            "Room on the disk that housekeeping got back from what jobs left behind, by kind",
+            Some(&Unit::Bytes),
+            &rows(&bytes),
+        )
+    }
+
+    fn machine(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let facts = facts::gather(&self.state);
+        if let Some(disk) = facts.disk {
+            let (free, size) = (disk.free, disk.size);
+            let help = "Room on the disk that tasks work on, for users other than root";
+            out.gauge("disk_free", help, Some(&Unit::Bytes), &[(&[], free)])?;
+            let help = "Size of the disk that tasks work on";
+            out.gauge("disk_size", help, Some(&Unit::Bytes), &[(&[], size)])?;
+        }
+        if let Some(memory) = facts.memory {
+            let (available, total) = (memory.available, memory.total);
+            let help = "Memory that a new program can have";
+            out.gauge("memory_available", help, Some(&Unit::Bytes), &[(&[], available)])?;
+            let help = "Memory of the machine";
+            out.gauge("memory_total", help, Some(&Unit::Bytes), &[(&[], total)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Labels and a value.
+type Row<'a> = (&'a [(&'a str, &'a str)], u64);
+
+fn rows<'a, const N: usize>(rows: &'a [([(&'a str, &'a str); N], u64)]) -> Vec<Row<'a>> {
+    rows.iter().map(|(labels, value)| (labels.as_slice(), *value)).collect()
+}
+
+/// Writes whole metrics.
+pub(super) struct Out<'a, 'b>(pub(super) &'a mut DescriptorEncoder<'b>);
+
+impl Out<'_, '_> {
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        rows: &[Row<'_>],
+    ) -> fmt::Result {
+        self.write(name, help, unit, MetricType::Gauge, rows)
+    }
+
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        rows: &[Row<'_>],
+    ) -> fmt::Result {
+        self.write(name, help, unit, MetricType::Counter, rows)
+    }
+
+    fn write(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        kind: MetricType,
+        rows: &[Row<'_>],
+    ) -> fmt::Result {
+        let help = format!("{help}.");
+        let mut metric = self.0.encode_descriptor(name, &help, unit, kind)?;
+        for (labels, value) in rows {
+            let is_counter = matches!(kind, MetricType::Counter);
+            match (labels.is_empty(), is_counter) {
+                (true, true) => ConstCounter::new(*value).encode(metric)?,
+                (true, false) => ConstGauge::new(*value).encode(metric)?,
+                (false, true) => {
+                    ConstCounter::new(*value).encode(metric.encode_family(labels)?)?;
+                    continue;
+                }
+                (false, false) => {
+                    ConstGauge::new(*value).encode(metric.encode_family(labels)?)?;
+                    continue;
+                }
+            }
+            // Without labels there is one value.
+            break;
+        }
+        Ok(())
+    }
+}

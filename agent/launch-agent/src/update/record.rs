@@ -1,0 +1,180 @@
+//! What this machine remembers of updates: how far manifests have counted, its place in rollouts,
+//! what is installed, and what failed last.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::exchange::identity_of;
+use russet_platform::layout::Layout;
+use russet_platform::replace;
+
+/// Name of the file in the state directory.
+const NAME: &str = "update.json";
+
+/// A longer file is none of ours.
+const LONGEST: u64 = 64 * 1024;
+
+/// The file. Fields are only added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) version: u32,
+    /// The highest counter that was seen, by channel.
+    #[serde(default)]
+    pub(super) counters: BTreeMap<String, u64>,
+    /// This machine's place in rollouts, from 0 to 999.
+    #[serde(default)]
+    pub(super) seed: Option<u16>,
+    /// What was put in place last.
+    #[serde(default)]
+    pub(super) installed: Option<Installed>,
+    /// What that took the place of, where an update had put it there: what `russet-boot` goes back to.
+    #[serde(default)]
+    pub(super) before: Option<Installed>,
+    /// What could not be put in place.
+    #[serde(default)]
+    pub(super) failed: Option<Failed>,
+}
+
+/// A version that was put in place, and the bundle that it is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Installed {
+    pub(super) version: String,
+    /// See `russet_protocol::boot_files::identity`.
+    pub(super) bundle: String,
+    /// In seconds since 1970.
+    pub(super) at_s: u64,
+}
+
+/// A version that could not be put in place. It is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Failed {
+    pub(super) version: String,
+    pub(super) at_s: u64,
+}
+
+impl Record {
+    pub(super) fn path(state: &Path) -> PathBuf {
+        state.join(NAME)
+    }
+
+    /// What was written before; nothing where there is nothing.
+    ///
+    /// # Errors
+    /// It can not be read. Then there is no update: a counter that is not known is no protection.
+    pub(super) fn read(state: &Path) -> io::Result<Self> {
+        use std::io::Read as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let mut options = std::fs::OpenOptions::new();
+        match options.read(true).custom_flags(libc::O_NOFOLLOW).open(Self::path(state)) {
+            Ok(file) => {
+                let mut text = Vec::new();
+                file.take(LONGEST).read_to_end(&mut text)?;
+                Ok(serde_json::from_slice(&text)?)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn write(&self, state: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&Self { version: 1, ..self.clone() })?;
+        replace::write(&Self::path(state), &text, 0o600)
+    }
+
+    /// The version of a bundle, where an update put it in its place.
+    pub(super) fn version_of(&self, bundle: &str) -> Option<&str> {
+        self.known(bundle).map(|installed| &*installed.version)
+    }
+
+    /// Notes what is about to take the place of the bundle `current`.
+    pub(super) fn install(self, installed: Installed, current: &str) -> Self {
+        let before = self.known(current).cloned();
+        Self { before, installed: Some(installed), failed: None, ..self }
+    }
+
+    fn known(&self, bundle: &str) -> Option<&Installed> {
+        let all = self.installed.iter().chain(&self.before);
+        all.into_iter().find(|installed| installed.bundle == bundle)
+    }
+}
+
+/// The version that is installed: that of the manifest that the bundle in place came with; where
+/// no update put it there, that of this program. Everything that tells a version tells this one.
+///
+/// `state` is the state directory, `boot_state` that of the files of `russet-boot`, which an agent
+/// that is no service does not have.
+pub(crate) fn installed_version(boot_state: Option<&Path>, state: &Path) -> String {
+    let installed = || {
+        let bundle = identity_of(&Layout::of_boot_state(boot_state?)?.bundle())?;
+        Record::read(state).ok()?.version_of(&bundle).map(str::to_owned)
+    };
+    installed().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Installed, Record, identity_of, installed_version};
+    use russet_platform::layout::Layout;
+
+    #[test]
+    fn it_is_read_as_it_was_written_and_half_a_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Record::read(dir.path()).unwrap(), Record::default());
+        let installed =
+            Installed { version: "1.2.0".to_owned(), bundle: "7.1.2".to_owned(), at_s: 9 };
+        let mut record = Record { installed: Some(installed), ..Record::default() };
+        record.counters.insert("stable".to_owned(), 7);
+        record.write(dir.path()).unwrap();
+        let read = Record::read(dir.path()).unwrap();
+        assert_eq!((read.counters["stable"], read.version_of("7.1.2")), (7, Some("1.2.0")));
+        assert_eq!(read.version_of("8.1.2"), None);
+        std::fs::write(Record::path(dir.path()), "{\"version\":1,").unwrap();
+        assert!(Record::read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn the_version_that_is_gone_back_to_is_known_too() {
+        let of = |version: &str| {
+            let (version, bundle) = (version.to_owned(), format!("7.{version}"));
+            Installed { version, bundle, at_s: 9 }
+        };
+        let first = Record::default().install(of("1.1.0"), "the package's");
+        assert_eq!(first.before, None);
+        let second = first.install(of("1.2.0"), "7.1.1.0");
+        assert_eq!(second.version_of("7.1.1.0"), Some("1.1.0"));
+        // It was taken back, and another one came.
+        let third = second.install(of("1.3.0"), "7.1.1.0");
+        assert_eq!(third.version_of("7.1.1.0"), Some("1.1.0"));
+        assert_eq!(third.version_of("7.1.2.0"), None);
+    }
+
+    #[test]
+    fn the_version_that_is_told_is_that_of_the_manifest_of_the_bundle_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::below(dir.path());
+        let (state, boot) = (layout.state(), layout.boot_state());
+        for path in [layout.bundle(), boot.clone()] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let own = env!("CARGO_PKG_VERSION");
+        assert_eq!(installed_version(Some(&boot), &state), own);
+        let bundle = identity_of(&layout.bundle()).unwrap();
+        let installed = Installed { version: "9.0.1".to_owned(), bundle, at_s: 9 };
+        Record::default().install(installed, "").write(&state).unwrap();
+        assert_eq!(installed_version(Some(&boot), &state), "9.0.1");
+        assert_eq!(installed_version(None, &state), own, "it is no service");
+        std::fs::remove_dir_all(layout.bundle()).unwrap();
+        assert_eq!(installed_version(Some(&boot), &state), own);
+    }
+
+    #[test]
+    fn what_a_later_version_added_is_no_reason_to_fail() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(Record::path(dir.path()), r#"{"version":3,"counters":{"x":1},"moon":true}"#)
+            .unwrap();
+        assert_eq!(Record::read(dir.path()).unwrap().counters["x"], 1);
+    }
+}

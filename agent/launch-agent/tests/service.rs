@@ -1,0 +1,20 @@
+//! The files that launchd and systemd read: that they say what the code says, in words that those
+//! understand.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step of a test is its failure")]
+
+#[path = "service/launchd.rs"]
+mod launchd;
+#[path = "service/systemd.rs"]
+mod systemd;
+
+/// A file of the checkout.
+fn file(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+}
+
+/// Every key has a line in the table of the README: `| `Key` | …`.
+fn assert_explained(readme: &str, key: &str) {
+    let text = std::fs::read_to_string(file(readme)).unwrap();
+    assert!(text.contains(&format!("| `{key}` |")), "{readme} has no line for {key}");
+}

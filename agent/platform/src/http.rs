@@ -1,0 +1,243 @@
+//! HTTP towards a control plane: one way to build a client, one policy for trying again.
+//!
+//! The client follows no redirects (a token goes to the origin that it belongs to, and to no
+//! other), and for `http://` it loads no certificates, which costs more time than everything
+//! else that an agent does when it starts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a download may be sent elsewhere.
+const MOST_REDIRECTS: usize = 5;
+
+/// A server that asks for a longer pause than this is asked again earlier.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address is none.
+    #[error("`{url}` is not the address of a control plane: {reason}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file with CA certificates can not be used.
+    #[error("could not read the CA certificates in {}: {reason}", path.display())]
+    BadCaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The client can not be built.
+    #[error("could not set up HTTP: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A client for the control plane at `api_url`, which trusts `ca_file` besides the system's
+/// certificates. With `relay`, every connection goes through that unix socket, whoever listens
+/// there; TLS is still ours and proves the server's name. Proxies are not asked then.
+///
+/// # Errors
+/// The address is not `http://…` or `https://…`, or the certificates are none.
+pub fn client(
+    api_url: &str,
+    ca_file: Option<&Path>,
+    relay: Option<&Path>,
+) -> Result<reqwest::Client, HttpError> {
+    let builder = builder(api_url, ca_file)?.redirect(reqwest::redirect::Policy::none());
+    let builder = match relay {
+        Some(socket) => builder.unix_socket(socket),
+        None => builder,
+    };
+    builder.build().map_err(HttpError::Client)
+}
+
+/// A client for files that are verified otherwise, which may lie on several servers. It carries no
+/// token. With `redirects` it goes where it is sent, over TLS alone.
+///
+/// # Errors
+/// As for [`client`].
+pub fn downloads(
+    origin: &str,
+    ca_file: Option<&Path>,
+    redirects: bool,
+) -> Result<reqwest::Client, HttpError> {
+    // Its certificates are needed for other servers, whatever the origin is.
+    let origin = if redirects { "https://other.invalid" } else { origin };
+    let builder = builder(origin, ca_file)?;
+    let builder = if redirects {
+        builder.redirect(reqwest::redirect::Policy::limited(MOST_REDIRECTS))
+    } else {
+        builder.redirect(reqwest::redirect::Policy::none())
+    };
+    builder.build().map_err(HttpError::Client)
+}
+
+fn builder(origin: &str, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, HttpError> {
+    let bad = |reason: String| HttpError::BadUrl { url: origin.to_owned(), reason };
+    let url = reqwest::Url::parse(origin).map_err(|error| bad(error.to_string()))?;
+    // Whoever came first has installed the same provider, so a second try is no error.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http1_only();
+    let builder = match url.scheme() {
+        "http" => builder.tls_certs_only([]),
+        "https" => builder.tls_certs_merge(ca_certificates(ca_file)?),
+        other => return Err(bad(format!("it begins with `{other}:`"))),
+    };
+    Ok(if is_loopback(&url) { builder.no_proxy() } else { builder })
+}
+
+fn ca_certificates(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(path) = file else { return Ok(Vec::new()) };
+    let bad = |reason: String| HttpError::BadCaFile { path: path.to_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))
+}
+
+/// Whether the address is this machine's own, where compressing and proxies make no sense.
+#[must_use]
+pub fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether the same request may have a better answer later: the server is broken, restarting or
+/// busy, and did not judge the request.
+#[must_use]
+pub fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::REQUEST_TIMEOUT
+}
+
+/// How long the server asks to wait, where it says so in seconds.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// Pauses between tries: each is up to twice as long as the one before, and random, so that many
+/// agents do not come back at the same moment.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    tries: u32,
+}
+
+impl Backoff {
+    /// Pauses from about `first` to about `most`.
+    #[must_use]
+    pub fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, tries: 0 }
+    }
+
+    /// The pause before the next try. `random` in `0.0..1.0` picks from the upper half, so that
+    /// a pause is never much shorter than meant.
+    pub fn next_with(&mut self, random: f64) -> Duration {
+        let doubled = self.first.saturating_mul(1_u32 << self.tries.min(20));
+        self.tries = self.tries.saturating_add(1);
+        doubled.min(self.most).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// The pause before the next try.
+    pub fn next_pause(&mut self) -> Duration {
+        self.next_with(random())
+    }
+
+    /// After a success: the next pause is the first again.
+    pub fn reset(&mut self) {
+        self.tries = 0;
+    }
+
+    /// How many pauses there were since the last success.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+}
+
+/// A number in `0.0..1.0`. Where the system has no random bytes the middle does: nothing secret
+/// depends on it.
+pub fn random() -> f64 {
+    let mut bytes = [0; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Err(_) => 0.5,
+    }
+}
+
+/// A number that nobody has to be unable to guess.
+pub fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    // Without random bytes all machines are the same one, and are updated at the same time.
+    if getrandom::fill(&mut bytes).is_ok() { u64::from_ne_bytes(bytes) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backoff, client, is_loopback, is_transient, retry_after};
+    use reqwest::StatusCode;
+    use std::time::Duration;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_start_anew_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        let pauses: Vec<u128> = (0..9).map(|_| backoff.next_with(1.0).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        backoff.reset();
+        assert_eq!(backoff.next_with(0.0).as_millis(), 25);
+        for _ in 0..100 {
+            assert!(backoff.next_pause() <= Duration::from_secs(5));
+        }
+    }
+
+    #[test]
+    fn only_answers_that_judge_nothing_are_transient() {
+        for code in [500, 502, 503, 504, 429, 408] {
+            assert!(is_transient(StatusCode::from_u16(code).unwrap()), "{code}");
+        }
+        for code in [200, 204, 400, 401, 404, 409, 413] {
+            assert!(!is_transient(StatusCode::from_u16(code).unwrap()), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_asks_for_a_day_waits_a_minute() {
+        let mut headers = reqwest::header::HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert("retry-after", "2".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(2)));
+        headers.insert("retry-after", "86400".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn addresses_are_checked() {
+        for bad in ["", "ci.example", "ftp://ci.example"] {
+            assert!(client(bad, None, None).is_err(), "{bad}");
+        }
+        assert!(client("http://127.0.0.1:1", None, None).is_ok());
+        for (url, loopback) in
+            [("http://127.0.0.1:1", true), ("http://[::1]:1", true), ("http://10.0.0.1", false)]
+        {
+            assert_eq!(is_loopback(&url.parse().unwrap()), loopback, "{url}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Linux: a real back end. It is what the tests drive with real users and real processes.
+
+pub mod accounts;
+mod bundle;
+mod clone;
+mod code;
+mod groups;
+pub mod keychain;
+mod machine;
+mod memory;
+mod power;
+mod process;
+pub mod service;
+mod time;
+mod watch;
+
+/// Where a launch agent that is root keeps its state.
+pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
+
+/// Locks of user ids. Memory on every distribution: a reboot clears it.
+pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
+
+/// `PATH` where there is none.
+pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub use bundle::code_signature;
+pub use clone::clone_file;
+pub use code::forget_code;
+pub use groups::Groups;
+pub use machine::machine;
+pub use memory::{memory, resident_memory};
+pub use power::stay_awake;
+pub use process::{
+    Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+};
+pub use time::{boot_clock_ms, boot_id};
+pub use watch::FileWatch;
+
+/// Ends the launchd domain of a user, which Linux does not have.
+///
+/// # Errors
+///
+/// None here; on macOS, that launchd refused.
+pub fn end_user_domain(_uid: u32) -> Result<(), String> {
+    Ok(())
+}

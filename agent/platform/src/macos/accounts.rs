@@ -1,0 +1,51 @@
+//! Accounts of slots in the local user database, by `dscl`.
+
+use nix::unistd::{Uid, User};
+
+use crate::account::{Account, AccountError, Wanted};
+use crate::command::Tools;
+use crate::darwin;
+
+pub use crate::darwin::accounts::SHELL;
+
+/// The user database.
+#[derive(Clone, Debug)]
+pub struct Accounts(darwin::accounts::Accounts);
+
+impl Accounts {
+    /// The system's own.
+    #[must_use]
+    pub fn system() -> Self {
+        // Open Directory answers for directory servers too, which `dscl .` does not list.
+        let taken = |id| !matches!(User::from_uid(Uid::from_raw(id)), Ok(None));
+        Self(darwin::accounts::Accounts::new(Tools::system(), taken))
+    }
+
+    /// The account of this name.
+    ///
+    /// # Errors
+    ///
+    /// The database can not be read.
+    pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
+        self.0.find(name)
+    }
+
+    /// Makes the account, or repairs it. Returns it with what had to be done, each as a
+    /// sentence.
+    ///
+    /// # Errors
+    ///
+    /// The name is somebody's, no id is free, or `dscl` refuses.
+    pub fn ensure(&self, wanted: &Wanted) -> Result<(Account, Vec<String>), AccountError> {
+        self.0.ensure(wanted)
+    }
+
+    /// Deletes the account and its group. `false`: there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NeedsFullDiskAccess`], or `dscl` refuses for another reason.
+    pub fn delete(&self, name: &str) -> Result<bool, AccountError> {
+        self.0.delete(name)
+    }
+}

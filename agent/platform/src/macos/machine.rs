@@ -1,0 +1,19 @@
+//! What machine this is.
+
+use std::path::Path;
+
+use super::sysctl;
+use crate::darwin::hardware::{self, Kernel};
+use crate::machine::Machine;
+
+/// Looks.
+#[must_use]
+pub fn machine() -> Machine {
+    let kernel = Kernel {
+        model: sysctl::string(c"hw.model"),
+        chip: sysctl::string(c"machdep.cpu.brand_string"),
+        arm64: sysctl::number(c"hw.optional.arm64"),
+        translated: sysctl::number(c"sysctl.proc_translated"),
+    };
+    hardware::machine(kernel, Path::new("/"))
+}

@@ -1,0 +1,28 @@
+//! Memory, as the kernel's own measure of pressure has it.
+//!
+//! macOS fills memory on purpose, so what is "free" says nothing. `kern.memorystatus_level` is
+//! the percentage that the kernel takes for available (xnu, `bsd/kern/kern_memorystatus.c`).
+
+use super::sysctl;
+use crate::Memory;
+
+/// Memory of this machine.
+#[must_use]
+pub fn memory() -> Option<Memory> {
+    let total: u64 = sysctl::number(c"hw.memsize")?;
+    let percent: u64 = sysctl::number(c"kern.memorystatus_level")?;
+    Some(Memory { available: total / 100 * percent.min(100), total })
+}
+
+/// Memory that this process takes, in bytes (`PROC_PIDTASKINFO` of `libproc.h`).
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    let pid = libc::c_int::try_from(std::process::id()).ok()?;
+    let size = libc::c_int::try_from(size_of::<libc::proc_taskinfo>()).ok()?;
+    // SAFETY: every field of proc_taskinfo is an integer, for which zero is a value.
+    let mut info: libc::proc_taskinfo = unsafe { std::mem::zeroed() };
+    // SAFETY: the buffer is as long as it is said to be.
+    let written =
+        unsafe { libc::proc_pidinfo(pid, libc::PROC_PIDTASKINFO, 0, (&raw mut info).cast(), size) };
+    (written == size).then_some(info.pti_resident_size)
+}

@@ -1,0 +1,102 @@
+//! The agent's job in launchd.
+
+use std::path::PathBuf;
+
+use crate::command::Tools;
+use crate::darwin::launchd::Launchd;
+use crate::job::{JobState, ServiceError};
+use crate::layout::Layout;
+
+/// launchd, and the job's file.
+#[derive(Clone, Debug)]
+pub struct Service {
+    launchd: Launchd,
+    plist: PathBuf,
+}
+
+impl Service {
+    /// The system's.
+    #[must_use]
+    pub fn system(layout: &Layout) -> Self {
+        Self { launchd: Launchd::new(Tools::system()), plist: layout.daemon_plist() }
+    }
+
+    /// The job's file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.plist.clone()
+    }
+
+    /// Whether there is a service manager: always.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn available(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    /// How the job stands.
+    ///
+    /// # Errors
+    ///
+    /// launchctl does not say.
+    pub fn state(&self) -> Result<JobState, ServiceError> {
+        self.launchd.state()
+    }
+
+    /// Lets the job start with the system.
+    ///
+    /// # Errors
+    ///
+    /// launchctl refuses.
+    pub fn enable(&self) -> Result<(), ServiceError> {
+        self.launchd.enable()
+    }
+
+    /// launchd forgets a job with its file; an override for a job that is gone would only trip
+    /// up the next installation.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn disable(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    /// Forgets the job, whose file is gone. launchd forgot it when it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn forget(&self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    /// Loads and starts it. One that runs goes on.
+    ///
+    /// # Errors
+    ///
+    /// launchctl refuses.
+    pub fn start(&self) -> Result<(), ServiceError> {
+        self.launchd.start(&self.plist)
+    }
+
+    /// Stops the agent, and waits until launchd has let go of it. Its tasks go on.
+    ///
+    /// # Errors
+    ///
+    /// launchctl refuses, or the job does not end.
+    pub fn stop(&self) -> Result<(), ServiceError> {
+        self.launchd.stop()
+    }
+
+    /// Stops and starts it, with its file as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Service::stop`] and [`Service::start`].
+    pub fn restart(&self) -> Result<(), ServiceError> {
+        self.launchd.restart(&self.plist)
+    }
+}

@@ -1,0 +1,352 @@
+//! Users of slots: named ones where the owner made them, else unprivileged ids of our own.
+//!
+//! A slot's user is what separates tasks from each other and from the launch agent, so no two
+//! slots may ever have the same one, not even slots of two launch agents. An id of our own is
+//! held by a lock on a file that only root can open, for as long as the process lives; an id
+//! that still has processes of an earlier launch agent is left alone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Gid, Group, Uid, User};
+use russet_protocol::supervise::SlotUser;
+
+/// The ids that slots take where no user is set up. Far from people's ids, from those of the
+/// system and from 65534 (nobody).
+pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
+
+/// Why a slot has no user.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// A user with the slot's name is none that tasks may run as.
+    #[error("user {name} has {what}, so tasks can not run as it")]
+    Unfit {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Every id is taken.
+    #[error("none of the user ids {} to {} is free", OWN_IDS.start(), OWN_IDS.end())]
+    NoneFree,
+    /// The locks can not be taken.
+    #[error("could not lock a user id in {}: {source}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The user database can not be read.
+    #[error("could not look up user {name}: {source}")]
+    LookUp {
+        /// Whom.
+        name: String,
+        /// Why not.
+        source: nix::Error,
+    },
+}
+
+/// A user and the right to run tasks as it.
+#[derive(Debug)]
+pub struct Lease {
+    /// The user.
+    pub user: SlotUser,
+    /// Held while the lease is.
+    _lock: Option<Flock<std::fs::File>>,
+}
+
+impl Lease {
+    /// A user that needs no lock: the caller itself, or one that a command prefix lands in.
+    #[must_use]
+    pub fn unlocked(user: SlotUser) -> Self {
+        Self { user, _lock: None }
+    }
+}
+
+/// The caller, which is what tasks run as where the launch agent is not root.
+#[must_use]
+pub fn caller() -> SlotUser {
+    let uid = nix::unistd::geteuid();
+    SlotUser {
+        uid: uid.as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        name: User::from_uid(uid).ok().flatten().map(|user| user.name),
+        dedicated: false,
+    }
+}
+
+/// A user by its number, which need not be in the user database.
+#[must_use]
+pub fn by_id(uid: u32, gid: u32) -> SlotUser {
+    let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+    SlotUser { uid, gid, name, dedicated: false }
+}
+
+/// The account whose session at the screen tasks run in.
+///
+/// # Errors
+///
+/// There is none of this name, or it is not one for tasks.
+pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
+    let unfit = |what: String| UserError::Unfit { name: name.to_owned(), what };
+    let user = User::from_name(name)
+        .map_err(|source| UserError::LookUp { name: name.to_owned(), source })?
+        .ok_or_else(|| unfit("no account on this machine".to_owned()))?;
+    let groups = group_names(&user).map_err(|error| unfit(format!("unknown groups: {error}")))?;
+    fit_for_the_screen(user.uid.as_raw(), &groups).map_err(unfit)?;
+    named(user)
+}
+
+/// Groups whose members can become root, or are root.
+const ADMINISTRATORS: [&str; 4] = ["admin", "wheel", "root", "sudo"];
+
+/// The first id of people's accounts on macOS. Those below are the system's, and no account that
+/// can be logged in at the screen.
+const FIRST_ACCOUNT: u32 = 500;
+
+/// Threat: a task that runs in the session of an administrator can become root with the password
+/// dialogs and the sudo tickets of that session.
+fn fit_for_the_screen(uid: u32, groups: &[String]) -> Result<(), String> {
+    if uid < FIRST_ACCOUNT {
+        return Err(format!("the id {uid} of a system account"));
+    }
+    let is_admin = |group: &&String| ADMINISTRATORS.contains(&group.as_str());
+    match groups.iter().find(is_admin) {
+        Some(group) => Err(format!("the rights of an administrator (it is in the group {group})")),
+        None => Ok(()),
+    }
+}
+
+/// The names of all groups that a user is in. It may ask a directory service, and wait for it. nix
+/// leaves the call out on macOS.
+pub fn group_names(user: &User) -> io::Result<Vec<String>> {
+    let name = std::ffi::CString::new(user.name.as_str())?;
+    let mut count: libc::c_int = 1024;
+    let mut ids = vec![0; 1024];
+    let gid = user.gid.as_raw();
+    // SAFETY: The name is a C string, and the list has room for as many ids as the count says.
+    // The ids are of another type on macOS, of the same size.
+    #[cfg_attr(target_os = "linux", expect(clippy::useless_conversion, reason = "see above"))]
+    let result = unsafe {
+        libc::getgrouplist(
+            name.as_ptr(),
+            gid.try_into().map_err(io::Error::other)?,
+            ids.as_mut_ptr(),
+            &raw mut count,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::other("it is in too many groups"));
+    }
+    ids.truncate(usize::try_from(count).unwrap_or_default());
+    let group = |id: u32| {
+        let name = Group::from_gid(Gid::from_raw(id)).ok().flatten().map(|group| group.name);
+        name.unwrap_or_else(|| id.to_string())
+    };
+    #[cfg(target_os = "macos")]
+    let ids = ids.into_iter().map(libc::c_int::cast_unsigned);
+    Ok(ids.into_iter().map(group).collect())
+}
+
+/// The user of slot `number`: `<prefix><number>` where it exists, else the id that the slot had
+/// before, else a free one.
+///
+/// # Errors
+///
+/// The named user is unfit, or no id is free.
+pub fn lease(prefix: &str, number: u32, before: Option<u32>) -> Result<Lease, UserError> {
+    let name = format!("{prefix}{number}");
+    let found = User::from_name(&name)
+        .map_err(|source| UserError::LookUp { name: name.clone(), source })?;
+    match found {
+        Some(user) => named(user),
+        None => own(before),
+    }
+}
+
+fn named(user: User) -> Result<Lease, UserError> {
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    let unfit = |what: &str| UserError::Unfit { name: user.name.clone(), what: what.to_owned() };
+    if uid == 0 {
+        return Err(unfit("the id of root"));
+    }
+    if gid == 0 {
+        return Err(unfit("the group of root"));
+    }
+    // Everything of the id is ended and deleted after a task, so it must not be anybody else's.
+    match User::from_uid(user.uid) {
+        Ok(Some(owner)) if owner.name != user.name => {
+            return Err(unfit(&format!("the id of {}", owner.name)));
+        }
+        _ => {}
+    }
+    let lock = lock(uid)?.ok_or_else(|| unfit("tasks of another agent already"))?;
+    let user = SlotUser { uid, gid, name: Some(user.name.clone()), dedicated: true };
+    Ok(Lease { user, _lock: Some(lock) })
+}
+
+fn own(before: Option<u32>) -> Result<Lease, UserError> {
+    let before = before.filter(|uid| OWN_IDS.contains(uid));
+    if let Some(uid) = before
+        && let Some(lease) = try_own(uid)?
+    {
+        // Processes that it may have are those of this slot's last task.
+        return Ok(lease);
+    }
+    let busy = super::user_ids_with_processes();
+    for uid in OWN_IDS.filter(|uid| !busy.contains(uid)) {
+        let Some(lease) = try_own(uid)? else { continue };
+        // A launch agent may have ended between the look at the processes and the lock, and its
+        // task lives on.
+        if super::processes_of(uid).is_empty() {
+            return Ok(lease);
+        }
+    }
+    Err(UserError::NoneFree)
+}
+
+fn try_own(uid: u32) -> Result<Option<Lease>, UserError> {
+    // An id that somebody has in the user database is somebody's.
+    if !matches!(User::from_uid(Uid::from_raw(uid)), Ok(None)) {
+        return Ok(None);
+    }
+    // So is a group: its files would be the task's to read.
+    if !matches!(Group::from_gid(Gid::from_raw(uid)), Ok(None)) {
+        return Ok(None);
+    }
+    let user = SlotUser { uid, gid: uid, name: None, dedicated: true };
+    Ok(lock(uid)?.map(|lock| Lease { user, _lock: Some(lock) }))
+}
+
+/// `None`: another process holds it.
+fn lock(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
+    let directory = Path::new(super::LOCK_DIRECTORY);
+    let path = directory.join(format!("uid-{uid}"));
+    let failed = |source: io::Error| UserError::Lock { path: path.clone(), source };
+    own_directory(directory).map_err(failed)?;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path)
+        .map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(failed(error.into())),
+    }
+}
+
+/// Makes the directory of locks. Its parent is one where everybody may make files on some
+/// systems, so one that somebody else made first is refused.
+fn own_directory(path: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let meta = std::fs::symlink_metadata(path)?;
+    let me = nix::unistd::geteuid().as_raw();
+    if meta.is_dir() && meta.uid() == me && meta.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let message = format!("{} is not a directory that belongs to this user alone", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Keeps other launch agents out of a state directory while it lives.
+#[derive(Debug)]
+pub struct StateLock {
+    _lock: Flock<std::fs::File>,
+}
+
+/// Locks a state directory. `None`: another launch agent has it.
+///
+/// # Errors
+///
+/// The file of the lock can not be opened.
+pub fn lock_state(directory: &OwnedFd) -> io::Result<Option<StateLock>> {
+    let flags = nix::fcntl::OFlag::O_WRONLY
+        | nix::fcntl::OFlag::O_CREAT
+        | nix::fcntl::OFlag::O_NOFOLLOW
+        | nix::fcntl::OFlag::O_CLOEXEC;
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+    let file = nix::fcntl::openat(directory, "agent.lock", flags, mode)?;
+    match Flock::lock(std::fs::File::from(file), FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(StateLock { _lock: lock })),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OWN_IDS, lease};
+
+    #[test]
+    fn leases_are_never_of_the_same_id() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let leases: Vec<_> =
+            (0..5).map(|number| lease("_no_such_user", number, None).unwrap()).collect();
+        let mut ids: Vec<u32> = leases.iter().map(|lease| lease.user.uid).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
+        assert!(ids.iter().all(|uid| OWN_IDS.contains(uid)));
+        // The one that is held is not given to another slot that had it before.
+        let again = lease("_no_such_user", 9, ids.first().copied()).unwrap();
+        assert!(!ids.contains(&again.user.uid));
+    }
+
+    #[test]
+    fn an_account_for_the_screen_is_no_administrators_and_no_system_account() {
+        let groups =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(super::fit_for_the_screen(502, &groups(&["staff", "everyone"])), Ok(()));
+        for (uid, names, wanted) in [
+            (502, &["staff", "admin"][..], "administrator"),
+            (502, &["wheel"], "administrator"),
+            (350, &["staff"], "system account"),
+            (0, &[], "system account"),
+        ] {
+            let error = super::fit_for_the_screen(uid, &groups(names)).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+        let error = super::at_the_screen("no-such-account").unwrap_err();
+        assert!(error.to_string().contains("no account on this machine"), "{error}");
+        let error = super::at_the_screen("root").unwrap_err();
+        assert!(error.to_string().contains("system account"), "{error}");
+        let root = nix::unistd::User::from_name("root").unwrap().unwrap();
+        assert!(super::group_names(&root).unwrap().contains(&"root".to_owned()));
+    }
+
+    #[test]
+    fn root_is_no_slot_user() {
+        if nix::unistd::geteuid().is_root() {
+            let error = super::lease("roo", 0, None);
+            // `roo0` does not exist; the check itself is on the record that is found.
+            assert!(error.is_ok());
+            let root = nix::unistd::User::from_name("root").unwrap().unwrap();
+            assert!(super::named(root).is_err());
+        }
+    }
+
+    #[test]
+    fn a_second_name_for_the_id_of_somebody_else_is_no_slot_user() {
+        if nix::unistd::geteuid().is_root() {
+            let mut alias = nix::unistd::User::from_name("daemon").unwrap().unwrap();
+            alias.name = "_russet1".to_owned();
+            alias.gid = nix::unistd::Gid::from_raw(59_999);
+            let error = super::named(alias).unwrap_err();
+            assert!(error.to_string().contains("the id of daemon"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The task agent: one process that runs one task as the slot's user, and the programs that its
+//! steps call.
+
+pub mod archive;
+pub mod continuation;
+pub mod helper;
+pub mod mask;
+pub mod task;

@@ -1,0 +1,324 @@
+//! Deleting what a job left on disk.
+//!
+//! The tree was made by somebody who may have wanted to make deleting it hard or dangerous:
+//! links to elsewhere, directories without permissions, a path of ten thousand levels, a process
+//! that swaps a directory for a link while we look. So everything is relative to an open
+//! directory, links are never followed, permissions are given back first, and deep directories
+//! are moved up before they are entered, other file systems are not entered at all, and flags and
+//! access lists that forbid deletion are taken away where the owner may do that. This runs as the
+//! slot's user, so even a mistake stays with its own files.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Instant;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use russet_platform::os;
+
+/// Directories below this depth are moved to the top before they are entered: each level costs
+/// a descriptor and stack.
+const MOST_LEVELS: usize = 64;
+
+/// Empties a directory that belongs to this process's user. One that is not there is empty.
+pub(super) fn empty(dir: &Path, until: Instant) -> io::Result<()> {
+    let Some((top, stat)) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
+    empty_open(&top, &stat, until, None)
+}
+
+/// Empties an open directory, and adds up what was in it where `bytes` is asked for.
+fn empty_open(
+    top: &OwnedFd,
+    stat: &FileStat,
+    until: Instant,
+    mut bytes: Option<&mut u64>,
+) -> io::Result<()> {
+    let device = stat.st_dev;
+    let mut moved = 0;
+    loop {
+        let before = moved;
+        let bytes = bytes.as_deref_mut();
+        let mut sweep =
+            Sweep { top: top.try_clone()?, device, until, moved, first_error: None, bytes };
+        sweep.contents(top.try_clone()?, 0)?;
+        if let Some(error) = sweep.first_error {
+            return Err(error.into());
+        }
+        // What was moved up is emptied in the next round; time is what bounds them.
+        moved = sweep.moved;
+        if moved == before {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes one entry of an open directory, with everything in it. Says how many bytes it had.
+pub(crate) fn remove(
+    dir: &OwnedFd,
+    name: &CStr,
+    stat: &FileStat,
+    until: Instant,
+) -> io::Result<u64> {
+    let mut bytes = allocated(stat);
+    if is_directory(stat) {
+        if let Some((sub, stat)) = open_own(dir, name)? {
+            empty_open(&sub, &stat, until, Some(&mut bytes))?;
+        }
+        unlink(dir, name, UnlinkatFlags::RemoveDir)?;
+    } else {
+        unlink(dir, name, UnlinkatFlags::NoRemoveDir)?;
+    }
+    Ok(bytes)
+}
+
+struct Sweep<'a> {
+    top: OwnedFd,
+    /// The file system that is emptied; others that are mounted in it are not.
+    device: libc::dev_t,
+    until: Instant,
+    /// How many deep directories were moved to the top, to be emptied in the next round.
+    moved: u64,
+    first_error: Option<Errno>,
+    bytes: Option<&'a mut u64>,
+}
+
+impl Sweep<'_> {
+    fn contents(&mut self, dir: OwnedFd, level: usize) -> io::Result<()> {
+        for name in names(&dir)? {
+            if Instant::now() > self.until {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "there is too much in it"));
+            }
+            if let Err(error) = self.entry(&dir, &name, level)? {
+                self.first_error.get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The outer error ends everything, the inner one is about this entry only.
+    fn entry(&mut self, dir: &OwnedFd, name: &CStr, level: usize) -> io::Result<Result<(), Errno>> {
+        if let Some(bytes) = self.bytes.as_deref_mut()
+            && let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+        {
+            *bytes = bytes.saturating_add(allocated(&stat));
+        }
+        match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => return Ok(Ok(())),
+            // Linux says EISDIR for a directory, POSIX and macOS EPERM; EPERM and EACCES are also
+            // what a file says that is protected.
+            Err(Errno::EISDIR | Errno::EPERM | Errno::EACCES) => {}
+            Err(error) => return Ok(Err(error)),
+        }
+        match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) if is_directory(&stat) => {}
+            Ok(_) => return Ok(unlink(dir, name, UnlinkatFlags::NoRemoveDir)),
+            Err(Errno::ENOENT) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+        if level >= MOST_LEVELS {
+            self.moved += 1;
+            let target = format!(".deep-{}-{}", std::process::id(), self.moved);
+            return Ok(renameat(dir, name, &self.top, target.as_str()));
+        }
+        let (sub, stat) = match open_own(dir, name) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(errno(&error))),
+        };
+        if stat.st_dev != self.device {
+            // What is mounted here may be the owner's, and is not the task's to empty.
+            return Ok(Err(Errno::EBUSY));
+        }
+        self.contents(sub, level + 1)?;
+        // It can fail: something deep in it was moved out and something else could not be removed.
+        Ok(unlink(dir, name, UnlinkatFlags::RemoveDir))
+    }
+}
+
+/// Removes a name. One that is protected by flags or an access list loses them first, and so
+/// does the directory that it is in.
+fn unlink(dir: &OwnedFd, name: &CStr, flags: UnlinkatFlags) -> Result<(), Errno> {
+    let removed = unprotected(
+        || unlinkat(dir, name, flags),
+        || os::unprotect(dir.as_fd(), name) | os::unprotect(dir.as_fd(), c"."),
+    );
+    match removed {
+        Err(Errno::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Tries something; where it is forbidden, takes the protection away and tries once more.
+fn unprotected<T>(
+    mut attempt: impl FnMut() -> Result<T, Errno>,
+    unprotect: impl Fn() -> bool,
+) -> Result<T, Errno> {
+    match attempt() {
+        Err(Errno::EPERM | Errno::EACCES) if unprotect() => attempt(),
+        other => other,
+    }
+}
+
+/// Opens a directory, with permissions to read and empty it. `None`: it is not there.
+fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<(OwnedFd, FileStat)>> {
+    let stat = match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_directory(&stat) {
+        return Err(Errno::ENOTDIR.into());
+    }
+    if stat.st_mode & 0o700 != 0o700 {
+        // A link that is swapped in now leads to a file of the same user at worst, since only
+        // an owner may change permissions.
+        unprotected(
+            || fchmodat(dir, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink),
+            || os::unprotect(dir.as_fd(), name),
+        )?;
+    }
+    let sub = unprotected(|| open_directory(dir, name), || os::unprotect(dir.as_fd(), name))?;
+    Ok(Some((sub, stat)))
+}
+
+/// Opens a directory, following no link at its end.
+pub(crate) fn open_directory<P: ?Sized + nix::NixPath>(
+    dir: impl AsFd,
+    name: &P,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    openat(dir, name, flags, Mode::empty())
+}
+
+pub(crate) fn is_directory(stat: &FileStat) -> bool {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
+}
+
+/// What it takes on disk. A file with other names frees nothing.
+pub(crate) fn allocated(stat: &FileStat) -> u64 {
+    if stat.st_nlink > 1 && !is_directory(stat) {
+        return 0;
+    }
+    u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
+}
+
+/// The names in a directory. Collected first: deleting while listing skips entries on some
+/// systems.
+pub(crate) fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    // A descriptor of its own, since the position in the listing is shared by clones.
+    let listing = openat(dir, ".", flags, Mode::empty())?;
+    let mut dir = Dir::from_fd(listing)?;
+    let mut names = Vec::new();
+    for entry in dir.iter() {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{empty, unprotected};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::time::{Duration, Instant};
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn a_tree_that_does_not_want_to_go_goes_and_nothing_else() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("keep"), b"x").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let sub = dir.path().join("sub");
+        std::fs::create_dir(&sub).unwrap();
+        std::fs::write(sub.join("file"), b"x").unwrap();
+        symlink(outside.path(), sub.join("link")).unwrap();
+        std::fs::set_permissions(&sub, std::fs::Permissions::from_mode(0o000)).unwrap();
+        empty(dir.path(), soon()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(outside.path().join("keep").exists());
+        empty(&dir.path().join("none"), soon()).unwrap();
+        let link = outside.path().join("link");
+        symlink("/etc", &link).unwrap();
+        empty(&link, soon()).unwrap_err();
+    }
+
+    #[test]
+    fn a_thousand_levels_are_no_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join(["d"; 1000].join("/"));
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("end"), b"x").unwrap();
+        empty(dir.path(), soon()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_forbids_it_is_taken_away_once() {
+        use nix::errno::Errno;
+        use std::cell::Cell;
+        let (tries, locked) = (Cell::new(0), Cell::new(true));
+        let attempt = || {
+            tries.set(tries.get() + 1);
+            if locked.get() { Err(Errno::EPERM) } else { Ok(()) }
+        };
+        let unlock = || {
+            locked.set(false);
+            true
+        };
+        unprotected(attempt, unlock).unwrap();
+        assert_eq!(tries.get(), 2);
+        locked.set(true);
+        assert_eq!(unprotected(attempt, || true), Err(Errno::EPERM));
+        assert_eq!(unprotected(attempt, || false), Err(Errno::EPERM));
+        assert_eq!(tries.get(), 5);
+        // Another error is not about protection.
+        let gone = || -> Result<(), Errno> { Err(Errno::ENOENT) };
+        assert_eq!(unprotected(gone, || panic!("nothing to take away")), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_file_system_that_is_mounted_inside_is_left_alone() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = dir.path().join("mounted");
+        std::fs::create_dir(&mounted).unwrap();
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "tmpfs"])
+            .arg(&mounted)
+            .stderr(std::process::Stdio::null())
+            .status();
+        if !status.is_ok_and(|status| status.success()) {
+            // A container may forbid it.
+            return;
+        }
+        std::fs::write(mounted.join("keep"), b"x").unwrap();
+        let error = empty(dir.path(), soon()).unwrap_err();
+        let kept = mounted.join("keep").exists();
+        std::process::Command::new("umount").arg(&mounted).status().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+        assert!(kept);
+    }
+}

@@ -1,0 +1,200 @@
+//! Nothing of a task outlives it.
+//!
+//! First what would start things again (the user's launchd domain, its crontab, `at` jobs), then
+//! its processes, then what it mounted, its IPC objects and its files in directories that are not
+//! the slot's. At the end of a task what had to be ended or removed is shown in a step of its own,
+//! because it is often what an author wonders about ("my server was gone in the next job"), and
+//! counted for the owner's metrics.
+//!
+//! What belongs to a user is only touched where that user is the slot's alone. For a caller who
+//! is a person, only what descends from the task agent is.
+
+pub(crate) mod files;
+mod homes;
+mod processes;
+mod respawn;
+mod shared;
+pub(crate) mod tally;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use russet_protocol::supervise::{Assignment, LeftBehind, SlotDirs, SlotUser, Tidy, exit};
+use russet_protocol::task::CLEAN_UP_STEP;
+
+use self::tally::{Kind, Tally};
+use super::context::{Context, StepEnd};
+use russet_platform::os;
+
+use super::{complain, credentials};
+
+/// Deleting what a job left may take so long; the rest is for the next clean-up.
+const LONGEST_DELETION: Duration = Duration::from_secs(60);
+
+/// Ends and removes what the job left behind, shows it, and says how much it was.
+pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
+    let user = context.assignment.user.as_ref();
+    let sessions = context.reaper.sessions();
+    let reaper = context.reaper.clone();
+    let mut tally = Tally::default();
+    let since = russet_platform::start_time(std::process::id());
+    sweep_processes(&context.assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
+    credentials::remove(&context.assignment.dirs).iter().for_each(|line| complain(line));
+    if let Some(user) = dedicated(user) {
+        sweep_things(user, &context.assignment, &mut tally);
+    }
+    if tally.is_worth_showing() {
+        context.step_started(CLEAN_UP_STEP, "Clean up", false, None);
+        if let Ok(log) = context.spool.log(CLEAN_UP_STEP) {
+            context.say(&log, &tally.table(&|text| context.masks.apply(text)));
+        }
+        context.step_finished(CLEAN_UP_STEP, &StepEnd::success());
+        // The uploader has something to do meanwhile.
+        tokio::task::yield_now().await;
+    }
+    tally.numbers()
+}
+
+/// Cleans a slot after its task: processes, shared things, and the slot's own directories, which
+/// are empty afterwards. Returns the exit code.
+///
+/// A process that does not end and a directory that does not get empty hold the slot: the next
+/// task would meet them. What is left elsewhere is said and no more: the next task would meet it
+/// in any slot.
+pub(crate) fn clean(assignment: &Assignment) -> i32 {
+    let user = assignment.user.as_ref();
+    let mut code = exit::REPORTED;
+    if let Some(user) = dedicated(user) {
+        let mut tally = Tally::default();
+        let since = assignment.gui.as_ref().and_then(|gui| gui.since);
+        sweep_processes(assignment, since, &BTreeSet::new(), &|| {}, &mut tally);
+        sweep_things(user, assignment, &mut tally);
+        tally.complaints().iter().for_each(|line| complain(&tally::one_line(line)));
+        if tally.count_kept(Kind::Processes) > 0 {
+            code = exit::NOT_REPORTED;
+        }
+    }
+    let dirs = &assignment.dirs;
+    // Of a task agent that was killed.
+    credentials::remove(dirs).iter().for_each(|line| complain(line));
+    let until = Instant::now() + LONGEST_DELETION;
+    for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
+        if let Err(error) = files::empty(dir, until) {
+            complain(&format!("could not empty {}: {error}", dir.display()));
+            code = exit::NOT_REPORTED;
+        }
+    }
+    code
+}
+
+/// The task agent's own emptying may take so long: heartbeats have no answer meanwhile. What takes
+/// longer is for a helper.
+const LONGEST_TIDYING: Duration = Duration::from_secs(2);
+
+/// Empties the slot's directories at the very end of a task whose outcome is reported. Answers
+/// whether all that was asked for is empty.
+///
+/// The spool comes last, and is only touched when the rest is empty: until then it says how the
+/// task ended.
+pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
+    let work = match tidy {
+        Tidy::Nothing => return false,
+        Tidy::AllButWork => None,
+        Tidy::All => Some(&dirs.work),
+    };
+    let until = Instant::now() + LONGEST_TIDYING;
+    work.into_iter()
+        .chain([&dirs.home, &dirs.tmp, &dirs.spool])
+        .all(|dir| files::empty(dir, until).is_ok())
+}
+
+/// What runs of the task, except for the task agent itself.
+pub(crate) fn running(context: &Context) -> Vec<os::Process> {
+    let Ok(all) = os::processes() else { return Vec::new() };
+    let me = std::process::id().cast_signed();
+    let mut found = match dedicated(context.assignment.user.as_ref()) {
+        Some(user) if context.assignment.gui.is_some() => {
+            let since = russet_platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
+            processes::begun_since(&all, user.uid, since)
+        }
+        Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
+        None => processes::descendants(&all, me, &context.reaper.sessions()),
+    };
+    found.retain(|process| process.pid != me);
+    found
+}
+
+/// The user, if all of it is the slot's and this process is it.
+fn dedicated(user: Option<&SlotUser>) -> Option<&SlotUser> {
+    user.filter(|user| user.dedicated && user.uid == nix::unistd::getuid().as_raw())
+}
+
+fn sweep_processes(
+    assignment: &Assignment,
+    since: Option<u64>,
+    sessions: &BTreeSet<i32>,
+    reap: &dyn Fn(),
+    tally: &mut Tally,
+) {
+    match dedicated(assignment.user.as_ref()) {
+        // The session at the screen goes on: what it began with stays.
+        Some(user) if assignment.gui.is_some() => {
+            respawn::stop_in_session(user.uid, tally);
+            if let Some(since) = since {
+                processes::end_since(user.uid, since, reap, tally);
+            }
+        }
+        Some(user) => {
+            // Only who is in the user database can have any of it.
+            if user.name.is_some() {
+                respawn::stop(user.uid, tally);
+            }
+            processes::end_all_of_user(user.uid, reap, tally);
+        }
+        None => processes::end_descendants(sessions, reap, tally),
+    }
+}
+
+/// Mounts, IPC objects, and files in directories that are not the slot's.
+fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
+    // Before anything is deleted: what is mounted may be somewhere in it, and be without end.
+    unmount(user.uid, tally);
+    tally.removed_more(Kind::IpcObjects, u64::try_from(os::remove_ipc(user.uid)).unwrap_or(0));
+    let until = Instant::now() + LONGEST_DELETION;
+    let dirs = &assignment.dirs;
+    let spared: Vec<PathBuf> = dirs.root.ancestors().map(PathBuf::from).collect();
+    let sweep = shared::Sweep { uid: user.uid, spared: &spared, until };
+    for dir in os::SHARED_DIRECTORIES {
+        sweep.directory(Path::new(dir), kind_of(dir), tally);
+    }
+    for dir in os::user_directories(user.uid) {
+        sweep.directory(&dir, Kind::UserFiles, tally);
+    }
+    homes::sweep(&sweep, &dirs.home, user.name.is_some(), assignment.gui.is_some(), tally);
+}
+
+/// POSIX IPC objects are files in memory on Linux.
+fn kind_of(shared: &str) -> Kind {
+    if shared.starts_with("/dev/") { Kind::IpcObjects } else { Kind::SharedFiles }
+}
+
+/// Takes down what the user mounted, as that user: a system lets those unmount who mounted.
+/// Root takes no part in it. The path of a mount is the job's to choose, and what it leads to can
+/// be exchanged between a look at the mount table and the unmounting.
+fn unmount(uid: u32, tally: &mut Tally) {
+    for (image, detached) in os::detach_images(uid) {
+        match detached {
+            Ok(()) => tally.removed(Kind::Mounts, 0, &image),
+            Err(why) => tally.kept(Kind::Mounts, &image, &why),
+        }
+    }
+    // The last one first: it may stand on the others.
+    for path in os::mounts(uid).iter().rev() {
+        let shown = path.display().to_string();
+        match os::unmount(path) {
+            Ok(()) => tally.removed(Kind::Mounts, 0, &shown),
+            Err(why) => tally.kept(Kind::Mounts, &shown, &why),
+        }
+    }
+}

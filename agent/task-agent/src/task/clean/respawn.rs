@@ -1,0 +1,64 @@
+//! What would start processes of a slot's user again after they were ended.
+
+use std::time::Duration;
+
+use super::tally::{Kind, Tally};
+use russet_platform::command::Command;
+use russet_platform::os;
+
+/// How long one of these tools may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Stops all of it. Call it as that user.
+pub(super) fn stop(uid: u32, tally: &mut Tally) {
+    let (jobs, problem) = os::end_user_domain(uid);
+    for job in jobs {
+        tally.removed(Kind::LaunchdJobs, 0, &job);
+    }
+    if let Some(why) = problem {
+        tally.kept(Kind::LaunchdJobs, &format!("the launchd domain of user {uid}"), &why);
+    }
+    remove_crontab(tally);
+    remove_at_jobs(tally);
+}
+
+/// As [`stop`], for a user with a session at the screen: only what a job put into that session,
+/// which goes on.
+pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
+    for (job, ended) in os::end_session_jobs(uid) {
+        match ended {
+            Ok(()) => tally.removed(Kind::LaunchdJobs, 0, &job),
+            Err(why) => tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why),
+        }
+    }
+    remove_crontab(tally);
+    remove_at_jobs(tally);
+}
+
+fn remove_crontab(tally: &mut Tally) {
+    // Without a crontab it fails, and so it does where cron is not installed.
+    let Some(table) = run("crontab", &["-l"]) else { return };
+    let mut lines = table.lines().map(str::trim);
+    let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with('#')) else { return };
+    match run("crontab", &["-r"]) {
+        Some(_) => tally.removed(Kind::Crontab, 0, first),
+        None => tally.kept(Kind::Crontab, "the crontab", "`crontab -r` failed"),
+    }
+}
+
+fn remove_at_jobs(tally: &mut Tally) {
+    for job in run("atq", &[]).unwrap_or_default().lines() {
+        let Some(id) = job.split_whitespace().next() else { continue };
+        let named = job.split_whitespace().collect::<Vec<_>>().join(" ");
+        match run("atrm", &[id]) {
+            Some(_) => tally.removed(Kind::AtJobs, 0, &named),
+            None => tally.kept(Kind::AtJobs, &format!("the at job {named}"), "`atrm` failed"),
+        }
+    }
+}
+
+/// What the tool printed, if it is there and succeeded.
+fn run(tool: &str, arguments: &[&str]) -> Option<String> {
+    let command = Command::new(format!("/usr/bin/{tool}")).args(arguments).limit(LIMIT);
+    command.run_ok().ok().map(|output| output.text())
+}

@@ -1,0 +1,119 @@
+//! Signing identities and profiles on macOS: a keychain of the task's own, made in its own
+//! security session, and deleted with it.
+
+use std::path::{Path, PathBuf};
+
+use russet_protocol::credential::{Content, Credential, file_variable};
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::SlotDirs;
+
+use super::files::{self, Place, decoded};
+use super::{Delivered, Problem};
+use russet_platform::command::Tools;
+use russet_platform::darwin::security::{Keychains, PREFIX};
+
+/// Where the user's keychains are.
+const KEYCHAINS: &str = "Library/Keychains";
+
+/// Where Xcode looks for profiles: up to version 15, and from version 16 on.
+const PROFILES: [&str; 2] = [
+    "Library/MobileDevice/Provisioning Profiles",
+    "Library/Developer/Xcode/UserData/Provisioning Profiles",
+];
+
+/// Names the task's keychain.
+const VARIABLE: &str = "RUSSET_KEYCHAIN";
+
+fn path(home: &Path) -> PathBuf {
+    home.join(KEYCHAINS).join(format!("{PREFIX}1.keychain-db"))
+}
+
+/// Makes the keychain and puts every identity into it.
+pub(super) fn deliver(
+    credentials: &[Credential],
+    place: &Place,
+    to: &mut Delivered,
+) -> Result<(), Problem> {
+    let mut identities = Vec::new();
+    let mut names = Vec::new();
+    for Credential { name, content } in credentials {
+        let Content::SigningIdentity { p12, password } = content else { continue };
+        let told = |problem| format!("credential {name}: {problem}");
+        let bytes = decoded(p12).map_err(told)?;
+        identities.push((place.write(&format!("{name}.p12"), &bytes).map_err(told)?, password));
+        names.push(name.as_str());
+    }
+    if identities.is_empty() {
+        return Ok(());
+    }
+    place.directory(Path::new(KEYCHAINS))?;
+    let keychain = path(&place.home);
+    let made =
+        Keychains::new(Tools::system(), &place.home).make(&keychain, &random()?, &identities);
+    // They are in the keychain now, or not to be used at all.
+    for (file, _) in &identities {
+        std::fs::remove_file(file)
+            .map_err(|error| format!("could not remove {}: {error}", file.display()))?;
+    }
+    let named = names.join(", ");
+    let found = made.map_err(|error| format!("credential {named}: {error}"))?;
+    to.lines.push(format!("credential {named}: a keychain with {}", found.matching.join(", ")));
+    if found.valid < found.matching.len() {
+        to.lines.push(format!(
+            "{} of these {} identities are valid: the others have expired, or the certificate of \
+             their issuer is not on this machine",
+            found.valid,
+            found.matching.len()
+        ));
+    }
+    let keychain = keychain.to_string_lossy().into_owned();
+    for name in names {
+        to.name(file_variable(name), keychain.as_str());
+    }
+    to.name(VARIABLE.to_owned(), keychain);
+    Ok(())
+}
+
+/// Writes a provisioning profile to where each Xcode looks, under the name that it looks for.
+pub(super) fn profile(
+    place: &Place,
+    name: &str,
+    extension: &str,
+    bytes: &[u8],
+) -> Result<PathBuf, Problem> {
+    let draft = place.write(&format!("{name}.{extension}"), bytes)?;
+    let profile = Keychains::new(Tools::system(), &place.home)
+        .profile(&draft)
+        .map_err(|error| error.to_string())?;
+    for directory in PROFILES {
+        let directory = place.directory(Path::new(directory))?;
+        let path = directory.join(format!("{}.{extension}", profile.uuid));
+        // The same profile under two names is one.
+        if !path.exists() {
+            files::write(&path, bytes)?;
+        }
+    }
+    Ok(draft)
+}
+
+/// Deletes the task's keychain, which securityd and the search list know as well. Says what could
+/// not be deleted.
+pub(super) fn remove(dirs: &SlotDirs) -> Vec<String> {
+    let keychain = path(&dirs.home);
+    if !keychain.exists() {
+        return Vec::new();
+    }
+    match Keychains::new(Tools::system(), &dirs.home).delete(&keychain) {
+        Ok(()) => Vec::new(),
+        Err(error) => vec![format!("could not delete {}: {error}", keychain.display())],
+    }
+}
+
+/// The password of a keychain that lives as long as a task: nobody is told it.
+fn random() -> Result<Secret, Problem> {
+    use base64::Engine as _;
+    let mut bytes = zeroize::Zeroizing::new([0; 24]);
+    getrandom::fill(bytes.as_mut())
+        .map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    Ok(Secret::new(base64::engine::general_purpose::STANDARD.encode(bytes.as_slice())))
+}

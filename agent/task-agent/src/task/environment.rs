@@ -1,0 +1,220 @@
+//! The environment of steps: built from what is known, never inherited.
+//!
+//! What the agents themselves have in their environment (a proxy with a password, a token in a
+//! test) is none of a job's business. Precedence, rising: what every task has, what the owner
+//! sets for the class, `CIRCLE_*` and the job's own variables, the step's own variables.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use russet_protocol::supervise::Assignment;
+use russet_protocol::task::TaskConfig;
+
+use russet_platform::os;
+
+use super::pty;
+use crate::continuation;
+use crate::helper::TASK_DATA_VARIABLE;
+
+/// Names and values.
+pub(crate) type Variables = BTreeMap<String, String>;
+
+/// Where a task keeps what its steps share with the agent, all below its `TMPDIR`.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedPaths {
+    /// What `$BASH_ENV` names: sourced by bash at the start of each step.
+    pub(crate) bash_env: PathBuf,
+    /// What `$CIRCLE_INTERNAL_TASK_DATA` names.
+    pub(crate) task_data: PathBuf,
+}
+
+impl SharedPaths {
+    /// The paths for a task, as CircleCI names them.
+    pub(crate) fn new(tmp: &Path, task_id: &str) -> Self {
+        Self {
+            bash_env: tmp.join(format!(".bash_env-{task_id}-0-build")),
+            task_data: tmp.join(format!(".circleci-task-data-{task_id}-0-build")),
+        }
+    }
+}
+
+/// The user of the task, as the environment names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    /// Login name, or the id where there is none.
+    pub(crate) name: String,
+    /// The shell.
+    pub(crate) shell: String,
+}
+
+/// What all steps of a job have.
+pub(crate) fn of_job(
+    assignment: &Assignment,
+    config: &TaskConfig,
+    person: &Person,
+    work: &Path,
+    shared: &SharedPaths,
+) -> Variables {
+    let mut all = Variables::new();
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    all.insert("HOME".to_owned(), text(&assignment.dirs.home));
+    all.insert("TMPDIR".to_owned(), text(&assignment.dirs.tmp));
+    all.insert("USER".to_owned(), person.name.clone());
+    all.insert("LOGNAME".to_owned(), person.name.clone());
+    all.insert("SHELL".to_owned(), person.shell.clone());
+    all.insert("TERM".to_owned(), pty::TERM.to_owned());
+    all.insert("LANG".to_owned(), os::LANG.to_owned());
+    all.insert("PATH".to_owned(), path(assignment, config));
+    if continuation::is_setup(config) {
+        let more = continuation::variables(assignment);
+        all.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
+    all.extend(assignment.environment.clone());
+    all.extend(built_in(config));
+    all.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), text(work));
+    all.insert("CIRCLE_INTERNAL_SCRATCH".to_owned(), text(&assignment.dirs.tmp));
+    all.insert("BASH_ENV".to_owned(), text(&shared.bash_env));
+    all.insert("CIRCLE_SHELL_ENV".to_owned(), text(&shared.bash_env));
+    for variable in &config.environment {
+        all.insert(variable.name.clone(), variable.value.expose().to_owned());
+    }
+    // The helpers find their task agent through this one, whatever a job says.
+    all.insert(TASK_DATA_VARIABLE.to_owned(), text(&shared.task_data));
+    all.retain(|name, value| is_valid(name, value));
+    all
+}
+
+/// A name with `=` or a zero byte anywhere would make another variable of it, or no process.
+fn is_valid(name: &str, value: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+}
+
+/// The `PATH`. Steps of a setup find the `curl` of [`continuation`] before any other.
+fn path(assignment: &Assignment, config: &TaskConfig) -> String {
+    let of_setups = continuation::directory(assignment, config);
+    let first = of_setups.iter().chain(&assignment.path);
+    let last = assignment.helpers.iter().map(|path| path.to_string_lossy().into_owned());
+    first
+        .map(|path| path.to_string_lossy().into_owned())
+        .chain([os::standard_path()])
+        .chain(last)
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+/// The variables that CircleCI documents, as far as they are known here.
+fn built_in(config: &TaskConfig) -> Variables {
+    let job = &config.job;
+    let (owner, repository) = match job.project.rsplit_once('/') {
+        Some((owner, repository)) => {
+            (Some(owner.rsplit('/').next().unwrap_or(owner).to_owned()), repository.to_owned())
+        }
+        None => (None, job.project.clone()),
+    };
+    let workflow = job.workflow_id.as_ref().map(ToString::to_string);
+    let known = [
+        ("CI", Some("true".to_owned())),
+        ("CIRCLECI", Some("true".to_owned())),
+        ("CIRCLE_BRANCH", job.branch.clone()),
+        ("CIRCLE_BUILD_NUM", Some(job.number.to_string())),
+        ("CIRCLE_BUILD_URL", job.url.clone()),
+        ("CIRCLE_JOB", Some(job.name.clone())),
+        ("CIRCLE_NODE_INDEX", Some(job.node_index.to_string())),
+        ("CIRCLE_NODE_TOTAL", Some(job.node_total.to_string())),
+        ("CIRCLE_PIPELINE_ID", job.pipeline_id.as_ref().map(ToString::to_string)),
+        ("CIRCLE_PROJECT_REPONAME", Some(repository)),
+        ("CIRCLE_PROJECT_USERNAME", owner),
+        ("CIRCLE_REPOSITORY_URL", job.repository_url.clone()),
+        ("CIRCLE_SHA1", job.revision.clone()),
+        ("CIRCLE_STAGE", Some(job.name.clone())),
+        ("CIRCLE_TAG", job.tag.clone()),
+        ("CIRCLE_WORKFLOW_ID", workflow.clone()),
+        ("CIRCLE_WORKFLOW_JOB_ID", job.job_id.as_ref().map(ToString::to_string)),
+        ("CIRCLE_WORKFLOW_WORKSPACE_ID", workflow),
+    ];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// A directory as a configuration writes it: `~` is the task's home, and what is relative is so
+/// to `base`.
+pub(crate) fn resolve(written: &str, home: &Path, base: &Path) -> PathBuf {
+    match written.strip_prefix('~') {
+        Some("") => home.to_owned(),
+        Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ if written.is_empty() || written == "." => base.to_owned(),
+        _ => base.join(written),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Person, SharedPaths, of_job, resolve};
+    use crate::task::testing;
+    use std::path::Path;
+
+    #[test]
+    fn the_job_wins_over_the_owner_and_the_owner_over_the_standard() {
+        let (mut assignment, mut config) = testing::assignment_and_config();
+        assignment.environment.insert("LANG".to_owned(), "de_DE".to_owned());
+        assignment.environment.insert("HTTPS_PROXY".to_owned(), "http://proxy".to_owned());
+        assignment.path = vec!["/opt/tools".into()];
+        assignment.helpers = Some("/opt/russet/bin".into());
+        config.environment = vec![
+            testing::variable("HTTPS_PROXY", "mine"),
+            testing::variable("CIRCLE_JOB", "another"),
+            testing::variable("CIRCLE_INTERNAL_TASK_DATA", "/etc"),
+            testing::variable("A=B", "x"),
+            testing::variable("ZERO", "a\0b"),
+        ];
+        config.job.project = "github.com/acme/app".to_owned();
+        let person = Person { name: "_russet1".to_owned(), shell: "/bin/bash".to_owned() };
+        let shared = SharedPaths::new(Path::new("/tmp/slot"), "task-1");
+        let all = of_job(&assignment, &config, &person, Path::new("/work"), &shared);
+        assert_eq!(all["LANG"], "de_DE");
+        assert_eq!(all["HTTPS_PROXY"], "mine");
+        assert_eq!(all["CIRCLE_JOB"], "another");
+        assert_eq!(all["CIRCLE_PROJECT_USERNAME"], "acme");
+        assert_eq!(all["CIRCLE_PROJECT_REPONAME"], "app");
+        assert_eq!(all["CIRCLE_WORKING_DIRECTORY"], "/work");
+        assert!(all["CIRCLE_INTERNAL_TASK_DATA"].starts_with("/tmp/slot/"));
+        assert!(all["PATH"].starts_with("/opt/tools:"));
+        assert!(all["PATH"].ends_with(":/opt/russet/bin"));
+        assert!(!all.contains_key("A=B") && !all.contains_key("ZERO"));
+        assert!(!all.contains_key("CIRCLE_TAG"), "what is not known is not set");
+    }
+
+    #[test]
+    fn the_steps_of_a_setup_find_the_way_to_their_control_plane() {
+        let (mut assignment, mut config) = testing::assignment_and_config();
+        assignment.path = vec!["/opt/tools".into()];
+        assignment.helpers = Some("/opt/russet/bin".into());
+        let person = Person { name: "_russet1".to_owned(), shell: "/bin/bash".to_owned() };
+        let shared = SharedPaths::new(Path::new("/tmp/slot"), "task-1");
+        let of = |assignment: &_, config: &_| {
+            of_job(assignment, config, &person, Path::new("/work"), &shared)
+        };
+        assert!(!of(&assignment, &config).contains_key("CIRCLE_CONTINUATION_URL"));
+        config.environment = vec![testing::variable("CIRCLE_CONTINUATION_KEY", "rsk_1")];
+        assignment.relay = Some("/run/relay".into());
+        let all = of(&assignment, &config);
+        assert!(all["PATH"].starts_with("/opt/russet/bin/setup:/opt/tools:"), "{}", all["PATH"]);
+        assert!(all["CIRCLE_CONTINUATION_URL"].ends_with("/api/v2/pipeline/continue"));
+        assert_eq!(all["CIRCLE_INTERNAL_CONTINUATION_SOCKET"], "/run/relay");
+    }
+
+    #[test]
+    fn directories_are_resolved_as_written() {
+        let resolve = |written| resolve(written, Path::new("/home/x"), Path::new("/work"));
+        for (written, wanted) in [
+            ("~", "/home/x"),
+            ("~/project", "/home/x/project"),
+            ("/srv", "/srv"),
+            ("sub/dir", "/work/sub/dir"),
+            (".", "/work"),
+            ("", "/work"),
+            ("~other", "/work/~other"),
+        ] {
+            assert_eq!(resolve(written), Path::new(wanted), "{written}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The task agent: one process that runs one task as the slot's user.
+//!
+//! It is started as root or as the caller, reads its assignment from the standard input, gives up
+//! root for good, and only then does anything else. Then it fetches the task's config, runs the
+//! steps, keeps their output on disk and sends it, ends what the job left running, reports the
+//! outcome and leaves a record of it.
+//!
+//! The same program, started in other modes, sends what a killed task agent left behind, gives a
+//! task back, and cleans a slot: all of that happens inside directories that a job could write
+//! to, so it is never done by root.
+
+mod api;
+mod artifacts;
+mod assignment;
+mod checkout;
+mod clean;
+mod command;
+mod context;
+mod credentials;
+mod disk;
+mod environment;
+mod events;
+mod external;
+mod flush;
+mod given;
+mod heartbeat;
+mod home;
+mod hooks;
+mod job;
+mod kill;
+mod privileges;
+mod process_table;
+mod pty;
+mod reader;
+mod reaper;
+mod record;
+mod run;
+mod setup;
+mod shell;
+mod spool;
+mod ssh_keys;
+mod stop;
+mod storage;
+mod supervisor;
+mod test_results;
+mod trim;
+mod upload;
+mod warm_up;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use russet_protocol::supervise::{Assignment, Mode, exit};
+
+#[cfg(test)]
+mod testing;
+
+/// The whole `russet task-agent`. Call it first thing in `main`: it needs to be the only thread.
+#[must_use]
+pub fn main() -> ExitCode {
+    let code = assigned();
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+fn assigned() -> i32 {
+    let assignment = match assignment::take() {
+        Ok(assignment) => assignment,
+        Err(error) => {
+            complain(&error);
+            return exit::BAD_ASSIGNMENT;
+        }
+    };
+    // Only root can reach these, and the user that it becomes may use no others.
+    let mut copies = open_copies(&assignment);
+    if let Err(error) = privileges::drop_for_good(assignment.user.as_ref(), &assignment.limits) {
+        complain(&error);
+        return exit::NOT_DROPPED;
+    }
+    // Where the slot's directories are gone, the modes below say so when they use them.
+    drop(std::env::set_current_dir(&assignment.dirs.work));
+    match assignment.mode {
+        Mode::Run => {
+            let local = copies.pop().map(|(_, dir)| storage::Local::new(dir)).unwrap_or_default();
+            local.tidy();
+            run::run(assignment, local)
+        }
+        Mode::Flush => flush::flush(assignment),
+        Mode::Clean => clean::clean(&assignment),
+        Mode::Unclaim => flush::unclaim(assignment),
+        Mode::External => external::external(assignment),
+        Mode::Trim => {
+            let trim = |asked| trim::trim(asked, &copies);
+            assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim)
+        }
+    }
+}
+
+/// Opens the directories of copies of archives that the assignment names: for a task the one that it
+/// may use, which it can do without, and to trim them all.
+fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
+    let uid = assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |u| u.uid);
+    let of_trim = assignment.trim.iter().flat_map(|trim| &trim.copies);
+    let mut opened = Vec::new();
+    let of_task = assignment.caches.iter().filter(|_| assignment.mode == Mode::Run);
+    for path in of_task.chain(of_trim) {
+        match storage::open_local(path, uid) {
+            Ok(dir) => opened.push((path.clone(), dir)),
+            Err(error) => complain(&format!("could not open {}: {error}", path.display())),
+        }
+    }
+    opened
+}
+
+/// Says something on the standard error, which the launch agent keeps.
+#[expect(clippy::print_stderr, reason = "before and after the log exists this is where it goes")]
+fn complain(problem: &dyn std::fmt::Display) {
+    eprintln!("error: {problem}");
+}
+
+/// What happens to a task agent is in the launch agent's log, through the standard error.
+fn log_to_stderr() {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .finish();
+    // A second subscriber is refused, which is as good.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}

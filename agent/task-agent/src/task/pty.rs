@@ -1,0 +1,70 @@
+//! Terminals for steps.
+//!
+//! A step's output goes to a terminal, so that tools behave as people know them: line buffered,
+//! with colors and progress. It is a terminal without output post-processing, since what arrives
+//! has to be the bytes that were written: no `\n` becomes `\r\n`.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
+
+use russet_platform::os;
+
+/// Value of `TERM`: what nearly every system has a description of.
+pub(crate) const TERM: &str = "xterm-256color";
+
+const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// Both ends of a terminal.
+#[derive(Debug)]
+pub(crate) struct Pty {
+    /// What we read from. It does not block.
+    pub(crate) master: OwnedFd,
+    /// What the step writes to.
+    pub(crate) slave: OwnedFd,
+}
+
+impl Pty {
+    /// Opens a terminal.
+    pub(crate) fn open() -> io::Result<Self> {
+        let pty = openpty(&SIZE, None)?;
+        for fd in [&pty.master, &pty.slave] {
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        }
+        let mut settings = tcgetattr(&pty.slave)?;
+        settings.output_flags.remove(OutputFlags::OPOST);
+        tcsetattr(&pty.slave, SetArg::TCSANOW, &settings)?;
+        let flags = OFlag::from_bits_retain(fcntl(&pty.master, FcntlArg::F_GETFL)?);
+        fcntl(&pty.master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        Ok(Self { master: pty.master, slave: pty.slave })
+    }
+
+    /// Makes `command` write to this terminal, in a session of its own that the terminal
+    /// controls. Its input is empty: a question that nobody can answer must not wait.
+    pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
+        command
+            .stdin(Stdio::null())
+            .stdout(self.slave.try_clone()?)
+            .stderr(self.slave.try_clone()?);
+        // SAFETY: Between fork and exec only calls that are async-signal-safe are made.
+        unsafe { command.pre_exec(lead_a_session) };
+        Ok(())
+    }
+}
+
+/// Runs in the new process: a session of its own, with its standard output as its terminal.
+fn lead_a_session() -> io::Result<()> {
+    // SAFETY: Takes nothing.
+    os::check(unsafe { libc::setsid() })?;
+    #[cfg_attr(
+        target_os = "linux",
+        expect(clippy::useless_conversion, reason = "the request's type differs between systems")
+    )]
+    // SAFETY: Takes a number; the terminal is the standard output by now.
+    os::check(unsafe { libc::ioctl(io::stdout().as_raw_fd(), libc::TIOCSCTTY.into(), 0) }).map(drop)
+}

@@ -1,0 +1,390 @@
+//! One task, from its config to its report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use russet_protocol::ids::AllocationId;
+use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::{FinishMissing, FinishRequest};
+use russet_protocol::supervise::{
+    Assignment, FromTaskAgent, LeftBehind, ResultRecord, SlotDirs, Tidy, VERSION, exit,
+};
+use russet_protocol::task::TaskConfig;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::api::{Api, ApiError};
+use super::events::Events;
+use super::heartbeat;
+use super::reaper::Reaper;
+use super::spool::Spool;
+use super::stop::{Stop, StopSignal};
+use super::storage::{self, Local};
+use super::supervisor::Supervisor;
+use super::upload::Uploader;
+use super::{clean, complain, home, hooks, job, record, setup, warm_up};
+use russet_platform::clock::{BootTime, Clock};
+
+/// How long after its deadline a task may still be reported. The launch agent takes over a
+/// minute after the deadline.
+const REPORT_GRACE: Duration = Duration::from_secs(45);
+
+/// A report that takes longer is worth a synced record: it may be all that is left of the outcome.
+/// Before that the record only has to outlive this process, not the power, whose loss is an
+/// infrastructure failure in any case.
+const PROMPT_REPORT: Duration = Duration::from_secs(1);
+
+/// A server that refuses `finish` more often than this does not know what it wants.
+const MOST_FINISHES: usize = 20;
+
+/// Runs the assigned task and returns the exit code.
+pub(crate) fn run(assignment: Assignment, local: Local) -> i32 {
+    super::log_to_stderr();
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(task(assignment, local));
+            // A reader of a terminal that is never closed must not keep us.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            complain(&error);
+            exit::NOT_REPORTED
+        }
+    }
+}
+
+async fn task(assignment: Assignment, local: Local) -> i32 {
+    let clock = Clock::system();
+    let stop = StopSignal::new();
+    let deadline = deadline_of(&assignment, &clock);
+    let supervisor = Arc::new(Supervisor::start(
+        assignment.supervisor.clone(),
+        assignment.allocation.clone(),
+        clock.clone(),
+        stop.clone(),
+    ));
+    if let Err(error) = listen_for_signals(&stop) {
+        complain(&error);
+    }
+    let api = match Api::new(&assignment, clock.clone(), deadline.after(REPORT_GRACE)) {
+        Ok(api) => api,
+        Err(error) => return unreported(&assignment, &error),
+    };
+    let config = tokio::select! {
+        config = fetch_config(&api) => config,
+        () = stop.requested() => Err(ApiError::GaveUp {
+            call: "get the task's config",
+            last: "the task was stopped".to_owned(),
+        }),
+    };
+    match config {
+        Ok(config) => {
+            let local = Arc::new(local);
+            let running = Running { clock, stop, deadline, supervisor, api, local };
+            running.run(assignment, config).await
+        }
+        Err(ApiError::Stale(why)) => {
+            complain(&why);
+            exit::STALE
+        }
+        Err(error) => unreported(&assignment, &error),
+    }
+}
+
+async fn fetch_config(api: &Api) -> Result<TaskConfig, ApiError> {
+    api.json("get the task's config", || api.request(Method::GET, "/api/v2/task/config")).await
+}
+
+/// The launch agent is told through the exit code, and reports in our place.
+fn unreported(assignment: &Assignment, error: &dyn std::fmt::Display) -> i32 {
+    complain(error);
+    let (outcome, text) = (Outcome::InfrastructureFail, error.to_string());
+    let (spool, allocation) = (&assignment.dirs.spool, &assignment.allocation);
+    if let Err(error) = record::write(spool, allocation, outcome, Some(&text), false) {
+        complain(&error);
+    }
+    exit::NOT_REPORTED
+}
+
+/// The launch agent's deadline, or what the runner allows from now on. A deadline of another
+/// boot means nothing.
+pub(super) fn deadline_of(assignment: &Assignment, clock: &Clock) -> BootTime {
+    match &assignment.deadline {
+        Some(deadline) if deadline.boot_id == clock.boot_id() => BootTime(deadline.boot_ms),
+        _ => clock.now().after(Duration::from_millis(assignment.max_run_time_ms)),
+    }
+}
+
+/// TERM asks the task to stop, TERM once more to hurry. Nothing else of the keyboard's signals
+/// is for us: the session is our own.
+pub(super) fn listen_for_signals(stop: &StopSignal) -> std::io::Result<()> {
+    let mut terms = signal(SignalKind::terminate())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        while terms.recv().await.is_some() {
+            if stop.is_set() {
+                stop.hurry();
+            }
+            let reason = "the runner was told to end".to_owned();
+            stop.stop(Stop::Asked { outcome: Outcome::Canceled, reason });
+        }
+    });
+    Ok(())
+}
+
+struct Running {
+    clock: Clock,
+    stop: StopSignal,
+    deadline: BootTime,
+    supervisor: Arc<Supervisor>,
+    api: Api,
+    local: Arc<Local>,
+}
+
+/// How the task ended.
+#[derive(Debug)]
+struct Verdict {
+    outcome: Outcome,
+    message: Option<String>,
+    /// What the job left behind.
+    left: Vec<LeftBehind>,
+}
+
+impl Running {
+    async fn run(self, assignment: Assignment, config: TaskConfig) -> i32 {
+        let own = config.max_run_time_ms.map_or(Duration::MAX, Duration::from_millis);
+        let deadline = self.deadline.min(self.clock.now().after(own));
+        self.api.set_give_up(deadline.after(REPORT_GRACE));
+        self.supervisor.say(FromTaskAgent::Started {
+            job: config.job.name.clone(),
+            project: config.job.project.clone(),
+        });
+        let timer = tokio::spawn({
+            let (clock, stop) = (self.clock.clone(), self.stop.clone());
+            async move {
+                clock.sleep_until(deadline).await;
+                stop.stop(Stop::Deadline);
+            }
+        });
+        let heart = tokio::spawn(heartbeat::beat(
+            self.api.clone(),
+            self.clock.clone(),
+            Arc::clone(&self.supervisor),
+            self.stop.clone(),
+            Duration::from_millis(config.heartbeat_ms),
+        ));
+        let code = self.work(assignment, config).await;
+        timer.abort();
+        heart.abort();
+        code
+    }
+
+    async fn work(&self, assignment: Assignment, config: TaskConfig) -> i32 {
+        let dir = assignment.dirs.spool.clone();
+        let opened = Spool::create(&dir, self.clock.clone())
+            .and_then(|spool| Ok((spool, Events::open(&dir, self.clock.clone())?)))
+            .and_then(|(spool, events)| Ok((spool, events, Reaper::start()?)));
+        let (spool, events, reaper) = match opened {
+            Ok((spool, events, reaper)) => (Arc::new(spool), Arc::new(events), reaper),
+            Err(error) => return unreported(&assignment, &error),
+        };
+        let mut uploader = Uploader::start(&spool, &events, &self.api, &self.stop);
+        let tools = setup::Tools {
+            api: self.api.clone(),
+            clock: self.clock.clone(),
+            stop: self.stop.clone(),
+            spool: Arc::clone(&spool),
+            events: Arc::clone(&events),
+            reaper,
+            local: Arc::clone(&self.local),
+        };
+        let allocation = assignment.allocation.clone();
+        let (tidy, dirs) = (assignment.tidy, assignment.dirs.clone());
+        let verdict = self.perform(assignment, config, tools).await;
+        let report = Report {
+            spool: &spool,
+            events: &events,
+            running: self,
+            dirs: &dirs,
+            tidy,
+            allocation: &allocation,
+        };
+        report.send(&mut uploader, verdict).await
+    }
+
+    /// Everything that the task does on this machine.
+    async fn perform(
+        &self,
+        assignment: Assignment,
+        config: TaskConfig,
+        tools: setup::Tools,
+    ) -> Verdict {
+        if let Err(message) = home::fill(&assignment).await {
+            let (outcome, message) = (Outcome::InfrastructureFail, Some(message));
+            return Verdict { outcome, message, left: Vec::new() };
+        }
+        let context = match setup::context(assignment, config, tools) {
+            Ok(context) => Arc::new(context),
+            Err(failure) => {
+                let (outcome, message) = (failure.outcome, Some(failure.message));
+                return Verdict { outcome, message, left: Vec::new() };
+            }
+        };
+        let mut message = None;
+        let mut outcome = match hooks::pre_task(&context).await {
+            Ok(()) => {
+                warm_up::warm_up(&context).await;
+                storage::provide_timings(&context).await;
+                job::run(&context, &self.supervisor).await
+            }
+            Err(why) => {
+                message = Some(why);
+                Outcome::Failed
+            }
+        };
+        hooks::post_task(&context).await;
+        match self.stop.reason() {
+            Some(Stop::Asked { outcome: asked, reason }) => {
+                (outcome, message) = (asked, Some(reason));
+            }
+            Some(Stop::Deadline) => {
+                let why = "the task reached its run-time limit".to_owned();
+                (outcome, message) = (Outcome::TimedOut, Some(why));
+            }
+            Some(Stop::Stale(_)) | None => {}
+        }
+        let left = clean::end_of_task(&context).await;
+        let message = message.map(|text| context.masks.apply(&text));
+        Verdict { outcome, message, left }
+    }
+}
+
+struct Report<'a> {
+    spool: &'a Spool,
+    events: &'a Events,
+    running: &'a Running,
+    dirs: &'a SlotDirs,
+    tidy: Tidy,
+    allocation: &'a AllocationId,
+}
+
+impl Report<'_> {
+    async fn send(&self, uploader: &mut Uploader, verdict: Verdict) -> i32 {
+        let mut record = ResultRecord {
+            version: VERSION,
+            allocation: self.allocation.clone(),
+            outcome: verdict.outcome,
+            message: verdict.message,
+            reported: false,
+            left: verdict.left,
+        };
+        self.spool.release_reserve();
+        self.keep(&record);
+        // Steps were left out because of that, so there is no outcome to report.
+        if let Some(Stop::Stale(why)) = self.running.stop.reason() {
+            complain(&format!("the control plane gave the task up: {why}"));
+            return exit::STALE;
+        }
+        match self.report(uploader, &record).await {
+            Ok(()) => {
+                record.reported = true;
+                let emptied = clean::tidy_up(self.dirs, self.tidy);
+                if !emptied {
+                    self.keep(&record);
+                }
+                let supervisor = &self.running.supervisor;
+                let heard = supervisor.done(record.outcome, emptied, record.left.clone()).await;
+                // A launch agent that comes back later has nothing else to go by.
+                if emptied && !heard {
+                    self.keep(&record);
+                }
+                exit::REPORTED
+            }
+            Err(ApiError::Stale(why)) => {
+                complain(&format!("the control plane gave the task up: {why}"));
+                exit::STALE
+            }
+            Err(error) => {
+                complain(&error);
+                exit::NOT_REPORTED
+            }
+        }
+    }
+
+    fn keep(&self, record: &ResultRecord) {
+        if let Err(error) = record::write_all(&self.dirs.spool, record) {
+            complain(&format!("could not keep the result: {error}"));
+        }
+    }
+
+    /// Sends what is left, and the outcome.
+    async fn report(&self, uploader: &mut Uploader, record: &ResultRecord) -> Result<(), ApiError> {
+        let sending = async {
+            uploader.close().await?;
+            let message = record.message.clone();
+            let (api, spool, events) = (&self.running.api, self.spool, self.events);
+            finish(api, spool, events, uploader, record.outcome, message).await
+        };
+        tokio::pin!(sending);
+        let sent = tokio::time::timeout(PROMPT_REPORT, &mut sending).await;
+        if !matches!(sent, Ok(Ok(())))
+            && let Err(error) = record::sync(&self.dirs.spool)
+        {
+            complain(&format!("could not keep the result: {error}"));
+        }
+        match sent {
+            Ok(sent) => sent,
+            Err(_) => sending.await,
+        }
+    }
+}
+
+/// Reports the outcome, and sends again what the server turns out not to have.
+pub(crate) async fn finish(
+    api: &Api,
+    spool: &Spool,
+    events: &Events,
+    uploader: &Uploader,
+    outcome: Outcome,
+    message: Option<String>,
+) -> Result<(), ApiError> {
+    let call = "report the outcome";
+    let mut last = String::new();
+    for _ in 0..MOST_FINISHES {
+        let body = FinishRequest {
+            allocation: api.allocation().clone(),
+            outcome,
+            message: message.clone(),
+            last_seq: events.last_seq(),
+            output: spool.totals(),
+            events: events.unsent(),
+        };
+        let answer = api
+            .small(call, || api.request(Method::POST, "/api/v3/task/finish").json(&body))
+            .await?;
+        if answer.status != StatusCode::CONFLICT {
+            return Ok(());
+        }
+        match answer.json::<FinishMissing>() {
+            Some(missing) if missing.last_seq.is_some() || !missing.output.is_empty() => {
+                last = missing.message.clone();
+                accept(spool, events, &missing);
+                uploader.send_rest().await?;
+            }
+            _ => return Err(ApiError::Stale(answer.message())),
+        }
+    }
+    Err(ApiError::GaveUp { call, last })
+}
+
+fn accept(spool: &Spool, events: &Events, missing: &FinishMissing) {
+    if let Some(seq) = missing.last_seq {
+        events.acknowledge(seq);
+    }
+    for log in spool.logs() {
+        if let Some(committed) = missing.output.get(&log.number()) {
+            log.set_committed(*committed);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Output on disk, before it goes anywhere else.
+//!
+//! Each step has a file `<number>.log` in the slot's spool. What is in it is masked already. A
+//! reader of a terminal appends, the uploader reads what it has not sent yet; neither waits for
+//! the other, so a step is never slowed down by the network, and whatever kills this process
+//! leaves the output for the one that is started after it.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Notify, watch};
+
+use russet_platform::clock::{BootTime, Clock};
+
+/// Kept aside so that a full disk still has room for the end of the story: the result record and
+/// the last events.
+const RESERVE_BYTES: usize = 128 * 1024;
+
+const RESERVE_FILE: &str = "reserve";
+
+/// So many unsent bytes of a step are worth a call at once. Fewer wait a moment for more.
+pub(crate) const MUCH: u64 = 1024 * 1024;
+
+/// The output of all steps.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    dir: PathBuf,
+    clock: Clock,
+    logs: Mutex<BTreeMap<u32, Arc<StepLog>>>,
+    /// There is something new to send: the first bytes since all were sent, the first of a step,
+    /// or [`MUCH`]. Not each append, since each would wake the uploader's thread, and a step that
+    /// prints a lot appends many thousand times a second.
+    pub(crate) grown: Arc<Notify>,
+}
+
+/// The output of one step.
+#[derive(Debug)]
+pub(crate) struct StepLog {
+    number: u32,
+    path: PathBuf,
+    /// Open while the step runs: a task of many steps has not a descriptor for each.
+    file: Mutex<Option<File>>,
+    clock: Clock,
+    grown: Arc<Notify>,
+    /// Bytes in the file.
+    spooled: AtomicU64,
+    /// Bytes that the server has.
+    committed: AtomicU64,
+    /// When something was last appended, in milliseconds since boot.
+    last_output: AtomicU64,
+    /// Whether all of the committed offset comes from the server, or is assumed.
+    is_probed: AtomicBool,
+    /// Why nothing can be appended any more.
+    broken: watch::Sender<Option<String>>,
+}
+
+impl Spool {
+    /// The spool in `dir`, which is empty.
+    pub(crate) fn create(dir: &Path, clock: Clock) -> io::Result<Self> {
+        let spool = Self::bare(dir, clock);
+        // Without the reserve the task runs all the same.
+        drop(std::fs::write(dir.join(RESERVE_FILE), vec![0; RESERVE_BYTES]));
+        Ok(spool)
+    }
+
+    /// The spool that another process left in `dir`. What the server has of it is not known.
+    pub(crate) fn reopen(dir: &Path, clock: Clock) -> io::Result<Self> {
+        let spool = Self::bare(dir, clock);
+        spool.release_reserve();
+        for entry in std::fs::read_dir(dir)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log"));
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                let log = spool.log(number)?;
+                log.close();
+                log.is_probed.store(false, Ordering::Relaxed);
+            }
+        }
+        Ok(spool)
+    }
+
+    fn bare(dir: &Path, clock: Clock) -> Self {
+        let (logs, grown) = (Mutex::default(), Arc::new(Notify::new()));
+        Self { dir: dir.to_owned(), clock, logs, grown }
+    }
+
+    /// The log of a step, made if it is not there.
+    pub(crate) fn log(&self, number: u32) -> io::Result<Arc<StepLog>> {
+        let mut logs = self.lock();
+        if let Some(log) = logs.get(&number) {
+            return Ok(Arc::clone(log));
+        }
+        let path = self.dir.join(format!("{number}.log"));
+        let file = open(&path)?;
+        let log = Arc::new(StepLog {
+            number,
+            spooled: AtomicU64::new(file.metadata()?.len()),
+            file: Mutex::new(Some(file)),
+            path,
+            grown: Arc::clone(&self.grown),
+            committed: AtomicU64::new(0),
+            last_output: AtomicU64::new(self.clock.now().0),
+            is_probed: AtomicBool::new(true),
+            broken: watch::Sender::new(None),
+            clock: self.clock.clone(),
+        });
+        logs.insert(number, Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// Every log, by number.
+    pub(crate) fn logs(&self) -> Vec<Arc<StepLog>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Bytes of each step that has any: what `finish` tells the server.
+    pub(crate) fn totals(&self) -> BTreeMap<u32, u64> {
+        let logs = self.lock();
+        let totals = logs.iter().map(|(number, log)| (*number, log.spooled()));
+        totals.filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
+    /// Closes the log of a step that has ended, and says how many bytes it has.
+    pub(crate) fn close(&self, number: u32) -> u64 {
+        self.lock().get(&number).map_or(0, |log| {
+            log.close();
+            log.spooled()
+        })
+    }
+
+    /// Whether something waits that is worth a call at once: the first bytes of a step, or much.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let is_urgent = |log: &Arc<StepLog>| {
+            let pending = log.pending();
+            pending >= MUCH || (log.committed() == 0 && pending > 0)
+        };
+        self.lock().values().any(is_urgent)
+    }
+
+    /// Gives back the space that was kept aside.
+    pub(crate) fn release_reserve(&self) {
+        drop(std::fs::remove_file(self.dir.join(RESERVE_FILE)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<StepLog>>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
+}
+
+impl StepLog {
+    /// The step's number.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Appends masked output. After a failure nothing is appended any more: a hole in the output
+    /// would be worse than its end.
+    pub(crate) fn append(&self, bytes: &[u8]) {
+        if bytes.is_empty() || self.broken.borrow().is_some() {
+            return;
+        }
+        match self.write(bytes) {
+            Ok(()) => {
+                let length = u64::try_from(bytes.len()).unwrap_or_default();
+                // In one order for all threads with the offset that the uploader stores before it
+                // looks for more: one of the two sees what the other did.
+                let before = self.spooled.fetch_add(length, Ordering::SeqCst);
+                let sent = self.committed.load(Ordering::SeqCst);
+                let pending = before.saturating_sub(sent);
+                if pending == 0 || (pending < MUCH && pending + length >= MUCH) {
+                    self.grown.notify_one();
+                }
+            }
+            Err(error) => {
+                // What did get to the disk belongs to the output.
+                if let Ok(metadata) = std::fs::symlink_metadata(&self.path) {
+                    self.spooled.store(metadata.len(), Ordering::SeqCst);
+                }
+                self.broken.send_replace(Some(format!("could not keep the output: {error}")));
+                self.grown.notify_one();
+            }
+        }
+        self.last_output.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_none() {
+            *file = Some(open(&self.path)?);
+        }
+        file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
+    }
+
+    /// The step has ended. What is said about it later opens the file again.
+    pub(crate) fn close(&self) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Bytes in the log.
+    pub(crate) fn spooled(&self) -> u64 {
+        self.spooled.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that the server has.
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::SeqCst)
+    }
+
+    /// The server says how much it has.
+    pub(crate) fn set_committed(&self, offset: u64) {
+        self.is_probed.store(true, Ordering::Relaxed);
+        self.committed.store(offset.min(self.spooled()), Ordering::SeqCst);
+    }
+
+    /// Bytes that are still to be sent.
+    pub(crate) fn pending(&self) -> u64 {
+        self.spooled().saturating_sub(self.committed())
+    }
+
+    /// Whether the server's offset is known, or has to be asked for.
+    pub(crate) fn is_probed(&self) -> bool {
+        self.is_probed.load(Ordering::Relaxed)
+    }
+
+    /// The next bytes to send, at most `most` of them. `buffer` is used again where nobody holds
+    /// the chunk before any more.
+    pub(crate) fn next_chunk(&self, most: usize, buffer: &mut BytesMut) -> io::Result<Bytes> {
+        let length = usize::try_from(self.pending()).unwrap_or(most).min(most);
+        buffer.clear();
+        buffer.resize(length, 0);
+        if length > 0 {
+            let nofollow = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+            let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&self.path)?;
+            file.read_exact_at(buffer, self.committed())?;
+        }
+        Ok(buffer.split().freeze())
+    }
+
+    /// When something was last appended.
+    pub(crate) fn last_output(&self) -> BootTime {
+        BootTime(self.last_output.load(Ordering::Relaxed))
+    }
+
+    /// Starts the count of silence anew.
+    pub(crate) fn touch(&self) {
+        self.last_output.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    /// Returns when output could not be kept, and says why.
+    pub(crate) async fn broken(&self) -> String {
+        let mut receiver = self.broken.subscribe();
+        let reason = receiver.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        reason.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spool;
+    use russet_platform::clock::Clock;
+
+    #[test]
+    fn what_was_spooled_is_found_again_by_the_next_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        spool.log(3).unwrap().append(b"hello ");
+        spool.log(3).unwrap().append(b"world");
+        spool.log(7).unwrap();
+        spool.log(3).unwrap().close();
+        spool.log(3).unwrap().append(b"!");
+        drop(spool);
+        let spool = Spool::reopen(dir.path(), Clock::system()).unwrap();
+        assert_eq!(spool.totals(), [(3, 12)].into());
+        let log = spool.log(3).unwrap();
+        assert!(!log.is_probed());
+        log.set_committed(6);
+        let mut buffer = bytes::BytesMut::new();
+        assert_eq!(log.next_chunk(100, &mut buffer).unwrap(), "world!");
+        assert_eq!(log.next_chunk(2, &mut buffer).unwrap(), "wo");
+        assert!(!dir.path().join("reserve").exists());
+    }
+
+    #[tokio::test]
+    async fn the_uploader_is_woken_by_first_bytes_and_by_much_and_not_by_each_append() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        let woken = || {
+            let mut notified = Box::pin(spool.grown.notified());
+            notified.as_mut().enable()
+        };
+        let log = spool.log(1).unwrap();
+        log.append(b"first");
+        assert!(woken() && spool.is_urgent());
+        log.append(b"second");
+        assert!(!woken());
+        log.set_committed(log.spooled());
+        assert!(!spool.is_urgent());
+        log.append(b"the first since all was sent");
+        assert!(woken() && !spool.is_urgent());
+        let much = vec![b'x'; usize::try_from(super::MUCH).unwrap()];
+        log.append(&much);
+        assert!(woken() && spool.is_urgent());
+        log.append(&much);
+        assert!(!woken());
+    }
+}
