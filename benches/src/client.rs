@@ -5,7 +5,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use russet_protocol::admin::{Job, Pipeline, ServerReady, StreamEvent};
+use russet_text::EventReader;
 use serde_json::json;
+
+/// Longest event that is read.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// A client of one control plane.
 pub(crate) struct Client {
@@ -70,19 +74,12 @@ impl Client {
         let path = format!("/api/v3/pipelines/{}/stream", pipeline.id);
         let answer = self.request(reqwest::Method::GET, &path).send().await?.error_for_status()?;
         let mut body = answer.bytes_stream();
-        let mut buffer = Vec::new();
+        let mut events = EventReader::new(MAX_EVENT_BYTES);
         let mut first_output = None;
         while let Some(chunk) = body.next().await {
-            buffer.extend_from_slice(&chunk?);
-            while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
-                let event: Vec<u8> = buffer.drain(..end + 2).collect();
-                let text = String::from_utf8_lossy(&event);
-                let data: String =
-                    text.lines().filter_map(|line| line.strip_prefix("data:")).collect();
-                if data.is_empty() {
-                    continue;
-                }
-                match serde_json::from_str(&data).context("an event of the stream")? {
+            events.push(&chunk?)?;
+            while let Some(event) = events.next_event() {
+                match serde_json::from_slice(&event).context("an event of the stream")? {
                     StreamEvent::Output { step, .. } if (1..10_000).contains(&step) => {
                         first_output.get_or_insert_with(Instant::now);
                     }

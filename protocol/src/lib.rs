@@ -10,6 +10,7 @@
 //! defaults, unknown fields are ignored, and what is stored carries a version.
 
 pub mod admin;
+pub mod backoff;
 pub mod boot_files;
 pub mod cache_key;
 pub mod credential;

@@ -234,7 +234,7 @@ impl Update {
 
 /// What a server said, as it may be shown.
 fn word(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    russet_text::one_line_within(text, 80)
 }
 
 /// The answer to `POST /v1/update/check` and `install`.

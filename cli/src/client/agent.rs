@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use russet_protocol::local::{Looking, Status};
 use russet_protocol::problem::Problem;
+use russet_text::{EventReader, error_chain};
 use serde::Serialize;
 
-use crate::error::{CliError, Result, chain};
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
 /// An agent that is there answers at once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest line that is taken for an event.
-const LONGEST_LINE: usize = 4 * 1024 * 1024;
+/// Longest event that is read.
+const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Which agent.
 #[derive(clap::Args, Clone, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct AgentClient {
 #[derive(Debug)]
 pub(crate) struct Changes {
     response: reqwest::Response,
-    buffer: Vec<u8>,
+    events: EventReader,
 }
 
 /// Output of a task, as it comes.
@@ -46,7 +47,7 @@ impl AgentOutput {
     /// What comes next; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let chunk = self.0.chunk().await.map_err(|error| {
-            let message = format!("the agent's answer broke off: {}", chain(&error));
+            let message = format!("the agent's answer broke off: {}", error_chain(&error));
             CliError::new(Exit::Infrastructure, message)
         })?;
         Ok(chunk.map(|bytes| bytes.to_vec()))
@@ -67,7 +68,7 @@ impl AgentClient {
             .unix_socket(socket.as_path())
             .connect_timeout(TIMEOUT)
             .build()
-            .map_err(|error| CliError::local("could not make a client", chain(&error)))?;
+            .map_err(|error| CliError::local("could not make a client", error_chain(&error)))?;
         Ok(Self { socket, http })
     }
 }
@@ -95,7 +96,7 @@ impl AgentClient {
     /// The status now, and at each change.
     pub(crate) async fn changes(&self) -> Result<Changes> {
         let response = self.checked(self.http.get(address("events")).send().await).await?;
-        Ok(Changes { response, buffer: Vec::new() })
+        Ok(Changes { response, events: EventReader::new(MAX_EVENT_BYTES) })
     }
 
     /// What a task says, or the end of what one said that has ended here lately.
@@ -139,8 +140,11 @@ impl AgentClient {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let message =
-            format!("could not reach the agent at {}: {}", self.socket.display(), chain(error));
+        let message = format!(
+            "could not reach the agent at {}: {}",
+            self.socket.display(),
+            error_chain(error)
+        );
         CliError::new(Exit::Infrastructure, message).hint(
             "it may not run: `sudo russet agent start` starts an installed one; `--socket` names \
              another",
@@ -163,19 +167,13 @@ impl Changes {
     /// The next one; `None` when the agent has ended. May be abandoned and called again.
     pub(crate) async fn next(&mut self) -> Option<Status> {
         loop {
-            while let Some(at) = self.buffer.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=at).collect();
-                let status =
-                    line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
-                if status.is_some() {
-                    return status;
+            while let Some(event) = self.events.next_event() {
+                if let Ok(status) = serde_json::from_slice(&event) {
+                    return Some(status);
                 }
             }
             let chunk = self.response.chunk().await.ok()??;
-            self.buffer.extend_from_slice(&chunk);
-            if self.buffer.len() > LONGEST_LINE {
-                return None;
-            }
+            self.events.push(&chunk).ok()?;
         }
     }
 }

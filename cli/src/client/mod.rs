@@ -17,6 +17,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use russet_protocol::problem::Problem;
 use russet_protocol::secret::Secret;
+use russet_text::{error_chain, root_cause};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -24,7 +25,7 @@ pub(crate) use connection::ConnectionArgs;
 pub(crate) use stream::{EventStream, Next};
 pub(crate) use variables::Owner;
 
-use crate::error::{CliError, Result, chain};
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
 /// How long to wait for a connection. Answers may take as long as they need: some are live.
@@ -69,7 +70,7 @@ impl Client {
         }
         let http = builder
             .build()
-            .map_err(|error| CliError::local("could not set up HTTPS", chain(&error)))?;
+            .map_err(|error| CliError::local("could not set up HTTPS", error_chain(&error)))?;
         Ok(Self { http, url })
     }
 
@@ -120,7 +121,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let cause = deepest(error);
+        let cause = root_cause(error);
         let message = format!("could not reach the control plane at {}: {cause}", self.url);
         CliError::new(Exit::ControlPlane, message)
             .hint("is `russet server` running there? --url or RUSSET_URL name another one")
@@ -162,15 +163,6 @@ impl Client {
     }
 }
 
-/// The innermost cause: "connection refused" rather than "error sending request".
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 fn bad_url(url: &str, why: &str) -> CliError {
     CliError::new(Exit::Usage, format!("`{url}` is not the address of a control plane: {why}"))
         .hint("write it as `https://host:port`")
@@ -180,32 +172,4 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Escapes one segment of a path, so that an id or a name can not lead elsewhere.
-fn segment(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric()
-            || b"-_~".contains(&byte)
-            || (byte == b'.' && text != "." && text != "..")
-        {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::segment;
-
-    #[test]
-    fn a_segment_can_not_lead_elsewhere() {
-        assert_eq!(segment("0199-ab_c.txt"), "0199-ab_c.txt");
-        assert_eq!(segment("../x?y#z %"), "..%2Fx%3Fy%23z%20%25");
-        assert_eq!(segment(".."), "%2E%2E");
-    }
 }

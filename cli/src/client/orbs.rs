@@ -2,14 +2,20 @@
 
 use reqwest::Method;
 use russet_protocol::admin::{Items, Orb, OrbItem, PutOrb};
+use russet_text::encode_segment;
 
-use super::{Client, segment};
+use super::Client;
 use crate::error::Result;
 
 /// Where an orb is. Its name has a slash, which separates two parts of the path.
 fn path(name: &str, version: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
-    format!("/api/v3/orbs/{}/{}/{}", segment(namespace), segment(name), segment(version))
+    format!(
+        "/api/v3/orbs/{}/{}/{}",
+        encode_segment(namespace),
+        encode_segment(name),
+        encode_segment(version)
+    )
 }
 
 impl Client {

@@ -9,11 +9,11 @@ use russet_protocol::admin::{
 };
 use russet_protocol::ids::SourceId;
 use russet_protocol::runner::TestResult;
+use russet_text::encode_segment;
 
-use super::{Client, EventStream, segment};
+use super::{Client, EventStream};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::numbers;
 
 /// Output of a step, as it comes.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Client {
             }
         });
         let request = self
-            .request(Method::PUT, &format!("/api/v3/sources/{}", segment(id.as_str())))
+            .request(Method::PUT, &format!("/api/v3/sources/{}", encode_segment(id.as_str())))
             .header(reqwest::header::CONTENT_LENGTH, size)
             .body(reqwest::Body::wrap_stream(parts));
         self.send(request).await.map(drop)
@@ -75,7 +75,7 @@ impl Client {
         if body.len() > JSON_LIMIT {
             let orbs: usize = request.orbs.iter().map(|orb| orb.source.len()).sum();
             let [size, config, orbs, most] = [body.len(), request.config.len(), orbs, JSON_LIMIT]
-                .map(|bytes| numbers::bytes(bytes as u64));
+                .map(|bytes| russet_text::format_size(bytes as u64));
             let message = format!(
                 "the pipeline has {size} as it is sent, and {most} may be sent: the configuration \
                  has {config}, its orbs {orbs}"
@@ -96,18 +96,18 @@ impl Client {
 
     /// A pipeline.
     pub(crate) async fn pipeline(&self, id: &str) -> Result<Pipeline> {
-        self.get(&format!("/api/v3/pipelines/{}", segment(id)), &[]).await
+        self.get(&format!("/api/v3/pipelines/{}", encode_segment(id)), &[]).await
     }
 
     /// Cancels a pipeline.
     pub(crate) async fn cancel_pipeline(&self, id: &str) -> Result<()> {
-        let path = format!("/api/v3/pipelines/{}/cancel", segment(id));
+        let path = format!("/api/v3/pipelines/{}/cancel", encode_segment(id));
         self.send(self.request(Method::POST, &path)).await.map(drop)
     }
 
     /// The live view of a pipeline.
     pub(crate) fn stream(&self, id: &str) -> EventStream {
-        let path = format!("/api/v3/pipelines/{}/stream", segment(id));
+        let path = format!("/api/v3/pipelines/{}/stream", encode_segment(id));
         EventStream::new(self.clone(), path)
     }
 
@@ -119,19 +119,19 @@ impl Client {
 
     /// A job with its steps.
     pub(crate) async fn job(&self, id: &str) -> Result<Job> {
-        self.get(&format!("/api/v3/jobs/{}", segment(id)), &[]).await
+        self.get(&format!("/api/v3/jobs/{}", encode_segment(id)), &[]).await
     }
 
     /// Cancels a job.
     pub(crate) async fn cancel_job(&self, id: &str) -> Result<()> {
-        let path = format!("/api/v3/jobs/{}/cancel", segment(id));
+        let path = format!("/api/v3/jobs/{}/cancel", encode_segment(id));
         self.send(self.request(Method::POST, &path)).await.map(drop)
     }
 
     /// Approves a job that waits for it, or denies it.
     pub(crate) async fn decide_job(&self, id: &str, approved: bool) -> Result<()> {
         let verb = if approved { "approve" } else { "deny" };
-        let path = format!("/api/v3/jobs/{}/{verb}", segment(id));
+        let path = format!("/api/v3/jobs/{}/{verb}", encode_segment(id));
         self.send(self.request(Method::POST, &path)).await.map(drop)
     }
 
@@ -143,7 +143,7 @@ impl Client {
         step: u32,
         follow: bool,
     ) -> Result<StepOutput> {
-        let path = format!("/api/v3/jobs/{}/stdout", segment(job));
+        let path = format!("/api/v3/jobs/{}/stdout", encode_segment(job));
         let which = [("filter[task]", task.to_string()), ("filter[step_num]", step.to_string())];
         let mut request = self.request(Method::GET, &path).query(&which);
         if follow {
@@ -157,21 +157,21 @@ impl Client {
     /// Test results of a job.
     pub(crate) async fn tests(&self, job: &str) -> Result<Vec<TestResult>> {
         let list: TestItems =
-            self.get(&format!("/api/v3/jobs/{}/tests", segment(job)), &[]).await?;
+            self.get(&format!("/api/v3/jobs/{}/tests", encode_segment(job)), &[]).await?;
         Ok(list.items)
     }
 
     /// Artifacts of a job.
     pub(crate) async fn artifacts(&self, job: &str) -> Result<Vec<ArtifactItem>> {
-        let path = format!("/api/v3/jobs/{}/artifacts", segment(job));
+        let path = format!("/api/v3/jobs/{}/artifacts", encode_segment(job));
         let list: Items<_> = self.get(&path, &[]).await?;
         Ok(list.items)
     }
 
     /// The bytes of an artifact.
     pub(crate) async fn artifact(&self, job: &str, path: &str) -> Result<StepOutput> {
-        let segments: Vec<String> = path.split('/').map(segment).collect();
-        let path = format!("/api/v3/jobs/{}/artifacts/{}", segment(job), segments.join("/"));
+        let segments: Vec<String> = path.split('/').map(encode_segment).collect();
+        let path = format!("/api/v3/jobs/{}/artifacts/{}", encode_segment(job), segments.join("/"));
         let response = self.send(self.request(Method::GET, &path)).await?;
         Ok(StepOutput { response: Some(response), client: self.clone() })
     }

@@ -5,8 +5,9 @@ use russet_protocol::admin::{
     Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem, TokenItem,
 };
 use russet_protocol::resource_class::ResourceClass;
+use russet_text::encode_segment;
 
-use super::{Client, segment};
+use super::Client;
 use crate::error::Result;
 
 impl Client {
@@ -25,12 +26,12 @@ impl Client {
     /// Deletes a resource class; with `force` its tokens as well.
     pub(crate) async fn delete_class(&self, id: &str, force: bool) -> Result<()> {
         let end = if force { "/force" } else { "" };
-        self.delete(&format!("/api/v3/runner/resource/{}{end}", segment(id))).await
+        self.delete(&format!("/api/v3/runner/resource/{}{end}", encode_segment(id))).await
     }
 
     /// Says what the runners of a class are to run; without a pin, as those of any other.
     pub(crate) async fn pin_class(&self, id: &str, pin: Option<&Pin>) -> Result<PinnedClass> {
-        let path = format!("/api/v3/runner/resource/{}/pin", segment(id));
+        let path = format!("/api/v3/runner/resource/{}/pin", encode_segment(id));
         self.fetch(match pin {
             Some(pin) => self.request(Method::PUT, &path).json(pin),
             None => self.request(Method::DELETE, &path),
@@ -52,7 +53,7 @@ impl Client {
 
     /// Revokes a token.
     pub(crate) async fn delete_token(&self, id: &str) -> Result<()> {
-        self.delete(&format!("/api/v3/runner/token/{}", segment(id))).await
+        self.delete(&format!("/api/v3/runner/token/{}", encode_segment(id))).await
     }
 
     /// The runners of a class or of a namespace.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use reqwest::Response;
 use russet_protocol::admin::{Job, StreamEvent};
+use russet_protocol::backoff::Backoff;
 use russet_protocol::ids::JobId;
+use russet_text::EventReader;
 use tokio::time::Instant;
 
 use super::Client;
@@ -26,11 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// A restart of the control plane that is shorter than this is not worth a word.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// Longest pause between two attempts.
+/// Pauses between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Longest line that is taken for an event.
-const LONGEST_LINE: usize = 64 * 1024 * 1024;
+/// Longest event that is read.
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// What comes next of a pipeline.
 #[derive(Debug)]
@@ -63,14 +66,10 @@ pub(crate) struct EventStream {
     client: Client,
     path: String,
     response: Option<Response>,
-    /// Bytes that are not a whole line yet; `taken` of them are used up.
-    buffer: Vec<u8>,
-    taken: usize,
-    /// Length of the buffer in which no line feed was found.
-    searched: usize,
+    reader: EventReader,
     /// How far the output of each step of each task was handed out.
     seen: HashMap<(JobId, u32, u32), u64>,
-    failures: u32,
+    backoff: Backoff,
     /// Whether anything was received yet.
     is_known: bool,
     /// When the connection that has not come back broke, and whether that was said.
@@ -87,11 +86,9 @@ impl EventStream {
             client,
             path,
             response: None,
-            buffer: Vec::new(),
-            taken: 0,
-            searched: 0,
+            reader: EventReader::new(MAX_EVENT_BYTES),
             seen: HashMap::new(),
-            failures: 0,
+            backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
             is_known: false,
             away: None,
             since: Instant::now(),
@@ -112,7 +109,7 @@ impl EventStream {
                     // The state is told anew each time, so that bytes alone are no progress: a
                     // connection that breaks at the same place ever again is to end.
                     if self.response.take().is_some() && self.since.elapsed() > LONGEST_PAUSE {
-                        self.failures = 0;
+                        self.backoff.reset();
                         self.away = None;
                     }
                     let (since, is_told) = self.away.get_or_insert((Instant::now(), false));
@@ -120,9 +117,7 @@ impl EventStream {
                         *is_told = true;
                         return Ok(Next::Away { reason: error.message().to_owned() });
                     }
-                    let pause = Duration::from_millis(50 << self.failures.min(7));
-                    self.failures += 1;
-                    tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+                    tokio::time::sleep(self.backoff.next_pause()).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -133,7 +128,7 @@ impl EventStream {
         if self.is_known {
             self.away.is_none_or(|(since, _)| since.elapsed() < PATIENCE)
         } else {
-            self.failures < ATTEMPTS
+            self.backoff.tries() < ATTEMPTS
         }
     }
 
@@ -141,26 +136,16 @@ impl EventStream {
         let response = match &mut self.response {
             Some(response) => response,
             None => {
-                self.buffer.clear();
-                (self.taken, self.searched) = (0, 0);
+                self.reader = EventReader::new(MAX_EVENT_BYTES);
                 self.since = Instant::now();
                 self.response.insert(self.client.open_stream(&self.path).await?)
             }
         };
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                self.buffer.drain(..self.taken);
-                self.searched = self.searched.saturating_sub(self.taken);
-                self.taken = 0;
-                self.buffer.extend_from_slice(&chunk);
                 self.is_known = true;
-                if self.buffer.len() > LONGEST_LINE {
-                    return Err(CliError::new(
-                        Exit::Infrastructure,
-                        "the control plane sent an event without an end",
-                    ));
-                }
-                Ok(())
+                let pushed = self.reader.push(&chunk);
+                pushed.map_err(|error| CliError::new(Exit::Infrastructure, error.to_string()))
             }
             Ok(None) => Err(CliError::new(
                 Exit::ControlPlane,
@@ -173,24 +158,12 @@ impl EventStream {
 
     /// The next event among the bytes that are here.
     fn next_in_buffer(&mut self) -> Result<Option<Next>> {
-        loop {
-            let from = self.searched.max(self.taken);
-            let unsearched = self.buffer.get(from..).unwrap_or_default();
-            let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
-                self.searched = self.buffer.len();
-                return Ok(None);
-            };
-            let line = self.buffer.get(self.taken..from + at).unwrap_or_default();
-            // Each event is one `data:` line; comments keep the connection alive.
-            let event = line.strip_prefix(b"data:").map(parse);
-            self.taken = from + at + 1;
-            self.searched = self.taken;
-            if let Some(event) = event
-                && let Some(next) = self.unseen(event?)?
-            {
+        while let Some(event) = self.reader.next_event() {
+            if let Some(next) = self.unseen(parse(&event)?)? {
                 return Ok(Some(next));
             }
         }
+        Ok(None)
     }
 
     /// Decodes output and drops what was handed out before.
@@ -217,7 +190,7 @@ impl EventStream {
         bytes.drain(..skip);
         let offset = offset.max(*seen);
         *seen = offset + u64::try_from(bytes.len()).unwrap_or_default();
-        self.failures = 0;
+        self.backoff.reset();
         self.away = None;
         Ok(Some(Next::Output { job, task, step, offset, bytes }))
     }

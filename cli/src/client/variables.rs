@@ -5,8 +5,9 @@ use russet_protocol::admin::{
     AddSshKey, ContextItem, Items, SetContext, SetVariable, SshKeyItem, VariableItem,
 };
 use russet_protocol::secret::Secret;
+use russet_text::encode_segment;
 
-use super::{Client, segment};
+use super::Client;
 use crate::error::Result;
 
 /// What has variables, by its name.
@@ -19,8 +20,8 @@ pub(crate) enum Owner {
 impl Owner {
     fn path(&self) -> String {
         match self {
-            Self::Context(name) => format!("/api/v3/contexts/{}/env", segment(name)),
-            Self::Project(name) => format!("/api/v3/projects/{}/env", segment(name)),
+            Self::Context(name) => format!("/api/v3/contexts/{}/env", encode_segment(name)),
+            Self::Project(name) => format!("/api/v3/projects/{}/env", encode_segment(name)),
         }
     }
 }
@@ -34,13 +35,13 @@ impl Client {
 
     /// Makes a context, or says anew which projects may use it.
     pub(crate) async fn put_context(&self, name: &str, wish: &SetContext) -> Result<ContextItem> {
-        let path = format!("/api/v3/contexts/{}", segment(name));
+        let path = format!("/api/v3/contexts/{}", encode_segment(name));
         self.fetch(self.request(Method::PUT, &path).json(wish)).await
     }
 
     /// Deletes a context with its variables.
     pub(crate) async fn delete_context(&self, name: &str) -> Result<()> {
-        self.delete(&format!("/api/v3/contexts/{}", segment(name))).await
+        self.delete(&format!("/api/v3/contexts/{}", encode_segment(name))).await
     }
 
     /// The variables, by name; without their values, which nobody is shown.
@@ -51,7 +52,7 @@ impl Client {
 
     /// Sets a variable.
     pub(crate) async fn set_variable(&self, of: &Owner, name: &str, value: Secret) -> Result<()> {
-        let path = format!("{}/{}", of.path(), segment(name));
+        let path = format!("{}/{}", of.path(), encode_segment(name));
         self.send(self.request(Method::PUT, &path).json(&SetVariable { value })).await.map(drop)
     }
 
@@ -68,15 +69,15 @@ impl Client {
 
     /// Removes an SSH key of a project.
     pub(crate) async fn remove_ssh_key(&self, project: &str, fingerprint: &str) -> Result<()> {
-        self.delete(&format!("{}/{}", ssh_keys_of(project), segment(fingerprint))).await
+        self.delete(&format!("{}/{}", ssh_keys_of(project), encode_segment(fingerprint))).await
     }
 
     /// Removes a variable.
     pub(crate) async fn unset_variable(&self, of: &Owner, name: &str) -> Result<()> {
-        self.delete(&format!("{}/{}", of.path(), segment(name))).await
+        self.delete(&format!("{}/{}", of.path(), encode_segment(name))).await
     }
 }
 
 fn ssh_keys_of(project: &str) -> String {
-    format!("/api/v3/projects/{}/ssh-keys", segment(project))
+    format!("/api/v3/projects/{}/ssh-keys", encode_segment(project))
 }

@@ -287,7 +287,8 @@ pub(crate) fn read(file: &Path) -> Result<String> {
     let opened = std::fs::File::open(file).map_err(failed)?;
     opened.take(LARGEST + 1).read_to_end(&mut text).map_err(failed)?;
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
-        let message = format!("{} is larger than {}", file.display(), numbers::bytes(LARGEST));
+        let message =
+            format!("{} is larger than {}", file.display(), russet_text::format_size(LARGEST));
         return Err(CliError::new(Exit::BadConfig, message));
     }
     String::from_utf8(text).map_err(|error| {

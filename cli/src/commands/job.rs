@@ -121,7 +121,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 Format::Text => {
                     let mut table = Table::new(&["PATH", "SIZE"]);
                     for item in items {
-                        table.row([item.path, numbers::bytes(item.size)]);
+                        table.row([item.path, russet_text::format_size(item.size)]);
                     }
                     render::print(&table.render("No artifacts."))?;
                 }
@@ -179,7 +179,7 @@ fn shown(job: &Job) -> String {
         let took = step.ended_ms.map(|end| numbers::between(step.started_ms, end));
         let (task, number) = (step.task.to_string(), step.number.to_string());
         let state = step.outcome.map_or("running", Outcome::as_str).to_owned();
-        let (took, size) = (took.unwrap_or_default(), numbers::bytes(step.output_bytes));
+        let (took, size) = (took.unwrap_or_default(), russet_text::format_size(step.output_bytes));
         let name = step.name.clone();
         if has_tasks {
             table.row([task, number, name, state, took, size]);

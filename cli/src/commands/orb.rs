@@ -11,7 +11,7 @@ use super::{OutputArgs, block_on, orb_pack, orbs};
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, Format, numbers, table::Table};
+use crate::render::{self, Format, table::Table};
 
 /// Provide the orbs that configurations use
 #[derive(clap::Subcommand, Debug)]
@@ -208,7 +208,7 @@ fn list(place: &PlaceArgs, format: Format) -> Result<Exit> {
         Format::Text => {
             let mut table = Table::new(&["ORB", "VERSION", "SIZE"]);
             for (name, version, size) in items {
-                table.row([name, version, numbers::bytes(size)]);
+                table.row([name, version, russet_text::format_size(size)]);
             }
             render::print(&table.render("No orbs."))?;
         }

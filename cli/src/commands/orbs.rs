@@ -13,7 +13,6 @@ use russet_protocol::admin::Orb;
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::numbers;
 
 /// Directories in which orbs are looked for, in this order.
 #[derive(Debug)]
@@ -136,7 +135,8 @@ pub(crate) fn brought(paths: &[PathBuf], project: &Path) -> Result<Vec<Orb>> {
         }
     }
     if size > MOST_BYTES {
-        let (size, most) = (numbers::bytes(size as u64), numbers::bytes(MOST_BYTES as u64));
+        let (size, most) =
+            (russet_text::format_size(size as u64), russet_text::format_size(MOST_BYTES as u64));
         let message = format!("the orbs of the project have {size}, and {most} may be sent");
         return Err(CliError::new(Exit::BadConfig, message).hint(
             "give those that several projects use to the server: `russet config orb add --server`",

@@ -8,7 +8,7 @@ use russet_control_plane::{Server, Settings, StartError, Storage};
 use russet_protocol::admin::ServerReady;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::error::{CliError, Result, chain};
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::logging;
 use crate::render::{self, color::Paint};
@@ -106,12 +106,12 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
     server
         .run(shutdown)
         .await
-        .map_err(|error| CliError::new(Exit::Infrastructure, chain(&error)))?;
+        .map_err(|error| CliError::new(Exit::Infrastructure, russet_text::error_chain(&error)))?;
     Ok(Exit::Success)
 }
 
 fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
-    let text = chain(error);
+    let text = russet_text::error_chain(error);
     let failure = CliError::new(Exit::Infrastructure, &text);
     if matches!(error, StartError::DataDir(..)) && text.contains("another server uses") {
         return failure.hint("stop it, or name another directory with --data-dir");

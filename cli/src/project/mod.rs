@@ -11,7 +11,6 @@ use russet_protocol::admin::DEFAULT_CONFIG_PATH;
 use crate::commands::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::numbers;
 
 pub(crate) use git::Revision;
 pub(crate) use pack::{Snapshot, pack};
@@ -51,7 +50,8 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
     let config_file = config_file(path);
     let config = config::read(&config_file)?;
     if config.len() > MAX_BYTES {
-        let [size, most] = [config.len(), MAX_BYTES].map(|bytes| numbers::bytes(bytes as u64));
+        let [size, most] =
+            [config.len(), MAX_BYTES].map(|bytes| russet_text::format_size(bytes as u64));
         let message =
             format!("{} has {size}, and a configuration at most {most}", config_file.display());
         return Err(CliError::new(Exit::BadConfig, message)

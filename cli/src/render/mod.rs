@@ -23,10 +23,8 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Names and messages come from projects: control characters in them must not reach the terminal.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
+/// Names and messages come from projects: see [`russet_text::one_line`].
+pub(crate) use russet_text::one_line as plain;
 
 /// Prints `text` to standard output as it is.
 pub(crate) fn print(text: &str) -> Result<()> {

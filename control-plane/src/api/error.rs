@@ -73,18 +73,6 @@ fn problem(status: StatusCode, message: impl Into<String>, hint: Option<&str>) -
     (status, Json(problem)).into_response()
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
@@ -130,7 +118,7 @@ impl IntoResponse for ApiError {
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(problem)).into_response()
             }
             Self::Internal(error) => {
-                tracing::error!(error = chain(&*error), "a call failed");
+                tracing::error!(error = russet_text::error_chain(&*error), "a call failed");
                 problem(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the control plane failed; its log says why",

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::Method;
+use russet_protocol::backoff::Backoff;
 use russet_protocol::local::Status;
+use russet_text::EventReader;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Agent, ClientError};
@@ -16,22 +18,21 @@ use crate::controller::{Event, Lost};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A line that is longer is no status.
-const LONGEST_LINE: usize = 4 * 1024 * 1024;
+/// Longest event that is read.
+const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Tells what the agent says, and when it is gone, for as long as somebody listens.
 pub(crate) async fn watch(agent: Agent, events: UnboundedSender<Event>) {
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let (has_heard, why) = listen(&agent, &events).await;
         if has_heard {
-            pause = FIRST_PAUSE;
+            backoff.reset();
         }
         if events.send(Event::Lost(why)).is_err() {
             return;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(backoff.next_pause()).await;
     }
 }
 
@@ -44,14 +45,14 @@ async fn listen(agent: &Agent, events: &UnboundedSender<Event>) -> (bool, Lost) 
         Ok(Err(error)) => return (false, agent.lost(&error)),
         Err(_) => return (false, agent.lost(&ClientError::Slow)),
     };
-    let mut lines = Lines::default();
+    let mut statuses = Statuses::new();
     while let Some(frame) = body.frame().await {
         let data = match frame {
             Ok(frame) => frame.into_data().unwrap_or_default(),
             Err(error) => return (has_heard, agent.lost(&error.into())),
         };
-        for status in match lines.push(&data) {
-            Ok(statuses) => statuses,
+        for status in match statuses.push(&data) {
+            Ok(arrived) => arrived,
             Err(why) => return (has_heard, Lost::Refused(why)),
         } {
             has_heard = true;
@@ -63,36 +64,32 @@ async fn listen(agent: &Agent, events: &UnboundedSender<Event>) -> (bool, Lost) 
     (has_heard, Lost::NotRunning("the agent has ended".to_owned()))
 }
 
-/// Server-sent events as they come, in pieces.
-#[derive(Debug, Default)]
-struct Lines(Vec<u8>);
+/// Statuses out of the event stream.
+#[derive(Debug)]
+struct Statuses(EventReader);
 
-impl Lines {
-    /// The statuses that a piece completes. Only the last one matters, but there is rarely more.
-    fn push(&mut self, data: &[u8]) -> Result<Vec<Status>, String> {
-        self.0.extend_from_slice(data);
+impl Statuses {
+    fn new() -> Self {
+        Self(EventReader::new(MAX_EVENT_BYTES))
+    }
+
+    /// Returns the statuses that a piece of the stream completes.
+    fn push(&mut self, piece: &[u8]) -> Result<Vec<Status>, String> {
+        self.0.push(piece).map_err(|error| error.to_string())?;
         let mut statuses = Vec::new();
-        let Some(end) = self.0.iter().rposition(|&byte| byte == b'\n') else {
-            return if self.0.len() > LONGEST_LINE {
-                Err("the agent sends a line without an end".to_owned())
-            } else {
-                Ok(statuses)
-            };
-        };
-        for line in self.0[..end].split(|&byte| byte == b'\n') {
-            let Some(text) = line.strip_prefix(b"data:") else { continue };
-            let status = serde_json::from_slice(text)
-                .map_err(|error| format!("the agent says what is no status: {error}"))?;
+        while let Some(event) = self.0.next_event() {
+            let status = serde_json::from_slice(&event).map_err(|error| {
+                format!("the agent sent something that is not a status: {error}")
+            })?;
             statuses.push(status);
         }
-        self.0.drain(..=end);
         Ok(statuses)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_LINE, Lines};
+    use super::{MAX_EVENT_BYTES, Statuses};
 
     #[test]
     fn events_are_read_in_whatever_pieces_they_come() {
@@ -104,11 +101,11 @@ mod tests {
         };
         let text = format!(":\n\n{}:\n\n{}", event("one"), event("two"));
         for size in [1, 2, 7, 1000] {
-            let mut lines = Lines::default();
+            let mut statuses = Statuses::new();
             let names: Vec<String> = text
                 .as_bytes()
                 .chunks(size)
-                .flat_map(|piece| lines.push(piece).unwrap())
+                .flat_map(|piece| statuses.push(piece).unwrap())
                 .map(|status| status.name)
                 .collect();
             assert_eq!(names, ["one", "two"]);
@@ -116,9 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_status_is_an_error_and_so_is_a_line_without_end() {
-        assert!(Lines::default().push(b"data: 7\n").is_err());
-        assert!(Lines::default().push(&vec![b'x'; LONGEST_LINE + 1]).is_err());
-        assert_eq!(Lines::default().push(b"event: x\nid: 7\n\n").unwrap(), []);
+    fn other_data_is_an_error_and_so_is_an_event_without_an_end() {
+        assert!(Statuses::new().push(b"data: 7\n\n").is_err());
+        assert!(Statuses::new().push(&vec![b'x'; MAX_EVENT_BYTES + 1]).is_err());
+        assert_eq!(Statuses::new().push(b"event: x\nid: 7\n\n").unwrap(), []);
     }
 }

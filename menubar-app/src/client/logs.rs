@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use russet_protocol::local::{LogLevel, LogLine};
+use russet_text::is_printable;
 
 use super::{Agent, ClientError};
 use crate::controller::Log;
@@ -112,8 +113,9 @@ fn readable(text: &str) -> String {
             '\u{1b}' => skip_sequence(&mut chars),
             '\n' | '\t' => clean.push(c),
             '\r' if chars.peek() != Some(&'\n') => clean.push('\n'),
-            c if c.is_control() => {}
-            c => clean.push(c),
+            '\r' => {}
+            c if is_printable(c) => clean.push(c),
+            _ => clean.push(char::REPLACEMENT_CHARACTER),
         }
     }
     clean

@@ -1,7 +1,10 @@
 //! Times, bars and names as people read them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use russet_text::{format_duration, one_line_within};
 
 /// Cells of a bar.
 const CELLS: u64 = 10;
@@ -11,39 +14,18 @@ const LONGEST: usize = 80;
 
 /// Text from elsewhere (a job says what it likes) as one line of a menu.
 pub(super) fn plain(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    // What turns the direction of writing would turn ours, too.
-    let turns = |c: &char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut chars = text.trim().chars().filter(|c| !turns(c)).map(clean);
-    let mut line: String = chars.by_ref().take(LONGEST).collect();
-    if chars.next().is_some() {
-        line.pop();
-        line.push('…');
-    }
-    line
+    one_line_within(text.trim(), LONGEST)
 }
 
-/// A length of time, in its two largest units.
+/// Formats a duration to the second: menus do not show parts of one.
 pub(super) fn length(ms: u64) -> String {
-    let s = ms / 1000;
-    match (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60) {
-        (0, 0, 0, s) => format!("{s} s"),
-        (0, 0, m, s) => format!("{m} min {s} s"),
-        (0, h, m, _) => format!("{h} h {m} min"),
-        (d, h, _, _) => format!("{d} d {h} h"),
-    }
+    format_duration(Duration::from_secs(ms / 1000))
 }
 
-/// A length of time that is none to the second: about as long as something takes as a rule.
+/// Formats an estimate: rounded to the second below a minute, else to the minute.
 pub(super) fn about(ms: u64) -> String {
-    match (ms + 500) / 1000 {
-        s @ 0..=90 => format!("{s} s"),
-        s => match (s + 30) / 60 {
-            m @ 0..=90 => format!("{m} min"),
-            m if m % 60 == 0 => format!("{} h", m / 60),
-            m => format!("{} h {} min", m / 60, m % 60),
-        },
-    }
+    let unit = if ms < 59_500 { 1000 } else { 60_000 };
+    format_duration(Duration::from_millis((ms + unit / 2) / unit * unit))
 }
 
 /// A point in time: the hour, and the day where that is not today.
@@ -79,8 +61,9 @@ mod tests {
     #[test]
     fn lengths_are_told_in_their_two_largest_units() {
         let told = [0, 59_999, 61_000, 3_600_000, 90_061_000].map(super::length);
-        assert_eq!(told, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "1 d 1 h"]);
-        assert_eq!([4_400, 400_000, 9_000_000].map(super::about), ["4 s", "7 min", "2 h 30 min"]);
+        assert_eq!(told, ["0 s", "59 s", "1 min 01 s", "1 h", "1 d 01 h"]);
+        let estimates = [4_400, 59_900, 90_000, 400_000, 9_000_000].map(super::about);
+        assert_eq!(estimates, ["4 s", "1 min", "2 min", "7 min", "2 h 30 min"]);
     }
 
     #[test]
@@ -100,7 +83,7 @@ mod tests {
 
     #[test]
     fn text_from_elsewhere_is_one_short_line_in_our_direction() {
-        assert_eq!(super::plain(" a\nb\u{202e}c "), "a bc");
+        assert_eq!(super::plain(" a\nb\u{202e}c "), "a b\u{fffd}c");
         let long = super::plain(&"x".repeat(500));
         assert!(long.chars().count() == 80 && long.ends_with('…'));
     }

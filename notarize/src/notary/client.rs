@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method, Response, StatusCode};
+use russet_protocol::backoff::Backoff;
 use serde_json::{Value, json};
 
 use super::Services;
@@ -51,8 +52,9 @@ impl Http {
         request: impl Fn(&Client) -> Result<reqwest::RequestBuilder>,
     ) -> Result<Response> {
         let mut last = String::new();
+        let mut backoff = Backoff::new(self.pause, LONGEST_PAUSE);
         for attempt in 0..TRIES {
-            let mut pause = self.pause.saturating_mul(1 << attempt).min(LONGEST_PAUSE);
+            let mut pause = backoff.next_pause();
             match request(&self.client)?.send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(answer),
                 Ok(answer) => {
@@ -70,12 +72,7 @@ impl Http {
                 }
                 // Its address may hold a signature.
                 Err(error) => {
-                    let mut source: &dyn std::error::Error = &error.without_url();
-                    last = source.to_string();
-                    while let Some(deeper) = source.source() {
-                        last = format!("{last}: {deeper}");
-                        source = deeper;
-                    }
+                    last = russet_text::error_chain(&error.without_url());
                 }
             }
             if attempt + 1 < TRIES {

@@ -37,7 +37,7 @@ impl Storage {
     /// Where the object goes: at `base` if one is given, else at Amazon.
     #[must_use]
     pub fn address(&self, base: Option<&str>) -> (String, String) {
-        let path = escape(&self.object);
+        let path = russet_text::encode_path(&self.object);
         match base {
             Some(base) => {
                 let host = base.split_once("://").map_or(base, |(_, host)| host);
@@ -64,7 +64,7 @@ pub fn sign(
     let names = "host;x-amz-content-sha256;x-amz-date;x-amz-security-token";
     let canonical = format!(
         "PUT\n/{}\n\nhost:{host}\nx-amz-content-sha256:{payload_sha256}\nx-amz-date:{time}\nx-amz-security-token:{}\n\n{names}\n{payload_sha256}",
-        escape(&storage.object),
+        russet_text::encode_path(&storage.object),
         storage.aws_session_token
     );
     let scope = format!("{day}/{REGION}/s3/aws4_request");
@@ -90,17 +90,4 @@ pub fn sign(
             ),
         ),
     ]
-}
-
-/// A path of an object as addresses have it.
-fn escape(object: &str) -> String {
-    object
-        .bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }

@@ -189,5 +189,5 @@ impl Context<'_> {
 
 /// The text of an error that quotes what a configuration says, in printable form.
 fn quoted_error(error: &russet_protocol::resource_class::InvalidResourceClass) -> String {
-    error.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    russet_text::one_line(&error.to_string())
 }

@@ -286,7 +286,7 @@ mod tests {
         line.fields.insert("slot".to_owned(), 2.into());
         assert_eq!(
             text(&line, Paint::PLAIN),
-            "2026-11-24T16:00:00.120Z  WARN gave  [31ma task back\n  hint: look slot=2\n"
+            "2026-11-24T16:00:00.120Z  WARN gave \u{fffd}[31ma task back\n  hint: look slot=2\n"
         );
         let panic = LogLine { text: "panicked".to_owned(), ..LogLine::default() };
         assert_eq!(text(&panic, Paint::PLAIN), "panicked\n");

@@ -36,5 +36,5 @@ pub(super) fn error(error: InstallError) -> CliError {
         _ => Exit::Infrastructure,
     };
     let hint = error.hint();
-    CliError::new(exit, crate::error::chain(&error)).maybe_hint(hint)
+    CliError::new(exit, russet_text::error_chain(&error)).maybe_hint(hint)
 }

@@ -150,7 +150,7 @@ async fn drain(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
     if !args.force && !is_held {
         agent.ask("resume", &()).await?;
     }
-    let after = crate::render::numbers::elapsed(limit);
+    let after = russet_text::format_duration(limit);
     Err(CliError::new(Exit::Infrastructure, format!("tasks still run after {after}"))
         .hint("wait longer, or give `--force` to cancel them"))
 }

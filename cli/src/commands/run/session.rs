@@ -162,7 +162,7 @@ async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<
 
 fn packed(plan: &Plan, snapshot: &Snapshot) -> String {
     let files = numbers::count(snapshot.files, "file");
-    format!("{} ({files}, {} packed)", plan.project.name, numbers::bytes(snapshot.size))
+    format!("{} ({files}, {} packed)", plan.project.name, russet_text::format_size(snapshot.size))
 }
 
 fn request(plan: &Plan, snapshot: &Snapshot) -> Result<SubmitRequest> {

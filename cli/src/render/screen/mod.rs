@@ -195,7 +195,8 @@ impl Screen {
         move |bytes| {
             let sent = sent.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed) + bytes;
             if let Some(status) = &status {
-                let (sent, total) = (super::numbers::bytes(sent), super::numbers::bytes(total));
+                let (sent, total) =
+                    (russet_text::format_size(sent), russet_text::format_size(total));
                 status.set_message(format!("{label} {sent} of {total}"));
                 status.tick();
             }

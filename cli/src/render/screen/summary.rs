@@ -7,11 +7,12 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{TestOutcome, TestResult};
+use russet_text::format_size;
 
 use super::Fetched;
 use crate::exit::Exit;
 use crate::render::color::{Paint, sign};
-use crate::render::numbers::{between, bytes, count};
+use crate::render::numbers::{between, count};
 use crate::render::plain;
 
 /// As many failed tests are listed; the rest is counted.
@@ -44,7 +45,7 @@ pub(super) fn artifacts(fetched: &[Fetched], dir: &Path, paint: Paint) -> String
     let mut text = format!("\n{} in {}\n", paint.strong(&total), dir.display());
     for artifact in fetched.iter().take(LISTED_ARTIFACTS) {
         let shown = artifact.file.strip_prefix(dir).unwrap_or(&artifact.file);
-        let size = paint.dim(&format!("({})", bytes(artifact.size)));
+        let size = paint.dim(&format!("({})", format_size(artifact.size)));
         text.push_str(&format!("  {} {size}\n", plain(&shown.to_string_lossy())));
     }
     if let Some(rest) = fetched.len().checked_sub(LISTED_ARTIFACTS)

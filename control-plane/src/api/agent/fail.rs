@@ -55,6 +55,6 @@ fn decode(base64: &str) -> Result<String, ApiError> {
     let bytes = STANDARD
         .decode(base64.trim())
         .map_err(|error| ApiError::Bad(format!("message: not base64: {error}")))?;
-    let visible = |c: &char| *c == '\n' || *c == '\t' || !c.is_control();
-    Ok(String::from_utf8_lossy(&bytes).chars().filter(visible).take(MESSAGE_LIMIT).collect())
+    let text = russet_text::printable_lines(&String::from_utf8_lossy(&bytes));
+    Ok(text.chars().take(MESSAGE_LIMIT).collect())
 }

@@ -266,7 +266,7 @@ mod tests {
     fn a_line_says_what_changed() {
         assert_eq!(
             line(&status()),
-            "draining; new disk; slot 1: acme/app  test [31m  swift test  is being canceled; \
+            "draining; new disk; slot 1: acme/app  test\u{fffd}[31m  swift test  is being canceled; \
              slot 3: a task"
         );
         let last = Recent {

@@ -19,7 +19,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::client::Next;
 use crate::render::color::{Paint, sign};
-use crate::render::numbers::{between, count, elapsed};
+use crate::render::numbers::{between, count};
 use crate::render::plain;
 use crate::render::terminal::Cleaner;
 
@@ -173,10 +173,9 @@ impl TextView {
             Phase::Running => {
                 let step = job.steps.values().rev().find(|step| !step.has_ended);
                 let step = step.and_then(|step| step.name.as_deref()).unwrap_or("starting");
-                let since = elapsed(std::time::Duration::from_secs(
+                let since = russet_text::format_duration(std::time::Duration::from_secs(
                     now_ms.saturating_sub(job.started_ms) / 1000,
                 ));
-                let since = since.replace(".0 s", " s").replace("0.00 s", "0 s");
                 Some(format!("{} {since} · {step}", self.paint.strong(&job.name)))
             }
         });

@@ -96,7 +96,7 @@ fn a_failed_step_says_why() {
     ]);
     assert_eq!(
         text,
-        "\n● build runs on mini\n▶ Step 1!\n✗ Step 1!: exit code 2 (0.20 s)\n✗ build failed in \
+        "\n● build runs on mini\n▶ Step 1!\n✗ Step 1!: exit code 2 (200 ms)\n✗ build failed in \
          2.5 s\n"
     );
 }
@@ -191,5 +191,5 @@ fn a_state_that_is_told_twice_is_shown_once() {
 #[test]
 fn names_can_not_forge_lines() {
     let text = shown(vec![job("a\nb\x1b[2J", Phase::Running, None)]);
-    assert_eq!(text, "\n● a b [2J runs on mini\n");
+    assert_eq!(text, "\n● a b\u{fffd}[2J runs on mini\n");
 }
