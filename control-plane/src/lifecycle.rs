@@ -11,7 +11,8 @@ use crate::state::App;
 use crate::store::serial::{self, Turn, Waiting};
 use crate::store::tasks::NewTasks;
 use crate::store::{
-    Held, StoreError, WriteTx, allocations, jobs, steps, tasks, test_results, workflows,
+    Held, StoreError, WriteTx, allocations, job_timings, jobs, steps, tasks, test_results,
+    workflows,
 };
 use crate::text::{MESSAGE_LIMIT, cut};
 
@@ -127,6 +128,7 @@ async fn end_job(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    job_timings::forget(tx, job).await?;
     let of = jobs::set_ended(tx, job, outcome, message, now_ms).await?;
     if let Some(group) = &of.serial_group
         && let Some(next) = serial::next(tx, group).await?

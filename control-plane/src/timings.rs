@@ -1,26 +1,30 @@
-//! How long tests take, out of the results of earlier jobs. Pure.
+//! Durations of tests, averaged over the results of earlier jobs. Pure.
 
 use std::collections::BTreeMap;
 
 use russet_protocol::runner::{TestOutcome, TestResult};
 use russet_protocol::storage::Timings;
 
-/// More names than this are not told.
-const MOST: usize = 200_000;
+/// Maximum number of names of each kind.
+const MAX_NAMES: usize = 200_000;
 
-/// The sum of each job by file, class and name, averaged over the jobs that have it.
+/// Returns seconds by file, class and name: the sum within each job, averaged over the jobs that
+/// have it.
+///
+/// Absolute paths are left out. Each slot of a machine has a directory of its own, so a task would
+/// find times that its siblings do not, and compute other parts than they do.
 pub(crate) fn mean(jobs: &[Vec<TestResult>]) -> Timings {
     let by = |key: fn(&TestResult) -> Option<&str>| {
         let mut all: BTreeMap<String, (f64, u32)> = BTreeMap::new();
         for results in jobs {
             let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
             for result in results.iter().filter(|result| result.result != TestOutcome::Skipped) {
-                if let Some(key) = key(result).filter(|key| !key.is_empty()) {
+                if let Some(key) = key(result) {
                     *sums.entry(key).or_default() += seconds(result);
                 }
             }
             for (key, sum) in sums {
-                if all.len() < MOST || all.contains_key(key) {
+                if all.len() < MAX_NAMES || all.contains_key(key) {
                     let entry = all.entry(key.to_owned()).or_default();
                     *entry = (entry.0 + sum, entry.1 + 1);
                 }
@@ -29,13 +33,24 @@ pub(crate) fn mean(jobs: &[Vec<TestResult>]) -> Timings {
         all.into_iter().map(|(key, (sum, count))| (key, sum / f64::from(count))).collect()
     };
     Timings {
-        file: by(|result| result.file.as_deref()),
-        classname: by(|result| Some(&result.classname)),
-        testname: by(|result| Some(&result.name)),
+        file: by(|result| portable(result.file.as_deref()?.trim_start_matches("./"))),
+        classname: by(|result| portable(&result.classname)),
+        testname: by(|result| portable_test(&result.name)),
     }
 }
 
-/// What a report says may be anything.
+/// Returns a name, unless it is an absolute path.
+fn portable(name: &str) -> Option<&str> {
+    (!name.is_empty() && !name.starts_with('/')).then_some(name)
+}
+
+/// Returns the name of a test, unless it is an absolute path. It may begin with a slash, as in
+/// `/users answers 200`.
+fn portable_test(name: &str) -> Option<&str> {
+    if name.contains(' ') { Some(name) } else { portable(name) }
+}
+
+/// Returns the duration of a test; a report may hold any number.
 fn seconds(result: &TestResult) -> f64 {
     if result.run_time_s.is_finite() { result.run_time_s.max(0.0) } else { 0.0 }
 }

@@ -12,6 +12,8 @@ pub(crate) mod archives;
 pub(crate) mod artifacts;
 pub(crate) mod caches;
 pub(crate) mod classes;
+pub(crate) mod job_tasks;
+pub(crate) mod job_timings;
 pub(crate) mod jobs;
 mod open;
 pub(crate) mod orbs;

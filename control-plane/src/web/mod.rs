@@ -9,6 +9,7 @@ mod changes;
 mod login;
 mod pages;
 mod session;
+mod tasks;
 mod view;
 
 use axum::Router;

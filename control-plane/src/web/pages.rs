@@ -11,10 +11,11 @@ use russet_protocol::outcome::Phase;
 use russet_protocol::runner::{TestOutcome, TestResult};
 use serde::Deserialize;
 
+use super::tasks::{TaskView, by_task};
 use super::view;
 use crate::state::App;
 use crate::store::{
-    StoreError, artifacts, classes, jobs, pipelines, runners, steps, tasks, test_results,
+    StoreError, artifacts, classes, job_tasks, jobs, pipelines, runners, steps, tasks, test_results,
 };
 
 /// How many pipelines are listed.
@@ -119,6 +120,7 @@ pub(super) async fn pipeline(
 struct JobPage {
     pipeline: Pipeline,
     job: Job,
+    tasks: Vec<TaskView>,
     artifacts: Vec<ArtifactItem>,
     failed_tests: Vec<TestResult>,
     now_ms: u64,
@@ -142,15 +144,18 @@ pub(super) async fn job(
     let mut conn = app.store.read().await?;
     let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
-    let mut job = row.job;
-    job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
+    let job = row.job;
+    let steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step);
+    let steps: Vec<_> = steps.collect();
+    let tasks = job_tasks::of_job(&mut conn, &id).await?;
     let artifacts = artifacts::of_job(&mut conn, &id).await?;
     let mut failed_tests = test_results::of_job(&mut conn, &id).await?;
     drop(conn);
     failed_tests.retain(|test| matches!(test.result, TestOutcome::Failure | TestOutcome::Error));
     failed_tests.truncate(FAILED_TESTS);
     let artifacts = artifacts.into_iter().map(|stored| stored.item).collect();
-    html(&JobPage { pipeline, job, artifacts, failed_tests, now_ms: now_ms(&app) })
+    let tasks = by_task(job.parallelism, tasks, &steps);
+    html(&JobPage { pipeline, job, tasks, artifacts, failed_tests, now_ms: now_ms(&app) })
 }
 
 /// A class, and how many tasks of it wait and run.

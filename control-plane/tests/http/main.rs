@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod browser;
 mod caches;
 mod cancel;
 mod claims;
@@ -22,6 +23,7 @@ mod restart;
 mod runner_api;
 mod ssh_keys;
 mod support;
+mod timings;
 mod updates;
 mod variables;
 mod web;

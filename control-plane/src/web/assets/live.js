@@ -3,27 +3,39 @@
 
 const TAIL = 256 * 1024; // bytes of earlier output that are fetched
 const MOST_LINES = 20000; // lines of a step that are kept on the page
+const RETRY = 2000; // milliseconds until a call that failed is made again
 
 // What is new of the page takes the place of what is old: elements that are marked live are
-// exchanged, what is new in a list that grows is added, and the rest (open logs) stays.
+// exchanged, lists that grow get what is new and lose what is gone, and the rest (open logs) stays.
 async function refresh() {
   const answer = await fetch(location.href, { credentials: "same-origin" });
-  if (!answer.ok || answer.redirected) { location.reload(); return; }
+  if (answer.redirected || answer.status === 404) { location.reload(); return; }
+  if (!answer.ok) { throw new Error(`${answer.status}`); }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
   const main = document.querySelector("main");
   if (!fresh.querySelector("[data-grow]")) { main.innerHTML = fresh.innerHTML; }
-  for (const list of fresh.querySelectorAll("[data-grow]")) {
-    for (const item of [...list.children]) {
-      if (!document.getElementById(item.id)) {
-        document.getElementById(list.id).append(item);
-        watch(item);
-      }
-    }
-  }
+  for (const list of fresh.querySelectorAll("[data-grow]")) { merge(list, document.getElementById(list.id)); }
   for (const part of fresh.querySelectorAll("[data-live]")) {
     document.getElementById(part.id)?.replaceWith(part);
   }
-  if (!fresh.dataset.changes) { source?.close(); }
+  if (!fresh.dataset.changes) { delete main.dataset.changes; source?.close(); source = null; }
+  await readLogs();
+}
+
+function merge(fresh, list) {
+  if (!list || list === fresh) { return; }
+  const named = new Set([...fresh.children].map((item) => item.id));
+  for (const item of [...list.children]) { if (!named.has(item.id)) { item.remove(); } }
+  let before = null;
+  for (const item of [...fresh.children]) {
+    let shown = document.getElementById(item.id);
+    if (!shown) {
+      shown = item;
+      if (before) { before.after(item); } else { list.prepend(item); }
+      watch(item);
+    }
+    before = shown;
+  }
 }
 
 let source = null;
@@ -35,9 +47,23 @@ async function changed() {
   asking = true;
   while (again) {
     again = false;
-    try { await refresh(); } catch { /* the next change asks again */ }
+    try { await refresh(); } catch { setTimeout(changed, RETRY); break; }
   }
   asking = false;
+}
+
+// Hears of changes while somebody looks. A browser gives up on a stream that is answered with an
+// error, as while a server behind a proxy starts again, so that is tried anew here. A page in the
+// background holds no connection, of which a browser has six for all pages of a server.
+function listen() {
+  if (source || document.hidden || !main.dataset.changes) { return; }
+  source = new EventSource(main.dataset.changes);
+  source.onmessage = changed;
+  source.onerror = () => {
+    if (source?.readyState !== EventSource.CLOSED) { return; }
+    source = null;
+    setTimeout(() => { changed(); listen(); }, RETRY);
+  };
 }
 
 // Text with the colours and bold of a terminal; everything else that a terminal understands is
@@ -86,43 +112,88 @@ class Screen {
   trim() { for (; this.lines > MOST_LINES; this.lines--) { this.pre.firstChild.remove(); } }
 }
 
-// Shows the end of a step's output and follows it until there will be no more.
-async function follow(pre) {
-  if (pre.dataset.followed) { return; }
-  pre.dataset.followed = "yes";
-  const from = Math.max(0, Number(pre.dataset.size) - TAIL);
-  const headers = from ? { Range: `bytes=${from}-` } : {};
-  const answer = await fetch(pre.dataset.log + "&follow=true", { headers, credentials: "same-origin" });
-  if (answer.status === 204 || !answer.ok) { return; }
-  if (from) {
-    const cut = document.createElement("a");
-    cut.className = "cut";
-    cut.href = pre.dataset.log;
-    cut.textContent = `${from} bytes before this: download them all\n`;
-    pre.append(cut);
+// What of a step's output is shown: the end of it, and from there on all.
+class Log {
+  constructor(pre) {
+    this.pre = pre;
+    this.screen = new Screen(pre);
+    this.decoder = new TextDecoder();
+    this.at = 0;
+    this.ended = false;
   }
-  const screen = new Screen(pre);
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (;;) {
-    const { value, done } = await reader.read().catch(() => ({ done: true }));
-    if (done) { screen.end(); return; }
-    screen.write(value);
+  // As the page says of the step: the last refresh put it there.
+  state() {
+    const { size, ended } = document.getElementById(this.pre.dataset.of).dataset;
+    return { size: Number(size), ended: ended === "true" };
   }
+  // Leaves out what is too much for a page: at first, or after hours in the background.
+  skip(size) {
+    if (size - this.at <= TAIL) { return; }
+    this.at = size - TAIL;
+    this.pre.replaceChildren();
+    const link = document.createElement("a");
+    link.className = "cut";
+    link.href = this.pre.dataset.log;
+    link.textContent = `${this.at} bytes before this: download them all\n`;
+    this.pre.append(link);
+    this.screen = new Screen(this.pre);
+    this.decoder = new TextDecoder();
+  }
+  // Fetches what is new. One call at a time and none that is held: a page of many running tasks
+  // would use up the connections of the browser, and never hear how they end.
+  async read() {
+    const { size, ended } = this.state();
+    this.skip(size);
+    while (this.at < size) {
+      const headers = { Range: `bytes=${this.at}-` };
+      const answer = await fetch(this.pre.dataset.log, { headers, credentials: "same-origin" });
+      if (!answer.ok) { throw new Error(`${answer.status}`); }
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      if (!bytes.length) { break; }
+      this.at += bytes.length;
+      this.screen.write(this.decoder.decode(bytes, { stream: true }));
+    }
+    if (ended && !this.ended) {
+      this.ended = true;
+      this.screen.write(this.decoder.decode());
+      this.screen.end();
+    }
+  }
+}
+
+const logs = new Map();
+let reading = Promise.resolve();
+function readLogs() {
+  reading = reading.catch(() => {}).then(readOpenLogs);
+  return reading;
+}
+
+async function readOpenLogs() {
+  for (const [pre, log] of logs) {
+    if (!pre.isConnected) { logs.delete(pre); } else if (pre.closest("details").open) { await log.read(); }
+  }
+}
+
+function show(pre) {
+  if (!logs.has(pre)) { logs.set(pre, new Log(pre)); }
+  readLogs().catch(() => setTimeout(() => show(pre), RETRY));
 }
 
 function watch(root) {
   for (const pre of root.querySelectorAll("pre[data-log]")) {
     const details = pre.closest("details");
-    details.addEventListener("toggle", () => { if (details.open) { follow(pre); } });
-    if (details.open) { follow(pre); }
+    details.addEventListener("toggle", () => { if (details.open) { show(pre); } });
+    if (details.open) { show(pre); }
   }
 }
 
 const main = document.querySelector("main");
 watch(document);
 if (main.dataset.changes) {
-  source = new EventSource(main.dataset.changes);
-  source.onmessage = changed;
+  listen();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { source?.close(); source = null; } else { changed(); listen(); }
+  });
 } else if (main.dataset.every) {
   setInterval(() => { if (!document.hidden) { changed(); } }, Number(main.dataset.every) * 1000);
 }
