@@ -1,14 +1,5 @@
 //! `russet agent run` as its owner runs it: signals, hooks, classes, a token that is revoked,
 //! another task agent, sources from git.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,8 +9,11 @@ use nix::sys::signal::Signal;
 use russet_protocol::admin::Pipeline;
 use russet_protocol::outcome::Outcome;
 use serde_json::{Value, json};
-use support::admin::assert_outcome;
-use support::{Agent, AgentOptions, CLASS, FaultProxy, Server, config, run, test_dir, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::{
+    Agent, AgentOptions, CLASS, FaultProxy, Server, config, run, test_dir, wait_for,
+};
 
 /// A program that any user may run. A shell writes it: a file that is open for writing while
 /// another test forks could not be run.

@@ -1,18 +1,10 @@
 //! Artifacts and test results: what is stored, and what is refused.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::TestOutcome;
-use support::admin::assert_outcome;
-use support::{Agent, Server, config, run};
+
+use crate::support::admin::assert_outcome;
+use crate::support::{Agent, Server, config, run};
 
 #[test]
 fn files_and_directories_are_stored_under_their_destination_byte_for_byte() {

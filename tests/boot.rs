@@ -2,15 +2,6 @@
 //! file, through crashes, restarts and bad versions, with tasks that notice nothing.
 //!
 //! Everything here needs root, as the service does.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,8 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use russet_protocol::admin::Pipeline;
 use russet_protocol::boot_files::{BAD, Fault, PROBATION, STRIKES};
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::{FaultProxy, Installation, Server, Version, config, is_root, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::{
+    FaultProxy, Installation, Process, Server, Version, config, is_root, run, wait_for,
+};
 
 /// A probation that a version which does nothing fails soon, and a real one never.
 const SHORT: u64 = 3;
@@ -146,11 +140,11 @@ fn a_service_ends_in_time_although_the_network_is_silent_and_its_task_goes_on() 
     agent.bootstrap();
     agent.wait_proved(None);
     let pipeline = start_counting(&server, &agent);
-    proxy.set(support::Fault::Cut);
+    proxy.set(crate::support::Fault::Cut);
     let began = std::time::Instant::now();
     agent.supervisor.take().unwrap().bootout();
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    proxy.set(support::Fault::None);
+    proxy.set(crate::support::Fault::None);
     agent.bootstrap();
     end_counting(&server, &agent, &pipeline);
 }
@@ -343,7 +337,7 @@ fn a_russet_boot_that_is_killed_at_any_moment_of_a_bad_update_still_ends_in_the_
         let boot = std::process::Command::new(agent.layout.boot())
             .stderr(std::process::Stdio::null())
             .spawn();
-        let mut boot = support::Process(boot.unwrap());
+        let mut boot = Process(boot.unwrap());
         // A different moment in each round.
         std::thread::sleep(Duration::from_millis(3 + 11 * round));
         boot.kill();

@@ -1,26 +1,20 @@
 //! What a machine and a server keep of caches, and what a server may send that is none: with real
 //! servers, agents and file systems.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::disk::Disk;
-use support::hand::Hand;
-use support::user::SlotUser;
-use support::{Agent, AgentOptions, CLASS, Server, can_be_root, config, run, wait_for};
 use tar::{EntryType, Header};
+
+use crate::support::admin::assert_outcome;
+use crate::support::disk::Disk;
+use crate::support::hand::Hand;
+use crate::support::user::SlotUser;
+use crate::support::{
+    Agent, AgentOptions, CLASS, Server, can_be_root, config, is_root, run, test_dir, wait_for,
+};
 
 /// Runs one job that must succeed, and returns its log.
 #[track_caller]
@@ -193,7 +187,7 @@ fn copies_that_were_not_used_for_a_week_go() {
 
 #[test]
 fn caches_of_a_project_beyond_the_limit_go_the_oldest_first() {
-    let dir = support::test_dir();
+    let dir = test_dir();
     let server = Server::start_in(&dir.path().join("data"), &["--cache-limit", "1MB"]);
     let _agent = Agent::start(&server);
     let (admin, files) = (&server.admin, dir.path().join("data/objects/archives"));
@@ -267,7 +261,7 @@ fn what_a_server_sends_is_not_believed() {
     let token = server.admin.class_token(CLASS);
     let hand = Hand::claim_with(&server, &token);
     let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
-    let outside = support::test_dir();
+    let outside = test_dir();
     std::fs::write(outside.path().join("theirs"), "theirs").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(outside.path(), mode).unwrap();
@@ -329,7 +323,7 @@ fn what_a_server_sends_is_not_believed() {
     let whole = [file(&evil), plain(header(EntryType::Directory, "root/root/evil", 0))];
     hand.save_cache("whole", archive(&whole));
     let job = server.admin.run(&config(&[&restore("whole")]));
-    if support::is_root() {
+    if is_root() {
         assert_outcome(&server.admin, &job, Outcome::Failed);
         let log = server.admin.output(&job);
         assert!(log.contains("`root/root/evil`: Operation not permitted"), "{log}");

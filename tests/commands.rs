@@ -1,17 +1,10 @@
 //! The commands that manage a control plane, against a real one.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Server, russet};
+
+use crate::support::{Server, russet, test_dir};
 
 /// A control plane, and the command line pointed at it.
 struct Cli {
@@ -276,7 +269,7 @@ fn ssh_keys_of_a_project_are_added_listed_by_fingerprint_and_removed() {
 
 #[test]
 fn a_run_gives_its_ssh_key_to_the_steps_behind_add_ssh_keys_alone() {
-    let dir = support::test_dir();
+    let dir = test_dir();
     let file = dir.path().join("key");
     let fingerprint = ssh_key(&file);
     let project = dir.path().join("project");

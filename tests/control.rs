@@ -1,13 +1,4 @@
 //! What people on a runner's machine see of its agent and ask of it, over its socket.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -17,8 +8,11 @@ use std::process::Command;
 
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
-use support::agent::agent_command;
-use support::{Agent, Process, Server, can_be_root, config, run, russet, test_dir, wait_for};
+
+use crate::support::agent::agent_command;
+use crate::support::{
+    Agent, AgentOptions, Process, Server, can_be_root, config, run, russet, test_dir, wait_for,
+};
 
 /// A step that runs until the file is there.
 fn until(file: &Path) -> String {
@@ -263,10 +257,10 @@ fn a_full_disk_holds_claims_until_there_is_room_again() {
         return;
     }
     let server = Server::start();
-    let options = support::AgentOptions {
+    let options = AgentOptions {
         disk: Some("96m"),
         runner: vec!["health: { disk_reserve: 16MB }".to_owned()],
-        ..support::AgentOptions::default()
+        ..AgentOptions::default()
     };
     let mut agent = Agent::start_with(&server, &options);
     agent.wait_for_state(State::Idle);

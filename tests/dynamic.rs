@@ -1,18 +1,9 @@
 //! Setups and orbs as people use them: the real binary, from the outside.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use support::{russet, test_dir};
+use crate::support::{russet, test_dir};
 
 /// Files in a directory of their own.
 struct Project(tempfile::TempDir);

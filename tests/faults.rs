@@ -1,21 +1,15 @@
 //! What happens to a task when the control plane, the network, the task agent or the launch
 //! agent fails: nothing is lost, nothing is doubled, and the log says what happened.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::{Agent, AgentOptions, Fault, FaultProxy, Server, config, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::{
+    Agent, AgentOptions, Fault, FaultProxy, Process, Server, config, run, wait_for,
+};
 
 /// Prints a numbered line every 20 ms, so that a fault meets output on its way.
 const COUNTING: &str = "for i in $(seq 1 150); do echo \"line $i\"; sleep 0.02; done";
@@ -233,8 +227,7 @@ fn a_pid_that_now_belongs_to_somebody_else_is_not_taken_for_the_task_agent() {
     for pid in agent.task_agents() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     }
-    let mut bystander =
-        support::Process(std::process::Command::new("sleep").arg("1000").spawn().unwrap());
+    let mut bystander = Process(std::process::Command::new("sleep").arg("1000").spawn().unwrap());
     let path = agent.state().join("slots/1/journal.json");
     let text = std::fs::read_to_string(&path).unwrap();
     let mut journal: serde_json::Value = serde_json::from_str(&text).unwrap();

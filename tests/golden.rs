@@ -4,15 +4,6 @@
 //!
 //! The configurations are other people's and not part of the repository: without them beside it
 //! (`RUSSET_SHARED`, or `shared` in a directory above) the tests say so and are skipped.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,7 +15,8 @@ use base64::Engine as _;
 use russet_protocol::admin::{Job, Pipeline, StepState, StreamEvent};
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
-use support::{checkout, russet, test_dir};
+
+use crate::support::{checkout, russet, test_dir};
 
 /// A tool that says how it was called, and what it sees of the environment that is asked for.
 const TOOL: &str = r#"#!/bin/sh
@@ -260,7 +252,11 @@ macro_rules! golden {
         #[test]
         fn $name() {
             if let Some(story) = $golden.run() {
-                insta::assert_snapshot!(stringify!($name), story);
+                let mut settings = insta::Settings::clone_current();
+                settings.set_prepend_module_to_snapshot(false);
+                settings.bind(|| {
+                    insta::assert_snapshot!(concat!("golden__", stringify!($name)), story);
+                });
             }
         }
     };

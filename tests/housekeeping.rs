@@ -1,23 +1,15 @@
 //! What is left of a task when it has ended: nothing, and a table that says what there was. As
 //! root on Linux with real users.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::user::SlotUser;
-use support::{Agent, Server, can_be_root, config, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::user::SlotUser;
+use crate::support::{Agent, Server, can_be_root, config, run, test_dir, wait_for};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
@@ -188,7 +180,7 @@ fn caches_are_trimmed_as_their_owner_and_never_as_root() {
         return;
     }
     let (server, user, other) = (Server::start(), SlotUser::create(), SlotUser::create());
-    let dir = support::test_dir();
+    let dir = test_dir();
     let own = cache(dir.path(), "own", user.uid());
     let theirs = cache(dir.path(), "theirs", other.uid());
     let roots = cache(dir.path(), "roots", 0);
@@ -225,7 +217,7 @@ fn the_shutdown_hook_runs_after_the_one_task_when_everything_is_reported() {
         return;
     }
     let (server, user) = (Server::start(), SlotUser::create());
-    let dir = support::test_dir();
+    let dir = test_dir();
     let hook = dir.path().join("power-off");
     let done = dir.path().join("done");
     let script = format!("#!/bin/sh\necho good night; id -u > {}\n", done.display());
@@ -251,7 +243,7 @@ fn a_shutdown_hook_that_a_user_could_change_is_refused_at_the_start() {
         return;
     }
     let (server, user) = (Server::start(), SlotUser::create());
-    let dir = support::test_dir();
+    let dir = test_dir();
     let hook = dir.path().join("power-off");
     std::fs::write(&hook, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o777)).unwrap();

@@ -1,14 +1,5 @@
 //! A whole life of an agent on a machine: installed, at work, crashed, back, drained, removed; and
 //! nothing of it is left. As root on Linux with real users, below a root of the test's own.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,10 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use russet_protocol::local::{State, Status};
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::agent::agent_command;
-use support::installation::russet_boot;
-use support::{
+
+use crate::support::admin::assert_outcome;
+use crate::support::agent::agent_command;
+use crate::support::installation::russet_boot;
+use crate::support::{
     CLASS, Process, Server, can_be_root, config, is_root, run, russet, test_dir, wait_for,
 };
 

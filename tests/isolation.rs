@@ -1,20 +1,14 @@
 //! What a step can not do, proved by steps that try, as root on Linux with real users.
 //!
 //! Each test runs a script as a job and reads what became of its attempts.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::user::SlotUser as User;
-use support::{Agent, AgentOptions, Server, can_be_root, config, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::user::SlotUser as User;
+use crate::support::{
+    Agent, AgentOptions, CLASS, Server, can_be_root, config, run, test_dir, wait_for,
+};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
@@ -66,7 +60,7 @@ fn each_home_begins_as_a_copy_of_the_owners_directory_which_no_task_changes() {
     if !can_run() {
         return;
     }
-    let (server, dir) = (Server::start(), support::test_dir());
+    let (server, dir) = (Server::start(), test_dir());
     let skeleton = dir.path().join("skeleton");
     std::fs::create_dir_all(skeleton.join(".config")).unwrap();
     std::fs::write(skeleton.join(".config/tool"), "as the owner wants it\n").unwrap();
@@ -328,7 +322,7 @@ fn a_class_with_an_xcode_that_is_not_installed_fails_its_tasks_as_infrastructure
         return;
     }
     let (server, user) = (Server::start(), User::create());
-    let token = server.admin.class_token(support::CLASS);
+    let token = server.admin.class_token(CLASS);
     let mut options = user.options();
     options.api = vec!["ca_file:".to_owned()];
     let class = format!("classes: [{{token: {token}, xcode: \"1.0\"}}]");

@@ -1,22 +1,14 @@
 //! A control plane that is killed at any moment keeps everything that it acknowledged, and one
 //! that was asked to (`--durable`) does so when the power goes.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::disk::Disk;
-use support::hand::{Acknowledged, Hand};
-use support::{Agent, AgentOptions, CLASS, Server, config, run};
+
+use crate::support::admin::assert_outcome;
+use crate::support::disk::Disk;
+use crate::support::hand::{Acknowledged, Hand};
+use crate::support::{Agent, AgentOptions, CLASS, Server, config, run};
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {

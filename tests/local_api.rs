@@ -1,14 +1,5 @@
 //! The local API by itself: what it tells of tasks, how one is canceled, who is refused, and what
 //! its clients cost.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,9 +7,13 @@ use std::path::Path;
 
 use russet_protocol::local::{HealthLevel, State, Task};
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::user::SlotUser;
-use support::{Agent, CLASS, Server, can_be_root, checkout, config, run, test_dir, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::user::SlotUser;
+use crate::support::{
+    Agent, CLASS, Server, ask, can_be_root, checkout, config, is_root, resident, run, test_dir,
+    wait_for,
+};
 
 /// A step that runs until the file is there.
 fn until(file: &Path) -> String {
@@ -135,21 +130,21 @@ fn what_a_running_task_says_is_read_by_operators_alone_and_followed_to_its_end()
     let id = task_at(&agent, "begun").id.unwrap();
     let socket = agent.socket();
     let path = format!("/v1/tasks/{id}/log");
-    let read = |path: &str| support::ask(UnixStream::connect(&socket).unwrap(), path);
+    let read = |path: &str| ask(UnixStream::connect(&socket).unwrap(), path);
     let text = wait_for("its output", || {
         Some(read(&path)).filter(|text| text.contains("first\n") && text.contains("begun\n"))
     });
     assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("== step "), "{text}");
     #[cfg(target_os = "linux")]
-    if support::is_root() {
-        let text = support::ask_as(65_533, socket.clone(), path.clone().leak());
+    if is_root() {
+        let text = crate::support::ask_as(65_533, socket.clone(), path.clone().leak());
         assert!(text.starts_with("HTTP/1.1 403 ") && !text.contains("begun"), "{text}");
         let log = agent.log();
         let refused = |line: &&str| line.contains("audit: refused") && line.contains(&path);
         assert_eq!(log.lines().filter(refused).count(), 1, "{log}");
     }
     let (followed, stream) = (format!("{path}?follow=true"), UnixStream::connect(&socket).unwrap());
-    let follower = std::thread::spawn(move || support::ask(stream, &followed));
+    let follower = std::thread::spawn(move || ask(stream, &followed));
     std::fs::write(&go, "").unwrap();
     server.admin.wait(&pipeline);
     let text = follower.join().unwrap();
@@ -255,7 +250,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
     run_some();
     let alone = run_some();
     let pid = agent.process().pid();
-    let before = support::resident(pid);
+    let before = resident(pid);
     let path = agent.socket();
     let mut clients = Vec::new();
     let mut readers = Vec::new();
@@ -279,7 +274,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
         clients.push(client);
     }
     let watched = run_some();
-    let after = support::resident(pid);
+    let after = resident(pid);
     let recent = agent.wait_for_state(State::Idle).recent;
     assert_eq!(recent.len(), 45);
     for client in &clients {

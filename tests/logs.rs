@@ -1,13 +1,4 @@
 //! The agent's log: rotated by itself, read across rotations, followed.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +10,11 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::signal::Signal;
 use russet_protocol::local::{LogLevel, LogLine};
 use russet_protocol::outcome::Outcome;
-use support::{Agent, AgentOptions, Process, Server, config, run, russet, test_dir, wait_for};
+
+use crate::support::{
+    Agent, AgentOptions, Process, Server, can_be_root, config, is_root, run, russet, test_dir,
+    wait_for,
+};
 
 /// What each answered request leaves in the log before it is answered.
 const ASKED: &str = "audit: asked for on the local API";
@@ -217,7 +212,7 @@ fn what_can_not_be_read_is_said_with_the_way_out() {
     };
     let none = said(logs(dir.path(), &["-f"]).output().unwrap());
     assert!(none.contains("nothing is logged in") && none.contains("agent start"), "{none}");
-    if !support::can_be_root("for other users") {
+    if !can_be_root("for other users") {
         return;
     }
     std::fs::write(dir.path().join("log"), "").unwrap();
@@ -285,12 +280,12 @@ fn only_those_who_may_do_everything_read_the_log_on_the_socket() {
     let mut stream = ask_for_logs(&agent, "lines=3");
     stream.read_line(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    if !support::is_root() {
+    if !is_root() {
         eprintln!("skipped: needs root, for other users");
         return;
     }
     for uid in [65_534, 59_001] {
-        let answer = support::ask_as(uid, socket(&agent), "/v1/logs");
+        let answer = crate::support::ask_as(uid, socket(&agent), "/v1/logs");
         assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("audit"), "{answer}");
     }
 }

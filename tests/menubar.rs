@@ -2,27 +2,17 @@
 //! and clicked over D-Bus, as the tray does it.
 //!
 //! With `RUSSET_SCREENSHOTS=DIR`, pictures of the open menu in each state are left in `DIR`.
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-// Apart from the rest, which every test is made of: it alone speaks D-Bus.
-#[path = "support/desktop.rs"]
-mod desktop;
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use desktop::{Desktop, Line};
 use russet_protocol::local::State;
-use support::farm::{Farm, skipped};
-use support::{Agent, AgentOptions, Process, Server, test_dir, wait_for};
+
+use crate::support::desktop::{Desktop, Line};
+use crate::support::farm::{Farm, skipped};
+use crate::support::{
+    Agent, AgentOptions, CLASS, Process, Server, built, checkout, resident, test_dir, wait_for,
+};
 
 /// The companion in a tray.
 struct Companion {
@@ -94,7 +84,7 @@ impl Companion {
     fn photograph(&self, name: &str) {
         if let Some(dir) = std::env::var_os("RUSSET_SCREENSHOTS") {
             // Tests run in the folder of their package.
-            let dir = support::checkout().join(PathBuf::from(dir));
+            let dir = checkout().join(PathBuf::from(dir));
             std::fs::create_dir_all(&dir).unwrap();
             self.desktop.photograph(&dir.join(format!("{name}.png")));
         }
@@ -102,7 +92,7 @@ impl Companion {
 }
 
 fn command(socket: &Path) -> Command {
-    let mut command = Command::new(support::built("russet-menubar"));
+    let mut command = Command::new(built("russet-menubar"));
     command.arg("--socket").arg(socket);
     command
 }
@@ -116,7 +106,7 @@ fn two_jobs(go: &Path) -> String {
     let job = |name: &str| {
         format!(
             "  {name}:\n    machine: true\n    resource_class: {}\n    steps:\n      - {step}\n",
-            support::CLASS
+            CLASS
         )
     };
     format!(
@@ -203,7 +193,7 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     companion.shows(&["Idle since ", "Recent Tasks"]);
     let tip = companion.desktop.tool_tip(&companion.item).unwrap();
     assert!(tip.starts_with("Idle since "), "{tip}");
-    let bytes = support::resident(companion.process.pid());
+    let bytes = resident(companion.process.pid());
     assert!(bytes < 30_000_000, "it has {bytes} bytes of memory");
 }
 

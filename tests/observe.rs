@@ -1,13 +1,4 @@
 //! What the owner of a farm sees of an agent: metrics.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,7 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use russet_protocol::outcome::Outcome;
-use support::{Agent, AgentOptions, Server, ask, config, run, russet, test_dir, wait_for};
+
+use crate::support::{
+    Agent, AgentOptions, Server, ask, can_be_root, config, is_root, run, russet, test_dir, wait_for,
+};
 
 fn socket(agent: &Agent) -> PathBuf {
     agent.state().join("agent.sock")
@@ -92,7 +86,7 @@ fn metrics_follow_a_task_that_succeeds_one_that_fails_and_one_whose_agent_is_kil
     let class = "{class=\"api.auth_token\"}";
     assert_eq!(value(&after, &format!("russet_agent_dispatch_latency_seconds_count{class}")), 3.0);
     assert_eq!(value(&after, &format!("russet_agent_task_duration_seconds_count{class}")), 3.0);
-    if support::is_root() {
+    if is_root() {
         let left = "russet_agent_left_removed_total{kind=\"shared_files\"}";
         assert!(value(&after, left) >= 1.0, "{after}");
     }
@@ -199,7 +193,7 @@ fn an_address_that_is_not_loopback_is_refused_with_its_place() {
 #[test]
 fn the_user_of_a_task_is_refused_metrics_and_anybody_else_may_look() {
     use std::os::unix::fs::MetadataExt;
-    if !support::can_be_root("for other users") {
+    if !can_be_root("for other users") {
         return;
     }
     let server = Server::start();
@@ -216,8 +210,8 @@ fn the_user_of_a_task_is_refused_metrics_and_anybody_else_may_look() {
     assert!(output.contains("tasks may not use the local API"), "{output}");
     let home = agent.state().join("slots/1/home");
     let user = wait_for("a fresh slot", || Some(std::fs::metadata(&home).ok()?.uid()));
-    let refused = support::ask_as(user, socket.clone(), "/v1/metrics");
+    let refused = crate::support::ask_as(user, socket.clone(), "/v1/metrics");
     assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("russet_agent"), "{refused}");
-    let shown = support::ask_as(65_534, socket, "/v1/metrics");
+    let shown = crate::support::ask_as(65_534, socket, "/v1/metrics");
     assert!(shown.contains("russet_agent_slots"), "{shown}");
 }

@@ -1,17 +1,9 @@
 //! What a step prints arrives byte for byte, whatever it prints and however.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::{Agent, Server, config, run};
+
+use crate::support::admin::assert_outcome;
+use crate::support::{Agent, Server, config, run};
 
 /// Runs a script as the only step and returns exactly what was stored of it.
 fn printed_by(script: &str) -> Vec<u8> {

@@ -3,23 +3,15 @@
 //!
 //! `unshare --net` stands before the task agent as a command prefix. It is in util-linux, which every
 //! distribution has, and a namespace goes with its last process, so nothing has to be removed.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::user::SlotUser;
-use support::{Agent, AgentOptions, Server, config, is_root, run};
+
+use crate::support::admin::assert_outcome;
+use crate::support::user::SlotUser;
+use crate::support::{Agent, AgentOptions, Server, config, is_root, run};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {

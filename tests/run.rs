@@ -1,13 +1,4 @@
 //! `russet run` as people use it: the real binary, from the outside.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::Signal;
-use support::{Process, checkout, config, is_root, run, russet, test_dir, wait_for};
+
+use crate::support::{CLASS, Process, checkout, config, is_root, run, russet, test_dir, wait_for};
 
 /// A project in a directory that nobody else may enter, as below a root's home.
 struct Project {
@@ -476,7 +468,7 @@ workflows:
   main:
     jobs: [test]
 "#,
-        support::CLASS
+        CLASS
     );
     let project = Project::new(&text);
     for name in ["a", "b", "deep/c"] {

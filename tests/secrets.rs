@@ -1,24 +1,18 @@
 //! Stored tokens and credentials: who gets them, and who tries in vain.
 //!
 //! As root on Linux with real users; a job here does what a hostile one would.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::net::TcpListener;
 
 use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::outcome::Outcome;
 use serde_json::{Value, json};
-use support::admin::assert_outcome;
-use support::user::SlotUser;
-use support::{Agent, AgentOptions, CLASS, Server, can_be_root, config, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::user::SlotUser;
+use crate::support::{
+    Agent, AgentOptions, CLASS, Server, can_be_root, config, run, russet, test_dir, wait_for,
+};
 
 /// Whether the test can run; says so where it can not.
 fn can_run() -> bool {
@@ -142,7 +136,7 @@ fn even_root_does_not_send_a_stored_token_to_another_server() {
     let evil = TcpListener::bind("127.0.0.1:0").unwrap();
     evil.set_nonblocking(true).unwrap();
     let origin = format!("http://127.0.0.1:{}", evil.local_addr().unwrap().port());
-    let dir = support::test_dir();
+    let dir = test_dir();
     // The store of the agent, under a state directory that no agent has locked.
     let state = dir.path().join("state");
     let copied = std::process::Command::new("cp").arg("-a").arg(agent.state()).arg(&state).status();
@@ -156,7 +150,7 @@ fn even_root_does_not_send_a_stored_token_to_another_server() {
         ),
     )
     .unwrap();
-    let output = std::process::Command::new(support::russet())
+    let output = std::process::Command::new(russet())
         .args(["agent", "run", "--config"])
         .arg(&file)
         .output()

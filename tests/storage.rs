@@ -1,20 +1,13 @@
 //! Caches and workspaces, with real servers, agents and tasks.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::outcome::Outcome;
 use serde_json::json;
-use support::admin::assert_outcome;
-use support::{
-    Agent, AgentOptions, CLASS, Fault, FaultProxy, Server, can_be_root, config, run, wait_for,
+
+use crate::support::admin::assert_outcome;
+use crate::support::{
+    Agent, AgentOptions, CLASS, Fault, FaultProxy, Server, can_be_root, config, is_root, run,
+    wait_for,
 };
 
 /// A step that saves `paths` under `key`.
@@ -347,7 +340,7 @@ fn a_repeat_comes_from_the_copy_on_the_machine_and_only_for_the_same_project() {
     assert_outcome(&server.admin, &job, Outcome::Success);
     let log = server.admin.output(&job);
     assert!(log.contains("No cache is found"), "{log}");
-    if support::is_root() {
+    if is_root() {
         assert!(log.contains("hidden\n"), "{log}");
     }
 }

@@ -3,33 +3,21 @@
 //! and nobody had to do anything.
 //!
 //! Everything here needs root, as the service does.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
 
-#[path = "update/cut.rs"]
 mod cut;
-#[path = "update/disk.rs"]
 mod disk;
-#[path = "update/many.rs"]
 mod many;
-#[path = "update/owner.rs"]
 mod owner;
-#[path = "update/pins.rs"]
 mod pins;
-mod support;
 
 use russet_protocol::boot_files::Fault;
 use russet_protocol::local::Update;
 use russet_protocol::outcome::Outcome;
-use support::admin::assert_outcome;
-use support::farm::{Farm, skipped};
-use support::release::{Release, Signer, archive, script};
-use support::{config, run, wait_for};
+
+use crate::support::admin::assert_outcome;
+use crate::support::farm::{Farm, skipped};
+use crate::support::release::{Release, Signer, archive, archive_of, script};
+use crate::support::{config, run, wait_for};
 
 #[test]
 fn a_good_release_is_installed_while_no_task_runs_and_the_one_before_is_kept() {
@@ -125,7 +113,7 @@ fn an_archive_that_is_not_as_the_manifest_says_or_no_bundle_is_refused_and_the_a
     let other = script("1.1.1", "exit 0");
     let mixed = Release::new("9.2.4", archive(&farm.agent.layout, &other));
     refused(&mixed, "is meant to be version 9.2.4");
-    let leads_out = support::release::archive_of("../../escaped", b"evil");
+    let leads_out = archive_of("../../escaped", b"evil");
     refused(&Release::new("9.2.5", leads_out), "not below the bundle");
     assert!(!farm.agent.layout.code().join("escaped").exists());
     let half = farm.release("9.2.6");

@@ -1,18 +1,9 @@
 //! The list of what only a Mac can show, and the script that goes through it, say the same; and
 //! the script itself works, as far as another system can tell.
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "a failed step of a test is its failure"
-)]
-
-mod support;
 
 use std::process::{Command, Output};
 
-use support::{checkout, russet, test_dir};
+use crate::support::{checkout, russet, test_dir};
 
 /// Names of the entries of the page: headings in backquotes.
 fn entries() -> Vec<String> {

@@ -3,21 +3,16 @@
 //!
 //! Tests run in parallel and as root or not: everything lives in a directory of its own, ports
 //! are chosen by the system, and nothing is found by name.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::missing_panics_doc,
-    reason = "each test binary uses a part of this, and a failed step of a test is its failure"
+
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "some of it is for tests of Linux alone")
 )]
 
 pub mod admin;
 pub mod agent;
+#[cfg(target_os = "linux")]
+pub mod desktop;
 pub mod disk;
 pub mod farm;
 pub mod faults;

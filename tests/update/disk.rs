@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::disk::Disk;
-use super::support::farm::{Farm, skipped};
-use super::support::release::{Release, archive, script};
-use super::support::wait_for;
+use crate::support::disk::Disk;
+use crate::support::farm::{Farm, skipped};
+use crate::support::release::{Release, archive, script};
+use crate::support::wait_for;
 
 #[test]
 fn a_disk_that_is_full_at_any_step_leaves_a_version_that_takes_tasks() {

@@ -8,8 +8,8 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
 
-use super::support::farm::{Farm, skipped};
-use super::support::{Admin, config, run, wait_for};
+use crate::support::farm::{Farm, skipped};
+use crate::support::{Admin, config, run, wait_for};
 
 /// How many updates a machine goes through.
 const UPDATES: u64 = 200;

@@ -5,9 +5,9 @@ use std::process::Command;
 use russet_protocol::local::State;
 use russet_protocol::outcome::Outcome;
 
-use super::support::admin::assert_outcome;
-use super::support::farm::{Farm, skipped};
-use super::support::{config, run, wait_for};
+use crate::support::admin::assert_outcome;
+use crate::support::farm::{Farm, skipped};
+use crate::support::{config, run, wait_for};
 
 /// A window that is open now, and stays so for as long as a test takes.
 fn open_window() -> &'static str {

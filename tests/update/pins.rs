@@ -2,8 +2,8 @@
 
 use russet_protocol::local::Update;
 
-use super::support::farm::{Farm, skipped};
-use super::support::{CLASS, wait_for};
+use crate::support::farm::{Farm, skipped};
+use crate::support::{CLASS, wait_for};
 
 impl Farm {
     /// Publishes a release of a channel with a counter.

@@ -1,0 +1,43 @@
+//! End-to-end tests: the real binaries, from the outside.
+//!
+//! One program, so that linking is paid once. Its tests share a process and run as parallel threads
+//! of it: a test changes nothing that belongs to the process (environment, current directory, umask,
+//! limits, user), and gives what it starts a directory, ports and users of its own.
+#![allow(
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::missing_panics_doc,
+    reason = "a failed step of a test is its failure"
+)]
+
+mod support;
+
+mod agent;
+mod artifacts;
+mod boot;
+mod caches;
+mod commands;
+mod control;
+mod dynamic;
+mod faults;
+mod golden;
+mod housekeeping;
+mod install;
+mod isolation;
+mod kill;
+mod local_api;
+mod logs;
+#[cfg(target_os = "linux")]
+mod menubar;
+mod observe;
+mod output;
+mod relay;
+mod run;
+mod secrets;
+mod storage;
+mod update;
+mod verify_on_a_mac;
