@@ -12,21 +12,14 @@ use russet_protocol::boot_files::{BAD, Fault, PROBATION, STRIKES};
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
+use crate::support::installation::can_run_service;
 use crate::support::{
-    FaultProxy, Installation, Process, Server, Version, config, is_root, run, wait_for,
+    FaultProxy, Installation, Lacks, Process, Server, Version, config, run, skip, wait_for,
 };
 
 /// A probation that a version which does nothing fails soon, and a real one never.
 const SHORT: u64 = 3;
 const LONG: u64 = 300;
-
-/// Whether the test can run at all. A service is root's.
-fn skipped() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root");
-    }
-    !is_root()
-}
 
 /// A task that counts until the file is there.
 fn counting(until: &Path) -> String {
@@ -63,7 +56,7 @@ fn end_counting(server: &Server, agent: &Installation, pipeline: &Pipeline) {
 
 #[test]
 fn a_task_outlives_an_agent_that_is_killed_and_is_adopted() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -78,7 +71,7 @@ fn a_task_outlives_an_agent_that_is_killed_and_is_adopted() {
 
 #[test]
 fn a_task_outlives_a_restart_of_the_service_and_of_russet_boot_itself() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -96,7 +89,7 @@ fn a_task_outlives_a_restart_of_the_service_and_of_russet_boot_itself() {
 
 #[test]
 fn journals_of_an_older_and_of_a_newer_version_are_gone_on_with() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -129,7 +122,7 @@ fn journals_of_an_older_and_of_a_newer_version_are_gone_on_with() {
 
 #[test]
 fn a_service_ends_in_time_although_the_network_is_silent_and_its_task_goes_on() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -151,7 +144,7 @@ fn a_service_ends_in_time_although_the_network_is_silent_and_its_task_goes_on() 
 
 #[test]
 fn what_ended_while_no_agent_ran_is_reported_from_its_record() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -166,7 +159,7 @@ fn what_ended_while_no_agent_ran_is_reported_from_its_record() {
 
 #[test]
 fn a_version_that_crashes_is_taken_back_under_a_running_task() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -188,7 +181,7 @@ fn a_version_that_crashes_is_taken_back_under_a_running_task() {
 
 #[test]
 fn a_version_that_hangs_refuses_or_ends_is_taken_back() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -212,7 +205,7 @@ fn a_version_that_hangs_refuses_or_ends_is_taken_back() {
 
 #[test]
 fn a_version_that_proves_itself_stays_and_adopts_the_task() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -237,7 +230,7 @@ fn a_version_that_proves_itself_stays_and_adopts_the_task() {
 
 #[test]
 fn a_version_that_no_control_plane_answers_is_taken_back_as_one_that_may_be_tried_again() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let mut server = Server::start();
@@ -254,7 +247,7 @@ fn a_version_that_no_control_plane_answers_is_taken_back_as_one_that_may_be_trie
 
 #[test]
 fn an_agent_that_is_gone_or_no_program_is_replaced_by_the_previous_version() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -277,7 +270,7 @@ fn an_agent_that_is_gone_or_no_program_is_replaced_by_the_previous_version() {
 
 #[test]
 fn an_update_that_was_cut_off_anywhere_ends_in_one_version_or_the_other() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -322,7 +315,7 @@ fn an_update_that_was_cut_off_anywhere_ends_in_one_version_or_the_other() {
 
 #[test]
 fn a_russet_boot_that_is_killed_at_any_moment_of_a_bad_update_still_ends_in_the_good_version() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -352,7 +345,7 @@ fn a_russet_boot_that_is_killed_at_any_moment_of_a_bad_update_still_ends_in_the_
 
 #[test]
 fn a_wrong_configuration_is_said_once_and_tried_again_slowly() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -370,7 +363,7 @@ fn a_wrong_configuration_is_said_once_and_tried_again_slowly() {
 
 #[test]
 fn an_agent_that_ended_as_its_owner_wanted_stays_down() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -390,7 +383,7 @@ fn an_agent_that_ended_as_its_owner_wanted_stays_down() {
 #[test]
 fn nothing_that_others_can_change_is_run() {
     use std::os::unix::fs::PermissionsExt;
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -415,7 +408,7 @@ fn nothing_that_others_can_change_is_run() {
 
 #[test]
 fn an_agent_that_does_not_end_is_killed_before_launchd_would_kill_russet_boot() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -436,7 +429,7 @@ fn an_agent_that_does_not_end_is_killed_before_launchd_would_kill_russet_boot() 
 #[test]
 fn russet_boot_is_for_root() {
     use std::os::unix::process::CommandExt;
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -495,11 +488,11 @@ impl Drop for Delegated {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let Some(delegated) = Delegated::make() else {
-        eprintln!("skipped: no control group can be made here");
+        skip(Lacks::Machine, "no control group can be made here");
         return;
     };
     let server = Server::start();
@@ -523,7 +516,7 @@ fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
 /// What the supervisor of these tests promises, so that the others mean something.
 #[test]
 fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();
@@ -563,7 +556,7 @@ fn share_logs(agent: &Installation) {
 
 #[test]
 fn an_agent_logs_to_its_own_file_and_russet_boot_makes_room_in_the_one_of_launchd() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let server = Server::start();

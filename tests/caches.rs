@@ -13,7 +13,8 @@ use crate::support::disk::Disk;
 use crate::support::hand::Hand;
 use crate::support::user::SlotUser;
 use crate::support::{
-    Agent, AgentOptions, CLASS, Server, can_be_root, config, is_root, run, test_dir, wait_for,
+    Agent, AgentOptions, CLASS, Lacks, Server, can_be_root, config, is_root, run, skip, test_dir,
+    wait_for,
 };
 
 /// Runs one job that must succeed, and returns its log.
@@ -166,7 +167,7 @@ fn copies_that_were_not_used_for_a_week_go() {
     log_of(&server, &[&run("mkdir tree; head -c 90000 /dev/urandom > tree/f"), SAVE]);
     log_of(&server, &[RESTORE]);
     let Some((scope, names)) = copies(&agent) else {
-        eprintln!("skipped: this disk has no room for copies");
+        skip(Lacks::Machine, "this disk has no room for copies");
         return;
     };
     assert_eq!(names.len(), if disk.is_some() { 2 } else { 1 }, "{names:?}");

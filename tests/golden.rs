@@ -16,7 +16,7 @@ use russet_protocol::admin::{Job, Pipeline, StepState, StreamEvent};
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
 
-use crate::support::{checkout, russet, test_dir};
+use crate::support::{Lacks, checkout, russet, skip, test_dir};
 
 /// A tool that says how it was called, and what it sees of the environment that is asked for.
 const TOOL: &str = r#"#!/bin/sh
@@ -56,7 +56,7 @@ impl Golden {
     /// Runs it, and tells what happened; `None` without the configurations.
     fn run(&self) -> Option<String> {
         let Some(folder) = configurations() else {
-            eprintln!("skipped: there are no shared configurations");
+            skip(Lacks::Machine, "there are no shared configurations");
             return None;
         };
         let config = std::fs::read_to_string(folder.join(format!("{}.yml", self.config))).unwrap();

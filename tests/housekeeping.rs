@@ -9,9 +9,10 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::user::SlotUser;
-use crate::support::{Agent, Server, can_be_root, config, run, test_dir, wait_for};
+use crate::support::{Agent, Lacks, Server, can_be_root, config, run, skip, test_dir, wait_for};
 
-/// Whether the test can run; says so where it can not.
+/// Returns true if the test can run; otherwise it is skipped.
+#[track_caller]
 fn can_run() -> bool {
     can_be_root("to have other users")
 }
@@ -135,7 +136,7 @@ fn what_can_not_be_emptied_holds_the_slot_until_it_can() {
         .status()
         .unwrap();
     if !mount.success() {
-        eprintln!("skipped: mounting is forbidden here");
+        skip(Lacks::Machine, "mounting is forbidden here");
         std::fs::write(home.join("go"), "").unwrap();
         server.admin.wait(&pipeline);
         return;

@@ -10,7 +10,8 @@ use crate::support::{
     Agent, AgentOptions, CLASS, Server, can_be_root, config, run, test_dir, wait_for,
 };
 
-/// Whether the test can run; says so where it can not.
+/// Returns true if the test can run; otherwise it is skipped.
+#[track_caller]
 fn can_run() -> bool {
     can_be_root("to have other users")
 }

@@ -12,8 +12,7 @@ use russet_protocol::local::{LogLevel, LogLine};
 use russet_protocol::outcome::Outcome;
 
 use crate::support::{
-    Agent, AgentOptions, Process, Server, can_be_root, config, is_root, run, russet, test_dir,
-    wait_for,
+    Agent, AgentOptions, Process, Server, can_be_root, config, run, russet, test_dir, wait_for,
 };
 
 /// What each answered request leaves in the log before it is answered.
@@ -280,8 +279,7 @@ fn only_those_who_may_do_everything_read_the_log_on_the_socket() {
     let mut stream = ask_for_logs(&agent, "lines=3");
     stream.read_line(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    if !is_root() {
-        eprintln!("skipped: needs root, for other users");
+    if !can_be_root("for other users") {
         return;
     }
     for uid in [65_534, 59_001] {

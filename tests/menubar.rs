@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use russet_protocol::local::State;
 
 use crate::support::desktop::{Desktop, Line};
-use crate::support::farm::{Farm, skipped};
+use crate::support::farm::Farm;
+use crate::support::installation::can_run_service;
 use crate::support::{
     Agent, AgentOptions, CLASS, Process, Server, built, checkout, resident, test_dir, wait_for,
 };
@@ -214,7 +215,7 @@ fn a_machine_that_is_unwell_says_what_and_what_to_do() {
 
 #[test]
 fn an_update_is_looked_for_told_and_installed_from_the_menu() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let mut farm = Farm::prepare("  auto: false\n", &[]);

@@ -11,16 +11,21 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::user::SlotUser;
-use crate::support::{Agent, AgentOptions, Server, config, is_root, run};
+use crate::support::{
+    Agent, AgentOptions, Lacks, Server, can_be_root, config, has_tool, run, skip,
+};
 
-/// Whether the test can run; says so where it can not.
+/// Returns true if the test can make a network namespace; otherwise it is skipped.
+#[track_caller]
 fn can_run() -> bool {
-    let unshared = Command::new("unshare").args(["--net", "--", "true"]).output();
-    let can = is_root() && unshared.is_ok_and(|output| output.status.success());
-    if !can {
-        eprintln!("skipped: needs root and unshare(1), to make network namespaces");
+    if !can_be_root("to make network namespaces") || !has_tool("unshare") {
+        return false;
     }
-    can
+    let unshared = Command::new("unshare").args(["--net", "--", "true"]).output().unwrap();
+    if !unshared.status.success() {
+        skip(Lacks::Machine, "network namespaces are forbidden here");
+    }
+    unshared.status.success()
 }
 
 fn options(user: &SlotUser) -> AgentOptions {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::support::admin::assert_outcome;
 use crate::support::{
-    Agent, AgentOptions, CLASS, Fault, FaultProxy, Server, can_be_root, config, is_root, run,
-    wait_for,
+    Agent, AgentOptions, CLASS, Fault, FaultProxy, Lacks, Server, can_be_root, config, is_root,
+    run, skip, wait_for,
 };
 
 /// A step that saves `paths` under `key`.
@@ -324,7 +324,7 @@ fn a_repeat_comes_from_the_copy_on_the_machine_and_only_for_the_same_project() {
         Some(std::fs::read_dir(scope).unwrap().next()?.unwrap().path())
     };
     let Some(copy) = copy() else {
-        eprintln!("skipped: this disk has no room for copies");
+        skip(Lacks::Machine, "this disk has no room for copies");
         return;
     };
     assert!(log.contains("from the copy on this machine"), "{log}");

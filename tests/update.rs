@@ -15,13 +15,14 @@ use russet_protocol::local::Update;
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
-use crate::support::farm::{Farm, skipped};
+use crate::support::farm::Farm;
+use crate::support::installation::can_run_service;
 use crate::support::release::{Release, Signer, archive, archive_of, script};
 use crate::support::{config, run, wait_for};
 
 #[test]
 fn a_good_release_is_installed_while_no_task_runs_and_the_one_before_is_kept() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();
@@ -49,7 +50,7 @@ fn a_good_release_is_installed_while_no_task_runs_and_the_one_before_is_kept() {
 
 #[test]
 fn what_is_not_believed_or_not_meant_for_this_machine_is_refused_and_the_agent_goes_on() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();
@@ -86,7 +87,7 @@ fn what_is_not_believed_or_not_meant_for_this_machine_is_refused_and_the_agent_g
 
 #[test]
 fn an_archive_that_is_not_as_the_manifest_says_or_no_bundle_is_refused_and_the_agent_goes_on() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();
@@ -128,7 +129,7 @@ fn an_archive_that_is_not_as_the_manifest_says_or_no_bundle_is_refused_and_the_a
 
 #[test]
 fn a_manifest_of_before_brings_nothing_back() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();
@@ -150,7 +151,7 @@ fn a_manifest_of_before_brings_nothing_back() {
 
 #[test]
 fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start_with("10s");
@@ -195,7 +196,7 @@ exec "$REAL" "$1" "$2" "$3" "$4" "$5" "$6.away" "$7" "$8""#;
 
 #[test]
 fn who_waits_for_an_update_hears_of_it_when_it_has_proved_itself_or_was_taken_back() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start_with("10s");

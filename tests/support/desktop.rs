@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use zbus::Connection;
 use zbus::zvariant::{OwnedValue, Structure, Value};
 
-use crate::support::{Process, test_dir, wait_for};
+use crate::support::{Process, has_tool, test_dir, wait_for};
 
 /// What has to be installed.
 const PROGRAMS: [&str; 3] = ["dbus-daemon", "Xvfb", "xfce4-panel"];
@@ -72,13 +72,10 @@ pub(crate) struct Line {
 }
 
 impl Desktop {
-    /// Starts one; says so where it can not.
+    /// Starts a session; `None`, and the test is skipped, where a program of it is missing.
+    #[track_caller]
     pub(crate) fn start() -> Option<Self> {
-        let is_there = |name: &&str| {
-            ["/usr/bin", "/usr/local/bin"].iter().any(|dir| Path::new(dir).join(name).exists())
-        };
-        if let Some(missing) = PROGRAMS.iter().find(|name| !is_there(name)) {
-            eprintln!("skipped: {missing} is not installed");
+        if !PROGRAMS.iter().all(|program| has_tool(program)) {
             return None;
         }
         let dir = test_dir();

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::{can_be_root, test_dir};
+use super::{Lacks, can_be_root, skip, test_dir};
 
 /// How a disk is made.
 struct Kind {
@@ -58,7 +58,7 @@ impl Disk {
                 Err(failure) => failures.push(failure.trim().to_owned()),
             }
         }
-        eprintln!("skipped: no disk can be made here: {}", failures.join("; "));
+        skip(Lacks::Machine, &format!("no disk can be made here: {}", failures.join("; ")));
         None
     }
 

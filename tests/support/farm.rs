@@ -10,15 +10,7 @@ use russet_protocol::outcome::Outcome;
 
 use super::admin::assert_outcome;
 use super::release::{Release, Signer, archive, script};
-use super::{Installation, Server, config, is_root, run, russet, test_dir, wait_for};
-
-/// Whether the test can run at all. A service is root's.
-pub fn skipped() -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root");
-    }
-    !is_root()
-}
+use super::{Installation, Server, config, run, russet, test_dir, wait_for};
 
 /// A server with releases, and an agent that follows them.
 pub struct Farm {

@@ -13,7 +13,7 @@ use russet_platform::layout::Layout;
 use russet_protocol::boot_files::{self, Bad, Health, Probation};
 
 use super::agent::task_agents_below;
-use super::{CLASS, Server, Supervisor, russet, test_dir, wait_for};
+use super::{CLASS, Server, Supervisor, can_be_root, russet, test_dir, wait_for};
 
 /// The `russet-boot` of this checkout.
 pub fn russet_boot() -> PathBuf {
@@ -30,6 +30,12 @@ pub enum Version<'a> {
     Script(&'a str),
     /// A file that can not be executed.
     Unexecutable,
+}
+
+/// Returns true if the test can run a service, which is root's; otherwise the test is skipped.
+#[track_caller]
+pub fn can_run_service() -> bool {
+    can_be_root("to run a service")
 }
 
 /// An installed agent.

@@ -31,6 +31,7 @@ pub use admin::Admin;
 pub use agent::{Agent, AgentOptions};
 pub use faults::{Fault, FaultProxy};
 pub use installation::{Installation, Version};
+pub use russet_test_skip::{Lacks, can_be_root, has_tool, skip};
 pub use server::Server;
 pub use supervisor::Supervisor;
 
@@ -71,17 +72,9 @@ pub fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Whether the tests run as root. What needs root says so and ends where they do not.
+/// Returns true if the tests run as root. A test that needs root asks [`can_be_root`].
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
-}
-
-/// Whether a test that needs root, `for_what`, can run; says so where it can not.
-pub fn can_be_root(for_what: &str) -> bool {
-    if !is_root() {
-        eprintln!("skipped: needs root, {for_what}");
-    }
-    is_root()
 }
 
 /// A directory that slot users can reach their slots below.

@@ -65,11 +65,6 @@ impl Server {
         let text = std::fs::read_to_string(self.data.join("admin.token")).unwrap();
         text.trim().to_owned()
     }
-
-    /// The process.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
-    }
 }
 
 fn spawn(data: &Path, listen: &str, options: &[String]) -> (Process, ServerReady) {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::disk::Disk;
-use crate::support::farm::{Farm, skipped};
+use crate::support::farm::Farm;
+use crate::support::installation::can_run_service;
 use crate::support::release::{Release, archive, script};
 use crate::support::wait_for;
 
 #[test]
 fn a_disk_that_is_full_at_any_step_leaves_a_version_that_takes_tasks() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let mut farm = Farm::start();
@@ -111,7 +112,7 @@ impl Drop for SmallState {
 
 #[test]
 fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let mut farm =

@@ -6,7 +6,8 @@ use russet_protocol::local::State;
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
-use crate::support::farm::{Farm, skipped};
+use crate::support::farm::Farm;
+use crate::support::installation::can_run_service;
 use crate::support::{config, run, wait_for};
 
 /// A window that is open now, and stays so for as long as a test takes.
@@ -19,7 +20,7 @@ fn open_window() -> &'static str {
 
 #[test]
 fn in_the_window_no_task_is_taken_while_an_update_waits_for_those_that_run() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let update = format!("  window: {}\n", open_window());
@@ -50,7 +51,7 @@ fn in_the_window_no_task_is_taken_while_an_update_waits_for_those_that_run() {
 
 #[test]
 fn a_release_that_is_not_rolled_out_to_this_machine_is_taken_when_a_person_wants_it() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();

@@ -2,7 +2,8 @@
 
 use russet_protocol::local::Update;
 
-use crate::support::farm::{Farm, skipped};
+use crate::support::farm::Farm;
+use crate::support::installation::can_run_service;
 use crate::support::{CLASS, wait_for};
 
 impl Farm {
@@ -34,7 +35,7 @@ impl Farm {
 
 #[test]
 fn a_pin_to_a_version_holds_newer_ones_back_and_one_to_an_older_version_is_no_failure() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();
@@ -72,7 +73,7 @@ fn a_pin_to_a_version_holds_newer_ones_back_and_one_to_an_older_version_is_no_fa
 
 #[test]
 fn a_pin_to_a_channel_decides_it_and_neither_replays_nor_takes_what_is_for_testing() {
-    if skipped() {
+    if !can_run_service() {
         return;
     }
     let farm = Farm::start();

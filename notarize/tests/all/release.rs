@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use russet_protocol::manifest::{Envelope, Manifest, Platform, signed_bytes};
+use russet_test_skip::{Lacks, skip};
 use serde_json::Value;
 
 use crate::service::{Apple, Script, private_key};
@@ -44,7 +45,7 @@ fn linked() -> Option<PathBuf> {
         "nothing is linked in {}",
         target.display()
     );
-    eprintln!("skipped: run .ci/apple/run first");
+    skip(Lacks::Machine, "run .ci/apple/run first");
     None
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use russet_test_skip::can_be_root;
 use tempfile::TempDir;
 
 const USER: u32 = 58_900;
@@ -19,8 +20,7 @@ struct Mac {
 impl Mac {
     /// `None` without root.
     fn new() -> Option<Self> {
-        if !is_root() {
-            eprintln!("skipped: needs root");
+        if !can_be_root("to own what a package owns") {
             return None;
         }
         let mac = Self { dir: tempfile::tempdir().unwrap() };
@@ -121,10 +121,6 @@ impl Mac {
         assert!(text.contains(why) && text.contains("hint:"), "{text}");
         assert!(self.log().contains(why), "the log lacks it: {}", self.log());
     }
-}
-
-fn is_root() -> bool {
-    String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).trim() == "0"
 }
 
 /// Another process writes it: a descriptor of ours for writing could be inherited by a child of
