@@ -1,4 +1,4 @@
-//! What a step can not do, and what does not outlive it.
+//! Isolation of steps, and the end of all that they started.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -7,13 +7,10 @@ use std::time::Duration;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, Mode, exit};
 use russet_protocol::task::{Action, CLEAN_UP_STEP, POST_TASK_STEP, PRE_TASK_STEP, When};
+use russet_test_skip::can_be_root;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::task::{Task, run, scripts, steps};
-
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
 
 fn processes_of(uid: u32) -> Vec<String> {
     let mut found = Vec::new();
@@ -29,7 +26,7 @@ fn processes_of(uid: u32) -> Vec<String> {
 
 #[tokio::test]
 async fn a_step_is_a_plain_user_that_can_not_reach_its_task_agent() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let task = Task::new(scripts(&[
@@ -56,7 +53,7 @@ async fn a_step_is_a_plain_user_that_can_not_reach_its_task_agent() {
 
 #[tokio::test]
 async fn root_without_a_user_and_a_user_that_is_root_are_refused() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let mut task = Task::new(scripts(&["touch ran"])).await;
@@ -75,7 +72,7 @@ async fn root_without_a_user_and_a_user_that_is_root_are_refused() {
 
 #[tokio::test]
 async fn nothing_outlives_the_task_and_what_was_left_is_shown() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let task = Task::new(scripts(&[
@@ -106,7 +103,7 @@ async fn nothing_outlives_the_task_and_what_was_left_is_shown() {
 
 #[tokio::test]
 async fn a_fork_bomb_ends_with_its_task() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let mut task = Task::new(scripts(&["bomb() { bomb | bomb & }; bomb; sleep 100"])).await;
@@ -128,7 +125,7 @@ async fn a_step_that_fills_the_disk_is_ended_with_a_message() {
 
 #[tokio::test]
 async fn a_spool_without_room_fails_the_step_and_the_task_is_reported() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let task = Task::new(scripts(&["echo first; head -c 8000000 /dev/zero", "echo never"])).await;
@@ -151,7 +148,7 @@ async fn a_spool_without_room_fails_the_step_and_the_task_is_reported() {
 
 #[tokio::test]
 async fn cleaning_ends_what_a_killed_task_agent_left() {
-    if !is_root() {
+    if !can_be_root("to become the slot's user") {
         return;
     }
     let mut task =
