@@ -1,10 +1,4 @@
-//! What people see when something is wrong, from the real binary.
-
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    reason = "a failed step of a test is its failure"
-)]
+//! Error messages of the real binary.
 
 use std::path::Path;
 
