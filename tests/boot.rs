@@ -501,7 +501,7 @@ fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
     let first = agent.wait_proved(None);
     let pipeline = start_counting(&server, &agent);
     // A process of root's in it, as a setuid program of the job would leave one: the slot's user
-    // can not end that.
+    // cannot end that.
     let mut roots = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     std::fs::write(delegated.0.join("slot-1/cgroup.procs"), roots.id().to_string()).unwrap();
     assert!(delegated.processes().len() >= 3, "{:?}", delegated.processes());
@@ -513,7 +513,7 @@ fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
     assert!(!roots.wait().unwrap().success());
 }
 
-/// What the supervisor of these tests promises, so that the others mean something.
+/// A test of the supervisor that the other tests rely on.
 #[test]
 fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {
     if !can_run_service() {
@@ -543,7 +543,7 @@ fn the_supervisor_starts_no_sooner_than_launchd_and_gives_no_more() {
     assert!(!log.contains("HOME=") && log.contains("term"), "{log}");
 }
 
-/// Where launchd's file and ours are one, as on a Mac.
+/// A machine on which launchd's file and ours are one, as on a Mac.
 fn share_logs(agent: &Installation) {
     let mine = agent.layout.logs();
     std::fs::create_dir_all(&mine).unwrap();

@@ -1,4 +1,4 @@
-//! What a machine and a server keep of caches, and what a server may send that is none: with real
+//! Caches on a machine and on a server, and servers that send something else for one: with real
 //! servers, agents and file systems.
 
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use tar::{EntryType, Header};
 
 use crate::support::admin::assert_outcome;
 use crate::support::disk::Disk;
-use crate::support::hand::Hand;
+use crate::support::scripted_runner::ScriptedRunner;
 use crate::support::user::SlotUser;
 use crate::support::{
     Agent, AgentOptions, CLASS, Lacks, Server, can_be_root, config, is_root, run, skip, test_dir,
@@ -260,7 +260,7 @@ fn archive(entries: &[(Header, &[u8])]) -> Vec<u8> {
 fn what_a_server_sends_is_not_believed() {
     let server = Server::start();
     let token = server.admin.class_token(CLASS);
-    let hand = Hand::claim_with(&server, &token);
+    let runner = ScriptedRunner::claim_with(&server, &token);
     let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     let outside = test_dir();
     std::fs::write(outside.path().join("theirs"), "theirs").unwrap();
@@ -301,7 +301,7 @@ fn what_a_server_sends_is_not_believed() {
     ];
     let restore = |key: &str| format!("restore_cache: {{keys: [{key}]}}");
     for (key, entries, wanted) in &cases {
-        hand.save_cache(key, archive(entries));
+        runner.save_cache(key, archive(entries));
         let job = server.admin.run(&config(&[&restore(key)]));
         assert_outcome(&server.admin, &job, Outcome::Failed);
         let log = server.admin.output(&job);
@@ -316,13 +316,13 @@ fn what_a_server_sends_is_not_believed() {
         plain(link(EntryType::Symlink, "work/f", &theirs)),
         file("work/f"),
     ];
-    hand.save_cache("through", archive(&through));
+    runner.save_cache("through", archive(&through));
     let log = log_of(&server, &[&restore("through"), &run("cat dir/evil f; ls -ld dir f")]);
     assert!(log.contains("xx") && !log.contains("->"), "{log}");
     assert_eq!((names(), std::fs::read_to_string(&theirs).unwrap()), (1, "theirs".to_owned()));
     // What is said to be of the whole machine is, as far as its user may write.
     let whole = [file(&evil), plain(header(EntryType::Directory, "root/root/evil", 0))];
-    hand.save_cache("whole", archive(&whole));
+    runner.save_cache("whole", archive(&whole));
     let job = server.admin.run(&config(&[&restore("whole")]));
     if is_root() {
         assert_outcome(&server.admin, &job, Outcome::Failed);
@@ -335,7 +335,7 @@ fn what_a_server_sends_is_not_believed() {
     let odd = [file("work/setuid"), (header(EntryType::Regular, "work/zeros", 100 << 20), &*zeros)];
     let small = archive(&odd);
     assert!(small.len() < 100_000);
-    hand.save_cache("odd", small);
+    runner.save_cache("odd", small);
     let look = run("stat -c '%a %s' setuid zeros; test $(stat -c %b zeros) -lt 2000");
     let log = log_of(&server, &[&restore("odd"), &look]);
     assert!(log.contains("755 1\n755 104857600\n"), "{log}");

@@ -1,4 +1,4 @@
-//! What people on a runner's machine see of its agent and ask of it, over its socket.
+//! Status, control and doctor of an agent over its socket, for people on its machine.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;

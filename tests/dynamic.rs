@@ -104,7 +104,7 @@ fn a_run_goes_on_with_what_its_setup_chooses() {
     assert!(!text.contains("rsk_"), "{text}");
 }
 
-/// What scripts for CircleCI do, orbs and others: curl, and an address of CircleCI's.
+/// A request as scripts for CircleCI make it: curl, and an address of CircleCI's.
 #[test]
 fn a_script_that_calls_circleci_reaches_its_own_control_plane_unchanged() {
     let script = r#"printf '{"continuation-key": "%s", "configuration": "%s", "parameters": {"deploy": true}}' \

@@ -1,7 +1,7 @@
-//! What happens to a task when the control plane, the network, the task agent or the launch
-//! agent fails: nothing is lost, nothing is doubled, and the log says what happened.
+//! Failures of the control plane, the network, the task agent or the launch agent during a
+//! task: nothing is lost, nothing is doubled, and the log says what happened.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use russet_protocol::outcome::Outcome;
@@ -13,9 +13,6 @@ use crate::support::{
 
 /// Prints a numbered line every 20 ms, so that a fault meets output on its way.
 const COUNTING: &str = "for i in $(seq 1 150); do echo \"line $i\"; sleep 0.02; done";
-
-/// The same in more than a minute.
-const COUNTING_SLOWLY: &str = "for i in $(seq 1 150); do echo \"line $i\"; sleep 0.45; done";
 
 /// Fails unless the output is exactly what [`COUNTING`] prints.
 #[track_caller]
@@ -42,27 +39,33 @@ fn a_server_that_is_killed_and_restarted_in_the_middle_of_a_task_loses_and_doubl
 
 #[test]
 fn a_network_that_is_cut_for_longer_than_the_lease_of_an_unstarted_task_costs_nothing() {
-    counts_through_a_cut(&["--lease", "4s"], COUNTING, Duration::from_secs(5));
+    // By the clock, since the server's lease is.
+    let longer = Duration::from_secs(5);
+    counts_through_a_cut(&["--lease", "4s"], Fault::Cut, |_, began| began.elapsed() > longer);
 }
 
 #[test]
-fn a_network_that_is_cut_for_a_minute_under_the_usual_lease_costs_nothing() {
-    counts_through_a_cut(&[], COUNTING_SLOWLY, Duration::from_secs(60));
+fn a_network_that_refuses_connections_until_the_agents_have_retried_costs_nothing() {
+    // Under the usual lease. The pauses between retries grow: ten of them are not one burst.
+    counts_through_a_cut(&[], Fault::Refuse, |proxy, _| proxy.faults() >= 10);
 }
 
-/// Runs a counting job whose network is cut for so long in the middle of its output.
+/// Runs a counting job whose network fails in the middle of its output, until `is_enough`.
 #[track_caller]
-fn counts_through_a_cut(options: &[&str], script: &str, length: Duration) {
+fn counts_through_a_cut(
+    options: &[&str],
+    fault: Fault,
+    is_enough: impl Fn(&FaultProxy, Instant) -> bool,
+) {
     let server = Server::start_with(options);
     let proxy = FaultProxy::start(server.url());
     let options = AgentOptions { url: Some(proxy.url().to_owned()), ..Default::default() };
     let _agent = Agent::start_with(&server, &options);
-    let pipeline = server.admin.submit(&config(&[&run(script)]));
+    let pipeline = server.admin.submit(&config(&[&run(COUNTING)]));
     server.admin.wait_for_output(&pipeline, "line 20");
-    proxy.set(Fault::Cut);
-    // The cut has to last so long by the clock: the lease of the server, and how long the agents
-    // wait for an answer, are what it meets.
-    std::thread::sleep(length);
+    let began = Instant::now();
+    proxy.set(fault);
+    wait_for("a cut that is long enough", || is_enough(&proxy, began).then_some(()));
     proxy.set(Fault::None);
     server.admin.wait(&pipeline);
     let job = server.admin.only_job(&pipeline);

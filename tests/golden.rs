@@ -171,7 +171,7 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// What was seen of a run.
+/// Observations of a run.
 #[derive(Default)]
 struct Story {
     pipeline: Option<Pipeline>,

@@ -1,4 +1,4 @@
-//! What is left of a task when it has ended: nothing, and a table that says what there was. As
+//! Cleaning after a task: nothing is left but a table of what there was. As
 //! root on Linux with real users.
 
 use std::os::unix::fs::PermissionsExt as _;

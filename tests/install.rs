@@ -109,7 +109,7 @@ impl Machine {
         Process(child)
     }
 
-    /// What the installed agent says of itself, if it does.
+    /// Status of the installed agent; `None` while it does not answer.
     fn status(&self) -> Option<Status> {
         let socket = self.root().join("var/lib/russet/agent.sock");
         let arguments = ["status", "--output", "json"];

@@ -1,4 +1,4 @@
-//! What a step can not do, proved by steps that try, as root on Linux with real users.
+//! Isolation of steps, proved by steps that try to break out, as root on Linux with real users.
 //!
 //! Each test runs a script as a job and reads what became of its attempts.
 

@@ -7,13 +7,13 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::disk::Disk;
-use crate::support::hand::{Acknowledged, Hand};
+use crate::support::scripted_runner::{Acknowledged, ScriptedRunner};
 use crate::support::{Agent, AgentOptions, CLASS, Server, config, run};
 
 #[test]
 fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     let mut server = Server::start();
-    let hand = Hand::claim(&server);
+    let runner = ScriptedRunner::claim(&server);
     let mut acknowledged = Acknowledged::default();
     for round in 0..8 {
         // A different moment in each round; the writer is busy all the time.
@@ -22,9 +22,9 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
             std::thread::sleep(moment);
             server.kill();
         };
-        acknowledged = hand.write_until(kill, acknowledged);
+        acknowledged = runner.write_until(kill, acknowledged);
         server.start_again();
-        acknowledged.bytes = hand.check(&server, &acknowledged).unwrap();
+        acknowledged.bytes = runner.check(&server, &acknowledged).unwrap();
     }
     let Acknowledged { bytes, events, artifacts, batches, pipelines } = &acknowledged;
     assert!(*bytes > 0 && *events > 0 && *artifacts > 0 && *batches > 0 && !pipelines.is_empty());
@@ -34,21 +34,21 @@ fn what_was_acknowledged_before_a_kill_is_there_after_it() {
 fn lose_power(disk: &mut Disk, options: &[&str]) -> Result<(), String> {
     let mut server = Server::start_in(&disk.path().join("data"), options);
     let token = server.admin.token().to_owned();
-    let hand = Hand::claim(&server);
+    let runner = ScriptedRunner::claim(&server);
     let mut acknowledged = Acknowledged::default();
     for _ in 0..2 {
         let kill = || {
             std::thread::sleep(Duration::from_millis(400));
             server.kill();
         };
-        acknowledged = hand.write_until(kill, acknowledged);
+        acknowledged = runner.write_until(kill, acknowledged);
         assert!(acknowledged.artifacts > 0, "nothing was acknowledged");
         disk.lose_power();
         server.start_again();
         if server.admin_token_on_disk() != token {
             return Err("the admin token".to_owned());
         }
-        acknowledged.bytes = hand.check(&server, &acknowledged)?;
+        acknowledged.bytes = runner.check(&server, &acknowledged)?;
     }
     Ok(())
 }

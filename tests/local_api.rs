@@ -11,8 +11,8 @@ use russet_protocol::outcome::Outcome;
 use crate::support::admin::assert_outcome;
 use crate::support::user::SlotUser;
 use crate::support::{
-    Agent, CLASS, Server, ask, can_be_root, checkout, config, is_root, resident, run, test_dir,
-    wait_for,
+    Agent, CLASS, Server, can_be_root, checkout, config, http_get, is_root, resident_bytes, run,
+    test_dir, wait_for,
 };
 
 /// A step that runs until the file is there.
@@ -130,21 +130,21 @@ fn what_a_running_task_says_is_read_by_operators_alone_and_followed_to_its_end()
     let id = task_at(&agent, "begun").id.unwrap();
     let socket = agent.socket();
     let path = format!("/v1/tasks/{id}/log");
-    let read = |path: &str| ask(UnixStream::connect(&socket).unwrap(), path);
+    let read = |path: &str| http_get(UnixStream::connect(&socket).unwrap(), path);
     let text = wait_for("its output", || {
         Some(read(&path)).filter(|text| text.contains("first\n") && text.contains("begun\n"))
     });
     assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("== step "), "{text}");
     #[cfg(target_os = "linux")]
     if is_root() {
-        let text = crate::support::ask_as(65_533, socket.clone(), path.clone().leak());
+        let text = crate::support::http_get_as(65_533, socket.clone(), path.clone().leak());
         assert!(text.starts_with("HTTP/1.1 403 ") && !text.contains("begun"), "{text}");
         let log = agent.log();
         let refused = |line: &&str| line.contains("audit: refused") && line.contains(&path);
         assert_eq!(log.lines().filter(refused).count(), 1, "{log}");
     }
     let (followed, stream) = (format!("{path}?follow=true"), UnixStream::connect(&socket).unwrap());
-    let follower = std::thread::spawn(move || ask(stream, &followed));
+    let follower = std::thread::spawn(move || http_get(stream, &followed));
     std::fs::write(&go, "").unwrap();
     server.admin.wait(&pipeline);
     let text = follower.join().unwrap();
@@ -250,7 +250,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
     run_some();
     let alone = run_some();
     let pid = agent.process().pid();
-    let before = resident(pid);
+    let before = resident_bytes(pid);
     let path = agent.socket();
     let mut clients = Vec::new();
     let mut readers = Vec::new();
@@ -274,7 +274,7 @@ fn a_hundred_clients_of_which_some_never_read_hold_nothing_up_and_take_little_me
         clients.push(client);
     }
     let watched = run_some();
-    let after = resident(pid);
+    let after = resident_bytes(pid);
     let recent = agent.wait_for_state(State::Idle).recent;
     assert_eq!(recent.len(), 45);
     for client in &clients {

@@ -15,7 +15,7 @@ use crate::support::{
     Agent, AgentOptions, Process, Server, can_be_root, config, run, russet, test_dir, wait_for,
 };
 
-/// What each answered request leaves in the log before it is answered.
+/// Log line that precedes the answer to each request.
 const ASKED: &str = "audit: asked for on the local API";
 
 /// An agent that logs to a file `log` in a directory of its own.
@@ -283,7 +283,7 @@ fn only_those_who_may_do_everything_read_the_log_on_the_socket() {
         return;
     }
     for uid in [65_534, 59_001] {
-        let answer = crate::support::ask_as(uid, socket(&agent), "/v1/logs");
+        let answer = crate::support::http_get_as(uid, socket(&agent), "/v1/logs");
         assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("audit"), "{answer}");
     }
 }

@@ -12,7 +12,8 @@ use crate::support::desktop::{Desktop, Line};
 use crate::support::farm::Farm;
 use crate::support::installation::can_run_service;
 use crate::support::{
-    Agent, AgentOptions, CLASS, Process, Server, built, checkout, resident, test_dir, wait_for,
+    Agent, AgentOptions, CLASS, Process, Server, build_program, checkout, resident_bytes, test_dir,
+    wait_for,
 };
 
 /// The companion in a tray.
@@ -93,7 +94,7 @@ impl Companion {
 }
 
 fn command(socket: &Path) -> Command {
-    let mut command = Command::new(built("russet-menubar"));
+    let mut command = Command::new(build_program("russet-menubar"));
     command.arg("--socket").arg(socket);
     command
 }
@@ -194,7 +195,7 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     companion.shows(&["Idle since ", "Recent Tasks"]);
     let tip = companion.desktop.tool_tip(&companion.item).unwrap();
     assert!(tip.starts_with("Idle since "), "{tip}");
-    let bytes = resident(companion.process.pid());
+    let bytes = resident_bytes(companion.process.pid());
     assert!(bytes < 30_000_000, "it has {bytes} bytes of memory");
 }
 

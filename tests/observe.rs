@@ -1,4 +1,4 @@
-//! What the owner of a farm sees of an agent: metrics.
+//! Metrics of an agent, for the owner of a farm.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,8 @@ use std::process::Command;
 use russet_protocol::outcome::Outcome;
 
 use crate::support::{
-    Agent, AgentOptions, Server, ask, can_be_root, config, is_root, run, russet, test_dir, wait_for,
+    Agent, AgentOptions, Server, can_be_root, config, http_get, is_root, run, russet, test_dir,
+    wait_for,
 };
 
 fn socket(agent: &Agent) -> PathBuf {
@@ -17,7 +18,7 @@ fn socket(agent: &Agent) -> PathBuf {
 }
 
 fn metrics(agent: &Agent) -> String {
-    ask(UnixStream::connect(socket(agent)).unwrap(), "/v1/metrics")
+    http_get(UnixStream::connect(socket(agent)).unwrap(), "/v1/metrics")
 }
 
 /// The value of the sample that begins so.
@@ -53,7 +54,7 @@ fn metrics_follow_a_task_that_succeeds_one_that_fails_and_one_whose_agent_is_kil
         |state: &str| format!("russet_agent_slots{{class=\"api.auth_token\",state=\"{state}\"}}");
     let before = wait_for("an agent that listens", || {
         let stream = UnixStream::connect(socket(&agent)).ok()?;
-        Some(ask(stream, "/v1/metrics"))
+        Some(http_get(stream, "/v1/metrics"))
     });
     assert_eq!(value(&before, &task("success")), 0.0);
     assert_eq!(value(&before, "russet_agent_starts_total"), 1.0);
@@ -107,7 +108,7 @@ fn an_adopted_task_and_each_start_are_counted() {
     agent.start_again();
     let text = wait_for("the second agent", || {
         let stream = UnixStream::connect(socket(&agent)).ok()?;
-        Some(ask(stream, "/v1/metrics"))
+        Some(http_get(stream, "/v1/metrics"))
     });
     assert_eq!(value(&text, "russet_agent_starts_total"), 2.0);
     assert_eq!(value(&text, "russet_agent_adopted_tasks_total"), 1.0);
@@ -120,9 +121,9 @@ fn a_loopback_port_answers_while_stuck_clients_hold_what_they_can() {
     let server = Server::start();
     let agent = Agent::start_with(&server, &measured("127.0.0.1:0"));
     let address = address(&agent);
-    let text = ask(TcpStream::connect(&address).unwrap(), "/metrics");
+    let text = http_get(TcpStream::connect(&address).unwrap(), "/metrics");
     assert!(text.starts_with("HTTP/1.1 200") && text.contains("russet_agent_slots"), "{text}");
-    assert!(ask(TcpStream::connect(&address).unwrap(), "/").starts_with("HTTP/1.1 404"));
+    assert!(http_get(TcpStream::connect(&address).unwrap(), "/").starts_with("HTTP/1.1 404"));
     // More than are served: some never ask, some never read.
     let stuck: Vec<TcpStream> = (0..40)
         .map(|number| {
@@ -210,8 +211,8 @@ fn the_user_of_a_task_is_refused_metrics_and_anybody_else_may_look() {
     assert!(output.contains("tasks may not use the local API"), "{output}");
     let home = agent.state().join("slots/1/home");
     let user = wait_for("a fresh slot", || Some(std::fs::metadata(&home).ok()?.uid()));
-    let refused = crate::support::ask_as(user, socket.clone(), "/v1/metrics");
+    let refused = crate::support::http_get_as(user, socket.clone(), "/v1/metrics");
     assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("russet_agent"), "{refused}");
-    let shown = crate::support::ask_as(65_534, socket, "/v1/metrics");
+    let shown = crate::support::http_get_as(65_534, socket, "/v1/metrics");
     assert!(shown.contains("russet_agent_slots"), "{shown}");
 }

@@ -1,4 +1,4 @@
-//! What a step prints arrives byte for byte, whatever it prints and however.
+//! Output of steps: it arrives byte for byte.
 
 use russet_protocol::outcome::Outcome;
 

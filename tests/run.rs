@@ -53,7 +53,7 @@ fn command(project: &Path, home: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// What came of it.
+/// Result of a run.
 struct Run {
     code: Option<i32>,
     out: String,
@@ -364,7 +364,7 @@ fn long_job() -> (String, String) {
     (config(&[&run(&format!("echo ready\nsleep {marker}"))]), marker)
 }
 
-/// Whether any process has `marker` as an argument.
+/// Returns true if a process has `marker` as an argument.
 fn is_there(marker: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes

@@ -334,7 +334,7 @@ fn a_repeat_comes_from_the_copy_on_the_machine_and_only_for_the_same_project() {
     let log = again();
     assert!(log.contains(&sum) && !log.contains("from the copy"), "{log}");
     assert!(std::fs::read(&copy).unwrap() == text, "it is there again");
-    // Another project's job has a place of its own, and can not get at this one.
+    // Another project's job has a place of its own, and cannot get at this one.
     let look = run(&format!("ls {} && echo seen || echo hidden", copies.display()));
     let job = submit(&server, "test/b", false, "main", &[&restore("[k]"), &look]);
     assert_outcome(&server.admin, &job, Outcome::Success);

@@ -92,7 +92,7 @@ fn the_script_goes_to_its_end_and_its_report_has_a_row_for_every_check() {
     assert!(report.contains("binary-runs") && report.contains(" failed, "), "{report}");
 }
 
-/// What is about `russet` and not about macOS has to work here too.
+/// Checks of `russet` that do not concern macOS work here too.
 #[test]
 fn checks_with_a_job_of_their_own_pass_on_this_system() {
     let (output, _dir) = run(&["--change"]);

@@ -20,7 +20,7 @@ use self::tree::{FILE, grow};
 use crate::process::usage;
 use crate::rig::{CLASS, Rig};
 
-/// How often each is measured, by turns.
+/// Number of measurements of each, by turns.
 const ROUNDS: u32 = 2;
 
 const UNPACK: &str = "zstd -qdc ~/bare.tar.zst | tar -xf - -C";

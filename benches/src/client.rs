@@ -17,7 +17,7 @@ pub(crate) struct Client {
     ready: ServerReady,
 }
 
-/// When a watched pipeline said what.
+/// Times of the events of a watched pipeline.
 pub(crate) struct Watched {
     /// First output of the job's own steps.
     pub(crate) first_output: Option<Instant>,

@@ -1,4 +1,4 @@
-//! What a hundred clients of the local API cost the agent's tasks: with and without them by turns.
+//! Cost of a hundred clients of the local API for the agent's tasks: with and without them by turns.
 //!
 //! Twenty of the clients never read what they are told; the others read all of it.
 
@@ -17,7 +17,7 @@ use crate::stats::Samples;
 const CLIENTS: usize = 100;
 const SILENT: usize = 20;
 
-/// How often both are measured.
+/// Number of measurements of both.
 const ROUNDS: usize = 8;
 
 /// Submits `count` pipelines without clients, and as many with them.

@@ -26,7 +26,7 @@ use clap::Parser;
 /// Measures Russet beside the bare programs that it starts.
 #[derive(Parser)]
 struct Arguments {
-    /// What to measure; everything if nothing is named.
+    /// Measurements to make; all of them if none is named.
     #[arg(value_parser = NAMES)]
     names: Vec<String>,
     /// The binary to measure, instead of building one.

@@ -1,4 +1,4 @@
-//! What Linux says about a process: memory, processor time, wake-ups.
+//! Usage of a process as Linux counts it: memory, processor time, wake-ups.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ pub(crate) struct Usage {
     pub(crate) anonymous_kib: u64,
     /// Processor time so far, in clock ticks.
     pub(crate) ticks: u64,
-    /// How often its threads went to sleep and were woken.
+    /// Number of times that its threads went to sleep and were woken.
     pub(crate) wakeups: u64,
 }
 

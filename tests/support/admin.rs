@@ -97,7 +97,7 @@ impl Admin {
         serde_json::from_value(self.post("/api/v3/pipelines", body)).unwrap()
     }
 
-    /// How far a pipeline is.
+    /// Current state of a pipeline.
     pub fn pipeline(&self, id: &PipelineId) -> Pipeline {
         self.get(&format!("/api/v3/pipelines/{id}"))
     }

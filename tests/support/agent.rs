@@ -10,7 +10,7 @@ use russet_protocol::local::{State, Status};
 
 use super::{CLASS, Process, Server, russet, test_dir, wait_for};
 
-/// What differs between the agents of tests.
+/// Options of an agent under test.
 #[derive(Clone, Debug, Default)]
 pub struct AgentOptions {
     /// Address to claim from, instead of the server's own (a proxy).
@@ -116,7 +116,7 @@ impl Agent {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What it says of itself, if it does.
+    /// Status from its local API; `None` while it does not answer.
     pub fn status(&self) -> Option<Status> {
         let output = self.ask(&["status", "--output", "json"]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
@@ -133,7 +133,7 @@ impl Agent {
         self.dir.path().join("agent.yaml")
     }
 
-    /// What it has logged.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("agent.log")).unwrap_or_default()
     }

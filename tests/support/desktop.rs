@@ -12,7 +12,7 @@ use zbus::zvariant::{OwnedValue, Structure, Value};
 
 use crate::support::{Process, has_tool, test_dir, wait_for};
 
-/// What has to be installed.
+/// Programs that have to be installed.
 const PROGRAMS: [&str; 3] = ["dbus-daemon", "Xvfb", "xfce4-panel"];
 
 /// A panel across the top of the screen, with nothing but a tray.
@@ -63,11 +63,11 @@ pub(crate) struct Desktop {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     id: i32,
-    /// What it says.
+    /// Text without access keys.
     pub(crate) label: String,
-    /// Whether it can be chosen.
+    /// Set if a click has an effect.
     pub(crate) is_enabled: bool,
-    /// What is below it.
+    /// Lines of its submenu.
     pub(crate) below: Vec<Self>,
 }
 
@@ -160,7 +160,7 @@ impl Desktop {
         self.call(item, "Event", &(line.id, "clicked", Value::I32(0), 0_u32)).unwrap();
     }
 
-    /// What the picture of an item is, of the largest size.
+    /// Largest picture of an item.
     pub(crate) fn picture(&self, item: &str) -> Option<Vec<u8>> {
         let interface = "org.kde.StatusNotifierItem";
         let value = self.property(item, "/StatusNotifierItem", interface, "IconPixmap")?;
@@ -168,7 +168,7 @@ impl Desktop {
         pictures.into_iter().map(|(_, _, data)| data).max_by_key(Vec::len)
     }
 
-    /// What the item says to a pointer that rests on it.
+    /// Tool tip of an item.
     pub(crate) fn tool_tip(&self, item: &str) -> Option<String> {
         let interface = "org.kde.StatusNotifierItem";
         let value = self.property(item, "/StatusNotifierItem", interface, "ToolTip")?;

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use super::{Lacks, can_be_root, skip, test_dir};
 
-/// How a disk is made.
+/// Parameters of a disk.
 struct Kind {
     mkfs: &'static [&'static str],
     /// Bytes, of which an image takes those that were written to.
@@ -79,7 +79,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// Mount point.
     pub fn path(&self) -> PathBuf {
         self.dir.path().join("disk")
     }

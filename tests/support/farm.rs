@@ -51,7 +51,7 @@ impl Farm {
         Self { server, agent, signer, releases }
     }
 
-    /// Where the server looks for a release.
+    /// Directory in which the server looks for a release.
     pub fn place(&self, version: &str) -> PathBuf {
         self.releases.path().join("releases").join(version)
     }
@@ -90,7 +90,7 @@ impl Farm {
         text
     }
 
-    /// What the control plane knows of its runners.
+    /// List of runners, as the control plane prints it.
     pub fn runners(&self) -> String {
         self.admin(&["runner", "list", "test"])
     }
@@ -124,7 +124,7 @@ impl Farm {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// What the program in place is: the version of a release, or none for the real one.
+    /// Version of the installed release; `None` for the program under test.
     pub fn installed(&self) -> Option<String> {
         let text = std::fs::read(self.agent.layout.executable()).ok()?;
         let start = text.get(..text.len().min(256))?;

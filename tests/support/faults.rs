@@ -16,13 +16,15 @@ use futures_util::stream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What goes wrong.
+/// Kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
     None,
     /// Bytes vanish in both directions; connections stay open and silent.
     Cut,
+    /// Open connections are closed, and new ones as soon as they are made.
+    Refuse,
     /// Every answer comes so much later.
     Delay(Duration),
     /// Every `n`th request reaches the server twice; the answer is that to the second.
@@ -63,6 +65,7 @@ impl FaultProxy {
             requests: Arc::clone(&requests),
             faults: Arc::clone(&faults),
         };
+        let refused = Arc::clone(&faults);
         let (say, listens) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -74,7 +77,8 @@ impl FaultProxy {
                 let router = Router::new().fallback(forward).with_state(http);
                 tokio::spawn(async move { axum::serve(inner, router).await });
                 while let Ok((stream, _)) = front.accept().await {
-                    tokio::spawn(carry(stream, inner_address, seen.clone()));
+                    let faults = Arc::clone(&refused);
+                    tokio::spawn(carry(stream, inner_address, seen.clone(), faults));
                 }
             });
         });
@@ -92,12 +96,12 @@ impl FaultProxy {
         self.fault.send_replace(fault);
     }
 
-    /// How many requests have come.
+    /// Number of requests so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// How many of them met a fault.
+    /// Number of requests and connections that met a fault.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
     }
@@ -105,8 +109,17 @@ impl FaultProxy {
 
 /// Carries bytes until the network is cut. What was open then stays open and silent, and is
 /// closed when the network comes back, as by a peer that has forgotten the connection.
-async fn carry(client: TcpStream, inner: std::net::SocketAddr, mut fault: watch::Receiver<Fault>) {
+async fn carry(
+    client: TcpStream,
+    inner: std::net::SocketAddr,
+    mut fault: watch::Receiver<Fault>,
+    faults: Arc<AtomicU64>,
+) {
     let mut open = Vec::new();
+    if *fault.borrow() == Fault::Refuse {
+        faults.fetch_add(1, Ordering::SeqCst);
+        return;
+    }
     if *fault.borrow() == Fault::Cut {
         open.push(client);
     } else {
@@ -114,7 +127,10 @@ async fn carry(client: TcpStream, inner: std::net::SocketAddr, mut fault: watch:
         let mut client = client;
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
-            cut = fault.wait_for(|fault| *fault == Fault::Cut) => drop(cut),
+            cut = fault.wait_for(|fault| matches!(fault, Fault::Cut | Fault::Refuse)) => drop(cut),
+        }
+        if *fault.borrow() == Fault::Refuse {
+            return;
         }
         open.extend([client, server]);
     }

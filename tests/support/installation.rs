@@ -18,7 +18,7 @@ use super::{CLASS, Server, Supervisor, can_be_root, russet, test_dir, wait_for};
 /// The `russet-boot` of this checkout.
 pub fn russet_boot() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| super::built("russet-boot")).clone()
+    BUILT.get_or_init(|| super::build_program("russet-boot")).clone()
 }
 
 /// A program that a test puts in the place of a version.
@@ -28,7 +28,7 @@ pub enum Version<'a> {
     Real,
     /// A shell script.
     Script(&'a str),
-    /// A file that can not be executed.
+    /// A file that cannot be executed.
     Unexecutable,
 }
 
@@ -167,7 +167,7 @@ impl Installation {
         boot_files::parse_bad(&self.boot_file(boot_files::BAD).unwrap_or_default())
     }
 
-    /// What russet-boot and the agent said.
+    /// Log of russet-boot and the agent.
     pub fn log(&self) -> String {
         let said = self.supervisor.as_ref().map(Supervisor::error_log).unwrap_or_default();
         said + &std::fs::read_to_string(self.layout.agent_log()).unwrap_or_default()
@@ -199,7 +199,7 @@ fn make(bundle: &Path, exe: &Path, version: Version<'_>) {
         Version::Real => copy(russet(), exe),
         Version::Script(text) => {
             // By a process of its own: a fork of another thread of this one may hold a file that
-            // is written here open, and such a file can not be executed.
+            // is written here open, and such a file cannot be executed.
             let script = format!("#!/bin/sh\n{text}");
             let status = Command::new("/bin/sh")
                 .args(["-c", "printf '%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: real binaries as processes, an admin client, conditions to
+//! Tools of the end-to-end tests: real binaries as processes, an admin client, conditions to
 //! wait for, and a proxy that fails.
 //!
 //! Tests run in parallel and as root or not: everything lives in a directory of its own, ports
@@ -16,9 +16,9 @@ pub mod desktop;
 pub mod disk;
 pub mod farm;
 pub mod faults;
-pub mod hand;
 pub mod installation;
 pub mod release;
+pub mod scripted_runner;
 pub mod server;
 pub mod supervisor;
 pub mod user;
@@ -38,7 +38,7 @@ pub use supervisor::Supervisor;
 /// The resource class of the tests.
 pub const CLASS: &str = "test/one";
 
-/// How long a condition may take that normally comes at once. Long, since machines are slow and
+/// Timeout of a condition that normally comes at once. Long, since machines are slow and
 /// a limit that is reached fails the test anyway.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
@@ -49,7 +49,7 @@ pub fn russet() -> &'static Path {
 
 /// Another program of this checkout. cargo builds the programs of the package whose tests it runs;
 /// this one is of another, so it is told to.
-pub fn built(package: &str) -> PathBuf {
+pub fn build_program(package: &str) -> PathBuf {
     let profile_dir = russet().parent().unwrap();
     let profile = match profile_dir.file_name().unwrap().to_str().unwrap() {
         "debug" => "dev",
@@ -153,7 +153,7 @@ impl Process {
         wait_for("a process to end", || self.0.try_wait().unwrap()).code()
     }
 
-    /// Whether it still runs.
+    /// Returns true while it runs.
     pub fn is_running(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
@@ -167,7 +167,7 @@ impl Drop for Process {
 }
 
 /// Asks with HTTP on an open connection, and returns what comes until it ends.
-pub fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str) -> String {
+pub fn http_get(mut stream: impl std::io::Read + std::io::Write, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -175,21 +175,21 @@ pub fn ask(mut stream: impl std::io::Read + std::io::Write, path: &str) -> Strin
     answer
 }
 
-/// What a unix socket answers to this user, asked by a thread that has its id.
+/// Returns the answer of a unix socket to this user: a thread takes its id and asks.
 #[cfg(target_os = "linux")]
-pub fn ask_as(uid: u32, socket: std::path::PathBuf, path: &'static str) -> String {
+pub fn http_get_as(uid: u32, socket: std::path::PathBuf, path: &'static str) -> String {
     std::thread::spawn(move || {
         // SAFETY: three integers. The system call changes this thread alone, which ends soon.
         let result = unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, uid, uid, uid) };
         assert_eq!(result, 0);
-        ask(std::os::unix::net::UnixStream::connect(socket).unwrap(), path)
+        http_get(std::os::unix::net::UnixStream::connect(socket).unwrap(), path)
     })
     .join()
     .unwrap()
 }
 
 /// Resident memory of a process, in bytes.
-pub fn resident(pid: nix::unistd::Pid) -> u64 {
+pub fn resident_bytes(pid: nix::unistd::Pid) -> u64 {
     let output =
         std::process::Command::new("ps").args(["-o", "rss=", "-p"]).arg(pid.to_string()).output();
     let kilobytes = String::from_utf8(output.unwrap().stdout).unwrap();

@@ -43,9 +43,9 @@ impl Signer {
 /// A release.
 #[derive(Clone)]
 pub struct Release {
-    /// What is signed.
+    /// Manifest, which is signed.
     pub manifest: Manifest,
-    /// What lies beside it.
+    /// Archive beside it.
     pub archive: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! A task agent and a person played by hand: they send everything that a control plane
+//! A task agent and a person, played over HTTP: they send everything that a control plane
 //! acknowledges, as fast as they can, until it is gone.
 
 use russet_protocol::admin::Pipeline;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{CLASS, Server, config, run};
 
-/// What was acknowledged.
+/// Amounts that the server acknowledged.
 #[derive(Clone, Debug, Default)]
 pub struct Acknowledged {
     /// Bytes of output.
@@ -23,8 +23,8 @@ pub struct Acknowledged {
     pub pipelines: Vec<PipelineId>,
 }
 
-/// Who sends.
-pub struct Hand {
+/// A task agent and a person, played over HTTP.
+pub struct ScriptedRunner {
     runtime: tokio::runtime::Runtime,
     calls: Calls,
     pipeline: Pipeline,
@@ -40,7 +40,7 @@ struct Calls {
 
 type Answer = (u16, reqwest::header::HeaderMap, Vec<u8>);
 
-impl Hand {
+impl ScriptedRunner {
     /// Submits a pipeline and claims its task.
     pub fn claim(server: &Server) -> Self {
         Self::claim_with(server, &server.admin.class_token(CLASS))
@@ -136,7 +136,7 @@ impl Hand {
         Ok(length)
     }
 
-    /// How many events the server has, which it says when it refuses to finish without the rest.
+    /// Number of events that the server has, from its refusal to finish without the rest.
     fn events(&self) -> u64 {
         let finish = json!({ "allocation": self.calls.claim.allocation, "outcome": "success",
                              "last_seq": u32::MAX, "output": {} });
@@ -219,7 +219,7 @@ fn pattern(at: u64) -> u8 {
     b'a' + u8::try_from(at % 23).unwrap()
 }
 
-/// What an artifact holds.
+/// Content of an artifact.
 fn artifact(number: u64) -> Vec<u8> {
     let size = 1 + number * 4099 % 50_000;
     (number..number + size).map(pattern).collect()

@@ -136,7 +136,7 @@ impl Supervisor {
         *self.pid.lock().unwrap()
     }
 
-    /// What the job wrote to `StandardErrorPath`.
+    /// Text that the job wrote to `StandardErrorPath`.
     pub fn error_log(&self) -> String {
         std::fs::read_to_string(&self.error_log).unwrap_or_default()
     }

@@ -78,7 +78,7 @@ fn cut(farm: &Farm) {
     }
 }
 
-/// What an update has left so far.
+/// Files that an update has left so far.
 struct Watch<'a> {
     farm: &'a Farm,
     version: &'a str,

@@ -81,7 +81,7 @@ struct SmallState {
 }
 
 impl SmallState {
-    /// Puts one in the place of a directory. `None`, which is said, where that can not be.
+    /// Puts one in the place of a directory. `None`, which is said, where that is impossible.
     fn over(path: &Path) -> Option<Self> {
         let disk = Disk::create()?;
         std::fs::create_dir_all(path).unwrap();
@@ -122,14 +122,14 @@ fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks(
     farm.agent.bootstrap();
     farm.agent.wait_proved(None);
     farm.claims();
-    // While it looks: how far the manifests have counted can not be noted, so nothing is fetched.
+    // While it looks: how far the manifests have counted cannot be noted, so nothing is fetched.
     farm.publish(&farm.release("9.12.1"));
     small.fill();
     farm.install();
     farm.wait_refused("No space left");
     small.make_room();
     farm.claims();
-    // While it is put in place: what has to be known of it can not be noted, so nothing moves.
+    // While it is put in place: what has to be known of it cannot be noted, so nothing moves.
     let (ok, text) = farm.cli(&["check"]);
     assert!(ok && text.contains("9.12.1 is ready"), "{text}");
     small.fill();
@@ -142,7 +142,7 @@ fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks(
     farm.install();
     farm.wait_installed("9.12.1");
     farm.claims();
-    // While it starts: it can not say that it is well, and is taken back, by whom can not note that.
+    // While it starts: it cannot say that it is well, and is taken back, by one who cannot note that.
     let fill = format!(
         "dd if=/dev/zero of={}/fill bs=4k 2> /dev/null\nexec \"$REAL\" \"$@\"",
         small.disk.path().display()

@@ -12,10 +12,10 @@ use crate::support::farm::Farm;
 use crate::support::installation::can_run_service;
 use crate::support::{Admin, config, run, wait_for};
 
-/// How many updates a machine goes through.
+/// Number of updates that a machine goes through.
 const UPDATES: u64 = 200;
 
-/// What tasks write their numbers into.
+/// Files that tasks write their numbers into.
 const BEGAN: &str = "began";
 const ENDED: &str = "ended";
 
@@ -101,7 +101,7 @@ fn stream(farm: &Farm, done: &AtomicBool) -> Vec<Pipeline> {
     submitted
 }
 
-/// What each task wrote into a file.
+/// Lines that the tasks wrote into a file.
 fn lines(farm: &Farm, name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(farm.agent.file(name)).unwrap();
     text.lines().map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What the owner decides: when tasks are kept off for an update, and which machines begin.
+//! Decisions of the owner: the times at which an update may keep tasks off, and the machines that begin.
 
 use std::process::Command;
 

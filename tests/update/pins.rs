@@ -1,4 +1,4 @@
-//! What a class is pinned to on the control plane, and what its runners make of it.
+//! Version pins of a class on the control plane, and their effect on its runners.
 
 use russet_protocol::local::Update;
 

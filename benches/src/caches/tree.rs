@@ -1,4 +1,4 @@
-//! What is saved and restored.
+//! Files that are saved and restored.
 
 use std::path::{Path, PathBuf};
 

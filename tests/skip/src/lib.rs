@@ -8,7 +8,7 @@
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
-/// What a test lacks.
+/// Requirement that a test lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lacks {
     /// The rights of root. Required by `RUSSET_REQUIRE_ROOT=1`.
