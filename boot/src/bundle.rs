@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::state::State;
 use crate::{exchange, files, trust};
 
-/// Where they are.
+/// Paths of the bundles.
 #[derive(Debug)]
 pub(crate) struct Bundles {
     current: PathBuf,
@@ -33,11 +33,11 @@ impl Bundles {
     /// Puts the previous bundle in the place of the current one, in one step. That it does so is
     /// noted before, in the list of bad ones: killed in between, the next one does it.
     pub(crate) fn go_back(&self, state: &State) -> Result<(), String> {
-        trust::program(&self.previous_executable, trust::ROOT)?;
+        trust::check_program(&self.previous_executable, trust::ROOT)?;
         if state.is_bad(&identity(&self.previous)) {
             return Err(format!("{} is one that it went back from", self.previous.display()));
         }
-        exchange(&self.previous, &self.current)
+        exchange_or_move(&self.previous, &self.current)
             .map_err(|error| format!("{}: {error}", self.current.display()))?;
         state.end_probation();
         Ok(())
@@ -52,7 +52,7 @@ fn identity(path: &Path) -> String {
 }
 
 /// Exchanges two directories. Where the second is missing, the first becomes it.
-fn exchange(from: &Path, to: &Path) -> io::Result<()> {
+fn exchange_or_move(from: &Path, to: &Path) -> io::Result<()> {
     if std::fs::symlink_metadata(to).is_err() {
         return std::fs::rename(from, to);
     }
@@ -61,7 +61,7 @@ fn exchange(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{exchange, identity};
+    use super::{exchange_or_move, identity};
 
     #[test]
     fn an_exchange_keeps_identities_with_their_bundles() {
@@ -71,12 +71,12 @@ mod tests {
         std::fs::create_dir(&new).unwrap();
         std::fs::write(old.join("which"), "old").unwrap();
         let (of_old, of_new) = (identity(&old), identity(&new));
-        exchange(&old, &new).unwrap();
+        exchange_or_move(&old, &new).unwrap();
         assert_eq!((identity(&old), identity(&new)), (of_new.clone(), of_old.clone()));
         assert_eq!(std::fs::read_to_string(new.join("which")).unwrap(), "old");
         std::fs::remove_dir_all(&new).unwrap();
-        exchange(&old, &new).unwrap();
+        exchange_or_move(&old, &new).unwrap();
         assert_eq!((identity(&old), identity(&new)), ("none".to_owned(), of_new));
-        assert!(exchange(&old, &new).is_err());
+        assert!(exchange_or_move(&old, &new).is_err());
     }
 }

@@ -14,7 +14,7 @@ use crate::state::State;
 /// After TERM the agent needs less than 30 s; launchd and systemd kill after 60 s.
 const LEAVE_LIMIT: Duration = Duration::from_secs(45);
 
-/// How often the health of a version in probation is looked at.
+/// Interval of looking at the health of a version in probation.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[cfg(target_os = "macos")]
@@ -22,7 +22,7 @@ const HOST: &str = "launchd";
 #[cfg(not(target_os = "macos"))]
 const HOST: &str = "systemd";
 
-/// How the agent ended.
+/// End of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     /// It could not be executed, and never will be.
@@ -57,7 +57,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// What it is started with.
+/// Arguments and environment of its start.
 pub(crate) struct Arguments<'a> {
     pub(crate) exe: PathBuf,
     pub(crate) layout: &'a Layout,
@@ -71,7 +71,7 @@ pub(crate) struct Run {
     _life: Option<ChildStdin>,
 }
 
-/// What was seen of it.
+/// Observations of a run.
 pub(crate) struct Watched {
     pub(crate) ended: Ended,
     pub(crate) health: Option<Health>,
@@ -115,7 +115,7 @@ impl Run {
             if let Ok(Some(status)) = status {
                 return Watched { ended: ended(status), health, proved };
             }
-            if signals.told() && leave_by.is_none() {
+            if signals.must_end() && leave_by.is_none() {
                 self.signal(libc::SIGTERM);
                 leave_by = Some(Instant::now() + LEAVE_LIMIT);
             }
@@ -147,7 +147,7 @@ impl Run {
     }
 }
 
-/// What it means that a program can not be started.
+/// Classifies the error of a program that cannot be started.
 pub(crate) fn not_started(error: &std::io::Error) -> Ended {
     let text = error.to_string();
     #[cfg(target_os = "macos")]

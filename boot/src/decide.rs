@@ -1,4 +1,4 @@
-//! What comes after an end of the agent: a pure function of how it ended and of what is known.
+//! Decision after an end of the agent: a pure function of the end and of known facts.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// So many strikes, and a version in probation is bad.
 pub(crate) const STRIKES: u32 = 3;
 
-/// What is known.
+/// Facts that a decision rests on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     /// The version has to prove itself, and has not.
     pub(crate) probation: bool,
-    /// How far it came.
+    /// Progress that it reported.
     pub(crate) health: Option<Health>,
-    /// Whether it ran for a while.
+    /// Set if it ran for a while.
     pub(crate) lasted: bool,
     /// Strikes before this end.
     pub(crate) strikes: u32,
-    /// How often in a row it ended soon, this time included.
+    /// Number of quick ends in a row, this one included.
     pub(crate) soon: u32,
 }
 
-/// What comes next.
+/// Next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// It is started again after the pause.
@@ -62,16 +62,16 @@ pub(crate) fn decide(ended: &Ended, facts: &Facts) -> (Next, u32) {
     }
     let next = match action {
         // Asked for by its owner, but nobody asks a version that has not proved itself.
-        Action::Stay if facts.probation => Next::Start(growing(facts.soon)),
+        Action::Stay if facts.probation => Next::Start(growing_pause(facts.soon)),
         Action::Stay => Next::Stay,
         Action::StartNow if facts.soon <= 1 => Next::Start(Duration::ZERO),
-        Action::StartNow | Action::Restart => Next::Start(growing(facts.soon)),
+        Action::StartNow | Action::Restart => Next::Start(growing_pause(facts.soon)),
         Action::Retry(seconds) => Next::Start(Duration::from_secs(seconds.into())),
     };
     (next, strikes)
 }
 
-/// How often in a row it ended soon, this time included; `facts.soon` is the number before.
+/// Counts the quick ends in a row, this one included; `facts.soon` is the number before.
 ///
 /// One that had proved itself and asks to be started at once did what it was for, however quickly:
 /// updates that follow one another are not slowed down. One that never proves itself is, whatever
@@ -89,7 +89,7 @@ pub(crate) fn soon(ended: &Ended, facts: &Facts) -> u32 {
 }
 
 /// 1 s, 2 s, 4 s, … [`LONGEST_PAUSE`].
-fn growing(soon: u32) -> Duration {
+fn growing_pause(soon: u32) -> Duration {
     let seconds = 1_u64.checked_shl(soon.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
     Duration::from_secs(seconds).min(LONGEST_PAUSE)
 }

@@ -15,7 +15,7 @@ const LONGEST: u64 = 1_000_000;
 pub(crate) fn make_room(path: &Path) {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map(File::from);
     if let Err(error) = stderr.and_then(|file| shorten(&file, path)) {
-        crate::signals::say(&format!("could not make room in {}: {error}", path.display()));
+        crate::signals::log_line(&format!("could not make room in {}: {error}", path.display()));
     }
 }
 
@@ -43,12 +43,12 @@ fn shorten(file: &File, path: &Path) -> io::Result<()> {
         .open(&draft)?;
     io::copy(&mut from, &mut to)?;
     std::fs::rename(&draft, kept)?;
-    append(file)?;
+    set_append(file)?;
     file.set_len(0)
 }
 
 /// From now on each write goes to the end of the file, wherever that is.
-fn append(file: &File) -> io::Result<()> {
+fn set_append(file: &File) -> io::Result<()> {
     let fd = file.as_raw_fd();
     // SAFETY: fcntl with integers, on a descriptor that is open.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };

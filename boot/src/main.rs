@@ -1,8 +1,8 @@
 //! `russet-boot`: what launchd and systemd start.
 //!
 //! It runs as root and is never updated by itself, so it is small enough to be reviewed at a
-//! sitting: this folder, and four files that it shares with the agent and that need nothing
-//! but the standard library and libc. It starts `russet agent run`, waits, and decides by the exit code
+//! sitting: this folder, and four files that it shares with the agent and that need nothing but the
+//! standard library and libc. It starts `russet agent run`, waits, and decides by the exit code
 //! what comes next ([`decide`]). A version that was just installed is in probation: if it does not
 //! prove healthy in time, its bundle is exchanged for the previous one ([`bundle`]).
 //!
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            signals::say(&reason);
+            signals::log_line(&reason);
             ExitCode::from(UNUSABLE)
         }
     }
@@ -67,9 +67,9 @@ struct Boot {
     state: State,
     bundles: Bundles,
     signals: Signals,
-    /// What was said last: the same again is not said, the file that it goes to has little room.
+    /// Last message: the same again is not written, since its file has little room.
     said: String,
-    /// How often in a row it ended soon, see [`decide::soon`].
+    /// Number of quick ends in a row, see [`decide::soon`].
     soon: u32,
 }
 
@@ -81,7 +81,7 @@ impl Boot {
         }
         let exe = std::env::current_exe()
             .map_err(|error| format!("could not find the path of russet-boot: {error}"))?;
-        trust::program(&exe, trust::ROOT)?;
+        trust::check_program(&exe, trust::ROOT)?;
         let layout = Layout::below(&own_root(&exe)?);
         if layout.boot() != exe {
             return Err(format!("{} is no place of an installation", exe.display()));
@@ -94,12 +94,12 @@ impl Boot {
 
     /// Starts the agent again and again, until this process is told to end.
     fn run(&mut self) {
-        while !self.signals.told() {
+        while !self.signals.must_end() {
             self.settle();
             log::make_room(&self.layout.boot_log());
             let began = Instant::now();
             let (ended, facts) = self.once();
-            if self.signals.told() {
+            if self.signals.must_end() {
                 // That was no fault of the version.
                 self.count(&facts, facts.strikes);
                 break;
@@ -120,7 +120,7 @@ impl Boot {
             // The exchange never came about, or was taken back.
             self.state.end_probation();
         } else {
-            if self.state.strikes(&probation.bundle) >= decide::STRIKES {
+            if self.state.quick_ends_of(&probation.bundle) >= decide::STRIKES {
                 let reason = "russet-boot or the machine went down each time it ran";
                 self.state.add_bad(&probation.bundle, Fault::Crashed, reason);
             }
@@ -146,11 +146,11 @@ impl Boot {
         let probation = self.state.probation().filter(|probation| probation.bundle == bundle);
         let facts = Facts {
             probation: probation.is_some(),
-            strikes: self.state.strikes(&bundle),
+            strikes: self.state.quick_ends_of(&bundle),
             ..Facts::default()
         };
         self.state.forget_health();
-        if let Err(reason) = trust::program(&exe, trust::ROOT) {
+        if let Err(reason) = trust::check_program(&exe, trust::ROOT) {
             return (Ended::NotStarted(reason), facts);
         }
         // Counted before it runs: it may take this process, or the machine, with it.
@@ -201,13 +201,13 @@ impl Boot {
 
     fn say(&mut self, text: String) {
         if self.said != text {
-            signals::say(&text);
+            signals::log_line(&text);
             self.said = text;
         }
     }
 }
 
-/// What stands before `opt/russet/russet-boot` in the path of this program.
+/// Returns the part before `opt/russet/russet-boot` in the path of this program.
 fn own_root(exe: &std::path::Path) -> Result<PathBuf, String> {
     let root = exe.ancestors().nth(3);
     root.map(std::path::Path::to_owned).ok_or_else(|| format!("{} is too short", exe.display()))

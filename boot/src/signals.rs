@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// TERM or INT has come.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Where the handlers write, to wake whoever waits.
+/// Descriptor that the handlers write to, to wake the waiting loop.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn handle(signal: libc::c_int) {
@@ -66,8 +66,8 @@ impl Signals {
         Ok(Self { woken: woken.into() })
     }
 
-    /// Whether this process was told to end.
-    pub(crate) fn told(&self) -> bool {
+    /// Returns true if this process was told to end.
+    pub(crate) fn must_end(&self) -> bool {
         TOLD.load(Ordering::SeqCst)
     }
 
@@ -87,7 +87,7 @@ impl Signals {
     /// that nobody sets.
     pub(crate) fn pause(&self, limit: Option<Duration>) {
         let began = Instant::now();
-        while !self.told() {
+        while !self.must_end() {
             let left = limit.map(|limit| limit.saturating_sub(began.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
                 return;
@@ -98,7 +98,7 @@ impl Signals {
 }
 
 /// Says it on standard error, which launchd writes to a file and systemd to its journal.
-pub(crate) fn say(text: &str) {
+pub(crate) fn log_line(text: &str) {
     // There is nobody to tell that nobody can be told.
     drop(writeln!(std::io::stderr(), "russet-boot: {text}"));
 }

@@ -27,13 +27,13 @@ pub(crate) struct State {
 impl State {
     /// Makes the directory where it is absent. It has to be root's alone.
     pub(crate) fn open(state: &Path, boot: &Path) -> Self {
-        let path = prepare(state, boot).map_err(|reason| {
-            signals::say(&format!("{reason}; going on without memory of bad versions"));
+        let path = prepare_directory(state, boot).map_err(|reason| {
+            signals::log_line(&format!("{reason}; going on without memory of bad versions"));
         });
         Self { path: path.ok(), strikes: RefCell::default() }
     }
 
-    /// Whether there is a version that has to prove itself.
+    /// Returns the version that has to prove itself, if there is one.
     pub(crate) fn probation(&self) -> Option<Probation> {
         Probation::parse(&self.read(files::PROBATION)?)
     }
@@ -45,8 +45,8 @@ impl State {
         self.remove(files::STRIKES);
     }
 
-    /// How often this bundle ended too soon.
-    pub(crate) fn strikes(&self, bundle: &str) -> u32 {
+    /// Returns the number of quick ends of this bundle.
+    pub(crate) fn quick_ends_of(&self, bundle: &str) -> u32 {
         let here = self.strikes.borrow();
         let here = if here.0 == bundle { here.1 } else { 0 };
         let text = self.read(files::STRIKES).unwrap_or_default();
@@ -59,7 +59,7 @@ impl State {
         self.write(files::STRIKES, &files::strikes_text(bundle, strikes));
     }
 
-    /// How far the agent with this process id is.
+    /// Returns the progress of the agent with this process id.
     pub(crate) fn health(&self, pid: u32) -> Option<Health> {
         Health::parse(&self.read(files::HEALTH)?, pid)
     }
@@ -69,7 +69,7 @@ impl State {
         self.remove(files::HEALTH);
     }
 
-    /// Whether it went back from this bundle before.
+    /// Returns true if it went back from this bundle before.
     pub(crate) fn is_bad(&self, bundle: &str) -> bool {
         self.bad().iter().any(|bad| bad.bundle == bundle)
     }
@@ -117,7 +117,10 @@ impl State {
             File::open(directory)?.sync_all()
         };
         if let Err(error) = replace() {
-            signals::say(&format!("could not write {}: {error}", directory.join(name).display()));
+            signals::log_line(&format!(
+                "could not write {}: {error}",
+                directory.join(name).display()
+            ));
         }
     }
 
@@ -130,7 +133,7 @@ impl State {
 }
 
 /// The directory, without links on the way to it (`/var` is one on macOS).
-fn prepare(state: &Path, boot: &Path) -> Result<PathBuf, String> {
+fn prepare_directory(state: &Path, boot: &Path) -> Result<PathBuf, String> {
     let failed = |error: io::Error| format!("could not make {}: {error}", boot.display());
     DirBuilder::new().recursive(true).mode(0o711).create(state).map_err(failed)?;
     match DirBuilder::new().mode(0o700).create(boot) {
@@ -139,7 +142,7 @@ fn prepare(state: &Path, boot: &Path) -> Result<PathBuf, String> {
     }
     let name = boot.file_name().unwrap_or_default();
     let path = state.canonicalize().map_err(failed)?.join(name);
-    trust::directory(&path, trust::ROOT)?;
+    trust::check_directory(&path, trust::ROOT)?;
     Ok(path)
 }
 
@@ -158,8 +161,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("probation"), "version 2\nbundle 7\nlimit 60\n").unwrap();
         state(&dir).set_strikes("7", 2);
-        assert_eq!(state(&dir).strikes("7"), 2);
-        assert_eq!(state(&dir).strikes("8"), 0);
+        assert_eq!(state(&dir).quick_ends_of("7"), 2);
+        assert_eq!(state(&dir).quick_ends_of("8"), 0);
         state(&dir).add_bad("7", Fault::Crashed, "it fell");
         // Killed while it was writing.
         std::fs::write(dir.path().join("bad.new"), "bad 3 9 cra").unwrap();
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(state(&dir).bad()[0].version, "2");
         state(&dir).end_probation();
         assert_eq!(state(&dir).probation(), None);
-        assert_eq!(state(&dir).strikes("7"), 0);
+        assert_eq!(state(&dir).quick_ends_of("7"), 0);
         assert!(state(&dir).is_bad("7"), "it is remembered");
     }
 
@@ -179,7 +182,10 @@ mod tests {
         }
         let state = state(&dir);
         assert_eq!(state.probation(), None);
-        assert_eq!((state.strikes("1"), state.health(1), state.is_bad("1")), (0, None, false));
+        assert_eq!(
+            (state.quick_ends_of("1"), state.health(1), state.is_bad("1")),
+            (0, None, false)
+        );
         let fifo = dir.path().join("health");
         std::fs::remove_file(&fifo).unwrap();
         let name = std::ffi::CString::new(fifo.to_str().unwrap()).unwrap();
@@ -196,7 +202,7 @@ mod tests {
         let state = State { path: None, strikes: RefCell::default() };
         state.set_strikes("7", 2);
         state.add_bad("7", Fault::Hung, "");
-        assert_eq!((state.strikes("7"), state.strikes("8")), (2, 0));
+        assert_eq!((state.quick_ends_of("7"), state.quick_ends_of("8")), (2, 0));
         assert_eq!(state.probation(), None);
     }
 }

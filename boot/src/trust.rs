@@ -1,4 +1,5 @@
-//! Whether a file may be run as root: nobody but root can change it, or put another in its place.
+//! Checks that a file may be run as root: nobody but root can change it, or put another in its
+//! place.
 //!
 //! Threat: a directory on the way that somebody else can write to (Homebrew and old installers
 //! make such) lets them exchange what root starts at the next boot.
@@ -17,21 +18,21 @@ pub(crate) const ROOT: u32 = 0;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Whether `path` is a program that only `owner` (or root) can change.
+/// Checks that `path` is a program that only `owner` (or root) can change.
 ///
 /// It is walked name by name, following no link, so what was checked is what is run: whoever
 /// could exchange it in between would have been found.
-pub(crate) fn program(path: &Path, owner: u32) -> Result<(), String> {
-    let meta = walk(path, owner)?;
+pub(crate) fn check_program(path: &Path, owner: u32) -> Result<(), String> {
+    let meta = walk_path(path, owner)?;
     if !meta.is_file() || meta.mode() & 0o111 == 0 {
         return Err(format!("{} is not a program", path.display()));
     }
     Ok(())
 }
 
-/// Whether `path` is a directory that only `owner` (or root) can change.
-pub(crate) fn directory(path: &Path, owner: u32) -> Result<(), String> {
-    let meta = walk(path, owner)?;
+/// Checks that `path` is a directory that only `owner` (or root) can change.
+pub(crate) fn check_directory(path: &Path, owner: u32) -> Result<(), String> {
+    let meta = walk_path(path, owner)?;
     if !meta.is_dir() || meta.mode() & STICKY != 0 {
         return Err(format!("{} is not a directory of root's own", path.display()));
     }
@@ -39,7 +40,7 @@ pub(crate) fn directory(path: &Path, owner: u32) -> Result<(), String> {
 }
 
 /// Checks every directory on the way and the end of it, and returns what the end is.
-fn walk(path: &Path, owner: u32) -> Result<Metadata, String> {
+fn walk_path(path: &Path, owner: u32) -> Result<Metadata, String> {
     let mut at: Option<File> = None;
     let mut walked = PathBuf::new();
     let mut end = Err(format!("{} is no absolute path", path.display()));
@@ -51,7 +52,7 @@ fn walk(path: &Path, owner: u32) -> Result<Metadata, String> {
         };
         walked.push(name);
         let failed = |error: io::Error| format!("{}: {error}", walked.display());
-        let next = open(at.as_ref(), name.as_bytes()).map_err(failed)?;
+        let next = open_component(at.as_ref(), name.as_bytes()).map_err(failed)?;
         let meta = next.metadata().map_err(failed)?;
         if meta.uid() != ROOT && meta.uid() != owner {
             return Err(format!(
@@ -70,7 +71,7 @@ fn walk(path: &Path, owner: u32) -> Result<Metadata, String> {
     end
 }
 
-fn open(at: Option<&File>, name: &[u8]) -> io::Result<File> {
+fn open_component(at: Option<&File>, name: &[u8]) -> io::Result<File> {
     let name = CString::new(name)?;
     let at: RawFd = at.map_or(libc::AT_FDCWD, |at| at.as_raw_fd());
     // Something that is no file (a FIFO) must not hold this up.
@@ -86,7 +87,7 @@ fn open(at: Option<&File>, name: &[u8]) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{directory, program};
+    use super::{check_directory, check_program};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::{Path, PathBuf};
 
@@ -114,10 +115,10 @@ mod tests {
     #[test]
     fn a_program_below_directories_of_its_owner_is_trusted() {
         let (_dir, exe) = place();
-        assert_eq!(program(&exe, me()), Ok(()));
-        assert_eq!(directory(exe.parent().unwrap(), me()), Ok(()));
-        assert!(directory(&exe, me()).unwrap_err().contains("not a directory"));
-        assert!(program(exe.parent().unwrap(), me()).unwrap_err().contains("not a program"));
+        assert_eq!(check_program(&exe, me()), Ok(()));
+        assert_eq!(check_directory(exe.parent().unwrap(), me()), Ok(()));
+        assert!(check_directory(&exe, me()).unwrap_err().contains("not a directory"));
+        assert!(check_program(exe.parent().unwrap(), me()).unwrap_err().contains("not a program"));
     }
 
     #[test]
@@ -125,14 +126,14 @@ mod tests {
         let (_dir, exe) = place();
         for (path, bits) in [(exe.as_path(), 0o775), (exe.parent().unwrap(), 0o777)] {
             mode(path, bits);
-            let reason = program(&exe, me()).unwrap_err();
+            let reason = check_program(&exe, me()).unwrap_err();
             assert!(reason.contains(&format!("{} can be changed", path.display())), "{reason}");
             mode(path, 0o755);
         }
         mode(&exe, 0o644);
-        assert!(program(&exe, me()).unwrap_err().contains("not a program"));
+        assert!(check_program(&exe, me()).unwrap_err().contains("not a program"));
         std::fs::remove_file(&exe).unwrap();
-        assert!(program(&exe, me()).unwrap_err().contains("No such file"));
+        assert!(check_program(&exe, me()).unwrap_err().contains("No such file"));
     }
 
     #[test]
@@ -140,9 +141,9 @@ mod tests {
         let (_dir, exe) = place();
         if me() == 0 {
             std::os::unix::fs::chown(&exe, Some(58_999), None).unwrap();
-            assert!(program(&exe, 0).unwrap_err().contains("belongs to user 58999"));
+            assert!(check_program(&exe, 0).unwrap_err().contains("belongs to user 58999"));
         } else {
-            assert!(program(&exe, 0).unwrap_err().contains("not to root"));
+            assert!(check_program(&exe, 0).unwrap_err().contains("not to root"));
         }
     }
 
@@ -151,10 +152,10 @@ mod tests {
         let (dir, exe) = place();
         let root = dir.path().canonicalize().unwrap();
         symlink(&exe, root.join("link")).unwrap();
-        assert!(program(&root.join("link"), me()).is_err());
+        assert!(check_program(&root.join("link"), me()).is_err());
         symlink(root.join("inner"), root.join("way")).unwrap();
-        assert!(program(&root.join("way/program"), me()).is_err());
-        assert!(program(Path::new("program"), me()).is_err());
-        assert!(program(&root.join("inner/../inner/program"), me()).is_err());
+        assert!(check_program(&root.join("way/program"), me()).is_err());
+        assert!(check_program(Path::new("program"), me()).is_err());
+        assert!(check_program(&root.join("inner/../inner/program"), me()).is_err());
     }
 }

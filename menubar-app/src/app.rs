@@ -1,4 +1,5 @@
-//! What is the same on every platform: events to the controller, its effects to where they belong.
+//! Event loop that is the same on every platform: events to the controller, its effects to where
+//! they belong.
 
 use std::collections::HashMap;
 
@@ -35,7 +36,7 @@ pub(crate) async fn run(
                     Effect::About(title, text) => front.about(&title, &text),
                     Effect::Save(settings) => {
                         if let Err(error) = places.save(settings) {
-                            complain(&mut front, &format!("{error:#}"));
+                            notify_problem(&mut front, &format!("{error:#}"));
                         }
                     }
                 }
@@ -70,7 +71,7 @@ fn open_log(front: &mut impl Front, agent: &Agent, log: Log, logs: &mut HashMap<
             let reading = tokio::spawn(follow(agent.clone(), log.clone(), pane));
             logs.insert(log, reading.abort_handle());
         }
-        Err(error) => complain(front, &format!("{error:#}")),
+        Err(error) => notify_problem(front, &format!("{error:#}")),
     }
 }
 
@@ -98,6 +99,6 @@ async fn follow(agent: Agent, log: Log, mut pane: impl Pane) {
     }
 }
 
-fn complain(front: &mut impl Front, text: &str) {
+fn notify_problem(front: &mut impl Front, text: &str) {
     front.notify(&Notice { title: "Russet".to_owned(), text: text.to_owned() });
 }

@@ -1,4 +1,4 @@
-//! What a platform does for the companion.
+//! Services of a platform for the companion.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::controller::{Log, Model, Notice};
 
 /// The menu bar of a platform. It decides nothing.
 pub(crate) trait Front {
-    /// Where a log is shown.
+    /// Window or page that shows a log.
     type Pane: Pane + Send + 'static;
 
     /// Shows what is known. False: the menu bar is gone, and so is what this is for.
@@ -25,7 +25,7 @@ pub(crate) trait Front {
     fn about(&mut self, title: &str, text: &str);
 }
 
-/// Where a log is shown.
+/// Window or page that shows a log.
 pub(crate) trait Pane {
     /// Adds text at the end. False: the person has closed it.
     fn add(&mut self, text: &str) -> bool;

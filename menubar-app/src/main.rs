@@ -17,7 +17,7 @@ mod controller;
 mod front;
 mod places;
 
-/// Where an installed agent lies: the agent's own table, which needs nothing but the standard
+/// Paths of an installed agent: the agent's own table, which needs nothing but the standard
 /// library.
 #[path = "../../agent/platform/src/layout.rs"]
 #[expect(dead_code, unreachable_pub, reason = "most of it is for those who install an agent")]
@@ -52,16 +52,16 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run_companion(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            print_error(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
+fn run_companion(args: &Args) -> anyhow::Result<()> {
     if let Some(dir) = &args.write_bundle {
         return write_bundle(dir);
     }
@@ -70,14 +70,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let places = places::Places::of_this_user()?;
     let Some(_instance) = places.only_instance()? else {
-        say("it runs already");
+        print_error("it runs already");
         return Ok(());
     };
-    os::run(client::Agent::find(args.socket.clone()), places)
+    os::run_companion(client::Agent::find(args.socket.clone()), places)
 }
 
 fn write_bundle(dir: &Path) -> anyhow::Result<()> {
-    for (name, bytes) in russet_menubar_bundle::files(env!("CARGO_PKG_VERSION"))? {
+    for (name, bytes) in russet_menubar_bundle::bundle_files(env!("CARGO_PKG_VERSION"))? {
         write(&dir.join(name), &bytes)?;
     }
     Ok(())
@@ -105,6 +105,6 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// For whoever started it from a terminal; launchd keeps it in the system's log.
 #[expect(clippy::print_stderr, reason = "a program in the menu bar has no other place for it")]
-fn say(text: &str) {
+fn print_error(text: &str) {
     eprintln!("russet-menubar: {text}");
 }

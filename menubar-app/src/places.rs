@@ -11,12 +11,13 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::controller::Settings;
 
-/// Where they are. Directories are the person's alone: logs name projects and hosts.
+/// Paths of the companion's files. Directories are the person's alone: logs name projects and
+/// hosts.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// What the person wants.
+    /// File of the person's settings.
     settings: PathBuf,
-    /// What is gone with the session.
+    /// Directory that is gone with the session.
     #[cfg_attr(target_os = "macos", expect(dead_code, reason = "windows need no files"))]
     pub(crate) runtime: PathBuf,
     lock: PathBuf,
@@ -72,16 +73,16 @@ impl Places {
         }
     }
 
-    /// What the person wants. What can not be read is as if nothing had been said.
+    /// Reads the person's settings. A file that cannot be read counts as empty.
     pub(crate) fn settings(&self) -> Settings {
         match std::fs::read(&self.settings) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                crate::say(&format!("{} is not used: {error}", self.settings.display()));
+                crate::print_error(&format!("{} is not used: {error}", self.settings.display()));
                 Settings::default()
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Settings::default(),
             Err(error) => {
-                crate::say(&format!("could not read {}: {error}", self.settings.display()));
+                crate::print_error(&format!("could not read {}: {error}", self.settings.display()));
                 Settings::default()
             }
         }

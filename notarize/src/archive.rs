@@ -18,7 +18,7 @@ const ROOT: &str = "RussetAgent.app";
 /// A file can not be read or written.
 pub fn make(release: &Release) -> Result<String> {
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
-    for node in tree::read(&crate::staple::bundle(release))? {
+    for node in tree::read(&crate::staple::stapled_bundle(release))? {
         let path = if node.path == "." { ROOT.to_owned() } else { format!("{ROOT}/{}", node.path) };
         let mut header = Header::new_ustar();
         header.set_mode(u32::from(node.mode));

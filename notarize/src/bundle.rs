@@ -17,10 +17,10 @@ use crate::places::{Release, fresh};
 /// The agent's Info.plist, which `russet agent install` writes too.
 const AGENT_PLIST: &str = include_str!("../../agent/launch-agent/src/install/Info.plist");
 
-/// What starts the companion at a login.
+/// launchd job that starts the companion at a login.
 const MENUBAR_JOB: &str = include_str!("../../launchd/dev.russet.menubar.plist");
 
-/// What removes everything.
+/// Script that removes everything.
 const UNINSTALL: &str = include_str!("../../pkg-scripts/uninstall.sh");
 
 /// Something that is signed by itself.
@@ -28,7 +28,7 @@ const UNINSTALL: &str = include_str!("../../pkg-scripts/uninstall.sh");
 pub struct Signed {
     /// The component package that it is in.
     pub component: &'static str,
-    /// Where it lies in that.
+    /// Its path in that.
     pub path: &'static str,
     /// Its executable, relative to it; empty if it is one.
     pub executable: &'static str,
@@ -64,15 +64,15 @@ pub const SIGNED: [Signed; 3] = [
     },
 ];
 
-/// What of [`SIGNED`] is in this release.
-pub fn signed(release: &Release) -> impl Iterator<Item = &'static Signed> {
+/// Returns the items of [`SIGNED`] that are in this release.
+pub fn signed_items(release: &Release) -> impl Iterator<Item = &'static Signed> {
     SIGNED.iter().filter(|signed| release.menubar || signed.component != "menubar")
 }
 
 /// The component packages of this release, in the order in which they are installed: the agent's
 /// `postinstall` starts the companion, which has to be there.
 #[must_use]
-pub fn components(release: &Release) -> Vec<&'static str> {
+pub fn package_components(release: &Release) -> Vec<&'static str> {
     if release.menubar { vec!["menubar", "agent"] } else { vec!["agent"] }
 }
 
@@ -81,28 +81,28 @@ pub fn components(release: &Release) -> Vec<&'static str> {
 /// # Errors
 ///
 /// A file is missing or can not be written.
-pub fn assemble(release: &Release) -> Result<String> {
+pub fn assemble_bundles(release: &Release) -> Result<String> {
     let (from, work) = (release.work("universal"), release.work("bundle"));
     fresh(&work)?;
     let code = work.join("agent/opt/russet");
     let app = code.join("RussetAgent.app/Contents");
     put(&app.join("Info.plist"), agent_plist(&release.version).as_bytes(), 0o644)?;
     put(&app.join("PkgInfo"), b"APPL????", 0o644)?;
-    program(&from.join("russet"), &app.join("MacOS/russet"))?;
-    program(&from.join("russet-boot"), &code.join("russet-boot"))?;
+    copy_program(&from.join("russet"), &app.join("MacOS/russet"))?;
+    copy_program(&from.join("russet-boot"), &code.join("russet-boot"))?;
     put(&code.join("uninstall.sh"), UNINSTALL.as_bytes(), 0o755)?;
     if release.menubar {
         let root = work.join("menubar");
         let app = root.join("opt/russet").join(russet_menubar_bundle::NAME);
-        let files = russet_menubar_bundle::files(&release.version).context("Russet.app")?;
+        let files = russet_menubar_bundle::bundle_files(&release.version).context("Russet.app")?;
         for (path, bytes) in files {
             put(&app.join(path), &bytes, 0o644)?;
         }
-        program(&from.join("russet-menubar"), &app.join(russet_menubar_bundle::EXECUTABLE))?;
+        copy_program(&from.join("russet-menubar"), &app.join(russet_menubar_bundle::EXECUTABLE))?;
         let job = root.join("Library/LaunchAgents/dev.russet.menubar.plist");
         put(&job, MENUBAR_JOB.as_bytes(), 0o644)?;
     }
-    Ok(components(release).join(" and "))
+    Ok(package_components(release).join(" and "))
 }
 
 /// The agent's Info.plist of a version.
@@ -111,7 +111,7 @@ pub fn agent_plist(version: &str) -> String {
     AGENT_PLIST.replace("<string>@VERSION@<", &format!("<string>{version}<"))
 }
 
-fn program(from: &Path, to: &Path) -> Result<()> {
+fn copy_program(from: &Path, to: &Path) -> Result<()> {
     let bytes =
         std::fs::read(from).with_context(|| format!("could not read {}", from.display()))?;
     put(to, &bytes, 0o755)

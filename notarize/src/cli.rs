@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::credentials::Credentials;
 use crate::manifest::Wishes;
 use crate::notary::Services;
-use crate::places::{Release, Tools, version};
+use crate::places::{Release, Tools, checked_version};
 use crate::stage::{self, Report, Stage};
 
 /// Apple's server of timestamps, for signatures that outlive their certificate.
@@ -70,21 +70,21 @@ enum Command {
     Sums(Options),
 }
 
-/// How results are shown.
+/// Output format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Text,
     Json,
 }
 
-/// What every stage takes.
+/// Options of every stage.
 #[derive(Args, Debug)]
 struct Options {
     /// Version of the release, as 1.4.0
-    #[arg(long, value_name = "X.Y.Z", value_parser = version)]
+    #[arg(long, value_name = "X.Y.Z", value_parser = checked_version)]
     version: String,
 
-    /// Where everything goes
+    /// Output directory
     #[arg(long, value_name = "DIR", default_value = "dist")]
     out: PathBuf,
 
@@ -131,7 +131,7 @@ struct Options {
     #[arg(long, value_name = "URL", env = "RUSSET_TICKET_URL", hide = true)]
     ticket_url: Option<String>,
 
-    /// How results are shown
+    /// Output format of results
     #[arg(long, value_enum, default_value = "text")]
     output: Format,
 }
@@ -195,43 +195,43 @@ fn first_time(out: &std::path::Path, version: &str) -> Result<i64> {
 /// # Errors
 ///
 /// A stage fails.
-pub fn run(cli: Cli) -> Result<()> {
+pub fn run_command(cli: Cli) -> Result<()> {
     // One provider of cryptography for everything; it is ours, and so is not installed yet.
     let _other = rustls::crypto::ring::default_provider().install_default();
     let (stages, from, options) = match cli.command {
         Command::Release { from, options } => (Stage::ALL.to_vec(), from, options),
-        Command::Build(options) => one(Stage::Build, options),
-        Command::Universal(options) => one(Stage::Universal, options),
-        Command::Bundle(options) => one(Stage::Bundle, options),
-        Command::Sign(options) => one(Stage::Sign, options),
-        Command::Package(options) => one(Stage::Package, options),
-        Command::SignPackage(options) => one(Stage::SignPackage, options),
-        Command::Notarize(options) => one(Stage::Notarize, options),
-        Command::Staple(options) => one(Stage::Staple, options),
-        Command::Verify(options) => one(Stage::Verify, options),
-        Command::Archive(options) => one(Stage::Archive, options),
-        Command::Sbom(options) => one(Stage::Sbom, options),
-        Command::Manifest(options) => one(Stage::Manifest, options),
-        Command::Sums(options) => one(Stage::Sums, options),
+        Command::Build(options) => single_stage(Stage::Build, options),
+        Command::Universal(options) => single_stage(Stage::Universal, options),
+        Command::Bundle(options) => single_stage(Stage::Bundle, options),
+        Command::Sign(options) => single_stage(Stage::Sign, options),
+        Command::Package(options) => single_stage(Stage::Package, options),
+        Command::SignPackage(options) => single_stage(Stage::SignPackage, options),
+        Command::Notarize(options) => single_stage(Stage::Notarize, options),
+        Command::Staple(options) => single_stage(Stage::Staple, options),
+        Command::Verify(options) => single_stage(Stage::Verify, options),
+        Command::Archive(options) => single_stage(Stage::Archive, options),
+        Command::Sbom(options) => single_stage(Stage::Sbom, options),
+        Command::Manifest(options) => single_stage(Stage::Manifest, options),
+        Command::Sums(options) => single_stage(Stage::Sums, options),
     };
     let release = options.release()?;
     let mut reports = Vec::new();
     for stage in stages {
         let force = from.is_some_and(|from| stage >= from);
-        progress(&format!("{} …", stage.name()), options.output);
-        let report = stage::run(stage, &release, force)
+        print_progress(&format!("{} …", stage.name()), options.output);
+        let report = stage::run_stage(stage, &release, force)
             .with_context(|| format!("the stage `{}` failed", stage.name()))?;
-        progress(&line(&report), options.output);
+        print_progress(&report_line(&report), options.output);
         reports.push(report);
     }
-    show(&release, &reports, options.output)
+    print_reports(&release, &reports, options.output)
 }
 
-fn one(stage: Stage, options: Options) -> (Vec<Stage>, Option<Stage>, Options) {
+fn single_stage(stage: Stage, options: Options) -> (Vec<Stage>, Option<Stage>, Options) {
     (vec![stage], Some(stage), options)
 }
 
-fn line(report: &Report) -> String {
+fn report_line(report: &Report) -> String {
     let how = if report.skipped {
         "unchanged".to_owned()
     } else {
@@ -243,7 +243,7 @@ fn line(report: &Report) -> String {
 /// Lines of progress go to standard error; a terminal shows the stage that runs on a line that the
 /// next one takes.
 #[expect(clippy::print_stderr, reason = "what a person is told")]
-fn progress(line: &str, format: Format) {
+fn print_progress(line: &str, format: Format) {
     let terminal = std::io::stderr().is_terminal();
     let running = line.ends_with('…');
     match (terminal, running) {
@@ -256,7 +256,7 @@ fn progress(line: &str, format: Format) {
 }
 
 #[expect(clippy::print_stdout, reason = "the result")]
-fn show(release: &Release, reports: &[Report], format: Format) -> Result<()> {
+fn print_reports(release: &Release, reports: &[Report], format: Format) -> Result<()> {
     if format == Format::Json {
         let value = serde_json::json!({
             "version": release.version,

@@ -1,5 +1,5 @@
-//! Who signs and who submits. Secrets come from files, the environment or a keychain; arguments can
-//! be read by everybody on a machine, so none is one.
+//! Identities that sign and submit. Secrets come from files, the environment or a keychain;
+//! arguments can be read by everybody on a machine, so none is one.
 //!
 //! | what | file in `--credentials DIR` | variable |
 //! |---|---|---|
@@ -39,14 +39,14 @@ pub const SECRET_VARIABLES: [&str; 8] = [
 /// A secret is not longer than this.
 const MAX_SECRET: u64 = 1 << 20;
 
-/// Where secrets are looked for.
+/// Sources of secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// A directory with files of the names above.
     pub directory: Option<PathBuf>,
 }
 
-/// What a certificate is for.
+/// Purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Code.
@@ -70,7 +70,7 @@ pub struct Identity {
     pub key: Box<dyn KeyInfoSigner>,
     /// Its certificate.
     pub certificate: CapturedX509Certificate,
-    /// What issued it, and so on.
+    /// Certificates of its issuers, in order.
     pub chain: Vec<CapturedX509Certificate>,
 }
 
@@ -112,7 +112,7 @@ impl std::fmt::Debug for NotaryKey {
 }
 
 impl Credentials {
-    /// Who signs, if anybody does.
+    /// Returns the identity that signs, if there is one.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl Credentials {
         Ok(Some(Identity { key: Box::new(key), certificate, chain }))
     }
 
-    /// Who submits, if anybody does.
+    /// Returns the key that submits, if there is one.
     ///
     /// # Errors
     ///

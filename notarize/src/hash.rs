@@ -24,7 +24,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 ///
 /// Something can not be read.
-pub fn path(path: &Path) -> Result<String> {
+pub fn hash_tree(path: &Path) -> Result<String> {
     if !path.is_dir() {
         let bytes =
             std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;

@@ -4,7 +4,8 @@
 //! stages before it, and changes none of theirs: what is done and has not changed is not done
 //! again. Signing and stapling go through Apple's tools where they are, and through the crate
 //! apple-codesign elsewhere; what neither does is here: the writers of `.pkg` ([`package`]), a
-//! client of the notarization service ([`notary`]), and a reader that checks the result ([`verify`]).
+//! client of the notarization service ([`notary`]), and a reader that checks the result
+//! ([`verify`]).
 
 pub mod archive;
 pub mod bundle;

@@ -7,7 +7,7 @@ use russet_notarize::cli::{self, Cli};
 
 #[expect(clippy::print_stderr, reason = "what a person is told")]
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    match cli::run_command(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Each cause once: some say what the one above them says already.

@@ -1,8 +1,8 @@
 //! Stage `manifest`: what agents read before they update themselves, with its signature.
 //!
-//! The form is of `protocol`, which the agent reads it with. Its counter is the time of the release,
-//! so it rises by itself. A build that is only for testing never gets into the stable channel: not
-//! here, and an agent refuses one that is linked against stubs as well.
+//! The form is of `protocol`, which the agent reads it with. Its counter is the time of the
+//! release, so it rises by itself. A build that is only for testing never gets into the stable
+//! channel: not here, and an agent refuses one that is linked against stubs as well.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub const TESTING: &str = "testing";
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// What the owner of the release decides about its update.
+/// Choices of the release's owner about its update.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Wishes {
     /// Channel that the manifest is for [default: stable, or testing for what is only for testing]
@@ -36,32 +36,32 @@ pub struct Wishes {
     #[arg(long, value_name = "0..1000", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub rollout: u16,
 
-    /// How long the manifest may be used, days
+    /// Validity of the manifest, in days
     #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3650))]
     pub expires_days: u64,
 
     /// The oldest agent that may update itself to this one
-    #[arg(long, value_name = "X.Y.Z", value_parser = crate::places::version)]
+    #[arg(long, value_name = "X.Y.Z", value_parser = crate::places::checked_version)]
     pub minimum_agent: Option<String>,
 
-    /// Where people read about the release
+    /// URL of the release notes
     #[arg(long, value_name = "URL")]
     pub notes_url: Option<String>,
 }
 
-/// What the stage makes.
+/// Returns the files that the stage makes.
 #[must_use]
-pub fn paths(release: &Release) -> Vec<PathBuf> {
+pub fn output_paths(release: &Release) -> Vec<PathBuf> {
     vec![release.out.join(FILE_NAME)]
 }
 
-/// Who signs, as a text that changes with it.
+/// Returns a text that changes with the signing key.
 ///
 /// # Errors
 ///
 /// The key can not be used.
-pub fn who(release: &Release) -> Result<String> {
-    Ok(key(release)?.map(|key| name(&key)).transpose()?.unwrap_or_default())
+pub fn signer_label(release: &Release) -> Result<String> {
+    Ok(signing_key(release)?.map(|key| key_name(&key)).transpose()?.unwrap_or_default())
 }
 
 /// Writes and signs it.
@@ -72,12 +72,12 @@ pub fn who(release: &Release) -> Result<String> {
 pub fn write(release: &Release) -> Result<String> {
     let findings = Findings::read(release)?;
     let channel = channel(&release.wishes, findings.for_testing())?;
-    let manifest = describe(release, &findings, &channel)?;
+    let manifest = describe_release(release, &findings, &channel)?;
     let payload = serde_json::to_string(&manifest)?;
     let mut signatures = Vec::new();
-    if let Some(key) = key(release)? {
+    if let Some(key) = signing_key(release)? {
         let signature = STANDARD.encode(key.sign(&signed_bytes(&payload)));
-        signatures.push(Signature { key: name(&key)?, signature });
+        signatures.push(Signature { key: key_name(&key)?, signature });
     }
     let note = match signatures.first() {
         Some(signature) => format!("channel {channel}, signed by {}", signature.key),
@@ -102,7 +102,7 @@ fn channel(wishes: &Wishes, for_testing: Option<&str>) -> Result<String> {
     }
 }
 
-fn describe(release: &Release, findings: &Findings, channel: &str) -> Result<Manifest> {
+fn describe_release(release: &Release, findings: &Findings, channel: &str) -> Result<Manifest> {
     let archive = release.archive();
     let size = std::fs::metadata(&archive)
         .with_context(|| format!("could not look at {}", archive.display()))?
@@ -112,7 +112,7 @@ fn describe(release: &Release, findings: &Findings, channel: &str) -> Result<Man
         ((*name).to_owned(), format!("{major}.{minor}"))
     };
     let minimum_os = ARCHITECTURES.iter().map(minimum).collect();
-    let artifact = Artifact { file, size, sha256: hash::path(&archive)?, minimum_os };
+    let artifact = Artifact { file, size, sha256: hash::hash_tree(&archive)?, minimum_os };
     let created_s = u64::try_from(release.time)?;
     let wishes = &release.wishes;
     Ok(Manifest {
@@ -130,7 +130,7 @@ fn describe(release: &Release, findings: &Findings, channel: &str) -> Result<Man
     })
 }
 
-fn key(release: &Release) -> Result<Option<Ed25519KeyPair>> {
+fn signing_key(release: &Release) -> Result<Option<Ed25519KeyPair>> {
     let Some(der) = release.credentials.update_key()? else { return Ok(None) };
     // What openssl writes has no public key in it, which is then computed.
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
@@ -138,7 +138,7 @@ fn key(release: &Release) -> Result<Option<Ed25519KeyPair>> {
         .map_err(|error| anyhow!("update.pem is no Ed25519 key: {error}"))
 }
 
-fn name(key: &Ed25519KeyPair) -> Result<String> {
+fn key_name(key: &Ed25519KeyPair) -> Result<String> {
     let public: &[u8; 32] = key.public_key().as_ref().try_into()?;
     Ok(key_id(public))
 }

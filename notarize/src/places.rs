@@ -1,4 +1,4 @@
-//! What every stage needs to know: the version, where files go, and how things are done.
+//! Settings that every stage needs: the version, output paths, and the tools to use.
 
 use std::path::{Path, PathBuf};
 
@@ -27,25 +27,25 @@ pub const ARCHITECTURES: [(&str, &str, (u32, u32)); 2] =
 pub struct Release {
     /// `X.Y.Z`.
     pub version: String,
-    /// Where everything goes.
+    /// Output directory.
     pub out: PathBuf,
     /// The checkout.
     pub checkout: PathBuf,
-    /// Whether Apple's tools are used.
+    /// Set if Apple's tools are used.
     pub apple: bool,
     /// The profile of cargo.
     pub profile: String,
     /// Executables that are there already: `DIR/TARGET/PROFILE/NAME`.
     pub binaries: Option<PathBuf>,
-    /// Whether the menubar companion is a part.
+    /// Set if the menubar companion is a part.
     pub menubar: bool,
-    /// Who signs, and who submits.
+    /// Identities that sign and submit.
     pub credentials: Credentials,
     /// Address of a server of timestamps; `None`: without.
     pub timestamp: Option<String>,
     /// Addresses of Apple's services; others in tests.
     pub services: crate::notary::Services,
-    /// What the manifest of the update says beside facts.
+    /// Choices for the manifest of the update.
     pub wishes: crate::manifest::Wishes,
     /// Seconds since 1970 that everything made is dated with.
     pub time: i64,
@@ -68,7 +68,7 @@ impl Release {
         programs
     }
 
-    /// Who signs for a purpose, as a text that changes with it. It holds no secret.
+    /// Returns a text that changes with the signing identity of a purpose. It holds no secret.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Release {
         Ok(certificate.transpose()?.map(|der| hex(&sha256(&der))).unwrap_or_default())
     }
 
-    /// What the package is called.
+    /// Returns the package's file name.
     #[must_use]
     pub fn package_name(&self) -> String {
         format!("Russet-{}.pkg", self.version)
@@ -122,7 +122,7 @@ impl Release {
 /// # Errors
 ///
 /// It is not three numbers.
-pub fn version(text: &str) -> Result<String> {
+pub fn checked_version(text: &str) -> Result<String> {
     let parts: Vec<&str> = text.split('.').collect();
     let number = |part: &&str| {
         !part.is_empty() && part.len() < 6 && part.bytes().all(|byte| byte.is_ascii_digit())

@@ -22,7 +22,7 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
 /// # Errors
 ///
 /// It can not be started, or does not end with 0.
-pub fn run(command: &mut Command) -> Result<()> {
+pub fn run_tool(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command
         .stdout(std::io::stderr())
@@ -39,7 +39,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 ///
 /// It can not be started.
-pub fn output(command: &mut Command) -> Result<(bool, String)> {
+pub fn tool_output(command: &mut Command) -> Result<(bool, String)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stderr(Stdio::inherit())

@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::places::Release;
-use crate::process::{command, output};
+use crate::process::{command, tool_output};
 
-/// Where it goes.
+/// Returns the path of the list.
 #[must_use]
-pub fn path(release: &Release) -> PathBuf {
+pub fn sbom_path(release: &Release) -> PathBuf {
     release.out.join(format!("Russet-{}.cdx.json", release.version))
 }
 
-/// What cargo says of the workspace.
+/// Returns cargo's metadata of the workspace.
 pub(crate) fn metadata(release: &Release, more: &[&str]) -> Result<Value> {
     let mut cargo = command("cargo", &["metadata", "--format-version", "1", "--locked"]);
-    let (ok, text) = output(cargo.args(more).current_dir(&release.checkout))?;
+    let (ok, text) = tool_output(cargo.args(more).current_dir(&release.checkout))?;
     if !ok {
         bail!("cargo can not read the workspace in {}", release.checkout.display());
     }
@@ -34,7 +34,7 @@ pub fn write(release: &Release) -> Result<String> {
     let platforms =
         ["--filter-platform", "aarch64-apple-darwin", "--filter-platform", "x86_64-apple-darwin"];
     let metadata = metadata(release, &platforms)?;
-    let components = components(&metadata, &release.programs())?;
+    let components = list_components(&metadata, &release.programs())?;
     let document = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -48,14 +48,14 @@ pub fn write(release: &Release) -> Result<String> {
         },
         "components": components,
     });
-    let path = path(release);
+    let path = sbom_path(release);
     std::fs::write(&path, serde_json::to_vec_pretty(&document)?)
         .with_context(|| format!("could not write {}", path.display()))?;
     Ok(format!("{} components", components.len()))
 }
 
 /// Everything that the programs are built of; what only tests and builds need is no part of them.
-fn components(metadata: &Value, programs: &[&str]) -> Result<Vec<Value>> {
+fn list_components(metadata: &Value, programs: &[&str]) -> Result<Vec<Value>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let packages: BTreeMap<String, Value> = list(&metadata["packages"])

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use apple_codesign::UniversalBinaryBuilder;
 
 use crate::places::{ARCHITECTURES, Release, fresh};
-use crate::process::{command, run};
+use crate::process::{command, run_tool};
 use crate::verify::macho;
 
-/// Whether the menubar companion is there: among the executables that were given, or as a package of
-/// this checkout.
+/// Returns true if the menubar companion is there: among the executables that were given, or as a
+/// package of this checkout.
 ///
 /// # Errors
 ///
@@ -19,7 +19,7 @@ use crate::verify::macho;
 pub fn has_menubar(release: &Release) -> Result<bool> {
     if let Some(directory) = &release.binaries {
         let there = |(cargo, _, _): &(&str, &str, (u32, u32))| {
-            binary(release, directory, cargo, "russet-menubar").is_file()
+            binary_path(release, directory, cargo, "russet-menubar").is_file()
         };
         return Ok(ARCHITECTURES.iter().all(there));
     }
@@ -35,8 +35,8 @@ pub fn has_menubar(release: &Release) -> Result<bool> {
     Ok(packages.iter().any(|package| package["name"] == "russet-menubar"))
 }
 
-/// Where cargo puts an executable.
-fn binary(release: &Release, target: &Path, architecture: &str, name: &str) -> PathBuf {
+/// Returns the path that cargo puts an executable at.
+fn binary_path(release: &Release, target: &Path, architecture: &str, name: &str) -> PathBuf {
     // Its folder for the profile `dev` has another name.
     let folder = if release.profile == "dev" { "debug" } else { release.profile.as_str() };
     target.join(format!("{architecture}-apple-darwin")).join(folder).join(name)
@@ -50,14 +50,14 @@ fn binary(release: &Release, target: &Path, architecture: &str, name: &str) -> P
 pub fn build(release: &Release) -> Result<String> {
     let target = match &release.binaries {
         Some(directory) => directory.clone(),
-        None => compile(release)?,
+        None => compile_programs(release)?,
     };
     let work = release.work("build");
     fresh(&work)?;
     for (cargo, apple, _) in ARCHITECTURES {
         std::fs::create_dir_all(work.join(apple))?;
         for program in release.programs() {
-            let from = binary(release, &target, cargo, program);
+            let from = binary_path(release, &target, cargo, program);
             let to = work.join(apple).join(program);
             std::fs::copy(&from, &to)
                 .with_context(|| format!("could not take {}; was it built?", from.display()))?;
@@ -67,7 +67,7 @@ pub fn build(release: &Release) -> Result<String> {
 }
 
 /// Runs the compiler for both architectures; returns cargo's target directory.
-fn compile(release: &Release) -> Result<PathBuf> {
+fn compile_programs(release: &Release) -> Result<PathBuf> {
     let packages = release.programs().into_iter().flat_map(|name| ["--package", name]);
     let mut arguments = vec!["--profile", &release.profile, "--bins", "--locked"];
     arguments.extend(packages);
@@ -77,7 +77,7 @@ fn compile(release: &Release) -> Result<PathBuf> {
             let mut build = command("cargo", &["build", "--target", &target]);
             build.args(&arguments).current_dir(&release.checkout);
             build.env("MACOSX_DEPLOYMENT_TARGET", format!("{}.{}", minimum.0, minimum.1));
-            run(&mut build).with_context(|| {
+            run_tool(&mut build).with_context(|| {
                 format!(
                     "{target}\n  hint: rustup target add {target}, and the Xcode command line tools"
                 )
@@ -87,11 +87,11 @@ fn compile(release: &Release) -> Result<PathBuf> {
     }
     let apple = release.checkout.join(".ci/apple");
     for script in ["toolchain", "sdk"] {
-        run(&mut command(&apple.join(script).display().to_string(), &[]))?;
+        run_tool(&mut command(&apple.join(script).display().to_string(), &[]))?;
     }
     let mut build = command(&apple.join("build").display().to_string(), &["link"]);
     // The script gives cargo the rest of its arguments; packages of its own are among them.
-    run(build.arg("--profile").arg(&release.profile))?;
+    run_tool(build.arg("--profile").arg(&release.profile))?;
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/russet-apple"));
     std::env::var_os("RUSSET_APPLE_TARGET")
         .map(PathBuf::from)
@@ -102,7 +102,7 @@ fn compile(release: &Release) -> Result<PathBuf> {
 
 fn target_directory(release: &Release) -> Result<PathBuf> {
     let mut metadata = command("cargo", &["metadata", "--no-deps", "--format-version", "1"]);
-    let (_, text) = crate::process::output(metadata.current_dir(&release.checkout))?;
+    let (_, text) = crate::process::tool_output(metadata.current_dir(&release.checkout))?;
     let value: serde_json::Value = serde_json::from_str(&text).context("cargo metadata")?;
     let path = value.get("target_directory").and_then(serde_json::Value::as_str);
     path.map(PathBuf::from).context("cargo metadata names no target directory")
@@ -113,7 +113,7 @@ fn target_directory(release: &Release) -> Result<PathBuf> {
 /// # Errors
 ///
 /// An executable is not what it should be.
-pub fn universal(release: &Release) -> Result<String> {
+pub fn join_architectures(release: &Release) -> Result<String> {
     let (build, work) = (release.work("build"), release.work("universal"));
     fresh(&work)?;
     for program in release.programs() {
@@ -125,7 +125,7 @@ pub fn universal(release: &Release) -> Result<String> {
         let joined = work.join(program);
         if release.apple {
             let output = joined.display().to_string();
-            run(command("lipo", &["-create", "-output", &output]).args(&slices))?;
+            run_tool(command("lipo", &["-create", "-output", &output]).args(&slices))?;
         } else {
             join(&slices, &joined)?;
         }
@@ -151,7 +151,7 @@ fn join(slices: &[PathBuf], to: &Path) -> Result<()> {
 fn expect_architecture(path: &Path, apple: &str) -> Result<()> {
     let bytes =
         std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    let slices = macho::slices(&bytes).with_context(|| path.display().to_string())?;
+    let slices = macho::read_slices(&bytes).with_context(|| path.display().to_string())?;
     match slices.as_slice() {
         [slice] if slice.architecture == apple => Ok(()),
         _ => bail!("{} is not for {apple} alone", path.display()),

@@ -35,9 +35,9 @@ pub enum Stage {
     Staple,
     /// Everything that was claimed, read back.
     Verify,
-    /// What agents update themselves with.
+    /// Archive that agents update themselves with.
     Archive,
-    /// What the release consists of (CycloneDX).
+    /// List of the release's components (CycloneDX).
     Sbom,
     /// The signed manifest of the update.
     Manifest,
@@ -83,7 +83,7 @@ impl Stage {
         }
     }
 
-    /// What it reads, of the stages before it.
+    /// Returns the files of earlier stages that it reads.
     fn reads(self, release: &Release) -> Vec<PathBuf> {
         let work = |stage: &str| release.work(stage);
         match self {
@@ -92,7 +92,7 @@ impl Stage {
             Self::Bundle => vec![work("universal")],
             Self::Sign => vec![work("bundle")],
             Self::Package => vec![work("sign")],
-            Self::SignPackage => vec![package::product(release)],
+            Self::SignPackage => vec![package::product_path(release)],
             Self::Notarize => vec![work("sign-package")],
             Self::Staple => vec![work("sign-package"), work("sign"), work("notarize")],
             Self::Verify => vec![release.package(), work("staple")],
@@ -100,19 +100,19 @@ impl Stage {
             Self::Sbom => vec![release.checkout.join("Cargo.lock")],
             Self::Manifest => vec![release.archive(), work("verify")],
             Self::Sums => {
-                let results = [release.package(), release.archive(), sbom::path(release)];
-                [results.to_vec(), manifest::paths(release)].concat()
+                let results = [release.package(), release.archive(), sbom::sbom_path(release)];
+                [results.to_vec(), manifest::output_paths(release)].concat()
             }
         }
     }
 
-    /// What it makes.
+    /// Returns the files that it makes.
     fn makes(self, release: &Release) -> Vec<PathBuf> {
         match self {
             Self::Staple => vec![release.package(), release.work("staple")],
             Self::Archive => vec![release.archive()],
-            Self::Sbom => vec![sbom::path(release)],
-            Self::Manifest => manifest::paths(release),
+            Self::Sbom => vec![sbom::sbom_path(release)],
+            Self::Manifest => manifest::output_paths(release),
             Self::Sums => vec![release.out.join("SHA256SUMS")],
             _ => vec![release.work(self.name())],
         }
@@ -122,14 +122,14 @@ impl Stage {
     fn act(self, release: &Release) -> Result<String> {
         match self {
             Self::Build => source::build(release),
-            Self::Universal => source::universal(release),
-            Self::Bundle => bundle::assemble(release),
-            Self::Sign => sign::code(release),
+            Self::Universal => source::join_architectures(release),
+            Self::Bundle => bundle::assemble_bundles(release),
+            Self::Sign => sign::sign_all_code(release),
             Self::Package => package::make(release),
-            Self::SignPackage => sign::package(release),
-            Self::Notarize => notary::notarize(release),
-            Self::Staple => staple::staple(release),
-            Self::Verify => verify::verify(release),
+            Self::SignPackage => sign::sign_product(release),
+            Self::Notarize => notary::notarize_package(release),
+            Self::Staple => staple::staple_tickets(release),
+            Self::Verify => verify::verify_release(release),
             Self::Archive => archive::make(release),
             Self::Sbom => sbom::write(release),
             Self::Manifest => manifest::write(release),
@@ -149,14 +149,14 @@ impl Stage {
         let credentials = match self {
             Self::Sign => release.signer(crate::credentials::Purpose::Application)?,
             Self::SignPackage => release.signer(crate::credentials::Purpose::Installer)?,
-            Self::Notarize => notary::who(release)?,
-            Self::Manifest => format!("{:?} {}", release.wishes, manifest::who(release)?),
+            Self::Notarize => notary::submitter_label(release)?,
+            Self::Manifest => format!("{:?} {}", release.wishes, manifest::signer_label(release)?),
             _ => String::new(),
         };
         settings.push_str(&credentials);
         // This program is an input too: another one may do it in another way.
         let program = std::env::current_exe().context("could not find this program")?;
-        settings.push_str(&hash::path(&program)?);
+        settings.push_str(&hash::hash_tree(&program)?);
         Ok(settings)
     }
 
@@ -170,17 +170,20 @@ impl Stage {
                     path.display()
                 );
             }
-            text.push_str(&hash::path(&path)?);
+            text.push_str(&hash::hash_tree(&path)?);
         }
         Ok(hash::hex(&hash::sha256(text.as_bytes())))
     }
 
     fn outputs(self, release: &Release) -> Result<BTreeMap<PathBuf, String>> {
-        self.makes(release).into_iter().map(|path| Ok((path.clone(), hash::path(&path)?))).collect()
+        self.makes(release)
+            .into_iter()
+            .map(|path| Ok((path.clone(), hash::hash_tree(&path)?)))
+            .collect()
     }
 }
 
-/// What is written down of a stage that is done.
+/// Record of a stage that is done.
 #[derive(Serialize, Deserialize)]
 struct Done {
     inputs: String,
@@ -188,16 +191,16 @@ struct Done {
     note: String,
 }
 
-/// What became of a stage.
+/// Result of a stage.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Its name.
     pub stage: &'static str,
     /// Nothing had changed since it was done.
     pub skipped: bool,
-    /// What is worth saying.
+    /// Remark for people.
     pub note: String,
-    /// How long it took, milliseconds.
+    /// Duration, in milliseconds.
     pub milliseconds: u64,
 }
 
@@ -206,7 +209,7 @@ pub struct Report {
 /// # Errors
 ///
 /// It fails.
-pub fn run(stage: Stage, release: &Release, force: bool) -> Result<Report> {
+pub fn run_stage(stage: Stage, release: &Release, force: bool) -> Result<Report> {
     let started = Instant::now();
     let record = release.out.join(".state").join(format!("{}.json", stage.name()));
     let report = |skipped, note| Report {
@@ -247,7 +250,7 @@ fn sums(release: &Release) -> Result<String> {
     paths.sort();
     for path in &paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        text.push_str(&format!("{}  {name}\n", hash::path(path)?));
+        text.push_str(&format!("{}  {name}\n", hash::hash_tree(path)?));
     }
     let target = release.out.join("SHA256SUMS");
     std::fs::write(&target, text)

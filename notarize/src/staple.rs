@@ -17,18 +17,18 @@ use serde_json::{Value, json};
 use crate::hash::hex;
 use crate::notary::{Http, Services, Submission};
 use crate::places::{Release, copy_tree, fresh};
-use crate::process::{command, run};
+use crate::process::{command, run_tool};
 use crate::verify::{macho, signature::Signature};
 
-/// Where the lookup is, on the service of tickets.
+/// Path of the look-up, on the service of tickets.
 const LOOKUP: &str = "database/1/com.apple.gk.ticket-delivery/production/public/records/lookup";
 
-/// How often a ticket is asked for that is not there yet: it takes Apple a moment.
+/// Number of look-ups of a ticket that is not there yet: it takes Apple a moment.
 const LOOKUPS: u32 = 12;
 
 /// The bundle that goes into the update archive.
 #[must_use]
-pub fn bundle(release: &Release) -> PathBuf {
+pub fn stapled_bundle(release: &Release) -> PathBuf {
     release.work("staple").join("RussetAgent.app")
 }
 
@@ -37,10 +37,10 @@ pub fn bundle(release: &Release) -> PathBuf {
 /// # Errors
 ///
 /// A ticket is not there, or a file can not be written.
-pub fn staple(release: &Release) -> Result<String> {
+pub fn staple_tickets(release: &Release) -> Result<String> {
     let work = release.work("staple");
     fresh(&work)?;
-    let (package, bundle) = (release.package(), bundle(release));
+    let (package, bundle) = (release.package(), stapled_bundle(release));
     let signed = release.work("sign-package").join(release.package_name());
     std::fs::copy(&signed, &package)
         .with_context(|| format!("could not write {}", package.display()))?;
@@ -51,7 +51,7 @@ pub fn staple(release: &Release) -> Result<String> {
     if release.apple {
         for path in [&package, &bundle] {
             let path = path.display().to_string();
-            run(&mut command("/usr/bin/xcrun", &["stapler", "staple", &path]))?;
+            run_tool(&mut command("/usr/bin/xcrun", &["stapler", "staple", &path]))?;
         }
         return Ok("package and bundle".to_owned());
     }
@@ -59,8 +59,8 @@ pub fn staple(release: &Release) -> Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let [for_package, for_bundle] = runtime.block_on(async {
         let http = Http::new(release.services.pause)?;
-        let first = ticket(&http, &release.services, &names[0]).await?;
-        anyhow::Ok([first, ticket(&http, &release.services, &names[1]).await?])
+        let first = look_up_ticket(&http, &release.services, &names[0]).await?;
+        anyhow::Ok([first, look_up_ticket(&http, &release.services, &names[1]).await?])
     })?;
     let mut file = std::fs::File::options().append(true).open(&package)?;
     file.write_all(&xar_notarization_trailer(&for_package)?)
@@ -73,19 +73,19 @@ pub fn staple(release: &Release) -> Result<String> {
 /// The name of a package's ticket. `2/1/` is SHA-1, `2/2/` is SHA-256, of which 20 bytes count.
 fn package_record(package: &Path) -> Result<String> {
     let bytes = std::fs::read(package)?;
-    let checksum = crate::verify::package::checksum(&bytes)?;
+    let checksum = crate::verify::package::table_checksum(&bytes)?;
     Ok(format!("2/1/{}", hex(&checksum)))
 }
 
 /// The name of a bundle's ticket, by its first architecture; one ticket covers all.
 fn bundle_record(bundle: &Path) -> Result<String> {
     let bytes = std::fs::read(bundle.join("Contents/MacOS/russet"))?;
-    let slices = macho::slices(&bytes)?;
+    let slices = macho::read_slices(&bytes)?;
     let slice = slices.first().context("a universal binary without a slice")?;
     Ok(format!("2/2/{}", hex(&Signature::read(slice)?.cdhash)))
 }
 
-async fn ticket(http: &Http, services: &Services, name: &str) -> Result<Vec<u8>> {
+async fn look_up_ticket(http: &Http, services: &Services, name: &str) -> Result<Vec<u8>> {
     let address = format!("{}/{LOOKUP}", services.tickets.trim_end_matches('/'));
     let body = json!({"records": [{"recordName": name}]});
     for attempt in 0..LOOKUPS {

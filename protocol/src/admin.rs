@@ -36,7 +36,7 @@ pub struct NewResourceClass {
     /// For people.
     #[serde(default)]
     pub description: String,
-    /// Whether its runners take tasks of forks, whose steps anybody can write.
+    /// Set if its runners take tasks of forks, whose steps anybody can write.
     #[serde(default)]
     pub allow_forks: bool,
 }
@@ -51,10 +51,11 @@ pub struct ResourceClassItem {
     pub resource_class: ResourceClass,
     /// For people.
     pub description: String,
-    /// Whether its runners take tasks of forks.
+    /// Set if its runners take tasks of forks.
     #[serde(default)]
     pub allow_forks: bool,
-    /// What its runners are to run. None: the newest release of the stable channel.
+    /// Version or channel that its runners are to run. None: the newest release of the stable
+    /// channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
 }
@@ -110,7 +111,7 @@ pub struct ContextItem {
     /// The projects that may use it; none: all of them.
     #[serde(default)]
     pub projects: Option<Vec<String>>,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of creation, in milliseconds since 1970.
     pub created_ms: u64,
 }
 
@@ -128,7 +129,7 @@ pub struct SetVariable {
 pub struct VariableItem {
     /// Its name.
     pub name: String,
-    /// When it was set last, in milliseconds since 1970.
+    /// Time of the last change, in milliseconds since 1970.
     pub updated_ms: u64,
 }
 
@@ -151,12 +152,12 @@ pub struct SshKeyItem {
     pub sha256: String,
     /// Its MD5 fingerprint, `2f:b4:…`.
     pub md5: String,
-    /// What kind of key it is, as `ssh-ed25519`.
+    /// Type of the key, as `ssh-ed25519`.
     pub kind: String,
     /// The host that it is for; none: any.
     #[serde(default)]
     pub host: Option<String>,
-    /// When it was added, in milliseconds since 1970.
+    /// Time at which it was added, in milliseconds since 1970.
     pub created_ms: u64,
 }
 
@@ -181,7 +182,7 @@ pub struct TokenItem {
     pub resource_class: ResourceClass,
     /// For people.
     pub nickname: String,
-    /// When it was made, as RFC 3339.
+    /// Time of creation, as RFC 3339.
     pub created_at: String,
     /// The token: only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,18 +199,18 @@ pub struct RunnerItem {
     pub hostname: String,
     /// The runner's name.
     pub name: String,
-    /// When it first claimed, as RFC 3339.
+    /// Time of the first claim, as RFC 3339.
     pub first_connected: String,
-    /// When it last claimed.
+    /// Time of the last claim.
     pub last_connected: String,
-    /// When it last got a task.
+    /// Time at which it last got a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<String>,
     /// Its version.
     pub version: String,
     /// Its address, as it sees itself.
     pub ip: String,
-    /// How far an update of it is, as it last said; none: it looks for none.
+    /// Progress of an update of it, as it last reported; none: it looks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
@@ -218,7 +219,7 @@ pub struct RunnerItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnclaimedTasks {
-    /// How many tasks wait.
+    /// Number of waiting tasks.
     pub unclaimed_task_count: u64,
 }
 
@@ -226,7 +227,7 @@ pub struct UnclaimedTasks {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunningTasks {
-    /// How many tasks run.
+    /// Number of running tasks.
     pub running_runner_tasks: u64,
 }
 
@@ -253,7 +254,7 @@ pub struct SubmitRequest {
     /// Address of the repository. Without `source`, `checkout` fetches from it.
     #[serde(default)]
     pub repository_url: Option<String>,
-    /// Whether it comes from a fork.
+    /// Set if it comes from a fork.
     #[serde(default)]
     pub from_fork: bool,
     /// A snapshot that was uploaded with `PUT /api/v3/sources/{id}`.
@@ -317,7 +318,7 @@ pub struct OrbItem {
     pub version: String,
     /// Length of its source, in bytes.
     pub size: u64,
-    /// When it was added, in milliseconds since 1970.
+    /// Time at which it was added, in milliseconds since 1970.
     pub created_ms: u64,
 }
 
@@ -335,7 +336,7 @@ pub struct PutOrb {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct ContinueRequest {
-    /// What the job has in `CIRCLE_CONTINUATION_KEY`.
+    /// Value of `CIRCLE_CONTINUATION_KEY` in the job.
     pub continuation_key: Secret,
     /// The configuration, as text.
     pub configuration: String,
@@ -352,7 +353,7 @@ pub struct Continued {
     pub message: String,
 }
 
-/// Where CircleCI looks for a project's configuration.
+/// Path of a project's configuration, as CircleCI has it.
 pub const DEFAULT_CONFIG_PATH: &str = ".circleci/config.yml";
 
 fn default_config_path() -> String {
@@ -378,12 +379,12 @@ pub struct Pipeline {
     /// Commit.
     #[serde(default)]
     pub revision: Option<String>,
-    /// When it was submitted, in milliseconds since 1970.
+    /// Time of submission, in milliseconds since 1970.
     pub created_ms: u64,
     /// Its workflows.
     #[serde(default)]
     pub workflows: Vec<Workflow>,
-    /// What the compiler wants people to know.
+    /// Warnings of the compiler.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
@@ -396,9 +397,9 @@ pub struct Workflow {
     pub id: WorkflowId,
     /// Its name.
     pub name: String,
-    /// How far.
+    /// Progress.
     pub phase: Phase,
-    /// How it ended.
+    /// Outcome.
     #[serde(default)]
     pub outcome: Option<Outcome>,
     /// Its jobs, in the order of the configuration.
@@ -421,24 +422,24 @@ pub struct Job {
     /// The class it waits in; none: no runner is needed, as for an approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_class: Option<ResourceClass>,
-    /// How many tasks share it.
+    /// Number of tasks that share it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub parallelism: u32,
-    /// How far.
+    /// Progress.
     pub phase: Phase,
-    /// How it ended.
+    /// Outcome.
     #[serde(default)]
     pub outcome: Option<Outcome>,
-    /// Why, where the steps do not say it.
+    /// Reason, where the steps do not give it.
     #[serde(default)]
     pub message: Option<String>,
-    /// When it was queued, in milliseconds since 1970.
+    /// Time of queueing, in milliseconds since 1970.
     #[serde(default)]
     pub queued_ms: Option<u64>,
-    /// When it was claimed.
+    /// Time of the claim.
     #[serde(default)]
     pub started_ms: Option<u64>,
-    /// When it ended.
+    /// Time of the end.
     #[serde(default)]
     pub ended_ms: Option<u64>,
     /// The runner that has it.
@@ -447,10 +448,10 @@ pub struct Job {
     /// Its steps, as far as they began. Left out of lists.
     #[serde(default)]
     pub steps: Vec<StepState>,
-    /// How many results of tests there are, by outcome (`success`, `failure`, …).
+    /// Number of test results by outcome (`success`, `failure`, …).
     #[serde(default)]
     pub tests: BTreeMap<String, u64>,
-    /// How many artifacts there are.
+    /// Number of artifacts.
     #[serde(default)]
     pub artifacts: u64,
 }
@@ -481,21 +482,21 @@ pub struct StepState {
     pub task: u32,
     /// Its heading.
     pub name: String,
-    /// Whether the job goes on while it runs.
+    /// Set if the job goes on while it runs.
     #[serde(default)]
     pub background: bool,
-    /// How it ended; `None` while it runs.
+    /// Outcome; `None` while it runs.
     #[serde(default)]
     pub outcome: Option<Outcome>,
     /// Exit status.
     #[serde(default)]
     pub exit_code: Option<i32>,
-    /// Why, where the exit status does not say it.
+    /// Reason, where the exit status does not give it.
     #[serde(default)]
     pub message: Option<String>,
-    /// When it began, in milliseconds since 1970.
+    /// Start, in milliseconds since 1970.
     pub started_ms: u64,
-    /// When it ended.
+    /// End.
     #[serde(default)]
     pub ended_ms: Option<u64>,
     /// Bytes of output that are stored.
@@ -549,7 +550,7 @@ pub enum StreamEvent {
         task: u32,
         /// Number of the step.
         step: u32,
-        /// Where it begins, in bytes.
+        /// Offset of its first byte.
         offset: u64,
         /// The bytes, in base64.
         data: String,
@@ -561,7 +562,7 @@ pub enum StreamEvent {
     },
 }
 
-/// What `russet server --ready-stdout` prints as one line of JSON when it listens: how the
+/// Line of JSON that `russet server --ready-stdout` prints once it listens: how the
 /// process that started it reaches it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

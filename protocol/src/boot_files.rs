@@ -1,4 +1,4 @@
-//! What `russet-boot` and the launch agent tell each other through files in the state directory:
+//! Messages of `russet-boot` and the launch agent to each other, as files in the state directory:
 //! their names and their text. Who writes which, and when, is in `docs/service.md`.
 //!
 //! Each file has one writer, is replaced by a rename, and is lines of a word and its value: so
@@ -31,11 +31,11 @@ pub struct Probation {
     /// Its bundle ([`identity`]): the one that stands at the agent's path is in probation if it is
     /// this. So it does not matter between which two steps of an update the machine loses power.
     pub bundle: String,
-    /// How many seconds it has to prove itself, each time it is started.
+    /// Seconds within which it has to prove itself, each time it is started.
     pub limit: u64,
 }
 
-/// How far the launch agent is.
+/// Progress of the launch agent's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
     /// Slots are there, and tasks of an earlier launch agent are adopted.
@@ -51,13 +51,13 @@ pub struct Bad {
     pub version: String,
     /// Its bundle ([`identity`]).
     pub bundle: String,
-    /// Why.
+    /// Reason.
     pub fault: Fault,
     /// The same in words.
     pub reason: String,
 }
 
-/// What was wrong with a version, as a word.
+/// Fault of a version, as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It could not be executed at all.
@@ -141,7 +141,7 @@ impl Health {
         format!("pid {pid}\nstate {state}\n")
     }
 
-    /// What the text says of the process `pid`. `None`: nothing, or it is of another process.
+    /// Reads the health that the process `pid` reported. `None`: nothing, or another process's.
     #[must_use]
     pub fn parse(text: &str, pid: u32) -> Option<Self> {
         if number(text, "pid")? != u64::from(pid) {

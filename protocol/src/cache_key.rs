@@ -6,7 +6,7 @@ use std::fmt;
 /// One piece of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// What is not a template.
+    /// Text that is not a valid template.
     Text(&'a str),
     /// `.Branch`.
     Branch,
@@ -26,12 +26,12 @@ pub enum Piece<'a> {
     Arch,
 }
 
-/// What is wrong with a template.
+/// Fault of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// What is written.
+    /// Text as written.
     pub what: String,
-    /// What there is instead, where that is known.
+    /// Text to write instead, where that is known.
     pub instead: Option<&'static str>,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Mistake {
 /// Takes a key apart.
 ///
 /// # Errors
-/// What is wrong with which template.
+/// Fault, with the template that has it.
 pub fn parse(key: &str) -> Result<Vec<Piece<'_>>, Mistake> {
     let mut pieces = Vec::new();
     let mut rest = key;

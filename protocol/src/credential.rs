@@ -10,11 +10,11 @@ use crate::secret::Secret;
 pub struct Credential {
     /// Its name on this machine.
     pub name: String,
-    /// What it is.
+    /// Contents.
     pub content: Content,
 }
 
-/// What a credential is. Binary contents are in base64.
+/// Contents of a credential. Binary contents are in base64.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Content {
@@ -22,14 +22,14 @@ pub enum Content {
     SigningIdentity {
         /// The `.p12` file, in base64.
         p12: Secret,
-        /// What it is encrypted with.
+        /// Password that it is encrypted with.
         password: Secret,
     },
     /// A provisioning profile.
     ProvisioningProfile {
         /// The file, in base64.
         profile: Secret,
-        /// How its name ends: `mobileprovision` or `provisionprofile`.
+        /// Extension of its file: `mobileprovision` or `provisionprofile`.
         extension: String,
     },
     /// A key of the App Store Connect API.
@@ -61,7 +61,7 @@ impl Content {
         }
     }
 
-    /// What output must not show.
+    /// Values that output must not show.
     #[must_use]
     pub fn masks(&self) -> Vec<Secret> {
         match self {

@@ -1,11 +1,11 @@
-//! How `russet agent run` ends, with which exit code, and what `russet-boot` does about it: the
+//! Exit codes of `russet agent run`, with the reaction of `russet-boot` to each: the
 //! one table of that, printed in `docs/exit-codes.md`.
 //!
 //! `russet-boot` is never updated by itself, so a number never changes its meaning and a code
 //! that is unknown is a crash. The file uses nothing but the standard library: `russet-boot`, which
 //! has to be reviewable at a sitting, compiles this very file and no other part of this crate.
 
-/// Why the launch agent ended.
+/// Reason for which the launch agent ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentExit {
     /// As its owner wanted: drained, canceled, after its single task, idle for long enough.
@@ -24,7 +24,7 @@ pub enum AgentExit {
     Updated,
 }
 
-/// What `russet-boot` does when the launch agent has ended, and was not told to end itself.
+/// Reaction of `russet-boot` to an end of the launch agent that it did not ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing, until somebody starts the service again or the machine restarts.
@@ -37,7 +37,7 @@ pub enum Action {
     Retry(u32),
 }
 
-/// What an end means for a version in its probation that has not proved healthy yet.
+/// Meaning of an end for a version in its probation that has not proved healthy yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing: it was not the version's doing.
@@ -74,13 +74,13 @@ impl AgentExit {
         }
     }
 
-    /// What a code means. `None`: it is none of these, so it was a crash.
+    /// Returns the reason of a code. `None`: it is not one of these, so it was a crash.
     #[must_use]
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| i32::from(exit.code()) == code)
     }
 
-    /// What it means, for people.
+    /// Describes the reason, for people.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -97,7 +97,7 @@ impl AgentExit {
         }
     }
 
-    /// What `russet-boot` does.
+    /// Returns the reaction of `russet-boot`.
     #[must_use]
     pub const fn action(self) -> Action {
         match self {
@@ -110,7 +110,7 @@ impl AgentExit {
         }
     }
 
-    /// What it means for a version that has to prove itself.
+    /// Returns the meaning for a version that has to prove itself.
     #[must_use]
     pub const fn verdict(self) -> Verdict {
         match self {
@@ -123,7 +123,7 @@ impl AgentExit {
     }
 }
 
-/// What `russet-boot` does after a crash: another code, or a signal.
+/// Reaction of `russet-boot` to a crash: another code, or a signal.
 pub const CRASH: (Action, Verdict) = (Action::Restart, Verdict::Strike);
 
 impl Action {

@@ -1,4 +1,4 @@
-//! What launch agent, task agent, control plane and command line say to each other.
+//! Messages between launch agent, task agent, control plane and command line.
 //!
 //! Types only: no I/O, no clock, no async. Three conversations are described here:
 //!

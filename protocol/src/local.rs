@@ -1,4 +1,4 @@
-//! What the launch agent tells people on its own machine, over its unix socket.
+//! Answers of the launch agent to people on its own machine, over its unix socket.
 //!
 //! The address carries the version of this conversation (`/v1/…`); fields are only added. Times
 //! are milliseconds since 1970.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::TaskId;
 use crate::outcome::Outcome;
 
-/// What the agent is about, in one word.
+/// State of the agent, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -59,9 +59,9 @@ impl State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
-    /// What it is about.
+    /// State of the agent.
     pub state: State,
-    /// Why, where that is not obvious.
+    /// Reason of the state, where that is not obvious.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Since when.
@@ -72,11 +72,11 @@ pub struct Status {
     pub agent_version: String,
     /// Its process.
     pub pid: u32,
-    /// When it started.
+    /// Start of the agent.
     pub started_ms: u64,
     /// Origin of the control plane.
     pub control_plane: String,
-    /// What holds claims back.
+    /// Holds that keep claims back.
     #[serde(default)]
     pub holds: Vec<Hold>,
     /// Every slot.
@@ -85,17 +85,17 @@ pub struct Status {
     /// Tasks that ended lately, the newest first, at most 50. They outlive restarts of the agent.
     #[serde(default)]
     pub recent: Vec<Recent>,
-    /// How well the machine is, in the order in which that is told.
+    /// Findings about the machine, in the order in which they are shown.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
-    /// How far an update is; none: this agent looks for none, and none was taken back.
+    /// Progress of an update; none: this agent looks for none, and none was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
-    /// How many looks for an update that were asked for have ended since the agent started; none: it
+    /// Number of requested looks for an update that have ended since the agent started; none: it
     /// looks for none. Whoever asked was told the number of theirs ([`Looking`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_looks: Option<u64>,
-    /// Whether whoever reads this may change anything, and read logs; none: an agent that does not
+    /// Set if the reader may change anything, and read logs; none: an agent that does not
     /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_change: Option<bool>,
@@ -105,18 +105,18 @@ pub struct Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthCheck {
-    /// What, in a word or two: `disk`, `open files`.
+    /// Subject, in a word or two: `disk`, `open files`.
     pub name: String,
-    /// How well it is.
+    /// Severity.
     pub level: HealthLevel,
-    /// What was found, as a sentence.
+    /// Finding, as a sentence.
     pub found: String,
-    /// What to do about it.
+    /// Remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// How well something is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -133,7 +133,7 @@ pub enum HealthLevel {
     Unknown,
 }
 
-/// How far an update of the agent is.
+/// Progress of an update of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -144,7 +144,7 @@ pub enum Update {
     Downloading {
         /// Which.
         version: String,
-        /// How much of it is there.
+        /// Part that was fetched.
         percent: u8,
     },
     /// The control plane holds this machine at a version or a channel, which has nothing newer than
@@ -174,14 +174,14 @@ pub enum Update {
     /// There was no update, although there should be: the source can not be reached, or what it
     /// offers is not taken.
     Failed {
-        /// Why.
+        /// Reason.
         why: String,
     },
     /// A version did not prove itself, and the one before it runs again.
     RolledBack {
         /// Which.
         version: String,
-        /// Why.
+        /// Reason.
         why: String,
     },
     /// It is not known yet, or this is a word of a newer agent.
@@ -191,7 +191,7 @@ pub enum Update {
 }
 
 impl Update {
-    /// What a pin means for a machine that runs this version.
+    /// Meaning of a pin for a machine that runs this version.
     #[must_use]
     pub fn pinned(to: &str, offers: Option<&str>, running: &str) -> String {
         let (to, running) = (word(to), word(running));
@@ -206,7 +206,7 @@ impl Update {
         }
     }
 
-    /// Why there was none, where that is so.
+    /// Reason why there was none, where that is so.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match self {
@@ -232,7 +232,7 @@ impl Update {
     }
 }
 
-/// What a server said, as it may be shown.
+/// Text of a server, cut and cleaned so that it may be shown.
 fn word(text: &str) -> String {
     russet_text::one_line_within(text, 80)
 }
@@ -250,14 +250,15 @@ pub struct Looking {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
-    /// Who: `drain`, `pause`, `health`, or `session` where an account is not logged in at the screen.
+    /// Owner: `drain`, `pause`, `health`, or `session` where an account is not logged in at the
+    /// screen.
     pub source: String,
     /// The class that is held back; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// Why.
+    /// Reason.
     pub reason: String,
-    /// When a pause ends by itself, and when a drain cancels what still runs then, in milliseconds
+    /// Time at which a pause ends by itself, or a drain cancels what still runs, in milliseconds
     /// since 1970; none: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
@@ -273,7 +274,7 @@ pub struct Slot {
     /// until then as the configuration calls it. None: it only ends a task of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// What runs in it.
+    /// Task that runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
 }
@@ -298,17 +299,17 @@ pub struct Task {
     /// The step that runs. It is the task's own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
-    /// When it was claimed. The time that it has taken so far is that until now: status and reader
+    /// Time of the claim. The time that it has taken so far is that until now: status and reader
     /// share a clock.
     pub since_ms: u64,
-    /// When it is ended at the latest.
+    /// Time at which it is ended at the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
-    /// How long this job of this project takes as a rule: the median of its last successful runs
+    /// Usual duration of this job of this project: the median of its last successful runs
     /// on this machine, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usual_ms: Option<u64>,
-    /// Why it is being ended, where somebody wants that.
+    /// Reason for which it is being ended, where somebody asked for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canceling: Option<String>,
     /// Page of the control plane about its job.
@@ -344,17 +345,17 @@ pub struct Recent {
     /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// How it ended; none: it was given back, or the agent does not know.
+    /// Outcome; none: it was given back, or the agent does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When it began.
+    /// Start.
     pub started_ms: u64,
-    /// When it ended.
+    /// End.
     pub ended_ms: u64,
     /// Page of the control plane about its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Whether the agent kept the end of what it said.
+    /// Set if the agent kept the end of its output.
     #[serde(default)]
     pub has_log: bool,
 }
@@ -364,7 +365,7 @@ pub struct Recent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
-    /// Why, for everybody who looks.
+    /// Reason, shown to everybody who looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Claim again after this many seconds; none: until `resume`.
@@ -377,7 +378,7 @@ pub struct PauseRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DrainRequest {
-    /// Why, for everybody who looks.
+    /// Reason, shown to everybody who looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Cancel what still runs after this many seconds; none: wait for as long as it takes.
@@ -390,7 +391,7 @@ pub struct DrainRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CancelRequest {
-    /// Why, for the task's log.
+    /// Reason, for the task's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -399,31 +400,31 @@ pub struct CancelRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
-    /// When; none: the line was not written by the agent's logger (a panic).
+    /// Time; none: the line was not written by the agent's logger (a panic).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<u64>,
-    /// How important it is.
+    /// Level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<LogLevel>,
-    /// What happened; several lines where it was said in several.
+    /// Message; several lines where it was logged in several.
     pub text: String,
-    /// What belongs to it, where the log is written as JSON; else it is a part of the text.
+    /// Fields, where the log is written as JSON; else they are part of the text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, serde_json::Value>,
 }
 
-/// How important a line of the log is.
+/// Level of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// For developers.
     Debug,
-    /// What happens.
+    /// Ordinary events.
     Info,
-    /// What may need a person.
+    /// Events that may need a person.
     Warn,
-    /// What needs a person.
+    /// Events that need a person.
     Error,
 }
 

@@ -48,7 +48,7 @@ pub struct Signature {
     pub signature: String,
 }
 
-/// What is signed for a payload: a word that keeps a signature from being taken for one of
+/// Bytes that are signed for a payload: a word that keeps a signature from being taken for one of
 /// something else that the same key signs, then the payload.
 #[must_use]
 pub fn signed_bytes(payload: &str) -> Vec<u8> {
@@ -73,7 +73,7 @@ pub struct Manifest {
     /// Rises with every manifest of a channel. A machine takes none that is below the highest it
     /// has seen, so an old manifest, whose signature is still good, brings no old version back.
     pub counter: u64,
-    /// When it was signed, in seconds since 1970.
+    /// Time of signing, in seconds since 1970.
     pub created_s: u64,
     /// Until when it may be used, in seconds since 1970: who holds back newer ones gains little.
     pub expires_s: u64,
@@ -86,14 +86,14 @@ pub struct Manifest {
     /// Linked on another system against stand-ins for Apple's libraries: for testing.
     #[serde(default)]
     pub linked_against_stubs: bool,
-    /// Where people read about it.
+    /// URL of the release notes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes_url: Option<String>,
     /// By [`Platform`]: what is fetched. Names that a reader does not know are skipped.
     pub artifacts: BTreeMap<String, Artifact>,
 }
 
-/// What a platform fetches.
+/// Archive that a platform fetches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// The archive's name, beside the manifest. A name and no path: [`is_name`].
@@ -108,7 +108,7 @@ pub struct Artifact {
     pub minimum_os: BTreeMap<String, String>,
 }
 
-/// What archives are for, by the names in [`Manifest::artifacts`].
+/// Platforms of archives, by the names in [`Manifest::artifacts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
     /// Both architectures of macOS in one binary.
@@ -146,15 +146,15 @@ impl Platform {
 }
 
 impl Manifest {
-    /// What a platform fetches.
+    /// Returns the archive that a platform fetches.
     #[must_use]
     pub fn artifact(&self, platform: Platform) -> Option<&Artifact> {
         self.artifacts.get(platform.as_str())
     }
 }
 
-/// Whether a text is the name of a file and nothing else. Threat: a signed manifest is trusted,
-/// but whoever made it may have erred, and a path could lead out of a directory.
+/// Returns true if a text is the name of a file and nothing else. Threat: a signed manifest is
+/// trusted, but whoever made it may have erred, and a path could lead out of a directory.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
@@ -169,7 +169,7 @@ fn everybody() -> u16 {
 mod tests {
     use super::{Envelope, Manifest, Platform, is_name, key_id, signed_bytes};
 
-    /// What the first version wrote. It parses forever.
+    /// Manifest of the first version. It parses forever.
     const FIRST: &str = r#"{"schema":1,"channel":"stable","version":"1.2.0","counter":7,
         "created_s":1790000000,"expires_s":1797776000,"artifacts":{"macos-universal":
         {"file":"russet-1.2.0-macos-universal.tar.gz","size":12345678,

@@ -1,8 +1,8 @@
-//! How far a job, task or step is, and how it ended.
+//! Progress and outcome of a job, task or step.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a job or a task is.
+/// Progress of a job or a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -19,7 +19,7 @@ pub enum Phase {
     Ended,
 }
 
-/// How something ended. The names are CircleCI's.
+/// Outcome of a job, task or step. The names are CircleCI's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -42,7 +42,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether what waits for this may start.
+    /// Returns true if jobs that wait for this one may start.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Success

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, for a person. CircleCI's runner API answers `{message}`; the rest is ours.
+/// Error for a person. CircleCI's runner API answers `{message}`; the rest is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// What happened, where.
+    /// Event and place of the failure.
     pub message: String,
-    /// What to do about it.
+    /// Remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Errors of a submitted configuration, as they are to be printed.

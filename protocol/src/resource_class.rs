@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(transparent)]
 pub struct ResourceClass(String);
 
-/// Why a text is no resource class.
+/// Reason why a text is not a valid resource class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidResourceClass(String);
 

@@ -31,7 +31,7 @@ pub struct ClaimRequest {
     /// Version of the runner.
     #[serde(default)]
     pub version: String,
-    /// How far an update of it is, where it looks for any. Ours.
+    /// Progress of an update of it, where it looks for any. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
@@ -40,7 +40,7 @@ pub struct ClaimRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClaimResponse {
-    /// What every later call for this task is authorized with.
+    /// Token that authorizes every later call for this task.
     pub task_token: Secret,
     /// This claim.
     pub allocation: AllocationId,
@@ -71,10 +71,10 @@ pub struct ClaimResponse {
     /// Tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// Whether the task comes from a fork.
+    /// Set if the task comes from a fork.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_fork: Option<bool>,
-    /// How often to send a heartbeat, in milliseconds. A server that does not say takes none.
+    /// Interval of heartbeats, in milliseconds. A server that sends none takes no heartbeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_ms: Option<u64>,
     /// Page about the job, for people on the runner's machine.
@@ -99,9 +99,9 @@ pub struct UnclaimRequest {
 pub struct FailRequest {
     /// The claim.
     pub allocation: AllocationId,
-    /// When, in milliseconds since 1970.
+    /// Time, in milliseconds since 1970.
     pub timestamp: u64,
-    /// Why, in base64; without `<`, `>`, `&`, `'` and `"`.
+    /// Reason, in base64; without `<`, `>`, `&`, `'` and `"`.
     pub message: String,
 }
 
@@ -111,7 +111,7 @@ pub struct FailRequest {
 pub struct HeartbeatRequest {
     /// The claim.
     pub allocation: AllocationId,
-    /// Who sends it.
+    /// Sender.
     pub from: HeartbeatFrom,
     /// Milliseconds since the sender last heard from the other agent; `None` if never. A lease
     /// is not renewed by a launch agent whose task agent is silent for longer than the lease.
@@ -119,7 +119,7 @@ pub struct HeartbeatRequest {
     pub peer_silent_ms: Option<u64>,
 }
 
-/// Who sends a heartbeat.
+/// Sender of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -134,9 +134,9 @@ pub enum HeartbeatFrom {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatResponse {
-    /// How long the lease lasts from now, in milliseconds.
+    /// Duration of the lease from now, in milliseconds.
     pub lease_ms: u64,
-    /// Why the task is to be canceled, where it is.
+    /// Reason to cancel the task, where it is to be canceled.
     #[serde(default)]
     pub cancel: Option<String>,
 }
@@ -165,14 +165,14 @@ pub struct EventsResponse {
 pub struct Event {
     /// Number of the event in its task, from 1, without gaps.
     pub seq: u64,
-    /// When, in milliseconds since 1970, by the agent's clock.
+    /// Time, in milliseconds since 1970, by the agent's clock.
     pub at_ms: u64,
-    /// What.
+    /// Event.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What happened.
+/// Events of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -184,7 +184,7 @@ pub enum EventKind {
         step: u32,
         /// Its heading.
         name: String,
-        /// Whether the job goes on while it runs.
+        /// Set if the job goes on while it runs.
         #[serde(default)]
         background: bool,
         /// The shell or the action, for people.
@@ -195,15 +195,15 @@ pub enum EventKind {
     StepFinished {
         /// Its number.
         step: u32,
-        /// How it ended. `not_run` for one that was skipped.
+        /// Outcome. `not_run` for one that was skipped.
         outcome: Outcome,
         /// Exit status, where there was a process that exited.
         #[serde(default)]
         exit_code: Option<i32>,
-        /// Why, where the exit status does not say it.
+        /// Reason, where the exit status does not give it.
         #[serde(default)]
         message: Option<String>,
-        /// How many bytes of output it had.
+        /// Bytes of output that it had.
         output_bytes: u64,
     },
 }
@@ -214,9 +214,9 @@ pub enum EventKind {
 pub struct FinishRequest {
     /// The claim.
     pub allocation: AllocationId,
-    /// How the task ended.
+    /// Outcome of the task.
     pub outcome: Outcome,
-    /// Why, where the steps do not say it.
+    /// Reason, where the steps do not give it.
     #[serde(default)]
     pub message: Option<String>,
     /// Number of the last event.
@@ -234,7 +234,7 @@ pub struct FinishRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FinishMissing {
-    /// What is missing, for people.
+    /// Missing parts, for people.
     pub message: String,
     /// Last event that the server holds, where some are missing.
     #[serde(default)]
@@ -279,9 +279,9 @@ pub struct TestResult {
     /// Source file, where the report names one.
     #[serde(default)]
     pub file: Option<String>,
-    /// How it ended.
+    /// Outcome.
     pub result: TestOutcome,
-    /// How long it took, in seconds.
+    /// Duration, in seconds.
     #[serde(default)]
     pub run_time_s: f64,
     /// Message of a failure, error or skip.
@@ -289,7 +289,7 @@ pub struct TestResult {
     pub message: Option<String>,
 }
 
-/// How a test ended.
+/// Outcome of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

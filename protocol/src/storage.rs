@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::AllocationId;
 
-/// Where archives are sent to, with `PUT`.
+/// Path that archives are sent to, with `PUT`.
 pub const ARCHIVES_PATH: &str = "/api/v3/task/archives";
 
 /// `POST` saves a cache.
@@ -28,14 +28,14 @@ pub const TIMINGS_PATH: &str = "/api/v3/task/test-timings";
 /// The longest key of a cache, in bytes: CircleCI's.
 pub const LONGEST_KEY: usize = 900;
 
-/// How many keys one look-up may name.
+/// Maximum number of keys of one look-up.
 pub const MOST_KEYS: usize = 100;
 
 /// The answer to an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Uploaded {
-    /// What to call it in the next call.
+    /// Name for the next call.
     pub upload: String,
     /// Size in bytes.
     pub size: u64,
@@ -53,10 +53,10 @@ pub struct SaveCacheRequest {
     pub key: String,
     /// The archive.
     pub archive: Uploaded,
-    /// What was saved, as the configuration writes it, for people.
+    /// Saved paths, as the configuration writes them, for people.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// How long to keep it at most, in milliseconds. `None`: as the server is set up.
+    /// Longest time to keep it, in milliseconds. `None`: as the server is set up.
     #[serde(default)]
     pub retention_ms: Option<u64>,
 }
@@ -65,7 +65,7 @@ pub struct SaveCacheRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SaveCacheResponse {
-    /// Whether it is stored. If not, the key was there already.
+    /// Set if it is stored now. Otherwise the key was there already.
     pub is_stored: bool,
 }
 
@@ -75,13 +75,13 @@ pub struct SaveCacheResponse {
 pub struct CacheLookupRequest {
     /// Keys, 1 to 100, the first that has something wins.
     pub keys: Vec<String>,
-    /// Whether keys are whole ones. Otherwise they are what a key begins with, and the newest cache
+    /// Set if keys are whole ones. Otherwise they are prefixes of keys, and the newest cache
     /// wins.
     #[serde(default)]
     pub exact: bool,
 }
 
-/// What was found.
+/// Cache that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CacheLookupResponse {
@@ -99,13 +99,13 @@ pub struct Cache {
     pub key: String,
     /// Number of the job that saved it.
     pub job_number: u64,
-    /// When, in milliseconds since 1970.
+    /// Time, in milliseconds since 1970.
     pub created_ms: u64,
     /// Size of the archive in bytes.
     pub size: u64,
     /// BLAKE3 of the archive, in hexadecimal.
     pub blake3: String,
-    /// What was saved, as the configuration writes it.
+    /// Saved paths, as the configuration writes them.
     #[serde(default)]
     pub paths: Vec<String>,
 }
@@ -129,7 +129,7 @@ pub struct Workspace {
     pub layers: Vec<Layer>,
 }
 
-/// What one `persist_to_workspace` handed on.
+/// Files that one `persist_to_workspace` handed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Layer {
@@ -150,7 +150,7 @@ pub struct Layer {
     pub after: Vec<u32>,
 }
 
-/// How long tests took lately in the job of the same name: seconds of a run, on average.
+/// Recent durations of tests in the job of the same name: seconds of a run, on average.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Timings {

@@ -22,12 +22,12 @@ use crate::secret::Secret;
 /// The version of the types in this module that this code writes.
 pub const VERSION: u32 = 1;
 
-/// What a task agent is told on its standard input.
+/// Assignment that a task agent reads from its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Assignment {
     /// Version of this document.
     pub version: u32,
-    /// What the process is to do.
+    /// Mode of the process.
     pub mode: Mode,
     /// The task token.
     pub token: Secret,
@@ -73,10 +73,10 @@ pub struct Assignment {
     /// CA certificates to trust besides the system's, in PEM.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Why the task failed, in mode [`Mode::Flush`].
+    /// Reason of the failure, in mode [`Mode::Flush`].
     #[serde(default)]
     pub failure: Option<Failure>,
-    /// What to start, in mode [`Mode::External`].
+    /// External task agent to start, in mode [`Mode::External`].
     #[serde(default)]
     pub external: Option<External>,
     /// Credentials that the task may have. They are in no journal.
@@ -96,22 +96,22 @@ pub struct Assignment {
     /// the slot user's own, in a directory that only root may enter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caches: Option<PathBuf>,
-    /// What to trim, in mode [`Mode::Trim`].
+    /// Directories and rules of trimming, in mode [`Mode::Trim`].
     #[serde(default)]
     pub trim: Option<Trim>,
-    /// What to start before the first step, one slot after the other.
+    /// Command to run before the first step, one slot after the other.
     #[serde(default)]
     pub warm_up: Option<WarmUp>,
     /// Set where the user has a session at the screen that goes on after the task.
     #[serde(default)]
     pub gui: Option<Gui>,
-    /// What the task agent empties once the outcome is reported, in mode [`Mode::Run`].
+    /// Directories that the task agent empties after its report, in mode [`Mode::Run`].
     #[serde(default)]
     pub tidy: Tidy,
 }
 
-/// What a task agent empties of its slot before it exits. A launch agent that does not ask for
-/// it has a process of its own do it.
+/// Parts of its slot that a task agent empties before it exits. A launch agent that does not ask
+/// for it has a process of its own do it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tidy {
@@ -129,8 +129,8 @@ pub enum Tidy {
 pub struct Trim {
     /// Directories whose entries may go.
     pub paths: Vec<PathBuf>,
-    /// Directories of copies of archives, as [`Assignment::caches`]: only root can reach them, so they
-    /// are opened before the process becomes their user.
+    /// Directories of copies of archives, as [`Assignment::caches`]: only root can reach them, so
+    /// they are opened before the process becomes their user.
     #[serde(default)]
     pub copies: Vec<PathBuf>,
     /// Bytes that are to be free on their file systems.
@@ -144,24 +144,24 @@ pub struct Trim {
 /// A service of the host that several slots must not start at the same moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmUp {
-    /// What starts it: a program and its arguments.
+    /// Program and arguments that warm the machine up.
     pub command: Vec<String>,
     /// A file of root's that is locked meanwhile.
     pub lock: PathBuf,
-    /// How long to wait for the lock, and then for the command, in milliseconds each.
+    /// Timeout of waiting for the lock, and then of the command, in milliseconds each.
     pub timeout_ms: u64,
 }
 
 /// A task in a session at the screen. What belongs to the session is not the task's to end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gui {
-    /// When the task agent's process began, in the kernel's own units: what is older is the
+    /// Start time of the task agent's process, in the kernel's own units: what is older is the
     /// session's. `None`: it has not begun.
     #[serde(default)]
     pub since: Option<u64>,
 }
 
-/// What a process started as `russet task-agent` is to do.
+/// Modes of a process started as `russet task-agent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -191,12 +191,12 @@ pub struct External {
     pub path: String,
 }
 
-/// How a task ended whose agent can not say it itself.
+/// Outcome of a task whose agent cannot report it itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The outcome to report.
     pub outcome: Outcome,
-    /// Why.
+    /// Reason, for people.
     pub message: String,
 }
 
@@ -210,7 +210,7 @@ pub struct SlotUser {
     /// Name in the user database. `None` for an id that has no record there.
     #[serde(default)]
     pub name: Option<String>,
-    /// Whether the id belongs to this slot alone, so that everything of it may be ended and
+    /// Set if the id belongs to this slot alone, so that everything of it may be ended and
     /// deleted when the task ends.
     pub dedicated: bool,
 }
@@ -223,7 +223,7 @@ pub struct SlotDirs {
     pub root: PathBuf,
     /// Home of the task.
     pub home: PathBuf,
-    /// Where the job works, unless it says otherwise.
+    /// Directory that the job works in, unless it names another.
     pub work: PathBuf,
     /// `TMPDIR`.
     pub tmp: PathBuf,
@@ -249,7 +249,7 @@ pub struct Hooks {
     /// After the last step, also after a failed one.
     #[serde(default)]
     pub post_task: Option<PathBuf>,
-    /// How long a hook may run, in milliseconds; 0 is the default of five minutes.
+    /// Timeout of a hook, in milliseconds; 0 is the default of five minutes.
     #[serde(default)]
     pub timeout_ms: u64,
 }
@@ -266,7 +266,7 @@ pub struct Limits {
     /// Bytes that the task may have on disk, in its directories together.
     #[serde(default)]
     pub disk_bytes: Option<u64>,
-    /// How long a step has between TERM and KILL, in milliseconds; 0 is the default of ten
+    /// Time that a step has between TERM and KILL, in milliseconds; 0 is the default of ten
     /// seconds.
     #[serde(default)]
     pub kill_grace_ms: u64,
@@ -305,10 +305,10 @@ pub enum FromTaskAgent {
     Done {
         /// The outcome.
         outcome: Outcome,
-        /// Whether what [`Assignment::tidy`] asks for is empty now, the record included.
+        /// Set if everything that [`Assignment::tidy`] names is empty now, the record included.
         #[serde(default)]
         emptied: bool,
-        /// What the job left behind, as in [`ResultRecord::left`].
+        /// Remains of the job, as in [`ResultRecord::left`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<LeftBehind>,
     },
@@ -324,47 +324,48 @@ pub enum FromLaunchAgent {
     Cancel {
         /// The outcome to report.
         outcome: Outcome,
-        /// Why.
+        /// Reason, for people.
         reason: String,
     },
 }
 
-/// What the task agent leaves in its spool, as `result.json`: written before the report, synced
-/// to disk where the report takes long, removed where [`FromTaskAgent::Done`] said it all.
+/// Record that the task agent leaves in its spool, as `result.json`: written before the report,
+/// synced to disk where the report takes long, removed where [`FromTaskAgent::Done`] said it all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultRecord {
     /// Version of this document.
     pub version: u32,
     /// The claim.
     pub allocation: AllocationId,
-    /// How the task ended.
+    /// Outcome of the task.
     pub outcome: Outcome,
-    /// Why, where the steps do not say it.
+    /// Reason, where the steps do not give it.
     #[serde(default)]
     pub message: Option<String>,
-    /// Whether the control plane has acknowledged it.
+    /// Set once the control plane has acknowledged it.
     pub reported: bool,
-    /// What the job left behind, for the launch agent's metrics.
+    /// Remains of the job, for the launch agent's metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<LeftBehind>,
 }
 
-/// What a job left behind of one kind, outside of its slot's own directories.
+/// Remains of a job, of one kind, outside of its slot's own directories.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftBehind {
     /// Of what kind, as `processes`; kinds may be added.
     pub kind: String,
-    /// How many were ended or removed.
+    /// Number that was ended or removed.
     pub removed: u64,
-    /// How many could not be.
+    /// Number that could not be.
     #[serde(default)]
     pub kept: u64,
-    /// How much room the removed ones took, in bytes, where that is known.
+    /// Space that the removed ones took, in bytes, where that is known.
     #[serde(default)]
     pub bytes: u64,
 }
 
-/// End of the line in which a trimming helper says what it removed in all: the launch agent reads it.
+/// End of the line in which a trimming helper says what it removed in all: the launch agent reads
+/// it.
 pub const TRIMMED_SUM: &str = " bytes in all";
 
 /// Directory within that of the steps' helpers that setup jobs alone have on their `PATH`.

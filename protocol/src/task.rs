@@ -20,9 +20,9 @@ pub struct TaskConfig {
     pub task_id: TaskId,
     /// The claim it belongs to.
     pub allocation: AllocationId,
-    /// What it is a part of.
+    /// Job and pipeline that it is a part of.
     pub job: JobInfo,
-    /// How long the task may run, in milliseconds; the runner's own limit applies as well.
+    /// Run-time limit of the task, in milliseconds; the runner's own limit applies as well.
     #[serde(default)]
     pub max_run_time_ms: Option<u64>,
     /// Environment of the job: what every step has, in rising order of precedence.
@@ -37,7 +37,7 @@ pub struct TaskConfig {
     /// Working directory of the job, where it sets one. `~` is the task's home.
     #[serde(default)]
     pub working_directory: Option<String>,
-    /// Where `checkout` finds the project.
+    /// Source of `checkout`.
     #[serde(default)]
     pub source: Option<Source>,
     /// The SSH keys of the project that its `add_ssh_keys` steps may use.
@@ -45,7 +45,7 @@ pub struct TaskConfig {
     pub ssh_keys: Vec<SshKey>,
     /// The steps, in order. Their numbers start at [`FIRST_STEP`].
     pub steps: Vec<Step>,
-    /// How often to send a heartbeat, in milliseconds.
+    /// Interval of heartbeats, in milliseconds.
     pub heartbeat_ms: u64,
 }
 
@@ -79,7 +79,7 @@ pub const CLEAN_UP_STEP: u32 = 10_003;
 /// Number of the step in which a service of the host is started before the first step of the job.
 pub const WARM_UP_STEP: u32 = 10_004;
 
-/// What a task is a part of, for `CIRCLE_*` variables, screens and logs.
+/// Job and pipeline of a task, for `CIRCLE_*` variables, screens and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobInfo {
@@ -116,7 +116,7 @@ pub struct JobInfo {
     pub url: Option<String>,
     /// Index of this task among those of its job, from 0.
     pub node_index: u32,
-    /// How many tasks the job has.
+    /// Number of tasks of the job.
     pub node_total: u32,
 }
 
@@ -128,7 +128,7 @@ pub struct EnvVar {
     pub name: String,
     /// Value. A type that is not shown, since any of them may be a secret.
     pub value: Secret,
-    /// Whether output must not show the value.
+    /// Set if output must not show the value.
     #[serde(default)]
     pub masked: bool,
 }
@@ -149,15 +149,15 @@ pub struct SshKey {
 }
 
 impl SshKey {
-    /// Whether a fingerprint, as people write it, is of this key.
+    /// Returns true if a fingerprint, as people write it, is of this key.
     #[must_use]
     pub fn is(&self, fingerprint: &str) -> bool {
         is_fingerprint_of(fingerprint, &self.md5, &self.sha256)
     }
 }
 
-/// Whether a fingerprint, as people write it, is the same as one of two: MD5 in either case and
-/// with or without its `MD5:`, SHA-256 with or without its padding.
+/// Returns true if a fingerprint, as people write it, is the same as one of two: MD5 in either case
+/// and with or without its `MD5:`, SHA-256 with or without its padding.
 #[must_use]
 pub fn is_fingerprint_of(written: &str, md5: &str, sha256: &str) -> bool {
     let written = written.trim();
@@ -165,7 +165,7 @@ pub fn is_fingerprint_of(written: &str, md5: &str, sha256: &str) -> bool {
     hex.eq_ignore_ascii_case(md5) || written.trim_end_matches('=') == sha256
 }
 
-/// Where `checkout` finds the project.
+/// Source of `checkout`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -199,14 +199,14 @@ pub struct Step {
     pub number: u32,
     /// Heading of the step.
     pub name: String,
-    /// When it runs.
+    /// Condition on which it runs.
     #[serde(default)]
     pub when: When,
-    /// What it does.
+    /// Action.
     pub action: Action,
 }
 
-/// When a step runs.
+/// Condition on which a step runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -220,7 +220,7 @@ pub enum When {
     Always,
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -232,7 +232,7 @@ pub enum Action {
         /// Directory, relative to the job's working directory. `None` is that directory.
         #[serde(default)]
         path: Option<String>,
-        /// How much of a git repository is fetched.
+        /// Extent of the fetch from a git repository.
         #[serde(default)]
         method: CheckoutMethod,
     },
@@ -270,7 +270,7 @@ pub enum Action {
         /// Files and directories, as written: below `~`, absolute, or relative to the job's
         /// working directory. May have wildcards.
         paths: Vec<String>,
-        /// How long it is kept at most, in milliseconds. `None`: as the server is set up.
+        /// Longest time to keep it, in milliseconds. `None`: as the server is set up.
         #[serde(default)]
         retention_ms: Option<u64>,
     },
@@ -294,7 +294,7 @@ pub enum Action {
     },
 }
 
-/// How much of a git repository a `checkout` fetches.
+/// Extent of a `checkout`'s fetch from a git repository.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -321,16 +321,16 @@ pub struct Run {
     /// Directory, relative to the job's working directory.
     #[serde(default)]
     pub working_directory: Option<String>,
-    /// Whether the job goes on while this runs.
+    /// Set if the job goes on while this runs.
     #[serde(default)]
     pub background: bool,
-    /// How long the step may be silent, in milliseconds. `None` is CircleCI's ten minutes.
+    /// Time that the step may be silent, in milliseconds. `None` is CircleCI's ten minutes.
     #[serde(default)]
     pub no_output_timeout_ms: Option<u64>,
-    /// How often it is run again after it failed.
+    /// Number of reruns after a failure.
     #[serde(default)]
     pub max_auto_reruns: u32,
-    /// How long to wait before that, in milliseconds.
+    /// Delay before each of them, in milliseconds.
     #[serde(default)]
     pub auto_rerun_delay_ms: u64,
 }

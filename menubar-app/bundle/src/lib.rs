@@ -1,4 +1,4 @@
-//! What `Russet.app` consists of besides its executable: `Info.plist`, its icon, and the pictures
+//! Contents of `Russet.app` besides its executable: `Info.plist`, its icon, and the pictures
 //! of the menu bar, all drawn from the vector sources in `icons/`.
 //!
 //! A crate of its own, without I/O, since the tool that makes releases needs it on machines where
@@ -18,7 +18,7 @@ pub const NAME: &str = "Russet.app";
 /// Its identifier, which is also that of its signature.
 pub const IDENTIFIER: &str = "dev.russet.menubar";
 
-/// Where the executable lies in it.
+/// Path of the executable in it.
 pub const EXECUTABLE: &str = "Contents/MacOS/russet-menubar";
 
 /// Everything in it but the executable: where, and what. The order is always the same.
@@ -26,7 +26,7 @@ pub const EXECUTABLE: &str = "Contents/MacOS/russet-menubar";
 /// # Errors
 ///
 /// A vector source is not what the renderer takes, which a test excludes.
-pub fn files(version: &str) -> Result<Vec<(&'static str, Vec<u8>)>, PictureError> {
+pub fn bundle_files(version: &str) -> Result<Vec<(&'static str, Vec<u8>)>, PictureError> {
     Ok(vec![
         ("Contents/Info.plist", info_plist(version).into_bytes()),
         ("Contents/PkgInfo", b"APPL????".to_vec()),
@@ -42,7 +42,7 @@ pub fn info_plist(version: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXECUTABLE, IDENTIFIER, files, info_plist};
+    use super::{EXECUTABLE, IDENTIFIER, bundle_files, info_plist};
 
     #[test]
     fn the_info_plist_says_what_the_bundle_is() {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_icon_that_the_info_plist_names_is_there() {
-        let files = files("1.0").unwrap();
+        let files = bundle_files("1.0").unwrap();
         let names: Vec<_> = files.iter().map(|(name, _)| *name).collect();
         assert!(names.contains(&"Contents/Resources/AppIcon.icns"), "{names:?}");
         assert!(info_plist("1.0").contains("<string>AppIcon</string>"));

@@ -5,13 +5,13 @@ use resvg::usvg::{Options, Tree};
 
 use crate::shape::Shape;
 
-/// How far the edge around a shape reaches, as a share of the picture's size: a pixel at 18.
+/// Width of the edge around a shape, as a share of the picture's size: a pixel at 18.
 const EDGE: f32 = 1.0 / 18.0;
 
-/// How dark that edge is.
+/// Opacity of that edge.
 const EDGE_ALPHA: f32 = 0.85;
 
-/// Why there is no picture. None of it happens with the sources that are compiled in.
+/// Reason why there is no picture. None of it happens with the sources that are compiled in.
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     /// The vector source is wrong.
@@ -39,7 +39,7 @@ impl Picture {
     ///
     /// No pixels were asked for.
     pub fn template(shape: Shape, size: u32) -> Result<Self, PictureError> {
-        draw(&shape.svg(), size)
+        draw_svg(&shape.svg(), size)
     }
 
     /// A shape in white with a dark edge, readable on light and on dark, for hosts that show
@@ -58,7 +58,7 @@ impl Picture {
     ///
     /// No pixels were asked for.
     pub fn app(size: u32) -> Result<Self, PictureError> {
-        draw(include_str!("../icons/app.svg"), size)
+        draw_svg(include_str!("../icons/app.svg"), size)
     }
 
     /// Width and height, in pixels.
@@ -101,7 +101,7 @@ impl Picture {
         let size = usize::try_from(self.size).unwrap_or_default();
         let alpha: Vec<f32> =
             self.rgba.chunks_exact(4).map(|pixel| f32::from(pixel[3]) / 255.0).collect();
-        let near = near(EDGE * self.size as f32);
+        let near = neighbour_offsets(EDGE * self.size as f32);
         let at = |x: isize, y: isize| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
             (x < size && y < size).then(|| alpha[y * size + x])
@@ -117,15 +117,15 @@ impl Picture {
             let all = body + around * EDGE_ALPHA * (1.0 - body);
             let light = if all > 0.0 { body / all } else { 0.0 };
             let [red, green, blue, opacity] = pixel else { continue };
-            (*red, *green, *blue) = (byte(light), byte(light), byte(light));
-            *opacity = byte(all);
+            (*red, *green, *blue) = (alpha_byte(light), alpha_byte(light), alpha_byte(light));
+            *opacity = alpha_byte(all);
         }
         self
     }
 }
 
 /// Neighbours within a distance, and how much each counts: less the farther it is.
-fn near(distance: f32) -> Vec<(isize, isize, f32)> {
+fn neighbour_offsets(distance: f32) -> Vec<(isize, isize, f32)> {
     let reach = 1 + distance.ceil() as isize;
     let all = (-reach..=reach).flat_map(|x| (-reach..=reach).map(move |y| (x, y)));
     all.filter_map(|(x, y)| {
@@ -135,11 +135,11 @@ fn near(distance: f32) -> Vec<(isize, isize, f32)> {
     .collect()
 }
 
-fn byte(share: f32) -> u8 {
+fn alpha_byte(share: f32) -> u8 {
     (share * 255.0).round() as u8
 }
 
-fn draw(svg: &str, size: u32) -> Result<Picture, PictureError> {
+fn draw_svg(svg: &str, size: u32) -> Result<Picture, PictureError> {
     let tree = Tree::from_str(svg, &Options::default())?;
     let mut pixels = Pixmap::new(size, size).ok_or(PictureError::Size(size))?;
     let scale = size as f32 / tree.size().width();

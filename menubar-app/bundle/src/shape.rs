@@ -1,7 +1,7 @@
 //! Which picture stands for what. Colour says nothing: a menu bar takes it away, and not
 //! everybody sees it.
 
-/// What the item in the menu bar looks like.
+/// Picture of the item in the menu bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// The agent waits for tasks.

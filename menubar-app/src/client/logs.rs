@@ -19,14 +19,18 @@ const LINES: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Chunks {
     body: Incoming,
-    /// Whether it comes as JSON objects, a line each.
+    /// Set if it comes as JSON objects, a line each.
     is_json: bool,
     rest: Vec<u8>,
     zone: TimeZone,
 }
 
 /// Begins to read a log.
-pub(crate) async fn open(agent: &Agent, log: &Log, zone: TimeZone) -> Result<Chunks, ClientError> {
+pub(crate) async fn open_log(
+    agent: &Agent,
+    log: &Log,
+    zone: TimeZone,
+) -> Result<Chunks, ClientError> {
     let path = match log {
         Log::Agent => format!("/v1/logs?follow=true&lines={LINES}"),
         Log::Task { id, .. } => format!("/v1/tasks/{id}/log?follow=true"),
@@ -38,7 +42,7 @@ pub(crate) async fn open(agent: &Agent, log: &Log, zone: TimeZone) -> Result<Chu
 }
 
 impl Chunks {
-    /// What comes next; nothing: the log has ended.
+    /// Returns the next line; nothing: the log has ended.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, ClientError> {
         while let Some(frame) = self.body.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
@@ -56,7 +60,7 @@ impl Chunks {
         let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else { return text };
         for line in self.rest[..end].split(|&byte| byte == b'\n') {
             match serde_json::from_slice(line) {
-                Ok(line) => show(&line, &self.zone, &mut text),
+                Ok(line) => render_line(&line, &self.zone, &mut text),
                 Err(_) => text.push_str(&String::from_utf8_lossy(line)),
             }
             text.push('\n');
@@ -78,7 +82,7 @@ impl Chunks {
 }
 
 /// A line of the agent's log.
-fn show(line: &LogLine, zone: &TimeZone, text: &mut String) {
+fn render_line(line: &LogLine, zone: &TimeZone, text: &mut String) {
     let time =
         line.time_ms.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
     if let Some(time) = time {
@@ -147,7 +151,7 @@ mod tests {
     use jiff::tz::TimeZone;
     use russet_protocol::local::LogLine;
 
-    use super::{readable, show};
+    use super::{readable, render_line};
 
     #[test]
     fn a_line_has_its_time_and_what_belongs_to_it() {
@@ -156,7 +160,7 @@ mod tests {
         )
         .unwrap();
         let mut text = String::new();
-        show(&line, &TimeZone::UTC, &mut text);
+        render_line(&line, &TimeZone::UTC, &mut text);
         assert_eq!(text, "Jan 15 12:00:00 WARN  refused uid=7 why=a b");
     }
 

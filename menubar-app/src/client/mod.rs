@@ -18,7 +18,7 @@ use russet_protocol::problem::Problem;
 use tokio::net::UnixStream;
 
 pub(crate) use events::watch;
-pub(crate) use logs::open as open_log;
+pub(crate) use logs::open_log;
 
 use crate::controller::{Lost, Verb};
 use crate::layout::Layout;
@@ -29,15 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest answer that is taken for one about a problem.
 const LONGEST_PROBLEM: usize = 64 * 1024;
 
-/// Why the agent did not do what it was asked for.
+/// Reason for which the agent did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// There is nobody behind the socket.
     #[error("{}: {}", socket.display(), error.kind())]
     Unreachable {
-        /// Where it was looked for.
+        /// Path of the socket.
         socket: PathBuf,
-        /// Why.
+        /// Cause.
         error: std::io::Error,
     },
     /// The connection ended.
@@ -51,11 +51,11 @@ pub(crate) enum ClientError {
     Refused(String),
 }
 
-/// Where the agent is asked.
+/// Connection settings of the agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Agent {
     socket: PathBuf,
-    /// Whether the socket was named by somebody, and not looked for.
+    /// Set if somebody named the socket; otherwise it was found.
     is_named: bool,
 }
 
@@ -109,10 +109,14 @@ impl Agent {
             .body(Full::new(body))
             .map_err(|error| ClientError::Refused(error.to_string()))?;
         let response = sender.send_request(request).await?;
-        if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(read_problem(response).await)
+        }
     }
 
-    /// Why there is no agent to hear from.
+    /// Returns the reason why no agent is heard.
     fn lost(&self, error: &ClientError) -> Lost {
         match error {
             ClientError::Unreachable { error, .. }
@@ -128,8 +132,8 @@ impl Agent {
     }
 }
 
-/// What the agent says of a problem.
-async fn problem(response: Response<Incoming>) -> ClientError {
+/// Reads the agent's answer about a problem.
+async fn read_problem(response: Response<Incoming>) -> ClientError {
     let status = response.status();
     let body = Limited::new(response.into_body(), LONGEST_PROBLEM).collect().await;
     let said = body.ok().and_then(|body| {

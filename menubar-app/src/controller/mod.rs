@@ -1,4 +1,4 @@
-//! What the companion knows, and what follows from what happens. Pure: events in, effects and a
+//! State of the companion, and its reaction to events. Pure: events in, effects and a
 //! view out; no clock, no I/O, so every state's menu is a test.
 
 mod menu;
@@ -30,7 +30,7 @@ pub(crate) enum Event {
     Answered(Verb, Result<(), String>),
 }
 
-/// Why there is no agent to hear from.
+/// Reason why no agent is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     /// None is installed here.
@@ -41,7 +41,7 @@ pub(crate) enum Lost {
     Refused(String),
 }
 
-/// What a person can choose.
+/// Choices of a person in the menu.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// Something for the agent.
@@ -60,7 +60,7 @@ pub(crate) enum Choice {
     Quit,
 }
 
-/// What the agent is asked for, as the person who is logged in.
+/// Requests to the agent, as the person who is logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Take no tasks; what runs goes on.
@@ -93,11 +93,11 @@ impl Verb {
 pub(crate) enum Log {
     /// The agent's own.
     Agent,
-    /// What a task said.
+    /// Log of a task.
     Task {
         /// Which.
         id: TaskId,
-        /// What people call it.
+        /// Name for people.
         name: String,
     },
 }
@@ -112,7 +112,7 @@ impl Log {
     }
 }
 
-/// What is to be done about an event.
+/// Reaction to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Ask the agent for something.
@@ -131,17 +131,17 @@ pub(crate) enum Effect {
     Quit,
 }
 
-/// What is known, for a menu that is made when somebody looks.
+/// State from which a menu is made when somebody looks.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     link: Link,
-    /// What the agent last refused, until it does something.
+    /// Last refusal of the agent, until it does something.
     refusal: Option<String>,
     settings: Settings,
     zone: TimeZone,
 }
 
-/// What is heard from the agent.
+/// State of the connection to the agent.
 #[derive(Clone, Debug)]
 enum Link {
     /// Nothing yet.
@@ -165,7 +165,7 @@ impl Controller {
         Self { model: Arc::new(model), notices: notices::Notices::default() }
     }
 
-    /// What is known.
+    /// Returns the state.
     pub(crate) fn model(&self) -> Arc<Model> {
         Arc::clone(&self.model)
     }
@@ -193,7 +193,7 @@ impl Controller {
                 Vec::new()
             }
             Event::Answered(verb, Err(why)) => {
-                let text = format!("Could not {}: {}", verb.words(), words::plain(&why));
+                let text = format!("Could not {}: {}", verb.words(), words::plain_text(&why));
                 model.refusal = Some(text.clone());
                 // Whoever clicked looks away from the menu by now.
                 vec![Effect::Notify(Notice { title: "Russet".to_owned(), text })]
@@ -232,9 +232,9 @@ impl Model {
         let agent = match &self.link {
             Link::Heard(status) => format!(
                 "Agent {} on {}, for {}.",
-                words::plain(&status.agent_version),
-                words::plain(&status.name),
-                words::plain(&status.control_plane)
+                words::plain_text(&status.agent_version),
+                words::plain_text(&status.name),
+                words::plain_text(&status.control_plane)
             ),
             Link::Opening | Link::Lost { .. } => "No agent to be heard.".to_owned(),
         };

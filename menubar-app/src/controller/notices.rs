@@ -1,5 +1,5 @@
-//! What the person is told without looking. Little: what was so before the companion began is no
-//! news, and the same is not told again and again.
+//! Notices that the person gets without looking. Few: a state that was there before the companion
+//! began is no news, and the same is not told again and again.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use russet_protocol::outcome::Outcome;
 
 use super::Settings;
 use super::menu::{name_of, outcome};
-use super::words::plain;
+use super::words::plain_text;
 
 /// A machine that is well and unwell by turns is told once in so many milliseconds.
 const QUIET_MS: u64 = 10 * 60 * 1000;
@@ -19,17 +19,17 @@ const MOST_FAILURES: usize = 3;
 /// Something to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// What it is about.
+    /// Subject.
     pub(crate) title: String,
-    /// What happened.
+    /// Event.
     pub(crate) text: String,
 }
 
-/// What was told, and what was known before.
+/// Notices that were given, and the state before.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     last: Option<Seen>,
-    /// When a machine's illness was last told, by its reason.
+    /// Time of the last notice of a machine's illness, by its reason.
     told: HashMap<String, u64>,
 }
 
@@ -54,7 +54,7 @@ impl Seen {
 }
 
 impl Notices {
-    /// What is new in a status. The one before may be of an hour ago, of another version.
+    /// Returns the news in a status. The one before may be of an hour ago, of another version.
     pub(super) fn status(
         &mut self,
         status: &Status,
@@ -64,11 +64,11 @@ impl Notices {
         let Some(last) = self.last.replace(Seen::of(status)) else { return Vec::new() };
         let mut news = Vec::new();
         news.extend(self.unhealthy(&last, status, now_ms));
-        news.extend(update(&last, status));
+        news.extend(update_notice(&last, status));
         if settings.notify_failures {
             news.extend(failures(&last, status));
         }
-        let title = format!("Russet on {}", plain(&status.name));
+        let title = format!("Russet on {}", plain_text(&status.name));
         news.into_iter().map(|text| Notice { title: title.clone(), text }).collect()
     }
 
@@ -76,7 +76,7 @@ impl Notices {
         if status.state != State::Unhealthy || last.state == State::Unhealthy {
             return None;
         }
-        let reason = plain(status.reason.as_deref().unwrap_or("it does not say why"));
+        let reason = plain_text(status.reason.as_deref().unwrap_or("it does not say why"));
         self.told.retain(|_, at| now_ms.saturating_sub(*at) < QUIET_MS);
         let is_news = self.told.insert(reason.clone(), now_ms).is_none();
         is_news.then(|| format!("The machine is unhealthy and takes no tasks: {reason}"))
@@ -84,17 +84,17 @@ impl Notices {
 }
 
 /// A version that was taken back also runs another version than before; that is told as such.
-fn update(last: &Seen, status: &Status) -> Option<String> {
+fn update_notice(last: &Seen, status: &Status) -> Option<String> {
     if let Some(Update::RolledBack { version, why }) = &status.update
         && last.update != status.update
     {
-        let (version, why) = (plain(version), plain(why));
+        let (version, why) = (plain_text(version), plain_text(why));
         return Some(format!("The update to {version} was taken back: it {why}"));
     }
     let is_other = !last.version.is_empty() && last.version != status.agent_version;
     let is_taken_back = matches!(status.update, Some(Update::RolledBack { .. }));
     (is_other && !is_taken_back)
-        .then(|| format!("Version {} of the agent is installed", plain(&status.agent_version)))
+        .then(|| format!("Version {} of the agent is installed", plain_text(&status.agent_version)))
 }
 
 fn failures(last: &Seen, status: &Status) -> Vec<String> {

@@ -1,8 +1,8 @@
-//! What the person wants of the companion.
+//! Settings of the companion.
 
 use serde::{Deserialize, Serialize};
 
-/// What the person wants. Quiet unless they say otherwise.
+/// Settings of the companion. Quiet unless the person says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Settings {

@@ -1,4 +1,4 @@
-//! What is shown, for a front end that knows how and nothing else.
+//! Contents of item and menu, for a front end that draws them and decides nothing.
 
 use russet_menubar_bundle::Shape;
 
@@ -7,7 +7,7 @@ use super::Choice;
 /// The item in the menu bar and its menu.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
-    /// What it looks like.
+    /// Its picture.
     pub(crate) shape: Shape,
     /// The same in words, for a pointer that rests on it and for those who do not see it.
     pub(crate) summary: String,
@@ -22,13 +22,13 @@ pub(crate) enum Item {
     Text(String),
     /// To be chosen.
     Choice {
-        /// What it says.
+        /// Its text.
         label: String,
-        /// What is chosen with it.
+        /// Its effect.
         choice: Choice,
-        /// Whether it can be.
+        /// Set if it can be chosen.
         is_enabled: bool,
-        /// Whether it is ticked, where it can be.
+        /// Set if it is ticked, where it can be.
         is_ticked: Option<bool>,
     },
     /// Another menu.

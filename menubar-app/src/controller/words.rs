@@ -13,7 +13,7 @@ const CELLS: u64 = 10;
 const LONGEST: usize = 80;
 
 /// Text from elsewhere (a job says what it likes) as one line of a menu.
-pub(super) fn plain(text: &str) -> String {
+pub(super) fn plain_text(text: &str) -> String {
     one_line_within(text.trim(), LONGEST)
 }
 
@@ -43,14 +43,14 @@ pub(super) fn time(ms: u64, now_ms: u64, zone: &TimeZone) -> String {
 }
 
 /// A share as a bar and a number.
-pub(super) fn bar(percent: u64) -> String {
+pub(super) fn progress_bar(percent: u64) -> String {
     let full = (percent.min(100) * CELLS + 50) / 100;
     let part = |sign: &str, count: u64| sign.repeat(usize::try_from(count).unwrap_or_default());
     format!("{}{} {percent} %", part("▰", full), part("▱", CELLS - full))
 }
 
 /// So many of something.
-pub(super) fn count(number: usize, what: &str) -> String {
+pub(super) fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn a_bar_is_never_longer_than_it_is() {
-        assert_eq!(super::bar(42), "▰▰▰▰▱▱▱▱▱▱ 42 %");
-        assert_eq!(super::bar(250), "▰▰▰▰▰▰▰▰▰▰ 250 %");
+        assert_eq!(super::progress_bar(42), "▰▰▰▰▱▱▱▱▱▱ 42 %");
+        assert_eq!(super::progress_bar(250), "▰▰▰▰▰▰▰▰▰▰ 250 %");
     }
 
     #[test]
     fn text_from_elsewhere_is_one_short_line_in_our_direction() {
-        assert_eq!(super::plain(" a\nb\u{202e}c "), "a b\u{fffd}c");
-        let long = super::plain(&"x".repeat(500));
+        assert_eq!(super::plain_text(" a\nb\u{202e}c "), "a b\u{fffd}c");
+        let long = super::plain_text(&"x".repeat(500));
         assert!(long.chars().count() == 80 && long.ends_with('…'));
     }
 }

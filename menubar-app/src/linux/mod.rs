@@ -18,7 +18,7 @@ use crate::front::Front;
 use crate::places::Places;
 
 /// Runs until the person quits, or the session ends.
-pub(crate) fn run(agent: Agent, places: Places) -> anyhow::Result<()> {
+pub(crate) fn run_companion(agent: Agent, places: Places) -> anyhow::Result<()> {
     // One thread: nothing here takes long.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -33,7 +33,7 @@ pub(crate) fn run(agent: Agent, places: Places) -> anyhow::Result<()> {
     })
 }
 
-/// What the companion asks of the desktop.
+/// Desktop services for the companion.
 struct Desktop {
     tray: ksni::Handle<tray::Tray>,
     notifier: notify::Notifier,
@@ -52,7 +52,7 @@ impl Front for Desktop {
     }
 
     fn open_url(&mut self, url: &str) {
-        open::open(url.as_ref());
+        open::open_on_desktop(url.as_ref());
     }
 
     fn open_log(&mut self, log: &Log) -> anyhow::Result<Self::Pane> {

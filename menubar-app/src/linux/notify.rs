@@ -17,7 +17,7 @@ impl Notifier {
         let (sender, notices) = unbounded_channel();
         tokio::spawn(async move {
             if let Err(error) = tell_all(notices).await {
-                crate::say(&format!("could not notify: {error}"));
+                crate::print_error(&format!("could not notify: {error}"));
             }
         });
         Self(sender)
@@ -40,7 +40,7 @@ async fn tell_all(mut notices: UnboundedReceiver<Notice>) -> zbus::Result<()> {
             0_u32,
             "",
             notice.title.as_str(),
-            escaped(&notice.text),
+            escape_markup(&notice.text),
             nothing,
             hints,
             // As long as the desktop thinks right.
@@ -60,6 +60,6 @@ async fn tell_all(mut notices: UnboundedReceiver<Notice>) -> zbus::Result<()> {
 }
 
 /// The text of a notification may hold markup; ours is what others say, and holds none.
-fn escaped(text: &str) -> String {
+fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

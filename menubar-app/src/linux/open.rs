@@ -1,4 +1,4 @@
-//! What the desktop opens: pages, and logs as files that grow.
+//! Files and pages that the desktop opens: pages, and logs as files that grow.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::places::{make_dir, private_file};
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Opens an address or a file with what the person uses for it.
-pub(super) fn open(what: &OsStr) {
+pub(super) fn open_on_desktop(what: &OsStr) {
     let started = tokio::process::Command::new("xdg-open")
         .arg(what)
         .stdin(Stdio::null())
@@ -27,7 +27,7 @@ pub(super) fn open(what: &OsStr) {
             // It is waited for, so that nothing is left of it.
             tokio::spawn(async move { drop(child.wait().await) });
         }
-        Err(error) => crate::say(&format!("could not run xdg-open: {error}")),
+        Err(error) => crate::print_error(&format!("could not run xdg-open: {error}")),
     }
 }
 
@@ -58,7 +58,7 @@ impl Followed {
             .with_context(|| format!("could not write {}", path.display()))?;
         let title = format!("{}\n\n", log.title());
         file.write_all(title.as_bytes())?;
-        open(path.as_os_str());
+        open_on_desktop(path.as_os_str());
         Ok(Self { file, length: 0 })
     }
 }

@@ -31,8 +31,10 @@ impl Tray {
         let shape = model.view(now_ms()).shape;
         self.model = Some(model);
         if self.drawn.as_ref().is_none_or(|(drawn, _)| *drawn != shape) {
-            self.drawn =
-                Some((shape, SIZES.into_iter().filter_map(|size| icon(shape, size)).collect()));
+            self.drawn = Some((
+                shape,
+                SIZES.into_iter().filter_map(|size| tray_icon(shape, size)).collect(),
+            ));
         }
     }
 }
@@ -63,7 +65,7 @@ impl ksni::Tray for Tray {
 
     fn menu(&self) -> Vec<MenuItem<Self>> {
         let view = self.model.as_ref().map(|model| model.view(now_ms()));
-        view.map(|view| items(&view.menu)).unwrap_or_default()
+        view.map(|view| tray_items(&view.menu)).unwrap_or_default()
     }
 
     /// That this is defined makes ksni look at [`Tray::menu`] again: times in it are of now, and
@@ -71,21 +73,28 @@ impl ksni::Tray for Tray {
     fn menu_about_to_show(&mut self) {}
 }
 
-fn items(items: &[Item]) -> Vec<MenuItem<Tray>> {
+fn tray_items(items: &[Item]) -> Vec<MenuItem<Tray>> {
     items.iter().map(item).collect()
 }
 
 fn item(item: &Item) -> MenuItem<Tray> {
     match item {
         Item::Separator => MenuItem::Separator,
-        Item::Text(text) => {
-            StandardItem { label: label(text), enabled: false, ..StandardItem::default() }.into()
+        Item::Text(text) => StandardItem {
+            label: escape_mnemonics(text),
+            enabled: false,
+            ..StandardItem::default()
         }
-        Item::Menu(text, below) => {
-            SubMenu { label: label(text), submenu: items(below), ..SubMenu::default() }.into()
+        .into(),
+        Item::Menu(text, below) => SubMenu {
+            label: escape_mnemonics(text),
+            submenu: tray_items(below),
+            ..SubMenu::default()
         }
+        .into(),
         Item::Choice { label: text, choice, is_enabled, is_ticked } => {
-            let (label, enabled, activate) = (label(text), *is_enabled, choose(choice.clone()));
+            let (label, enabled, activate) =
+                (escape_mnemonics(text), *is_enabled, choose(choice.clone()));
             match *is_ticked {
                 Some(checked) => {
                     CheckmarkItem { label, enabled, checked, activate, ..CheckmarkItem::default() }
@@ -105,11 +114,11 @@ fn choose(choice: Choice) -> Box<dyn Fn(&mut Tray) + Send> {
 }
 
 /// An underscore marks a letter for the keyboard; two are one.
-fn label(text: &str) -> String {
+fn escape_mnemonics(text: &str) -> String {
     text.replace('_', "__")
 }
 
-fn icon(shape: Shape, size: u32) -> Option<Icon> {
+fn tray_icon(shape: Shape, size: u32) -> Option<Icon> {
     let picture = Picture::on_any_ground(shape, size).ok()?;
     let side = i32::try_from(picture.size()).ok()?;
     let mut data = picture.into_rgba();

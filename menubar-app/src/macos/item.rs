@@ -18,7 +18,7 @@ pub(super) fn fill(
 ) {
     menu.setAutoenablesItems(false);
     for item in items {
-        menu.addItem(&line(item, target, choices, main));
+        menu.addItem(&menu_line(item, target, choices, main));
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn retitle(menu: &NSMenu, items: &[Item]) -> bool {
     true
 }
 
-fn line(
+fn menu_line(
     item: &Item,
     target: &AnyObject,
     choices: &mut Vec<Choice>,

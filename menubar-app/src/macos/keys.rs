@@ -20,19 +20,19 @@ pub(super) fn install(application: &NSApplication, main: MainThreadMarker) {
     ];
     let menu = NSMenu::new(main);
     for (title, action, key, tag) in lines {
-        let line = item(title, Some(action), key, main);
+        let line = key_item(title, Some(action), key, main);
         line.setTag(tag.0);
         menu.addItem(&line);
     }
-    let (bar, edit) = (NSMenu::new(main), item("Edit", None, "", main));
+    let (bar, edit) = (NSMenu::new(main), key_item("Edit", None, "", main));
     edit.setSubmenu(Some(&menu));
     // The first menu is the program's own, whatever is in it.
-    bar.addItem(&item("Russet", None, "", main));
+    bar.addItem(&key_item("Russet", None, "", main));
     bar.addItem(&edit);
     application.setMainMenu(Some(&bar));
 }
 
-fn item(
+fn key_item(
     title: &str,
     action: Option<Sel>,
     key: &str,

@@ -83,7 +83,7 @@ impl front::Pane for Pane {
 }
 
 impl LogWindow {
-    /// Whether it is this window.
+    /// Returns true if it is this window.
     pub(super) fn is(&self, window: &NSWindow) -> bool {
         std::ptr::eq(&*self.window, window)
     }

@@ -28,7 +28,7 @@ use crate::places::Places;
 use ui::Ui;
 
 /// Runs until the person quits.
-pub(crate) fn run(agent: Agent, places: Places) -> anyhow::Result<()> {
+pub(crate) fn run_companion(agent: Agent, places: Places) -> anyhow::Result<()> {
     let main = MainThreadMarker::new()
         .ok_or_else(|| anyhow::anyhow!("the menu bar can be used from the main thread alone"))?;
     let application = NSApplication::sharedApplication(main);
@@ -38,8 +38,8 @@ pub(crate) fn run(agent: Agent, places: Places) -> anyhow::Result<()> {
     let (sender, events) = unbounded_channel();
     Ui::start(sender.clone(), main);
     std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
-        if let Err(error) = listen(agent, places, sender, events) {
-            crate::say(&format!("error: {error:#}"));
+        if let Err(error) = listen_to_agent(agent, places, sender, events) {
+            crate::print_error(&format!("error: {error:#}"));
         }
         on_main(|_, main| NSApplication::sharedApplication(main).terminate(None));
     })?;
@@ -49,7 +49,7 @@ pub(crate) fn run(agent: Agent, places: Places) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listen(
+fn listen_to_agent(
     agent: Agent,
     places: Places,
     sender: UnboundedSender<Event>,
@@ -77,7 +77,7 @@ fn with_ui(work: impl FnOnce(&Ui, MainThreadMarker)) {
     }
 }
 
-/// What the companion asks of the main thread.
+/// Handle on the main thread for the companion.
 #[derive(Debug)]
 struct MenuBar {
     /// So many windows were opened.
@@ -93,7 +93,7 @@ impl Front for MenuBar {
     }
 
     fn notify(&mut self, notice: &Notice) {
-        notify::notify(notice);
+        notify::post_notification(notice);
     }
 
     fn open_url(&mut self, url: &str) {

@@ -12,23 +12,23 @@ use objc2_user_notifications::{
 use crate::controller::Notice;
 
 /// Tells the person, if they let us. The system asks them once.
-pub(super) fn notify(notice: &Notice) {
+pub(super) fn post_notification(notice: &Notice) {
     // Without a bundle, the centre throws an exception.
     if NSBundle::mainBundle().bundleIdentifier().is_none() {
-        crate::say(&format!("{}: {}", notice.title, notice.text));
+        crate::print_error(&format!("{}: {}", notice.title, notice.text));
         return;
     }
     let notice = notice.clone();
     let may = RcBlock::new(move |is_granted: Bool, _: *mut NSError| {
         if is_granted.as_bool() {
-            deliver(&notice);
+            deliver_notification(&notice);
         }
     });
     UNUserNotificationCenter::currentNotificationCenter()
         .requestAuthorizationWithOptions_completionHandler(UNAuthorizationOptions::Alert, &may);
 }
 
-fn deliver(notice: &Notice) {
+fn deliver_notification(notice: &Notice) {
     let content = UNMutableNotificationContent::init(UNMutableNotificationContent::alloc());
     content.setTitle(&NSString::from_str(&notice.title));
     content.setBody(&NSString::from_str(&notice.text));

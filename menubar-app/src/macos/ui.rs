@@ -1,4 +1,4 @@
-//! What lives on the main thread: the item in the menu bar, its menu, windows.
+//! Objects of the main thread: the item in the menu bar, its menu, windows.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ thread_local! {
     static UI: RefCell<Option<Retained<Target>>> = const { RefCell::new(None) };
 }
 
-/// What is seen.
+/// Visible parts.
 #[derive(Debug)]
 pub(super) struct Ui {
     events: UnboundedSender<Event>,
@@ -44,7 +44,7 @@ pub(super) struct Ui {
     menu: Retained<NSMenu>,
     model: RefCell<Option<Arc<Model>>>,
     shape: RefCell<Option<Shape>>,
-    /// What can be chosen, by the tags of the menu's lines.
+    /// Choices, by the tags of the menu's lines.
     choices: RefCell<Vec<Choice>>,
     /// Runs while the menu is open, and only then.
     timer: RefCell<Option<Retained<NSTimer>>>,
@@ -138,7 +138,7 @@ impl Ui {
 
     /// Does something with it, on the main thread.
     pub(super) fn with(work: impl FnOnce(&Self)) {
-        if let Some(target) = target() {
+        if let Some(target) = shared_target() {
             work(target.ivars());
         }
     }
@@ -149,7 +149,7 @@ impl Ui {
         self.model.replace(Some(model));
         if let Some(button) = self.item.button(main) {
             if self.shape.replace(Some(view.shape)) != Some(view.shape) {
-                button.setImage(image(view.shape, &view.summary).as_deref());
+                button.setImage(status_image(view.shape, &view.summary).as_deref());
             }
             button.setToolTip(Some(&NSString::from_str(&view.summary)));
         }
@@ -199,13 +199,13 @@ impl Ui {
 
     /// Tells us when a window is closed.
     pub(super) fn adopt(window: &NSWindow) {
-        if let Some(target) = target() {
+        if let Some(target) = shared_target() {
             window.setDelegate(Some(target.as_window_delegate()));
         }
     }
 }
 
-fn target() -> Option<Retained<Target>> {
+fn shared_target() -> Option<Retained<Target>> {
     UI.with_borrow(Clone::clone)
 }
 
@@ -236,7 +236,7 @@ pub(super) fn come_forward(application: &NSApplication) {
     application.activateIgnoringOtherApps(true);
 }
 
-fn image(shape: Shape, summary: &str) -> Option<Retained<NSImage>> {
+fn status_image(shape: Shape, summary: &str) -> Option<Retained<NSImage>> {
     let png = Picture::template(shape, PIXELS).and_then(|picture| picture.png()).ok()?;
     let image = NSImage::initWithData(NSImage::alloc(), &NSData::with_bytes(&png))?;
     image.setSize(NSSize::new(SIDE, SIDE));

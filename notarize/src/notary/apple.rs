@@ -6,12 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Submission, conclude};
+use super::{Submission, check_verdict};
 use crate::places::Release;
-use crate::process::{command, output};
+use crate::process::{command, tool_output};
 
 /// The profile that `notarytool store-credentials` made, where that is to be used.
-pub(super) fn profile(release: &Release) -> Option<String> {
+pub(super) fn keychain_profile(release: &Release) -> Option<String> {
     release.apple.then(|| std::env::var("RUSSET_NOTARY_PROFILE").ok()).flatten()
 }
 
@@ -36,7 +36,7 @@ pub fn notarytool_log(profile: &str, id: &str) -> Vec<String> {
 /// # Errors
 ///
 /// It printed something else.
-pub fn verdict(printed: &str) -> Result<(String, String)> {
+pub fn read_verdict(printed: &str) -> Result<(String, String)> {
     let value: Value = serde_json::from_str(printed).context("notarytool printed no JSON")?;
     let text = |name: &str| {
         let text = value[name].as_str().map(str::to_owned);
@@ -45,7 +45,7 @@ pub fn verdict(printed: &str) -> Result<(String, String)> {
     Ok((text("id")?, text("status")?))
 }
 
-pub(super) fn notarize(
+pub(super) fn submit_with_notarytool(
     release: &Release,
     profile: &str,
     package: &Path,
@@ -53,13 +53,13 @@ pub(super) fn notarize(
     work: &Path,
 ) -> Result<String> {
     let arguments = notarytool_submit(profile, package, release.services.wait);
-    let (_, printed) = output(command("/usr/bin/xcrun", &[]).args(arguments))?;
-    let (id, status) = verdict(&printed)?;
-    let (_, log) = output(command("/usr/bin/xcrun", &[]).args(notarytool_log(profile, &id)))?;
+    let (_, printed) = tool_output(command("/usr/bin/xcrun", &[]).args(arguments))?;
+    let (id, status) = read_verdict(&printed)?;
+    let (_, log) = tool_output(command("/usr/bin/xcrun", &[]).args(notarytool_log(profile, &id)))?;
     std::fs::write(work.join("log.json"), &log)?;
     let submission = Submission { sha256, id: Some(id), status: Some(status) };
     submission.write(work)?;
-    conclude(&submission, Some(&log), work)
+    check_verdict(&submission, Some(&log), work)
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::{notarytool_submit, verdict};
+    use super::{notarytool_submit, read_verdict};
 
     #[test]
     fn notarytool_is_told_to_wait_and_to_answer_in_json_and_no_secret() {
@@ -82,7 +82,7 @@ mod tests {
     fn the_status_is_read_from_what_is_printed() {
         let printed =
             r#"{"id": "2efe2717", "status": "Invalid", "message": "Processing complete"}"#;
-        assert_eq!(verdict(printed).unwrap(), ("2efe2717".to_owned(), "Invalid".to_owned()));
-        assert!(verdict("Conducting pre-submission checks").is_err());
+        assert_eq!(read_verdict(printed).unwrap(), ("2efe2717".to_owned(), "Invalid".to_owned()));
+        assert!(read_verdict("Conducting pre-submission checks").is_err());
     }
 }

@@ -8,11 +8,11 @@ use russet_protocol::backoff::Backoff;
 use serde_json::{Value, json};
 
 use super::Services;
-use super::jwt::token;
-use super::s3::{Storage, sign};
+use super::jwt::sign_token;
+use super::s3::{Storage, sign_upload};
 use crate::credentials::NotaryKey;
 
-/// How often a call is tried that fails in a way that may pass.
+/// Number of tries of a call that fails in a way that may pass.
 const TRIES: u32 = 6;
 
 /// A pause that a server asks for is not longer than this.
@@ -65,7 +65,7 @@ impl Http {
                         pause = asked.min(LONGEST_PAUSE);
                     }
                     let text = answer.text().await.unwrap_or_default();
-                    last = format!("{status}{}", said(&text));
+                    last = format!("{status}{}", error_message(&text));
                     if !passes {
                         break;
                     }
@@ -94,7 +94,7 @@ fn retry_after(answer: &Response) -> Option<Duration> {
 }
 
 /// The message of an error of App Store Connect, or nothing.
-fn said(text: &str) -> String {
+fn error_message(text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let error = &value["errors"][0];
     let text = error["detail"].as_str().or_else(|| error["title"].as_str());
@@ -133,7 +133,7 @@ impl Notary {
         let request = |client: &Client| {
             let now = jiff::Timestamp::now().as_second();
             let request = client.request(method.clone(), &address);
-            let request = request.bearer_auth(token(&self.key, now)?);
+            let request = request.bearer_auth(sign_token(&self.key, now)?);
             Ok(match &body {
                 Some(body) => request.json(body),
                 None => request,
@@ -160,7 +160,7 @@ impl Notary {
         let request = |client: &Client| {
             let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
             let mut request = client.put(&address).body(package.clone());
-            for (name, value) in sign(&storage, &host, sha256, &time) {
+            for (name, value) in sign_upload(&storage, &host, sha256, &time) {
                 request = request.header(name, value);
             }
             Ok(request)

@@ -16,7 +16,7 @@ const LIFE: i64 = 15 * 60;
 /// # Errors
 ///
 /// The key is none of P-256 in PKCS#8.
-pub fn token(key: &NotaryKey, now: i64) -> Result<String> {
+pub fn sign_token(key: &NotaryKey, now: i64) -> Result<String> {
     let header = serde_json::json!({"alg": "ES256", "kid": key.key_id, "typ": "JWT"});
     let claims = serde_json::json!({
         "iss": key.issuer, "iat": now, "exp": now + LIFE, "aud": "appstoreconnect-v1",

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::hash;
 use crate::places::Release;
 
-pub use apple::{notarytool_log, notarytool_submit, verdict};
+pub use apple::{notarytool_log, notarytool_submit, read_verdict};
 pub use client::{Http, Notary};
-pub use jwt::token;
-pub use s3::{Storage, sign};
+pub use jwt::sign_token;
+pub use s3::{Storage, sign_upload};
 
 /// Addresses of Apple's services, and how patient we are with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +29,9 @@ pub struct Services {
     pub notary: String,
     /// The storage; `None`: that of the bucket that the service names.
     pub storage: Option<String>,
-    /// Where tickets are looked up.
+    /// URL of the look-up of tickets.
     pub tickets: String,
-    /// How long a verdict is waited for.
+    /// Timeout of a verdict.
     pub wait: Duration,
     /// Between two questions, and before a call is tried again.
     pub pause: Duration,
@@ -60,7 +60,7 @@ impl Services {
     }
 }
 
-/// What is known of a submission; `notarize/result.json`.
+/// State of a submission; `notarize/result.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
     /// The package.
@@ -72,7 +72,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Whether there are tickets for it.
+    /// Returns true if there are tickets for it.
     #[must_use]
     pub fn accepted(&self) -> bool {
         self.status.as_deref() == Some("Accepted")
@@ -97,13 +97,13 @@ impl Submission {
     }
 }
 
-/// Who submits, as a text that changes with it.
+/// Returns a text that changes with the submitting key.
 ///
 /// # Errors
 ///
 /// The credential can not be read.
-pub fn who(release: &Release) -> Result<String> {
-    if let Some(profile) = apple::profile(release) {
+pub fn submitter_label(release: &Release) -> Result<String> {
+    if let Some(profile) = apple::keychain_profile(release) {
         return Ok(profile);
     }
     Ok(release.credentials.notary()?.map(|key| key.key_id).unwrap_or_default())
@@ -114,13 +114,13 @@ pub fn who(release: &Release) -> Result<String> {
 /// # Errors
 ///
 /// The verdict is not `Accepted`, or the service does not answer.
-pub fn notarize(release: &Release) -> Result<String> {
+pub fn notarize_package(release: &Release) -> Result<String> {
     let work = release.work("notarize");
     std::fs::create_dir_all(&work)?;
     let package = release.work("sign-package").join(release.package_name());
-    let sha256 = hash::path(&package)?;
-    if let Some(profile) = apple::profile(release) {
-        return apple::notarize(release, &profile, &package, sha256, &work);
+    let sha256 = hash::hash_tree(&package)?;
+    if let Some(profile) = apple::keychain_profile(release) {
+        return apple::submit_with_notarytool(release, &profile, &package, sha256, &work);
     }
     let Some(key) = release.credentials.notary()? else {
         Submission { sha256, id: None, status: None }.write(&work)?;
@@ -129,7 +129,7 @@ pub fn notarize(release: &Release) -> Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let notary = Notary::new(&release.services, key)?;
-        let id = submit(release, &notary, &package, &sha256, &work).await?;
+        let id = submit_package(release, &notary, &package, &sha256, &work).await?;
         let status = notary.wait(&id).await?;
         let submission = Submission { sha256, id: Some(id.clone()), status: Some(status.clone()) };
         let log = notary.log(&id).await;
@@ -139,12 +139,12 @@ pub fn notarize(release: &Release) -> Result<String> {
                 .with_context(|| format!("could not write {}", path.display()))?;
         }
         submission.write(&work)?;
-        conclude(&submission, log.ok().as_deref(), &work)
+        check_verdict(&submission, log.ok().as_deref(), &work)
     })
 }
 
 /// Uploads the package, unless an earlier run did and was only not there for the verdict.
-async fn submit(
+async fn submit_package(
     release: &Release,
     notary: &Notary,
     package: &Path,
@@ -165,21 +165,21 @@ async fn submit(
 }
 
 /// The verdict as a result of the stage.
-fn conclude(submission: &Submission, log: Option<&str>, work: &Path) -> Result<String> {
+fn check_verdict(submission: &Submission, log: Option<&str>, work: &Path) -> Result<String> {
     let id = submission.id.as_deref().unwrap_or_default();
     if submission.accepted() {
         return Ok(format!("accepted (submission {id})"));
     }
     let status = submission.status.as_deref().unwrap_or("nothing");
-    let issues = log.map(issues).unwrap_or_default();
+    let issues = log.map(list_issues).unwrap_or_default();
     bail!(
         "the verdict on submission {id} is {status}{issues}\n  hint: the whole log is {}",
         work.join("log.json").display()
     )
 }
 
-/// What Apple's log complains about, a line each.
-fn issues(log: &str) -> String {
+/// Lists the complaints in Apple's log, a line each.
+fn list_issues(log: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(log).unwrap_or_default();
     let issues = value["issues"].as_array().cloned().unwrap_or_default();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();

@@ -8,10 +8,10 @@ use serde::Deserialize;
 
 use crate::hash::{hex, sha256};
 
-/// Where Apple's buckets for notarization are.
+/// Region of Apple's buckets for notarization.
 const REGION: &str = "us-west-2";
 
-/// Where to upload, and with what.
+/// Destination and credentials of an upload.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
@@ -19,11 +19,11 @@ pub struct Storage {
     pub aws_access_key_id: String,
     /// The key.
     pub aws_secret_access_key: String,
-    /// What limits it.
+    /// Token that limits the credentials.
     pub aws_session_token: String,
     /// Whose bucket.
     pub bucket: String,
-    /// What to call it there.
+    /// Name of the object.
     pub object: String,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Storage {
-    /// Where the object goes: at `base` if one is given, else at Amazon.
+    /// Returns host and URL of the object: at `base` if one is given, else at Amazon.
     #[must_use]
     pub fn address(&self, base: Option<&str>) -> (String, String) {
         let path = russet_text::encode_path(&self.object);
@@ -54,7 +54,7 @@ impl Storage {
 
 /// The headers of a PUT. `time` is as `20260102T030405Z`.
 #[must_use]
-pub fn sign(
+pub fn sign_upload(
     storage: &Storage,
     host: &str,
     payload_sha256: &str,

@@ -1,18 +1,18 @@
-//! Packages through `pkgbuild` and `productbuild`. Only a Mac can run them; what is tested elsewhere
-//! is how they are called.
+//! Packages through `pkgbuild` and `productbuild`. Only a Mac can run them; what is tested
+//! elsewhere is how they are called.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::{distribution, resources, script_text, scripts};
-use crate::bundle::{SIGNED, components};
+use super::{component_scripts, distribution, product_resources, script_text};
+use crate::bundle::{SIGNED, package_components};
 use crate::places::Release;
-use crate::process::{command, run};
+use crate::process::{command, run_tool};
 
-/// What `pkgbuild` is told of the bundles in a component: not to be moved, no comparison of
-/// versions, and replaced as a whole.
+/// Returns the property list for `pkgbuild` with the bundles in a component: not to be moved, no
+/// comparison of versions, and replaced as a whole.
 #[must_use]
 pub fn component_plist(component: &str) -> String {
     let mut bundles = String::new();
@@ -70,11 +70,11 @@ pub fn productbuild(distribution: &Path, resources: &Path, from: &Path, to: &Pat
 pub(super) fn make(release: &Release, work: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut packages = String::new();
-    for name in components(release) {
+    for name in package_components(release) {
         let plist = work.join(format!("{name}.plist"));
         std::fs::write(&plist, component_plist(name))?;
         let folder = work.join(format!("{name}-scripts"));
-        let all = scripts(name);
+        let all = component_scripts(name);
         for (script, text) in &all {
             std::fs::create_dir_all(&folder)?;
             let path = folder.join(script);
@@ -85,20 +85,22 @@ pub(super) fn make(release: &Release, work: &Path) -> Result<()> {
         let root = release.work("sign").join(name);
         let to = work.join(format!("{name}.pkg"));
         let line = pkgbuild(name, &release.version, &root, &plist, folder, &to);
-        run(command("/usr/bin/pkgbuild", &[]).args(line))?;
+        run_tool(command("/usr/bin/pkgbuild", &[]).args(line))?;
         let _infallible =
             writeln!(packages, "    <pkg-ref id=\"dev.russet.{name}.pkg\">{name}.pkg</pkg-ref>");
     }
     let folder = work.join("resources");
     std::fs::create_dir_all(&folder)?;
-    for (name, bytes) in resources(release) {
+    for (name, bytes) in product_resources(release) {
         std::fs::write(folder.join(name), bytes)?;
     }
     let text = distribution::template(&release.version, release.menubar);
     let file = work.join("Distribution.xml");
     std::fs::write(&file, text.replace("@PACKAGES@", &packages))?;
-    let product = super::product(release);
-    run(command("/usr/bin/productbuild", &[]).args(productbuild(&file, &folder, work, &product)))
+    let product = super::product_path(release);
+    run_tool(
+        command("/usr/bin/productbuild", &[]).args(productbuild(&file, &folder, work, &product)),
+    )
 }
 
 #[cfg(test)]

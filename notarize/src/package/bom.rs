@@ -15,10 +15,10 @@ use super::tree::{Kind, Node};
 /// Size of a node of the tree, bytes.
 const TREE_BLOCK: u32 = 4096;
 
-/// How many paths fit into one: 12 bytes of header, 8 for each.
+/// Maximum number of paths in one: 12 bytes of header, 8 for each.
 const PER_LEAF: usize = (TREE_BLOCK as usize - 12) / 8;
 
-/// Where blocks begin, as in Apple's files.
+/// Offset of the first block, as in Apple's files.
 const HEADER: usize = 512;
 
 /// The list of these nodes, parents before children. `time` is in seconds since 1970.
@@ -68,7 +68,7 @@ fn paths(store: &mut Store, nodes: &[Node], time: u32) -> Result<u32> {
     Ok(tree(store, root, TREE_BLOCK, u32::try_from(entries.len())?))
 }
 
-/// What is known of a path.
+/// Encodes the facts about a path.
 fn record(node: &Node, time: u32) -> Result<Bytes> {
     let kind = match node.kind {
         Kind::File(_) => 1,

@@ -1,6 +1,6 @@
 //! The XML of packages: `PackageInfo` of a component, `Distribution` of the product.
 //!
-//! What every one of them says: not relocatable (Spotlight would have Installer put the agent
+//! All of them have in common: not relocatable (Spotlight would have Installer put the agent
 //! where somebody once moved a bundle of its identifier), no comparison of bundle versions (a
 //! downgrade is for `preinstall` to refuse, and to allow), owner and modes as in the package.
 
@@ -8,14 +8,14 @@ use std::fmt::Write as _;
 
 use super::tree::{Kind, Node};
 
-/// What is known of a component package.
+/// Facts about a component package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
     /// `agent` or `menubar`.
     pub name: &'static str,
-    /// How many paths it installs.
+    /// Number of paths that it installs.
     pub paths: usize,
-    /// How much it installs, KiB.
+    /// Size of the files that it installs, KiB.
     pub kilobytes: u64,
     /// Its bundles: where, and with which identifier.
     bundles: Vec<(String, &'static str)>,

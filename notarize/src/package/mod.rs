@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use crate::bundle::components;
+use crate::bundle::package_components;
 use crate::places::{Release, fresh};
 use distribution::Component;
 use xar::Member;
@@ -23,7 +23,7 @@ pub use apple::{component_plist, pkgbuild, productbuild};
 
 /// The scripts of a component: only the agent's has any.
 #[must_use]
-pub fn scripts(component: &str) -> Vec<(&'static str, &'static str)> {
+pub fn component_scripts(component: &str) -> Vec<(&'static str, &'static str)> {
     if component == "agent" {
         vec![
             ("preinstall", include_str!("../../../pkg-scripts/preinstall")),
@@ -52,8 +52,8 @@ pub fn make(release: &Release) -> Result<String> {
         apple::make(release, &work)?;
     } else {
         let (mut packages, mut members) = (Vec::new(), Vec::new());
-        for name in components(release) {
-            let (package, files) = component(release, name)?;
+        for name in package_components(release) {
+            let (package, files) = build_component(release, name)?;
             std::fs::write(
                 work.join(format!("{name}.pkg")),
                 xar::write(&files, &release.time_text())?,
@@ -63,7 +63,7 @@ pub fn make(release: &Release) -> Result<String> {
         }
         let text = distribution::distribution(&release.version, &packages);
         members.insert(0, Member::File("Distribution".to_owned(), text.into_bytes()));
-        let resources = resources(release)
+        let resources = product_resources(release)
             .into_iter()
             .map(|(name, bytes)| Member::File(name.to_owned(), bytes))
             .collect();
@@ -72,12 +72,12 @@ pub fn make(release: &Release) -> Result<String> {
         std::fs::write(work.join(release.package_name()), product)
             .context("could not write the package")?;
     }
-    Ok(components(release).join(" and "))
+    Ok(package_components(release).join(" and "))
 }
 
 /// The pages that Installer shows.
 #[must_use]
-pub fn resources(release: &Release) -> Vec<(&'static str, Vec<u8>)> {
+pub fn product_resources(release: &Release) -> Vec<(&'static str, Vec<u8>)> {
     let welcome = include_str!("../../../pkg-scripts/resources/welcome.html");
     let license = include_str!("../../../LICENSE");
     vec![
@@ -87,16 +87,17 @@ pub fn resources(release: &Release) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// One component package: what the product says of it, and its files.
-fn component(release: &Release, name: &'static str) -> Result<(Component, Vec<Member>)> {
+fn build_component(release: &Release, name: &'static str) -> Result<(Component, Vec<Member>)> {
     let time = release.time_u32();
     let nodes = tree::read(&release.work("sign").join(name))?;
     let package = Component::of(name, &nodes);
-    let info = distribution::package_info(&release.version, &package, !scripts(name).is_empty());
+    let info =
+        distribution::package_info(&release.version, &package, !component_scripts(name).is_empty());
     let mut files = vec![
         Member::File("Bom".to_owned(), bom::write(&nodes, time)?),
         Member::File("Payload".to_owned(), cpio::write(&nodes, time)?),
     ];
-    let scripts: Vec<tree::Node> = scripts(name)
+    let scripts: Vec<tree::Node> = component_scripts(name)
         .into_iter()
         .map(|(name, text)| tree::Node {
             path: name.to_owned(),
@@ -113,8 +114,8 @@ fn component(release: &Release, name: &'static str) -> Result<(Component, Vec<Me
     Ok((package, files))
 }
 
-/// Where the unsigned product lies.
+/// Returns the path of the unsigned product.
 #[must_use]
-pub fn product(release: &Release) -> PathBuf {
+pub fn product_path(release: &Release) -> PathBuf {
     release.work("package").join(release.package_name())
 }

@@ -1,4 +1,4 @@
-//! What goes into a package: a directory as a list, with the owners and modes that it will have.
+//! Contents of a package: a directory as a list, with the owners and modes that it will have.
 
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// What a path is.
+/// Type of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
@@ -23,7 +23,7 @@ pub enum Kind {
 pub struct Node {
     /// Relative to where the package is installed; `.` is that place itself.
     pub path: String,
-    /// What it is.
+    /// Type.
     pub kind: Kind,
     /// Permissions, without the type.
     pub mode: u16,

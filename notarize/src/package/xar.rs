@@ -2,8 +2,8 @@
 //!
 //! Files in the heap are stored as they are: payloads are compressed already. The heap begins with
 //! the checksum of the compressed table; a signature is added by [`crate::sign`], which writes
-//! table and heap anew. The checksum of the table is SHA-1, as in the packages of Apple's tools, and
-//! since bsdtar knows no other; whoever makes a package is the only one who could make a second
+//! table and heap anew. The checksum of the table is SHA-1, as in the packages of Apple's tools,
+//! and since bsdtar knows no other; whoever makes a package is the only one who could make a second
 //! table for it. Files have SHA-256.
 
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub enum Member {
     Directory(String, Vec<Member>),
 }
 
-/// What a header says of the checksum.
+/// Header's number of the checksum's algorithm.
 const SHA1: u32 = 1;
 
 /// Bytes of the header.

@@ -1,13 +1,13 @@
-//! Signatures through Apple's tools, with identities of a keychain. Only a Mac can run them; what is
-//! tested elsewhere is how they are called.
+//! Signatures through Apple's tools, with identities of a keychain. Only a Mac can run them; what
+//! is tested elsewhere is how they are called.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::bundle::{Signed, signed};
+use crate::bundle::{Signed, signed_items};
 use crate::places::Release;
-use crate::process::{command, run};
+use crate::process::{command, run_tool};
 
 /// Arguments of `codesign` for one thing. `-` as identity is ad hoc.
 #[must_use]
@@ -28,15 +28,15 @@ pub fn productsign(identity: &str, from: &Path, to: &Path) -> Vec<String> {
     [words, vec![from.display().to_string(), to.display().to_string()]].concat()
 }
 
-pub(super) fn code(release: &Release, work: &Path) -> Result<String> {
+pub(super) fn sign_with_codesign(release: &Release, work: &Path) -> Result<String> {
     let identity = std::env::var("RUSSET_APPLICATION_IDENTITY");
     let identity = identity.unwrap_or_else(|_| "-".to_owned());
-    for item in signed(release) {
+    for item in signed_items(release) {
         let entitlements = work.join("entitlements.plist");
         std::fs::write(&entitlements, item.entitlements)?;
         let path = work.join(item.component).join(item.path);
         let arguments = codesign(item, &identity, &entitlements, &path);
-        run(command("/usr/bin/codesign", &[]).args(arguments))
+        run_tool(command("/usr/bin/codesign", &[]).args(arguments))
             .with_context(|| format!("could not sign {}", item.path))?;
         std::fs::remove_file(&entitlements)?;
     }
@@ -50,7 +50,7 @@ pub(super) fn code(release: &Release, work: &Path) -> Result<String> {
 pub(super) fn package(from: &Path, to: &Path) -> Result<String> {
     match std::env::var("RUSSET_INSTALLER_IDENTITY") {
         Ok(identity) => {
-            run(command("/usr/bin/productsign", &[]).args(productsign(&identity, from, to)))?;
+            run_tool(command("/usr/bin/productsign", &[]).args(productsign(&identity, from, to)))?;
             Ok(format!("by {identity}"))
         }
         Err(_) => {

@@ -11,7 +11,7 @@ use crate::credentials::Identity;
 use crate::places::Release;
 
 /// Signs one thing in place.
-pub(super) fn code(
+pub(super) fn sign_code(
     release: &Release,
     item: &Signed,
     identity: Option<&Identity>,
@@ -35,7 +35,7 @@ pub(super) fn code(
 }
 
 /// Signs a package.
-pub(super) fn package(
+pub(super) fn sign_package(
     release: &Release,
     identity: &Identity,
     from: &Path,

@@ -6,7 +6,7 @@ mod library;
 
 use anyhow::{Context as _, Result};
 
-use crate::bundle::signed;
+use crate::bundle::signed_items;
 use crate::credentials::Purpose;
 use crate::places::{Release, copy_tree, fresh};
 
@@ -17,18 +17,18 @@ pub use apple::{codesign, productsign};
 /// # Errors
 ///
 /// A credential can not be used, or a tool refuses.
-pub fn code(release: &Release) -> Result<String> {
+pub fn sign_all_code(release: &Release) -> Result<String> {
     let work = release.work("sign");
     fresh(&work)?;
-    for component in crate::bundle::components(release) {
+    for component in crate::bundle::package_components(release) {
         copy_tree(&release.work("bundle").join(component), &work.join(component))?;
     }
     if release.apple {
-        return apple::code(release, &work);
+        return apple::sign_with_codesign(release, &work);
     }
     let identity = release.credentials.identity(Purpose::Application)?;
-    for item in signed(release) {
-        library::code(release, item, identity.as_ref(), &work)
+    for item in signed_items(release) {
+        library::sign_code(release, item, identity.as_ref(), &work)
             .with_context(|| format!("could not sign {}", item.path))?;
     }
     Ok(match &identity {
@@ -42,7 +42,7 @@ pub fn code(release: &Release) -> Result<String> {
 /// # Errors
 ///
 /// A credential can not be used, or a tool refuses.
-pub fn package(release: &Release) -> Result<String> {
+pub fn sign_product(release: &Release) -> Result<String> {
     let work = release.work("sign-package");
     fresh(&work)?;
     let from = release.work("package").join(release.package_name());
@@ -52,7 +52,7 @@ pub fn package(release: &Release) -> Result<String> {
     }
     match release.credentials.identity(Purpose::Installer)? {
         Some(identity) => {
-            library::package(release, &identity, &from, &to)
+            library::sign_package(release, &identity, &from, &to)
                 .context("could not sign the package")?;
             Ok(format!("by {}", identity.name()))
         }

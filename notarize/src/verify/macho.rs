@@ -11,11 +11,11 @@ pub struct Slice<'a> {
     pub architecture: &'static str,
     /// Oldest macOS that it starts on: major and minor.
     pub minimum: (u32, u32),
-    /// Whether Apple's linker made it. Others link against our stubs of Apple's libraries.
+    /// Set if Apple's linker made it. Others link against our stubs of Apple's libraries.
     pub apple_linker: bool,
     /// The signature, if there is one.
     pub signature: Option<&'a [u8]>,
-    /// Where the signature begins: what is before it is what is signed.
+    /// Bytes before the signature, which are those that are signed.
     pub code: &'a [u8],
 }
 
@@ -30,7 +30,7 @@ const LC_BUILD_VERSION: u32 = 0x32;
 const PLATFORM_MACOS: u32 = 1;
 const TOOL_LD: u32 = 3;
 
-/// Whether bytes begin as a Mach-O of any kind that macOS runs.
+/// Returns true if bytes begin as a Mach-O of any kind that macOS runs.
 #[must_use]
 pub fn is_macho(bytes: &[u8]) -> bool {
     matches!(u32_be(bytes, 0), Ok(FAT_MAGIC)) || matches!(u32_le(bytes, 0), Ok(MH_MAGIC_64))
@@ -41,20 +41,20 @@ pub fn is_macho(bytes: &[u8]) -> bool {
 /// # Errors
 ///
 /// It is no Mach-O executable for macOS, or is damaged.
-pub fn slices(file: &[u8]) -> Result<Vec<Slice<'_>>> {
+pub fn read_slices(file: &[u8]) -> Result<Vec<Slice<'_>>> {
     if u32_be(file, 0)? != FAT_MAGIC {
-        return Ok(vec![slice(file)?]);
+        return Ok(vec![read_slice(file)?]);
     }
     (0..u32_be(file, 4)?)
         .map(|number| {
             let at = 8 + 20 * usize::try_from(number)?;
             let (offset, size) = (u32_be(file, at + 8)?, u32_be(file, at + 12)?);
-            slice(range(file, offset, size)?)
+            read_slice(byte_range(file, offset, size)?)
         })
         .collect()
 }
 
-fn slice(bytes: &[u8]) -> Result<Slice<'_>> {
+fn read_slice(bytes: &[u8]) -> Result<Slice<'_>> {
     if u32_le(bytes, 0)? != MH_MAGIC_64 {
         bail!("no 64-bit Mach-O");
     }
@@ -79,16 +79,16 @@ fn slice(bytes: &[u8]) -> Result<Slice<'_>> {
                 if u32_le(bytes, at + 8)? != PLATFORM_MACOS {
                     bail!("not for macOS");
                 }
-                slice.minimum = version(u32_le(bytes, at + 12)?);
+                slice.minimum = unpack_version(u32_le(bytes, at + 12)?);
                 for tool in 0..usize::try_from(u32_le(bytes, at + 20)?)? {
                     slice.apple_linker |= u32_le(bytes, at + 24 + 8 * tool)? == TOOL_LD;
                 }
             }
-            LC_VERSION_MIN_MACOSX => slice.minimum = version(u32_le(bytes, at + 8)?),
+            LC_VERSION_MIN_MACOSX => slice.minimum = unpack_version(u32_le(bytes, at + 8)?),
             LC_CODE_SIGNATURE => {
                 let offset = u32_le(bytes, at + 8)?;
-                slice.signature = Some(range(bytes, offset, u32_le(bytes, at + 12)?)?);
-                slice.code = range(bytes, 0, offset)?;
+                slice.signature = Some(byte_range(bytes, offset, u32_le(bytes, at + 12)?)?);
+                slice.code = byte_range(bytes, 0, offset)?;
             }
             _ => {}
         }
@@ -98,12 +98,12 @@ fn slice(bytes: &[u8]) -> Result<Slice<'_>> {
 }
 
 /// `xxxx.yy.zz` in nibbles.
-fn version(packed: u32) -> (u32, u32) {
+fn unpack_version(packed: u32) -> (u32, u32) {
     (packed >> 16, (packed >> 8) & 0xFF)
 }
 
 /// A part of bytes.
-pub(super) fn range(bytes: &[u8], offset: u32, size: u32) -> Result<&[u8]> {
+pub(super) fn byte_range(bytes: &[u8], offset: u32, size: u32) -> Result<&[u8]> {
     let offset = usize::try_from(offset)?;
     let end = offset.checked_add(usize::try_from(size)?).context("damaged: a size overflows")?;
     bytes.get(offset..end).context("damaged: it ends too early")
@@ -135,7 +135,7 @@ mod tests {
             };
             let length = magic.len().min(bytes.len());
             bytes[..length].copy_from_slice(&magic[..length]);
-            if let Ok(slices) = super::slices(&bytes) {
+            if let Ok(slices) = super::read_slices(&bytes) {
                 for slice in slices {
                     drop(crate::verify::signature::Signature::read(&slice));
                 }

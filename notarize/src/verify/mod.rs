@@ -14,26 +14,26 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{Signed, signed};
+use crate::bundle::{Signed, signed_items};
 use crate::credentials::{Identity, Purpose};
 use crate::notary::Submission;
 use crate::places::{ARCHITECTURES, Release, fresh};
-use crate::process::{command, run};
+use crate::process::{command, run_tool};
 use signature::{ADHOC, RUNTIME, Signature, Special};
 
 /// Files that a component installs, by path.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// What was found, for the manifest and for people; `verify/findings.json`.
+/// Findings, for the manifest and for people; `verify/findings.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Whether Apple's linker made every slice. Others are linked against our stubs.
+    /// Set if Apple's linker made every slice. Others are linked against our stubs.
     pub apple_linker: bool,
-    /// Whether the code is signed with a certificate.
+    /// Set if the code is signed with a certificate.
     pub signed: bool,
     /// The team, of certificates by Apple.
     pub team: Option<String>,
-    /// Whether Apple accepted it.
+    /// Set if Apple accepted it.
     pub notarized: bool,
     /// A line for each slice.
     pub slices: Vec<String>,
@@ -52,7 +52,7 @@ impl Findings {
         serde_json::from_slice(&text).with_context(|| path.display().to_string())
     }
 
-    /// Why this is nothing that users should run; `None`: it may be released.
+    /// Returns the reason why users should not run this; `None`: it may be released.
     #[must_use]
     pub fn for_testing(&self) -> Option<&'static str> {
         if !self.apple_linker {
@@ -72,7 +72,7 @@ impl Findings {
 /// # Errors
 ///
 /// Something is not as it is claimed.
-pub fn verify(release: &Release) -> Result<String> {
+pub fn verify_release(release: &Release) -> Result<String> {
     let bytes = std::fs::read(release.package())
         .with_context(|| format!("could not read {}", release.package().display()))?;
     let identity = release.credentials.identity(Purpose::Application)?;
@@ -85,9 +85,10 @@ pub fn verify(release: &Release) -> Result<String> {
         notarized: Submission::read(release)?.accepted(),
         slices: Vec::new(),
     };
-    for item in signed(release) {
+    for item in signed_items(release) {
         let files = contents.get(item.component).context("a component is missing")?;
-        one(release, item, files, expected, &mut findings).with_context(|| item.path.to_owned())?;
+        verify_item(release, item, files, expected, &mut findings)
+            .with_context(|| item.path.to_owned())?;
     }
     everything_is_known(release, &contents)?;
     stapled_bundle(release, &contents)?;
@@ -105,7 +106,7 @@ pub fn verify(release: &Release) -> Result<String> {
 }
 
 /// One thing that is signed, in each of its slices.
-fn one(
+fn verify_item(
     release: &Release,
     item: &Signed,
     files: &Files,
@@ -114,7 +115,7 @@ fn one(
 ) -> Result<()> {
     let below = |path: &str| files.get(format!("{}/{path}", item.path).trim_end_matches('/'));
     let file = below(item.executable).context("the executable is missing")?;
-    let slices = macho::slices(file)?;
+    let slices = macho::read_slices(file)?;
     ensure!(slices.len() == ARCHITECTURES.len(), "{} architectures", slices.len());
     for (_, architecture, minimum) in ARCHITECTURES {
         let slice = slices.iter().find(|slice| slice.architecture == architecture);
@@ -128,7 +129,7 @@ fn one(
             slice.minimum.1
         );
         let signature = Signature::read(slice).with_context(context)?;
-        check(item, &signature).with_context(context)?;
+        check_signature(item, &signature).with_context(context)?;
         if let Some(identity) = identity {
             let team = identity.and_then(Identity::team);
             ensure!(signature.team == team, "{}: the team is {:?}", context(), signature.team);
@@ -147,7 +148,7 @@ fn one(
                 let content = below(path).with_context(|| format!("{path} is missing"))?;
                 ensure!(signature.binds(slot, content), "{}: {path} is not bound", context());
             }
-            version(below("Contents/Info.plist"), item, &release.version)?;
+            check_version(below("Contents/Info.plist"), item, &release.version)?;
         }
         findings.apple_linker &= slice.apple_linker;
         findings.signed &= signature.cms && signature.flags & ADHOC == 0;
@@ -166,8 +167,8 @@ fn one(
     Ok(())
 }
 
-/// What holds for every signature.
-fn check(item: &Signed, signature: &Signature) -> Result<()> {
+/// Checks the rules that hold for every signature.
+fn check_signature(item: &Signed, signature: &Signature) -> Result<()> {
     ensure!(signature.pages_match, "the code is not what was signed");
     ensure!(signature.identifier == item.identifier, "the identifier is {}", signature.identifier);
     ensure!(signature.flags & RUNTIME != 0, "it has not the hardened runtime");
@@ -180,7 +181,7 @@ fn check(item: &Signed, signature: &Signature) -> Result<()> {
     Ok(())
 }
 
-fn version(plist: Option<&Vec<u8>>, item: &Signed, version: &str) -> Result<()> {
+fn check_version(plist: Option<&Vec<u8>>, item: &Signed, version: &str) -> Result<()> {
     let plist: plist::Dictionary = plist::from_bytes(plist.map(Vec::as_slice).unwrap_or_default())?;
     for (key, wanted) in [
         ("CFBundleIdentifier", item.identifier),
@@ -198,7 +199,7 @@ fn version(plist: Option<&Vec<u8>>, item: &Signed, version: &str) -> Result<()> 
 fn everything_is_known(release: &Release, contents: &BTreeMap<String, Files>) -> Result<()> {
     for (component, files) in contents {
         for (path, _) in files.iter().filter(|(_, bytes)| macho::is_macho(bytes)) {
-            let known = signed(release).any(|item| {
+            let known = signed_items(release).any(|item| {
                 let executable = format!("{}/{}", item.path, item.executable);
                 item.component == component && executable.trim_end_matches('/') == path
             });
@@ -212,7 +213,7 @@ fn everything_is_known(release: &Release, contents: &BTreeMap<String, Files>) ->
 fn stapled_bundle(release: &Release, contents: &BTreeMap<String, Files>) -> Result<()> {
     let prefix = "opt/russet/RussetAgent.app/";
     let agent = contents.get("agent").context("the agent is missing")?;
-    let bundle = crate::staple::bundle(release);
+    let bundle = crate::staple::stapled_bundle(release);
     let mut ticket = false;
     for node in crate::package::tree::read(&bundle)? {
         if let crate::package::tree::Kind::File(bytes) = &node.kind {
@@ -229,20 +230,23 @@ fn stapled_bundle(release: &Release, contents: &BTreeMap<String, Files>) -> Resu
     Ok(())
 }
 
-/// What only a Mac can tell.
+/// Checks with tools that only a Mac has.
 fn ask_apple(release: &Release, findings: &Findings) -> Result<()> {
-    for item in signed(release) {
+    for item in signed_items(release) {
         let path = release.work("sign").join(item.component).join(item.path);
         for (_, architecture, _) in ARCHITECTURES {
             let words = ["--verify", "--strict", "--verbose=2", "--architecture", architecture];
-            run(command("/usr/bin/codesign", &words).arg(&path))?;
+            run_tool(command("/usr/bin/codesign", &words).arg(&path))?;
         }
     }
     if findings.for_testing().is_none() {
         let package = release.package().display().to_string();
-        run(&mut command("/usr/sbin/pkgutil", &["--check-signature", &package]))?;
-        run(&mut command("/usr/sbin/spctl", &["--assess", "--type", "install", "-vv", &package]))?;
-        run(&mut command("/usr/bin/xcrun", &["stapler", "validate", &package]))?;
+        run_tool(&mut command("/usr/sbin/pkgutil", &["--check-signature", &package]))?;
+        run_tool(&mut command(
+            "/usr/sbin/spctl",
+            &["--assess", "--type", "install", "-vv", &package],
+        ))?;
+        run_tool(&mut command("/usr/bin/xcrun", &["stapler", "validate", &package]))?;
     }
     Ok(())
 }

@@ -9,9 +9,9 @@ use flate2::read::GzDecoder;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::Files;
-use crate::bundle::components;
+use crate::bundle::package_components;
 use crate::credentials::Purpose;
-use crate::package::{resources, script_text, scripts};
+use crate::package::{component_scripts, product_resources, script_text};
 use crate::places::Release;
 
 /// A payload is not larger than this, unpacked.
@@ -22,7 +22,7 @@ const MAX_PAYLOAD: u64 = 2 << 30;
 /// # Errors
 ///
 /// It is no xar archive, or the checksum (SHA-1) is not that of the table.
-pub fn checksum(bytes: &[u8]) -> Result<Vec<u8>> {
+pub fn table_checksum(bytes: &[u8]) -> Result<Vec<u8>> {
     let part = |from: usize, length: usize| {
         let end = from.checked_add(length).context("damaged: a size overflows")?;
         bytes.get(from..end).context("damaged: it ends too early")
@@ -41,27 +41,31 @@ pub fn checksum(bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// Checks everything but the code, and returns what each component installs.
 pub(super) fn read(release: &Release, bytes: Vec<u8>) -> Result<BTreeMap<String, Files>> {
-    checksum(&bytes)?;
+    table_checksum(&bytes)?;
     let mut reader = XarReader::new(Cursor::new(bytes))?;
-    signed(release, &mut reader)?;
-    distribution(release, &file(&mut reader, "Distribution")?)?;
-    for (name, content) in resources(release) {
-        ensure!(file(&mut reader, &format!("Resources/{name}"))? == content, "the page {name}");
+    check_package_signature(release, &mut reader)?;
+    check_distribution(release, &read_member(&mut reader, "Distribution")?)?;
+    for (name, content) in product_resources(release) {
+        ensure!(
+            read_member(&mut reader, &format!("Resources/{name}"))? == content,
+            "the page {name}"
+        );
     }
     let mut contents = BTreeMap::new();
-    for name in components(release) {
-        let info = String::from_utf8(file(&mut reader, &format!("{name}.pkg/PackageInfo"))?)?;
+    for name in package_components(release) {
+        let info =
+            String::from_utf8(read_member(&mut reader, &format!("{name}.pkg/PackageInfo"))?)?;
         package_info(&info, name, &release.version).with_context(|| format!("{name}.pkg"))?;
-        let payload = unpack(&file(&mut reader, &format!("{name}.pkg/Payload"))?)?;
+        let payload = unpack(&read_member(&mut reader, &format!("{name}.pkg/Payload"))?)?;
         let sign = release.work("sign").join(name);
         for node in crate::package::tree::read(&sign)? {
             if let crate::package::tree::Kind::File(bytes) = &node.kind {
                 ensure!(payload.get(&node.path) == Some(bytes), "{} is another", node.path);
             }
         }
-        let expected = scripts(name);
+        let expected = component_scripts(name);
         if !expected.is_empty() {
-            let found = unpack(&file(&mut reader, &format!("{name}.pkg/Scripts"))?)?;
+            let found = unpack(&read_member(&mut reader, &format!("{name}.pkg/Scripts"))?)?;
             for (script, text) in expected {
                 let text = script_text(text, &release.version).into_bytes();
                 ensure!(found.get(script) == Some(&text), "the script {script} is another");
@@ -74,12 +78,12 @@ pub(super) fn read(release: &Release, bytes: Vec<u8>) -> Result<BTreeMap<String,
 
 type Reader = XarReader<Cursor<Vec<u8>>>;
 
-fn file(reader: &mut Reader, path: &str) -> Result<Vec<u8>> {
+fn read_member(reader: &mut Reader, path: &str) -> Result<Vec<u8>> {
     reader.get_file_data_from_path(path)?.with_context(|| format!("{path} is missing"))
 }
 
 /// The signature of the package: there where it should be, over the table, by who should have.
-fn signed(release: &Release, reader: &mut Reader) -> Result<()> {
+fn check_package_signature(release: &Release, reader: &mut Reader) -> Result<()> {
     if release.apple {
         return Ok(());
     }
@@ -96,7 +100,7 @@ fn signed(release: &Release, reader: &mut Reader) -> Result<()> {
     Ok(())
 }
 
-fn distribution(release: &Release, text: &[u8]) -> Result<()> {
+fn check_distribution(release: &Release, text: &[u8]) -> Result<()> {
     let text = std::str::from_utf8(text)?;
     for claim in [
         "hostArchitectures=\"x86_64,arm64\"",

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, bail};
 use ring::digest::{SHA256, digest};
 
-use super::macho::{Slice, range, u32_be};
+use super::macho::{Slice, byte_range, u32_be};
 
 const SUPER_BLOB: u32 = 0xFADE_0CC0;
 const CODE_DIRECTORY: u32 = 0xFADE_0C02;
@@ -32,7 +32,7 @@ pub enum Special {
     Entitlements = 5,
 }
 
-/// What a signature says.
+/// Contents of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The identifier, which permissions and requirements hang on.
@@ -43,11 +43,11 @@ pub struct Signature {
     pub flags: u32,
     /// The entitlements, as XML.
     pub entitlements: Option<String>,
-    /// Whether there is a CMS signature with certificates.
+    /// Set if there is a CMS signature with certificates.
     pub cms: bool,
     /// SHA-256 of the code directory, cut to 20 bytes: what macOS and notarization know it by.
     pub cdhash: Vec<u8>,
-    /// Whether every page of the code has the hash that is signed.
+    /// Set if every page of the code has the hash that is signed.
     pub pages_match: bool,
     specials: Vec<(u32, Vec<u8>)>,
 }
@@ -68,7 +68,7 @@ impl Signature {
             let at = 12 + 8 * usize::try_from(number)?;
             let (slot, offset) = (u32_be(blob, at)?, u32_be(blob, at + 4)?);
             let length = u32_be(blob, usize::try_from(offset)? + 4)?;
-            let content = range(blob, offset, length)?;
+            let content = byte_range(blob, offset, length)?;
             match slot {
                 SLOT_CODE_DIRECTORY => directory = Some(content),
                 SLOT_ENTITLEMENTS => entitlements = Some(content),
@@ -102,7 +102,7 @@ impl Signature {
         }
         let hash_at = |slot: i64| -> Result<&[u8]> {
             let at = i64::from(field(16)?) + slot * 32;
-            range(directory, u32::try_from(at).context("damaged: a hash")?, 32)
+            byte_range(directory, u32::try_from(at).context("damaged: a hash")?, 32)
         };
         let specials = (1..=field(24)?.min(16))
             .map(|slot| Ok((slot, hash_at(-i64::from(slot))?.to_vec())))
@@ -117,8 +117,8 @@ impl Signature {
         let team = if field(8)? >= EARLIEST_WITH_TEAM { field(48)? } else { 0 };
         let cdhash = digest(&SHA256, directory).as_ref().get(..20).unwrap_or_default().to_vec();
         Ok(Self {
-            identifier: text(directory, field(20)?)?,
-            team: if team == 0 { None } else { Some(text(directory, team)?) },
+            identifier: read_text(directory, field(20)?)?,
+            team: if team == 0 { None } else { Some(read_text(directory, team)?) },
             flags: field(12)?,
             entitlements: None,
             cms: false,
@@ -128,7 +128,7 @@ impl Signature {
         })
     }
 
-    /// Whether this content is what a special slot was signed with.
+    /// Returns true if this content is the one that a special slot was signed with.
     #[must_use]
     pub fn binds(&self, slot: Special, content: &[u8]) -> bool {
         let hash = digest(&SHA256, content);
@@ -137,7 +137,7 @@ impl Signature {
 }
 
 /// Text up to a zero.
-fn text(bytes: &[u8], at: u32) -> Result<String> {
+fn read_text(bytes: &[u8], at: u32) -> Result<String> {
     let bytes = bytes.get(usize::try_from(at)?..).context("damaged: a text")?;
     let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     Ok(std::str::from_utf8(text)?.to_owned())

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use russet_notarize::notary::{Notary, Services, Storage, sign, token};
+use russet_notarize::notary::{Notary, Services, Storage, sign_token, sign_upload};
 use serde_json::Value;
 
 use crate::service::{Apple, Script, key};
@@ -93,7 +93,7 @@ fn a_service_that_is_not_there_is_named() {
 
 #[test]
 fn a_token_is_a_signed_claim_of_the_key_for_a_quarter_of_an_hour() {
-    let token = token(&key(), 1_800_000_000).unwrap();
+    let token = sign_token(&key(), 1_800_000_000).unwrap();
     let parts: Vec<Vec<u8>> =
         token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
     let header: Value = serde_json::from_slice(&parts[0]).unwrap();
@@ -115,7 +115,7 @@ fn the_signature_of_an_upload_is_what_another_implementation_computes() {
     .unwrap();
     let (address, host) = storage.address(None);
     assert_eq!(address, "https://b.s3.us-west-2.amazonaws.com/prod/a%20b%3Ac");
-    let headers = sign(&storage, &host, &"0".repeat(64), "20260102T030405Z");
+    let headers = sign_upload(&storage, &host, &"0".repeat(64), "20260102T030405Z");
     let (_, authorization) = headers.last().unwrap();
     assert!(
         authorization.ends_with(

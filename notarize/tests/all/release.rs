@@ -16,17 +16,18 @@ use serde_json::Value;
 
 use crate::service::{Apple, Script, private_key};
 
-/// What a release is made of.
+/// Programs of a release.
 const PROGRAMS: [&str; 3] = ["russet", "russet-boot", "russet-menubar"];
 
-/// Where its executables are below `/opt/russet`, and their identifiers.
+/// Paths of its executables below `/opt/russet`, and their identifiers.
 const EXECUTABLES: [(&str, &str); 3] = [
     ("RussetAgent.app/Contents/MacOS/russet", "dev.russet.agent"),
     ("russet-boot", "dev.russet.boot"),
     ("Russet.app/Contents/MacOS/russet-menubar", "dev.russet.menubar"),
 ];
 
-/// What `.ci/apple` linked; `None` where it was not run. CI does not let that pass.
+/// Returns the directory that `.ci/apple` linked into; `None` where it was not run. CI does not let
+/// that pass.
 fn linked() -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let base = std::env::var_os("RUSSET_APPLE_DIR").map(PathBuf::from);

@@ -19,7 +19,7 @@ use russet_notarize::notary::Services;
 use russet_protocol::secret::Secret;
 use serde_json::{Value, json};
 
-/// What the service is to do next, and what it has seen.
+/// Next answers of the service, and the requests that it has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     /// Answers to calls of the service, before it works: a status and a header `Retry-After`.
@@ -28,15 +28,15 @@ pub(crate) struct Script {
     pub(crate) lost_uploads: u32,
     /// Verdicts, in their order; the last one stays.
     pub(crate) verdicts: VecDeque<&'static str>,
-    /// How often a ticket is not there yet.
+    /// Number of look-ups for which a ticket is not there yet.
     pub(crate) missing_tickets: u32,
     /// Packages as they arrived.
     pub(crate) uploads: Vec<Vec<u8>>,
-    /// What every submission said of its package.
+    /// Descriptions of packages in all submissions.
     pub(crate) submissions: Vec<Value>,
     /// Tokens as they arrived.
     pub(crate) tokens: Vec<String>,
-    /// How often the verdict was asked for.
+    /// Number of requests for the verdict.
     pub(crate) questions: u32,
     /// Names of tickets that were looked up.
     pub(crate) tickets: Vec<String>,

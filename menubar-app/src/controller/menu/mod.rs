@@ -8,11 +8,11 @@ pub(super) use tasks::{name_of, outcome};
 use russet_menubar_bundle::Shape;
 use russet_protocol::local::{HealthLevel, State, Status};
 
-use super::words::{self, plain};
+use super::words::{self, plain_text};
 use super::{Choice, Item, Link, Log, Lost, Model, Verb, View};
 
 impl Model {
-    /// What is shown at a time.
+    /// Returns the view at a time.
     pub(crate) fn view(&self, now_ms: u64) -> View {
         let (shape, words) = self.state(now_ms);
         let (summary, rest) = words
@@ -42,7 +42,7 @@ impl Model {
         View { shape, summary, menu }
     }
 
-    /// What the agent is about: its picture, a line that says it, and lines that say why.
+    /// Returns the agent's state: its picture, a line that says it, and lines that give the reason.
     fn state(&self, now_ms: u64) -> (Shape, Vec<String>) {
         match &self.link {
             Link::Opening => (Shape::Starting, vec!["Looking for the agent…".to_owned()]),
@@ -53,7 +53,7 @@ impl Model {
             Link::Heard(status) => {
                 let since = words::time(status.since_ms, now_ms, &self.zone);
                 let mut lines = vec![in_words(status, &since)];
-                lines.extend(status.reason.as_deref().map(plain));
+                lines.extend(status.reason.as_deref().map(plain_text));
                 (shape(status), lines)
             }
         }
@@ -62,22 +62,22 @@ impl Model {
     fn of_agent(&self, status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
         health(status, menu);
         tasks::running(status, now_ms, menu);
-        tasks::recent(status, now_ms, &self.zone, menu);
+        tasks::add_recent_tasks(status, now_ms, &self.zone, menu);
         menu.push(Item::Separator);
         verbs(status, menu);
-        update::update(status, menu);
+        update::add_update(status, menu);
     }
 }
 
-fn busy(status: &Status) -> usize {
+fn count_busy_slots(status: &Status) -> usize {
     status.slots.iter().filter(|slot| slot.task.is_some()).count()
 }
 
 fn shape(status: &Status) -> Shape {
     match status.state {
         State::Idle => Shape::Idle,
-        State::Running => Shape::Running(busy(status)),
-        State::Draining => Shape::Draining(busy(status)),
+        State::Running => Shape::Running(count_busy_slots(status)),
+        State::Draining => Shape::Draining(count_busy_slots(status)),
         State::Paused => Shape::Paused,
         State::Unhealthy => Shape::Unhealthy,
         State::Offline => Shape::Offline,
@@ -87,7 +87,7 @@ fn shape(status: &Status) -> Shape {
 }
 
 fn in_words(status: &Status, since: &str) -> String {
-    let tasks = words::count(busy(status), "task");
+    let tasks = words::counted(count_busy_slots(status), "task");
     let words = match status.state {
         State::Idle => "Idle".to_owned(),
         State::Running => format!("Running {tasks}"),
@@ -100,7 +100,7 @@ fn in_words(status: &Status, since: &str) -> String {
         State::Unknown => "In a state that this version does not know".to_owned(),
     };
     let also = match status.state {
-        State::Paused | State::Unhealthy | State::Offline if busy(status) > 0 => {
+        State::Paused | State::Unhealthy | State::Offline if count_busy_slots(status) > 0 => {
             format!(", {tasks} running")
         }
         _ => String::new(),
@@ -116,16 +116,16 @@ fn lost(why: &Lost, since: &str) -> Vec<String> {
         ],
         Lost::NotRunning(why) => vec![
             format!("Can not reach the agent since {since}"),
-            plain(why),
+            plain_text(why),
             "`sudo russet agent start` starts it; `sudo russet agent doctor` looks why".to_owned(),
         ],
         Lost::Refused(why) => {
-            vec![format!("The agent does not say how it is since {since}"), plain(why)]
+            vec![format!("The agent does not say how it is since {since}"), plain_text(why)]
         }
     }
 }
 
-/// What is wrong with the machine, and what to do.
+/// Adds the findings about the machine, with remedies.
 fn health(status: &Status, menu: &mut Vec<Item>) {
     let mut lines = Vec::new();
     for check in &status.health {
@@ -134,8 +134,14 @@ fn health(status: &Status, menu: &mut Vec<Item>) {
             HealthLevel::Warning => "!",
             HealthLevel::Ok | HealthLevel::Unknown => continue,
         };
-        lines.push(Item::Text(format!("{sign} {}: {}", plain(&check.name), plain(&check.found))));
-        lines.extend(check.hint.as_deref().map(|hint| Item::Text(format!("    {}", plain(hint)))));
+        lines.push(Item::Text(format!(
+            "{sign} {}: {}",
+            plain_text(&check.name),
+            plain_text(&check.found)
+        )));
+        lines.extend(
+            check.hint.as_deref().map(|hint| Item::Text(format!("    {}", plain_text(hint)))),
+        );
     }
     if !lines.is_empty() {
         menu.push(Item::Separator);
@@ -143,7 +149,7 @@ fn health(status: &Status, menu: &mut Vec<Item>) {
     }
 }
 
-/// What the person can ask for. Without the agent's word that they may not, they may try.
+/// Adds the person's choices. Without the agent's word that they may not, they may try.
 fn verbs(status: &Status, menu: &mut Vec<Item>) {
     let may = status.may_change != Some(false);
     let is_held = status.holds.iter().any(|hold| matches!(hold.source.as_str(), "pause" | "drain"));
@@ -153,7 +159,7 @@ fn verbs(status: &Status, menu: &mut Vec<Item>) {
     } else {
         menu.push(verb("Pause", Verb::Pause));
     }
-    if !status.holds.iter().any(|hold| hold.source == "drain") && busy(status) > 0 {
+    if !status.holds.iter().any(|hold| hold.source == "drain") && count_busy_slots(status) > 0 {
         menu.push(verb("Drain, Then Pause", Verb::Drain));
     }
     if !may {

@@ -5,7 +5,7 @@ use russet_protocol::ids::TaskId;
 use russet_protocol::local::{Recent, Status, Task};
 use russet_protocol::outcome::Outcome;
 
-use super::super::words::{self, plain};
+use super::super::words::{self, plain_text};
 use super::super::{Choice, Item, Log};
 
 /// So many ended tasks are shown; the agent knows fifty.
@@ -19,32 +19,32 @@ pub(super) fn running(status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
     }
     menu.push(Item::Separator);
     for task in tasks {
-        let name = name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
+        let name = task_name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
         menu.push(match &task.id {
-            Some(id) => log(status, name.clone(), id, &name),
+            Some(id) => log_item(status, name.clone(), id, &name),
             None => Item::Text(name),
         });
         if let Some(step) = &task.step {
-            menu.push(Item::Text(format!("    {}", plain(&step.name))));
+            menu.push(Item::Text(format!("    {}", plain_text(&step.name))));
         }
-        menu.push(Item::Text(format!("    {}", time(task, now_ms))));
+        menu.push(Item::Text(format!("    {}", run_time(task, now_ms))));
         if let Some(why) = &task.canceling {
-            menu.push(Item::Text(format!("    is being canceled: {}", plain(why))));
+            menu.push(Item::Text(format!("    is being canceled: {}", plain_text(why))));
         }
     }
 }
 
 /// The project, without its provider, and the job; else the class, which everybody may know.
-fn name(project: Option<&str>, job: Option<&str>, class: Option<&str>) -> String {
+fn task_name(project: Option<&str>, job: Option<&str>, class: Option<&str>) -> String {
     let short = |project: &str| {
-        let project = plain(project);
+        let project = plain_text(project);
         let parts: Vec<&str> = project.rsplitn(3, '/').collect();
         match parts.as_slice() {
             [repository, owner, _] => format!("{owner}/{repository}"),
             _ => project.clone(),
         }
     };
-    match (project.map(short), job.map(plain), class.map(plain)) {
+    match (project.map(short), job.map(plain_text), class.map(plain_text)) {
         (Some(project), Some(job), _) => format!("{project} · {job}"),
         (Some(name), None, _) | (None, Some(name), _) => name,
         (None, None, Some(class)) => format!("A task of {class}"),
@@ -52,14 +52,14 @@ fn name(project: Option<&str>, job: Option<&str>, class: Option<&str>) -> String
     }
 }
 
-/// How long it has run, beside what it takes as a rule, or until it is ended.
-fn time(task: &Task, now_ms: u64) -> String {
+/// Describes its run time, beside its usual duration, or until it is ended.
+fn run_time(task: &Task, now_ms: u64) -> String {
     let ran_ms = now_ms.saturating_sub(task.since_ms);
     let ran = words::length(ran_ms);
     if let Some(usual_ms) = task.usual_ms.filter(|usual_ms| *usual_ms > 0) {
         // It is told that it takes longer, not by how much: nobody knows when it ends.
         let percent = (u128::from(ran_ms) * 100 / u128::from(usual_ms)).min(100);
-        let bar = words::bar(u64::try_from(percent).unwrap_or(100));
+        let bar = words::progress_bar(u64::try_from(percent).unwrap_or(100));
         return format!("{ran}  {bar} of about {}", words::about(usual_ms));
     }
     match task.deadline_ms {
@@ -70,15 +70,20 @@ fn time(task: &Task, now_ms: u64) -> String {
     }
 }
 
-/// What ended lately, the newest first. Each opens the log that the agent kept; where there is none,
-/// its page, which the control plane has.
-pub(super) fn recent(status: &Status, now_ms: u64, zone: &TimeZone, menu: &mut Vec<Item>) {
+/// Lists the tasks that ended lately, the newest first. Each opens the log that the agent kept;
+/// where there is none, its page, which the control plane has.
+pub(super) fn add_recent_tasks(
+    status: &Status,
+    now_ms: u64,
+    zone: &TimeZone,
+    menu: &mut Vec<Item>,
+) {
     menu.push(Item::Separator);
     let items: Vec<_> = status
         .recent
         .iter()
         .take(MOST_RECENT)
-        .map(|task| ended(status, task, now_ms, zone))
+        .map(|task| recent_item(status, task, now_ms, zone))
         .collect();
     menu.push(if items.is_empty() {
         Item::Text("No recent tasks".to_owned())
@@ -87,14 +92,14 @@ pub(super) fn recent(status: &Status, now_ms: u64, zone: &TimeZone, menu: &mut V
     });
 }
 
-/// What opens a task's log, for those who may read logs.
-fn log(status: &Status, label: String, id: &TaskId, name: &str) -> Item {
+/// Returns the line that opens a task's log, for those who may read logs.
+fn log_item(status: &Status, label: String, id: &TaskId, name: &str) -> Item {
     let log = Log::Task { id: id.clone(), name: name.to_owned() };
     Item::choice_if(status.may_change != Some(false), label, Choice::Log(log))
 }
 
-fn ended(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
-    let name = name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
+fn recent_item(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
+    let name = task_name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref());
     let label = format!(
         "{}  {name}  {}, {}, {}",
         sign(task.outcome),
@@ -104,7 +109,7 @@ fn ended(status: &Status, task: &Recent, now_ms: u64, zone: &TimeZone) -> Item {
     );
     match (&task.id, &task.url) {
         (Some(id), _) if task.has_log && status.may_change != Some(false) => {
-            log(status, label, id, &name)
+            log_item(status, label, id, &name)
         }
         (_, Some(url)) => Item::choice(label, Choice::Page(url.clone())),
         (_, None) => Item::Text(label),
@@ -122,7 +127,7 @@ fn sign(outcome: Option<Outcome>) -> &'static str {
     }
 }
 
-/// How a task ended, in words.
+/// Describes an outcome, in words.
 pub(in crate::controller) fn outcome(outcome: Option<Outcome>) -> &'static str {
     match outcome {
         Some(Outcome::Success) => "succeeded",
@@ -138,5 +143,5 @@ pub(in crate::controller) fn outcome(outcome: Option<Outcome>) -> &'static str {
 
 /// The name of a task that ended.
 pub(in crate::controller) fn name_of(task: &Recent) -> String {
-    name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref())
+    task_name(task.project.as_deref(), task.job.as_deref(), task.class.as_deref())
 }

@@ -2,14 +2,14 @@
 
 use russet_protocol::local::{Status, Update};
 
-use super::super::words::{self, plain};
+use super::super::words::{self, plain_text};
 use super::super::{Choice, Item, Verb};
 
-/// How far an update is, and what can be done about it. Nothing, where the agent looks for none.
-pub(super) fn update(status: &Status, menu: &mut Vec<Item>) {
+/// Adds the progress of an update, and its choices. Nothing, where the agent looks for none.
+pub(super) fn add_update(status: &Status, menu: &mut Vec<Item>) {
     let Some(update) = &status.update else { return };
     menu.push(Item::Separator);
-    menu.extend(in_words(update, &plain(&status.agent_version)).into_iter().map(Item::Text));
+    menu.extend(in_words(update, &plain_text(&status.agent_version)).into_iter().map(Item::Text));
     let may = status.may_change != Some(false);
     // Neither is of use while one is under way.
     let can_check = !matches!(
@@ -28,23 +28,28 @@ fn in_words(update: &Update, running: &str) -> Vec<String> {
     match update {
         Update::UpToDate => vec![format!("Version {running} is up to date")],
         Update::Downloading { version, percent } => {
-            let bar = words::bar(u64::from(*percent));
-            vec![format!("Downloading {}  {bar}", plain(version))]
+            let bar = words::progress_bar(u64::from(*percent));
+            vec![format!("Downloading {}  {bar}", plain_text(version))]
         }
-        Update::Pinned { to, .. } => vec![format!("Version {running}, pinned to {}", plain(to))],
-        Update::Ready { version } => vec![format!("Version {} is ready", plain(version))],
+        Update::Pinned { to, .. } => {
+            vec![format!("Version {running}, pinned to {}", plain_text(to))]
+        }
+        Update::Ready { version } => vec![format!("Version {} is ready", plain_text(version))],
         Update::WaitingForIdle { version } => {
-            vec![format!("Version {} is installed when no task runs", plain(version))]
+            vec![format!("Version {} is installed when no task runs", plain_text(version))]
         }
         Update::Proving { version } => {
-            vec![format!("Version {} runs and has yet to prove itself", plain(version))]
+            vec![format!("Version {} runs and has yet to prove itself", plain_text(version))]
         }
         Update::RolledBack { version, why } => vec![
-            format!("Version {} was taken back, {running} runs again", plain(version)),
-            format!("    It {}", plain(why)),
+            format!("Version {} was taken back, {running} runs again", plain_text(version)),
+            format!("    It {}", plain_text(why)),
         ],
         Update::Failed { why } => {
-            vec![format!("Version {running}; there was no update"), format!("    {}", plain(why))]
+            vec![
+                format!("Version {running}; there was no update"),
+                format!("    {}", plain_text(why)),
+            ]
         }
         Update::Unknown => vec![format!("Version {running}")],
     }
