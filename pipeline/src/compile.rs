@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::Options;
 use crate::compiled::{Job, JobKind, Workflow};
 use crate::config::{Config, Context, Invocation, JobDefinition, WorkflowDefinition};
+use crate::left_out::left_out;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
@@ -118,6 +119,10 @@ fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
         }
     }
     let kind = match invocation.kind {
+        // One whose steps are all left out has nothing to do on a machine.
+        JobKind::Build if definition.kind == JobKind::Build && definition.steps.is_empty() => {
+            JobKind::NoOp
+        }
         JobKind::Build => definition.kind,
         other => other,
     };
@@ -176,7 +181,7 @@ fn choose(
                     context.report(scheduled(&workflow));
                 }
                 if runs {
-                    admitted(&mut workflow.jobs, context);
+                    keep_admitted(&mut workflow.jobs, context);
                     is_left_out |= workflow.jobs.is_empty();
                     runs = !workflow.jobs.is_empty();
                 } else {
@@ -241,33 +246,28 @@ fn nothing_runs(context: &mut Context<'_>, places: &Places) {
     });
 }
 
-/// Keeps the jobs that run for the branch or tag of the pipeline, and of those the ones that
-/// require no other.
-fn admitted(jobs: &mut Vec<Invocation>, context: &Context<'_>) {
+/// Keeps the jobs that run for the branch or tag of the pipeline. What they require and does not
+/// run is ignored, unless nothing is left of it.
+fn keep_admitted(jobs: &mut Vec<Invocation>, context: &Context<'_>) {
     let (branch, tag) = (context.options.branch.as_deref(), context.options.tag.as_deref());
     if branch.is_none() && tag.is_none() {
         return;
     }
-    let mut out: Vec<String> = Vec::new();
-    for job in jobs.iter().filter(|job| !job.filters.admit(branch, tag)) {
-        out.push(job.name.clone());
+    let names = |job: &'_ Invocation| job.requires.iter().map(|(name, _)| name.clone()).collect();
+    let all: Vec<(String, Vec<String>)> =
+        jobs.iter().map(|job| (job.name.clone(), names(job))).collect();
+    let all: Vec<(&str, Vec<&str>)> = all
+        .iter()
+        .map(|(name, names)| (name.as_str(), names.iter().map(String::as_str).collect()))
+        .collect();
+    let own: Vec<String> =
+        jobs.iter().filter(|job| !job.filters.admit(branch, tag)).map(|j| j.name.clone()).collect();
+    let out = left_out(&all, own.iter().map(String::as_str));
+    jobs.retain(|job| !out.contains(job.name.as_str()));
+    for job in jobs {
+        job.requires.retain(|(name, _)| !out.contains(name.as_str()));
+        job.statuses.retain(|required| !out.contains(required.name.as_str()));
     }
-    let mut dependents: HashMap<&str, Vec<&str>> = HashMap::new();
-    for job in jobs.iter() {
-        for (required, _) in &job.requires {
-            dependents.entry(required).or_default().push(&job.name);
-        }
-    }
-    let mut gone: BTreeSet<String> = BTreeSet::new();
-    while let Some(name) = out.pop() {
-        if let Some(more) = dependents.get(&*name) {
-            out.extend(
-                more.iter().filter(|job| !gone.contains(**job)).map(|job| (*job).to_owned()),
-            );
-        }
-        gone.insert(name);
-    }
-    jobs.retain(|job| !gone.contains(&job.name));
 }
 
 /// Keeps the job of a name and what it requires, directly or not. Whether there is such a job.

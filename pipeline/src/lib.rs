@@ -17,10 +17,12 @@ mod config;
 mod diagnostic;
 mod emit;
 mod expand;
+mod left_out;
 mod options;
 mod orb;
 mod pattern;
 mod problem;
+mod recover;
 mod reference;
 mod render;
 mod source;
@@ -84,7 +86,10 @@ fn read<'a>(
     if text.len() > MAX_BYTES {
         return Err(too_long(text, options));
     }
-    let (root, problems) = yaml::parse(text, 0);
+    let (root, mut problems) = yaml::parse(text, 0);
+    if let (None, Some(first)) = (&root, problems.last().cloned()) {
+        problems.extend(recover::further_mistakes(text, &first));
+    }
     let mut context = config::Context {
         source: source::Source::new(&options.file, text),
         options,

@@ -49,7 +49,8 @@ pub enum Value {
     Integer(i64),
 }
 
-/// What is known of a pipeline, for `<< pipeline.… >>`. What is not known is empty there.
+/// What is known of a pipeline, for `pipeline.…`. The rest is undefined in expressions and empty in
+/// texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pipeline {
     /// `pipeline.id`.
@@ -68,6 +69,9 @@ pub struct Pipeline {
     pub is_default_branch: bool,
     /// `pipeline.trigger_source`; `api` where it is not known.
     pub trigger_source: Option<String>,
+    /// Further values by their full names, such as `pipeline.project.type`. They win over the
+    /// others.
+    pub values: BTreeMap<String, Value>,
 }
 
 /// Where orbs of a registry are found. The compiler opens nothing itself.

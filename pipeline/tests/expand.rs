@@ -243,8 +243,8 @@ workflows:
       - test:
           matrix:
             alias: all
-            parameters: {version: [1.0, 2.0], os: [mac, win]}
-            exclude: [{os: win, version: 1.0}]
+            parameters: {version: ['1.0', '2.0'], os: [mac, win]}
+            exclude: [{os: win, version: '1.0'}]
           pre-steps: [run: pre << matrix.os >>]
           post-steps: [run: post]
       - done: {requires: [all]}
@@ -294,7 +294,7 @@ workflows:
   main: {jobs: [job: {on: << pipeline.parameters.n == 3 and pipeline.git.branch != "x" >>}]}
 "#;
     let compiled = with(text, &Options { branch: Some("main".to_owned()), ..options() });
-    let expected = ["is true, true", "on", "a text holds", "cat <<'E' >> pipeline.x"];
+    let expected = ["is true, false", "on", "a text holds", "cat <<'E' >> pipeline.x"];
     expect(&commands(&compiled), &[("job", &expected)]);
     let warning = compiled.warnings[0].to_string();
     assert!(warning.contains("this condition is a text, and always holds"), "{warning}");

@@ -4,7 +4,7 @@ use russet_protocol::cache_key;
 use russet_protocol::task::{Action, FIRST_STEP, Step, When};
 
 use super::duration;
-use super::read::Context;
+use super::read::{Context, is_empty_text};
 use super::vocabulary::{self, Vocabulary};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -137,10 +137,7 @@ impl Context<'_> {
         vocabulary: &Vocabulary,
         at: Span,
     ) -> Vec<String> {
-        if keys.get(key).is_none() && !keys.is_incomplete {
-            let message = format!("{} needs `{key}`", vocabulary.place);
-            self.report(Problem::error(at, message));
-        }
+        self.require_key(keys, key, vocabulary, at);
         self.texts(keys, key)
     }
 
@@ -153,8 +150,11 @@ impl Context<'_> {
         match &node.value {
             Value::List(items) => {
                 let item = format!("an item of {what}");
-                items.iter().filter_map(|node| self.nonempty(node, &item)).collect()
+                // An empty one is what the empty default of a parameter leaves.
+                let items = items.iter().filter(|node| !is_empty_text(node));
+                items.filter_map(|node| self.nonempty(node, &item)).collect()
             }
+            Value::Scalar { .. } if is_empty_text(node) => Vec::new(),
             Value::Scalar { .. } => self.nonempty(node, &what).into_iter().collect(),
             Value::Mapping(_) | Value::Unknown => {
                 self.wrong_type(node, &what, "a list of texts");

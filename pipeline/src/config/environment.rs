@@ -24,6 +24,13 @@ impl Context<'_> {
             }
             // `environment:` with nothing behind it, as left by commenting out its variables.
             Value::Scalar { .. } if node.kind() == Kind::Nothing => {}
+            // One variable, or one in each line.
+            Value::Scalar { text, .. } if node.kind() == Kind::Text => {
+                for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                    let item = Node { alias: node.alias, ..Node::made_text(line, node.span) };
+                    self.listed_variable(&item, &mut variables);
+                }
+            }
             Value::Scalar { .. } | Value::Unknown => {
                 self.wrong_type(node, "`environment`", "a mapping or a list");
             }

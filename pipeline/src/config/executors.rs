@@ -4,7 +4,7 @@
 use russet_protocol::resource_class::ResourceClass;
 
 use super::environment::{Variables, unique};
-use super::read::Context;
+use super::read::{Context, is_empty_text};
 use super::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -80,7 +80,11 @@ impl Context<'_> {
     }
 
     fn class_text(&mut self, mapping: &Mapping) -> Option<(String, Span)> {
-        let node = mapping.get("resource_class")?;
+        let node = mapping.get("resource_class").filter(|node| !is_empty_text(node))?;
+        if !matches!(node.kind(), Kind::Text | Kind::Unknown) {
+            self.wrong_type(node, "`resource_class`", "a name, `namespace/name`");
+            return None;
+        }
         Some((self.nonempty(node, "`resource_class`")?, node.span))
     }
 

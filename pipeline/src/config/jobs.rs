@@ -6,12 +6,12 @@ use russet_protocol::task::{Action, Step};
 use super::environment::Variables;
 use super::executors::{Executor, ExecutorKind};
 use super::filters::Filter;
-use super::read::Context;
+use super::read::{Context, is_empty_text};
 use super::{not_run, vocabulary};
 use crate::compiled::JobKind;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
-use crate::yaml::{Entry, Mapping};
+use crate::yaml::{Entry, Kind, Mapping};
 
 /// A job as it is defined, before a workflow runs it.
 #[derive(Debug)]
@@ -180,7 +180,8 @@ impl Context<'_> {
 
     fn parallelism(&mut self, mapping: &Mapping) -> u32 {
         const MOST: u32 = 1000;
-        let Some(node) = mapping.get("parallelism") else { return 1 };
+        let node = mapping.get("parallelism").filter(|node| !is_empty_text(node));
+        let Some(node) = node else { return 1 };
         let Some(text) = self.text(node, "`parallelism`") else { return 1 };
         match text.parse::<u32>() {
             Ok(count) if (1..=MOST).contains(&count) => count,
@@ -194,7 +195,8 @@ impl Context<'_> {
     /// What kind of job a `type` makes it.
     pub(super) fn job_kind(&mut self, mapping: &Mapping) -> JobKind {
         const TYPES: [&str; 6] = ["build", "approval", "no-op", "release", "lock", "unlock"];
-        let Some(node) = mapping.get("type") else { return JobKind::Build };
+        let node = mapping.get("type").filter(|node| !is_empty_text(node));
+        let Some(node) = node else { return JobKind::Build };
         let Some(text) = self.nonempty(node, "`type`") else { return JobKind::Other };
         let kind = match &*text {
             "build" => return JobKind::Build,
@@ -218,7 +220,12 @@ impl Context<'_> {
 
     /// How often something is run again after it failed.
     pub(super) fn auto_reruns(&mut self, mapping: &Mapping) -> u32 {
-        let Some(node) = mapping.get("max_auto_reruns") else { return 0 };
+        let node = mapping.get("max_auto_reruns").filter(|node| !is_empty_text(node));
+        let Some(node) = node else { return 0 };
+        // 0 is what the default of a parameter says for "not at all".
+        if node.kind() == Kind::Number && node.scalar() == Some("0") {
+            return 0;
+        }
         let count = node.scalar().and_then(|text| text.parse::<u32>().ok());
         match count.filter(|count| (1..=10).contains(count)) {
             Some(count) => count,

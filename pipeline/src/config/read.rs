@@ -9,7 +9,7 @@ use crate::orb::OrbUse;
 use crate::pattern::Patterns;
 use crate::problem::{self, Nature, Problem};
 use crate::source::{Source, Span, article, quoted};
-use crate::suggest::Suggestions;
+use crate::suggest::{self, Suggestions};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// What all readers need: the choices that were made, and where to put problems.
@@ -111,13 +111,14 @@ impl Context<'_> {
         Some(text)
     }
 
-    /// As [`Context::text`] for the value of a key, where the key is there.
+    /// Returns the text of a key that may be absent. An empty one counts as absent, since the empty
+    /// default of a parameter has no other way to say so.
     pub(crate) fn optional_text(&mut self, mapping: &Mapping, key: &str) -> Option<String> {
-        self.nonempty(mapping.get(key)?, &format!("`{key}`"))
+        let node = mapping.get(key).filter(|node| !is_empty_text(node))?;
+        self.nonempty(node, &format!("`{key}`"))
     }
 
-    /// As [`Context::text`] for the value of a key that must be there. `at` is the place of what
-    /// lacks it.
+    /// Returns the text of a key that must be there. `at` is the place of what lacks it.
     pub(crate) fn required_text(
         &mut self,
         mapping: &Mapping,
@@ -125,16 +126,36 @@ impl Context<'_> {
         vocabulary: &Vocabulary,
         at: Span,
     ) -> Option<String> {
-        if mapping.get(key).is_none() && !mapping.is_incomplete {
-            let message = format!("{} needs {} `{key}`", vocabulary.place, article(key));
-            self.report(Problem::error(at, message));
+        self.require_key(mapping, key, vocabulary, at);
+        self.nonempty(mapping.get(key)?, &format!("`{key}`"))
+    }
+
+    /// Reports that a key is missing, unless another one is that key with a typing mistake, which
+    /// has an error of its own.
+    pub(crate) fn require_key(
+        &mut self,
+        mapping: &Mapping,
+        key: &str,
+        vocabulary: &Vocabulary,
+        at: Span,
+    ) {
+        let is_misspelt = |entry: &Entry| {
+            vocabulary.word(&entry.key).is_none() && suggest::nearest(&entry.key, [key]).is_some()
+        };
+        if mapping.get(key).is_none()
+            && !mapping.is_incomplete
+            && !mapping.entries.iter().any(is_misspelt)
+        {
+            let article = if key.ends_with('s') { "" } else { article(key) };
+            let message = format!("{} needs {article} `{key}`", vocabulary.place);
+            self.report(Problem::error(at, message.replace("  ", " ")));
         }
-        self.optional_text(mapping, key)
     }
 
     /// The boolean that the value of a key should be; false where the key is not there.
     pub(crate) fn flag(&mut self, mapping: &Mapping, key: &str) -> bool {
-        mapping.get(key).is_some_and(|node| self.boolean(node, &format!("`{key}`")))
+        let node = mapping.get(key).filter(|node| !is_empty_text(node));
+        node.is_some_and(|node| self.boolean(node, &format!("`{key}`")))
     }
 
     /// The boolean that a node should be.
@@ -211,4 +232,9 @@ impl Context<'_> {
             Problem::error(span, message).hint(hint)
         });
     }
+}
+
+/// Returns true for a text with nothing in it, in quotes or from a parameter.
+pub(crate) fn is_empty_text(node: &Node) -> bool {
+    node.kind() == Kind::Text && node.scalar().is_some_and(|text| text.trim().is_empty())
 }

@@ -154,7 +154,8 @@ impl Context<'_> {
     fn root_keys(&mut self, root: &Mapping) {
         for Entry { key, key_span, value } in &root.entries {
             if let Some(word) = vocabulary::ROOT.word(key) {
-                let is_new = ["executors", "commands", "parameters", "orbs"].contains(&word.name);
+                let is_new = ["executors", "commands", "parameters", "orbs", "job-groups"]
+                    .contains(&word.name);
                 if is_new && !self.is_2_1 {
                     let message = format!("`{}` needs version 2.1", word.name);
                     self.report(Problem::error(*key_span, message).hint("write `version: 2.1`"));

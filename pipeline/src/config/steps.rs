@@ -3,7 +3,7 @@
 use russet_protocol::task::{Action, CheckoutMethod, FIRST_STEP, PRE_TASK_STEP, Run, Step, When};
 
 use super::duration;
-use super::read::Context;
+use super::read::{Context, is_empty_text};
 use super::vocabulary::{self, Vocabulary};
 use crate::problem::Problem;
 use crate::source::{Span, article, quoted};
@@ -28,8 +28,7 @@ impl Context<'_> {
         };
         let Some(items) = self.list(node, "`steps`") else { return Vec::new() };
         if items.is_empty() {
-            let message = format!("the job `{}` has an empty list of steps", quoted(name));
-            self.report(Problem::error(node.span, message));
+            self.report_no_steps(node, name, at);
         }
         if let Some(item) = items.get(MOST_STEPS) {
             let message = format!("a job has at most {MOST_STEPS} steps");
@@ -39,6 +38,21 @@ impl Context<'_> {
         let read: Vec<Step> = items.iter().filter_map(|item| self.step(item)).collect();
         let numbers = FIRST_STEP..;
         numbers.zip(read).map(|(number, step)| Step { number, ..step }).collect()
+    }
+
+    /// Reports a job without steps: a mistake where none are written, and a warning where
+    /// conditions left none. What is written out is of version 2, and may have none.
+    fn report_no_steps(&mut self, node: &Node, name: &str, at: Span) {
+        let name = quoted(name);
+        let is_written = self.source.written(node.span).trim() == "[]";
+        if self.is_2_1 && is_written {
+            let message = format!("the job `{name}` has an empty list of steps");
+            self.report(Problem::error(node.span, message));
+        } else {
+            let message = format!("the job `{name}` has no steps left, and does nothing");
+            let hint = "the conditions of all of its steps fail";
+            self.report(Problem::warning(at, message).hint(hint));
+        }
     }
 
     /// Looks through the steps of a command that nothing uses.
@@ -53,14 +67,32 @@ impl Context<'_> {
         found.into_iter().filter(|p| p.feature.is_none()).for_each(|p| self.report(p));
     }
 
+    /// Reads a step. What is wrong within an orb is told where the configuration uses it.
     fn step(&mut self, node: &Node) -> Option<Step> {
+        let before = self.problems.len();
+        let step = self.read_step(node);
+        if let Some(place) = node.alias.filter(|place| self.source.is_main(*place)) {
+            for problem in self.problems.get_mut(before..).unwrap_or_default() {
+                if !self.source.is_main(problem.span) && problem.related.is_none() {
+                    problem.related = Some((problem.span, "it comes from here".to_owned()));
+                    problem.span = place;
+                }
+            }
+        }
+        step
+    }
+
+    fn read_step(&mut self, node: &Node) -> Option<Step> {
         match &node.value {
             Value::Scalar { text, .. } if node.kind() != Kind::Nothing => {
                 let name = self.plain_text(text, node.span)?;
                 self.bare_step(&name, node)
             }
             Value::Mapping(mapping) => match mapping.entries.as_slice() {
-                [entry] => self.keyed_step(entry),
+                [entry] if self.is_2_1 || &*entry.key != "type" => self.keyed_step(entry),
+                entries if !self.is_2_1 && mapping.get("type").is_some() => {
+                    self.typed_step(entries, mapping, node)
+                }
                 _ => {
                     self.step_of_many_keys(mapping, node.used_at());
                     None
@@ -71,6 +103,26 @@ impl Context<'_> {
                 None
             }
         }
+    }
+
+    /// A step with its name under `type`, as early configurations of version 2 have it.
+    fn typed_step(&mut self, entries: &[Entry], mapping: &Mapping, node: &Node) -> Option<Step> {
+        let kind = mapping.entry("type")?;
+        let text = self.nonempty(&kind.value, "`type` of a step")?;
+        let name = match &*text {
+            "shell" => "run",
+            "cache-restore" => "restore_cache",
+            "cache-save" => "save_cache",
+            "artifacts-store" => "store_artifacts",
+            "test-results-store" => "store_test_results",
+            "setup-docker-engine" => "setup_remote_docker",
+            other => other,
+        };
+        let name = name.replace('-', "_");
+        let rest = entries.iter().filter(|entry| &*entry.key != "type").cloned().collect();
+        let value = Node::made_mapping(rest, node.span, mapping.is_incomplete);
+        let key = std::rc::Rc::from(name);
+        self.keyed_step(&Entry { key, key_span: kind.value.span, value })
     }
 
     /// A step that is only a name.
@@ -244,7 +296,8 @@ impl Context<'_> {
 
     fn checkout_method(&mut self, mapping: &Mapping) -> CheckoutMethod {
         let default = CheckoutMethod::default();
-        let Some(node) = mapping.get("method") else { return default };
+        let node = mapping.get("method").filter(|node| !is_empty_text(node));
+        let Some(node) = node else { return default };
         let Some(text) = self.nonempty(node, "`method`") else { return default };
         match &*text {
             "blobless" => CheckoutMethod::Blobless,
@@ -265,12 +318,16 @@ impl Context<'_> {
         let (mapping, path) = self.stored(node, &vocabulary::STORE_ARTIFACTS, at)?;
         let destination = self.optional_text(mapping, "destination");
         if let (Some(text), Some(node)) = (&destination, mapping.get("destination"))
-            && (text.starts_with('/') || text.split('/').any(|part| part == ".."))
+            && text.split('/').any(|part| part == "..")
         {
             // The server refuses these as well; here the mistake has a place.
-            let message = "`destination` must be a relative path without `..`";
+            let message = "`destination` must be a path without `..`";
             self.report(Problem::error(node.span, message));
         }
+        // It is a prefix below the artifacts of the job, also where it starts with a `/`.
+        let destination = destination
+            .map(|text| text.trim_start_matches('/').to_owned())
+            .filter(|text| !text.is_empty());
         let name = self.optional_text(mapping, "name");
         let when = self.when(mapping, When::Always);
         let name = name.unwrap_or_else(|| "Uploading artifacts".to_owned());
@@ -304,7 +361,8 @@ impl Context<'_> {
     }
 
     pub(super) fn when(&mut self, mapping: &Mapping, default: When) -> When {
-        let Some(node) = mapping.get("when") else { return default };
+        let node = mapping.get("when").filter(|node| !is_empty_text(node));
+        let Some(node) = node else { return default };
         let Some(text) = self.text(node, "`when`") else { return default };
         match &*text {
             "on_success" => When::OnSuccess,
@@ -325,7 +383,7 @@ impl Context<'_> {
 
     /// A duration in milliseconds.
     fn timeout(&mut self, mapping: &Mapping, key: &str) -> Option<u64> {
-        let node = mapping.get(key)?;
+        let node = mapping.get(key).filter(|node| !is_empty_text(node))?;
         let text = self.nonempty(node, &format!("`{key}`"))?;
         match duration::parse(&text) {
             Ok(duration) => u64::try_from(duration.as_millis()).ok(),

@@ -57,8 +57,9 @@ impl Vocabulary {
 }
 
 /// All places, in the order of the reference.
-pub(crate) const ALL: [&Vocabulary; 31] = [
+pub(crate) const ALL: [&Vocabulary; 33] = [
     &ROOT,
+    &JOB_GROUP,
     &PARAMETER,
     &COMMAND,
     &ORB,
@@ -85,6 +86,7 @@ pub(crate) const ALL: [&Vocabulary; 31] = [
     &WORKFLOWS,
     &WORKFLOW,
     &WORKFLOW_JOB,
+    &GROUP_IN_WORKFLOW,
     &MATRIX,
     &FILTERS,
     &FILTER,
@@ -99,6 +101,7 @@ pub(crate) const ROOT: Vocabulary = Vocabulary {
         yes("jobs", "Jobs by name."),
         yes("workflows", "Workflows by name. Without any, the job `build` is run."),
         new("commands", "Lists of steps by name, with parameters."),
+        new("job-groups", "Lists of jobs by name, which workflows run as one."),
         new("executors", "Executors by name, for `executor:` in jobs."),
         new("parameters", "Parameters of the pipeline."),
         new("orbs", "Orbs by name: written here, or `namespace/name@version`."),
@@ -107,6 +110,15 @@ pub(crate) const ROOT: Vocabulary = Vocabulary {
             "setup",
             "`true`: one of its jobs makes the configuration that the pipeline goes on with.",
         ),
+    ],
+};
+
+pub(crate) const JOB_GROUP: Vocabulary = Vocabulary {
+    title: "One of the `job-groups`",
+    place: "a job group",
+    words: &[
+        yes("jobs", "Its jobs, written as in a workflow. Required."),
+        yes("description", "For people."),
     ],
 };
 
@@ -119,7 +131,7 @@ pub(crate) const PARAMETER: Vocabulary = Vocabulary {
             "`string`, `boolean`, `integer`, `enum`, `executor`, `steps` or `env_var_name`. \
              Required.",
         ),
-        yes("default", "Its value where none is given."),
+        yes("default", "Its value where none is given. Without one, a value must be given."),
         yes("enum", "The values of an `enum`."),
         yes("description", "For people."),
     ],
@@ -154,7 +166,7 @@ const SHELL: Word = yes("shell", "Shell of the steps, such as `/bin/bash -eo pip
 const DIRECTORY: Word = yes("working_directory", "Directory that the steps run in.");
 const ENVIRONMENT: Word = yes(
     "environment",
-    "Variables: a mapping, or a list of `NAME=value` or `NAME: value`. Values are kept as written.",
+    "Variables: a mapping, a list of `NAME=value` or `NAME: value`, or one text `NAME=value`.",
 );
 const CLASS: Word = yes("resource_class", "The queue that the job waits in, `namespace/name`.");
 const MACHINE_KEY: Word = yes("machine", "`true`, or a mapping; see `machine`.");
@@ -191,6 +203,7 @@ pub(crate) const JOB: Vocabulary = Vocabulary {
         yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
         yes("key", "Of a `lock` or an `unlock`: what is locked."),
         yes("plan_name", "Of a `release`: the plan of the release."),
+        yes("validation", "Of a `release`: how it is watched."),
         no_effect("circleci_ip_ranges", "jobs run on your own machines, with their addresses"),
         yes("retention", "How long what the job saves is kept: `caches: 15d` at most."),
     ],
@@ -459,6 +472,18 @@ pub(crate) const WORKFLOW_JOB: Vocabulary = Vocabulary {
             "A job of an orb that is run in place of this one, where there is such a job.",
         ),
         yes("max_auto_reruns", "How often it is run again after it failed: 1 to 10."),
+    ],
+};
+
+pub(crate) const GROUP_IN_WORKFLOW: Vocabulary = Vocabulary {
+    title: "A job group of a workflow",
+    place: "a job group of a workflow",
+    words: &[
+        yes("requires", "What those of its jobs wait for that require none of the group."),
+        yes("serial-group", "For each of its jobs. Others may run between them, with a warning."),
+        yes("filters", "For each of its jobs."),
+        yes("when", "For each of its jobs."),
+        yes("unless", "For each of its jobs."),
     ],
 };
 

@@ -6,7 +6,7 @@ use super::cron;
 use super::filters::Filters;
 use super::graph;
 use super::jobs::JobDefinition;
-use super::read::Context;
+use super::read::{Context, is_empty_text};
 use super::vocabulary;
 use crate::compiled::{JobKind, Required, Status};
 use crate::problem::Problem;
@@ -220,24 +220,23 @@ impl Context<'_> {
     /// The name of a serial group, by the rules of CircleCI's configuration reference.
     fn serial_group(&mut self, keys: &Mapping) -> Option<String> {
         const LONGEST: usize = 512;
-        let node = keys.get("serial-group")?;
+        let node = keys.get("serial-group").filter(|node| !is_empty_text(node))?;
         let text = self.optional_text(keys, "serial-group")?;
         let is_allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
         if !text.is_empty() && text.chars().count() <= LONGEST && text.chars().all(is_allowed) {
             return Some(text);
         }
-        let message = format!("`{}` can not be the name of a serial group", quoted(&text));
+        let message = format!("`{}` cannot be the name of a serial group", quoted(&text));
         let hint = format!("it has 1 to {LONGEST} letters, digits, `.`, `-`, `_` and `/`");
         self.report(Problem::error(node.used_at(), message).hint(hint));
         None
     }
 
     fn requires(&mut self, keys: &Mapping, invocation: &mut Invocation) {
-        let Some(node) = keys.get("requires").filter(|node| node.kind() != Kind::Nothing) else {
-            return;
-        };
+        let is_given = |node: &&Node| node.kind() != Kind::Nothing && !is_empty_text(node);
+        let Some(node) = keys.get("requires").filter(is_given) else { return };
         let Some(items) = self.list(node, "`requires`") else { return };
-        for item in items {
+        for item in items.iter().filter(|item| !is_empty_text(item)) {
             if let Value::Mapping(mapping) = &item.value {
                 for entry in &mapping.entries {
                     let statuses = self.statuses(&entry.value);
@@ -302,7 +301,9 @@ impl Context<'_> {
         }
         let near = self.suggestions.did_you_mean(job, known.keys().copied());
         let hint = near.unwrap_or_else(|| {
-            "only a job with `type: approval` or `type: no-op` needs no definition".to_owned()
+            "define it in `jobs`, or as one of the `job-groups`; only a job with `type: approval` \
+             or `type: no-op` needs no definition"
+                .to_owned()
         });
         let message = format!("there is no job `{}` in `jobs`", quoted(job));
         self.report(Problem::error(span, message).hint(hint));

@@ -3,7 +3,9 @@
 //! False is what CircleCI calls so: `false`, nothing, an empty text, zero, and a statement
 //! without arguments.
 
-use super::expression::{self, Operand};
+use std::collections::HashMap;
+
+use super::expression::{self, ErrorKind, ExpressionError, Tree};
 use super::{Expander, Scope};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -32,11 +34,11 @@ impl Expander<'_, '_> {
         self.deeper(node.used_at(), |this| match &node.value {
             Value::Mapping(mapping) => this.statement(mapping, node, scope),
             Value::Scalar { text, .. } if node.kind() == Kind::Text => {
-                if text.contains("<<") || !expression::is_one(text) {
+                if text.contains("<<") || !expression::looks_like_expression(text) {
                     this.warn_of_a_text(text, node.used_at());
                     return is_truthy(&this.fill(node, scope));
                 }
-                this.expression(text, node.used_at(), scope)
+                this.expression(text, node.used_at(), scope)?.0.truth()
             }
             _ => is_truthy(node),
         })?
@@ -104,7 +106,21 @@ impl Expander<'_, '_> {
 
     fn equal(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
         let items = self.context.list(&entry.value, "`equal`")?;
-        let items: Vec<Node> = items.iter().map(|item| self.fill(item, scope)).collect();
+        // An executor parameter is compared with the definition of an executor as it is written,
+        // which aliases bring here, and otherwise by its name.
+        let definitions: Vec<Option<Node>> =
+            items.iter().map(|item| self.executor_definition(item, scope)).collect();
+        let are_compared = definitions.iter().any(Option::is_some)
+            && items.iter().any(|item| item.kind() == Kind::Mapping);
+        let items: Vec<Node> = items
+            .iter()
+            .zip(definitions)
+            .map(|(item, definition)| match definition {
+                Some(definition) if are_compared => definition,
+                None if are_compared && item.kind() == Kind::Mapping => item.clone(),
+                _ => self.fill(item, scope),
+            })
+            .collect();
         if items.iter().any(|item| item.kind() == Kind::Unknown) {
             return None;
         }
@@ -133,12 +149,13 @@ impl Expander<'_, '_> {
         }
         let text = self.context.text(&pattern, "`pattern`")?;
         let value = value.scalar().filter(|_| value.kind() != Kind::Nothing).unwrap_or("");
-        self.is_match(&text, value, pattern.used_at(), false)
+        self.is_match(&text, value, pattern.used_at())
     }
 
-    /// Whether a pattern matches. A wrong one is reported.
-    fn is_match(&mut self, text: &str, value: &str, place: Span, whole: bool) -> Option<bool> {
-        let pattern = match self.context.patterns.get(text, whole) {
+    /// Returns whether a pattern matches the whole of a value, as Java's `matches` does. A wrong
+    /// pattern is reported.
+    fn is_match(&mut self, text: &str, value: &str, place: Span) -> Option<bool> {
+        let pattern = match self.context.patterns.get(text, true) {
             Ok(pattern) => pattern,
             Err(message) => {
                 self.report(Problem::error(place, message));
@@ -153,44 +170,109 @@ impl Expander<'_, '_> {
         is_match
     }
 
-    /// A condition as a text: `pipeline.git.branch == "main" and not pipeline.parameters.x`.
-    pub(super) fn expression(&mut self, text: &str, place: Span, scope: Scope<'_>) -> Option<bool> {
+    /// Returns the value of an expression that stands in a text at `place`, and whether it is a
+    /// boolean by its form. `None` if it is not known, or if a mistake was reported.
+    pub(super) fn expression(
+        &mut self,
+        text: &str,
+        place: Span,
+        scope: Scope<'_>,
+    ) -> Option<(expression::Value, bool)> {
         let tree = match expression::parse(text) {
             Ok(tree) => tree,
             Err(error) => {
-                let message = format!("this is not a condition: {error}");
-                let hint =
-                    "such as `pipeline.git.branch == \"main\" and not pipeline.parameters.x`";
-                self.report(Problem::error(place, message).hint(hint));
+                self.report_expression(&error, text, place, "this is not an expression: ");
                 return None;
             }
         };
+        let are_good = self.check_patterns(&tree, place);
         let mut names = Vec::new();
-        expression::names(&tree, &mut names);
-        let mut values = std::collections::HashMap::new();
-        let mut is_known = true;
-        for name in names {
-            match self.look_up(name, place, scope) {
-                Some(found) if found.kind() != Kind::Unknown => {
-                    values.insert(name, found);
+        tree.collect_names(&mut names);
+        let mut values = HashMap::new();
+        for (name, at) in names {
+            let value = self.name_value(name, self.part_of(place, text, at, name.len()), scope);
+            values.insert(name, value);
+        }
+        let value_of = |name: &str, _: usize| {
+            Ok(values.get(name).cloned().unwrap_or(expression::Value::Unknown))
+        };
+        let result = expression::evaluate(&tree, &value_of, &mut |pattern, value| {
+            let pattern = self.context.patterns.get(pattern, true).map_err(ErrorKind::Pattern)?;
+            pattern.is_match(value).ok_or(ErrorKind::TooSlow)
+        });
+        match result {
+            Ok(expression::Value::Unknown) => None,
+            Ok(value) => are_good.then(|| (value, tree.is_boolean())),
+            Err(error) => {
+                if are_good {
+                    self.report_expression(&error, text, place, "");
                 }
-                _ => is_known = false,
+                None
             }
         }
-        if !is_known {
-            return None;
+    }
+
+    /// Reports the patterns of an expression that are wrong. Returns false if any is.
+    fn check_patterns(&mut self, tree: &Tree<'_>, place: Span) -> bool {
+        let mut patterns = Vec::new();
+        tree.collect_patterns(&mut patterns);
+        let mut are_good = true;
+        for pattern in patterns {
+            let mistake = if expression::is_beyond_re2(&pattern) {
+                Some("this pattern uses what expressions do not have".to_owned())
+            } else {
+                self.context.patterns.get(&pattern, true).err()
+            };
+            if let Some(message) = mistake {
+                are_good = false;
+                let hint = ErrorKind::Pattern(String::new()).hint();
+                self.report(Problem::error(place, message).hint(hint));
+            }
         }
-        let node = |operand: &Operand<'_>| match operand {
-            Operand::Name(name) => values.get(name).cloned().unwrap_or(Node::unknown(place)),
-            Operand::Text(text) => Node::made_text(text, place),
-            Operand::Plain(text) => Node::made_plain(text, place),
+        are_good
+    }
+
+    /// Returns the value of a name in an expression. A name without one is reported.
+    fn name_value(&mut self, name: &str, place: Span, scope: Scope<'_>) -> expression::Value {
+        let Some(node) = self.look_up_name(name, place, scope) else {
+            return expression::Value::Unknown;
         };
-        let mut failed = false;
-        let result = expression::evaluate(&tree, &node, &mut |pattern, value| {
-            let is_match = self.is_match(pattern, value, place, false);
-            failed |= is_match.is_none();
-            is_match.unwrap_or(false)
-        });
-        (!failed).then_some(result)
+        let text = node.scalar().unwrap_or_default();
+        match node.kind() {
+            Kind::Unknown => expression::Value::Unknown,
+            Kind::Nothing => expression::Value::Undefined,
+            Kind::Boolean(value) => expression::Value::Boolean(value),
+            Kind::Number => match text.parse() {
+                Ok(number) => expression::Value::Number(number),
+                Err(_) => expression::Value::Text(text.into()),
+            },
+            Kind::Text => expression::Value::Text(text.into()),
+            kind @ (Kind::List | Kind::Mapping) => {
+                let found = kind.describe();
+                let message = format!("`{}` is {found}, which has no value here", quoted(name));
+                let hint = "expressions compare texts, whole numbers and booleans";
+                self.report(Problem::error(place, message).hint(hint));
+                expression::Value::Unknown
+            }
+        }
+    }
+
+    fn report_expression(&mut self, error: &ExpressionError, text: &str, place: Span, start: &str) {
+        let at = self.part_of(place, text, error.at, 1);
+        let message = format!("{start}{error}");
+        self.report(Problem::error(at, message).hint(error.kind.hint()));
+    }
+
+    /// Returns the place of a part of an expression, or all of `place` if the expression is
+    /// written otherwise than it reads, such as over several lines.
+    fn part_of(&self, place: Span, text: &str, at: usize, length: usize) -> Span {
+        let written = self.context.source.written(place);
+        match written.find(text) {
+            Some(start) if at < text.len() => {
+                let start = place.start + start + at;
+                Span::new(start, start + length)
+            }
+            _ => place,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::package::{Definition, Found};
-use super::parameters::Arguments;
+use super::parameters::{Arguments, Kind as Type};
 use super::{Expander, Scope};
 use crate::config::vocabulary;
 use crate::problem::Problem;
@@ -93,6 +93,23 @@ impl Expander<'_, '_> {
         }
     }
 
+    /// Returns the definition, as it is written, of the executor that a parameter of the type
+    /// `executor` stands for. `None` if the node is anything else, or if there is no such executor.
+    pub(super) fn executor_definition(&self, node: &Node, scope: Scope<'_>) -> Option<Node> {
+        let argument = self.argument_of(node, scope)?;
+        if argument.kind != Type::Executor {
+            return None;
+        }
+        let name = match &argument.node.value {
+            Value::Mapping(mapping) => mapping.get("name")?.scalar()?,
+            _ => argument.node.scalar()?,
+        };
+        let found = self.find(name, argument.package, |package| &package.executors);
+        let Found::Definition(executor) = found else { return None };
+        let value = Value::Mapping(Rc::clone(&executor.body));
+        Some(Node { value, ..Node::unknown(node.used_at()) })
+    }
+
     /// What an executor has, with its arguments, as a job at `place` gets it.
     pub(super) fn executor_entries(
         &mut self,
@@ -101,11 +118,11 @@ impl Expander<'_, '_> {
         place: Span,
     ) -> Vec<Entry> {
         let package = executor.package;
-        let inside = Scope { parameters: Some(arguments), matrix: None, package, is_filled: false };
+        let inside = Scope::inside(package, arguments);
         self.context.keys(&executor.body, &vocabulary::EXECUTOR);
         let mut entries = Vec::new();
         for entry in executor.body.entries.iter().filter(|entry| !OWN.contains(&&*entry.key)) {
-            let value = self.fill(&entry.value, inside);
+            let value = self.fill(&entry.value, inside.within(&entry.key));
             if !self.spend(value.size, place) {
                 break;
             }

@@ -24,7 +24,7 @@ impl Expander<'_, '_> {
         extra: Extra,
     ) -> Node {
         let package = job.package;
-        let inside = Scope { parameters: Some(arguments), matrix: None, package, is_filled: false };
+        let inside = Scope::inside(package, arguments);
         let is_2_1 = self.packages.get(package).is_none_or(|package| package.is_2_1);
         let mut entries = Vec::new();
         let mut executor = Vec::new();
@@ -46,7 +46,7 @@ impl Expander<'_, '_> {
                         None => self.fill(&entry.value, inside),
                     }
                 }
-                _ => self.fill(&entry.value, inside),
+                key => self.fill(&entry.value, inside.within(key)),
             };
             if !self.spend(value.size, job.key_span) {
                 break;

@@ -75,12 +75,26 @@ struct Scope<'s> {
     package: usize,
     /// Whether the text is already written out, so that a `<<` in it is plain text.
     is_filled: bool,
+    /// Set within `environment`, where booleans are `1` and `0`.
+    is_environment: bool,
+}
+
+impl Scope<'_> {
+    /// Returns the scope of the value of a key.
+    fn within(self, key: &str) -> Self {
+        Self { is_environment: self.is_environment || key == "environment", ..self }
+    }
 }
 
 impl Scope<'static> {
     /// A place that may refer to the pipeline only.
     fn outside(package: usize) -> Self {
-        Self { parameters: None, matrix: None, package, is_filled: false }
+        Self { parameters: None, matrix: None, package, is_filled: false, is_environment: false }
+    }
+
+    /// Returns the scope within a definition with its arguments.
+    fn inside<'s>(package: usize, parameters: &'s HashMap<Rc<str>, Argument>) -> Scope<'s> {
+        Scope { parameters: Some(parameters), ..Scope::outside(package) }
     }
 
     /// A text that is written out already.
@@ -102,6 +116,8 @@ struct Expander<'e, 'a> {
     calls: Vec<usize>,
     /// Definitions so far, for their numbers.
     definitions: usize,
+    /// The lists of jobs of `job-groups`, by their names.
+    job_groups: BTreeMap<Rc<str>, Rc<[Node]>>,
     /// Orbs of a registry that were read, by what was asked for.
     registry: HashMap<String, package::Import>,
     /// What was made so far, in the unit of sizes.
@@ -109,10 +125,22 @@ struct Expander<'e, 'a> {
     depth: usize,
     /// Whether a limit was hit, which was reported; nothing more is made.
     is_over: bool,
+    /// Steps that conditions left out, which are looked through for mistakes.
+    probes: Probes,
     /// Whether a condition left something out.
     is_left_out: bool,
     /// Whether nothing is known of the pipeline, so that its conditions leave nothing out.
     is_vague: bool,
+}
+
+/// Steps that conditions left out.
+#[derive(Debug, Default)]
+struct Probes {
+    /// Lists of steps that were looked through, by their places.
+    seen: HashSet<Span>,
+    steps: Vec<Entry>,
+    /// Cost so far, in the unit of sizes.
+    work: usize,
 }
 
 /// Writes out the configuration with this top level. `None` where it grows too large, which was
@@ -125,19 +153,23 @@ pub(crate) fn expand(context: &mut Context<'_>, root: &Mapping, span: Span) -> O
         used: HashSet::new(),
         calls: Vec::new(),
         definitions: 0,
+        job_groups: BTreeMap::new(),
         registry: HashMap::new(),
         work: 0,
         depth: 0,
         is_over: false,
+        probes: Probes::default(),
         is_left_out: false,
         is_vague: false,
     };
     expander.pipeline_parameters(root, span);
     let main = expander.package(root, String::new(), true, 0);
+    expander.read_job_groups(root);
     let mut expanded = expander.workflows(root, main);
     if expander.is_over {
         return None;
     }
+    expanded.unused_steps.append(&mut expander.probes.steps);
     if expander.is_left_out && expander.context.options.check {
         expanded.otherwise = expander.otherwise(root);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::package::Import;
-use super::{Expander, versions};
+use super::{Expander, Scope, versions};
 use crate::config::vocabulary;
 use crate::orb::{OrbUse, is_orb_name};
 use crate::problem::Problem;
@@ -34,7 +34,7 @@ impl Expander<'_, '_> {
         };
         let Some(mapping) = self.context.mapping(node, "`orbs`") else { return imports };
         for entry in &mapping.entries {
-            let import = self.import(entry, level);
+            let import = self.import(entry, package, level);
             // What the configuration itself lacks is told where it is used; an orb in use that
             // lacks another of its own is no use.
             if let (Import::Missing(problem), 0) = (&import, package) {
@@ -45,7 +45,7 @@ impl Expander<'_, '_> {
         imports
     }
 
-    fn import(&mut self, entry: &Entry, level: usize) -> Import {
+    fn import(&mut self, entry: &Entry, package: usize, level: usize) -> Import {
         let place = entry.value.used_at();
         if level >= MAX_LEVEL {
             let message = format!("orbs use each other more than {MAX_LEVEL} levels deep");
@@ -66,7 +66,12 @@ impl Expander<'_, '_> {
                 Import::Package(self.package(mapping, prefix, false, level + 1))
             }
             _ => {
-                let found = self.context.nonempty(&entry.value, "an orb");
+                // Values of the pipeline may choose the version.
+                let value = self.fill(&entry.value, Scope::outside(package));
+                if value.kind() == Kind::Unknown {
+                    return Import::Missing(Rc::new(unknown(place)));
+                }
+                let found = self.context.nonempty(&value, "an orb");
                 match found {
                     Some(text) => self.registered(&text, &entry.key, place, level),
                     None => Import::Missing(Rc::new(unknown(place))),

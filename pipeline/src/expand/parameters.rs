@@ -80,7 +80,9 @@ impl Expander<'_, '_> {
         let Some(mapping) = self.context.mapping(&entry.value, &what) else { return parameter };
         self.context.keys(mapping, &vocabulary::PARAMETER);
         parameter.kind = self.kind(mapping, entry.key_span, is_pipeline);
-        if let Some(default) = mapping.get("default") {
+        // A default without a value is none: the parameter is required then.
+        let default = mapping.get("default");
+        if let Some(default) = default.filter(|node| node.kind() != NodeKind::Nothing) {
             let is_plain = !matches!(parameter.kind, Kind::Steps | Kind::Executor);
             let at = entry.key_span;
             parameter.default = if is_plain && default.scalar().is_none_or(|t| !t.contains("<<")) {
@@ -210,6 +212,14 @@ impl Expander<'_, '_> {
             self.steps_argument(value, &what, scope)
         } else {
             let filled = self.fill(value, scope);
+            // What was passed on from another value has the type of that, and is converted.
+            let is_written = value.scalar() == filled.scalar();
+            let filled = match filled.scalar() {
+                Some(text) if kind == Kind::Text && !is_written => {
+                    Node { alias: filled.alias, ..Node::made_text(text, filled.span) }
+                }
+                _ => filled,
+            };
             check(self, &filled, &kind, &what, parameter.key_span)
         };
         let node = node.unwrap_or_else(|| Node::unknown(value.used_at()));
@@ -261,14 +271,17 @@ pub(super) fn check(
     let expected = match kind {
         _ if found == NodeKind::Unknown => return Some(node.clone()),
         Kind::Unknown => return Some(Node::unknown(node.span)),
-        // Numbers and booleans count as what is written: `1.10` is a version.
-        Kind::Text if is_scalar => {
+        Kind::Text if matches!(found, NodeKind::Text | NodeKind::Nothing) && is_scalar => {
             let text = if found == NodeKind::Nothing { "" } else { node.scalar().unwrap_or("") };
             let made = Node::made_text(text, node.span);
             return Some(Node { alias: node.alias, ..made });
         }
+        Kind::Text if is_scalar => "a text, in quotes".to_owned(),
         Kind::Text => "a text".to_owned(),
-        Kind::Boolean if matches!(found, NodeKind::Boolean(_)) => return Some(node.clone()),
+        Kind::Boolean if matches!(found, NodeKind::Boolean(_)) => {
+            let text = template::truth_text(found == NodeKind::Boolean(true));
+            return Some(Node { alias: node.alias, ..Node::made_plain(text, node.span) });
+        }
         Kind::Boolean => "`true` or `false`".to_owned(),
         Kind::Integer if node.scalar().is_some_and(is_integer) && found == NodeKind::Number => {
             return Some(node.clone());

@@ -9,16 +9,26 @@ use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Mapping, Node};
 
-/// Names that CircleCI gives values, besides the parameters. Those that are not known here are
-/// empty, as they are for CircleCI where a pipeline has no such thing.
+/// The package of the configuration itself, in which alone parameters of the pipeline are visible.
+const MAIN: usize = 0;
+
+/// Names that CircleCI gives values, besides the parameters: the registry of its public expression
+/// library (<https://github.com/CircleCI-Public/expr>), and `organization.id`, `project.id` and
+/// `config_source.…` of its manual. Those without a value here are undefined, as they are there
+/// where a pipeline has no such thing.
 const NAMES: &[&str] = &[
     "pipeline.id",
+    "pipeline.name",
     "pipeline.number",
     "pipeline.in_setup",
+    "pipeline.integration_source",
     "pipeline.trigger_source",
+    "pipeline.definition.id",
+    "pipeline.config_source",
     "pipeline.project.git_url",
     "pipeline.project.type",
     "pipeline.project.slug",
+    "pipeline.project.url",
     "pipeline.project.id",
     "pipeline.organization.id",
     "pipeline.git.branch",
@@ -29,28 +39,49 @@ const NAMES: &[&str] = &[
     "pipeline.git.repo_id",
     "pipeline.git.repo_name",
     "pipeline.git.repo_owner",
-    "pipeline.git.commit.subject",
-    "pipeline.git.commit.body",
-    "pipeline.git.commit.author_name",
-    "pipeline.git.commit.author_email",
-    "pipeline.git.commit.author_login",
+    "pipeline.git.repo_url",
+    "pipeline.git.origin_repo_id",
+    "pipeline.git.origin_repo_url",
+    "pipeline.git.target_repo_url",
+    "pipeline.git.ssh_checkout_url",
     "pipeline.schedule.name",
     "pipeline.schedule.id",
-    "pipeline.config_source.ref",
-    "pipeline.config_source.sha",
 ];
 
-/// Groups of names that depend on what triggered the pipeline.
-const OPEN: &[&str] =
-    &["pipeline.trigger_parameters.", "pipeline.event.", "pipeline.trigger.", "pipeline.deploy."];
+/// Groups of names whose members depend on what triggered the pipeline.
+const OPEN: &[&str] = &[
+    "pipeline.trigger_parameters.",
+    "pipeline.event.",
+    "pipeline.trigger.",
+    "pipeline.deploy.",
+    "pipeline.config.",
+    "pipeline.config_source.",
+    "pipeline.git.commit.",
+    "pipeline.vcs.",
+];
 
-/// What `pipeline.…` stands for, as far as anything is known of the pipeline.
-pub(super) fn look_up(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node> {
-    let found = find(expander, name, place)?;
+/// Returns the value of `pipeline.…`: nothing for one that this pipeline does not have.
+pub(super) fn look_up(
+    expander: &mut Expander<'_, '_>,
+    name: &str,
+    place: Span,
+    scope: Scope<'_>,
+) -> Option<Node> {
+    let found = find(expander, name, place, scope)?;
     Some(if expander.is_vague { Node::unknown(place) } else { found })
 }
 
-fn find(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node> {
+fn find(
+    expander: &mut Expander<'_, '_>,
+    name: &str,
+    place: Span,
+    scope: Scope<'_>,
+) -> Option<Node> {
+    let is_parameter = name == "pipeline.parameters" || name.starts_with("pipeline.parameters.");
+    if is_parameter && scope.package != MAIN {
+        report_hidden_parameter(expander, name, place, scope);
+        return None;
+    }
     if name == "pipeline.parameters" {
         let entries = expander.pipeline.iter();
         let entries = entries.map(|(key, value)| crate::yaml::Entry {
@@ -71,8 +102,11 @@ fn find(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node
         expander.report(Problem::error(place, message).hint(hint));
         return None;
     }
+    if let Some(value) = expander.context.options.pipeline.values.get(name) {
+        return Some(given_node(value, &Type::Unknown, place));
+    }
     if NAMES.contains(&name) || OPEN.iter().any(|start| name.starts_with(start)) {
-        return Some(value(expander, name, place));
+        return Some(known_value(expander, name, place));
     }
     let hint = expander.near(name, NAMES.iter().copied());
     let message = format!("there is no pipeline value `{}`", quoted(name));
@@ -80,43 +114,85 @@ fn find(expander: &mut Expander<'_, '_>, name: &str, place: Span) -> Option<Node
     None
 }
 
-/// What is known of the pipeline.
-fn value(expander: &Expander<'_, '_>, name: &str, place: Span) -> Node {
+/// Reports a parameter of the pipeline where CircleCI has none: in an orb, and in the declaration
+/// of another one.
+fn report_hidden_parameter(
+    expander: &mut Expander<'_, '_>,
+    name: &str,
+    place: Span,
+    scope: Scope<'_>,
+) {
+    let (message, hint) = if scope.package == usize::MAX {
+        ("the default of a pipeline parameter cannot use another one", "write its value")
+    } else {
+        (
+            "parameters of the pipeline are not visible inside orbs",
+            "declare a parameter in the orb, and pass the value where the orb is used",
+        )
+    };
+    let message = format!("{message}: `{}`", quoted(name));
+    expander.report(Problem::error(place, message).hint(hint));
+}
+
+/// Returns what is known of the pipeline.
+fn known_value(expander: &Expander<'_, '_>, name: &str, place: Span) -> Node {
     let options = expander.context.options;
     let pipeline = &options.pipeline;
-    let slug = pipeline.project.as_deref().unwrap_or_default();
+    let slug = pipeline.project.as_deref();
+    let url = pipeline.repository_url.as_deref();
+    let part = |at: usize| slug.and_then(|slug| slug.rsplit('/').nth(at));
     let text = match name {
         "pipeline.number" => {
             return match pipeline.number {
                 Some(number) => Node::made_plain(&number.to_string(), place),
-                None => Node::made_text("", place),
+                None => undefined(place),
             };
         }
-        "pipeline.in_setup" | "pipeline.git.branch.is_default" => {
-            let is_so = match name {
-                "pipeline.in_setup" => expander.context.is_setup,
-                _ => pipeline.is_default_branch,
-            };
-            return Node::made_plain(if is_so { "true" } else { "false" }, place);
-        }
+        "pipeline.in_setup" => return boolean(expander.context.is_setup, place),
+        "pipeline.git.branch.is_default" => return boolean(pipeline.is_default_branch, place),
         "pipeline.id" => pipeline.id.as_deref(),
         "pipeline.trigger_source" => Some(pipeline.trigger_source.as_deref().unwrap_or("api")),
-        "pipeline.project.git_url" => pipeline.repository_url.as_deref(),
-        "pipeline.project.type" if slug.matches('/').count() == 2 => match slug.split('/').next() {
-            Some("gh" | "github") => Some("github"),
-            Some("bb" | "bitbucket") => Some("bitbucket"),
-            other => other,
-        },
-        "pipeline.project.slug" => Some(slug),
+        "pipeline.project.git_url" | "pipeline.git.repo_url" => url,
+        "pipeline.project.type" => Some(project_type(slug, url)),
+        "pipeline.project.slug" => slug,
         "pipeline.git.branch" => options.branch.as_deref(),
         "pipeline.git.tag" => options.tag.as_deref(),
         "pipeline.git.revision" => pipeline.revision.as_deref(),
         "pipeline.git.base_revision" => pipeline.base_revision.as_deref(),
-        "pipeline.git.repo_name" => slug.rsplit('/').next(),
-        "pipeline.git.repo_owner" => slug.rsplit('/').nth(1),
+        "pipeline.git.repo_name" => part(0),
+        "pipeline.git.repo_owner" => part(1),
         _ => None,
     };
-    Node::made_text(text.unwrap_or_default(), place)
+    match text {
+        Some(text) => Node::made_text(text, place),
+        None => undefined(place),
+    }
+}
+
+fn undefined(place: Span) -> Node {
+    Node::made_plain("", place)
+}
+
+fn boolean(value: bool, place: Span) -> Node {
+    Node::made_plain(super::template::truth_text(value), place)
+}
+
+/// Returns the host of the project as CircleCI calls it: by its slug (`gh/owner/name`), else by the
+/// address of its repository, else `github`, as CircleCI's own command line has it.
+fn project_type(slug: Option<&str>, url: Option<&str>) -> &'static str {
+    let start = slug.filter(|slug| slug.matches('/').count() == 2);
+    match start.and_then(|slug| slug.split('/').next()) {
+        Some("gh" | "github") => return "github",
+        Some("bb" | "bitbucket") => return "bitbucket",
+        Some("gl" | "gitlab") => return "gitlab",
+        Some("circleci") => return "circleci",
+        _ => {}
+    }
+    match url {
+        Some(url) if url.contains("bitbucket.org") => "bitbucket",
+        Some(url) if url.contains("gitlab.com") => "gitlab",
+        _ => "github",
+    }
 }
 
 impl Expander<'_, '_> {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::package::{Definition, Found, arguments};
+use super::parameters::{Argument, Arguments};
 use super::{Expander, Scope, template};
 use crate::config::vocabulary;
 use crate::problem::Problem;
@@ -115,8 +116,47 @@ impl Expander<'_, '_> {
             // Where it is not known, the steps are looked through for mistakes.
             None | Some(None) => self.steps(steps, scope, out),
             Some(Some(holds)) if holds == (key == "when") => self.steps(steps, scope, out),
-            Some(Some(_)) => self.is_left_out = true,
+            Some(Some(_)) => {
+                self.is_left_out = true;
+                self.probe_left_out(steps, scope);
+            }
         }
+    }
+
+    /// Writes out steps that a condition leaves out, to be looked through for mistakes. Nothing
+    /// is known of parameters and of the pipeline then, since the condition may be what makes
+    /// their values fit. Each list is looked through once, and all together may cost as much as
+    /// the configuration itself.
+    fn probe_left_out(&mut self, steps: &Node, scope: Scope<'_>) {
+        let is_wanted = self.context.options.check && !self.is_vague && !self.is_over;
+        let is_own = self.context.source.is_main(steps.span);
+        if !is_wanted || !is_own || scope.is_filled || !self.probes.seen.insert(steps.span) {
+            return;
+        }
+        let parameters = scope.parameters.map(|all| {
+            let unknown = |argument: &Argument| Argument {
+                node: Node::unknown(steps.used_at()),
+                kind: argument.kind.clone(),
+                package: argument.package,
+            };
+            all.iter().map(|(name, argument)| (Rc::clone(name), unknown(argument))).collect()
+        });
+        let parameters: Option<Arguments> = parameters;
+        let scope = Scope { parameters: parameters.as_ref(), ..scope };
+        let problems = std::mem::take(&mut self.context.problems);
+        let work = std::mem::replace(&mut self.work, self.probes.work);
+        self.is_vague = true;
+        let mut out = Vec::new();
+        self.steps(steps, scope, &mut out);
+        (self.is_vague, self.is_over) = (false, false);
+        self.probes.work = std::mem::replace(&mut self.work, work);
+        // Orbs are other people's, and what of them is not used does not matter.
+        let found = std::mem::replace(&mut self.context.problems, problems);
+        let own = found.into_iter().filter(|problem| self.context.source.is_main(problem.span));
+        let own: Vec<Problem> = own.filter(|problem| problem.feature.is_none()).collect();
+        own.into_iter().for_each(|problem| self.report(problem));
+        let value = Node::made_list(out, steps.span);
+        self.probes.steps.push(Entry { key: Rc::from("steps"), key_span: steps.span, value });
     }
 
     /// Writes out a command. False where the name is not that of one.
@@ -130,6 +170,10 @@ impl Expander<'_, '_> {
     ) -> bool {
         match self.find(name, scope.package, |package| &package.commands) {
             Found::Definition(command) => {
+                if self.calls.contains(&command.id) && self.is_vague {
+                    out.push(Node::unknown(place));
+                    return true;
+                }
                 if self.calls.contains(&command.id) {
                     // A command may wrap the step whose name it has.
                     if vocabulary::STEP.word(name).is_some() {
@@ -176,7 +220,16 @@ impl Expander<'_, '_> {
         let given = arguments(self, given, &command.describe());
         let arguments = self.bind(command, given, place, scope);
         self.used.insert(command.id);
+        let before = out.len();
         self.command_steps(command, &arguments, out);
+        if command.package != scope.package && self.context.source.is_main(place) {
+            // What is wrong with steps of an orb is told where the configuration uses it.
+            for step in out.get_mut(before..).unwrap_or_default() {
+                if !self.context.source.is_main(step.span) {
+                    step.alias = Some(place);
+                }
+            }
+        }
     }
 
     /// The steps of a command with its arguments.
@@ -200,7 +253,7 @@ impl Expander<'_, '_> {
             return;
         }
         let package = command.package;
-        let inside = Scope { parameters: Some(arguments), matrix: None, package, is_filled: false };
+        let inside = Scope::inside(package, arguments);
         self.calls.push(command.id);
         self.steps(steps, inside, out);
         self.calls.pop();

@@ -3,7 +3,7 @@
 //! A text that is nothing but one expression keeps the type of what it stands for; in all others
 //! expressions are replaced by text. `\<<` is a plain `<<`. What is put in is not read again.
 //! `<<# x >> … << / x >>` is left out unless `x` is something, `<<^ x >> … << / x >>` if it is.
-//! What is between the brackets may also be a condition, which stands for `true` or `false`.
+//! An expression may stand between the brackets too; see [`super::expression`].
 
 use std::rc::Rc;
 
@@ -14,8 +14,11 @@ use crate::source::{Span, quoted};
 use crate::yaml::limits::{MAX_DEPTH, NODE_SIZE};
 use crate::yaml::{Entry, Kind, Node, Value};
 
-/// Bytes of a condition between brackets, at most.
-const LONGEST_CONDITION: usize = 1000;
+/// Bytes of an expression between brackets, at most.
+const MAX_EXPRESSION: usize = 1000;
+
+/// Places of `>>` that are tried as the end of an expression: a text in it may hold some.
+const MAX_ENDS: usize = 4;
 
 /// Sections within sections, at most.
 const MOST_SECTIONS: usize = 20;
@@ -91,7 +94,7 @@ impl Expander<'_, '_> {
                 let (mut is_changed, mut is_incomplete) = (false, mapping.is_incomplete);
                 let mut entries: Vec<Entry> = Vec::with_capacity(mapping.entries.len());
                 for entry in &mapping.entries {
-                    let value = self.fill_changed(&entry.value, scope);
+                    let value = self.fill_changed(&entry.value, scope.within(&entry.key));
                     let Some(key) = self.fill_key(entry, scope) else {
                         (is_changed, is_incomplete) = (true, true);
                         continue;
@@ -137,7 +140,7 @@ impl Expander<'_, '_> {
         if let Some(name) = whole(text) {
             let at = self.place_of(text, 0..text.len(), node.span);
             return match self.look_up(name, at, scope) {
-                Some(found) => found.used(place),
+                Some(found) => variable(found, scope).used(place),
                 None => Node::unknown(place),
             };
         }
@@ -249,12 +252,24 @@ impl Expander<'_, '_> {
         }
     }
 
-    /// What an expression stands for. What is wrong with it is reported.
+    /// Returns what stands for a name or an expression between brackets. Mistakes are reported.
     pub(super) fn look_up(&mut self, name: &str, place: Span, scope: Scope<'_>) -> Option<Node> {
-        if expression::is_bracketed(name) {
-            let holds = self.expression(name, place, scope)?;
-            return Some(Node::made_plain(if holds { "true" } else { "false" }, place));
+        if !is_plain_name(name) && has_namespace(name) {
+            let (value, is_boolean) = self.expression(name, place, scope)?;
+            return Some(expression_node(&value, is_boolean, place));
         }
+        let found = self.look_up_name(name, place, scope)?;
+        // A value that the pipeline does not have is nothing in a text.
+        Some(if found.kind() == Kind::Nothing { Node::made_text("", place) } else { found })
+    }
+
+    /// Returns what stands for a name: nothing for a value that this pipeline does not have.
+    pub(super) fn look_up_name(
+        &mut self,
+        name: &str,
+        place: Span,
+        scope: Scope<'_>,
+    ) -> Option<Node> {
         if let Some(parameter) = name.strip_prefix("parameters.") {
             let Some(parameters) = scope.parameters else {
                 let problem = Problem::error(place, "there are no `parameters` here");
@@ -296,18 +311,18 @@ impl Expander<'_, '_> {
             return found.map(|(_, value)| value.clone());
         }
         if name == "pipeline" || name.starts_with("pipeline.") {
-            return pipeline::look_up(self, name, place);
+            return pipeline::look_up(self, name, place, scope);
         }
         let known = scope.parameters.into_iter().flat_map(|all| all.keys());
         let is_parameter = known.into_iter().any(|key| **key == *name);
         let hint = if is_parameter {
             format!("did you mean `parameters.{}`?", quoted(name))
         } else {
-            "an expression starts with `parameters.`, `pipeline.` or `matrix.`; a plain `<<` is \
-             written `\\<<`"
+            "a name starts with `parameters.`, `pipeline.` or `matrix.`, and a text stands in \
+             double quotes; a plain `<<` is written `\\<<`"
                 .to_owned()
         };
-        let message = format!("`{}` is nothing that `<< … >>` could stand for", quoted(name));
+        let message = format!("`{}` is not a name that has a value here", quoted(name));
         self.report(Problem::error(place, message).hint(hint));
         None
     }
@@ -377,7 +392,7 @@ fn next_piece(text: &str, from: usize, end: usize) -> Piece<'_> {
     let in_expression = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-/#^".contains(c);
     let plain = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
     let is_closed = inner.get(plain..).is_some_and(|rest| rest.starts_with(">>"));
-    let Some(length) = is_closed.then_some(plain).or_else(|| condition_end(inner)) else {
+    let Some(length) = is_closed.then_some(plain).or_else(|| expression_end(inner)) else {
         return Piece::Open(start);
     };
     let name = inner.get(..length).unwrap_or("").trim();
@@ -386,11 +401,58 @@ fn next_piece(text: &str, from: usize, end: usize) -> Piece<'_> {
     Piece::Tag(Tag { start, end: start + 2 + length + 2, name, mark })
 }
 
-/// Where a condition that a text begins with ends, before its `>>`.
-fn condition_end(text: &str) -> Option<usize> {
-    let text = text.get(..text.floor_char_boundary(LONGEST_CONDITION))?;
-    let length = text.lines().next()?.find(">>")?;
-    expression::is_bracketed(text.get(..length)?.trim()).then_some(length)
+/// Returns the length of the expression that a text starts with, up to its `>>`. Whatever names
+/// nothing that could have a value is not one, but rather a here-document.
+fn expression_end(text: &str) -> Option<usize> {
+    let text = text.get(..text.floor_char_boundary(MAX_EXPRESSION))?;
+    let ends = || text.match_indices(">>").map(|(at, _)| at).take(MAX_ENDS);
+    let part = |end: usize| text.get(..end).unwrap_or("");
+    let whole = ends()
+        .find(|end| has_namespace(part(*end)) && expression::parse(part(*end).trim()).is_ok());
+    // One with a mistake is shown as such where it stands in one line.
+    whole.or_else(|| {
+        ends().next().filter(|end| has_namespace(part(*end)) && !part(*end).contains('\n'))
+    })
+}
+
+/// Returns true for a text that uses a name which could have a value.
+fn has_namespace(text: &str) -> bool {
+    expression::NAMESPACES.iter().any(|start| text.contains(start))
+}
+
+/// Returns true for a name without anything else, whatever letters it has.
+fn is_plain_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || "._-?".contains(c))
+}
+
+/// Returns the node of an expression's value. Without a value, a comparison is false, and all
+/// else is an empty text.
+fn expression_node(value: &expression::Value, is_boolean: bool, place: Span) -> Node {
+    match value {
+        expression::Value::Unknown => Node::unknown(place),
+        expression::Value::Undefined if is_boolean => Node::made_plain("false", place),
+        expression::Value::Undefined => Node::made_text("", place),
+        expression::Value::Boolean(value) => Node::made_plain(truth_text(*value), place),
+        expression::Value::Number(value) => Node::made_plain(&value.to_string(), place),
+        expression::Value::Text(text) => Node::made_text(text, place),
+        expression::Value::Pattern(text) => Node::made_text(&format!("/{text}/"), place),
+    }
+}
+
+/// Returns a value as `environment` has it: booleans are `1` and `0` there, as CircleCI's own
+/// orbs test for.
+fn variable(found: Node, scope: Scope<'_>) -> Node {
+    match found.kind() {
+        Kind::Boolean(value) if scope.is_environment => {
+            Node::made_plain(if value { "1" } else { "0" }, found.span)
+        }
+        _ => found,
+    }
+}
+
+/// Returns a boolean as it is written in texts.
+pub(super) fn truth_text(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 /// For the start of a section: where what it holds ends, and what comes after it begins. For all

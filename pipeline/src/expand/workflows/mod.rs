@@ -1,5 +1,6 @@
 //! Workflows: conditions, matrices, names, and the jobs that they run with what they are given.
 
+mod job_groups;
 mod names;
 mod otherwise;
 mod requires;
@@ -31,8 +32,9 @@ const RESERVED: [&str; 3] = ["name", "requires", "matrix"];
 #[derive(Debug)]
 struct Invocation {
     name: String,
-    /// Whether the name is made from that of the job.
-    is_made: bool,
+    /// Set if the name gets a number where several have it: one that is made from that of the
+    /// job, or one that is given to a whole matrix.
+    is_numbered: bool,
     /// The job under its own name.
     job: Rc<str>,
     place: Span,
@@ -134,57 +136,66 @@ impl Expander<'_, '_> {
         let mut found: Vec<Result<Invocation, Node>> = Vec::new();
         let mut groups = Groups::default();
         for item in items {
-            match &item.value {
-                Value::Scalar { .. } if item.kind() != Kind::Nothing => {
-                    let name = self.fill(item, Scope::outside(0));
-                    let nothing = Node::made_plain("", item.span);
-                    match name.scalar().map(Rc::<str>::from) {
-                        Some(name) => {
-                            self.invocation(
-                                &name,
-                                item.used_at(),
-                                &nothing,
-                                &mut found,
-                                &mut groups,
-                            );
-                        }
-                        None => found.push(Err(name)),
-                    }
-                }
-                Value::Mapping(mapping) if mapping.entries.len() == 1 => {
-                    for entry in &mapping.entries {
-                        let Some(name) = self.fill_key(entry, Scope::outside(0)) else {
-                            found.push(Err(Node::unknown(entry.key_span)));
-                            continue;
-                        };
-                        self.invocation(
-                            &name,
-                            entry.key_span,
-                            &entry.value,
-                            &mut found,
-                            &mut groups,
-                        );
-                    }
-                }
-                // What reads the workflow says what is wrong with it.
-                _ => found.push(Err(item.clone())),
-            }
+            let Some((name, members)) = self.grouped_jobs(item) else {
+                self.listed_job(item, &mut found, &mut groups);
+                continue;
+            };
+            let first = found.len();
+            members.iter().for_each(|member| self.listed_job(member, &mut found, &mut groups));
+            let all = groups.matrices.entry(name.to_string()).or_default();
+            all.extend(first..found.len());
         }
         if self.is_vague {
             otherwise::keep_one_of_each(&mut found);
         }
         number(&mut found);
-        groups.names =
-            found.iter().map(|job| job.as_ref().ok().map(|job| job.name.clone())).collect();
+        let names = found.iter().map(|job| job.as_ref().ok().map(|job| job.name.clone()));
+        groups.names = names.collect();
+        groups.known = groups.names.iter().flatten().cloned().collect();
+        if groups.leave_out(&found) {
+            self.is_left_out = true;
+        }
         for job in found.iter().flatten().filter(|_| !self.is_vague) {
             groups.by_job.entry(Rc::clone(&job.job)).or_insert_with(|| job.name.clone());
         }
-        groups.known = groups.names.iter().flatten().cloned().collect();
-        let written = found.into_iter().map(|job| match job {
-            Ok(job) => self.written(job, &groups, jobs),
-            Err(node) => node,
+        let written = found.into_iter().filter_map(|job| match job {
+            Ok(job) if !groups.known.contains(&job.name) => None,
+            Ok(job) => Some(self.written(job, &groups, jobs)),
+            Err(node) => Some(node),
         });
         written.collect()
+    }
+
+    /// One item of a workflow's `jobs`.
+    fn listed_job(
+        &mut self,
+        item: &Node,
+        found: &mut Vec<Result<Invocation, Node>>,
+        groups: &mut Groups,
+    ) {
+        match &item.value {
+            Value::Scalar { .. } if item.kind() != Kind::Nothing => {
+                let name = self.fill(item, Scope::outside(0));
+                let nothing = Node::made_plain("", item.span);
+                match name.scalar().map(Rc::<str>::from) {
+                    Some(name) => self.invocation(&name, item.used_at(), &nothing, found, groups),
+                    None => found.push(Err(name)),
+                }
+            }
+            Value::Mapping(mapping) if mapping.entries.len() == 1 => {
+                for entry in &mapping.entries {
+                    match self.fill_key(entry, Scope::outside(0)) {
+                        Some(name) => {
+                            let place = entry.key_span;
+                            self.invocation(&name, place, &entry.value, found, groups);
+                        }
+                        None => found.push(Err(Node::unknown(entry.key_span))),
+                    }
+                }
+            }
+            // What reads the workflow says what is wrong with it.
+            _ => found.push(Err(item.clone())),
+        }
     }
 
     /// One job of a workflow, or as many as its matrix stands for.
@@ -309,7 +320,7 @@ impl Expander<'_, '_> {
         };
         found.push(Ok(Invocation {
             name,
-            is_made,
+            is_numbered: is_made || row.is_some(),
             job: Rc::clone(job),
             place,
             keys: (node.kind() != Kind::Nothing || !is_made).then_some(words),
@@ -391,7 +402,8 @@ impl Expander<'_, '_> {
         let Some(node) = keys.get("filters") else { return false };
         let holds = match &node.value {
             Value::Scalar { text, .. } if node.kind() == Kind::Text && !text.contains("<<") => {
-                self.expression(text, node.used_at(), scope)
+                let value = self.expression(text, node.used_at(), scope);
+                value.and_then(|(value, _)| value.truth())
             }
             Value::Scalar { .. } if node.kind() != Kind::Nothing => self.holds(node, scope),
             _ => None,

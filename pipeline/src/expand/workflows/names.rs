@@ -39,15 +39,15 @@ impl Jobs {
     }
 }
 
-/// Numbers the jobs of a workflow that have the same name without having been given it.
+/// Numbers the jobs of a workflow that have the same name, unless each was given it by itself.
 pub(super) fn number(found: &mut [Result<Invocation, Node>]) {
     let mut counts: HashMap<String, usize> = HashMap::new();
-    for job in found.iter().flatten().filter(|job| job.is_made) {
+    for job in found.iter().flatten().filter(|job| job.is_numbered) {
         *counts.entry(job.name.clone()).or_default() += 1;
     }
     let mut taken: BTreeSet<String> = found.iter().flatten().map(|job| job.name.clone()).collect();
     let mut next: HashMap<String, usize> = HashMap::new();
-    for job in found.iter_mut().flatten().filter(|job| job.is_made) {
+    for job in found.iter_mut().flatten().filter(|job| job.is_numbered) {
         if counts.get(&job.name).is_none_or(|count| *count < 2) {
             continue;
         }

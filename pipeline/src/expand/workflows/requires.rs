@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::Invocation;
 use super::names::Jobs;
 use crate::expand::Expander;
+use crate::left_out::left_out;
 use crate::problem::Problem;
 use crate::source::quoted;
 use crate::yaml::{Entry, Kind, Node, Value};
@@ -22,6 +23,59 @@ pub(super) struct Groups {
     pub(super) known: HashSet<String>,
     /// What a job is called in the workflow, the first time that it runs it.
     pub(super) by_job: HashMap<Rc<str>, String>,
+}
+
+impl Groups {
+    /// Takes out the jobs all of whose requirements are left out. Returns true if there are any.
+    pub(super) fn leave_out(&mut self, found: &[Result<Invocation, Node>]) -> bool {
+        let mut requires: Vec<(&str, Vec<&str>)> = Vec::new();
+        for job in found.iter().flatten() {
+            let entries = job.keys.iter().flatten();
+            let node = entries.clone().find(|entry| &*entry.key == "requires");
+            requires
+                .push((&job.name, node.map(|entry| names_in(&entry.value)).unwrap_or_default()));
+        }
+        // A matrix is left out with all of its jobs, so it is like a job that requires them.
+        let mut own: Vec<&str> = Vec::new();
+        for (alias, all) in self.matrices.iter().filter(|(alias, _)| !self.known.contains(*alias)) {
+            let all = all.iter().filter_map(|at| self.names.get(*at)?.as_deref()).collect();
+            let all: Vec<&str> = all;
+            if all.is_empty() {
+                own.push(alias);
+            }
+            requires.push((alias, all));
+        }
+        own.extend(self.dropped.iter().filter(|name| !self.known.contains(*name)).map(|n| &**n));
+        if own.is_empty() {
+            return false;
+        }
+        let out: Vec<String> = left_out(&requires, own).into_iter().map(str::to_owned).collect();
+        let before = self.known.len();
+        for name in out {
+            self.known.remove(&name);
+            self.dropped.insert(name);
+        }
+        for name in &mut self.names {
+            name.take_if(|name| self.dropped.contains(name) && !self.known.contains(name));
+        }
+        self.known.len() < before
+    }
+}
+
+/// Returns the names in `requires`.
+fn names_in(node: &Node) -> Vec<&str> {
+    match &node.value {
+        Value::List(items) => items
+            .iter()
+            .flat_map(|item| match &item.value {
+                Value::Mapping(mapping) => {
+                    mapping.entries.iter().map(|entry| &*entry.key).collect()
+                }
+                _ => item.scalar().into_iter().collect::<Vec<&str>>(),
+            })
+            .collect(),
+        _ => node.scalar().filter(|text| !text.is_empty()).into_iter().collect(),
+    }
 }
 
 impl Expander<'_, '_> {
