@@ -324,16 +324,15 @@ workflows: {w: {jobs: [j]}}
 
 #[test]
 fn values_of_the_pipeline_are_true_where_known_and_settable() {
-    let text = format!(
-        "jobs:
+    let text = "
+jobs:
   j:
     machine: true
     resource_class: a/b
     steps: [run: << pipeline.project.type >>|<< pipeline.git.branch.is_default >>|<< pipeline.trigger_source >>|<< pipeline.git.repo_owner >>|<< pipeline.schedule.name >>|<< pipeline.event.name >>]
-workflows: {{w: {{jobs: [j]}}}}
-"
-    );
-    assert_eq!(commands(&compiled(&text)), ["github|false|api|||"]);
+workflows: {w: {jobs: [j]}}
+";
+    assert_eq!(commands(&compiled(text)), ["github|false|api|||"]);
     let pipeline = Pipeline {
         project: Some("acme/app".to_owned()),
         repository_url: Some("git@bitbucket.org:acme/app.git".to_owned()),
@@ -344,12 +343,12 @@ workflows: {{w: {{jobs: [j]}}}}
         )]),
         ..Pipeline::default()
     };
-    let known = compiled_with(&text, &Options { pipeline, ..options() });
+    let known = compiled_with(text, &Options { pipeline, ..options() });
     assert_eq!(commands(&known), ["bitbucket|true|api|acme||push"]);
     let given = "pipeline.project.type".to_owned();
     let values = BTreeMap::from([(given, Value::Text("gitlab".to_owned()))]);
     let pipeline = Pipeline { values, ..Pipeline::default() };
-    let given = compiled_with(&text, &Options { pipeline, ..options() });
+    let given = compiled_with(text, &Options { pipeline, ..options() });
     assert_eq!(commands(&given), ["gitlab|false|api|||"]);
 }
 

@@ -465,7 +465,7 @@ proptest! {
             prop_assert!(error.at <= text.len());
             prop_assert!(!error.to_string().is_empty() && !error.kind.hint().is_empty());
         }
-        let _: Result<Value, ErrorKind> = value_of(&text);
+        prop_assert!(!describe(&value_of(&text)).is_empty());
     }
 }
 
