@@ -13,7 +13,7 @@ use crate::render::color::ColorChoice;
 #[command(name = "russet", version, propagate_version = false, disable_help_subcommand = true)]
 #[command(max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Whether to use colour
+    /// Use colour always, never, or at terminals
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
 
@@ -30,7 +30,7 @@ const EXAMPLES: &str = "Examples:
 Exit codes: 0 success, 1 a job failed, 2 usage, 3 bad configuration, 4 control plane,
 5 this machine or the runner, 130 canceled. See docs/exit-codes.md.";
 
-/// What to do.
+/// Commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(commands::run::RunArgs),

@@ -10,19 +10,19 @@ use crate::render::color::Paint;
 /// A failure, as it is told to a person.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    /// What the process exits with.
+    /// Exit code of the process.
     pub(crate) exit: Exit,
-    /// What happened and where. Empty where `details` says it all.
+    /// Event and place. Empty where `details` says it all.
     message: String,
-    /// What to do about it.
+    /// Remedy.
     hint: Option<String>,
     /// Rendered errors of a configuration, printed before the message.
     details: Vec<String>,
-    /// Whether the same might work a moment later.
+    /// Set if the same might work a moment later.
     pub(crate) transient: bool,
 }
 
-/// What a command returns.
+/// Result of a command.
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
 impl CliError {
@@ -60,12 +60,12 @@ impl CliError {
         self
     }
 
-    /// What happened and where, alone.
+    /// Returns event and place, alone.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// What to do about it, alone.
+    /// Returns the remedy, alone.
     pub(crate) fn hint_text(&self) -> Option<String> {
         self.hint.clone()
     }

@@ -4,7 +4,7 @@
 
 use russet_protocol::exit_reason::AgentExit;
 
-/// How `russet` ends.
+/// Exit codes of `russet`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything asked for was done.
@@ -56,7 +56,7 @@ impl Exit {
         self as u8
     }
 
-    /// What it means, for the documentation.
+    /// Describes it, for the documentation.
     #[cfg(test)]
     pub(crate) fn meaning(self) -> &'static str {
         match self {

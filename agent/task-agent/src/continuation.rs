@@ -1,4 +1,4 @@
-//! How a job of a setup says what its pipeline goes on with.
+//! Continuation of a setup's pipeline: how a job hands over the configuration that comes next.
 //!
 //! Scripts of CircleCI's own orbs, and many that people wrote, send that with curl to
 //! `https://circleci.com/api/v2/pipeline/continue`. For them, the steps of a setup have a `curl`
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use russet_platform::http::{self, Backoff};
 
-/// Where to send it.
+/// Variable with the URL to send it to.
 pub(crate) const URL_VARIABLE: &str = "CIRCLE_CONTINUATION_URL";
 
 /// Socket that leads there, where steps can not be sure to reach it otherwise.
@@ -27,10 +27,10 @@ const SOCKET_VARIABLE: &str = "CIRCLE_INTERNAL_CONTINUATION_SOCKET";
 /// CA certificates to trust on the way.
 const CA_VARIABLE: &str = "CIRCLE_INTERNAL_CONTINUATION_CA";
 
-/// How long a control plane that is away is asked again.
+/// Time for which a control plane that is away is asked again.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long one call may take: a large configuration is compiled meanwhile.
+/// Timeout of one call: a large configuration is compiled meanwhile.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Largest configuration that is read; the control plane takes no larger one.
@@ -50,7 +50,7 @@ pub(crate) fn variables(assignment: &Assignment) -> Vec<(&'static str, String)> 
     .collect()
 }
 
-/// Whether a task may say what its pipeline goes on with.
+/// Returns true if a task may continue its pipeline.
 pub(crate) fn is_setup(config: &TaskConfig) -> bool {
     config.environment.iter().any(|variable| variable.name == CONTINUATION_KEY_VARIABLE)
 }
@@ -60,8 +60,8 @@ pub(crate) fn directory(assignment: &Assignment, config: &TaskConfig) -> Option<
     assignment.helpers.as_ref().filter(|_| is_setup(config)).map(|path| path.join(SETUP_HELPERS))
 }
 
-/// What a login shell has to do to find it there all the same: on macOS, `/etc/profile` puts the
-/// system's directories first.
+/// Returns the lines with which a login shell finds it there all the same: on macOS, `/etc/profile`
+/// puts the system's directories first.
 pub(crate) fn bash_env(assignment: &Assignment, config: &TaskConfig) -> String {
     let quoted = |path: PathBuf| path.to_string_lossy().replace('\'', r"'\''");
     directory(assignment, config)
@@ -138,7 +138,7 @@ impl Route {
     }
 }
 
-/// Whether a text is the address of a continuation, of any host.
+/// Returns true if a text is the URL of a continuation, of any host.
 fn is_continuation(text: &str) -> bool {
     let rest = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
     let host = rest.unwrap_or(text).strip_suffix(CONTINUE_PATH);
@@ -148,7 +148,7 @@ fn is_continuation(text: &str) -> bool {
 /// `circleci-agent continue`: hands over a configuration. Answers what to say of it.
 ///
 /// # Errors
-/// What went wrong, for people.
+/// Sends the continuation, and returns an answer or an error for people.
 pub(crate) fn go_on(file: &Path, parameters: Option<&str>) -> Result<String, String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let outside = || {
@@ -217,7 +217,7 @@ async fn send(client: &reqwest::Client, url: &str, body: &Value) -> Result<Strin
     }
 }
 
-/// What an answer says. After an attempt whose answer was lost, that the pipeline has gone on
+/// Reads an answer. After an attempt whose answer was lost, "the pipeline has gone on
 /// already is no news.
 async fn answer(response: reqwest::Response, tries: u32) -> Result<String, String> {
     let status = response.status();

@@ -44,7 +44,7 @@ pub(crate) struct Changes {
 pub(crate) struct AgentOutput(reqwest::Response);
 
 impl AgentOutput {
-    /// What comes next; `None` at its end.
+    /// Returns the next piece; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let chunk = self.0.chunk().await.map_err(|error| {
             let message = format!("the agent's answer broke off: {}", error_chain(&error));
@@ -99,7 +99,7 @@ impl AgentClient {
         Ok(Changes { response, events: EventReader::new(MAX_EVENT_BYTES) })
     }
 
-    /// What a task says, or the end of what one said that has ended here lately.
+    /// Follows the output of a running task, or the end of one that has ended here lately.
     pub(crate) async fn output(&self, task: &str, follow: bool) -> Result<AgentOutput> {
         let path = address(&format!("tasks/{task}/log?follow={follow}"));
         let response = self.checked(self.http.get(path).send().await).await?;

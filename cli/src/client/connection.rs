@@ -12,10 +12,10 @@ use super::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// Where `russet server` listens unless told otherwise.
+/// Address of `russet server` unless configured.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
-/// How to reach the control plane.
+/// Options for reaching the control plane.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Control plane")]
 pub(crate) struct ConnectionArgs {

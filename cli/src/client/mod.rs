@@ -28,10 +28,11 @@ pub(crate) use variables::Owner;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// How long to wait for a connection. Answers may take as long as they need: some are live.
+/// Timeout of a connection. Answers may take as long as they need: some are live.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How the answer begins to a call that has nothing to do at its path, or has not the right token.
+/// Beginning of the answer to a call that has nothing to do at its path, or has not the right
+/// token.
 const NOTHING_AT: &str = "there is nothing at ";
 
 /// A control plane, and the right to use it.

@@ -7,7 +7,7 @@ use russet_text::encode_segment;
 use super::Client;
 use crate::error::Result;
 
-/// Where an orb is. Its name has a slash, which separates two parts of the path.
+/// Returns the path of an orb. Its name has a slash, which separates two parts of the path.
 fn path(name: &str, version: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
     format!(

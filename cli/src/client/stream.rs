@@ -18,11 +18,11 @@ use super::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// How often to try to connect at first: together about half a minute.
+/// Number of attempts to connect at first: together about half a minute.
 const ATTEMPTS: u32 = 10;
 
-/// How long a view that was connected waits for the control plane to come back. Its jobs go on
-/// meanwhile, so giving up early would only turn a restart of the server into a failed build.
+/// Time for which a view that was connected waits for the control plane to come back. Its jobs go
+/// on meanwhile, so giving up early would only turn a restart of the server into a failed build.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// A restart of the control plane that is shorter than this is not worth a word.
@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest event that is read.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// What comes next of a pipeline.
+/// Next event of a pipeline.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Something changed.
@@ -48,14 +48,14 @@ pub(crate) enum Next {
         task: u32,
         /// Number of the step.
         step: u32,
-        /// Where it begins.
+        /// Offset of its first byte.
         offset: u64,
         /// The bytes.
         bytes: Vec<u8>,
     },
     /// The control plane can not be reached for a while now, and is asked again and again.
     Away {
-        /// Why.
+        /// Reason.
         reason: String,
     },
 }
@@ -67,16 +67,16 @@ pub(crate) struct EventStream {
     path: String,
     response: Option<Response>,
     reader: EventReader,
-    /// How far the output of each step of each task was handed out.
+    /// Bytes of output of each step of each task that were handed out.
     seen: HashMap<(JobId, u32, u32), u64>,
     backoff: Backoff,
-    /// Whether anything was received yet.
+    /// Set once anything was received.
     is_known: bool,
-    /// When the connection that has not come back broke, and whether that was said.
+    /// Time at which the connection that has not come back broke, and a mark once that was said.
     away: Option<(Instant, bool)>,
-    /// When the connection was opened.
+    /// Time at which the connection was opened.
     since: Instant,
-    /// When each job was claimed, which tells one claim from the next.
+    /// Time of each job's claim, which tells one claim from the next.
     claims: HashMap<JobId, u64>,
 }
 

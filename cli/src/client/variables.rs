@@ -10,7 +10,7 @@ use russet_text::encode_segment;
 use super::Client;
 use crate::error::Result;
 
-/// What has variables, by its name.
+/// Owner of variables, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     Context(String),

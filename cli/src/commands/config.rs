@@ -85,13 +85,13 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// How to print the result.
+    /// Returns the format of the result.
     pub(crate) fn format(&self) -> Format {
         self.output.output
     }
 }
 
-/// What a configuration is compiled with, wherever that is.
+/// Options of compiling a configuration, wherever that is.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompileArgs {
     /// Directory of orbs, as namespace/name@1.2.3.yml, besides .circleci/orbs of the project; may
@@ -224,13 +224,13 @@ pub(crate) fn prepared(args: ConfigArgs, check: bool) -> Result<(String, Options
     Ok((text, options))
 }
 
-/// What is taken for known of a pipeline that there is not: as CircleCI's own tool does, its number
+/// Returns the values of a pipeline that does not exist: as in CircleCI's own tool, its number
 /// is 1.
 pub(crate) fn pipeline_by_hand() -> Pipeline {
     Pipeline { number: Some(1), ..Pipeline::default() }
 }
 
-/// Why a configuration does not compile, plainly and for the terminal.
+/// Reason why a configuration does not compile, plainly and for the terminal.
 pub(crate) struct CompileFailure {
     plain: Vec<String>,
     painted: Vec<String>,

@@ -13,7 +13,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, numbers, plain, table::Table};
 
-/// Manage contexts: variables that jobs name to have
+/// Manage contexts (named sets of variables for jobs)
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum ContextCommand {
     /// Make a context, or say anew which projects may use it
@@ -62,7 +62,7 @@ pub(crate) enum ProjectCommand {
     SshKey(SshKeyCommand),
 }
 
-/// What to do with SSH keys.
+/// Commands for SSH keys.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum SshKeyCommand {
     /// Add a key; it is read from a file or standard input
@@ -102,7 +102,7 @@ pub(crate) enum SshKeyCommand {
     },
 }
 
-/// What to do with variables.
+/// Commands for variables.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum EnvCommand {
     /// Set a variable; its value is asked for, or read from a file or standard input

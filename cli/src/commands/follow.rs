@@ -10,7 +10,7 @@ use crate::client::{Client, EventStream, Next};
 use crate::error::Result;
 use crate::render::screen::{Screen, TICK};
 
-/// What somebody who follows a pipeline has to know.
+/// Events for somebody who follows a pipeline.
 #[derive(Debug)]
 pub(crate) enum Followed {
     /// It has ended.

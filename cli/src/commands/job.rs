@@ -192,7 +192,7 @@ fn shown(job: &Job) -> String {
     text
 }
 
-/// What of a job's output is printed.
+/// Part of a job's output that is printed.
 #[derive(Clone, Copy, Debug)]
 struct Which {
     step: Option<u32>,

@@ -1,5 +1,5 @@
-//! What a configuration still lacks before it can run: orbs, and what the control plane that it is meant
-//! for does not have.
+//! Things that a configuration still lacks before it can run: orbs, and parts of the control plane
+//! that it is meant for does not have.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ struct MissingOrb {
 }
 
 impl MissingOrb {
-    /// What provides it, in a shell.
+    /// Returns the shell command that provides it.
     fn command(&self) -> String {
         let (name, wanted) = (&self.name, &self.wanted);
         let file = format!("{}.yml", Path::new(name).file_name().unwrap_or_default().display());
@@ -29,7 +29,7 @@ impl MissingOrb {
     }
 }
 
-/// What is not there.
+/// Missing things.
 #[derive(Debug, Default)]
 pub(crate) struct Lacking {
     orbs: Vec<MissingOrb>,
@@ -77,7 +77,7 @@ impl Lacking {
         Ok(())
     }
 
-    /// Whether nothing is missing.
+    /// Returns true if nothing is missing.
     pub(crate) fn is_nothing(&self) -> bool {
         self.orbs.is_empty()
             && self.contexts.is_empty()

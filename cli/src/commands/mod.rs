@@ -30,7 +30,7 @@ use crate::render::Format;
 /// Options of every command that prints a result.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct OutputArgs {
-    /// How to print the result
+    /// Format of the result
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) output: Format,
 }

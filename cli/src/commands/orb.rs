@@ -47,7 +47,8 @@ pub(crate) enum OrbCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// List the orbs that a configuration uses and that are not there; exits with 3 where there are any
+    /// List the orbs that a configuration uses and that are not there; exits with 3 where there are
+    /// any
     #[command(after_help = "Example:\n  russet config orb missing")]
     Missing {
         #[command(flatten)]
@@ -55,7 +56,7 @@ pub(crate) enum OrbCommand {
     },
 }
 
-/// Where orbs are kept.
+/// Place where orbs are kept.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PlaceArgs {
     /// Directory of the project, which keeps them in .circleci/orbs
@@ -160,7 +161,7 @@ fn add(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Where a project keeps an orb.
+/// Returns the file in which a project keeps an orb.
 fn file_of(name: &str, version: &str, project: &Path) -> PathBuf {
     project.join(orbs::DIRECTORY).join(format!("{name}@{version}.yml"))
 }

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 #[derive(Debug)]
 struct Directories(Vec<PathBuf>);
 
-/// Where a project keeps orbs, in its directory.
+/// Directory of orbs in a project.
 pub(crate) const DIRECTORY: &str = ".circleci/orbs";
 
 /// Bytes of orbs that are sent with a pipeline, together.
@@ -37,8 +37,8 @@ pub(crate) fn project_of(config: &Path) -> Option<PathBuf> {
     folder.parent().map(Path::to_owned)
 }
 
-/// The orbs that a configuration is compiled with, then those of a control plane, as it has them when
-/// a pipeline is submitted. Of the latter only what the configuration uses is fetched.
+/// The orbs that a configuration is compiled with, then those of a control plane, as it has them
+/// when a pipeline is submitted. Of the latter only what the configuration uses is fetched.
 pub(crate) async fn with_server(client: &Client, text: &str, options: &Options) -> Result<Orbs> {
     let mut shelves = Shelves { own: options.orbs.clone(), ..Shelves::default() };
     for item in client.orbs().await? {
@@ -77,12 +77,12 @@ impl Shelves {
         self.own.0.as_ref().map(|own| own.versions(orb)).unwrap_or_default()
     }
 
-    /// Whether the project itself has an orb in this version.
+    /// Returns true if the project itself has an orb in this version.
     fn has_own(&self, orb: &str, version: &str) -> bool {
         self.own_versions(orb).iter().any(|own| own == version)
     }
 
-    /// Whether an orb is still to be fetched.
+    /// Returns true if an orb is still to be fetched.
     fn lacks(&self, orb: &(String, String)) -> bool {
         !self.fetched.contains_key(orb) && !self.has_own(&orb.0, &orb.1)
     }

@@ -62,13 +62,13 @@ pub(crate) enum PipelineCommand {
     },
 }
 
-/// What to submit.
+/// Options of a submission.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SubmitArgs {
     /// Directory of the project
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// What to call the project [default: `owner/name` of its remote, else its directory]
+    /// Name of the project [default: `owner/name` of its remote, else its directory]
     #[arg(long)]
     project: Option<String>,
     /// Put every job into this resource class, whatever the configuration says

@@ -20,7 +20,7 @@ pub(crate) enum ResourceClassCommand {
         /// Its name
         #[arg(value_name = "NAMESPACE/NAME")]
         class: ResourceClass,
-        /// What it is for
+        /// Purpose, for people
         #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
         /// Take tasks of forks, whose steps anybody can write; they never get secrets

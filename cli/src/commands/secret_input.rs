@@ -15,7 +15,7 @@ use crate::exit::Exit;
 /// A longer secret or file is none.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Where a secret comes from.
+/// Source of a secret.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SecretArgs {
     /// A file with it; `-` is standard input, which is also read where it is no terminal

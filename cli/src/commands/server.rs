@@ -34,7 +34,7 @@ pub(crate) struct ServerArgs {
     #[arg(long)]
     durable: bool,
 
-    /// How long a runner may be silent before its task is taken from it
+    /// Silence of a runner after which its task is taken from it
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::duration::parse)]
     lease: Duration,
 
@@ -51,15 +51,16 @@ pub(crate) struct ServerArgs {
     /// [default: releases in the data directory]
     #[arg(long, value_name = "DIR")]
     releases: Option<PathBuf>,
-    /// How long caches are kept; jobs can ask for less
+    /// Retention of caches; jobs can ask for less
     #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
     cache_retention: Duration,
 
-    /// How long what jobs hand on to later ones is kept
+    /// Retention of workspaces
     #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
     workspace_retention: Duration,
 
-    /// Bytes of caches that a project may have, such as 50GB; the oldest go first [default: no limit]
+    /// Bytes of caches that a project may have, such as 50GB; the oldest go first [default: no
+    /// limit]
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
     cache_limit: Option<u64>,
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::render::{self, Format, table::Table};
 
-/// Manage runner tokens: what a launch agent claims tasks with
+/// Manage runner tokens, with which a launch agent claims tasks
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum TokenCommand {
     /// Make a token of a resource class, and print it once
@@ -20,7 +20,7 @@ pub(crate) enum TokenCommand {
         /// The class that the token is for
         #[arg(value_name = "NAMESPACE/NAME")]
         class: ResourceClass,
-        /// What to call it in lists
+        /// Name of it in lists
         #[arg(long, default_value = "", hide_default_value = true)]
         nickname: String,
         #[command(flatten)]

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where a project stands in version control, as far as it is in any.
+/// Revision of a project in version control, as far as it is in any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Revision {
     /// Branch that is checked out.

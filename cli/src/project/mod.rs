@@ -20,13 +20,13 @@ pub(crate) use pack::{Snapshot, pack};
 pub(crate) struct Project {
     /// Its directory, absolute.
     pub(crate) dir: PathBuf,
-    /// What it is called: `owner/name` of its remote, else the name of the directory.
+    /// Name: `owner/name` of its remote, else the name of the directory.
     pub(crate) name: String,
     /// The configuration as text.
     pub(crate) config: String,
     /// Path of the configuration as the caller would write it, for messages.
     pub(crate) config_file: PathBuf,
-    /// Where it stands in version control.
+    /// Revision in version control.
     pub(crate) revision: Revision,
 }
 

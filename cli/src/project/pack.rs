@@ -17,18 +17,18 @@ use crate::error::{CliError, Result};
 /// zstd's fastest level: the archive stays on this machine or crosses a network once.
 const LEVEL: i32 = 1;
 
-/// What was packed.
+/// Summary of a packed project.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// The archive.
     pub(crate) file: PathBuf,
     /// Its hash.
     pub(crate) id: SourceId,
-    /// How many files are in it, those of the repository's own folder not counted.
+    /// Number of files in it, those of the repository's own folder not counted.
     pub(crate) files: u64,
     /// Size of the archive in bytes.
     pub(crate) size: u64,
-    /// What was left out that one might miss, in whole sentences.
+    /// Files left out that one might miss, in whole sentences.
     pub(crate) notes: Vec<String>,
 }
 
@@ -182,8 +182,8 @@ impl<W: Write> Packer<W> {
     }
 }
 
-/// What of `.git` goes along. A list of what is needed rather than of what is secret: tools keep
-/// credentials there under names of their own.
+/// Parts of `.git` that go along. A list of what is needed rather than of what is secret: tools
+/// keep credentials there under names of their own.
 const SHARED: [&str; 12] = [
     "HEAD",
     "ORIG_HEAD",
@@ -199,7 +199,7 @@ const SHARED: [&str; 12] = [
     "shallow",
 ];
 
-/// Whether a path in `.git` goes along.
+/// Returns true if a path in `.git` goes along.
 fn is_shared(path: &Path) -> bool {
     let top = path.components().next().map(std::path::Component::as_os_str);
     if top.is_some_and(|top| !SHARED.iter().any(|shared| top == *shared)) {

@@ -1,4 +1,4 @@
-//! Whether there is colour, and which.
+//! Choice of colour, and colours.
 //!
 //! Nothing is said by colour alone: each coloured word says it too.
 
@@ -62,7 +62,7 @@ impl Paint {
         Self { on: decide(std::io::stderr().is_terminal()) }
     }
 
-    /// Whether there is colour.
+    /// Returns true if there is colour.
     pub(crate) fn is_on(self) -> bool {
         self.on
     }
@@ -71,32 +71,32 @@ impl Paint {
         if self.on { format!("\x1b[{codes}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// What went well.
+    /// Paints a success.
     pub(crate) fn good(self, text: &str) -> String {
         self.wrap("32", text)
     }
 
-    /// What went wrong.
+    /// Paints a failure.
     pub(crate) fn bad(self, text: &str) -> String {
         self.wrap("1;31", text)
     }
 
-    /// What needs attention.
+    /// Paints a warning.
     pub(crate) fn warn(self, text: &str) -> String {
         self.wrap("33", text)
     }
 
-    /// What helps.
+    /// Paints a hint.
     pub(crate) fn note(self, text: &str) -> String {
         self.wrap("36", text)
     }
 
-    /// What stands out.
+    /// Paints an emphasis.
     pub(crate) fn strong(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    /// What may be overlooked.
+    /// Paints a detail that may be overlooked.
     pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }

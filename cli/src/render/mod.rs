@@ -1,4 +1,4 @@
-//! What people see: colours, tables, times, and the live view of a pipeline.
+//! Output for people: colours, tables, times, and the live view of a pipeline.
 
 pub(crate) mod color;
 pub(crate) mod numbers;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::{CliError, Result};
 
-/// How results are printed.
+/// Format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// For people.

@@ -6,8 +6,8 @@ use super::color::Paint;
 use super::terminal::{Cleaner, Piece};
 use crate::error::{CliError, Result};
 
-/// Passes a job's output on until `next` has no more: to a file or another program byte for byte, to a
-/// terminal without what would drive it. `false` where the reader has gone.
+/// Passes a job's output on until `next` has no more: to a file or another program byte for byte,
+/// to a terminal without what would drive it. `false` where the reader has gone.
 pub(crate) async fn copy<T: AsRef<[u8]>>(
     mut next: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<bool> {

@@ -17,7 +17,7 @@ const LONGEST_SGR: usize = 64;
 pub(crate) struct Piece {
     /// Clean text without a line feed.
     pub(crate) text: String,
-    /// Whether the line ends here.
+    /// Set if the line ends here.
     pub(crate) ends_line: bool,
 }
 

@@ -34,7 +34,7 @@ pub type Room = Box<dyn FnMut(u64) -> bool + Send>;
 pub struct Recorder {
     dir: OwnedFd,
     stream: BufWriter<File>,
-    /// How many contents lie apart so far.
+    /// Number of contents that lie apart so far.
     count: u64,
     /// Bytes in the stream since room was looked for.
     noted: u64,
@@ -185,7 +185,7 @@ impl Tee<'_> {
     }
 }
 
-/// What was written down.
+/// Archive written apart.
 struct Apart {
     dir: OwnedFd,
     stream: BufReader<File>,

@@ -1,4 +1,4 @@
-//! What is written down while it is unpacked comes back from there.
+//! Archives that are written down while they are unpacked come back from there.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};

@@ -25,7 +25,7 @@ pub use pack::{Packed, Root, pack};
 pub use place::Bases;
 pub use unpack::{Unpacked, unpack, unpack_with};
 
-/// What archives are compressed with: zstd's own default.
+/// Level of compression: zstd's own default.
 pub const LEVEL: i32 = 3;
 
 /// Bytes of one block of a tar archive.
@@ -46,5 +46,5 @@ const PIECE: usize = 256 * 1024;
 /// The attribute that marks a file which others in the archive are links to.
 const LINKED: &str = "RUSSET.linked";
 
-/// What the names of extended attributes begin with, as star and GNU tar write them.
+/// Prefix of the names of extended attributes, as star and GNU tar write them.
 const XATTR: &str = "SCHILY.xattr.";

@@ -25,20 +25,20 @@ const MOST_NOTES: usize = 20;
 /// Something to pack, with all that is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
-    /// What it is called in the archive: a base and a path below it.
+    /// Name in the archive: a base and a path below it.
     pub name: Vec<u8>,
-    /// Where it is. Links on the way to it are followed, it itself is not.
+    /// Path of the source. Links on the way to it are followed, it itself is not.
     pub path: PathBuf,
 }
 
-/// What was packed.
+/// Summary of a packed archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// How many entries.
+    /// Number of entries.
     pub entries: u64,
     /// Bytes in files.
     pub bytes: u64,
-    /// What is worth knowing.
+    /// Remarks for people.
     pub notes: Vec<String>,
 }
 
@@ -309,8 +309,9 @@ fn attributes(file: &File, records: &mut Vec<u8>) {
     }
 }
 
-/// Whether an extended attribute is stored, and set again. On Linux `security.*` gives privileges
-/// and `system.*` is about users of this machine; on macOS the kernel says what it refuses.
+/// Returns true if an extended attribute is stored, and set again. On Linux `security.*` gives
+/// privileges and `system.*` is about users of this machine; on macOS the kernel says what it
+/// refuses.
 pub(super) fn is_kept(name: &str) -> bool {
     let is_named = !name.contains(['=', '\0', '\n']);
     is_named && (cfg!(target_os = "macos") || name.starts_with("user."))

@@ -21,10 +21,10 @@ pub(super) fn packed(dir: &Path) -> Vec<u8> {
     out
 }
 
-/// What [`shape`] sees.
+/// Result of [`shape`].
 pub(super) type Shape = BTreeMap<PathBuf, (String, u32, i64, i64, Vec<u8>)>;
 
-/// What a tree looks like: kind, permissions, time, content or target.
+/// Describes a tree: kind, permissions, time, content or target of each entry.
 pub(super) fn shape(root: &Path) -> Shape {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_owned()];

@@ -13,10 +13,10 @@ const MOST_ENTRIES: u64 = 10_000_000;
 /// Bytes in the files of one archive, at most: 1 TiB. A few bytes can say that they are more.
 const MOST_BYTES: u64 = 1 << 40;
 
-/// What was unpacked.
+/// Summary of an unpacked archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unpacked {
-    /// How many entries.
+    /// Number of entries.
     pub entries: u64,
     /// Bytes in files.
     pub bytes: u64,
@@ -45,10 +45,10 @@ pub fn unpack_with(
     unpack_from(&mut Plain(input), bases, admit)
 }
 
-/// Where an archive is read from, entry by entry.
+/// Source from which an archive is read, entry by entry.
 pub(super) trait Source: Read {
-    /// Puts a file into its place. Its header was read; its content, with what fills its last block,
-    /// is read here.
+    /// Puts a file into its place. Its header was read; its content, with what fills its last
+    /// block, is read here.
     fn file(&mut self, place: &mut Place, entry: &Entry) -> io::Result<()>;
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What steps ask their runner for.
+/// Requests of steps to their runner.
 #[derive(clap::Parser, Debug)]
 #[command(about = "What a step can ask its runner for", version, disable_help_subcommand = true)]
 pub(super) struct Helper {
@@ -14,7 +14,7 @@ pub(super) struct Helper {
 
 #[derive(clap::Subcommand, Debug)]
 pub(super) enum Command {
-    /// What happens to the job from here on
+    /// Controls the job from here on
     #[command(subcommand)]
     Step(Step),
     /// Find tests, and share them between the parallel runs of a job
@@ -103,34 +103,34 @@ pub(super) enum Env {
     },
 }
 
-/// How a list is shared.
+/// Options for sharing a list.
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct How {
     /// Which of the parallel runs this is, from 0
     #[arg(long, env = "CIRCLE_NODE_INDEX", default_value_t = 0, hide_env_values = true)]
     pub(super) index: usize,
-    /// How many parallel runs there are
+    /// Number of parallel runs
     #[arg(long, env = "CIRCLE_NODE_TOTAL", default_value_t = 1, hide_env_values = true)]
     pub(super) total: usize,
-    /// What makes the parts equal
+    /// Measure by which the parts are made equal
     #[arg(long, value_enum, default_value_t = SplitBy::Name)]
     pub(super) split_by: SplitBy,
-    /// What the tests are named by, for their times
+    /// Names of the tests, for their times
     #[arg(long, value_enum, default_value_t = TimingsType::Autodetect)]
     pub(super) timings_type: TimingsType,
-    /// How long a test without a known time is taken to last, such as `10s`; default: the mean
+    /// Duration of a test without a known time, such as `10s`; default: the mean
     #[arg(long, value_parser = duration)]
     pub(super) time_default: Option<Duration>,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SplitBy {
-    /// How many there are, in the order of their names
+    /// Number of tests, in the order of their names
     Name,
     /// Their sizes as files
     #[value(name = "filesize", alias = "size")]
     FileSize,
-    /// How long they took before
+    /// Earlier durations
     Timings,
 }
 

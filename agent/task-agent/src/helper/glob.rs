@@ -133,7 +133,7 @@ fn part(name: &[u8]) -> Result<Part, Refusal> {
         .map_err(|error| format!("{text} is no pattern: {}", error.kind()))
 }
 
-/// What is left of braces was not closed, and means itself.
+/// Escapes braces that were not closed: they mean themselves.
 fn without_braces(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

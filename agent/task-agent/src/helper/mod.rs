@@ -1,4 +1,4 @@
-//! What `circleci-agent` and `circleci` answer inside a task.
+//! Commands that `circleci-agent` and `circleci` answer inside a task.
 //!
 //! Existing configurations call them by these names; both are links to the `russet` binary on
 //! the steps' PATH. They talk to the task agent through files in the directory that
@@ -36,7 +36,7 @@ const FAILED: u8 = 1;
 /// The command was not understood.
 const USAGE: u8 = 2;
 
-/// Why something could not be done: a sentence, and after a line break perhaps a hint.
+/// Reason of a failure: a sentence, and after a line break perhaps a hint.
 pub(crate) type Refusal = String;
 
 /// Runs `name` with `args` (without the program's own name).

@@ -15,9 +15,9 @@ use super::{Refusal, items, note};
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) tests: Vec<OsString>,
-    /// How many tests there are in all parts.
+    /// Number of tests in all parts.
     pub(super) of: usize,
-    /// What the parts were made equal by, in words.
+    /// Measure by which the parts were made equal, in words.
     pub(super) by: String,
 }
 
@@ -27,7 +27,7 @@ impl Part {
         self.tests.iter().flat_map(|test| [test.as_bytes(), b"\n"].concat()).collect()
     }
 
-    /// How many there are, for people.
+    /// Describes the number of tests, for people.
     pub(super) fn counts(&self) -> String {
         format!("{} of {} tests, split by {}", self.tests.len(), self.of, self.by)
     }

@@ -6,12 +6,12 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use super::Refusal;
 
-/// What surrounds a name in braces.
+/// Text around a name in braces.
 struct Reference<'a> {
     name: &'a [u8],
     /// `:-` and such, without its colon.
     operator: Option<u8>,
-    /// Whether an empty value counts as none.
+    /// Set if an empty value counts as none.
     with_colon: bool,
     word: &'a [u8],
 }
@@ -70,7 +70,7 @@ fn substitute(text: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, Refusal> {
     Ok(out)
 }
 
-/// Where the brace that is open is closed.
+/// Returns the position of the brace that closes the open one.
 fn closing(text: &[u8]) -> Option<usize> {
     let mut depth = 1_usize;
     let mut at = 0;
@@ -125,7 +125,7 @@ fn read(inside: &[u8]) -> Option<Reference<'_>> {
     }
 }
 
-/// How many bytes at the beginning are the name of a variable.
+/// Returns the number of bytes at the beginning that are the name of a variable.
 fn name_length(text: &[u8]) -> usize {
     if text.first().is_some_and(u8::is_ascii_digit) {
         return 0;

@@ -1,4 +1,4 @@
-//! How long tests took before, as the task agent left it in the directory of the task's data.
+//! Earlier durations of tests, as the task agent left them in the directory of the task's data.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -19,7 +19,7 @@ use aho_corasick::automaton::{Automaton, Candidate, StateID};
 use aho_corasick::{Anchored, Span, dfa, nfa};
 use russet_protocol::secret::Secret;
 
-/// What stands where a secret was.
+/// Text that stands in the place of a secret.
 pub const MASK: &[u8] = b"****";
 
 /// Up to this many bytes of patterns the fastest automaton is built. Its size is a multiple of
@@ -34,7 +34,7 @@ pub struct Masks(Option<Arc<Compiled>>);
 struct Compiled {
     machine: Machine,
     start: StateID,
-    /// How many bytes of a secret are read in each state, by state.
+    /// Bytes of a secret that are read in each state, by state.
     depths: HashMap<StateID, usize>,
     longest: usize,
 }
@@ -137,9 +137,9 @@ pub struct Masker {
     state: Option<StateID>,
     /// Bytes that may be the beginning of a secret.
     held: Vec<u8>,
-    /// What of `held` is to be replaced so far: sorted, apart from each other.
+    /// Ranges of `held` to be replaced so far: sorted, apart from each other.
     runs: Vec<Run>,
-    /// Whether the mask of the first run has been written already.
+    /// Set once the mask of the first run has been written.
     first_run_is_out: bool,
 }
 

@@ -23,16 +23,16 @@ use russet_platform::causes;
 use russet_platform::clock::{BootTime, Clock};
 use russet_platform::http::{self, Backoff};
 
-/// How long one try of a small call may take.
+/// Timeout of one try of a small call.
 const SMALL_CALL: Duration = Duration::from_secs(30);
 
-/// How long one try of a call with a chunk of output may take.
+/// Timeout of one try of a call with a chunk of output.
 const CHUNK_CALL: Duration = Duration::from_secs(120);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Why a call has no answer.
+/// Reason why a call has no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     /// The server no longer knows this allocation.
@@ -41,27 +41,27 @@ pub(crate) enum ApiError {
     /// The server understood the call and refuses it.
     #[error("could not {call}: {status}: {message}")]
     Refused {
-        /// What was tried.
+        /// Call that was tried.
         call: &'static str,
         /// The answer's status.
         status: u16,
-        /// What the server says.
+        /// Message of the server.
         message: String,
     },
     /// Time is up.
     #[error("could not {call}, and stopped trying: {last}")]
     GaveUp {
-        /// What was tried.
+        /// Call that was tried.
         call: &'static str,
-        /// What the last try ended with.
+        /// Error of the last try.
         last: String,
     },
     /// Something on this side.
     #[error("could not {call}: {message}")]
     Local {
-        /// What was tried.
+        /// Call that was tried.
         call: &'static str,
-        /// What is wrong.
+        /// Fault of the answer.
         message: String,
     },
 }
@@ -85,7 +85,7 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// What the server says, for people.
+    /// Returns the server's message, for people.
     pub(crate) fn message(&self) -> String {
         self.json::<Problem>().map_or_else(|| self.status.to_string(), |problem| problem.message)
     }
@@ -99,7 +99,7 @@ pub(crate) struct Api {
     token: Secret,
     allocation: AllocationId,
     clock: Clock,
-    /// When to stop trying.
+    /// Time after which no call is tried again.
     give_up: Arc<AtomicU64>,
     is_loopback: bool,
 }
@@ -287,7 +287,8 @@ fn judge(call: &'static str, answer: Answer) -> Result<Answer, ApiError> {
     }
 }
 
-/// The causes of an error, or itself where it has none, without the address (it is the same for every call).
+/// The causes of an error, or itself where it has none, without the address (it is the same for
+/// every call).
 pub(crate) fn describe(error: &reqwest::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), causes::chain)
 }

@@ -1,4 +1,4 @@
-//! What the task agent is told on its standard input.
+//! Assignment of the task agent, from its standard input.
 //!
 //! The input is read whole and then replaced by `/dev/null`: a step that asks for the
 //! descriptors of its task agent finds nothing there to read again. Every other descriptor that
@@ -15,7 +15,7 @@ use russet_platform::os;
 /// More than any assignment has. It bounds what a mistaken caller can make us read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Why there is no assignment.
+/// Reason why there is no assignment.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AssignmentError {
     /// The standard input or another descriptor could not be handled.

@@ -21,24 +21,24 @@ use super::reaper::Child;
 use super::spool::StepLog;
 use super::stop::Stop;
 
-/// What to run.
+/// Command to run.
 #[derive(Debug)]
 pub(crate) struct Spec {
     /// Program and arguments.
     pub(crate) words: Vec<OsString>,
     /// Its whole environment.
     pub(crate) variables: Variables,
-    /// Where it runs.
+    /// Working directory.
     pub(crate) directory: PathBuf,
-    /// How long it may be silent.
+    /// Time that it may be silent.
     pub(crate) silence: Option<Duration>,
-    /// How long it may run.
+    /// Time limit.
     pub(crate) longest: Option<Duration>,
     /// Turns true when the job is over, for a command that ends with it.
     pub(crate) job_is_over: Option<watch::Receiver<bool>>,
 }
 
-/// Why a command came to its end.
+/// Cause of a command's end.
 #[derive(Debug)]
 enum Cause {
     Exited(ExitStatus),
@@ -117,8 +117,8 @@ async fn watch(
     ended(context, cause)
 }
 
-/// Whether a limit of time is why the command is about to be ended. The run-time limit ends
-/// commands in the background too; the one that everybody waits for tells the story.
+/// Returns true if a time limit is the reason why the command is about to be ended. The run-time
+/// limit ends commands in the background too; the one that everybody waits for tells the story.
 fn is_out_of_time(context: &Context, spec: &Spec, cause: &Cause) -> bool {
     match cause {
         Cause::Silent(_) | Cause::TooLong(_) => true,
@@ -164,7 +164,7 @@ fn ended(context: &Context, cause: Cause) -> StepEnd {
     }
 }
 
-/// How a step ends that the task's stop cut short.
+/// Returns the end of a step that the task's stop cut short.
 pub(crate) fn stopped(context: &Context) -> StepEnd {
     let (outcome, message) = match context.stop.reason() {
         Some(Stop::Asked { outcome, reason }) => (outcome, reason),
@@ -187,7 +187,7 @@ async fn over(receiver: Option<watch::Receiver<bool>>) {
     std::future::pending().await
 }
 
-/// What an exit status means.
+/// Interprets an exit status.
 pub(crate) fn of_status(status: ExitStatus) -> StepEnd {
     let outcome = if status.success() { Outcome::Success } else { Outcome::Failed };
     let message = status.signal().map(|number| {

@@ -1,4 +1,4 @@
-//! What every part of a running task needs.
+//! State that every part of a running task needs.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
@@ -21,7 +21,7 @@ use super::storage::Local;
 use crate::mask::Masks;
 use russet_platform::clock::Clock;
 
-/// How long a step has between TERM and KILL, where nobody says otherwise.
+/// Time between TERM and KILL of a step, unless configured.
 const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(10);
 
 /// A running task.
@@ -37,9 +37,9 @@ pub(crate) struct Context {
     pub(crate) masks: Masks,
     pub(crate) stop: StopSignal,
     pub(crate) disk: DiskLimit,
-    /// What every step has in its environment, from the start.
+    /// Variables of every step, from the start.
     pub(crate) variables: Variables,
-    /// What a step has added to that for those that follow.
+    /// Variables that a step has added for those that follow.
     pub(crate) added: Mutex<Variables>,
     /// The `ssh-agent` of this task, where a step wanted one.
     pub(crate) ssh_agent: Mutex<Option<Child>>,
@@ -54,7 +54,7 @@ pub(crate) struct Context {
     pub(crate) next_batch: AtomicU32,
 }
 
-/// How a step ended.
+/// End of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StepEnd {
     pub(crate) outcome: Outcome,
@@ -80,7 +80,7 @@ impl StepEnd {
 }
 
 impl Context {
-    /// How long a step has between TERM and KILL.
+    /// Returns the time between TERM and KILL of a step.
     pub(crate) fn kill_grace(&self) -> Duration {
         match self.assignment.limits.kill_grace_ms {
             0 => DEFAULT_KILL_GRACE,
@@ -88,7 +88,7 @@ impl Context {
         }
     }
 
-    /// What a step that begins now has in its environment.
+    /// Returns the variables of a step that begins now.
     pub(crate) fn variables_now(&self) -> Variables {
         let mut all = self.variables.clone();
         all.extend(self.added.lock().unwrap_or_else(PoisonError::into_inner).clone());

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What no disk writes faster, to guess when the limit can be reached at the earliest.
+/// Write speed that no disk exceeds, to guess when the limit can be reached at the earliest.
 const BYTES_PER_SECOND: u64 = 500_000_000;
 
 /// Tells when the task has too much on disk.
@@ -66,7 +66,7 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(1024 * 1024)
 }
 
-/// When to measure again: before the rest can be full, but not all the time.
+/// Returns the delay until the next measurement: before the rest can be full, but not all the time.
 fn pause(left: u64, took: Duration) -> Duration {
     let earliest = Duration::from_millis(left.saturating_mul(1000) / BYTES_PER_SECOND);
     earliest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE).max(took * 10)

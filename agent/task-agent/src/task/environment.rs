@@ -1,7 +1,7 @@
 //! The environment of steps: built from what is known, never inherited.
 //!
-//! What the agents themselves have in their environment (a proxy with a password, a token in a
-//! test) is none of a job's business. Precedence, rising: what every task has, what the owner
+//! Nothing in the environment of the agents (a proxy with a password, a token in a
+//! test) reaches a job. Precedence, rising: variables of every task, those that the owner
 //! sets for the class, `CIRCLE_*` and the job's own variables, the step's own variables.
 
 use std::collections::BTreeMap;
@@ -19,12 +19,12 @@ use crate::helper::TASK_DATA_VARIABLE;
 /// Names and values.
 pub(crate) type Variables = BTreeMap<String, String>;
 
-/// Where a task keeps what its steps share with the agent, all below its `TMPDIR`.
+/// Paths of the files that a task's steps share with the agent, all below its `TMPDIR`.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedPaths {
-    /// What `$BASH_ENV` names: sourced by bash at the start of each step.
+    /// File of `$BASH_ENV`: sourced by bash at the start of each step.
     pub(crate) bash_env: PathBuf,
-    /// What `$CIRCLE_INTERNAL_TASK_DATA` names.
+    /// Directory of `$CIRCLE_INTERNAL_TASK_DATA`.
     pub(crate) task_data: PathBuf,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Person {
     pub(crate) shell: String,
 }
 
-/// What all steps of a job have.
+/// Returns the variables of all steps of a job.
 pub(crate) fn of_job(
     assignment: &Assignment,
     config: &TaskConfig,

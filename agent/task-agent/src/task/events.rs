@@ -1,4 +1,4 @@
-//! What happened in the task, numbered, on disk before it is sent.
+//! Events of the task, numbered, on disk before they are sent.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -76,14 +76,14 @@ impl Events {
         next.take(BATCH).cloned().collect()
     }
 
-    /// How many events the server does not have.
+    /// Returns the number of events that the server does not have.
     pub(crate) fn count_unsent(&self) -> usize {
         let state = self.lock();
         usize::try_from(state.last_seq() - state.acknowledged).unwrap_or(usize::MAX)
     }
 
-    /// Whether the server has to hear of events before output of a step: a step that is heard of
-    /// first stands first, and one that is not the job's has no name before its event.
+    /// Returns true if the server has to hear of events before output of a step: a step that is
+    /// heard of first stands first, and one that is not the job's has no name before its event.
     pub(crate) fn come_before_output_of(&self, step: u32) -> bool {
         let state = self.lock();
         let begins = |event: &&Event| matches!(event.kind, EventKind::StepStarted { step: number, .. } if number == step);

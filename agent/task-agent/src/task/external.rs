@@ -24,13 +24,13 @@ use russet_platform::os;
 use super::{complain, home, record, run};
 use russet_platform::clock::Clock;
 
-/// How much of the beginning and of the end of the standard error goes into a failure.
+/// Bytes of the beginning and of the end of the standard error that go into a failure.
 const KEPT: usize = 160;
 
 /// Between TERM and KILL, where the owner says nothing.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// How long the standard error is read after the program has ended: somebody who inherited it
+/// Time for which the standard error is read after the program has ended: somebody who inherited it
 /// may hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 

@@ -21,7 +21,7 @@ use super::upload::Uploader;
 use super::{complain, record};
 use russet_platform::clock::Clock;
 
-/// How long the control plane may be away before what is in the spool is given up.
+/// Time for which the control plane may be away before the spool is given up.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A result record longer than this is none.
@@ -115,7 +115,7 @@ fn keep_files(spool: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// How the task ended. What it said of itself before it died counts, unless its deadline was
+/// Returns the outcome of the task. Its own report before it died counts, unless its deadline was
 /// passed: that verdict wins over one that comes later.
 fn verdict(assignment: &Assignment) -> Failure {
     let told = assignment.failure.clone().unwrap_or_else(|| Failure {

@@ -24,7 +24,7 @@ pub(crate) fn signing(context: &Context, log: &StepLog, wanted: &[String]) -> St
     }
 }
 
-/// What was granted of the names; of none, whatever signs.
+/// Returns the granted credentials among the names; without names, all that sign.
 fn granted(assignment: &Assignment, wanted: &[String]) -> Result<Vec<String>, String> {
     let signs = |content: &Content| {
         matches!(content, Content::SigningIdentity { .. } | Content::ProvisioningProfile { .. })

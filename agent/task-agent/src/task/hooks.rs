@@ -10,7 +10,7 @@ use russet_protocol::task::{POST_TASK_STEP, PRE_TASK_STEP};
 use super::command::{self, Spec};
 use super::context::{Context, StepEnd};
 
-/// How long a hook may run, where the owner says nothing.
+/// Timeout of a hook, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs the owner's program before the first step. Its failure is the task's.

@@ -51,8 +51,8 @@ pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outc
     if has_failed { Outcome::Failed } else { Outcome::Success }
 }
 
-/// Whether a step runs. Artifacts and test results are stored after a failure too: that is when
-/// people need them.
+/// Returns true if a step runs. Artifacts and test results are stored after a failure too: that is
+/// when people need them.
 fn runs(step: &Step, has_failed: bool) -> bool {
     let always =
         matches!(step.action, Action::StoreArtifacts { .. } | Action::StoreTestResults { .. });

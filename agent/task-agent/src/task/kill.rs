@@ -39,7 +39,7 @@ pub(crate) async fn session(context: &Context, child: &mut Child, grace: Duratio
     }
 }
 
-/// How long a killed process is waited for.
+/// Time for which a killed process is waited for.
 const STUCK: Duration = Duration::from_secs(5);
 
 fn signal_group(leader: i32, signal: i32) {

@@ -96,8 +96,8 @@ fn assigned() -> i32 {
     }
 }
 
-/// Opens the directories of copies of archives that the assignment names: for a task the one that it
-/// may use, which it can do without, and to trim them all.
+/// Opens the directories of copies of archives that the assignment names: for a task the one that
+/// it may use, which it can do without, and to trim them all.
 fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
     let uid = assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |u| u.uid);
     let of_trim = assignment.trim.iter().flat_map(|trim| &trim.copies);
@@ -118,7 +118,7 @@ fn complain(problem: &dyn std::fmt::Display) {
     eprintln!("error: {problem}");
 }
 
-/// What happens to a task agent is in the launch agent's log, through the standard error.
+/// Logs to the standard error, which the launch agent copies into its own log.
 fn log_to_stderr() {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::WARN)

@@ -22,7 +22,7 @@ use russet_protocol::supervise::{Limits, SlotUser};
 
 use russet_platform::os::{self, Limit};
 
-/// Why privileges could not be given up.
+/// Reason why privileges could not be given up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrivilegeError {
     /// Somebody started a thread too early.
@@ -44,17 +44,17 @@ pub(crate) enum PrivilegeError {
     /// Not root, and somebody else to become.
     #[error("this process has uid {is} and can not become uid {wanted}\nhint: only root can")]
     NotRoot {
-        /// Who it is.
+        /// Actual user.
         is: u32,
-        /// Who it should be.
+        /// Expected user.
         wanted: u32,
     },
     /// A system call failed.
     #[error("could not {what}: {source}")]
     Call {
-        /// What was tried.
+        /// Step that failed.
         what: &'static str,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
     /// A check found something other than what was set.
@@ -95,7 +95,7 @@ pub(crate) fn drop_for_good(
     Ok(())
 }
 
-/// Who to become, if anybody.
+/// Decides which user to become, if any.
 fn decide(
     effective: u32,
     real: u32,

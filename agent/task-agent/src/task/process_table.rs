@@ -1,4 +1,4 @@
-//! What runs in a slot at the moment when its time is up.
+//! Processes of a slot at the moment when its time is up.
 //!
 //! A step that hangs says nothing, and after the kill there is nothing left to look at. So the
 //! processes stand in the task's log first: who waits for whom, since when, and who works.

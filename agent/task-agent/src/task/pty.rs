@@ -23,9 +23,9 @@ const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel:
 /// Both ends of a terminal.
 #[derive(Debug)]
 pub(crate) struct Pty {
-    /// What we read from. It does not block.
+    /// End that we read from. It does not block.
     pub(crate) master: OwnedFd,
-    /// What the step writes to.
+    /// End that the step writes to.
     pub(crate) slave: OwnedFd,
 }
 

@@ -3,7 +3,7 @@
 //! One thread per running step reads, masks and appends, so that a step that prints a lot is
 //! slowed down by nothing but the disk.
 //!
-//! When does the output end? Not when the terminal says so: a step may close its output and live
+//! The end of the output is not the end of the terminal: a step may close its output and live
 //! on, and what it left in the background may keep the terminal open for ever. So the reader
 //! holds the terminal open itself until the process has ended, reads what is there by then, and
 //! gives processes that are left a short while to come to rest. What they print after that is
@@ -30,7 +30,7 @@ const BUFFER: usize = 64 * 1024;
 /// on their way, and a short wait for them makes few large writes of many small ones.
 const FLOOD: usize = 2 * 1024;
 
-/// How long such a wait may delay what was read, in milliseconds.
+/// Maximum delay of what was read by such a wait, in milliseconds.
 const LINGER: u16 = 1;
 
 /// Processes that outlive their step are at rest when they print nothing for so long.
@@ -42,7 +42,7 @@ const LONGEST_TAIL: Duration = Duration::from_secs(1);
 /// The thread reads and masks; it needs no deep stack.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// How a step's output ended.
+/// End of a step's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tail {
     /// Nobody can write to the terminal any more.

@@ -25,7 +25,7 @@ use super::upload::Uploader;
 use super::{clean, complain, home, hooks, job, record, setup, warm_up};
 use russet_platform::clock::{BootTime, Clock};
 
-/// How long after its deadline a task may still be reported. The launch agent takes over a
+/// Time after its deadline in which a task may still be reported. The launch agent takes over a
 /// minute after the deadline.
 const REPORT_GRACE: Duration = Duration::from_secs(45);
 
@@ -142,12 +142,12 @@ struct Running {
     local: Arc<Local>,
 }
 
-/// How the task ended.
+/// Outcome of the task.
 #[derive(Debug)]
 struct Verdict {
     outcome: Outcome,
     message: Option<String>,
-    /// What the job left behind.
+    /// Remains of the job.
     left: Vec<LeftBehind>,
 }
 

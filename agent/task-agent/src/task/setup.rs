@@ -1,4 +1,4 @@
-//! What has to be there before the first step.
+//! Preparation before the first step.
 
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
@@ -24,7 +24,7 @@ use crate::mask::Masks;
 use russet_platform::clock::Clock;
 use russet_platform::darwin::xcode;
 
-/// What exists before the task's config is looked at.
+/// Tools that exist before the task's config is looked at.
 #[derive(Debug)]
 pub(crate) struct Tools {
     pub(crate) api: Api,
@@ -92,7 +92,7 @@ pub(crate) fn context(
     Ok(context)
 }
 
-/// What output must not show.
+/// Returns the values that output must not show.
 fn secrets(config: &TaskConfig) -> Vec<Secret> {
     let variables = config.environment.iter().filter(|variable| variable.masked);
     let known = config.masks.iter().chain(variables.map(|variable| &variable.value)).cloned();
@@ -105,7 +105,7 @@ fn secrets(config: &TaskConfig) -> Vec<Secret> {
     known.chain(of_source).chain(of_repository).chain(keys).collect()
 }
 
-/// What stands before the `@` of `https://user:password@host/`: git prints the whole address when
+/// Returns the part before the `@` of `https://user:password@host/`: git prints the whole URL when
 /// it can not reach it. A single word there is a token, but for SSH, where it is a user.
 fn credentials(url: &str) -> Option<Secret> {
     let (scheme, rest) = url.split_once("://")?;

@@ -9,7 +9,7 @@ use russet_platform::os;
 /// Longer scripts go through a file: Linux takes no argument of more than 128 KiB.
 const LONGEST_ARGUMENT: usize = 100 * 1024;
 
-/// Why there is no shell.
+/// Reason why there is no shell.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is no shell: its quotes do not match, or it is empty\nhint: write it as in `/bin/bash -eo pipefail`"
@@ -50,7 +50,7 @@ pub(crate) fn arguments(shell: &str, script: &str, file: &Path) -> Result<Argume
 pub(crate) struct Arguments {
     /// Program and arguments.
     pub(crate) words: Vec<OsString>,
-    /// Whether the script has to be written to the file first.
+    /// Set if the script has to be written to the file first.
     pub(crate) needs_file: bool,
 }
 

@@ -52,11 +52,11 @@ pub(crate) struct StepLog {
     spooled: AtomicU64,
     /// Bytes that the server has.
     committed: AtomicU64,
-    /// When something was last appended, in milliseconds since boot.
+    /// Time of the last appending, in milliseconds since boot.
     last_output: AtomicU64,
-    /// Whether all of the committed offset comes from the server, or is assumed.
+    /// Set once all of the committed offset comes from the server; before, it is assumed.
     is_probed: AtomicBool,
-    /// Why nothing can be appended any more.
+    /// Reason why nothing can be appended any more.
     broken: watch::Sender<Option<String>>,
 }
 
@@ -134,7 +134,7 @@ impl Spool {
         })
     }
 
-    /// Whether something waits that is worth a call at once: the first bytes of a step, or much.
+    /// Returns true if waiting bytes justify a call at once: the first bytes of a step, or many.
     pub(crate) fn is_urgent(&self) -> bool {
         let is_urgent = |log: &Arc<StepLog>| {
             let pending = log.pending();
@@ -232,7 +232,7 @@ impl StepLog {
         self.spooled().saturating_sub(self.committed())
     }
 
-    /// Whether the server's offset is known, or has to be asked for.
+    /// Returns true if the server's offset is known and need not be asked for.
     pub(crate) fn is_probed(&self) -> bool {
         self.is_probed.load(Ordering::Relaxed)
     }
@@ -251,7 +251,7 @@ impl StepLog {
         Ok(buffer.split().freeze())
     }
 
-    /// When something was last appended.
+    /// Returns the time of the last appending.
     pub(crate) fn last_output(&self) -> BootTime {
         BootTime(self.last_output.load(Ordering::Relaxed))
     }

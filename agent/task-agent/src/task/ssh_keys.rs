@@ -23,13 +23,13 @@ use super::context::{Context, StepEnd};
 use super::reaper::Child;
 use super::spool::StepLog;
 
-/// How long the agent has to make its socket.
+/// Timeout of the agent's socket.
 const START: Duration = Duration::from_secs(10);
 
 /// Between two looks at the socket.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where `ssh` finds its agent.
+/// Variable by which `ssh` finds its agent.
 const SOCKET_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// Runs the step.

@@ -1,18 +1,18 @@
-//! Why a task stops early, and how everybody hears of it.
+//! Early stops of a task, and their propagation to all of its parts.
 
 use std::sync::Arc;
 
 use russet_protocol::outcome::Outcome;
 use tokio::sync::watch;
 
-/// Why a task stops before its steps are through.
+/// Reason why a task stops before its steps are through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Somebody asked for it.
     Asked {
         /// The outcome to report.
         outcome: Outcome,
-        /// Why.
+        /// Reason, for people.
         reason: String,
     },
     /// The deadline has come.
@@ -60,7 +60,7 @@ impl StopSignal {
         self.0.borrow().stop.clone()
     }
 
-    /// Whether the task stops.
+    /// Returns true if the task stops.
     pub(crate) fn is_set(&self) -> bool {
         self.0.borrow().stop.is_some()
     }

@@ -24,7 +24,7 @@ use russet_platform::http::Backoff;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long the last words may take to be taken.
+/// Timeout of handing over the last words.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Never heard from.
@@ -75,7 +75,7 @@ impl Supervisor {
         drop(self.lines.send(line));
     }
 
-    /// How long the launch agent has been silent, if it was ever heard.
+    /// Returns the time for which the launch agent has been silent, if it was ever heard.
     pub(crate) fn silent_for(&self) -> Option<Duration> {
         match self.last_heard.load(Ordering::Relaxed) {
             NEVER => None,

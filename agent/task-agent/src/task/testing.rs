@@ -1,4 +1,4 @@
-//! What the unit tests of this folder share.
+//! Fixtures that the unit tests of this folder share.
 
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::Assignment;

@@ -174,8 +174,8 @@ async fn send_events(
             continue;
         }
         if !is_closing {
-            // What happens right after goes along. A reader sees a step with its first output, which
-            // does not wait for this.
+            // What happens right after goes along. A reader sees a step with its first output,
+            // which does not wait for this.
             tokio::select! {
                 () = tokio::time::sleep(PACE) => {}
                 _ = closing.changed() => continue,

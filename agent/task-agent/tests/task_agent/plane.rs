@@ -20,7 +20,7 @@ use russet_protocol::runner::{
 use russet_protocol::task::TaskConfig;
 use tokio::sync::watch;
 
-/// What goes wrong with an answer.
+/// Fault of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
     /// The request is not handled at all.
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
 
 type Faults = Box<dyn Fn(usize, &str) -> Option<Fault> + Send + Sync>;
 
-/// What has arrived.
+/// Messages that have arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) output: BTreeMap<u32, Vec<u8>>,
@@ -55,7 +55,7 @@ impl Held {
         String::from_utf8_lossy(bytes).into_owned()
     }
 
-    /// How a step ended.
+    /// Returns the end of a step.
     pub(crate) fn finished(&self, step: u32) -> Option<&EventKind> {
         self.events.iter().map(|event| &event.kind).find(
             |kind| matches!(kind, EventKind::StepFinished { step: number, .. } if *number == step),

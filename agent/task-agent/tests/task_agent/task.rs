@@ -52,7 +52,7 @@ pub(crate) struct Task {
     slot: tempfile::TempDir,
 }
 
-/// What a task agent left.
+/// Files that a task agent left.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stderr: String,

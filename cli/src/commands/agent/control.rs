@@ -15,7 +15,7 @@ use crate::render::{self, numbers, plain};
 /// `russet agent pause`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PauseArgs {
-    /// Why, for everybody who looks
+    /// Reason, for everybody who looks
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Claim again after this long, as `90s`, `30m` or `2h`
@@ -38,7 +38,7 @@ pub(crate) struct DrainArgs {
     /// Return when no task runs any more
     #[arg(long)]
     wait: bool,
-    /// Why, for everybody who looks
+    /// Reason, for everybody who looks
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Cancel what still runs after this long, as `90s`, `30m` or `2h`
@@ -54,7 +54,7 @@ pub(crate) struct CancelArgs {
     /// The task, as `russet agent status` calls it
     #[arg(value_name = "TASK", value_parser = task_id)]
     task: String,
-    /// Why, for the task's log
+    /// Reason, for the task's log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]

@@ -44,7 +44,7 @@ pub(crate) enum CredentialCommand {
     },
 }
 
-/// What kind of credential.
+/// Kinds of credentials.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum AddCommand {
     /// A certificate with its private key (.p12), for codesign; its password is asked for, or read
@@ -92,10 +92,10 @@ pub(crate) enum AddCommand {
     },
 }
 
-/// What every credential has.
+/// Options of every credential.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CommonArgs {
-    /// What to call it in the configuration
+    /// Name of it in the configuration
     name: String,
     /// Resource class whose tasks may have it; `*` stands for any text; may be given several times
     #[arg(long, value_name = "CLASS", required = true)]
@@ -103,7 +103,8 @@ pub(crate) struct CommonArgs {
     /// Project whose tasks may have it; `*` stands for any text; may be given several times
     #[arg(long, value_name = "PROJECT", required = true)]
     project: Vec<String>,
-    /// Protected branch whose tasks may have it; `*` stands for any text; may be given several times
+    /// Protected branch whose tasks may have it; `*` stands for any text; may be given several
+    /// times
     #[arg(long, value_name = "BRANCH", required_unless_present = "tag")]
     branch: Vec<String>,
     /// Protected tag whose tasks may have it; `*` stands for any text; may be given several times

@@ -62,7 +62,7 @@ fn show(checks: &[Check], format: Format) -> Result<Exit> {
     })
 }
 
-/// What the agent says of itself.
+/// Checks the agent's own report.
 async fn agent(args: &DoctorArgs) -> Check {
     let check =
         |level, found: String, hint: Option<String>| Check { name: "agent", level, found, hint };

@@ -46,7 +46,7 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// How many tasks at once, each with a user of its own
+    /// Number of tasks at once, each with a user of its own
     #[arg(long, value_name = "NUMBER")]
     slots: Option<u32>,
 

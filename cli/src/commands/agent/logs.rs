@@ -25,7 +25,7 @@ use crate::render::{Format, numbers, output, plain};
 /// Lines that are shown where the person says nothing.
 const USUAL_LINES: usize = 50;
 
-/// How much of each file is looked at; agents rotate long before.
+/// Maximum size of each file that is looked at; agents rotate long before.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// `russet agent logs`.
@@ -35,7 +35,7 @@ pub(crate) struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
 
-    /// How many of the last lines [default: 50, or all with `--since`]
+    /// Number of last lines [default: 50, or all with `--since`]
     #[arg(short = 'n', long, value_name = "NUMBER")]
     lines: Option<usize>,
 
@@ -47,7 +47,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "LEVEL", value_enum)]
     level: Option<Importance>,
 
-    /// What russet-boot says, which starts the agent, and panics of the agent
+    /// Show the log of russet-boot, which starts the agent, with the agent's panics
     #[arg(long)]
     boot: bool,
 
@@ -59,7 +59,7 @@ pub(crate) struct LogsArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with = "boot")]
     config: Option<PathBuf>,
 
-    /// What a task says, or said that ended here lately; `status` has the ids
+    /// Show the output of a task that runs, or that ended here lately; `status` has the ids
     #[arg(long, value_name = "ID", value_parser = super::control::task_id,
         conflicts_with_all = ["boot", "file", "config", "lines", "since", "level", "output"])]
     task: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct LogsArgs {
     output: OutputArgs,
 }
 
-/// How important a line is.
+/// Level of a line.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
 enum Importance {
     Debug,
@@ -187,8 +187,8 @@ fn unreadable(path: &Path, error: &std::io::Error, is_boot: bool) -> CliError {
     }
 }
 
-/// Returns when nobody reads standard output any more: `russet agent logs -f | head` ends with head,
-/// and not with the next line. A terminal that goes away sends a signal.
+/// Returns when nobody reads standard output any more: `russet agent logs -f | head` ends with
+/// head, and not with the next line. A terminal that goes away sends a signal.
 async fn reader_gone() {
     let (sender, gone) = oneshot::channel();
     if !std::io::stdout().is_terminal() {

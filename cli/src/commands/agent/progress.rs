@@ -1,4 +1,4 @@
-//! What `install`, `uninstall` and their like show of each action.
+//! Progress of each action of `install`, `uninstall` and their like.
 
 use russet_launch_agent::install::{InstallError, Outcome, Report};
 
@@ -23,7 +23,7 @@ pub(super) fn show(report: &Report) {
     }
 }
 
-/// How many actions were done, or would be.
+/// Counts the actions that were done, or would be.
 pub(super) fn count(reports: &[Report]) -> usize {
     let did = |report: &&Report| matches!(report.outcome, Outcome::Done | Outcome::Planned);
     reports.iter().filter(did).count()

@@ -22,16 +22,16 @@ pub(crate) struct RunArgs {
     #[arg(long, hide = true)]
     end_with_stdin: bool,
 
-    /// Who started this; russet-boot says it
+    /// Program that started this; russet-boot names itself
     #[arg(long, hide = true, value_enum, default_value_t)]
     host: HostName,
 
-    /// Where to tell russet-boot how far the agent is
+    /// File in which russet-boot is told the agent's progress
     #[arg(long, hide = true, value_name = "DIR")]
     boot_state: Option<PathBuf>,
 }
 
-/// Who started the launch agent. russet-boot of any age says these words.
+/// Starter of the launch agent. russet-boot of any age uses these words.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default)]
 enum HostName {
     #[default]

@@ -25,10 +25,10 @@ pub(crate) enum TokenCommand {
         after_help = "Examples:\n  sudo russet agent token add mini --url https://ci.example.com\n  russet token create acme/mini --quiet | sudo russet agent token add mini --url https://ci.example.com"
     )]
     Add {
-        /// What to call it in the configuration
+        /// Name of it in the configuration
         name: String,
-        /// Origin of the control plane that it is for; it is sent nowhere else. Without it: `api.url`
-        /// of the agent's configuration
+        /// Origin of the control plane that it is for; it is sent nowhere else. Without it:
+        /// `api.url` of the agent's configuration
         #[arg(long, value_name = "URL")]
         url: Option<String>,
         #[command(flatten)]

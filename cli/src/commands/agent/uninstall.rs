@@ -17,10 +17,10 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format};
 
-/// How long canceled tasks have to end and to say so, before they are killed.
+/// Time that canceled tasks have to end and to report, before they are killed.
 const CANCELED_END: Duration = Duration::from_secs(60);
 
-/// How long the slots of tasks that have ended may take to be clean.
+/// Time that the slots of ended tasks may take to be clean.
 const CLEANED: Duration = Duration::from_secs(60);
 
 /// The arguments of `russet agent uninstall`.
@@ -49,7 +49,7 @@ pub(crate) struct UninstallArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// What was installed below this directory
+    /// Directory below which it was installed
     #[arg(long, value_name = "DIR", hide = true)]
     root: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, plain};
 
-/// How soon an agent that is being exchanged is asked again.
+/// Delay before an agent that is being exchanged is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Updates of the installed agent
@@ -22,8 +22,8 @@ pub(crate) enum UpdateCommand {
 
     /// Look for an update now
     ///
-    /// What is found is fetched, and installed when no task runs unless `update.auto` is off. A
-    /// release that has not been rolled out to this machine yet is not taken.
+    /// A release that is found is fetched, and installed when no task runs unless `update.auto` is
+    /// off. A release that has not been rolled out to this machine yet is not taken.
     Check(Args),
 
     /// Look for an update now, and install it when no task runs
@@ -48,7 +48,7 @@ pub(crate) struct InstallArgs {
     /// Return when the new version runs and has proved itself, or was taken back
     #[arg(long)]
     wait: bool,
-    /// How long to wait, as `30m` or `2h`
+    /// Timeout of waiting, as `30m` or `2h`
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1h", requires = "wait")]
     timeout: Duration,
     #[command(flatten)]

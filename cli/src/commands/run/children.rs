@@ -23,13 +23,13 @@ use super::workspace::Workspace;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// How long the server may take to listen.
+/// Timeout of the server's start.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the launch agent may take to end once nothing runs, or once it was told to cancel.
+/// Timeout of the launch agent's end once nothing runs, or once it was told to cancel.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// How long it may take once it is to kill.
+/// Timeout of its end once it is to kill.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Pause between two signals that say that it is to kill.

@@ -73,11 +73,11 @@ pub(crate) struct RunArgs {
     #[arg(long = "ssh-key", value_name = "FILE")]
     ssh_keys: Vec<PathBuf>,
 
-    /// How many jobs may run at once [default: the number of cores]
+    /// Number of jobs at once [default: the number of cores]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
     slots: Option<u32>,
 
-    /// Where to put artifacts [default: $XDG_STATE_HOME/russet/runs/<id>]
+    /// Directory for artifacts [default: $XDG_STATE_HOME/russet/runs/<id>]
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
 

@@ -22,10 +22,10 @@ use crate::project::{self, Project, Snapshot};
 use crate::render::screen::{Fetched, Screen, exit_of};
 use crate::render::{numbers, plain};
 
-/// How long to wait for the answer to a cancel.
+/// Timeout of the answer to a cancel.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is to be run.
+/// Plan of a run.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) project: Project,
@@ -300,7 +300,8 @@ async fn collect(
     screen.artifacts(&fetched, &dir)
 }
 
-/// Where programs keep what is neither configuration nor to be lost with a cache.
+/// Returns the directory for data of programs that is neither configuration nor to be lost with a
+/// cache.
 fn state_home() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     set("XDG_STATE_HOME")

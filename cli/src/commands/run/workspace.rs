@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::error::{CliError, Result};
 
-/// How the directories of runs begin.
+/// Prefix of the directories of runs.
 const PREFIX: &str = "russet-run-";
 
 /// A directory whose run is gone is deleted when it is this old: server and agent of a run that
@@ -116,8 +116,8 @@ fn sweep(base: &Path) {
     }
 }
 
-/// Whether a directory is ours, old, and of a run that is gone. Others may make directories of
-/// that name in a shared place: theirs are left alone.
+/// Returns true if a directory is ours, old, and of a run that is gone. Others may make directories
+/// of that name in a shared place: theirs are left alone.
 fn is_stale(dir: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(dir) else { return false };
     let is_ours = metadata.is_dir() && metadata.uid() == nix::unistd::geteuid().as_raw();

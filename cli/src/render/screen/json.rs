@@ -23,7 +23,7 @@ pub(super) struct JsonView {
 }
 
 impl JsonView {
-    /// What is to be written.
+    /// Takes the bytes to write.
     pub(super) fn take(&mut self) -> String {
         std::mem::take(&mut self.buffer)
     }

@@ -28,7 +28,7 @@ use text::TextView;
 
 pub(crate) use summary::exit_of;
 
-/// How often the status line is drawn.
+/// Interval of drawing the status line.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
 /// A file that was fetched.
@@ -40,17 +40,17 @@ pub(crate) struct Fetched {
     pub(crate) path: String,
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Where it was put.
+    /// File that it was put into.
     pub(crate) file: std::path::PathBuf,
 }
 
-/// Where a pipeline is shown.
+/// View of a pipeline.
 #[derive(Debug)]
 pub(crate) struct Screen {
     view: View,
     status: Option<ProgressBar>,
     paint: Paint,
-    /// What a status line says while no job is there yet.
+    /// Text of a status line while no job is there yet.
     doing: String,
     /// The workflows that were told of.
     workflows: BTreeSet<WorkflowId>,
@@ -109,7 +109,7 @@ impl Screen {
         }
     }
 
-    /// Whether a workflow was told of.
+    /// Returns true if a workflow was shown.
     pub(crate) fn knows(&self, workflow: &WorkflowId) -> bool {
         self.workflows.contains(workflow)
     }

@@ -1,4 +1,4 @@
-//! What stands at the end: artifacts, test results, one line per job, the exit code.
+//! Summary at the end: artifacts, test results, one line per job, the exit code.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ const LISTED_FAILURES: usize = 20;
 /// As many artifacts are listed; the rest is counted.
 const LISTED_ARTIFACTS: usize = 20;
 
-/// How a pipeline ends the process: the worst of what happened to its jobs.
+/// Returns the exit code of a pipeline: the worst outcome of its jobs.
 pub(crate) fn exit_of(pipeline: &Pipeline) -> Exit {
     let jobs = || pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
     let any = |outcome| jobs().any(|job| job.outcome == Some(outcome));
@@ -36,7 +36,7 @@ pub(crate) fn exit_of(pipeline: &Pipeline) -> Exit {
     }
 }
 
-/// Where artifacts were put.
+/// Lists the files of artifacts.
 pub(super) fn artifacts(fetched: &[Fetched], dir: &Path, paint: Paint) -> String {
     if fetched.is_empty() {
         return String::new();

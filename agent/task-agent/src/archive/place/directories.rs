@@ -16,7 +16,7 @@ use super::{Meta, c_string, make_way, set_attributes};
 pub(super) struct Level {
     pub(super) name: Vec<u8>,
     pub(super) fd: OwnedFd,
-    /// What it gets once everything in it is there.
+    /// Metadata that it gets once everything in it is there.
     pub(super) finish: Option<Meta>,
     /// Permissions that it had and gets back, where we had to take more.
     pub(super) restore: Option<Mode>,

@@ -31,20 +31,20 @@ use russet_platform::clone_file;
 
 pub(super) use content::write_with_holes;
 
-/// What the first part of a name stands for.
+/// Directories that the first part of a name stands for.
 pub type Bases = Vec<(Vec<u8>, PathBuf)>;
 
 /// Files that others are links to, at most.
 const MOST_LINKED: usize = 1_000_000;
 
-/// What an entry has besides its content.
+/// Metadata of an entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meta {
     pub(super) mode: u32,
     /// Seconds and nanoseconds since 1970.
     pub(super) mtime: (i64, i64),
     pub(super) attributes: Vec<(String, Vec<u8>)>,
-    /// Whether others are links to it.
+    /// Set if others are links to it.
     pub(super) is_linked: bool,
 }
 
@@ -59,7 +59,7 @@ impl Meta {
     }
 }
 
-/// Where entries go.
+/// Destination of entries.
 pub(super) struct Place {
     bases: Bases,
     /// From the base to the directory of the last entry.

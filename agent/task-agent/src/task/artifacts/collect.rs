@@ -9,25 +9,25 @@ use std::path::{Component, Path, PathBuf};
 /// A file to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
-    /// Where it is.
+    /// Path of the file.
     pub(super) path: PathBuf,
-    /// What it is called among the job's artifacts.
+    /// Name among the job's artifacts.
     pub(super) name: String,
 }
 
-/// What was found.
+/// Files that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<File>,
-    /// What was left out, and why.
+    /// Files that were left out, with reasons.
     pub(super) notes: Vec<String>,
 }
 
 /// More would be a mistake, like the root directory.
 const MOST_FILES: usize = 100_000;
 
-/// What artifacts of `root` are called: the destination, or the path below the working
-/// directory, the home or the root directory.
+/// Returns the prefix of the names of `root`'s artifacts: the destination, or the path below the
+/// working directory, the home or the root directory.
 pub(super) fn prefix(
     root: &Path,
     destination: Option<&str>,

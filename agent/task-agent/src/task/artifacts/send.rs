@@ -30,15 +30,15 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
 /// goes on.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// What was stored.
+/// Summary of a stored file.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) size: u64,
-    /// What is worth knowing about it.
+    /// Remark for people.
     pub(super) note: Option<String>,
 }
 
-/// Why a file was not stored.
+/// Reason why a file was not stored.
 #[derive(Debug)]
 pub(super) enum SendError {
     /// The control plane's side.
@@ -93,7 +93,7 @@ fn open(file: &File) -> io::Result<(Handle, u64)> {
     Ok((handle, metadata.len()))
 }
 
-/// What one try has read.
+/// Progress of one try's reading.
 #[derive(Debug, Default)]
 struct Reading {
     hash: blake3::Hasher,

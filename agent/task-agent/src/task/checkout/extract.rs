@@ -11,7 +11,7 @@ use std::path::{Component, Path};
 
 use tar::{Archive, Entry, EntryType};
 
-/// What was unpacked.
+/// Summary of the unpacked files.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unpacked {
     pub(super) files: u64,
@@ -45,7 +45,7 @@ pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
     Ok(unpacked)
 }
 
-/// Whether to unpack an entry; an error for one that has no place in a project.
+/// Returns true if an entry is to be unpacked; an error for one that has no place in a project.
 fn check<R: Read>(entry: &Entry<'_, R>) -> io::Result<bool> {
     match entry.header().entry_type() {
         EntryType::Regular

@@ -22,7 +22,7 @@ pub(super) struct Names<'a> {
     pub(super) tag: Option<&'a str>,
 }
 
-/// What to check out.
+/// Revision to check out, and its source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     /// Address of the repository.

@@ -26,7 +26,7 @@ const QUEUE: usize = 16;
 /// Tries of a snapshot that arrives damaged. More would not help.
 const MOST_TRIES: u32 = 5;
 
-/// Why a try did not succeed.
+/// Reason why a try did not succeed.
 enum Failed {
     /// Another try may, after the pause that the server asks for, if it does.
     Transient(String, Option<Duration>),

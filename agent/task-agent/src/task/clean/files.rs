@@ -83,7 +83,7 @@ struct Sweep<'a> {
     /// The file system that is emptied; others that are mounted in it are not.
     device: libc::dev_t,
     until: Instant,
-    /// How many deep directories were moved to the top, to be emptied in the next round.
+    /// Number of deep directories that were moved to the top, to be emptied in the next round.
     moved: u64,
     first_error: Option<Errno>,
     bytes: Option<&'a mut u64>,
@@ -201,7 +201,7 @@ pub(crate) fn is_directory(stat: &FileStat) -> bool {
     SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR
 }
 
-/// What it takes on disk. A file with other names frees nothing.
+/// Returns the space that a file takes on disk. A file with other names frees nothing.
 pub(crate) fn allocated(stat: &FileStat) -> u64 {
     if stat.st_nlink > 1 && !is_directory(stat) {
         return 0;

@@ -1,4 +1,4 @@
-//! What a job leaves in homes that the rest of the clean-up does not count or does not reach.
+//! Remains of a job in homes that the rest of the clean-up does not count or does not reach.
 //!
 //! A task's `HOME` is a fresh directory of the slot. On macOS that is not the whole story: what
 //! is built on Foundation (Xcode, simulators, keychains, launchd) asks the user database where
@@ -15,7 +15,7 @@ use super::tally::{Kind, Tally};
 /// One directory for each simulator.
 const SIMULATORS: &str = "Library/Developer/CoreSimulator/Devices";
 
-/// What a home of the user database may not keep from one task to the next.
+/// Files that a home of the user database may not keep from one task to the next.
 const OF_RECORD: [(&str, Kind); 11] = [
     ("Library/LaunchAgents", Kind::LaunchdJobs),
     ("Library/Keychains", Kind::Keychains),
@@ -31,8 +31,8 @@ const OF_RECORD: [(&str, Kind); 11] = [
     ("Library/Saved Application State", Kind::UserFiles),
 ];
 
-/// What of it belongs to a session at the screen, which goes on: its login keychain, and what its
-/// programs have open.
+/// Files of it that belong to a session at the screen, which goes on: its login keychain, and what
+/// its programs have open.
 const OF_SESSION: [&str; 4] = [
     "Library/Keychains",
     "Library/Preferences/com.apple.security.plist",
@@ -72,7 +72,7 @@ fn remove(
     }
 }
 
-/// Whether it is a home at all, and not the slot's own.
+/// Returns true if it is a home at all, and not the slot's own.
 fn is_other(other: &Path, home: &Path) -> bool {
     let real = |path: &Path| -> PathBuf { path.canonicalize().unwrap_or_else(|_| path.to_owned()) };
     other.is_absolute() && other.parent().is_some() && real(other) != real(home)

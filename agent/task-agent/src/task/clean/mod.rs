@@ -6,8 +6,8 @@
 //! because it is often what an author wonders about ("my server was gone in the next job"), and
 //! counted for the owner's metrics.
 //!
-//! What belongs to a user is only touched where that user is the slot's alone. For a caller who
-//! is a person, only what descends from the task agent is.
+//! Things of a user are only touched where that user is the slot's alone. For a caller who
+//! is a person, only descendants of the task agent are.
 
 pub(crate) mod files;
 mod homes;
@@ -109,7 +109,7 @@ pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
         .all(|dir| files::empty(dir, until).is_ok())
 }
 
-/// What runs of the task, except for the task agent itself.
+/// Lists the processes of the task, except for the task agent itself.
 pub(crate) fn running(context: &Context) -> Vec<os::Process> {
     let Ok(all) = os::processes() else { return Vec::new() };
     let me = std::process::id().cast_signed();

@@ -1,4 +1,4 @@
-//! What would start processes of a slot's user again after they were ended.
+//! Sources that would start processes of a slot's user again after they were ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::tally::{Kind, Tally};
 use russet_platform::command::Command;
 use russet_platform::os;
 
-/// How long one of these tools may take.
+/// Timeout of one of these tools.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Stops all of it. Call it as that user.
@@ -57,7 +57,7 @@ fn remove_at_jobs(tally: &mut Tally) {
     }
 }
 
-/// What the tool printed, if it is there and succeeded.
+/// Returns the output of the tool, if it is there and succeeded.
 fn run(tool: &str, arguments: &[&str]) -> Option<String> {
     let command = Command::new(format!("/usr/bin/{tool}")).args(arguments).limit(LIMIT);
     command.run_ok().ok().map(|output| output.text())

@@ -1,4 +1,4 @@
-//! What a user has in directories that are not its slot's own.
+//! Files of a user in directories that are not its slot's own.
 //!
 //! Everybody may write to `/tmp` and its like, so what a job puts there meets the next task, of
 //! whatever slot. Only what belongs to the slot's user is removed, by a process of that user.
@@ -17,20 +17,20 @@ use nix::sys::stat::{FileStat, fstatat};
 use super::files;
 use super::tally::{Kind, Tally};
 
-/// How deep directories of others are looked into.
+/// Depth to which directories of others are looked into.
 const MOST_LEVELS: usize = 3;
 
-/// How many names are looked at in one directory and what is below it.
+/// Number of names that are looked at in one directory and below it.
 const MOST_NAMES: usize = 20_000;
 
-/// What to remove.
+/// Files to remove.
 #[derive(Debug)]
 pub(super) struct Sweep<'a> {
     /// Whose files.
     pub(super) uid: u32,
-    /// What leads to the slot itself.
+    /// Paths that lead to the slot itself.
     pub(super) spared: &'a [PathBuf],
-    /// When to stop; the rest is for the next clean-up.
+    /// Time to stop at; the rest is for the next clean-up.
     pub(super) until: Instant,
 }
 

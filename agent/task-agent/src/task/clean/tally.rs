@@ -1,4 +1,4 @@
-//! What a job left behind, counted: a table for its log, and numbers for the agent's metrics.
+//! Count of a job's remains: a table for its log, and numbers for the agent's metrics.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ const MOST_EXAMPLES: usize = 8;
 /// So many of what could not be removed are shown.
 const MOST_KEPT: usize = 20;
 
-/// How long an example may be.
+/// Maximum length of an example.
 const LONGEST_EXAMPLE: usize = 200;
 
-/// What something is, in the order in which it is removed and shown.
+/// Kind of a thing, in the order in which kinds are removed and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Services in the user's launchd domain.
@@ -74,7 +74,7 @@ impl Kind {
     }
 }
 
-/// What was found of one kind.
+/// Findings of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Row {
     removed: u64,
@@ -116,18 +116,18 @@ impl Tally {
         }
     }
 
-    /// How many of a kind are there still.
+    /// Returns the number of things of a kind that are still there.
     pub(crate) fn count_kept(&self, kind: Kind) -> u64 {
         self.rows.get(&kind).map_or(0, |row| row.kept)
     }
 
-    /// Whether an author may wonder about it. What tools put into the directories that the
+    /// Returns true if an author may wonder about it. Files of tools in the directories that the
     /// system gives each user is what they are for.
     pub(crate) fn is_worth_showing(&self) -> bool {
         self.rows.iter().any(|(kind, row)| *kind != Kind::UserFiles || row.kept > 0)
     }
 
-    /// What could not be removed, in lines for people.
+    /// Lists the things that could not be removed, in lines for people.
     pub(crate) fn complaints(&self) -> &[String] {
         &self.kept
     }

@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use super::Problem;
 
-/// Where credentials are that no tool looks for in a place of its own.
+/// Directory of credentials that no tool looks for in a place of its own.
 const DIRECTORY: &str = ".russet-credentials";
 
-/// Where `altool`, `notarytool` and others look for a key by its id.
+/// Directory in which `altool`, `notarytool` and others look for a key by its id.
 const APP_STORE_CONNECT: &str = ".appstoreconnect/private_keys";
 
 /// The task's home, with a directory for credentials.

@@ -12,10 +12,10 @@ use super::{Delivered, Problem};
 use russet_platform::command::Tools;
 use russet_platform::darwin::security::{Keychains, PREFIX};
 
-/// Where the user's keychains are.
+/// Directory of the user's keychains.
 const KEYCHAINS: &str = "Library/Keychains";
 
-/// Where Xcode looks for profiles: up to version 15, and from version 16 on.
+/// Directories in which Xcode looks for profiles: up to version 15, and from version 16 on.
 const PROFILES: [&str; 2] = [
     "Library/MobileDevice/Provisioning Profiles",
     "Library/Developer/Xcode/UserData/Provisioning Profiles",

@@ -23,15 +23,15 @@ use russet_protocol::supervise::{Assignment, SlotDirs};
 use super::environment::Variables;
 use files::Place;
 
-/// Why a credential could not be delivered: a sentence. The task is not run without it.
+/// Reason why a credential could not be delivered: a sentence. The task is not run without it.
 pub(crate) type Problem = String;
 
-/// What was delivered.
+/// Result of a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
-    /// Where steps find it.
+    /// Variables by which steps find it.
     pub(crate) variables: Variables,
-    /// What the task's log says of it.
+    /// Lines about it in the task's log.
     pub(crate) lines: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Delivered {
     }
 }
 
-/// What output must not show.
+/// Returns the values that output must not show.
 pub(crate) fn masks(assignment: &Assignment) -> impl Iterator<Item = Secret> {
     assignment.credentials.iter().flat_map(|credential| credential.content.masks())
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
 
-/// How the writing ended.
+/// End of the writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The file is whole. Its BLAKE3, in hexadecimal.
@@ -76,7 +76,7 @@ impl Growing {
         self.end(End::Whole(blake3.to_owned()));
     }
 
-    /// How it ended, if it has.
+    /// Returns the end, if it has ended.
     pub(super) fn ended(&self) -> Option<End> {
         self.lock().end.clone()
     }
@@ -109,7 +109,7 @@ impl Growing {
         }))
     }
 
-    /// What comes at an offset. `None` at the end.
+    /// Returns the piece at an offset. `None` at the end.
     async fn piece(&self, offset: u64) -> Option<io::Result<Bytes>> {
         if offset == u64::MAX {
             return None;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use russet_protocol::cache_key::{self, Piece};
 use sha2::{Digest as _, Sha256};
 
-/// What templates can name.
+/// Facts that templates can name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     /// `.Branch`; empty for a tag.
@@ -27,7 +27,7 @@ pub(super) struct Facts<'a> {
 /// Fills the templates of a key in. `hash` gives the checksum of a file.
 ///
 /// # Errors
-/// What is wrong with which template.
+/// Renders templates, or returns the fault with the template that has it.
 pub(super) fn render(
     key: &str,
     facts: Facts<'_>,

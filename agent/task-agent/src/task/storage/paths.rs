@@ -22,7 +22,7 @@ fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Where the names of a cache lead on this machine.
+/// Directories to which the names of a cache lead on this machine.
 pub(super) fn cache_bases(dirs: &SlotDirs) -> Bases {
     vec![
         (b"home".to_vec(), real(&dirs.home)),
@@ -32,7 +32,7 @@ pub(super) fn cache_bases(dirs: &SlotDirs) -> Bases {
     ]
 }
 
-/// Where the names of a workspace lead.
+/// Directories to which the names of a workspace lead.
 pub(super) fn workspace_bases(at: &Path) -> Bases {
     vec![(AT.into(), real(at))]
 }
@@ -43,14 +43,14 @@ pub(super) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// What a cache is of: everything that a path stands for which is there.
+/// Lists the contents of a cache: everything that a path stands for which is there.
 pub(super) fn of_cache(path: &Path, dirs: &SlotDirs) -> Result<Vec<Root>, String> {
     let bases = cache_bases(dirs);
     let found = expand(path)?;
     Ok(found.iter().filter_map(|path| named(path, &bases)).collect())
 }
 
-/// What a workspace is of: everything below `root` that a pattern stands for.
+/// Lists the contents of a workspace: everything below `root` that a pattern stands for.
 pub(super) fn of_workspace(root: &Path, pattern: &str) -> Result<Vec<Root>, String> {
     let root = real(root);
     let inside = |path: &Path| path.components().all(|part| part != Component::ParentDir);

@@ -1,4 +1,4 @@
-//! How long tests took, for `tests split --split-by=timings`.
+//! Earlier durations of tests, for `tests split --split-by=timings`.
 
 use reqwest::Method;
 use russet_protocol::storage::{TIMINGS_FILE, TIMINGS_PATH, Timings};

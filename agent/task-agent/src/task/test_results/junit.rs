@@ -57,7 +57,7 @@ struct Reading {
     /// Names and files of the suites that are open.
     suites: Vec<(String, Option<String>)>,
     case: Option<TestResult>,
-    /// Whether the text that comes is a message.
+    /// Set if the text that comes is a message.
     is_message: bool,
     has_any_element: bool,
 }

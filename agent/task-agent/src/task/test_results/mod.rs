@@ -148,7 +148,7 @@ fn masked(masks: &Masks, result: TestResult) -> TestResult {
     }
 }
 
-/// How many tests ended how.
+/// Number of tests by outcome.
 #[derive(Debug, Default)]
 struct Tally {
     passed: usize,

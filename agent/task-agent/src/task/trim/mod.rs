@@ -22,7 +22,7 @@ use super::clean::files;
 use super::complain;
 use russet_platform::size::size;
 
-/// How long measuring and deleting may take, each, for all directories.
+/// Time limit of measuring and of deleting, for all directories.
 const LONGEST: Duration = Duration::from_secs(45);
 
 /// Trims everything that is asked for, and returns the exit code.
@@ -65,7 +65,7 @@ fn free_bytes(top: &OwnedFd) -> io::Result<u64> {
     Ok(u64::from(room.blocks_available()).saturating_mul(room.fragment_size()))
 }
 
-/// How many entries went, and what they took. `None`: there was no reason.
+/// Trims a directory; returns the number and size of removed entries. `None`: there was no reason.
 fn directory(path: &Path, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
     contents(&files::open_directory(AT_FDCWD, path)?, asked, until)
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// What was changed within this time may be in use, by whatever uses the cache besides tasks.
+/// Age below which an entry may be in use by programs other than tasks.
 pub(super) const YOUNG: Duration = Duration::from_secs(3600);
 
 /// One entry of a cache: a file, or a directory with all that is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// What it takes on disk.
+    /// Space that it takes on disk.
     pub(super) bytes: u64,
     /// Since the last change of anything in it.
     pub(super) age: Duration,
 }
 
-/// What the owner wants.
+/// Rules of the owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rules {
     /// Bytes that are free now.

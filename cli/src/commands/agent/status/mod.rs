@@ -79,7 +79,7 @@ async fn watch(agent: &AgentClient, format: Format) -> Result<Exit> {
     view.end().map(|()| Exit::Success)
 }
 
-/// Where changes are shown.
+/// Output that shows changes.
 enum View {
     /// A terminal: the newest status, drawn again and again.
     Screen { screen: Screen, status: Option<Box<Status>> },
@@ -130,7 +130,7 @@ impl View {
         }
     }
 
-    /// What was shown last stays.
+    /// Ends the view; its last picture stays.
     fn end(self) -> Result<()> {
         match self {
             Self::Screen { screen, status } => {

@@ -6,7 +6,7 @@ use crate::render::color::{Paint, sign};
 use crate::render::numbers;
 use crate::render::plain;
 
-/// How many ended tasks are shown.
+/// Number of ended tasks that are shown.
 const RECENT: usize = 10;
 
 /// Width of a bar, in characters.
@@ -55,7 +55,7 @@ fn head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     }
 }
 
-/// What happens to a hold by itself, and when.
+/// Describes the end of a hold by itself, and its time.
 fn then(hold: &Hold, now_ms: u64) -> Option<String> {
     let left = numbers::between(now_ms, hold.until_ms?);
     Some(match hold.source.as_str() {
@@ -84,7 +84,7 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     }
 }
 
-/// What is known of a task's names. Readers who may not know them see none.
+/// Returns a task's name from its known parts. Readers who may not know them see none.
 fn name(task: &Task) -> String {
     names(task.project.as_deref(), task.job.as_deref())
 }
@@ -94,7 +94,7 @@ fn names(project: Option<&str>, job: Option<&str>) -> String {
     if known.is_empty() { "a task".to_owned() } else { known.join("  ") }
 }
 
-/// How long it has run, beside what it takes as a rule, and how much time it has left.
+/// Describes the run time, beside the usual duration, and the time left.
 fn time(task: &Task, now_ms: u64, paint: Paint) -> String {
     let ran_ms = now_ms.saturating_sub(task.since_ms);
     let mut text = numbers::between(task.since_ms, now_ms);
@@ -111,7 +111,7 @@ fn time(task: &Task, now_ms: u64, paint: Paint) -> String {
     text
 }
 
-/// What a person should know of the machine and of updates. What is well is not told.
+/// Adds faults of the machine and of updates. What is well is not told.
 fn troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
     let before = lines.len();
     for check in &status.health {
@@ -176,7 +176,7 @@ fn recent(status: &Status, paint: Paint, lines: &mut Vec<String>) {
     }
 }
 
-/// What changes, in a line: the state, what runs, and what ended last.
+/// Describes a change in a line: the state, running tasks, and the last one that ended.
 pub(super) fn line(status: &Status) -> String {
     let mut parts = vec![status.state.as_str().to_owned()];
     if let Some(why) = &status.reason {

@@ -31,7 +31,7 @@ pub(super) struct TextView {
     jobs: Vec<JobView>,
     /// The step whose output was printed last.
     current: Option<(usize, u32)>,
-    /// Whether the last line that was printed lacks its end.
+    /// Set if the last line that was printed lacks its end.
     line_is_open: bool,
     /// Length of the longest name of a job.
     name_width: usize,
@@ -42,7 +42,7 @@ struct JobView {
     id: JobId,
     /// The task of the job whose steps these are. The first one stands for the job as well.
     task: u32,
-    /// How many tasks the job has at a time.
+    /// Number of tasks of the job at a time.
     parallelism: u32,
     /// Name of the job, and with several tasks at a time the index of this one.
     name: String,
@@ -53,9 +53,9 @@ struct JobView {
     steps: BTreeMap<u32, StepView>,
     /// The step in the foreground that is being shown.
     active: Option<u32>,
-    /// What came of later steps while output of the active one was still on its way.
+    /// Events of later steps while output of the active one was still on its way.
     waiting: VecDeque<Next>,
-    /// Why it failed, for the summary.
+    /// Reason of its failure, for the summary.
     failure: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl TextView {
         }
     }
 
-    /// What is to be written.
+    /// Takes the text to write.
     pub(super) fn take(&mut self) -> String {
         std::mem::take(&mut self.buffer)
     }
@@ -105,7 +105,7 @@ impl TextView {
         }
     }
 
-    /// Why each failed job did, by its name.
+    /// Returns the reason of each failed job, by its name.
     pub(super) fn failures(&self) -> BTreeMap<JobId, String> {
         let failed =
             self.jobs.iter().filter_map(|job| Some((job.id.clone(), job.failure.clone()?)));
@@ -125,7 +125,7 @@ impl TextView {
         self.workflows(&pipeline.workflows);
     }
 
-    /// What a setup goes on with.
+    /// Adds the workflows that a setup goes on with.
     pub(super) fn continued(&mut self, workflows: &[Workflow]) {
         self.close_line();
         let title = self.paint.strong("The setup goes on with");
@@ -289,7 +289,7 @@ impl TextView {
     }
 }
 
-/// What a task is called: its job, and its index where there are several.
+/// Names a task: its job, and its index where there are several.
 fn named(job: &str, task: u32, parallelism: u32) -> String {
     match task.checked_rem(parallelism) {
         Some(index) if parallelism > 1 => format!("{job}/{index}"),

@@ -1,4 +1,4 @@
-//! What the live view looks like, event by event.
+//! Text of the live view, event by event.
 
 use russet_protocol::admin::{Job, StepState, StreamEvent};
 use russet_protocol::ids::{JobId, WorkflowId};

@@ -1,8 +1,8 @@
 //! Copies that are cloned into place: directories that `archive` wrote down.
 //!
-//! Nobody looks through one before it is used, so it is used only where it can be nothing but whole:
-//! it has its name, that of the archive, once everything is written, and only in the boot that wrote
-//! it, since a loss of power may keep a name and lose what it is of.
+//! Nobody looks through one before it is used, so it is used only where it can be nothing but
+//! whole: it has its name, that of the archive, once everything is written, and only in the boot
+//! that wrote it, since a loss of power may keep a name and lose what it is of.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -19,7 +19,7 @@ use super::{Draft, Kind, Local, file_name, mark_used, remove};
 use crate::archive::Recorder;
 use crate::task::clean::files;
 
-/// What names of directories end with: the boot, and the form of what is in them.
+/// Suffix of the directories' names: the boot, and the form of their contents.
 static SUFFIX: LazyLock<String> = LazyLock::new(|| {
     let boot = blake3::hash(russet_platform::boot_id().as_bytes()).to_hex();
     format!("-1-{}", boot.chars().take(16).collect::<String>())
@@ -31,7 +31,7 @@ pub(super) fn name(blake3: &str) -> Option<CString> {
     CString::new(format!("{blake3}{}", *SUFFIX)).ok()
 }
 
-/// Whether a name is one of another boot.
+/// Returns true if a name is one of another boot.
 pub(super) fn is_of_another_boot(name: &CStr) -> bool {
     let Ok(name) = name.to_str() else { return false };
     let hash = name.split('-').next().unwrap_or_default();
@@ -53,8 +53,8 @@ impl Local {
         }
     }
 
-    /// Begins one, of what is about to be unpacked into `target`. `None` where it would be of no use:
-    /// files can not be cloned from here to there, or there is no room.
+    /// Begins one, of what is about to be unpacked into `target`. `None` where it would be of no
+    /// use: files can not be cloned from here to there, or there is no room.
     pub(in crate::task::storage) fn record(&self, target: &Path) -> Option<(Draft<'_>, Recorder)> {
         let dir = self.dir.as_ref()?;
         let is_near = stat(target).ok()?.st_dev == fstat(dir).ok()?.st_dev;
@@ -78,7 +78,7 @@ impl Local {
         Ok((draft, Recorder::new(copy?, Box::new(has_room))?))
     }
 
-    /// Whether the file system can, by trying.
+    /// Returns true if the file system can clone, by trying.
     fn can_clone(&self, dir: &OwnedFd) -> bool {
         let (Ok(from), Ok(to)) = (self.draft_name(), self.draft_name()) else { return false };
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;

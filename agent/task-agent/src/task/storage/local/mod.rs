@@ -1,15 +1,15 @@
 //! The copies of archives that this machine keeps, so that what it had once is not fetched again.
 //!
-//! An archive is kept as it is. Where the file system can clone files, one that is used again is also
-//! kept with its large contents apart ([`apart`]): from then on it is cloned into place, without
-//! being read.
+//! An archive is kept as it is. Where the file system can clone files, one that is used again is
+//! also kept with its large contents apart ([`apart`]): from then on it is cloned into place,
+//! without being read.
 //!
 //! Threats: content that one project's job wrote is never served to another, nor seen by it. So
 //! there is a directory for each project, class and fork, in a directory of the slot that only root
 //! may enter; the task agent is handed its own one open, before it gives up root, and can reach no
 //! other. A job has the same user and still no way to it: the descriptor is not inherited, and the
-//! task agent can not be traced. And an archive is used only if its hash is the one that the control
-//! plane has, so what was damaged or exchanged is fetched instead.
+//! task agent can not be traced. And an archive is used only if its hash is the one that the
+//! control plane has, so what was damaged or exchanged is fetched instead.
 
 mod apart;
 mod room;
@@ -31,10 +31,10 @@ use crate::task::clean::files;
 
 use self::room::{FREE_BYTES, free_bytes};
 
-/// How long removing a copy may take. What is left of it is removed another time.
+/// Time limit of removing a copy. The rest of it is removed another time.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What names of files begin with that are not whole.
+/// Prefix of the names of files that are not whole.
 const DRAFT: &str = ".draft-";
 
 /// The copies of one project, class and fork; or none, where this machine keeps none.
@@ -44,7 +44,7 @@ pub(crate) struct Local {
     drafts: AtomicU32,
 }
 
-/// What a copy is.
+/// Kind of a copy.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// The archive, a file.
@@ -147,14 +147,14 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// What is used stays longest.
+/// Marks a copy as used: those stay longest.
 fn mark_used(copy: impl std::os::fd::AsFd) {
     if let Err(error) = futimens(copy, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW) {
         tracing::debug!(%error, "it is not noted that a copy was used");
     }
 }
 
-/// What can not be removed costs room only.
+/// Removes a copy. One that cannot be removed only costs space.
 fn remove(dir: &OwnedFd, name: &CStr) {
     let removed = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         .map_err(io::Error::from)

@@ -1,4 +1,4 @@
-//! How much room copies take.
+//! Disk space of copies.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use crate::task::clean::files;
 /// Bytes of one project, class and fork, at most; what was used least recently goes first.
 const MOST_BYTES: u64 = 20 << 30;
 
-/// Where less than this is free afterwards, nothing is kept.
+/// Free space below which nothing is kept.
 pub(super) const FREE_BYTES: u64 = 5 << 30;
 
 impl Local {
@@ -36,7 +36,8 @@ impl Local {
     }
 }
 
-/// What a copy takes. What it shares with files of jobs counts: those go with their task.
+/// Returns the space of a copy. Blocks that it shares with files of jobs count: those go with their
+/// task.
 fn taken(dir: &OwnedFd, name: &CStr, stat: &FileStat) -> u64 {
     let own = files::allocated(stat);
     if !files::is_directory(stat) {

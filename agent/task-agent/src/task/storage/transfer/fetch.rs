@@ -15,20 +15,20 @@ use crate::task::storage::local::Draft;
 /// An archive to fetch.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::task::storage) struct Wanted<'a> {
-    /// Where it is.
+    /// Path of the archive.
     pub(in crate::task::storage) path: &'a str,
     pub(in crate::task::storage) size: u64,
     pub(in crate::task::storage) blake3: &'a str,
 }
 
-/// What was fetched.
+/// Summary of a fetched archive.
 #[derive(Debug)]
 pub(in crate::task::storage) struct Fetched {
     pub(in crate::task::storage) unpacked: Unpacked,
     pub(in crate::task::storage) source: Source,
 }
 
-/// Where it came from.
+/// Source of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task::storage) enum Source {
     /// The control plane.
@@ -42,8 +42,8 @@ pub(in crate::task::storage) enum Source {
 /// Asked for each entry that is no directory, before it is unpacked.
 pub(in crate::task::storage) type Admit = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
 
-/// Fetches and unpacks. What came stays on this machine as a copy, and what is used again as one that
-/// can be cloned.
+/// Fetches and unpacks. What came stays on this machine as a copy, and what is used again as one
+/// that can be cloned.
 pub(in crate::task::storage) async fn fetch(
     context: &Context,
     wanted: Wanted<'_>,

@@ -19,7 +19,7 @@ pub(super) use send::{Sent, send, send_again};
 /// Tries in a row that bring nothing. Nobody's build is to wait for a cache for hours.
 const MOST_TRIES: u32 = 12;
 
-/// Why an archive did not get where it should.
+/// Reason why an archive was not transferred.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The task was stopped.

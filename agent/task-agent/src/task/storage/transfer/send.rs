@@ -21,7 +21,7 @@ const SHORTEST_CALL: Duration = Duration::from_secs(120);
 const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
 const WHILE_PACKING: Duration = Duration::from_secs(6 * 3600);
 
-/// What was sent.
+/// Summary of a sent archive.
 #[derive(Debug)]
 pub(in crate::task::storage) struct Sent<'a> {
     pub(in crate::task::storage) packed: Packed,
