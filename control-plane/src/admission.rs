@@ -17,7 +17,7 @@ pub(crate) struct Request<'a> {
     pub(crate) contexts: &'a [String],
 }
 
-/// Why the job may not run; `None` where it may.
+/// Returns the reason why the job may not run; `None` where it may.
 pub(crate) async fn refusal(
     conn: &mut Conn,
     request: Request<'_>,
@@ -38,7 +38,7 @@ pub(crate) async fn refusal(
     Ok(None)
 }
 
-/// Why a project may not use a context.
+/// Returns the reason why a project may not use a context.
 fn denied(
     name: &str,
     context: Option<&ContextItem>,

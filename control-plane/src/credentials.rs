@@ -20,7 +20,7 @@ impl TokenHash {
         self.0.as_bytes()
     }
 
-    /// Whether `token` is the one that this is the hash of. Takes as long either way: the
+    /// Returns true if `token` is the one that this is the hash of. Takes as long either way: the
     /// comparison of [`blake3::Hash`] is constant-time.
     pub(crate) fn matches(&self, token: &str) -> bool {
         self.0 == blake3::hash(token.as_bytes())

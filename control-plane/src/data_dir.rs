@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::credentials::{NoRandomness, TokenKind, new_token};
 use crate::secrets::KEY_LENGTH;
 
-/// Why the data directory can not be used.
+/// Reason why the data directory can not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     #[error("{what} {path}")]

@@ -40,11 +40,11 @@ pub(crate) struct Follower {
     jobs_seen: i64,
     steps_seen: i64,
     steps: HashMap<i64, Sent>,
-    /// When each job was claimed, which tells one claim from the next.
+    /// Time at which each job was claimed, which tells one claim from the next.
     claims: HashMap<JobId, u64>,
 }
 
-/// Whether to go on.
+/// Set if to go on.
 type Go = Result<bool, ReadError>;
 
 impl Follower {

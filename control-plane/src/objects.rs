@@ -15,7 +15,7 @@ use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload,
 };
 
-/// Why an object could not be read or written.
+/// Reason why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ObjectError {
     /// The place where objects are failed.

@@ -9,10 +9,10 @@ use crate::store::{StoreError, output};
 /// The most that one piece has, in bytes: what a slow reader costs in memory.
 const PIECE: u64 = 512 * 1024;
 
-/// How many rows are read at once: small chunks are put together to a piece.
+/// Number of rows that are read at once: small chunks are put together to a piece.
 const ROWS: u32 = 64;
 
-/// Why output could not be read.
+/// Reason why output could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error(transparent)]

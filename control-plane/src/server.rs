@@ -86,7 +86,7 @@ impl Settings {
     }
 }
 
-/// Why a control plane did not start.
+/// Reason why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data directory can not be used.
@@ -100,7 +100,7 @@ pub enum StartError {
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
-/// Why a control plane stopped that was not told to.
+/// Reason why a control plane stopped that was not told to.
 #[derive(Debug, thiserror::Error)]
 #[error("the server failed while it served")]
 pub struct RunError(#[source] std::io::Error);
@@ -244,7 +244,7 @@ impl Server {
     }
 }
 
-/// Whether there are values of variables, which the key must fit.
+/// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
     variables::any(&mut *store.read().await?).await
 }

@@ -7,7 +7,7 @@ pub(crate) fn object(id: &SourceId) -> String {
     format!("sources/{id}")
 }
 
-/// Whether this is the name of a snapshot: a BLAKE3 hash in lower-case hexadecimal.
+/// Returns true if this is the name of a snapshot: a BLAKE3 hash in lower-case hexadecimal.
 pub(crate) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -48,7 +48,7 @@ pub(crate) fn read(key: &Secret) -> Result<Read, String> {
     })
 }
 
-/// Whether a text is a host, or a pattern of hosts, as a line of an SSH configuration takes it:
+/// Returns true if a text is a host, or a pattern of hosts, as a line of an SSH configuration takes it:
 /// without anything that could end the line or begin another word.
 pub(crate) fn is_host(text: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:*?%[]".contains(c);

@@ -38,7 +38,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
     archives::sweep(app).await
 }
 
-/// Why the sweep did not get to its end.
+/// Reason why the sweep did not get to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SweepError {
     #[error(transparent)]

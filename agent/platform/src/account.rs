@@ -47,9 +47,9 @@ pub struct Account {
     pub home: PathBuf,
     /// The program that a login would start.
     pub shell: PathBuf,
-    /// Whether it is left out of lists of people (macOS; always so on Linux).
+    /// Set if it is left out of lists of people (macOS; always so on Linux).
     pub hidden: bool,
-    /// Whether a password could let somebody in.
+    /// Set if a password could let somebody in.
     pub password: bool,
 }
 
@@ -114,7 +114,7 @@ pub(super) fn as_made(
     }
 }
 
-/// Why there is no such account.
+/// Reason why there is no such account.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccountError {
@@ -158,7 +158,7 @@ pub enum AccountError {
     LookUp {
         /// Whom.
         name: String,
-        /// Why not.
+        /// Cause.
         source: nix::Error,
     },
     /// It was made or repaired, and is still not what it should be.

@@ -19,7 +19,7 @@ const MOST_REDIRECTS: usize = 5;
 /// A server that asks for a longer pause than this is asked again earlier.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Why there is no client.
+/// Reason why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// The address is none.
@@ -35,7 +35,7 @@ pub enum HttpError {
     BadCaFile {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         reason: String,
     },
     /// The client can not be built.
@@ -108,7 +108,7 @@ fn ca_certificates(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, Htt
     reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))
 }
 
-/// Whether the address is this machine's own, where compressing and proxies make no sense.
+/// Returns true if the address is this machine's own, where compressing and proxies make no sense.
 #[must_use]
 pub fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default();
@@ -116,7 +116,7 @@ pub fn is_loopback(url: &reqwest::Url) -> bool {
     host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether the same request may have a better answer later: the server is broken, restarting or
+/// Returns true if the same request may have a better answer later: the server is broken, restarting or
 /// busy, and did not judge the request.
 #[must_use]
 pub fn is_transient(status: StatusCode) -> bool {
@@ -166,7 +166,7 @@ impl Backoff {
         self.tries = 0;
     }
 
-    /// How many pauses there were since the last success.
+    /// Returns the number of pauses that are there were since the last success.
     #[must_use]
     pub fn tries(&self) -> u32 {
         self.tries

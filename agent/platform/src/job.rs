@@ -20,7 +20,7 @@ pub struct JobState {
     pub words: String,
 }
 
-/// Why a service manager did not do what it was asked to.
+/// Reason why a service manager did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {

@@ -18,7 +18,7 @@ use russet_protocol::supervise::SlotUser;
 /// system and from 65534 (nobody).
 pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 
-/// Why a slot has no user.
+/// Reason why a slot has no user.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// A user with the slot's name is none that tasks may run as.
@@ -37,7 +37,7 @@ pub enum UserError {
     Lock {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// The user database can not be read.
@@ -45,7 +45,7 @@ pub enum UserError {
     LookUp {
         /// Whom.
         name: String,
-        /// Why not.
+        /// Cause.
         source: nix::Error,
     },
 }

@@ -85,13 +85,13 @@ impl FromRequestParts<App> for TaskCaller {
 }
 
 impl TaskCaller {
-    /// Whether the caller still holds the task, as of when the call came in. Saves work on what
+    /// Returns true if the caller still holds the task, as of when the call came in. Saves work on what
     /// is refused in the end; [`TaskCaller::lock`] decides.
     pub(super) fn check(&self, in_body: Option<&AllocationId>) -> Result<(), ApiError> {
         check(&self.held, &[self.claimed.as_ref(), in_body])
     }
 
-    /// Whether the caller still holds the task, and the task as it is, within a transaction.
+    /// Returns true if the caller still holds the task, and the task as it is, within a transaction.
     ///
     /// The allocation is the fencing token: once a task is claimed anew or has ended, nothing of
     /// an earlier claim is written any more.
@@ -122,7 +122,7 @@ impl TaskCaller {
     }
 }
 
-/// Whether the allocation of a token is the one that counts, and of a task that is held.
+/// Returns true if the allocation of a token is the one that counts, and of a task that is held.
 fn check(held: &Held, said: &[Option<&AllocationId>]) -> Result<(), ApiError> {
     if held.current.as_ref() != Some(&held.allocation) {
         return Err(ApiError::Conflict(

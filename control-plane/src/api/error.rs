@@ -11,7 +11,7 @@ use crate::credentials::NoRandomness;
 use crate::objects::ObjectError;
 use crate::store::StoreError;
 
-/// Why a call is refused or failed.
+/// Reason why a call is refused or failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
     /// 400: what was sent is not what the call takes.

@@ -18,13 +18,13 @@ pub(crate) fn heartbeat_ms(lease_ms: i64) -> u64 {
     u64::try_from(lease_ms / HEARTBEATS_PER_LEASE).unwrap_or(0).max(1)
 }
 
-/// When a lease lapses that begins now. Times are in milliseconds.
+/// Returns the time at which a lease lapses that begins now. Times are in milliseconds.
 pub(crate) fn expires(now: i64, lease_ms: i64, step_started: bool) -> i64 {
     let length = if step_started { lease_ms.saturating_mul(2) } else { lease_ms };
     now.saturating_add(length)
 }
 
-/// Whether a heartbeat renews the lease.
+/// Returns true if a heartbeat renews the lease.
 ///
 /// The launch agent's does not when its task agent has been silent for longer than the lease, or
 /// has never been heard since a claim that is older than that: else a dead task agent would hold
@@ -73,7 +73,7 @@ pub(crate) fn on_lapse(step_started: bool, unclaims: u32, cancel: bool) -> Lapse
     }
 }
 
-/// Whether a runner may give a task back: `Err` says why not.
+/// Returns true if a runner may give a task back: `Err` says why not.
 pub(crate) fn on_unclaim(step_started: bool, unclaims: u32) -> Result<u32, &'static str> {
     if step_started {
         Err("a step of the task has started, and steps are not run twice")

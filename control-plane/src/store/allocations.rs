@@ -22,18 +22,18 @@ pub(crate) struct Held {
     pub(crate) allocation: AllocationId,
     /// The claim that counts; another one where the task was taken back and claimed anew.
     pub(crate) current: Option<AllocationId>,
-    /// When the claim that counts was made, by the steady clock.
+    /// Time at which the claim that counts was made, by the steady clock.
     pub(crate) granted: Option<i64>,
-    /// When its lease lapses, by the steady clock.
+    /// Time at which its lease lapses, by the steady clock.
     pub(crate) expires: Option<i64>,
     pub(crate) step_started: bool,
     pub(crate) unclaims: u32,
-    /// Why it is to be canceled, where it is.
+    /// Reason why it is to be canceled, where it is.
     pub(crate) cancel: Option<String>,
     pub(crate) last_seq: u64,
     /// Its number among all tasks of its job.
     pub(crate) ordinal: u32,
-    /// How many tasks a run of its job has.
+    /// Number of tasks of a run of its job.
     pub(crate) parallelism: u32,
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn get(
     row.as_ref().map(artifact).transpose()
 }
 
-/// How many artifacts a job has.
+/// Returns the number of artifacts a job that has.
 pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
     let row = sqlx::query("SELECT count(*) AS n FROM artifacts WHERE job = ?")
         .bind(job.as_str())

@@ -127,7 +127,7 @@ pub(crate) async fn remove_beyond(
     archives::objects_of(&rows)
 }
 
-/// Whether a cache has this object.
+/// Returns true if a cache has this object.
 pub(crate) async fn has_object(conn: &mut Conn, object: &str) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM caches WHERE object = ?")
         .bind(object)

@@ -42,7 +42,7 @@ pub(crate) async fn get(
     row.as_ref().map(item).transpose()
 }
 
-/// Whether there is a class of this name.
+/// Returns true if there is a class of this name.
 pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM resource_classes WHERE name = ?")
         .bind(name.as_str())

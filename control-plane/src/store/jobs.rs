@@ -255,7 +255,7 @@ pub(crate) async fn changed_since(
     all_with_counts(conn, &rows).await
 }
 
-/// Whether a job is one that people approve.
+/// Returns true if a job is one that people approve.
 pub(crate) async fn is_approval(conn: &mut Conn, id: &JobId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT kind FROM jobs WHERE id = ?")
         .bind(id.as_str())

@@ -46,7 +46,7 @@ pub(crate) use allocations::Held;
 pub(crate) use steps::StepRow;
 pub(crate) use write::WriteTx;
 
-/// Why the store did not do what it was asked to.
+/// Reason why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database refused or failed.

@@ -18,7 +18,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite")
 /// Enough that a slow reader does not make others wait, few enough to stay small.
 const READERS: u32 = 4;
 
-/// Why the database did not open.
+/// Reason why the database did not open.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error("it can not be opened")]

@@ -10,7 +10,7 @@ use super::{Conn, StepRow, StoreError, WriteTx};
 pub(crate) struct Chunk {
     /// Offset of the first byte in the step's output.
     pub(crate) start: u64,
-    /// How many there are.
+    /// Total number.
     pub(crate) length: u64,
     /// The bytes, where they are few.
     pub(crate) data: Option<Vec<u8>>,

@@ -179,7 +179,7 @@ pub(crate) async fn origin(
     })
 }
 
-/// Whether a pipeline is of a fork.
+/// Returns true if a pipeline is of a fork.
 pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT from_fork FROM pipelines WHERE id = ?")
         .bind(id.as_str())
@@ -188,7 +188,7 @@ pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<boo
     Ok(row.try_get("from_fork")?)
 }
 
-/// Whether there is such a pipeline.
+/// Returns true if there is such a pipeline.
 pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM pipelines WHERE id = ?")
         .bind(id.as_str())

@@ -44,7 +44,7 @@ pub(crate) async fn get(
     Ok(Some(Setup { submission: json(&row, "submission")?, is_continued }))
 }
 
-/// Whether a pipeline is a setup that has not gone on yet.
+/// Returns true if a pipeline is a setup that has not gone on yet.
 pub(crate) async fn is_open(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM setups WHERE pipeline = ? AND continued_ms IS NULL")
         .bind(pipeline.as_str())

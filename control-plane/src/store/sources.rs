@@ -5,7 +5,7 @@ use russet_protocol::ids::SourceId;
 use super::rows::int;
 use super::{Conn, StoreError, WriteTx};
 
-/// Whether a snapshot is here.
+/// Returns true if a snapshot is here.
 pub(crate) async fn exists(conn: &mut Conn, id: &SourceId) -> Result<bool, StoreError> {
     let row = sqlx::query("SELECT 1 FROM sources WHERE id = ?")
         .bind(id.as_str())

@@ -23,7 +23,7 @@ pub(crate) struct StepRow {
 }
 
 impl StepRow {
-    /// Whether it has ended and all of its output is here: nothing will follow.
+    /// Returns true if it has ended and all of its output is here: nothing will follow.
     pub(crate) fn is_complete(&self) -> bool {
         self.step.outcome.is_some()
             && self.final_bytes.is_none_or(|bytes| self.step.output_bytes >= bytes)

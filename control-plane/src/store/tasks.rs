@@ -267,7 +267,7 @@ pub(crate) async fn ends_of_run(
     rows.iter().map(|row| Ok((parse(row, "outcome")?, row.try_get("message")?))).collect()
 }
 
-/// How many tasks of a class are queued and running.
+/// Returns the number of tasks of a class that are queued and running.
 pub(crate) async fn counts(
     conn: &mut Conn,
     class: &ResourceClass,
@@ -282,7 +282,7 @@ pub(crate) async fn counts(
     Ok((count(&row, "queued")?, count(&row, "running")?))
 }
 
-/// When the next lease lapses, by the steady clock.
+/// Returns the time at which the next lease lapses, by the steady clock.
 pub(crate) async fn next_expiry(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
     let row = sqlx::query("SELECT min(expires) AS next FROM tasks WHERE phase = 'running'")
         .fetch_one(conn)

@@ -53,7 +53,7 @@ pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreErr
     Ok(())
 }
 
-/// How many results a job has, by outcome.
+/// Returns the number of results a job that has, by outcome.
 pub(super) async fn counts(
     conn: &mut Conn,
     job: &JobId,

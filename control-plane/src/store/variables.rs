@@ -72,7 +72,7 @@ pub(crate) async fn sealed(
     rows.iter().map(|row| Ok((row.try_get("name")?, row.try_get("sealed")?))).collect()
 }
 
-/// Whether anything is sealed at all.
+/// Returns true if anything is sealed at all.
 pub(crate) async fn any(conn: &mut Conn) -> Result<bool, StoreError> {
     Ok(sqlx::query("SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys LIMIT 1")
         .fetch_optional(conn)

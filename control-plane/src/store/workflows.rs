@@ -84,7 +84,7 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Whether every workflow of a pipeline has ended.
+/// Returns true if every workflow of a pipeline has ended.
 pub(crate) async fn all_ended(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
     let row =
         sqlx::query("SELECT 1 FROM workflows WHERE pipeline = ? AND phase != 'ended' LIMIT 1")

@@ -18,13 +18,13 @@ use crate::store::{
     StoreError, artifacts, classes, job_tasks, jobs, pipelines, runners, steps, tasks, test_results,
 };
 
-/// How many pipelines are listed.
+/// Number of pipelines that are listed.
 const PIPELINES: u32 = 50;
 
-/// How many tests that failed are shown; the command shows all.
+/// Number of tests that failed that are shown; the command shows all.
 const FAILED_TESTS: usize = 20;
 
-/// Why there is no page.
+/// Reason why there is no page.
 #[derive(Debug)]
 pub(super) enum PageError {
     NotFound,

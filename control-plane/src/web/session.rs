@@ -64,7 +64,7 @@ fn is_known(app: &App, headers: &HeaderMap) -> bool {
     seal(app, until) == mac && until > now_s(app)
 }
 
-/// Whether a request of a browser that is logged in only reads, which is all that a session may.
+/// Returns true if a request of a browser that is logged in only reads, which is all that a session may.
 pub(crate) fn reads(app: &App, request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && is_known(app, request.headers())
 }

@@ -56,7 +56,7 @@ pub(super) fn of_step(step: &StepState) -> State {
     step.outcome.map_or(State { word: "running", class: "running" }, ended)
 }
 
-/// Whether nothing of a pipeline will change any more.
+/// Returns true if nothing of a pipeline will change any more.
 pub(super) fn is_over(pipeline: &Pipeline) -> bool {
     pipeline.workflows.iter().all(|workflow| workflow.phase == Phase::Ended)
 }

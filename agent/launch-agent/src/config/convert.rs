@@ -13,7 +13,7 @@ use super::error::ConfigError;
 use super::yaml::{self, Entry, Node, NodeKind};
 use super::{Place, read};
 
-/// What the owner says besides the file.
+/// Choices of the owner besides the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Origin of the control plane.
@@ -22,13 +22,13 @@ pub struct Overrides {
     pub token: Option<Secret>,
     /// The runner's name.
     pub name: Option<String>,
-    /// How many tasks at once.
+    /// Number of tasks at once.
     pub slots: Option<u32>,
     /// Prefix of the slots' users.
     pub user_prefix: Option<String>,
-    /// Where the state is, if not at its usual place.
+    /// State directory, if not at its usual place.
     pub state_directory: Option<PathBuf>,
-    /// Where the agent logs to.
+    /// File that the agent logs to.
     pub log: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ pub struct Overrides {
 pub struct Converted {
     /// The text. It holds a token.
     pub text: Zeroizing<String>,
-    /// What was left out or changed and why, each a sentence.
+    /// Keys that were left out or changed with the reason, each a sentence.
     pub notes: Vec<String>,
 }
 

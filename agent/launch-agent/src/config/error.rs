@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! Faults of a configuration, with their places.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Why a configuration can not be used.
+/// Reason why a configuration can not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
@@ -35,7 +35,7 @@ impl ConfigError {
         Self { file: file.to_owned(), ..self }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()

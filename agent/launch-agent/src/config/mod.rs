@@ -36,10 +36,10 @@ pub use reference::reference;
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
 
-/// What the launch agent is to do, checked and complete.
+/// Configuration of the launch agent, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it was read from.
+    /// File that it was read from.
     pub file: PathBuf,
     /// Origin of the control plane, without a slash at the end.
     pub api_url: String,
@@ -47,22 +47,22 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// The runner's name.
     pub name: String,
-    /// Where tasks work, where the owner says so; `%s` is replaced by something unique.
+    /// Directory in which tasks work, if the owner names one; `%s` is replaced by something unique.
     pub working_directory: Option<String>,
-    /// Whether to empty a working directory of the owner's after each task.
+    /// Set if to empty a working directory of the owner's after each task.
     pub cleanup_working_directory: bool,
     /// Arguments to put before those of the task agent.
     pub command_prefix: Vec<String>,
-    /// Whether to exit after one task.
+    /// Set if to exit after one task.
     pub mode: Mode,
-    /// How long a task may run, and how long a drain may take.
+    /// Run-time limit of a task, and of a drain.
     pub max_run_time: Duration,
     /// Exit when no task was claimed for this long.
     pub idle_timeout: Option<Duration>,
-    /// Whether a task that was interrupted by this agent's end goes back to the queue although
+    /// Set if a task that was interrupted by this agent's end goes back to the queue although
     /// it had begun.
     pub enable_unsafe_retries: bool,
-    /// What an SSH rerun shows as the address to connect to; handed to external task agents.
+    /// Address that an SSH rerun shows; handed to external task agents.
     pub ssh_advertise_addr: Option<String>,
     /// Names of the slots' users, before their number.
     pub user_prefix: String,
@@ -72,9 +72,9 @@ pub struct Config {
     pub path: Vec<PathBuf>,
     /// Variables for every task.
     pub environment: BTreeMap<String, String>,
-    /// What is copied into each task's home.
+    /// Directory that is copied into each task's home.
     pub home_skeleton: Option<PathBuf>,
-    /// Whether task agents reach the control plane through the launch agent.
+    /// Set if task agents reach the control plane through the launch agent.
     pub relay: Relay,
     /// Limits of every slot.
     pub limits: Limits,
@@ -82,44 +82,44 @@ pub struct Config {
     pub classes: Vec<Class>,
     /// Caches to trim between tasks.
     pub housekeeping: Housekeeping,
-    /// What to run after the one task of single-task mode.
+    /// Program to run after the one task of single-task mode.
     pub shutdown_hook: Option<ShutdownHook>,
-    /// Whether to start the simulators' service before a task's steps, one slot at a time.
+    /// Set if to start the simulators' service before a task's steps, one slot at a time.
     pub warm_simulators: bool,
-    /// When this machine is kept from sleeping.
+    /// Policy of keeping this machine awake.
     pub keep_awake: KeepAwake,
-    /// How much has to be free on the disk for a task to be taken.
+    /// Space that has to be free on the disk for a task to be taken.
     pub disk_reserve: Reserve,
-    /// Whether no task is taken while an Xcode that classes use is not ready.
+    /// Set if no task is taken while an Xcode that classes use is not ready.
     pub health_xcode: bool,
     /// The local API.
     pub local_api: LocalApi,
-    /// Where to answer those who read metrics over HTTP, on loopback.
+    /// Loopback address on which metrics are served over HTTP.
     pub metrics: Option<std::net::SocketAddr>,
     /// Updates of an installed agent.
     pub update: crate::update::Settings,
-    /// Where and how to log.
+    /// Destination and format of the log.
     pub logging: Logging,
-    /// What the owner should know, each a whole sentence with its place.
+    /// Warnings for the owner, each a whole sentence with its place.
     pub warnings: Vec<String>,
 }
 
 /// One resource class that is served.
 #[derive(Clone, Debug)]
 pub struct Class {
-    /// Where the class stands in the file, for messages: `api.auth_token`, `runner.classes[0]`.
+    /// Place of the class in the file, for messages: `api.auth_token`, `runner.classes[0]`.
     pub label: String,
-    /// Where the class's token is. It implies the class.
+    /// Source of the class's token. It implies the class.
     pub token: Token,
     /// The class that the token should imply, where the owner says so.
     pub resource_class: Option<ResourceClass>,
-    /// How many tasks at once.
+    /// Number of tasks at once.
     pub slots: u32,
     /// A task agent other than the built-in one.
     pub task_agent: Option<PathBuf>,
     /// Projects whose tasks are run, with `*`; empty: all.
     pub allowed_projects: Vec<String>,
-    /// Whether tasks that come from forks are run.
+    /// Set if tasks that come from forks are run.
     pub allow_forks: bool,
     /// The owner's hooks.
     pub hooks: Hooks,
@@ -127,15 +127,15 @@ pub struct Class {
     pub limits: Limits,
     /// Names of stored credentials that tasks of the class may have, where these are granted.
     pub credentials: Vec<String>,
-    /// The Xcode that tasks use, where it is not the one that is selected on the machine: a version,
-    /// or the path of an `.app`.
+    /// The Xcode that tasks use, where it is not the one that is selected on the machine: a
+    /// version, or the path of an `.app`.
     pub xcode: Option<String>,
-    /// Where its tasks run.
+    /// Session in which its tasks run.
     pub session: Session,
 }
 
 impl Class {
-    /// What it is called, as far as that is known without the control plane: the class where the
+    /// Returns its name, as far as that is known without the control plane: the class where the
     /// owner names it, else its place in the file.
     #[must_use]
     pub fn name(&self) -> String {
@@ -143,7 +143,7 @@ impl Class {
     }
 }
 
-/// Where tasks run.
+/// Session in which tasks run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Session {
     /// Without a screen, each slot as a user of its own.
@@ -167,27 +167,27 @@ pub struct Housekeeping {
     pub max_age: Option<Duration>,
 }
 
-/// What to run after the one task of single-task mode.
+/// Program to run after the one task of single-task mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShutdownHook {
     /// The program. It was root's alone when the configuration was read.
     pub program: PathBuf,
-    /// How long it may run.
+    /// Timeout.
     pub timeout: Duration,
 }
 
-/// How people on this machine reach the agent.
+/// Access to the agent for people on this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalApi {
     /// The socket.
     pub socket: PathBuf,
     /// Users, and groups with `%` before them, who may do what root may.
     pub operators: Vec<String>,
-    /// Whether everybody here may see names of projects and jobs.
+    /// Set if everybody here may see names of projects and jobs.
     pub open: bool,
 }
 
-/// Whether the launch agent goes on after a task.
+/// Set if the launch agent goes on after a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// It claims again.
@@ -197,10 +197,10 @@ pub enum Mode {
     SingleTask,
 }
 
-/// Whether task agents reach the control plane through the launch agent.
+/// Set if task agents reach the control plane through the launch agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Relay {
-    /// Where macOS may keep them from the local network.
+    /// Uses the relay where macOS may keep them from the local network.
     #[default]
     Auto,
     /// They do.
@@ -209,7 +209,7 @@ pub enum Relay {
     Never,
 }
 
-/// When this machine is kept from sleeping.
+/// Policy of keeping this machine awake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeepAwake {
     /// While tasks run.
@@ -221,18 +221,18 @@ pub enum KeepAwake {
     Never,
 }
 
-/// Where and how to log.
+/// Destination and format of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logging {
-    /// What is too unimportant to write.
+    /// Lowest level that is written.
     pub level: Level,
-    /// How lines look.
+    /// Format of lines.
     pub format: Format,
-    /// Where to, instead of standard error.
+    /// File to write to, instead of standard error.
     pub file: Option<PathBuf>,
-    /// Whether the owner asks for standard error.
+    /// Set if the owner asks for standard error.
     pub is_stderr: bool,
-    /// How much of the file is kept.
+    /// Limits of the kept files.
     pub limits: crate::logs::Limits,
 }
 
@@ -252,21 +252,21 @@ impl Logging {
     }
 }
 
-/// How important a line is.
+/// Level of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
     /// For developers.
     Debug,
-    /// What happens.
+    /// Ordinary events.
     #[default]
     Info,
-    /// What may need a person.
+    /// Events that may need a person.
     Warn,
-    /// What needs a person.
+    /// Events that need a person.
     Error,
 }
 
-/// How lines look.
+/// Format of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// For a terminal.

@@ -11,7 +11,7 @@ use super::keys::{CLASS_KEYS, KEYS, Key, Kind};
 use super::values::{self, Value};
 use super::yaml::{Entry, Node, NodeKind};
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     File(Place),
@@ -28,9 +28,9 @@ struct Found {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Values {
     found: BTreeMap<&'static str, Found>,
-    /// What the names begin with in messages: empty, or `runner.classes[0].`.
+    /// Prefix of the names in messages: empty, or `runner.classes[0].`.
     pub(super) label: String,
-    /// Where it begins, for what is missing.
+    /// Place of its beginning, for missing keys.
     pub(super) place: Option<Place>,
 }
 
@@ -166,7 +166,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether this is a key of a class, or the first part of one.
+/// Returns true if this is a key of a class, or the first part of one.
 fn is_of_class(name: &str) -> bool {
     let starts = |key: &Key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     CLASS_KEYS.iter().any(|key| key.name == name || starts(key))
@@ -209,7 +209,7 @@ impl Values {
         variables: Variables -> BTreeMap<String, String>;
     }
 
-    /// Where the value of the key comes from.
+    /// Returns the origin of a key's value.
     pub(super) fn origin(&self, key: &str) -> Option<&Origin> {
         self.found.get(key).map(|found| &found.origin)
     }

@@ -8,7 +8,7 @@ use russet_protocol::secret::Secret;
 
 use super::error::ConfigError;
 
-/// Where the token of a class is. One that is not in the configuration itself is read again at
+/// Source of a class's token. One that is not in the configuration itself is read again at
 /// each claim, so that it can be exchanged while the agent runs.
 #[derive(Clone, Debug)]
 pub enum Token {
@@ -31,7 +31,7 @@ impl Token {
     }
 }
 
-/// What the owner of a file with a token has to do about its mode.
+/// Fault of the mode of a file with a token.
 pub(super) enum Exposure {
     None,
     /// Others may read it.
@@ -40,7 +40,7 @@ pub(super) enum Exposure {
     Foreign(String),
 }
 
-/// Whether others than the process's user could read the token in the file, or replace it.
+/// Returns true if others than the process's user could read the token in the file, or replace it.
 pub(super) fn exposure(path: &Path) -> Exposure {
     // A file that can not be examined can not be read either, which is reported then.
     let Ok(meta) = std::fs::metadata(path) else { return Exposure::None };

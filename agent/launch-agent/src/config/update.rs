@@ -1,4 +1,4 @@
-//! What the owner wants of updates.
+//! Settings of updates.
 
 use std::time::Duration;
 

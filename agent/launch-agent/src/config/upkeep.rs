@@ -1,4 +1,4 @@
-//! What the owner says about the machine rather than about tasks: caches to trim, a program for
+//! Settings of the machine rather than of tasks: caches to trim, a program for
 //! the end, simulators, and sessions at the screen.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::error::ConfigError;
 use super::read::Values;
 use super::{Housekeeping, Session, ShutdownHook};
 
-/// How long the program for the end may run, where the owner says nothing.
+/// Timeout of the program for the end, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Trimming a cache of things that are younger than this would be deleting what is in use.
@@ -74,7 +74,7 @@ impl Build<'_> {
         Ok(Some(directory))
     }
 
-    /// Where the tasks of a class run. `slots` is how many of them at once.
+    /// Reads the session of a class's tasks. `slots` is the number of them at once.
     pub(super) fn session(&self, values: &Values, slots: u32) -> Result<Session, ConfigError> {
         let is_mac = cfg!(target_os = "macos");
         let has_prefix =

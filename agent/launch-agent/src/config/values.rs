@@ -20,7 +20,7 @@ pub(super) enum Value {
     Variables(BTreeMap<String, String>),
 }
 
-/// What is wrong with a value: what was expected, without the value (it may be a token).
+/// Fault of a value: the expected form, without the value (it may be a token).
 pub(super) type Wrong = String;
 
 /// Reads a node of the file. `None`: the key is there without a value, which is as if it were

@@ -45,7 +45,7 @@ pub(super) struct Entry {
 }
 
 impl NodeKind {
-    /// What it is, for messages.
+    /// Describes it, for messages.
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Null => "nothing",

@@ -1,4 +1,4 @@
-//! How far this clock is from the control plane's, by the `Date` of its answers.
+//! Offset of this clock from the control plane's, by the `Date` of its answers.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use reqwest::header::{DATE, HeaderMap};
 /// Nothing was heard yet. No clock is off by this much.
 const UNHEARD: i64 = i64::MIN;
 
-/// What the last answer said.
+/// Offset in the last answer.
 #[derive(Debug)]
 pub(crate) struct Skew(AtomicI64);
 
@@ -26,13 +26,13 @@ impl Skew {
         }
     }
 
-    /// How many seconds this clock is behind.
+    /// Returns the seconds by which this clock is behind.
     pub(crate) fn seconds(&self) -> Option<i64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNHEARD)
     }
 }
 
-/// How many seconds `now` is behind the date of an answer, which has whole seconds.
+/// Returns the seconds by which `now` is behind the date of an answer, which has whole seconds.
 pub(super) fn skew_s(headers: &HeaderMap, now: SystemTime) -> Option<i64> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     let seconds = |time: SystemTime| {

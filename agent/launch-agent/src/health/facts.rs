@@ -1,4 +1,4 @@
-//! What is true of this machine.
+//! Facts about this machine.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ pub struct Facts {
     pub disk: Option<Disk>,
     /// Memory.
     pub memory: Option<Memory>,
-    /// How many processes wanted to run over the last minute.
+    /// Number of processes that wanted to run over the last minute.
     pub load: Option<f64>,
-    /// How many can at once.
+    /// Number of processors.
     pub cores: u32,
-    /// How many files a process of a task may open.
+    /// Number of files that a process of a task may open.
     pub open_files: u64,
-    /// How many seconds this clock is behind the control plane's.
+    /// Seconds by which this clock is behind the control plane's.
     pub clock_skew_s: Option<i64>,
 }
 

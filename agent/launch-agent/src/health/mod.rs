@@ -1,4 +1,4 @@
-//! Whether this machine should take tasks.
+//! Fitness of this machine to take tasks.
 //!
 //! Facts are gathered in `facts`; what they mean is decided here, purely, and told to people by
 //! `russet agent doctor` and to the launch agent by `watch`. A machine that is not well takes no
@@ -35,7 +35,7 @@ const CLOCK_WRONG_S: u64 = 900;
 /// Processes that want to run, for each core: more than this, and tasks get in each other's way.
 const LOAD_PER_CORE: f64 = 4.0;
 
-/// How well something is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -52,13 +52,13 @@ pub enum Level {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What, in a word or two.
+    /// Subject, in a word or two.
     pub name: &'static str,
-    /// How well.
+    /// Severity.
     pub level: Level,
-    /// What was found.
+    /// Finding.
     pub found: String,
-    /// What to do about it.
+    /// Remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -85,7 +85,7 @@ impl Check {
     }
 }
 
-/// How much has to be free on the disk of the state directory for a task to be taken.
+/// Space that has to be free on the disk of the state directory for a task to be taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reserve(
     /// Bytes; `None`: a gigabyte, or a twentieth of the file system where that is less.
@@ -100,7 +100,7 @@ impl Reserve {
     }
 }
 
-/// How many files tasks of all classes may open, where their owner says so.
+/// Returns the number of files tasks of all classes that may open, where their owner says so.
 pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
     classes.iter().filter_map(|class| class.limits.open_files).min()
 }
@@ -113,7 +113,7 @@ pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
     checks
 }
 
-/// Why no tasks should be taken, where that is so.
+/// Returns the reason why no tasks should be taken, where that is so.
 #[must_use]
 pub fn obstacle(checks: &[Check]) -> Option<String> {
     let bad: Vec<&str> = checks

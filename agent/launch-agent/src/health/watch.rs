@@ -15,20 +15,20 @@ use crate::launch::state::holds::HoldSource;
 use crate::local_api::Command;
 use russet_platform::command::Tools;
 
-/// How often. A look costs microseconds; more often would only wake the processor up.
+/// Interval of looks. A look costs microseconds; more often would only wake the processor up.
 const PERIOD: Duration = Duration::from_secs(30);
 
 /// Every how many looks an Xcode is looked at, which starts processes: every ten minutes.
 const XCODE_EVERY: u32 = 20;
 
-/// What is looked at.
+/// Subjects of a look.
 #[derive(Debug)]
 pub(crate) struct Watched {
     /// On whose disk tasks work.
     pub(crate) state: PathBuf,
     pub(crate) reserve: Reserve,
     pub(crate) skew: Arc<Skew>,
-    /// How many files tasks may open, where their owner says so.
+    /// Number of files that tasks may open, where their owner says so.
     pub(crate) open_files: Option<u64>,
     /// The Xcodes that have to be ready, where that is wanted.
     pub(crate) xcodes: Option<Vec<Option<String>>>,

@@ -15,7 +15,7 @@ use russet_platform::darwin::package;
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
 
-/// How something stands, compared with what it should be.
+/// State of a thing, compared with the state that it should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     /// As it should be.
@@ -26,7 +26,7 @@ pub(super) enum Check {
     Absent,
 }
 
-/// What actions need besides themselves.
+/// Context that actions need.
 #[derive(Debug)]
 pub(super) struct Machine<'a> {
     pub(super) layout: &'a Layout,

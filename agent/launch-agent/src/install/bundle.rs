@@ -9,7 +9,7 @@ use super::error::InstallError;
 use super::files;
 use russet_platform::layout::Layout;
 
-/// Where a bundle is made before it takes its place.
+/// Returns the path at which a bundle is made before it takes its place.
 fn draft(layout: &Layout) -> PathBuf {
     files::draft(&layout.bundle())
 }
@@ -20,7 +20,7 @@ fn executable(layout: &Layout) -> PathBuf {
     executable.strip_prefix(bundle).unwrap_or(Path::new("russet")).to_owned()
 }
 
-/// Whether what is installed is this program.
+/// Returns true if what is installed is this program.
 pub(super) fn check(layout: &Layout, program: &Path) -> Result<Check, InstallError> {
     let installed = layout.executable();
     let Ok(meta) = std::fs::symlink_metadata(&installed) else { return Ok(Check::Absent) };
@@ -88,7 +88,7 @@ fn make(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> {
     files::copy(program, &draft.join(inside), 0o755)
 }
 
-/// What macOS knows a bundle by. An executable that was signed without it keeps its signature.
+/// Returns the bundle's `Info.plist`. An executable that was signed without it keeps its signature.
 fn information() -> String {
     let version = concat!("<string>", env!("CARGO_PKG_VERSION"), "<");
     include_str!("Info.plist").replace("<string>@VERSION@<", version)

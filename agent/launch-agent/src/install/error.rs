@@ -1,4 +1,4 @@
-//! Why the agent could not be installed or removed.
+//! Errors of installing and removing the agent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use russet_platform::account::AccountError;
 use russet_platform::command::CommandError;
 use russet_platform::job::ServiceError;
 
-/// Why the agent could not be installed or removed. What was done before is in the receipt, and
-/// the next run goes on from there.
+/// Reason why the agent could not be installed or removed. What was done before is in the receipt,
+/// and the next run goes on from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// Only root may.
     #[error("only root can {what} the agent")]
     NotRoot {
-        /// What was to be done.
+        /// Action that failed.
         what: &'static str,
     },
     /// A file or a directory.
     #[error("could not {what} {}: {source}", path.display())]
     File {
-        /// What was being done.
+        /// Action that failed.
         what: &'static str,
-        /// Where.
+        /// Path.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// Root would run, or write into, what somebody else can exchange.
@@ -34,15 +34,15 @@ pub enum InstallError {
     Untrusted {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault.
         what: String,
     },
     /// Something that is none of ours stands where ours should.
     #[error("{} {what}", path.display())]
     InTheWay {
-        /// Where.
+        /// Path.
         path: PathBuf,
-        /// What it is.
+        /// Type of the thing there.
         what: String,
     },
     /// The configuration.
@@ -51,13 +51,13 @@ pub enum InstallError {
     /// There is no configuration, and nothing to make one of.
     #[error("there is no configuration at {}", path.display())]
     NoConfig {
-        /// Where it should be.
+        /// Path at which it should be.
         path: PathBuf,
     },
     /// `russet-boot` is missing.
     #[error("there is no {}, which launchd or systemd is to start", path.display())]
     NoBoot {
-        /// Where it should be.
+        /// Path at which it should be.
         path: PathBuf,
     },
     /// A user.
@@ -79,7 +79,7 @@ pub enum InstallError {
     BrokenReceipt {
         /// The receipt.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: serde_json::Error,
     },
     /// Tasks run.
@@ -94,9 +94,9 @@ pub enum InstallError {
     /// The agent was started and does not come up.
     #[error("the agent was installed, but does not come up: {what}")]
     Unhealthy {
-        /// What is seen of it.
+        /// Last sign of it.
         what: String,
-        /// Where to look.
+        /// Log to look at.
         log: PathBuf,
     },
     /// A slot could not be emptied.
@@ -104,7 +104,7 @@ pub enum InstallError {
     Slot {
         /// The slot.
         path: PathBuf,
-        /// What the helper said.
+        /// Message of the helper.
         what: String,
     },
     /// The receipt of a package could not be forgotten.
@@ -112,7 +112,7 @@ pub enum InstallError {
     Package {
         /// The package.
         identifier: String,
-        /// What `pkgutil` said.
+        /// Message of `pkgutil`.
         source: CommandError,
     },
     /// Whoever watches wants no more.
@@ -127,7 +127,7 @@ impl InstallError {
         move |source| Self::File { what, path, source }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {

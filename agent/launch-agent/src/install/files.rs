@@ -19,12 +19,12 @@ use nix::unistd::{Uid, UnlinkatFlags, fchown, unlinkat};
 use super::error::InstallError;
 pub(super) use russet_platform::replace::{copy, draft, remove_file, sync_directory, write};
 
-/// How a directory is opened: without following a link in its place.
+/// Flags of opening a directory: without following a link in its place.
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// Whether somebody other than root could exchange what lies at `path`: every directory above it
-/// that exists has to be root's and closed to others, or sticky.
+/// Returns true if somebody other than root could exchange what lies at `path`: every directory
+/// above it that exists has to be root's and closed to others, or sticky.
 pub(super) fn trusted(path: &Path) -> Result<(), InstallError> {
     // Links on the way that root made (`/var` on macOS) are followed once, here.
     let existing = path.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
@@ -57,7 +57,7 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
-/// Whether two files hold the same.
+/// Returns true if two files hold the same.
 pub(super) fn same(a: &Path, b: &Path) -> io::Result<bool> {
     let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len());
     if length(a)? != length(b)? {

@@ -12,16 +12,16 @@ use russet_platform::job::JobState;
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
 
-/// How long a started agent may take to be healthy.
+/// Time in which a started agent has to be healthy.
 const COMES_UP: Duration = Duration::from_secs(60);
 
-/// How long one that is ready may take to reach its control plane until a person is told.
+/// Time in which one that is ready has to reach its control plane, until a person is told.
 const REACHES: Duration = Duration::from_secs(10);
 
 /// An agent that is there answers at once.
 const ANSWERS: Duration = Duration::from_secs(5);
 
-/// How often it is looked.
+/// Interval of looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the agent says that its slots are ready.
@@ -52,7 +52,7 @@ pub fn socket(layout: &Layout) -> PathBuf {
         .map_or_else(|_| layout.socket(), |config| config.local_api.socket)
 }
 
-/// What keeps an agent that is ready from taking tasks, as it says itself, each a sentence. It
+/// Returns the agent's own reasons for not taking tasks though it is ready, each a sentence. It
 /// has a few seconds to reach its control plane.
 #[must_use]
 pub fn concerns(layout: &Layout) -> Vec<String> {
@@ -68,7 +68,7 @@ pub fn concerns(layout: &Layout) -> Vec<String> {
     }
 }
 
-/// Whether waiting longer tells nothing new.
+/// Returns true if waiting longer tells nothing new.
 fn is_settled(status: Option<&Status>, is_proved: bool) -> bool {
     match status.map(|status| status.state) {
         // It listens before it says that it is ready, or can not listen.
@@ -126,7 +126,7 @@ fn ask(socket: &Path) -> Result<Status, String> {
         .block_on(ask)
 }
 
-/// What lies at the bottom of an error of a call.
+/// Returns the innermost cause of a call's error.
 fn plain(error: reqwest::Error) -> String {
     let mut at: &dyn std::error::Error = &error;
     while let Some(source) = at.source() {
@@ -135,7 +135,7 @@ fn plain(error: reqwest::Error) -> String {
     at.to_string()
 }
 
-/// Whether the agent that runs has said that its slots are ready.
+/// Returns true if the agent that runs has said that its slots are ready.
 fn is_ready(layout: &Layout) -> bool {
     said(layout).is_some_and(|(_, health)| health.is_some())
 }

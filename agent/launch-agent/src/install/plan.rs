@@ -1,4 +1,4 @@
-//! What an installation consists of, decided before anything is done.
+//! Plan of an installation, decided before anything is done.
 
 use std::path::{Path, PathBuf};
 
@@ -23,22 +23,22 @@ const JOB_FILE: &str = include_str!("../../../../launchd/dev.russet.agent.plist"
 #[cfg(not(target_os = "macos"))]
 const JOB_FILE: &str = include_str!("../../../../systemd/russet-agent.service");
 
-/// What the owner wants.
+/// Choices of the owner.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where everything goes.
+    /// Paths of everything.
     pub layout: Layout,
     /// The `russet` executable to install; `russet-boot` lies beside it.
     pub program: PathBuf,
     /// The configuration to install, where there is none yet.
     pub config: Option<ConfigSource>,
-    /// Whether to make users.
+    /// Set if to make users.
     pub users: bool,
     /// The service manager that is to start the agent, if one is.
     pub service: Option<Service>,
 }
 
-/// Where a configuration comes from.
+/// Source of the configuration.
 #[derive(Debug)]
 pub enum ConfigSource {
     /// A file, taken as it is.
@@ -50,13 +50,13 @@ pub enum ConfigSource {
 /// One action: what it makes, and what of.
 #[derive(Debug)]
 pub struct Step {
-    /// What it makes.
+    /// Thing that it makes.
     pub item: Item,
-    /// What of.
+    /// Source of it.
     pub(super) how: How,
 }
 
-/// What something is made of.
+/// Source of a thing.
 #[derive(Debug)]
 pub(super) enum How {
     /// A directory with this mode.
@@ -95,8 +95,8 @@ impl Step {
         Self::new(item, How::Packaged)
     }
 
-    /// Whether it is there already, by a package that put it at the place that it has for good. It
-    /// only has to be known, to be removed with the rest.
+    /// Returns true if it is there already, by a package that put it at the place that it has for
+    /// good. It only has to be known, to be removed with the rest.
     pub(super) fn in_place(&self) -> bool {
         match (&self.item, &self.how) {
             (Item::File { path }, How::Program { from }) => path == from,
@@ -106,7 +106,7 @@ impl Step {
         }
     }
 
-    /// What it does, as a sentence without its end.
+    /// Describes the action, as a sentence without its end.
     #[must_use]
     pub fn sentence(&self) -> String {
         match (&self.item, &self.how) {
@@ -148,7 +148,7 @@ impl Step {
 }
 
 impl Item {
-    /// Where it lies; empty for users and the job.
+    /// Returns its path; empty for users and the job.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -161,7 +161,7 @@ impl Item {
         }
     }
 
-    /// What undoing it means, as a sentence without its end.
+    /// Describes undoing it, as a sentence without its end.
     #[must_use]
     pub fn undoing(&self) -> String {
         match self {
@@ -251,8 +251,8 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
     Ok((with_ancestors(steps, layout), config))
 }
 
-/// What else the packages put in place, where this is an installation of theirs. Their receipts
-/// are written by Installer after it has run us.
+/// Returns the other files that the packages put in place, where this is an installation of theirs.
+/// Their receipts are written by Installer after it has run us.
 fn packaged(layout: &Layout) -> Vec<Step> {
     let uninstaller = layout.code().join("uninstall.sh");
     if !uninstaller.is_file() {

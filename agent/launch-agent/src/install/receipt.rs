@@ -1,4 +1,4 @@
-//! What an installation did, for undoing exactly that.
+//! Receipt of an installation, for undoing exactly what it did.
 //!
 //! An entry is written, and synced, before its action begins, and marked when the action is done.
 //! So whatever exists because of us is in the receipt, also after a loss of power in the middle;
@@ -25,32 +25,32 @@ const MAX_BYTES: u64 = 1 << 20;
 pub enum Item {
     /// A directory that others use too (`/opt`): removed if it is empty.
     SharedDirectory {
-        /// Where.
+        /// Path.
         path: PathBuf,
     },
     /// A directory of the agent's: removed with everything in it.
     Directory {
-        /// Where.
+        /// Path.
         path: PathBuf,
     },
     /// A file.
     File {
-        /// Where.
+        /// Path.
         path: PathBuf,
     },
     /// A link.
     Link {
-        /// Where.
+        /// Path.
         path: PathBuf,
     },
     /// The agent's code.
     Bundle {
-        /// Where.
+        /// Path.
         path: PathBuf,
     },
     /// A slot's user, with its group.
     User {
-        /// What it has to be.
+        /// Expected record.
         #[serde(flatten)]
         wanted: Wanted,
     },
@@ -64,7 +64,7 @@ pub enum Item {
 }
 
 impl Item {
-    /// Whether it is the same thing, whatever is known about it.
+    /// Returns true if it is the same thing, whatever is known about it.
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::User { wanted: a }, Self::User { wanted: b }) => a.name == b.name,
@@ -73,7 +73,7 @@ impl Item {
     }
 }
 
-/// How far an action came.
+/// Progress of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
@@ -83,7 +83,7 @@ pub enum Progress {
     Done,
 }
 
-/// How a directory was before us.
+/// State of a directory before us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
     /// Its owner.
@@ -95,11 +95,11 @@ pub struct Before {
 /// One action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What it makes.
+    /// Thing that it makes.
     pub item: Item,
-    /// How far it came.
+    /// Progress.
     pub progress: Progress,
-    /// How the directory was, if it was there.
+    /// State of the directory before, if it was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
 }
@@ -174,7 +174,7 @@ impl Receipt {
         })
     }
 
-    /// Where it lies.
+    /// Returns its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -241,7 +241,7 @@ impl Receipt {
     }
 }
 
-/// What is wanted now, with the ids that are known from before.
+/// Returns the wanted item, with the ids that are known from before.
 fn updated(old: &Item, new: &Item) -> Item {
     match (old, new) {
         (Item::User { wanted: old }, Item::User { wanted: new }) => {
@@ -258,7 +258,7 @@ mod tests {
     use russet_platform::account::{Ids, Wanted};
     use std::path::{Path, PathBuf};
 
-    /// What the first version wrote. It must be readable for ever.
+    /// Receipt of the first version. It must be readable for ever.
     const OLD: &str = r#"{
         "version": 1, "russet": "0.1.0", "entries": [
           {"item": {"kind": "directory", "path": "/var/lib/russet"}, "progress": "done",

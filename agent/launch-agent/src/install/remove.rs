@@ -14,10 +14,10 @@ use russet_platform::layout::Layout;
 use russet_platform::service::Service;
 use russet_platform::users;
 
-/// What of the state outlives `--keep-data`: the receipt, and credentials that people stored.
+/// Files of the state that outlive `--keep-data`: the receipt, and credentials that people stored.
 const KEPT_STATE: [&str; 2] = ["receipt.json", "vault"];
 
-/// How to remove.
+/// Options of a removal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
     /// Keep configuration, logs and stored credentials, and the receipt for removing them later.
@@ -153,7 +153,8 @@ fn shared_and_there(item: &Item) -> bool {
     matches!(item, Item::SharedDirectory { path } if path.exists())
 }
 
-/// What `--keep-data` keeps. The directories that lead there stay since they are not empty.
+/// Returns true if `--keep-data` keeps an item. The directories that lead there stay since they are
+/// not empty.
 fn is_data(item: &Item, layout: &Layout) -> bool {
     let path = item.path();
     let config = layout.config();
@@ -179,7 +180,8 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
         .map_err(removed)
 }
 
-/// What a removal that was killed at its very end, or an installation at its very beginning, left.
+/// Removes leftovers of a removal that was killed at its very end, or of an installation at its
+/// very beginning.
 fn sweep(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
     let state = layout.state();
     if !dry_run && nix::unistd::geteuid().is_root() {

@@ -1,10 +1,10 @@
-//! What is told of a run, and to whom.
+//! Reports of a run, and their receivers.
 
 use std::ops::ControlFlow;
 
 use super::error::InstallError;
 
-/// What became of an action.
+/// Outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -20,14 +20,14 @@ pub enum Outcome {
     Failed,
 }
 
-/// What happened, for people and for machines.
+/// Report for people and for machines.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
-    /// What the action is.
+    /// Action.
     pub action: String,
-    /// What became of it.
+    /// Outcome.
     pub outcome: Outcome,
-    /// What is to be said about it.
+    /// Remarks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

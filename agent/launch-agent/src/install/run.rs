@@ -68,9 +68,9 @@ pub fn install(
 struct Run<'a> {
     machine: Machine<'a>,
     receipt: Receipt,
-    /// What was made before there was a directory for the receipt.
+    /// Items that were made before there was a directory for the receipt.
     unwritten: Vec<Item>,
-    /// Whether an agent that runs has to be started again to notice.
+    /// Set if an agent that runs has to be started again to notice.
     changed: bool,
 }
 
@@ -91,7 +91,7 @@ pub fn require_root(what: &'static str) -> Result<(), InstallError> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(InstallError::NotRoot { what }) }
 }
 
-/// Whether there is something to do, and how a directory is now that somebody else made.
+/// Returns true if there is something to do, and how a directory is now that somebody else made.
 fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallError> {
     let entry = run.receipt.entry(&step.item);
     let begun = entry.is_some_and(|entry| entry.progress == Progress::Begun);

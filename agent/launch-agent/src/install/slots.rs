@@ -11,7 +11,7 @@ use super::error::InstallError;
 use super::files;
 use russet_platform::command::Command;
 
-/// How long the helper may take: it deletes what a build left.
+/// Timeout of the helper: it deletes what a build left.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// A journal is not larger than this.
@@ -56,7 +56,7 @@ pub(super) fn empty(slot: &Path, program: &Path) -> Result<(), InstallError> {
     output.map(drop).map_err(|error| failed(error.to_string()))
 }
 
-/// What the helper is told: what the task's agent was told, if there is a task, and else only
+/// Returns the helper's assignment: that of the task's agent, if there is a task, and else only
 /// whose directories they are.
 fn assignment(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
     let journal = files::read(&slot.join("journal.json"), MAX_JOURNAL).ok();

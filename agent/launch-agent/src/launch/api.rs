@@ -16,13 +16,13 @@ use russet_protocol::secret::Secret;
 
 use crate::health::clock::Skew;
 
-/// How long our server holds a claim, in seconds.
+/// Time for which our server holds a claim, in seconds.
 pub(super) const LONG_POLL_SECONDS: u64 = 50;
 
-/// How long an answer to a claim may take.
+/// Timeout of an answer to a claim.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(LONG_POLL_SECONDS + 20);
 
-/// How long other answers may take.
+/// Timeout of other answers.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An answer longer than this is none of a control plane.
@@ -36,7 +36,7 @@ pub(super) struct Api {
     skew: Arc<Skew>,
 }
 
-/// What a claim brought.
+/// Answer to a claim.
 #[derive(Debug)]
 pub(super) enum ClaimAnswer {
     /// A task.
@@ -53,7 +53,7 @@ pub(super) enum ClaimAnswer {
     Refused(String),
 }
 
-/// How a call for a task went.
+/// Result of a call for a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer<T> {
     /// As meant.
@@ -70,12 +70,12 @@ impl Api {
         Self { client, origin: origin.to_owned(), skew: Arc::default() }
     }
 
-    /// How far this clock is from the control plane's.
+    /// Returns the offset of this clock from the control plane's.
     pub(super) fn skew(&self) -> Arc<Skew> {
         Arc::clone(&self.skew)
     }
 
-    /// Whether there is an answer at all, to a call without any token.
+    /// Returns true if there is an answer at all, to a call without any token.
     pub(super) async fn answers(&self) -> bool {
         self.client.get(&self.origin).timeout(CALL_TIMEOUT).send().await.is_ok()
     }

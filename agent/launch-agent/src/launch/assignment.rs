@@ -1,4 +1,4 @@
-//! What a task agent is told, and what is written down about it.
+//! Assignment of a task agent, and its record in the journal.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use russet_platform::clock::millis;
 /// Name of the file in the state directory that is locked while simulators are started.
 pub(super) const WARM_UP_LOCK: &str = "simulators.lock";
 
-/// How long a slot waits for another one, and for the simulators.
+/// Time for which a slot waits for another one, and for the simulators.
 const WARM_UP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl SlotIo {
@@ -93,13 +93,14 @@ impl SlotIo {
         }
     }
 
-    /// Whether tasks run in a session at the screen.
+    /// Returns true if tasks run in a session at the screen.
     pub(super) fn is_gui(&self) -> bool {
         self.class.as_ref().is_some_and(|class| class.session != Session::Background)
     }
 
-    /// What is started before the first step. Users of Xcode see `CoreSimulatorService` hang when
-    /// several users start it at the same moment, so one waits for the other.
+    /// Returns the command that is run before the first step. Users of Xcode see
+    /// `CoreSimulatorService` hang when several users start it at the same moment, so one waits for
+    /// the other.
     fn warm_up(&self) -> Option<WarmUp> {
         let config = &self.shared.config;
         (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {

@@ -19,7 +19,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Until another try, where it does not work.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// Whether this machine should stay awake.
+/// Returns true if this machine should stay awake.
 pub(super) fn is_wanted(policy: KeepAwake, view: &View) -> bool {
     let is_busy = view.busy.contains(&true);
     let waits = || !view.is_ending && view.holds.iter().all(|(_, class, _)| class.is_some());

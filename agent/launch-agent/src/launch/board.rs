@@ -1,4 +1,4 @@
-//! What people on this machine can see of the launch agent: kept up to date as things happen, so
+//! State of the launch agent for people on this machine: kept up to date as things happen, so
 //! that looking costs the agent nothing.
 //!
 //! The model is pure; [`Board`] adds a lock and a bell for those who watch.
@@ -48,7 +48,7 @@ struct Model {
     /// The class of each slot.
     slots: Vec<Option<usize>>,
     history: History,
-    /// When holds of a source end, or do what they do then.
+    /// Times at which holds of a source end, or act.
     until: Vec<(HoldSource, u64)>,
 }
 
@@ -60,7 +60,7 @@ impl Default for Board {
 }
 
 impl Board {
-    /// What never changes.
+    /// Sets the facts that never change.
     pub(super) fn introduce(&self, name: &str, control_plane: &str, version: &str, now_ms: u64) {
         self.change(now_ms, |model| {
             model.status.name = name.to_owned();
@@ -92,7 +92,7 @@ impl Board {
         }
     }
 
-    /// What happens.
+    /// Records an event.
     pub(super) fn event(&self, event: &Event, now_ms: u64) {
         self.change(now_ms, |model| model.event(event, now_ms));
     }
@@ -118,7 +118,7 @@ impl Board {
         });
     }
 
-    /// When the task of a slot is ended at the latest.
+    /// Returns the time at which the task of a slot is ended at the latest.
     pub(super) fn deadline(&self, slot: u32, deadline_ms: u64, now_ms: u64) {
         self.about(slot, now_ms, |task| task.deadline_ms = Some(deadline_ms));
     }
@@ -129,8 +129,8 @@ impl Board {
         self.about(slot, now_ms, |task| task.step = step);
     }
 
-    /// What was found out about the machine. Numbers change all the time; who watches is told when
-    /// something is better or worse than before.
+    /// Records the findings about the machine. Numbers change all the time; who watches is told
+    /// when something is better or worse than before.
     pub(crate) fn health(&self, health: Vec<HealthCheck>) {
         let levels = |checks: &[HealthCheck]| -> Vec<(String, HealthLevel)> {
             checks.iter().map(|check| (check.name.clone(), check.level)).collect()
@@ -144,22 +144,23 @@ impl Board {
         }
     }
 
-    /// How far an update is.
+    /// Records the progress of an update.
     pub(crate) fn update(&self, update: Update, now_ms: u64) {
         self.change(now_ms, |model| model.status.update = Some(update));
     }
 
-    /// How many looks for an update have ended.
+    /// Returns the number of looks for an update that have ended.
     pub(crate) fn update_looks(&self, number: u64, now_ms: u64) {
         self.change(now_ms, |model| model.status.update_looks = Some(number));
     }
 
-    /// What the state machine is about.
+    /// Records the state machine's view.
     pub(crate) fn view(&self, view: View, now_ms: u64) {
         self.change(now_ms, |model| model.see(view, now_ms));
     }
 
-    /// When holds end by themselves, or cancel what runs. The holds themselves are in the view.
+    /// Returns the time at which holds end by themselves, or cancel what runs. The holds themselves
+    /// are in the view.
     pub(crate) fn until(&self, until: Vec<(HoldSource, u64)>, now_ms: u64) {
         self.change(now_ms, |model| model.until = until);
     }
@@ -323,8 +324,8 @@ impl Model {
         Slot { number, class, task }
     }
 
-    /// What holds the whole agent back. The holds are in the order of their importance; one on a
-    /// single class leaves the rest of the agent at work, where there is a rest.
+    /// Returns the hold of the whole agent. The holds are in the order of their importance; one on
+    /// a single class leaves the rest of the agent at work, where there is a rest.
     fn foremost_hold(&self) -> Option<&(HoldSource, Option<String>, String)> {
         let holds = &self.view.holds;
         let held: BTreeSet<&String> =
@@ -333,7 +334,7 @@ impl Model {
         holds.iter().find(|(_, class, _)| class.is_none() || are_all)
     }
 
-    /// What a person asked for comes first, then what is wrong, then what goes on.
+    /// Returns the state to show. A person's request comes first, then faults, then ordinary work.
     fn state(&self) -> (State, Option<String>) {
         if !self.view.is_ready {
             return (State::Starting, None);

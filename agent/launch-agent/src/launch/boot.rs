@@ -1,5 +1,6 @@
-//! What is said to `russet-boot`, which started this process: how far it is. And what
-//! `russet-boot` says: which versions it went back from.
+//! Messages to `russet-boot`, which started this process: the progress of the start. And messages
+//! of
+//! `russet-boot`: the versions that it went back from.
 //!
 //! The files are described in `docs/service.md`, their text is in `russet_protocol::boot_files`.
 //! That nothing can be said to `russet-boot` is no reason to end: it only means that a version in
@@ -25,7 +26,7 @@ use russet_platform::http::Backoff;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How soon `russet-boot` is seen to have believed a version.
+/// Interval of looking whether `russet-boot` has believed a version.
 const BELIEVED_SOON: Duration = Duration::from_millis(100);
 
 /// A longer list is none of `russet-boot`.
@@ -64,7 +65,8 @@ impl BootState {
         }
     }
 
-    /// What was written when this version was put in place, until `russet-boot` believes it.
+    /// Returns the note that was written when this version was put in place, until `russet-boot`
+    /// believes it.
     fn probation(&self) -> Option<Probation> {
         Probation::parse(&read(&self.0.join(PROBATION)).ok()?)
     }
@@ -93,13 +95,13 @@ impl BootState {
     }
 }
 
-/// Whether the version that runs has yet to prove itself.
+/// Returns true if the version that runs has yet to prove itself.
 pub(crate) fn is_in_probation(boot_state: &Path) -> bool {
     boot_state.join(PROBATION).exists()
 }
 
-/// Whether a version, as `1.10.0`, comes after another. One that is not so written does: it is none
-/// of those before.
+/// Returns true if a version, as `1.10.0`, comes after another. One that is not so written does: it
+/// is none of those before.
 fn is_newer(version: &str, than: &str) -> bool {
     let numbers = |text: &str| -> Option<Vec<u64>> {
         text.split(['.', '-', '+']).take(3).map(|number| number.parse().ok()).collect()

@@ -41,13 +41,13 @@ const BUSY_PAUSE: Duration = Duration::from_secs(10);
 /// And the shortest that is kept where it names one: `Retry-After: 0` would be a loop.
 const SHORTEST_BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What was said about the control plane last, so that it is said once and not at every try, by
+/// Last message about the control plane, so that it is logged once and not at every try, by
 /// one slot and not by all.
 #[derive(Debug, Default)]
 pub(super) struct Presence(Mutex<Option<String>>);
 
 impl Presence {
-    /// Whether this is news.
+    /// Returns true if this is news.
     fn trouble(&self, kind: &str) -> bool {
         let Ok(mut last) = self.0.lock() else { return false };
         let news = last.as_deref() != Some(kind);
@@ -55,7 +55,7 @@ impl Presence {
         news
     }
 
-    /// Whether there was trouble before.
+    /// Returns true if there was trouble before.
     fn well(&self) -> bool {
         self.0.lock().is_ok_and(|mut last| last.take().is_some())
     }
@@ -64,7 +64,7 @@ impl Presence {
 /// So soon after a claim a task that waits is there. A claim is not dropped sooner.
 const GIVEN_SOON: Duration = Duration::from_millis(500);
 
-/// What claiming needs.
+/// State that claiming needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claimer<'a> {
     pub(super) api: &'a Api,
@@ -72,11 +72,11 @@ pub(super) struct Claimer<'a> {
     pub(super) sink: &'a Sink,
     pub(super) class: &'a Class,
     pub(super) metrics: &'a Metrics,
-    /// Where the class's token is.
+    /// Source of the class's token.
     pub(super) keeper: &'a Arc<Keeper>,
-    /// What is known about the server.
+    /// Last message about the server.
     pub(super) server: &'a Presence,
-    /// What is known about the token.
+    /// Last message about the token.
     pub(super) token: &'a Presence,
     pub(super) request: &'a ClaimRequest,
     pub(super) api_url: &'a str,

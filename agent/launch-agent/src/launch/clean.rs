@@ -103,12 +103,12 @@ impl SlotIo {
         }
     }
 
-    /// What a task agent empties itself.
+    /// Returns the directories that a task agent empties itself.
     pub(super) fn tidy(&self) -> Tidy {
         if self.forgets_work() { Tidy::All } else { Tidy::AllButWork }
     }
 
-    /// Whether the owner's working directory is emptied after a task.
+    /// Returns true if the owner's working directory is emptied after a task.
     fn forgets_work(&self) -> bool {
         let config = &self.shared.config;
         let unique = config.working_directory.as_deref().is_none_or(|text| text.contains("%s"));

@@ -1,4 +1,4 @@
-//! Where a slot keeps copies of the archives of caches and workspaces.
+//! Directories in which a slot keeps copies of the archives of caches and workspaces.
 //!
 //! `caches` in the slot is root's, and nobody else may enter it. In it is a directory for each user
 //! the slot has had and each project, class and fork; that one is the user's own. Root makes and
@@ -26,8 +26,8 @@ const NAME: &str = "caches";
 /// Copies that were not used for so long go, unless the owner says otherwise.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Who shares copies with a task, as a name. `None` where the server does not say enough: then
-/// nobody does.
+/// Returns the name of those who share copies with a task. `None` where the server does not say
+/// enough: then nobody does.
 fn scope(class: &str, claimed: &ClaimResponse) -> Option<String> {
     let project = claimed.project.as_ref()?;
     let branch = claimed.from_fork?.then(|| claimed.branch.clone().unwrap_or_default());
@@ -81,7 +81,7 @@ impl SlotDir {
 }
 
 impl SlotIo {
-    /// Where the claimed task's agent finds copies. A task can do without.
+    /// Returns the directories of copies for the claimed task's agent. A task can do without.
     pub(super) fn copies_for(&self, class: &str, claimed: &ClaimResponse) -> Option<PathBuf> {
         // A prefix may make somebody else of the task agent, who could not open it.
         if !self.shared.config.command_prefix.is_empty() {

@@ -103,12 +103,13 @@ impl SlotDir {
         Ok(Self { fd, paths: SlotDirs { root, home, work, tmp, spool } })
     }
 
-    /// Where the launch agent listens for the slot's task agent.
+    /// Returns the socket on which the launch agent listens for the slot's task agent.
     pub(super) fn socket(&self) -> PathBuf {
         self.paths.root.join("agent.sock")
     }
 
-    /// Where the launch agent passes on what the task agent says to the control plane.
+    /// Returns the socket on which the launch agent passes the task agent's bytes to the control
+    /// plane.
     pub(super) fn relay(&self) -> PathBuf {
         self.paths.root.join("relay.sock")
     }

@@ -1,4 +1,4 @@
-//! How a task agent ended, from what is left of it: exit status, record, last words.
+//! End of a task agent, judged by exit status, record and last words.
 
 use std::process::ExitStatus;
 

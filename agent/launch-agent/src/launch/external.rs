@@ -9,7 +9,7 @@ use std::time::Duration;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::supervise::External;
 
-/// What to start for a claim.
+/// Returns the external task agent to start for a claim.
 pub(super) fn external(
     program: &Path,
     api_url: &str,

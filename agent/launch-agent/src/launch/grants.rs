@@ -10,7 +10,7 @@ use russet_protocol::runner::ClaimResponse;
 use crate::config::{Class, Config};
 use crate::vault::{Document, Task, Vault};
 
-/// What a task gets, and what it does not.
+/// Credentials that a task gets, and those that it does not.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Granted {
     pub(super) credentials: Vec<Credential>,

@@ -20,7 +20,7 @@ pub(super) const NAME: &str = "history.json";
 /// The version that this code writes.
 const VERSION: u32 = 1;
 
-/// How many ended tasks are remembered.
+/// Number of ended tasks that are remembered.
 pub(super) const RECENT: usize = 50;
 
 /// Of how many jobs it is remembered how long they take.
@@ -32,7 +32,7 @@ const RUNS: usize = 9;
 /// A longer file is none of ours.
 const LONGEST: u64 = 4 << 20;
 
-/// What is remembered.
+/// Remembered tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
     #[serde(default)]
@@ -50,15 +50,15 @@ pub(crate) struct History {
 struct Job {
     project: String,
     job: String,
-    /// How long its last successful runs took, in milliseconds, the newest first.
+    /// Durations of its last successful runs, in milliseconds, the newest first.
     took_ms: Vec<u64>,
 }
 
 impl History {
     /// A task has ended. Only a run that did all of its work says how long that takes.
     ///
-    /// An agent that was killed while it cleaned up after a task is followed by one that tells of its
-    /// end again, and knows less of it: what was told first stays.
+    /// An agent that was killed while it cleaned up after a task is followed by one that tells of
+    /// its end again, and knows less of it: what was told first stays.
     pub(super) fn record(&mut self, ended: Recent) {
         let is_it = |known: &Recent| known.id == ended.id && known.started_ms == ended.started_ms;
         if ended.id.is_some() && self.recent.iter().any(is_it) {
@@ -84,7 +84,8 @@ impl History {
         self.jobs.truncate(JOBS);
     }
 
-    /// How long a job takes as a rule, in milliseconds: the median of its last successful runs.
+    /// Returns the usual duration of a job, in milliseconds: the median of its last successful
+    /// runs.
     pub(super) fn usual_ms(&self, project: &str, job: &str) -> Option<u64> {
         let known = self.jobs.iter().find(|one| one.project == project && one.job == job)?;
         let mut sorted = known.took_ms.clone();
@@ -97,7 +98,7 @@ impl History {
         &self.recent
     }
 
-    /// What is in the file; nothing where there is none.
+    /// Reads the file; nothing where there is none.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let mut options = std::fs::OpenOptions::new();
         let file = match options.read(true).custom_flags(libc::O_NOFOLLOW).open(path) {

@@ -1,4 +1,4 @@
-//! What jobs left behind, counted over the life of this launch agent.
+//! Remains of jobs, counted over the life of this launch agent.
 //!
 //! The numbers come from result records, which a job can write as well as its task agent: it is
 //! the same user. So they are taken for what they are, a hint for the owner, and can neither
@@ -12,17 +12,17 @@ use russet_protocol::supervise::LeftBehind;
 /// So many kinds are counted; there are ten.
 const MOST_KINDS: usize = 32;
 
-/// How long the name of a kind may be.
+/// Maximum length of a kind's name.
 const LONGEST_KIND: usize = 32;
 
-/// What was left behind of one kind.
+/// Remains of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Ended or removed.
     pub removed: u64,
     /// Could not be removed at the end of the task.
     pub kept: u64,
-    /// What the removed ones took on disk.
+    /// Space of the removed ones on disk.
     pub bytes: u64,
 }
 

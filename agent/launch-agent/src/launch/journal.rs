@@ -1,4 +1,4 @@
-//! What is written down about the task of a slot, so that the next launch agent can go on.
+//! Journal of a slot's task, from which the next launch agent goes on.
 //!
 //! It is there from the claim until the slot is clean again. It holds the task token, so it is
 //! root's alone (0600, in a directory of root's). It is replaced by a rename, whole or not at
@@ -34,13 +34,13 @@ pub(super) struct Journal {
     /// The task, where the server says it.
     #[serde(default)]
     pub(super) task_id: Option<TaskId>,
-    /// What people are shown of it, in the words of the control plane.
+    /// Description for people, in the words of the control plane.
     #[serde(default)]
     pub(super) shown: Task,
-    /// How often the server wants to hear of it.
+    /// Interval of heartbeats that the server asks for.
     #[serde(default)]
     pub(super) heartbeat_ms: Option<u64>,
-    /// What the task agent was told, or is going to be.
+    /// Assignment that the task agent got, or is going to get.
     pub(super) assignment: Assignment,
     /// The task agent. `None`: it was not started yet, so nothing of the project ran.
     #[serde(default)]
@@ -52,11 +52,11 @@ pub(super) struct Journal {
 pub(super) struct Identity {
     /// Its number.
     pub(super) pid: u32,
-    /// When it began, in the units of the system.
+    /// Time at which it began, in the units of the system.
     pub(super) start: u64,
 }
 
-/// What is left of the task agent of a journal.
+/// State of a journal's task agent.
 #[derive(Debug)]
 pub(super) enum Found {
     /// It runs.
@@ -110,7 +110,7 @@ impl Journal {
         }
     }
 
-    /// What is left of the task agent, in the boot `boot_id`.
+    /// Finds the task agent, in the boot `boot_id`.
     ///
     /// The process is held first and its start time compared then: it can not be exchanged for
     /// another in between.

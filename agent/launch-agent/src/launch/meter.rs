@@ -1,4 +1,4 @@
-//! What metrics have of a task: counted once, whoever is the first to know how it ended.
+//! Metrics of a task: counted once, whoever is the first to know its end.
 
 use russet_protocol::outcome::Outcome;
 
@@ -10,16 +10,16 @@ use russet_platform::clock::BootTime;
 /// A task that has not been counted yet.
 #[derive(Debug)]
 pub(super) struct Meter {
-    /// When its claim was answered; none: an earlier launch agent claimed it.
+    /// Time at which its claim was answered; none: an earlier launch agent claimed it.
     claimed: Option<BootTime>,
-    /// When its agent had it; none: not yet, or an earlier launch agent started it.
+    /// Time at which its agent had it; none: not yet, or an earlier launch agent started it.
     started: Option<BootTime>,
     /// The control plane does not know it as ours any more.
     stale: bool,
 }
 
 impl SlotIo {
-    /// What metrics call the class.
+    /// Returns the name of the class in metrics.
     fn class_name(&self) -> String {
         self.class.as_ref().map_or_else(|| "none".to_owned(), |class| class.name())
     }

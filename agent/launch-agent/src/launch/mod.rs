@@ -62,23 +62,23 @@ pub(crate) use housekeeping::Counters;
 pub(crate) use output::{Reading, kept};
 pub use run::run;
 
-/// How the launch agent is run; what the owner decides is in [`Config`].
+/// Options of running the launch agent; the owner's choices are in [`Config`].
 #[derive(Debug)]
 pub struct Options {
-    /// Who started it.
+    /// Program that started it.
     pub host: Host,
     /// The `russet` executable: what tasks are run with.
     pub exe: PathBuf,
     /// Time.
     pub clock: Clock,
-    /// Where to say what happens, for a terminal that shows it.
+    /// Channel for events, for a terminal that shows them.
     pub on_event: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
-    /// Where to tell `russet-boot` how far this agent is.
+    /// Directory in which `russet-boot` is told this agent's progress.
     pub boot_state: Option<PathBuf>,
-    /// When this file descriptor reaches its end, the process that started this one is gone: a
+    /// Descriptor whose end means that the process that started this one is gone: a
     /// service leaves its tasks to the next agent, another host has them canceled.
     pub parent: Option<std::os::fd::OwnedFd>,
-    /// Whether to handle TERM, INT and HUP. Tests that run several launch agents in one process
+    /// Set if to handle TERM, INT and HUP. Tests that run several launch agents in one process
     /// do without.
     pub signals: bool,
     /// Ends the launch agent as signals do, for whoever embeds it.
@@ -102,7 +102,7 @@ impl Options {
     }
 }
 
-/// Who started the launch agent, which decides what TERM means.
+/// Program that started the launch agent, which decides the meaning of TERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
     /// A person or CircleCI's way of running it: TERM drains, and TERM again cancels.
@@ -115,7 +115,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// Whether somebody starts the launch agent again when it has ended.
+    /// Returns true if somebody starts the launch agent again when it has ended.
     #[must_use]
     pub fn is_service(self) -> bool {
         self != Self::Foreground
@@ -133,17 +133,17 @@ pub enum Stop {
     Leave,
 }
 
-/// What happens, for screens.
+/// Events, for screens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Claims are sent.
     Claiming {
-        /// How many slots there are.
+        /// Number of slots that exist.
         slots: u32,
     },
     /// The control plane can not be reached.
     Offline {
-        /// Why.
+        /// Reason.
         reason: String,
     },
     /// The control plane answers again.
@@ -168,14 +168,14 @@ pub enum Event {
     Ended {
         /// Number of the slot.
         slot: u32,
-        /// How, as far as this agent knows.
+        /// Outcome, as far as this agent knows.
         outcome: Option<russet_protocol::outcome::Outcome>,
     },
     /// Something that a person should read.
     Notice(String),
 }
 
-/// Why the launch agent ended.
+/// Reason why the launch agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitReason {
     /// A drain ended, or everything was canceled as asked.
@@ -214,7 +214,7 @@ impl ExitReason {
     }
 }
 
-/// Where to say what happens: to the log, to the board that people look at, and to whoever shows
+/// Sink of events: the log, the board that people look at, and whoever shows
 /// it otherwise.
 #[derive(Clone, Debug, Default)]
 struct Sink {
@@ -246,7 +246,7 @@ impl Sink {
     }
 }
 
-/// What all slots share.
+/// State that all slots share.
 #[derive(Debug)]
 struct Shared {
     config: Config,
@@ -254,19 +254,19 @@ struct Shared {
     sink: Sink,
     api: api::Api,
     staged: stage::Staged,
-    /// What is known about the control plane.
+    /// Last message about the control plane.
     server: claim::Presence,
     request: russet_protocol::runner::ClaimRequest,
-    /// What jobs left behind, for metrics.
+    /// Counts of jobs' remains, for metrics.
     left: Arc<housekeeping::Counters>,
-    /// What is counted and measured.
+    /// Counters and measurements.
     metrics: Arc<crate::metrics::Metrics>,
     /// Every running task reads it; trimming what others use takes it for itself.
     tasks: Arc<tokio::sync::RwLock<()>>,
     trimmed: trim::Trimmed,
     boot_id: String,
-    /// Where this machine lets each slot have a group of processes of its own.
+    /// Group of processes for each slot, where this machine allows it.
     groups: Option<russet_platform::Groups>,
-    /// Whether task agents reach the control plane through us.
+    /// Set if task agents reach the control plane through us.
     uses_relay: bool,
 }

@@ -1,4 +1,4 @@
-//! What is to go where only so many of something are kept.
+//! Choice of the entries to remove where only the newest of something are kept.
 
 use std::fs::DirEntry;
 use std::io;

@@ -1,4 +1,4 @@
-//! What tasks said, for people on this machine: of one that runs, its spool; of one that has ended,
+//! Output of tasks, for people on this machine: of one that runs, its spool; of one that has ended,
 //! the end of it, which root keeps when the task's own files are about to go.
 //!
 //! Threat: a spool belongs to the slot's user, who may put anything in its place. Its files are
@@ -69,7 +69,7 @@ impl Reading {
         }
     }
 
-    /// What is next of the first step that has more; nothing: no step has.
+    /// Returns the next piece of the first step that has more; nothing: no step has.
     pub(crate) fn piece(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; PIECE];
         for (&number, (file, at)) in &mut self.steps {
@@ -102,7 +102,7 @@ impl Reading {
     }
 }
 
-/// What the tasks of all slots say.
+/// Outputs of the tasks of all slots.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     /// The state directory, once it is known. Where it is not, nothing is kept.
@@ -111,7 +111,7 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    /// Where the slots are, and where is kept what is kept.
+    /// Sets the directory of the slots and of kept outputs.
     pub(super) fn keep_in(&self, state: &Path) {
         self.state.get_or_init(|| state.to_owned());
     }
@@ -162,7 +162,7 @@ impl Outputs {
     }
 }
 
-/// What a task said that has ended; none: nothing of it is kept.
+/// Returns the output of a task that has ended; none: nothing of it is kept.
 pub(crate) fn kept(state: &Path, id: &TaskId) -> io::Result<Option<File>> {
     let Some(name) = file_name(id) else { return Ok(None) };
     let mut options = std::fs::OpenOptions::new();

@@ -5,7 +5,7 @@ use russet_protocol::runner::ClaimResponse;
 use crate::config::Class;
 use crate::vault::matches;
 
-/// Why a task must not run, where it must not.
+/// Returns the reason why a task must not run, where it must not.
 ///
 /// A server that does not say where a task comes from is CircleCI's own, which has no forks on
 /// runners; what it leaves out can not be checked, so a list of projects refuses it.

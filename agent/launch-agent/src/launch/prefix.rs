@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::stage;
 
-/// How long the answer may take.
+/// Timeout of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The user and the group that the prefix lands in.

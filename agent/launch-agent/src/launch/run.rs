@@ -20,7 +20,7 @@ use crate::update;
 use russet_platform::clock::{BootTime, Clock};
 use russet_platform::layout::Layout;
 
-/// How long a canceled task agent has beyond its grace for steps: to end what is left, send the
+/// Time that a canceled task agent has beyond its grace for steps: to end what is left, send the
 /// rest and report.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -116,7 +116,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// What is to be put in place when the agent has ended for it.
+/// Version to put in place when the agent has ended for it.
 type ToInstall = Arc<std::sync::Mutex<Option<update::Staged>>>;
 
 /// Puts a new version in place, now that the state machine has ended and nothing runs. Where that
@@ -143,13 +143,13 @@ fn update(staged: &ToInstall, clock: &Clock) -> ExitReason {
 struct Agent {
     machine: Machine,
     ready: Ready,
-    /// What is being done. It ends with this agent; processes that it started do not.
+    /// Running work. It ends with this agent; processes that it started do not.
     jobs: JoinSet<()>,
     clock: Clock,
     leave_by: Option<BootTime>,
-    /// What people were shown last.
+    /// View that people were shown last.
     view: View,
-    /// Whether this machine should stay awake.
+    /// Set if this machine should stay awake.
     awake: tokio::sync::watch::Sender<bool>,
 }
 

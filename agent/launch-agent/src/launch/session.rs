@@ -1,6 +1,6 @@
 //! Waiting for the session at the screen that a class's tasks run in.
 //!
-//! Where its account is not logged in, the class is held back, which people see with the reason,
+//! A class whose account is not logged in is held back, which people see with the reason,
 //! and it is looked again every minute: a task that is not claimed runs elsewhere, or when somebody
 //! logs the account in.
 
@@ -42,7 +42,7 @@ impl SlotIo {
         }
     }
 
-    /// Why the session is not there; `None` where it is, or none is needed.
+    /// Returns the reason why the session is not there; `None` where it is, or none is needed.
     pub(super) async fn absence(&self) -> Option<String> {
         if !self.is_gui() {
             return None;

@@ -15,7 +15,7 @@ use super::slot_io::SlotIo;
 use super::spawn;
 use super::state::slot::{Input, Settlement};
 
-/// How long what a killed task agent left behind may take to be gone.
+/// Rounds of waiting for the remains of a killed task agent to be gone.
 const END_ROUNDS: u32 = 100;
 const END_PAUSE: Duration = Duration::from_millis(20);
 
@@ -123,8 +123,9 @@ fn session_since(journal: &Journal) -> Option<u64> {
     journal.assignment.gui.as_ref().map(|_| began)
 }
 
-/// Ends everything of a user that is the slot's alone, or what began at `since` or later. It is done again, more thoroughly, by the
-/// helper that cleans: that one has the user's own id and so can not miss any.
+/// Ends everything of a user that is the slot's alone, or what began at `since` or later. It is
+/// done again, more thoroughly, by the helper that cleans: that one has the user's own id and so
+/// can not miss any.
 async fn end_processes(user: &SlotUser, since: Option<u64>) {
     if !user.dedicated || !nix::unistd::geteuid().is_root() {
         return;

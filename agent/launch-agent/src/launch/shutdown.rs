@@ -20,7 +20,7 @@ pub(super) async fn run(hook: ShutdownHook) {
     }
 }
 
-/// What it printed, or what went wrong.
+/// Returns its output, or the fault.
 ///
 /// It runs as root, so it is looked at once more: hours may have passed since the start, and a
 /// job has run.

@@ -1,4 +1,4 @@
-//! What signals and the end of the parent mean.
+//! Meaning of signals, and of the end of the parent.
 
 use std::io::Read as _;
 use std::os::fd::OwnedFd;

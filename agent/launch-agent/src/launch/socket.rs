@@ -22,7 +22,7 @@ pub(super) fn bind(path: &Path, user: &SlotUser) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Whether the slot's user is at the other end, or whoever runs the agent.
+/// Returns true if the slot's user is at the other end, or whoever runs the agent.
 pub(super) fn is_known(stream: &UnixStream, uid: u32) -> bool {
     let me = nix::unistd::geteuid().as_raw();
     stream.peer_cred().is_ok_and(|peer| [me, uid].contains(&peer.uid()))

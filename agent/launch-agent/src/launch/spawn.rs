@@ -24,13 +24,14 @@ pub(super) const AGENT_LOG: &str = "task-agent.log";
 /// Name of the file with what the helpers said.
 const HELPER_LOG: &str = "helper.log";
 
-/// How much of the end of such a file goes into messages.
+/// Bytes of the end of such a file that go into messages.
 const TAIL: u64 = 400;
 
-/// How long a killed helper is waited for.
+/// Time for which a killed helper is waited for.
 const STUCK: Duration = Duration::from_secs(5);
 
-/// What the task agent needs of the launch agent's environment: the way to the control plane.
+/// Variables that the task agent needs of the launch agent's environment: the way to the control
+/// plane.
 const PASSED_ON: [&str; 9] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -153,7 +154,7 @@ fn tail(mut file: std::fs::File) -> String {
     lines.join("; ").chars().filter(|c| !c.is_control()).collect()
 }
 
-/// How a process ended, as a part of a sentence.
+/// Describes the end of a process, as a part of a sentence.
 pub(super) fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {

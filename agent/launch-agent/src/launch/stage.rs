@@ -17,11 +17,11 @@ use super::oldest::oldest;
 /// Names of the helpers on the PATH of steps.
 const HELPERS: [&str; 2] = ["circleci-agent", "circleci"];
 
-/// Folders of earlier executables that are kept: tasks that an earlier launch agent started have one
-/// on their PATH. No update is installed while a task runs, so these are more than are needed.
+/// Folders of earlier executables that are kept: tasks that an earlier launch agent started have
+/// one on their PATH. No update is installed while a task runs, so these are more than are needed.
 const KEPT: usize = 3;
 
-/// Where the executable and the helpers are.
+/// Paths of the executable and the helpers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Staged {
     pub(super) exe: PathBuf,
@@ -65,8 +65,8 @@ fn key(exe: &Path, meta: &Metadata) -> String {
     hasher.finalize().to_hex().chars().take(16).collect()
 }
 
-/// Removes all but `current` and the newest of the others. Nobody but this process's user can write in
-/// any of them.
+/// Removes all but `current` and the newest of the others. Nobody but this process's user can write
+/// in any of them.
 fn forget(all: &Path, current: &Path) -> io::Result<()> {
     let is_other = |entry: &std::fs::DirEntry| {
         entry.path() != current && entry.file_type().is_ok_and(|kind| kind.is_dir())
@@ -82,7 +82,8 @@ fn make_directory(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
-/// Whether everybody may run the file, and nobody but root may change it or any directory above.
+/// Returns true if everybody may run the file, and nobody but root may change it or any directory
+/// above.
 fn is_reachable_and_roots(exe: &Path) -> bool {
     let fits = |path: &Path, needs: u32| {
         std::fs::metadata(path).is_ok_and(|meta| {

@@ -1,4 +1,4 @@
-//! How often a launch agent was started on a state directory: between two looks of Prometheus an
+//! Number of starts of a launch agent on a state directory: between two looks of Prometheus an
 //! agent can crash several times, and only a count that outlives it shows that.
 
 use std::path::Path;

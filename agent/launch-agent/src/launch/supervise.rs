@@ -29,13 +29,13 @@ const MAX_LINE: u64 = 64 * 1024;
 /// take those that every other slot needs.
 const MOST_CONNECTIONS: usize = 8;
 
-/// How long a peer has to say who it is.
+/// Time that a peer has to identify itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may outlive the task agent until it is not listened to any more.
+/// Time for which a connection that outlives the task agent is listened to.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// What is known of the task agent of a slot.
+/// Channel to the task agent of a slot, and its last state.
 #[derive(Debug)]
 pub(super) struct Link {
     slot: u32,
@@ -52,7 +52,7 @@ pub(super) struct Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LastWords {
     pub(super) outcome: Outcome,
-    /// Whether it emptied what it was asked to.
+    /// Set if it emptied what it was asked to.
     pub(super) emptied: bool,
     pub(super) left: Vec<LeftBehind>,
 }
@@ -158,7 +158,7 @@ impl Link {
         .unwrap_or(0)
     }
 
-    /// How long it has been silent.
+    /// Returns the time for which it has been silent.
     pub(super) fn silent_for(&self) -> Option<Duration> {
         let now = self.clock.now();
         self.with(|current| current.last_heard.map(|at| now.since(at))).flatten()

@@ -8,7 +8,7 @@ use russet_protocol::secret::Secret;
 use crate::config::{self, Config, Token};
 use crate::vault::Vault;
 
-/// Where the token of one class comes from.
+/// Source of one class's token.
 #[derive(Debug)]
 pub(super) struct Keeper {
     config: Config,

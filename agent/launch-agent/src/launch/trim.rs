@@ -24,12 +24,12 @@ const PAUSE: Duration = Duration::from_secs(10 * 60);
 /// A helper that takes longer is killed.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// When trimming was done last, for each path.
+/// Time at which trimming was done last, for each path.
 #[derive(Debug, Default)]
 pub(super) struct Trimmed(std::sync::Mutex<BTreeMap<PathBuf, BootTime>>);
 
 impl Trimmed {
-    /// Whether it is time.
+    /// Returns true if it is time.
     pub(super) fn is_due(&self, path: &Path, now: BootTime) -> bool {
         let last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         last.get(path).is_none_or(|then| now.since(*then) >= PAUSE)

@@ -1,4 +1,4 @@
-//! Who may do what on the local API.
+//! Rights on the local API.
 //!
 //! Threats: a job that looks at other projects' names, pauses the machine or cancels the tasks of
 //! others; and anybody with an account here, who may see that the machine works but not on what.
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use russet_platform::clock::{BootTime, Clock};
 use russet_platform::users;
 
-/// How long an answer of the user database holds. Somebody who is taken out of a group is no
+/// Time for which an answer of the user database holds. Somebody who is taken out of a group is no
 /// operator after that.
 const HOLDS: Duration = Duration::from_secs(30);
 
@@ -26,17 +26,17 @@ const MOST_KNOWN: usize = 256;
 /// The rules of one agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
-    /// Who runs the agent.
+    /// User that runs the agent.
     pub(crate) owner: u32,
     /// Users that tasks run as, where they are not the owner itself.
     pub(crate) slot_users: Vec<u32>,
     /// Names of users, and of groups with `%` before them, that may do everything.
     pub(crate) operators: Vec<String>,
-    /// Whether everybody here may see names of projects and jobs.
+    /// Set if everybody here may see names of projects and jobs.
     pub(crate) is_open: bool,
 }
 
-/// What a caller may do.
+/// Rights of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing: tasks run as this user.
@@ -50,7 +50,7 @@ pub(crate) enum Access {
 }
 
 impl Policy {
-    /// What a user may do, where that is known without asking anybody.
+    /// Returns the rights of a user, where they are known without asking anybody.
     pub(super) fn plain_access(&self, uid: u32) -> Option<Access> {
         if uid != self.owner && (self.slot_users.contains(&uid) || is_task_id(uid)) {
             return Some(Access::Nothing);
@@ -61,7 +61,7 @@ impl Policy {
         self.operators.is_empty().then(|| self.others())
     }
 
-    /// What users may do who are no operators.
+    /// Returns the rights of users who are not operators.
     fn others(&self) -> Access {
         if self.is_open { Access::Read } else { Access::Look }
     }
@@ -77,7 +77,7 @@ impl Policy {
     }
 }
 
-/// Whether the id is one of those that tasks have where no user is set up.
+/// Returns true if the id is one of those that tasks have where no user is set up.
 fn is_task_id(uid: u32) -> bool {
     users::OWN_IDS.contains(&uid)
 }
@@ -99,7 +99,7 @@ impl Gate {
         Self { policy: Arc::new(policy), clock, known: Arc::default() }
     }
 
-    /// What a user may do.
+    /// Returns the rights of a user.
     pub(super) async fn access(&self, uid: u32) -> Access {
         if let Some(access) = self.policy.plain_access(uid) {
             return access;

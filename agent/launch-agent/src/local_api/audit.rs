@@ -1,4 +1,4 @@
-//! Who asked for what: a line in the log for each change and each refusal.
+//! Audit: a line in the log for each change and each refusal, with its author.
 //!
 //! Threat: a job that asks in a loop until the log has pushed out what it did before, or has
 //! filled the disk. So a user's refusals are written so many times a minute, and counted then.
@@ -35,7 +35,7 @@ fn shown(path: &str) -> String {
     path.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
-/// What to write of a refusal.
+/// Line about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
     /// It, and that so many before were not written.

@@ -34,7 +34,7 @@ pub(super) struct Listener {
     counts: Counts,
 }
 
-/// Who is at the other end, as the kernel knows it.
+/// Process at the other end, as the kernel knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     /// The user.

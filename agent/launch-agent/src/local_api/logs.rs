@@ -28,17 +28,17 @@ use russet_platform::FileWatch;
 const USUAL_LINES: usize = 200;
 const MOST_LINES: usize = 10_000;
 
-/// How much of each file is looked at.
+/// Bytes of each file that are looked at.
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What is asked for.
+/// Request.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
-    /// How many of the last lines, at most 10000; 200 where nothing is said.
+    /// Number of last lines, at most 10000; 200 unless given.
     lines: Option<usize>,
-    /// Whether to go on with each line that is written.
+    /// Set if to go on with each line that is written.
     #[cfg_attr(test, param(required = false))]
     follow: bool,
     /// Nothing that was said before this, in milliseconds since 1970.
@@ -92,9 +92,9 @@ pub(super) async fn logs(
     }
 }
 
-/// Where a client is.
+/// Position of a client.
 struct Reading {
-    /// What it gets next.
+    /// Lines that it gets next.
     lines: Vec<LogLine>,
     /// Gone where a file is read at the moment, or the end was reached.
     follower: Option<Follower>,

@@ -1,4 +1,4 @@
-//! What a person asked for: a pause, a drain. It outlives the agent and the machine's boot, so it
+//! Requests of a person: a pause, a drain. They outlive the agent and the machine's boot, so each
 //! is kept in a file, by the wall clock.
 //!
 //! One task owns it. A change is on disk before it is done, so that whoever was told "paused"
@@ -35,12 +35,12 @@ pub(crate) enum Command {
     CancelTask {
         /// Which, as the status calls it.
         id: TaskId,
-        /// Why.
+        /// Reason.
         reason: String,
     },
 }
 
-/// How far the agent goes for an update.
+/// Extent of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpdateMode {
     /// It waits until no task runs.
@@ -49,7 +49,7 @@ pub(crate) enum UpdateMode {
     Drain,
 }
 
-/// What was asked for.
+/// Pause and drain in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Maintenance {
     version: u32,
@@ -79,7 +79,7 @@ pub(super) enum Change {
     Resume,
 }
 
-/// Where changes are asked for.
+/// Channel for requested changes.
 #[derive(Clone, Debug)]
 pub(super) struct Keeper(mpsc::Sender<(Change, oneshot::Sender<io::Result<()>>)>);
 

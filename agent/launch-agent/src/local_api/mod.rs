@@ -1,9 +1,9 @@
 //! The local API: HTTP and JSON over a unix socket, for people and tools on this machine.
 //!
-//! Who calls is what the kernel says of the peer, never what the caller says. The agent itself
-//! does no work for it: what is shown lies ready on the board (`launch/board.rs`), what is wanted
-//! goes to the state machine as commands, and everything between runs in tasks of its own, so a
-//! client that never reads costs its own connection and nothing else.
+//! The caller is who the kernel says that the peer is, never who the caller claims to be. The agent
+//! itself does no work for it: what is shown lies ready on the board (`launch/board.rs`), what is
+//! wanted goes to the state machine as commands, and everything between runs in tasks of its own,
+//! so a client that never reads costs its own connection and nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,26 +26,26 @@ mod task_log;
 pub(crate) use access::Policy;
 pub(crate) use maintenance::{Command, UpdateMode};
 
-/// What the local API is made of.
+/// Parts of the local API.
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
-    /// Where to listen.
+    /// Path of the socket.
     pub(crate) socket: &'a Path,
-    /// Where maintenance that a person asked for is kept.
+    /// Directory in which requested maintenance is kept.
     pub(crate) state: &'a Path,
-    /// Who may do what.
+    /// Rights of users.
     pub(crate) policy: Policy,
-    /// What is shown.
+    /// State that is shown.
     pub(crate) board: Arc<Board>,
     /// Time.
     pub(crate) clock: Clock,
-    /// What is counted and measured.
+    /// Counters and measurements.
     pub(crate) metrics: Arc<Metrics>,
     /// The agent's log, where that is a file.
     pub(crate) log: Option<PathBuf>,
-    /// Where wishes about updates go; none where this agent looks for none.
+    /// Channel of requests about updates; none where this agent looks for none.
     pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Look>>,
-    /// Where commands go.
+    /// Channel of commands.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be asked for.
+//! Calls of the local API.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const BODY_LIMIT: usize = 16 * 1024;
 /// The longest reason, in characters.
 const REASON_LIMIT: usize = 500;
 
-/// What the calls are about.
+/// Subjects of the calls.
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) board: Arc<Board>,
@@ -50,14 +50,14 @@ pub(super) struct Parts {
     pub(super) state: PathBuf,
 }
 
-/// What the handlers need.
+/// State that the handlers need.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     pub(super) shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
     updates: Option<mpsc::UnboundedSender<Look>>,
-    /// How many looks for an update were asked for.
+    /// Number of looks for an update that were asked for.
     looks: Arc<AtomicU64>,
     gate: Gate,
     pub(super) audit: Arc<Audit>,
@@ -98,7 +98,7 @@ pub(super) fn router(parts: Parts) -> Router {
         .with_state(api)
 }
 
-/// What these calls take and answer.
+/// Types that these calls take and answer.
 #[cfg(test)]
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(
@@ -175,7 +175,7 @@ async fn events(State(api): State<Api>, Extension(access): Extension<Access>) ->
     (headers, Body::from_stream(api.shown.events(access))).into_response()
 }
 
-/// What the agent counts, as Prometheus reads it. Numbers only, so whoever may look may see them.
+/// Counters of the agent, as Prometheus reads them. Numbers only, so whoever may look may see them.
 #[cfg_attr(test, utoipa::path(
     get, path = "/v1/metrics", tag = "look",
     responses(
@@ -312,7 +312,7 @@ async fn change(
     }
 }
 
-/// Why, in the caller's words or by itself.
+/// Returns the reason, in the caller's words or the default.
 fn reason(wish: Option<String>, default: &str) -> String {
     wish.unwrap_or_else(|| format!("{default} by a person on the runner's machine"))
         .chars()

@@ -1,4 +1,4 @@
-//! What a reader may see of the status, made once for all who may see the same.
+//! Part of the status that a reader may see, made once for all who may see the same.
 //!
 //! With a hundred readers a change costs one text, and a reader that does not read keeps no more
 //! than a few of these texts alive, which others share.
@@ -14,7 +14,7 @@ use russet_protocol::local::{Status, Task};
 use super::access::Access;
 use crate::launch::board::Board;
 
-/// What an event begins and ends with, as server-sent events are written.
+/// Text around an event, as server-sent events are written.
 const BEFORE: &[u8] = b"data: ";
 const AFTER: &[u8] = b"\n\n";
 
@@ -101,7 +101,7 @@ impl Shown {
     }
 }
 
-/// What this reader may see.
+/// Returns the part that this reader may see.
 fn visible(mut status: Status, access: Access) -> Status {
     status.may_change = Some(access == Access::Full);
     if matches!(access, Access::Nothing | Access::Look) {

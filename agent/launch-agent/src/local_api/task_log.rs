@@ -1,7 +1,7 @@
 //! `GET /v1/tasks/{id}/log`: what a task that runs has said, and what it says, and the end of what
 //! one said that has ended; as it came from its steps with secrets masked.
 //!
-//! How that is read, and from where, is in `launch/output.rs`. Job output is for root and operators,
+//! The reading, and its source, are in `launch/output.rs`. Job output is for root and operators,
 //! whatever `local_api.open` says.
 
 use std::io::{self, Read as _};
@@ -32,18 +32,18 @@ const MOST_BEFORE: u64 = 1024 * 1024;
 /// a job puts there; a look opens none.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What is asked for.
+/// Request.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
-    /// Whether to go on until the task ends.
+    /// Set if to go on until the task ends.
     #[cfg_attr(test, param(required = false))]
     follow: bool,
 }
 
-/// What a task that runs has said: the last mebibyte of it and, where it is followed, the rest. Of one
-/// of the last 50 tasks that ended, the last 256 KiB. A line `== step N` stands before the output of
+/// Output of a running task: the last mebibyte of it and, where it is followed, the rest. Of one of
+/// the last 50 tasks that ended, the last 256 KiB. A line `== step N` stands before the output of
 /// another step. All of what a task said is with the control plane.
 #[cfg_attr(test, utoipa::path(
     get, path = "/v1/tasks/{id}/log", tag = "look",
@@ -77,7 +77,7 @@ pub(super) async fn task_log(
     }
 }
 
-/// What comes of a task that runs.
+/// Streams the output of a running task.
 async fn running(api: Api, id: TaskId, slot: u32, follow: bool) -> Response {
     let state: PathBuf = api.state.as_ref().clone();
     let opened = apart(move || {
@@ -96,7 +96,7 @@ async fn running(api: Api, id: TaskId, slot: u32, follow: bool) -> Response {
     }
 }
 
-/// What is kept of a task that has ended.
+/// Returns the kept output of a task that has ended.
 async fn ended(api: &Api, id: TaskId) -> Response {
     let state: PathBuf = api.state.as_ref().clone();
     let read = apart(move || {
@@ -125,7 +125,7 @@ fn unreadable(error: &io::Error) -> Response {
     problem(StatusCode::INTERNAL_SERVER_ERROR, &message)
 }
 
-/// Where a task runs.
+/// Returns the slot in which a task runs.
 fn slot_of(api: &Api, id: &TaskId) -> Option<u32> {
     let mut slots = api.shown.board().status().slots.into_iter();
     slots
@@ -133,7 +133,7 @@ fn slot_of(api: &Api, id: &TaskId) -> Option<u32> {
         .map(|it| it.number)
 }
 
-/// Where a client is.
+/// Position of a client.
 struct Tail {
     api: Api,
     id: TaskId,

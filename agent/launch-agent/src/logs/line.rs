@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use russet_protocol::local::{LogLevel, LogLine};
 use serde::Deserialize;
 
-/// What `logging.format: json` writes.
+/// Line that `logging.format: json` writes.
 #[derive(Deserialize)]
 struct Json {
     timestamp: String,

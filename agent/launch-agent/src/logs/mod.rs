@@ -1,8 +1,8 @@
 //! The agent's log: a file that the agent rotates itself, and reading it across rotations.
 //!
 //! launchd keeps the file open that it writes standard error to, so nobody else could rotate that
-//! one; it is left for panics and for `russet-boot`. `NAME` is written to, `NAME.1` is the one before
-//! it, and so on; the last goes. A line that was written is in one of them at any moment.
+//! one; it is left for panics and for `russet-boot`. `NAME` is written to, `NAME.1` is the one
+//! before it, and so on; the last goes. A line that was written is in one of them at any moment.
 
 mod line;
 mod read;

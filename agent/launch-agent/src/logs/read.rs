@@ -17,13 +17,13 @@ use super::numbered;
 /// Files of one log, at most: more are never made.
 const MOST_FILES: u32 = 1000;
 
-/// How much a follower reads at once.
+/// Bytes that a follower reads at once.
 const CHUNK: u64 = 64 * 1024;
 
 /// A longer line is given out in pieces.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// What is asked for.
+/// Request.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// So many of the last lines; none: all.
@@ -32,12 +32,12 @@ pub struct Wanted {
     pub since_ms: Option<u64>,
     /// Nothing that is less important.
     pub level: Option<LogLevel>,
-    /// How many bytes of each file are looked at, from its end.
+    /// Bytes of each file that are looked at, from its end.
     pub most_bytes: u64,
 }
 
 impl Wanted {
-    /// What was not written by the logger (a panic) is always wanted.
+    /// Returns true if a line is wanted. One that the logger did not write (a panic) always is.
     fn wants(&self, line: &LogLine) -> bool {
         let is_late = |since| line.time_ms.is_none_or(|time| time >= since);
         let matters = |level| line.level.is_none_or(|have| have >= level);
@@ -130,7 +130,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What whole lines say. A line that begins nothing goes on with the one before it.
+/// Parses whole lines. A line that begins nothing goes on with the one before it.
 fn lines(bytes: &[u8]) -> Vec<LogLine> {
     let mut found: Vec<LogLine> = Vec::new();
     for line in String::from_utf8_lossy(bytes).lines() {

@@ -24,7 +24,7 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Names in a directory are changed by their owners only.
 const STICKY: u32 = 0o1000;
 
-/// How much is kept.
+/// Limits of the kept files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of one file; a longer line makes a longer file.
@@ -87,7 +87,7 @@ impl Rotated {
         written
     }
 
-    /// Whether the path still means this file.
+    /// Returns true if the path still means this file.
     fn is_ours(&self, file: &File) -> io::Result<bool> {
         match self.path.symlink_metadata() {
             Ok(there) => Ok(is_same(&there, &file.metadata()?)),
@@ -193,7 +193,7 @@ fn successor(path: &Path, before: &Metadata) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether nobody else can exchange names in the directory.
+/// Returns true if nobody else can exchange names in the directory.
 fn check_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let meta = parent.unwrap_or(Path::new(".")).metadata()?;

@@ -1,4 +1,4 @@
-//! What is looked at when somebody asks: the board, what jobs left behind, the machine.
+//! Gauges, read when somebody asks: the board, remains of jobs, the machine.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,20 +36,20 @@ const HOLDS: [&str; 4] = ["drain", "pause", "health", "session"];
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
 
-/// Where to look.
+/// Sources of gauges.
 #[derive(Debug)]
 pub(crate) struct Looked {
-    /// What people are shown.
+    /// State that people are shown.
     pub(crate) board: Arc<Board>,
     /// The class of each slot.
     pub(crate) slots: Vec<String>,
-    /// What machine this is.
+    /// Facts about the machine.
     pub(crate) machine: Machine,
-    /// What jobs left behind.
+    /// Counts of jobs' remains.
     pub(crate) left: Arc<Counters>,
     /// The state directory, on the disk that tasks work on.
     pub(crate) state: PathBuf,
-    /// How often an agent was started on this state directory.
+    /// Number of starts of an agent on this state directory.
     pub(crate) starts: u64,
 }
 

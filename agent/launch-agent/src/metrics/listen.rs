@@ -21,7 +21,7 @@ use super::Metrics;
 /// Connections at once. A farm has one or two who ask.
 const CONNECTIONS: usize = 16;
 
-/// How long a connection may take in all.
+/// Maximum duration of a connection.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The longest head of a request; hyper takes no less.

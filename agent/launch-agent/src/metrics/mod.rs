@@ -1,4 +1,4 @@
-//! What the launch agent counts and measures, for Prometheus.
+//! Counters and measurements of the launch agent, for Prometheus.
 //!
 //! Everything is numbers: labels are resource classes, slots' outcomes and fixed words, never the
 //! name of a project or a job, since every user of the machine may read this, and, where the owner
@@ -26,7 +26,7 @@ mod reference;
 pub(crate) use gauges::Looked;
 pub(crate) use listen::{answer, start};
 
-/// What the names of our own metrics begin with.
+/// Prefix of the names of our own metrics.
 const PREFIX: &str = "russet_agent";
 
 /// A counter that counts parts of seconds.
@@ -41,7 +41,7 @@ const TASK_SECONDS: [f64; 13] =
 const DISPATCH_SECONDS: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// How a claim was answered.
+/// Answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// With a task.
@@ -84,7 +84,7 @@ impl Claim {
     }
 }
 
-/// How a heartbeat to the control plane went.
+/// Result of a heartbeat to the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heartbeat {
     /// It arrived.
@@ -95,7 +95,7 @@ pub(crate) enum Heartbeat {
     Gone,
 }
 
-/// How a task ended, as this agent knows it.
+/// End of a task, as this agent knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The control plane knows this outcome.
@@ -135,7 +135,7 @@ impl End {
     }
 }
 
-/// What went wrong on this machine, not in a job.
+/// Fault of this machine, not of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// A task agent could not be started.

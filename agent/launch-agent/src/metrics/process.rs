@@ -1,4 +1,4 @@
-//! What this process itself takes, under the names that Prometheus' own clients use.
+//! Resources of this process itself, under the names that Prometheus' own clients use.
 
 use std::fmt;
 
@@ -64,8 +64,8 @@ fn cpu_seconds() -> Option<f64> {
     Some(std::time::Duration::from_micros(micros).as_secs_f64())
 }
 
-/// When this process asked first, which is when it started: a clock that is set later moves
-/// nothing.
+/// Returns the time at which this process asked first, which is when it started: a clock that is
+/// set later moves nothing.
 fn start_seconds() -> Option<f64> {
     use std::sync::OnceLock;
     use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,8 +1,8 @@
 //! Putting a new version in place, in one step that no loss of power can cut in two.
 //!
 //! The note that the new one has to prove itself is written first; one whose bundle does not stand
-//! at the agent's path is worth nothing. Then the staged bundle becomes the one that lies beside the
-//! agent, and both change places: so at every moment the agent's path holds a whole bundle, and
+//! at the agent's path is worth nothing. Then the staged bundle becomes the one that lies beside
+//! the agent, and both change places: so at every moment the agent's path holds a whole bundle, and
 //! after the step the version before lies where `russet-boot` looks for it.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -63,7 +63,8 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     replace::write(&path, probation.text().as_bytes(), 0o600)
         .map_err(UpdateError::file("could not write", &path))?;
     // Only now, when all is noted for which the state directory may have no room: until here the
-    // version before that one is still there. A change of names does not change what it is known by.
+    // version before that one is still there. A change of names does not change what it is known
+    // by.
     crate::install::remove_tree(&previous)
         .map_err(UpdateError::file("could not remove", &previous))?;
     std::fs::rename(bundle, &previous).map_err(UpdateError::file("could not put", &previous))?;

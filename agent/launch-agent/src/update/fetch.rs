@@ -59,7 +59,7 @@ pub(super) async fn archive(
     Ok(path)
 }
 
-/// How much of an archive is there: less than all of it, else nothing.
+/// Returns the length of the fetched part of an archive: less than all of it, else nothing.
 fn length(part: &Path, size: u64) -> u64 {
     let length =
         part.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
@@ -140,7 +140,7 @@ impl Write for &mut Whole {
     }
 }
 
-/// Whether a file is what the manifest says.
+/// Returns true if a file is what the manifest says.
 async fn verify(path: &Path, artifact: &Artifact) -> Result<(), UpdateError> {
     let (path, artifact) = (path.to_owned(), artifact.clone());
     let name = artifact.file.clone();

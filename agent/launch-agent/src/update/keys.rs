@@ -23,7 +23,7 @@ const LONGEST_FILE: u64 = 64 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys(Vec<[u8; 32]>);
 
-/// Why a key or a manifest is not believed.
+/// Reason why a key or a manifest is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// A line of the file is no key.
@@ -74,7 +74,7 @@ impl Keys {
         Ok(self)
     }
 
-    /// Whether nobody is trusted.
+    /// Returns true if nobody is trusted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -35,22 +35,22 @@ pub use source::{Source, SourceError};
 pub use window::{Window, WindowError};
 pub(crate) use worker::{Look, Parts, Wish, start};
 
-/// What the owner wants of updates.
+/// Settings of updates.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where releases are. None: this agent looks for none.
+    /// Source of releases. None: this agent looks for none.
     pub source: Option<Source>,
     /// Which of them. A control plane chooses that itself: it knows what its classes are to run.
     pub channel: String,
     /// Whom to believe.
     pub keys: Keys,
-    /// How long between two looks, give or take a tenth.
+    /// Interval of looks, give or take a tenth.
     pub interval: Duration,
-    /// Whether a version is installed without being asked for.
+    /// Set if a version is installed without being asked for.
     pub auto: bool,
-    /// When tasks are kept off, so that a busy machine becomes idle.
+    /// Time at which tasks are kept off, so that a busy machine becomes idle.
     pub window: Option<Window>,
-    /// How long a new version has to prove itself.
+    /// Time in which a new version has to prove itself.
     pub probation: Duration,
     /// CA certificates to trust besides the system's, in PEM.
     pub ca_file: Option<PathBuf>,
@@ -71,7 +71,7 @@ impl Default for Settings {
     }
 }
 
-/// Why there is no update, for people.
+/// Reason why there is no update, for people.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpdateError {
     /// A release was offered, and this machine does not take it.
@@ -83,22 +83,22 @@ pub(crate) enum UpdateError {
     /// It could not be fetched.
     #[error("{what} could not be fetched: {why}")]
     Fetch {
-        /// What.
+        /// Subject.
         what: String,
-        /// Why not.
+        /// Cause.
         why: String,
     },
-    /// What was fetched is not what the manifest says.
+    /// Fetched archive that is not the manifest's.
     #[error("{0}")]
     Archive(String),
     /// A file or directory of ours can not be used.
     #[error("{what} {}: {error}", path.display())]
     File {
-        /// What was to be done.
+        /// Action that failed.
         what: &'static str,
         /// With what.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         error: std::io::Error,
     },
 }

@@ -1,27 +1,27 @@
-//! Whether this machine takes what a manifest offers. Pure: what is known goes in, a decision comes
-//! out.
+//! Decision on whether this machine takes the version of a manifest. Pure: facts go in, a decision
+//! comes out.
 
 use russet_protocol::boot_files::{Bad, Fault};
 use russet_protocol::manifest::{Artifact, EVERYBODY, Manifest, Platform, STABLE, is_name};
 use semver::Version;
 
-/// A version that could not reach its control plane may have met an outage: after so many seconds it
-/// may try again.
+/// A version that could not reach its control plane may have met an outage: after so many seconds
+/// it may try again.
 const UNREACHED_AGAIN_S: u64 = 24 * 3600;
 
 /// The largest archive that is ever fetched, in bytes.
 const LARGEST_ARCHIVE: u64 = 1 << 30;
 
-/// What is known here.
+/// Facts about this machine.
 #[derive(Clone, Debug)]
 pub(super) struct Machine<'a> {
     /// The version that runs.
     pub(super) running: &'a str,
     /// The channel that the owner chose. None: the source is to choose.
     pub(super) channel: Option<&'a str>,
-    /// Whether the source says that it holds this machine at a release.
+    /// Set if the source says that it holds this machine at a release.
     pub(super) is_pinned: bool,
-    /// What archives have to be for.
+    /// Platform of archives.
     pub(super) platform: Platform,
     /// The architecture, as the system names it.
     pub(super) arch: &'a str,
@@ -33,15 +33,15 @@ pub(super) struct Machine<'a> {
     pub(super) seed: u16,
     /// Versions that were taken back.
     pub(super) bad: &'a [Bad],
-    /// When the newest of them was, in seconds since 1970.
+    /// Time at which the newest of them was, in seconds since 1970.
     pub(super) taken_back_s: Option<u64>,
     /// Now, in seconds since 1970.
     pub(super) now_s: u64,
-    /// Whether a person asked for it: then a rollout that has not come here yet is no reason.
+    /// Set if a person asked for it: then a rollout that has not come here yet is no reason.
     pub(super) asked: bool,
 }
 
-/// What follows.
+/// Decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     /// This machine runs it, or a later one.
@@ -52,7 +52,7 @@ pub(super) enum Offer {
     Take(Artifact),
 }
 
-/// Why an offer is refused.
+/// Reason why an offer is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// Another channel's.

@@ -1,4 +1,4 @@
-//! What this machine remembers of updates: how far manifests have counted, its place in rollouts,
+//! Memory of updates on this machine: the counters of manifests, its place in rollouts,
 //! what is installed, and what failed last.
 
 use std::collections::BTreeMap;
@@ -27,13 +27,14 @@ pub(super) struct Record {
     /// This machine's place in rollouts, from 0 to 999.
     #[serde(default)]
     pub(super) seed: Option<u16>,
-    /// What was put in place last.
+    /// Version that was put in place last.
     #[serde(default)]
     pub(super) installed: Option<Installed>,
-    /// What that took the place of, where an update had put it there: what `russet-boot` goes back to.
+    /// Version that it replaced, where an update had put that in place: `russet-boot` goes back to
+    /// it.
     #[serde(default)]
     pub(super) before: Option<Installed>,
-    /// What could not be put in place.
+    /// Version that could not be put in place.
     #[serde(default)]
     pub(super) failed: Option<Failed>,
 }
@@ -60,7 +61,7 @@ impl Record {
         state.join(NAME)
     }
 
-    /// What was written before; nothing where there is nothing.
+    /// Reads the record; an empty one where there is none.
     ///
     /// # Errors
     /// It can not be read. Then there is no update: a counter that is not known is no protection.

@@ -1,4 +1,4 @@
-//! Where releases are: a directory behind HTTPS, a bucket, the releases of a GitHub repository, or
+//! Sources of releases: a directory behind HTTPS, a bucket, the releases of a GitHub repository, or
 //! the control plane itself. Sources are not trusted: what they say is believed for its signature.
 
 use std::collections::BTreeMap;
@@ -12,10 +12,10 @@ use self_update::backends::{github, s3};
 
 use super::UpdateError;
 
-/// How long a source has to answer a question.
+/// Timeout of a source's answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where releases are.
+/// Source of releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// `control-plane`: the one that tasks come from, which knows what its classes are to run.
@@ -35,7 +35,7 @@ pub enum Source {
     S3 {
         /// The bucket.
         bucket: String,
-        /// What all keys begin with.
+        /// Prefix of all keys.
         prefix: String,
         /// Its region.
         region: Option<String>,
@@ -123,7 +123,7 @@ enum Archives {
 }
 
 impl Found {
-    /// Where an archive is.
+    /// Returns the URL of an archive.
     pub(super) fn address(&self, file: &str) -> Result<String, UpdateError> {
         match &self.archives {
             Archives::Beside(base) => Ok(format!("{base}/{file}")),
@@ -139,12 +139,12 @@ impl Found {
 }
 
 impl Source {
-    /// Whether archives are behind redirects to other servers.
+    /// Returns true if archives are behind redirects to other servers.
     pub(super) fn redirects(&self) -> bool {
         matches!(self, Self::GitHub { .. })
     }
 
-    /// Whether the source says which channel this machine follows.
+    /// Returns true if the source says which channel this machine follows.
     pub(super) fn chooses(&self) -> bool {
         matches!(self, Self::ControlPlane)
     }
@@ -245,8 +245,8 @@ fn fetch(what: &str, why: impl std::fmt::Display) -> UpdateError {
     UpdateError::Fetch { what: what.to_owned(), why: why.to_string() }
 }
 
-/// A file that is no longer than a manifest is, and the pin that was told with it. `None`: it is not
-/// there.
+/// A file that is no longer than a manifest is, and the pin that was told with it. `None`: it is
+/// not there.
 async fn small(
     client: &Client,
     address: &str,

@@ -25,7 +25,7 @@ use russet_platform::replace::sync_directory;
 const LARGEST: u64 = 2 << 30;
 const MOST: usize = 10_000;
 
-/// How long a program has to say its version: one that hangs here would hang later.
+/// Time that a program has to print its version: one that hangs here would hang later.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Unpacks an archive below `into` and answers where its bundle is.
@@ -112,9 +112,9 @@ fn settle(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Whether the program runs on this machine at all, and is the version that it is meant to be: a
-/// wrong architecture, a system that is too old and a mixed-up release show here, where nothing
-/// has been exchanged yet.
+/// Returns true if the program runs on this machine at all, and is the version that it is meant to
+/// be: a wrong architecture, a system that is too old and a mixed-up release show here, where
+/// nothing has been exchanged yet.
 fn says(executable: &Path, version: &str) -> Result<(), UpdateError> {
     let output =
         Command::new(executable).arg("--version").limit(PATIENCE).output_limit(4096).run_ok();

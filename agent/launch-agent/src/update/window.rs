@@ -57,7 +57,7 @@ fn time(text: &str) -> Option<Time> {
 }
 
 impl Window {
-    /// Whether a moment of the machine's own time is inside.
+    /// Returns true if a moment of the machine's own time is inside.
     #[must_use]
     pub fn contains(self, now: DateTime) -> bool {
         let (time, today) = (now.time(), now.date().weekday());

@@ -33,7 +33,7 @@ const FAILED_AGAIN_S: u64 = 3600;
 /// at once.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 
-/// What a person wants.
+/// Request of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
     /// Look now.
@@ -49,7 +49,7 @@ pub(crate) struct Look {
     pub(crate) number: u64,
 }
 
-/// What the worker is made of.
+/// Parts of the worker.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) settings: Settings,
@@ -61,7 +61,7 @@ pub(crate) struct Parts {
     pub(crate) board: Arc<Board>,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) wishes: mpsc::UnboundedReceiver<Look>,
-    /// Where the launch agent finds what to put in place.
+    /// Place in which the launch agent finds the version to put in place.
     pub(crate) ready: Arc<Mutex<Option<Staged>>>,
 }
 
@@ -77,11 +77,11 @@ pub(crate) fn start(parts: Parts) -> Option<tokio::task::JoinHandle<()>> {
 struct Worker {
     parts: Parts,
     source: Source,
-    /// What machine this is, which does not change while it runs.
+    /// Facts about the machine, which do not change while it runs.
     machine: russet_platform::machine::Machine,
-    /// Whether a person asked for what lies ready.
+    /// Set if a person asked for what lies ready.
     wanted: bool,
-    /// What was said last: the same once an hour for a month helps nobody.
+    /// Last message: the same once an hour for a month helps nobody.
     said: String,
 }
 
@@ -276,7 +276,7 @@ impl Worker {
         }));
     }
 
-    /// What was ready is not put in place while another version takes its place.
+    /// Withdraws the offered version: it is not put in place while another one takes its place.
     fn withdraw(&self) {
         if self.ready().is_some() {
             self.set_ready(None);

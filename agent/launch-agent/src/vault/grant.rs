@@ -35,12 +35,12 @@ pub struct Task<'a> {
     pub branch: Option<&'a str>,
     /// Its tag, where the server says it.
     pub tag: Option<&'a str>,
-    /// Whether it comes from a fork, where the server says it.
+    /// Set if it comes from a fork, where the server says it.
     pub from_fork: Option<bool>,
 }
 
 impl Grant {
-    /// Why the task may not have the credential; `None` where it may.
+    /// Returns the reason why the task may not have the credential; `None` where it may.
     #[must_use]
     pub fn refusal(&self, task: &Task<'_>) -> Option<String> {
         match task.from_fork {
@@ -71,7 +71,7 @@ fn refused(forms: &[String], what: &str, name: Option<&str>) -> Option<String> {
     }
 }
 
-/// Whether the text is of the form, in which `*` stands for any text.
+/// Returns true if the text is of the form, in which `*` stands for any text.
 #[must_use]
 pub fn matches(form: &str, text: &str) -> bool {
     let mut parts = form.split('*');

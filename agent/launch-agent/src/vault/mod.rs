@@ -1,5 +1,5 @@
-//! What the owner keeps on this machine for tasks: tokens of resource classes, and credentials
-//! with their grants. Root's alone, encrypted at rest.
+//! Tokens of resource classes, and credentials with their grants, that the owner keeps on this
+//! machine for tasks. Root's alone, encrypted at rest.
 //!
 //! The threat that encryption answers is a copy of the store that leaves the machine without its
 //! key: a backup, a synchronized folder, a file that is sent to somebody. The key lies beside it
@@ -59,11 +59,11 @@ pub struct StoredToken {
 /// A credential, and which tasks may have it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredCredential {
-    /// What it is.
+    /// Contents.
     pub content: Content,
-    /// Who may have it.
+    /// Tasks that may have it.
     pub grant: Grant,
-    /// When it was stored, in seconds since 1970.
+    /// Time at which it was stored, in seconds since 1970.
     #[serde(default)]
     pub stored: u64,
 }
@@ -79,8 +79,8 @@ pub fn origin(url: &str) -> Option<String> {
         .then(|| url.origin().ascii_serialization())
 }
 
-/// Whether the text can name a token or a credential: it becomes a part of file names and of
-/// variables.
+/// Returns true if the text can name a token or a credential: it becomes a part of file names and
+/// of variables.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

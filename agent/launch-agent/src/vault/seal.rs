@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 /// Length of a key, in bytes.
 pub(super) const KEY_LENGTH: usize = 32;
 
-/// What every store of this version begins with.
+/// First bytes of every store of this version.
 const HEADER: &[u8] = b"russet vault 1\n";
 
 const NONCE_LENGTH: usize = 24;
 
-/// Why bytes are not a store that the key opens.
+/// Reason why bytes are not a store that the key opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// They are something else, or of a version that this code does not know.

@@ -14,31 +14,31 @@ use super::{Document, VERSION};
 /// A larger store is none: some hundred credentials have less.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Why the store can not be used.
+/// Reason why the store can not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// Not root.
     #[error("what is stored on this machine is root's alone, and this process is user {uid}")]
     NotRoot {
-        /// Who it is.
+        /// User.
         uid: u32,
     },
     /// Somebody else could have put it there or could read it.
     #[error("{} {problem}", path.display())]
     Exposed {
-        /// What.
+        /// Path.
         path: PathBuf,
-        /// How.
+        /// Fault.
         problem: String,
     },
     /// A file can not be read or written.
     #[error("could not {what} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// Action that failed.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// The document does not open.
@@ -46,7 +46,7 @@ pub enum VaultError {
     Seal {
         /// The store.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: SealError,
     },
     /// The key is gone.
@@ -54,7 +54,7 @@ pub enum VaultError {
     NoKey {
         /// The store.
         store: PathBuf,
-        /// Where the key should be.
+        /// Path at which the key should be.
         key: PathBuf,
     },
     /// It opens, and is no document of this version.
@@ -249,7 +249,7 @@ fn create(path: &Path) -> io::Result<std::fs::File> {
         .open(path)
 }
 
-/// How others could read or change it.
+/// Describes the way in which others could read or change it.
 fn exposure(meta: &std::fs::Metadata) -> Option<String> {
     let me = nix::unistd::geteuid().as_raw();
     if meta.uid() != me {

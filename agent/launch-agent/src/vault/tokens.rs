@@ -5,7 +5,7 @@ use russet_protocol::secret::Secret;
 use super::{StoredToken, Vault, VaultError, origin};
 use russet_platform::keychain;
 
-/// Why a stored token can not be used.
+/// Reason why a stored token can not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The store can not be used.
@@ -32,7 +32,7 @@ pub enum TokenError {
         name: String,
         /// Whose it is.
         stored: String,
-        /// Who would have got it.
+        /// Control plane that would have got it.
         asked: String,
     },
     /// It is in the keychain, which does not give it.
@@ -40,7 +40,7 @@ pub enum TokenError {
     Keychain {
         /// The token's name.
         name: String,
-        /// What the keychain says.
+        /// Message of the keychain.
         problem: String,
     },
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How much of what a tool said goes into a message.
 const WORDS: usize = 400;
 
-/// Why a tool did not do what it was asked to. Each names the command as a person would type it.
+/// Reason why a tool did not do what it was asked to. Each names the command as a person would type it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
@@ -22,7 +22,7 @@ pub enum CommandError {
     Start {
         /// The command.
         command: String,
-        /// Why not.
+        /// Cause.
         source: std::io::Error,
     },
     /// It did not end in time, and was killed.

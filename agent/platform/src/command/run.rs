@@ -50,7 +50,7 @@ pub(super) fn run(command: Command) -> Result<Output, CommandError> {
     }
 }
 
-/// Why there is no process.
+/// Returns the reason why there is no process.
 pub(super) fn not_started(line: &str, source: io::Error) -> CommandError {
     let command = line.to_owned();
     match source.kind() {

@@ -22,7 +22,7 @@ const IDS: std::ops::RangeInclusive<u32> = 350..=499;
 #[derive(Clone, Debug)]
 pub struct Accounts {
     tools: Tools,
-    /// Whether an id means somebody elsewhere (a directory server).
+    /// Set if an id means somebody elsewhere (a directory server).
     taken_elsewhere: fn(u32) -> bool,
 }
 

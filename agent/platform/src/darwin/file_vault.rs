@@ -4,7 +4,7 @@ use crate::command::{CommandError, Tools};
 
 const FDESETUP: &str = "/usr/bin/fdesetup";
 
-/// Whether FileVault is on; `None` where the answer is another one, as while it is being turned on.
+/// Returns true if FileVault is on; `None` where the answer is another one, as while it is being turned on.
 ///
 /// # Errors
 ///

@@ -26,7 +26,7 @@ pub struct Updates {
     /// Names of those that macOS has found and not installed. It looks in the background, so that
     /// an empty list proves nothing.
     pub found: Vec<String>,
-    /// Whether macOS installs them, and restarts, by itself.
+    /// Set if macOS installs them, and restarts, by itself.
     pub automatic: Option<bool>,
 }
 

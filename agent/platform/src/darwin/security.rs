@@ -32,7 +32,7 @@ const TRUSTED: [&str; 4] =
 /// What a keychain of a task is called, before its number. Whatever is called so is ours.
 pub const PREFIX: &str = "russet-task-";
 
-/// Why a keychain could not be used.
+/// Reason why a keychain could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecurityError {
     /// The password of a `.p12` file is wrong, or it was written in a way that macOS does not read.
@@ -134,7 +134,7 @@ pub fn keychains(output: &str) -> Vec<PathBuf> {
 pub struct Identities {
     /// Names of all that match.
     pub matching: Vec<String>,
-    /// How many of them are valid: their chain is there and they have not expired.
+    /// Number of those that are valid: their chain is there and they have not expired.
     pub valid: usize,
 }
 

@@ -55,7 +55,7 @@ pub fn in_session(uid: u32) -> Vec<String> {
     vec![LAUNCHCTL.to_owned(), "asuser".to_owned(), uid.to_string()]
 }
 
-/// Whether the user is logged in at the screen. `None`: it is. Else why not, in words.
+/// Returns true if the user is logged in at the screen. `None`: it is. Else why not, in words.
 #[must_use]
 pub fn absence(tools: &Tools, uid: u32, name: &str) -> Option<String> {
     match print_session(tools, uid).run() {

@@ -3,7 +3,7 @@
 
 use russet_protocol::secret::Secret;
 
-/// Whether tokens are kept in the system's keychain.
+/// Returns true if tokens are kept in the system's keychain.
 #[must_use]
 pub fn holds_tokens() -> bool {
     false

@@ -63,7 +63,7 @@ impl Process {
     }
 }
 
-/// When the process began, in the kernel's own units: together with the number and the boot it
+/// Returns the time at which the process began, in the kernel's own units: together with the number and the boot it
 /// means one process for ever. `None`: there is no such process (or only what is left of it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
@@ -84,7 +84,7 @@ pub fn processes_of(uid: u32) -> Vec<u32> {
     all().filter(|(_, ids)| ids.contains(&uid)).map(|(pid, _)| pid).collect()
 }
 
-/// Whether `uid` is the real or the effective user of any process.
+/// Returns true if `uid` is the real or the effective user of any process.
 ///
 /// Quicker than [`processes_of`]. The priority of a user's processes is asked for, which there is
 /// none of without a process whose real user it is, also for a program that took root's ids as its

@@ -46,7 +46,7 @@ impl Service {
         self.unit.clone()
     }
 
-    /// Whether there is a service manager.
+    /// Returns true if there is a service manager.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use security_framework::os::macos::code_signing::{Flags, SecRequirement, SecStat
 /// signature of the manifest is all there is, as for builds that are not signed at all.
 const TEAM: Option<&str> = option_env!("RUSSET_TEAM_ID");
 
-/// Whether a bundle is whole and signed by who may sign it: all architectures and everything inside,
+/// Returns true if a bundle is whole and signed by who may sign it: all architectures and everything inside,
 /// with our identifier, by our team, with a certificate of Apple's.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ const SERVICE: &str = crate::layout::LABEL;
 /// What a signature with a certificate from Apple fulfils, and an ad-hoc one does not.
 const SIGNED: &str = "anchor apple generic";
 
-/// Whether tokens are kept in the system's keychain.
+/// Returns true if tokens are kept in the system's keychain.
 #[must_use]
 pub fn holds_tokens() -> bool {
     let Ok(signed) = SIGNED.parse::<SecRequirement>() else { return false };

@@ -87,7 +87,7 @@ impl Process {
     }
 }
 
-/// When the process began, in microseconds since 1970. `None`: there is no such process (or only
+/// Returns the time at which the process began, in microseconds since 1970. `None`: there is no such process (or only
 /// what is left of it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
@@ -104,7 +104,7 @@ pub fn processes_of(uid: u32) -> Vec<u32> {
     pids(UID_ONLY, uid)
 }
 
-/// Whether `uid` is the real or the effective user of any process.
+/// Returns true if `uid` is the real or the effective user of any process.
 #[must_use]
 pub fn has_processes(uid: u32) -> bool {
     !pids(UID_ONLY, uid).is_empty() || !pids(RUID_ONLY, uid).is_empty()

@@ -27,7 +27,7 @@ impl Service {
         self.plist.clone()
     }
 
-    /// Whether there is a service manager: always.
+    /// Returns true if there is a service manager: always.
     ///
     /// # Errors
     ///

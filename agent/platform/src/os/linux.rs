@@ -24,7 +24,7 @@ pub const LANG: &str = "C.UTF-8";
 pub const SHARED_DIRECTORIES: [&str; 5] =
     ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
 
-/// How many threads this process has.
+/// Returns the number of threads this process that has.
 pub fn thread_count() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
@@ -97,7 +97,7 @@ pub fn ids() -> io::Result<Ids> {
     Ok(Ids { users, groups })
 }
 
-/// Whether this process holds a capability, which would be a part of root under another name.
+/// Returns true if this process holds a capability, which would be a part of root under another name.
 pub fn holds_capabilities() -> io::Result<bool> {
     let status = std::fs::read_to_string("/proc/thread-self/status")?;
     let held = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
@@ -132,7 +132,7 @@ pub fn signal_others(signal: i32) -> bool {
     unsafe { libc::kill(-1, signal) == 0 }
 }
 
-/// Whether a process other than this one has `uid` as its effective user.
+/// Returns true if a process other than this one has `uid` as its effective user.
 ///
 /// The owner of the directory `/proc/N` says it, dumpable or not (it is what is in the directory
 /// that is root's for a process that may not be dumped), at the price of one call for each.

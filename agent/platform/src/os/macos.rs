@@ -44,7 +44,7 @@ pub const LANG: &str = "en_US.UTF-8";
 /// Directories that anybody may write to and that tasks leave files in.
 pub const SHARED_DIRECTORIES: [&str; 3] = ["/private/tmp", "/private/var/tmp", "/Users/Shared"];
 
-/// How many threads this process has.
+/// Returns the number of threads this process that has.
 pub fn thread_count() -> io::Result<usize> {
     let pid = i32::try_from(std::process::id()).unwrap_or(i32::MAX);
     let info = task_info(pid).ok_or_else(io::Error::last_os_error)?;
@@ -183,7 +183,7 @@ pub fn signal_others(signal: i32) -> bool {
     unsafe { __kill(-1, signal, 0) == 0 }
 }
 
-/// Whether there is a process of this one's user besides this one: signal 0 reaches nobody else.
+/// Returns true if there is a process of this one's user besides this one: signal 0 reaches nobody else.
 /// Callers make sure that `uid` is that user.
 pub fn has_others(_uid: u32) -> bool {
     signal_others(0)
@@ -432,7 +432,7 @@ pub fn detach_images(uid: u32) -> Vec<(String, Result<(), String>)> {
     images.into_iter().map(detached).collect()
 }
 
-/// Whether a disk device belongs to the user: an image that it attached.
+/// Returns true if a disk device belongs to the user: an image that it attached.
 fn has_devices(uid: u32) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::read_dir("/dev").into_iter().flatten().flatten().any(|entry| {

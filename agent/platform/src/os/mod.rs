@@ -23,7 +23,7 @@ pub struct Process {
     pub session: i32,
     /// Its owner.
     pub uid: u32,
-    /// Whether it has ended and only waits for its parent to notice.
+    /// Set if it has ended and only waits for its parent to notice.
     pub is_zombie: bool,
     /// Its command line, or its name where that can not be read.
     pub command: String,
@@ -78,7 +78,7 @@ pub fn hard_limit(limit: Limit) -> std::io::Result<u64> {
 /// it refuses.
 const OPEN_FILES: u64 = 10_240;
 
-/// How many files a task may open where the owner says nothing: what builds need, as far as the
+/// Returns the number of files a task that may open where the owner says nothing: what builds need, as far as the
 /// hard limit goes, and never fewer than the soft limit.
 pub fn open_files(soft: u64, hard: u64) -> u64 {
     soft.max(OPEN_FILES.min(hard))

@@ -11,7 +11,7 @@ use crate::api::params::{Path, Query};
 use crate::state::App;
 use crate::store::pipelines;
 
-/// How many pipelines are listed.
+/// Number of pipelines that are listed.
 const LIST_LENGTH: u32 = 50;
 
 #[derive(Debug, Deserialize)]

@@ -26,7 +26,7 @@ use crate::store::pipelines;
 /// How often a comment is sent while nothing happens, so that proxies leave the connection be.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How many events may wait for the reader.
+/// Number of events that may wait for the reader.
 const WAITING: usize = 2;
 
 #[cfg_attr(test, utoipa::path(

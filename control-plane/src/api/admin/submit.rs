@@ -246,7 +246,7 @@ fn statuses(required: Vec<Required>) -> Statuses {
     required.into_iter().map(|job| (job.name, outcomes(&job.statuses))).collect()
 }
 
-/// Whether every class that jobs name is here: what waits for one that is not would wait for ever.
+/// Returns true if every class that jobs name is here: what waits for one that is not would wait for ever.
 /// Makes the contexts that they name, where that was asked for.
 pub(in crate::api) async fn admit(
     tx: &mut WriteTx,

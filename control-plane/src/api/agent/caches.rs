@@ -19,7 +19,7 @@ use crate::state::App;
 use crate::store::caches::{self, NewCache};
 use crate::task_steps::mark_used;
 
-/// How many paths are kept for people.
+/// Number of paths that are kept for people.
 const MOST_PATHS: usize = 100;
 
 /// Names an archive as the cache of a key. A key that is there already is left as it is.

@@ -1,4 +1,4 @@
-//! What tasks find on the machine, and what is done for it: the second part of `runner`.
+//! Keys of the machine's resources for tasks and of its upkeep: the second part of `runner`.
 
 use super::{Key, Kind, key};
 

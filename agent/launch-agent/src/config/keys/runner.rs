@@ -1,4 +1,4 @@
-//! What this runner is and takes: the first part of `runner`.
+//! Keys of this runner's identity and of the tasks it takes: the first part of `runner`.
 
 use super::{Key, Kind, key};
 

@@ -1,4 +1,4 @@
-//! What people and programs see of the agent: `local_api`, `metrics`.
+//! Keys of the views of people and programs: `local_api`, `metrics`.
 
 use super::{Key, Kind, key};
 

@@ -1,4 +1,5 @@
-//! Whether the control plane can be reached, and why not: name, network, TLS, or what answers there.
+//! Check that the control plane can be reached, or of the fault: name, network, TLS, or a wrong
+//! answer.
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
@@ -7,17 +8,17 @@ use crate::config::Config;
 use crate::health::{Check, Level, clock};
 use russet_platform::http;
 
-/// How long an answer may take.
+/// Timeout of an answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What came of asking.
+/// Answer to the check.
 #[derive(Debug)]
 pub(super) struct Answer {
     result: Result<Duration, Failure>,
     pub(super) skew_s: Option<i64>,
 }
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// The configuration names no address that can be called.
@@ -71,7 +72,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// What the answer means.
+/// Interprets the answer.
 pub(super) fn judge(config: &Config, answer: &Answer) -> Check {
     let url = &config.api_url;
     let (found, hint) = match &answer.result {

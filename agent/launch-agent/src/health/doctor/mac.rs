@@ -1,4 +1,5 @@
-//! What only a Mac has: sleep, FileVault and automatic login, Xcode, the background item, updates.
+//! Checks that only a Mac has: sleep, FileVault and automatic login, Xcode, the background item,
+//! updates.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,7 @@ pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec
     found
 }
 
-/// What could not be asked is said, and is no fault.
+/// Turns a question that could not be asked into a remark, which is not a fault.
 fn or_unknown<T>(
     name: &'static str,
     facts: Result<T, CommandError>,
@@ -128,7 +129,7 @@ pub(in crate::health) fn xcodes(classes: &[Class]) -> Vec<Option<String>> {
     if wanted.is_empty() { vec![None] } else { wanted }
 }
 
-/// Whether these Xcodes can be used, each of which has to be.
+/// Returns true if these Xcodes can be used, each of which has to be.
 pub(in crate::health) fn xcodes_ready(tools: &Tools, wanted: &[Option<String>]) -> Vec<Check> {
     wanted.iter().map(|wanted| xcode_of(tools, wanted.as_deref(), true)).collect()
 }

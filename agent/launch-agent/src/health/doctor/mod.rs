@@ -1,5 +1,6 @@
-//! What `russet agent doctor` looks at. Unlike the watch it also asks what takes seconds, and what
-//! only a person can change; it works without an agent, and as anybody, as far as that goes.
+//! Checks of `russet agent doctor`. Unlike the watch it also makes those that take seconds, and
+//! those that only a person can change; it works without an agent, and as anybody, as far as that
+//! goes.
 //!
 //! Each part gathers facts and has its judgement beside it, as a pure function.
 
@@ -20,7 +21,7 @@ use russet_platform::machine::Machine;
 pub(super) use mac::{xcodes, xcodes_ready};
 pub use reach::probe;
 
-/// Where to look.
+/// Subjects of the checks.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The installed paths.
@@ -62,7 +63,7 @@ pub fn worst(checks: &[Check]) -> Level {
     checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok)
 }
 
-/// What machine this is, and whether it can be used as it is.
+/// Describes the machine, and checks that it can be used as it is.
 fn machine(machine: &Machine) -> Check {
     let name = "machine";
     if machine.is_translated {

@@ -1,4 +1,4 @@
-//! What steps themselves reach of a control plane in the local network.
+//! Check of the steps' own access to a control plane in the local network.
 //!
 //! From macOS 15 on, what launchd started and is not root is silently refused there. Task agents
 //! have the relay; a step that uploads to a server next door has not. So the doctor, as root,
@@ -15,14 +15,14 @@ use crate::health::{Check, Level};
 
 const NAME: &str = "local network";
 
-/// How long a connection may take.
+/// Timeout of a connection.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Connects to `HOST:PORT`, as whoever runs this. What the hidden option `--probe` does.
 ///
 /// # Errors
 ///
-/// Why there is no connection.
+/// Returns the reason why there is no connection.
 pub fn probe(address: &str) -> std::io::Result<()> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
     for address in address.to_socket_addrs()? {

@@ -1,4 +1,4 @@
-//! How the agent's job stands with launchd or systemd.
+//! State of the agent's job with launchd or systemd.
 
 use crate::health::{Check, Level};
 use russet_platform::job::JobState;

@@ -30,13 +30,13 @@ pub(super) use when::{Circumstances, wanted};
 /// A task agent has a few at once: output, events, heartbeat, caches.
 const MOST_CONNECTIONS: usize = 32;
 
-/// What is held of each direction, in bytes.
+/// Buffer of each direction, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// How long the control plane may take to accept a connection.
+/// Timeout of a connection to the control plane.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the relay of a slot leads to: fixed for the life of the launch agent.
+/// Destination of a slot's relay: fixed for the life of the launch agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     host: String,

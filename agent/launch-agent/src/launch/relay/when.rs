@@ -1,8 +1,8 @@
-//! Whether the task agents of this machine go through the relay.
+//! Decision on whether the task agents of this machine go through the relay.
 
 use crate::config::Relay;
 
-/// What the decision depends on.
+/// Facts that the decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::launch) struct Circumstances {
     /// Only root is exempt from the local network's privacy.
@@ -14,8 +14,8 @@ pub(in crate::launch) struct Circumstances {
     pub(in crate::launch) has_proxy: bool,
 }
 
-/// Whether there is a relay. With a proxy there is none unless the owner says so: the relay dials
-/// the control plane itself, which may be reachable by the proxy alone.
+/// Returns true if there is a relay. With a proxy there is none unless the owner says so: the relay
+/// dials the control plane itself, which may be reachable by the proxy alone.
 pub(in crate::launch) fn wanted(setting: Relay, now: Circumstances) -> bool {
     match setting {
         Relay::Always => true,

@@ -8,7 +8,7 @@ use russet_protocol::supervise::{Failure, FromLaunchAgent};
 use super::SlotIo;
 use russet_platform::Process;
 
-/// How long a task agent that was just started has to dial before a cancel comes as a signal.
+/// Time that a task agent that was just started has to dial before a cancel comes as a signal.
 const DIAL_TIME: Duration = Duration::from_secs(2);
 
 impl SlotIo {

@@ -37,7 +37,7 @@ pub(in crate::launch) struct SlotIo {
     pub(in crate::launch) number: u32,
     /// `None`: the slot is not configured any more.
     pub(in crate::launch) class: Option<Arc<Class>>,
-    /// What is known about the class's token.
+    /// Last message about the class's token.
     pub(in crate::launch) token: Arc<Presence>,
     pub(in crate::launch) dir: SlotDir,
     pub(in crate::launch) lease: users::Lease,
@@ -46,7 +46,7 @@ pub(in crate::launch) struct SlotIo {
     task: Mutex<Task>,
 }
 
-/// What there is of a task.
+/// Runtime state of the slot's current task.
 #[derive(Debug, Default)]
 pub(in crate::launch) struct Task {
     pub(in crate::launch) journal: Option<Journal>,
@@ -61,13 +61,13 @@ pub(in crate::launch) struct Task {
     claim: Option<CancellationToken>,
     /// The task, until metrics have it.
     pub(in crate::launch) meter: Option<meter::Meter>,
-    /// What the claimed task may have, until its agent is told.
+    /// Credentials that the claimed task may have, until its agent gets them.
     granted: grants::Granted,
     /// Keeps caches from being trimmed under a running task.
     pub(in crate::launch) running: Option<tokio::sync::OwnedRwLockReadGuard<()>>,
 }
 
-/// What calls for a running task need.
+/// Identity of a running task for calls.
 #[derive(Clone, Debug)]
 pub(in crate::launch) struct TaskClaim {
     pub(in crate::launch) token: Secret,
@@ -75,7 +75,7 @@ pub(in crate::launch) struct TaskClaim {
     pub(in crate::launch) heartbeat: Option<Duration>,
 }
 
-/// What makes a slot.
+/// Parts of a slot.
 #[derive(Debug)]
 pub(in crate::launch) struct Parts {
     pub(in crate::launch) shared: Arc<Shared>,
@@ -117,7 +117,7 @@ impl SlotIo {
         self.with(|task| task.journal.as_ref()?.shown.id.clone())
     }
 
-    /// What calls for the running task need.
+    /// Returns the identity of the running task for calls.
     pub(in crate::launch) fn claim_of_task(&self) -> Option<TaskClaim> {
         self.with(|task| {
             task.journal.as_ref().map(|journal| TaskClaim {

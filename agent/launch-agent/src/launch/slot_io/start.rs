@@ -64,7 +64,7 @@ impl SlotIo {
         Ok(child)
     }
 
-    /// What the task agent is told: what is in the journal, and the credentials, which are not.
+    /// Returns the assignment: the one in the journal, and the credentials, which are not in it.
     fn told(&self, journal: &Journal) -> Assignment {
         let granted = self.with(|task| std::mem::take(&mut task.granted));
         Assignment {

@@ -145,7 +145,8 @@ impl SlotIo {
         self.input(Input::Exited(exit));
     }
 
-    /// Whether the task agent that ended last said that it emptied its directories; said once.
+    /// Returns true if the task agent that ended last said that it emptied its directories; said
+    /// once.
     pub(in crate::launch) fn take_emptied(&self) -> bool {
         self.with(|task| std::mem::take(&mut task.emptied))
     }

@@ -1,11 +1,11 @@
-//! What holds claims back while the agent goes on: a person, a full disk.
+//! Holds that keep claims back while the agent goes on: a person, a full disk.
 //!
 //! There is one hold for each source and class, so that lifting one never lifts another. A hold
 //! never ends a task.
 
 use std::collections::BTreeMap;
 
-/// Who holds claims back. In the order in which they are told: what a person asked for first.
+/// Owner of a hold. In the order in which holds are shown: a person's request first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum HoldSource {
     /// A person drains the machine for maintenance.
@@ -51,7 +51,7 @@ impl Holds {
         }
     }
 
-    /// Whether nothing is held back.
+    /// Returns true if nothing is held back.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -61,7 +61,7 @@ impl Holds {
         self.0.iter().map(|((source, class), reason)| (*source, *class, reason.as_str()))
     }
 
-    /// Whether a class is held back.
+    /// Returns true if a class is held back.
     pub(super) fn holds(&self, class: Option<usize>) -> bool {
         self.0.keys().any(|(_, held)| held.is_none() || *held == class)
     }

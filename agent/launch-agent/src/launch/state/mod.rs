@@ -1,4 +1,4 @@
-//! What the launch agent decides: inputs in, actions out.
+//! Decisions of the launch agent: inputs in, actions out.
 //!
 //! Pure: no clock, no I/O, no async. The time is an argument, and [`Machine::next_wakeup`] says
 //! when to come again without an input. The agent has a phase ([`Phase`]), and each slot a state
@@ -23,7 +23,7 @@ use slot::{Slot, State};
 /// Number of a slot in the machine, from 0.
 pub(super) type SlotIndex = usize;
 
-/// What the machine has to know of the configuration.
+/// Parts of the configuration that the state machine needs.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// Exit after one task.
@@ -32,7 +32,7 @@ pub(super) struct Settings {
     pub(super) idle_timeout: Option<Duration>,
     /// A drain that takes longer cancels.
     pub(super) drain_limit: Duration,
-    /// How long a canceled task agent has to end, before it is killed.
+    /// Time that a canceled task agent has to end, before it is killed.
     pub(super) cancel_patience: Duration,
     /// Give interrupted tasks back instead of failing them.
     pub(super) unsafe_retries: bool,
@@ -53,7 +53,7 @@ pub(super) enum Input {
         source: HoldSource,
         /// The class.
         class: Option<usize>,
-        /// Why; `None` lifts the hold.
+        /// Reason; `None` lifts the hold.
         reason: Option<String>,
     },
     /// Running tasks are to be canceled, for this reason, and the agent goes on.
@@ -74,7 +74,7 @@ pub(super) enum Action {
     Exit(End),
 }
 
-/// Why the machine is at its end.
+/// Reason why the machine is at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// It was told to end.
@@ -89,16 +89,16 @@ pub(super) enum End {
     Updated,
 }
 
-/// What the agent as a whole is about.
+/// Phase of the agent as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Claims and runs.
     Working,
     /// Claims nothing and waits for what runs.
     Draining {
-        /// What it says at the end.
+        /// Reason that it gives at the end.
         end: End,
-        /// When it loses patience.
+        /// Time at which it loses patience.
         cancel_at: Option<BootTime>,
     },
     /// Everything was told to end.
@@ -109,20 +109,20 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// What people may see of the machine.
+/// State of the machine that people may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct View {
-    /// Whether it has begun.
+    /// Set if it has begun.
     pub(crate) is_ready: bool,
-    /// Whether the agent is about to end.
+    /// Set if the agent is about to end.
     pub(crate) is_ending: bool,
-    /// Whether it is for another version to take its place.
+    /// Set if it is for another version to take its place.
     pub(crate) is_updating: bool,
     /// Which slots have a task.
     pub(crate) busy: Vec<bool>,
-    /// Why the task of each slot is being ended, where it is.
+    /// Reason why the task of each slot is being ended, where it is.
     pub(crate) ending: Vec<Option<String>>,
-    /// What holds claims back, the most important first, with the class as people know it.
+    /// Holds, the most important first, with the class as people know it.
     pub(crate) holds: Vec<(HoldSource, Option<String>, String)>,
 }
 
@@ -179,7 +179,7 @@ impl Machine {
         self.follow_up(now, actions);
     }
 
-    /// What people may see. `label` names a class.
+    /// Returns the state that people may see. `label` names a class.
     pub(super) fn view(&self, label: impl Fn(usize) -> String) -> View {
         let holds = self.holds.iter();
         View {
@@ -194,7 +194,7 @@ impl Machine {
         }
     }
 
-    /// When something is due although nothing happens.
+    /// Returns the time at which something is due although nothing happens.
     pub(super) fn next_wakeup(&self) -> Option<BootTime> {
         let drain = match self.phase {
             Phase::Draining { cancel_at, .. } => cancel_at,
@@ -265,9 +265,9 @@ impl Machine {
         matches!(self.phase, Phase::Draining { end: End::Updated, .. })
     }
 
-    /// Whether this version makes way for another one: **the one place that decides it**. It does
-    /// while no task runs; one that is cleaned up after is waited for. Where the owner set a window
-    /// it takes no more tasks in it, and no task is ever ended for an update.
+    /// Returns true if this version makes way for another one: **the one place that decides it**.
+    /// It does while no task runs; one that is cleaned up after is waited for. Where the owner set
+    /// a window it takes no more tasks in it, and no task is ever ended for an update.
     fn make_way(&mut self, busy: bool) {
         let may_begin = match self.update {
             Some(UpdateMode::Drain) => true,
@@ -320,26 +320,27 @@ impl Machine {
         }
     }
 
-    /// Whether tasks are wanted.
+    /// Returns true if tasks are wanted.
     fn accepts(&self) -> bool {
         self.phase == Phase::Working && !(self.settings.single_task && self.taken > 0)
     }
 
-    /// Whether tasks are wanted in a slot.
+    /// Returns true if tasks are wanted in a slot.
     fn accepts_in(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         self.accepts() && !self.holds.holds(class)
     }
 
-    /// Whether a task is run that comes with a claim which was on its way. An update that comes when
-    /// the machine is idle waits for it: that is sooner for the task than to be given back.
+    /// Returns true if a task is run that comes with a claim which was on its way. An update that
+    /// comes when the machine is idle waits for it: that is sooner for the task than to be given
+    /// back.
     fn accepts_late(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);
         self.accepts_in(index) || (waits && !self.holds.holds(class))
     }
 
-    /// What follows from the state as it is now: claims to make or to drop, and the end.
+    /// Adds the actions that the present state calls for: claims to make or to drop, and the end.
     fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
         let busy = self.slots.iter().any(Slot::has_task);
         self.make_way(busy);

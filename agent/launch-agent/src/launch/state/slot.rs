@@ -8,26 +8,26 @@ use russet_protocol::supervise::Failure;
 use super::Settings;
 use russet_platform::clock::BootTime;
 
-/// How much later than the task agent, which owns the deadline, the launch agent acts on it.
+/// Delay after the deadline, which the task agent owns, until the launch agent acts on it.
 pub(in crate::launch) const BACKSTOP: Duration = Duration::from_secs(60);
 
 /// Pauses between attempts to clean or to settle.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// What happened in a slot.
+/// Events in a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::launch) enum Input {
     /// Everything of the last task is gone, and there are fresh directories.
     Cleaned {
-        /// Whether that took so little time that the next claim need not wait for it.
+        /// Set if that took so little time that the next claim need not wait for it.
         quick: bool,
     },
     /// That did not work.
     NotCleaned,
     /// A claim brought a task.
     Claimed {
-        /// Why it must not run here, where it must not.
+        /// Reason why it must not run here, where it must not.
         refused: Option<String>,
     },
     /// A claim brought a task when none was wanted any more.
@@ -36,14 +36,14 @@ pub(in crate::launch) enum Input {
     ClaimDropped,
     /// A task agent of an earlier launch agent still runs.
     Adopted {
-        /// When the task is to end.
+        /// Time at which the task is to end.
         deadline: BootTime,
     },
     /// An earlier launch agent left a task whose agent is gone.
     Orphaned(Exit),
     /// The task agent runs.
     Started {
-        /// When the task is to end.
+        /// Time at which the task is to end.
         deadline: BootTime,
     },
     /// The task agent could not be started.
@@ -65,7 +65,7 @@ pub(in crate::launch) enum Input {
     NotSettled,
 }
 
-/// How a task agent ended.
+/// End of a task agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::launch) enum Exit {
     /// The outcome is reported.
@@ -80,7 +80,7 @@ pub(in crate::launch) enum Exit {
     Died(String),
 }
 
-/// What to do in a slot.
+/// Actions in a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::launch) enum Action {
     /// End and delete what is left, make fresh directories: [`Input::Cleaned`] or
@@ -101,7 +101,7 @@ pub(in crate::launch) enum Action {
     Settle(Settlement),
 }
 
-/// What the control plane is to know of a task that its agent did not report.
+/// Report to the control plane of a task that its agent did not report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::launch) enum Settlement {
     /// It was not run and may run elsewhere.
@@ -129,7 +129,7 @@ pub(in crate::launch) enum State {
     Starting,
     /// A task agent runs.
     Running {
-        /// When the launch agent itself ends the task.
+        /// Time at which the launch agent itself ends the task.
         backstop: BootTime,
         /// Set when the task agent was told to end: what to report if it does not, and when it
         /// is killed.
@@ -141,7 +141,7 @@ pub(in crate::launch) enum State {
     Settling { settlement: Settlement, attempt: u32, retry_at: Option<BootTime> },
 }
 
-/// What is reported of a killed task agent, whatever its exit status says.
+/// Report of a killed task agent, whatever its exit status says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::launch) enum Verdict {
     /// Nothing: the control plane does not want to know.
@@ -160,11 +160,11 @@ pub(in crate::launch) struct Slot {
     pub(super) state: State,
     pub(super) claiming: bool,
     pub(super) claim_dropped: bool,
-    /// Whether the last cleaning was quick.
+    /// Set if the last cleaning was quick.
     quick: bool,
-    /// Whether a cleaning is under way whose end has not been reported.
+    /// Set if a cleaning is under way whose end has not been reported.
     cleaning: bool,
-    /// What to cancel the task with that is about to start.
+    /// Reason to cancel the task that is about to start.
     cancel_at_start: Option<Failure>,
 }
 
@@ -182,8 +182,8 @@ impl Slot {
         }
     }
 
-    /// Whether a claim for this slot makes sense. A slot whose cleaning takes a few milliseconds
-    /// claims meanwhile; the task waits until it is clean.
+    /// Returns true if a claim for this slot makes sense. A slot whose cleaning takes a few
+    /// milliseconds claims meanwhile; the task waits until it is clean.
     pub(super) fn may_claim(&self) -> bool {
         match self.state {
             _ if self.class.is_none() => false,
@@ -193,7 +193,7 @@ impl Slot {
         }
     }
 
-    /// Whether there is a task in it.
+    /// Returns true if there is a task in it.
     pub(super) fn has_task(&self) -> bool {
         match self.state {
             State::Cleaning { task_waits, .. } => task_waits,
@@ -204,7 +204,7 @@ impl Slot {
         }
     }
 
-    /// Why its task is being ended, where it is.
+    /// Returns the reason why its task is being ended, where it is.
     pub(super) fn ending(&self) -> Option<&str> {
         let failure = match &self.state {
             State::Running { canceled: Some((failure, _)), .. }
@@ -214,7 +214,8 @@ impl Slot {
         failure.map(|failure| failure.message.as_str())
     }
 
-    /// Whether it is in the middle of something that another launch agent can not go on with.
+    /// Returns true if it is in the middle of something that another launch agent can not go on
+    /// with.
     pub(super) fn is_between(&self) -> bool {
         matches!(self.state, State::Starting | State::Cleaning { task_waits: true, .. })
     }

@@ -420,7 +420,7 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// What is true of the slots, whatever the machine believes.
+/// True state of the slots, whatever the machine believes.
 #[derive(Default)]
 struct World {
     pending: Vec<Action>,
@@ -466,7 +466,7 @@ impl World {
         }
     }
 
-    /// How an action may end.
+    /// Returns one of the ends that an action may have.
     fn answer(&mut self, which: usize, how: u8, now: BootTime) -> Option<(usize, Got)> {
         if self.pending.is_empty() {
             return None;
@@ -500,7 +500,7 @@ impl World {
         Some((index, got))
     }
 
-    /// What may happen to a slot by itself: only what its true state allows.
+    /// Returns an event that may happen to a slot by itself: only those that its true state allows.
     fn happens(&mut self, which: usize, how: u8) -> Option<(usize, Got)> {
         let index = which % self.live.len();
         let starting = self.pending.contains(&Action::Slot(index, Do::Start));

@@ -122,7 +122,7 @@ fn meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
     })
 }
 
-/// Whether `print` found the job.
+/// Returns true if `print` found the job.
 ///
 /// # Errors
 ///
@@ -171,7 +171,7 @@ fn top_level(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Whether `print-disabled` says that the job is kept from starting. macOS 11 and earlier write
+/// Returns true if `print-disabled` says that the job is kept from starting. macOS 11 and earlier write
 /// `true` and `false`, later ones `disabled` and `enabled`; without a line there is no override.
 #[must_use]
 pub fn parse_disabled(text: &str) -> bool {
@@ -181,7 +181,7 @@ pub fn parse_disabled(text: &str) -> bool {
         .any(|(key, value)| key.trim() == name && matches!(value.trim(), "disabled" | "true"))
 }
 
-/// Whether the command failed with one of these codes.
+/// Returns true if the command failed with one of these codes.
 #[must_use]
 pub fn failed_with(output: &Output, codes: &[i32]) -> bool {
     output.code().is_some_and(|code| codes.contains(&code))

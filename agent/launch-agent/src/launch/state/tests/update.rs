@@ -1,4 +1,4 @@
-//! When a version makes way for another one.
+//! Times at which a version makes way for another one.
 
 use super::{Action, Bench, Do, End, Exit, Got, HoldSource, Input, hold, on, settings};
 use crate::local_api::UpdateMode;
