@@ -1,4 +1,4 @@
-//! Whether a job may run at all: contexts that its project may use, and forks.
+//! Check that a job may run at all: contexts that its project may use, and forks.
 //!
 //! Asked when the job may start, and again when its configuration, with the values, is handed out:
 //! what was allowed in the morning need not be in the evening.
@@ -9,7 +9,7 @@ use russet_protocol::resource_class::ResourceClass;
 
 use crate::store::{Conn, StoreError, pipelines, variables};
 
-/// What is asked about.
+/// Request to check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) pipeline: &'a PipelineId,

@@ -12,10 +12,10 @@ use crate::state::App;
 use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
 use crate::sweep::SweepError;
 
-/// Where they lie.
+/// Prefix of the objects.
 const PREFIX: &str = "archives";
 
-/// How often it is looked at what has expired.
+/// Interval of looking for expired archives.
 const ROUND: Duration = Duration::from_secs(3600);
 
 /// The object of an upload of a task.
@@ -23,8 +23,8 @@ pub(crate) fn object(task: &TaskId, upload: &str) -> String {
     format!("{PREFIX}/{task}/{upload}")
 }
 
-/// Who shares caches: tasks of the same project and class, and of forks only those of the same
-/// branch.
+/// Returns the scope within which caches are shared: tasks of the same project and class, and of
+/// forks only those of the same branch.
 ///
 /// Threat: whoever can push to a fork could otherwise put a compiler of its own into the cache that
 /// the project's releases are built with. A class is a trust boundary as well: it may stand for the
@@ -39,7 +39,7 @@ pub(crate) async fn scope(conn: &mut Conn, held: &Held) -> Result<Scope, StoreEr
     Ok(Scope { name, project, job_number: around.info.number })
 }
 
-/// What [`scope`] finds.
+/// Result of [`scope`].
 #[derive(Debug)]
 pub(crate) struct Scope {
     /// The same text for the same scope.

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-/// Where the server takes its time from.
+/// Source of the server's time.
 pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Milliseconds since 1970.
     fn wall_ms(&self) -> i64;

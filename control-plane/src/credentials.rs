@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use russet_protocol::secret::Secret;
 
-/// What is stored of a token.
+/// Stored form of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenHash(blake3::Hash);
 
@@ -32,7 +32,7 @@ impl TokenHash {
 #[error("the system gives no random bytes: {0}")]
 pub(crate) struct NoRandomness(pub(crate) getrandom::Error);
 
-/// What a token is for, shown as its prefix, so that one that leaked is recognized.
+/// Purpose of a token, shown as its prefix, so that one that leaked is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     Admin,

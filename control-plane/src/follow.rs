@@ -1,4 +1,4 @@
-//! What a reader of a live pipeline has seen, and what it sees next.
+//! Position of a reader of a live pipeline, and the events that come next.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,17 +15,17 @@ use crate::store::jobs::JobRow;
 use crate::store::steps::StepRow;
 use crate::store::{jobs, pipelines, steps, workflows};
 
-/// Where events go.
+/// Destination of events.
 pub(crate) trait Sink {
     /// Sends one; waits until there is room. `false`: nobody reads any more.
     fn send(&mut self, event: &StreamEvent) -> impl Future<Output = bool> + Send;
 }
 
-/// What was sent of a step.
+/// Part of a step that was sent.
 #[derive(Debug)]
 struct Sent {
     job: JobId,
-    /// What was said of it last.
+    /// Last state of it that was sent.
     said: Option<StepState>,
     /// Bytes of its output.
     bytes: u64,

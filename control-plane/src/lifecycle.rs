@@ -1,4 +1,4 @@
-//! What happens to tasks, jobs and workflows, each within the transaction of its cause: a task
+//! Transitions of tasks, jobs and workflows, each within the transaction of its cause: a task
 //! ends, and in the same commit the workflow moves on and what may start stands in line.
 
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
@@ -156,7 +156,7 @@ pub(crate) async fn end_task(
     task_has_ended(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
 }
 
-/// What follows for a job from the end of one of its tasks: nothing while others are open, then
+/// Moves a job on at the end of one of its tasks: nothing while others are open, then
 /// another run where it failed and has one left, else its end. It ended as the worst of its tasks.
 async fn task_has_ended(
     tx: &mut WriteTx,

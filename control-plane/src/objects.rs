@@ -21,7 +21,7 @@ pub(crate) enum ObjectError {
     /// The place where objects are failed.
     #[error("the object store failed")]
     Store(#[from] object_store::Error),
-    /// What was to be written could not be read.
+    /// Body that could not be read.
     #[error("the bytes stopped coming")]
     Body(#[source] axum::Error),
     /// It is more than may be stored.
@@ -29,14 +29,14 @@ pub(crate) enum ObjectError {
     TooLarge(u64),
 }
 
-/// Where objects are.
+/// Store of objects.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
     dir: PathBuf,
 }
 
-/// What was stored.
+/// Summary of a stored object.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     pub(crate) size: u64,
@@ -104,7 +104,7 @@ impl Objects {
         Ok(self.store.get_opts(&Path::from(name), options).await?.into_stream())
     }
 
-    /// How large an object is; `None` where there is none.
+    /// Returns the size of an object; `None` where there is none.
     pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, ObjectError> {
         match self.store.head(&Path::from(name)).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -183,7 +183,7 @@ async fn copy(
     Ok(Written { size, blake3: hasher.finalize().to_hex().to_string() })
 }
 
-/// How much of a stream is gathered before it is written.
+/// Bytes of a stream that are gathered before they are written.
 const STREAM_BUFFER: usize = 1024 * 1024;
 
 /// A random part for the name of an object, so that no two writers ever meet in one.

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::store::{Store, StoreError, orbs};
 
-/// Where the compiler finds orbs. Its methods are called on a thread that may block.
+/// Shelf on which the compiler finds orbs. Its methods are called on a thread that may block.
 struct Shelf {
     brought: Vec<Orb>,
     /// Names and versions of those of the server.

@@ -6,7 +6,7 @@ use crate::lifecycle::take_back_lapsed;
 use crate::state::App;
 use crate::store::{StoreError, tasks};
 
-/// How long to leave a database alone that failed, in milliseconds.
+/// Pause after a failure of the database, in milliseconds.
 const PAUSE_MS: u64 = 1000;
 
 /// Takes back tasks whose leases lapse, until the server stops.

@@ -11,7 +11,7 @@ use russet_protocol::admin::Pin;
 use russet_protocol::manifest::{Envelope, FILE_NAME, LARGEST, Manifest, STABLE, is_name};
 use semver::Version;
 
-/// Where they are.
+/// Directory of releases.
 #[derive(Debug)]
 pub(crate) struct Releases {
     directory: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// Where a file of it is, if it is one.
+    /// Returns the path of a file of it, if it is one.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let is_ours = name == FILE_NAME || self.files.iter().any(|file| file == name);
         is_ours.then(|| self.directory.join(name))
@@ -93,7 +93,7 @@ fn parse(text: &[u8]) -> Result<(Manifest, Version), String> {
     Ok((manifest, version))
 }
 
-/// What the runners of a class are offered.
+/// Returns the release for the runners of a class.
 pub(crate) fn of_class<'a>(releases: &'a [Release], pin: Option<&Pin>) -> Option<&'a Release> {
     let fits = |release: &&Release| match pin {
         Some(Pin::Version(version)) => release.version.to_string() == *version,
@@ -103,9 +103,9 @@ pub(crate) fn of_class<'a>(releases: &'a [Release], pin: Option<&Pin>) -> Option
     releases.iter().filter(fits).max_by_key(|release| (&release.version, release.counter))
 }
 
-/// What a runner is offered: of what its classes are to run, the oldest. So a pin of one class is
-/// not undone by another one, and a class that is to run what is not here gets nothing. And the
-/// pin that decided that, if one did.
+/// Returns the release for a runner: of those that its classes are to run, the oldest. So a pin of
+/// one class is not undone by another one, and a class that is to run what is not here gets
+/// nothing. And the pin that decided that, if one did.
 pub(crate) fn of_runner<'a>(
     releases: &'a [Release],
     pins: &'a [Option<Pin>],

@@ -25,7 +25,7 @@ impl std::fmt::Debug for Sealer {
     }
 }
 
-/// What a value belongs to. It is authenticated with the value.
+/// Owner of a value. It is authenticated with the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner<'a> {
     pub(crate) scope: Scope,
@@ -33,7 +33,7 @@ pub(crate) struct Owner<'a> {
     pub(crate) owner: &'a str,
 }
 
-/// What has variables.
+/// Owner of variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     Project,

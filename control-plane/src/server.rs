@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError, tasks, variables};
 use crate::sweep::sweep;
 use crate::{api, archives, reaper};
 
-/// How a control plane is set up.
+/// Settings of a control plane.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Directory of everything it keeps; created (0700) where it is not there.
@@ -33,27 +33,27 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Survive the loss of power, not only of the process: every commit and object is synced.
     pub durable: bool,
-    /// How long a runner may be silent before its task is taken from it. A task in its steps has
+    /// Silence of a runner after which its task is taken from it. A task in its steps has
     /// twice the time, since a lease that lapses then costs a build.
     pub lease: Duration,
     /// Origin under which people reach this server, for links. `None` gives no links.
     pub public_url: Option<String>,
-    /// Where the key lies that the values of variables are sealed with. `None`: `secrets.key` in
+    /// File with the key that the values of variables are sealed with. `None`: `secrets.key` in
     /// the data directory.
     pub secrets_key_file: Option<PathBuf>,
     /// Directory of the releases that runners are updated from. `None`: `releases` in the data
     /// directory, which need not be there.
     pub releases: Option<PathBuf>,
-    /// How long caches and workspaces are kept, and how much of them.
+    /// Retention and limits of caches and workspaces.
     pub storage: Storage,
 }
 
-/// How long caches and workspaces are kept, and how much of them.
+/// Retention and limits of caches and workspaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Storage {
-    /// How long a cache is kept. Jobs can ask for less.
+    /// Retention of a cache. Jobs can ask for less.
     pub cache_retention: Duration,
-    /// How long what a job handed on is kept.
+    /// Retention of a workspace.
     pub workspace_retention: Duration,
     /// Bytes of caches that one project may have; the oldest go first. `None` is no limit.
     pub cache_bytes: Option<u64>,
@@ -67,7 +67,7 @@ impl Default for Storage {
 }
 
 impl Settings {
-    /// How long a lease lasts unless the owner says otherwise.
+    /// Duration of a lease unless configured.
     pub const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 
     /// The usual settings for a data directory and an address.
@@ -105,8 +105,8 @@ pub enum StartError {
 #[error("the server failed while it served")]
 pub struct RunError(#[source] std::io::Error);
 
-/// How long calls in flight have to end when the server is told to stop. What waits is answered
-/// at once; what is left then is cut off, and its caller tries again.
+/// Time that calls in flight have to end when the server is told to stop. Waiting calls are
+/// answered at once; what is left then is cut off, and its caller tries again.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A control plane that listens.

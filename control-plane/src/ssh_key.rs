@@ -1,4 +1,4 @@
-//! What is read of an SSH key that is added: its fingerprints, and whether steps can use it.
+//! Check of an SSH key that is added: its fingerprints, and that steps can use it.
 
 use md5::{Digest as _, Md5};
 use russet_protocol::secret::Secret;
@@ -7,7 +7,7 @@ use ssh_key::{HashAlg, PrivateKey};
 /// The longest key, in bytes. Those of 16384 bits take a fifth of it.
 const LIMIT: usize = 64 * 1024;
 
-/// What is known of a key.
+/// Facts about a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) sha256: String,
@@ -48,8 +48,8 @@ pub(crate) fn read(key: &Secret) -> Result<Read, String> {
     })
 }
 
-/// Returns true if a text is a host, or a pattern of hosts, as a line of an SSH configuration takes it:
-/// without anything that could end the line or begin another word.
+/// Returns true if a text is a host, or a pattern of hosts, as a line of an SSH configuration takes
+/// it: without anything that could end the line or begin another word.
 pub(crate) fn is_host(text: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:*?%[]".contains(c);
     !text.is_empty() && text.len() <= 255 && text.chars().all(is_allowed)

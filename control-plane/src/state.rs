@@ -1,4 +1,4 @@
-//! What every call has at hand.
+//! State that every call has at hand.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) objects: Objects,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long a lease lasts, in milliseconds.
+    /// Duration of a lease, in milliseconds.
     pub(crate) lease_ms: i64,
     pub(crate) admin: TokenHash,
     /// Seals the values of variables.
     pub(crate) sealer: Sealer,
     /// The releases that runners are updated from.
     pub(crate) releases: Arc<Releases>,
-    /// How long caches and workspaces are kept, and how much of them.
+    /// Retention and limits of caches and workspaces.
     pub(crate) storage: StorageLimits,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
@@ -43,7 +43,7 @@ pub(crate) struct StorageLimits {
 }
 
 impl StorageLimits {
-    /// How long a cache is kept whose job asks for some time.
+    /// Returns the retention of a cache whose job asks for some time.
     pub(crate) fn cache_retention(&self, asked_ms: Option<u64>) -> i64 {
         let asked = asked_ms.map(|asked| i64::try_from(asked).unwrap_or(i64::MAX));
         asked.map_or(self.cache_retention_ms, |asked| asked.min(self.cache_retention_ms))

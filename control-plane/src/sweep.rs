@@ -1,4 +1,4 @@
-//! What a killed server leaves behind: objects that no row names, and halves of objects.
+//! Removal of a killed server's remains: objects that no row names, and halves of objects.
 //!
 //! They can only be of tasks that were held then, and of uploads of sources.
 

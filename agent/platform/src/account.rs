@@ -1,4 +1,4 @@
-//! What is the same about user accounts of slots: what one must be, and why it is not.
+//! Rules of slots' user accounts that are the same on both systems, and their violations.
 //!
 //! An account is made for each slot when the agent is installed, and looked at again each time
 //! that the installed agent starts: upgrades of macOS have removed such users, or given their ids
@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use super::command::CommandError;
 
-/// What an account should be.
+/// Account as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Wanted {
     /// Its name, which its group has too.
     pub name: String,
-    /// What people see in lists.
+    /// Name in lists for people.
     pub full_name: String,
     /// Its home, which is the slot's.
     pub home: PathBuf,
@@ -22,14 +22,14 @@ pub struct Wanted {
     pub before: Option<Ids>,
 }
 
-/// What tells an account from another one of the same name.
+/// Ids that tell an account from another one of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ids {
     /// The user's id.
     pub uid: u32,
     /// Its group's.
     pub gid: u32,
-    /// What macOS knows it by: keychains, ACLs and file vaults hang on it. Empty on Linux.
+    /// Id by which macOS knows it: keychains, ACLs and file vaults hang on it. Empty on Linux.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub generated_uid: String,
 }
@@ -54,7 +54,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// What is wrong with it, each as the rest of a sentence that begins with its name.
+    /// Lists its faults, each as the rest of a sentence that begins with its name.
     #[must_use]
     pub fn faults(&self, wanted: &Wanted, shell: &str) -> Vec<String> {
         let mut faults = Vec::new();
@@ -121,9 +121,9 @@ pub enum AccountError {
     /// A tool failed.
     #[error("could not {what}: {source}")]
     Command {
-        /// What was being done.
+        /// Action that failed.
         what: String,
-        /// What it said.
+        /// Error of the tool.
         source: Box<CommandError>,
     },
     /// There is a user of this name that is somebody's own.
@@ -131,7 +131,7 @@ pub enum AccountError {
     Foreign {
         /// The name.
         name: String,
-        /// What shows that it is no slot's.
+        /// Sign that it is not a slot's.
         what: String,
     },
     /// No id is free.
@@ -150,7 +150,7 @@ pub enum AccountError {
     NeedsFullDiskAccess {
         /// The user, which still exists.
         name: String,
-        /// What the tool said.
+        /// Error of the tool.
         source: Box<CommandError>,
     },
     /// The user database can not be read.
@@ -166,13 +166,13 @@ pub enum AccountError {
     NotAsMade {
         /// The name.
         name: String,
-        /// What is wrong.
+        /// Fault.
         what: String,
     },
 }
 
 impl AccountError {
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

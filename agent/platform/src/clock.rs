@@ -28,7 +28,7 @@ impl BootTime {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is before.
+    /// Returns the time from `earlier` to this; zero if it is before.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -41,7 +41,7 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where time comes from. Clones share it.
+/// Source of time. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -174,7 +174,7 @@ impl Drop for Sleeper<'_> {
     }
 }
 
-/// What moves a manual clock.
+/// Handle that moves a manual clock.
 #[derive(Clone, Debug)]
 pub struct Hand(Arc<Manual>);
 

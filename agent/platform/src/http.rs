@@ -10,10 +10,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-/// How long a connection may take to come about.
+/// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a download may be sent elsewhere.
+/// Maximum number of redirects of a download.
 const MOST_REDIRECTS: usize = 5;
 
 /// A server that asks for a longer pause than this is asked again earlier.
@@ -25,9 +25,9 @@ pub enum HttpError {
     /// The address is none.
     #[error("`{url}` is not the address of a control plane: {reason}")]
     BadUrl {
-        /// What was given.
+        /// URL that was given.
         url: String,
-        /// What is wrong with it.
+        /// Fault of it.
         reason: String,
     },
     /// The file with CA certificates can not be used.
@@ -116,8 +116,8 @@ pub fn is_loopback(url: &reqwest::Url) -> bool {
     host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Returns true if the same request may have a better answer later: the server is broken, restarting or
-/// busy, and did not judge the request.
+/// Returns true if the same request may have a better answer later: the server is broken,
+/// restarting or busy, and did not judge the request.
 #[must_use]
 pub fn is_transient(status: StatusCode) -> bool {
     status.is_server_error()
@@ -125,7 +125,7 @@ pub fn is_transient(status: StatusCode) -> bool {
         || status == StatusCode::REQUEST_TIMEOUT
 }
 
-/// How long the server asks to wait, where it says so in seconds.
+/// Returns the delay that the server asks for, where it says so in seconds.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;

@@ -1,9 +1,9 @@
-//! What is the same about the system's service managers: the state of the agent's job, and why a
-//! command of theirs failed.
+//! State of the agent's job, and failures of the service managers' commands, which are the same on
+//! both systems.
 
 use super::command::CommandError;
 
-/// How the job stands with launchd or systemd.
+/// State of the job with launchd or systemd.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct JobState {
     /// The service manager knows the job.
@@ -30,27 +30,27 @@ pub enum ServiceError {
     /// It failed in a way that is understood.
     #[error("{what}: {source}")]
     Known {
-        /// What is the matter, as the beginning of a sentence.
+        /// Fault, as the beginning of a sentence.
         what: String,
-        /// What to do about it.
+        /// Remedy.
         hint: String,
-        /// What the tool said.
+        /// Error of the tool.
         source: Box<CommandError>,
     },
     /// There is no service manager here.
     #[error("{what}")]
     None {
-        /// What is missing.
+        /// Missing thing.
         what: String,
-        /// What to do instead.
+        /// Alternative.
         hint: String,
     },
     /// The job did not come to the state that was waited for.
     #[error("{what}")]
     TimedOut {
-        /// What was waited for, and for how long.
+        /// Event that was waited for, and the time.
         what: String,
-        /// What to do about it.
+        /// Remedy.
         hint: String,
     },
 }
@@ -62,7 +62,7 @@ impl From<CommandError> for ServiceError {
 }
 
 impl ServiceError {
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -1,4 +1,4 @@
-//! Where everything of an installed agent lies: the one table that the launchd files, the install
+//! Paths of everything of an installed agent: the one table that the launchd files, the install
 //! plan, the local API, doctor and the documentation agree on.
 //!
 //! Every path of code has only root-owned ancestors; nothing that root runs lies where a person
@@ -106,8 +106,8 @@ impl Layout {
         self.code().join("previous")
     }
 
-    /// Where updates are made ready, 0700: beside the bundle, since directories are exchanged within
-    /// one file system.
+    /// Returns the directory in which updates are made ready, 0700: beside the bundle, since
+    /// directories are exchanged within one file system.
     #[must_use]
     pub fn staging(&self) -> PathBuf {
         self.code().join("staging")
@@ -167,14 +167,15 @@ impl Layout {
         self.logs().join("agent.log")
     }
 
-    /// What `russet-boot` says, and panics of the agent: launchd holds it open, so the agent's own
-    /// log is another.
+    /// Returns the log of `russet-boot` and of the agent's panics: launchd holds it open, so the
+    /// agent's own log is another.
     #[must_use]
     pub fn boot_log(&self) -> PathBuf {
         self.logs().join("russet-boot.log")
     }
 
-    /// What `russet-boot` and the agent tell each other, see `docs/service.md`.
+    /// Returns the directory of messages between `russet-boot` and the agent, see
+    /// `docs/service.md`.
     #[must_use]
     pub fn boot_state(&self) -> PathBuf {
         self.state().join("boot")
@@ -216,7 +217,7 @@ impl Layout {
         self.root.join("etc/systemd/system").join(SYSTEMD_UNIT)
     }
 
-    /// What the installation did, for undoing exactly that.
+    /// Returns the receipt of the installation, for undoing exactly what it did.
     #[must_use]
     pub fn receipt(&self) -> PathBuf {
         self.state().join("receipt.json")

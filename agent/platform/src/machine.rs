@@ -1,4 +1,4 @@
-//! What machine this is, for people who look at a farm of them.
+//! Facts about this machine, for people who look at a farm of them.
 
 /// Facts about this machine that do not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Machine {
     pub chip: Option<String>,
     /// The operating system and its version: `macOS 15.6.1 (24G90)`.
     pub system: Option<String>,
-    /// What the processor is, whatever this process was compiled for: `arm64`, `x86_64`.
+    /// Architecture of the processor, whatever this process was compiled for: `arm64`, `x86_64`.
     pub architecture: String,
     /// This process is compiled for another processor, and translated (Rosetta).
     pub is_translated: bool,

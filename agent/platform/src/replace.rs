@@ -8,8 +8,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Where a file is written before it takes its place. Always the same, so that what a killed run
-/// left is found.
+/// Returns the path at which a file is written before it takes its place. Always the same, so that
+/// the draft of a killed run left is found.
 pub fn draft(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.russet-new"))

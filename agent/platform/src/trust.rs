@@ -1,5 +1,5 @@
-//! Whether root may use a program, a directory or a file: nobody else may be able to change it, or what
-//! stands on the way to it.
+//! Check that root may use a program, a directory or a file: nobody else may be able to change it,
+//! or what stands on the way to it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ const STICKY: u32 = 0o1000;
 ///
 /// # Errors
 ///
-/// What is wrong, as a sentence about the path in question.
+/// Checks a program; the error is a sentence about the path in question.
 pub fn program(path: &Path) -> Result<(), String> {
     check(path, "is no program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }

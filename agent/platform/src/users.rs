@@ -26,7 +26,7 @@ pub enum UserError {
     Unfit {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// Fault of it.
         what: String,
     },
     /// Every id is taken.

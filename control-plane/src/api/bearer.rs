@@ -1,4 +1,4 @@
-//! Who calls: tokens in headers.
+//! Authentication of callers: tokens in headers.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
@@ -85,13 +85,14 @@ impl FromRequestParts<App> for TaskCaller {
 }
 
 impl TaskCaller {
-    /// Returns true if the caller still holds the task, as of when the call came in. Saves work on what
-    /// is refused in the end; [`TaskCaller::lock`] decides.
+    /// Returns true if the caller still holds the task, as of when the call came in. Saves work on
+    /// what is refused in the end; [`TaskCaller::lock`] decides.
     pub(super) fn check(&self, in_body: Option<&AllocationId>) -> Result<(), ApiError> {
         check(&self.held, &[self.claimed.as_ref(), in_body])
     }
 
-    /// Returns true if the caller still holds the task, and the task as it is, within a transaction.
+    /// Returns true if the caller still holds the task, and the task as it is, within a
+    /// transaction.
     ///
     /// The allocation is the fencing token: once a task is claimed anew or has ended, nothing of
     /// an earlier claim is written any more.

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 /// The longest that a call is held: shorter than the minute after which proxies cut connections.
 const LONGEST: u64 = 55;
 
-/// How long the caller is willing to wait; zero where it does not say.
+/// Returns the time that the caller is willing to wait; zero where it does not say.
 pub(super) fn wait(headers: &HeaderMap) -> Duration {
     let seconds = headers
         .get_all("prefer")

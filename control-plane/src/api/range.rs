@@ -14,7 +14,7 @@ pub(super) fn from_offset(headers: &HeaderMap) -> Option<u64> {
     value.trim().strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
-/// What a reader asks for of something with a known size.
+/// Part that a reader asks for of something with a known size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     /// The first byte.

@@ -1,4 +1,4 @@
-//! When a runner has been silent for too long, and what then.
+//! Silence of a runner, and its consequences.
 //!
 //! A lease that lapses before a step has started costs nothing: the task goes back into the line.
 //! Afterwards it costs somebody a build, since steps are not run twice. So a task in its steps has
@@ -7,13 +7,13 @@
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::HeartbeatFrom;
 
-/// How often a task may be put back before it counts as failed.
+/// Number of times that a task may be put back before it counts as failed.
 pub(crate) const MAX_UNCLAIMS: u32 = 3;
 
-/// How many heartbeats fit into a lease.
+/// Number of heartbeats in a lease.
 const HEARTBEATS_PER_LEASE: i64 = 6;
 
-/// How often to send a heartbeat, in milliseconds.
+/// Returns the interval of heartbeats, in milliseconds.
 pub(crate) fn heartbeat_ms(lease_ms: i64) -> u64 {
     u64::try_from(lease_ms / HEARTBEATS_PER_LEASE).unwrap_or(0).max(1)
 }
@@ -45,7 +45,7 @@ pub(crate) fn renews(
     }
 }
 
-/// What becomes of a task that its runner no longer holds.
+/// Fate of a task that its runner no longer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lapse {
     /// Back into the line; how often it has been put back, with this time.
@@ -54,7 +54,7 @@ pub(crate) enum Lapse {
     End(Outcome, &'static str),
 }
 
-/// What becomes of a task whose lease lapsed.
+/// Returns the fate of a task whose lease lapsed.
 pub(crate) fn on_lapse(step_started: bool, unclaims: u32, cancel: bool) -> Lapse {
     if cancel {
         Lapse::End(Outcome::Canceled, "the runner was lost after the task was canceled")

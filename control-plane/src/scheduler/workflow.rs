@@ -1,10 +1,10 @@
-//! What follows in a workflow from how its jobs are.
+//! Computes a workflow's next transitions from the states of its jobs.
 
 use std::collections::{BTreeMap, HashMap};
 
 use russet_protocol::outcome::{Outcome, Phase, UnknownName};
 
-/// What a job does once it may.
+/// Action of a job once it may start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A runner runs its steps.
@@ -52,7 +52,7 @@ pub(crate) struct JobState<'a> {
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// What follows. Jobs are named by their index.
+/// Next transitions. Jobs are named by their index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Advance {
     /// Jobs that may start now.
@@ -63,11 +63,11 @@ pub(crate) struct Advance {
     pub(crate) succeed: Vec<usize>,
     /// Jobs that will never start, and the name of what each of them waits for in vain.
     pub(crate) not_run: Vec<(usize, String)>,
-    /// How the workflow ended, once nothing of it is left to do.
+    /// Outcome of the workflow, once nothing of it is left to do.
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// What a job that is blocked does next.
+/// Next transition of a blocked job.
 enum Next<'a> {
     Wait,
     Start,
@@ -75,7 +75,7 @@ enum Next<'a> {
     Never(&'a str),
 }
 
-/// What follows from the states of all jobs of a workflow.
+/// Computes the next transitions from the states of all jobs of a workflow.
 ///
 /// A job may start when everything that it requires has ended in a way that it wants. One that
 /// requires what ended otherwise is not run, and so is what requires that one in turn, unless it
@@ -121,8 +121,8 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     result
 }
 
-/// What a blocked job does next. A job that it requires and that is not there can never succeed;
-/// the compiler does not let it come to that.
+/// Returns the next transition of a blocked job. A job that it requires and that is not there can
+/// never succeed; the compiler does not let it come to that.
 fn next<'a>(
     job: &'a JobState<'_>,
     names: &HashMap<&str, usize>,
@@ -144,9 +144,10 @@ fn wants(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
     job.statuses.get(name).map_or(outcome.is_success(), |wanted| wanted.contains(&outcome))
 }
 
-/// How a workflow ended whose jobs ended so, or a job whose tasks did: the worst of them. What failed by itself says more
-/// than what somebody stopped. What was not run only follows from something else, and is as it
-/// should be where a job that reports failures had none to report.
+/// Returns the outcome of a workflow whose jobs ended so, or of a job whose tasks did: the worst of
+/// them. What failed by itself says more than what somebody stopped. What was not run only follows
+/// from something else, and is as it should be where a job that reports failures had none to
+/// report.
 pub(crate) fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let weight = |outcome: &Outcome| match outcome {
         Outcome::NotRun => 0,

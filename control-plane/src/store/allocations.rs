@@ -65,7 +65,7 @@ fn held(row: &SqliteRow) -> Result<Held, StoreError> {
     })
 }
 
-/// What a task token gives access to; `None` for a token that never was.
+/// Returns the allocation of a task token; `None` for a token that never was.
 pub(crate) async fn by_token(
     conn: &mut Conn,
     hash: &TokenHash,
@@ -96,7 +96,7 @@ pub(crate) async fn by_continuation(
     row.as_ref().map(held).transpose()
 }
 
-/// What the claim that counts gives access to, for the server's own decisions about tasks that
+/// Returns the allocation that counts, for the server's own decisions about tasks that
 /// are queued or held. `None` where a task was never claimed.
 pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query(

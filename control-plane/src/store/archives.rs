@@ -1,4 +1,4 @@
-//! What the tables of archives, `caches` and `workspace_layers`, have in common.
+//! Queries that the tables of archives, `caches` and `workspace_layers`, have in common.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;

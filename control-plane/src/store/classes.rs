@@ -79,7 +79,7 @@ pub(crate) async fn set_pin(
     Ok(())
 }
 
-/// What the classes that a runner serves are pinned to, one for each class. None: there is no such
+/// Returns the pins of the classes that a runner serves, one for each class. None: there is no such
 /// runner.
 pub(crate) async fn pins_of_runner(
     conn: &mut Conn,

@@ -32,7 +32,8 @@ pub(crate) struct NewJob {
     pub(crate) spec: JobSpec,
 }
 
-/// What a job does, as the compiler made it. Stored as JSON: fields are only added, with defaults.
+/// Specification of a job, as the compiler made it. Stored as JSON: fields are only added, with
+/// defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct JobSpec {
     #[serde(default)]
@@ -131,7 +132,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// What a job does.
+/// Returns a job's specification.
 pub(crate) async fn spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreError> {
     let row = sqlx::query("SELECT spec FROM job_specs WHERE job = ?")
         .bind(id.as_str())
@@ -209,8 +210,8 @@ pub(crate) struct JobHead {
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// What decides how a workflow goes on: of every job that, and no more, since this is read each
-/// time that a job ends.
+/// Returns the facts that decide a workflow's next transitions: of every job these, and no more,
+/// since they are read each time that a job ends.
 pub(crate) async fn heads(
     conn: &mut Conn,
     workflow: &WorkflowId,
@@ -274,7 +275,7 @@ pub(crate) async fn set_on_hold(tx: &mut WriteTx, id: &JobId) -> Result<(), Stor
     Ok(())
 }
 
-/// What follows from the end of a job has to be done for these.
+/// Identity of a job whose end has consequences.
 #[derive(Debug)]
 pub(crate) struct Of {
     pub(crate) workflow: WorkflowId,
@@ -390,14 +391,14 @@ pub(crate) async fn touch(tx: &mut WriteTx, id: &JobId) -> Result<(), StoreError
     Ok(())
 }
 
-/// What a job is a part of, and where its source is.
+/// Pipeline and workflow of a job, and its source.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     pub(crate) info: JobInfo,
     pub(crate) source: Option<SourceId>,
 }
 
-/// What a job is a part of; without its link.
+/// Returns pipeline and workflow of a job; without its link.
 pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surroundings, StoreError> {
     let row = sqlx::query(
         "SELECT jobs.name, jobs.number, jobs.workflow, jobs.pipeline, workflows.name AS workflow_name, \

@@ -1,4 +1,4 @@
-//! What the control plane remembers, one file per table.
+//! Store of the control plane, one file per table.
 //!
 //! SQLite in WAL mode. Its one writer at a time is made plain here: there is a single connection
 //! that writes, behind a fair lock in this process, and a few that read. So nobody ever meets
@@ -55,7 +55,7 @@ pub(crate) enum StoreError {
     /// A row holds what this version can not read.
     #[error("the database holds {what}, which this version can not read")]
     Unreadable {
-        /// What, for people.
+        /// Subject, for people.
         what: String,
     },
     /// The task that commits went away, because the server stops.
@@ -88,5 +88,5 @@ impl Store {
     }
 }
 
-/// What the functions of the tables run on: a [`WriteTx`] or a connection to read.
+/// Connection of the tables' functions: a [`WriteTx`] or a connection to read.
 pub(crate) type Conn = SqliteConnection;

@@ -150,7 +150,7 @@ pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipel
     Ok(Some(pipeline))
 }
 
-/// Where a pipeline comes from, and whether a class takes such.
+/// Origin of a pipeline, and whether a class takes such.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) project: String,
@@ -158,7 +158,7 @@ pub(crate) struct Origin {
     pub(crate) forks_allowed: bool,
 }
 
-/// Where a pipeline comes from. A class that is not there takes no forks.
+/// Returns the origin of a pipeline. A class that is not there takes no forks.
 pub(crate) async fn origin(
     conn: &mut Conn,
     id: &PipelineId,

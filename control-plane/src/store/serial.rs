@@ -12,7 +12,7 @@ use sqlx::Row;
 use super::rows::parse;
 use super::{Conn, StoreError, WriteTx};
 
-/// What a job that comes to its group finds.
+/// State of the group that a job comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Nobody: it is its turn.

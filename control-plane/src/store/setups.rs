@@ -11,7 +11,7 @@ use crate::credentials::TokenHash;
 /// A pipeline that may go on, or has.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    /// What it was submitted with, without its configuration.
+    /// Submission, without its configuration.
     pub(crate) submission: SubmitRequest,
     pub(crate) is_continued: bool,
 }

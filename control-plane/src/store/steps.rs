@@ -17,7 +17,7 @@ pub(crate) struct StepRow {
     pub(crate) key: i64,
     pub(crate) job: JobId,
     pub(crate) step: StepState,
-    /// How long its output is in the end, once that is known. The bytes may come later.
+    /// Final length of its output, once that is known. The bytes may come later.
     pub(crate) final_bytes: Option<u64>,
     pub(crate) rev: i64,
 }
@@ -97,7 +97,7 @@ pub(crate) async fn changed_since(
     rows.iter().map(step_row).collect()
 }
 
-/// What is said of a step when it begins.
+/// Facts about a step at its start.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
     pub(crate) number: u32,
@@ -135,7 +135,7 @@ pub(crate) async fn start(
     step_row(&row)
 }
 
-/// What is said of a step when it ends.
+/// Facts about a step at its end.
 #[derive(Debug)]
 pub(crate) struct End<'a> {
     pub(crate) number: u32,
@@ -143,7 +143,7 @@ pub(crate) struct End<'a> {
     pub(crate) exit_code: Option<i32>,
     pub(crate) message: Option<&'a str>,
     pub(crate) at_ms: u64,
-    /// How long its output is in the end.
+    /// Final length of its output.
     pub(crate) output_bytes: u64,
 }
 

@@ -252,7 +252,7 @@ pub(crate) async fn open_of_job(
     rows.iter().map(open).collect()
 }
 
-/// How the tasks of the last run of a job ended, and why.
+/// Returns outcomes and reasons of the tasks of a job's last run.
 pub(crate) async fn ends_of_run(
     conn: &mut Conn,
     job: &JobId,

@@ -21,7 +21,7 @@ use crate::store::{jobs, pipelines};
 /// The shortest time between two events.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a comment is sent while nothing happens, so that proxies leave the connection be.
+/// Interval of comments while nothing happens, so that proxies leave the connection be.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) async fn of_pipeline(

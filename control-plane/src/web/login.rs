@@ -24,7 +24,7 @@ pub(super) struct Next {
     next: Option<String>,
 }
 
-/// What the form sends. The token is in the body, never in an address, which logs keep.
+/// Contents of the form. The token is in the body, never in an address, which logs keep.
 #[derive(Debug, Deserialize)]
 pub(super) struct Credentials {
     token: Secret,

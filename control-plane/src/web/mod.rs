@@ -27,7 +27,7 @@ use crate::state::App;
 
 pub(crate) use session::reads;
 
-/// What the pages may load and do. Nothing of a page can be framed, sent elsewhere or fetched from
+/// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
 /// elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \

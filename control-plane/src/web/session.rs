@@ -1,4 +1,4 @@
-//! Who looks: a cookie that a browser got for the admin token.
+//! Sessions of readers: a cookie that a browser got for the admin token.
 //!
 //! The cookie holds when it ends and a keyed hash of that. The key is derived from the admin
 //! token's hash, so sessions outlive a restart, need no table, and end when the token changes.
@@ -16,7 +16,7 @@ use crate::state::App;
 /// Name of the cookie.
 const NAME: &str = "russet_session";
 
-/// How long a login lasts, in seconds: a working day.
+/// Duration of a login, in seconds: a working day.
 const LASTS_S: i64 = 12 * 3600;
 
 /// Says what the derived key is for, so that it is no other one.
@@ -64,7 +64,8 @@ fn is_known(app: &App, headers: &HeaderMap) -> bool {
     seal(app, until) == mac && until > now_s(app)
 }
 
-/// Returns true if a request of a browser that is logged in only reads, which is all that a session may.
+/// Returns true if a request of a browser that is logged in only reads, which is all that a session
+/// may.
 pub(crate) fn reads(app: &App, request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && is_known(app, request.headers())
 }
@@ -77,14 +78,14 @@ pub(super) async fn known_only(State(app): State<App>, request: Request, next: N
     Redirect::to(&login_for(request.uri())).into_response()
 }
 
-/// Where to log in, so that one comes back.
+/// Returns the login page's address, so that one comes back.
 fn login_for(uri: &Uri) -> String {
     let path = uri.path().trim_end_matches("/changes");
     if path == "/" { "/login".to_owned() } else { format!("/login?next={path}") }
 }
 
-/// Where to go after the login: a place of ours, whatever the query says, so that a link to our
-/// login can not lead somewhere else afterwards.
+/// Returns the place to go after the login: one of ours, whatever the query says, so that a link to
+/// our login can not lead somewhere else afterwards.
 pub(super) fn place(next: Option<&str>) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
     match next {

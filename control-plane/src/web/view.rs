@@ -61,7 +61,7 @@ pub(super) fn is_over(pipeline: &Pipeline) -> bool {
     pipeline.workflows.iter().all(|workflow| workflow.phase == Phase::Ended)
 }
 
-/// Where a pipeline comes from: `main`, `v1.2 (tag)`.
+/// Describes the revision of a pipeline: `main`, `v1.2 (tag)`.
 pub(super) fn reference(pipeline: &Pipeline) -> String {
     match (&pipeline.branch, &pipeline.tag) {
         (_, Some(tag)) => format!("{tag} (tag)"),
@@ -75,13 +75,13 @@ pub(super) fn short(revision: Option<&str>) -> String {
     revision.map(|text| text.chars().take(10).collect()).unwrap_or_default()
 }
 
-/// How long something took, or has taken so far; empty before it began.
+/// Describes a duration, so far if it goes on; empty before it began.
 pub(super) fn took(started: Option<u64>, ended: Option<u64>, now_ms: u64) -> String {
     let took = |from| Duration::from_millis(ended.unwrap_or(now_ms).saturating_sub(from));
     started.map(|from| format_duration(took(from))).unwrap_or_default()
 }
 
-/// How long ago: `just now`, `5 min ago`, `3 d ago`.
+/// Describes an age: `just now`, `5 min ago`, `3 d ago`.
 pub(super) fn ago(at_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(at_ms) / 1000;
     match seconds {

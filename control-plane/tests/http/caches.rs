@@ -43,7 +43,7 @@ async fn found(agent: &Agent, keys: &[&str]) -> Option<(String, Vec<u8>)> {
     Some((cache.key, archive.to_vec()))
 }
 
-/// How many archives there are on disk.
+/// Counts the archives on disk.
 fn archives(server: &Harness) -> usize {
     let Ok(tasks) = std::fs::read_dir(server.dir.path().join("data/objects/archives")) else {
         return 0;

@@ -28,7 +28,7 @@ impl Harness {
         request.send().await.unwrap().status()
     }
 
-    /// What the step of the one job is called.
+    /// Returns the name of the one job's step.
     async fn greeting(&self, token: &str, orbs: Value) -> String {
         let body = json!({"project": "acme/app", "config": CONFIG, "orbs": orbs});
         let response = ok(self.as_admin(Method::POST, "/api/v3/pipelines").json(&body)).await;

@@ -1,4 +1,4 @@
-//! What follows from how jobs end.
+//! Transitions of workflows at the ends of jobs.
 
 use reqwest::Method;
 use russet_protocol::admin::Pipeline;

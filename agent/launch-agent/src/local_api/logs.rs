@@ -38,7 +38,7 @@ const MOST_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) struct Asked {
     /// Number of last lines, at most 10000; 200 unless given.
     lines: Option<usize>,
-    /// Set if to go on with each line that is written.
+    /// Goes on with each line that is written.
     #[cfg_attr(test, param(required = false))]
     follow: bool,
     /// Nothing that was said before this, in milliseconds since 1970.

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
-    /// Set if to go on until the task ends.
+    /// Goes on until the task ends.
     #[cfg_attr(test, param(required = false))]
     follow: bool,
 }

@@ -30,7 +30,7 @@ fn load(text: &str) -> Config {
     load_with(text, &[("HOME", "/home/me")]).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a mistake says, without the directory of the file.
+/// Returns a mistake's message, without the directory of the file.
 fn mistake(text: &str) -> String {
     let error = load_with(text, &[("HOME", "/home/me")]).expect_err(text);
     let shown = error.to_string();

@@ -5,7 +5,7 @@ use russet_platform::layout::{LABEL, Layout, MENUBAR_LABEL};
 
 use super::{assert_explained, file};
 
-/// What a key holds.
+/// Type of a key's value.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Boolean,

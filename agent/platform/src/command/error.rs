@@ -1,13 +1,14 @@
-//! Why a tool did not do what it was asked to.
+//! Failures of tools.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// How much of what a tool said goes into a message.
+/// Characters of a tool's output that go into a message.
 const WORDS: usize = 400;
 
-/// Reason why a tool did not do what it was asked to. Each names the command as a person would type it.
+/// Reason why a tool did not do what it was asked to. Each names the command as a person would type
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
@@ -46,17 +47,17 @@ pub enum CommandError {
     Failed {
         /// The command.
         command: String,
-        /// How it ended.
+        /// Exit status.
         status: ExitStatus,
         /// The first that it said on standard error, or else on standard output.
         said: String,
-        /// What to do, where the caller knows.
+        /// Remedy, where the caller knows one.
         hint: Option<String>,
     },
 }
 
 impl CommandError {
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -10,14 +10,14 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{Command, CommandError, ERROR_LIMIT, error, run};
 
-/// How long the last words of a tool that has ended are waited for.
+/// Time for which the last words of a tool that has ended are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A running tool. It is let go by dropping this.
 #[derive(Debug)]
 pub struct Held {
     child: tokio::process::Child,
-    /// What ends it.
+    /// Standard input, whose end ends it.
     _input: Option<tokio::process::ChildStdin>,
     line: String,
 }

@@ -23,17 +23,17 @@ use zeroize::Zeroizing;
 pub use error::CommandError;
 pub use held::Held;
 
-/// How long a tool may take, unless told otherwise. Open Directory can take several seconds
+/// Timeout of a tool, unless set. Open Directory can take several seconds
 /// while a Mac starts.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How much a tool may print on standard output, unless told otherwise.
+/// Maximum bytes on a tool's standard output, unless set.
 const OUTPUT_LIMIT: usize = 4 << 20;
 
-/// How much of its standard error is kept: messages, not data.
+/// Bytes of its standard error that are kept: messages, not data.
 const ERROR_LIMIT: usize = 64 << 10;
 
-/// Where tools are taken from: the system, or for tests one directory of fakes.
+/// Source of tools: the system, or for tests one directory of fakes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tools {
     directory: Option<PathBuf>,
@@ -53,7 +53,7 @@ impl Tools {
         Self { directory: Some(directory.to_owned()) }
     }
 
-    /// Where the tool of this absolute path is.
+    /// Returns the path of the tool with this absolute path.
     #[must_use]
     pub fn path(&self, tool: &str) -> PathBuf {
         match &self.directory {
@@ -128,7 +128,7 @@ impl Command {
         self
     }
 
-    /// What the tool reads from its standard input, which is empty otherwise. The place for
+    /// Sets the tool's standard input, which is empty otherwise. The place for
     /// secrets: the bytes are wiped afterwards and shown nowhere.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -136,14 +136,14 @@ impl Command {
         self
     }
 
-    /// How long it may take (30 s unless set). It and what it started are killed then.
+    /// Sets the timeout (30 s unless set). It and what it started are killed then.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// How many bytes it may print on standard output (4 MiB unless set).
+    /// Sets the maximum of bytes on standard output (4 MiB unless set).
     #[must_use]
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
@@ -179,10 +179,10 @@ impl Command {
     }
 }
 
-/// What a tool printed, and how it ended.
+/// Output of a tool, and its end.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// How it ended.
+    /// Exit status.
     pub status: ExitStatus,
     /// Its standard output, whole.
     pub stdout: Vec<u8>,

@@ -17,13 +17,13 @@ use nix::unistd::Pid;
 use super::{Command, CommandError, ERROR_LIMIT, Output};
 use crate::STANDARD_PATH;
 
-/// How often it is looked whether the tool has ended, where its pipes do not say so.
+/// Interval of checking that the tool has ended, where its pipes do not say so.
 const TICK: Duration = Duration::from_millis(10);
 
 /// As [`TICK`], once there is nothing left to read: tools run at the end of every task.
 const LAST_TICK: Duration = Duration::from_millis(1);
 
-/// How long what is still in the pipes is waited for once the tool itself has ended: something
+/// Time for which the rest in the pipes is waited for once the tool itself has ended: something
 /// that it started may keep them open for ever.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
@@ -64,7 +64,7 @@ fn spawn(command: &Command) -> io::Result<Child> {
     prepare(command)?.stdin(input).spawn()
 }
 
-/// What all tools have in common. Standard output and error are pipes.
+/// Builds the process that all tools have in common. Standard output and error are pipes.
 ///
 /// # Errors
 ///

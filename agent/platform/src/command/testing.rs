@@ -12,7 +12,7 @@ use super::Command;
 ///
 /// # Panics
 ///
-/// Where the script cannot be written: the test has failed.
+/// The script cannot be written: the test has failed.
 pub fn fake_tool(dir: &Path, name: &str, script: &str) {
     let script = format!("#!/bin/sh\n{script}\n");
     Command::new("/usr/bin/install")

@@ -10,7 +10,7 @@ const SFLTOOL: &str = "/usr/bin/sfltool";
 /// It asks for a password where it is not root, and waits for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What was decided about an item.
+/// Decision about an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval {
     /// It may run.
@@ -21,7 +21,7 @@ pub enum Approval {
     Unknown,
 }
 
-/// What was decided about the item with this label.
+/// Returns the decision about the item with this label.
 ///
 /// # Errors
 ///

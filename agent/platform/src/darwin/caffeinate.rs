@@ -4,8 +4,9 @@ use crate::command::{Command, Tools};
 
 const CAFFEINATE: &str = "/usr/bin/caffeinate";
 
-/// What keeps the Mac awake for as long as it is held: `-i` from falling asleep for want of
-/// anything to do, `-s` from sleeping at all while it is on mains power. The display may sleep.
+/// Returns the command that keeps the Mac awake for as long as it is held: `-i` from falling asleep
+/// for want of anything to do, `-s` from sleeping at all while it is on mains power. The display
+/// may sleep.
 #[must_use]
 pub fn stay_awake(tools: &Tools) -> Command {
     tools.command(CAFFEINATE).arg("-is").arg("/bin/cat")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::command::{Command, Output, Tools};
 
-/// Where it is.
+/// Path of the tool.
 const DSCL: &str = "/usr/bin/dscl";
 
 /// The local database, as opposed to a directory server's.
@@ -75,7 +75,7 @@ pub fn delete(tools: &Tools, kind: Kind, name: &str) -> Command {
     dscl(tools, "-delete", kind, name)
 }
 
-/// What an error of `dscl` is about. It names them on standard error; its exit codes are the
+/// Error of `dscl`. It names them on standard error; its exit codes are the
 /// lowest byte of their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DsError {
@@ -90,7 +90,7 @@ pub enum DsError {
     Other,
 }
 
-/// What went wrong, by what was said.
+/// Classifies an error by its message.
 #[must_use]
 pub fn error(output: &Output) -> DsError {
     let said = output.error_text();

@@ -4,7 +4,8 @@ use crate::command::{CommandError, Tools};
 
 const FDESETUP: &str = "/usr/bin/fdesetup";
 
-/// Returns true if FileVault is on; `None` where the answer is another one, as while it is being turned on.
+/// Returns true if FileVault is on; `None` where the answer is another one, as while it is being
+/// turned on.
 ///
 /// # Errors
 ///

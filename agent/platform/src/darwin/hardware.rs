@@ -1,4 +1,4 @@
-//! What machine this is, from what the kernel says and from Apple's property lists.
+//! Facts about this machine, from the kernel and from Apple's property lists.
 //!
 //! Threat to the truth: to a process under Rosetta `uname -m` says `x86_64` on Apple silicon
 //! (rust-lang/rustup#3438), so the processor is asked for by `hw.optional.arm64`, which does not
@@ -9,7 +9,7 @@ use std::path::Path;
 use super::{preferences, xcode};
 use crate::machine::Machine;
 
-/// What the kernel says (sysctl(3)); `None` where it knows no such name.
+/// Values of the kernel (sysctl(3)); `None` where it knows no such name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
     /// `hw.model`: `Mac14,3`.

@@ -15,11 +15,11 @@ use super::launchctl::{self, ALREADY, IN_PROGRESS, IO_ERROR, NO_PROCESS, NOT_FOU
 use crate::command::Tools;
 use crate::job::{JobState, ServiceError};
 
-/// How long a job may take to be gone: its `ExitTimeOut` of 60 s, after which launchd kills it,
+/// Timeout of a job's end: its `ExitTimeOut` of 60 s, after which launchd kills it,
 /// and some more.
 const GONE: Duration = Duration::from_secs(90);
 
-/// How long a refused `bootstrap` is tried again. Up to 5 s were measured (headroom#1289).
+/// Time for which a refused `bootstrap` is tried again. Up to 5 s were measured (headroom#1289).
 const SETTLES: Duration = Duration::from_secs(20);
 
 /// launchd, and how patient to be with it.
@@ -38,7 +38,7 @@ impl Launchd {
         Self { tools, gone: GONE, settles: SETTLES, pause: Duration::from_millis(500) }
     }
 
-    /// How the job stands.
+    /// Returns the state of the job.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What an installer package leaves on a Mac beside its files: a receipt, and the menubar companion
+//! Traces of an installer package on a Mac beside its files: a receipt, and the menubar companion
 //! in the session of whoever sits there.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -15,7 +15,8 @@ const LAUNCHCTL: &str = "/bin/launchctl";
 ///
 /// `pkgutil` knows the package and does not forget it.
 pub fn forget(tools: &Tools, identifier: &str) -> Result<(), CommandError> {
-    // Its exit status is 0 for a package that it knows. Where there is no `pkgutil`, nothing is known.
+    // Its exit status is 0 for a package that it knows. Where there is no `pkgutil`, nothing is
+    // known.
     let known = tools.command(PKGUTIL).args(["--pkg-info", identifier]).run_ok();
     if known.is_err() {
         return Ok(());
@@ -23,8 +24,8 @@ pub fn forget(tools: &Tools, identifier: &str) -> Result<(), CommandError> {
     tools.command(PKGUTIL).args(["--forget", identifier]).run_ok().map(drop)
 }
 
-/// Ends the menubar companion of whoever sits at this Mac. That it does not run, or that nobody sits
-/// there, is as good.
+/// Ends the menubar companion of whoever sits at this Mac. That it does not run, or that nobody
+/// sits there, is as good.
 pub fn stop_menubar(tools: &Tools) {
     let Ok(console) = std::fs::metadata("/dev/console") else { return };
     if console.uid() != 0 {

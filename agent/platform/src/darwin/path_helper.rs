@@ -1,7 +1,8 @@
 //! The PATH that path_helper(8) makes: the lines of `/etc/paths`, then those of the files in
 //! `/etc/paths.d` in the order of their names, each once.
 //!
-//! The tool itself is not run: it prints a line of shell, and puts what its caller's PATH has behind.
+//! The tool itself is not run: it prints a line of shell, and puts what its caller's PATH has
+//! behind.
 
 use std::collections::BTreeSet;
 use std::path::Path;

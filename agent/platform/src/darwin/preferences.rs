@@ -1,4 +1,4 @@
-//! What macOS keeps in property lists that everybody may read: automatic login, updates that it
+//! Settings in macOS's property lists that everybody may read: automatic login, updates that it
 //! has found, its own version.
 
 use std::path::Path;
@@ -30,7 +30,7 @@ pub struct Updates {
     pub automatic: Option<bool>,
 }
 
-/// What macOS says of its updates; `None`: nothing.
+/// Returns macOS's own record of its updates; `None`: nothing.
 #[must_use]
 pub fn updates(root: &Path) -> Option<Updates> {
     #[derive(Deserialize)]

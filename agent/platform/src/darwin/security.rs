@@ -5,9 +5,9 @@
 //! into words, and that it may have 4096 bytes, is in Apple's published source of the tool
 //! (SecurityTool, `split_line` and `MAX_LINE_LEN` in security.c).
 //!
-//! Why the tool and not the library: an item that a program of ours imports trusts that program,
-//! and the partition list that lets `codesign` use a key without a question on the screen is set
-//! by the tool alone; there is no public call for it.
+//! The tool is used instead of the library since an item that a program of ours imports trusts that
+//! program, and the partition list that lets `codesign` use a key without a question on the screen
+//! is set by the tool alone; there is no public call for it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,14 +22,14 @@ const SECURITY: &str = "/usr/bin/security";
 /// The tool's own limit for a line, with its line feed and the zero at its end.
 const MAX_LINE: usize = 4096 - 2;
 
-/// How long a command may take. It is short: one that asks a question nobody sees waits for ever.
+/// Timeout of a command. It is short: one that asks a question nobody sees waits for ever.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Programs that may use an imported key without a question.
 const TRUSTED: [&str; 4] =
     ["/usr/bin/codesign", "/usr/bin/security", "/usr/bin/productbuild", "/usr/bin/productsign"];
 
-/// What a keychain of a task is called, before its number. Whatever is called so is ours.
+/// Prefix of a task's keychain, before its number. Whatever is called so is ours.
 pub const PREFIX: &str = "russet-task-";
 
 /// Reason why a keychain could not be used.
@@ -62,13 +62,13 @@ pub enum SecurityError {
     Other {
         /// The command, without its arguments.
         command: String,
-        /// What the tool said.
+        /// Message of the tool.
         said: String,
     },
 }
 
 impl SecurityError {
-    /// What the tool's words mean.
+    /// Interprets the tool's message.
     fn of(command: &str, said: &str) -> Self {
         let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
         if says(&["MAC verification failed", "passphrase you entered is not correct"]) {
@@ -129,7 +129,7 @@ pub fn keychains(output: &str) -> Vec<PathBuf> {
     output.lines().filter_map(path).collect()
 }
 
-/// What `security find-identity` says there is.
+/// Identities that `security find-identity` lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
     /// Names of all that match.
@@ -162,7 +162,7 @@ pub fn identities(output: &str) -> Identities {
     found
 }
 
-/// What a provisioning profile says of itself, as `security cms -D` prints it.
+/// Contents of a provisioning profile, as `security cms -D` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Its UUID, which is the name that Xcode looks for.
@@ -285,7 +285,7 @@ impl Keychains {
         Ok(keychains(&self.run(&["list-keychains", "-d", "user"])?.text()))
     }
 
-    /// What a provisioning profile says of itself.
+    /// Parses a provisioning profile.
     ///
     /// # Errors
     ///

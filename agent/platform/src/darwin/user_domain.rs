@@ -67,8 +67,9 @@ pub fn absence(tools: &Tools, uid: u32, name: &str) -> Option<String> {
     }
 }
 
-/// What a job added to a session: services that are neither Apple's, nor one of `installed` (which
-/// an administrator put there for all users), nor an application, which is a process like others.
+/// Lists the jobs that a task added to a session: services that are neither Apple's, nor one of
+/// `installed` (which an administrator put there for all users), nor an application, which is a
+/// process like others.
 #[must_use]
 pub fn session_jobs(printed: &str, installed: &BTreeSet<String>) -> Vec<String> {
     let mut jobs = foreign_services(printed);
@@ -90,7 +91,7 @@ pub fn labels_in(directory: &Path) -> BTreeSet<String> {
     entries.filter_map(|entry| label(&entry.path())).collect()
 }
 
-/// What was wrong with a `bootout`. A domain that is not there is what is wanted.
+/// Returns the fault of a `bootout`. A domain that is not there is what is wanted.
 #[must_use]
 pub fn problem(output: &Output) -> Option<String> {
     match output.status.code() {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where Xcodes are installed.
+/// Directory in which Xcodes are installed.
 const APPLICATIONS: &str = "/Applications";
 
 /// The `DEVELOPER_DIR` of the Xcode that `wanted` names: a version, which is looked for under the

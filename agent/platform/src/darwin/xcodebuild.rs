@@ -1,4 +1,4 @@
-//! Whether an Xcode can be used at all: its licence was agreed to, and its first launch is done.
+//! Check that an Xcode can be used at all: its licence was agreed to, and its first launch is done.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ const XCODE_SELECT: &str = "/usr/bin/xcode-select";
 /// The first call after a start of the Mac takes long.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What is missing.
+/// Missing step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Nothing.
@@ -75,8 +75,8 @@ mod tests {
     use super::{Readiness, readiness};
     use crate::command::{Tools, testing::fake_tool};
 
-    /// Exit statuses: 69 is EX_UNAVAILABLE, seen for the licence by many; for the first launch it is
-    /// assumed.
+    /// Exit statuses: 69 is EX_UNAVAILABLE, seen for the licence by many; for the first launch it
+    /// is assumed.
     #[test]
     fn what_is_missing_is_told_by_the_exit_status() {
         let dir = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ const USERADD: &str = "/usr/sbin/useradd";
 const USERDEL: &str = "/usr/sbin/userdel";
 const USERMOD: &str = "/usr/sbin/usermod";
 
-/// How long to wait for somebody else who changes the user database.
+/// Time for which somebody else who changes the user database is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// shadow: the id is somebody's.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// Returns true if a bundle is signed by who may sign it. Code is not signed on Linux; the manifest is.
+/// Returns true if a bundle is signed by who may sign it. Code is not signed on Linux; the manifest
+/// is.
 ///
 /// # Errors
 /// None here; on macOS, what is wrong with the signature.

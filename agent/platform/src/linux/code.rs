@@ -13,9 +13,9 @@ pub fn forget_code() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     for (start, length) in maps.lines().filter_map(code) {
         let start = std::ptr::without_provenance_mut(start);
-        // SAFETY: The range is a mapping of this process, private and never written to; MADV_DONTNEED
-        // leaves it in place, and the next access reads the same bytes from the file. A failure
-        // costs memory and nothing else.
+        // SAFETY: The range is a mapping of this process, private and never written to;
+        // MADV_DONTNEED leaves it in place, and the next access reads the same bytes from the file.
+        // A failure costs memory and nothing else.
         unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) };
     }
 }

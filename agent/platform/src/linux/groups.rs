@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How often a group is read and killed on kernels without `cgroup.kill` (before 5.14).
+/// Number of times that a group is read and killed on kernels without `cgroup.kill` (before 5.14).
 const ROUNDS: usize = 50;
 
-/// What systemd sets on a control group that it leaves to a service: cgroup delegation in
-/// systemd's `docs/CGROUP_DELEGATION.md`; `user.` from version 251 on.
+/// Attributes that systemd sets on a control group that it leaves to a service: cgroup delegation
+/// in systemd's `docs/CGROUP_DELEGATION.md`; `user.` from version 251 on.
 const MARKS: [&std::ffi::CStr; 2] = [c"trusted.delegate", c"user.delegate"];
 
 /// The control group that this process was given, and may divide.
@@ -36,7 +36,7 @@ impl Groups {
         is_delegated(&path).then_some(Self { path })
     }
 
-    /// Where it is.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,4 +1,4 @@
-//! What machine this is.
+//! Facts about this machine.
 
 use crate::machine::Machine;
 
@@ -19,7 +19,7 @@ pub fn machine() -> Machine {
     }
 }
 
-/// What the kernel says, which it does since 6.1, or what we were compiled for.
+/// Returns the kernel's architecture, known since 6.1, or the one that we were compiled for.
 fn architecture(said: &str) -> String {
     let said = said.trim();
     if said.is_empty() { std::env::consts::ARCH.to_owned() } else { said.to_owned() }

@@ -14,7 +14,7 @@ pub mod service;
 mod time;
 mod watch;
 
-/// Where a launch agent that is root keeps its state.
+/// State directory of a launch agent that is root.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
 
 /// Locks of user ids. Memory on every distribution: a reboot clears it.

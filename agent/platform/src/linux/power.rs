@@ -9,8 +9,8 @@ const INHIBIT: &str = "/usr/bin/systemd-inhibit";
 /// sd_booted(3): this directory exists where systemd, and with it logind, runs.
 const BOOTED: &str = "/run/systemd/system";
 
-/// What keeps the machine awake for as long as it is held; `None` where nothing is known that puts
-/// it to sleep. Others than root would be asked for a password.
+/// Returns the command that keeps the machine awake for as long as it is held; `None` where nothing
+/// is known that puts it to sleep. Others than root would be asked for a password.
 #[must_use]
 pub fn stay_awake(tools: &Tools) -> Option<Command> {
     let is_there = Path::new(BOOTED).is_dir() && nix::unistd::geteuid().is_root();

@@ -63,8 +63,9 @@ impl Process {
     }
 }
 
-/// Returns the time at which the process began, in the kernel's own units: together with the number and the boot it
-/// means one process for ever. `None`: there is no such process (or only what is left of it).
+/// Returns the time at which the process began, in the kernel's own units: together with the number
+/// and the boot it means one process for ever. `None`: there is no such process (or only what is
+/// left of it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

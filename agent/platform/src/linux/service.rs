@@ -23,7 +23,7 @@ pub struct Service {
     tools: Tools,
     booted: PathBuf,
     unit: PathBuf,
-    /// What another supervisor has to run.
+    /// Command that another supervisor has to run.
     command: String,
 }
 
@@ -66,7 +66,7 @@ impl Service {
         })
     }
 
-    /// How the job stands.
+    /// Returns the state of the job.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Service {
     }
 }
 
-/// What is not loaded is stopped.
+/// Accepts that a job is not loaded: it is stopped.
 fn not_loaded(error: ServiceError) -> Result<(), ServiceError> {
     match error {
         ServiceError::Known { .. } => Ok(()),

@@ -9,11 +9,11 @@ use security_framework::os::macos::code_signing::{Flags, SecRequirement, SecStat
 /// signature of the manifest is all there is, as for builds that are not signed at all.
 const TEAM: Option<&str> = option_env!("RUSSET_TEAM_ID");
 
-/// Returns true if a bundle is whole and signed by who may sign it: all architectures and everything inside,
-/// with our identifier, by our team, with a certificate of Apple's.
+/// Returns true if a bundle is whole and signed by who may sign it: all architectures and
+/// everything inside, with our identifier, by our team, with a certificate of Apple's.
 ///
 /// # Errors
-/// What is wrong with the signature, as a sentence.
+/// Checks the signature; the error is a sentence.
 pub fn code_signature(bundle: &Path) -> Result<(), String> {
     let Some(team) = TEAM else { return Ok(()) };
     let wrong = |error: &dyn std::fmt::Display| {

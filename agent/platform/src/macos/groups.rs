@@ -14,7 +14,7 @@ impl Groups {
         None
     }
 
-    /// Where it is.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         match *self {}

@@ -12,13 +12,13 @@ use russet_protocol::secret::Secret;
 use security_framework::os::macos::code_signing::{Flags, SecCode, SecRequirement};
 use security_framework::os::macos::keychain::SecKeychain;
 
-/// Where items of the whole machine are.
+/// Keychain of the whole machine.
 const KEYCHAIN: &str = "/Library/Keychains/System.keychain";
 
 /// The service of every item of ours; the account is the token's name.
 const SERVICE: &str = crate::layout::LABEL;
 
-/// What a signature with a certificate from Apple fulfils, and an ad-hoc one does not.
+/// Requirement that a signature with a certificate from Apple fulfils, and an ad-hoc one does not.
 const SIGNED: &str = "anchor apple generic";
 
 /// Returns true if tokens are kept in the system's keychain.

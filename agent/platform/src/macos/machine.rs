@@ -1,4 +1,4 @@
-//! What machine this is.
+//! Facts about this machine.
 
 use std::path::Path;
 

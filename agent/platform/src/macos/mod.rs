@@ -14,7 +14,7 @@ mod sysctl;
 mod time;
 mod watch;
 
-/// Where a launch agent that is root keeps its state.
+/// State directory of a launch agent that is root.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/db/russet";
 
 /// Locks of user ids. The system clears it when it starts.

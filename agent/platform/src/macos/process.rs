@@ -87,8 +87,8 @@ impl Process {
     }
 }
 
-/// Returns the time at which the process began, in microseconds since 1970. `None`: there is no such process (or only
-/// what is left of it).
+/// Returns the time at which the process began, in microseconds since 1970. `None`: there is no
+/// such process (or only what is left of it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
     let info = info(pid)?;

@@ -36,7 +36,7 @@ impl Service {
         Ok(())
     }
 
-    /// How the job stands.
+    /// Returns the state of the job.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub(super) fn number(name: &CStr) -> Option<u64> {
     }
 }
 
-/// What is under `name`, as far as it fits.
+/// Reads the value under `name`, as far as it fits.
 fn read<'a>(name: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let mut length = buffer.len();
     // SAFETY: name is a C string, buffer and length describe each other, nothing is written.

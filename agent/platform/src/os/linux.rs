@@ -97,7 +97,8 @@ pub fn ids() -> io::Result<Ids> {
     Ok(Ids { users, groups })
 }
 
-/// Returns true if this process holds a capability, which would be a part of root under another name.
+/// Returns true if this process holds a capability, which would be a part of root under another
+/// name.
 pub fn holds_capabilities() -> io::Result<bool> {
     let status = std::fs::read_to_string("/proc/thread-self/status")?;
     let held = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];
@@ -179,7 +180,7 @@ pub fn command_line(pid: i32) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// What a process has used. `None`: it has ended.
+/// Returns the resources that a process has used. `None`: it has ended.
 pub fn usage(pid: i32) -> Option<Usage> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // SAFETY: These two take numbers only.
@@ -253,7 +254,7 @@ pub fn detach_images(_uid: u32) -> Vec<(String, Result<(), String>)> {
     Vec::new()
 }
 
-/// What the user mounted and everybody sees: FUSE. Whatever else a user mounts is in a namespace
+/// Lists the user's mounts that everybody sees: FUSE. Whatever else a user mounts is in a namespace
 /// that ends with its processes.
 pub fn mounts(uid: u32) -> Vec<PathBuf> {
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();

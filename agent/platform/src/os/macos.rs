@@ -23,7 +23,7 @@ pub const DEFAULT_SHELL: &str = "/bin/bash --login -eo pipefail";
 /// Homebrew on Apple silicon, before everything of the system.
 const HOMEBREW: [&str; 2] = ["/opt/homebrew/bin", "/opt/homebrew/sbin"];
 
-/// What every Mac has, where `/etc/paths` says less.
+/// Directories that every Mac has, where `/etc/paths` says less.
 const ALWAYS: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
 /// `PATH` of a step, before what the owner adds: as a login shell makes it (path_helper(8)).
@@ -171,8 +171,8 @@ pub fn become_subreaper() -> io::Result<()> {
 }
 
 unsafe extern "C" {
-    /// What `kill` of libSystem calls, always with 1 for `posix`: then -1 means the caller too,
-    /// whatever kill(2) says (XNU, `killpg1_allfilt`). With 0 it is left out.
+    /// System call behind `kill` of libSystem, always with 1 for `posix`: then -1 means the caller
+    /// too, whatever kill(2) says (XNU, `killpg1_allfilt`). With 0 it is left out.
     fn __kill(pid: libc::pid_t, signal: libc::c_int, posix: libc::c_int) -> libc::c_int;
 }
 
@@ -183,8 +183,8 @@ pub fn signal_others(signal: i32) -> bool {
     unsafe { __kill(-1, signal, 0) == 0 }
 }
 
-/// Returns true if there is a process of this one's user besides this one: signal 0 reaches nobody else.
-/// Callers make sure that `uid` is that user.
+/// Returns true if there is a process of this one's user besides this one: signal 0 reaches nobody
+/// else. Callers make sure that `uid` is that user.
 pub fn has_others(_uid: u32) -> bool {
     signal_others(0)
 }
@@ -259,7 +259,7 @@ pub fn command_line(pid: i32) -> Option<String> {
 /// Arguments and environment of a process have no more room than this (`kern.argmax`).
 const MOST_ARGUMENTS: usize = 1 << 20;
 
-/// What a process has used. `None`: it has ended.
+/// Returns the resources that a process has used. `None`: it has ended.
 pub fn usage(pid: i32) -> Option<Usage> {
     let info = bsd_info(pid)?;
     let task = task_info(pid)?;
@@ -338,7 +338,7 @@ pub fn end_session_jobs(uid: u32) -> Vec<(String, Result<(), String>)> {
     user_domain::session_jobs(&printed.text(), &installed).into_iter().map(ended).collect()
 }
 
-/// How long a tool of the system may take at the end of a task.
+/// Timeout of a tool of the system at the end of a task.
 const TOOL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Directories that the system gives to each user, outside of homes: in `/var/folders`.
@@ -441,7 +441,7 @@ fn has_devices(uid: u32) -> bool {
     })
 }
 
-/// What the user mounted, in the order in which it was mounted. Only the kernel's table is
+/// Lists the user's mounts, in the order in which they were mounted. Only the kernel's table is
 /// looked at: asking the file systems themselves could take for ever.
 pub fn mounts(uid: u32) -> Vec<PathBuf> {
     // SAFETY: Without a buffer the call says how many there are.

@@ -1,4 +1,4 @@
-//! What the task agent asks of the operating system beyond POSIX, under the same names on each.
+//! Calls of the operating system beyond POSIX for the task agent, under the same names on each.
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -29,7 +29,7 @@ pub struct Process {
     pub command: String,
 }
 
-/// What a process has used so far.
+/// Resources that a process has used so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The state, as ps(1) abbreviates it.
@@ -60,7 +60,7 @@ pub enum Limit {
     OpenFiles,
 }
 
-/// What a limit may be raised to without being root.
+/// Returns the value that a limit may be raised to without being root.
 pub fn hard_limit(limit: Limit) -> std::io::Result<u64> {
     let mut value = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // Its type has another name on each system.
@@ -74,12 +74,12 @@ pub fn hard_limit(limit: Limit) -> std::io::Result<u64> {
 }
 
 /// As many open files as builds need, where the system's own soft limit is lower: macOS gives what
-/// launchd starts 256, and linkers and `swift build` open more. It is macOS's `OPEN_MAX`, above which
-/// it refuses.
+/// launchd starts 256, and linkers and `swift build` open more. It is macOS's `OPEN_MAX`, above
+/// which it refuses.
 const OPEN_FILES: u64 = 10_240;
 
-/// Returns the number of files a task that may open where the owner says nothing: what builds need, as far as the
-/// hard limit goes, and never fewer than the soft limit.
+/// Returns the number of files a task that may open where the owner says nothing: what builds need,
+/// as far as the hard limit goes, and never fewer than the soft limit.
 pub fn open_files(soft: u64, hard: u64) -> u64 {
     soft.max(OPEN_FILES.min(hard))
 }

@@ -13,10 +13,10 @@ use crate::command::{CommandError, Tools};
 /// The set-uid programs with which users take their own FUSE file systems down; version 3 first.
 const FUSERMOUNT: [&str; 2] = ["/usr/bin/fusermount3", "/usr/bin/fusermount"];
 
-/// How long one of them may take.
+/// Timeout of one of them.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where `uid` has FUSE mounted, in the order of the table (proc_pid_mountinfo(5)).
+/// Lists the FUSE mounts of `uid`, in the order of the table (proc_pid_mountinfo(5)).
 pub(super) fn of_user(table: &[u8], uid: u32) -> Vec<PathBuf> {
     table.split(|byte| *byte == b'\n').filter_map(|line| of_line(line, uid)).collect()
 }

@@ -1,4 +1,4 @@
-//! What people decide: `POST /api/v3/pipelines/{id}/cancel`, `POST /api/v3/jobs/{id}/cancel`,
+//! Decisions of people: `POST /api/v3/pipelines/{id}/cancel`, `POST /api/v3/jobs/{id}/cancel`,
 //! `…/approve` and `…/deny`.
 
 use axum::Json;

@@ -70,7 +70,7 @@ pub(super) fn router(app: App) -> Router<App> {
         .route_layer(from_fn_with_state(app, admin_only))
 }
 
-/// What these calls take and answer.
+/// Types that these calls take and answer.
 #[cfg(test)]
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(

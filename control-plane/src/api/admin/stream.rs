@@ -23,7 +23,7 @@ use crate::signals::Subscription;
 use crate::state::App;
 use crate::store::pipelines;
 
-/// How often a comment is sent while nothing happens, so that proxies leave the connection be.
+/// Interval of comments while nothing happens, so that proxies leave the connection be.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Number of events that may wait for the reader.

@@ -103,8 +103,8 @@ async fn try_as(
     Ok(Some(pipeline))
 }
 
-/// What a continuation is compiled with: all but the configuration that it takes the place of.
-/// What was asked for and has run in the setup is not asked for again.
+/// Returns the submission that a continuation is compiled with: all but the configuration that it
+/// replaces. Jobs that were asked for and have run in the setup are not asked for again.
 fn for_later(request: &SubmitRequest, is_selected_later: bool) -> SubmitRequest {
     let mut submission = SubmitRequest { config: String::new(), ..request.clone() };
     if !is_selected_later {
@@ -176,7 +176,7 @@ fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
     (name, value)
 }
 
-/// What the compiler wants people to know.
+/// Returns the compiler's warnings.
 pub(in crate::api) fn warnings(compiled: &Compiled) -> Vec<String> {
     compiled.warnings.iter().map(ToString::to_string).collect()
 }
@@ -246,8 +246,8 @@ fn statuses(required: Vec<Required>) -> Statuses {
     required.into_iter().map(|job| (job.name, outcomes(&job.statuses))).collect()
 }
 
-/// Returns true if every class that jobs name is here: what waits for one that is not would wait for ever.
-/// Makes the contexts that they name, where that was asked for.
+/// Returns true if every class that jobs name is here: what waits for one that is not would wait
+/// for ever. Makes the contexts that they name, where that was asked for.
 pub(in crate::api) async fn admit(
     tx: &mut WriteTx,
     request: &SubmitRequest,

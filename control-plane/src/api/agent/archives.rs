@@ -63,8 +63,8 @@ pub(super) async fn arrived(
     }
 }
 
-/// Answers an archive that was found, from an offset on where the caller asks for that. `what` it is
-/// of, for people.
+/// Answers an archive that was found, from an offset on where the caller asks for that. `what` it
+/// is of, for people.
 pub(super) async fn answer(
     app: &App,
     headers: &HeaderMap,

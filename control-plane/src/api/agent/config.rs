@@ -20,7 +20,7 @@ use crate::state::App;
 use crate::store::ssh_keys::{self, StoredSshKey};
 use crate::store::{Conn, Held, jobs, pipelines, setups, variables};
 
-/// What the task is to do.
+/// The task's configuration.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v2/task/config", tag = "agent", operation_id = "config_config",
     responses((status = 200, description = "What the task is to do", body = russet_protocol::task::TaskConfig), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),

@@ -16,7 +16,7 @@ use crate::lifecycle::move_on;
 use crate::state::App;
 use crate::store::{Conn, Held, allocations, pipelines, setups};
 
-/// What messages call the configuration, whose file only the job knows.
+/// Name of the configuration in messages; only the job knows its file.
 const CONFIG_NAME: &str = "continuation";
 
 /// Compiles the configuration and adds its workflows to the pipeline.

@@ -53,7 +53,7 @@ pub(super) async fn finish(
     Ok(JsonAnswer(json!({})))
 }
 
-/// What has not come yet.
+/// Lists the parts that have not come yet.
 async fn missing(
     tx: &mut WriteTx,
     held: &Held,

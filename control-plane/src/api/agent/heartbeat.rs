@@ -70,7 +70,7 @@ async fn renew(
     Ok(HeartbeatResponse { lease_ms: left(expires, now), cancel: held.cancel })
 }
 
-/// How things are, without renewing the lease.
+/// Returns the state, without renewing the lease.
 async fn look(
     app: &App,
     caller: &TaskCaller,

@@ -51,7 +51,7 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/updates/{runner}/{file}", get(updates::get))
 }
 
-/// What these calls take and answer.
+/// Types that these calls take and answer.
 #[cfg(test)]
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(

@@ -4,7 +4,7 @@
 //! `kickstart`, `bootout`, `print`, `print-disabled`. `load -w` and its like record
 //! overrides that nobody sees again, and guess the domain.
 //!
-//! What `print` prints is not an interface, says launchctl(1); but it is the only place that has
+//! The output of `print` is not an interface, says launchctl(1); but it is the only place that has
 //! the pid and the last exit. So its text only informs people: whether the job is loaded, which
 //! decisions hang on, is read from the exit code.
 
@@ -12,7 +12,7 @@ use crate::command::{Command, Output, Tools};
 use crate::job::{JobState, ServiceError};
 use crate::layout::LABEL;
 
-/// Where it is.
+/// Path of the tool.
 const LAUNCHCTL: &str = "/bin/launchctl";
 
 /// The name of launchd's domain for daemons.
@@ -88,7 +88,7 @@ pub fn explain(output: &Output, doing: &str) -> ServiceError {
     }
 }
 
-/// What an exit code means, and what to do.
+/// Returns the meaning of an exit code, and the remedy.
 fn meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
     Some(match code {
         IO_ERROR => (
@@ -135,7 +135,7 @@ pub fn loaded(output: Output) -> Result<Option<String>, ServiceError> {
     }
 }
 
-/// What `print` says of a loaded job.
+/// Parses the output of `print` for a loaded job.
 #[must_use]
 pub fn parse_print(text: &str) -> JobState {
     let field =
@@ -171,7 +171,8 @@ fn top_level(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns true if `print-disabled` says that the job is kept from starting. macOS 11 and earlier write
+/// Returns true if `print-disabled` says that the job is kept from starting. macOS 11 and earlier
+/// write
 /// `true` and `false`, later ones `disabled` and `enabled`; without a line there is no override.
 #[must_use]
 pub fn parse_disabled(text: &str) -> bool {
