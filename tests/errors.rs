@@ -140,7 +140,7 @@ fn a_wrong_argument_is_a_usage_error() {
     let text = failure(dir.path(), &["resource-class", "create", "Acme"]);
     assert!(text.starts_with("exit code 2\n"), "{text}");
     assert!(text.contains("it is written `namespace/name`"), "{text}");
-    assert!(failure(dir.path(), &["server", "--lease", "60"]).contains("with its unit"));
+    assert!(failure(dir.path(), &["server", "--lease", "60"]).contains("its unit is missing"));
 }
 
 #[test]

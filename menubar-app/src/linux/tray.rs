@@ -68,7 +68,7 @@ impl ksni::Tray for Tray {
         view.map(|view| tray_items(&view.menu)).unwrap_or_default()
     }
 
-    /// That this is defined makes ksni look at [`Tray::menu`] again: times in it are of now, and
+    /// That this is defined makes ksni look at `Tray::menu` again: times in it are of now, and
     /// nothing has to run for them while nobody looks.
     fn menu_about_to_show(&mut self) {}
 }

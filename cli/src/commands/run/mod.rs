@@ -77,7 +77,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=256))]
     slots: Option<u32>,
 
-    /// Directory for artifacts [default: $XDG_STATE_HOME/russet/runs/<id>]
+    /// Directory for artifacts [default: $XDG_STATE_HOME/russet/runs/ID]
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
 
