@@ -12,9 +12,12 @@ fn the_reference_in_the_documentation_is_that_of_the_code() {
     let (before, rest) = page.split_once(BEGIN).expect("the start of the reference");
     let (written, after) = rest.split_once(END).expect("the end of the reference");
     let made = format!("\n{}\n", russet_pipeline::reference());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
         std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
         return;
     }
-    assert_eq!(written, made, "run `UPDATE_DOCS=1 cargo test -p russet-pipeline --test docs`");
+    assert_eq!(
+        written, made,
+        "run `RUSSET_UPDATE_DOCS=1 cargo test -p russet-pipeline --test docs`"
+    );
 }

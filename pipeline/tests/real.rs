@@ -1,16 +1,11 @@
 //! Configurations of real projects, where a collection of them lies beside the repository: each
-//! is accepted, or refused for a true reason. The table in `docs/config-coverage.md` is made here:
-//! `UPDATE_DOCS=1 cargo test -p russet-pipeline --test real`.
+//! is accepted, or refused for a true reason.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use russet_pipeline::{Errors, Options, compile, process};
-
-const BEGIN: &str = "<!-- table: made from the code -->\n";
-const END: &str = "<!-- end of the table -->\n";
+use russet_pipeline::{Options, compile, process};
 
 /// The configurations by name. Not part of the repository: the files are other people's.
 fn configurations() -> Vec<(String, String)> {
@@ -73,43 +68,4 @@ fn what_is_written_out_means_itself() {
             process(&once, &options(&file)).unwrap_or_else(|e| panic!("{file}: {e}\n{once}"));
         assert_eq!(once, twice, "{file}");
     }
-}
-
-#[test]
-fn the_table_of_real_configurations_is_what_the_compiler_says() {
-    let configurations = configurations();
-    if configurations.is_empty() {
-        return;
-    }
-    let mut made = String::from("\n| configuration | | why |\n|---|---|---|\n");
-    let mut accepted = 0;
-    for (file, text) in &configurations {
-        let (verdict, why) = match compile(text, &options(file)) {
-            Ok(_) => {
-                accepted += 1;
-                ("accepted", String::new())
-            }
-            Err(errors) => ("refused", reasons(&errors)),
-        };
-        writeln!(made, "| {file} | {verdict} | {why} |").unwrap();
-    }
-    let count = configurations.len();
-    writeln!(made, "\n{accepted} of {count} are accepted.\n").unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config-coverage.md");
-    let page = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = page.split_once(BEGIN).expect("the start of the table");
-    let (written, after) = rest.split_once(END).expect("the end of the table");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
-        return;
-    }
-    assert_eq!(written, made, "run `UPDATE_DOCS=1 cargo test -p russet-pipeline --test real`");
-}
-
-/// The messages, each once.
-fn reasons(errors: &Errors) -> String {
-    let mut messages: Vec<&str> = errors.0.iter().map(|error| &*error.message).collect();
-    messages.sort_unstable();
-    messages.dedup();
-    messages.join("; ").replace('|', "\\|")
 }
