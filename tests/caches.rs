@@ -71,7 +71,7 @@ fn what_is_used_again_is_cloned_from_a_copy_that_no_job_can_change() {
         let log = log_of(&server, &[RESTORE, &look()]);
         assert!(log.contains(&wanted), "{log}");
         assert!(
-            log.contains(&format!("{how} 6 entries of 2.8 MiB, from the copy on this")),
+            log.contains(&format!("{how} 6 entries of 3.0 MB, from the copy on this")),
             "{log}"
         );
         assert_eq!(log.contains("cloned\n"), how == "Cloned", "{log}");

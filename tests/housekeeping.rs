@@ -59,7 +59,7 @@ fn what_a_job_left_stands_in_a_table_with_counts_and_masked_names() {
     assert!(table.contains("sleep 2001") && table.contains("sleep 2002"), "{table}");
     assert!(row("IPC objects").contains(" 2 "), "{table}");
     assert!(row("shared files").contains(" 3 "), "{table}");
-    assert!(row("shared files").contains("KiB"), "{table}");
+    assert!(row("shared files").contains(" kB"), "{table}");
     if Path::new("/usr/bin/crontab").exists() {
         assert!(row("crontab").contains("from-cron"), "{table}");
     }

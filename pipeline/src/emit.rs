@@ -4,6 +4,8 @@
 //! as they were written. It is of version 2, in which `<<` is plain text: nothing in it is
 //! replaced when it is read again.
 
+use russet_text::is_printable;
+
 use crate::config::Written;
 use crate::yaml::{Entry, Kind, Node, Value};
 
@@ -187,19 +189,4 @@ fn is_plain(text: &str) -> bool {
 fn could_be_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && text.chars().all(|c| c.is_ascii_hexdigit() || "._-:xoTZe+ ".contains(c))
-}
-
-/// Whether a character is shown as itself, wherever the text is looked at.
-fn is_printable(c: char) -> bool {
-    let is_invisible = matches!(
-        c,
-        '\u{ad}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fffe}'
-            | '\u{ffff}'
-    );
-    !c.is_control() && !is_invisible
 }

@@ -25,9 +25,18 @@ mod problem;
 mod recover;
 mod reference;
 mod render;
-mod source;
-mod suggest;
 mod yaml;
+
+/// Texts and places in them.
+mod source {
+    pub use russet_yaml::Snippet;
+    pub(crate) use russet_yaml::{Source, Span, article, quoted};
+}
+
+/// Did-you-mean.
+mod suggest {
+    pub(crate) use russet_yaml::{Suggestions, did_you_mean, nearest};
+}
 
 use std::collections::BTreeMap;
 

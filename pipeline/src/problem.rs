@@ -105,6 +105,16 @@ impl Problem {
     }
 }
 
+impl From<russet_yaml::Fault> for Problem {
+    fn from(fault: russet_yaml::Fault) -> Self {
+        let problem = Self::error(fault.span, fault.message).maybe_hint(fault.hint);
+        match fault.related {
+            Some((span, message)) => problem.related(span, message),
+            None => problem,
+        }
+    }
+}
+
 /// Adds a problem to others. Beyond any number that could be of use it is dropped: a hostile
 /// configuration should not cost more memory for its errors than for itself.
 pub(crate) fn add(problems: &mut Vec<Problem>, problem: Problem) {

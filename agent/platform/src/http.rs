@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use russet_protocol::backoff::Backoff;
 
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,45 +133,10 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-/// Pauses between tries: each is up to twice as long as the one before, and random, so that many
-/// agents do not come back at the same moment.
-#[derive(Clone, Debug)]
-pub struct Backoff {
-    first: Duration,
-    most: Duration,
-    tries: u32,
-}
-
-impl Backoff {
-    /// Pauses from about `first` to about `most`.
-    #[must_use]
-    pub fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, tries: 0 }
-    }
-
-    /// The pause before the next try. `random` in `0.0..1.0` picks from the upper half, so that
-    /// a pause is never much shorter than meant.
-    pub fn next_with(&mut self, random: f64) -> Duration {
-        let doubled = self.first.saturating_mul(1_u32 << self.tries.min(20));
-        self.tries = self.tries.saturating_add(1);
-        doubled.min(self.most).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
-    }
-
-    /// The pause before the next try.
-    pub fn next_pause(&mut self) -> Duration {
-        self.next_with(random())
-    }
-
-    /// After a success: the next pause is the first again.
-    pub fn reset(&mut self) {
-        self.tries = 0;
-    }
-
-    /// Returns the number of pauses that are there were since the last success.
-    #[must_use]
-    pub fn tries(&self) -> u32 {
-        self.tries
-    }
+/// Creates pauses between attempts, random so that many agents do not return at the same moment.
+#[must_use]
+pub fn backoff(first: Duration, longest: Duration) -> Backoff {
+    Backoff::new(first, longest).with_jitter(random)
 }
 
 /// A number in `0.0..1.0`. Where the system has no random bytes the middle does: nothing secret
@@ -192,21 +158,9 @@ pub fn random_number() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Backoff, client, is_loopback, is_transient, retry_after};
+    use super::{client, is_loopback, is_transient, retry_after};
     use reqwest::StatusCode;
     use std::time::Duration;
-
-    #[test]
-    fn pauses_double_up_to_the_longest_and_start_anew_after_a_success() {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
-        let pauses: Vec<u128> = (0..9).map(|_| backoff.next_with(1.0).as_millis()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        backoff.reset();
-        assert_eq!(backoff.next_with(0.0).as_millis(), 25);
-        for _ in 0..100 {
-            assert!(backoff.next_pause() <= Duration::from_secs(5));
-        }
-    }
 
     #[test]
     fn only_answers_that_judge_nothing_are_transient() {

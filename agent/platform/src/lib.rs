@@ -5,7 +5,6 @@
 //! its own file here.
 
 pub mod account;
-pub mod causes;
 pub mod clock;
 pub mod command;
 pub mod darwin;
@@ -17,7 +16,6 @@ pub mod machine;
 mod memory;
 pub mod os;
 pub mod replace;
-pub mod size;
 pub mod trust;
 pub mod users;
 

@@ -16,7 +16,7 @@ use russet_protocol::supervise::{Assignment, SETUP_CURL, SETUP_HELPERS};
 use russet_protocol::task::{CONTINUATION_KEY_VARIABLE, CONTINUE_PATH, TaskConfig};
 use serde_json::{Map, Value, json};
 
-use russet_platform::http::{self, Backoff};
+use russet_platform::http;
 
 /// Variable with the URL to send it to.
 pub(crate) const URL_VARIABLE: &str = "CIRCLE_CONTINUATION_URL";
@@ -200,7 +200,7 @@ fn read_file(path: &Path) -> Result<String, String> {
 /// Sends it until it is answered, for a while.
 async fn send(client: &reqwest::Client, url: &str, body: &Value) -> Result<String, String> {
     let started = Instant::now();
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
+    let mut backoff = http::backoff(Duration::from_millis(500), Duration::from_secs(10));
     loop {
         let sent = client.post(url).timeout(CALL_LIMIT).json(body).send().await;
         let why = match sent {

@@ -102,7 +102,7 @@ pub(crate) fn directory_names(jobs: &[&str]) -> Vec<String> {
 
 /// A job's name as the name of a directory.
 fn directory_name(job: &str) -> String {
-    let clean = |c: char| if c == '/' || c.is_control() { '_' } else { c };
+    let clean = |c: char| if c == '/' || !russet_text::is_printable(c) { '_' } else { c };
     let name: String = job.chars().map(clean).take(100).collect();
     if name.trim_start_matches('.').is_empty() { format!("_{name}") } else { name }
 }

@@ -42,10 +42,9 @@ pub struct Converted {
 }
 
 /// Keys that are not taken over, and why.
-const LEFT_OUT: [(&str, &str); 7] = [
+const LEFT_OUT: [(&str, &str); 6] = [
     ("runner.task_agent_directory", "no task agent is downloaded"),
     ("runner.cache_task_agent", "no task agent is downloaded"),
-    ("runner.disable_auto_update", "this version does not update itself"),
     (
         "runner.working_directory",
         "each task gets a fresh directory of its slot, which is deleted after it",
@@ -289,10 +288,11 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
         assert_eq!(config.api_url, "https://russet.example.com");
         assert!(config.command_prefix.is_empty() && config.working_directory.is_none());
         let notes = converted.notes.join("\n");
-        for expected in ["sudo -niHu ci --", "/var/opt/circleci/workdir", "disable_auto_update"] {
+        for expected in ["sudo -niHu ci --", "/var/opt/circleci/workdir"] {
             assert!(notes.contains(expected), "{notes}");
         }
         assert!(!notes.contains("0123abcd"), "{notes}");
+        assert!(converted.text.contains("disable_auto_update: true"), "updates stay off");
     }
 
     #[test]

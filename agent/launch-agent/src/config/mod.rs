@@ -1,7 +1,7 @@
 //! The launch agent's configuration: CircleCI's own keys, and ours beside them.
 //!
 //! A file of CircleCI's launch-agent or machine runner 3 works as it is. One table
-//! (`keys.rs`) says of every key its name, its environment variables, its type, its default
+//! (`keys/`) says of every key its name, its environment variables, its type, its default
 //! and what it means; the parser, the environment overrides and `docs/agent-config.md` all come
 //! from it. Nothing is ignored in silence: a key that is unknown, or that would not do here what
 //! it says, is named with its place.

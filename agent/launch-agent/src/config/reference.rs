@@ -7,7 +7,7 @@ const INTRODUCTION: &str = "\
 
 `russet agent run --config FILE` reads YAML with the keys of CircleCI's launch-agent and machine
 runner 3, and a few of its own: a file of theirs works as it is. This page is printed from the
-table in `agent/launch-agent/src/config/keys/`; `UPDATE_DOCS=1 cargo test -p russet-launch-agent reference` writes it.
+table in `agent/launch-agent/src/config/keys/`; `RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent reference` writes it.
 
 ```yaml
 api:
@@ -97,13 +97,13 @@ mod tests {
     fn the_reference_in_docs_is_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent-config.md");
         let text = super::reference();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
             std::fs::write(path, &text).unwrap();
         }
         let stored = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             stored == text,
-            "docs/agent-config.md is out of date: UPDATE_DOCS=1 cargo test -p russet-launch-agent reference"
+            "docs/agent-config.md is out of date: RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent reference"
         );
     }
 }

@@ -28,6 +28,8 @@ impl Build<'_> {
                 return wrong("update.source", format!("{error}"), hint);
             }
         };
+        // Off is off: nothing is asked, fetched or installed.
+        let source = source.filter(|_| values.flag("runner.disable_auto_update") != Some(true));
         let window = match values.text("update.window").map(|text| text.parse()) {
             None => None,
             Some(Ok(window)) => Some(window),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use russet_protocol::secret::Secret;
+use russet_text::{parse_duration, parse_size};
 
 use super::keys::Kind;
 use super::yaml::{Node, NodeKind};
@@ -104,56 +105,14 @@ fn scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
     }
 }
 
-/// A duration as Go writes it: numbers with units, as `1h30m` or `1.5h`.
+/// Parses a duration, with the value in the error: durations are not secret.
 fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong =
-        || format!("expected a duration with its units, as `5h` or `1h30m`, found `{text}`");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let (number, after) = rest.split_at(digits);
-        let number: f64 = number.parse().map_err(|_| wrong())?;
-        let unit = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
-        let seconds = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return Err(wrong()),
-        };
-        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        rest = after;
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+    parse_duration(text).map_err(|error| format!("`{text}` is not a duration: {error}"))
 }
 
-/// A number of bytes, with a decimal or a binary unit.
+/// Parses a size, with the value in the error: sizes are not secret.
 fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || format!("expected a size, as `20GB` or `512MiB`, found `{text}`");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(factor).ok_or_else(wrong)
+    parse_size(text).map_err(|error| format!("`{text}` is not a size: {error}"))
 }
 
 #[cfg(test)]
@@ -162,28 +121,16 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn durations_are_those_of_go() {
-        for (text, ms) in [
-            ("5h", 18_000_000),
-            ("1h30m", 5_400_000),
-            ("1.5h", 5_400_000),
-            ("300ms", 300),
-            ("0", 0),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
-        }
-        for text in ["", "5", "h", "5 h", "-1h", "1d", "1h30", "9999999999999999999h", "1..5h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_decimal_and_binary_units() {
-        assert_eq!(size("20GB"), Ok(20_000_000_000));
-        assert_eq!(size("1GiB"), Ok(1 << 30));
+    fn durations_and_sizes_are_written_as_on_the_command_line() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        let error = duration("5").unwrap_err();
+        assert!(error.starts_with("`5` is not a duration: its unit is missing"), "{error}");
         assert_eq!(size("17"), Ok(17));
-        for text in ["", "GB", "-1", "1.5GB", "1XB", "99999999999TB"] {
-            assert!(size(text).is_err(), "{text}");
-        }
+        assert_eq!(size("1.5GB"), Ok(1_500_000_000));
+        assert_eq!(size("1GiB"), Ok(1 << 30));
+        let error = size("1XB").unwrap_err();
+        assert!(error.starts_with("`1XB` is not a size: write a number of bytes"), "{error}");
     }
 }

@@ -1,20 +1,25 @@
-//! YAML as a tree that remembers places.
+//! The agent's configuration as a tree whose values know their lines.
 //!
-//! A launch agent that is root reads this file, so the tree is small by construction: one
-//! document, no aliases (with which a few lines become gigabytes), a limit on size and depth,
-//! and no key twice.
+//! A launch agent that is root reads this file, so the limits are narrow: no aliases (with which a
+//! few lines become gigabytes), 1 MiB, little nesting. The tree is one that can be changed, for
+//! [`super::convert`].
 
 use std::path::Path;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use russet_yaml::{Fault, Kind, Limits, Source, Span, Value};
 
 use super::error::{ConfigError, Place};
 
 /// A file larger than this is no configuration of a launch agent.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// Nesting beyond what any key has.
-const MAX_DEPTH: usize = 16;
+const LIMITS: Limits = Limits {
+    max_bytes: MAX_BYTES,
+    max_size: 128 * MAX_BYTES,
+    // More than any key has.
+    max_depth: 16,
+    aliases: false,
+};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -56,122 +61,48 @@ impl NodeKind {
     }
 }
 
-/// Reads a document. An empty one is an empty mapping.
+/// Parses a document. An empty one is an empty mapping.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Node, ConfigError> {
-    if text.len() > MAX_BYTES {
-        let message = format!("the file is larger than {MAX_BYTES} bytes");
-        return Err(ConfigError::new(file, None, message, None));
+    let (root, faults) = russet_yaml::parse(text, 0, &LIMITS);
+    let source = Source::new("", text);
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(error(file, &source, fault));
     }
-    let options = granit_parser::options! { emit_comments: false };
-    let mut builder = Builder { file, parser: Parser::new_from_str_with_options(text, options) };
-    let mut root = None;
-    loop {
-        let (event, span) = builder.next()?;
-        match event {
-            Event::StreamStart | Event::DocumentEnd => {}
-            Event::StreamEnd => break,
-            Event::DocumentStart(..) if root.is_some() => {
-                return Err(builder.error(
-                    &span,
-                    "a second document begins here",
-                    Some("a configuration is one document; remove the `---` before this line"),
-                ));
-            }
-            Event::DocumentStart(..) => {
-                let (event, span) = builder.next()?;
-                root = Some(builder.node(event, &span, 0)?);
-            }
-            _ => return Err(builder.error(&span, "unexpected content", None)),
-        }
-    }
-    let empty = Node { place: Place { line: 1, column: 1 }, kind: NodeKind::Map(Vec::new()) };
-    Ok(match root {
-        Some(Node { kind: NodeKind::Null, .. }) | None => empty,
-        Some(root) => root,
-    })
+    let root = root.filter(|root| root.kind() != Kind::Nothing);
+    let empty = || Node { place: Place { line: 1, column: 1 }, kind: NodeKind::Map(Vec::new()) };
+    Ok(root.map_or_else(empty, |root| node(&source, &root)))
 }
 
-struct Builder<'a> {
-    file: &'a Path,
-    parser: Parser<'a, granit_parser::StrInput<'a>>,
+fn node(source: &Source<'_>, written: &russet_yaml::Node) -> Node {
+    let kind = match &written.value {
+        _ if written.kind() == Kind::Nothing => NodeKind::Null,
+        Value::Scalar { text, plain } => {
+            NodeKind::Scalar { text: text.to_string(), quoted: !plain }
+        }
+        Value::List(items) => NodeKind::List(items.iter().map(|item| node(source, item)).collect()),
+        Value::Mapping(mapping) => {
+            let entries = mapping.entries.iter().map(|entry| Entry {
+                name: entry.key.to_string(),
+                place: place(source, entry.key_span),
+                value: node(source, &entry.value),
+            });
+            NodeKind::Map(entries.collect())
+        }
+        // Stands for aliases, which are refused.
+        Value::Unknown => NodeKind::Null,
+    };
+    Node { place: place(source, written.span), kind }
 }
 
-impl<'a> Builder<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), ConfigError> {
-        match self.parser.next_event() {
-            Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => {
-                let message = format!("this is not YAML: {}", error.info());
-                let place = place(error.marker());
-                Err(ConfigError::new(self.file, Some(place), message, None))
-            }
-            None => Ok((Event::StreamEnd, Span::empty(Marker::new(0, 1, 0)))),
-        }
-    }
-
-    fn error(&self, span: &Span, message: &str, hint: Option<&str>) -> ConfigError {
-        let place = Some(place(&span.start));
-        ConfigError::new(self.file, place, message.to_owned(), hint.map(str::to_owned))
-    }
-
-    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, ConfigError> {
-        if depth > MAX_DEPTH {
-            return Err(self.error(span, "this is nested too deeply", None));
-        }
-        let kind = match event {
-            Event::Scalar(text, style, _, _) => scalar(text.into_owned(), style),
-            Event::SequenceStart(..) => NodeKind::List(self.list(depth)?),
-            Event::MappingStart(..) => NodeKind::Map(self.map(depth)?),
-            Event::Alias(_) => {
-                return Err(self.error(
-                    span,
-                    "aliases (`*name`) are not supported here",
-                    Some("write the value out"),
-                ));
-            }
-            _ => return Err(self.error(span, "a value is missing here", None)),
-        };
-        Ok(Node { place: place(&span.start), kind })
-    }
-
-    fn list(&mut self, depth: usize) -> Result<Vec<Node>, ConfigError> {
-        let mut items = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(items),
-                (event, span) => items.push(self.node(event, &span, depth + 1)?),
-            }
-        }
-    }
-
-    fn map(&mut self, depth: usize) -> Result<Vec<Entry>, ConfigError> {
-        let mut entries: Vec<Entry> = Vec::new();
-        loop {
-            let (name, span) = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(entries),
-                (Event::Scalar(name, ..), span) => (name.into_owned(), span),
-                (_, span) => return Err(self.error(&span, "a key must be plain text", None)),
-            };
-            if let Some(first) = entries.iter().find(|entry| entry.name == name) {
-                let message =
-                    format!("`{name}` is given twice; the first is on line {}", first.place.line);
-                return Err(self.error(&span, &message, Some("remove one of them")));
-            }
-            let (event, value_span) = self.next()?;
-            let value = self.node(event, &value_span, depth + 1)?;
-            entries.push(Entry { name, place: place(&span.start), value });
-        }
-    }
+fn error(file: &Path, source: &Source<'_>, fault: Fault) -> ConfigError {
+    let related = fault
+        .related
+        .map(|(span, message)| format!(" (line {}: {message})", place(source, span).line));
+    let message = format!("{}{}", fault.message, related.unwrap_or_default());
+    ConfigError::new(file, Some(place(source, fault.span)), message, fault.hint)
 }
 
-fn scalar(text: String, style: ScalarStyle) -> NodeKind {
-    let quoted = style != ScalarStyle::Plain;
-    if !quoted && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL") {
-        return NodeKind::Null;
-    }
-    NodeKind::Scalar { text, quoted }
-}
-
-fn place(marker: &Marker) -> Place {
-    Place { line: marker.line(), column: marker.col() + 1 }
+fn place(source: &Source<'_>, span: Span) -> Place {
+    let (line, column) = source.position(span);
+    Place { line, column }
 }

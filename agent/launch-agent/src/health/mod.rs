@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::config::Class;
 use facts::Facts;
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// Less free memory than this part of all is a warning.
 const LITTLE_MEMORY: u64 = 20;
@@ -222,7 +222,7 @@ mod tests {
         let reason = obstacle(&checks(&facts, Reserve(None))).unwrap();
         assert_eq!(
             reason,
-            "953.6 MiB free where tasks work, 953.6 MiB wanted (`runner.health.disk_reserve`)"
+            "1.0 GB free where tasks work, 1.0 GB wanted (`runner.health.disk_reserve`)"
         );
         assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
         facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });

@@ -128,11 +128,7 @@ fn ask(socket: &Path) -> Result<Status, String> {
 
 /// Returns the innermost cause of a call's error.
 fn plain(error: reqwest::Error) -> String {
-    let mut at: &dyn std::error::Error = &error;
-    while let Some(source) = at.source() {
-        at = source;
-    }
-    at.to_string()
+    russet_text::root_cause(&error)
 }
 
 /// Returns true if the agent that runs has said that its slots are ready.

@@ -241,17 +241,7 @@ async fn problem(response: reqwest::Response) -> String {
 
 /// The whole chain of causes: reqwest's own text alone does not say `connection refused`.
 fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
+    russet_text::error_chain(&error.without_url())
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ impl Board {
 
 /// A name without what would move a cursor, and no longer than a name is.
 fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect()
+    russet_text::one_line_within(text, LONGEST_NAME)
 }
 
 /// Threat: whoever looks at the status opens this with one click. What is no page of a web server
@@ -483,7 +483,7 @@ mod tests {
         assert_eq!(slot.class.as_deref(), Some("acme/mini"));
         let task = slot.task.unwrap();
         assert_eq!((task.usual_ms, task.deadline_ms), (Some(40), Some(9_000)));
-        assert_eq!(task.step.unwrap().name, "swift test[31m");
+        assert_eq!(task.step.unwrap().name, "swift test\u{fffd}[31m");
         assert_eq!(task.canceling.as_deref(), Some("not needed"));
     }
 
@@ -502,7 +502,7 @@ mod tests {
         let (job, project) = ("x".repeat(10_000), "acme/app".to_owned());
         board.event(&Event::Started { slot: 1, job, project }, 4);
         let task = board.status().slots[0].task.clone().unwrap();
-        assert_eq!(task.job.unwrap().len(), super::LONGEST_NAME);
+        assert_eq!(task.job.unwrap().chars().count(), super::LONGEST_NAME);
     }
 
     #[test]

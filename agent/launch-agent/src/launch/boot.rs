@@ -20,7 +20,7 @@ use super::Sink;
 use super::api::Api;
 use super::board::Board;
 use russet_platform::clock::Clock;
-use russet_platform::http::Backoff;
+use russet_platform::http;
 
 /// Pauses between two tries to reach the control plane.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ impl BootState {
     /// person to change, and going back to another version does not help.
     pub(super) async fn prove(self, api: Api, board: Arc<Board>, clock: Clock) {
         self.say(Health::Ready);
-        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut pauses = http::backoff(FIRST_PAUSE, LONGEST_PAUSE);
         while !api.answers().await {
             clock.sleep(pauses.next_pause()).await;
         }

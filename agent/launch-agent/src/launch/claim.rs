@@ -16,7 +16,7 @@ use super::{Event, Sink};
 use crate::config::Class;
 use crate::metrics::{self, Metrics};
 use russet_platform::clock::Clock;
-use russet_platform::http::Backoff;
+use russet_platform::http;
 
 /// Pauses towards a server that answers at once that there is no work.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -91,8 +91,8 @@ impl Claimer<'_> {
             self.metrics.backed_off(&class, pause);
             pause
         };
-        let mut idle = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut offline = Backoff::new(FIRST_OFFLINE_PAUSE, LONGEST_OFFLINE_PAUSE);
+        let mut idle = http::backoff(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut offline = http::backoff(FIRST_OFFLINE_PAUSE, LONGEST_OFFLINE_PAUSE);
         loop {
             let asked = self.clock.now();
             let token = match self.keeper.fetch().await {

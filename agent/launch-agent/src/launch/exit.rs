@@ -45,7 +45,7 @@ pub(super) fn judge(
 
 /// A text that a job may have forged, as it fits into a log of root's: short, and on one line.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+    russet_text::one_line_within(text, LONGEST_MESSAGE)
 }
 
 fn sentence(status: Option<ExitStatus>, said: &str, gone: &str) -> String {
@@ -115,7 +115,7 @@ mod tests {
         let mut forged = record("a", false);
         forged.message = Some("x\n\u{1b}[2J".repeat(1_000_000));
         assert!(matches!(judged(None, forged), Exit::Unreported(failure)
-            if failure.message.len() <= 2_000 && !failure.message.contains(char::is_control)));
+            if failure.message.chars().count() <= 2_000 && !failure.message.contains(char::is_control)));
         // The record of another claim says nothing about this one.
         assert_eq!(
             judged(code(1), record("b", true)),

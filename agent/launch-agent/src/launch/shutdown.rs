@@ -28,10 +28,6 @@ fn call(hook: &ShutdownHook) -> Result<String, String> {
     trust::program(&hook.program)?;
     let output = Command::new(&hook.program).limit(hook.timeout).run_ok();
     let output = output.map_err(|error| error.to_string())?;
-    Ok(printable(&format!("{}{}", output.text(), output.error_text())))
-}
-
-/// Without what could forge or colour lines of the log.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    // The output must not forge or colour lines of the log.
+    Ok(russet_text::printable_lines(&format!("{}{}", output.text(), output.error_text())))
 }

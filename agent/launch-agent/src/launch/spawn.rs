@@ -151,7 +151,7 @@ fn tail(mut file: std::fs::File) -> String {
     }
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join("; ").chars().filter(|c| !c.is_control()).collect()
+    russet_text::one_line(&lines.join("; "))
 }
 
 /// Describes the end of a process, as a part of a sentence.

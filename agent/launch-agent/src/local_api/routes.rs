@@ -314,11 +314,8 @@ async fn change(
 
 /// Returns the reason, in the caller's words or the default.
 fn reason(wish: Option<String>, default: &str) -> String {
-    wish.unwrap_or_else(|| format!("{default} by a person on the runner's machine"))
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(REASON_LIMIT)
-        .collect()
+    let reason = wish.unwrap_or_else(|| format!("{default} by a person on the runner's machine"));
+    russet_text::one_line_within(&reason, REASON_LIMIT)
 }
 
 #[cfg(test)]
@@ -335,18 +332,18 @@ mod tests {
         description.to_pretty_json().unwrap() + "\n"
     }
 
-    /// To write the file anew: `UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`.
+    /// To write the file anew: `RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`.
     #[test]
     fn the_committed_openapi_description_is_the_one_of_the_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/local-api.json");
         let now = description();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
+        if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
             std::fs::write(path, &now).unwrap();
         }
         assert!(
             std::fs::read_to_string(path).unwrap_or_default() == now,
             "docs/local-api.json is not what the code says; write it anew with \
-             `UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`, then look at the diff"
+             `RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`, then look at the diff"
         );
     }
 }

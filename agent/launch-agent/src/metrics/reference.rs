@@ -62,12 +62,12 @@ fn the_reference_of_the_metrics_is_what_the_registry_says() {
     let stored = std::fs::read_to_string(path).unwrap();
     let (introduction, _) = stored.split_once(MARK).unwrap();
     let text = format!("{introduction}{MARK}{}", table());
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
         std::fs::write(path, &text).unwrap();
         return;
     }
     assert!(
         stored == text,
-        "docs/metrics.md is out of date: UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib reference"
+        "docs/metrics.md is out of date: RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib reference"
     );
 }

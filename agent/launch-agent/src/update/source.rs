@@ -159,7 +159,10 @@ impl Source {
     ) -> Result<(Option<Found>, Option<Pin>), UpdateError> {
         let (address, archives) = match self {
             Self::ControlPlane => {
-                let base = format!("{control_plane}/api/v3/updates/{}", path_segment(runner));
+                let base = format!(
+                    "{control_plane}/api/v3/updates/{}",
+                    russet_text::encode_segment(runner)
+                );
                 (format!("{base}/{FILE_NAME}"), Archives::Beside(base))
             }
             Self::Directory(base) => {
@@ -231,14 +234,6 @@ const KEY: &str = r"(?P<prefix>.*/)?(?P<version>\d+\.\d+\.\d+[^/]*)/(?P<name>[^/
 /// The last part of a name with slashes.
 fn last(name: &str) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
-}
-
-/// A runner's name as one part of a path.
-fn path_segment(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    name.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 fn fetch(what: &str, why: impl std::fmt::Display) -> UpdateError {

@@ -16,7 +16,6 @@ use self_update::{ArchiveKind, Compression, Extract};
 use tar::EntryType;
 
 use super::UpdateError;
-use russet_platform::causes;
 use russet_platform::command::Command;
 use russet_platform::layout::Layout;
 use russet_platform::replace::sync_directory;
@@ -46,7 +45,7 @@ pub(super) fn unpack(
     extract.archive(ArchiveKind::Tar(Some(Compression::Gz))).extract_into(into).map_err(
         |error| {
             // That a disk is full is said by the last cause.
-            let why = causes::chain(&error);
+            let why = russet_text::error_chain(&error);
             UpdateError::Archive(format!("the archive could not be unpacked: {why}"))
         },
     )?;
@@ -125,7 +124,7 @@ fn says(executable: &Path, version: &str) -> Result<(), UpdateError> {
     if said.split_whitespace().any(|word| word == version) {
         return Ok(());
     }
-    let said: String = said.chars().filter(|c| !c.is_control()).take(80).collect();
+    let said = russet_text::one_line_within(said.trim(), 80);
     Err(UpdateError::Archive(format!("what is meant to be version {version} says `{said}`")))
 }
 

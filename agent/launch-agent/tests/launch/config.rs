@@ -271,3 +271,35 @@ fn a_file_that_is_no_configuration_is_refused_quickly() {
     let missing = config::load(Path::new("/no/such/config.yaml"), &|_| None).unwrap_err();
     assert!(missing.to_string().contains("can not be read"), "{missing}");
 }
+
+#[test]
+fn updates_that_are_disabled_are_off_even_where_a_source_is_given() {
+    let text = |disabled: &str| {
+        format!(
+            "api: {{auth_token: t}}\nrunner: {{name: n, disable_auto_update: {disabled}}}\n\
+             update: {{source: control-plane}}\n"
+        )
+    };
+    assert!(load(&text("true")).update.source.is_none());
+    // Without keys a source is refused, which shows that it was going to be asked.
+    let error = mistake(&text("false"));
+    assert!(error.contains("`update.source` is for nothing"), "{error}");
+    let env = [("HOME", "/home/me"), ("LAUNCH_AGENT_RUNNER_DISABLE_AUTO_UPDATE", "true")];
+    assert!(load_with(&text("false"), &env).unwrap().update.source.is_none());
+}
+
+#[test]
+fn sizes_and_durations_are_written_as_on_the_command_line() {
+    let text = |disk: &str, time: &str| {
+        format!(
+            "api: {{auth_token: t}}\nrunner: {{name: n, max_run_time: {time}, \
+             limits: {{disk: {disk}}}}}\n"
+        )
+    };
+    let config = load(&text("1.5GB", "1h 30m"));
+    assert_eq!(config.max_run_time, Duration::from_secs(5400));
+    assert_eq!(config.limits.disk_bytes, Some(1_500_000_000));
+    assert_eq!(load(&text("17", "2d")).limits.disk_bytes, Some(17));
+    let error = mistake(&text("1.5XB", "1h"));
+    assert!(error.contains("`1.5XB` is not a size: write a number of bytes"), "{error}");
+}

@@ -105,9 +105,5 @@ pub(super) fn first_words(stderr: &[u8], stdout: &[u8]) -> String {
         lines.collect::<Vec<_>>().join("; ")
     };
     let text = Some(words(stderr)).filter(|text| !text.is_empty()).unwrap_or_else(|| words(stdout));
-    let mut text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().count() > WORDS {
-        text = text.chars().take(WORDS).chain(std::iter::once('…')).collect();
-    }
-    text
+    russet_text::one_line_within(&text, WORDS)
 }

@@ -119,7 +119,7 @@ pub(super) struct How {
     #[arg(long, value_enum, default_value_t = TimingsType::Autodetect)]
     pub(super) timings_type: TimingsType,
     /// Duration of a test without a known time, such as `10s`; default: the mean
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = russet_text::parse_duration)]
     pub(super) time_default: Option<Duration>,
 }
 
@@ -149,46 +149,9 @@ pub(super) enum TimingsType {
     Test,
 }
 
-/// Reads a duration as CircleCI's helper does: `10s`, `1m30s`, `0.5s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let form = || "write a number and `ms`, `s`, `m` or `h`, such as `10s`".to_owned();
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(form)?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let unit = match unit {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(form()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| form())? * unit;
-        rest = after;
-    }
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !text.is_empty() => Ok(duration),
-        _ => Err(form()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{How, SplitBy, TimingsType, duration};
-    use std::time::Duration;
-
-    #[test]
-    fn durations_are_read_as_they_are_written_elsewhere() {
-        for (text, millis) in [("10s", 10_000), ("1m30s", 90_000), ("0.5s", 500), ("250ms", 250)] {
-            assert_eq!(duration(text).unwrap(), Duration::from_millis(millis), "{text}");
-        }
-        for bad in ["", "10", "s", "10 s", "1d", "-1s", "1..s"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
+    use super::{How, SplitBy, TimingsType};
 
     /// The default of the other modules' tests.
     impl Default for How {

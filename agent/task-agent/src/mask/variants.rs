@@ -46,9 +46,7 @@ fn encodings(text: &str, patterns: &mut BTreeSet<Vec<u8>>) {
             }
         }
     }
-    patterns.insert(percent(text, false, false).into_bytes());
-    patterns.insert(percent(text, true, false).into_bytes());
-    patterns.insert(percent(text, false, true).into_bytes());
+    patterns.extend(russet_text::encode_variants(text).map(String::into_bytes));
     if let Ok(json) = serde_json::to_string(text) {
         let inner = json[1..json.len() - 1].to_owned();
         // Some writers escape the slash as well.
@@ -66,20 +64,4 @@ fn base64_at(value: &[u8], offset: usize) -> [String; 2] {
     let last = (bytes.len() * 8) / 6;
     [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)]
         .map(|text| text[first.min(last)..last].to_owned())
-}
-
-/// Percent-encoding of everything but unreserved characters; as in a form, where a space is `+`.
-fn percent(text: &str, lower_case: bool, form: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            b' ' if form => out.push('+'),
-            _ if lower_case => out.push_str(&format!("%{byte:02x}")),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

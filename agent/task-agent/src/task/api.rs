@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
+use russet_protocol::backoff::Backoff;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::problem::Problem;
 use russet_protocol::secret::Secret;
@@ -19,9 +20,8 @@ use russet_protocol::supervise::Assignment;
 use russet_protocol::{ALLOCATION_HEADER, UPLOAD_OFFSET_HEADER};
 use serde::de::DeserializeOwned;
 
-use russet_platform::causes;
 use russet_platform::clock::{BootTime, Clock};
-use russet_platform::http::{self, Backoff};
+use russet_platform::http;
 
 /// Timeout of one try of a small call.
 const SMALL_CALL: Duration = Duration::from_secs(30);
@@ -160,7 +160,7 @@ impl Api {
         request: impl Fn() -> RequestBuilder,
         is_in_vain: impl Fn() -> bool,
     ) -> Result<Answer, ApiError> {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = http::backoff(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let (last, asked) = match try_once(request()).await {
                 Ok(answer) if http::is_transient(answer.status) => {
@@ -199,7 +199,7 @@ impl Api {
         call: &'static str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, ApiError> {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = http::backoff(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let answer = self.call(call, || request().timeout(SMALL_CALL)).await?;
             if answer.status == StatusCode::CONFLICT {
@@ -290,7 +290,7 @@ fn judge(call: &'static str, answer: Answer) -> Result<Answer, ApiError> {
 /// The causes of an error, or itself where it has none, without the address (it is the same for
 /// every call).
 pub(crate) fn describe(error: &reqwest::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), causes::chain)
+    std::error::Error::source(error).map_or_else(|| error.to_string(), russet_text::error_chain)
 }
 
 #[cfg(test)]

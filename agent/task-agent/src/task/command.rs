@@ -146,11 +146,12 @@ fn ended(context: &Context, cause: Cause) -> StepEnd {
         Cause::Exited(status) => of_status(status),
         Cause::Silent(longest) => StepEnd::failed(format!(
             "the step printed nothing for {} and was ended\nhint: `no_output_timeout` allows more",
-            human(longest)
+            russet_text::format_duration(longest)
         )),
-        Cause::TooLong(longest) => {
-            StepEnd::failed(format!("it ran for longer than {} and was ended", human(longest)))
-        }
+        Cause::TooLong(longest) => StepEnd::failed(format!(
+            "it ran for longer than {} and was ended",
+            russet_text::format_duration(longest)
+        )),
         Cause::NoRoom(why) => {
             // From here on the space belongs to the end of the story.
             context.spool.release_reserve();
@@ -197,24 +198,12 @@ pub(crate) fn of_status(status: ExitStatus) -> StepEnd {
     StepEnd { outcome, exit_code: status.code(), message }
 }
 
-/// A duration as a person says it.
-pub(crate) fn human(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 60, seconds % 60) {
-        (0, 0) => format!("{} ms", duration.as_millis()),
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, 0) => format!("{minutes} min"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{human, of_status};
+    use super::of_status;
     use russet_protocol::outcome::Outcome;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
-    use std::time::Duration;
 
     #[test]
     fn a_signal_is_named() {
@@ -222,14 +211,5 @@ mod tests {
         assert_eq!((end.outcome, end.exit_code), (Outcome::Failed, None));
         assert!(end.message.unwrap().contains("9 (SIGKILL)"));
         assert_eq!(of_status(ExitStatus::from_raw(3 << 8)).exit_code, Some(3));
-    }
-
-    #[test]
-    fn durations_read_well() {
-        for (millis, text) in
-            [(250, "250 ms"), (2000, "2 s"), (600_000, "10 min"), (61_000, "1 min 1 s")]
-        {
-            assert_eq!(human(Duration::from_millis(millis)), text);
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use russet_text::format_size;
 use tokio::sync::watch;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -51,19 +52,15 @@ fn measure_for_ever(limit: u64, dirs: &[PathBuf], said: &watch::Sender<Option<St
         let began = Instant::now();
         let used = dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add);
         if used > limit {
-            let (used, limit) = (mebibytes(used), mebibytes(limit));
+            let (used, limit) = (format_size(used), format_size(limit));
             said.send_replace(Some(format!(
-                "the task has {used} MiB on disk and may have {limit} MiB\nhint: the owner of this \
+                "the task has {used} on disk and may have {limit}\nhint: the owner of this \
                  runner sets the limit"
             )));
             return;
         }
         std::thread::sleep(pause(limit - used, began.elapsed()));
     }
-}
-
-fn mebibytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1024 * 1024)
 }
 
 /// Returns the delay until the next measurement: before the rest can be full, but not all the time.

@@ -177,7 +177,7 @@ async fn wait_for_rerun(
     let code = end.exit_code.map_or(String::new(), |code| format!(" with exit code {code}"));
     let when = match delay {
         Duration::ZERO => "now".to_owned(),
-        delay => format!("in {}", command::human(delay)),
+        delay => format!("in {}", russet_text::format_duration(delay)),
     };
     let most = run.max_auto_reruns;
     context.say(log, &format!("the step failed{code}; rerun {reruns} of {most} starts {when}"));

@@ -7,7 +7,7 @@ use super::clean;
 use super::clean::tally::one_line;
 use super::context::Context;
 use russet_platform::os::{self, Process, Usage};
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// So many are shown; a fork bomb would fill the log.
 const MOST_ROWS: usize = 100;
@@ -111,7 +111,7 @@ mod tests {
             "its time is up; these processes of the task are running:\n\
              \n\
              \u{20}   PID    PPID S         AGE         CPU     MEMORY  COMMAND\n\
-             \u{20}    12       1 S     1:01:05     0:01.25    3.0 MiB  bash -c 'sleep 1'\n\
+             \u{20}    12       1 S     1:01:05     0:01.25     3.1 MB  bash -c 'sleep 1'\n\
              4194304       1 -           -           -          -  [gone]\n\
              and 2 more\n"
         );

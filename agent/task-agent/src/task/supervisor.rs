@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::stop::{Stop, StopSignal};
 use russet_platform::clock::{BootTime, Clock};
-use russet_platform::http::Backoff;
+use russet_platform::http;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -124,7 +124,7 @@ impl Line {
         socket: &Path,
         mut out: mpsc::UnboundedReceiver<FromTaskAgent>,
     ) -> bool {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut backoff = http::backoff(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             if let Ok(stream) = UnixStream::connect(socket).await {
                 backoff.reset();

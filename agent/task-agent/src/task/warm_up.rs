@@ -14,7 +14,7 @@ use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::WarmUp;
 use russet_protocol::task::WARM_UP_STEP;
 
-use super::command::{self, Spec, human};
+use super::command::{self, Spec};
 use super::context::{Context, StepEnd};
 
 /// Between two looks at the lock.
@@ -30,7 +30,13 @@ pub(crate) async fn warm_up(context: &Context) {
             let lock = acquire(context, wanted).await;
             match &lock {
                 Ok((_, waited)) if *waited >= PAUSE => {
-                    context.say(&log, &format!("waited {} for another slot", human(*waited)));
+                    context.say(
+                        &log,
+                        &format!(
+                            "waited {} for another slot",
+                            russet_text::format_duration(*waited)
+                        ),
+                    );
                 }
                 Ok(_) => {}
                 Err(why) => context.say(&log, &format!("goes on without the lock: {why}")),
@@ -73,7 +79,7 @@ async fn acquire(
             return Ok((lock, context.clock.now().since(began)));
         }
         if context.clock.now() >= until {
-            let waited = human(Duration::from_millis(wanted.timeout_ms));
+            let waited = russet_text::format_duration(Duration::from_millis(wanted.timeout_ms));
             return Err(format!("another slot has held it for {waited}"));
         }
         tokio::select! {

@@ -120,7 +120,7 @@ async fn a_step_that_fills_the_disk_is_ended_with_a_message() {
         Task::new(scripts(&["while :; do head -c 1000000 /dev/zero >> file; done"])).await;
     task.assignment.limits.disk_bytes = Some(20_000_000);
     task.run_to(Outcome::Failed).await;
-    assert!(task.text(1).contains("MiB on disk"), "{}", task.text(1));
+    assert!(task.text(1).contains("MB on disk"), "{}", task.text(1));
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ pub(super) const RUNNER: &[Key] = &[
         &["LAUNCH_AGENT_RUNNER_DISABLE_AUTO_UPDATE"],
         Kind::Flag,
         "`false`",
-        "Accepted: this version does not update itself.",
+        "`true` turns updates off: `update.source` is not asked, and nothing is fetched or installed.",
     ),
     key(
         "runner.ssh.advertise_addr",

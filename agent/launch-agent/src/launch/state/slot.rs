@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use russet_protocol::backoff::Backoff;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
@@ -483,5 +484,5 @@ fn infrastructure(message: &str) -> Failure {
 }
 
 fn retry_pause(attempt: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << attempt.min(5)).min(LONGEST_RETRY)
+    Backoff::pause(FIRST_RETRY, LONGEST_RETRY, attempt)
 }

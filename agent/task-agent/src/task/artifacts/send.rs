@@ -16,7 +16,7 @@ use russet_protocol::runner::StoredObject;
 
 use super::collect::File;
 use crate::task::api::{Api, ApiError};
-use russet_platform::size::size as in_units;
+use russet_text::format_size as in_units;
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 * 1024;
@@ -111,7 +111,7 @@ async fn put(
     shared: &Shared,
 ) -> Result<(StoredObject, String), SendError> {
     let call = "store the artifact";
-    let path = format!("/api/v3/task/artifacts/{}", encode(&file.name));
+    let path = format!("/api/v3/task/artifacts/{}", russet_text::encode_path(&file.name));
     let timeout = SHORTEST_CALL.max(Duration::from_secs(size / SLOWEST_BYTES_PER_SECOND));
     let answer = api.call_unless(
         call,
@@ -176,25 +176,12 @@ fn read(handle: &Handle, offset: u64, size: u64, shared: &Shared) -> io::Result<
     Err(io::Error::other(why))
 }
 
-/// A name as the rest of an address: slashes stay, everything else that is not plain is encoded.
-fn encode(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
     use std::time::Duration;
 
-    use super::{encode, told};
+    use super::told;
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_long_is_told_now_and_then() {
@@ -204,10 +191,5 @@ mod tests {
         assert_eq!(told_times.get(), 0, "nothing is said of what is done at once");
         told(tokio::time::sleep(Duration::from_secs(35)), tell).await;
         assert_eq!(told_times.get(), 3);
-    }
-
-    #[test]
-    fn names_survive_an_address() {
-        assert_eq!(encode("a b/ü?#%.txt"), "a%20b/%C3%BC%3F%23%25.txt");
     }
 }

@@ -15,7 +15,7 @@ use super::extract::{self, Unpacked};
 use crate::task::api::{self, ApiError};
 use crate::task::context::Context;
 use crate::task::spool::StepLog;
-use russet_platform::http::{self, Backoff};
+use russet_platform::http;
 
 /// A connection that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ pub(super) async fn run(
     id: &SourceId,
     target: &Path,
 ) -> Result<(), String> {
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut damaged = 0;
     loop {
         match fetch(context, id, target).await {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use russet_protocol::supervise::LeftBehind;
 
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// So many examples of a kind are shown; a fork bomb would fill the log.
 const MOST_EXAMPLES: usize = 8;
@@ -181,12 +181,7 @@ fn line(text: &mut String, what: &str, count: &str, size: &str, example: &str) {
 
 /// As it fits into a log: without control characters, and not too long.
 pub(crate) fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = text.chars().map(clean).take(LONGEST_EXAMPLE).collect();
-    if text.chars().nth(LONGEST_EXAMPLE).is_some() {
-        line.push('…');
-    }
-    line
+    russet_text::one_line_within(text, LONGEST_EXAMPLE)
 }
 
 #[cfg(test)]
@@ -208,7 +203,7 @@ mod tests {
              WHAT            REMOVED       SIZE  FOR EXAMPLE\n\
              processes             1          -  sleep 1000 (pid 7)\n\
              IPC objects           3          -\n\
-             shared files          2    5.0 KiB  /tmp/left\n\
+             shared files          2     5.1 kB  /tmp/left\n\
              \u{20}                                   /var/tmp/left too\n\
              \n\
              could not remove /tmp/stuck: Directory not empty"

@@ -15,7 +15,7 @@ use crate::task::api::ApiError;
 use crate::task::context::{Context, StepEnd};
 use crate::task::spool::StepLog;
 use crate::task::{command, environment};
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// A restart of the server between the two calls of a save costs another upload.
 const MOST_UPLOADS: u32 = 3;

@@ -19,7 +19,7 @@ use super::command;
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
 use crate::archive::Packed;
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 pub(crate) use local::{Local, open as open_local};
 pub(crate) use timings::provide as provide_timings;

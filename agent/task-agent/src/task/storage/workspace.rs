@@ -14,7 +14,7 @@ use crate::task::api::ApiError;
 use crate::task::context::{Context, StepEnd};
 use crate::task::spool::StepLog;
 use crate::task::{environment, job};
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// A restart of the server between the two calls costs another upload.
 const MOST_UPLOADS: u32 = 3;

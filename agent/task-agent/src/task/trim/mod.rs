@@ -20,7 +20,7 @@ use russet_protocol::supervise::{TRIMMED_SUM, Trim, exit};
 use self::plan::{Entry, Rules, plan};
 use super::clean::files;
 use super::complain;
-use russet_platform::size::size;
+use russet_text::format_size as size;
 
 /// Time limit of measuring and of deleting, for all directories.
 const LONGEST: Duration = Duration::from_secs(45);

@@ -12,7 +12,7 @@ use super::{Failure, MOST_TRIES, Wanted, refused};
 use crate::task::api::{self, ApiError};
 use crate::task::context::Context;
 use crate::task::storage::growing::{Growing, Writer};
-use russet_platform::http::{self, Backoff};
+use russet_platform::http;
 
 /// A connection that is silent for so long is dead.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ pub(super) async fn download(
 ) -> Result<(), Failure> {
     const CALL: &str = "get the archive";
     let mut writer = Writer::new(growing);
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut vain = 0;
     loop {
         let before = growing.written();

@@ -13,7 +13,7 @@ use crate::task::api::{self, ApiError};
 use crate::task::context::Context;
 use crate::task::storage::growing::{End, Growing, Writer};
 use crate::task::storage::local::Draft;
-use russet_platform::http::{self, Backoff};
+use russet_platform::http;
 
 /// A try may take this long, and longer for large archives: the slowest uplink that is waited for
 /// has 100 kB/s. While it is still packed nobody knows how large it is going to be.
@@ -88,7 +88,7 @@ fn pack(roots: &[Root], growing: &Arc<Growing>) -> io::Result<Packed> {
 
 async fn upload(context: &Context, growing: &Arc<Growing>) -> Result<Uploaded, Failure> {
     const CALL: &str = "store the archive";
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+    let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut last = String::new();
     for _ in 0..MOST_TRIES {
         let request = context.api.request(Method::PUT, ARCHIVES_PATH).body(growing.body());

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
 use super::explain::explain;
-use super::limits::{MAX_DEPTH, MAX_SIZE, NODE_SIZE};
+use super::limits::Limits;
 use super::merge::{self, RawEntry};
-use super::node::{Entry, Node, Value};
-use crate::problem::{self, Problem};
+use super::node::{Entry, NODE_SIZE, Node, Value};
+use crate::fault::{self, Fault};
 use crate::source::{Span, quoted};
 use crate::suggest::Suggestions;
 
@@ -20,16 +20,21 @@ pub(super) struct Text<'a> {
     pub(super) base: usize,
 }
 
-/// Reads a text whose first byte counts as `base`. The tree is there unless the text is no YAML
-/// at all; the problems are what is wrong with it so far.
-pub(crate) fn parse(text: &str, base: usize) -> (Option<Node>, Vec<Problem>) {
+/// Parses a text whose first byte counts as `base` in spans. The tree is absent where the text is
+/// empty, or where a fault prevents reading on; a tree may come with faults as well.
+#[must_use]
+pub fn parse(text: &str, base: usize, limits: &Limits) -> (Option<Node>, Vec<Fault>) {
+    if text.len() > limits.max_bytes {
+        let message = format!("the text is longer than {} bytes", limits.max_bytes);
+        return (None, vec![Fault::new(Span::new(base, base), message)]);
+    }
     let source = Text { text, base };
     let mut options = granit_parser::options! {
         emit_anchor_events: true,
         emit_unresolved_aliases: true,
     };
     options.set_emit_comments(false);
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(*limits);
     for next in Parser::new_from_str_with_options(source.text, options) {
         let step = match next {
             Ok((event, span)) => {
@@ -40,15 +45,11 @@ pub(crate) fn parse(text: &str, base: usize) -> (Option<Node>, Vec<Problem>) {
             Err(error) => Err(Box::new(explain(source, &error, builder.open_flow()))),
         };
         if let Err(fatal) = step {
-            builder.problems.push(*fatal);
-            return (None, builder.problems);
+            builder.faults.push(*fatal);
+            return (None, builder.faults);
         }
     }
-    let Builder { root, mut problems, .. } = builder;
-    if root.is_none() {
-        problems.push(Problem::error(Span::new(base, base), "the configuration is empty"));
-    }
-    (root, problems)
+    (builder.root, builder.faults)
 }
 
 /// A span in bytes, without the white space that the parser leaves at the end of block scalars.
@@ -59,8 +60,8 @@ fn byte_span(source: Text<'_>, span: &granit_parser::Span) -> Span {
     Span::new(source.base + start, source.base + start + text.trim_end().len())
 }
 
-/// A problem that ends the reading.
-type Fatal = Box<Problem>;
+/// A fault that ends the reading.
+type Fatal = Box<Fault>;
 
 /// A collection that is not closed yet.
 #[derive(Debug)]
@@ -78,8 +79,9 @@ enum FrameKind {
     Mapping { entries: Vec<RawEntry>, key: Option<Node> },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Builder {
+    limits: Limits,
     stack: Vec<Frame>,
     root: Option<Node>,
     /// Nodes by the parser's number of their anchor; a name that is given twice has two numbers,
@@ -87,20 +89,33 @@ struct Builder {
     anchors: HashMap<usize, Node>,
     /// Names of anchors, for suggestions.
     names: BTreeMap<String, Span>,
-    problems: Vec<Problem>,
+    faults: Vec<Fault>,
     suggestions: Suggestions,
     /// What was built so far, in the unit of sizes.
     work: usize,
 }
 
 impl Builder {
+    fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            stack: Vec::new(),
+            root: None,
+            anchors: HashMap::new(),
+            names: BTreeMap::new(),
+            faults: Vec::new(),
+            suggestions: Suggestions::default(),
+            work: 0,
+        }
+    }
+
     /// Takes one event. An error ends the reading.
     fn event(&mut self, event: Event<'_>, span: Span, tag_span: Span) -> Result<(), Fatal> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                let problem = Problem::error(span, "a configuration is one YAML document")
+                let fault = Fault::new(span, "a configuration is one YAML document")
                     .hint("remove the `---` and what follows, or what precedes it");
-                return Err(Box::new(problem));
+                return Err(Box::new(fault));
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = self.tagged(tag.as_deref(), style == ScalarStyle::Plain, tag_span);
@@ -119,6 +134,11 @@ impl Builder {
             Event::Anchor(_, name) => {
                 self.names.insert(name.to_string(), span);
             }
+            Event::Alias(_) | Event::UnresolvedAlias(_) if !self.limits.aliases => {
+                let fault = Fault::new(span, "aliases (`*name`) are not supported here")
+                    .hint("write the value out");
+                return Err(Box::new(fault));
+            }
             Event::Alias(id) => self.alias(id, span)?,
             Event::UnresolvedAlias(name) => {
                 let known = self.names.keys().map(String::as_str);
@@ -130,7 +150,7 @@ impl Builder {
                     )
                 });
                 let message = format!("there is no anchor `{}` before this", quoted(&name));
-                problem::add(&mut self.problems, Problem::error(span, message).hint(hint));
+                fault::add(&mut self.faults, Fault::new(span, message).hint(hint));
                 let (value, size) = (Value::Unknown, NODE_SIZE);
                 self.spend(size, span)?;
                 self.place(Node { span, alias: None, value, size, depth: 1 }, 0)?;
@@ -150,8 +170,8 @@ impl Builder {
             None => {
                 let message =
                     format!("the YAML tag `{}` has no meaning here", quoted(&tag.original()));
-                let problem = Problem::error(span, message).hint("remove the tag");
-                problem::add(&mut self.problems, problem);
+                let fault = Fault::new(span, message).hint("remove the tag");
+                fault::add(&mut self.faults, fault);
                 plain
             }
         }
@@ -177,8 +197,8 @@ impl Builder {
         style: StructureStyle,
         kind: FrameKind,
     ) -> Result<(), Fatal> {
-        if self.stack.len() >= MAX_DEPTH {
-            return Err(too_deep(span));
+        if self.stack.len() >= self.limits.max_depth {
+            return Err(self.too_deep(span));
         }
         self.spend(NODE_SIZE, span)?;
         let is_flow = style == StructureStyle::Flow;
@@ -199,7 +219,8 @@ impl Builder {
                 Value::List(items.into())
             }
             FrameKind::Mapping { entries, .. } => {
-                let mapping = merge::resolve(entries, &mut self.problems, &mut self.work);
+                let mapping =
+                    merge::resolve(entries, &mut self.faults, &mut self.work, self.limits.max_size);
                 mapping.entries.iter().for_each(|entry| add(&entry.value, entry.key.len()));
                 Value::Mapping(Rc::new(mapping))
             }
@@ -213,9 +234,9 @@ impl Builder {
     /// Follows an alias.
     fn alias(&mut self, id: usize, span: Span) -> Result<(), Fatal> {
         let Some(node) = self.anchors.get(&id) else {
-            let problem = Problem::error(span, "this alias stands within what it stands for")
+            let fault = Fault::new(span, "this alias stands within what it stands for")
                 .hint("a configuration cannot contain itself");
-            return Err(Box::new(problem));
+            return Err(Box::new(fault));
         };
         let mut node = node.clone();
         node.alias = Some(span);
@@ -225,11 +246,11 @@ impl Builder {
     /// Puts a finished node where it belongs: into the open collection, as key or value, or at
     /// the root.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), Fatal> {
-        if node.size > MAX_SIZE {
-            return Err(too_large(node.used_at()));
+        if node.size > self.limits.max_size {
+            return Err(self.too_large(node.used_at()));
         }
-        if self.stack.len() + node.depth > MAX_DEPTH {
-            return Err(too_deep(node.used_at()));
+        if self.stack.len() + node.depth > self.limits.max_depth {
+            return Err(self.too_deep(node.used_at()));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -239,51 +260,52 @@ impl Builder {
             Some(FrameKind::List(items)) => items.push(node),
             Some(FrameKind::Mapping { entries, key }) => match key.take() {
                 None => *key = Some(node),
-                Some(key) => match raw_entry(key, node) {
+                Some(key) => match raw_entry(key, node, self.limits.aliases) {
                     Ok(entry) => entries.push(entry),
-                    Err(problem) => problem::add(&mut self.problems, *problem),
+                    Err(fault) => fault::add(&mut self.faults, *fault),
                 },
             },
         }
         Ok(())
     }
 
+    fn too_large(&self, span: Span) -> Fatal {
+        let limit = self.limits.max_size / 1024 / 1024;
+        let fault = Fault::new(
+            span,
+            format!("the configuration grows beyond {limit} MiB here, with its aliases followed"),
+        )
+        .hint("an alias of a list of aliases multiplies; write less that stands for less");
+        Box::new(fault)
+    }
+
+    fn too_deep(&self, span: Span) -> Fatal {
+        let limit = self.limits.max_depth;
+        Box::new(Fault::new(span, format!("this is nested more than {limit} levels deep")))
+    }
+
     fn spend(&mut self, size: usize, span: Span) -> Result<(), Fatal> {
         self.work = self.work.saturating_add(size);
-        if self.work > MAX_SIZE { Err(too_large(span)) } else { Ok(()) }
+        if self.work > self.limits.max_size { Err(self.too_large(span)) } else { Ok(()) }
     }
 }
 
 /// An entry as it is written. Keys are texts; numbers and such count as what is written.
-fn raw_entry(key: Node, value: Node) -> Result<RawEntry, Fatal> {
+fn raw_entry(key: Node, value: Node, merges: bool) -> Result<RawEntry, Fatal> {
     let key_span = key.used_at();
     match key.value {
         Value::Scalar { text, .. } if text.is_empty() => {
-            Err(Box::new(Problem::error(key_span, "a key is missing before the `:`")))
+            Err(Box::new(Fault::new(key_span, "a key is missing before the `:`")))
         }
         Value::Scalar { text, plain } => {
-            let is_merge = plain && &*text == "<<" && key.alias.is_none();
+            let is_merge = merges && plain && &*text == "<<" && key.alias.is_none();
             Ok(RawEntry { entry: Entry { key: text, key_span, value }, is_merge })
         }
         Value::List(_) | Value::Mapping(_) | Value::Unknown => {
             let found = key.kind().describe();
             let message = format!("a key is a text, but this is {found}");
             let hint = "a value that starts with `{`, `[` or `<<` may need quotes";
-            Err(Box::new(Problem::error(key_span, message).hint(hint)))
+            Err(Box::new(Fault::new(key_span, message).hint(hint)))
         }
     }
-}
-
-fn too_large(span: Span) -> Fatal {
-    let limit = MAX_SIZE / 1024 / 1024;
-    let problem = Problem::error(
-        span,
-        format!("the configuration grows beyond {limit} MiB here, with its aliases followed"),
-    )
-    .hint("an alias of a list of aliases multiplies; write less that stands for less");
-    Box::new(problem)
-}
-
-fn too_deep(span: Span) -> Fatal {
-    Box::new(Problem::error(span, format!("this is nested more than {MAX_DEPTH} levels deep")))
 }

@@ -3,15 +3,15 @@
 use granit_parser::{ErrorKind, ScanError};
 
 use super::build::Text;
-use crate::problem::Problem;
+use crate::fault::Fault;
 use crate::source::{Span, quoted};
 
 /// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
 /// `open` is the bracket that is open at the error, if one is.
-pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -> Problem {
+pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -> Fault {
     if let Some(at) = conflict(source.text) {
         let span = Span::new(source.base + at, source.base + at + MARK.len());
-        return Problem::error(span, "a merge left its marks here")
+        return Fault::new(span, "a merge left its marks here")
             .hint("resolve the conflict: keep what is meant, and remove the three marks");
     }
     let start = error.marker().byte_offset().unwrap_or_else(|| byte_of(source, error));
@@ -55,14 +55,13 @@ pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -
         }
         _ => None,
     };
-    let problem =
-        Problem::error(span, format!("this is not valid YAML: {}", quoted(&error.info())));
+    let fault = Fault::new(span, format!("this is not valid YAML: {}", quoted(&error.info())));
     match open {
         // What comes after a bracket that was forgotten is rarely what is wrong.
-        Some(open) if is_on_another_line(source, open, start) => problem
+        Some(open) if is_on_another_line(source, open, start) => fault
             .related(open, "this is still open there")
             .hint("look for the `]` or `}` that is missing"),
-        _ => problem.maybe_hint(hint.map(str::to_owned)),
+        _ => fault.maybe_hint(hint.map(str::to_owned)),
     }
 }
 

@@ -8,19 +8,19 @@ const MOST_SUGGESTIONS: usize = 200;
 
 /// Looks for suggestions until there were enough.
 #[derive(Debug, Default)]
-pub(crate) struct Suggestions {
+pub struct Suggestions {
     made: usize,
 }
 
 impl Suggestions {
     /// Whether no more will be made, so that no names need be gathered for them.
-    pub(crate) fn are_enough(&self) -> bool {
+    pub fn are_enough(&self) -> bool {
         self.made > MOST_SUGGESTIONS
     }
 
     /// As [`did_you_mean`].
     #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
-    pub(crate) fn did_you_mean<'a>(
+    pub fn did_you_mean<'a>(
         &mut self,
         word: &str,
         known: impl IntoIterator<Item = &'a str>,
@@ -32,16 +32,13 @@ impl Suggestions {
 
 /// A hint that names the nearest of the words that are known, if one is near.
 #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
-pub(crate) fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(word, known).map(|near| format!("did you mean `{}`?", quoted(near)))
 }
 
 /// The nearest of the words that are known, if one is near: a typing mistake or two away, or the
 /// same but for case and `-` or `_`.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // What is this long is no typing mistake, and comparing costs the product of the lengths.
     const LONGEST: usize = 64;
     // Nor should a suggestion cost much where a configuration has very many names.

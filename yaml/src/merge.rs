@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::limits;
-use super::node::{Entry, Mapping, Node, Value};
-use crate::problem::{self, Problem};
+use super::node::{Entry, Mapping, NODE_SIZE, Node, Value};
+use crate::fault::{self, Fault};
 use crate::source::{Span, quoted};
 
 /// An entry as it is written.
@@ -24,8 +23,9 @@ pub(super) struct RawEntry {
 /// merging a large mapping often costs time without making anything large.
 pub(super) fn resolve(
     raw: Vec<RawEntry>,
-    problems: &mut Vec<Problem>,
+    faults: &mut Vec<Fault>,
     work: &mut usize,
+    max_work: usize,
 ) -> Mapping {
     let mut index: HashMap<Rc<str>, usize> = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
@@ -35,9 +35,9 @@ pub(super) fn resolve(
         if is_merge {
             merges.push(entry);
         } else if let Some(first) = index.get(&entry.key).and_then(|at| entries.get(*at)) {
-            problem::add(
-                problems,
-                Problem::error(
+            fault::add(
+                faults,
+                Fault::new(
                     entry.key_span,
                     format!("the key `{}` is already in this mapping", quoted(&entry.key)),
                 )
@@ -49,12 +49,12 @@ pub(super) fn resolve(
         }
     }
     for merge in merges {
-        let (sources, all_known) = sources(&merge.value, merge.key_span, problems);
+        let (sources, all_known) = sources(&merge.value, merge.key_span, faults);
         is_incomplete |= !all_known;
         for source in sources {
             for entry in &source.entries {
-                *work = work.saturating_add(limits::NODE_SIZE);
-                if *work > limits::MAX_SIZE {
+                *work = work.saturating_add(NODE_SIZE);
+                if *work > max_work {
                     return Mapping { entries, is_incomplete };
                 }
                 if !index.contains_key(&entry.key) {
@@ -68,12 +68,12 @@ pub(super) fn resolve(
 }
 
 /// The mappings that a `<<` names: one, or a list of them. And whether these are all.
-fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mapping>>, bool) {
+fn sources(node: &Node, key: Span, faults: &mut Vec<Fault>) -> (Vec<Rc<Mapping>>, bool) {
     let items = match &node.value {
         Value::Mapping(mapping) => return (vec![Rc::clone(mapping)], !mapping.is_incomplete),
         Value::List(items) => items,
         Value::Scalar { .. } => {
-            problem::add(problems, wrong(node, key));
+            fault::add(faults, wrong(node, key));
             return (Vec::new(), false);
         }
         Value::Unknown => return (Vec::new(), false),
@@ -88,7 +88,7 @@ fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mappi
             Value::Unknown => all_known = false,
             _ => {
                 all_known = false;
-                problem::add(problems, wrong(item, item.used_at()));
+                fault::add(faults, wrong(item, item.used_at()));
             }
         }
     }
@@ -96,14 +96,14 @@ fn sources(node: &Node, key: Span, problems: &mut Vec<Problem>) -> (Vec<Rc<Mappi
 }
 
 /// The error for a `<<` whose value cannot be merged.
-fn wrong(node: &Node, place: Span) -> Problem {
+fn wrong(node: &Node, place: Span) -> Fault {
     let found = node.kind().describe();
-    let problem = Problem::error(
+    let fault = Fault::new(
         place,
         format!("`<<` merges a mapping or a list of mappings, but found {found}"),
     );
     match node.alias {
-        Some(_) => problem.related(node.span, "the alias stands for this"),
-        None => problem.hint("write `<<: *anchor`, with `&anchor` on the mapping to merge"),
+        Some(_) => fault.related(node.span, "the alias stands for this"),
+        None => fault.hint("write `<<: *anchor`, with `&anchor` on the mapping to merge"),
     }
 }

@@ -18,14 +18,17 @@ const LEAD_COLUMNS: usize = 40;
 /// lie within a character or behind the end; reading is lenient, since a place is never worth a
 /// panic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// Byte behind the last.
+    pub end: usize,
 }
 
 impl Span {
     /// A span of these bytes.
-    pub(crate) fn new(start: usize, end: usize) -> Self {
+    #[must_use]
+    pub fn new(start: usize, end: usize) -> Self {
         Self { start, end: end.max(start) }
     }
 }
@@ -43,7 +46,7 @@ pub struct Snippet {
 
 /// A configuration's text, and those of the orbs that it uses.
 #[derive(Debug)]
-pub(crate) struct Source<'a> {
+pub struct Source<'a> {
     files: Vec<File<'a>>,
 }
 
@@ -60,27 +63,27 @@ struct File<'a> {
 
 /// A place as people count it, with the line to show.
 #[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) file: String,
-    pub(crate) line: usize,
-    pub(crate) column: usize,
-    pub(crate) snippet: Snippet,
+pub struct Place {
+    /// Name of the text.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line and what of it is meant.
+    pub snippet: Snippet,
 }
 
 impl<'a> Source<'a> {
     /// A configuration.
-    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+    pub fn new(file: &'a str, text: &'a str) -> Self {
         let mut source = Self { files: Vec::new() };
         source.add(file, text);
         source
     }
 
     /// Adds another text. Answers what its first byte counts as.
-    pub(crate) fn add(
-        &mut self,
-        name: impl Into<Cow<'a, str>>,
-        text: impl Into<Cow<'a, str>>,
-    ) -> usize {
+    pub fn add(&mut self, name: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> usize {
         let (name, text) = (name.into(), text.into());
         // One more than its length, so that the end of a text is a place in it.
         let base = self.files.last().map_or(0, |file| file.base + file.text.len() + 1);
@@ -91,12 +94,12 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a place is in the configuration itself.
-    pub(crate) fn is_main(&self, span: Span) -> bool {
+    pub fn is_main(&self, span: Span) -> bool {
         self.files.get(1).is_none_or(|second| span.start < second.base)
     }
 
     /// What is written at a span.
-    pub(crate) fn written(&self, span: Span) -> &str {
+    pub fn written(&self, span: Span) -> &str {
         let Some(file) = self.file(span.start) else { return "" };
         file.text.get(span.start - file.base..span.end.saturating_sub(file.base)).unwrap_or("")
     }
@@ -108,13 +111,24 @@ impl<'a> Source<'a> {
     }
 
     /// Line of a byte in its text, from 1.
-    pub(crate) fn line(&self, byte: usize) -> usize {
+    pub fn line(&self, byte: usize) -> usize {
         let Some(file) = self.file(byte) else { return 1 };
         file.lines.partition_point(|start| *start <= byte - file.base).max(1)
     }
 
+    /// Returns line and column of a span, both from 1; the column is in characters.
+    #[must_use]
+    pub fn position(&self, span: Span) -> (usize, usize) {
+        let Some(file) = self.file(span.start) else { return (1, 1) };
+        let at = span.start.saturating_sub(file.base).min(file.text.len());
+        let line = self.line(file.base + at);
+        let start = file.lines.get(line - 1).copied().unwrap_or(0);
+        let before = file.text.get(start..file.text.floor_char_boundary(at)).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+
     /// The place of a span.
-    pub(crate) fn place(&self, span: Span) -> Place {
+    pub fn place(&self, span: Span) -> Place {
         let Some(file) = self.file(span.start) else {
             let snippet = snippet("", 0, 0);
             return Place { file: String::new(), line: 1, column: 1, snippet };
@@ -199,22 +213,18 @@ fn shown(c: char, column: usize) -> (Shown, usize) {
             let spaces = 4 - column % 4;
             (Shown::Spaces(spaces), spaces)
         }
-        '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' => (Shown::Char('\u{fffd}'), 1),
-        c if c.is_control() => (Shown::Char('\u{fffd}'), 1),
+        c if !russet_text::is_printable(c) => (Shown::Char('\u{fffd}'), 1),
         c => (Shown::Char(c), c.width().unwrap_or(1)),
     }
 }
 
 /// `an` before what is spoken with a vowel, else `a`.
-pub(crate) fn article(word: &str) -> &'static str {
+pub fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// A text that came from a configuration, for use within a message: one line, printable, short.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut out = String::new();
     for (count, c) in text.chars().enumerate() {

@@ -3,33 +3,40 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::limits::NODE_SIZE;
 use crate::source::Span;
+
+/// Size that a node counts besides its text.
+pub const NODE_SIZE: usize = 64;
 
 /// A value and its place. Cheap to clone: aliases share what they stand for.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
     /// Where it is written.
-    pub(crate) span: Span,
+    pub span: Span,
     /// Where it is used, if that is through an alias.
-    pub(crate) alias: Option<Span>,
-    pub(crate) value: Value,
+    pub alias: Option<Span>,
+    /// What it holds.
+    pub value: Value,
     /// Bytes that the tree below would take if aliases were written out, roughly.
-    pub(crate) size: usize,
+    pub size: usize,
     /// Levels of the tree below, itself included.
-    pub(crate) depth: usize,
+    pub depth: usize,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub enum Value {
     /// A text. `plain` where it stands without quotes, so that it may be a number, a boolean or
     /// nothing.
     Scalar {
+        /// The text, without quotes and with escapes resolved.
         text: Rc<str>,
+        /// Set where it stands without quotes.
         plain: bool,
     },
+    /// A sequence.
     List(Rc<[Node]>),
+    /// Keys with values.
     Mapping(Rc<Mapping>),
     /// What an alias without an anchor would have stood for. That was reported; all that follows
     /// from it is not.
@@ -38,36 +45,47 @@ pub(crate) enum Value {
 
 /// Keys and values in the order of the text, keys unique, merge keys resolved.
 #[derive(Debug, Default)]
-pub(crate) struct Mapping {
-    pub(crate) entries: Vec<Entry>,
+pub struct Mapping {
+    /// The entries, in the order of the text.
+    pub entries: Vec<Entry>,
     /// Whether something was to be merged that is not there, so that a key that is missing may
     /// be no mistake of its own.
-    pub(crate) is_incomplete: bool,
+    pub is_incomplete: bool,
 }
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: Rc<str>,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: Rc<str>,
+    /// Where the key is written.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
 }
 
 /// What a node is, as messages call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Nothing, `~` or `null`.
     Nothing,
+    /// `true`, `no` and such.
     Boolean(bool),
+    /// A number without quotes.
     Number,
+    /// A text.
     Text,
+    /// A sequence.
     List,
+    /// A mapping.
     Mapping,
+    /// What a faulty alias would have stood for.
     Unknown,
 }
 
 impl Kind {
     /// With an article.
-    pub(crate) fn describe(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
             Self::Boolean(_) => "a boolean",
@@ -83,7 +101,7 @@ impl Kind {
 impl Node {
     /// What it is. Plain scalars are told apart as YAML 1.1 does, which CircleCI's parser
     /// follows.
-    pub(crate) fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match &self.value {
             Value::Scalar { text, plain: true } => plain_kind(text),
             Value::Scalar { .. } => Kind::Text,
@@ -94,26 +112,26 @@ impl Node {
     }
 
     /// A text that is written nowhere as such.
-    pub(crate) fn made_text(text: &str, span: Span) -> Self {
+    pub fn made_text(text: &str, span: Span) -> Self {
         let value = Value::Scalar { text: Rc::from(text), plain: false };
         Self { span, alias: None, value, size: NODE_SIZE + text.len(), depth: 1 }
     }
 
     /// A boolean or a number that is written nowhere as such.
-    pub(crate) fn made_plain(text: &str, span: Span) -> Self {
+    pub fn made_plain(text: &str, span: Span) -> Self {
         let value = Value::Scalar { text: Rc::from(text), plain: true };
         Self { value, ..Self::made_text(text, span) }
     }
 
     /// A list that is written nowhere as such.
-    pub(crate) fn made_list(items: Vec<Self>, span: Span) -> Self {
+    pub fn made_list(items: Vec<Self>, span: Span) -> Self {
         let size = items.iter().fold(NODE_SIZE, |sum, item| sum.saturating_add(item.size));
         let depth = items.iter().map(|item| item.depth).max().unwrap_or(0) + 1;
         Self { span, alias: None, value: Value::List(items.into()), size, depth }
     }
 
     /// A mapping that is written nowhere as such.
-    pub(crate) fn made_mapping(entries: Vec<Entry>, span: Span, is_incomplete: bool) -> Self {
+    pub fn made_mapping(entries: Vec<Entry>, span: Span, is_incomplete: bool) -> Self {
         let size = entries.iter().fold(NODE_SIZE, |sum, entry| {
             sum.saturating_add(entry.value.size).saturating_add(entry.key.len())
         });
@@ -123,17 +141,17 @@ impl Node {
     }
 
     /// Something of which nothing is known, so that nothing that follows from it is reported.
-    pub(crate) fn unknown(span: Span) -> Self {
+    pub fn unknown(span: Span) -> Self {
         Self { value: Value::Unknown, ..Self::made_text("", span) }
     }
 
     /// What this is through an alias or a parameter that stands at `place`.
-    pub(crate) fn used(&self, place: Span) -> Self {
+    pub fn used(&self, place: Span) -> Self {
         Self { alias: Some(place), ..self.clone() }
     }
 
     /// The text of a scalar, as it is written.
-    pub(crate) fn scalar(&self) -> Option<&str> {
+    pub fn scalar(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } => Some(text),
             _ => None,
@@ -141,7 +159,7 @@ impl Node {
     }
 
     /// The entries of a mapping.
-    pub(crate) fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Mapping(mapping) => &mapping.entries,
             _ => &[],
@@ -150,7 +168,7 @@ impl Node {
 
     /// Whether two trees say the same, wherever they are written. A text is not the number that
     /// it looks like.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => {
                 match (self.kind(), other.kind()) {
@@ -180,7 +198,7 @@ impl Node {
     }
 
     /// Where the reader should look first: where it is used.
-    pub(crate) fn used_at(&self) -> Span {
+    pub fn used_at(&self) -> Span {
         self.alias.unwrap_or(self.span)
     }
 }
@@ -208,12 +226,12 @@ fn plain_kind(text: &str) -> Kind {
 
 impl Mapping {
     /// The value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The entry of a key.
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 }
