@@ -117,8 +117,8 @@ fn readable(text: &str) -> String {
             '\u{1b}' => skip_sequence(&mut chars),
             '\n' | '\t' => clean.push(c),
             '\r' if chars.peek() != Some(&'\n') => clean.push('\n'),
-            '\r' => {}
             c if is_printable(c) => clean.push(c),
+            c if c.is_control() => {}
             _ => clean.push(char::REPLACEMENT_CHARACTER),
         }
     }
