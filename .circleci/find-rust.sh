@@ -12,7 +12,7 @@ toolchain=${CARGO_HOME:-/usr/local/cargo}/bin
 PATH=$toolchain:/usr/local/bin:$PATH
 export PATH CARGO_HOME="$HOME/.cargo"
 
-if cargo --version && cargo fmt --version && cargo clippy --version; then
+if command -v cargo >/dev/null && cargo --version && cargo fmt --version && cargo clippy --version; then
     exit 0
 fi
 echo "There is no Rust toolchain that this task can reach: the Rust code is neither built nor tested."
