@@ -44,7 +44,7 @@ pub(crate) struct Follower {
     claims: HashMap<JobId, u64>,
 }
 
-/// Set if to go on.
+/// Tells a reader to go on or to stop.
 type Go = Result<bool, ReadError>;
 
 impl Follower {

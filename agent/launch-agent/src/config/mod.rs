@@ -49,11 +49,11 @@ pub struct Config {
     pub name: String,
     /// Directory in which tasks work, if the owner names one; `%s` is replaced by something unique.
     pub working_directory: Option<String>,
-    /// Set if to empty a working directory of the owner's after each task.
+    /// Empties a working directory of the owner's after each task.
     pub cleanup_working_directory: bool,
     /// Arguments to put before those of the task agent.
     pub command_prefix: Vec<String>,
-    /// Set if to exit after one task.
+    /// Exits after one task.
     pub mode: Mode,
     /// Run-time limit of a task, and of a drain.
     pub max_run_time: Duration,
@@ -84,7 +84,7 @@ pub struct Config {
     pub housekeeping: Housekeeping,
     /// Program to run after the one task of single-task mode.
     pub shutdown_hook: Option<ShutdownHook>,
-    /// Set if to start the simulators' service before a task's steps, one slot at a time.
+    /// Starts the simulators' service before a task's steps, one slot at a time.
     pub warm_simulators: bool,
     /// Policy of keeping this machine awake.
     pub keep_awake: KeepAwake,

@@ -32,7 +32,7 @@ pub struct Settings {
     pub program: PathBuf,
     /// The configuration to install, where there is none yet.
     pub config: Option<ConfigSource>,
-    /// Set if to make users.
+    /// Makes users.
     pub users: bool,
     /// The service manager that is to start the agent, if one is.
     pub service: Option<Service>,

@@ -78,7 +78,7 @@ pub struct Options {
     /// Descriptor whose end means that the process that started this one is gone: a
     /// service leaves its tasks to the next agent, another host has them canceled.
     pub parent: Option<std::os::fd::OwnedFd>,
-    /// Set if to handle TERM, INT and HUP. Tests that run several launch agents in one process
+    /// Handles TERM, INT and HUP. Tests that run several launch agents in one process
     /// do without.
     pub signals: bool,
     /// Ends the launch agent as signals do, for whoever embeds it.
