@@ -2,6 +2,9 @@
 //!
 //! A Mac that is idle by its own measure goes to sleep under a task that waits for a network or a
 //! lock. What runs when the agent is killed is kept awake again by the next one.
+//!
+//! The tool (`caffeinate`, `systemd-inhibit`) runs around a `cat` whose standard input is a pipe of
+//! ours, so it ends with the launch agent however that ends, on both systems alike.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! The result record: how the task ended, on disk, for a launch agent that comes back later.
+//!
+//! It is synced only where the report takes longer than a second: it has to outlive the task agent,
+//! which the page cache does, and a loss of power is an infrastructure failure anyway.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
