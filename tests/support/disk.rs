@@ -51,6 +51,8 @@ impl Disk {
         if !can_be_root("to mount a disk") {
             return None;
         }
+        let is_missing = |kind: &Kind| Command::new(kind.mkfs[0]).arg("-V").output().is_err();
+        let lacks = if kinds.iter().all(is_missing) { Lacks::Tool } else { Lacks::Machine };
         let mut failures = Vec::new();
         for kind in kinds {
             match Self::make(kind) {
@@ -58,7 +60,7 @@ impl Disk {
                 Err(failure) => failures.push(failure.trim().to_owned()),
             }
         }
-        skip(Lacks::Machine, &format!("no disk can be made here: {}", failures.join("; ")));
+        skip(lacks, &format!("no disk can be made here: {}", failures.join("; ")));
         None
     }
 
