@@ -39,6 +39,7 @@ mod output;
 mod relay;
 mod run;
 mod secrets;
+mod server;
 mod storage;
 mod update;
 mod verify_on_a_mac;

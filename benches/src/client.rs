@@ -39,6 +39,26 @@ impl Client {
         &self.ready.url
     }
 
+    /// The admin token.
+    pub(crate) fn token(&self) -> &str {
+        self.ready.admin_token.expose()
+    }
+
+    /// Gets the list of the latest pipelines, as a person does.
+    pub(crate) async fn list_pipelines(&self) -> Result<()> {
+        let answer = self.request(reqwest::Method::GET, "/api/v3/pipelines").send().await?;
+        answer.error_for_status()?.bytes().await?;
+        Ok(())
+    }
+
+    /// Cancels a pipeline.
+    pub(crate) async fn cancel(&self, pipeline: &Pipeline) -> Result<()> {
+        let path = format!("/api/v3/pipelines/{}/cancel", pipeline.id);
+        let answer = self.request(reqwest::Method::POST, &path).send().await?;
+        answer.error_for_status()?.bytes().await?;
+        Ok(())
+    }
+
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.ready.url))

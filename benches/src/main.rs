@@ -12,6 +12,7 @@ mod clients;
 mod idle;
 mod latency;
 mod output;
+mod pressure;
 mod process;
 mod rig;
 mod stats;
@@ -37,8 +38,8 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 8] =
-    ["latency", "clients", "backlog", "steps", "output", "idle", "submits", "caches"];
+const NAMES: [&str; 9] =
+    ["latency", "clients", "backlog", "steps", "output", "idle", "submits", "caches", "pressure"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -64,6 +65,7 @@ fn main() -> Result<()> {
                 "output" => output::measure(&russet, 1_000_000 / scale).await,
                 "caches" => caches::measure(&russet, 50_000 / scale).await,
                 "idle" => idle::measure(&russet, 60 / scale as u64).await,
+                "pressure" => pressure::measure(&russet, 2000 / scale).await,
                 _ => submits::measure(&russet, 64).await,
             }
         })?;

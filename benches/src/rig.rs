@@ -88,6 +88,20 @@ impl Rig {
         Ok(pid)
     }
 
+    /// Token of the class.
+    pub(crate) fn class_token(&self) -> &str {
+        &self.class_token
+    }
+
+    /// Ends an agent that runs nothing, and waits for it.
+    pub(crate) fn stop_agent(&mut self, pid: u32) -> Result<()> {
+        let place = self.agents.iter().position(|agent| agent.id() == pid);
+        let mut agent = self.agents.remove(place.context("no such agent")?);
+        let killed = agent.kill();
+        agent.wait()?;
+        Ok(killed?)
+    }
+
     /// A directory that goes when this ends.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

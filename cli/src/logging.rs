@@ -14,18 +14,21 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, color::Paint};
 
-/// Overrides what is logged.
+/// Overrides what is logged: `info`, `debug`, `russet_control_plane=debug`, …
 pub(crate) const VARIABLE: &str = "RUSSET_LOG";
 
-/// Starts logging; [`VARIABLE`] overrides `default` (`info`, `debug`, `russet_agent=debug`, …).
-pub(crate) fn start(default: &str) {
-    let is_terminal = std::io::stderr().is_terminal();
-    begin(default, BoxMakeWriter::new(std::io::stderr), is_terminal, false);
+/// Starts logging as the options of a server say.
+pub(crate) fn start_server(logging: &Logging) -> Result<()> {
+    start_with(logging, false, "`--log-file` names it")
 }
 
 /// Starts logging as the configuration of an agent says. A service whose log can not be written
 /// works all the same, and says on standard error what it would say there.
 pub(crate) fn start_as(logging: &Logging, is_service: bool) -> Result<()> {
+    start_with(logging, is_service, "`logging.file` of the agent's configuration names it")
+}
+
+fn start_with(logging: &Logging, is_service: bool, hint: &str) -> Result<()> {
     if logging.format == Format::None {
         return Ok(());
     }
@@ -37,10 +40,10 @@ pub(crate) fn start_as(logging: &Logging, is_service: bool) -> Result<()> {
     };
     let is_json = logging.format == Format::Json;
     let file = match &logging.file {
-        Some(file) if is_service => {
-            open_again(file, logging).map_err(|error| render::note(error.render(Paint::PLAIN))).ok()
-        }
-        Some(file) => Some(open(file, logging)?),
+        Some(file) if is_service => open_again(file, logging, hint)
+            .map_err(|error| render::note(error.render(Paint::PLAIN)))
+            .ok(),
+        Some(file) => Some(open(file, logging, hint)?),
         None => None,
     };
     let (writer, can_color) = match file {
@@ -52,22 +55,22 @@ pub(crate) fn start_as(logging: &Logging, is_service: bool) -> Result<()> {
 }
 
 /// As [`open`], and makes a directory that is gone: cleaners of Macs remove such.
-fn open_again(file: &Path, logging: &Logging) -> Result<Rotated> {
+fn open_again(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
     if let Some(parent) = file.parent() {
         // What does not work is said when the file is opened.
         drop(std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent));
     }
-    open(file, logging)
+    open(file, logging, hint)
 }
 
 /// Opens a log for appending.
-fn open(file: &Path, logging: &Logging) -> Result<Rotated> {
+fn open(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
     Rotated::open(file, logging.limits).map_err(|error| {
         CliError::new(
             Exit::BadConfig,
             format!("could not open the log {}: {error}", file.display()),
         )
-        .hint("`logging.file` of the agent's configuration names it")
+        .hint(hint)
     })
 }
 

@@ -83,7 +83,8 @@ async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepE
 pub(crate) async fn run(app: App) {
     loop {
         if let Err(error) = round(&app).await {
-            tracing::error!(%error, "expired caches can not be removed; trying again in an hour");
+            let error = russet_text::error_chain(&error);
+            tracing::error!(error, "cannot remove expired caches; trying again in an hour");
         }
         let next = app.clock.steady_ms() + i64::try_from(ROUND.as_millis()).unwrap_or(i64::MAX);
         tokio::select! {

@@ -16,6 +16,11 @@ impl TokenHash {
         Self(blake3::hash(token.as_bytes()))
     }
 
+    /// Returns it as the key of a table in memory.
+    pub(crate) fn key(&self) -> [u8; 32] {
+        *self.0.as_bytes()
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -41,14 +46,20 @@ pub(crate) enum TokenKind {
     Continuation,
 }
 
+impl TokenKind {
+    pub(crate) fn prefix(self) -> &'static str {
+        match self {
+            Self::Admin => "rsa_",
+            Self::Class => "rsc_",
+            Self::Task => "rst_",
+            Self::Continuation => "rsk_",
+        }
+    }
+}
+
 /// A new token.
 pub(crate) fn new_token(kind: TokenKind) -> Result<Secret, NoRandomness> {
-    let prefix = match kind {
-        TokenKind::Admin => "rsa_",
-        TokenKind::Class => "rsc_",
-        TokenKind::Task => "rst_",
-        TokenKind::Continuation => "rsk_",
-    };
+    let prefix = kind.prefix();
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;
     Ok(Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))

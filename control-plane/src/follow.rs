@@ -1,6 +1,6 @@
 //! Position of a reader of a live pipeline, and the events that come next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 use base64::Engine;
@@ -76,8 +76,9 @@ impl Follower {
         over.sort_by_key(|row| row.job.ended_ms);
         let (running, waiting): (Vec<JobRow>, Vec<JobRow>) =
             open.into_iter().partition(|row| row.job.phase == Phase::Running);
+        let over_ids: HashSet<&JobId> = over.iter().map(|row| &row.job.id).collect();
         let (early, late): (Vec<StepRow>, Vec<StepRow>) =
-            steps.into_iter().partition(|step| over.iter().any(|row| row.job.id == step.job));
+            steps.into_iter().partition(|step| over_ids.contains(&step.job));
         let go = self.steps(app, sink, early).await?
             && self.jobs(sink, over).await
             && self.jobs(sink, running).await

@@ -1,6 +1,9 @@
 //! Transitions of tasks, jobs and workflows, each within the transaction of its cause: a task
 //! ends, and in the same commit the workflow moves on and what may start stands in line.
 
+use std::collections::{BTreeMap, HashMap};
+
+use russet_protocol::admin::Job;
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 
@@ -11,8 +14,8 @@ use crate::state::App;
 use crate::store::serial::{self, Turn, Waiting};
 use crate::store::tasks::NewTasks;
 use crate::store::{
-    Held, StoreError, WriteTx, allocations, job_timings, jobs, steps, tasks, test_results,
-    workflows,
+    Held, StoreError, WriteTx, allocations, job_timings, jobs, pipelines, steps, tasks,
+    test_results, workflows,
 };
 use crate::text::{MESSAGE_LIMIT, cut};
 
@@ -26,6 +29,13 @@ pub(crate) async fn move_on(
     pipeline: &PipelineId,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    tx.wake_pipeline(pipeline.as_str());
+    // Most ends of a large workflow are followed by nothing, and cost the same however large.
+    let open = jobs::unfinished(tx, workflow).await?;
+    if open.any && !open.blocked {
+        return Ok(());
+    }
+    let is_canceled = pipelines::is_canceled(tx, pipeline).await?;
     let heads = jobs::heads(tx, workflow).await?;
     let states: Vec<JobState<'_>> = heads
         .iter()
@@ -42,17 +52,30 @@ pub(crate) async fn move_on(
     for index in next.succeed {
         jobs::set_ended(tx, &heads[index].id, Outcome::Success, None, now_ms).await?;
     }
+    let mut has_ended = false;
     for index in next.hold {
-        jobs::set_on_hold(tx, &heads[index].id).await?;
+        if is_canceled {
+            has_ended = true;
+            jobs::set_ended(tx, &heads[index].id, Outcome::Canceled, Some(CANCELED), now_ms)
+                .await?;
+        } else {
+            jobs::set_on_hold(tx, &heads[index].id).await?;
+        }
     }
     for (index, vain) in next.not_run {
         let wanted = if heads[index].statuses.contains_key(&vain) { "end so" } else { "succeed" };
         let message = format!("`{vain}`, which it requires, did not {wanted}");
         jobs::set_ended(tx, &heads[index].id, Outcome::NotRun, Some(&message), now_ms).await?;
     }
-    let mut has_ended = false;
+    let mut turns = HashMap::new();
     for index in next.queue {
-        has_ended |= !start(tx, &heads[index], pipeline, now_ms).await?;
+        if is_canceled {
+            has_ended = true;
+            jobs::set_ended(tx, &heads[index].id, Outcome::Canceled, Some(CANCELED), now_ms)
+                .await?;
+        } else {
+            has_ended |= !start(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
+        }
     }
     if has_ended {
         return Box::pin(move_on(tx, workflow, pipeline, now_ms)).await;
@@ -60,16 +83,19 @@ pub(crate) async fn move_on(
     if let Some(outcome) = next.outcome {
         workflows::end(tx, workflow, outcome).await?;
     }
-    tx.wake_pipeline(pipeline.as_str());
     Ok(())
 }
 
 /// Puts a job that may start into the line, or into that of its serial group. Answers false where
 /// it has ended instead.
-async fn start(
+///
+/// `turns` keeps what is known of serial groups within one transaction, so that many jobs of one
+/// group do not each look at all the others.
+async fn start<'a>(
     tx: &mut WriteTx,
-    head: &jobs::JobHead,
+    head: &'a jobs::JobHead,
     pipeline: &PipelineId,
+    turns: &mut HashMap<&'a str, Turn>,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     // The compiler gives every job with steps a class.
@@ -80,7 +106,7 @@ async fn start(
         return Ok(false);
     }
     let turn = match &head.serial_group {
-        Some(group) => serial::turn(tx, group, pipeline).await?,
+        Some(group) => next_turn(tx, group, pipeline, turns).await?,
         None => Turn::Now,
     };
     let group = head.serial_group.as_deref().unwrap_or_default();
@@ -106,6 +132,22 @@ async fn start(
     Ok(true)
 }
 
+/// Finds the turn of the next job of a pipeline in a serial group.
+async fn next_turn<'a>(
+    tx: &mut WriteTx,
+    group: &'a str,
+    pipeline: &PipelineId,
+    turns: &mut HashMap<&'a str, Turn>,
+) -> Result<Turn, StoreError> {
+    let turn = match turns.get(group) {
+        Some(turn) => *turn,
+        None => serial::turn(tx, group, pipeline).await?,
+    };
+    // The job whose turn it is stands in line now, before those that come after it.
+    turns.insert(group, if turn == Turn::Now { Turn::Later } else { turn });
+    Ok(turn)
+}
+
 /// Ends a job that waits for an approval, which somebody gave or denied.
 pub(crate) async fn decide(
     tx: &mut WriteTx,
@@ -117,29 +159,31 @@ pub(crate) async fn decide(
         true => (Outcome::Success, "approved by a person"),
         false => (Outcome::NotRun, "not approved"),
     };
-    end_job(tx, job, outcome, Some(message), now_ms).await
+    let of = jobs::set_ended(tx, job, outcome, Some(message), now_ms).await?;
+    follow_end(tx, &of, now_ms).await
 }
 
-/// Ends a job, and lets its workflow and its serial group move on.
-async fn end_job(
-    tx: &mut WriteTx,
-    job: &JobId,
-    outcome: Outcome,
-    message: Option<&str>,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    job_timings::forget(tx, job).await?;
-    let of = jobs::set_ended(tx, job, outcome, message, now_ms).await?;
-    if let Some(group) = &of.serial_group
-        && let Some(next) = serial::next(tx, group).await?
-    {
-        jobs::set_queued(tx, &next.id, None, now_ms).await?;
-        let Waiting { id: job, pipeline, class, parallelism } = &next;
-        let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0 };
-        tasks::enqueue_new(tx, new).await?;
-        tx.wake_pipeline(next.pipeline.as_str());
+/// Lets the workflow and the serial group of a job that has ended move on.
+async fn follow_end(tx: &mut WriteTx, of: &jobs::Of, now_ms: i64) -> Result<(), StoreError> {
+    if let Some(group) = &of.serial_group {
+        move_group_on(tx, group, now_ms).await?;
     }
     move_on(tx, &of.workflow, &of.pipeline, now_ms).await
+}
+
+/// Puts the next job of a serial group into the line for a runner, where none of it is there.
+pub(crate) async fn move_group_on(
+    tx: &mut WriteTx,
+    group: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Some(next) = serial::next(tx, group).await? else { return Ok(()) };
+    jobs::set_queued(tx, &next.id, None, now_ms).await?;
+    let Waiting { id: job, pipeline, class, parallelism } = &next;
+    let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0 };
+    tasks::enqueue_new(tx, new).await?;
+    tx.wake_pipeline(next.pipeline.as_str());
+    Ok(())
 }
 
 /// Ends a task that is held, its steps, and with the last of them its job.
@@ -150,25 +194,41 @@ pub(crate) async fn end_task(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    match close_task(tx, held, outcome, message, now_ms).await? {
+        Some(of) => follow_end(tx, &of, now_ms).await,
+        None => Ok(()),
+    }
+}
+
+/// Ends a task that is held, its steps, and with the last of them its job. Returns the job where
+/// it has ended: its workflow and its serial group have yet to move on.
+async fn close_task(
+    tx: &mut WriteTx,
+    held: &Held,
+    outcome: Outcome,
+    message: Option<&str>,
+    now_ms: i64,
+) -> Result<Option<jobs::Of>, StoreError> {
     steps::end_open(tx, &held.task, outcome, now_ms).await?;
     let message = message.map(|text| cut(text, MESSAGE_LIMIT));
     tasks::set_ended(tx, &held.task, outcome, message).await?;
-    task_has_ended(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
+    close_job(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
 }
 
-/// Moves a job on at the end of one of its tasks: nothing while others are open, then
-/// another run where it failed and has one left, else its end. It ended as the worst of its tasks.
-async fn task_has_ended(
+/// Does what follows for a job from the end of one of its tasks: nothing while others are open,
+/// then another run where it failed and has one left, else its end. It ended as the worst of its
+/// tasks. Returns the job where it has ended.
+async fn close_job(
     tx: &mut WriteTx,
     job: &JobId,
     pipeline: &PipelineId,
     is_canceled: bool,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<Option<jobs::Of>, StoreError> {
+    tx.wake_pipeline(pipeline.as_str());
     if !tasks::open_of_job(tx, job).await?.is_empty() {
         jobs::touch(tx, job).await?;
-        tx.wake_pipeline(pipeline.as_str());
-        return Ok(());
+        return Ok(None);
     }
     let ends = tasks::ends_of_run(tx, job).await?;
     let outcome = total(ends.iter().map(|(outcome, _)| *outcome));
@@ -180,9 +240,11 @@ async fn task_has_ended(
         && !is_canceled
         && let Some(rerun) = jobs::take_rerun(tx, job).await?
     {
-        return run_again(tx, job, pipeline, &rerun, now_ms).await;
+        run_again(tx, job, pipeline, &rerun, now_ms).await?;
+        return Ok(None);
     }
-    end_job(tx, job, outcome, message.as_deref(), now_ms).await
+    job_timings::forget(tx, job).await?;
+    jobs::set_ended(tx, job, outcome, message.as_deref(), now_ms).await.map(Some)
 }
 
 async fn run_again(
@@ -224,12 +286,16 @@ pub(crate) async fn put_back(
     Ok(objects)
 }
 
-/// Takes the tasks back whose leases have lapsed.
+/// Most tasks that are taken back in one transaction.
+const MAX_LAPSED: u32 = 100;
+
+/// Takes tasks back whose leases have lapsed, [`MAX_LAPSED`] of them at most.
 pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.write().await?;
     let mut objects = Vec::new();
+    let mut workflows = BTreeMap::new();
     // Read under the lock: a heartbeat that came in time has moved the moment.
-    for task in tasks::lapsed(&mut tx, app.clock.steady_ms()).await? {
+    for task in tasks::lapsed(&mut tx, app.clock.steady_ms(), MAX_LAPSED).await? {
         let Some(held) = allocations::current(&mut tx, &task).await? else { continue };
         let now_ms = app.clock.wall_ms();
         match on_lapse(held.step_started, held.unclaims, held.cancel.is_some()) {
@@ -240,9 +306,19 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
             }
             Lapse::End(outcome, message) => {
                 tracing::warn!(task.id = %task, %outcome, "a lease lapsed: {message}");
-                end_task(&mut tx, &held, outcome, Some(message), now_ms).await?;
+                let ended = close_task(&mut tx, &held, outcome, Some(message), now_ms).await?;
+                if let Some(jobs::Of { workflow, pipeline, serial_group }) = ended {
+                    if let Some(group) = serial_group {
+                        move_group_on(&mut tx, &group, now_ms).await?;
+                    }
+                    workflows.insert(workflow, pipeline);
+                }
             }
         }
+    }
+    // Once for each, however many of its tasks were lost together.
+    for (workflow, pipeline) in &workflows {
+        move_on(&mut tx, workflow, pipeline, app.clock.wall_ms()).await?;
     }
     tx.commit().await?;
     for object in objects {
@@ -257,43 +333,37 @@ pub(crate) async fn cancel_job(
     job: &jobs::JobRow,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    match job.job.phase {
-        Phase::Ended => Ok(()),
-        Phase::Blocked | Phase::OnHold => {
-            end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await
-        }
-        Phase::Queued | Phase::Running => {
-            let open = tasks::open_of_job(tx, &job.job.id).await?;
-            if open.is_empty() {
-                return end_job(tx, &job.job.id, Outcome::Canceled, Some(CANCELED), now_ms).await;
-            }
-            for (task, is_held) in &open {
-                if *is_held {
-                    tasks::set_cancel(tx, task, CANCELED).await?;
-                } else {
-                    let (outcome, why) = (Outcome::Canceled, Some(CANCELED));
-                    tasks::set_ended(tx, task, outcome, why).await?;
-                }
-            }
-            task_has_ended(tx, &job.job.id, &job.pipeline, true, now_ms).await
-        }
+    let Job { id, phase, .. } = &job.job;
+    match stop_job(tx, id, *phase, &job.pipeline, now_ms).await? {
+        Some(of) => follow_end(tx, &of, now_ms).await,
+        None => Ok(()),
     }
 }
 
-/// Cancels every job of a pipeline that has not ended.
-pub(crate) async fn cancel_pipeline(
+/// Ends a job as canceled, or tells the runners that hold its tasks to. Returns the job where it
+/// has ended: its workflow and its serial group have yet to move on.
+pub(crate) async fn stop_job(
     tx: &mut WriteTx,
+    job: &JobId,
+    phase: Phase,
     pipeline: &PipelineId,
     now_ms: i64,
-) -> Result<(), StoreError> {
-    // Those that wait for others first: the end of what they wait for must not start them.
-    let mut open = jobs::changed_since(tx, pipeline, -1).await?;
-    open.sort_by_key(|row| row.job.phase != Phase::Blocked);
-    for row in open {
-        // One of the earlier ones may have ended this one by now.
-        if let Some(row) = jobs::get(tx, &row.job.id).await? {
-            cancel_job(tx, &row, now_ms).await?;
+) -> Result<Option<jobs::Of>, StoreError> {
+    let open = match phase {
+        Phase::Ended => return Ok(None),
+        Phase::Blocked | Phase::OnHold => Vec::new(),
+        Phase::Queued | Phase::Running => tasks::open_of_job(tx, job).await?,
+    };
+    if open.is_empty() {
+        let of = jobs::set_ended(tx, job, Outcome::Canceled, Some(CANCELED), now_ms).await?;
+        return Ok(Some(of));
+    }
+    for (task, is_held) in &open {
+        if *is_held {
+            tasks::set_cancel(tx, task, CANCELED).await?;
+        } else {
+            tasks::set_ended(tx, task, Outcome::Canceled, Some(CANCELED)).await?;
         }
     }
-    Ok(())
+    close_job(tx, job, pipeline, true, now_ms).await
 }

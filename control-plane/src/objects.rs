@@ -74,7 +74,11 @@ impl Objects {
             }
             Err(error) => {
                 if let Err(error) = upload.abort().await {
-                    tracing::debug!(%error, object = name, "an upload that broke off stays");
+                    tracing::debug!(
+                        error = russet_text::error_chain(&error),
+                        object = name,
+                        "an upload that broke off stays"
+                    );
                 }
                 Err(error)
             }
@@ -122,7 +126,11 @@ impl Objects {
     /// Deletes an object that no row names. A failure costs space only, so it is logged.
     pub(crate) async fn delete(&self, name: &str) {
         if let Err(error) = self.store.delete(&Path::from(name)).await {
-            tracing::warn!(%error, object = name, "an object that is not needed stays");
+            tracing::warn!(
+                error = russet_text::error_chain(&error),
+                object = name,
+                "an object that is not needed stays"
+            );
         }
     }
 

@@ -20,7 +20,10 @@ pub(crate) async fn run(app: App) {
 async fn watch(app: &App) {
     loop {
         if let Err(error) = round(app).await {
-            tracing::error!(%error, "the leases can not be watched; trying again");
+            tracing::error!(
+                error = russet_text::error_chain(&error),
+                "cannot watch the leases; trying again"
+            );
             tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
         }
     }

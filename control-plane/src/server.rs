@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,14 +14,19 @@ use tokio::sync::watch;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::limits::{Limits, raise_open_files};
+use crate::listen::{Gate, ProxyRange};
 use crate::objects::Objects;
+use crate::output_reader::Readers;
 use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
+use crate::space::Space;
 use crate::state::{App, StorageLimits};
-use crate::store::{Store, StoreError, tasks, variables};
+use crate::store::{Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep;
-use crate::{api, archives, reaper};
+use crate::web::EndedSessions;
+use crate::{api, archives, cancel, listen, reaper};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -46,6 +50,10 @@ pub struct Settings {
     pub releases: Option<PathBuf>,
     /// Retention and limits of caches and workspaces.
     pub storage: Storage,
+    /// Limits of what callers may take.
+    pub limits: Limits,
+    /// Proxies that are believed when they say who their client is.
+    pub trusted_proxies: Vec<ProxyRange>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -82,6 +90,8 @@ impl Settings {
             secrets_key_file: None,
             releases: None,
             storage: Storage::default(),
+            limits: Limits::default(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -99,11 +109,6 @@ pub enum StartError {
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }
-
-/// Reason why a control plane stopped that was not told to.
-#[derive(Debug, thiserror::Error)]
-#[error("the server failed while it served")]
-pub struct RunError(#[source] std::io::Error);
 
 /// Time that calls in flight have to end when the server is told to stop. Waiting calls are
 /// answered at once; what is left then is cut off, and its caller tries again.
@@ -156,6 +161,9 @@ impl Server {
         let has_values = has_values(&store)
             .await
             .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
+        let ended_sessions = ended_sessions(&store)
+            .await
+            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
         let sealer = Sealer::new(&key.map_err(from_dir)?);
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
@@ -174,11 +182,19 @@ impl Server {
                 cache_bytes: settings.storage.cache_bytes,
             },
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
+            ended_sessions: Arc::new(EndedSessions::new(ended_sessions)),
+            gate: Arc::new(Gate::new(
+                settings.limits.within(raise_open_files()),
+                settings.trusted_proxies,
+            )),
+            space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.min_free_bytes)),
+            readers: Readers::default(),
             closing,
         };
-        restart_leases(&app)
-            .await
-            .map_err(|error| StartError::Database(database, Box::new(error)))?;
+        let from_database =
+            |error: StoreError| StartError::Database(database.clone(), Box::new(error));
+        restart_leases(&app).await.map_err(from_database)?;
+        cancel::resume(&app).await.map_err(from_database)?;
         sweep(&app).await.map_err(|error| in_dir(Box::new(error)))?;
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
@@ -200,53 +216,44 @@ impl Server {
     }
 
     /// Serves until `shutdown` is done, then lets calls in flight end, for a few seconds at most.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError`] where the listener fails.
-    pub async fn run(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), RunError> {
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { listener, app, close, _data_dir, .. } = self;
-        // Answers are small and someone waits for each: none is to wait for the next packet.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection is not quick");
-            }
-        });
         let reaper = tokio::spawn(reaper::run(app.clone()));
         let archives = tokio::spawn(archives::run(app.clone()));
         let store = app.store.clone();
         let mut closing = app.closing.clone();
-        let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+        let gate = Arc::clone(&app.gate);
+        let shutdown = tokio::spawn(async move {
             shutdown.await;
             close.send_replace(true);
         });
+        let serving = listen::serve(listener, api::router(app), gate, closing.clone());
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
             drop(closing.wait_for(|closing| *closing).await);
             tokio::time::sleep(GRACE).await;
         };
-        let result = tokio::select! {
-            result = serving => result.map_err(RunError),
-            () = too_long => {
-                tracing::info!("calls in flight were cut off");
-                Ok(())
-            }
-        };
+        tokio::select! {
+            () = serving => {}
+            () = too_long => tracing::info!("calls in flight were cut off"),
+        }
+        shutdown.abort();
         reaper.abort();
         archives.abort();
         if let Err(error) = store.close().await {
-            tracing::warn!(%error, "the database was not closed; the next start tidies up");
+            let error = russet_text::error_chain(&error);
+            tracing::warn!(error, "the database was not closed; the next start tidies up");
         }
-        result
     }
 }
 
 /// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
     variables::any(&mut *store.read().await?).await
+}
+
+async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+    sessions::ended(&mut *store.read().await?).await
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

@@ -6,11 +6,15 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
+use crate::listen::Gate;
 use crate::objects::Objects;
+use crate::output_reader::Readers;
 use crate::releases::Releases;
 use crate::secrets::Sealer;
 use crate::signals::Bus;
+use crate::space::Space;
 use crate::store::Store;
+use crate::web::EndedSessions;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +33,14 @@ pub(crate) struct App {
     pub(crate) storage: StorageLimits,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
+    /// Sessions of browsers that were ended by logging out.
+    pub(crate) ended_sessions: Arc<EndedSessions>,
+    /// Limits of what callers take, and what they have taken.
+    pub(crate) gate: Arc<Gate>,
+    /// Room in the data directory.
+    pub(crate) space: Arc<Space>,
+    /// Readers of output.
+    pub(crate) readers: Readers,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

@@ -60,6 +60,11 @@ impl Server {
         self.process = process;
     }
 
+    /// Process id.
+    pub fn pid(&self) -> nix::unistd::Pid {
+        self.process.pid()
+    }
+
     /// The admin token in its data directory.
     pub fn admin_token_on_disk(&self) -> String {
         let text = std::fs::read_to_string(self.data.join("admin.token")).unwrap();

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_control_plane::{Server, Settings, StartError, Storage};
+use russet_control_plane::{ProxyRange, Server, Settings, StartError, Storage};
+use russet_launch_agent::config::{Format, Level, Logging};
+use russet_launch_agent::logs::Limits;
 use russet_protocol::admin::ServerReady;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,6 +14,9 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::logging;
 use crate::render::{self, color::Paint};
+
+/// Bytes of a log file below which nothing of use would be kept.
+const MIN_LOG_BYTES: u64 = 4096;
 
 /// Run a control plane
 ///
@@ -64,6 +69,31 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
     cache_limit: Option<u64>,
 
+    /// Address, or range of addresses, of a proxy whose `X-Forwarded-For` is believed; may be
+    /// repeated
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS[/BITS]")]
+    trusted_proxies: Vec<ProxyRange>,
+
+    /// File for the log instead of standard error; it is rotated
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+
+    /// Least level that is logged: debug, info, warn or error [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = ["debug", "info", "warn", "error"], hide_possible_values = true)]
+    log_level: Option<String>,
+
+    /// Format of log lines: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
+    log_format: String,
+
+    /// Size at which the log file is rotated
+    #[arg(long, value_name = "SIZE", default_value = "10MB", value_parser = crate::size::parse)]
+    log_max_size: u64,
+
+    /// Number of log files that are kept, the current one included
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
+    log_files: u32,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -75,7 +105,13 @@ pub(crate) struct ServerArgs {
 
 /// Runs the control plane until TERM or INT.
 pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
-    logging::start(if args.ready_stdout { "warn" } else { "info" });
+    start_log(&args)?;
+    if !args.ready_stdout {
+        let is_root = nix::unistd::geteuid().is_root();
+        for exposure in exposures(args.listen, args.public_url.as_deref(), is_root) {
+            tracing::warn!("{exposure}");
+        }
+    }
     let data_dir = match args.data_dir {
         Some(dir) => dir,
         None => default_data_dir()?,
@@ -91,6 +127,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
             workspace_retention: args.workspace_retention,
             cache_bytes: args.cache_limit,
         },
+        trusted_proxies: args.trusted_proxies,
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =
@@ -104,11 +141,44 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         render::print(&welcome(&server.url(), &data_dir, Paint::stdout()))?;
     }
     let shutdown = shutdown(args.end_with_stdin)?;
-    server
-        .run(shutdown)
-        .await
-        .map_err(|error| CliError::new(Exit::Infrastructure, russet_text::error_chain(&error)))?;
+    server.run(shutdown).await;
     Ok(Exit::Success)
+}
+
+/// Starts the log as the options say. A server that another program of ours started logs what is
+/// wrong alone.
+fn start_log(args: &ServerArgs) -> Result<()> {
+    let level = match args.log_level.as_deref() {
+        Some("debug") => Level::Debug,
+        Some("warn") => Level::Warn,
+        Some("error") => Level::Error,
+        Some(_) => Level::Info,
+        None if args.ready_stdout => Level::Warn,
+        None => Level::Info,
+    };
+    logging::start_server(&Logging {
+        level,
+        format: if args.log_format == "json" { Format::Json } else { Format::Color },
+        file: args.log_file.clone(),
+        is_stderr: args.log_file.is_none(),
+        limits: Limits { size: args.log_max_size.max(MIN_LOG_BYTES), files: args.log_files },
+    })
+}
+
+/// Describes what makes the server easier to attack than it has to be.
+fn exposures(listen: SocketAddr, public_url: Option<&str>, is_root: bool) -> Vec<String> {
+    let mut exposures = Vec::new();
+    if !listen.ip().is_loopback() && !public_url.is_some_and(|url| url.starts_with("https://")) {
+        exposures.push(format!(
+            "listening on {listen} without TLS: tokens and output can be read on the way; put a \
+             proxy with TLS before it, and give --public-url https://… and --trusted-proxy"
+        ));
+    }
+    if is_root {
+        let text = "running as root, which it does not need: give it a user of its own";
+        exposures.push(text.to_owned());
+    }
+    exposures
 }
 
 fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
@@ -189,4 +259,19 @@ fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "write an IP address and a port, as in `127.0.0.1:8080` or `[::1]:8080`".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exposures;
+
+    #[test]
+    fn a_server_that_others_reach_without_tls_or_that_is_root_says_so() {
+        let of = |listen: &str, url, is_root| exposures(listen.parse().unwrap(), url, is_root);
+        assert!(of("127.0.0.1:80", None, false).is_empty());
+        assert!(of("[::1]:80", None, false).is_empty());
+        assert!(of("0.0.0.0:80", Some("https://ci.example.com"), false).is_empty());
+        assert!(of("0.0.0.0:80", Some("http://ci"), false)[0].contains("without TLS"));
+        assert_eq!(of("[::]:80", None, true).len(), 2);
+    }
 }

@@ -1,59 +1,46 @@
-//! Authentication of callers: tokens in headers.
+//! Callers whose tokens allow a call.
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use russet_protocol::ALLOCATION_HEADER;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Phase;
-use russet_protocol::secret::Secret;
-use russet_protocol::{ADMIN_TOKEN_HEADER, ALLOCATION_HEADER};
+use russet_protocol::resource_class::ResourceClass;
 
+use super::caller::Caller;
 use super::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::state::App;
 use crate::store::{Conn, Held, WriteTx, allocations};
 
-/// The token of `Authorization: Bearer`.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<Secret> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
-}
-
-/// The user of `Authorization: Basic`: CircleCI's tools put the token there.
-fn basic_user(headers: &HeaderMap) -> Option<Secret> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-    decoded.split(':').next().map(Secret::new)
-}
-
 /// Lets only the administrator through, and a browser that the administrator logged in with as
 /// far as it reads; others see nothing there.
-pub(super) async fn admin_only(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    if crate::web::reads(&app, &request) {
+pub(super) async fn admin_only(request: Request, next: Next) -> Result<Response, ApiError> {
+    let caller = request.extensions().get::<Caller>();
+    if caller.is_some_and(|caller| caller.may_read(request.method())) {
         return Ok(next.run(request).await);
     }
-    let headers = request.headers();
-    let header = headers.get(ADMIN_TOKEN_HEADER).and_then(|value| value.to_str().ok());
-    let token = header.map(Secret::new).or_else(|| bearer(headers)).or_else(|| basic_user(headers));
-    if token.is_some_and(|token| app.admin.matches(token.expose())) {
-        Ok(next.run(request).await)
-    } else {
-        // As for a path that there is not.
-        Err(ApiError::NotFound(format!("there is nothing at {}", request.uri().path())))
+    // As for a path that there is not.
+    Err(ApiError::NotFound(format!("there is nothing at {}", request.uri().path())))
+}
+
+/// The holder of the token of a class.
+#[derive(Clone, Debug)]
+pub(super) struct ClassCaller {
+    pub(super) hash: TokenHash,
+    pub(super) class: ResourceClass,
+}
+
+impl FromRequestParts<App> for ClassCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
+        match parts.extensions.get::<Caller>() {
+            Some(Caller::Class { hash, class }) => Ok(Self { hash: *hash, class: class.clone() }),
+            _ => Err(ApiError::Token),
+        }
     }
 }
 
@@ -70,11 +57,11 @@ pub(super) struct TaskCaller {
 impl FromRequestParts<App> for TaskCaller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let unknown = || ApiError::NotFound("no task has this token".to_owned());
-        let hash = TokenHash::of(bearer(&parts.headers).ok_or_else(unknown)?.expose());
-        let mut conn = app.store.read().await?;
-        let held = allocations::by_token(&mut conn, &hash).await?.ok_or_else(unknown)?;
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
+        let Some(Caller::Task { hash, held }) = parts.extensions.get::<Caller>().cloned() else {
+            return Err(ApiError::NotFound("no task has this token".to_owned()));
+        };
+        let held = *held;
         let claimed = parts
             .headers
             .get(ALLOCATION_HEADER)

@@ -1,52 +1,110 @@
-//! Bodies: how much is taken, and JSON whose errors say where they are.
+//! Bodies: how much is taken, in which time, and JSON whose errors say where they are.
+
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use futures_util::TryStreamExt;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use russet_protocol::admin::JSON_LIMIT;
 use serde::de::DeserializeOwned;
 
+use super::caller::Caller;
 use super::error::ApiError;
+use crate::listen::Room;
+use crate::state::App;
 
-/// Reads a whole body of at most `limit` bytes.
-pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Bytes of a body that says a few things.
+pub(super) const SMALL: usize = 16 * 1024;
+
+/// Bytes of a body that has lists or longer texts.
+pub(super) const MEDIUM: usize = 256 * 1024;
+
+/// Bytes of a body with a value or up to a hundred keys, written with escapes.
+pub(super) const LARGE: usize = 1024 * 1024;
+
+/// Bytes a second that a body has to come with: less only costs memory for long.
+const MIN_RATE: usize = 16 * 1024;
+
+/// A body that was read, and the memory that it takes.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) bytes: Bytes,
+    _room: Room,
+}
+
+/// Reads a whole body of at most `limit` bytes into `room`. It may pause for `timeout`, and has to
+/// come with [`MIN_RATE`].
+pub(super) async fn read(
+    body: Body,
+    limit: usize,
+    mut room: Room,
+    timeout: Duration,
+) -> Result<Read, ApiError> {
     let too_large = || ApiError::TooLarge(format!("the body is larger than {limit} bytes"));
-    // What the caller announces, so that the buffer does not have to grow; not believed further.
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
-    let mut stream = body.into_data_stream();
-    let Some(first) = next(&mut stream).await? else { return Ok(Bytes::new()) };
-    if first.len() > limit {
+    // Announced by the caller, so that nothing is taken of what is refused in the end. It is not
+    // believed further.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large());
     }
-    let Some(second) = next(&mut stream).await? else { return Ok(first) };
-    let mut all = Vec::with_capacity(announced.max(first.len() + second.len()));
-    all.extend_from_slice(&first);
-    let mut more = Some(second);
-    while let Some(bytes) = more {
-        if all.len() + bytes.len() > limit {
+    let started = tokio::time::Instant::now();
+    let mut stream = body.into_data_stream();
+    let mut all: Vec<u8> = Vec::new();
+    let mut only = None;
+    loop {
+        let length = only.as_ref().map_or(all.len(), Bytes::len);
+        let rate = Duration::from_secs((length / MIN_RATE) as u64);
+        let next = tokio::time::timeout_at(started + timeout + rate, stream.try_next());
+        let next = next.await.map_err(|_| ApiError::Slow)?;
+        let Some(bytes) = next.map_err(|_| ApiError::Bad("the body broke off".to_owned()))? else {
+            break;
+        };
+        if length + bytes.len() > limit {
             return Err(too_large());
         }
-        all.extend_from_slice(&bytes);
-        more = next(&mut stream).await?;
+        room.grow_to(length + bytes.len()).map_err(|_| ApiError::Busy)?;
+        match only.take() {
+            // The usual case of a small body: no copy.
+            None if all.is_empty() => only = Some(bytes),
+            first => {
+                all.extend_from_slice(&first.unwrap_or_default());
+                all.extend_from_slice(&bytes);
+            }
+        }
     }
-    Ok(all.into())
+    Ok(Read { bytes: only.unwrap_or_else(|| all.into()), _room: room })
 }
 
-async fn next(stream: &mut axum::body::BodyDataStream) -> Result<Option<Bytes>, ApiError> {
-    stream.try_next().await.map_err(|_| ApiError::Bad("the body broke off".to_owned()))
+/// A stream may pause for so many times as long: its sender may still be making it.
+const STREAM_PATIENCE: u32 = 4;
+
+/// A body that is stored as it comes, and may pause for [`STREAM_PATIENCE`] times `timeout`.
+pub(super) fn stream(
+    body: Body,
+    timeout: Duration,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> + Unpin {
+    let pieces = stream::unfold(Some(body.into_data_stream()), move |stream| async move {
+        let mut stream = stream?;
+        match tokio::time::timeout(timeout * STREAM_PATIENCE, stream.next()).await {
+            Ok(piece) => Some((piece?, Some(stream))),
+            Err(elapsed) => Some((Err(axum::Error::new(elapsed)), None)),
+        }
+    });
+    Box::pin(pieces)
 }
 
-/// A JSON body. Unlike axum's own, it takes any content type, as CircleCI's API does, and its
-/// errors name the field.
+/// JSON of at most `LIMIT` bytes, whatever the content type says. Unlike axum's own, its errors
+/// name the field.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub(super) struct Json<T, const LIMIT: usize = JSON_LIMIT>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<crate::state::App> for Json<T> {
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<App> for Json<T, LIMIT> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _app: &crate::state::App) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), JSON_LIMIT).await?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let room = Caller::room(app, request.extensions());
+        let read = read(request.into_body(), LIMIT, room, app.gate.limits.body_timeout).await?;
+        let mut deserializer = serde_json::Deserializer::from_slice(&read.bytes);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
             ApiError::Bad(format!(

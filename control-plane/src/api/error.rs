@@ -33,18 +33,37 @@ pub(crate) enum ApiError {
     Missing(FinishMissing),
     /// 410: it was there, and has to be sent again.
     Gone(String),
+    /// 408: the body did not come in time.
+    Slow,
     /// 413.
     TooLarge(String),
     /// 416.
     Range(u64),
     /// 422: a configuration that can not be run.
     Unprocessable(Problem),
+    /// 429: too many calls of one token or address at the same time.
+    TooMany,
+    /// 503: others take all that there is.
+    Busy,
+    /// 507: the data directory is full.
+    NoSpace,
     /// 500: ours. The cause is for the log, not for the caller.
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl ApiError {
+    /// An error of ours. That of a full disk is told from others: its owner can do something.
+    pub(crate) fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        if crate::space::is_full(&error) {
+            tracing::error!(error = russet_text::error_chain(&error), "the data directory is full");
+            return Self::NoSpace;
+        }
         Self::Internal(Box::new(error))
     }
 }
@@ -62,9 +81,16 @@ impl From<ObjectError> for ApiError {
                 Self::TooLarge(format!("the body is larger than {limit} bytes"))
             }
             ObjectError::Body(_) => Self::Bad("the body broke off".to_owned()),
-            error => Self::Internal(Box::new(error)),
+            error => Self::internal(error),
         }
     }
+}
+
+/// A refusal that passes.
+fn later(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
+    let mut response = problem(status, message, hint);
+    response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn problem(status: StatusCode, message: impl Into<String>, hint: Option<&str>) -> Response {
@@ -103,6 +129,25 @@ impl IntoResponse for ApiError {
             Self::Missing(missing) => (StatusCode::CONFLICT, Json(missing)).into_response(),
             Self::Gone(message) => problem(StatusCode::GONE, message, None),
             Self::TooLarge(message) => problem(StatusCode::PAYLOAD_TOO_LARGE, message, None),
+            Self::Slow => {
+                problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None)
+            }
+            Self::TooMany => later(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many calls at the same time; try again",
+                None,
+            ),
+            Self::Busy => {
+                later(StatusCode::SERVICE_UNAVAILABLE, "the control plane is busy; try again", None)
+            }
+            Self::NoSpace => later(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the data directory of the control plane is full",
+                Some(
+                    "make room on its disk, or let caches go with --cache-limit and \
+                     --cache-retention of `russet server`",
+                ),
+            ),
             Self::Range(length) => {
                 let mut response = problem(
                     StatusCode::RANGE_NOT_SATISFIABLE,

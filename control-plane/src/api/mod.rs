@@ -5,6 +5,7 @@ mod admin;
 mod agent;
 mod bearer;
 mod body;
+mod caller;
 mod error;
 mod openapi;
 mod params;
@@ -13,19 +14,22 @@ mod range;
 
 use axum::Router;
 use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
 
 use crate::state::App;
+pub(crate) use caller::Caller;
 use error::ApiError;
 
 /// All routes.
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(agent::router())
-        .merge(admin::router(app.clone()))
+        .merge(admin::router())
         .merge(openapi::router())
-        .merge(crate::web::router(app.clone()))
+        .merge(crate::web::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(app.clone(), caller::admit))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app)
 }

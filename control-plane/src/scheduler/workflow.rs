@@ -1,6 +1,6 @@
 //! Computes a workflow's next transitions from the states of its jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use russet_protocol::outcome::{Outcome, Phase, UnknownName};
 
@@ -67,7 +67,36 @@ pub(crate) struct Advance {
     pub(crate) outcome: Option<Outcome>,
 }
 
+/// The edges between jobs that have not been gone along.
+struct Edges {
+    /// For each job, those that require it and are blocked.
+    dependents: Vec<Vec<usize>>,
+    /// For each job, how many that it requires have not ended.
+    waits_for: Vec<usize>,
+    /// Jobs of which it is decided what they do.
+    is_settled: Vec<bool>,
+}
+
+impl Edges {
+    fn new(jobs: &[JobState<'_>], names: &HashMap<&str, usize>, ended: &[Option<Outcome>]) -> Self {
+        let mut edges = Self {
+            dependents: vec![Vec::new(); jobs.len()],
+            waits_for: vec![0; jobs.len()],
+            is_settled: vec![false; jobs.len()],
+        };
+        for (index, job) in jobs.iter().enumerate().filter(|(_, job)| job.phase == Phase::Blocked) {
+            let required = job.requires.iter().filter_map(|name| names.get(name.as_str()));
+            for &at in required.filter(|at| ended[**at].is_none()) {
+                edges.dependents[at].push(index);
+                edges.waits_for[index] += 1;
+            }
+        }
+        edges
+    }
+}
+
 /// Next transition of a blocked job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next<'a> {
     Wait,
     Start,
@@ -86,31 +115,44 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     let mut result = Advance::default();
     let names: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(index, job)| (job.name, index)).collect();
-    let mut open: Vec<usize> = (0..jobs.len())
-        .filter(|index| jobs[*index].phase == Phase::Blocked && ended[*index].is_none())
+    let is_blocked = |index: usize| jobs[index].phase == Phase::Blocked;
+    let mut edges = Edges::new(jobs, &names, &ended);
+    let mut open: VecDeque<(usize, Next<'_>)> = (0..jobs.len())
+        .filter(|index| is_blocked(*index))
+        .map(|index| (index, next(&jobs[index], &names, &ended)))
         .collect();
-    // Each round goes one edge further; there are no more rounds than jobs.
-    loop {
-        let before = open.len();
-        open.retain(|&index| {
-            let job = &jobs[index];
-            match (next(job, &names, &ended), job.kind) {
-                (Next::Wait, _) => return true,
-                (Next::Never(vain), _) => {
-                    result.not_run.push((index, vain.to_owned()));
-                    ended[index] = Some(Outcome::NotRun);
-                }
-                (Next::Start, Kind::NoOp) => {
-                    result.succeed.push(index);
-                    ended[index] = Some(Outcome::Success);
-                }
-                (Next::Start, Kind::Approval) => result.hold.push(index),
-                (Next::Start, Kind::Build) => result.queue.push(index),
+    // Each edge is gone along once, from a job that ends here to what requires it.
+    while let Some((index, next)) = open.pop_front() {
+        if std::mem::replace(&mut edges.is_settled[index], next != Next::Wait) || next == Next::Wait
+        {
+            continue;
+        }
+        let outcome = match (next, jobs[index].kind) {
+            (Next::Never(vain), _) => {
+                result.not_run.push((index, vain.to_owned()));
+                Outcome::NotRun
             }
-            false
-        });
-        if open.len() == before {
-            break;
+            (_, Kind::NoOp) => {
+                result.succeed.push(index);
+                Outcome::Success
+            }
+            (_, Kind::Approval) => {
+                result.hold.push(index);
+                continue;
+            }
+            (_, Kind::Build) => {
+                result.queue.push(index);
+                continue;
+            }
+        };
+        ended[index] = Some(outcome);
+        for dependent in std::mem::take(&mut edges.dependents[index]) {
+            edges.waits_for[dependent] -= 1;
+            if !wants(&jobs[dependent], jobs[index].name, outcome) {
+                open.push_back((dependent, Next::Never(jobs[index].name)));
+            } else if edges.waits_for[dependent] == 0 {
+                open.push_back((dependent, Next::Start));
+            }
         }
     }
     // In the order of the configuration, whatever the rounds were.

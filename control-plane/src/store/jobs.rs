@@ -103,8 +103,9 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
-         statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?)",
+         statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev, project) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?, \
+         (SELECT project FROM pipelines WHERE id = ?))",
     )
     .bind(new.id.as_str())
     .bind(workflow.as_str())
@@ -121,6 +122,7 @@ pub(super) async fn insert(
     .bind(new.parallelism)
     .bind(new.max_reruns)
     .bind(tx.rev())
+    .bind(pipeline.as_str())
     .execute(&mut **tx)
     .await?;
     sqlx::query("INSERT INTO job_specs (job, version, spec) VALUES (?, ?, ?)")
@@ -254,6 +256,82 @@ pub(crate) async fn changed_since(
         .fetch_all(&mut *conn)
         .await?;
     all_with_counts(conn, &rows).await
+}
+
+/// Existence of jobs of a workflow that have not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// Some wait for others.
+    pub(crate) blocked: bool,
+    /// Some have not ended.
+    pub(crate) any: bool,
+}
+
+/// Looks for jobs of a workflow that have not ended, in constant time.
+pub(crate) async fn unfinished(
+    conn: &mut Conn,
+    workflow: &WorkflowId,
+) -> Result<Unfinished, StoreError> {
+    let row = sqlx::query(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE workflow = ?1 AND phase != 'ended' \
+         AND phase = 'blocked') AS blocked, \
+         EXISTS (SELECT 1 FROM jobs WHERE workflow = ?1 AND phase != 'ended') AS any_open",
+    )
+    .bind(workflow.as_str())
+    .fetch_one(conn)
+    .await?;
+    Ok(Unfinished { blocked: row.try_get("blocked")?, any: row.try_get("any_open")? })
+}
+
+/// A job that has not ended.
+#[derive(Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) id: JobId,
+    /// Its number in its project.
+    pub(crate) number: u64,
+    pub(crate) phase: Phase,
+}
+
+/// The jobs of a pipeline that have not ended, from behind a number on, `limit` of them at most.
+pub(crate) async fn open_of_pipeline(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT jobs.id, jobs.number, jobs.phase FROM workflows \
+         CROSS JOIN jobs ON jobs.workflow = workflows.id AND jobs.phase != 'ended' \
+         WHERE workflows.pipeline = ? AND jobs.number > ? ORDER BY jobs.number LIMIT ?",
+    )
+    .bind(pipeline.as_str())
+    .bind(int(after))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(OpenJob {
+                id: row.try_get::<String, _>("id")?.into(),
+                number: count(row, "number")?,
+                phase: parse(row, "phase")?,
+            })
+        })
+        .collect()
+}
+
+/// The serial groups that jobs of a pipeline belong to.
+pub(crate) async fn serial_groups(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT serial_group FROM jobs WHERE pipeline = ? AND serial_group IS NOT NULL",
+    )
+    .bind(pipeline.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(row.try_get("serial_group")?)).collect()
 }
 
 /// Returns true if a job is one that people approve.
@@ -402,7 +480,7 @@ pub(crate) struct Surroundings {
 pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surroundings, StoreError> {
     let row = sqlx::query(
         "SELECT jobs.name, jobs.number, jobs.workflow, jobs.pipeline, workflows.name AS workflow_name, \
-         pipelines.number AS pipeline_number, project, branch, tag, revision, repository_url, source \
+         pipelines.number AS pipeline_number, pipelines.project, branch, tag, revision, repository_url, source \
          FROM jobs JOIN workflows ON workflows.id = jobs.workflow \
          JOIN pipelines ON pipelines.id = jobs.pipeline WHERE jobs.id = ?",
     )

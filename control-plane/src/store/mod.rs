@@ -19,9 +19,12 @@ mod open;
 pub(crate) mod orbs;
 pub(crate) mod output;
 pub(crate) mod pipelines;
+#[cfg(test)]
+mod plans;
 mod rows;
 pub(crate) mod runners;
 pub(crate) mod serial;
+pub(crate) mod sessions;
 pub(crate) mod setups;
 pub(crate) mod sources;
 pub(crate) mod ssh_keys;

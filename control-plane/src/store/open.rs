@@ -1,6 +1,9 @@
 //! Opening the database and bringing its schema up to date.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +18,23 @@ use crate::signals::Bus;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
+/// Length of the write-ahead log above which it is cut, in bytes.
+pub(super) const MAX_LOG_BYTES: u64 = 16 << 20;
+
+/// Numbers of commits that one start of a server sets aside: more than it can use.
+const NUMBERS_PER_START: i64 = 1 << 40;
+
 /// Enough that a slow reader does not make others wait, few enough to stay small.
 const READERS: u32 = 4;
 
 /// Reason why the database did not open.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    #[error("it can not be opened")]
+    #[error("it cannot be made its owner's alone")]
+    Private(#[source] std::io::Error),
+    #[error("it cannot be opened")]
     Connect(#[from] sqlx::Error),
-    #[error("its schema can not be brought up to date")]
+    #[error("its schema cannot be brought up to date")]
     Migrate(#[from] MigrateError),
 }
 
@@ -33,6 +44,7 @@ impl Store {
     /// `durable` syncs every commit to disk. Without it a commit survives the end of this
     /// process, not always the loss of power; the database stays whole either way.
     pub(crate) async fn open(path: &Path, durable: bool) -> Result<Self, OpenError> {
+        make_private(path).map_err(OpenError::Private)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -44,18 +56,19 @@ impl Store {
             // Only met when somebody opens the file with another program.
             .busy_timeout(Duration::from_secs(10))
             .disable_statement_logging();
-        let mut conn = options.connect().await?;
+        let mut conn = options
+            .clone()
+            // A log that one slow reader made long is cut when it is begun anew.
+            .pragma("journal_size_limit", MAX_LOG_BYTES.to_string())
+            .connect()
+            .await?;
         MIGRATIONS.run(&mut conn).await?;
-        let row = sqlx::query(
-            "SELECT coalesce((SELECT max(rev) FROM jobs), 0), \
-                    coalesce((SELECT max(rev) FROM steps), 0), \
-                    coalesce((SELECT max(rev) FROM workflows), 0), \
-                    coalesce((SELECT max(queue) FROM tasks), 0)",
-        )
-        .fetch_one(&mut conn)
-        .await?;
-        let rev = (0..3).map(|column| row.get::<i64, _>(column)).max().unwrap_or(0);
-        let writer = Writer::new(conn, rev, row.get(3));
+        let row = sqlx::query("UPDATE counters SET value = value + ? RETURNING value - ?")
+            .bind(NUMBERS_PER_START)
+            .bind(NUMBERS_PER_START)
+            .fetch_one(&mut conn)
+            .await?;
+        let writer = Writer::new(conn, row.try_get(0)?, log_of(path));
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
@@ -67,7 +80,32 @@ impl Store {
     /// Closes the readers and folds the log into the database.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
-        let mut tx = self.writer.lock().await;
-        tx.checkpoint().await
+        let mut writer = self.writer.lock().await;
+        writer.roll_back_open().await?;
+        writer.checkpoint().await
     }
+}
+
+/// Makes the database file, and what SQLite keeps beside it, readable by its owner alone. SQLite
+/// gives the files that it makes beside a database the database's own mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    drop(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?);
+    for suffix in ["", "-wal", "-shm"] {
+        match std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// The write-ahead log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
 }

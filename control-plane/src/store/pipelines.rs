@@ -197,20 +197,55 @@ pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, Sto
     Ok(row.is_some())
 }
 
+/// Notes that a pipeline is canceled: none of its jobs starts any more. Returns false where there
+/// is no such pipeline.
+pub(crate) async fn begin_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<bool, StoreError> {
+    let done = sqlx::query("UPDATE pipelines SET canceled = 1 WHERE id = ?")
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Notes that every job of a canceled pipeline has ended, or has been told to.
+pub(crate) async fn end_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE pipelines SET canceled = 2 WHERE id = ?")
+        .bind(id.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Returns true for a pipeline that somebody canceled.
+pub(crate) async fn is_canceled(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT canceled != 0 AS canceled FROM pipelines WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| row.try_get("canceled")).transpose()?.unwrap_or(false))
+}
+
+/// Pipelines whose jobs were being canceled when the server ended.
+pub(crate) async fn being_canceled(conn: &mut Conn) -> Result<Vec<PipelineId>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM pipelines WHERE canceled = 1").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+}
+
 /// The latest pipelines, newest first, of one project or of all.
 pub(crate) async fn list(
     conn: &mut Conn,
     project: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Pipeline>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM pipelines WHERE ?1 IS NULL OR project = ?1 \
-         ORDER BY created_ms DESC, id DESC LIMIT ?2",
-    )
-    .bind(project)
-    .bind(limit)
-    .fetch_all(&mut *conn)
-    .await?;
+    // Two statements, since one for both could use neither index.
+    let query = match project {
+        Some(project) => sqlx::query(
+            "SELECT * FROM pipelines WHERE project = ? ORDER BY created_ms DESC, id DESC LIMIT ?",
+        )
+        .bind(project),
+        None => sqlx::query("SELECT * FROM pipelines ORDER BY created_ms DESC, id DESC LIMIT ?"),
+    };
+    let rows = query.bind(limit).fetch_all(&mut *conn).await?;
     let mut pipelines = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut pipeline = head(row)?;

@@ -290,12 +290,19 @@ pub(crate) async fn next_expiry(conn: &mut Conn) -> Result<Option<i64>, StoreErr
     Ok(row.try_get("next")?)
 }
 
-/// The tasks whose leases have lapsed.
-pub(crate) async fn lapsed(conn: &mut Conn, steady_ms: i64) -> Result<Vec<TaskId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM tasks WHERE phase = 'running' AND expires <= ?")
-        .bind(steady_ms)
-        .fetch_all(conn)
-        .await?;
+/// The tasks whose leases have lapsed, `limit` of them at most.
+pub(crate) async fn lapsed(
+    conn: &mut Conn,
+    steady_ms: i64,
+    limit: u32,
+) -> Result<Vec<TaskId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id FROM tasks WHERE phase = 'running' AND expires <= ? ORDER BY expires LIMIT ?",
+    )
+    .bind(steady_ms)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
 }
 

@@ -41,7 +41,21 @@ pub(crate) async fn insert(
     .bind(to_json(&results)?)
     .execute(&mut **tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    let is_new = done.rows_affected() == 1;
+    if is_new {
+        set_has_results(tx, &held.job, true).await?;
+    }
+    Ok(is_new)
+}
+
+/// Notes whether a job has results, for the index that finds the latest jobs that have.
+async fn set_has_results(tx: &mut WriteTx, job: &JobId, has: bool) -> Result<(), StoreError> {
+    sqlx::query("UPDATE jobs SET has_results = ? WHERE id = ?")
+        .bind(has)
+        .bind(job.as_str())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 /// Forgets the results of a job, which is run again: those of the next run count.
@@ -50,7 +64,7 @@ pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreErr
         .bind(job.as_str())
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    set_has_results(tx, job, false).await
 }
 
 /// Returns the number of results a job that has, by outcome.
@@ -79,10 +93,8 @@ pub(crate) async fn latest_jobs(
     most: u32,
 ) -> Result<Vec<JobId>, StoreError> {
     let rows = sqlx::query(
-        "SELECT jobs.id FROM jobs JOIN pipelines ON pipelines.id = jobs.pipeline \
-         WHERE pipelines.project = ? AND jobs.name = ? AND jobs.phase = 'ended' \
-         AND EXISTS (SELECT 1 FROM test_batches WHERE test_batches.job = jobs.id) \
-         ORDER BY pipelines.number DESC, jobs.number DESC LIMIT ?",
+        "SELECT id FROM jobs WHERE project = ? AND name = ? AND has_results = 1 \
+         AND phase = 'ended' ORDER BY number DESC LIMIT ?",
     )
     .bind(project)
     .bind(name)

@@ -84,6 +84,18 @@ pub(crate) async fn end(
     Ok(())
 }
 
+/// The workflows of a pipeline that have not ended.
+pub(crate) async fn open_of_pipeline(
+    conn: &mut Conn,
+    pipeline: &PipelineId,
+) -> Result<Vec<WorkflowId>, StoreError> {
+    let rows = sqlx::query("SELECT id FROM workflows WHERE pipeline = ? AND phase != 'ended'")
+        .bind(pipeline.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+}
+
 /// Returns true if every workflow of a pipeline has ended.
 pub(crate) async fn all_ended(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
     let row =

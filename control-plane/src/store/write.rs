@@ -1,11 +1,14 @@
 //! Write transactions.
 
+use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
+use super::open::MAX_LOG_BYTES;
 use crate::signals::Bus;
 
 /// The connection that writes.
@@ -19,11 +22,63 @@ pub(super) struct Writer {
     rev: i64,
     /// Last place in the line that was given to a task.
     queue: i64,
+    /// The write-ahead log.
+    log: PathBuf,
+    /// Commits since the length of the log was last looked at.
+    unchecked: u32,
 }
 
+/// Commits after which the length of the log is looked at.
+const LOG_CHECK_INTERVAL: u32 = 256;
+
+/// Time that readers have to let go of a log that is to be cut, in milliseconds. Nothing is
+/// written meanwhile.
+const READERS_TIMEOUT_MS: u32 = 100;
+
+/// Time that a statement waits for another program that has the database, in milliseconds.
+const BUSY_TIMEOUT_MS: u32 = 10_000;
+
 impl Writer {
-    pub(super) fn new(conn: SqliteConnection, rev: i64, queue: i64) -> Self {
-        Self { conn, open: false, rev, queue }
+    /// All numbers that are given from now on are above `last`.
+    pub(super) fn new(conn: SqliteConnection, last: i64, log: PathBuf) -> Self {
+        Self { conn, open: false, rev: last, queue: last, log, unchecked: 0 }
+    }
+
+    /// Takes back a transaction whose owner went away before its commit.
+    pub(super) async fn roll_back_open(&mut self) -> Result<(), StoreError> {
+        if self.open {
+            // It may have got as far as its commit: then there is nothing to roll back, which
+            // SQLite calls an error.
+            if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.conn).await {
+                tracing::debug!(%error, "nothing to roll back");
+            }
+            self.conn.ping().await?;
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// Cuts a log that readers kept from being begun anew. Where one still does, the next look
+    /// tries again.
+    async fn bound_log(&mut self) -> Result<(), StoreError> {
+        self.unchecked += 1;
+        if self.unchecked < LOG_CHECK_INTERVAL {
+            return Ok(());
+        }
+        self.unchecked = 0;
+        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
+            self.set_busy_timeout(READERS_TIMEOUT_MS).await?;
+            let done = self.checkpoint().await;
+            self.set_busy_timeout(BUSY_TIMEOUT_MS).await?;
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn set_busy_timeout(&mut self, ms: u32) -> Result<(), StoreError> {
+        let pragma = format!("PRAGMA busy_timeout = {ms}");
+        sqlx::query(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
+        Ok(())
     }
 
     /// Folds the log into the database.
@@ -38,10 +93,10 @@ impl Writer {
 pub(crate) struct WriteTx {
     writer: OwnedMutexGuard<Writer>,
     bus: Bus,
-    wake: Vec<Wake>,
+    wake: BTreeSet<Wake>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wake {
     Class(String),
     Pipeline(String),
@@ -54,17 +109,10 @@ impl WriteTx {
         mut writer: OwnedMutexGuard<Writer>,
         bus: Bus,
     ) -> Result<Self, StoreError> {
-        if writer.open {
-            // It may have got as far as its commit: then there is nothing to roll back, which
-            // SQLite calls an error.
-            if let Err(error) = sqlx::query("ROLLBACK").execute(&mut writer.conn).await {
-                tracing::debug!(%error, "nothing to roll back");
-            }
-            writer.conn.ping().await?;
-        }
+        writer.roll_back_open().await?;
         writer.open = true;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut writer.conn).await?;
-        Ok(Self { writer, bus, wake: Vec::new() })
+        Ok(Self { writer, bus, wake: BTreeSet::new() })
     }
 
     /// Number of this commit, above those of all before: what is changed is marked with it.
@@ -99,9 +147,7 @@ impl WriteTx {
     }
 
     fn wake(&mut self, wake: Wake) {
-        if !self.wake.contains(&wake) {
-            self.wake.push(wake);
-        }
+        self.wake.insert(wake);
     }
 
     /// Makes it all true, then sends the signals.
@@ -116,7 +162,14 @@ impl WriteTx {
         sqlx::query("COMMIT").execute(&mut self.writer.conn).await?;
         self.writer.open = false;
         self.writer.rev += 1;
-        let Self { writer, bus, wake } = self;
+        let Self { mut writer, bus, wake } = self;
+        // The commit stands, whatever becomes of the log.
+        if let Err(error) = writer.bound_log().await {
+            tracing::warn!(
+                error = russet_text::error_chain(&error),
+                "the log of the database was not cut"
+            );
+        }
         drop(writer);
         for wake in wake {
             match wake {

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Form, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use russet_protocol::secret::Secret;
 use serde::Deserialize;
@@ -42,7 +42,8 @@ pub(super) async fn login(
     let next = place(sent.next.as_deref());
     if app.admin.matches(sent.token.expose().trim()) {
         tracing::info!("somebody logged in to the pages");
-        return Ok(([(SET_COOKIE, begin(&app))], Redirect::to(next)).into_response());
+        let cookie = begin(&app).map_err(|error| PageError::Internal(Box::new(error)))?;
+        return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
     }
     tracing::warn!("somebody tried to log in to the pages with a wrong token");
     let mut response = html(&LoginPage { next, wrong: true })?;
@@ -50,6 +51,10 @@ pub(super) async fn login(
     Ok(response)
 }
 
-pub(super) async fn logout(State(app): State<App>) -> Response {
-    ([(SET_COOKIE, end(&app))], Redirect::to("/login")).into_response()
+pub(super) async fn logout(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let cookie = end(&app, &headers).await?;
+    Ok(([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }

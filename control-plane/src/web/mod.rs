@@ -6,6 +6,7 @@
 //! pages lets no script run but ours.
 
 mod changes;
+mod escape;
 mod login;
 mod pages;
 mod session;
@@ -13,19 +14,19 @@ mod tasks;
 mod view;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::state::App;
 
-pub(crate) use session::reads;
+pub(crate) use session::{EndedSessions, is_logged_in};
 
 /// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
 /// elsewhere.
@@ -33,8 +34,11 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
                       img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
+/// Bytes of the form that logs in.
+const MAX_FORM_BYTES: usize = 8 * 1024;
+
 /// The pages.
-pub(crate) fn router(app: App) -> Router<App> {
+pub(crate) fn router() -> Router<App> {
     Router::new()
         .route("/", get(pages::pipelines))
         .route("/pipelines/{id}", get(pages::pipeline))
@@ -42,7 +46,7 @@ pub(crate) fn router(app: App) -> Router<App> {
         .route("/jobs/{id}", get(pages::job))
         .route("/jobs/{id}/changes", get(changes::of_job))
         .route("/runners", get(pages::runners))
-        .route_layer(from_fn_with_state(app, session::known_only))
+        .route_layer(from_fn(session::known_only))
         .route("/login", get(login::page).post(login::login))
         .route("/logout", axum::routing::post(login::logout))
         .route(
@@ -57,6 +61,7 @@ pub(crate) fn router(app: App) -> Router<App> {
             "/assets/icon.svg",
             get(async || asset("image/svg+xml", include_str!("assets/icon.svg"))),
         )
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(from_fn(with_policy))
 }
 

@@ -48,7 +48,10 @@ impl IntoResponse for PageError {
         let (status, message) = match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "There is no such page."),
             Self::Internal(error) => {
-                tracing::error!(%error, "a page could not be made");
+                tracing::error!(
+                    error = russet_text::error_chain(&*error),
+                    "a page could not be made"
+                );
                 let message = "The control plane failed; its log says why.";
                 (StatusCode::INTERNAL_SERVER_ERROR, message)
             }

@@ -1,46 +1,91 @@
-//! Sessions of readers: a cookie that a browser got for the admin token.
+//! Sessions of browsers: a cookie that a browser got for the admin token.
 //!
-//! The cookie holds when it ends and a keyed hash of that. The key is derived from the admin
-//! token's hash, so sessions outlive a restart, need no table, and end when the token changes.
-//! Threats: a script that got into a page can not read it (`HttpOnly`); another site's page can
-//! not make a browser send it (`SameSite=Strict`), and would gain nothing, since it only reads.
+//! The cookie holds when it ends, a random number, and a keyed hash of both. The key is derived
+//! from the admin token's hash, so sessions outlive a restart and end when the token changes. Those
+//! that were ended by logging out are remembered until they would have ended by themselves.
+//! Threats: a script that got into a page cannot read it (`HttpOnly`); another site's page cannot
+//! make a browser send it (`SameSite=Strict`), and would gain nothing, since it only reads; and one
+//! that somebody copied is worth nothing any more after its owner logged out.
 
-use axum::extract::{Request, State};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use axum::extract::Request;
 use axum::http::header::COOKIE;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::api::Caller;
+use crate::credentials::NoRandomness;
 use crate::state::App;
+use crate::store::{StoreError, sessions};
 
 /// Name of the cookie.
 const NAME: &str = "russet_session";
 
-/// Duration of a login, in seconds: a working day.
+/// Length of a session, in seconds: a working day.
 const LASTS_S: i64 = 12 * 3600;
 
-/// Says what the derived key is for, so that it is no other one.
+/// Purpose of the derived key, so that it is no other one.
 const CONTEXT: &str = "russet control plane 2026-11 web session";
 
-fn seal(app: &App, until_s: i64) -> blake3::Hash {
-    let key = blake3::derive_key(CONTEXT, app.admin.as_bytes());
-    blake3::keyed_hash(&key, &until_s.to_le_bytes())
+/// Sessions that were ended by logging out, by their hash.
+#[derive(Debug, Default)]
+pub(crate) struct EndedSessions(Mutex<HashMap<Vec<u8>, i64>>);
+
+impl EndedSessions {
+    pub(crate) fn new(ended: Vec<(Vec<u8>, i64)>) -> Self {
+        Self(Mutex::new(ended.into_iter().collect()))
+    }
+
+    fn contains(&self, id: &[u8]) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
+    fn insert(&self, id: &[u8], until_s: i64, now_s: i64) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|_, until_s| *until_s > now_s);
+        ended.insert(id.to_owned(), until_s);
+    }
+}
+
+/// A session that has not ended.
+#[derive(Debug)]
+struct Session {
+    until_s: i64,
+    id: blake3::Hash,
+}
+
+fn seal(app: &App, until_s: i64, nonce: &str) -> blake3::Hash {
+    let key = blake3::derive_key(CONTEXT, &app.admin.key());
+    blake3::keyed_hash(&key, format!("{until_s}.{nonce}").as_bytes())
 }
 
 fn now_s(app: &App) -> i64 {
     app.clock.wall_ms() / 1000
 }
 
-/// The header that begins a session. A browser sends the cookie back over TLS alone where people
-/// come over TLS.
-pub(super) fn begin(app: &App) -> String {
-    let until = now_s(app) + LASTS_S;
-    set(app, &format!("{until}.{}", seal(app, until).to_hex()), LASTS_S)
+/// Returns the header that begins a session. A browser sends the cookie back over TLS alone where
+/// people come over TLS.
+pub(super) fn begin(app: &App) -> Result<String, NoRandomness> {
+    let until_s = now_s(app) + LASTS_S;
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(NoRandomness)?;
+    let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
+    let value = format!("{until_s}.{nonce}.{}", seal(app, until_s, &nonce).to_hex());
+    Ok(set(app, &value, LASTS_S))
 }
 
-/// The header that ends a session.
-pub(super) fn end(app: &App) -> String {
-    set(app, "", 0)
+/// Ends the session of a browser, here and there. Returns the header that takes the cookie away.
+pub(super) async fn end(app: &App, headers: &HeaderMap) -> Result<String, StoreError> {
+    if let Some(Session { until_s, id }) = session(app, headers) {
+        let mut tx = app.store.write().await?;
+        sessions::end(&mut tx, id.as_bytes(), until_s, now_s(app)).await?;
+        tx.commit().await?;
+        app.ended_sessions.insert(id.as_bytes(), until_s, now_s(app));
+    }
+    Ok(set(app, "", 0))
 }
 
 fn set(app: &App, value: &str, max_age: i64) -> String {
@@ -56,23 +101,28 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
 }
 
-fn is_known(app: &App, headers: &HeaderMap) -> bool {
-    let parts = cookie(headers).and_then(|value| value.split_once('.'));
-    let Some((until, mac)) = parts else { return false };
-    let (Ok(until), Ok(mac)) = (until.parse(), blake3::Hash::from_hex(mac)) else { return false };
+fn session(app: &App, headers: &HeaderMap) -> Option<Session> {
+    let mut parts = cookie(headers)?.splitn(3, '.');
+    let (until_s, nonce, mac) = (parts.next()?, parts.next()?, parts.next()?);
+    let until_s: i64 = until_s.parse().ok()?;
+    let mac = blake3::Hash::from_hex(mac).ok()?;
+    let id = seal(app, until_s, nonce);
     // Comparing hashes takes as long either way.
-    seal(app, until) == mac && until > now_s(app)
+    let holds = id == mac && until_s > now_s(app) && !app.ended_sessions.contains(id.as_bytes());
+    holds.then_some(Session { until_s, id })
 }
 
-/// Returns true if a request of a browser that is logged in only reads, which is all that a session
-/// may.
-pub(crate) fn reads(app: &App, request: &Request) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD) && is_known(app, request.headers())
+/// Returns true for a browser that the administrator logged in with.
+pub(crate) fn is_logged_in(app: &App, headers: &HeaderMap) -> bool {
+    session(app, headers).is_some()
 }
 
 /// Lets only those through who are logged in, and sends others to log in.
-pub(super) async fn known_only(State(app): State<App>, request: Request, next: Next) -> Response {
-    if reads(&app, &request) {
+pub(super) async fn known_only(request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    if matches!(caller, Some(Caller::Browser))
+        && caller.is_some_and(|c| c.may_read(request.method()))
+    {
         return next.run(request).await;
     }
     Redirect::to(&login_for(request.uri())).into_response()

@@ -54,6 +54,21 @@ fn archives(server: &Harness) -> usize {
 }
 
 #[tokio::test]
+async fn a_cache_has_the_hash_that_the_server_computed() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(ONE_JOB).await;
+    let agent = server.claim(&token).await.unwrap();
+    let archive = upload(&agent, b"bytes").await;
+    let other = blake3::hash(b"other").to_hex().to_string();
+    let claimed = Uploaded { blake3: other.clone(), ..archive.clone() };
+    refused(save_request(&agent, "key", &claimed), 400).await;
+    let renamed = archive.upload.replace(&archive.blake3, &other);
+    refused(save_request(&agent, "key", &Uploaded { upload: renamed, ..claimed }), 410).await;
+    ok(save_request(&agent, "key", &archive)).await;
+}
+
+#[tokio::test]
 async fn a_cache_is_found_by_what_its_key_begins_with_and_never_replaced() {
     let server = Harness::start().await;
     let token = server.class().await;

@@ -147,7 +147,7 @@ async fn a_task_can_be_given_back_three_times() {
     }
     let job = server.job(&pipeline).await;
     assert_eq!(job.outcome, Some(Outcome::InfrastructureFail));
-    assert_eq!(job.message.as_deref(), Some("could not start the task agent[2J"));
+    assert_eq!(job.message.as_deref(), Some("could not start the task agent\u{fffd}[2J"));
 }
 
 fn base64_of(text: &str) -> String {

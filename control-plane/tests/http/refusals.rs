@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use russet_protocol::outcome::Outcome;
-use russet_protocol::runner::{EventKind, FinishRequest};
+use russet_protocol::runner::{Event, EventKind, FinishRequest};
 use serde_json::json;
 
 use crate::support::{Harness, ONE_JOB, ok, refused};
@@ -104,4 +104,27 @@ async fn what_a_task_says_of_itself_is_cut_to_a_sensible_length() {
     let job = server.job(&pipeline).await;
     assert_eq!(job.steps[0].name.len(), 4096);
     assert_eq!(job.message.unwrap().len(), 8192);
+}
+
+#[tokio::test]
+async fn numbers_that_mean_nothing_are_refused() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(ONE_JOB).await;
+    let agent = server.claim(&token).await.unwrap();
+    let event = |step, at_ms, output_bytes| Event {
+        seq: 1,
+        at_ms,
+        kind: EventKind::StepFinished {
+            step,
+            outcome: Outcome::Success,
+            exit_code: None,
+            message: None,
+            output_bytes,
+        },
+    };
+    for event in [event(u32::MAX, 1, 0), event(1, u64::MAX, 0), event(1, 1, u64::MAX)] {
+        refused(agent.events(&[event]), 400).await;
+    }
+    refused(agent.append(u32::MAX, 0, vec![b'x']), 400).await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use russet_control_plane::{Clock, ManualClock, Server, Settings};
+use russet_control_plane::{Clock, Limits, ManualClock, Server, Settings};
 use russet_protocol::admin::{Job, Pipeline, StreamEvent, TokenItem};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{ClaimResponse, Event, EventKind, EventsRequest, FinishRequest};
@@ -55,15 +55,30 @@ impl Harness {
     }
 
     pub(crate) async fn start_in(dir: Arc<TempDir>, clock: ManualClock) -> Self {
+        Self::start_with(dir, clock, |_| {}).await
+    }
+
+    /// Starts one with other limits than the usual.
+    pub(crate) async fn start_limited(change: impl FnOnce(&mut Limits)) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::start_with(dir, ManualClock::new(), |settings| change(&mut settings.limits)).await
+    }
+
+    pub(crate) async fn start_with(
+        dir: Arc<TempDir>,
+        clock: ManualClock,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings::new(dir.path().join("data"), "127.0.0.1:0".parse().unwrap());
         settings.lease = LEASE;
+        change(&mut settings);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let server = Server::start_with_clock(settings, shared).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let url = server.url();
         let admin = server.admin_token().expose().to_owned();
         let running = tokio::spawn(async move {
-            server.run(async move { stopped.await.unwrap_or(()) }).await.unwrap();
+            server.run(async move { stopped.await.unwrap_or(()) }).await;
         });
         // The second test to get here finds it done.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -73,8 +88,22 @@ impl Harness {
 
     /// Stops the server and starts another one on the same directory.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async || {}).await
+    }
+
+    /// The next one has other limits than the usual.
+    pub(crate) async fn restart_limited(self, change: impl FnOnce(&mut Limits)) -> Self {
         self.stop.send(()).unwrap();
         tokio::time::timeout(LIMIT, self.running).await.unwrap().unwrap();
+        let change = |settings: &mut Settings| change(&mut settings.limits);
+        Self::start_with(self.dir, self.clock, change).await
+    }
+
+    /// Does something to the directory between the two.
+    pub(crate) async fn restart_after(self, between: impl AsyncFnOnce()) -> Self {
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(LIMIT, self.running).await.unwrap().unwrap();
+        between().await;
         Self::start_in(self.dir, self.clock).await
     }
 

@@ -4,6 +4,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode};
 use russet_protocol::admin::{Items, ResourceClassItem};
 use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::EventKind;
 use serde_json::json;
 
 use crate::support::{Harness, LIMIT, ONE_JOB, ok};
@@ -81,6 +82,43 @@ async fn a_browser_logs_in_with_the_admin_token_and_comes_back_to_where_it_was()
 
     let left = browser.send(Method::POST, "/logout", "").await;
     assert!(left.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    // A copy of the cookie is worth nothing any more.
+    assert_eq!(browser.get(&path).await.status(), StatusCode::SEE_OTHER);
+    let cookie = browser.cookie.take();
+    let server = server.restart().await;
+    let browser = Browser { cookie, ..Browser::new(&server) };
+    assert_eq!(browser.get(&path).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_name_that_turns_the_direction_of_text_is_shown_as_it_is() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    let name = "run \u{202e}gnp.exe".to_owned();
+    let detail = None;
+    agent.event(EventKind::StepStarted { step: 1, name, background: false, detail }).await;
+    let browser = Browser::logged_in(&server).await;
+    let page = browser.page(&format!("/jobs/{}", pipeline.workflows[0].jobs[0].id)).await;
+    assert!(page.contains("run \u{fffd}gnp.exe") && !page.contains('\u{202e}'), "{page}");
+}
+
+#[tokio::test]
+async fn output_is_sent_as_text_with_the_name_of_a_file() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    ok(agent.append(1, 0, b"<script>".to_vec())).await;
+    let job = &pipeline.workflows[0].jobs[0].id;
+    let path = format!("/api/v3/jobs/{job}/stdout?filter[step_num]=1");
+    let response = ok(server.as_admin(Method::GET, &path)).await;
+    let headers = response.headers();
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(headers["content-disposition"], "attachment; filename=\"job-1-step-1.log\"");
 }
 
 #[tokio::test]

@@ -188,7 +188,15 @@ fn keep(folder: &Path, name: &str, reading: Reading) -> io::Result<()> {
         _ => {}
     }
     replace::write_unsynced(&folder.join(name), &reading.end(), 0o600)?;
-    oldest(folder, MOST_TASKS, |_| true)?.into_iter().try_for_each(std::fs::remove_file)
+    oldest(folder, MOST_TASKS, |_| true)?.into_iter().try_for_each(remove_kept)
+}
+
+/// Removes what an earlier task said. Another task that ended at the same time may have done so.
+fn remove_kept(path: PathBuf) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +260,13 @@ mod tests {
         let mut reading = Reading::default();
         reading.open(&spool);
         assert_eq!(all(&mut reading), "== step 3\nours");
+    }
+
+    #[test]
+    fn what_another_task_has_removed_already_is_no_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(super::remove_kept(dir.path().join("task-1.log")).is_ok());
+        assert!(super::remove_kept(dir.path().to_owned()).is_err());
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::jobs::{find, no_such_job};
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::lifecycle::{cancel_job, cancel_pipeline, decide};
+use crate::cancel::cancel_pipeline;
+use crate::lifecycle::{cancel_job, decide};
 use crate::state::App;
 use crate::store::{jobs, pipelines};
 
@@ -26,12 +27,14 @@ pub(super) async fn pipeline(
     State(app): State<App>,
     Path(id): Path<PipelineId>,
 ) -> Result<Json<Pipeline>, ApiError> {
-    let mut tx = app.store.write().await?;
-    if !pipelines::exists(&mut tx, &id).await? {
+    // In a task of its own: a caller who goes away leaves no pipeline half canceled.
+    let canceling = {
+        let (app, id) = (app.clone(), id.clone());
+        tokio::spawn(async move { cancel_pipeline(&app, &id).await })
+    };
+    if !canceling.await.map_err(|error| ApiError::Internal(error.into()))?? {
         return Err(no_such_pipeline(&id));
     }
-    cancel_pipeline(&mut tx, &id, app.clock.wall_ms()).await?;
-    tx.commit().await?;
     let mut conn = app.store.read().await?;
     pipelines::get(&mut conn, &id).await?.map(Json).ok_or_else(|| no_such_pipeline(&id))
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, VariableItem};
 
-use crate::api::body::Json;
+use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::secrets::{Owner, Scope};
@@ -45,7 +45,7 @@ pub(super) async fn list(
 pub(super) async fn put(
     State(app): State<App>,
     Path(name): Path<String>,
-    Json(wish): Json<SetContext>,
+    Json(wish): Json<SetContext, LARGE>,
 ) -> Result<JsonAnswer<ContextItem>, ApiError> {
     if name.trim().is_empty() || name.len() > NAME_LIMIT || name.chars().any(char::is_control) {
         return Err(ApiError::Bad(format!("name: 1 to {NAME_LIMIT} characters are needed")));
@@ -105,7 +105,7 @@ pub(super) async fn list_of_context(
 pub(super) async fn set_of_context(
     State(app): State<App>,
     Path((name, variable)): Path<(String, String)>,
-    Json(wish): Json<SetVariable>,
+    Json(wish): Json<SetVariable, LARGE>,
 ) -> Result<StatusCode, ApiError> {
     let of = Owner { scope: Scope::Context, owner: &name };
     set(&app, of, &variable, &wish).await
@@ -149,7 +149,7 @@ pub(super) async fn list_of_project(
 pub(super) async fn set_of_project(
     State(app): State<App>,
     Path((project, variable)): Path<(String, String)>,
-    Json(wish): Json<SetVariable>,
+    Json(wish): Json<SetVariable, LARGE>,
 ) -> Result<StatusCode, ApiError> {
     set(&app, Owner { scope: Scope::Project, owner: &project }, &variable, &wish).await
 }

@@ -17,14 +17,14 @@ pub(in crate::api) mod submit;
 mod tokens;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::from_fn;
 use axum::routing::{delete, get, post, put};
 
 use super::bearer::admin_only;
 use crate::state::App;
 
 /// The routes of people. Resource classes, tokens and runners have CircleCI's paths.
-pub(super) fn router(app: App) -> Router<App> {
+pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/v3/runner", get(runners::list))
         .route("/api/v3/runner/tasks", get(runners::unclaimed))
@@ -67,7 +67,7 @@ pub(super) fn router(app: App) -> Router<App> {
         .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
         .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
         .route("/api/v3/jobs/{id}/artifacts/{*path}", get(artifacts::download))
-        .route_layer(from_fn_with_state(app, admin_only))
+        .route_layer(from_fn(admin_only))
 }
 
 /// Types that these calls take and answer.

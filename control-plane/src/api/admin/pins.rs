@@ -8,7 +8,7 @@ use russet_protocol::admin::{Pin, PinnedClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 
 use super::resources::find;
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::releases::of_class;
@@ -29,7 +29,7 @@ const LONGEST: usize = 64;
 pub(super) async fn put(
     State(app): State<App>,
     Path(id): Path<ResourceClassId>,
-    Json(pin): Json<Pin>,
+    Json(pin): Json<Pin, SMALL>,
 ) -> Result<JsonAnswer<PinnedClass>, ApiError> {
     check(&pin)?;
     set(&app, &id, Some(pin)).await.map(JsonAnswer)

@@ -7,7 +7,7 @@ use russet_protocol::ids::ResourceClassId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::state::App;
@@ -45,7 +45,7 @@ pub(super) async fn list(
 ))]
 pub(super) async fn create(
     State(app): State<App>,
-    Json(new): Json<NewResourceClass>,
+    Json(new): Json<NewResourceClass, SMALL>,
 ) -> Result<JsonAnswer<ResourceClassItem>, ApiError> {
     let mut tx = app.store.write().await?;
     if classes::exists(&mut tx, &new.resource_class).await? {

@@ -6,6 +6,7 @@ use axum::extract::State;
 use russet_protocol::ids::SourceId;
 use russet_protocol::runner::StoredObject;
 
+use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::objects::unique;
@@ -34,9 +35,13 @@ pub(super) async fn put(
             "the name of a source is the BLAKE3 hash of its bytes, in hexadecimal".to_owned(),
         ));
     }
+    if app.space.is_short() {
+        return Err(ApiError::NoSpace);
+    }
     let id = SourceId::from(id);
+    let stream = body::stream(body, app.gate.limits.body_timeout);
     let upload = format!("uploads/{}", unique());
-    let written = app.objects.put_stream(&upload, body.into_data_stream(), SIZE_LIMIT).await?;
+    let written = app.objects.put_stream(&upload, stream, SIZE_LIMIT).await?;
     if written.blake3 != id.as_str() {
         app.objects.delete(&upload).await;
         return Err(ApiError::Bad(format!("the bytes have the hash {}", written.blake3)));

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use russet_protocol::admin::{AddSshKey, Items, SshKeyItem};
 use russet_protocol::task::is_fingerprint_of;
 
-use crate::api::body::Json;
+use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::secrets::{Owner, Scope};
@@ -39,7 +39,7 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(app): State<App>,
     Path(project): Path<String>,
-    Json(wish): Json<AddSshKey>,
+    Json(wish): Json<AddSshKey, MEDIUM>,
 ) -> Result<(StatusCode, JsonAnswer<SshKeyItem>), ApiError> {
     if let Some(host) = wish.host.as_deref().filter(|host| !ssh_key::is_host(host)) {
         let host = host.escape_debug();

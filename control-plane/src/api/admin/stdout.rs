@@ -2,7 +2,9 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::header::{
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
@@ -15,7 +17,7 @@ use super::jobs::find;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::api::range;
-use crate::output_reader::{ReadError, piece};
+use crate::output_reader::{ReadError, Reading, piece};
 use crate::signals::Subscription;
 use crate::state::App;
 use crate::store::steps::StepRow;
@@ -97,7 +99,7 @@ async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreE
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/jobs/{id}/stdout", tag = "admin", operation_id = "stdout_stdout",
     params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step"), ("filter[task]" = Option<u32>, Query, description = "Only this task of the job"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
-    responses((status = 200, description = "The bytes; `x-terminal` says whether nothing will follow", body = Vec<u8>, content_type = "application/octet-stream"), (status = 204, description = "There are none (yet)"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 416, description = "There are fewer", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "The bytes; `x-terminal` says whether nothing will follow", body = Vec<u8>, content_type = "text/plain"), (status = 204, description = "There are none (yet)"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "text/plain"), (status = 416, description = "There are fewer", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn stdout(
@@ -108,10 +110,10 @@ pub(super) async fn stdout(
 ) -> Result<Response, ApiError> {
     let range = range::from_offset(&headers);
     let start = range.unwrap_or(0);
-    let (pipeline, part) = {
+    let (number, pipeline, part) = {
         let mut conn = app.store.read().await?;
-        let pipeline = find(&mut conn, &id).await?.pipeline;
-        (pipeline, part(&mut conn, &id, &which).await?)
+        let row = find(&mut conn, &id).await?;
+        (row.job.number, row.pipeline, part(&mut conn, &id, &which).await?)
     };
     let length = part.length();
     if start > length {
@@ -122,10 +124,16 @@ pub(super) async fn stdout(
     if start == length && (part.terminal || !which.follow) {
         return Ok((StatusCode::NO_CONTENT, terminal).into_response());
     }
-    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    // A job wrote them: a browser is to take them for text, and for a file to save.
+    let kind = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file_name(number, &which))),
+    ];
     let changes = app.bus().pipelines.subscribe(pipeline.as_str());
     let follow = which.follow;
-    let reader = Reader { changes, at: start, app, id, which, part };
+    let _reading = app.readers.enter();
+    let reader = Reader { changes, at: start, app, id, which, part, _reading };
     let body = Body::from_stream(reader.into_stream());
     match range {
         None => Ok((terminal, kind, body).into_response()),
@@ -140,6 +148,14 @@ pub(super) async fn stdout(
     }
 }
 
+/// Name of the file that a browser saves output in, made of numbers alone.
+fn file_name(job: u64, which: &Which) -> String {
+    let part = |what, number: Option<u32>| number.map(|number| format!("-{what}-{number}"));
+    let task = part("task", which.task).unwrap_or_default();
+    let step = part("step", which.step).unwrap_or_default();
+    format!("job-{job}{task}{step}.log")
+}
+
 /// A reader in the middle of its answer.
 #[derive(Debug)]
 struct Reader {
@@ -149,6 +165,7 @@ struct Reader {
     changes: Subscription,
     part: Part,
     at: u64,
+    _reading: Reading,
 }
 
 impl Reader {

@@ -59,6 +59,7 @@ pub(super) async fn stream(
 
 /// Sends until the pipeline has ended, the reader is gone or the server stops.
 async fn serve(app: App, id: PipelineId, mut changes: Subscription, sender: mpsc::Sender<Bytes>) {
+    let _reading = app.readers.enter();
     let mut sink = Frames(sender.clone());
     let mut follower = Follower::new(id.clone());
     loop {
@@ -66,7 +67,7 @@ async fn serve(app: App, id: PipelineId, mut changes: Subscription, sender: mpsc
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(%error, pipeline.id = %id, "a live view broke off");
+                tracing::error!(error = russet_text::error_chain(&error), pipeline.id = %id, "a live view broke off");
                 return;
             }
         }

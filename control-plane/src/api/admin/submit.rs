@@ -41,6 +41,9 @@ pub(super) async fn submit(
     {
         return Err(ApiError::Bad(format!("project: 1 to {PROJECT_LIMIT} characters are needed")));
     }
+    if app.space.is_short() {
+        return Err(ApiError::NoSpace);
+    }
     let id = PipelineId::generate();
     loop {
         let number =
@@ -62,7 +65,7 @@ async fn try_as(
 ) -> Result<Option<Pipeline>, ApiError> {
     let mut compiled = compile(app, request, Of { id, number, is_continuation: false }).await?;
     let warnings = warnings(&compiled);
-    let workflows = prepare(request, std::mem::take(&mut compiled.workflows))?;
+    let workflows = prepare(request, std::mem::take(&mut compiled.workflows), 0)?;
     let SubmitRequest { project, branch, tag, revision, repository_url, source, .. } =
         request.clone();
     let new = NewPipeline {
@@ -186,11 +189,31 @@ fn refused(message: String, hint: &str) -> ApiError {
     ApiError::Unprocessable(Problem { message, hint, diagnostics: Vec::new() })
 }
 
-/// The rows that compiled workflows make.
+/// Most tasks that the jobs of a pipeline have at first: one each, and more with `parallelism`.
+pub(in crate::api) const MAX_TASKS: usize = 10_000;
+
+/// Refuses a pipeline of more than [`MAX_TASKS`], of which it has `before` already.
+fn check_size(compiled: &[Workflow], before: usize) -> Result<(), ApiError> {
+    let jobs = compiled.iter().flat_map(|workflow| &workflow.jobs);
+    let tasks = jobs.fold(before, |sum, job| {
+        sum.saturating_add(usize::try_from(job.parallelism.max(1)).unwrap_or(usize::MAX))
+    });
+    if tasks <= MAX_TASKS {
+        return Ok(());
+    }
+    Err(refused(
+        format!("the pipeline has {tasks} jobs; at most {MAX_TASKS} are allowed"),
+        "a job with `parallelism` counts once for each of its tasks; make fewer, or several pipelines",
+    ))
+}
+
+/// The rows that compiled workflows make, of a pipeline that has `before` jobs already.
 pub(in crate::api) fn prepare(
     request: &SubmitRequest,
     compiled: Vec<Workflow>,
+    before: usize,
 ) -> Result<Vec<NewWorkflow>, ApiError> {
+    check_size(&compiled, before)?;
     let mut workflows = Vec::with_capacity(compiled.len());
     for workflow in compiled {
         let mut jobs = Vec::with_capacity(workflow.jobs.len());

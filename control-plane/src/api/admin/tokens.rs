@@ -8,7 +8,7 @@ use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::credentials::{TokenHash, TokenKind, new_token};
@@ -46,7 +46,7 @@ pub(super) async fn list(
 ))]
 pub(super) async fn create(
     State(app): State<App>,
-    Json(new): Json<NewToken>,
+    Json(new): Json<NewToken, SMALL>,
 ) -> Result<JsonAnswer<TokenItem>, ApiError> {
     let token = new_token(TokenKind::Class)?;
     let hash = TokenHash::of(token.expose());

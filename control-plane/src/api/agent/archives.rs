@@ -8,6 +8,7 @@ use axum::response::Response;
 use russet_protocol::storage::Uploaded;
 
 use crate::api::bearer::TaskCaller;
+use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::range::Wanted;
 use crate::archives::object;
@@ -32,13 +33,23 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<Uploaded>, ApiError> {
     caller.check(None)?;
-    let upload = unique();
-    let object = object(&caller.held.task, &upload);
-    let written = app.objects.put_stream(&object, body.into_data_stream(), SIZE_LIMIT).await?;
+    let stream = body::stream(body, app.gate.limits.body_timeout);
+    let draft = unique();
+    let arriving = object(&caller.held.task, &draft);
+    let written = app.objects.put_stream(&arriving, stream, SIZE_LIMIT).await?;
+    // Its name says what this server counted, so that no task can say something else of it later.
+    let upload = format!("{draft}-{}", written.blake3);
+    app.objects.rename(&arriving, &object(&caller.held.task, &upload)).await?;
     Ok(Json(Uploaded { upload, size: written.size, blake3: written.blake3 }))
 }
 
-/// The object of an upload that is to be named. It must have arrived, as large as the caller says.
+/// Bytes of the name of an upload.
+const MAX_UPLOAD_NAME: usize = 128;
+
+/// The object of an upload that is to be named. It must have arrived, as large as the caller says,
+/// and with the hash that the server computed.
+///
+/// Threat: a task that names another hash would have every job that restores its cache refuse it.
 pub(super) async fn arrived(
     app: &App,
     held: &Held,
@@ -48,7 +59,7 @@ pub(super) async fn arrived(
     let is_word = |text: &str| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    if archive.upload.len() > 64 || !is_word(&archive.upload) {
+    if archive.upload.len() > MAX_UPLOAD_NAME || !is_word(&archive.upload) {
         return Err(wrong("`upload` is not what an upload answers"));
     }
     if archive.blake3.len() != 64 || !archive.blake3.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -56,6 +67,9 @@ pub(super) async fn arrived(
     }
     let object = object(&held.task, &archive.upload);
     match app.objects.size(&object).await? {
+        Some(_) if archive.upload.rsplit('-').next() != Some(&archive.blake3) => {
+            Err(wrong("it has another hash"))
+        }
         Some(size) if size == archive.size => Ok(object),
         Some(_) => Err(wrong("it has another size")),
         // The server was restarted in between, which deletes what nobody named.

@@ -7,6 +7,7 @@ use russet_protocol::admin::ArtifactItem;
 use russet_protocol::runner::StoredObject;
 
 use crate::api::bearer::TaskCaller;
+use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::objects::unique;
@@ -42,8 +43,9 @@ pub(super) async fn put(
         0 | 1 => path,
         _ => format!("{}/{path}", caller.held.node_index()),
     };
+    let stream = body::stream(body, app.gate.limits.body_timeout);
     let object = format!("artifacts/{}/{}", caller.held.task, unique());
-    let written = app.objects.put_stream(&object, body.into_data_stream(), SIZE_LIMIT).await?;
+    let written = app.objects.put_stream(&object, stream, SIZE_LIMIT).await?;
     let answer = StoredObject { size: written.size, blake3: written.blake3.clone() };
     let item = ArtifactItem { path, size: written.size, blake3: written.blake3 };
     match store(&app, &caller, StoredArtifact { item, object: object.clone() }).await {

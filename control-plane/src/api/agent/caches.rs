@@ -11,7 +11,7 @@ use russet_protocol::storage::{
 
 use super::archives;
 use crate::api::bearer::TaskCaller;
-use crate::api::body::Json;
+use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::archives::scope;
@@ -32,7 +32,7 @@ const MOST_PATHS: usize = 100;
 pub(super) async fn save(
     State(app): State<App>,
     caller: TaskCaller,
-    Json(request): Json<SaveCacheRequest>,
+    Json(request): Json<SaveCacheRequest, LARGE>,
 ) -> Result<JsonAnswer<SaveCacheResponse>, ApiError> {
     caller.check(Some(&request.allocation))?;
     check_key(&request.key)?;
@@ -90,7 +90,7 @@ pub(super) async fn save(
 pub(super) async fn lookup(
     State(app): State<App>,
     caller: TaskCaller,
-    Json(request): Json<CacheLookupRequest>,
+    Json(request): Json<CacheLookupRequest, LARGE>,
 ) -> Result<JsonAnswer<CacheLookupResponse>, ApiError> {
     caller.check(None)?;
     if request.keys.is_empty() || request.keys.len() > MOST_KEYS {

@@ -8,8 +8,8 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 
-use crate::api::bearer::bearer;
-use crate::api::body::Json;
+use crate::api::bearer::ClassCaller;
+use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::api::prefer;
 use crate::credentials::{TokenHash, TokenKind, new_token};
@@ -35,21 +35,21 @@ const NAME_LIMIT: usize = 255;
 pub(super) async fn claim(
     State(app): State<App>,
     headers: HeaderMap,
-    Json(runner): Json<ClaimRequest>,
+    caller: ClassCaller,
+    Json(runner): Json<ClaimRequest, MEDIUM>,
 ) -> Result<Response, ApiError> {
-    let token = bearer(&headers).ok_or(ApiError::Token)?;
-    let hash = TokenHash::of(token.expose());
-    let class = {
-        let mut conn = app.store.read().await?;
-        tokens::class_of(&mut conn, &hash).await?.ok_or(ApiError::Token)?
-    };
+    let ClassCaller { hash, class } = caller;
     check_name(&runner.name)?;
     let patience = tokio::time::sleep(prefer::wait(&headers));
     tokio::pin!(patience);
     let mut queued = app.bus().classes.subscribe(class.as_str());
     let mut first = true;
     loop {
-        if let Some(task) = attempt(&app, &hash, &class, &runner, first).await? {
+        // All claims of a class are woken for each of its tasks: those that find none any more must
+        // not keep others from writing.
+        if (first || may_get(&app, &hash, &class).await?)
+            && let Some(task) = attempt(&app, &hash, &class, &runner, first).await?
+        {
             return Ok(JsonAnswer(task).into_response());
         }
         first = false;
@@ -73,6 +73,16 @@ fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Returns true where a task is queued, as far as a look tells that locks nothing. An error says
+/// that the token was revoked.
+async fn may_get(app: &App, hash: &TokenHash, class: &ResourceClass) -> Result<bool, ApiError> {
+    let mut conn = app.store.read().await?;
+    if tokens::class_of(&mut conn, hash).await?.as_ref() != Some(class) {
+        return Err(ApiError::Token);
+    }
+    Ok(tasks::first_in_line(&mut conn, class).await?.is_some())
+}
+
 /// One look at the queue.
 async fn attempt(
     app: &App,
@@ -89,7 +99,11 @@ async fn attempt(
     if first {
         runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
     }
-    let task = take(app, &mut tx, class, runner).await?;
+    // On a full disk nothing that the task says could be acknowledged.
+    let task = match app.space.is_short() {
+        true => None,
+        false => take(app, &mut tx, class, runner).await?,
+    };
     if first || task.is_some() {
         tx.commit().await?;
     } else {

@@ -5,7 +5,7 @@
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
-use russet_protocol::admin::{ContinueRequest, Continued, SubmitRequest};
+use russet_protocol::admin::{ContinueRequest, Continued, Job, SubmitRequest};
 use russet_protocol::outcome::Phase;
 
 use crate::api::admin::submit::{Of, admit, compile, prepare, warnings};
@@ -45,11 +45,16 @@ pub(super) async fn go_on(
     let of = Of { id: &pipeline.id, number: pipeline.number, is_continuation: true };
     let compiled = compile(&app, &submission, of).await?;
     let warnings = warnings(&compiled);
-    let workflows = prepare(&submission, compiled.workflows)?;
+    let tasks = |job: &Job| usize::try_from(job.parallelism.max(1)).unwrap_or(usize::MAX);
+    let before = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs).map(tasks).sum();
+    let workflows = prepare(&submission, compiled.workflows, before)?;
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     // It was looked at long before; this is what decides.
     open(&mut tx, &hash).await?;
+    if pipelines::is_canceled(&mut tx, &pipeline.id).await? {
+        return Err(ApiError::Conflict("the pipeline was canceled".to_owned()));
+    }
     admit(&mut tx, &submission, &workflows, now_ms).await?;
     if !setups::set_continued(&mut tx, &pipeline.id, now_ms).await? {
         return Err(gone_on());

@@ -59,7 +59,36 @@ pub(super) async fn store(
     Ok(Some(last_seq))
 }
 
+/// Highest number of a step: those that the agent itself has come after all of a configuration.
+pub(super) const MAX_STEP: u32 = 20_000;
+
+/// Latest time that an event may have, in milliseconds since 1970: the end of the year 9999.
+const MAX_TIME_MS: u64 = 253_402_300_799_999;
+
+/// Most bytes that one step may have said: more than any disk holds.
+const MAX_OUTPUT_BYTES: u64 = 1 << 50;
+
+/// Refuses numbers that mean nothing.
+fn check_numbers(event: &Event) -> Result<(), ApiError> {
+    let (step, bytes) = match &event.kind {
+        EventKind::StepStarted { step, .. } => (*step, 0),
+        EventKind::StepFinished { step, output_bytes, .. } => (*step, *output_bytes),
+    };
+    let checks = [
+        ("step", u64::from(step), u64::from(MAX_STEP)),
+        ("at_ms", event.at_ms, MAX_TIME_MS),
+        ("output_bytes", bytes, MAX_OUTPUT_BYTES),
+    ];
+    match checks.into_iter().find(|(_, value, most)| value > most) {
+        Some((name, value, most)) => {
+            Err(ApiError::Bad(format!("event {}: {name}: {value} is above {most}", event.seq)))
+        }
+        None => Ok(()),
+    }
+}
+
 async fn apply(app: &App, tx: &mut WriteTx, held: &Held, event: &Event) -> Result<(), ApiError> {
+    check_numbers(event)?;
     match &event.kind {
         EventKind::StepStarted { step, name, background, detail } => {
             let start = steps::Start {

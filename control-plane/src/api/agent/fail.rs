@@ -9,7 +9,7 @@ use russet_protocol::runner::FailRequest;
 use serde_json::{Value, json};
 
 use crate::api::bearer::TaskCaller;
-use crate::api::body::Json;
+use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::lifecycle::end_task;
 use crate::state::App;
@@ -28,7 +28,7 @@ const MESSAGE_LIMIT: usize = 8 * 1024;
 pub(super) async fn fail(
     State(app): State<App>,
     caller: TaskCaller,
-    Json(request): Json<FailRequest>,
+    Json(request): Json<FailRequest, MEDIUM>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
     let message = decode(&request.message)?;
     let mut tx = app.store.write().await?;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use russet_protocol::runner::{HeartbeatRequest, HeartbeatResponse};
 
 use crate::api::bearer::TaskCaller;
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::prefer;
 use crate::scheduler::leases;
@@ -28,7 +28,7 @@ pub(super) async fn heartbeat(
     State(app): State<App>,
     headers: HeaderMap,
     caller: TaskCaller,
-    Json(request): Json<HeartbeatRequest>,
+    Json(request): Json<HeartbeatRequest, SMALL>,
 ) -> Result<JsonAnswer<HeartbeatResponse>, ApiError> {
     let patience = prefer::wait(&headers);
     let mut news = app.bus().tasks.subscribe(caller.held.task.as_str());

@@ -8,10 +8,12 @@ use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, StatusCode};
 use russet_protocol::UPLOAD_OFFSET_HEADER;
 
+use super::events::MAX_STEP;
 use crate::api::bearer::TaskCaller;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::listen::Standing;
 use crate::objects::unique;
 use crate::state::App;
 use crate::store::{output, steps};
@@ -49,6 +51,9 @@ pub(super) async fn append(
 ) -> Result<Committed, ApiError> {
     caller.check(None)?;
     let start = offset(&headers)?;
+    if number > MAX_STEP {
+        return Err(ApiError::Bad(format!("step: {number} is above {MAX_STEP}")));
+    }
     {
         let mut conn = app.store.read().await?;
         let step = steps::get(&mut conn, &caller.held.task, number).await?;
@@ -57,7 +62,11 @@ pub(super) async fn append(
             return Err(ApiError::Offset(committed));
         }
     }
-    let bytes = decode(&headers, body::read(body, APPEND_LIMIT).await?).await?;
+    let room = app.gate.room(Some(Standing::Runner));
+    let read = body::read(body, APPEND_LIMIT, room, app.gate.limits.body_timeout).await?;
+    // Held until it is stored: what a frame becomes may be much more than came.
+    let _turn = app.gate.decoders.acquire().await;
+    let bytes = decode(&headers, read.bytes.clone()).await?;
     if bytes.is_empty() {
         return Ok(committed(start));
     }

@@ -12,6 +12,9 @@ use crate::state::App;
 use crate::store::{jobs, test_results};
 use crate::task_steps::mark_used;
 
+/// Highest number of a batch.
+const MAX_BATCH: u32 = 100_000;
+
 /// Stores a batch of results; a replay of a batch is ignored.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/task/test-results", tag = "agent", operation_id = "store_test_results",
@@ -24,6 +27,9 @@ pub(super) async fn store(
     caller: TaskCaller,
     Json(request): Json<TestResultsRequest>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
+    if request.batch > MAX_BATCH {
+        return Err(ApiError::Bad(format!("batch: {} is above {MAX_BATCH}", request.batch)));
+    }
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
     if test_results::insert(&mut tx, &held, request.batch, &request.results).await? {

@@ -6,7 +6,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::UnclaimRequest;
 use serde_json::{Value, json};
 
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::lifecycle::{end_task, put_back};
@@ -23,7 +23,7 @@ use crate::store::allocations;
 ))]
 pub(super) async fn unclaim(
     State(app): State<App>,
-    Json(request): Json<UnclaimRequest>,
+    Json(request): Json<UnclaimRequest, SMALL>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
     let unknown = || ApiError::NotFound("no task that is held has this token".to_owned());
     let hash = TokenHash::of(request.task_token.expose());

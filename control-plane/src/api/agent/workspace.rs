@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::archives;
 use crate::api::bearer::TaskCaller;
-use crate::api::body::Json;
+use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::layers;
@@ -33,7 +33,7 @@ async fn workflow_of(conn: &mut Conn, job: &JobId) -> Result<WorkflowId, ApiErro
 pub(super) async fn persist(
     State(app): State<App>,
     caller: TaskCaller,
-    Json(request): Json<PersistRequest>,
+    Json(request): Json<PersistRequest, SMALL>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
     caller.check(Some(&request.allocation))?;
     let object = archives::arrived(&app, &caller.held, &request.archive).await?;

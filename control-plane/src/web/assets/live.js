@@ -106,7 +106,10 @@ class Screen {
     if (!this.line) { this.line = document.createElement("span"); this.pre.append(this.line); }
     const run = document.createElement("span");
     run.className = this.style;
-    run.textContent = text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g, "");
+    // What turns the direction of text or has no width is shown, not obeyed.
+    run.textContent = text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g, "").replace(
+      /[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g, "\ufffd",
+    );
     this.line.append(run);
   }
   trim() { for (; this.lines > MOST_LINES; this.lines--) { this.pre.firstChild.remove(); } }

@@ -1,0 +1,61 @@
+//! Cancels whole pipelines, in transactions of bounded length: others write between them.
+//!
+//! First the pipeline is marked: from then on none of its jobs starts, whatever ends meanwhile.
+//! Then its jobs are ended part by part, and at last its workflows and serial groups move on, once
+//! each. A server that is killed in between goes on when it starts again.
+
+use russet_protocol::ids::PipelineId;
+
+use crate::lifecycle::{move_group_on, move_on, stop_job};
+use crate::state::App;
+use crate::store::{StoreError, jobs, pipelines, workflows};
+
+/// Jobs that are ended in one transaction.
+const JOBS_PER_TRANSACTION: u32 = 200;
+
+/// Cancels every job of a pipeline that has not ended. Returns false where there is no such
+/// pipeline.
+pub(crate) async fn cancel_pipeline(app: &App, id: &PipelineId) -> Result<bool, StoreError> {
+    let mut tx = app.store.write().await?;
+    if !pipelines::begin_cancel(&mut tx, id).await? {
+        return Ok(false);
+    }
+    tx.commit().await?;
+    stop_jobs(app, id).await?;
+    Ok(true)
+}
+
+/// Goes on with the pipelines that were being canceled when the server ended.
+pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
+    let open = pipelines::being_canceled(&mut *app.store.read().await?).await?;
+    for id in &open {
+        tracing::info!(pipeline.id = %id, "goes on with a cancel that was cut off");
+        stop_jobs(app, id).await?;
+    }
+    Ok(())
+}
+
+async fn stop_jobs(app: &App, id: &PipelineId) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        let mut tx = app.store.write().await?;
+        let now_ms = app.clock.wall_ms();
+        let open = jobs::open_of_pipeline(&mut tx, id, after, JOBS_PER_TRANSACTION).await?;
+        let Some(last) = open.last() else {
+            for group in jobs::serial_groups(&mut tx, id).await? {
+                move_group_on(&mut tx, &group, now_ms).await?;
+            }
+            for workflow in workflows::open_of_pipeline(&mut tx, id).await? {
+                move_on(&mut tx, &workflow, id, now_ms).await?;
+            }
+            pipelines::end_cancel(&mut tx, id).await?;
+            return tx.commit().await;
+        };
+        after = last.number;
+        for job in &open {
+            stop_job(&mut tx, &job.id, job.phase, id, now_ms).await?;
+        }
+        tx.wake_pipeline(id.as_str());
+        tx.commit().await?;
+    }
+}

@@ -1,0 +1,168 @@
+//! Every statement of the store has an index: none walks a table that grows with history.
+
+use std::path::Path;
+
+use sqlx::{Row, SqliteConnection};
+
+use super::Store;
+
+/// Tables that are small however long a server has run, or that are read as a whole once an hour.
+const MAY_BE_WALKED: [&str; 10] = [
+    "resource_classes",
+    "contexts",
+    "orbs",
+    "runners",
+    "counters",
+    "ended_sessions",
+    "caches",
+    "workspace_layers",
+    "variables",
+    "ssh_keys",
+];
+
+/// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
+const MAY_BE_WALKED_ALONG: [&str; 5] = [
+    "INDEX tasks_leased",
+    "INDEX tasks_running",
+    "INDEX pipelines_being_canceled",
+    "INDEX pipelines_by_time",
+    "CONSTANT ROW",
+];
+
+/// 100,000 pipelines of a project, each with a job, its task and its results.
+const HISTORY: [&str; 6] = [
+    "INSERT INTO projects VALUES ('p', 100000, 100000)",
+    "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
+     INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
+     SELECT 'p' || n, 'p', n, 0, n, '[]' FROM n",
+    "INSERT INTO workflows (id, pipeline, position, name, phase, outcome, rev) \
+     SELECT 'w' || number, id, 0, 'main', 'ended', 'success', number FROM pipelines",
+    "INSERT INTO jobs (id, workflow, pipeline, position, number, name, requires, class, phase, \
+     outcome, rev, project) SELECT 'j' || number, 'w' || number, id, 0, number, 'test', '[]', \
+     'a/b', 'ended', 'success', number, 'p' FROM pipelines",
+    "INSERT INTO tasks (id, job, pipeline, class, phase, outcome) \
+     SELECT 't' || number, 'j' || number, id, 'a/b', 'ended', 'success' FROM pipelines",
+    "INSERT INTO artifacts (job, task, path, size, blake3, object) \
+     SELECT 'j' || number, 't' || number, 'a', 1, '', '' FROM pipelines",
+];
+
+/// The statements in a file of the store: texts that begin as one does.
+fn statements(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for verb in ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "] {
+        for (at, _) in source.match_indices(&format!("\"{verb}")) {
+            let text = &source[at + 1..];
+            let text = &text[..text.find('"').unwrap()];
+            let joined: Vec<&str> = text.split("\\\n").map(str::trim_start).collect();
+            found.push(joined.concat());
+        }
+    }
+    found
+}
+
+async fn plan(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let explained = format!("EXPLAIN QUERY PLAN {statement}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(explained)).fetch_all(conn).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+fn is_walk(step: &str) -> bool {
+    let words: Vec<&str> = step.split(' ').collect();
+    words[0] == "SCAN"
+        // What a part of the same statement found.
+        && !words[1].starts_with("(subquery")
+        && !MAY_BE_WALKED.contains(&words[1])
+        && !MAY_BE_WALKED_ALONG.iter().any(|index| step.contains(index))
+}
+
+#[tokio::test]
+async fn every_statement_has_an_index_over_a_hundred_thousand_pipelines() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    for statement in HISTORY {
+        sqlx::query(statement).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut walks = Vec::new();
+    let mut count = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        if path.ends_with("plans.rs") {
+            continue;
+        }
+        for statement in statements(&std::fs::read_to_string(&path).unwrap()) {
+            count += 1;
+            let steps = plan(&mut tx, &statement).await;
+            let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+            let is_list = steps.iter().any(|step| step.contains("INDEX pipelines_by_time"));
+            if steps.iter().any(|step| is_walk(step)) || (sorts && is_list) {
+                walks.push(format!("{}: {statement}\n  {}", path.display(), steps.join("\n  ")));
+            }
+        }
+    }
+    assert!(count > 80, "{count} statements were found");
+    assert!(walks.is_empty(), "{}", walks.join("\n"));
+}
+
+#[tokio::test]
+async fn numbers_go_on_after_a_restart_without_a_look_for_the_highest() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("russet.db");
+    let mut before = 0;
+    for _ in 0..2 {
+        let store = Store::open(&path, false).await.unwrap();
+        for _ in 0..2 {
+            let mut tx = store.write().await.unwrap();
+            assert!(tx.rev() > before);
+            assert!(tx.next_in_line() >= before);
+            before = tx.rev();
+            tx.commit().await.unwrap();
+        }
+        store.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_closed_whole_while_a_write_is_given_up() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    sqlx::query("INSERT INTO projects VALUES ('p', 1, 1)").execute(&mut *tx).await.unwrap();
+    drop(tx);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_log_is_cut_after_a_reader_that_kept_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("russet.db");
+    let log = || std::fs::metadata(temp.path().join("russet.db-wal")).unwrap();
+    let store = Store::open(&path, false).await.unwrap();
+    let write = async || {
+        let mut tx = store.write().await.unwrap();
+        sqlx::query("INSERT INTO orbs VALUES (hex(randomblob(8)), '1', zeroblob(1000000), 0)")
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    let mut reader = store.read().await.unwrap();
+    sqlx::query("BEGIN").execute(&mut *reader).await.unwrap();
+    sqlx::query("SELECT * FROM projects").fetch_all(&mut *reader).await.unwrap();
+    for _ in 0..20 {
+        write().await;
+    }
+    assert!(log().len() > super::open::MAX_LOG_BYTES, "the reader kept nothing");
+    sqlx::query("COMMIT").execute(&mut *reader).await.unwrap();
+    write().await;
+    write().await;
+    assert!(log().len() <= super::open::MAX_LOG_BYTES, "{} bytes", log().len());
+    for file in [path, temp.path().join("russet.db-wal")] {
+        assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
+    }
+}
