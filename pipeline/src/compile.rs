@@ -22,7 +22,7 @@ const IMPLICIT_JOB: &str = "build";
 #[derive(Debug, Default)]
 pub(crate) struct Chosen {
     pub(crate) workflows: Vec<Workflow>,
-    /// Whether what the options name is for the configuration that a setup goes on with.
+    /// Set if the options name something of the configuration that a setup goes on with.
     pub(crate) is_selected_later: bool,
 }
 
@@ -34,8 +34,8 @@ struct Selection<'o> {
 }
 
 impl<'o> Selection<'o> {
-    /// What the options name, and whether that is for later: a name that a setup does not know is
-    /// meant for the configuration that it goes on with.
+    /// Returns what the options name, and whether that is for later: a name that a setup does not
+    /// know is meant for the configuration that it goes on with.
     fn of(options: &'o Options, config: &Config) -> (Self, bool) {
         let all = Self { workflow: options.workflow.as_deref(), job: options.job.as_deref() };
         let knows_workflow = |name: &str| {
@@ -143,7 +143,7 @@ fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
     }
 }
 
-/// Where the parts of a configuration are.
+/// Places of the parts of a configuration.
 struct Places {
     jobs: Span,
     workflows: Option<Span>,
@@ -223,14 +223,14 @@ fn no_workflow<'a>(
     Problem::error(places.workflows.unwrap_or(places.jobs), message).maybe_hint(hint)
 }
 
-/// What is said of a workflow that waits for a schedule.
+/// Returns what is said of a workflow that waits for a schedule.
 fn scheduled(workflow: &WorkflowDefinition) -> Problem {
     let name = quoted(&workflow.name);
     let message = format!("the workflow `{name}` runs on a schedule, and not now");
     Problem::warning(workflow.span, message).hint(format!("`--workflow {name}` runs it"))
 }
 
-/// What is said where no workflow is left.
+/// Returns what is said where no workflow is left.
 fn nothing_runs(context: &mut Context<'_>, places: &Places) {
     let at = places.workflows.unwrap_or(places.jobs);
     let of = match (&context.options.tag, &context.options.branch) {
@@ -286,7 +286,7 @@ fn with_requirements(jobs: &mut Vec<Invocation>, name: &str) -> bool {
     !jobs.is_empty()
 }
 
-/// What runs where no workflow does: the job that was asked for, or `build`.
+/// Returns what runs where no workflow does: the job that was asked for, or `build`.
 fn implicit(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],

@@ -1,4 +1,4 @@
-//! What a configuration compiles to.
+//! The result of compiling a configuration.
 
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::task::Step;
@@ -11,13 +11,13 @@ pub struct Compiled {
     /// The workflows that are to run, in the order of the text. Never empty, unless the
     /// configuration was only checked or is a continuation.
     pub workflows: Vec<Workflow>,
-    /// Whether it is `setup: true`: one of its jobs makes the configuration that the pipeline goes
+    /// Set if it is `setup: true`: one of its jobs makes the configuration that the pipeline goes
     /// on with.
     pub is_setup: bool,
-    /// Whether the workflow or job of the options is none of this configuration, which is
+    /// Set if the workflow or job of the options is none of this configuration, which is
     /// `setup: true`, and so has to be one of what it goes on with. All of the setup is run then.
     pub is_selected_later: bool,
-    /// What is worth knowing but does not stand in the way, in the order of the text.
+    /// Warnings, in the order of the text.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -35,7 +35,7 @@ pub struct Workflow {
 pub struct Job {
     /// Name, unique within the workflow.
     pub name: String,
-    /// What it does.
+    /// The kind of the job.
     pub kind: JobKind,
     /// Names of the jobs of the same workflow that must end first: with success, if
     /// `requires_status` does not say otherwise.
@@ -46,9 +46,9 @@ pub struct Job {
     pub contexts: Vec<String>,
     /// The group of whose jobs one runs at a time, in all projects.
     pub serial_group: Option<String>,
-    /// How many tasks share it, at least 1.
+    /// Number of tasks that share it, at least 1.
     pub parallelism: u32,
-    /// How often it is run again after it failed.
+    /// Number of times that it is run again after it failed.
     pub max_auto_reruns: u32,
     /// The queue it waits in. `None` where the configuration leaves that open.
     pub resource_class: Option<ResourceClass>,
@@ -63,7 +63,7 @@ pub struct Job {
     pub steps: Vec<Step>,
 }
 
-/// What a job does. [`JobKind::Other`] is refused, unless the configuration is only checked.
+/// The kind of a job. [`JobKind::Other`] is refused, unless the configuration is only checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobKind {
     /// Runs steps.
@@ -86,7 +86,7 @@ pub struct Required {
     pub statuses: Vec<Status>,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// It succeeded.

@@ -1,9 +1,9 @@
-//! What is said about a configuration: an error or a warning with its place.
+//! Diagnostics of a configuration: errors and warnings with their places.
 
 use crate::render;
 pub use crate::source::Snippet;
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The configuration cannot be run.
@@ -15,9 +15,9 @@ pub enum Severity {
 /// One error or warning. Holds all that is needed to print it; the text may be gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Severity of a diagnostic.
     pub severity: Severity,
-    /// What is wrong: one sentence without a full stop.
+    /// The mistake, in one sentence without a full stop.
     pub message: String,
     /// Name of the file, as the caller gave it.
     pub file: String,
@@ -31,14 +31,14 @@ pub struct Diagnostic {
     pub related: Option<Related>,
     /// More that is worth knowing.
     pub note: Option<String>,
-    /// What to do about it.
+    /// Advice on what to do about it.
     pub hint: Option<String>,
 }
 
 /// A second place, in the same file or in another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {
-    /// What that place has to do with it.
+    /// The relation of that place to the mistake.
     pub message: String,
     /// Name of its file.
     pub file: String,

@@ -70,7 +70,7 @@ pub fn compile(text: &str, options: &Options) -> Result<Compiled, Errors> {
 /// conditions. The same text for the same configuration and options, and processing it again
 /// changes nothing.
 ///
-/// What is understood but cannot be run is let through, and so is a configuration of which
+/// Whatever is understood but cannot be run is let through, and so is a configuration of which
 /// nothing would run; `workflow` and `job` of the options do not matter.
 ///
 /// # Errors

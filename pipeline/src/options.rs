@@ -1,11 +1,11 @@
-//! What a configuration is compiled for: what is to run, and what is known of the pipeline.
+//! Options of the compiler: the part that is to run, and the pipeline that it is for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use russet_protocol::resource_class::ResourceClass;
 
-/// What is to be compiled, and how.
+/// Options of the compiler.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Name of the file, for messages only. It is not opened.
@@ -32,9 +32,9 @@ pub struct Options {
     pub is_continuation: bool,
     /// Values of the pipeline's parameters.
     pub parameters: BTreeMap<String, Value>,
-    /// What else is known of the pipeline.
+    /// Values of the pipeline.
     pub pipeline: Pipeline,
-    /// Where orbs of a registry are found.
+    /// Source of the orbs of a registry.
     pub orbs: Orbs,
 }
 
@@ -49,7 +49,7 @@ pub enum Value {
     Integer(i64),
 }
 
-/// What is known of a pipeline, for `pipeline.…`. The rest is undefined in expressions and empty in
+/// Known values of a pipeline, for `pipeline.…`. The rest is undefined in expressions and empty in
 /// texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pipeline {
@@ -74,7 +74,7 @@ pub struct Pipeline {
     pub values: BTreeMap<String, Value>,
 }
 
-/// Where orbs of a registry are found. The compiler opens nothing itself.
+/// A source of the orbs of a registry. The compiler opens nothing itself.
 pub trait OrbSource: Send + Sync {
     /// The versions of an orb (`namespace/name`) that there are, such as `5.1.0`, in any order.
     fn versions(&self, orb: &str) -> Vec<String>;
@@ -82,7 +82,7 @@ pub trait OrbSource: Send + Sync {
     /// The text of one of them. `None` where it is not there or cannot be read.
     fn text(&self, orb: &str, version: &str) -> Option<String>;
 
-    /// What messages call the text of one of them, such as its file.
+    /// Returns what messages call the text of one of them, such as its file.
     fn place(&self, orb: &str, version: &str) -> String {
         format!("{orb}@{version}")
     }

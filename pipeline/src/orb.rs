@@ -30,7 +30,7 @@ pub fn orbs(text: &str, options: &Options) -> Vec<OrbUse> {
     orbs
 }
 
-/// Whether a text can be the name of an orb: `namespace/name`.
+/// Returns whether a text can be the name of an orb: `namespace/name`.
 #[must_use]
 pub fn is_orb_name(name: &str) -> bool {
     let is_part = |part: &str| {
@@ -41,8 +41,8 @@ pub fn is_orb_name(name: &str) -> bool {
     name.split('/').count() == 2 && name.split('/').all(is_part)
 }
 
-/// Whether a text can be the version of an orb that is there: `1.2.3`, or `dev:name` with letters,
-/// digits, `-`, `_` and `.`.
+/// Returns whether a text can be the version of an orb that is there: `1.2.3`, or `dev:name` with
+/// letters, digits, `-`, `_` and `.`.
 #[must_use]
 pub fn is_orb_version(version: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
@@ -73,8 +73,8 @@ pub fn check_orb(name: &str, version: &str, source: &str, others: &Orbs) -> Resu
     offers_something(name, version, source)
 }
 
-/// Whether the top level of an orb has anything that a configuration could use. What else is there
-/// does not matter: orbs are other people's.
+/// Returns whether the top level of an orb has anything that a configuration could use. What else
+/// is there does not matter: orbs are other people's.
 fn offers_something(name: &str, version: &str, source: &str) -> Result<(), Errors> {
     let (root, _) = yaml::parse(source, 0);
     let is_any = |entry: &yaml::Entry| ["commands", "jobs", "executors"].contains(&&*entry.key);

@@ -31,7 +31,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The mistake in it.
     fn new(text: &str, whole: bool, size: usize) -> Result<Self, String> {
         if text.len() > LONGEST {
             return Err(format!("it is longer than {LONGEST} bytes"));
@@ -51,7 +51,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches. `None` where finding out takes too long.
+    /// Returns whether it matches. `None` where finding out takes too long.
     pub(crate) fn is_match(&self, value: &str) -> Option<bool> {
         self.0.is_match(value).ok()
     }
@@ -78,7 +78,7 @@ impl Patterns {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The mistake in it.
     pub(crate) fn get(&mut self, text: &str, whole: bool) -> Result<Rc<Pattern>, String> {
         let key = (text.to_owned(), whole);
         if let Some(made) = self.made.get(&key) {

@@ -1,4 +1,4 @@
-//! What the stages report while they read, before it is given lines and snippets.
+//! Problems that the stages report, before they are given lines and snippets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub(crate) struct Problem {
     pub(crate) nature: Nature,
 }
 
-/// What kind of problem it is.
+/// The nature of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nature {
     /// Something is wrong in what is written.

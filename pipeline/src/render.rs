@@ -1,4 +1,4 @@
-//! How a diagnostic is printed: as compilers do it.
+//! Printing of diagnostics, in the way of compilers.
 //!
 //! ```text
 //! error: unknown key `comand` in a `run` step

@@ -275,6 +275,9 @@ pub struct SubmitRequest {
     /// Values of the pipeline's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, ParameterValue>,
+    /// Values of `pipeline.…` by their full names. They win over what the server knows.
+    #[serde(default)]
+    pub pipeline_values: BTreeMap<String, ParameterValue>,
     /// Orbs that the project brings along. They win over those of the server.
     #[serde(default)]
     pub orbs: Vec<Orb>,

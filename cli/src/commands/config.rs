@@ -13,13 +13,16 @@ use super::orb::OrbCommand;
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::project;
+use crate::project::{self, Revision};
 use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
 
 /// Largest configuration that is read. The compiler has the same limit; this one keeps a wrong
 /// path (a disk image, /dev/zero) from filling memory before it is asked.
 const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// Stand-in for `pipeline.trigger_source` where no control plane runs the pipeline.
+pub(crate) const LOCAL_TRIGGER: &str = "webhook";
 
 /// Check a project's configuration
 #[derive(clap::Subcommand, Debug)]
@@ -102,9 +105,25 @@ pub(crate) struct CompileArgs {
     /// Value of a pipeline parameter; may be given more than once
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
+
+    /// Value of `pipeline.NAME`, such as project.type=bitbucket; may be given more than once
+    #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = parameter)]
+    pipeline_values: Vec<(String, String)>,
 }
 
 impl CompileArgs {
+    /// Values of `pipeline.…` that were given, or that the work tree tells.
+    pub(crate) fn pipeline_values(&self, revision: &Revision) -> BTreeMap<String, ParameterValue> {
+        let known = revision.is_default_branch.map(|is_default| {
+            ("pipeline.git.branch.is_default".to_owned(), ParameterValue::Boolean(is_default))
+        });
+        let given = self.pipeline_values.iter().map(|(name, value)| {
+            let name = name.strip_prefix("pipeline.").unwrap_or(name);
+            (format!("pipeline.{name}"), typed(value))
+        });
+        known.into_iter().chain(given).collect()
+    }
+
     /// The parameters as a control plane takes them.
     pub(crate) fn parameters(&self) -> BTreeMap<String, ParameterValue> {
         let given = self.parameters.iter().cloned();
@@ -115,6 +134,25 @@ impl CompileArgs {
     pub(crate) fn values(&self) -> BTreeMap<String, Value> {
         let given = self.parameters.iter().cloned();
         given.map(|(name, value)| (name, Value::Text(value))).collect()
+    }
+}
+
+/// Returns a value as what it reads as: a boolean, a whole number or a text.
+fn typed(text: &str) -> ParameterValue {
+    match (text, text.parse()) {
+        ("true", _) => ParameterValue::Boolean(true),
+        ("false", _) => ParameterValue::Boolean(false),
+        (_, Ok(number)) => ParameterValue::Integer(number),
+        (_, Err(_)) => ParameterValue::Text(text.to_owned()),
+    }
+}
+
+/// Returns a value as the compiler takes it.
+pub(crate) fn compiler_value(value: ParameterValue) -> Value {
+    match value {
+        ParameterValue::Boolean(value) => Value::Boolean(value),
+        ParameterValue::Integer(value) => Value::Integer(value),
+        ParameterValue::Text(value) => Value::Text(value),
     }
 }
 
@@ -218,16 +256,25 @@ pub(crate) fn prepared(args: ConfigArgs, check: bool) -> Result<(String, Options
         check,
         parameters: args.compile.values(),
         orbs: super::orbs::of_project(&args.compile.orb_path, super::orbs::project_of(&file)),
-        pipeline: pipeline_by_hand(),
+        pipeline: Pipeline {
+            values: args
+                .compile
+                .pipeline_values(&Revision::default())
+                .into_iter()
+                .map(|(name, value)| (name, compiler_value(value)))
+                .collect(),
+            ..pipeline_by_hand()
+        },
         ..Options::default()
     };
     Ok((text, options))
 }
 
-/// Returns the values of a pipeline that does not exist: as in CircleCI's own tool, its number
-/// is 1.
+/// Returns stand-ins for what a pipeline would have, those of CircleCI's own command line: the
+/// number 1, triggered by a webhook.
 pub(crate) fn pipeline_by_hand() -> Pipeline {
-    Pipeline { number: Some(1), ..Pipeline::default() }
+    let trigger_source = Some(LOCAL_TRIGGER.to_owned());
+    Pipeline { number: Some(1), trigger_source, ..Pipeline::default() }
 }
 
 /// Reason why a configuration does not compile, plainly and for the terminal.

@@ -160,6 +160,7 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
     }
     client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
     let orbs = orbs::brought(&args.compile.orb_path, &project.dir)?;
+    let pipeline_values = args.compile.pipeline_values(&project.revision);
     let request = SubmitRequest {
         project: args.project.unwrap_or(project.name),
         config: project.config,
@@ -175,6 +176,7 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         workflow: args.workflow,
         job: args.job,
         parameters: args.compile.parameters(),
+        pipeline_values,
         orbs,
         make_contexts: false,
     };

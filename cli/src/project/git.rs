@@ -14,6 +14,9 @@ pub(crate) struct Revision {
     pub(crate) commit: Option<String>,
     /// Address of `origin`, without a user or a password.
     pub(crate) remote: Option<String>,
+    /// Set if the branch is the one that `origin` checks out by default. `None` where that is not
+    /// known.
+    pub(crate) is_default_branch: Option<bool>,
 }
 
 /// Reads what is checked out in `dir`.
@@ -26,7 +29,7 @@ pub(crate) fn revision(dir: &Path) -> Revision {
         return Revision { remote, ..Revision::default() };
     };
     match head.strip_prefix("ref:").map(str::trim) {
-        None => Revision { branch: None, commit: hash(&head), remote },
+        None => Revision { commit: hash(&head), remote, ..Revision::default() },
         Some(name) if name.split('/').any(|part| part == "..") => {
             Revision { remote, ..Revision::default() }
         }
@@ -35,7 +38,12 @@ pub(crate) fn revision(dir: &Path) -> Revision {
                 .and_then(|text| hash(&text))
                 .or_else(|| packed(&common, name));
             let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
-            Revision { branch, commit, remote }
+            let is_default_branch = branch.as_ref().and_then(|branch| {
+                let default = read(&common.join("refs/remotes/origin/HEAD"))?;
+                let default = default.strip_prefix("ref: refs/remotes/origin/")?.trim().to_owned();
+                Some(default == *branch)
+            });
+            Revision { branch, commit, remote, is_default_branch }
         }
     }
 }

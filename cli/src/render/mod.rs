@@ -26,6 +26,17 @@ pub(crate) enum Format {
 /// Names and messages come from projects: see [`russet_text::one_line`].
 pub(crate) use russet_text::one_line as plain;
 
+/// Splits a message from the hint that stands in a line of its own behind it.
+pub(crate) fn split_hint(message: &str) -> (&str, Option<&str>) {
+    match message.split_once("\n").map(|(what, rest)| (what, rest.trim_start())) {
+        Some((what, rest)) => match rest.strip_prefix("hint:") {
+            Some(hint) => (what, Some(hint.trim())),
+            None => (message, None),
+        },
+        None => (message, None),
+    }
+}
+
 /// Prints `text` to standard output as it is.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();

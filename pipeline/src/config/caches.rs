@@ -81,7 +81,7 @@ impl Context<'_> {
         }
     }
 
-    /// What these steps share: a mapping with keys of their own.
+    /// Returns what these steps share: a mapping with keys of their own.
     fn with_keys(
         &mut self,
         node: &Node,

@@ -1,7 +1,7 @@
 //! The times of schedules. None is run by itself here, but a time that no scheduler could read is
 //! a mistake all the same.
 
-/// What to write instead.
+/// Advice on what to write instead.
 pub(super) const HINT: &str = "it has five parts: minute, hour, day of the month, month, day of the week, as in `0 3 * * 1-5`";
 
 const MONTHS: [&str; 12] =
@@ -28,7 +28,7 @@ const PARTS: [Part; 5] = [
 /// Checks a time as crontab(5) has it.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The mistake in it.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() != PARTS.len() {
@@ -46,7 +46,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 }
 
 impl Part {
-    /// Whether an item is `*`, a number or a range of them, with a step or without.
+    /// Returns whether an item is `*`, a number or a range of them, with a step or without.
     fn has(&self, item: &str) -> bool {
         let (range, step) = item.split_once('/').unwrap_or((item, "1"));
         if !step.parse::<u32>().is_ok_and(|step| (1..=self.most).contains(&step)) {

@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 ///
 /// # Errors
 ///
-/// Why it is none, to follow on "`x` is not a duration: ".
+/// The reason, to follow on "`x` is not a duration: ".
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "write a number and `s`, `m` or `h`, such as `90s`, `10m` or `1h30m`";
     let mut rest = text.trim();
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 ///
 /// # Errors
 ///
-/// Why it is none, to follow on a colon.
+/// The reason, to follow on a colon.
 pub(super) fn days(text: &str) -> Result<Duration, &'static str> {
     const MOST: u64 = 365;
     match text.trim().strip_suffix('d').map(str::parse::<u64>) {

@@ -102,7 +102,7 @@ pub(super) fn unique(variables: Variables) -> Variables {
     unique
 }
 
-/// Whether a shell could use a variable of this name.
+/// Returns whether a shell could use a variable of this name.
 fn is_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && name.starts_with(|c: char| !c.is_ascii_digit())

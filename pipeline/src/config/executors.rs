@@ -1,4 +1,4 @@
-//! Where a job runs: `machine`, `macos`, `docker` or one of the `executors`, and what an executor
+//! The place of a job: `machine`, `macos`, `docker` or one of the `executors`, and what an executor
 //! shares with a job: class, shell, working directory, environment.
 
 use russet_protocol::resource_class::ResourceClass;
@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
-/// What a job or one of the `executors` says about where it runs.
+/// Keys of a job or of one of the `executors` about where it runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Executor {
     /// The key that says what kind it is, where there is one.

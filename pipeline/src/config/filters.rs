@@ -32,7 +32,7 @@ enum Rule {
 }
 
 impl Filters {
-    /// Whether a job with these runs for a branch or tag. With neither, it does.
+    /// Returns whether a job with these runs for a branch or tag. With neither, it does.
     pub(crate) fn admit(&self, branch: Option<&str>, tag: Option<&str>) -> bool {
         match (branch, tag) {
             (_, Some(tag)) => self.tags.as_ref().is_some_and(|filter| filter.admits(tag)),
@@ -45,7 +45,7 @@ impl Filters {
 }
 
 impl Filter {
-    /// Whether a name is let through. Of both, `only` is asked first.
+    /// Returns whether a name is let through. Of both, `only` is asked first.
     pub(crate) fn admits(&self, name: &str) -> bool {
         let any = |rules: &[Rule]| rules.iter().any(|rule| rule.is_match(name));
         match (&self.only, &self.ignore) {

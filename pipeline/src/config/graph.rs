@@ -9,7 +9,7 @@ use crate::source::quoted;
 /// Jobs of a circle that are named in its message.
 const MOST_NAMED: usize = 8;
 
-/// How far the search has come with a job.
+/// Progress of the search with a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     New,

@@ -28,13 +28,14 @@ pub(crate) struct JobDefinition {
     pub(crate) max_auto_reruns: u32,
     /// Branches that it runs for where there are no workflows.
     pub(crate) branches: Option<Filter>,
-    /// What is wrong with it. Kept apart, since what is not supported yet does not matter in jobs
+    /// Its mistakes. Kept apart, since what is not supported yet does not matter in jobs
     /// that do not run.
     pub(crate) problems: Vec<Problem>,
 }
 
 impl JobDefinition {
-    /// What stands for a job that is not among the `jobs`, since it is not built from steps.
+    /// Returns what stands for a job that is not among the `jobs`, since it is not built from
+    /// steps.
     pub(crate) fn without_steps(name: &str, span: Span) -> Self {
         Self {
             name: name.to_owned(),
@@ -192,7 +193,7 @@ impl Context<'_> {
         }
     }
 
-    /// What kind of job a `type` makes it.
+    /// Returns what kind of job a `type` makes it.
     pub(super) fn job_kind(&mut self, mapping: &Mapping) -> JobKind {
         const TYPES: [&str; 6] = ["build", "approval", "no-op", "release", "lock", "unlock"];
         let node = mapping.get("type").filter(|node| !is_empty_text(node));
@@ -218,7 +219,7 @@ impl Context<'_> {
         kind
     }
 
-    /// How often something is run again after it failed.
+    /// Returns how often something is run again after it failed.
     pub(super) fn auto_reruns(&mut self, mapping: &Mapping) -> u32 {
         let node = mapping.get("max_auto_reruns").filter(|node| !is_empty_text(node));
         let Some(node) = node else { return 0 };

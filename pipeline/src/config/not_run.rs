@@ -1,4 +1,4 @@
-//! What is understood but cannot be run yet, besides the keys that [`super::vocabulary`] calls so:
+//! Parts that are understood but cannot be run, besides the keys that [`super::vocabulary`] names:
 //! certain values of keys. Each is refused by this name where it would run, and let through with
 //! a warning where a configuration is only checked. To switch one on, remove it here and let what
 //! reported it hand it on.
@@ -8,7 +8,7 @@ pub(super) fn job_type(name: &str) -> String {
     format!("a job of the type `{name}`")
 }
 
-/// What to write in place of a job of a type.
+/// Returns what to write in place of a job of a type.
 pub(super) fn instead(name: &str) -> &'static str {
     match name {
         "release" => "releases are CircleCI's own service: write a job whose steps deploy",

@@ -12,16 +12,16 @@ use crate::source::{Source, Span, article, quoted};
 use crate::suggest::{self, Suggestions};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
-/// What all readers need: the choices that were made, and where to put problems.
+/// State that all readers share: options, sources, and the problems so far.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) source: Source<'a>,
     pub(crate) options: &'a Options,
-    /// Whether the configuration is of version 2.1, in which `<<` in a text has a meaning.
+    /// Set for version 2.1, in which `<<` in a text has a meaning.
     pub(crate) is_2_1: bool,
-    /// Whether it says `setup: true`.
+    /// Set if it says `setup: true`.
     pub(crate) is_setup: bool,
-    /// What to say of the orbs that are not there, by the names under which they are used.
+    /// Problems of the orbs that are not there, by the names under which they are used.
     pub(crate) missing: BTreeMap<String, Problem>,
     /// The orbs of a registry that it uses, and those that they use.
     pub(crate) orbs: Vec<OrbUse>,

@@ -18,11 +18,11 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 pub(crate) struct Config {
     pub(crate) jobs: Vec<JobDefinition>,
     pub(crate) workflows: Vec<WorkflowDefinition>,
-    /// Whether there are `workflows` at all.
+    /// Set if there are `workflows` at all.
     pub(crate) has_workflows: bool,
     /// Names of workflows whose conditions do not hold, and where those are.
     pub(crate) skipped: BTreeMap<Rc<str>, Span>,
-    /// Where `jobs` and `workflows` stand, for what is said about them as a whole.
+    /// Places of `jobs` and `workflows`, for messages about them as a whole.
     pub(crate) jobs_at: Span,
     pub(crate) workflows_at: Option<Span>,
     /// All of it written out.
@@ -91,7 +91,8 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
 }
 
 impl Context<'_> {
-    /// Whether a configuration may do without `jobs`, as one whose jobs are all of orbs may.
+    /// Returns whether a configuration may do without `jobs`, as one whose jobs are all of orbs
+    /// may.
     fn may_lack_jobs(&mut self, root: &Mapping, start: Span) -> bool {
         if ["orbs", "setup", "workflows"].iter().any(|key| root.get(key).is_some()) {
             return true;
@@ -114,7 +115,7 @@ impl Context<'_> {
         all.filter(|problem| problem.feature.is_none()).for_each(|problem| self.report(problem));
     }
 
-    /// Whether the pipeline goes on with a configuration that it makes itself.
+    /// Returns whether the pipeline goes on with a configuration that it makes itself.
     fn setup(&mut self, entry: Option<&Entry>) -> bool {
         let Some(entry) = entry else { return false };
         let is_setup = self.boolean(&entry.value, "`setup`");
@@ -171,7 +172,7 @@ impl Context<'_> {
         }
     }
 
-    /// Whether an anchor is given in or on a value.
+    /// Returns whether an anchor is given in or on a value.
     fn is_anchor_holder(&self, key: Span, value: &Node) -> bool {
         // What an alias stands for is somewhere else, and looking through it for each of its
         // aliases could take long.

@@ -342,7 +342,7 @@ impl Context<'_> {
         Some(step(name, when, Action::StoreTestResults { path: path? }))
     }
 
-    /// What the two storing steps share: a mapping with a path.
+    /// Returns what the two storing steps share: a mapping with a path.
     fn stored<'n>(
         &mut self,
         node: &'n Node,

@@ -1,7 +1,7 @@
 //! The words of the language, by place. The code checks keys against these lists and the
 //! reference in `docs/config.md` is made from them, so neither can drift from the other.
 
-/// What becomes of a word.
+/// The support of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Support {
     /// It does what CircleCI says it does.
@@ -17,7 +17,7 @@ pub(crate) struct Word {
     pub(crate) support: Support,
     /// For the reference; for words without effect also for the warning.
     pub(crate) about: &'static str,
-    /// Whether it came with version 2.1.
+    /// Set if it came with version 2.1.
     pub(crate) is_new: bool,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Word {
 pub(crate) struct Vocabulary {
     /// Heading in the reference.
     pub(crate) title: &'static str,
-    /// What messages call it: "unknown key `x` in …".
+    /// Name in messages: "unknown key `x` in …".
     pub(crate) place: &'static str,
     pub(crate) words: &'static [Word],
 }

@@ -21,10 +21,10 @@ type Known<'a> = BTreeMap<&'a str, &'a JobDefinition>;
 pub(crate) struct WorkflowDefinition {
     pub(crate) name: String,
     pub(crate) span: Span,
-    /// Whether it runs on a schedule only.
+    /// Set if it runs on a schedule only.
     pub(crate) is_scheduled: bool,
     pub(crate) jobs: Vec<Invocation>,
-    /// What is wrong with it. Kept apart, since what is not supported yet does not matter in
+    /// Its mistakes. Kept apart, since what is not supported yet does not matter in
     /// workflows that do not run.
     pub(crate) problems: Vec<Problem>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Invocation {
     pub(crate) filters: Filters,
     pub(crate) contexts: Vec<String>,
     pub(crate) serial_group: Option<String>,
-    /// How often it is run again; the job's own number counts where it is greater.
+    /// Number of times that it is run again; the job's own counts where it is greater.
     pub(crate) max_auto_reruns: u32,
 }
 
@@ -328,7 +328,7 @@ impl Context<'_> {
         }
     }
 
-    /// What a job requires is in the workflow, and no job waits for itself.
+    /// Returns what a job requires is in the workflow, and no job waits for itself.
     fn check_requires(&mut self, jobs: &[Invocation], is_incomplete: bool) {
         let names: BTreeSet<&str> = jobs.iter().map(|job| &*job.name).collect();
         let renamed: HashMap<&str, &str> = jobs.iter().map(|job| (&*job.job, &*job.name)).collect();

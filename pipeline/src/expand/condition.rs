@@ -13,7 +13,7 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 const STATEMENTS: [&str; 5] = ["and", "or", "not", "equal", "matches"];
 
-/// Whether a value counts as true. `None` where it is not known.
+/// Returns whether a value counts as true. `None` where it is not known.
 pub(super) fn is_truthy(node: &Node) -> Option<bool> {
     match &node.value {
         Value::Unknown => None,
@@ -29,7 +29,8 @@ pub(super) fn is_truthy(node: &Node) -> Option<bool> {
 }
 
 impl Expander<'_, '_> {
-    /// Whether a condition holds. `None` where that is not known, or was reported to be wrong.
+    /// Returns whether a condition holds. `None` where that is not known, or was reported to be
+    /// wrong.
     pub(super) fn holds(&mut self, node: &Node, scope: Scope<'_>) -> Option<bool> {
         self.deeper(node.used_at(), |this| match &node.value {
             Value::Mapping(mapping) => this.statement(mapping, node, scope),

@@ -18,8 +18,8 @@ const KINDS: [&str; 4] = ["docker", "machine", "macos", "windows"];
 const OWN: [&str; 2] = ["parameters", "description"];
 
 impl Expander<'_, '_> {
-    /// What the executor that a node names has, with its arguments. `None` where there is no
-    /// such executor; that is reported, unless it is in an orb that is not there.
+    /// Returns what the executor that a node names has, with its arguments. `None` where there is
+    /// no such executor; that is reported, unless it is in an orb that is not there.
     pub(super) fn executor(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
         self.deeper(node.used_at(), |this| this.executor_here(node, scope))?
     }
@@ -110,7 +110,7 @@ impl Expander<'_, '_> {
         Some(Node { value, ..Node::unknown(node.used_at()) })
     }
 
-    /// What an executor has, with its arguments, as a job at `place` gets it.
+    /// Returns what an executor has, with its arguments, as a job at `place` gets it.
     pub(super) fn executor_entries(
         &mut self,
         executor: &Rc<Definition>,

@@ -148,7 +148,7 @@ fn rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
     rows
 }
 
-/// Where the matrix of a job of a workflow gives a parameter its values.
+/// Returns where the matrix of a job of a workflow gives a parameter its values.
 pub(super) fn place(keys: &Mapping, parameter: &str) -> Option<Span> {
     let matrix = keys.entry("matrix")?;
     let Value::Mapping(mapping) = &matrix.value.value else { return Some(matrix.key_span) };
@@ -159,7 +159,7 @@ pub(super) fn place(keys: &Mapping, parameter: &str) -> Option<Span> {
     Some(parameters.entry(parameter).map_or(matrix.key_span, |entry| entry.key_span))
 }
 
-/// Whether a combination has these values, in the order of its parameters.
+/// Returns whether a combination has these values, in the order of its parameters.
 fn is_excluded(row: &Row, values: &[&Node]) -> bool {
     row.iter().zip(values).all(|((_, value), other)| other.is_same(value))
 }

@@ -57,23 +57,23 @@ pub(crate) struct Expanded {
     pub(crate) unused_executors: Vec<Entry>,
 }
 
-/// What there is under other conditions than those of this pipeline.
+/// Jobs and workflows under other conditions than those of this pipeline.
 #[derive(Debug)]
 pub(crate) struct Otherwise {
     pub(crate) jobs: Vec<Entry>,
     pub(crate) workflows: Vec<Entry>,
 }
 
-/// What a place in the text may refer to.
+/// Names that a place in the text may use.
 #[derive(Clone, Copy, Debug)]
 struct Scope<'s> {
     /// `parameters.…`, where there are any.
     parameters: Option<&'s HashMap<Rc<str>, Argument>>,
     /// `matrix.…`, where there is one.
     matrix: Option<&'s [(Rc<str>, Node)]>,
-    /// Where names of commands, executors and jobs are looked up.
+    /// The package in which names of commands, executors and jobs are looked up.
     package: usize,
-    /// Whether the text is already written out, so that a `<<` in it is plain text.
+    /// Set if the text is already written out, so that a `<<` in it is plain text.
     is_filled: bool,
     /// Set within `environment`, where booleans are `1` and `0`.
     is_environment: bool,
@@ -120,17 +120,17 @@ struct Expander<'e, 'a> {
     job_groups: BTreeMap<Rc<str>, Rc<[Node]>>,
     /// Orbs of a registry that were read, by what was asked for.
     registry: HashMap<String, package::Import>,
-    /// What was made so far, in the unit of sizes.
+    /// Cost so far, in the unit of sizes.
     work: usize,
     depth: usize,
-    /// Whether a limit was hit, which was reported; nothing more is made.
+    /// Set once a limit was hit, which was reported; nothing more is made.
     is_over: bool,
     /// Steps that conditions left out, which are looked through for mistakes.
     probes: Probes,
-    /// Whether a condition left something out.
+    /// Set once a condition left something out.
     is_left_out: bool,
-    /// Whether nothing is known of the pipeline, so that its conditions leave nothing out.
-    is_vague: bool,
+    /// Set while validating without pipeline values: conditions exclude nothing.
+    ignores_conditions: bool,
 }
 
 /// Steps that conditions left out.
@@ -160,7 +160,7 @@ pub(crate) fn expand(context: &mut Context<'_>, root: &Mapping, span: Span) -> O
         is_over: false,
         probes: Probes::default(),
         is_left_out: false,
-        is_vague: false,
+        ignores_conditions: false,
     };
     expander.pipeline_parameters(root, span);
     let main = expander.package(root, String::new(), true, 0);
@@ -182,7 +182,7 @@ impl Expander<'_, '_> {
         self.work = self.work.saturating_add(size);
         if self.work > MAX_SIZE && !self.is_over {
             self.is_over = true;
-            if self.is_vague {
+            if self.ignores_conditions {
                 return false;
             }
             let limit = MAX_SIZE / 1024 / 1024;
@@ -218,7 +218,7 @@ impl Expander<'_, '_> {
         self.context.report(problem);
     }
 
-    /// What a text may stand for if its name is that of one of the things of a kind.
+    /// Returns what a text may stand for if its name is that of one of the things of a kind.
     #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
     fn near<'n>(&mut self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
         self.context.suggestions.did_you_mean(name, known)

@@ -183,7 +183,7 @@ fn not_there(name: &str, wanted: &str, known: &[String], place: Span) -> Problem
     Problem::error(place, message).hint(hint).environmental()
 }
 
-/// What stands for an orb whose problem was reported.
+/// Returns what stands for an orb whose problem was reported.
 fn unknown(place: Span) -> Problem {
     Problem::error(place, "").silent()
 }

@@ -1,4 +1,4 @@
-//! What a configuration or an orb defines: commands, executors, jobs, and the orbs that it uses.
+//! Definitions of a configuration or an orb: commands, executors, jobs, and the orbs that it uses.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,9 +12,9 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 /// A configuration or an orb.
 #[derive(Debug, Default)]
 pub(super) struct Package {
-    /// How it is called where it is used, with a `/`; empty for the configuration itself.
+    /// Prefix of its names where it is used, with a `/`; empty for the configuration itself.
     pub(super) prefix: String,
-    /// Whether `<<` has a meaning in its texts.
+    /// Set if `<<` has a meaning in its texts.
     pub(super) is_2_1: bool,
     pub(super) commands: Definitions,
     pub(super) executors: Definitions,
@@ -37,7 +37,7 @@ pub(super) type Definitions = HashMap<Rc<str>, Rc<Definition>>;
 /// A command, executor or job as it is written.
 #[derive(Debug)]
 pub(super) struct Definition {
-    /// What messages call it.
+    /// Name in messages.
     kind: &'static str,
     full_name: String,
     pub(super) name: Rc<str>,
@@ -51,13 +51,13 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    /// What messages call it.
+    /// Name in messages.
     pub(super) fn describe(&self) -> String {
         format!("the {} `{}`", self.kind, quoted(&self.full_name))
     }
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 pub(super) enum Found {
     Definition(Rc<Definition>),
     /// It is in an orb that is not there.
@@ -143,7 +143,7 @@ impl Expander<'_, '_> {
         definitions
     }
 
-    /// What a name stands for in a package: its own, or `orb/name`.
+    /// Returns what a name stands for in a package: its own, or `orb/name`.
     pub(super) fn find(
         &self,
         name: &str,

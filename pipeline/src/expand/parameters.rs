@@ -40,7 +40,7 @@ pub(crate) struct Argument {
     /// The value, written out.
     pub(super) node: Node,
     pub(super) kind: Kind,
-    /// Where the name of an executor is looked up.
+    /// The package in which the name of an executor is looked up.
     pub(super) package: usize,
 }
 

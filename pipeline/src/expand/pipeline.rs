@@ -68,7 +68,7 @@ pub(super) fn look_up(
     scope: Scope<'_>,
 ) -> Option<Node> {
     let found = find(expander, name, place, scope)?;
-    Some(if expander.is_vague { Node::unknown(place) } else { found })
+    Some(if expander.ignores_conditions { Node::unknown(place) } else { found })
 }
 
 fn find(

@@ -128,7 +128,7 @@ impl Expander<'_, '_> {
     /// their values fit. Each list is looked through once, and all together may cost as much as
     /// the configuration itself.
     fn probe_left_out(&mut self, steps: &Node, scope: Scope<'_>) {
-        let is_wanted = self.context.options.check && !self.is_vague && !self.is_over;
+        let is_wanted = self.context.options.check && !self.ignores_conditions && !self.is_over;
         let is_own = self.context.source.is_main(steps.span);
         if !is_wanted || !is_own || scope.is_filled || !self.probes.seen.insert(steps.span) {
             return;
@@ -145,10 +145,10 @@ impl Expander<'_, '_> {
         let scope = Scope { parameters: parameters.as_ref(), ..scope };
         let problems = std::mem::take(&mut self.context.problems);
         let work = std::mem::replace(&mut self.work, self.probes.work);
-        self.is_vague = true;
+        self.ignores_conditions = true;
         let mut out = Vec::new();
         self.steps(steps, scope, &mut out);
-        (self.is_vague, self.is_over) = (false, false);
+        (self.ignores_conditions, self.is_over) = (false, false);
         self.probes.work = std::mem::replace(&mut self.work, work);
         // Orbs are other people's, and what of them is not used does not matter.
         let found = std::mem::replace(&mut self.context.problems, problems);
@@ -170,7 +170,7 @@ impl Expander<'_, '_> {
     ) -> bool {
         match self.find(name, scope.package, |package| &package.commands) {
             Found::Definition(command) => {
-                if self.calls.contains(&command.id) && self.is_vague {
+                if self.calls.contains(&command.id) && self.ignores_conditions {
                     out.push(Node::unknown(place));
                     return true;
                 }

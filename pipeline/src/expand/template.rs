@@ -28,12 +28,12 @@ const MOST_SECTIONS: usize = 20;
 struct Tag<'t> {
     start: usize,
     end: usize,
-    /// What is between the brackets, without a section's mark.
+    /// The text between the brackets, without a section's mark.
     name: &'t str,
     mark: Option<char>,
 }
 
-/// What comes next in a text.
+/// The next part of a text.
 enum Piece<'t> {
     Tag(Tag<'t>),
     /// `\<<`, by its first byte.
@@ -47,13 +47,13 @@ enum Piece<'t> {
 #[derive(Debug)]
 struct Filled {
     text: String,
-    /// How far what is written was looked through for the places of expressions; `None` once one
+    /// Bytes of what is written that were searched for the places of expressions; `None` once one
     /// was not found in it.
     written: Option<usize>,
 }
 
 impl Expander<'_, '_> {
-    /// Whether `<<` has a meaning in a text of this scope.
+    /// Returns whether `<<` has a meaning in a text of this scope.
     fn is_template(&self, text: &str, scope: Scope<'_>) -> bool {
         !scope.is_filled
             && text.contains("<<")
@@ -356,8 +356,8 @@ impl Expander<'_, '_> {
         }
     }
 
-    /// Where a part of a text is written. The text may be written otherwise than it reads, with
-    /// escapes or folded; where the part is not found in that, all of it is meant.
+    /// Returns where a part of a text is written. The text may be written otherwise than it reads,
+    /// with escapes or folded; where the part is not found in that, all of it is meant.
     fn place_of(&self, text: &str, part: std::ops::Range<usize>, span: Span) -> Span {
         let Some(wanted) = text.get(part.clone()) else { return span };
         let before = text.get(..part.start).unwrap_or("").matches(wanted).count();
@@ -527,7 +527,7 @@ fn json_text(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Whether an argument is a list of steps, which are put in as they are.
+/// Returns whether an argument is a list of steps, which are put in as they are.
 pub(super) fn is_steps(argument: &super::Argument) -> bool {
     argument.kind == Type::Steps
 }

@@ -3,14 +3,14 @@
 /// A version with three numbers.
 type Numbers = [u64; 3];
 
-/// Whether a text can stand behind the `@` of an orb.
+/// Returns whether a text can stand behind the `@` of an orb.
 pub(crate) fn is_version(wanted: &str) -> bool {
     wanted == "volatile"
         || wanted.strip_prefix("dev:").is_some_and(|name| !name.is_empty())
         || parts(wanted).is_some()
 }
 
-/// Whether a text names one version and no range of them.
+/// Returns whether a text names one version and no range of them.
 pub(crate) fn is_exact(version: &str) -> bool {
     version != "volatile" && is_version(version) && parts(version).is_none_or(|p| p.len() == 3)
 }

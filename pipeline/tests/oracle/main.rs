@@ -2,8 +2,8 @@
 //! the compiler's code: it has to say the same as the compiler does, for configurations of our own
 //! and for those that lie beside the repository, with every parameter of the pipeline varied.
 //!
-//! It takes what is right for granted: what is wrong, and what orbs of a registry are needed for, is
-//! refused by the compiler and not looked at here.
+//! It takes what is right for granted: what is wrong, and what orbs of a registry are needed for,
+//! is refused by the compiler and not looked at here.
 
 #![expect(clippy::panic, reason = "a test says what it did not expect")]
 

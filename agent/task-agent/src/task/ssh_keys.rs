@@ -63,8 +63,8 @@ pub(crate) async fn end(context: &Context) {
 
 /// The keys that a step asks for: those of its fingerprints, or all.
 fn choose<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, String> {
-    let hint = "hint: `russet project ssh-key add` stores a key of the project, and tasks of forks \
-                get none";
+    let hint = "hint: `russet project ssh-key add` stores a key of the project, and `russet run` \
+                takes one with `--ssh-key FILE`; tasks of forks get none";
     if keys.is_empty() {
         return Err(format!("the project has no SSH keys for this task\n{hint}"));
     }

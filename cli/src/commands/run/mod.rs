@@ -15,7 +15,7 @@ use russet_pipeline::{Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::{CompileArgs, compile, pipeline_by_hand, show_warnings};
+use super::config::{CompileArgs, compile, compiler_value, pipeline_by_hand, show_warnings};
 use super::context::env_file;
 use super::secret_input::{file, text};
 use crate::error::{CliError, Result};
@@ -109,6 +109,12 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
             project: Some(project.name.clone()),
             repository_url: project.revision.remote.clone(),
             revision: project.revision.commit.clone(),
+            values: args
+                .compile
+                .pipeline_values(&project.revision)
+                .into_iter()
+                .map(|(name, value)| (name, compiler_value(value)))
+                .collect(),
             ..pipeline_by_hand()
         },
         ..Options::default()

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::admin::{AddSshKey, Job, NewResourceClass, NewToken, Pipeline, SubmitRequest};
+use russet_protocol::admin::{
+    AddSshKey, Job, NewResourceClass, NewToken, ParameterValue, Pipeline, SubmitRequest,
+};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use serde_json::json;
@@ -14,6 +16,7 @@ use super::children::{Children, log_tail};
 use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::{Client, Owner};
+use crate::commands::config::LOCAL_TRIGGER;
 use crate::commands::follow::{Followed, follow, show_tests};
 use crate::commands::{fetch, orbs};
 use crate::error::{CliError, Result};
@@ -182,6 +185,12 @@ fn request(plan: &Plan, snapshot: &Snapshot) -> Result<SubmitRequest> {
         workflow: plan.args.workflow.clone(),
         job: plan.args.job.clone(),
         parameters: plan.args.compile.parameters(),
+        pipeline_values: {
+            let trigger = ParameterValue::Text(LOCAL_TRIGGER.to_owned());
+            let mut values = plan.args.compile.pipeline_values(revision);
+            values.entry("pipeline.trigger_source".to_owned()).or_insert(trigger);
+            values
+        },
         orbs: orbs::brought(&plan.args.compile.orb_path, &plan.project.dir)?,
         make_contexts: true,
     })

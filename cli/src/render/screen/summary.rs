@@ -119,7 +119,9 @@ pub(super) fn jobs(pipeline: &Pipeline, why: BTreeMap<JobId, String>, paint: Pai
         let mut line = format!("{mark} {name}  {word}  {took:>10}");
         if outcome != Outcome::Success {
             let reason = why.get(&job.id).cloned();
-            let reason = reason.or_else(|| job.message.as_deref().map(plain)).unwrap_or_default();
+            let reason = reason
+                .or_else(|| job.message.as_deref().map(|why| plain(split_hint(why).0)))
+                .unwrap_or_default();
             line.push_str(&format!("  {reason}"));
         }
         text.push_str(line.trim_end());

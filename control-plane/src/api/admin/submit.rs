@@ -152,6 +152,7 @@ pub(in crate::api) async fn compile(
                 project: Some(request.project.clone()),
                 repository_url: request.repository_url.clone(),
                 revision: request.revision.clone(),
+                values: request.pipeline_values.into_iter().map(parameter).collect(),
                 ..russet_pipeline::Pipeline::default()
             },
             ..Options::default()

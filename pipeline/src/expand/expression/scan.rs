@@ -37,7 +37,7 @@ const SYMBOLS: [(&str, TokenKind<'static>); 9] = [
     (")", TokenKind::Close),
 ];
 
-/// What people write for operators that the grammar does not have.
+/// Operators of other languages, which the grammar does not have.
 const FOREIGN: [&str; 6] = ["=~", "!~", "&&", "||", "===", "!=="];
 
 /// Splits an expression into tokens. On a mistake, the tokens before it are lost.

@@ -38,7 +38,7 @@ struct Invocation {
     /// The job under its own name.
     job: Rc<str>,
     place: Span,
-    /// What the workflow says about it.
+    /// Its keys in the workflow.
     keys: Option<Vec<Entry>>,
     keys_span: Span,
     /// The job itself, where there is one, and where it is defined.
@@ -87,13 +87,13 @@ impl Expander<'_, '_> {
         }
     }
 
-    /// Where the condition of a workflow is, if it does not hold.
+    /// Returns where the condition of a workflow is, if it does not hold.
     fn workflow_condition(&mut self, entry: &Entry) -> Option<Span> {
         let Value::Mapping(mapping) = &entry.value.value else { return None };
         self.fails(mapping)
     }
 
-    /// Where a condition of a mapping is that does not hold.
+    /// Returns where a condition of a mapping is that does not hold.
     fn fails(&mut self, mapping: &Mapping) -> Option<Span> {
         if !self.context.is_2_1 {
             return None;
@@ -145,7 +145,7 @@ impl Expander<'_, '_> {
             let all = groups.matrices.entry(name.to_string()).or_default();
             all.extend(first..found.len());
         }
-        if self.is_vague {
+        if self.ignores_conditions {
             otherwise::keep_one_of_each(&mut found);
         }
         number(&mut found);
@@ -155,7 +155,7 @@ impl Expander<'_, '_> {
         if groups.leave_out(&found) {
             self.is_left_out = true;
         }
-        for job in found.iter().flatten().filter(|_| !self.is_vague) {
+        for job in found.iter().flatten().filter(|_| !self.ignores_conditions) {
             groups.by_job.entry(Rc::clone(&job.job)).or_insert_with(|| job.name.clone());
         }
         let written = found.into_iter().filter_map(|job| match job {
@@ -370,7 +370,7 @@ impl Expander<'_, '_> {
         self.job(definition, &arguments, extra)
     }
 
-    /// Whether a key of a job of a workflow is an argument of the job.
+    /// Returns whether a key of a job of a workflow is an argument of the job.
     fn is_argument(&self, entry: &Entry, definition: &Found) -> bool {
         if !self.context.is_2_1 || RESERVED.contains(&&*entry.key) {
             return false;
@@ -384,7 +384,8 @@ impl Expander<'_, '_> {
         }
     }
 
-    /// Whether a key of a job of a workflow is nearly an argument of the job, and nothing else.
+    /// Returns whether a key of a job of a workflow is nearly an argument of the job, and nothing
+    /// else.
     fn is_misspelt(&mut self, entry: &Entry, definition: &Found) -> bool {
         let Found::Definition(definition) = definition else { return false };
         let is_word = vocabulary::ALL.iter().any(|place| place.word(&entry.key).is_some());
@@ -397,7 +398,7 @@ impl Expander<'_, '_> {
         !near_word && self.near(&entry.key, parameters).is_some()
     }
 
-    /// Whether a filter that is an expression keeps a job from running.
+    /// Returns whether a filter that is an expression keeps a job from running.
     fn is_filtered(&mut self, keys: &Mapping, scope: Scope<'_>) -> bool {
         let Some(node) = keys.get("filters") else { return false };
         let holds = match &node.value {
@@ -417,7 +418,7 @@ impl Expander<'_, '_> {
     }
 }
 
-/// Whether an entry of `workflows` is one, and not a word of its own.
+/// Returns whether an entry of `workflows` is one, and not a word of its own.
 fn is_workflow(entry: &Entry) -> bool {
     vocabulary::WORKFLOWS.word(&entry.key).is_none()
 }

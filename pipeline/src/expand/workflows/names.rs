@@ -63,7 +63,7 @@ pub(super) fn number(found: &mut [Result<Invocation, Node>]) {
     }
 }
 
-/// What a tree says, wherever it is written.
+/// Returns what a tree says, wherever it is written.
 fn hash(node: &Node, into: &mut DefaultHasher) {
     match &node.value {
         Value::Scalar { text, .. } => (0_u8, text, node.kind() == Kind::Text).hash(into),

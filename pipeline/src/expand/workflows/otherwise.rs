@@ -1,4 +1,4 @@
-//! What the conditions of this pipeline leave out, looked through for mistakes all the same: a
+//! Mistakes in what the conditions of this pipeline leave out: a
 //! workflow that runs at night only should not be found to be wrong at night.
 //!
 //! While nothing is known of the pipeline, no condition on it fails, and what depends on it is not
@@ -15,7 +15,7 @@ impl Expander<'_, '_> {
     /// Writes out all workflows for a pipeline of which nothing is known. `None` where that is
     /// more than may be, together with what is really written out.
     pub(in crate::expand) fn otherwise(&mut self, root: &Mapping) -> Option<Otherwise> {
-        self.is_vague = true;
+        self.ignores_conditions = true;
         let mut jobs = Jobs::default();
         let node = root.get("workflows").filter(|node| node.kind() != Kind::Nothing)?;
         let entries: Vec<&Entry> =

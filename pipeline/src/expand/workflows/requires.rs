@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::source::quoted;
 use crate::yaml::{Entry, Kind, Node, Value};
 
-/// What a name in `requires` stands for.
+/// Meanings of the names in `requires`.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     /// Names of the jobs of each matrix.
@@ -21,7 +21,7 @@ pub(super) struct Groups {
     /// Names of the jobs, in their order.
     pub(super) names: Vec<Option<String>>,
     pub(super) known: HashSet<String>,
-    /// What a job is called in the workflow, the first time that it runs it.
+    /// Name of a job in the workflow, the first time that it runs it.
     pub(super) by_job: HashMap<Rc<str>, String>,
 }
 

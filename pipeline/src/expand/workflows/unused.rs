@@ -1,4 +1,4 @@
-//! What no workflow uses, looked through for mistakes all the same.
+//! Mistakes in what no workflow uses.
 
 use std::rc::Rc;
 
@@ -9,7 +9,8 @@ use crate::expand::{Expander, Scope};
 use crate::yaml::{Entry, Node};
 
 impl Expander<'_, '_> {
-    /// What nothing uses, with as much as can be known of it, to be looked through for mistakes.
+    /// Returns what nothing uses, with as much as can be known of it, to be looked through for
+    /// mistakes.
     pub(super) fn unused(&mut self, main: usize, jobs: &mut Jobs) -> (Vec<Entry>, Vec<Entry>) {
         let (mut steps, mut executors) = (Vec::new(), Vec::new());
         let in_order = |package: &Package, of: fn(&Package) -> &Definitions| {
@@ -54,8 +55,8 @@ impl Expander<'_, '_> {
         (steps, executors)
     }
 
-    /// Whether a definition of the configuration itself was not used yet. What is wrong in orbs
-    /// of others and is not used does not matter here.
+    /// Returns whether a definition of the configuration itself was not used yet. What is wrong in
+    /// orbs of others and is not used does not matter here.
     fn is_unused(&self, definition: &Definition) -> bool {
         !self.is_over
             && !self.used.contains(&definition.id)

@@ -250,13 +250,15 @@ impl TextView {
             }
             (Phase::Ended, Some(outcome)) => {
                 if outcome != Outcome::Success && view.failure.is_none() {
-                    view.failure = job.message.as_deref().map(plain);
+                    view.failure = job.message.as_deref().map(|why| plain(split_hint(why).0));
                 }
                 let took = match (job.started_ms, job.ended_ms) {
                     (Some(start), Some(end)) => format!(" in {}", between(start, end)),
                     _ => String::new(),
                 };
-                let why = job.message.map_or(String::new(), |why| format!(": {}", plain(&why)));
+                let why = job
+                    .message
+                    .map_or(String::new(), |why| format!(": {}", plain(split_hint(&why).0)));
                 let mark = paint.outcome(outcome, sign(outcome));
                 let word = paint.outcome(outcome, outcome.as_str());
                 if outcome != Outcome::NotRun {

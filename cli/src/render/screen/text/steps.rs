@@ -7,8 +7,8 @@ use russet_protocol::outcome::Outcome;
 use super::{StepView, TextView};
 use crate::render::color::sign;
 use crate::render::numbers::between;
-use crate::render::plain;
 use crate::render::terminal::{Cleaner, Piece};
+use crate::render::{plain, split_hint};
 
 /// Output that came before the announcement of its step is held up to this size.
 const HELD: usize = 64 * 1024;
@@ -63,14 +63,18 @@ impl TextView {
             }
             return;
         }
+        let (message, hint) = split_hint(step.message.as_deref().unwrap_or_default());
         let why = match (&step.message, step.exit_code) {
-            (Some(message), _) => plain(message),
+            (Some(_), _) => plain(message),
             (None, Some(code)) => format!("exit code {code}"),
             (None, None) => outcome.to_string(),
         };
         let name = plain(&step.name);
         let text = self.paint.outcome(outcome, &format!("{} {name}: {why}", sign(outcome)));
         self.line(at, &format!("{text} {}", self.paint.dim(&format!("({shown})"))));
+        if let Some(hint) = hint {
+            self.line(at, &format!("  hint: {}", plain(hint)));
+        }
         if let Some(job) = self.jobs.get_mut(at)
             && job.failure.is_none()
         {

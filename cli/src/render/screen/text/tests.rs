@@ -102,6 +102,32 @@ fn a_failed_step_says_why() {
 }
 
 #[test]
+fn the_hint_of_a_failed_step_is_shown_once_in_a_line_of_its_own() {
+    let message = Some("the project has no key\nhint: add one".to_owned());
+    let Next::Event(mut failed) = step("build", 1, Some(Outcome::Failed)) else { panic!("a step") };
+    if let StreamEvent::Step { step, .. } = failed.as_mut() {
+        step.message.clone_from(&message);
+    }
+    let Next::Event(mut ended) = job("build", Phase::Ended, Some(Outcome::Failed)) else {
+        panic!("a job")
+    };
+    if let StreamEvent::Job { job, .. } = ended.as_mut() {
+        job.message = message;
+    }
+    let text = shown(vec![
+        job("build", Phase::Running, None),
+        step("build", 1, None),
+        Next::Event(failed),
+        Next::Event(ended),
+    ]);
+    assert_eq!(
+        text,
+        "\n● build runs on mini\n▶ Step 1!\n✗ Step 1!: the project has no key (200 ms)\n  hint: add \
+         one\n✗ build failed in 2.5 s: the project has no key\n"
+    );
+}
+
+#[test]
 fn lines_of_several_jobs_begin_with_the_name_and_never_mix() {
     let text = shown(vec![
         job("a", Phase::Running, None),
