@@ -55,18 +55,22 @@ impl<'o> Selection<'o> {
 /// Chooses what runs, and puts jobs into workflows. The context has the problems.
 pub(crate) fn compile(context: &mut Context<'_>, config: Config) -> Chosen {
     let (selection, is_selected_later) = Selection::of(context.options, &config);
-    Chosen { workflows: workflows(context, config, selection), is_selected_later }
+    Chosen { workflows: compile_workflows(context, config, selection), is_selected_later }
 }
 
-fn workflows(context: &mut Context<'_>, config: Config, selection: Selection<'_>) -> Vec<Workflow> {
+fn compile_workflows(
+    context: &mut Context<'_>,
+    config: Config,
+    selection: Selection<'_>,
+) -> Vec<Workflow> {
     let Config { jobs, workflows, has_workflows, skipped, jobs_at, workflows_at, .. } = config;
     let places = Places { jobs: jobs_at, workflows: workflows_at, skipped, has_workflows };
-    let chosen = choose(context, &jobs, workflows, &places, selection);
+    let chosen = choose_workflows(context, &jobs, workflows, &places, selection);
     let running: BTreeSet<&str> =
         chosen.iter().flat_map(|workflow| &workflow.jobs).map(|job| &*job.job).collect();
     for job in &jobs {
         let runs = running.contains(&*job.name);
-        report(context, &job.problems, runs);
+        report_problems(context, &job.problems, runs);
     }
     let definitions: HashMap<&str, &JobDefinition> =
         jobs.iter().map(|job| (&*job.name, job)).collect();
@@ -94,7 +98,7 @@ fn workflows(context: &mut Context<'_>, config: Config, selection: Selection<'_>
                 context.report(Problem::error(invocation.span, message));
                 return Vec::new();
             }
-            jobs.push(job(definition, invocation));
+            jobs.push(compile_job(definition, invocation));
         }
         compiled.push(Workflow { name: workflow.name, jobs });
     }
@@ -102,7 +106,7 @@ fn workflows(context: &mut Context<'_>, config: Config, selection: Selection<'_>
 }
 
 /// Passes on the problems of a job or workflow; of one that does not run, only true mistakes.
-fn report(context: &mut Context<'_>, problems: &[Problem], runs: bool) {
+fn report_problems(context: &mut Context<'_>, problems: &[Problem], runs: bool) {
     let runs = runs || context.options.check;
     for problem in problems.iter().filter(|problem| runs || problem.feature.is_none()) {
         context.report(problem.clone());
@@ -110,7 +114,7 @@ fn report(context: &mut Context<'_>, problems: &[Problem], runs: bool) {
 }
 
 /// The job of a workflow.
-fn job(definition: &JobDefinition, invocation: Invocation) -> Job {
+fn compile_job(definition: &JobDefinition, invocation: Invocation) -> Job {
     let mut requires: Vec<String> = Vec::new();
     let mut seen = BTreeSet::new();
     for (name, _) in invocation.requires {
@@ -153,7 +157,7 @@ struct Places {
 }
 
 /// The workflows, and of those the jobs, that the options ask for.
-fn choose(
+fn choose_workflows(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],
     workflows: Vec<WorkflowDefinition>,
@@ -178,7 +182,7 @@ fn choose(
             None => {
                 if workflow.is_scheduled && runs && !is_named && !options.check {
                     runs = false;
-                    context.report(scheduled(&workflow));
+                    context.report(scheduled_warning(&workflow));
                 }
                 if runs {
                     keep_admitted(&mut workflow.jobs, context);
@@ -189,7 +193,7 @@ fn choose(
                 }
             }
         }
-        report(context, &workflow.problems, runs);
+        report_problems(context, &workflow.problems, runs);
         if runs {
             chosen.push(workflow);
         }
@@ -201,7 +205,7 @@ fn choose(
         return chosen;
     }
     if chosen.is_empty() {
-        chosen.extend(implicit(context, jobs, places, selection.job));
+        chosen.extend(implicit_workflow(context, jobs, places, selection.job));
     }
     chosen
 }
@@ -218,13 +222,13 @@ fn no_workflow<'a>(
         return Problem::error(*place, message)
             .hint("conditions depend on the parameters, branch and tag of the pipeline");
     }
-    let hint = suggest::did_you_mean(name, known.clone()).or_else(|| listed(known));
+    let hint = suggest::did_you_mean(name, known.clone()).or_else(|| list_hint(known));
     let message = format!("there is no workflow `{}`", quoted(name));
     Problem::error(places.workflows.unwrap_or(places.jobs), message).maybe_hint(hint)
 }
 
 /// Returns what is said of a workflow that waits for a schedule.
-fn scheduled(workflow: &WorkflowDefinition) -> Problem {
+fn scheduled_warning(workflow: &WorkflowDefinition) -> Problem {
     let name = quoted(&workflow.name);
     let message = format!("the workflow `{name}` runs on a schedule, and not now");
     Problem::warning(workflow.span, message).hint(format!("`--workflow {name}` runs it"))
@@ -287,7 +291,7 @@ fn with_requirements(jobs: &mut Vec<Invocation>, name: &str) -> bool {
 }
 
 /// Returns what runs where no workflow does: the job that was asked for, or `build`.
-fn implicit(
+fn implicit_workflow(
     context: &mut Context<'_>,
     jobs: &[JobDefinition],
     places: &Places,
@@ -315,7 +319,7 @@ fn implicit(
     let hint = suggest::did_you_mean(name, known.clone());
     let problem = match wanted {
         Some(name) => Problem::error(jobs_at, format!("there is no job `{}`", quoted(name)))
-            .maybe_hint(hint.or_else(|| listed(known))),
+            .maybe_hint(hint.or_else(|| list_hint(known))),
         None => {
             let message = "there is no workflow, and no job `build`, which would run without one";
             Problem::error(workflows_at.unwrap_or(jobs_at), message)
@@ -328,7 +332,7 @@ fn implicit(
 
 /// A hint that lists what there is.
 #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+fn list_hint<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
     const MOST: usize = 10;
     let names: Vec<String> = names.take(MOST).map(|name| format!("`{}`", quoted(name))).collect();
     (!names.is_empty()).then(|| format!("there is {}", names.join(", ")))

@@ -15,15 +15,15 @@ pub(crate) fn emit(written: &Written) -> String {
     if written.is_setup {
         out.push_str("setup: true\n");
     }
-    section(&mut out, "jobs", &written.jobs, "");
+    write_section(&mut out, "jobs", &written.jobs, "");
     if let Some(workflows) = &written.workflows {
-        section(&mut out, "workflows", workflows, "  version: 2\n");
+        write_section(&mut out, "workflows", workflows, "  version: 2\n");
     }
     out
 }
 
 /// A key of the top level with its entries.
-fn section(out: &mut String, key: &str, entries: &[Entry], first: &str) {
+fn write_section(out: &mut String, key: &str, entries: &[Entry], first: &str) {
     out.push_str(key);
     if entries.is_empty() && first.is_empty() {
         out.push_str(": {}\n");
@@ -38,7 +38,7 @@ fn section(out: &mut String, key: &str, entries: &[Entry], first: &str) {
 
 /// An entry of a mapping, on a line that starts here.
 fn write_entry(out: &mut String, entry: &Entry, indent: usize) {
-    pad(out, indent);
+    write_indent(out, indent);
     entry_here(out, entry, indent);
 }
 
@@ -76,7 +76,7 @@ fn write_value(out: &mut String, node: &Node, indent: usize) {
 
 /// An item of a list.
 fn write_item(out: &mut String, node: &Node, indent: usize) {
-    pad(out, indent);
+    write_indent(out, indent);
     out.push('-');
     match &node.value {
         Value::Mapping(mapping) if !mapping.entries.is_empty() => {
@@ -84,7 +84,7 @@ fn write_item(out: &mut String, node: &Node, indent: usize) {
                 if at == 0 {
                     out.push(' ');
                 } else {
-                    pad(out, indent + 2);
+                    write_indent(out, indent + 2);
                 }
                 entry_here(out, entry, indent + 2);
             }
@@ -93,7 +93,7 @@ fn write_item(out: &mut String, node: &Node, indent: usize) {
     }
 }
 
-fn pad(out: &mut String, indent: usize) {
+fn write_indent(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
 }
 
@@ -154,7 +154,7 @@ fn write_block(out: &mut String, text: &str, indent: usize) {
         }
         out.push('\n');
         if !line.is_empty() {
-            pad(out, indent);
+            write_indent(out, indent);
             out.push_str(line);
         }
     }

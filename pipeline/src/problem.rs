@@ -151,7 +151,7 @@ pub(crate) fn diagnose(
         }
         let list = if problem.severity == Severity::Error { &mut errors } else { &mut warnings };
         if list.len() < MOST_SHOWN {
-            list.push(diagnostic(source, problem, note));
+            list.push(to_diagnostic(source, problem, note));
         } else if problem.severity == Severity::Error {
             left_out += 1;
         }
@@ -180,7 +180,7 @@ fn also_at(source: &Source<'_>, spans: &[Span]) -> Option<String> {
 }
 
 /// Gives a problem its line.
-fn diagnostic(source: &Source<'_>, problem: Problem, note: Option<String>) -> Diagnostic {
+fn to_diagnostic(source: &Source<'_>, problem: Problem, note: Option<String>) -> Diagnostic {
     let place = source.place(problem.span);
     let related = problem.related.map(|(span, message)| {
         let place = source.place(span);

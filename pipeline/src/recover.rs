@@ -15,20 +15,20 @@ const MAX_PARTS: usize = 5;
 pub(crate) fn further_mistakes(text: &str, first: &Problem) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut rest = text.to_owned();
-    let mut at = is_syntax(first).then(|| cause(first));
+    let mut at = is_syntax(first).then(|| problem_cause(first));
     for _ in 0..MAX_PARTS {
-        let Some(part) = at.and_then(|span| section(&rest, span)) else { break };
-        rest = blanked(&rest, part);
+        let Some(part) = at.and_then(|span| section_around(&rest, span)) else { break };
+        rest = blank_out(&rest, part);
         let (root, mut problems) = yaml::parse(&rest, 0);
         let last = problems.pop().filter(|problem| root.is_none() && is_syntax(problem));
-        at = last.as_ref().map(cause);
+        at = last.as_ref().map(problem_cause);
         found.extend(last);
     }
     found
 }
 
 /// Returns the place of the cause: a bracket that is open where the parser ended, if there is one.
-fn cause(problem: &Problem) -> Span {
+fn problem_cause(problem: &Problem) -> Span {
     problem.related.as_ref().map_or(problem.span, |(open, _)| *open)
 }
 
@@ -37,7 +37,7 @@ fn is_syntax(problem: &Problem) -> bool {
 }
 
 /// Returns the bytes of the key of the top level, with its value, that a place lies in.
-fn section(text: &str, place: Span) -> Option<(usize, usize)> {
+fn section_around(text: &str, place: Span) -> Option<(usize, usize)> {
     let is_start =
         |line: &str| line.starts_with(|c: char| !c.is_whitespace() && !"#-}]".contains(c));
     let mut start = None;
@@ -55,7 +55,7 @@ fn section(text: &str, place: Span) -> Option<(usize, usize)> {
 }
 
 /// Returns the text with a part made white space, so that all else keeps its place.
-fn blanked(text: &str, (start, end): (usize, usize)) -> String {
+fn blank_out(text: &str, (start, end): (usize, usize)) -> String {
     let part = text.get(start..end).unwrap_or("");
     let blank: String = part.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
     [text.get(..start).unwrap_or(""), &blank, text.get(end..).unwrap_or("")].concat()

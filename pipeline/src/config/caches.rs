@@ -26,7 +26,7 @@ impl Context<'_> {
             "restore_cache" => {
                 let words = &vocabulary::RESTORE_CACHE;
                 self.stored_step(node, at, words, "Restoring cache", |this, keys| {
-                    Some(Action::RestoreCache { keys: this.restored(keys, at) })
+                    Some(Action::RestoreCache { keys: this.read_restored_keys(keys, at) })
                 })
             }
             "persist_to_workspace" => {
@@ -58,7 +58,7 @@ impl Context<'_> {
         let mut made = None;
         let mut shared = (None, When::OnSuccess);
         self.with_keys(node, at, vocabulary, |this, keys| {
-            shared = (this.optional_text(keys, "name"), this.when(keys, When::OnSuccess));
+            shared = (this.optional_text(keys, "name"), this.read_when(keys, When::OnSuccess));
             made = read(this, keys);
         });
         let name = shared.0.unwrap_or_else(|| heading.to_owned());
@@ -67,11 +67,11 @@ impl Context<'_> {
 
     /// `retention: {caches: 15d}` of a job, in milliseconds.
     pub(super) fn cache_retention(&mut self, job: &Mapping) -> Option<u64> {
-        let keys = self.mapping(job.get("retention")?, "`retention`")?;
-        self.keys(keys, &vocabulary::RETENTION);
+        let keys = self.expect_mapping(job.get("retention")?, "`retention`")?;
+        self.check_keys(keys, &vocabulary::RETENTION);
         let node = keys.get("caches")?;
-        let text = self.nonempty(node, "`caches`")?;
-        match duration::days(&text) {
+        let text = self.expect_nonempty(node, "`caches`")?;
+        match duration::parse_days(&text) {
             Ok(duration) => u64::try_from(duration.as_millis()).ok(),
             Err(why) => {
                 let message = format!("`{}` is not how long to keep caches: {why}", quoted(&text));
@@ -97,15 +97,15 @@ impl Context<'_> {
             self.report(Problem::error(at, message).hint(hint));
             return;
         }
-        let Some(mapping) = self.mapping(node, vocabulary.title) else { return };
-        self.keys(mapping, vocabulary);
+        let Some(mapping) = self.expect_mapping(node, vocabulary.title) else { return };
+        self.check_keys(mapping, vocabulary);
         read(self, mapping);
     }
 
     /// The keys of a `restore_cache` step, the more exact ones first.
-    fn restored(&mut self, keys: &Mapping, at: Span) -> Vec<String> {
+    fn read_restored_keys(&mut self, keys: &Mapping, at: Span) -> Vec<String> {
         let mut all: Vec<String> = self.optional_text(keys, "key").into_iter().collect();
-        all.extend(self.texts(keys, "keys"));
+        all.extend(self.read_texts(keys, "keys"));
         self.check_templates(keys);
         if ["key", "keys"].iter().all(|key| keys.get(key).is_none()) && !keys.is_incomplete {
             let message = "a `restore_cache` step needs a `key` or `keys`";
@@ -138,11 +138,11 @@ impl Context<'_> {
         at: Span,
     ) -> Vec<String> {
         self.require_key(keys, key, vocabulary, at);
-        self.texts(keys, key)
+        self.read_texts(keys, key)
     }
 
     /// A list of texts; one text counts as a list of it.
-    pub(super) fn texts(&mut self, keys: &Mapping, key: &str) -> Vec<String> {
+    pub(super) fn read_texts(&mut self, keys: &Mapping, key: &str) -> Vec<String> {
         let what = format!("`{key}`");
         let Some(node) = keys.get(key).filter(|node| node.kind() != Kind::Nothing) else {
             return Vec::new();
@@ -152,10 +152,10 @@ impl Context<'_> {
                 let item = format!("an item of {what}");
                 // An empty one is what the empty default of a parameter leaves.
                 let items = items.iter().filter(|node| !is_empty_text(node));
-                items.filter_map(|node| self.nonempty(node, &item)).collect()
+                items.filter_map(|node| self.expect_nonempty(node, &item)).collect()
             }
             Value::Scalar { .. } if is_empty_text(node) => Vec::new(),
-            Value::Scalar { .. } => self.nonempty(node, &what).into_iter().collect(),
+            Value::Scalar { .. } => self.expect_nonempty(node, &what).into_iter().collect(),
             Value::Mapping(_) | Value::Unknown => {
                 self.wrong_type(node, &what, "a list of texts");
                 Vec::new()

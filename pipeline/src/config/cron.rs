@@ -29,7 +29,7 @@ const PARTS: [Part; 5] = [
 ///
 /// # Errors
 /// The mistake in it.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub(super) fn check_cron(text: &str) -> Result<(), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() != PARTS.len() {
         return Err(format!("it has {} parts, not {}", words.len(), PARTS.len()));
@@ -74,12 +74,12 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::check_cron;
 
     #[test]
     fn times_of_crontab_are_times() {
         for good in ["0 0 * * *", "*/15 1-5,9 1 jan SUN", "0 0 31 12 7", "  5 4  * * mon-fri "] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check_cron(good), Ok(()), "{good}");
         }
         for (bad, why) in [
             ("0 0 * *", "4 parts"),
@@ -94,7 +94,7 @@ mod tests {
             ("+1 0 * * *", "minute"),
             (", 0 * * *", "minute"),
         ] {
-            let error = check(bad).unwrap_err();
+            let error = check_cron(bad).unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }

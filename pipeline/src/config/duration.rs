@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 ///
 /// The reason, to follow on a colon.
-pub(super) fn days(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn parse_days(text: &str) -> Result<Duration, &'static str> {
     const MOST: u64 = 365;
     match text.trim().strip_suffix('d').map(str::parse::<u64>) {
         None => parse(text).map_err(|_| "write a number of days, such as `15d`"),
@@ -58,14 +58,14 @@ pub(super) fn days(text: &str) -> Result<Duration, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{days, parse};
+    use super::{parse, parse_days};
 
     #[test]
     fn days_are_for_what_is_kept() {
-        assert_eq!(days("15d").map(|d| d.as_secs()), Ok(15 * 86_400));
-        assert_eq!(days("12h").map(|d| d.as_secs()), Ok(12 * 3600));
+        assert_eq!(parse_days("15d").map(|d| d.as_secs()), Ok(15 * 86_400));
+        assert_eq!(parse_days("12h").map(|d| d.as_secs()), Ok(12 * 3600));
         for bad in ["", "d", "0d", "366d", "-1d", "1.5d", "15"] {
-            assert!(days(bad).is_err(), "{bad}");
+            assert!(parse_days(bad).is_err(), "{bad}");
         }
     }
 

@@ -12,7 +12,7 @@ pub(super) type Variables = Vec<(String, String)>;
 
 impl Context<'_> {
     /// Reads the `environment` of a mapping, if it has one.
-    pub(super) fn environment(&mut self, mapping: &Mapping) -> Variables {
+    pub(super) fn read_environment(&mut self, mapping: &Mapping) -> Variables {
         let mut variables = Variables::new();
         let Some(node) = mapping.get("environment") else { return variables };
         match &node.value {
@@ -35,7 +35,7 @@ impl Context<'_> {
                 self.wrong_type(node, "`environment`", "a mapping or a list");
             }
         }
-        unique(variables)
+        unique_variables(variables)
     }
 
     fn variables_of(&mut self, mapping: &Mapping, variables: &mut Variables) {
@@ -68,7 +68,7 @@ impl Context<'_> {
         match &node.value {
             // CircleCI passes an empty value on as an empty variable.
             Value::Scalar { .. } if node.kind() == Kind::Nothing => Some(String::new()),
-            _ => self.text(node, &format!("the variable `{}`", quoted(name))),
+            _ => self.expect_text(node, &format!("the variable `{}`", quoted(name))),
         }
     }
 
@@ -87,7 +87,7 @@ impl Context<'_> {
 }
 
 /// Each name once, with its last value, where it stood first.
-pub(super) fn unique(variables: Variables) -> Variables {
+pub(super) fn unique_variables(variables: Variables) -> Variables {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut unique = Variables::new();
     for (name, value) in variables {

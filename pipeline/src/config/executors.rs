@@ -3,7 +3,7 @@
 
 use russet_protocol::resource_class::ResourceClass;
 
-use super::environment::{Variables, unique};
+use super::environment::{Variables, unique_variables};
 use super::read::{Context, is_empty_text};
 use super::vocabulary;
 use crate::problem::Problem;
@@ -38,7 +38,7 @@ impl Executor {
             resource_class: self.resource_class.or(other.resource_class),
             shell: self.shell.or(other.shell),
             working_directory: self.working_directory.or(other.working_directory),
-            environment: unique(environment),
+            environment: unique_variables(environment),
         }
     }
 }
@@ -48,20 +48,20 @@ impl Context<'_> {
     pub(super) fn unused_executor(&mut self, entry: &Entry) {
         let outer = std::mem::take(&mut self.problems);
         if let Value::Mapping(mapping) = &entry.value.value {
-            self.executor(mapping);
+            self.read_executor(mapping);
         }
         let found = std::mem::replace(&mut self.problems, outer);
         found.into_iter().filter(|p| p.feature.is_none()).for_each(|p| self.report(p));
     }
 
     /// Reads what a job or one of the `executors` says itself.
-    pub(super) fn executor(&mut self, mapping: &Mapping) -> Executor {
+    pub(super) fn read_executor(&mut self, mapping: &Mapping) -> Executor {
         let own = Executor {
             kind: self.executor_kind(mapping),
             resource_class: self.class_text(mapping),
             shell: self.optional_text(mapping, "shell"),
             working_directory: self.optional_text(mapping, "working_directory"),
-            environment: self.environment(mapping),
+            environment: self.read_environment(mapping),
         };
         let inner = [("machine", &vocabulary::MACHINE), ("macos", &vocabulary::MACOS)];
         let mut executor = own;
@@ -69,7 +69,7 @@ impl Context<'_> {
             let Some(Value::Mapping(mapping)) = mapping.get(key).map(|node| &node.value) else {
                 continue;
             };
-            self.keys(mapping, vocabulary);
+            self.check_keys(mapping, vocabulary);
             executor = executor.or(Executor {
                 resource_class: self.class_text(mapping),
                 shell: self.optional_text(mapping, "shell"),
@@ -85,7 +85,7 @@ impl Context<'_> {
             self.wrong_type(node, "`resource_class`", "a name, `namespace/name`");
             return None;
         }
-        Some((self.nonempty(node, "`resource_class`")?, node.span))
+        Some((self.expect_nonempty(node, "`resource_class`")?, node.span))
     }
 
     /// Which of `machine`, `macos` and `docker` is there.
@@ -114,10 +114,10 @@ impl Context<'_> {
     fn check_executor_value(&mut self, kind: ExecutorKind, node: &Node) {
         match (kind, &node.value, node.kind()) {
             (ExecutorKind::Machine, _, Kind::Boolean(true)) | (_, Value::Unknown, _) => {}
-            (ExecutorKind::Docker, Value::List(images), _) => self.images(images),
+            (ExecutorKind::Docker, Value::List(images), _) => self.check_images(images),
             (ExecutorKind::Machine, Value::Mapping(mapping), _) => {
                 if let Some(enabled) = mapping.get("enabled")
-                    && !self.flag(mapping, "enabled")
+                    && !self.read_flag(mapping, "enabled")
                 {
                     self.report(Problem::error(enabled.span, "`enabled` can only be `true`"));
                 }
@@ -155,10 +155,12 @@ impl Context<'_> {
     }
 
     /// The images of `docker`. They are not used, but what is wrong with them is said.
-    fn images(&mut self, images: &[Node]) {
+    fn check_images(&mut self, images: &[Node]) {
         for image in images {
-            let Some(mapping) = self.mapping(image, "an image of `docker`") else { continue };
-            self.keys(mapping, &vocabulary::DOCKER);
+            let Some(mapping) = self.expect_mapping(image, "an image of `docker`") else {
+                continue;
+            };
+            self.check_keys(mapping, &vocabulary::DOCKER);
             self.required_text(mapping, "image", &vocabulary::DOCKER, image.used_at());
         }
     }

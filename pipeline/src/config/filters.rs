@@ -68,50 +68,52 @@ impl Rule {
 
 impl Context<'_> {
     /// Reads `filters`.
-    pub(super) fn filters(&mut self, keys: &Mapping) -> Filters {
+    pub(super) fn read_filters(&mut self, keys: &Mapping) -> Filters {
         let Some(node) = keys.get("filters").filter(|node| node.kind() != Kind::Nothing) else {
             return Filters::default();
         };
-        let Some(mapping) = self.mapping(node, "`filters`") else { return Filters::default() };
-        self.keys(mapping, &vocabulary::FILTERS);
+        let Some(mapping) = self.expect_mapping(node, "`filters`") else {
+            return Filters::default();
+        };
+        self.check_keys(mapping, &vocabulary::FILTERS);
         Filters {
-            branches: mapping.get("branches").and_then(|node| self.filter(node, "`branches`")),
-            tags: mapping.get("tags").and_then(|node| self.filter(node, "`tags`")),
+            branches: mapping.get("branches").and_then(|node| self.read_filter(node, "`branches`")),
+            tags: mapping.get("tags").and_then(|node| self.read_filter(node, "`tags`")),
         }
     }
 
     /// Reads `branches` or `tags`.
-    pub(super) fn filter(&mut self, node: &Node, what: &str) -> Option<Filter> {
+    pub(super) fn read_filter(&mut self, node: &Node, what: &str) -> Option<Filter> {
         if node.kind() == Kind::Nothing {
             return None;
         }
-        let mapping = self.mapping(node, what)?;
-        self.keys(mapping, &vocabulary::FILTER);
-        let only = mapping.get("only").map(|node| self.rules(node, "`only`"));
-        let ignore = mapping.get("ignore").map(|node| self.rules(node, "`ignore`"));
+        let mapping = self.expect_mapping(node, what)?;
+        self.check_keys(mapping, &vocabulary::FILTER);
+        let only = mapping.get("only").map(|node| self.read_rules(node, "`only`"));
+        let ignore = mapping.get("ignore").map(|node| self.read_rules(node, "`ignore`"));
         Some(Filter { only, ignore })
     }
 
-    fn rules(&mut self, node: &Node, what: &str) -> Vec<Rule> {
+    fn read_rules(&mut self, node: &Node, what: &str) -> Vec<Rule> {
         match &node.value {
             Value::List(items) => {
                 let mut rules = Vec::new();
                 for item in items.iter() {
                     // A list that an alias puts into a list.
                     match &item.value {
-                        Value::List(_) => rules.extend(self.rules(item, what)),
-                        _ => rules.extend(self.rule(item, what)),
+                        Value::List(_) => rules.extend(self.read_rules(item, what)),
+                        _ => rules.extend(self.read_rule(item, what)),
                     }
                 }
                 rules
             }
             _ if node.kind() == Kind::Nothing => Vec::new(),
-            _ => self.rule(node, what).into_iter().collect(),
+            _ => self.read_rule(node, what).into_iter().collect(),
         }
     }
 
-    fn rule(&mut self, node: &Node, what: &str) -> Option<Rule> {
-        let text = self.text(node, &format!("a name in {what}"))?;
+    fn read_rule(&mut self, node: &Node, what: &str) -> Option<Rule> {
+        let text = self.expect_text(node, &format!("a name in {what}"))?;
         let Some(pattern) =
             text.strip_prefix('/').and_then(|text| text.strip_suffix('/')).map(str::to_owned)
         else {

@@ -20,7 +20,7 @@ enum State {
 
 /// One problem for each circle that a search from the first to the last job meets. Without
 /// recursion: a circle may have as many jobs as a file has lines.
-pub(super) fn cycles(jobs: &[Invocation]) -> Vec<Problem> {
+pub(super) fn find_cycles(jobs: &[Invocation]) -> Vec<Problem> {
     let index: HashMap<&str, usize> =
         jobs.iter().enumerate().map(|(at, job)| (&*job.name, at)).collect();
     let mut states = vec![State::New; jobs.len()];
@@ -31,11 +31,11 @@ pub(super) fn cycles(jobs: &[Invocation]) -> Vec<Problem> {
         }
         // Jobs on the path, each with the next of its requirements to look at.
         let mut path = vec![(start, 0)];
-        set(&mut states, start, State::Open(0));
+        set_state(&mut states, start, State::Open(0));
         while let Some((at, next)) = path.last_mut() {
             let required = jobs.get(*at).and_then(|job| job.requires.get(*next));
             let Some((name, span)) = required else {
-                set(&mut states, *at, State::Done);
+                set_state(&mut states, *at, State::Done);
                 path.pop();
                 continue;
             };
@@ -43,14 +43,14 @@ pub(super) fn cycles(jobs: &[Invocation]) -> Vec<Problem> {
             let Some(&to) = index.get(&**name) else { continue };
             match states.get(to).copied().unwrap_or(State::Done) {
                 State::New => {
-                    set(&mut states, to, State::Open(path.len()));
+                    set_state(&mut states, to, State::Open(path.len()));
                     path.push((to, 0));
                 }
                 State::Open(from) => {
                     let circle = path.get(from..).unwrap_or_default();
                     let names = circle.iter().filter_map(|(at, _)| jobs.get(*at));
                     let names: Vec<&str> = names.map(|job| &*job.name).collect();
-                    problems.push(Problem::error(*span, describe(&names)));
+                    problems.push(Problem::error(*span, describe_circle(&names)));
                 }
                 State::Done => {}
             }
@@ -59,14 +59,14 @@ pub(super) fn cycles(jobs: &[Invocation]) -> Vec<Problem> {
     problems
 }
 
-fn set(states: &mut [State], at: usize, state: State) {
+fn set_state(states: &mut [State], at: usize, state: State) {
     if let Some(entry) = states.get_mut(at) {
         *entry = state;
     }
 }
 
 /// Says which jobs wait for each other. Each of the names requires the next, the last the first.
-fn describe(names: &[&str]) -> String {
+fn describe_circle(names: &[&str]) -> String {
     let first = names.first().copied().unwrap_or_default();
     if names.len() == 1 {
         return format!("the job `{}` requires itself", quoted(first));

@@ -86,11 +86,11 @@ fn text_size(texts: &[String]) -> usize {
 
 impl Context<'_> {
     /// Reads jobs that are written out.
-    pub(super) fn jobs(&mut self, entries: &[Entry]) -> Vec<JobDefinition> {
-        entries.iter().map(|entry| self.job(entry)).collect()
+    pub(super) fn read_jobs(&mut self, entries: &[Entry]) -> Vec<JobDefinition> {
+        entries.iter().map(|entry| self.read_job(entry)).collect()
     }
 
-    fn job(&mut self, entry: &Entry) -> JobDefinition {
+    fn read_job(&mut self, entry: &Entry) -> JobDefinition {
         let outer = std::mem::take(&mut self.problems);
         let mut job = JobDefinition {
             name: entry.key.to_string(),
@@ -107,7 +107,7 @@ impl Context<'_> {
             problems: Vec::new(),
         };
         let what = format!("the job `{}`", quoted(&entry.key));
-        if let Some(mapping) = self.mapping(&entry.value, &what) {
+        if let Some(mapping) = self.expect_mapping(&entry.value, &what) {
             self.job_body(mapping, &mut job);
         }
         job.problems = std::mem::replace(&mut self.problems, outer);
@@ -115,14 +115,15 @@ impl Context<'_> {
     }
 
     fn job_body(&mut self, mapping: &Mapping, job: &mut JobDefinition) {
-        self.keys(mapping, &vocabulary::JOB);
+        self.check_keys(mapping, &vocabulary::JOB);
         job.kind = self.job_kind(mapping);
-        job.parallelism = self.parallelism(mapping);
-        self.code_signing = self.texts(mapping, "code_signing");
-        job.branches = mapping.get("branches").and_then(|node| self.filter(node, "`branches`"));
+        job.parallelism = self.read_parallelism(mapping);
+        self.code_signing = self.read_texts(mapping, "code_signing");
+        job.branches =
+            mapping.get("branches").and_then(|node| self.read_filter(node, "`branches`"));
         job.max_auto_reruns = self.auto_reruns(mapping);
         self.named_executor(mapping);
-        let executor = self.executor(mapping);
+        let executor = self.read_executor(mapping);
         self.check_executor(&executor, mapping, job);
 
         let options = self.options;
@@ -138,7 +139,7 @@ impl Context<'_> {
         job.environment = executor.environment;
         // A job of another type than `build` has none, and an error of its own.
         if job.kind == JobKind::Build || mapping.get("steps").is_some() {
-            job.steps = self.steps(mapping, &job.name, job.span);
+            job.steps = self.read_steps(mapping, &job.name, job.span);
         }
         if let Some(kept) = self.cache_retention(mapping) {
             for step in &mut job.steps {
@@ -179,11 +180,11 @@ impl Context<'_> {
         }
     }
 
-    fn parallelism(&mut self, mapping: &Mapping) -> u32 {
+    fn read_parallelism(&mut self, mapping: &Mapping) -> u32 {
         const MOST: u32 = 1000;
         let node = mapping.get("parallelism").filter(|node| !is_empty_text(node));
         let Some(node) = node else { return 1 };
-        let Some(text) = self.text(node, "`parallelism`") else { return 1 };
+        let Some(text) = self.expect_text(node, "`parallelism`") else { return 1 };
         match text.parse::<u32>() {
             Ok(count) if (1..=MOST).contains(&count) => count,
             _ => {
@@ -198,7 +199,7 @@ impl Context<'_> {
         const TYPES: [&str; 6] = ["build", "approval", "no-op", "release", "lock", "unlock"];
         let node = mapping.get("type").filter(|node| !is_empty_text(node));
         let Some(node) = node else { return JobKind::Build };
-        let Some(text) = self.nonempty(node, "`type`") else { return JobKind::Other };
+        let Some(text) = self.expect_nonempty(node, "`type`") else { return JobKind::Other };
         let kind = match &*text {
             "build" => return JobKind::Build,
             "approval" => return JobKind::Approval,
@@ -215,7 +216,7 @@ impl Context<'_> {
             }
         };
         let problem = Problem::unsupported(node.span, not_run::job_type(&text));
-        self.report(problem.hint(not_run::instead(&text)));
+        self.report(problem.hint(not_run::replacement_for(&text)));
         kind
     }
 

@@ -9,7 +9,7 @@ pub(super) fn job_type(name: &str) -> String {
 }
 
 /// Returns what to write in place of a job of a type.
-pub(super) fn instead(name: &str) -> &'static str {
+pub(super) fn replacement_for(name: &str) -> &'static str {
     match name {
         "release" => "releases are CircleCI's own service: write a job whose steps deploy",
         _ => "give the jobs that wait for each other the same `serial-group` in their workflows",

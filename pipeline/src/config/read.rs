@@ -67,7 +67,7 @@ impl Context<'_> {
     }
 
     /// The mapping that a node should be.
-    pub(crate) fn mapping<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Mapping> {
+    pub(crate) fn expect_mapping<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Mapping> {
         match &node.value {
             Value::Mapping(mapping) => Some(mapping),
             _ => {
@@ -78,7 +78,7 @@ impl Context<'_> {
     }
 
     /// The list that a node should be.
-    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+    pub(crate) fn expect_list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
         match &node.value {
             Value::List(items) => Some(items),
             _ => {
@@ -89,7 +89,7 @@ impl Context<'_> {
     }
 
     /// The text that a node should be. Numbers and booleans count as what is written.
-    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+    pub(crate) fn expect_text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.value {
             Value::Scalar { text, .. } if node.kind() != Kind::Nothing => {
                 self.plain_text(text, node.span)
@@ -101,9 +101,9 @@ impl Context<'_> {
         }
     }
 
-    /// As [`Context::text`], and there must be something in it.
-    pub(crate) fn nonempty(&mut self, node: &Node, what: &str) -> Option<String> {
-        let text = self.text(node, what)?;
+    /// As [`Context::expect_text`], and there must be something in it.
+    pub(crate) fn expect_nonempty(&mut self, node: &Node, what: &str) -> Option<String> {
+        let text = self.expect_text(node, what)?;
         if text.trim().is_empty() {
             self.report(Problem::error(node.span, format!("{what} is empty")));
             return None;
@@ -115,7 +115,7 @@ impl Context<'_> {
     /// default of a parameter has no other way to say so.
     pub(crate) fn optional_text(&mut self, mapping: &Mapping, key: &str) -> Option<String> {
         let node = mapping.get(key).filter(|node| !is_empty_text(node))?;
-        self.nonempty(node, &format!("`{key}`"))
+        self.expect_nonempty(node, &format!("`{key}`"))
     }
 
     /// Returns the text of a key that must be there. `at` is the place of what lacks it.
@@ -127,7 +127,7 @@ impl Context<'_> {
         at: Span,
     ) -> Option<String> {
         self.require_key(mapping, key, vocabulary, at);
-        self.nonempty(mapping.get(key)?, &format!("`{key}`"))
+        self.expect_nonempty(mapping.get(key)?, &format!("`{key}`"))
     }
 
     /// Reports that a key is missing, unless another one is that key with a typing mistake, which
@@ -153,13 +153,13 @@ impl Context<'_> {
     }
 
     /// The boolean that the value of a key should be; false where the key is not there.
-    pub(crate) fn flag(&mut self, mapping: &Mapping, key: &str) -> bool {
+    pub(crate) fn read_flag(&mut self, mapping: &Mapping, key: &str) -> bool {
         let node = mapping.get(key).filter(|node| !is_empty_text(node));
-        node.is_some_and(|node| self.boolean(node, &format!("`{key}`")))
+        node.is_some_and(|node| self.expect_boolean(node, &format!("`{key}`")))
     }
 
     /// The boolean that a node should be.
-    pub(crate) fn boolean(&mut self, node: &Node, what: &str) -> bool {
+    pub(crate) fn expect_boolean(&mut self, node: &Node, what: &str) -> bool {
         match node.kind() {
             Kind::Boolean(value) => value,
             _ => {
@@ -180,13 +180,13 @@ impl Context<'_> {
     }
 
     /// Checks the keys of a mapping against what its place may hold.
-    pub(crate) fn keys(&mut self, mapping: &Mapping, vocabulary: &Vocabulary) {
-        self.words(&mapping.entries, vocabulary);
+    pub(crate) fn check_keys(&mut self, mapping: &Mapping, vocabulary: &Vocabulary) {
+        self.check_words(&mapping.entries, vocabulary);
     }
 
     #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
-    /// As [`Context::keys`] for some of the entries of a mapping.
-    pub(crate) fn words<'e>(
+    /// As [`Context::check_keys`] for some of the entries of a mapping.
+    pub(crate) fn check_words<'e>(
         &mut self,
         entries: impl IntoIterator<Item = &'e Entry>,
         vocabulary: &Vocabulary,

@@ -39,8 +39,8 @@ pub(crate) struct Written {
 
 /// Reads a tree. `None` where there is nothing to go on with.
 pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
-    let mapping = context.mapping(root, "a configuration")?;
-    context.version(mapping);
+    let mapping = context.expect_mapping(root, "a configuration")?;
+    context.read_version(mapping);
     let setup = mapping.get("setup").map(Node::kind);
     context.is_setup = setup == Some(Kind::Boolean(true));
     context.root_keys(mapping);
@@ -48,7 +48,7 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
         context.commands = commands.entries.iter().map(|entry| entry.key.to_string()).collect();
     }
     let expanded = expand::expand(context, mapping, root.span)?;
-    let is_setup = context.setup(expanded.setup.as_ref());
+    let is_setup = context.read_setup(expanded.setup.as_ref());
     if context.options.check {
         let missing: Vec<Problem> = context.missing.values().cloned().collect();
         missing.into_iter().for_each(|problem| context.report(problem));
@@ -58,7 +58,7 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
     if jobs_entry.is_none() && !context.may_lack_jobs(mapping, start) {
         return None;
     }
-    let jobs = context.jobs(&expanded.jobs);
+    let jobs = context.read_jobs(&expanded.jobs);
     for entry in &expanded.unused_executors {
         context.unused_executor(entry);
     }
@@ -66,9 +66,9 @@ pub(crate) fn read(context: &mut Context<'_>, root: &Node) -> Option<Config> {
         context.unused_steps(entry);
     }
     let workflows_entry = mapping.entry("workflows");
-    let workflows = context.workflows(expanded.workflows.as_deref(), &jobs);
+    let workflows = context.read_workflows(expanded.workflows.as_deref(), &jobs);
     if let Some(otherwise) = &expanded.otherwise {
-        context.otherwise(otherwise);
+        context.check_otherwise(otherwise);
     }
     let has_workflows = expanded.workflows.is_some();
     let is_printed = |entry: &Entry| {
@@ -107,18 +107,18 @@ impl Context<'_> {
 
     /// Looks through what there would be under other conditions. That something is not supported or
     /// not there does not matter before they hold.
-    fn otherwise(&mut self, otherwise: &Otherwise) {
-        let jobs = self.jobs(&otherwise.jobs);
-        let workflows = self.workflows(Some(&otherwise.workflows), &jobs);
+    fn check_otherwise(&mut self, otherwise: &Otherwise) {
+        let jobs = self.read_jobs(&otherwise.jobs);
+        let workflows = self.read_workflows(Some(&otherwise.workflows), &jobs);
         let of_jobs = jobs.into_iter().flat_map(|job| job.problems);
         let all = of_jobs.chain(workflows.into_iter().flat_map(|workflow| workflow.problems));
         all.filter(|problem| problem.feature.is_none()).for_each(|problem| self.report(problem));
     }
 
     /// Returns whether the pipeline goes on with a configuration that it makes itself.
-    fn setup(&mut self, entry: Option<&Entry>) -> bool {
+    fn read_setup(&mut self, entry: Option<&Entry>) -> bool {
         let Some(entry) = entry else { return false };
-        let is_setup = self.boolean(&entry.value, "`setup`");
+        let is_setup = self.expect_boolean(&entry.value, "`setup`");
         if is_setup && self.options.is_continuation {
             let message = "a pipeline goes on once: what it goes on with is not `setup: true`";
             let hint = "remove the key, or write `setup: false`";
@@ -128,7 +128,7 @@ impl Context<'_> {
     }
 
     /// Reads `version`, on which the meaning of `<<` in texts depends.
-    fn version(&mut self, root: &Mapping) {
+    fn read_version(&mut self, root: &Mapping) {
         let Some(node) = root.get("version") else {
             let at = root.entries.first().map_or(Span::new(0, 0), |entry| entry.key_span);
             self.report(
@@ -138,7 +138,7 @@ impl Context<'_> {
             self.is_2_1 = true;
             return;
         };
-        let Some(text) = self.text(node, "`version`") else { return };
+        let Some(text) = self.expect_text(node, "`version`") else { return };
         match &*text {
             "2.1" => self.is_2_1 = true,
             "2" | "2.0" => self.is_2_1 = false,

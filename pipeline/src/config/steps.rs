@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 120;
 
 impl Context<'_> {
     /// Reads the steps of a job. `at` is the job's key.
-    pub(super) fn steps(&mut self, job: &Mapping, name: &str, at: Span) -> Vec<Step> {
+    pub(super) fn read_steps(&mut self, job: &Mapping, name: &str, at: Span) -> Vec<Step> {
         let Some(node) = job.get("steps") else {
             if job.is_incomplete {
                 return Vec::new();
@@ -26,7 +26,7 @@ impl Context<'_> {
             self.report(Problem::error(at, message));
             return Vec::new();
         };
-        let Some(items) = self.list(node, "`steps`") else { return Vec::new() };
+        let Some(items) = self.expect_list(node, "`steps`") else { return Vec::new() };
         if items.is_empty() {
             self.report_no_steps(node, name, at);
         }
@@ -108,7 +108,7 @@ impl Context<'_> {
     /// A step with its name under `type`, as early configurations of version 2 have it.
     fn typed_step(&mut self, entries: &[Entry], mapping: &Mapping, node: &Node) -> Option<Step> {
         let kind = mapping.entry("type")?;
-        let text = self.nonempty(&kind.value, "`type` of a step")?;
+        let text = self.expect_nonempty(&kind.value, "`type` of a step")?;
         let name = match &*text {
             "shell" => "run",
             "cache-restore" => "restore_cache",
@@ -130,7 +130,7 @@ impl Context<'_> {
         let needs = match name {
             "checkout" => {
                 let action = Action::Checkout { path: None, method: CheckoutMethod::default() };
-                return Some(step("Checkout code".to_owned(), When::OnSuccess, action));
+                return Some(new_step("Checkout code".to_owned(), When::OnSuccess, action));
             }
             "add_ssh_keys" | "setup_remote_docker" | "install_signing_bundle" => {
                 return self.named_step(name, &Node::made_plain("", node.span));
@@ -222,30 +222,30 @@ impl Context<'_> {
                 self.wrong_type(node, "`run`", "a text or a mapping");
                 return None;
             }
-            let command = self.nonempty(node, "the command of `run`")?;
-            return Some(step(heading(&command), When::OnSuccess, run(command)));
+            let command = self.expect_nonempty(node, "the command of `run`")?;
+            return Some(new_step(step_heading(&command), When::OnSuccess, run_action(command)));
         };
-        self.keys(mapping, &vocabulary::RUN);
+        self.check_keys(mapping, &vocabulary::RUN);
         let command = self.required_text(mapping, "command", &vocabulary::RUN, at);
         let name = self.optional_text(mapping, "name");
         let run = Run {
             command: command.clone().unwrap_or_default(),
             shell: self.optional_text(mapping, "shell"),
-            environment: self.environment(mapping).into_iter().collect(),
+            environment: self.read_environment(mapping).into_iter().collect(),
             working_directory: self.optional_text(mapping, "working_directory"),
-            background: self.flag(mapping, "background"),
-            no_output_timeout_ms: self.timeout(mapping, "no_output_timeout"),
+            background: self.read_flag(mapping, "background"),
+            no_output_timeout_ms: self.read_timeout(mapping, "no_output_timeout"),
             max_auto_reruns: self.auto_reruns(mapping),
             auto_rerun_delay_ms: self.rerun_delay(mapping),
         };
-        let when = self.when(mapping, When::OnSuccess);
+        let when = self.read_when(mapping, When::OnSuccess);
         let command = command?;
-        Some(step(name.unwrap_or_else(|| heading(&command)), when, Action::Run(run)))
+        Some(new_step(name.unwrap_or_else(|| step_heading(&command)), when, Action::Run(run)))
     }
 
     fn rerun_delay(&mut self, mapping: &Mapping) -> u64 {
         const MOST: u64 = 10 * 60 * 1000;
-        let delay = self.timeout(mapping, "auto_rerun_delay").unwrap_or_default();
+        let delay = self.read_timeout(mapping, "auto_rerun_delay").unwrap_or_default();
         if let Some(node) = mapping.get("auto_rerun_delay").filter(|_| delay > MOST) {
             self.report(Problem::error(node.span, "`auto_rerun_delay` is `10m` at most"));
         }
@@ -264,19 +264,19 @@ impl Context<'_> {
         let nothing = Mapping::default();
         let mapping = match node.kind() {
             Kind::Nothing => &nothing,
-            _ => self.mapping(node, vocabulary.title)?,
+            _ => self.expect_mapping(node, vocabulary.title)?,
         };
-        self.keys(mapping, vocabulary);
+        self.check_keys(mapping, vocabulary);
         let heading = self.optional_text(mapping, "name").unwrap_or_else(|| heading.to_owned());
-        let when = self.when(mapping, When::OnSuccess);
+        let when = self.read_when(mapping, When::OnSuccess);
         let action = match name {
             "add_ssh_keys" => {
-                Action::AddSshKeys { fingerprints: self.texts(mapping, "fingerprints") }
+                Action::AddSshKeys { fingerprints: self.read_texts(mapping, "fingerprints") }
             }
             "setup_remote_docker" => Action::SetupRemoteDocker,
             _ => Action::InstallSigningBundle { bundles: self.code_signing.clone() },
         };
-        Some(step(heading, when, action))
+        Some(new_step(heading, when, action))
     }
 
     fn checkout_step(&mut self, node: &Node) -> Option<Step> {
@@ -284,21 +284,21 @@ impl Context<'_> {
         if node.kind() == Kind::Nothing {
             return self.bare_step("checkout", node);
         }
-        let mapping = self.mapping(node, "`checkout`")?;
-        self.keys(mapping, &vocabulary::CHECKOUT);
+        let mapping = self.expect_mapping(node, "`checkout`")?;
+        self.check_keys(mapping, &vocabulary::CHECKOUT);
         let path = self.optional_text(mapping, "path");
         let method = self.checkout_method(mapping);
         let name = self.optional_text(mapping, "name");
-        let when = self.when(mapping, When::OnSuccess);
+        let when = self.read_when(mapping, When::OnSuccess);
         let name = name.unwrap_or_else(|| "Checkout code".to_owned());
-        Some(step(name, when, Action::Checkout { path, method }))
+        Some(new_step(name, when, Action::Checkout { path, method }))
     }
 
     fn checkout_method(&mut self, mapping: &Mapping) -> CheckoutMethod {
         let default = CheckoutMethod::default();
         let node = mapping.get("method").filter(|node| !is_empty_text(node));
         let Some(node) = node else { return default };
-        let Some(text) = self.nonempty(node, "`method`") else { return default };
+        let Some(text) = self.expect_nonempty(node, "`method`") else { return default };
         match &*text {
             "blobless" => CheckoutMethod::Blobless,
             "full" => CheckoutMethod::Full,
@@ -315,7 +315,7 @@ impl Context<'_> {
     }
 
     fn store_artifacts_step(&mut self, node: &Node, at: Span) -> Option<Step> {
-        let (mapping, path) = self.stored(node, &vocabulary::STORE_ARTIFACTS, at)?;
+        let (mapping, path) = self.read_stored(node, &vocabulary::STORE_ARTIFACTS, at)?;
         let destination = self.optional_text(mapping, "destination");
         if let (Some(text), Some(node)) = (&destination, mapping.get("destination"))
             && text.split('/').any(|part| part == "..")
@@ -329,21 +329,21 @@ impl Context<'_> {
             .map(|text| text.trim_start_matches('/').to_owned())
             .filter(|text| !text.is_empty());
         let name = self.optional_text(mapping, "name");
-        let when = self.when(mapping, When::Always);
+        let when = self.read_when(mapping, When::Always);
         let name = name.unwrap_or_else(|| "Uploading artifacts".to_owned());
-        Some(step(name, when, Action::StoreArtifacts { path: path?, destination }))
+        Some(new_step(name, when, Action::StoreArtifacts { path: path?, destination }))
     }
 
     fn store_test_results_step(&mut self, node: &Node, at: Span) -> Option<Step> {
-        let (mapping, path) = self.stored(node, &vocabulary::STORE_TEST_RESULTS, at)?;
+        let (mapping, path) = self.read_stored(node, &vocabulary::STORE_TEST_RESULTS, at)?;
         let name = self.optional_text(mapping, "name");
-        let when = self.when(mapping, When::Always);
+        let when = self.read_when(mapping, When::Always);
         let name = name.unwrap_or_else(|| "Uploading test results".to_owned());
-        Some(step(name, when, Action::StoreTestResults { path: path? }))
+        Some(new_step(name, when, Action::StoreTestResults { path: path? }))
     }
 
     /// Returns what the two storing steps share: a mapping with a path.
-    fn stored<'n>(
+    fn read_stored<'n>(
         &mut self,
         node: &'n Node,
         vocabulary: &Vocabulary,
@@ -355,15 +355,15 @@ impl Context<'_> {
             self.report(Problem::error(at, message).hint(hint));
             return None;
         }
-        let mapping = self.mapping(node, vocabulary.title)?;
-        self.keys(mapping, vocabulary);
+        let mapping = self.expect_mapping(node, vocabulary.title)?;
+        self.check_keys(mapping, vocabulary);
         Some((mapping, self.required_text(mapping, "path", vocabulary, at)))
     }
 
-    pub(super) fn when(&mut self, mapping: &Mapping, default: When) -> When {
+    pub(super) fn read_when(&mut self, mapping: &Mapping, default: When) -> When {
         let node = mapping.get("when").filter(|node| !is_empty_text(node));
         let Some(node) = node else { return default };
-        let Some(text) = self.text(node, "`when`") else { return default };
+        let Some(text) = self.expect_text(node, "`when`") else { return default };
         match &*text {
             "on_success" => When::OnSuccess,
             "on_fail" => When::OnFail,
@@ -382,9 +382,9 @@ impl Context<'_> {
     }
 
     /// A duration in milliseconds.
-    fn timeout(&mut self, mapping: &Mapping, key: &str) -> Option<u64> {
+    fn read_timeout(&mut self, mapping: &Mapping, key: &str) -> Option<u64> {
         let node = mapping.get(key).filter(|node| !is_empty_text(node))?;
-        let text = self.nonempty(node, &format!("`{key}`"))?;
+        let text = self.expect_nonempty(node, &format!("`{key}`"))?;
         match duration::parse(&text) {
             Ok(duration) => u64::try_from(duration.as_millis()).ok(),
             Err(why) => {
@@ -397,12 +397,12 @@ impl Context<'_> {
 }
 
 /// A step that has no number yet.
-fn step(name: String, when: When, action: Action) -> Step {
+fn new_step(name: String, when: When, action: Action) -> Step {
     Step { number: FIRST_STEP, name, when, action }
 }
 
 /// A `run` with nothing but its command.
-fn run(command: String) -> Action {
+fn run_action(command: String) -> Action {
     Action::Run(Run {
         command,
         shell: None,
@@ -417,7 +417,7 @@ fn run(command: String) -> Action {
 
 /// The heading of a `run` step without a name: the first line of its command that has something
 /// on it.
-fn heading(command: &str) -> String {
+fn step_heading(command: &str) -> String {
     let lines = || command.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines().next().unwrap_or_default();
     let mut name: String = first.chars().take(LONGEST_NAME).collect();

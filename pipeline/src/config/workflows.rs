@@ -68,16 +68,16 @@ impl Invocation {
 
 impl Context<'_> {
     /// Reads workflows that are written out.
-    pub(super) fn workflows(
+    pub(super) fn read_workflows(
         &mut self,
         entries: Option<&[Entry]>,
         jobs: &[JobDefinition],
     ) -> Vec<WorkflowDefinition> {
         let known: Known<'_> = jobs.iter().map(|job| (&*job.name, job)).collect();
-        entries.unwrap_or_default().iter().map(|entry| self.workflow(entry, &known)).collect()
+        entries.unwrap_or_default().iter().map(|entry| self.read_workflow(entry, &known)).collect()
     }
 
-    fn workflow(&mut self, entry: &Entry, known: &Known<'_>) -> WorkflowDefinition {
+    fn read_workflow(&mut self, entry: &Entry, known: &Known<'_>) -> WorkflowDefinition {
         let outer = std::mem::take(&mut self.problems);
         let name = entry.key.to_string();
         let what = format!("the workflow `{}`", quoted(&name));
@@ -88,10 +88,10 @@ impl Context<'_> {
             Value::List(items) => items.iter().any(|item| item.kind() == Kind::Unknown),
             _ => true,
         });
-        if let Some(mapping) = self.mapping(&entry.value, &what) {
-            self.keys(mapping, &vocabulary::WORKFLOW);
+        if let Some(mapping) = self.expect_mapping(&entry.value, &what) {
+            self.check_keys(mapping, &vocabulary::WORKFLOW);
             let reruns = self.auto_reruns(mapping);
-            is_scheduled = self.triggers(mapping);
+            is_scheduled = self.check_triggers(mapping);
             jobs = self.workflow_jobs(mapping, &what, entry.key_span, known);
             // A workflow that is run again from what failed is its failed jobs run again.
             jobs.iter_mut().for_each(|job| job.max_auto_reruns = job.max_auto_reruns.max(reruns));
@@ -103,13 +103,13 @@ impl Context<'_> {
     }
 
     /// Checks `triggers`. Whether there are any.
-    fn triggers(&mut self, mapping: &Mapping) -> bool {
+    fn check_triggers(&mut self, mapping: &Mapping) -> bool {
         let Some(node) = mapping.get("triggers").filter(|node| node.kind() != Kind::Nothing) else {
             return false;
         };
-        let Some(items) = self.list(node, "`triggers`") else { return false };
+        let Some(items) = self.expect_list(node, "`triggers`") else { return false };
         for item in items {
-            let Some(trigger) = self.mapping(item, "a trigger") else { continue };
+            let Some(trigger) = self.expect_mapping(item, "a trigger") else { continue };
             let Some(schedule) = trigger.get("schedule") else {
                 let given = trigger.entries.first().map_or("", |entry| &*entry.key);
                 let hint = self.suggestions.did_you_mean(given, ["schedule"]);
@@ -117,16 +117,16 @@ impl Context<'_> {
                 self.report(problem.maybe_hint(hint));
                 continue;
             };
-            let Some(keys) = self.mapping(schedule, "`schedule`") else { continue };
-            self.keys(keys, &vocabulary::SCHEDULE);
+            let Some(keys) = self.expect_mapping(schedule, "`schedule`") else { continue };
+            self.check_keys(keys, &vocabulary::SCHEDULE);
             let cron = self.required_text(keys, "cron", &vocabulary::SCHEDULE, item.used_at());
             if let (Some(text), Some(node)) = (cron, keys.get("cron"))
-                && let Err(why) = cron::check(&text)
+                && let Err(why) = cron::check_cron(&text)
             {
                 let message = format!("`{}` is no time of a schedule: {why}", quoted(&text));
                 self.report(Problem::error(node.used_at(), message).hint(cron::HINT));
             }
-            self.filters(keys);
+            self.read_filters(keys);
         }
         !items.is_empty()
     }
@@ -145,21 +145,21 @@ impl Context<'_> {
             self.report(Problem::error(at, format!("{what} has no `jobs`")));
             return Vec::new();
         };
-        let Some(items) = self.list(node, "`jobs` of a workflow") else { return Vec::new() };
+        let Some(items) = self.expect_list(node, "`jobs` of a workflow") else { return Vec::new() };
         // Conditions may leave none; that a workflow runs nothing is said where it would run.
         if items.is_empty() && self.source.written(node.span).trim() == "[]" && !self.options.check
         {
             self.report(Problem::error(node.span, format!("{what} has an empty list of jobs")));
         }
-        items.iter().filter_map(|item| self.invocation(item, known)).collect()
+        items.iter().filter_map(|item| self.read_invocation(item, known)).collect()
     }
 
     /// One job of a workflow: a name, or a name with keys.
-    fn invocation(&mut self, node: &Node, known: &Known<'_>) -> Option<Invocation> {
+    fn read_invocation(&mut self, node: &Node, known: &Known<'_>) -> Option<Invocation> {
         let expected = "a name or a mapping with one key";
         match &node.value {
             Value::Scalar { .. } if node.kind() != Kind::Nothing => {
-                let job = self.nonempty(node, "the name of a job")?;
+                let job = self.expect_nonempty(node, "the name of a job")?;
                 self.check_job(&job, node.span, known);
                 Some(Invocation::new(&job, node.span))
             }
@@ -195,23 +195,23 @@ impl Context<'_> {
         let keys = match &entry.value.value {
             // `- build:` with nothing behind it is the bare name.
             Value::Scalar { .. } if entry.value.kind() == Kind::Nothing => None,
-            _ => self.mapping(&entry.value, &format!("the job `{}`", quoted(&job))),
+            _ => self.expect_mapping(&entry.value, &format!("the job `{}`", quoted(&job))),
         };
         // A job that is not built from steps, such as an approval, need not be among the `jobs`.
         if keys.is_none_or(|keys| keys.get("type").is_none()) {
             self.check_job(&job, entry.key_span, known);
         }
         if let Some(keys) = keys {
-            self.keys(keys, &vocabulary::WORKFLOW_JOB);
+            self.check_keys(keys, &vocabulary::WORKFLOW_JOB);
             invocation.max_auto_reruns = self.auto_reruns(keys);
             invocation.kind = self.job_kind(keys);
             if let Some(name) = self.optional_text(keys, "name") {
                 invocation.name = name;
                 invocation.span = keys.get("name").map_or(entry.key_span, Node::used_at);
             }
-            self.requires(keys, &mut invocation);
-            invocation.filters = self.filters(keys);
-            invocation.contexts = self.texts(keys, "context");
+            self.read_requires(keys, &mut invocation);
+            invocation.filters = self.read_filters(keys);
+            invocation.contexts = self.read_texts(keys, "context");
             invocation.serial_group = self.serial_group(keys);
         }
         Some(invocation)
@@ -232,28 +232,28 @@ impl Context<'_> {
         None
     }
 
-    fn requires(&mut self, keys: &Mapping, invocation: &mut Invocation) {
+    fn read_requires(&mut self, keys: &Mapping, invocation: &mut Invocation) {
         let is_given = |node: &&Node| node.kind() != Kind::Nothing && !is_empty_text(node);
         let Some(node) = keys.get("requires").filter(is_given) else { return };
-        let Some(items) = self.list(node, "`requires`") else { return };
+        let Some(items) = self.expect_list(node, "`requires`") else { return };
         for item in items.iter().filter(|item| !is_empty_text(item)) {
             if let Value::Mapping(mapping) = &item.value {
                 for entry in &mapping.entries {
-                    let statuses = self.statuses(&entry.value);
+                    let statuses = self.read_statuses(&entry.value);
                     invocation.requires.push((entry.key.to_string(), entry.key_span));
                     if statuses != [Status::Success] {
                         let name = entry.key.to_string();
                         invocation.statuses.push(Required { name, statuses });
                     }
                 }
-            } else if let Some(name) = self.nonempty(item, "a job in `requires`") {
+            } else if let Some(name) = self.expect_nonempty(item, "a job in `requires`") {
                 invocation.requires.push((name, item.used_at()));
             }
         }
     }
 
     /// The statuses of a job that another requires: one, or a list of them.
-    fn statuses(&mut self, node: &Node) -> Vec<Status> {
+    fn read_statuses(&mut self, node: &Node) -> Vec<Status> {
         const KNOWN: [&str; 6] =
             ["success", "failed", "canceled", "unauthorized", "not_run", "terminal"];
         let items = match &node.value {
@@ -262,7 +262,7 @@ impl Context<'_> {
         };
         let mut statuses = Vec::new();
         for item in &items {
-            let Some(text) = self.nonempty(item, "a status of a job") else { continue };
+            let Some(text) = self.expect_nonempty(item, "a status of a job") else { continue };
             match &*text {
                 "success" => statuses.push(Status::Success),
                 "failed" => statuses.push(Status::Failed),
@@ -342,7 +342,7 @@ impl Context<'_> {
                 self.report(Problem::error(*span, message).maybe_hint(hint));
             }
         }
-        for cycle in graph::cycles(jobs) {
+        for cycle in graph::find_cycles(jobs) {
             self.report(cycle);
         }
     }

@@ -32,14 +32,14 @@ impl Expander<'_, '_> {
     /// Returns whether a condition holds. `None` where that is not known, or was reported to be
     /// wrong.
     pub(super) fn holds(&mut self, node: &Node, scope: Scope<'_>) -> Option<bool> {
-        self.deeper(node.used_at(), |this| match &node.value {
-            Value::Mapping(mapping) => this.statement(mapping, node, scope),
+        self.nest_deeper(node.used_at(), |this| match &node.value {
+            Value::Mapping(mapping) => this.evaluate_statement(mapping, node, scope),
             Value::Scalar { text, .. } if node.kind() == Kind::Text => {
                 if text.contains("<<") || !expression::looks_like_expression(text) {
                     this.warn_of_a_text(text, node.used_at());
-                    return is_truthy(&this.fill(node, scope));
+                    return is_truthy(&this.fill_templates(node, scope));
                 }
-                this.expression(text, node.used_at(), scope)?.0.truth()
+                this.evaluate_expression(text, node.used_at(), scope)?.0.truth()
             }
             _ => is_truthy(node),
         })?
@@ -49,7 +49,7 @@ impl Expander<'_, '_> {
     /// part of it, it is a text, and any text holds.
     fn warn_of_a_text(&mut self, text: &str, place: Span) {
         let operators = ["==", "!=", " and ", " or ", "not "];
-        let is_part = text.contains("<<") && super::template::whole(text).is_none();
+        let is_part = text.contains("<<") && super::template::whole_name(text).is_none();
         if is_part && operators.iter().any(|operator| text.contains(operator)) {
             let message = "this condition is a text, and always holds";
             let hint = "write all of it without `<<` and `>>`, such as `pipeline.number == 1`";
@@ -58,7 +58,12 @@ impl Expander<'_, '_> {
     }
 
     /// A logic statement: a mapping with one key.
-    fn statement(&mut self, mapping: &Mapping, node: &Node, scope: Scope<'_>) -> Option<bool> {
+    fn evaluate_statement(
+        &mut self,
+        mapping: &Mapping,
+        node: &Node,
+        scope: Scope<'_>,
+    ) -> Option<bool> {
         let entry = match mapping.entries.as_slice() {
             [] if mapping.is_incomplete => return None,
             [] => return Some(false),
@@ -73,10 +78,10 @@ impl Expander<'_, '_> {
         match &*entry.key {
             "and" | "or" => self.and_or(entry, scope),
             "not" => self.holds(&entry.value, scope).map(|holds| !holds),
-            "equal" => self.equal(entry, scope),
-            "matches" => self.matches(entry, scope),
+            "equal" => self.are_equal(entry, scope),
+            "matches" => self.matches_pattern(entry, scope),
             other => {
-                let hint = self.near(other, STATEMENTS).unwrap_or_else(|| {
+                let hint = self.suggest_near(other, STATEMENTS).unwrap_or_else(|| {
                     "the statements are `and`, `or`, `not`, `equal` and `matches`".to_owned()
                 });
                 let message = format!("there is no logic statement `{}`", quoted(other));
@@ -92,7 +97,7 @@ impl Expander<'_, '_> {
 
     fn and_or(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
         let what = format!("`{}`", entry.key);
-        let items = self.context.list(&entry.value, &what)?;
+        let items = self.context.expect_list(&entry.value, &what)?;
         let is_and = &*entry.key == "and";
         if items.is_empty() {
             return Some(false);
@@ -105,8 +110,8 @@ impl Expander<'_, '_> {
         known.iter().all(Option::is_some).then_some(is_and)
     }
 
-    fn equal(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
-        let items = self.context.list(&entry.value, "`equal`")?;
+    fn are_equal(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
+        let items = self.context.expect_list(&entry.value, "`equal`")?;
         // An executor parameter is compared with the definition of an executor as it is written,
         // which aliases bring here, and otherwise by its name.
         let definitions: Vec<Option<Node>> =
@@ -119,7 +124,7 @@ impl Expander<'_, '_> {
             .map(|(item, definition)| match definition {
                 Some(definition) if are_compared => definition,
                 None if are_compared && item.kind() == Kind::Mapping => item.clone(),
-                _ => self.fill(item, scope),
+                _ => self.fill_templates(item, scope),
             })
             .collect();
         if items.iter().any(|item| item.kind() == Kind::Unknown) {
@@ -129,8 +134,8 @@ impl Expander<'_, '_> {
         Some(rest.iter().all(|item| item.is_same(first)))
     }
 
-    fn matches(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
-        let mapping = self.context.mapping(&entry.value, "`matches`")?;
+    fn matches_pattern(&mut self, entry: &Entry, scope: Scope<'_>) -> Option<bool> {
+        let mapping = self.context.expect_mapping(&entry.value, "`matches`")?;
         for key in ["pattern", "value"] {
             if mapping.get(key).is_none() && !mapping.is_incomplete {
                 let message = format!("`matches` needs a `{key}`");
@@ -143,12 +148,12 @@ impl Expander<'_, '_> {
             let hint = "the keys are `pattern` and `value`";
             self.report(Problem::error(other.key_span, message).hint(hint));
         }
-        let pattern = self.fill(mapping.get("pattern")?, scope);
-        let value = self.fill(mapping.get("value")?, scope);
+        let pattern = self.fill_templates(mapping.get("pattern")?, scope);
+        let value = self.fill_templates(mapping.get("value")?, scope);
         if [&pattern, &value].iter().any(|node| node.kind() == Kind::Unknown) {
             return None;
         }
-        let text = self.context.text(&pattern, "`pattern`")?;
+        let text = self.context.expect_text(&pattern, "`pattern`")?;
         let value = value.scalar().filter(|_| value.kind() != Kind::Nothing).unwrap_or("");
         self.is_match(&text, value, pattern.used_at())
     }
@@ -173,7 +178,7 @@ impl Expander<'_, '_> {
 
     /// Returns the value of an expression that stands in a text at `place`, and whether it is a
     /// boolean by its form. `None` if it is not known, or if a mistake was reported.
-    pub(super) fn expression(
+    pub(super) fn evaluate_expression(
         &mut self,
         text: &str,
         place: Span,

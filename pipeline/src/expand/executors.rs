@@ -20,14 +20,15 @@ const OWN: [&str; 2] = ["parameters", "description"];
 impl Expander<'_, '_> {
     /// Returns what the executor that a node names has, with its arguments. `None` where there is
     /// no such executor; that is reported, unless it is in an orb that is not there.
-    pub(super) fn executor(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
-        self.deeper(node.used_at(), |this| this.executor_here(node, scope))?
+    pub(super) fn write_executor(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
+        self.nest_deeper(node.used_at(), |this| this.executor_here(node, scope))?
     }
 
     fn executor_here(&mut self, node: &Node, scope: Scope<'_>) -> Option<Vec<Entry>> {
         if let Some(passed) = self.argument_of(node, scope) {
             // It was written out where it was given, and is looked up there.
-            return self.executor(&passed.node.used(node.used_at()), Scope::filled(passed.package));
+            return self
+                .write_executor(&passed.node.used(node.used_at()), Scope::filled(passed.package));
         }
         let (name_node, given): (&Node, Vec<Entry>) = match &node.value {
             Value::Mapping(mapping) => {
@@ -48,14 +49,14 @@ impl Expander<'_, '_> {
             && matches!(passed.node.value, Value::Scalar { .. })
         {
             let name = passed.node.used(name_node.used_at());
-            return self.named(&name, passed.package, &given, node.used_at(), scope);
+            return self.named_executor(&name, passed.package, &given, node.used_at(), scope);
         }
-        let name = self.fill(name_node, scope);
-        self.named(&name, scope.package, &given, node.used_at(), scope)
+        let name = self.fill_templates(name_node, scope);
+        self.named_executor(&name, scope.package, &given, node.used_at(), scope)
     }
 
     /// The executor of a name in a package, with arguments that are written in a scope.
-    fn named(
+    fn named_executor(
         &mut self,
         name_node: &Node,
         package: usize,
@@ -63,11 +64,11 @@ impl Expander<'_, '_> {
         place: Span,
         scope: Scope<'_>,
     ) -> Option<Vec<Entry>> {
-        let name = self.context.nonempty(name_node, "the name of an executor")?;
+        let name = self.context.expect_nonempty(name_node, "the name of an executor")?;
         let at = name_node.used_at();
-        match self.find(&name, package, |package| &package.executors) {
+        match self.find_definition(&name, package, |package| &package.executors) {
             Found::Definition(executor) => {
-                let arguments = self.bind(&executor, given, place, scope);
+                let arguments = self.bind_arguments(&executor, given, place, scope);
                 self.used.insert(executor.id);
                 Some(self.executor_entries(&executor, &arguments, at))
             }
@@ -77,9 +78,9 @@ impl Expander<'_, '_> {
                 None
             }
             Found::Nothing => {
-                let known = self.names(package, |package| &package.executors);
+                let known = self.known_names(package, |package| &package.executors);
                 if !self.report_orb_name("executor", &name, at, package, &known) {
-                    let hint = self.near(&name, known.iter().map(String::as_str));
+                    let hint = self.suggest_near(&name, known.iter().map(String::as_str));
                     let message = format!("there is no executor `{}`", quoted(&name));
                     let problem = Problem::error(name_node.span, message).maybe_hint(hint);
                     // One that was passed on is written elsewhere.
@@ -104,7 +105,7 @@ impl Expander<'_, '_> {
             Value::Mapping(mapping) => mapping.get("name")?.scalar()?,
             _ => argument.node.scalar()?,
         };
-        let found = self.find(name, argument.package, |package| &package.executors);
+        let found = self.find_definition(name, argument.package, |package| &package.executors);
         let Found::Definition(executor) = found else { return None };
         let value = Value::Mapping(Rc::clone(&executor.body));
         Some(Node { value, ..Node::unknown(node.used_at()) })
@@ -119,11 +120,11 @@ impl Expander<'_, '_> {
     ) -> Vec<Entry> {
         let package = executor.package;
         let inside = Scope::inside(package, arguments);
-        self.context.keys(&executor.body, &vocabulary::EXECUTOR);
+        self.context.check_keys(&executor.body, &vocabulary::EXECUTOR);
         let mut entries = Vec::new();
         for entry in executor.body.entries.iter().filter(|entry| !OWN.contains(&&*entry.key)) {
-            let value = self.fill(&entry.value, inside.within(&entry.key));
-            if !self.spend(value.size, place) {
+            let value = self.fill_templates(&entry.value, inside.within(&entry.key));
+            if !self.count_work(value.size, place) {
                 break;
             }
             let key = Rc::clone(&entry.key);
@@ -144,7 +145,7 @@ pub(super) fn fill_gaps(own: Vec<Entry>, executor: Vec<Entry>) -> Vec<Entry> {
         let is_kind = KINDS.contains(&&*entry.key);
         match own.get(&entry.key) {
             Some(node) if &*entry.key == "environment" => {
-                let value = both(&entry.value, node);
+                let value = merge_environments(&entry.value, node);
                 filled.push(Entry { value, ..entry });
             }
             Some(_) => {}
@@ -161,7 +162,7 @@ pub(super) fn fill_gaps(own: Vec<Entry>, executor: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Two environments, of which the second wins.
-fn both(first: &Node, second: &Node) -> Node {
+fn merge_environments(first: &Node, second: &Node) -> Node {
     match (&first.value, &second.value) {
         (Value::Mapping(a), Value::Mapping(b)) => {
             let own: HashSet<&str> = b.entries.iter().map(|entry| &*entry.key).collect();

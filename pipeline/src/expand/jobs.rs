@@ -17,7 +17,7 @@ pub(super) struct Extra {
 
 impl Expander<'_, '_> {
     /// A job with everything written out.
-    pub(super) fn job(
+    pub(super) fn write_job(
         &mut self,
         job: &Rc<Definition>,
         arguments: &Arguments,
@@ -38,17 +38,17 @@ impl Expander<'_, '_> {
                 }
                 "executor" if is_2_1 => {
                     // What is not found stays, so that nobody says that it is not there at all.
-                    match self.executor(&entry.value, inside) {
+                    match self.write_executor(&entry.value, inside) {
                         Some(found) => {
                             executor = found;
                             continue;
                         }
-                        None => self.fill(&entry.value, inside),
+                        None => self.fill_templates(&entry.value, inside),
                     }
                 }
-                key => self.fill(&entry.value, inside.within(key)),
+                key => self.fill_templates(&entry.value, inside.within(key)),
             };
-            if !self.spend(value.size, job.key_span) {
+            if !self.count_work(value.size, job.key_span) {
                 break;
             }
             let (key, key_span) = (Rc::clone(&entry.key), entry.key_span);
@@ -73,10 +73,10 @@ impl Expander<'_, '_> {
         let is_steps = self.argument_of(node, scope).is_some_and(super::template::is_steps);
         if !is_steps && !matches!(node.value, crate::yaml::Value::List(_)) {
             // What reads the job says what is wrong with it.
-            return self.fill(node, scope);
+            return self.fill_templates(node, scope);
         }
         let mut steps = extra.before;
-        self.steps(node, scope, &mut steps);
+        self.write_steps(node, scope, &mut steps);
         steps.extend(extra.after);
         // That it has no steps is a mistake only where none are written.
         let is_empty = steps.is_empty()

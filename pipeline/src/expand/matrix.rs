@@ -28,10 +28,10 @@ pub(super) struct Matrix {
 
 impl Expander<'_, '_> {
     /// Reads a matrix. `None` where it is wrong, which was reported.
-    pub(super) fn matrix(&mut self, entry: &Entry) -> Option<Matrix> {
+    pub(super) fn read_matrix(&mut self, entry: &Entry) -> Option<Matrix> {
         let scope = Scope::outside(0);
-        let mapping = self.context.mapping(&entry.value, "`matrix`")?;
-        self.context.keys(mapping, &vocabulary::MATRIX);
+        let mapping = self.context.expect_mapping(&entry.value, "`matrix`")?;
+        self.context.check_keys(mapping, &vocabulary::MATRIX);
         let Some(parameters) = mapping.get("parameters") else {
             if !mapping.is_incomplete {
                 let message = "`matrix` needs `parameters`: lists of values by name";
@@ -39,22 +39,22 @@ impl Expander<'_, '_> {
             }
             return None;
         };
-        let parameters = self.context.mapping(parameters, "`parameters` of a matrix")?;
+        let parameters = self.context.expect_mapping(parameters, "`parameters` of a matrix")?;
         if let Some(entry) = parameters.entries.get(MOST_PARAMETERS) {
             let message = format!("a matrix has at most {MOST_PARAMETERS} parameters");
             self.report(Problem::error(entry.key_span, message));
             return None;
         }
-        let alias = mapping.get("alias").map(|node| self.fill(node, scope));
-        let alias = alias.and_then(|node| self.context.nonempty(&node, "`alias`"));
+        let alias = mapping.get("alias").map(|node| self.fill_templates(node, scope));
+        let alias = alias.and_then(|node| self.context.expect_nonempty(&node, "`alias`"));
         let mut lists: Vec<(Rc<str>, Vec<Node>)> = Vec::new();
         for entry in &parameters.entries {
             let what = format!("the matrix parameter `{}`", quoted(&entry.key));
             // A list may also be the value of a parameter, or all of it one value.
-            let value = self.fill(&entry.value, scope);
+            let value = self.fill_templates(&entry.value, scope);
             let items = match &value.value {
                 Value::Scalar { .. } if value.kind() != Kind::Nothing => vec![value.clone()],
-                _ => self.context.list(&value, &what)?.to_vec(),
+                _ => self.context.expect_list(&value, &what)?.to_vec(),
             };
             if items.is_empty() {
                 self.report(Problem::error(value.used_at(), format!("{what} has no values")));
@@ -75,20 +75,20 @@ impl Expander<'_, '_> {
             self.report(Problem::error(entry.key_span, message));
             return None;
         }
-        let mut rows = rows(&lists);
+        let mut rows = all_rows(&lists);
         if let Some(exclude) = mapping.get("exclude") {
-            self.exclude(exclude, &lists, &mut rows);
+            self.exclude_rows(exclude, &lists, &mut rows);
         }
         Some(Matrix { rows, alias })
     }
 
     /// Takes out the combinations that `exclude` lists.
-    fn exclude(&mut self, node: &Node, lists: &[(Rc<str>, Vec<Node>)], rows: &mut Vec<Row>) {
+    fn exclude_rows(&mut self, node: &Node, lists: &[(Rc<str>, Vec<Node>)], rows: &mut Vec<Row>) {
         let scope = Scope::outside(0);
-        let Some(items) = self.context.list(node, "`exclude`") else { return };
+        let Some(items) = self.context.expect_list(node, "`exclude`") else { return };
         for item in items {
-            let filled = self.fill(item, scope);
-            let Some(mapping) = self.context.mapping(&filled, "an item of `exclude`") else {
+            let filled = self.fill_templates(item, scope);
+            let Some(mapping) = self.context.expect_mapping(&filled, "an item of `exclude`") else {
                 continue;
             };
             if self.is_whole_row(mapping, lists, item) {
@@ -110,7 +110,7 @@ impl Expander<'_, '_> {
         for entry in &mapping.entries {
             if !lists.iter().any(|(name, _)| *name == entry.key) {
                 is_whole = false;
-                let hint = self.near(&entry.key, lists.iter().map(|(name, _)| &**name));
+                let hint = self.suggest_near(&entry.key, lists.iter().map(|(name, _)| &**name));
                 let message = format!("the matrix has no parameter `{}`", quoted(&entry.key));
                 self.report(Problem::error(entry.key_span, message).maybe_hint(hint));
             }
@@ -133,7 +133,7 @@ impl Expander<'_, '_> {
 }
 
 /// All combinations, the last parameter changing fastest.
-fn rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
+fn all_rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
     let mut rows: Vec<Row> = vec![Vec::new()];
     for (name, items) in lists {
         let longer = rows.iter().flat_map(|row| {
@@ -149,7 +149,7 @@ fn rows(lists: &[(Rc<str>, Vec<Node>)]) -> Vec<Row> {
 }
 
 /// Returns where the matrix of a job of a workflow gives a parameter its values.
-pub(super) fn place(keys: &Mapping, parameter: &str) -> Option<Span> {
+pub(super) fn parameter_place(keys: &Mapping, parameter: &str) -> Option<Span> {
     let matrix = keys.entry("matrix")?;
     let Value::Mapping(mapping) = &matrix.value.value else { return Some(matrix.key_span) };
     let parameters = match mapping.get("parameters").map(|node| &node.value) {
@@ -165,7 +165,7 @@ fn is_excluded(row: &Row, values: &[&Node]) -> bool {
 }
 
 /// The name of a job of a matrix: that of the job, and its values.
-pub(super) fn name(job: &str, row: &Row) -> String {
+pub(super) fn job_name(job: &str, row: &Row) -> String {
     let mut name = job.to_owned();
     for (_, value) in row {
         name.push('-');

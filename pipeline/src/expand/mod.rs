@@ -163,22 +163,22 @@ pub(crate) fn expand(context: &mut Context<'_>, root: &Mapping, span: Span) -> O
         ignores_conditions: false,
     };
     expander.pipeline_parameters(root, span);
-    let main = expander.package(root, String::new(), true, 0);
+    let main = expander.read_package(root, String::new(), true, 0);
     expander.read_job_groups(root);
-    let mut expanded = expander.workflows(root, main);
+    let mut expanded = expander.write_workflows(root, main);
     if expander.is_over {
         return None;
     }
     expanded.unused_steps.append(&mut expander.probes.steps);
     if expander.is_left_out && expander.context.options.check {
-        expanded.otherwise = expander.otherwise(root);
+        expanded.otherwise = expander.write_otherwise(root);
     }
     Some(expanded)
 }
 
 impl Expander<'_, '_> {
     /// Counts what is made at a place. False where it is too much; that is reported once.
-    fn spend(&mut self, size: usize, span: Span) -> bool {
+    fn count_work(&mut self, size: usize, span: Span) -> bool {
         self.work = self.work.saturating_add(size);
         if self.work > MAX_SIZE && !self.is_over {
             self.is_over = true;
@@ -197,7 +197,7 @@ impl Expander<'_, '_> {
     }
 
     /// Does something a level deeper, unless that is too deep.
-    fn deeper<T>(&mut self, span: Span, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    fn nest_deeper<T>(&mut self, span: Span, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if self.depth >= MAX_DEPTH {
             let message = format!(
                 "this is nested more than {MAX_DEPTH} levels deep, with what it uses written out"
@@ -220,7 +220,11 @@ impl Expander<'_, '_> {
 
     /// Returns what a text may stand for if its name is that of one of the things of a kind.
     #[expect(single_use_lifetimes, reason = "eliding it in `impl Trait` is not stable")]
-    fn near<'n>(&mut self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    fn suggest_near<'n>(
+        &mut self,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str>,
+    ) -> Option<String> {
         self.context.suggestions.did_you_mean(name, known)
     }
 }

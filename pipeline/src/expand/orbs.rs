@@ -22,7 +22,7 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 impl Expander<'_, '_> {
     /// Reads the `orbs` of a configuration or an orb.
-    pub(super) fn imports(
+    pub(super) fn read_imports(
         &mut self,
         root: &Mapping,
         package: usize,
@@ -32,9 +32,9 @@ impl Expander<'_, '_> {
         let Some(node) = root.get("orbs").filter(|node| node.kind() != Kind::Nothing) else {
             return imports;
         };
-        let Some(mapping) = self.context.mapping(node, "`orbs`") else { return imports };
+        let Some(mapping) = self.context.expect_mapping(node, "`orbs`") else { return imports };
         for entry in &mapping.entries {
-            let import = self.import(entry, package, level);
+            let import = self.read_import(entry, package, level);
             // What the configuration itself lacks is told where it is used; an orb in use that
             // lacks another of its own is no use.
             if let (Import::Missing(problem), 0) = (&import, package) {
@@ -45,7 +45,7 @@ impl Expander<'_, '_> {
         imports
     }
 
-    fn import(&mut self, entry: &Entry, package: usize, level: usize) -> Import {
+    fn read_import(&mut self, entry: &Entry, package: usize, level: usize) -> Import {
         let place = entry.value.used_at();
         if level >= MAX_LEVEL {
             let message = format!("orbs use each other more than {MAX_LEVEL} levels deep");
@@ -61,27 +61,27 @@ impl Expander<'_, '_> {
                 Import::Missing(Rc::new(Problem::error(place, message).hint(hint).environmental()))
             }
             Value::Mapping(mapping) => {
-                self.context.keys(mapping, &vocabulary::ORB);
+                self.context.check_keys(mapping, &vocabulary::ORB);
                 let prefix = format!("{}/", entry.key);
-                Import::Package(self.package(mapping, prefix, false, level + 1))
+                Import::Package(self.read_package(mapping, prefix, false, level + 1))
             }
             _ => {
                 // Values of the pipeline may choose the version.
-                let value = self.fill(&entry.value, Scope::outside(package));
+                let value = self.fill_templates(&entry.value, Scope::outside(package));
                 if value.kind() == Kind::Unknown {
-                    return Import::Missing(Rc::new(unknown(place)));
+                    return Import::Missing(Rc::new(silent_problem(place)));
                 }
-                let found = self.context.nonempty(&value, "an orb");
+                let found = self.context.expect_nonempty(&value, "an orb");
                 match found {
-                    Some(text) => self.registered(&text, &entry.key, place, level),
-                    None => Import::Missing(Rc::new(unknown(place))),
+                    Some(text) => self.read_registered(&text, &entry.key, place, level),
+                    None => Import::Missing(Rc::new(silent_problem(place))),
                 }
             }
         }
     }
 
     /// An orb by `namespace/name@version`.
-    fn registered(&mut self, text: &str, alias: &str, place: Span, level: usize) -> Import {
+    fn read_registered(&mut self, text: &str, alias: &str, place: Span, level: usize) -> Import {
         if let Some(import) = self.registry.get(text) {
             return import.clone();
         }
@@ -93,7 +93,7 @@ impl Expander<'_, '_> {
             let hint = "write `namespace/name@version`, with a version such as `1.2.3`, `1.2`, `1`, \
                         `volatile` or `dev:name`";
             self.report(Problem::error(place, message).hint(hint));
-            return Import::Missing(Rc::new(unknown(place)));
+            return Import::Missing(Rc::new(silent_problem(place)));
         };
         let import = match self.read_orb(name, wanted, place) {
             Err(problem) => Import::Missing(problem),
@@ -103,7 +103,7 @@ impl Expander<'_, '_> {
                     Problem::error(place, format!("the orb `{}` uses itself", quoted(text)));
                 self.registry.insert(text.to_owned(), Import::Missing(Rc::new(circle)));
                 match &root.value {
-                    Value::Mapping(mapping) => Import::Package(self.package(
+                    Value::Mapping(mapping) => Import::Package(self.read_package(
                         mapping,
                         format!("{alias}/"),
                         false,
@@ -111,7 +111,7 @@ impl Expander<'_, '_> {
                     )),
                     _ => {
                         self.context.wrong_type(&root, "an orb", "a mapping");
-                        Import::Missing(Rc::new(unknown(place)))
+                        Import::Missing(Rc::new(silent_problem(place)))
                     }
                 }
             }
@@ -124,7 +124,7 @@ impl Expander<'_, '_> {
     fn read_orb(&mut self, name: &str, wanted: &str, place: Span) -> Result<Node, Rc<Problem>> {
         let source = self.context.options.orbs.0.clone();
         let known = source.as_ref().map(|source| source.versions(name)).unwrap_or_default();
-        let version = versions::choose(wanted, &known);
+        let version = versions::choose_version(wanted, &known);
         self.context.orbs.push(OrbUse {
             name: name.to_owned(),
             wanted: wanted.to_owned(),
@@ -145,12 +145,12 @@ impl Expander<'_, '_> {
             let limit = MOST_BYTES / 1024 / 1024;
             let message = format!("the orbs are more than {MOST_ORBS}, or longer than {limit} MiB");
             self.report(Problem::error(place, message));
-            return Err(Rc::new(unknown(place)));
+            return Err(Rc::new(silent_problem(place)));
         }
         let base = self.context.source.add(file, text.clone());
         let (root, problems) = yaml::parse(&text, base);
         problems.into_iter().for_each(|problem| self.report(problem));
-        root.ok_or_else(|| Rc::new(unknown(place)))
+        root.ok_or_else(|| Rc::new(silent_problem(place)))
     }
 }
 
@@ -184,6 +184,6 @@ fn not_there(name: &str, wanted: &str, known: &[String], place: Span) -> Problem
 }
 
 /// Returns what stands for an orb whose problem was reported.
-fn unknown(place: Span) -> Problem {
+fn silent_problem(place: Span) -> Problem {
     Problem::error(place, "").silent()
 }

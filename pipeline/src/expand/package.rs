@@ -67,7 +67,7 @@ pub(super) enum Found {
 
 impl Expander<'_, '_> {
     /// Reads what the top level of a configuration or an orb defines. Answers its index.
-    pub(super) fn package(
+    pub(super) fn read_package(
         &mut self,
         root: &Mapping,
         prefix: String,
@@ -78,14 +78,14 @@ impl Expander<'_, '_> {
         let is_2_1 = !is_main || self.context.is_2_1;
         self.packages.push(Package { prefix, is_2_1, ..Package::default() });
         if is_2_1 {
-            let orbs = self.imports(root, index, level);
+            let orbs = self.read_imports(root, index, level);
             if let Some(package) = self.packages.get_mut(index) {
                 package.orbs = orbs;
             }
         }
-        let commands = self.definitions(root, "commands", "command", index);
-        let executors = self.definitions(root, "executors", "executor", index);
-        let jobs = self.definitions(root, "jobs", "job", index);
+        let commands = self.read_definitions(root, "commands", "command", index);
+        let executors = self.read_definitions(root, "executors", "executor", index);
+        let jobs = self.read_definitions(root, "jobs", "job", index);
         if let Some(package) = self.packages.get_mut(index) {
             package.commands = commands;
             package.executors = executors;
@@ -94,7 +94,7 @@ impl Expander<'_, '_> {
         index
     }
 
-    fn definitions(
+    fn read_definitions(
         &mut self,
         root: &Mapping,
         key: &'static str,
@@ -109,7 +109,7 @@ impl Expander<'_, '_> {
         if !is_2_1 && kind != "job" {
             return definitions;
         }
-        let Some(mapping) = self.context.mapping(node, &format!("`{key}`")) else {
+        let Some(mapping) = self.context.expect_mapping(node, &format!("`{key}`")) else {
             return definitions;
         };
         let prefix = self.packages.get(package).map(|p| p.prefix.clone()).unwrap_or_default();
@@ -120,12 +120,13 @@ impl Expander<'_, '_> {
                 Value::Mapping(body) => Rc::clone(body),
                 // Its name is known all the same, so that who uses it is not told that it is not.
                 _ => {
-                    self.context.mapping(&entry.value, &what);
+                    self.context.expect_mapping(&entry.value, &what);
                     Rc::new(Mapping { entries: Vec::new(), is_incomplete: true })
                 }
             };
             let declared = body.get("parameters").filter(|_| is_2_1);
-            let parameters = declared.map(|node| self.declared(node, false)).unwrap_or_default();
+            let parameters =
+                declared.map(|node| self.read_parameters(node, false)).unwrap_or_default();
             self.definitions += 1;
             let definition = Definition {
                 kind,
@@ -144,7 +145,7 @@ impl Expander<'_, '_> {
     }
 
     /// Returns what a name stands for in a package: its own, or `orb/name`.
-    pub(super) fn find(
+    pub(super) fn find_definition(
         &self,
         name: &str,
         package: usize,
@@ -167,7 +168,7 @@ impl Expander<'_, '_> {
     }
 
     /// Names that could be meant in a package, for suggestions.
-    pub(super) fn names(
+    pub(super) fn known_names(
         &self,
         package: usize,
         of: impl Fn(&Package) -> &Definitions,
@@ -203,12 +204,12 @@ impl Expander<'_, '_> {
         let Some((orb, rest)) = name.split_once('/') else { return false };
         let Some(own) = self.packages.get(package) else { return false };
         if own.orbs.contains_key(orb) {
-            let hint = self.near(name, known.iter().map(String::as_str));
+            let hint = self.suggest_near(name, known.iter().map(String::as_str));
             let message = format!("the orb `{}` has no {kind} `{}`", quoted(orb), quoted(rest));
             self.report(Problem::error(place, message).maybe_hint(hint));
         } else {
             let orbs: Vec<Rc<str>> = own.orbs.keys().cloned().collect();
-            let hint = self.near(orb, orbs.iter().map(|name| &**name));
+            let hint = self.suggest_near(orb, orbs.iter().map(|name| &**name));
             let message = format!("there is no orb `{}` in `orbs`", quoted(orb));
             self.report(Problem::error(place, message).maybe_hint(hint));
         }
@@ -217,7 +218,7 @@ impl Expander<'_, '_> {
 }
 
 /// The arguments that stand behind the name of a command, executor or job.
-pub(super) fn arguments<'n>(
+pub(super) fn given_arguments<'n>(
     expander: &mut Expander<'_, '_>,
     node: &'n Node,
     what: &str,
@@ -225,7 +226,7 @@ pub(super) fn arguments<'n>(
     if node.kind() == Kind::Nothing {
         return &[];
     }
-    match expander.context.mapping(node, &format!("what {what} is given")) {
+    match expander.context.expect_mapping(node, &format!("what {what} is given")) {
         Some(mapping) => &mapping.entries,
         None => &[],
     }

@@ -56,20 +56,22 @@ pub(super) const MOST_PARAMETERS: usize = 128;
 
 impl Expander<'_, '_> {
     /// Reads `parameters`.
-    pub(super) fn declared(&mut self, node: &Node, is_pipeline: bool) -> Vec<Parameter> {
+    pub(super) fn read_parameters(&mut self, node: &Node, is_pipeline: bool) -> Vec<Parameter> {
         if node.kind() == NodeKind::Nothing {
             return Vec::new();
         }
-        let Some(mapping) = self.context.mapping(node, "`parameters`") else { return Vec::new() };
+        let Some(mapping) = self.context.expect_mapping(node, "`parameters`") else {
+            return Vec::new();
+        };
         if let Some(entry) = mapping.entries.get(MOST_PARAMETERS) {
             let message = format!("there are at most {MOST_PARAMETERS} parameters in one place");
             self.report(Problem::error(entry.key_span, message));
         }
         let entries = mapping.entries.iter().take(MOST_PARAMETERS);
-        entries.map(|entry| self.parameter(entry, is_pipeline)).collect()
+        entries.map(|entry| self.read_parameter(entry, is_pipeline)).collect()
     }
 
-    fn parameter(&mut self, entry: &Entry, is_pipeline: bool) -> Parameter {
+    fn read_parameter(&mut self, entry: &Entry, is_pipeline: bool) -> Parameter {
         let mut parameter = Parameter {
             name: Rc::clone(&entry.key),
             key_span: entry.key_span,
@@ -77,9 +79,11 @@ impl Expander<'_, '_> {
             default: None,
         };
         let what = format!("the parameter `{}`", quoted(&entry.key));
-        let Some(mapping) = self.context.mapping(&entry.value, &what) else { return parameter };
-        self.context.keys(mapping, &vocabulary::PARAMETER);
-        parameter.kind = self.kind(mapping, entry.key_span, is_pipeline);
+        let Some(mapping) = self.context.expect_mapping(&entry.value, &what) else {
+            return parameter;
+        };
+        self.context.check_keys(mapping, &vocabulary::PARAMETER);
+        parameter.kind = self.read_type(mapping, entry.key_span, is_pipeline);
         // A default without a value is none: the parameter is required then.
         let default = mapping.get("default");
         if let Some(default) = default.filter(|node| node.kind() != NodeKind::Nothing) {
@@ -87,7 +91,7 @@ impl Expander<'_, '_> {
             let at = entry.key_span;
             parameter.default = if is_plain && default.scalar().is_none_or(|t| !t.contains("<<")) {
                 let what = format!("the default of {what}");
-                check(self, default, &parameter.kind, &what, at)
+                check_value(self, default, &parameter.kind, &what, at)
                     .or_else(|| Some(Node::unknown(default.span)))
             } else {
                 Some(default.clone())
@@ -96,7 +100,7 @@ impl Expander<'_, '_> {
         parameter
     }
 
-    fn kind(&mut self, mapping: &Mapping, at: Span, is_pipeline: bool) -> Kind {
+    fn read_type(&mut self, mapping: &Mapping, at: Span, is_pipeline: bool) -> Kind {
         let Some(node) = mapping.get("type") else {
             if !mapping.is_incomplete {
                 let hint = format!("the types are `{}`", TYPES.join("`, `"));
@@ -104,18 +108,18 @@ impl Expander<'_, '_> {
             }
             return Kind::Unknown;
         };
-        let Some(text) = self.context.nonempty(node, "`type`") else { return Kind::Unknown };
+        let Some(text) = self.context.expect_nonempty(node, "`type`") else { return Kind::Unknown };
         let kind = match &*text {
             "string" => Kind::Text,
             "boolean" => Kind::Boolean,
             "integer" => Kind::Integer,
-            "enum" => self.choices(mapping, at),
+            "enum" => self.read_choices(mapping, at),
             "executor" => Kind::Executor,
             "steps" => Kind::Steps,
             "env_var_name" => Kind::EnvVarName,
             other => {
                 let hint = self
-                    .near(other, TYPES)
+                    .suggest_near(other, TYPES)
                     .unwrap_or_else(|| format!("the types are `{}`", TYPES.join("`, `")));
                 let message = format!("`{}` is not a type of parameters", quoted(other));
                 self.report(Problem::error(node.span, message).hint(hint));
@@ -132,24 +136,25 @@ impl Expander<'_, '_> {
     }
 
     /// The values of an `enum`.
-    fn choices(&mut self, mapping: &Mapping, at: Span) -> Kind {
+    fn read_choices(&mut self, mapping: &Mapping, at: Span) -> Kind {
         let Some(node) = mapping.get("enum") else {
             let message = "a parameter of the type `enum` needs an `enum`: the list of its values";
             self.report(Problem::error(at, message));
             return Kind::Unknown;
         };
-        let Some(items) = self.context.list(node, "`enum`") else { return Kind::Unknown };
+        let Some(items) = self.context.expect_list(node, "`enum`") else { return Kind::Unknown };
         if items.is_empty() {
             self.report(Problem::error(node.used_at(), "`enum` has no values"));
             return Kind::Unknown;
         }
-        let values = items.iter().filter_map(|item| self.context.text(item, "a value of `enum`"));
+        let values =
+            items.iter().filter_map(|item| self.context.expect_text(item, "a value of `enum`"));
         Kind::Enum(values.map(Rc::from).collect())
     }
 
     /// The arguments of one use of a definition. `call` is where that stands; `scope` is what
     /// the arguments may refer to.
-    pub(super) fn bind(
+    pub(super) fn bind_arguments(
         &mut self,
         definition: &Rc<Definition>,
         given: &[Entry],
@@ -164,7 +169,7 @@ impl Expander<'_, '_> {
                 self.unknown_argument(definition, entry);
                 continue;
             };
-            let argument = self.argument(parameter, &entry.value, &what, scope);
+            let argument = self.read_argument(parameter, &entry.value, &what, scope);
             arguments.insert(Rc::clone(&parameter.name), argument);
         }
         for parameter in &definition.parameters {
@@ -173,13 +178,13 @@ impl Expander<'_, '_> {
             }
             let inside = Scope::outside(definition.package);
             let argument = match &parameter.default {
-                Some(default) => self.argument(parameter, default, &what, inside),
+                Some(default) => self.read_argument(parameter, default, &what, inside),
                 None => {
                     let message =
                         format!("{what} needs the parameter `{}`", quoted(&parameter.name));
                     let problem = Problem::error(call, message);
                     self.report(problem.related(parameter.key_span, "it is declared here"));
-                    unknown(parameter, call, definition.package)
+                    placeholder_for(parameter, call, definition.package)
                 }
             };
             arguments.insert(Rc::clone(&parameter.name), argument);
@@ -188,14 +193,14 @@ impl Expander<'_, '_> {
     }
 
     /// Arguments of which nothing is known, to look through what nothing uses.
-    pub(super) fn placeholders(&mut self, definition: &Rc<Definition>) -> Arguments {
+    pub(super) fn unknown_arguments(&mut self, definition: &Rc<Definition>) -> Arguments {
         let parameters = definition.parameters.iter();
         parameters
-            .map(|p| (Rc::clone(&p.name), unknown(p, p.key_span, definition.package)))
+            .map(|p| (Rc::clone(&p.name), placeholder_for(p, p.key_span, definition.package)))
             .collect()
     }
 
-    fn argument(
+    fn read_argument(
         &mut self,
         parameter: &Parameter,
         value: &Node,
@@ -211,7 +216,7 @@ impl Expander<'_, '_> {
         let node = if kind == Kind::Steps {
             self.steps_argument(value, &what, scope)
         } else {
-            let filled = self.fill(value, scope);
+            let filled = self.fill_templates(value, scope);
             // What was passed on from another value has the type of that, and is converted.
             let is_written = value.scalar() == filled.scalar();
             let filled = match filled.scalar() {
@@ -220,7 +225,7 @@ impl Expander<'_, '_> {
                 }
                 _ => filled,
             };
-            check(self, &filled, &kind, &what, parameter.key_span)
+            check_value(self, &filled, &kind, &what, parameter.key_span)
         };
         let node = node.unwrap_or_else(|| Node::unknown(value.used_at()));
         Argument { node, kind, package }
@@ -234,13 +239,13 @@ impl Expander<'_, '_> {
             return None;
         }
         let mut steps = Vec::new();
-        self.steps(value, scope, &mut steps);
+        self.write_steps(value, scope, &mut steps);
         Some(Node::made_list(steps, value.span))
     }
 
     fn unknown_argument(&mut self, definition: &Rc<Definition>, entry: &Entry) {
         let known = definition.parameters.iter().map(|parameter| &*parameter.name);
-        let hint = self.near(&entry.key, known.clone()).unwrap_or_else(|| {
+        let hint = self.suggest_near(&entry.key, known.clone()).unwrap_or_else(|| {
             let known: Vec<String> = known.take(10).map(|n| format!("`{}`", quoted(n))).collect();
             if known.is_empty() {
                 "it has no parameters".to_owned()
@@ -254,12 +259,12 @@ impl Expander<'_, '_> {
     }
 }
 
-fn unknown(parameter: &Parameter, place: Span, package: usize) -> Argument {
+fn placeholder_for(parameter: &Parameter, place: Span, package: usize) -> Argument {
     Argument { node: Node::unknown(place), kind: parameter.kind.clone(), package }
 }
 
 /// The value as the type of a parameter has it. What does not fit is reported.
-pub(super) fn check(
+pub(super) fn check_value(
     expander: &mut Expander<'_, '_>,
     node: &Node,
     kind: &Kind,

@@ -67,11 +67,11 @@ pub(super) fn look_up(
     place: Span,
     scope: Scope<'_>,
 ) -> Option<Node> {
-    let found = find(expander, name, place, scope)?;
+    let found = find_value(expander, name, place, scope)?;
     Some(if expander.ignores_conditions { Node::unknown(place) } else { found })
 }
 
-fn find(
+fn find_value(
     expander: &mut Expander<'_, '_>,
     name: &str,
     place: Span,
@@ -96,7 +96,7 @@ fn find(
             return Some(value.clone());
         }
         let known: Vec<Rc<str>> = expander.pipeline.keys().cloned().collect();
-        let hint = expander.near(parameter, known.iter().map(|key| &**key));
+        let hint = expander.suggest_near(parameter, known.iter().map(|key| &**key));
         let message = format!("there is no pipeline parameter `{}`", quoted(parameter));
         let hint = hint.unwrap_or_else(|| "declare it in `parameters` at the top level".to_owned());
         expander.report(Problem::error(place, message).hint(hint));
@@ -108,7 +108,7 @@ fn find(
     if NAMES.contains(&name) || OPEN.iter().any(|start| name.starts_with(start)) {
         return Some(known_value(expander, name, place));
     }
-    let hint = expander.near(name, NAMES.iter().copied());
+    let hint = expander.suggest_near(name, NAMES.iter().copied());
     let message = format!("there is no pipeline value `{}`", quoted(name));
     expander.report(Problem::error(place, message).maybe_hint(hint));
     None
@@ -199,12 +199,14 @@ impl Expander<'_, '_> {
     /// Reads the `parameters` of the top level, and gives them the values of this pipeline.
     pub(super) fn pipeline_parameters(&mut self, root: &Mapping, span: Span) {
         let entry = root.entry("parameters").filter(|_| self.context.is_2_1);
-        let declared = entry.map(|entry| self.declared(&entry.value, true)).unwrap_or_default();
+        let declared =
+            entry.map(|entry| self.read_parameters(&entry.value, true)).unwrap_or_default();
         let place = entry.map_or(Span::new(span.start, span.start), |entry| entry.key_span);
         let given = &self.context.options.parameters;
         for name in given.keys() {
             if !declared.iter().any(|parameter| *parameter.name == **name) {
-                let hint = self.near(name, declared.iter().map(|parameter| &*parameter.name));
+                let hint =
+                    self.suggest_near(name, declared.iter().map(|parameter| &*parameter.name));
                 let message = format!("there is no pipeline parameter `{}`", quoted(name));
                 self.report(Problem::error(place, message).maybe_hint(hint));
             }
@@ -214,12 +216,18 @@ impl Expander<'_, '_> {
             let node = match given.get(&*parameter.name) {
                 Some(value) => {
                     let value = given_node(value, &parameter.kind, parameter.key_span);
-                    parameters::check(self, &value, &parameter.kind, &what, parameter.key_span)
+                    parameters::check_value(
+                        self,
+                        &value,
+                        &parameter.kind,
+                        &what,
+                        parameter.key_span,
+                    )
                 }
                 None => parameter
                     .default
                     .as_ref()
-                    .map(|node| self.fill(node, Scope::outside(usize::MAX))),
+                    .map(|node| self.fill_templates(node, Scope::outside(usize::MAX))),
             };
             if node.is_none()
                 && !given.contains_key(&*parameter.name)

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::package::{Definition, Found, arguments};
+use super::package::{Definition, Found, given_arguments};
 use super::parameters::{Argument, Arguments};
 use super::{Expander, Scope, template};
 use crate::config::vocabulary;
@@ -12,7 +12,7 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 impl Expander<'_, '_> {
     /// Writes out a list of steps, or a parameter that stands for one.
-    pub(super) fn steps(&mut self, node: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
+    pub(super) fn write_steps(&mut self, node: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
         if let Some(argument) = self.argument_of(node, scope).filter(|a| template::is_steps(a)) {
             self.put_steps(&argument.node, node.used_at(), out);
             return;
@@ -20,13 +20,13 @@ impl Expander<'_, '_> {
         match &node.value {
             Value::List(items) => {
                 for item in items.iter() {
-                    self.deeper(item.used_at(), |this| this.step(item, scope, out));
+                    self.nest_deeper(item.used_at(), |this| this.write_step(item, scope, out));
                 }
             }
             Value::Unknown => out.push(node.clone()),
             _ => {
                 // An expression that stands for nothing has an error of its own.
-                let filled = self.fill(node, scope);
+                let filled = self.fill_templates(node, scope);
                 self.context.wrong_type(&filled, "`steps`", "a list");
                 out.push(Node::unknown(node.used_at()));
             }
@@ -38,7 +38,7 @@ impl Expander<'_, '_> {
         match &node.value {
             Value::List(items) => {
                 for item in items.iter() {
-                    if !self.spend(item.size, place) {
+                    if !self.count_work(item.size, place) {
                         return;
                     }
                     out.push(item.clone());
@@ -48,7 +48,7 @@ impl Expander<'_, '_> {
         }
     }
 
-    fn step(&mut self, item: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
+    fn write_step(&mut self, item: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
         match &item.value {
             Value::Scalar { .. } => {
                 if let Some(argument) =
@@ -57,18 +57,19 @@ impl Expander<'_, '_> {
                     self.put_steps(&argument.node, item.used_at(), out);
                     return;
                 }
-                let filled = self.fill(item, scope);
+                let filled = self.fill_templates(item, scope);
                 let name = filled.scalar().map(Rc::<str>::from);
                 let nothing = Node::made_plain("", item.span);
                 match name {
-                    Some(name) if self.called(&name, &nothing, item.used_at(), scope, out) => {}
+                    Some(name)
+                        if self.write_command(&name, &nothing, item.used_at(), scope, out) => {}
                     _ => self.plain_step(filled, out),
                 }
             }
             Value::Mapping(mapping) => match mapping.entries.as_slice() {
                 [entry] => self.keyed_step(item, entry, scope, out),
                 _ => {
-                    let filled = self.fill(item, scope);
+                    let filled = self.fill_templates(item, scope);
                     self.plain_step(filled, out);
                 }
             },
@@ -77,7 +78,7 @@ impl Expander<'_, '_> {
     }
 
     fn plain_step(&mut self, node: Node, out: &mut Vec<Node>) {
-        if self.spend(node.size, node.used_at()) {
+        if self.count_work(node.size, node.used_at()) {
             out.push(node);
         }
     }
@@ -89,21 +90,27 @@ impl Expander<'_, '_> {
         };
         let is_2_1 = self.packages.get(scope.package).is_none_or(|package| package.is_2_1);
         match &*key {
-            "when" | "unless" if is_2_1 => self.conditional(&key, entry, scope, out),
-            "steps" if is_2_1 => self.steps(&entry.value, scope, out),
-            _ if self.called(&key, &entry.value, entry.key_span, scope, out) => {}
+            "when" | "unless" if is_2_1 => self.write_conditional(&key, entry, scope, out),
+            "steps" if is_2_1 => self.write_steps(&entry.value, scope, out),
+            _ if self.write_command(&key, &entry.value, entry.key_span, scope, out) => {}
             _ => {
-                let filled = self.fill(item, scope);
+                let filled = self.fill_templates(item, scope);
                 self.plain_step(filled, out);
             }
         }
     }
 
     /// `when` or `unless` with its steps.
-    fn conditional(&mut self, key: &str, entry: &Entry, scope: Scope<'_>, out: &mut Vec<Node>) {
+    fn write_conditional(
+        &mut self,
+        key: &str,
+        entry: &Entry,
+        scope: Scope<'_>,
+        out: &mut Vec<Node>,
+    ) {
         let what = format!("the step `{key}`");
-        let Some(mapping) = self.context.mapping(&entry.value, &what) else { return };
-        self.context.keys(mapping, &vocabulary::CONDITIONAL);
+        let Some(mapping) = self.context.expect_mapping(&entry.value, &what) else { return };
+        self.context.check_keys(mapping, &vocabulary::CONDITIONAL);
         for needed in ["condition", "steps"] {
             if mapping.get(needed).is_none() && !mapping.is_incomplete {
                 let message = format!("{what} needs `{needed}`");
@@ -114,8 +121,8 @@ impl Expander<'_, '_> {
         let Some(steps) = mapping.get("steps") else { return };
         match holds {
             // Where it is not known, the steps are looked through for mistakes.
-            None | Some(None) => self.steps(steps, scope, out),
-            Some(Some(holds)) if holds == (key == "when") => self.steps(steps, scope, out),
+            None | Some(None) => self.write_steps(steps, scope, out),
+            Some(Some(holds)) if holds == (key == "when") => self.write_steps(steps, scope, out),
             Some(Some(_)) => {
                 self.is_left_out = true;
                 self.probe_left_out(steps, scope);
@@ -147,7 +154,7 @@ impl Expander<'_, '_> {
         let work = std::mem::replace(&mut self.work, self.probes.work);
         self.ignores_conditions = true;
         let mut out = Vec::new();
-        self.steps(steps, scope, &mut out);
+        self.write_steps(steps, scope, &mut out);
         (self.ignores_conditions, self.is_over) = (false, false);
         self.probes.work = std::mem::replace(&mut self.work, work);
         // Orbs are other people's, and what of them is not used does not matter.
@@ -160,7 +167,7 @@ impl Expander<'_, '_> {
     }
 
     /// Writes out a command. False where the name is not that of one.
-    fn called(
+    fn write_command(
         &mut self,
         name: &str,
         given: &Node,
@@ -168,7 +175,7 @@ impl Expander<'_, '_> {
         scope: Scope<'_>,
         out: &mut Vec<Node>,
     ) -> bool {
-        match self.find(name, scope.package, |package| &package.commands) {
+        match self.find_definition(name, scope.package, |package| &package.commands) {
             Found::Definition(command) => {
                 if self.calls.contains(&command.id) && self.ignores_conditions {
                     out.push(Node::unknown(place));
@@ -185,7 +192,9 @@ impl Expander<'_, '_> {
                     out.push(Node::unknown(place));
                     return true;
                 }
-                self.deeper(place, |this| this.call(&command, given, place, scope, out));
+                self.nest_deeper(place, |this| {
+                    this.call_command(&command, given, place, scope, out)
+                });
                 true
             }
             // What lacks the orb is told when the step is read; that is in one place only.
@@ -199,7 +208,7 @@ impl Expander<'_, '_> {
                 if scope.is_filled || !name.contains('/') {
                     return false;
                 }
-                let known = self.names(scope.package, |package| &package.commands);
+                let known = self.known_names(scope.package, |package| &package.commands);
                 let is_orb = self.report_orb_name("command", name, place, scope.package, &known);
                 if is_orb {
                     out.push(Node::unknown(place));
@@ -209,7 +218,7 @@ impl Expander<'_, '_> {
         }
     }
 
-    fn call(
+    fn call_command(
         &mut self,
         command: &Rc<Definition>,
         given: &Node,
@@ -217,8 +226,8 @@ impl Expander<'_, '_> {
         scope: Scope<'_>,
         out: &mut Vec<Node>,
     ) {
-        let given = arguments(self, given, &command.describe());
-        let arguments = self.bind(command, given, place, scope);
+        let given = given_arguments(self, given, &command.describe());
+        let arguments = self.bind_arguments(command, given, place, scope);
         self.used.insert(command.id);
         let before = out.len();
         self.command_steps(command, &arguments, out);
@@ -239,7 +248,7 @@ impl Expander<'_, '_> {
         arguments: &super::parameters::Arguments,
         out: &mut Vec<Node>,
     ) {
-        self.context.keys(&command.body, &vocabulary::COMMAND);
+        self.context.check_keys(&command.body, &vocabulary::COMMAND);
         let Some(steps) = command.body.get("steps") else {
             if !command.body.is_incomplete {
                 let message = format!("{} has no `steps`", command.describe());
@@ -255,7 +264,7 @@ impl Expander<'_, '_> {
         let package = command.package;
         let inside = Scope::inside(package, arguments);
         self.calls.push(command.id);
-        self.steps(steps, inside, out);
+        self.write_steps(steps, inside, out);
         self.calls.pop();
     }
 
@@ -264,7 +273,7 @@ impl Expander<'_, '_> {
         let mut steps = Vec::new();
         if let Some(node) = keys.get(key).filter(|node| node.kind() != Kind::Nothing) {
             if matches!(node.value, Value::List(_) | Value::Unknown) {
-                self.steps(node, scope, &mut steps);
+                self.write_steps(node, scope, &mut steps);
             } else {
                 self.context.wrong_type(node, &format!("`{}`", quoted(key)), "a list of steps");
             }

@@ -61,7 +61,7 @@ impl Expander<'_, '_> {
     }
 
     /// A tree with its expressions replaced. What has none is shared, not copied.
-    pub(super) fn fill(&mut self, node: &Node, scope: Scope<'_>) -> Node {
+    pub(super) fn fill_templates(&mut self, node: &Node, scope: Scope<'_>) -> Node {
         let filled = self.fill_changed(node, scope).unwrap_or_else(|| node.clone());
         if filled.depth > MAX_DEPTH {
             let message = format!("this is nested more than {MAX_DEPTH} levels deep");
@@ -72,7 +72,7 @@ impl Expander<'_, '_> {
     }
 
     fn fill_changed(&mut self, node: &Node, scope: Scope<'_>) -> Option<Node> {
-        if scope.is_filled || !self.spend(NODE_SIZE, node.used_at()) {
+        if scope.is_filled || !self.count_work(NODE_SIZE, node.used_at()) {
             return None;
         }
         match &node.value {
@@ -131,23 +131,23 @@ impl Expander<'_, '_> {
         if !self.is_template(text, scope) {
             return None;
         }
-        let name = whole(text)?.strip_prefix("parameters.")?;
+        let name = whole_name(text)?.strip_prefix("parameters.")?;
         scope.parameters?.get(name)
     }
 
     fn fill_text(&mut self, text: &str, node: &Node, scope: Scope<'_>) -> Node {
         let place = node.used_at();
-        if let Some(name) = whole(text) {
+        if let Some(name) = whole_name(text) {
             let at = self.place_of(text, 0..text.len(), node.span);
             return match self.look_up(name, at, scope) {
-                Some(found) => variable(found, scope).used(place),
+                Some(found) => environment_value(found, scope).used(place),
                 None => Node::unknown(place),
             };
         }
         let mut filled = Filled { text: String::new(), written: Some(0) };
-        let is_known = self.render(text, 0..text.len(), node.span, scope, &mut filled, 0);
+        let is_known = self.render_part(text, 0..text.len(), node.span, scope, &mut filled, 0);
         let out = filled.text;
-        if !is_known || !self.spend(out.len(), place) {
+        if !is_known || !self.count_work(out.len(), place) {
             return Node::unknown(place);
         }
         let (span, alias) = (node.span, node.alias);
@@ -155,7 +155,7 @@ impl Expander<'_, '_> {
     }
 
     /// Writes a part of a text with its expressions replaced. False where one is not known.
-    fn render(
+    fn render_part(
         &mut self,
         text: &str,
         part: std::ops::Range<usize>,
@@ -194,7 +194,9 @@ impl Expander<'_, '_> {
                     at = after;
                     match (tag.mark, self.look_up(tag.name, place, scope)) {
                         (_, None) => is_known = false,
-                        (None, Some(found)) => is_known &= self.put(&found, place, &mut out.text),
+                        (None, Some(found)) => {
+                            is_known &= self.put_value(&found, place, &mut out.text)
+                        }
                         (Some('/'), _) => {
                             let message =
                                 format!("`<</ {} >>` ends what was not begun", quoted(tag.name));
@@ -213,7 +215,8 @@ impl Expander<'_, '_> {
                             }
                             if holds == (mark == '#') {
                                 let inner = tag.end..end;
-                                is_known &= self.render(text, inner, span, scope, out, level + 1);
+                                is_known &=
+                                    self.render_part(text, inner, span, scope, out, level + 1);
                             }
                             self.place_after(text, end..after, span, out);
                         }
@@ -224,13 +227,13 @@ impl Expander<'_, '_> {
     }
 
     /// Writes a value into a text. False where that is not known.
-    fn put(&mut self, found: &Node, place: Span, out: &mut String) -> bool {
+    fn put_value(&mut self, found: &Node, place: Span, out: &mut String) -> bool {
         // A long value in a text that repeats it would otherwise cost before it is counted.
         let size = match &found.value {
             Value::Scalar { text, .. } => text.len(),
             _ => found.size,
         };
-        if !self.spend(size, place) {
+        if !self.count_work(size, place) {
             return false;
         }
         match &found.value {
@@ -246,7 +249,7 @@ impl Expander<'_, '_> {
                 true
             }
             Value::Mapping(_) | Value::List(_) => {
-                json(found, out);
+                write_json(found, out);
                 true
             }
         }
@@ -255,7 +258,7 @@ impl Expander<'_, '_> {
     /// Returns what stands for a name or an expression between brackets. Mistakes are reported.
     pub(super) fn look_up(&mut self, name: &str, place: Span, scope: Scope<'_>) -> Option<Node> {
         if !is_plain_name(name) && has_namespace(name) {
-            let (value, is_boolean) = self.expression(name, place, scope)?;
+            let (value, is_boolean) = self.evaluate_expression(name, place, scope)?;
             return Some(expression_node(&value, is_boolean, place));
         }
         let found = self.look_up_name(name, place, scope)?;
@@ -285,7 +288,7 @@ impl Expander<'_, '_> {
             // In an order of their own, so that the same mistake always has the same message.
             let mut known: Vec<&str> = parameters.keys().map(|key| &**key).collect();
             known.sort_unstable();
-            let hint = self.near(parameter, known);
+            let hint = self.suggest_near(parameter, known);
             let message = format!("there is no parameter `{}` here", quoted(parameter));
             self.report(Problem::error(place, message).maybe_hint(hint));
             return None;
@@ -300,7 +303,7 @@ impl Expander<'_, '_> {
                     .iter()
                     .map(|(key, _)| key.to_string())
                     .collect();
-                let hint = self.near(parameter, known.iter().map(String::as_str));
+                let hint = self.suggest_near(parameter, known.iter().map(String::as_str));
                 let message = if scope.matrix.is_some() {
                     format!("the matrix has no parameter `{}`", quoted(parameter))
                 } else {
@@ -370,7 +373,7 @@ impl Expander<'_, '_> {
 }
 
 /// The name, if a text is nothing but one expression.
-pub(super) fn whole(text: &str) -> Option<&str> {
+pub(super) fn whole_name(text: &str) -> Option<&str> {
     let text = text.trim();
     match next_piece(text, 0, text.len()) {
         Piece::Tag(tag) if tag.start == 0 && tag.end == text.len() && tag.mark.is_none() => {
@@ -441,7 +444,7 @@ fn expression_node(value: &expression::Value, is_boolean: bool, place: Span) -> 
 
 /// Returns a value as `environment` has it: booleans are `1` and `0` there, as CircleCI's own
 /// orbs test for.
-fn variable(found: Node, scope: Scope<'_>) -> Node {
+fn environment_value(found: Node, scope: Scope<'_>) -> Node {
     match found.kind() {
         Kind::Boolean(value) if scope.is_environment => {
             Node::made_plain(if value { "1" } else { "0" }, found.span)
@@ -482,7 +485,7 @@ fn section_end(text: &str, tag: Tag<'_>, end: usize) -> Option<(usize, usize)> {
 }
 
 /// Writes a tree as JSON, as CircleCI puts `pipeline.parameters` into a text.
-fn json(node: &Node, out: &mut String) {
+fn write_json(node: &Node, out: &mut String) {
     match &node.value {
         Value::Unknown => out.push_str("null"),
         Value::Scalar { text, .. } => match node.kind() {
@@ -495,7 +498,7 @@ fn json(node: &Node, out: &mut String) {
             out.push('[');
             for (at, item) in items.iter().enumerate() {
                 out.push_str(if at > 0 { "," } else { "" });
-                json(item, out);
+                write_json(item, out);
             }
             out.push(']');
         }
@@ -505,7 +508,7 @@ fn json(node: &Node, out: &mut String) {
                 out.push_str(if at > 0 { "," } else { "" });
                 json_text(&entry.key, out);
                 out.push(':');
-                json(&entry.value, out);
+                write_json(&entry.value, out);
             }
             out.push('}');
         }

@@ -7,29 +7,31 @@ type Numbers = [u64; 3];
 pub(crate) fn is_version(wanted: &str) -> bool {
     wanted == "volatile"
         || wanted.strip_prefix("dev:").is_some_and(|name| !name.is_empty())
-        || parts(wanted).is_some()
+        || version_numbers(wanted).is_some()
 }
 
 /// Returns whether a text names one version and no range of them.
 pub(crate) fn is_exact(version: &str) -> bool {
-    version != "volatile" && is_version(version) && parts(version).is_none_or(|p| p.len() == 3)
+    version != "volatile"
+        && is_version(version)
+        && version_numbers(version).is_none_or(|p| p.len() == 3)
 }
 
 /// The version that is meant, of those that there are: the highest that fits.
-pub(crate) fn choose<'v>(wanted: &str, known: &'v [String]) -> Option<&'v str> {
+pub(crate) fn choose_version<'v>(wanted: &str, known: &'v [String]) -> Option<&'v str> {
     if wanted.starts_with("dev:") {
         return known.iter().map(String::as_str).find(|version| *version == wanted);
     }
-    let wanted = if wanted == "volatile" { Vec::new() } else { parts(wanted)? };
+    let wanted = if wanted == "volatile" { Vec::new() } else { version_numbers(wanted)? };
     let fitting = known.iter().filter_map(|version| {
-        let numbers: Numbers = parts(version)?.try_into().ok()?;
+        let numbers: Numbers = version_numbers(version)?.try_into().ok()?;
         numbers.starts_with(&wanted).then_some((numbers, version.as_str()))
     });
     fitting.max().map(|(_, version)| version)
 }
 
 /// The one to three numbers of a version.
-fn parts(version: &str) -> Option<Vec<u64>> {
+fn version_numbers(version: &str) -> Option<Vec<u64>> {
     let parts: Option<Vec<u64>> = version
         .split('.')
         .map(|part| {
@@ -42,7 +44,7 @@ fn parts(version: &str) -> Option<Vec<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{choose, is_version};
+    use super::{choose_version, is_version};
 
     #[test]
     fn the_highest_version_that_fits_is_chosen() {
@@ -58,7 +60,7 @@ mod tests {
             ("1.2.4", None),
         ];
         for (wanted, expected) in cases {
-            assert_eq!(choose(wanted, &known), expected, "{wanted}");
+            assert_eq!(choose_version(wanted, &known), expected, "{wanted}");
         }
         for bad in ["", "x", "1.", "1.2.3.4", "dev:", "v1", "+1", "99999999999999999999999"] {
             assert!(!is_version(bad), "{bad}");

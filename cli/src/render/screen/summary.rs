@@ -13,7 +13,7 @@ use super::Fetched;
 use crate::exit::Exit;
 use crate::render::color::{Paint, sign};
 use crate::render::numbers::{between, count};
-use crate::render::plain;
+use crate::render::{plain, split_hint};
 
 /// As many failed tests are listed; the rest is counted.
 const LISTED_FAILURES: usize = 20;

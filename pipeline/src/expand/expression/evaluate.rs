@@ -21,13 +21,13 @@ pub(in crate::expand) fn evaluate<'t>(
             let value = evaluate(inner, value_of, matches)?;
             Ok(value.truth().map_or(Value::Unknown, |truth| Value::Boolean(!truth)))
         }
-        Tree::And(all) => choose(all, false, value_of, matches),
-        Tree::Or(all) => choose(all, true, value_of, matches),
+        Tree::And(all) => choose_operand(all, false, value_of, matches),
+        Tree::Or(all) => choose_operand(all, true, value_of, matches),
         Tree::Comparisons(first, rest) => {
             let mut left = evaluate(first, value_of, matches)?;
             for (operator, at, right) in rest {
                 let right = evaluate(right, value_of, matches)?;
-                left = compare(*operator, &left, &right, matches)
+                left = apply_operator(*operator, &left, &right, matches)
                     .map_err(|kind| ExpressionError { kind, at: *at })?;
             }
             Ok(left)
@@ -36,7 +36,7 @@ pub(in crate::expand) fn evaluate<'t>(
 }
 
 /// Returns the first operand with a certain truth, or the last one.
-fn choose<'t>(
+fn choose_operand<'t>(
     all: &[Tree<'t>],
     wanted: bool,
     value_of: &impl Fn(&'t str, usize) -> Result<Value, ExpressionError>,
@@ -64,7 +64,7 @@ fn choose<'t>(
 }
 
 /// Applies an operator. A result with an undefined operand is undefined.
-fn compare(
+fn apply_operator(
     operator: Operator,
     left: &Value,
     right: &Value,

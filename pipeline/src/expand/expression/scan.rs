@@ -85,7 +85,7 @@ fn next_token(
         }
         c if c.is_ascii_alphabetic() => {
             let length = name_length(rest);
-            Ok((word(rest.get(..length).unwrap_or("")), length))
+            Ok((word_kind(rest.get(..length).unwrap_or("")), length))
         }
         c => fail(ErrorKind::Character(crate::source::quoted(&c.to_string()))),
     }
@@ -106,7 +106,7 @@ fn name_length(rest: &str) -> usize {
 }
 
 /// Returns the meaning of a word.
-fn word(text: &str) -> TokenKind<'_> {
+fn word_kind(text: &str) -> TokenKind<'_> {
     match text {
         "and" | "AND" => TokenKind::And,
         "or" | "OR" => TokenKind::Or,

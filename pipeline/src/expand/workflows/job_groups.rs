@@ -20,11 +20,11 @@ impl Expander<'_, '_> {
         if !self.context.is_2_1 {
             return;
         }
-        let Some(mapping) = self.context.mapping(node, "`job-groups`") else { return };
+        let Some(mapping) = self.context.expect_mapping(node, "`job-groups`") else { return };
         for entry in &mapping.entries {
             let what = format!("the job group `{}`", quoted(&entry.key));
-            let Some(group) = self.context.mapping(&entry.value, &what) else { continue };
-            self.context.keys(group, &vocabulary::JOB_GROUP);
+            let Some(group) = self.context.expect_mapping(&entry.value, &what) else { continue };
+            self.context.check_keys(group, &vocabulary::JOB_GROUP);
             match group.get("jobs") {
                 Some(jobs) => {
                     if let Value::List(items) = &jobs.value {

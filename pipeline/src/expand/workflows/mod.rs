@@ -9,7 +9,7 @@ mod unused;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use self::names::{Jobs, number};
+use self::names::{Jobs, number_names};
 use self::requires::Groups;
 use super::jobs::Extra;
 use super::matrix::{self, Row};
@@ -47,11 +47,11 @@ struct Invocation {
 
 impl Expander<'_, '_> {
     /// Writes out the workflows, and the jobs that they run.
-    pub(super) fn workflows(&mut self, root: &Mapping, main: usize) -> Expanded {
+    pub(super) fn write_workflows(&mut self, root: &Mapping, main: usize) -> Expanded {
         let mut jobs = Jobs::default();
         let mut skipped = BTreeMap::new();
         let node = root.get("workflows").filter(|node| node.kind() != Kind::Nothing);
-        let mapping = node.and_then(|node| self.context.mapping(node, "`workflows`"));
+        let mapping = node.and_then(|node| self.context.expect_mapping(node, "`workflows`"));
         let workflows = mapping.map(|mapping| {
             let mut workflows = Vec::new();
             for entry in &mapping.entries {
@@ -63,16 +63,16 @@ impl Expander<'_, '_> {
                         self.is_left_out = true;
                         skipped.insert(Rc::clone(&entry.key), place);
                     }
-                    None => workflows.push(self.workflow(entry, &mut jobs)),
+                    None => workflows.push(self.write_workflow(entry, &mut jobs)),
                 }
             }
             workflows
         });
         let used = jobs.entries.iter().map(|entry| Rc::clone(&entry.key)).collect();
-        let (unused_steps, unused_executors) = self.unused(main, &mut jobs);
+        let (unused_steps, unused_executors) = self.write_unused(main, &mut jobs);
         let setup = root.entry("setup").cloned();
         let setup = setup.map(|entry| {
-            let value = self.fill(&entry.value, Scope::outside(main));
+            let value = self.fill_templates(&entry.value, Scope::outside(main));
             Entry { value, ..entry }
         });
         Expanded {
@@ -90,11 +90,11 @@ impl Expander<'_, '_> {
     /// Returns where the condition of a workflow is, if it does not hold.
     fn workflow_condition(&mut self, entry: &Entry) -> Option<Span> {
         let Value::Mapping(mapping) = &entry.value.value else { return None };
-        self.fails(mapping)
+        self.failed_condition(mapping)
     }
 
     /// Returns where a condition of a mapping is that does not hold.
-    fn fails(&mut self, mapping: &Mapping) -> Option<Span> {
+    fn failed_condition(&mut self, mapping: &Mapping) -> Option<Span> {
         if !self.context.is_2_1 {
             return None;
         }
@@ -112,7 +112,7 @@ impl Expander<'_, '_> {
         failed
     }
 
-    fn workflow(&mut self, entry: &Entry, jobs: &mut Jobs) -> Entry {
+    fn write_workflow(&mut self, entry: &Entry, jobs: &mut Jobs) -> Entry {
         let Value::Mapping(mapping) = &entry.value.value else { return entry.clone() };
         let scope = Scope::outside(0);
         let mut entries = Vec::new();
@@ -120,10 +120,10 @@ impl Expander<'_, '_> {
             let value = match (&*inner.key, &inner.value.value) {
                 ("when" | "unless", _) if self.context.is_2_1 => continue,
                 ("jobs", Value::List(items)) => {
-                    let items = self.invocations(items, jobs);
+                    let items = self.write_jobs(items, jobs);
                     Node { alias: inner.value.alias, ..Node::made_list(items, inner.value.span) }
                 }
-                _ => self.fill(&inner.value, scope),
+                _ => self.fill_templates(&inner.value, scope),
             };
             entries.push(Entry { value, ..inner.clone() });
         }
@@ -132,7 +132,7 @@ impl Expander<'_, '_> {
     }
 
     /// The jobs of a workflow.
-    fn invocations(&mut self, items: &[Node], jobs: &mut Jobs) -> Vec<Node> {
+    fn write_jobs(&mut self, items: &[Node], jobs: &mut Jobs) -> Vec<Node> {
         let mut found: Vec<Result<Invocation, Node>> = Vec::new();
         let mut groups = Groups::default();
         for item in items {
@@ -148,7 +148,7 @@ impl Expander<'_, '_> {
         if self.ignores_conditions {
             otherwise::keep_one_of_each(&mut found);
         }
-        number(&mut found);
+        number_names(&mut found);
         let names = found.iter().map(|job| job.as_ref().ok().map(|job| job.name.clone()));
         groups.names = names.collect();
         groups.known = groups.names.iter().flatten().cloned().collect();
@@ -160,7 +160,7 @@ impl Expander<'_, '_> {
         }
         let written = found.into_iter().filter_map(|job| match job {
             Ok(job) if !groups.known.contains(&job.name) => None,
-            Ok(job) => Some(self.written(job, &groups, jobs)),
+            Ok(job) => Some(self.write_item(job, &groups, jobs)),
             Err(node) => Some(node),
         });
         written.collect()
@@ -175,10 +175,12 @@ impl Expander<'_, '_> {
     ) {
         match &item.value {
             Value::Scalar { .. } if item.kind() != Kind::Nothing => {
-                let name = self.fill(item, Scope::outside(0));
+                let name = self.fill_templates(item, Scope::outside(0));
                 let nothing = Node::made_plain("", item.span);
                 match name.scalar().map(Rc::<str>::from) {
-                    Some(name) => self.invocation(&name, item.used_at(), &nothing, found, groups),
+                    Some(name) => {
+                        self.add_invocations(&name, item.used_at(), &nothing, found, groups)
+                    }
                     None => found.push(Err(name)),
                 }
             }
@@ -187,7 +189,7 @@ impl Expander<'_, '_> {
                     match self.fill_key(entry, Scope::outside(0)) {
                         Some(name) => {
                             let place = entry.key_span;
-                            self.invocation(&name, place, &entry.value, found, groups);
+                            self.add_invocations(&name, place, &entry.value, found, groups);
                         }
                         None => found.push(Err(Node::unknown(entry.key_span))),
                     }
@@ -199,7 +201,7 @@ impl Expander<'_, '_> {
     }
 
     /// One job of a workflow, or as many as its matrix stands for.
-    fn invocation(
+    fn add_invocations(
         &mut self,
         job: &Rc<str>,
         place: Span,
@@ -218,7 +220,7 @@ impl Expander<'_, '_> {
         };
         let matrix = match keys.entry("matrix").filter(|_| self.context.is_2_1) {
             None => None,
-            Some(entry) => match self.matrix(entry) {
+            Some(entry) => match self.read_matrix(entry) {
                 Some(matrix) => Some(matrix),
                 None => {
                     found.push(Err(Node::unknown(place)));
@@ -227,7 +229,7 @@ impl Expander<'_, '_> {
             },
         };
         let Some(matrix) = matrix else {
-            self.one(job, place, keys, node, None, found, groups);
+            self.add_invocation(job, place, keys, node, None, found, groups);
             return;
         };
         let first = found.len();
@@ -235,14 +237,14 @@ impl Expander<'_, '_> {
             if self.is_over {
                 return;
             }
-            self.one(job, place, keys, node, Some(row), found, groups);
+            self.add_invocation(job, place, keys, node, Some(row), found, groups);
         }
         let alias = matrix.alias.unwrap_or_else(|| job.to_string());
         groups.matrices.entry(alias).or_default().extend(first..found.len());
     }
 
     #[expect(clippy::too_many_arguments, reason = "what one job of a workflow is made from")]
-    fn one(
+    fn add_invocation(
         &mut self,
         job: &Rc<str>,
         place: Span,
@@ -254,12 +256,12 @@ impl Expander<'_, '_> {
     ) {
         let is_2_1 = self.context.is_2_1;
         let scope = Scope { matrix: row.map(Vec::as_slice), ..Scope::outside(0) };
-        let definition = match self.overriding(keys, scope) {
+        let definition = match self.find_override(keys, scope) {
             Some(definition) => Found::Definition(definition),
-            None => self.find(job, 0, |package| &package.jobs),
+            None => self.find_definition(job, 0, |package| &package.jobs),
         };
-        let made_name = row.map_or_else(|| job.to_string(), |row| matrix::name(job, row));
-        let given_name = keys.get("name").map(|node| self.fill(node, scope));
+        let made_name = row.map_or_else(|| job.to_string(), |row| matrix::job_name(job, row));
+        let given_name = keys.get("name").map(|node| self.fill_templates(node, scope));
         // Others may require it by the name that it would have.
         let is_unknown = |node: &Node| node.kind() == Kind::Unknown;
         if match &given_name {
@@ -268,7 +270,7 @@ impl Expander<'_, '_> {
         } {
             found.push(Err(Node::unknown(place)));
         }
-        let given_name = given_name.and_then(|node| self.context.nonempty(&node, "`name`"));
+        let given_name = given_name.and_then(|node| self.context.expect_nonempty(&node, "`name`"));
         let is_made = given_name.is_none();
         let name = given_name.unwrap_or(made_name);
         if is_2_1 && (self.fails_in(keys, scope).is_some() || self.is_filtered(keys, scope)) {
@@ -282,7 +284,7 @@ impl Expander<'_, '_> {
             if self.is_argument(entry, &definition) || self.is_misspelt(entry, &definition) {
                 arguments.push(entry.clone());
             } else if !(is_2_1 && WRITTEN_OUT.contains(&&*entry.key)) {
-                let value = self.fill(&entry.value, scope);
+                let value = self.fill_templates(&entry.value, scope);
                 let Some(key) = self.fill_key(entry, scope) else { continue };
                 // A filter that is an expression was looked at, and lets the job through.
                 let is_done = is_2_1 && &*key == "filters" && value.scalar().is_some();
@@ -296,11 +298,12 @@ impl Expander<'_, '_> {
         let node_made = match &definition {
             Found::Definition(definition) => {
                 let rest = row.into_iter().flatten().map(|(key, value)| {
-                    let key_span = matrix::place(keys, key).unwrap_or(place);
+                    let key_span = matrix::parameter_place(keys, key).unwrap_or(place);
                     Entry { key: Rc::clone(key), key_span, value: value.clone() }
                 });
                 let definition = Rc::clone(definition);
-                let node = self.invoked(&definition, place, keys, arguments, rest.collect(), scope);
+                let node =
+                    self.invoke_job(&definition, place, keys, arguments, rest.collect(), scope);
                 Some((node, definition.key_span))
             }
             Found::Missing(_) => {
@@ -310,7 +313,7 @@ impl Expander<'_, '_> {
             Found::Nothing => {
                 let is_orb = is_2_1 && job.contains('/');
                 let known =
-                    if is_orb { self.names(0, |package| &package.jobs) } else { Vec::new() };
+                    if is_orb { self.known_names(0, |package| &package.jobs) } else { Vec::new() };
                 if is_orb && self.report_orb_name("job", job, place, 0, &known) {
                     found.push(Err(Node::unknown(place)));
                     return;
@@ -331,18 +334,18 @@ impl Expander<'_, '_> {
 
     /// The job of an orb that is run in the place of another one. Where there is none of that name
     /// the job itself is run, as CircleCI does it.
-    fn overriding(&mut self, keys: &Mapping, scope: Scope<'_>) -> Option<Rc<Definition>> {
+    fn find_override(&mut self, keys: &Mapping, scope: Scope<'_>) -> Option<Rc<Definition>> {
         let node = keys.get("override-with").filter(|_| self.context.is_2_1)?;
-        let node = self.fill(node, scope);
-        let name = self.context.nonempty(&node, "`override-with`")?;
-        match self.find(&name, 0, |package| &package.jobs) {
+        let node = self.fill_templates(node, scope);
+        let name = self.context.expect_nonempty(&node, "`override-with`")?;
+        match self.find_definition(&name, 0, |package| &package.jobs) {
             Found::Definition(definition) => Some(definition),
             Found::Missing(_) | Found::Nothing => None,
         }
     }
 
     /// A job with what a workflow gives it.
-    fn invoked(
+    fn invoke_job(
         &mut self,
         definition: &Rc<Definition>,
         place: Span,
@@ -366,8 +369,8 @@ impl Expander<'_, '_> {
             }
             arguments.push(entry);
         }
-        let arguments = self.bind(definition, &arguments, place, scope);
-        self.job(definition, &arguments, extra)
+        let arguments = self.bind_arguments(definition, &arguments, place, scope);
+        self.write_job(definition, &arguments, extra)
     }
 
     /// Returns whether a key of a job of a workflow is an argument of the job.
@@ -395,7 +398,7 @@ impl Expander<'_, '_> {
         let words = vocabulary::WORKFLOW_JOB.names().chain(RESERVED);
         let near_word = suggest::nearest(&entry.key, words).is_some();
         let parameters = definition.parameters.iter().map(|parameter| &*parameter.name);
-        !near_word && self.near(&entry.key, parameters).is_some()
+        !near_word && self.suggest_near(&entry.key, parameters).is_some()
     }
 
     /// Returns whether a filter that is an expression keeps a job from running.
@@ -403,7 +406,7 @@ impl Expander<'_, '_> {
         let Some(node) = keys.get("filters") else { return false };
         let holds = match &node.value {
             Value::Scalar { text, .. } if node.kind() == Kind::Text && !text.contains("<<") => {
-                let value = self.expression(text, node.used_at(), scope);
+                let value = self.evaluate_expression(text, node.used_at(), scope);
                 value.and_then(|(value, _)| value.truth())
             }
             Value::Scalar { .. } if node.kind() != Kind::Nothing => self.holds(node, scope),

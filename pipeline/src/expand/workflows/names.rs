@@ -21,7 +21,7 @@ impl Jobs {
     /// Adds a job under its name, or under a name like it where that is taken by another one.
     pub(super) fn add(&mut self, name: &str, place: Span, node: Node) -> Rc<str> {
         let mut hasher = DefaultHasher::new();
-        hash(&node, &mut hasher);
+        hash_node(&node, &mut hasher);
         let known = (name.to_owned(), hasher.finish());
         if let Some(key) = self.known.get(&known) {
             return Rc::clone(key);
@@ -40,7 +40,7 @@ impl Jobs {
 }
 
 /// Numbers the jobs of a workflow that have the same name, unless each was given it by itself.
-pub(super) fn number(found: &mut [Result<Invocation, Node>]) {
+pub(super) fn number_names(found: &mut [Result<Invocation, Node>]) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for job in found.iter().flatten().filter(|job| job.is_numbered) {
         *counts.entry(job.name.clone()).or_default() += 1;
@@ -64,18 +64,18 @@ pub(super) fn number(found: &mut [Result<Invocation, Node>]) {
 }
 
 /// Returns what a tree says, wherever it is written.
-fn hash(node: &Node, into: &mut DefaultHasher) {
+fn hash_node(node: &Node, into: &mut DefaultHasher) {
     match &node.value {
         Value::Scalar { text, .. } => (0_u8, text, node.kind() == Kind::Text).hash(into),
         Value::List(items) => {
             (1_u8, items.len()).hash(into);
-            items.iter().for_each(|item| hash(item, into));
+            items.iter().for_each(|item| hash_node(item, into));
         }
         Value::Mapping(mapping) => {
             (2_u8, mapping.entries.len()).hash(into);
             for entry in &mapping.entries {
                 entry.key.hash(into);
-                hash(&entry.value, into);
+                hash_node(&entry.value, into);
             }
         }
         Value::Unknown => 3_u8.hash(into),

@@ -14,13 +14,14 @@ use crate::yaml::{Entry, Kind, Mapping, Node};
 impl Expander<'_, '_> {
     /// Writes out all workflows for a pipeline of which nothing is known. `None` where that is
     /// more than may be, together with what is really written out.
-    pub(in crate::expand) fn otherwise(&mut self, root: &Mapping) -> Option<Otherwise> {
+    pub(in crate::expand) fn write_otherwise(&mut self, root: &Mapping) -> Option<Otherwise> {
         self.ignores_conditions = true;
         let mut jobs = Jobs::default();
         let node = root.get("workflows").filter(|node| node.kind() != Kind::Nothing)?;
         let entries: Vec<&Entry> =
             node.entries().iter().filter(|entry| super::is_workflow(entry)).collect();
-        let workflows = entries.into_iter().map(|entry| self.workflow(entry, &mut jobs)).collect();
+        let workflows =
+            entries.into_iter().map(|entry| self.write_workflow(entry, &mut jobs)).collect();
         (!self.is_over).then_some(Otherwise { jobs: jobs.entries, workflows })
     }
 }

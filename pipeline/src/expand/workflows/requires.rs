@@ -80,7 +80,7 @@ fn names_in(node: &Node) -> Vec<&str> {
 
 impl Expander<'_, '_> {
     /// The item of a workflow's `jobs` for a job that is written out.
-    pub(super) fn written(&mut self, job: Invocation, groups: &Groups, jobs: &mut Jobs) -> Node {
+    pub(super) fn write_item(&mut self, job: Invocation, groups: &Groups, jobs: &mut Jobs) -> Node {
         let key = match job.node {
             Some((node, defined)) => jobs.add(&job.name, defined, node),
             None => Rc::clone(&job.job),
@@ -93,7 +93,7 @@ impl Expander<'_, '_> {
         for entry in job.keys.iter().flatten() {
             let mut entry = entry.clone();
             if &*entry.key == "requires" {
-                entry.value = self.requires(&entry.value, &job.name, groups);
+                entry.value = self.resolve_requires(&entry.value, &job.name, groups);
                 if matches!(&entry.value.value, Value::List(items) if items.is_empty()) {
                     continue;
                 }
@@ -110,10 +110,10 @@ impl Expander<'_, '_> {
 
     /// `requires` with the jobs of matrices in the place of their aliases, and without those that
     /// do not run.
-    fn requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
+    fn resolve_requires(&mut self, node: &Node, name: &str, groups: &Groups) -> Node {
         // One name may do without a list.
         let items = match &node.value {
-            Value::List(items) => items.iter().flat_map(each).collect(),
+            Value::List(items) => items.iter().flat_map(split_item).collect(),
             Value::Scalar { .. } if node.kind() == Kind::Text => vec![node.clone()],
             _ => return node.clone(),
         };
@@ -131,8 +131,8 @@ impl Expander<'_, '_> {
             match groups.matrices.get(wanted) {
                 Some(all) if !is_job => {
                     for other in all.iter().filter_map(|at| groups.names.get(*at)?.as_ref()) {
-                        if other != name && self.spend(item.size, item.used_at()) {
-                            required.push(renamed(item, other));
+                        if other != name && self.count_work(item.size, item.used_at()) {
+                            required.push(renamed_item(item, other));
                         }
                     }
                 }
@@ -151,7 +151,7 @@ impl Expander<'_, '_> {
 }
 
 /// The items that an item of `requires` with several jobs stands for.
-fn each(item: &Node) -> Vec<Node> {
+fn split_item(item: &Node) -> Vec<Node> {
     match &item.value {
         Value::Mapping(mapping) if mapping.entries.len() > 1 => {
             let entries = mapping.entries.iter().cloned();
@@ -162,7 +162,7 @@ fn each(item: &Node) -> Vec<Node> {
 }
 
 /// An item of `requires` for another job.
-fn renamed(item: &Node, name: &str) -> Node {
+fn renamed_item(item: &Node, name: &str) -> Node {
     match &item.value {
         Value::Mapping(mapping) => {
             let entries = mapping.entries.iter();

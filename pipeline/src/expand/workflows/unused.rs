@@ -11,7 +11,11 @@ use crate::yaml::{Entry, Node};
 impl Expander<'_, '_> {
     /// Returns what nothing uses, with as much as can be known of it, to be looked through for
     /// mistakes.
-    pub(super) fn unused(&mut self, main: usize, jobs: &mut Jobs) -> (Vec<Entry>, Vec<Entry>) {
+    pub(super) fn write_unused(
+        &mut self,
+        main: usize,
+        jobs: &mut Jobs,
+    ) -> (Vec<Entry>, Vec<Entry>) {
         let (mut steps, mut executors) = (Vec::new(), Vec::new());
         let in_order = |package: &Package, of: fn(&Package) -> &Definitions| {
             let mut all: Vec<Rc<Definition>> = of(package).values().cloned().collect();
@@ -30,7 +34,7 @@ impl Expander<'_, '_> {
             }
             for command in commands {
                 if self.is_unused(&command) {
-                    let arguments = self.placeholders(&command);
+                    let arguments = self.unknown_arguments(&command);
                     let mut out = Vec::new();
                     self.command_steps(&command, &arguments, &mut out);
                     let value = Node::made_list(out, command.span);
@@ -43,7 +47,7 @@ impl Expander<'_, '_> {
             }
             for executor in own_executors {
                 if self.is_unused(&executor) {
-                    let arguments = self.placeholders(&executor);
+                    let arguments = self.unknown_arguments(&executor);
                     let entries = self.executor_entries(&executor, &arguments, executor.key_span);
                     let value =
                         Node::made_mapping(entries, executor.span, executor.body.is_incomplete);
@@ -67,12 +71,12 @@ impl Expander<'_, '_> {
         let is_wanted = is_main && self.context.options.job.as_deref() == Some(&*job.name);
         let needs = job.parameters.iter().any(|parameter| parameter.default.is_none());
         let arguments = if is_wanted || !needs {
-            self.bind(job, &[], job.key_span, Scope::outside(job.package))
+            self.bind_arguments(job, &[], job.key_span, Scope::outside(job.package))
         } else {
-            self.placeholders(job)
+            self.unknown_arguments(job)
         };
         self.used.insert(job.id);
-        let node = self.job(job, &arguments, Extra::default());
+        let node = self.write_job(job, &arguments, Extra::default());
         let name = job.describe();
         let key = if is_main { Rc::clone(&job.name) } else { Rc::from(name.as_str()) };
         if jobs.names.insert(Rc::clone(&key)) {

@@ -20,8 +20,8 @@ use russet_protocol::outcome::{Outcome, Phase};
 use crate::client::Next;
 use crate::render::color::{Paint, sign};
 use crate::render::numbers::{between, count};
-use crate::render::plain;
 use crate::render::terminal::Cleaner;
+use crate::render::{plain, split_hint};
 
 /// The view.
 #[derive(Debug)]
