@@ -84,7 +84,7 @@ async fn a_pipeline_goes_on_with_the_workflows_and_parameters_that_its_setup_job
     assert_eq!(pipeline.number, 2);
     let mut live = server.live(&pipeline).await;
     let setup = server.claim(&token).await.unwrap();
-    assert_eq!(variable(&setup, "IN_SETUP").await.unwrap().0, "true");
+    assert_eq!(variable(&setup, "IN_SETUP").await.unwrap().0, "1");
     assert_eq!(variable(&setup, "NUMBER").await.unwrap().0, "2");
 
     let key = key(&setup).await;
@@ -97,7 +97,7 @@ async fn a_pipeline_goes_on_with_the_workflows_and_parameters_that_its_setup_job
 
     let build = server.claim(&token).await.unwrap();
     assert_eq!(variable(&build, "LEVEL").await.unwrap().0, "3");
-    assert_eq!(variable(&build, "IN_SETUP").await.unwrap().0, "false");
+    assert_eq!(variable(&build, "IN_SETUP").await.unwrap().0, "0");
     assert_eq!(variable(&build, "NUMBER").await.unwrap().0, "2");
     assert_eq!(variable(&build, "CIRCLE_CONTINUATION_KEY").await, None);
     build.finish(Outcome::Success).await;
