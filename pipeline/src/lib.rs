@@ -25,6 +25,7 @@ mod problem;
 mod recover;
 mod reference;
 mod render;
+mod versions;
 mod yaml;
 
 /// Texts and places in them.
@@ -42,8 +43,8 @@ use std::collections::BTreeMap;
 
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
-pub use options::{Options, OrbSource, Orbs, Pipeline, Value};
-pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, orbs};
+pub use options::{Options, OrbSource, OrbTrouble, Orbs, Pipeline, Value};
+pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, orb_version_fits, orbs};
 pub use reference::reference;
 
 /// Longest configuration that is read, in bytes. Callers that read a file may stop behind it.

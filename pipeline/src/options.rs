@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use russet_protocol::resource_class::ResourceClass;
 
+use crate::versions;
+
 /// Options of the compiler.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -14,6 +16,8 @@ pub struct Options {
     pub on_host: bool,
     /// Put every job into this class, whatever the configuration says.
     pub resource_class: Option<ResourceClass>,
+    /// The classes that other names of machines stand for, such as those of CircleCI's own.
+    pub class_aliases: BTreeMap<String, ResourceClass>,
     /// Branch that the pipeline is of, if any. With neither it nor a tag, filters on branches and
     /// tags let everything through.
     pub branch: Option<String>,
@@ -82,10 +86,35 @@ pub trait OrbSource: Send + Sync {
     /// The text of one of them. `None` where it is not there or cannot be read.
     fn text(&self, orb: &str, version: &str) -> Option<String>;
 
+    /// The version that `wanted` (`1.2.3`, `1.2`, `1`, `volatile` or `dev:name`) stands for: the
+    /// highest that fits, unless something pins it. `None` where none fits.
+    fn choose(&self, orb: &str, wanted: &str) -> Option<String> {
+        versions::choose_version(wanted, &self.versions(orb)).map(str::to_owned)
+    }
+
+    /// Returns the reason why an orb is not there, where more is known than that.
+    fn absence(&self, _orb: &str, _wanted: &str) -> Option<OrbTrouble> {
+        None
+    }
+
+    /// Returns an objection to the text of one of them, such as a hash that it does not have.
+    fn objection(&self, _orb: &str, _version: &str, _text: &str) -> Option<OrbTrouble> {
+        None
+    }
+
     /// Returns what messages call the text of one of them, such as its file.
     fn place(&self, orb: &str, version: &str) -> String {
         format!("{orb}@{version}")
     }
+}
+
+/// Reason why an orb cannot be used, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrbTrouble {
+    /// The fault.
+    pub message: String,
+    /// The remedy.
+    pub hint: String,
 }
 
 /// An [`OrbSource`], or none.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::expand::versions;
 use crate::options::{Options, OrbSource, Orbs};
 use crate::problem::{self, Problem};
 use crate::source::{Source, Span};
-use crate::{Errors, compile, read, yaml};
+use crate::{Errors, compile, read, versions, yaml};
 
 /// An orb of a registry that a configuration uses, or that one of its orbs uses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +46,12 @@ pub fn is_orb_name(name: &str) -> bool {
 pub fn is_orb_version(version: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     version.len() <= 100 && versions::is_exact(version) && version.chars().all(is_plain)
+}
+
+/// Says that `wanted` (`1.2.3`, `1.2`, `1`, `volatile` or `dev:name`) can stand for a version.
+#[must_use]
+pub fn orb_version_fits(wanted: &str, version: &str) -> bool {
+    is_orb_version(version) && versions::choose(wanted, &[version.to_owned()]).is_some()
 }
 
 /// Looks whether a text is an orb. What it uses of `others` and is not there is no mistake of its

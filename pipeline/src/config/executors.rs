@@ -173,18 +173,22 @@ impl Context<'_> {
         hosted: bool,
     ) -> Option<ResourceClass> {
         let (text, span) = text?;
+        if let Some(class) = self.options.class_aliases.get(text) {
+            return Some(class.clone());
+        }
         let error = match text.parse() {
             Ok(class) => return Some(class),
             Err(error) => error,
         };
-        let is_hosted = text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c));
-        if is_hosted && hosted {
+        if is_machine_name(text) && hosted {
             return None;
         }
         let hint = "write the class of your runners, `namespace/name`, such as `acme/mac-mini`";
-        self.report(if is_hosted {
-            let message =
-                format!("`{}` is a machine of CircleCI's own, not a resource class", quoted(text));
+        self.report(if is_hosted(text) {
+            let name = quoted(text);
+            let message = format!("`{name}` is a machine of CircleCI's own, not a resource class");
+            let hint =
+                format!("{hint}, or let it stand for that: `--class-alias {name}=acme/mac-mini`");
             Problem::error(*span, message).hint(hint).grouped()
         } else {
             Problem::error(*span, quoted_error(&error)).hint(hint)
@@ -193,7 +197,51 @@ impl Context<'_> {
     }
 }
 
+/// Says whether a text can be the name of a machine that is not one of the owner's.
+fn is_machine_name(text: &str) -> bool {
+    let is_value = matches!(text, "true" | "false") || text.parse::<f64>().is_ok();
+    !is_value && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
+}
+
+/// Says whether a text is the name of a machine of CircleCI's own: one of its sizes, which may
+/// stand between other words, as in `macos.m1.medium.gen1`.
+fn is_hosted(text: &str) -> bool {
+    let is_size = |word: &str| {
+        let word = word.trim_end_matches('+');
+        let large = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        matches!(word, "small" | "medium" | "large" | "metal") || large == "xlarge"
+    };
+    is_machine_name(text) && text.split('.').any(is_size)
+}
+
 /// The text of an error that quotes what a configuration says, in printable form.
 fn quoted_error(error: &russet_protocol::resource_class::InvalidResourceClass) -> String {
     russet_text::one_line(&error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hosted;
+
+    #[test]
+    fn machines_of_circleci_are_told_from_other_words() {
+        for name in [
+            "small",
+            "medium+",
+            "large",
+            "2xlarge+",
+            "arm.medium",
+            "gpu.nvidia.small.multi",
+            "m4pro.medium",
+            "macos.m1.medium.gen1",
+            "macos.x86.medium.gen2",
+            "windows.large",
+            "macos.x86.metal.gen1",
+        ] {
+            assert!(is_hosted(name), "{name}");
+        }
+        for other in ["true", "false", "1", "1.5", "mine", "acme/large", "largest", "", "-"] {
+            assert!(!is_hosted(other), "{other}");
+        }
+    }
 }

@@ -20,7 +20,6 @@ mod parameters;
 mod pipeline;
 mod steps;
 mod template;
-pub(crate) mod versions;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -1,15 +1,17 @@
 //! `orbs`: written in the configuration itself, or found by name and version where the caller
-//! says. Nothing is fetched from anybody.
+//! says.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::package::Import;
-use super::{Expander, Scope, versions};
+use super::{Expander, Scope};
 use crate::config::vocabulary;
+use crate::options::OrbTrouble;
 use crate::orb::{OrbUse, is_orb_name};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::versions;
 use crate::yaml::{self, Entry, Kind, Mapping, Node, Value};
 
 /// Orbs of orbs of orbs, at most.
@@ -124,18 +126,31 @@ impl Expander<'_, '_> {
     fn read_orb(&mut self, name: &str, wanted: &str, place: Span) -> Result<Node, Rc<Problem>> {
         let source = self.context.options.orbs.0.clone();
         let known = source.as_ref().map(|source| source.versions(name)).unwrap_or_default();
-        let version = versions::choose_version(wanted, &known);
+        let version = source.as_ref().and_then(|source| source.choose(name, wanted));
         self.context.orbs.push(OrbUse {
             name: name.to_owned(),
             wanted: wanted.to_owned(),
-            version: version.map(str::to_owned),
+            version: version.clone(),
         });
-        let found = source.as_ref().zip(version).and_then(|(source, version)| {
+        let chosen = source.as_ref().zip(version.as_deref());
+        let found = chosen.and_then(|(source, version)| {
             Some((source.text(name, version)?, source.place(name, version)))
         });
         let Some((text, file)) = found else {
-            return Err(Rc::new(not_there(name, wanted, &known, place)));
+            let trouble = source.as_ref().and_then(|source| source.absence(name, wanted));
+            let problem = match trouble {
+                Some(OrbTrouble { message, hint }) => {
+                    Problem::error(place, message).hint(hint).environmental()
+                }
+                None => not_there(name, wanted, &known, place),
+            };
+            return Err(Rc::new(problem));
         };
+        // A text that is not the pinned one is not looked at, whatever it says.
+        let objection = chosen.and_then(|(source, version)| source.objection(name, version, &text));
+        if let Some(OrbTrouble { message, hint }) = objection {
+            return Err(Rc::new(Problem::error(place, message).hint(hint).environmental()));
+        }
         let read: usize = self.context.orb_bytes.saturating_add(text.len());
         self.context.orb_bytes = read;
         if self.registry.len() >= MOST_ORBS
@@ -175,8 +190,8 @@ fn not_there(name: &str, wanted: &str, known: &[String], place: Span) -> Problem
         ),
     };
     let hint = format!(
-        "`russet config orb add FILE --as {}@{}` provides it, or put its source into {file} and say \
-         `--orb-path DIR`{others}",
+        "`russet config orb fetch` gets it from a registry, `russet config orb add FILE --as {}@{}` \
+         takes it from a file; or put its source into {file} and say `--orb-path DIR`{others}",
         quoted(name),
         quoted(&version)
     );
