@@ -281,6 +281,12 @@ pub struct SubmitRequest {
     /// Orbs that the project brings along. They win over those of the server.
     #[serde(default)]
     pub orbs: Vec<Orb>,
+    /// Pins of the project's lock file: versions, and hashes that sources must have.
+    #[serde(default)]
+    pub orb_pins: Vec<OrbPin>,
+    /// Classes that other names of machines stand for. Those of the server win over them.
+    #[serde(default)]
+    pub class_aliases: BTreeMap<String, ResourceClass>,
     /// Make the contexts that its jobs name where there are none: empty, and for all projects.
     #[serde(default)]
     pub make_contexts: bool,
@@ -323,6 +329,34 @@ pub struct OrbItem {
     pub size: u64,
     /// Time at which it was added, in milliseconds since 1970.
     pub created_ms: u64,
+}
+
+/// An orb as a lock file pins it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OrbPin {
+    /// Its name, `namespace/name`.
+    pub name: String,
+    /// Its version, such as `1.2.3` or `dev:first`.
+    pub version: String,
+    /// Floating versions that stand for it, such as `1.2`, `1` or `volatile`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<String>,
+    /// SHA-256 of its source, in hexadecimal.
+    pub sha256: String,
+    /// The registry that it was fetched from, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
+}
+
+/// A resource class under the name of another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClassAlias {
+    /// The name that configurations have, such as `macos.m1.medium.gen1`.
+    pub name: String,
+    /// The class that their jobs wait in.
+    pub resource_class: ResourceClass,
 }
 
 /// Adds an orb to the server.
