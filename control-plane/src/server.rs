@@ -1,5 +1,6 @@
 //! Starting and running: settings, what can go wrong at the start, the accept loop.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -7,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use russet_orbs::Registry;
+use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -54,6 +57,11 @@ pub struct Settings {
     pub limits: Limits,
     /// Proxies that are believed when they say who their client is.
     pub trusted_proxies: Vec<ProxyRange>,
+    /// Registry of orbs that no project brings along and that are not here. `None` fetches
+    /// nothing from anybody.
+    pub orb_registry: Option<Registry>,
+    /// The classes that other names of machines stand for, such as those of CircleCI's own.
+    pub class_aliases: BTreeMap<String, ResourceClass>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -92,6 +100,8 @@ impl Settings {
             storage: Storage::default(),
             limits: Limits::default(),
             trusted_proxies: Vec::new(),
+            orb_registry: None,
+            class_aliases: BTreeMap::new(),
         }
     }
 }
@@ -181,6 +191,8 @@ impl Server {
                 workspace_retention_ms: millis(settings.storage.workspace_retention),
                 cache_bytes: settings.storage.cache_bytes,
             },
+            orb_registry: settings.orb_registry,
+            class_aliases: Arc::new(settings.class_aliases),
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
             ended_sessions: Arc::new(EndedSessions::new(ended_sessions)),
             gate: Arc::new(Gate::new(
@@ -199,6 +211,9 @@ impl Server {
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        if let Some(registry) = app.orb_registry.as_ref().map(Registry::name) {
+            tracing::info!(registry, "orbs that are missing are fetched from a registry");
+        }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "listening");
         Ok(Self { listener, address, admin_token, app, close, _data_dir: data_dir })
     }

@@ -1,7 +1,10 @@
 //! State that every call has at hand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use russet_orbs::Registry;
+use russet_protocol::resource_class::ResourceClass;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -31,6 +34,10 @@ pub(crate) struct App {
     pub(crate) releases: Arc<Releases>,
     /// Retention and limits of caches and workspaces.
     pub(crate) storage: StorageLimits,
+    /// Registry of orbs that are neither brought along nor here, if any.
+    pub(crate) orb_registry: Option<Registry>,
+    /// The classes that other names of machines stand for.
+    pub(crate) class_aliases: Arc<BTreeMap<String, ResourceClass>>,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// Sessions of browsers that were ended by logging out.

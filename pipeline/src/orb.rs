@@ -51,7 +51,7 @@ pub fn is_orb_version(version: &str) -> bool {
 /// Says that `wanted` (`1.2.3`, `1.2`, `1`, `volatile` or `dev:name`) can stand for a version.
 #[must_use]
 pub fn orb_version_fits(wanted: &str, version: &str) -> bool {
-    is_orb_version(version) && versions::choose(wanted, &[version.to_owned()]).is_some()
+    is_orb_version(version) && versions::choose_version(wanted, &[version.to_owned()]).is_some()
 }
 
 /// Looks whether a text is an orb. What it uses of `others` and is not there is no mistake of its

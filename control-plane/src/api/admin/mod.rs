@@ -33,6 +33,7 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/runner/resource/{id}", delete(resources::remove))
         .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
         .route("/api/v3/runner/resource/{id}/pin", put(pins::put).delete(pins::remove))
+        .route("/api/v3/class-aliases", get(resources::aliases))
         .route("/api/v3/runner/token", get(tokens::list).post(tokens::create))
         .route("/api/v3/runner/token/{id}", delete(tokens::revoke))
         .route("/api/v3/contexts", get(contexts::list))
@@ -81,6 +82,7 @@ pub(super) fn router() -> Router<App> {
     resources::create,
     resources::remove,
     resources::remove_with_tokens,
+    resources::aliases,
     pins::put,
     pins::remove,
     tokens::list,

@@ -2,8 +2,9 @@
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
-use russet_protocol::admin::{Items, NewResourceClass, ResourceClassItem};
+use russet_protocol::admin::{ClassAlias, Items, NewResourceClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
+use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -116,4 +117,18 @@ pub(super) async fn remove_with_tokens(
     classes::delete(&mut tx, &item).await?;
     tx.commit().await?;
     Ok(JsonAnswer(json!({})))
+}
+
+/// Other names of machines that stand for resource classes.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/class-aliases", tag = "admin", operation_id = "list_class_aliases",
+    responses((status = 200, description = "All of them by name", body = russet_protocol::admin::Items<russet_protocol::admin::ClassAlias>)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn aliases(State(app): State<App>) -> JsonAnswer<Items<ClassAlias>> {
+    let alias = |(name, class): (&String, &ResourceClass)| ClassAlias {
+        name: name.clone(),
+        resource_class: class.clone(),
+    };
+    JsonAnswer(Items { items: app.class_aliases.iter().map(alias).collect() })
 }

@@ -9,6 +9,7 @@ use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
+use tokio::runtime::Handle;
 
 use super::pipelines::no_such_pipeline;
 use crate::api::body::Json;
@@ -63,8 +64,8 @@ async fn try_as(
     id: &PipelineId,
     number: u64,
 ) -> Result<Option<Pipeline>, ApiError> {
-    let mut compiled = compile(app, request, Of { id, number, is_continuation: false }).await?;
-    let warnings = warnings(&compiled);
+    let of = Of { id, number, is_continuation: false };
+    let Built { mut compiled, warnings } = compile(app, request, of).await?;
     let workflows = prepare(request, std::mem::take(&mut compiled.workflows), 0)?;
     let SubmitRequest { project, branch, tag, revision, repository_url, source, .. } =
         request.clone();
@@ -124,51 +125,73 @@ pub(in crate::api) struct Of<'a> {
     pub(in crate::api) is_continuation: bool,
 }
 
+/// A configuration that was compiled.
+#[derive(Debug)]
+pub(in crate::api) struct Built {
+    pub(in crate::api) compiled: Compiled,
+    /// Warnings of the compiler, and notes about fetched orbs.
+    pub(in crate::api) warnings: Vec<String>,
+}
+
 /// Compiles on another thread: a large configuration must not hold up everybody else.
 pub(in crate::api) async fn compile(
     app: &App,
     request: &SubmitRequest,
     of: Of<'_>,
-) -> Result<Compiled, ApiError> {
-    let request = request.clone();
-    let orbs = orbs::shelf(&app.store, request.orbs).await?;
-    let (id, number, is_continuation) = (of.id.to_string(), of.number, of.is_continuation);
-    let file = request.config_path.clone();
+) -> Result<Built, ApiError> {
+    let mut shelf = orbs::shelf(&app.store, request).await?;
+    let registry = orbs::registry(app, request);
+    let options = options(app, request, of);
+    let (text, file) = (request.config.clone(), request.config_path.clone());
+    let runtime = Handle::current();
     let work = move || {
-        let options = Options {
-            file: request.config_path.clone(),
-            on_host: request.on_host,
-            resource_class: request.resource_class.clone(),
-            branch: request.branch.clone(),
-            tag: request.tag.clone(),
-            workflow: request.workflow.clone(),
-            job: request.job.clone(),
-            is_continuation,
-            parameters: request.parameters.into_iter().map(parameter).collect(),
-            orbs,
-            pipeline: russet_pipeline::Pipeline {
-                id: Some(id),
-                number: Some(number),
-                project: Some(request.project.clone()),
-                repository_url: request.repository_url.clone(),
-                revision: request.revision.clone(),
-                values: request.pipeline_values.into_iter().map(parameter).collect(),
-                ..russet_pipeline::Pipeline::default()
-            },
-            ..Options::default()
-        };
-        russet_pipeline::compile(&request.config, &options)
+        if let Some(registry) = registry {
+            orbs::complete(&mut shelf, &registry, &text, &options, &runtime);
+        }
+        let options = Options { orbs: shelf.orbs(), ..options };
+        (russet_pipeline::compile(&text, &options), shelf)
     };
-    let compiled = tokio::task::spawn_blocking(work)
+    let (compiled, shelf) = tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| ApiError::Internal(error.into()))?;
-    compiled.map_err(|errors| {
+    let compiled = compiled.map_err(|errors| {
         ApiError::Unprocessable(Problem {
             message: format!("{file} can not be run"),
             hint: None,
             diagnostics: errors.0.iter().map(ToString::to_string).collect(),
         })
-    })
+    })?;
+    let mut warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(orbs::keep(app, &shelf, request.from_fork).await?);
+    Ok(Built { compiled, warnings })
+}
+
+/// Options that a configuration is compiled with, but for its orbs.
+fn options(app: &App, request: &SubmitRequest, of: Of<'_>) -> Options {
+    let mut class_aliases = request.class_aliases.clone();
+    class_aliases.extend(app.class_aliases.iter().map(|(name, to)| (name.clone(), to.clone())));
+    Options {
+        file: request.config_path.clone(),
+        on_host: request.on_host,
+        resource_class: request.resource_class.clone(),
+        class_aliases,
+        branch: request.branch.clone(),
+        tag: request.tag.clone(),
+        workflow: request.workflow.clone(),
+        job: request.job.clone(),
+        is_continuation: of.is_continuation,
+        parameters: request.parameters.clone().into_iter().map(parameter).collect(),
+        pipeline: russet_pipeline::Pipeline {
+            id: Some(of.id.to_string()),
+            number: Some(of.number),
+            project: Some(request.project.clone()),
+            repository_url: request.repository_url.clone(),
+            revision: request.revision.clone(),
+            values: request.pipeline_values.clone().into_iter().map(parameter).collect(),
+            ..russet_pipeline::Pipeline::default()
+        },
+        ..Options::default()
+    }
 }
 
 fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
@@ -178,11 +201,6 @@ fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
         ParameterValue::Text(value) => Value::Text(value),
     };
     (name, value)
-}
-
-/// Returns the compiler's warnings.
-pub(in crate::api) fn warnings(compiled: &Compiled) -> Vec<String> {
-    compiled.warnings.iter().map(ToString::to_string).collect()
 }
 
 fn refused(message: String, hint: &str) -> ApiError {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use russet_protocol::admin::{ContinueRequest, Continued, Job, SubmitRequest};
 use russet_protocol::outcome::Phase;
 
-use crate::api::admin::submit::{Of, admit, compile, prepare, warnings};
+use crate::api::admin::submit::{Built, Of, admit, compile, prepare};
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
@@ -43,8 +43,7 @@ pub(super) async fn go_on(
         ..submission
     };
     let of = Of { id: &pipeline.id, number: pipeline.number, is_continuation: true };
-    let compiled = compile(&app, &submission, of).await?;
-    let warnings = warnings(&compiled);
+    let Built { compiled, warnings } = compile(&app, &submission, of).await?;
     let tasks = |job: &Job| usize::try_from(job.parallelism.max(1)).unwrap_or(usize::MAX);
     let before = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs).map(tasks).sum();
     let workflows = prepare(&submission, compiled.workflows, before)?;
