@@ -35,6 +35,7 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod menubar;
 mod observe;
+mod orbs;
 mod output;
 mod relay;
 mod run;

@@ -17,6 +17,7 @@ pub mod disk;
 pub mod farm;
 pub mod faults;
 pub mod installation;
+pub mod orb_registry;
 pub mod release;
 pub mod scripted_runner;
 pub mod server;

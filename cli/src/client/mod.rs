@@ -8,6 +8,7 @@ mod connection;
 mod orbs;
 mod pipelines;
 mod runners;
+mod settings;
 mod stream;
 mod variables;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use settings::Settings;
 pub(crate) use stream::{EventStream, Next};
 pub(crate) use variables::Owner;
 

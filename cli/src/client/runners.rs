@@ -1,8 +1,11 @@
 //! Resource classes, tokens and runners: the part of the API that is CircleCI's.
 
-use reqwest::Method;
+use std::collections::BTreeMap;
+
+use reqwest::{Method, StatusCode};
 use russet_protocol::admin::{
-    Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem, TokenItem,
+    ClassAlias, Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem,
+    TokenItem,
 };
 use russet_protocol::resource_class::ResourceClass;
 use russet_text::encode_segment;
@@ -21,6 +24,18 @@ impl Client {
         let list: Items<_> =
             self.get("/api/v3/runner/resource", &[("namespace", namespace)]).await?;
         Ok(list.items)
+    }
+
+    /// The classes that other names of machines stand for; none where the control plane is of a
+    /// version that knows no such names.
+    pub(crate) async fn class_aliases(&self) -> Result<BTreeMap<String, ResourceClass>> {
+        let response = self.request(Method::GET, "/api/v3/class-aliases").send().await;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(BTreeMap::new());
+        }
+        let list: Items<ClassAlias> = self.get("/api/v3/class-aliases", &[]).await?;
+        Ok(list.items.into_iter().map(|item| (item.name, item.resource_class)).collect())
     }
 
     /// Deletes a resource class; with `force` its tokens as well.

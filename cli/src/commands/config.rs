@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use russet_orbs::Registry;
 use russet_pipeline::{Compiled, Options, Pipeline, Value};
 use russet_protocol::admin::ParameterValue;
+use russet_protocol::resource_class::{InvalidResourceClass, ResourceClass};
 use serde_json::json;
 
 use super::OutputArgs;
-use super::lacking::Lacking;
+use super::lacking::{Lacking, Wish};
 use super::orb::OrbCommand;
-use crate::client::ConnectionArgs;
+use super::orbs::{self, Local, RegistryArgs};
+use crate::client::{Client, ConnectionArgs, Settings};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Revision};
@@ -109,6 +112,14 @@ pub(crate) struct CompileArgs {
     /// Value of `pipeline.NAME`, such as project.type=bitbucket; may be given more than once
     #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = parameter)]
     pipeline_values: Vec<(String, String)>,
+
+    /// Class that another name of a machine stands for, such as one of CircleCI's own; may be given
+    /// more than once
+    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = class_alias)]
+    class_aliases: Vec<(String, ResourceClass)>,
+
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 impl CompileArgs {
@@ -128,6 +139,19 @@ impl CompileArgs {
     pub(crate) fn parameters(&self) -> BTreeMap<String, ParameterValue> {
         let given = self.parameters.iter().cloned();
         given.map(|(name, value)| (name, ParameterValue::Text(value))).collect()
+    }
+
+    /// The classes that other names stand for: those of the settings, and over them those of the
+    /// command line.
+    pub(crate) fn class_aliases(&self) -> Result<BTreeMap<String, ResourceClass>> {
+        let mut aliases = Settings::read()?.class_aliases;
+        aliases.extend(self.class_aliases.iter().cloned());
+        Ok(aliases)
+    }
+
+    /// The registry that missing orbs are fetched from, if any.
+    pub(crate) fn registry(&self) -> Result<Option<Registry>> {
+        self.registry.with_settings()?.open()
     }
 
     /// The parameters as the compiler takes them.
@@ -164,6 +188,17 @@ fn parameter(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
+/// Reads `NAME=NAMESPACE/NAME`.
+pub(crate) fn class_alias(text: &str) -> std::result::Result<(String, ResourceClass), String> {
+    match text.split_once('=') {
+        Some((name, class)) if !name.is_empty() => {
+            let class = class.parse().map_err(|error: InvalidResourceClass| error.to_string())?;
+            Ok((name.to_owned(), class))
+        }
+        _ => Err("an alias is given as NAME=NAMESPACE/NAME".to_owned()),
+    }
+}
+
 /// Runs the command.
 pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
     match command {
@@ -178,7 +213,8 @@ pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
 /// Prints the configuration written out.
 fn write_out(args: ConfigArgs) -> Result<Exit> {
     let format = args.format();
-    let (text, options) = prepared(args, true)?;
+    let prepared = Prepared::of(args, true)?;
+    let (text, options) = prepared.resolved(None)?;
     let compiled = match (compile(&text, &options), format) {
         (Err(error), Format::Json) => {
             render::json(&json!({ "valid": false, "errors": error.plain }))?;
@@ -203,13 +239,21 @@ fn write_out(args: ConfigArgs) -> Result<Exit> {
 /// if one is to be asked.
 fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) -> Result<Exit> {
     let format = args.format();
-    let (text, mut options) = prepared(args, !is_strict)?;
     let client = server.map(ConnectionArgs::connect).transpose()?;
+    let mut prepared = Prepared::of(args, !is_strict)?;
     if let Some(client) = &client {
-        options.orbs = super::block_on(super::orbs::with_server(client, &text, &options))?;
+        let known = super::block_on(client.class_aliases())?;
+        prepared.options.class_aliases.extend(known);
     }
+    let (text, options) = prepared.resolved(client.as_ref())?;
     // Before the other, so that what one has read is gone when the other reads it.
-    let mut lacking = Lacking::of(&text, &options);
+    let wish = Wish {
+        path: &prepared.path,
+        project: prepared.local.project(),
+        is_on_server: client.is_some(),
+        has_registry: prepared.registry.is_some(),
+    };
+    let mut lacking = Lacking::of(&text, &options, wish);
     let compiled = compile(&text, &options);
     if let (Some(client), Ok(compiled)) = (&client, &compiled) {
         super::block_on(lacking.ask(client, compiled))?;
@@ -243,31 +287,57 @@ fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) 
     }
 }
 
-/// The text of a configuration, and what it is compiled with. With `check` it is only looked at.
-pub(crate) fn prepared(args: ConfigArgs, check: bool) -> Result<(String, Options)> {
-    let file =
-        if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
-    let text = read(&file)?;
-    let options = Options {
-        file: file.display().to_string(),
-        on_host: args.on_host,
-        branch: args.branch,
-        tag: args.tag,
-        check,
-        parameters: args.compile.values(),
-        orbs: super::orbs::of_project(&args.compile.orb_path, super::orbs::project_of(&file)),
-        pipeline: Pipeline {
-            values: args
-                .compile
-                .pipeline_values(&Revision::default())
-                .into_iter()
-                .map(|(name, value)| (name, compiler_value(value)))
-                .collect(),
-            ..pipeline_by_hand()
-        },
-        ..Options::default()
-    };
-    Ok((text, options))
+/// A configuration, and what it is compiled with.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// As it was named: the file, or the directory of the project.
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    /// With the orbs that are here.
+    pub(crate) options: Options,
+    pub(crate) local: Local,
+    /// Registry that missing orbs are fetched from, if any.
+    pub(crate) registry: Option<Registry>,
+}
+
+impl Prepared {
+    /// Reads a configuration. With `check` it is only looked at.
+    pub(crate) fn of(args: ConfigArgs, check: bool) -> Result<Self> {
+        let file =
+            if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
+        let text = read(&file)?;
+        let local = Local::of_project(&args.compile.orb_path, orbs::project_of(&file))?;
+        let options = Options {
+            file: file.display().to_string(),
+            on_host: args.on_host,
+            branch: args.branch,
+            tag: args.tag,
+            check,
+            parameters: args.compile.values(),
+            class_aliases: args.compile.class_aliases()?,
+            orbs: local.shelf().orbs(),
+            pipeline: Pipeline {
+                values: args
+                    .compile
+                    .pipeline_values(&Revision::default())
+                    .into_iter()
+                    .map(|(name, value)| (name, compiler_value(value)))
+                    .collect(),
+                ..pipeline_by_hand()
+            },
+            ..Options::default()
+        };
+        let registry = args.compile.registry()?;
+        Ok(Self { path: args.path, text, options, local, registry })
+    }
+
+    /// The text, and what it is compiled with when orbs came from a control plane and from the
+    /// registry.
+    fn resolved(&self, client: Option<&Client>) -> Result<(String, Options)> {
+        let shelf =
+            self.local.resolve(client, self.registry.as_ref(), &self.text, &self.options)?;
+        Ok((self.text.clone(), Options { orbs: shelf.orbs(), ..self.options.clone() }))
+    }
 }
 
 /// Returns stand-ins for what a pipeline would have, those of CircleCI's own command line: the

@@ -7,9 +7,11 @@ use std::path::Path;
 use russet_pipeline::{Compiled, Options, is_orb_version};
 use serde_json::json;
 
+use super::orb::fetch_command;
+use super::quoted_for_shell;
 use crate::client::Client;
 use crate::error::Result;
-use crate::render;
+use crate::{project, render};
 
 /// An orb that is nowhere.
 #[derive(Debug)]
@@ -29,9 +31,26 @@ impl MissingOrb {
     }
 }
 
+/// Facts about the configuration that the printed commands name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    /// The configuration, as it was named.
+    pub(crate) path: &'a Path,
+    /// Directory of the project.
+    pub(crate) project: Option<&'a Path>,
+    /// Set where it is for a control plane.
+    pub(crate) is_on_server: bool,
+    /// Set where a registry was asked, in vain.
+    pub(crate) has_registry: bool,
+}
+
 /// Missing things.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lacking {
+    /// The command that fetches all orbs, where that can help.
+    fetch: Option<String>,
+    /// Name of the project.
+    project: String,
     orbs: Vec<MissingOrb>,
     /// Contexts that the control plane does not have.
     contexts: BTreeSet<String>,
@@ -43,11 +62,19 @@ pub(crate) struct Lacking {
 
 impl Lacking {
     /// The orbs that a configuration uses and that are not there.
-    pub(crate) fn of(text: &str, options: &Options) -> Self {
+    pub(crate) fn of(text: &str, options: &Options, wish: Wish<'_>) -> Self {
         let used = russet_pipeline::orbs(text, options).into_iter();
         let orbs = used.filter(|orb| orb.version.is_none());
         let orbs = orbs.map(|orb| MissingOrb { name: orb.name, wanted: orb.wanted });
-        Self { orbs: orbs.collect(), ..Self::default() }
+        let fetch = (!wish.has_registry).then(|| fetch_command(wish.path, wish.is_on_server));
+        Self {
+            fetch,
+            project: wish.project.map_or_else(|| "PROJECT".to_owned(), project::name_of),
+            orbs: orbs.collect(),
+            contexts: BTreeSet::new(),
+            classes: BTreeSet::new(),
+            idle: BTreeSet::new(),
+        }
     }
 
     /// Asks a control plane what it has of what the jobs need.
@@ -95,11 +122,26 @@ impl Lacking {
             })
         });
         json!({
+            "command": self.provide_all(),
             "orbs": orbs.collect::<Vec<_>>(),
             "contexts": self.contexts,
             "resource_classes": self.classes,
             "resource_classes_without_runners": self.idle,
         })
+    }
+
+    /// The one command that provides everything that commands can provide.
+    fn provide_all(&self) -> Option<String> {
+        let fetch = self.fetch.clone().filter(|_| !self.orbs.is_empty());
+        let contexts = self.contexts.iter().map(|name| self.make_context(name));
+        let classes = self.classes.iter().map(|name| make_class(name));
+        let all: Vec<String> = fetch.into_iter().chain(contexts).chain(classes).collect();
+        (!all.is_empty()).then(|| all.join(" && "))
+    }
+
+    fn make_context(&self, name: &str) -> String {
+        let [name, project] = [name, &self.project].map(quoted_for_shell);
+        format!("russet context create {name} --project {project}")
     }
 
     /// Tells people, each thing with the command that provides it.
@@ -113,14 +155,11 @@ impl Lacking {
             render::note(format_args!("  orb {name}@{wanted}\n      {}", orb.command()));
         }
         for name in &self.contexts {
-            render::note(format_args!(
-                "  context {name}\n      russet context create {name} --project PROJECT"
-            ));
+            let shown = render::plain(name);
+            render::note(format_args!("  context {shown}\n      {}", self.make_context(name)));
         }
         for name in &self.classes {
-            render::note(format_args!(
-                "  resource class {name}\n      russet resource-class create {name}"
-            ));
+            render::note(format_args!("  resource class {name}\n      {}", make_class(name)));
         }
         for name in &self.idle {
             render::note(format_args!(
@@ -128,5 +167,12 @@ impl Lacking {
                  runner's configuration"
             ));
         }
+        if let Some(command) = self.provide_all() {
+            render::note(format_args!("All at once:\n  {command}"));
+        }
     }
+}
+
+fn make_class(name: &str) -> String {
+    format!("russet resource-class create {}", quoted_for_shell(name))
 }

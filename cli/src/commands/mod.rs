@@ -66,3 +66,26 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T>
         .map_err(|error| CliError::local("could not start the runtime", error))?
         .block_on(command)
 }
+
+/// A text as one word of a shell. Names come from configurations, and what is printed to be pasted
+/// must not run what is in them.
+pub(crate) fn quoted_for_shell(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+,=".contains(c);
+    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    let printable: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    format!("'{}'", printable.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted_for_shell;
+
+    #[test]
+    fn a_name_that_is_pasted_runs_nothing() {
+        assert_eq!(quoted_for_shell("acme/app@1.2"), "acme/app@1.2");
+        assert_eq!(quoted_for_shell("a $(b) 'c'"), r"'a $(b) '\''c'\'''");
+        assert_eq!(quoted_for_shell(""), "''");
+    }
+}

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
+use russet_pipeline::Options;
 use russet_protocol::admin::{Pipeline, SubmitRequest};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::CompileArgs;
+use super::config::{CompileArgs, compiler_value, pipeline_by_hand};
 use super::follow::{Followed, follow, show_tests};
-use super::orbs;
+use super::orbs::{Local, Sent, sent};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::project;
+use crate::project::{self, Project};
 use crate::render::screen::{Screen, exit_of};
 use crate::render::{self, Format, numbers, table::Table};
 
@@ -24,7 +25,7 @@ pub(crate) enum PipelineCommand {
     #[command(
         after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch"
     )]
-    Submit(SubmitArgs),
+    Submit(Box<SubmitArgs>),
     /// List pipelines
     List {
         /// Only those of this project
@@ -100,7 +101,7 @@ pub(crate) struct SubmitArgs {
 /// Runs the command.
 pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
     match command {
-        PipelineCommand::Submit(args) => return submit(args).await,
+        PipelineCommand::Submit(args) => return submit(*args).await,
         PipelineCommand::List { project, output, connection } => {
             let items = connection.connect()?.pipelines(project.as_deref()).await?;
             match output.output {
@@ -158,9 +159,10 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
     for note in &snapshot.notes {
         render::note(note);
     }
+    let sent = orbs_of(&args, &project, &client).await?;
     client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
-    let orbs = orbs::brought(&args.compile.orb_path, &project.dir)?;
     let pipeline_values = args.compile.pipeline_values(&project.revision);
+    let class_aliases = args.compile.class_aliases()?;
     let request = SubmitRequest {
         project: args.project.unwrap_or(project.name),
         config: project.config,
@@ -177,7 +179,9 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         job: args.job,
         parameters: args.compile.parameters(),
         pipeline_values,
-        orbs,
+        orbs: sent.orbs,
+        orb_pins: sent.pins,
+        class_aliases,
         make_contexts: false,
     };
     let pipeline = client.submit(&request).await?;
@@ -195,6 +199,42 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
         ))?,
     }
     Ok(Exit::Success)
+}
+
+/// The orbs that go along with a project. The control plane is asked for those that are not here
+/// only to tell which others they use.
+async fn orbs_of(args: &SubmitArgs, project: &Project, client: &Client) -> Result<Sent> {
+    let local = Local::of_project(&args.compile.orb_path, Some(project.dir.clone()))?;
+    let options = Options {
+        file: project.config_file.display().to_string(),
+        on_host: args.on_host,
+        check: true,
+        branch: project.revision.branch.clone(),
+        parameters: args.compile.values(),
+        pipeline: russet_pipeline::Pipeline {
+            values: args
+                .compile
+                .pipeline_values(&project.revision)
+                .into_iter()
+                .map(|(name, value)| (name, compiler_value(value)))
+                .collect(),
+            ..pipeline_by_hand()
+        },
+        ..Options::default()
+    };
+    let text = &project.config;
+    let here = Options { orbs: local.shelf().orbs(), ..options.clone() };
+    let is_missing = russet_pipeline::orbs(text, &here).iter().any(|orb| orb.version.is_none());
+    let registry = args.compile.registry()?;
+    let shelf = if is_missing {
+        local.resolve_from(Some(client), registry.as_ref(), text, &options).await?
+    } else {
+        local.shelf()
+    };
+    let options = Options { orbs: shelf.orbs(), ..options };
+    // What is wrong with it, the control plane says.
+    let is_setup = russet_pipeline::compile(text, &options).is_ok_and(|found| found.is_setup);
+    sent(&local, &shelf, text, &options, is_setup)
 }
 
 /// The state of a whole pipeline in one word.

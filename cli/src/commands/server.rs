@@ -8,8 +8,11 @@ use russet_control_plane::{ProxyRange, Server, Settings, StartError, Storage};
 use russet_launch_agent::config::{Format, Level, Logging};
 use russet_launch_agent::logs::Limits;
 use russet_protocol::admin::ServerReady;
+use russet_protocol::resource_class::ResourceClass;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::config::class_alias;
+use super::orbs::RegistryArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::logging;
@@ -94,6 +97,14 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=100))]
     log_files: u32,
 
+    #[command(flatten)]
+    registry: RegistryArgs,
+
+    /// Resource class that another name of a machine stands for, such as one of CircleCI's own; may
+    /// be given more than once
+    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = class_alias)]
+    class_aliases: Vec<(String, ResourceClass)>,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -128,6 +139,8 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
             cache_bytes: args.cache_limit,
         },
         trusted_proxies: args.trusted_proxies,
+        orb_registry: args.registry.open()?,
+        class_aliases: args.class_aliases.into_iter().collect(),
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

@@ -58,11 +58,17 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
             .hint("put scripts and data into files of the project, which jobs check out"));
     }
     let revision = git::revision(&dir);
-    let name = revision
-        .remote
-        .as_deref()
-        .and_then(git::owner_and_name)
-        .or_else(|| dir.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let name = name.unwrap_or_else(|| "project".to_owned());
+    let name = name(&dir, &revision);
     Ok(Project { dir, name, config, config_file, revision })
+}
+
+/// The name of the project in a directory.
+pub(crate) fn name_of(dir: &Path) -> String {
+    name(dir, &git::revision(dir))
+}
+
+fn name(dir: &Path, revision: &Revision) -> String {
+    let remote = revision.remote.as_deref().and_then(git::owner_and_name);
+    let folder = || dir.file_name().map(|name| name.to_string_lossy().into_owned());
+    remote.or_else(folder).unwrap_or_else(|| "project".to_owned())
 }

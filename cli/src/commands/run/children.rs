@@ -20,6 +20,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::workspace::Workspace;
+use crate::commands::orbs::RegistryArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
@@ -48,10 +49,21 @@ pub(super) struct Children {
 
 impl Children {
     /// Starts the control plane and waits until it listens.
-    pub(super) async fn start_server(&mut self, workspace: &Workspace) -> Result<ServerReady> {
+    pub(super) async fn start_server(
+        &mut self,
+        workspace: &Workspace,
+        registry: &RegistryArgs,
+    ) -> Result<ServerReady> {
         let (reader, hold) = pipe().map_err(not_started)?;
-        let mut child = russet(workspace.log("server.log")?)?
-            .args(["server", "--listen", "127.0.0.1:0", "--ready-stdout", "--end-with-stdin"])
+        let mut command = russet(workspace.log("server.log")?)?;
+        command.args(["server", "--listen", "127.0.0.1:0", "--ready-stdout", "--end-with-stdin"]);
+        if let Some(url) = &registry.orb_registry {
+            command.arg("--orb-registry").arg(url);
+        }
+        if let Some(file) = &registry.orb_registry_token_file {
+            command.arg("--orb-registry-token-file").arg(file);
+        }
+        let mut child = command
             .arg("--data-dir")
             .arg(workspace.path("server"))
             .stdin(reader)

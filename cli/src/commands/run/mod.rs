@@ -17,6 +17,7 @@ use russet_protocol::resource_class::ResourceClass;
 use super::OutputArgs;
 use super::config::{CompileArgs, compile, compiler_value, pipeline_by_hand, show_warnings};
 use super::context::env_file;
+use super::orbs::{Local, sent};
 use super::secret_input::{file, text};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -95,7 +96,8 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let class: ResourceClass = CLASS
         .parse()
         .map_err(|error| CliError::local("could not name the resource class", error))?;
-    let options = Options {
+    let local = Local::of_project(&args.compile.orb_path, Some(project.dir.clone()))?;
+    let mut options = Options {
         file: project.config_file.display().to_string(),
         on_host: args.on_host,
         resource_class: Some(class.clone()),
@@ -104,7 +106,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         workflow: args.workflow.clone(),
         job: args.job.clone(),
         parameters: args.compile.values(),
-        orbs: super::orbs::of_project(&args.compile.orb_path, Some(project.dir.clone())),
+        class_aliases: args.compile.class_aliases()?,
         pipeline: Pipeline {
             project: Some(project.name.clone()),
             repository_url: project.revision.remote.clone(),
@@ -119,6 +121,9 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         },
         ..Options::default()
     };
+    let registry = args.compile.registry()?;
+    let shelf = local.resolve(None, registry.as_ref(), &project.config, &options)?;
+    options.orbs = shelf.orbs();
     // Before anything is started: a mistake in the configuration is the most likely failure.
     let compiled =
         compile(&project.config, &options).map_err(super::config::CompileFailure::into_cli)?;
@@ -129,6 +134,8 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let contexts: BTreeSet<String> = named().flat_map(|job| job.contexts.clone()).collect();
     let is_setup = compiled.is_setup;
     drop(compiled);
+    let sent = sent(&local, &shelf, &project.config, &options, is_setup)?;
+    let class_aliases = options.class_aliases;
     let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
     let read = |path: &PathBuf| {
         let text = text(file(path)?, path)?;
@@ -149,6 +156,9 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         contexts,
         variables,
         ssh_keys,
+        sent,
+        class_aliases,
+        registry: args.compile.registry.with_settings()?,
         args,
     }));
     // Packing may still be busy with a file after Ctrl-C; nobody waits for that.

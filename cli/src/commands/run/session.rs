@@ -1,6 +1,6 @@
 //! One run, from the first child to the last line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +17,9 @@ use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::{Client, Owner};
 use crate::commands::config::LOCAL_TRIGGER;
+use crate::commands::fetch;
 use crate::commands::follow::{Followed, follow, show_tests};
-use crate::commands::{fetch, orbs};
+use crate::commands::orbs::{RegistryArgs, Sent};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project, Snapshot};
@@ -40,6 +41,12 @@ pub(super) struct Plan {
     pub(super) variables: Vec<(String, Secret)>,
     /// Private SSH keys of the project.
     pub(super) ssh_keys: Vec<Secret>,
+    /// Orbs that the control plane is given.
+    pub(super) sent: Sent,
+    /// Classes that other names of machines stand for.
+    pub(super) class_aliases: BTreeMap<String, ResourceClass>,
+    /// Registry of the control plane, for orbs that only a continuation uses.
+    pub(super) registry: RegistryArgs,
     pub(super) args: RunArgs,
 }
 
@@ -113,7 +120,7 @@ async fn prepare(
     screen.doing("packing the project");
     let (dir, archive) = (plan.project.dir.clone(), workspace.path("source.tar.zst"));
     let packing = tokio::task::spawn_blocking(move || project::pack(&dir, &archive));
-    let ready = children.start_server(workspace).await?;
+    let ready = children.start_server(workspace, &plan.registry).await?;
     let client = Client::new(&ready.url, &ready.admin_token)?;
     let new = NewResourceClass {
         resource_class: plan.class.clone(),
@@ -137,7 +144,7 @@ async fn prepare(
     screen.doing("handing the project over");
     let progress = screen.progress("uploading the project".to_owned(), snapshot.size);
     client.put_source(&snapshot.id, &snapshot.file, progress).await?;
-    let pipeline = client.submit(&request(plan, &snapshot)?).await?;
+    let pipeline = client.submit(&request(plan, &snapshot)).await?;
     screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
     Ok((client, pipeline))
 }
@@ -168,9 +175,9 @@ fn packed(plan: &Plan, snapshot: &Snapshot) -> String {
     format!("{} ({files}, {} packed)", plan.project.name, russet_text::format_size(snapshot.size))
 }
 
-fn request(plan: &Plan, snapshot: &Snapshot) -> Result<SubmitRequest> {
+fn request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
     let Project { name, config, config_file, revision, .. } = &plan.project;
-    Ok(SubmitRequest {
+    SubmitRequest {
         project: name.clone(),
         config: config.clone(),
         config_path: config_file.display().to_string(),
@@ -191,9 +198,11 @@ fn request(plan: &Plan, snapshot: &Snapshot) -> Result<SubmitRequest> {
             values.entry("pipeline.trigger_source".to_owned()).or_insert(trigger);
             values
         },
-        orbs: orbs::brought(&plan.args.compile.orb_path, &plan.project.dir)?,
+        orbs: plan.sent.orbs.clone(),
+        orb_pins: plan.sent.pins.clone(),
+        class_aliases: plan.class_aliases.clone(),
         make_contexts: true,
-    })
+    }
 }
 
 /// The launch agent's configuration. JSON is YAML, and quotes whatever a path may hold.

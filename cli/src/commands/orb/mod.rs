@@ -1,12 +1,17 @@
 //! `russet config orb`: the orbs of a project or of the control plane, and those that are missing.
 
+mod fetch;
+
+pub(crate) use fetch::command as fetch_command;
+
 use std::path::{Path, PathBuf};
 
 use russet_pipeline::{OrbUse, Orbs, check_orb, is_orb_name, is_orb_version};
 use russet_protocol::admin::Orb;
 use serde_json::json;
 
-use super::config::{self, CompileFailure, ConfigArgs};
+use super::config::{self, CompileFailure, ConfigArgs, Prepared};
+use super::orbs::Local;
 use super::{OutputArgs, block_on, orb_pack, orbs};
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
@@ -46,6 +51,26 @@ pub(crate) enum OrbCommand {
         reference: Reference,
         #[command(flatten)]
         place: PlaceArgs,
+    },
+    /// Fetch from a registry all orbs that a configuration uses, and pin them
+    ///
+    /// They are kept in .circleci/orbs of the project, and pinned with their hashes in
+    /// .circleci/orbs.lock; both go into version control. A machine without a way out uses the same
+    /// files. Floating versions, such as 5 or volatile, stay what they were pinned to.
+    #[command(
+        after_help = "Examples:\n  russet config orb fetch --orb-registry https://circleci.com\n  russet config orb fetch --update\n  russet config orb fetch --server\n\n`orb_registry: https://circleci.com` in ~/.config/russet/cli.yml names the registry for every command."
+    )]
+    Fetch {
+        /// Take the newest versions that floating ones stand for now
+        #[arg(long)]
+        update: bool,
+        /// Give them to the control plane for all projects, not to the project
+        #[arg(long)]
+        server: bool,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+        #[command(flatten)]
+        args: ConfigArgs,
     },
     /// List the orbs that a configuration uses and that are not there; exits with 3 where there are
     /// any
@@ -93,6 +118,9 @@ pub(crate) fn main(command: OrbCommand) -> Result<Exit> {
         OrbCommand::Add { path, reference, place } => add(&found(&path, reference)?, &place),
         OrbCommand::List { place, output } => list(&place, output.output),
         OrbCommand::Rm { reference, place } => remove(&reference, &place),
+        OrbCommand::Fetch { update, server, connection, args } => {
+            fetch::main(args, update, server.then_some(&connection))
+        }
         OrbCommand::Missing { args } => missing(args),
     }
 }
@@ -161,22 +189,21 @@ fn add(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Returns the file in which a project keeps an orb.
-fn file_of(name: &str, version: &str, project: &Path) -> PathBuf {
-    project.join(orbs::DIRECTORY).join(format!("{name}@{version}.yml"))
-}
-
 fn write(orb: &Orb, project: &Path) -> Result<PathBuf> {
     if !project.join(".circleci").is_dir() {
         let message = format!("{} has no .circleci", project.display());
         return Err(CliError::new(Exit::Usage, message)
             .hint("name the project's directory with --project, or say --server"));
     }
-    let file = file_of(&orb.name, &orb.version, project);
-    let folder = file.parent().unwrap_or(project);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&file, &orb.source))
-        .map_err(|error| CliError::local(format!("could not write {}", file.display()), error))?;
+    let Orb { name, version, source } = orb;
+    let file = Local::file_of(project, name, version);
+    orbs::write_file(&file, source)?;
+    // What was pinned with another hash is what is added now: somebody says so.
+    orbs::edit_lock(project, |lock| {
+        if lock.pin(name, version).is_some() {
+            lock.set(name, version, version, source);
+        }
+    })?;
     Ok(file)
 }
 
@@ -234,6 +261,9 @@ fn remove(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
         std::fs::remove_file(&file).map_err(|error| {
             CliError::local(format!("could not remove {}", file.display()), error)
         })?;
+        orbs::edit_lock(&place.project, |lock| {
+            lock.pins.retain(|pin| (&pin.name, &pin.version) != (name, version));
+        })?;
     }
     render::line(format_args!("Removed {name}@{version}."))?;
     Ok(Exit::Success)
@@ -241,7 +271,7 @@ fn remove(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
 
 fn missing(args: ConfigArgs) -> Result<Exit> {
     let format = args.format();
-    let (text, options) = config::prepared(args, true)?;
+    let Prepared { path, text, options, .. } = Prepared::of(args, true)?;
     let lacking: Vec<OrbUse> = russet_pipeline::orbs(&text, &options)
         .into_iter()
         .filter(|orb| orb.version.is_none())
@@ -259,10 +289,11 @@ fn missing(args: ConfigArgs) -> Result<Exit> {
             for orb in &lacking {
                 render::line(format_args!("{}@{}", orb.name, orb.wanted))?;
             }
-            render::note(
-                "Provide each with `russet config orb add FILE --as NAMESPACE/NAME@VERSION`; \
-                 docs/orbs.md says where sources come from.",
-            );
+            render::note(format_args!(
+                "All of them from a registry:\n  {}\nOr each from a file: \
+                 russet config orb add FILE --as NAMESPACE/NAME@VERSION",
+                fetch::command(&path, false)
+            ));
         }
     }
     Ok(if lacking.is_empty() { Exit::Success } else { Exit::BadConfig })
