@@ -41,6 +41,7 @@ mod relay;
 mod run;
 mod secrets;
 mod server;
+mod splitting;
 mod storage;
 mod update;
 mod verify_on_a_mac;

@@ -11,12 +11,11 @@
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
 //! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
 
-#![forbid(unsafe_code)]
-
 mod admission;
 mod api;
 mod archives;
 mod cancel;
+mod claimants;
 mod clock;
 mod credentials;
 mod data_dir;

@@ -22,12 +22,17 @@ struct Known {
 
 /// The orbs that a project brings along, then those of the server, as the project pins them.
 pub(crate) async fn shelf(store: &Store, request: &SubmitRequest) -> Result<Shelf, StoreError> {
+    let known = known(store, request.orbs.clone()).await?;
+    let pins = Lock { pins: request.orb_pins.clone() };
+    Ok(Shelf::new(known, pins))
+}
+
+/// Returns the orbs of the server, after those that a project brings along.
+pub(crate) async fn known(store: &Store, brought: Vec<Orb>) -> Result<Orbs, StoreError> {
     let stored = orbs::list(&mut *store.read().await?).await?;
     let stored = stored.into_iter().map(|item| (item.name, item.version)).collect();
     let (store, runtime) = (store.clone(), Handle::current());
-    let known = Known { brought: request.orbs.clone(), stored, store, runtime };
-    let pins = Lock { pins: request.orb_pins.clone() };
-    Ok(Shelf::new(Orbs(Some(Arc::new(known))), pins))
+    Ok(Orbs(Some(Arc::new(Known { brought, stored, store, runtime }))))
 }
 
 /// The registry that a pipeline may have orbs fetched from. One of a fork is asked as anybody may

@@ -5,10 +5,13 @@
 //! are not verified: a runner believes the signature and not this server, whose administrator can
 //! hold releases back and choose among signed ones, and nothing else.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use russet_protocol::admin::Pin;
-use russet_protocol::manifest::{Envelope, FILE_NAME, LARGEST, Manifest, STABLE, is_name};
+use russet_protocol::manifest::{
+    Artifact, Envelope, FILE_NAME, LARGEST, Manifest, Platform, STABLE, is_name,
+};
 use semver::Version;
 
 /// Directory of releases.
@@ -23,16 +26,22 @@ pub(crate) struct Release {
     pub(crate) version: Version,
     channel: String,
     counter: u64,
-    /// The names that may be asked for.
-    files: Vec<String>,
+    /// The archives that may be asked for, by platform.
+    artifacts: BTreeMap<String, Artifact>,
     directory: PathBuf,
 }
 
 impl Release {
     /// Returns the path of a file of it, if it is one.
     pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
-        let is_ours = name == FILE_NAME || self.files.iter().any(|file| file == name);
+        let is_ours =
+            name == FILE_NAME || self.artifacts.values().any(|artifact| artifact.file == name);
         is_ours.then(|| self.directory.join(name))
+    }
+
+    /// Returns the archive for a platform.
+    pub(crate) fn artifact(&self, platform: Platform) -> Option<&Artifact> {
+        self.artifacts.get(platform.as_str())
     }
 }
 
@@ -69,12 +78,13 @@ fn read(directory: &Path) -> Option<Release> {
     };
     match parsed {
         Ok((manifest, version)) => {
-            let files = manifest.artifacts.into_values().map(|artifact| artifact.file);
+            let mut artifacts = manifest.artifacts;
+            artifacts.retain(|_, artifact| is_name(&artifact.file));
             Some(Release {
                 version,
                 channel: manifest.channel,
                 counter: manifest.counter,
-                files: files.filter(|file| is_name(file)).collect(),
+                artifacts,
                 directory: directory.to_owned(),
             })
         }
@@ -120,17 +130,22 @@ pub(crate) fn of_runner<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use russet_protocol::admin::Pin;
+    use russet_protocol::manifest::Artifact;
     use semver::Version;
 
     use super::{Release, of_runner};
 
     fn release(version: &str, channel: &str) -> Release {
+        let (file, sha256) = ("a.tar.gz".to_owned(), String::new());
+        let artifact = Artifact { file, size: 1, sha256, minimum_os: BTreeMap::new() };
         Release {
             version: Version::parse(version).unwrap(),
             channel: channel.to_owned(),
             counter: 1,
-            files: vec!["a.tar.gz".to_owned()],
+            artifacts: [("linux-x86_64".to_owned(), artifact)].into(),
             directory: version.into(),
         }
     }

@@ -58,6 +58,12 @@ pub struct ResourceClassItem {
     /// channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// Number of its tasks that run. In lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_tasks: Option<u64>,
+    /// Number of its runners. In lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runners: Option<u64>,
 }
 
 /// `PUT /api/v3/runner/resource/{id}/pin`: what the runners of a class are to run, of the releases
@@ -213,6 +219,32 @@ pub struct RunnerItem {
     /// Progress of an update of it, as it last reported; none: it looks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
+    /// Whether it holds a task.
+    #[serde(default)]
+    pub status: RunnerStatus,
+    /// Host of another agent that claims under the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<String>,
+}
+
+impl RunnerItem {
+    /// Returns whether it holds a task.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.status == RunnerStatus::Busy
+    }
+}
+
+/// Whether a runner has work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerStatus {
+    /// It holds a task.
+    Busy,
+    /// It holds none.
+    #[default]
+    Idle,
 }
 
 /// `GET /api/v3/runner/tasks`.

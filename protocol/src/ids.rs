@@ -58,6 +58,8 @@ ids! {
     PipelineId;
     /// A submitted source snapshot: the BLAKE3 hash of its bytes, in hexadecimal.
     SourceId;
+    /// One process of a launch agent.
+    InstanceId;
     /// A stored runner token (not the token itself).
     TokenId;
     /// A resource class, as a row; its name is a [`crate::resource_class::ResourceClass`].

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AllocationId, TaskId};
+use crate::ids::{AllocationId, InstanceId, TaskId};
 use crate::local::Update;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
@@ -34,6 +34,12 @@ pub struct ClaimRequest {
     /// Progress of an update of it, where it looks for any. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
+    /// The runner serves one task and is gone then. Ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single_task: bool,
+    /// The agent's process, by which two agents of one name are told apart. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
 }
 
 /// A claimed task.
@@ -65,6 +71,12 @@ pub struct ClaimResponse {
     /// Name of the job, for screens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// Index of the task among those that share the job, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_index: Option<u32>,
+    /// How many tasks share the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_total: Option<u32>,
     /// Branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
@@ -80,6 +92,19 @@ pub struct ClaimResponse {
     /// Page about the job, for people on the runner's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+}
+
+impl ClaimResponse {
+    /// Returns the name of the task for people: that of its job, and for one of several tasks of a
+    /// job its index, as in `test/1`.
+    #[must_use]
+    pub fn task_name(&self) -> Option<String> {
+        let job = self.job.as_deref()?;
+        Some(match (self.node_index, self.node_total) {
+            (Some(index), Some(2..)) => format!("{job}/{index}"),
+            _ => job.to_owned(),
+        })
+    }
 }
 
 /// `POST /api/v3/runner/unclaim`: gives a task back. The token in the body authorizes it.
@@ -302,4 +327,20 @@ pub enum TestOutcome {
     Error,
     /// It was left out.
     Skipped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ClaimResponse;
+
+    #[test]
+    fn a_task_of_several_is_named_with_its_index_and_one_of_an_older_server_without() {
+        let name = |more: &str| {
+            let text = format!(r#"{{"task_token":"t","allocation":"a","job":"test"{more}}}"#);
+            serde_json::from_str::<ClaimResponse>(&text).unwrap().task_name()
+        };
+        assert_eq!(name(r#","node_index":1,"node_total":4"#).as_deref(), Some("test/1"));
+        assert_eq!(name(r#","node_index":0,"node_total":1"#).as_deref(), Some("test"));
+        assert_eq!(name("").as_deref(), Some("test"));
+    }
 }

@@ -137,8 +137,12 @@ impl Admin {
     /// Output of one step.
     #[track_caller]
     pub fn step_output(&self, job: &Job, step: u32) -> Vec<u8> {
-        let path = format!("/api/v3/jobs/{}/stdout?filter[step_num]={step}", job.id);
-        let (status, body) = self.send(reqwest::Method::GET, &path, None).unwrap();
+        self.output_of(&format!("/api/v3/jobs/{}/stdout?filter[step_num]={step}", job.id))
+    }
+
+    #[track_caller]
+    fn output_of(&self, path: &str) -> Vec<u8> {
+        let (status, body) = self.send(reqwest::Method::GET, path, None).unwrap();
         assert!(matches!(status, 200 | 204), "GET {path}: {status}");
         body
     }
@@ -146,7 +150,11 @@ impl Admin {
     /// Output of all steps, as text.
     #[track_caller]
     pub fn output(&self, job: &Job) -> String {
-        let steps = job.steps.iter().map(|step| self.step_output(job, step.number));
+        let steps = job.steps.iter().map(|step| {
+            let (task, step) = (step.task, step.number);
+            let filter = format!("filter[task]={task}&filter[step_num]={step}");
+            self.output_of(&format!("/api/v3/jobs/{}/stdout?{filter}", job.id))
+        });
         String::from_utf8_lossy(&steps.collect::<Vec<_>>().concat()).into_owned()
     }
 

@@ -7,8 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::disallowed_methods,
-    reason = "helpers of tests fail the test, in directories of its own"
+    reason = "helpers of tests fail the test"
 )]
 
 #[path = "launch/adopt.rs"]

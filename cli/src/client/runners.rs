@@ -13,16 +13,20 @@ use russet_text::encode_segment;
 use super::Client;
 use crate::error::Result;
 
+/// The filter of lists that lets everything through: a control plane has one organization, whatever
+/// it is called.
+const ALL: (&str, &str) = ("org-id", "all");
+
 impl Client {
     /// Makes a resource class.
     pub(crate) async fn create_class(&self, new: &NewResourceClass) -> Result<ResourceClassItem> {
         self.post("/api/v3/runner/resource", new).await
     }
 
-    /// The resource classes of a namespace.
-    pub(crate) async fn classes(&self, namespace: &str) -> Result<Vec<ResourceClassItem>> {
-        let list: Items<_> =
-            self.get("/api/v3/runner/resource", &[("namespace", namespace)]).await?;
+    /// Returns the resource classes of a namespace, or all of them.
+    pub(crate) async fn classes(&self, namespace: Option<&str>) -> Result<Vec<ResourceClassItem>> {
+        let filter = namespace.map_or(ALL, |namespace| ("namespace", namespace));
+        let list: Items<_> = self.get("/api/v3/runner/resource", &[filter]).await?;
         Ok(list.items)
     }
 
@@ -71,9 +75,11 @@ impl Client {
         self.delete(&format!("/api/v3/runner/token/{}", encode_segment(id))).await
     }
 
-    /// The runners of a class or of a namespace.
-    pub(crate) async fn runners(&self, key: &str, value: &str) -> Result<Vec<RunnerItem>> {
-        let list: Items<_> = self.get("/api/v3/runner", &[(key, value)]).await?;
+    /// Returns the runners of a class or of a namespace, or all of them.
+    pub(crate) async fn runners(&self, of: Option<&str>) -> Result<Vec<RunnerItem>> {
+        let filter = of
+            .map_or(ALL, |of| (if of.contains('/') { "resource-class" } else { "namespace" }, of));
+        let list: Items<_> = self.get("/api/v3/runner", &[filter]).await?;
         Ok(list.items)
     }
 }

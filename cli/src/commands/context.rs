@@ -252,21 +252,64 @@ fn table(items: Vec<VariableItem>) -> String {
     table.render("No variables.")
 }
 
-/// The variables of a file in the form of `.env` files, in its order.
+/// Reads the variables of a file in the form of `.env` files, in its order.
 pub(crate) fn env_file(path: &Path) -> Result<Vec<(String, Secret)>> {
     let text = text(file(path)?, path)?;
     let mut variables = Vec::new();
     for item in dotenvy::from_read_iter(text.as_bytes()) {
         let (name, value) = item.map_err(|error| {
             // The error quotes the line, which may hold a secret.
-            let at = match error {
-                dotenvy::Error::LineParse(_, column) => format!(" (column {column} of a line)"),
+            let place = match error {
+                dotenvy::Error::LineParse(line, at) => place_of(&text, &line, at),
                 _ => String::new(),
             };
-            let message = format!("{} has a line that sets no variable{at}", path.display());
-            CliError::new(Exit::Usage, message).hint("each line is NAME=VALUE, or # and a comment")
+            let message = format!("{}{place}: the line sets no variable", path.display());
+            CliError::new(Exit::Usage, message)
+                .hint("each line is NAME=VALUE, or # and a comment; a value with spaces is quoted")
         })?;
         variables.push((name, Secret::new(value)));
     }
     Ok(variables)
+}
+
+/// Returns `:line:column` of a mistake, which the parser knows by the text of the line alone. A
+/// value in quotes may take several lines, of which the first counts.
+fn place_of(text: &str, wrong: &str, at: usize) -> String {
+    let wrong = wrong.trim_end();
+    let mut start = 0;
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let rest = text.get(start..).and_then(|rest| rest.strip_prefix(wrong));
+        // The parser leaves out what is a comment.
+        if rest
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['\n', '\r', ' ', '\t', '#']))
+        {
+            return match wrong.get(..at).filter(|_| !wrong.contains('\n')) {
+                Some(before) => format!(":{number}:{}", before.chars().count() + 1),
+                None => format!(":{number}"),
+            };
+        }
+        start += line.len();
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::env_file;
+
+    fn refusal(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("env");
+        std::fs::write(&path, text).unwrap();
+        let error = format!("{:?}", env_file(&path).unwrap_err());
+        error.replace(&path.display().to_string(), "env")
+    }
+
+    #[test]
+    fn a_line_of_a_file_of_variables_that_is_wrong_is_named_and_not_shown() {
+        let said = refusal("A=1\n# B\nWRONG=hunter2 and more\n");
+        assert!(said.contains("\"env:3:") && !said.contains("hunter2"), "{said}");
+        assert!(refusal("A=1\nA\n").contains("\"env:2:"));
+        assert!(refusal("A='1\n2'\n\nB='open\nC=2\n").contains("\"env:4: "));
+    }
 }

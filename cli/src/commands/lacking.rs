@@ -95,9 +95,9 @@ impl Lacking {
         for class in classes {
             let namespace = class.split('/').next().unwrap_or_default();
             let is = |other: &dyn std::fmt::Display| other.to_string() == class;
-            if !client.classes(namespace).await?.iter().any(|item| is(&item.resource_class)) {
+            if !client.classes(Some(namespace)).await?.iter().any(|item| is(&item.resource_class)) {
                 self.classes.insert(class);
-            } else if client.runners("resource-class", &class).await?.is_empty() {
+            } else if client.runners(Some(class.as_str())).await?.is_empty() {
                 self.idle.insert(class);
             }
         }

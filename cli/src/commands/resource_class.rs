@@ -31,10 +31,10 @@ pub(crate) enum ResourceClassCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
-    /// List the resource classes of a namespace
+    /// List resource classes, with their running tasks and their runners
     List {
-        /// The namespace
-        namespace: String,
+        /// Only those of this namespace
+        namespace: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -109,10 +109,10 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
             }
         }
         ResourceClassCommand::List { namespace, output, connection } => {
-            let items = connection.connect()?.classes(&namespace).await?;
+            let items = connection.connect()?.classes(namespace.as_deref()).await?;
             match output.output {
                 Format::Json => render::json(&items)?,
-                Format::Text => render::print(&table(items, &namespace))?,
+                Format::Text => render::print(&table(items, namespace.as_deref()))?,
             }
         }
         ResourceClassCommand::Pin { class, to, output, connection } => {
@@ -161,20 +161,27 @@ fn wanted(class: &ResourceClassItem) -> String {
     class.pin.as_ref().map_or_else(|| "channel stable".to_owned(), Pin::to_string)
 }
 
-fn table(items: Vec<ResourceClassItem>, namespace: &str) -> String {
-    let mut table = Table::new(&["RESOURCE CLASS", "FORKS", "UPDATES", "DESCRIPTION"]);
+fn table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> String {
+    let mut table =
+        Table::new(&["RESOURCE CLASS", "RUNNERS", "RUNNING", "FORKS", "UPDATES", "DESCRIPTION"]);
     for item in items {
         let forks = if item.allow_forks { "allowed" } else { "refused" };
         let updates = wanted(&item);
         let class = item.resource_class.to_string();
-        table.row([class, forks.to_owned(), updates, item.description]);
+        let number =
+            |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let (runners, running) = (number(item.runners), number(item.active_tasks));
+        table.row([class, runners, running, forks.to_owned(), updates, item.description]);
     }
-    table.render(&format!("No resource classes in {namespace}."))
+    table.render(&match namespace {
+        Some(namespace) => format!("No resource classes in {namespace}."),
+        None => "No resource classes.".to_owned(),
+    })
 }
 
 /// The API deletes by id, people think in names.
 async fn find(client: &Client, class: &ResourceClass) -> Result<String> {
-    let items = client.classes(class.namespace()).await?;
+    let items = client.classes(Some(class.namespace())).await?;
     items
         .into_iter()
         .find(|item| item.resource_class == *class)

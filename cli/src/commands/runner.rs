@@ -11,14 +11,14 @@ use crate::render::{self, Format, numbers, table::Table};
 /// Look at runners
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum RunnerCommand {
-    /// List the runners of a namespace or of one resource class
+    /// List runners: all, those of a namespace or those of one resource class
     #[command(
-        after_help = "Examples:\n  russet runner list acme\n  russet runner list acme/mini --output json"
+        after_help = "Examples:\n  russet runner list\n  russet runner list acme\n  russet runner list acme/mini --output json"
     )]
     List {
         /// A namespace, or a resource class
         #[arg(value_name = "NAMESPACE[/NAME]")]
-        of: String,
+        of: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -29,16 +29,30 @@ pub(crate) enum RunnerCommand {
 /// Runs the command.
 pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
     let RunnerCommand::List { of, output, connection } = command;
-    let key = if of.contains('/') { "resource-class" } else { "namespace" };
-    let items = connection.connect()?.runners(key, &of).await?;
+    let items = connection.connect()?.runners(of.as_deref()).await?;
     match output.output {
         Format::Json => render::json(&items)?,
-        Format::Text => render::print(&table(items, &of))?,
+        Format::Text => {
+            warn_of_rivals(&items);
+            render::print(&table(items, of.as_deref()))?;
+        }
     }
     Ok(Exit::Success)
 }
 
-fn table(items: Vec<RunnerItem>, of: &str) -> String {
+/// Warns of names under which two agents claim: each gets tasks that the other one is taken for.
+fn warn_of_rivals(items: &[RunnerItem]) {
+    for item in items {
+        if let Some(host) = &item.rival {
+            render::note(format_args!(
+                "warning: two agents claim as `{}`, on `{}` and `{host}`; give each a name of its own",
+                item.name, item.hostname
+            ));
+        }
+    }
+}
+
+fn table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
     let mut table = Table::new(&[
         "NAME",
         "STATE",
@@ -50,7 +64,10 @@ fn table(items: Vec<RunnerItem>, of: &str) -> String {
     ]);
     let now = numbers::now_ms();
     for item in items {
-        let state = state(&item.last_connected, now);
+        let state = match state(&item.last_connected, now) {
+            "online" if item.is_busy() => "busy",
+            state => state,
+        };
         let class = item.resource_class.to_string();
         // A runner says this of itself.
         let update = item.update.map(|update| update.short()).unwrap_or_default();
@@ -64,7 +81,7 @@ fn table(items: Vec<RunnerItem>, of: &str) -> String {
             item.last_connected,
         ]);
     }
-    table.render(&format!("No runners of {of}."))
+    table.render(&of.map_or_else(|| "No runners.".to_owned(), |of| format!("No runners of {of}.")))
 }
 
 /// The state of a runner follows from its last contact, with the limits that CircleCI's command

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// A longer secret or file is none.
-const MAX_BYTES: u64 = 1 << 20;
+/// Maximum size of a secret or of a file with secrets, in bytes.
+const MAX_BYTES: u64 = 1_000_000;
 
 /// Source of a secret.
 #[derive(clap::Args, Debug)]
@@ -40,10 +40,8 @@ impl SecretArgs {
             Some(path) if path != Path::new("-") => text(file(path)?, path)?,
             None if std::io::stdin().is_terminal() => ask(what)?,
             _ => {
-                let mut bytes = Zeroizing::new(Vec::new());
-                let read = std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes);
-                read.map_err(|error| CliError::local("could not read standard input", error))?;
-                text(bytes, Path::new("standard input"))?
+                let from = Path::new("standard input");
+                text(read_limited(std::io::stdin().lock(), from)?, from)?
             }
         };
         let line = text.trim_end_matches(['\r', '\n']);
@@ -57,14 +55,23 @@ impl SecretArgs {
     }
 }
 
-/// The bytes of a file.
+/// Reads a file.
 pub(crate) fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error| CliError::local(format_args!("could not read {}", path.display()), error);
-    let opened = std::fs::File::open(path).map_err(failed)?;
+    let opened = std::fs::File::open(path).map_err(|error| {
+        CliError::local(format_args!("could not read {}", path.display()), error)
+    })?;
+    read_limited(opened, path)
+}
+
+/// Reads what may be a secret; one that is too long is refused, never cut.
+fn read_limited(reader: impl std::io::Read, from: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
-    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| {
+        CliError::local(format_args!("could not read {}", from.display()), error)
+    })?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
-        let message = format!("{} is larger than any credential", path.display());
+        let limit = russet_text::format_size(MAX_BYTES);
+        let message = format!("{} is larger than {limit}, the limit of a secret", from.display());
         return Err(CliError::new(Exit::Usage, message));
     }
     Ok(bytes)

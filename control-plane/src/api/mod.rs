@@ -1,11 +1,13 @@
 //! The HTTP API, grouped by caller: [`agent`] for launch agents and task agents, [`admin`] for
-//! people and their tools.
+//! people and their tools, [`clients`] for
+//! what CircleCI's clients and other public ones call besides.
 
 mod admin;
 mod agent;
 mod bearer;
 mod body;
 mod caller;
+mod clients;
 mod error;
 mod openapi;
 mod params;
@@ -25,6 +27,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(agent::router())
         .merge(admin::router())
+        .merge(clients::router())
         .merge(openapi::router())
         .merge(crate::web::router())
         .fallback(no_such_path)

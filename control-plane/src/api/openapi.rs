@@ -22,15 +22,19 @@ pub(super) fn router() -> Router<App> {
 #[cfg(test)]
 mod tests {
     use utoipa::OpenApi;
+    use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+    use utoipa::openapi::schema::Schema;
     use utoipa::openapi::security::{
         ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
     };
+    use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder};
 
-    use crate::api::{admin, agent};
+    use crate::api::{admin, agent, clients};
 
     fn description() -> String {
         let mut all = agent::Docs::openapi();
         all.merge(admin::Docs::openapi());
+        all.merge(clients::Docs::openapi());
         all.info = utoipa::openapi::Info::new("Russet control plane", "3");
         let bearer =
             || SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -39,7 +43,69 @@ mod tests {
         components.add_security_scheme("class_token", bearer());
         components.add_security_scheme("task_token", bearer());
         components.add_security_scheme("admin_token", admin);
+        all.servers = Some(vec![
+            ServerBuilder::new()
+                .url("http://127.0.0.1:8080")
+                .description(Some("`russet server` as it listens by itself"))
+                .build(),
+            ServerBuilder::new().url("/").description(Some("Where this was fetched")).build(),
+        ]);
+        for path in all.paths.paths.values_mut() {
+            operations(path).for_each(complete);
+        }
+        for (name, pattern) in PATTERNS {
+            let schema = all.components.get_or_insert_default().schemas.get_mut(name);
+            let Some(RefOr::T(Schema::Object(object))) = schema else { panic!("no schema {name}") };
+            object.pattern = Some(pattern.to_owned());
+        }
         all.to_pretty_json().unwrap() + "\n"
+    }
+
+    /// Forms of texts that the server checks.
+    const PATTERNS: [(&str, &str); 2] = [
+        ("ResourceClass", "^[a-z0-9_-]{1,100}/[A-Za-z0-9:._+-]{1,100}$"),
+        ("SourceId", "^[0-9a-f]{64}$"),
+    ];
+
+    fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+        let PathItem { get, put, post, delete, patch, .. } = path;
+        [get, put, post, delete, patch].into_iter().flatten()
+    }
+
+    /// Adds what all calls of a kind have in common, so that no note can forget it: whoever has no
+    /// right to a call is answered 404, what is not understood is answered 400, and a call without
+    /// a token says so.
+    fn complete(operation: &mut Operation) {
+        let problem = |text: &str| {
+            let schema = Ref::from_schema_name("Problem");
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            RefOr::T(
+                ResponseBuilder::new()
+                    .description(text)
+                    .content("application/json", content)
+                    .build(),
+            )
+        };
+        let tokens = serde_json::to_string(&operation.security).unwrap();
+        let takes_something = operation.request_body.is_some()
+            || operation.parameters.iter().flatten().any(|of| {
+                let RefOr::T(of) = of else { return false };
+                matches!(of.parameter_in, ParameterIn::Query | ParameterIn::Path)
+            });
+        let answers = &mut operation.responses.responses;
+        if tokens.contains("admin_token") || tokens.contains("task_token") {
+            answers
+                .entry("404".to_owned())
+                .or_insert_with(|| problem("There is no such thing, or the caller may not see it"));
+        }
+        if takes_something {
+            answers.entry("400".to_owned()).or_insert_with(|| {
+                problem("The query, the path or the body is not what this call takes")
+            });
+        }
+        if operation.security.is_none() {
+            operation.security = Some(Vec::new());
+        }
     }
 
     /// To write the file anew: `RUSSET_WRITE_OPENAPI=1 cargo test -p russet-control-plane openapi`.

@@ -16,6 +16,8 @@ fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
         description: row.try_get("description")?,
         allow_forks: row.try_get("allow_forks")?,
         pin: json_maybe(row, "pin")?,
+        active_tasks: None,
+        runners: None,
     })
 }
 

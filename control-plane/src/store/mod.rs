@@ -15,12 +15,14 @@ pub(crate) mod classes;
 pub(crate) mod job_tasks;
 pub(crate) mod job_timings;
 pub(crate) mod jobs;
+pub(crate) mod loads;
 mod open;
 pub(crate) mod orbs;
 pub(crate) mod output;
 pub(crate) mod pipelines;
 #[cfg(test)]
 mod plans;
+pub(crate) mod projects;
 mod rows;
 pub(crate) mod runners;
 pub(crate) mod serial;

@@ -1,13 +1,14 @@
 //! Table `runners`: who claims. A claim is the only registration there is.
 
-use russet_protocol::admin::RunnerItem;
+use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::ClaimRequest;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::rows::{json_maybe, parse, to_json};
-use super::{Conn, StoreError, WriteTx};
+use super::{Conn, StoreError, WriteTx, loads};
+use crate::claimants::{Claimant, Claimants};
 use crate::text::{cut, rfc3339};
 
 /// The most that is kept of each thing that a runner says about itself, in bytes.
@@ -16,7 +17,18 @@ const ABOUT_LIMIT: usize = 255;
 /// The most that is kept of how far an update is, in bytes.
 const UPDATE_LIMIT: usize = 4096;
 
-fn item(row: &SqliteRow) -> Result<RunnerItem, StoreError> {
+/// Time after which a runner of a single task leaves the lists, in milliseconds.
+const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
+
+/// Returns the moment before which the last claim of a runner of a single task is too long ago to
+/// be listed, in milliseconds since 1970.
+pub(crate) fn expired_ms(now_ms: i64) -> i64 {
+    now_ms - SINGLE_TASK_KEPT_MS
+}
+
+fn item(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError> {
+    let claimants: Option<Claimants> = json_maybe(row, "claimants")?;
+    let rival = claimants.as_ref().and_then(|claimants| claimants.rival(now_ms));
     Ok(RunnerItem {
         resource_class: parse(row, "class")?,
         hostname: row.try_get("hostname")?,
@@ -27,31 +39,58 @@ fn item(row: &SqliteRow) -> Result<RunnerItem, StoreError> {
         version: row.try_get("version")?,
         ip: row.try_get("ip")?,
         update: json_maybe(row, "update_state")?,
+        status: RunnerStatus::Idle,
+        rival: rival.map(|rival| rival.host.clone()),
     })
 }
 
-/// All runners.
-pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<RunnerItem>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM runners ORDER BY class, name").fetch_all(conn).await?;
-    rows.iter().map(item).collect()
+/// Returns all runners that are listed.
+pub(crate) async fn list(conn: &mut Conn, now_ms: i64) -> Result<Vec<RunnerItem>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM runners WHERE single_task = 0 OR last_ms >= ? ORDER BY class, name",
+    )
+    .bind(expired_ms(now_ms))
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut items =
+        rows.iter().map(|row| item(row, now_ms)).collect::<Result<Vec<RunnerItem>, _>>()?;
+    let busy = loads::busy_runners(conn).await?;
+    for item in &mut items {
+        if busy.contains(&(item.resource_class.to_string(), item.name.clone())) {
+            item.status = RunnerStatus::Busy;
+        }
+    }
+    Ok(items)
 }
 
-/// Notes that a runner claims.
+/// Notes that a runner claims, and forgets runners of a single task that are long gone. Returns a
+/// warning where another agent claims under the same name.
 pub(crate) async fn touch(
     tx: &mut WriteTx,
     class: &ResourceClass,
     runner: &ClaimRequest,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<Option<String>, StoreError> {
+    sqlx::query("DELETE FROM runners WHERE single_task = 1 AND last_ms < ?")
+        .bind(expired_ms(now_ms))
+        .execute(&mut **tx)
+        .await?;
     // A longer one is none that our agent writes.
     let update = runner.update.as_ref().map(to_json).transpose()?;
     let update = update.filter(|text| text.len() <= UPDATE_LIMIT);
+    let earlier = claimants(tx, class, &runner.name).await?;
+    let claimants = Claimants::after(earlier.clone(), claimant(runner, now_ms));
+    if claimants.is_news(earlier.as_ref()) {
+        let hosts = (&runner.hostname, claimants.rival(now_ms).map(|rival| &rival.host));
+        tracing::warn!(%class, runner = runner.name, ?hosts, "two agents claim under one name");
+    }
     sqlx::query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
-         update_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?) \
+         update_state, single_task, claimants) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
-         update_state = excluded.update_state",
+         update_state = excluded.update_state, single_task = excluded.single_task, \
+         claimants = excluded.claimants",
     )
     .bind(class.as_str())
     .bind(&runner.name)
@@ -61,9 +100,39 @@ pub(crate) async fn touch(
     .bind(now_ms)
     .bind(now_ms)
     .bind(update)
+    .bind(runner.single_task)
+    .bind(to_json(&claimants)?)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    let warning = |rival: &Claimant| {
+        format!(
+            "another agent, on `{}`, claims under the name `{}` too: give each a name of its own",
+            rival.host, runner.name
+        )
+    };
+    Ok(claimants.rival(now_ms).map(warning))
+}
+
+/// Returns who claimed under a name lately.
+async fn claimants(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    name: &str,
+) -> Result<Option<Claimants>, StoreError> {
+    let row = sqlx::query("SELECT claimants FROM runners WHERE class = ? AND name = ?")
+        .bind(class.as_str())
+        .bind(name)
+        .fetch_optional(conn)
+        .await?;
+    row.map_or(Ok(None), |row| json_maybe(&row, "claimants"))
+}
+
+/// Returns who claims. An agent that does not say which process it is, is told by its host.
+fn claimant(runner: &ClaimRequest, at_ms: i64) -> Claimant {
+    let by_host = || format!("{} {}", runner.hostname, runner.ip);
+    let identity = runner.instance.as_ref().map_or_else(by_host, ToString::to_string);
+    let (identity, host) = (cut(&identity, ABOUT_LIMIT), cut(&runner.hostname, ABOUT_LIMIT));
+    Claimant { identity: identity.to_owned(), host: host.to_owned(), at_ms }
 }
 
 /// Notes that a runner got a task.

@@ -22,6 +22,9 @@ pub(crate) struct Claimed {
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) from_fork: bool,
+    /// Index among the tasks of its run, from 0.
+    pub(crate) node_index: u32,
+    pub(crate) node_total: u32,
 }
 
 /// The tasks of one run of a job.
@@ -105,7 +108,7 @@ pub(crate) async fn first_in_line(
 ) -> Result<Option<Claimed>, StoreError> {
     let row = sqlx::query(
         "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
-         pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
+         tasks.ordinal, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
          FROM tasks JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
          WHERE tasks.class = ? AND tasks.phase = 'queued' ORDER BY tasks.queue LIMIT 1",
     )
@@ -113,6 +116,8 @@ pub(crate) async fn first_in_line(
     .fetch_optional(conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let node_total: u32 = row.try_get("parallelism")?;
+    let ordinal: u32 = row.try_get("ordinal")?;
     Ok(Some(Claimed {
         task: row.try_get::<String, _>("id")?.into(),
         job: row.try_get::<String, _>("job")?.into(),
@@ -123,6 +128,8 @@ pub(crate) async fn first_in_line(
         branch: row.try_get("branch")?,
         tag: row.try_get("tag")?,
         from_fork: row.try_get("from_fork")?,
+        node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
+        node_total,
     }))
 }
 

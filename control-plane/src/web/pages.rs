@@ -184,7 +184,7 @@ pub(super) async fn runners(State(app): State<App>) -> Result<Response, PageErro
         let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
         lines.push(ClassLine { item, queued, running });
     }
-    let runners = runners::list(&mut conn).await?;
+    let runners = runners::list(&mut conn, app.clock.wall_ms()).await?;
     drop(conn);
     html(&RunnersPage { classes: lines, runners })
 }

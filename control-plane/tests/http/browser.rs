@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::EventKind;
+use russet_test_skip::{Lacks, skip};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,13 +20,13 @@ use crate::support::{Agent, CLASS, Harness, LIMIT, ok};
 /// A browser has six connections to a server; a page of more running tasks must do with them.
 const TASKS: usize = 8;
 
-/// Returns the program, or says by name which test is left out.
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-fn chromium(test: &str) -> Option<&'static str> {
+/// Returns the program; a test without it is listed as skipped.
+#[track_caller]
+fn chromium() -> Option<&'static str> {
     let is_there = |name: &&str| Path::new("/usr/bin").join(name).exists();
     let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(is_there);
     if found.is_none() {
-        eprintln!("skipped: {test} needs chromium");
+        skip(Lacks::Tool, "needs chromium");
     }
     found
 }
@@ -172,8 +173,7 @@ async fn end(agent: &mut Agent, outcome: Outcome, bytes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_page_shows_each_task_of_a_job_apart_and_how_each_ends() {
-    let test = "a_live_page_shows_each_task_of_a_job_apart_and_how_each_ends";
-    let Some(program) = chromium(test) else { return };
+    let Some(program) = chromium() else { return };
     let server = Harness::start().await;
     let token = server.class().await;
     let pipeline = server.submit(&config()).await;

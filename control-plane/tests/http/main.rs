@@ -12,6 +12,7 @@ mod browser;
 mod caches;
 mod cancel;
 mod claims;
+mod clients;
 mod dynamic;
 mod large;
 mod leases;

@@ -66,6 +66,8 @@ async fn a_job_ends_with_the_last_of_its_tasks_as_the_worst_of_them() {
     let stdout = |query: &str| server.as_admin(Method::GET, &format!("{path}/stdout{query}"));
     let one = ok(stdout("?filter[task]=1&filter[step_num]=1")).await.text().await.unwrap();
     assert_eq!(one, "task 1\n");
+    let each = ok(stdout("?filter[step_num]=1")).await.text().await.unwrap();
+    assert_eq!(each, "task 0\ntask 1\ntask 2\n");
     assert_eq!(ok(stdout("")).await.text().await.unwrap(), "task 0\ntask 1\ntask 2\n");
     let artifacts: Items<ArtifactItem> = server.get(&format!("{path}/artifacts")).await;
     let paths: Vec<_> = artifacts.items.iter().map(|item| &*item.path).collect();

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use crate::support::{Harness, ok, refused};
 
 /// Puts a release into the server's directory, as its owner does.
-fn release(server: &Harness, version: &str, channel: &str) {
+pub(crate) fn put_release(server: &Harness, version: &str, channel: &str) {
     let directory = server.dir.path().join("data/releases").join(version);
     std::fs::create_dir_all(&directory).unwrap();
+    let archive = json!({"file": "a.tar.gz", "size": 10, "sha256": "00"});
     let payload = json!({
         "schema": 1, "channel": channel, "version": version, "counter": 1, "created_s": 1,
-        "expires_s": 2, "artifacts": {"linux-x86_64": {"file": "a.tar.gz", "size": 10, "sha256": ""}},
+        "expires_s": 2, "artifacts": {"linux-x86_64": archive, "macos-universal": archive},
     });
     let envelope = json!({"payload": payload.to_string(), "signatures": []});
     std::fs::write(directory.join("manifest.json"), envelope.to_string()).unwrap();
@@ -32,7 +33,7 @@ async fn offered(server: &Harness) -> String {
 }
 
 async fn pin_path(server: &Harness) -> String {
-    let classes: Items<ResourceClassItem> = server.get("/api/v3/runner/resource").await;
+    let classes: Items<ResourceClassItem> = server.get("/api/v3/runner/resource?org-id=any").await;
     format!("/api/v3/runner/resource/{}/pin", classes.items[0].id)
 }
 
@@ -41,7 +42,7 @@ async fn a_runner_is_offered_the_newest_release_or_what_its_class_is_pinned_to()
     let server = Harness::start().await;
     let token = server.class().await;
     for (version, channel) in [("1.9.0", "stable"), ("1.10.0", "stable"), ("2.0.0", "beta")] {
-        release(&server, version, channel);
+        put_release(&server, version, channel);
     }
     let manifest = || server.call(Method::GET, "/api/v3/updates/mini-1/manifest.json");
     refused(manifest(), 404).await;
@@ -64,7 +65,7 @@ async fn a_runner_is_offered_the_newest_release_or_what_its_class_is_pinned_to()
     let none = manifest().send().await.unwrap();
     assert_eq!(none.status(), 404);
     assert_eq!(none.headers()["russet-pin"], r#"{"version":"3.0.0"}"#);
-    release(&server, "3.0.0", "stable");
+    put_release(&server, "3.0.0", "stable");
     assert_eq!(offered(&server).await, "3.0.0");
     ok(server.as_admin(Method::DELETE, &path)).await;
     assert_eq!(offered(&server).await, "3.0.0");
@@ -81,7 +82,7 @@ async fn a_runner_is_offered_the_newest_release_or_what_its_class_is_pinned_to()
 async fn archives_are_resumed_and_nothing_else_of_a_release_is_given_away() {
     let server = Harness::start().await;
     ok(server.claim_request(&server.class().await, 0)).await;
-    release(&server, "1.9.0", "stable");
+    put_release(&server, "1.9.0", "stable");
     let get = |file: &str| server.call(Method::GET, &format!("/api/v3/updates/mini-1/{file}"));
     assert_eq!(ok(get("a.tar.gz")).await.text().await.unwrap(), "bytes of 1.9.0");
     let rest = ok(get("a.tar.gz").header("range", "bytes=9-")).await;
@@ -99,7 +100,7 @@ async fn archives_are_resumed_and_nothing_else_of_a_release_is_given_away() {
 async fn what_is_no_release_is_passed_over() {
     let server = Harness::start().await;
     ok(server.claim_request(&server.class().await, 0)).await;
-    release(&server, "1.9.0", "stable");
+    put_release(&server, "1.9.0", "stable");
     let directory = |name: &str| {
         let path = server.dir.path().join("data/releases").join(name);
         std::fs::create_dir_all(&path).unwrap();

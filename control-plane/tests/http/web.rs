@@ -216,7 +216,7 @@ async fn the_page_of_runners_says_what_they_are_to_run_and_why_there_was_no_upda
     for said in ["channel stable", "1.2.0", "1.3.0 was taken back", why] {
         assert!(page.contains(said), "{said}: {page}");
     }
-    let classes: Items<ResourceClassItem> = server.get("/api/v3/runner/resource").await;
+    let classes: Items<ResourceClassItem> = server.get("/api/v3/runner/resource?org-id=any").await;
     let path = format!("/api/v3/runner/resource/{}/pin", classes.items[0].id);
     ok(server.as_admin(Method::PUT, &path).json(&json!({"channel": "beta"}))).await;
     assert!(browser.page("/runners").await.contains("pinned to channel beta"));

@@ -18,14 +18,12 @@ use russet_protocol::outcome::Outcome;
 use russet_platform::machine::Machine;
 
 mod gauges;
-mod left;
 mod listen;
 mod process;
 #[cfg(test)]
 mod reference;
 
-pub(crate) use gauges::MetricSources;
-pub(crate) use left::LeftBehindCounters;
+pub(crate) use gauges::Looked;
 pub(crate) use listen::{answer, start};
 
 /// Prefix of the names of our own metrics.
@@ -264,8 +262,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// LeftBehindCounters at zero, and what is looked at when somebody asks.
-    pub(crate) fn new(sources: MetricSources) -> Self {
+    /// Counters at zero, and what is looked at when somebody asks.
+    pub(crate) fn new(looked: Looked) -> Self {
         process::begin();
         let mut metrics = Self {
             registry: Registry::default(),
@@ -279,7 +277,7 @@ impl Metrics {
             adopted: Counter::default(),
             trimmed: Counter::default(),
         };
-        for class in sources.classes() {
+        for class in looked.classes() {
             metrics.begin_class(class);
         }
         for failure in Failure::ALL {
@@ -288,7 +286,7 @@ impl Metrics {
         for result in ["arrived", "failed", "gone"] {
             drop(metrics.heartbeats.get_or_create(&ByResult { result }));
         }
-        metrics.register(sources);
+        metrics.register(looked);
         metrics
     }
 
@@ -307,16 +305,16 @@ impl Metrics {
         drop(self.dispatch_seconds.get_or_create(&ByClass { class: class() }));
     }
 
-    fn register(&mut self, sources: MetricSources) {
+    fn register(&mut self, looked: Looked) {
         let build = Build {
-            version: sources.board.status().agent_version,
+            version: looked.board.status().agent_version,
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
         };
         self.registry.register_collector(Box::new(process::Own));
         let ours = self.registry.sub_registry_with_prefix(PREFIX);
         ours.register("build", "Version, system and architecture of this agent", Info::new(build));
-        let machine = MachineFacts::of(&sources.machine);
+        let machine = MachineFacts::of(&looked.machine);
         ours.register(
             "machine",
             "What machine this is; unknown facts are empty",
@@ -375,7 +373,7 @@ impl Metrics {
             Unit::Bytes,
             self.trimmed.clone(),
         );
-        ours.register_collector(Box::new(sources));
+        ours.register_collector(Box::new(looked));
     }
 
     /// An answer to a claim.
@@ -434,7 +432,7 @@ impl Metrics {
     /// Everything as text: OpenMetrics, or what Prometheus has read for longer.
     pub(crate) fn text(&self, is_open: bool) -> String {
         let mut out = String::new();
-        // Writing to a String cannot fail.
+        // Writing to a String can not fail.
         let _written = if is_open {
             text::encode(&mut out, &self.registry)
         } else {
@@ -446,12 +444,12 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, End, Failure, Heartbeat, MetricSources, Metrics};
+    use super::{Claim, End, Failure, Heartbeat, Looked, Metrics};
     use russet_protocol::outcome::Outcome;
     use std::time::Duration;
 
     fn metrics() -> Metrics {
-        Metrics::new(MetricSources::for_tests(&["acme/mini", "acme/mini", "acme/app"]))
+        Metrics::new(Looked::for_tests(&["acme/mini", "acme/mini", "acme/app"]))
     }
 
     #[test]

@@ -10,14 +10,14 @@ use russet_protocol::local::Update;
 use russet_protocol::manifest::{Artifact, Manifest, Platform};
 use tokio::sync::mpsc;
 
-use super::boot_files::{bad_versions, is_in_probation};
-use super::exchange::Staged;
+use super::exchange::{Staged, identity_of};
 use super::offer::{Machine, Offer, Refusal, decide, seed};
-use super::record::{Record, identity_of};
+use super::record::Record;
 use super::source::Source;
 use super::{Settings, UpdateError, fetch, unpack};
-use crate::board::Board;
-use crate::requests::{Command, UpdateAction, UpdateMode, UpdateRequest};
+use crate::launch::board::Board;
+use crate::launch::{bad_versions, is_in_probation};
+use crate::local_api::{Command, UpdateMode};
 use russet_platform::clock::Clock;
 use russet_platform::layout::Layout;
 
@@ -33,6 +33,22 @@ const FAILED_AGAIN_S: u64 = 3600;
 /// at once.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 
+/// Request of a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Look now.
+    Check,
+    /// Look now, and install what is there as soon as no task runs.
+    Install,
+}
+
+/// A wish, and the number of the look that it is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) wish: Wish,
+    pub(crate) number: u64,
+}
+
 /// Parts of the worker.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -44,7 +60,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) board: Arc<Board>,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
-    pub(crate) requests: mpsc::UnboundedReceiver<UpdateRequest>,
+    pub(crate) wishes: mpsc::UnboundedReceiver<Look>,
     /// Place in which the launch agent finds the version to put in place.
     pub(crate) ready: Arc<Mutex<Option<Staged>>>,
 }
@@ -87,10 +103,10 @@ impl Worker {
                 self.parts.board.update_looks(number, self.parts.clock.wall_ms());
             }
             let wakeup = again.into_iter().chain([next]).min();
-            let request = tokio::select! {
-                request = self.parts.requests.recv() => match request {
-                    Some(request) => Some(request),
-                    // The local API could not listen: there are no requests.
+            let wish = tokio::select! {
+                wish = self.parts.wishes.recv() => match wish {
+                    Some(wish) => Some(wish),
+                    // The local API could not listen: there are no wishes.
                     None => {
                         self.parts.clock.sleep_until_some(wakeup).await;
                         None
@@ -98,12 +114,12 @@ impl Worker {
                 },
                 () = self.parts.clock.sleep_until_some(wakeup) => None,
             };
-            if request.is_none() && self.parts.clock.now() < next {
+            if wish.is_none() && self.parts.clock.now() < next {
                 continue;
             }
-            ended = request.map(|request| request.number);
-            self.wanted |= request.is_some_and(|request| request.action == UpdateAction::Install);
-            if let Err(error) = self.look(request.is_some() || self.wanted).await {
+            ended = wish.map(|look| look.number);
+            self.wanted |= wish.is_some_and(|look| look.wish == Wish::Install);
+            if let Err(error) = self.look(wish.is_some() || self.wanted).await {
                 self.failed(&error);
             }
             // Who asked, asked for what there was.
@@ -371,7 +387,7 @@ fn sweep(staging: &std::path::Path, artifact: &Artifact) {
         let removed = if is_file {
             russet_platform::replace::remove_file(&path)
         } else {
-            crate::files::remove_tree(&path)
+            crate::install::remove_tree(&path)
         };
         if let Err(error) = removed {
             tracing::warn!(path = %path.display(), %error, "could not remove");

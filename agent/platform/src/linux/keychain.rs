@@ -3,8 +3,6 @@
 
 use russet_protocol::secret::Secret;
 
-use crate::KeychainError;
-
 /// Returns true if tokens are kept in the system's keychain.
 #[must_use]
 pub fn holds_tokens() -> bool {
@@ -16,17 +14,17 @@ pub fn holds_tokens() -> bool {
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn put_token(_name: &str, _token: &Secret) -> Result<(), KeychainError> {
-    Err(KeychainError::None)
+pub fn put(_name: &str, _token: &Secret) -> Result<(), String> {
+    Err(NONE.to_owned())
 }
 
-/// Returns the token of this name.
+/// The token of this name.
 ///
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn get_token(_name: &str) -> Result<Secret, KeychainError> {
-    Err(KeychainError::None)
+pub fn get(_name: &str) -> Result<Secret, String> {
+    Err(NONE.to_owned())
 }
 
 /// Removes the token of this name.
@@ -34,6 +32,8 @@ pub fn get_token(_name: &str) -> Result<Secret, KeychainError> {
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn remove_token(_name: &str) -> Result<(), KeychainError> {
-    Err(KeychainError::None)
+pub fn remove(_name: &str) -> Result<(), String> {
+    Err(NONE.to_owned())
 }
+
+const NONE: &str = "this system has no keychain";

@@ -8,6 +8,7 @@
 mod args;
 mod glob;
 mod items;
+mod place;
 mod run;
 mod split;
 mod subst;

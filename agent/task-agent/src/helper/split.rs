@@ -1,13 +1,15 @@
 //! Sharing a list of tests between the parallel runs of a job.
 //!
 //! Every run computes all parts from the same list and takes its own, so nothing may depend on
-//! chance or on the machine.
+//! chance, on the machine or on the slot: a test that two runs put elsewhere is run twice or by
+//! nobody, in a job that succeeds.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{How, SplitBy, TimingsType};
+use super::place::Place;
 use super::timings::Timings;
 use super::{Refusal, items, note};
 
@@ -41,12 +43,50 @@ pub(super) fn split(files: &[PathBuf], how: &How, data: Option<&Path>) -> Result
             how.index, how.total
         ));
     }
-    let mut tests = items::read(files, how.timings_type)?;
-    tests.sort();
-    let (weights, by) = match how.split_by {
-        SplitBy::Name => (None, "name".to_owned()),
-        SplitBy::FileSize => (Some(sizes(&tests)), "file size".to_owned()),
-        SplitBy::Timings => timed(&tests, how, &Timings::read(data)?),
+    let tests = items::read(files, how.timings_type)?;
+    let place = Place::here();
+    let timings = match (how.split_by, data) {
+        (SplitBy::Timings, Some(data)) => timings(how, data)?,
+        _ => None,
+    };
+    Ok(part(tests, how, &place, timings.as_ref()))
+}
+
+/// Variable with the number of tasks that share the job.
+const TOTAL_VARIABLE: &str = "CIRCLE_NODE_TOTAL";
+
+/// Returns the timings that all parts are computed from; `None` where they are split by name.
+fn timings(how: &How, data: &Path) -> Result<Option<Timings>, Refusal> {
+    let tasks = std::env::var(TOTAL_VARIABLE).ok().and_then(|total| total.parse::<usize>().ok());
+    if how.total > 1 && tasks.is_some_and(|tasks| tasks != how.total) {
+        // Each job has times of its own.
+        note(&format!(
+            "note: --total {} is not the parallelism of this job, so other jobs take the other \
+             parts, with other times; falling back to splitting by name",
+            how.total
+        ));
+        return Ok(None);
+    }
+    match Timings::read(data)? {
+        None if how.total > 1 => Err("the times of earlier tests could not be had from the \
+             control plane, and without them this task would take other tests than its part\n\n\
+             hint: run the job again, or split by name; the agent's log says what failed"
+            .to_owned()),
+        None => {
+            note("note: no times of earlier tests could be had, falling back to splitting by name");
+            Ok(None)
+        }
+        timings => Ok(timings),
+    }
+}
+
+/// Takes the part of this run.
+fn part(mut tests: Vec<OsString>, how: &How, place: &Place, timings: Option<&Timings>) -> Part {
+    tests.sort_by(|a, b| (place.name(a), a).cmp(&(place.name(b), b)));
+    let (weights, by) = match (how.split_by, timings) {
+        (SplitBy::FileSize, _) => (Some(sizes(&tests)), "file size".to_owned()),
+        (SplitBy::Timings, Some(timings)) => timed(&tests, how, timings, place),
+        (SplitBy::Name | SplitBy::Timings, _) => (None, "name".to_owned()),
     };
     let of = tests.len();
     let runs = match weights {
@@ -54,7 +94,7 @@ pub(super) fn split(files: &[PathBuf], how: &How, data: Option<&Path>) -> Result
         Some(weights) => share(&weights, how.total),
     };
     let mine = tests.into_iter().zip(runs).filter(|(_, run)| *run == how.index);
-    Ok(Part { tests: mine.map(|(test, _)| test).collect(), of, by })
+    Part { tests: mine.map(|(test, _)| test).collect(), of, by }
 }
 
 /// Which run each of the weights goes to: the heaviest first, each to the run that has least so
@@ -99,19 +139,24 @@ fn sizes(tests: &[OsString]) -> Vec<f64> {
 }
 
 /// The times of tests, or nothing where none is known.
-fn timed(tests: &[OsString], how: &How, timings: &Timings) -> (Option<Vec<f64>>, String) {
+fn timed(
+    tests: &[OsString],
+    how: &How,
+    timings: &Timings,
+    place: &Place,
+) -> (Option<Vec<f64>>, String) {
     let by_name = |why: &str| {
         note(&format!("note: {why}, falling back to splitting by name"));
         (None, "name".to_owned())
     };
     let named_by = match how.timings_type {
-        TimingsType::Autodetect => match timings.detect(tests) {
+        TimingsType::Autodetect => match timings.detect(tests, place) {
             Some(named_by) => named_by,
             None => return by_name("no times of these tests are known"),
         },
         named_by => named_by,
     };
-    let times: Vec<_> = tests.iter().map(|test| timings.of(test, named_by)).collect();
+    let times: Vec<_> = tests.iter().map(|test| timings.of(test, named_by, place)).collect();
     let known: Vec<f64> = times.iter().copied().flatten().collect();
     if known.is_empty() {
         return by_name("no times of these tests are known");
@@ -129,8 +174,9 @@ fn timed(tests: &[OsString], how: &How, timings: &Timings) -> (Option<Vec<f64>>,
 
 #[cfg(test)]
 mod tests {
-    use super::{How, SplitBy, share, split};
+    use super::{How, Place, SplitBy, Timings, share, split};
     use proptest::prelude::*;
+    use std::ffi::OsString;
     use std::path::Path;
 
     proptest! {
@@ -182,12 +228,80 @@ mod tests {
         assert_eq!(short(parts(dir.path(), &how)), ["a", "bcd"]);
         // Without times, by name; with some, those count, and the others are the mean of them.
         let how = How { split_by: SplitBy::Timings, ..how };
+        std::fs::write(dir.path().join("timings.json"), "{}").unwrap();
         assert_eq!(short(parts(dir.path(), &how)), ["ac", "bd"]);
-        let times = serde_json::json!({"file": {(lines[0]): 9, (lines[1]): 1}});
+        let times = serde_json::json!({"file": {"d": 9, "a": 1}});
         std::fs::write(dir.path().join("timings.json"), times.to_string()).unwrap();
+        std::fs::write(dir.path().join("list"), "d\na\nc\nb").unwrap();
         assert_eq!(short(parts(dir.path(), &how)), ["ad", "bc"]);
         let how = How { time_default: Some(std::time::Duration::from_millis(1)), ..how };
         assert_eq!(short(parts(dir.path(), &how)), ["d", "abc"]);
+    }
+
+    #[test]
+    fn times_that_could_not_be_had_are_an_error_where_others_may_have_them() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("list"), "a\nb").unwrap();
+        let how = |total| How { split_by: SplitBy::Timings, total, ..How::default() };
+        let part = |total| split(&[dir.path().join("list")], &how(total), Some(dir.path()));
+        assert!(part(2).unwrap_err().contains("could not be had"));
+        assert_eq!(part(1).unwrap().tests, ["a", "b"]);
+    }
+
+    /// A test in a slot, as a step there may name it.
+    fn written(slot: usize, form: u8, test: &str) -> OsString {
+        match form {
+            0 => test.to_owned(),
+            1 => format!("./{test}"),
+            _ => format!("/slots/{slot}/work/{test}"),
+        }
+        .into()
+    }
+
+    /// Timings as a server gives them, with paths of slots from an older one, for each kind.
+    fn timings() -> impl Strategy<Value = Timings> {
+        let name = prop_oneof![
+            "[a-f]",
+            "[a-f]".prop_map(|name| format!("./{name}")),
+            (0..3, "[a-f]").prop_map(|(slot, name)| format!("/slots/{slot}/work/{name}")),
+        ];
+        let times = || prop::collection::hash_map(name.clone(), -1.0..50.0_f64, 0..8);
+        (times(), times(), times()).prop_map(|(file, classname, testname)| {
+            let times = serde_json::json!({
+                "file": file, "classname": classname, "testname": testname,
+            });
+            serde_json::from_value(times).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_of_tasks_in_any_slots_are_a_partition(
+            tests in prop::collection::hash_set("[a-h]", 0..8),
+            form in 0..3_u8,
+            slots in prop::collection::vec(0..3_usize, 1..6),
+            timings in timings(),
+            split_by in prop::sample::select(&[SplitBy::Name, SplitBy::Timings][..]),
+        ) {
+            let how = How { total: slots.len(), split_by, ..How::default() };
+            let mut all = Vec::new();
+            for (index, slot) in slots.iter().enumerate() {
+                let work = format!("/slots/{slot}/work");
+                let place = Place::of(Path::new(&work), Path::new(&work));
+                // Directories are read in another order in every slot.
+                let form = |test: &str| (form + test.as_bytes()[0]) % 3;
+                let mut mine: Vec<_> =
+                    tests.iter().map(|test| written(*slot, form(test), test)).collect();
+                let turn = if mine.is_empty() { 0 } else { index % mine.len() };
+                mine.rotate_left(turn);
+                let part = super::part(mine, &How { index, ..how.clone() }, &place, Some(&timings));
+                all.extend(part.tests.iter().map(|test| place.name(test).to_str().unwrap().to_owned()));
+            }
+            all.sort();
+            let mut wanted: Vec<_> = tests.into_iter().collect();
+            wanted.sort();
+            prop_assert_eq!(all, wanted);
+        }
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Earlier durations of tests, as the task agent left them in the directory of the task's data.
+//! Durations of tests in earlier jobs, as the task agent left them in the directory of the task's
+//! data.
+//!
+//! Every task of a job has the same ones. A look-up must not depend on the slot either: names come
+//! from [`Place`], and absolute paths, which an older server may have, are never found.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -7,11 +11,12 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::args::TimingsType;
+use super::place::Place;
 
 /// The file, next to [`super::HALT_FILE`].
 pub(crate) const TIMINGS_FILE: &str = "timings.json";
 
-/// Seconds by what a test is known by. Fields are only added.
+/// Seconds by the name of a test. Fields are only added.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Timings {
@@ -24,27 +29,26 @@ pub(super) struct Timings {
 }
 
 impl Timings {
-    /// What is known. Nothing where the file is not there, as before the first results.
-    pub(super) fn read(data: Option<&Path>) -> Result<Self, String> {
-        let Some(data) = data else { return Ok(Self::default()) };
+    /// Reads the timings of this task. `None`: the task agent left none, because it could not get
+    /// any.
+    pub(super) fn read(data: &Path) -> Result<Option<Self>, String> {
         let path = data.join(TIMINGS_FILE);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(format!("could not read {}: {error}", path.display())),
         };
         serde_json::from_slice(&text)
+            .map(Some)
             .map_err(|error| format!("{} holds no times of tests: {error}", path.display()))
     }
 
-    /// What the tests are known by, where it is to be found out: what most of them are found
-    /// under, and of several the first. `None`: no time of any of them is known.
-    pub(super) fn detect(&self, tests: &[impl AsRef<OsStr>]) -> Option<TimingsType> {
+    /// Returns the kind of names that most of the tests are found under, of several the first.
+    /// `None`: no time of any of them is known.
+    pub(super) fn detect(&self, tests: &[impl AsRef<OsStr>], place: &Place) -> Option<TimingsType> {
         let types = [TimingsType::File, TimingsType::Class, TimingsType::Test];
         let known = |named_by: TimingsType| {
-            tests.iter().filter(|test| self.of(test.as_ref(), named_by).is_some()).count()
+            tests.iter().filter(|test| self.of(test.as_ref(), named_by, place).is_some()).count()
         };
         types
             .map(|named_by| (known(named_by), named_by))
@@ -55,31 +59,26 @@ impl Timings {
             .map(|(_, named_by)| named_by)
     }
 
-    /// How many seconds a test took.
-    pub(super) fn of(&self, test: &OsStr, named_by: TimingsType) -> Option<f64> {
-        let test = test.to_str()?;
+    /// Returns the seconds that a test took.
+    pub(super) fn of(&self, test: &OsStr, named_by: TimingsType, place: &Place) -> Option<f64> {
+        let name = place.name(test).to_str()?;
+        // The full path of one slot; the name of a test may begin so too.
+        if name.starts_with('/') && !name.contains(' ') {
+            return None;
+        }
         let seconds = match named_by {
-            TimingsType::Class => self.classname.get(test),
-            TimingsType::Test => self.testname.get(test),
-            TimingsType::File | TimingsType::Autodetect => self.of_file(test),
+            TimingsType::Class => self.classname.get(name),
+            TimingsType::Test => self.testname.get(name),
+            TimingsType::File | TimingsType::Autodetect => self.of_file(name, place),
         };
         seconds.copied().filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
     }
 
-    /// Reports name files with and without `./`, and in full.
-    fn of_file(&self, test: &str) -> Option<&f64> {
-        let plain = test.trim_start_matches("./");
-        self.file.get(test).or_else(|| self.file.get(plain)).or_else(|| {
-            let here = std::env::current_dir().ok()?;
-            match Path::new(test).strip_prefix(&here) {
-                Ok(below) => self.file.get(below.to_str()?),
-                Err(_) => {
-                    let full = here.join(plain);
-                    let dotted = format!("./{plain}");
-                    self.file.get(full.to_str()?).or_else(|| self.file.get(&dotted))
-                }
-            }
-        })
+    /// Reports name files below the directory where their tool was called, or in full, which is
+    /// stored as below the working directory; an older server kept `./`.
+    fn of_file(&self, name: &str, place: &Place) -> Option<&f64> {
+        let find = |name: &str| self.file.get(name).or_else(|| self.file.get(&format!("./{name}")));
+        find(name).or_else(|| find(&place.below_root(name)?))
     }
 }
 
@@ -87,6 +86,8 @@ impl Timings {
 mod tests {
     use super::{TIMINGS_FILE, Timings};
     use crate::helper::args::TimingsType;
+    use crate::helper::place::Place;
+    use std::path::Path;
 
     fn timings(text: &str) -> Timings {
         serde_json::from_str(text).unwrap()
@@ -97,31 +98,37 @@ mod tests {
         let known = timings(
             r#"{"file":{"a.py":1},"classname":{"A":1,"B":2},"testname":{"A":1,"B":2},"new":{}}"#,
         );
-        assert_eq!(known.detect(&["A", "B", "a.py"]), Some(TimingsType::Class));
-        assert_eq!(known.detect(&["a.py", "b.py"]), Some(TimingsType::File));
-        assert_eq!(known.detect(&["c"]), None);
-        assert_eq!(timings("{}").detect(&["a.py"]), None);
+        let detect = |tests: &[&str]| known.detect(tests, &Place::default());
+        assert_eq!(detect(&["A", "B", "a.py"]), Some(TimingsType::Class));
+        assert_eq!(detect(&["a.py", "b.py"]), Some(TimingsType::File));
+        assert_eq!(detect(&["c"]), None);
+        assert_eq!(timings("{}").detect(&["a.py"], &Place::default()), None);
     }
 
     #[test]
-    fn files_are_known_with_and_without_their_folder() {
-        let here = std::env::current_dir().unwrap();
-        let full = here.join("b.py").to_str().unwrap().to_owned();
-        let known = timings(&format!(r#"{{"file":{{"a.py":1,"{full}":2,"./c.py":3,"d":-1}}}}"#));
-        let of = |test: &str| known.of(test.as_ref(), TimingsType::File);
+    fn files_are_known_with_and_without_their_folder_and_by_no_path_of_a_slot() {
+        let place = Place::of(Path::new("/slot/1"), Path::new("/slot/1/web"));
+        let known = timings(
+            r#"{"file":{"a.py":1,"/slot/1/b.py":2,"./c.py":3,"d":-1,"web/e.py":5,"/f g.py":6}}"#,
+        );
+        let of = |test: &str| known.of(test.as_ref(), TimingsType::File, &place);
         assert_eq!(of("./a.py"), Some(1.0));
-        assert_eq!(of(here.join("a.py").to_str().unwrap()), Some(1.0));
-        assert_eq!(of("b.py"), Some(2.0));
+        assert_eq!(of("/slot/1/a.py"), Some(1.0));
+        assert_eq!(of("b.py"), None);
+        assert_eq!(of("/slot/1/b.py"), None);
         assert_eq!(of("c.py"), Some(3.0));
+        assert_eq!(of("e.py"), Some(5.0));
+        assert_eq!(of("/slot/1/web/e.py"), Some(5.0));
         assert_eq!(of("d"), None);
     }
 
     #[test]
-    fn no_file_is_no_error_and_a_broken_one_is() {
+    fn no_file_is_told_from_an_empty_one_and_a_broken_one_is_an_error() {
         let data = tempfile::tempdir().unwrap();
-        Timings::read(None).unwrap();
-        Timings::read(Some(data.path())).unwrap();
+        assert!(Timings::read(data.path()).unwrap().is_none());
+        std::fs::write(data.path().join(TIMINGS_FILE), "{}").unwrap();
+        assert!(Timings::read(data.path()).unwrap().is_some());
         std::fs::write(data.path().join(TIMINGS_FILE), "{").unwrap();
-        assert!(Timings::read(Some(data.path())).unwrap_err().contains(TIMINGS_FILE));
+        assert!(Timings::read(data.path()).unwrap_err().contains(TIMINGS_FILE));
     }
 }

@@ -4,8 +4,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use russet_launch_agent::config;
-use russet_launch_agent::config::Host;
-use russet_launch_agent::launch::{self, ExitReason};
+use russet_launch_agent::launch::{self, ExitReason, Host};
 
 use crate::commands::block_on;
 use crate::error::{CliError, Result};

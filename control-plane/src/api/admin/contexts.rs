@@ -180,9 +180,13 @@ async fn set(
         return Err(ApiError::Bad(message.to_owned()));
     }
     let value = wish.value.expose();
-    if value.len() > VALUE_LIMIT || value.contains('\0') {
-        let message = format!("value: at most {} kB without NUL are taken", VALUE_LIMIT / 1024);
+    if value.len() > VALUE_LIMIT {
+        let length = value.len();
+        let message = format!("value: it has {length} bytes, and at most {VALUE_LIMIT} are taken");
         return Err(ApiError::Bad(message));
+    }
+    if value.contains('\0') {
+        return Err(ApiError::Bad("value: it must not contain NUL".to_owned()));
     }
     let sealed = app
         .sealer

@@ -7,14 +7,14 @@ mod jobs;
 mod orbs;
 mod pins;
 mod pipelines;
-mod resources;
-mod runners;
+pub(in crate::api) mod resources;
+pub(in crate::api) mod runners;
 mod sources;
 mod ssh_keys;
 mod stdout;
 mod stream;
 pub(in crate::api) mod submit;
-mod tokens;
+pub(in crate::api) mod tokens;
 
 use axum::Router;
 use axum::middleware::from_fn;

@@ -2,52 +2,65 @@
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
+use axum::http::StatusCode;
 use russet_protocol::admin::{ClassAlias, Items, NewResourceClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::state::App;
-use crate::store::{WriteTx, classes, tokens};
+use crate::store::runners::expired_ms;
+use crate::store::{WriteTx, classes, loads, tokens};
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Filter {
+pub(in crate::api) struct Filter {
     namespace: Option<String>,
     /// CircleCI's other filter. There is one organization here.
     #[serde(rename = "org-id")]
     org_id: Option<String>,
 }
 
+/// Lists resource classes, with their running tasks and their runners.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner/resource", tag = "admin", operation_id = "list_resources",
     params(("namespace" = Option<String>, Query, description = "Of this namespace"), ("org-id" = Option<String>, Query, description = "Of this organization; there is one")),
     responses((status = 200, description = "The classes", body = russet_protocol::admin::Items<russet_protocol::admin::ResourceClassItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<JsonAnswer<Items<ResourceClassItem>>, ApiError> {
-    tracing::debug!(org_id = filter.org_id, "listing resource classes");
+    if filter.namespace.is_none() && filter.org_id.is_none() {
+        let message = "the query needs one of `namespace` and `org-id`; there is one organization";
+        return Err(ApiError::Bad(message.to_owned()));
+    }
+    // As on CircleCI, the organization wins over its namespace.
+    let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
     let mut conn = app.store.read().await?;
-    let items = classes::list(&mut conn, filter.namespace.as_deref()).await?;
+    let mut items = classes::list(&mut conn, namespace.as_deref()).await?;
+    let loads = loads::of_classes(&mut conn, expired_ms(app.clock.wall_ms())).await?;
+    for item in &mut items {
+        let load = loads.get(item.resource_class.as_str()).copied().unwrap_or_default();
+        (item.active_tasks, item.runners) = (Some(load.active_tasks), Some(load.runners));
+    }
     Ok(JsonAnswer(Items { items }))
 }
 
+/// Makes a resource class.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/resource", tag = "admin", operation_id = "create_resources",
     request_body = russet_protocol::admin::NewResourceClass,
-    responses((status = 200, description = "The class", body = russet_protocol::admin::ResourceClassItem), (status = 409, description = "There is one already", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The class", body = russet_protocol::admin::ResourceClassItem), (status = 409, description = "There is one already", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn create(
+pub(in crate::api) async fn create(
     State(app): State<App>,
     Json(new): Json<NewResourceClass, SMALL>,
-) -> Result<JsonAnswer<ResourceClassItem>, ApiError> {
+) -> Result<(StatusCode, JsonAnswer<ResourceClassItem>), ApiError> {
     let mut tx = app.store.write().await?;
     if classes::exists(&mut tx, &new.resource_class).await? {
         return Err(ApiError::Conflict(format!(
@@ -61,13 +74,15 @@ pub(super) async fn create(
         description: new.description,
         allow_forks: new.allow_forks,
         pin: None,
+        active_tasks: None,
+        runners: None,
     };
     classes::insert(&mut tx, &item).await?;
     tx.commit().await?;
-    Ok(JsonAnswer(item))
+    Ok((StatusCode::CREATED, JsonAnswer(item)))
 }
 
-pub(super) async fn find(
+pub(in crate::api) async fn find(
     tx: &mut WriteTx,
     id: &ResourceClassId,
 ) -> Result<ResourceClassItem, ApiError> {
@@ -80,13 +95,13 @@ pub(super) async fn find(
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/v3/runner/resource/{id}", tag = "admin", operation_id = "remove_resources",
     params(("id" = String, Path, description = "The class")),
-    responses((status = 200, description = "Deleted", body = serde_json::Value), (status = 409, description = "It has tokens", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 204, description = "Deleted"), (status = 409, description = "It has tokens", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn remove(
+pub(in crate::api) async fn remove(
     State(app): State<App>,
     Path(id): Path<ResourceClassId>,
-) -> Result<JsonAnswer<Value>, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let item = find(&mut tx, &id).await?;
     if !tokens::list(&mut tx, &item.resource_class).await?.is_empty() {
@@ -97,26 +112,26 @@ pub(super) async fn remove(
     }
     classes::delete(&mut tx, &item).await?;
     tx.commit().await?;
-    Ok(JsonAnswer(json!({})))
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Deletes a class after its tokens. What is queued for it waits until there is one of this name.
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/v3/runner/resource/{id}/force", tag = "admin", operation_id = "remove_with_tokens_resources",
     params(("id" = String, Path, description = "The class")),
-    responses((status = 200, description = "Deleted, with its tokens", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 204, description = "Deleted, with its tokens"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn remove_with_tokens(
+pub(in crate::api) async fn remove_with_tokens(
     State(app): State<App>,
     Path(id): Path<ResourceClassId>,
-) -> Result<JsonAnswer<Value>, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let item = find(&mut tx, &id).await?;
     tokens::delete_of(&mut tx, &item.resource_class).await?;
     classes::delete(&mut tx, &item).await?;
     tx.commit().await?;
-    Ok(JsonAnswer(json!({})))
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Other names of machines that stand for resource classes.

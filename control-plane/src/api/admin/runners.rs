@@ -9,10 +9,10 @@ use serde::Deserialize;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::state::App;
-use crate::store::{runners, tasks};
+use crate::store::{Conn, classes, runners, tasks};
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Filter {
+pub(in crate::api) struct Filter {
     #[serde(rename = "resource-class")]
     resource_class: Option<ResourceClass>,
     namespace: Option<String>,
@@ -21,65 +21,76 @@ pub(super) struct Filter {
     org_id: Option<String>,
 }
 
+/// Lists runners, and whether each holds a task.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner", tag = "admin", operation_id = "list_runners",
     params(("resource-class" = Option<String>, Query, description = "Of this class"), ("namespace" = Option<String>, Query, description = "Of this namespace"), ("org-id" = Option<String>, Query, description = "Of this organization; there is one")),
     responses((status = 200, description = "The runners", body = russet_protocol::admin::Items<russet_protocol::admin::RunnerItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Items<RunnerItem>>, ApiError> {
     if filter.resource_class.is_none() && filter.namespace.is_none() && filter.org_id.is_none() {
         return Err(ApiError::Bad(
-            "one of resource-class, namespace and org-id is needed".to_owned(),
+            "the query needs one of `resource-class`, `namespace` and `org-id`".to_owned(),
         ));
     }
     let mut conn = app.store.read().await?;
-    let mut items = runners::list(&mut conn).await?;
+    let mut items = runners::list(&mut conn, app.clock.wall_ms()).await?;
+    // As on CircleCI, the organization wins over its namespace.
+    let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
     items.retain(|item| {
         filter.resource_class.as_ref().is_none_or(|class| *class == item.resource_class)
-            && filter
-                .namespace
-                .as_ref()
-                .is_none_or(|namespace| namespace == item.resource_class.namespace())
+            && namespace.as_ref().is_none_or(|name| name == item.resource_class.namespace())
     });
     Ok(Json(Items { items }))
 }
 
+/// Returns how many tasks of a class wait and run. A class that is not there has no zero: whoever
+/// scales machines by it has misspelled its name.
+async fn counts(conn: &mut Conn, class: &ResourceClass) -> Result<(u64, u64), ApiError> {
+    if !classes::exists(conn, class).await? {
+        return Err(ApiError::NotFound(format!("resource class not found: `{class}`")));
+    }
+    Ok(tasks::counts(conn, class).await?)
+}
+
 #[derive(Debug, Deserialize)]
-pub(super) struct OfClass {
+pub(in crate::api) struct OfClass {
     #[serde(rename = "resource-class")]
     resource_class: ResourceClass,
 }
 
+/// Counts the tasks of a class that wait.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner/tasks", tag = "admin", operation_id = "unclaimed_runners",
     params(("resource-class" = String, Query, description = "The class")),
     responses((status = 200, description = "How many tasks wait", body = russet_protocol::admin::UnclaimedTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn unclaimed(
+pub(in crate::api) async fn unclaimed(
     State(app): State<App>,
     Query(of): Query<OfClass>,
 ) -> Result<Json<UnclaimedTasks>, ApiError> {
     let mut conn = app.store.read().await?;
-    let (unclaimed_task_count, _) = tasks::counts(&mut conn, &of.resource_class).await?;
+    let (unclaimed_task_count, _) = counts(&mut conn, &of.resource_class).await?;
     Ok(Json(UnclaimedTasks { unclaimed_task_count }))
 }
 
+/// Counts the tasks of a class that run.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner/tasks/running", tag = "admin", operation_id = "running_runners",
     params(("resource-class" = String, Query, description = "The class")),
     responses((status = 200, description = "How many tasks run", body = russet_protocol::admin::RunningTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn running(
+pub(in crate::api) async fn running(
     State(app): State<App>,
     Query(of): Query<OfClass>,
 ) -> Result<Json<RunningTasks>, ApiError> {
     let mut conn = app.store.read().await?;
-    let (_, running_runner_tasks) = tasks::counts(&mut conn, &of.resource_class).await?;
+    let (_, running_runner_tasks) = counts(&mut conn, &of.resource_class).await?;
     Ok(Json(RunningTasks { running_runner_tasks }))
 }

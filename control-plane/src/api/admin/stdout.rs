@@ -27,7 +27,7 @@ use crate::store::{Conn, StoreError, jobs, steps};
 pub(super) struct Which {
     #[serde(rename = "filter[step_num]")]
     step: Option<u32>,
-    #[serde(rename = "filter[task]")]
+    #[serde(rename = "filter[task]", alias = "filter[execution]")]
     task: Option<u32>,
     #[serde(default)]
     follow: bool,
@@ -85,10 +85,17 @@ impl Part {
 
 async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreError> {
     // The job first: when it had ended, the steps are as they stay.
-    let job_ended = jobs::get(conn, id).await?.is_none_or(|row| row.job.phase == Phase::Ended);
+    let job = jobs::get(conn, id).await?.map(|row| row.job);
+    let job_ended = job.as_ref().is_none_or(|job| job.phase == Phase::Ended);
+    let is_parallel = job.is_some_and(|job| job.parallelism > 1);
     let mut rows = steps::of_job(conn, id).await?;
     rows.retain(|row| which.task.is_none_or(|task| row.step.task == task));
     Ok(match which.step {
+        // Every task has a step of this number.
+        Some(number) if is_parallel && which.task.is_none() => {
+            rows.retain(|row| row.step.number == number);
+            Part::of(&rows, job_ended)
+        }
         Some(number) => Part::of_one(&rows, number, job_ended),
         None => Part::of(&rows, job_ended),
     })
@@ -98,7 +105,7 @@ async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreE
 /// nothing will follow. With `follow=true` the answer goes on until then.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/jobs/{id}/stdout", tag = "admin", operation_id = "stdout_stdout",
-    params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step"), ("filter[task]" = Option<u32>, Query, description = "Only this task of the job"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
+    params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step; of a job of several tasks, that of each"), ("filter[task]" = Option<u32>, Query, description = "Only this task of the job"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
     responses((status = 200, description = "The bytes; `x-terminal` says whether nothing will follow", body = Vec<u8>, content_type = "text/plain"), (status = 204, description = "There are none (yet)"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "text/plain"), (status = 416, description = "There are fewer", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]

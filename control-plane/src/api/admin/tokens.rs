@@ -2,11 +2,11 @@
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
+use axum::http::StatusCode;
 use russet_protocol::admin::{Items, NewToken, TokenItem};
 use russet_protocol::ids::TokenId;
 use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
@@ -17,18 +17,19 @@ use crate::store::{classes, tokens};
 use crate::text::rfc3339;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Filter {
+pub(in crate::api) struct Filter {
     #[serde(rename = "resource-class")]
     resource_class: ResourceClass,
 }
 
+/// Lists the tokens of a class, without the tokens themselves.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner/token", tag = "admin", operation_id = "list_tokens",
     params(("resource-class" = String, Query, description = "The class")),
     responses((status = 200, description = "The tokens", body = russet_protocol::admin::Items<russet_protocol::admin::TokenItem>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn list(
+pub(in crate::api) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<JsonAnswer<Items<TokenItem>>, ApiError> {
@@ -41,13 +42,13 @@ pub(super) async fn list(
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/token", tag = "admin", operation_id = "create_tokens",
     request_body = russet_protocol::admin::NewToken,
-    responses((status = 200, description = "The token, shown this once", body = russet_protocol::admin::TokenItem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The token, shown this once", body = russet_protocol::admin::TokenItem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn create(
+pub(in crate::api) async fn create(
     State(app): State<App>,
     Json(new): Json<NewToken, SMALL>,
-) -> Result<JsonAnswer<TokenItem>, ApiError> {
+) -> Result<(StatusCode, JsonAnswer<TokenItem>), ApiError> {
     let token = new_token(TokenKind::Class)?;
     let hash = TokenHash::of(token.expose());
     let id = TokenId::generate();
@@ -55,19 +56,20 @@ pub(super) async fn create(
     let mut tx = app.store.write().await?;
     if !classes::exists(&mut tx, &new.resource_class).await? {
         return Err(ApiError::NotFound(format!(
-            "there is no resource class `{}`",
+            "resource class not found: `{}`",
             new.resource_class
         )));
     }
     tokens::insert(&mut tx, &id, &new.resource_class, &new.nickname, &hash, now_ms).await?;
     tx.commit().await?;
-    Ok(JsonAnswer(TokenItem {
+    let item = TokenItem {
         id,
         resource_class: new.resource_class,
         nickname: new.nickname,
         created_at: rfc3339(now_ms),
         token: Some(token),
-    }))
+    };
+    Ok((StatusCode::CREATED, JsonAnswer(item)))
 }
 
 /// Revokes a token: nothing is claimed with it any more, also not by a call that waits already.
@@ -75,17 +77,17 @@ pub(super) async fn create(
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/v3/runner/token/{id}", tag = "admin", operation_id = "revoke_tokens",
     params(("id" = String, Path, description = "The token")),
-    responses((status = 200, description = "Revoked", body = serde_json::Value), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 204, description = "Revoked"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn revoke(
+pub(in crate::api) async fn revoke(
     State(app): State<App>,
     Path(id): Path<TokenId>,
-) -> Result<JsonAnswer<Value>, ApiError> {
+) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     if tokens::delete(&mut tx, &id).await?.is_none() {
         return Err(ApiError::NotFound("there is no such token".to_owned()));
     }
     tx.commit().await?;
-    Ok(JsonAnswer(json!({})))
+    Ok(StatusCode::NO_CONTENT)
 }

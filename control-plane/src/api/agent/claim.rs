@@ -29,7 +29,7 @@ const NAME_LIMIT: usize = 255;
     post, path = "/api/v3/runner/claim", tag = "agent", operation_id = "claim_claim",
     params(("Prefer" = Option<String>, Header, description = "`wait=N`: hold the call for up to so many seconds")),
     request_body = russet_protocol::runner::ClaimRequest,
-    responses((status = 200, description = "A task", body = russet_protocol::runner::ClaimResponse), (status = 204, description = "There is no work"), (status = 401, description = "The token is unknown or was revoked", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "A task", body = russet_protocol::runner::ClaimResponse), (status = 204, description = "There is no work"), (status = 401, description = "The token is unknown or was revoked", body = russet_protocol::problem::Problem)),
     security(("class_token" = []))
 ))]
 pub(super) async fn claim(
@@ -96,14 +96,16 @@ async fn attempt(
     if tokens::class_of(&mut tx, hash).await?.as_ref() != Some(class) {
         return Err(ApiError::Token);
     }
+    let mut warning = None;
     if first {
-        runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
+        warning = runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
     }
     // On a full disk nothing that the task says could be acknowledged.
     let task = match app.space.is_short() {
         true => None,
         false => take(app, &mut tx, class, runner).await?,
     };
+    let task = task.map(|task| ClaimResponse { warning, ..task });
     if first || task.is_some() {
         tx.commit().await?;
     } else {
@@ -148,6 +150,8 @@ async fn take(
         task_id: Some(next.task),
         project: Some(next.project),
         job: Some(next.job_name),
+        node_index: Some(next.node_index),
+        node_total: Some(next.node_total),
         branch: next.branch,
         tag: next.tag,
         from_fork: Some(next.from_fork),

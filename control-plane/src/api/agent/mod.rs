@@ -15,7 +15,7 @@ mod source;
 mod test_results;
 mod timings;
 mod unclaim;
-mod updates;
+pub(in crate::api) mod updates;
 mod workspace;
 
 use axum::Router;

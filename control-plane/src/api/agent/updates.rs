@@ -44,7 +44,7 @@ pub(super) async fn get(
     let found = tokio::task::spawn_blocking(find).await;
     let (path, pin) = found.map_err(|error| ApiError::Internal(Box::new(error)))?;
     let mut response = match path {
-        Some(path) => file_at(&path, &headers).await,
+        Some(path) => send_file(&path, &headers).await,
         None => Err(none()),
     }
     .unwrap_or_else(IntoResponse::into_response);
@@ -59,7 +59,11 @@ fn none() -> ApiError {
     ApiError::NotFound("there is no such file of a release for it".to_owned())
 }
 
-async fn file_at(path: &std::path::Path, headers: &HeaderMap) -> Result<Response, ApiError> {
+/// Sends a file from the offset on that a caller asks for.
+pub(in crate::api) async fn send_file(
+    path: &std::path::Path,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let internal = |error: std::io::Error| ApiError::Internal(Box::new(error));
     let mut file = match tokio::fs::File::open(path).await {
         // A release that is just being copied here.

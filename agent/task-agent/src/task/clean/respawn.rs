@@ -16,11 +16,7 @@ pub(super) fn stop(uid: u32, tally: &mut Tally) {
         tally.removed(Kind::LaunchdJobs, 0, &job);
     }
     if let Some(why) = problem {
-        tally.kept(
-            Kind::LaunchdJobs,
-            &format!("the launchd domain of user {uid}"),
-            &why.to_string(),
-        );
+        tally.kept(Kind::LaunchdJobs, &format!("the launchd domain of user {uid}"), &why);
     }
     remove_crontab(tally);
     remove_at_jobs(tally);
@@ -32,9 +28,7 @@ pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
     for (job, ended) in os::end_session_jobs(uid) {
         match ended {
             Ok(()) => tally.removed(Kind::LaunchdJobs, 0, &job),
-            Err(why) => {
-                tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why.to_string())
-            }
+            Err(why) => tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why),
         }
     }
     remove_crontab(tally);

@@ -1,22 +1,33 @@
-//! Earlier durations of tests, for `tests split --split-by=timings`.
+//! Durations of tests, for `tests split --split-by=timings`.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use russet_protocol::storage::{TIMINGS_FILE, TIMINGS_PATH, Timings};
 use russet_protocol::task::Action;
 
+use crate::task::api::ApiError;
 use crate::task::context::Context;
 
-/// Asks the control plane and leaves the answer where the helper looks for it, if the job may ask
-/// for it. A job without is a job that splits by name.
+/// Asks the control plane for the timings that all tasks of the job share, and leaves them where
+/// the helper looks for them.
+///
+/// Where they cannot be had nothing is left, and the helper refuses to split by them: siblings may
+/// have got them, and would compute other parts. A control plane that knows no such call answers
+/// all of them alike.
 pub(crate) async fn provide(context: &Context) {
     if !is_wanted(context) {
         return;
     }
     let request = || context.api.request(Method::GET, TIMINGS_PATH);
-    let asking = context.api.json::<Timings>("ask how long tests take", request);
+    let asking = context.api.json::<Timings>("ask for the durations of tests", request);
     let timings = tokio::select! {
         answer = asking => answer,
         () = context.stop.requested() => return,
+    };
+    let timings = match timings {
+        Err(ApiError::Refused { status, .. }) if status == StatusCode::NOT_FOUND.as_u16() => {
+            Ok(Timings::default())
+        }
+        timings => timings,
     };
     let written = timings.map_err(|error| error.to_string()).and_then(|timings| {
         let text = serde_json::to_vec(&timings).map_err(|error| error.to_string())?;
@@ -25,11 +36,13 @@ pub(crate) async fn provide(context: &Context) {
     });
     if let Err(error) = written {
         tracing::warn!(error, "the task does without timings of its tests");
+        // A half of a file is none.
+        drop(std::fs::remove_file(context.shared.task_data.join(TIMINGS_FILE)));
     }
 }
 
-/// A job of several tasks splits, and so may one that names the command. Another one would ask for
-/// nothing.
+/// Returns whether the job may ask for timings: one of several tasks splits, and so may one that
+/// names the command.
 fn is_wanted(context: &Context) -> bool {
     let names_it = |action: &Action| match action {
         Action::Run(run) => {

@@ -1,6 +1,7 @@
 //! Storing test results.
 
 mod junit;
+mod place;
 
 use std::fs::OpenOptions;
 use std::io::Read as _;
@@ -17,6 +18,7 @@ use super::context::{Context, StepEnd};
 use super::environment;
 use super::spool::StepLog;
 use crate::mask::Masks;
+use place::Roots;
 
 /// Results of one call.
 const BATCH: usize = 500;
@@ -34,6 +36,7 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
     let mut tally = Tally::default();
     let mut waiting: Vec<TestResult> = Vec::new();
     let files = reports(&root);
+    let roots = Roots::of(&context.work);
     for file in &files {
         let (results, problem) = read(file);
         // Many large reports must not keep the task agent from answering that it lives.
@@ -44,7 +47,7 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
             context.say(log, &format!("note: {name}: {why} ({read} results were read)"));
         }
         results.iter().for_each(|result| tally.add(result));
-        waiting.extend(results);
+        waiting.extend(results.into_iter().map(|result| roots.relative(result)));
         while waiting.len() >= BATCH {
             let rest = waiting.split_off(BATCH);
             if let Err(error) = send(context, std::mem::replace(&mut waiting, rest)).await {

@@ -1,6 +1,0 @@
-//! Cleaning a slot after its task, and trimming caches meanwhile.
-
-mod cleaner;
-mod trim;
-
-pub(super) use cleaner::SlotCleaner;

@@ -1,0 +1,49 @@
+//! Counts of what classes have, and of who works, for lists.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::rows::count;
+use super::{Conn, StoreError};
+
+/// What a class has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Number of its tasks that run.
+    pub(crate) active_tasks: u64,
+    /// Number of its runners that are listed.
+    pub(crate) runners: u64,
+}
+
+/// Returns the loads of all classes that have any, by name. Runners of a single task that claimed
+/// last before `expired_ms` do not count.
+pub(crate) async fn of_classes(
+    conn: &mut Conn,
+    expired_ms: i64,
+) -> Result<BTreeMap<String, Load>, StoreError> {
+    let mut loads: BTreeMap<String, Load> = BTreeMap::new();
+    let active = "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
+    for row in sqlx::query(active).fetch_all(&mut *conn).await? {
+        loads.entry(row.try_get("class")?).or_default().active_tasks = count(&row, "n")?;
+    }
+    let runners = "SELECT class, count(*) AS n FROM runners \
+                   WHERE single_task = 0 OR last_ms >= ? GROUP BY class";
+    for row in sqlx::query(runners).bind(expired_ms).fetch_all(conn).await? {
+        loads.entry(row.try_get("class")?).or_default().runners = count(&row, "n")?;
+    }
+    Ok(loads)
+}
+
+/// Returns the runners that hold a task, as pairs of class and name.
+pub(crate) async fn busy_runners(conn: &mut Conn) -> Result<HashSet<(String, String)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT tasks.class, allocations.runner FROM tasks \
+         JOIN allocations ON allocations.id = tasks.allocation WHERE tasks.phase = 'running'",
+    )
+    .fetch_all(conn)
+    .await?;
+    let pair = |row: &SqliteRow| Ok((row.try_get("class")?, row.try_get("runner")?));
+    rows.iter().map(pair).collect()
+}
