@@ -4,6 +4,8 @@
 //! executable, because a Mac should have to trust one file only: the task agent, which has to
 //! drop privileges before there is any thread, and the helpers that steps find on PATH.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod client;
 mod commands;

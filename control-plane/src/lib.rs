@@ -11,6 +11,8 @@
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
 //! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
 
+#![forbid(unsafe_code)]
+
 mod admission;
 mod api;
 mod archives;

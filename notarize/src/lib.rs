@@ -7,6 +7,8 @@
 //! client of the notarization service ([`notary`]), and a reader that checks the result
 //! ([`verify`]).
 
+#![forbid(unsafe_code)]
+
 pub mod archive;
 pub mod bundle;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! `russet-notarize`: makes a release, see `docs/releasing.md`.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

@@ -11,6 +11,8 @@
 //!
 //! Diagnostics are the product here: each has a place, and all independent ones come at once.
 
+#![forbid(unsafe_code)]
+
 mod compile;
 mod compiled;
 mod config;

@@ -9,6 +9,8 @@
 //! Everything here may meet an older or a newer peer: fields are only added, added fields have
 //! defaults, unknown fields are ignored, and what is stored carries a version.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 pub mod backoff;
 pub mod boot_files;

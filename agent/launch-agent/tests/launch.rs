@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "helpers of tests fail the test"
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail the test, in directories of its own"
 )]
 
 #[path = "launch/adopt.rs"]

@@ -2,6 +2,7 @@
 //! understand.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step of a test is its failure")]
+#![expect(clippy::disallowed_methods, reason = "files of the checkout are read")]
 
 #[path = "service/launchd.rs"]
 mod launchd;

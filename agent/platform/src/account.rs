@@ -106,7 +106,7 @@ pub(super) fn as_made(
 ) -> Result<Account, AccountError> {
     let not = |what: String| AccountError::NotAsMade { name: wanted.name.clone(), what };
     let account = found.ok_or_else(|| not("does not exist".to_owned()))?;
-    // Ids that were given to somebody else meanwhile can not be had again.
+    // Ids that were given to somebody else meanwhile cannot be had again.
     let fresh = Wanted { before: None, ..wanted.clone() };
     match account.faults(&fresh, shell).into_iter().next() {
         Some(fault) => Err(not(fault)),
@@ -153,7 +153,7 @@ pub enum AccountError {
         /// Error of the tool.
         source: Box<CommandError>,
     },
-    /// The user database can not be read.
+    /// The user database cannot be read.
     #[error("could not look up {name}: {source}")]
     LookUp {
         /// Whom.

@@ -31,7 +31,7 @@ pub enum HttpError {
         /// Fault of it.
         reason: String,
     },
-    /// The file with CA certificates can not be used.
+    /// The file with CA certificates cannot be used.
     #[error("could not read the CA certificates in {}: {reason}", path.display())]
     BadCaFile {
         /// The file.
@@ -39,7 +39,7 @@ pub enum HttpError {
         /// Cause.
         reason: String,
     },
-    /// The client can not be built.
+    /// The client cannot be built.
     #[error("could not set up HTTP: {0}")]
     Client(#[source] reqwest::Error),
 }

@@ -7,20 +7,29 @@
 pub mod account;
 pub mod clock;
 pub mod command;
-pub mod darwin;
+mod errors;
 mod exchange;
 pub mod http;
 pub mod job;
 pub mod layout;
+mod limits;
+mod load;
 pub mod machine;
+pub mod macos_tools;
 mod memory;
 pub mod os;
+mod pipe_end;
+mod process_info;
 pub mod replace;
+mod syscall;
 pub mod trust;
 pub mod users;
 
+pub use errors::{KeychainError, SignatureError};
 pub use exchange::exchange;
+pub use load::load_average;
 pub use memory::Memory;
+pub use pipe_end::PipeEnd;
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -1,8 +1,8 @@
-//! Check that root may use a program, a directory or a file: nobody else may be able to change it,
-//! or what stands on the way to it.
+//! Checks if root may use a program, a directory or a file: nobody else may be able to change it, or
+//! what stands on the way to it.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Anybody in the group or everybody may write.
 const OTHERS_WRITE: u32 = 0o022;
@@ -10,53 +10,89 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Names in a directory are changed by their owners only.
 const STICKY: u32 = 0o1000;
 
+/// The fault of a path that root may not use.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It cannot be looked at.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// It is of another kind.
+    #[error("{} is not a {kind}", path.display())]
+    Kind {
+        /// The path.
+        path: PathBuf,
+        /// The kind that is wanted.
+        kind: &'static str,
+    },
+    /// It belongs to neither root nor the caller.
+    #[error("{} belongs to user {owner}", path.display())]
+    Owner {
+        /// The path.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// Its group or everybody may change it.
+    #[error("{} can be changed by others", .0.display())]
+    Writable(PathBuf),
+}
+
 /// Checks a program and every directory above it. Each has to be root's, or the caller's where
 /// that is not root.
 ///
 /// # Errors
 ///
-/// Checks a program; the error is a sentence about the path in question.
-pub fn program(path: &Path) -> Result<(), String> {
-    check(path, "is no program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
+/// The first fault on the way.
+pub fn check_program(path: &Path) -> Result<(), TrustError> {
+    check(path, "program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
 
-/// Checks a directory and every one above it, as [`program`] does. Not what is in it: whoever owns
+/// Checks a directory and every one above it, as [`check_program`] does. Not what is in it: whoever owns
 /// it answers for that.
 ///
 /// # Errors
 ///
-/// As those of [`program`].
-pub fn directory(path: &Path) -> Result<(), String> {
-    check(path, "is no directory", std::fs::Metadata::is_dir)
+/// As those of [`check_program`].
+pub fn check_directory(path: &Path) -> Result<(), TrustError> {
+    check(path, "directory", std::fs::Metadata::is_dir)
 }
 
-/// Checks a file that is believed, and every directory above it, as [`program`] does.
+/// Checks a file that is believed, and every directory above it, as [`check_program`] does.
 ///
 /// # Errors
 ///
-/// As those of [`program`].
-pub fn file(path: &Path) -> Result<(), String> {
-    check(path, "is no file", std::fs::Metadata::is_file)
+/// As those of [`check_program`].
+pub fn check_file(path: &Path) -> Result<(), TrustError> {
+    check(path, "file", std::fs::Metadata::is_file)
 }
 
-fn check(path: &Path, is_not: &str, is_fit: fn(&std::fs::Metadata) -> bool) -> Result<(), String> {
+fn check(
+    path: &Path,
+    kind: &'static str,
+    is_fit: fn(&std::fs::Metadata) -> bool,
+) -> Result<(), TrustError> {
     let me = nix::unistd::geteuid().as_raw();
-    let unreadable = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let unreadable = |path: &Path, error| TrustError::Unreadable { path: path.to_owned(), error };
     // What a link leads to is what would be used, and its way is what counts.
     let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
     let meta = real.symlink_metadata().map_err(|error| unreadable(&real, error))?;
     if !is_fit(&meta) {
-        return Err(format!("{} {is_not}", real.display()));
+        return Err(TrustError::Kind { path: real, kind });
     }
     // The link itself, and its way, can be exchanged as well.
     for path in path.ancestors().skip(1).chain(real.ancestors()).filter(|at| at.is_absolute()) {
         let meta = path.metadata().map_err(|error| unreadable(path, error))?;
         if ![0, me].contains(&meta.uid()) {
-            return Err(format!("{} belongs to user {}", path.display(), meta.uid()));
+            return Err(TrustError::Owner { path: path.to_owned(), owner: meta.uid() });
         }
         let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
         if meta.mode() & OTHERS_WRITE != 0 && !is_sticky {
-            return Err(format!("{} can be changed by others", path.display()));
+            return Err(TrustError::Writable(path.to_owned()));
         }
     }
     Ok(())
@@ -64,7 +100,7 @@ fn check(path: &Path, is_not: &str, is_fit: fn(&std::fs::Metadata) -> bool) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use super::{check_directory, check_program};
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::path::Path;
 
@@ -81,29 +117,33 @@ mod tests {
         std::fs::write(&hook, "#!/bin/sh\n").unwrap();
         mode(&sub, 0o755);
         mode(&hook, 0o644);
-        assert!(program(&hook).unwrap_err().contains("no program"));
+        assert!(check_program(&hook).unwrap_err().to_string().contains("not a program"));
         mode(&hook, 0o755);
-        program(&hook).unwrap();
-        assert!(program(&sub.join("none")).is_err());
-        assert!(program(&sub).unwrap_err().contains("no program"));
-        super::directory(&sub).unwrap();
-        assert!(super::directory(&hook).unwrap_err().contains("no directory"));
+        check_program(&hook).unwrap();
+        assert!(check_program(&sub.join("none")).is_err());
+        assert!(check_program(&sub).unwrap_err().to_string().contains("not a program"));
+        check_directory(&sub).unwrap();
+        assert!(check_directory(&hook).unwrap_err().to_string().contains("not a directory"));
         mode(&hook, 0o775);
-        assert!(program(&hook).unwrap_err().contains("changed by others"));
+        assert!(check_program(&hook).unwrap_err().to_string().contains("changed by others"));
         mode(&hook, 0o755);
         let link = dir.path().join("link");
         symlink(&hook, &link).unwrap();
-        program(&link).unwrap();
+        check_program(&link).unwrap();
         mode(&sub, 0o777);
-        assert!(program(&hook).unwrap_err().contains("changed by others"));
-        assert!(program(&link).unwrap_err().contains("changed by others"));
+        assert!(check_program(&hook).unwrap_err().to_string().contains("changed by others"));
+        assert!(check_program(&link).unwrap_err().to_string().contains("changed by others"));
         mode(&sub, 0o755);
         if nix::unistd::geteuid().is_root() {
             chown(&sub, Some(58_001), None).unwrap();
-            assert!(program(&hook).unwrap_err().contains("belongs to user 58001"));
+            assert!(
+                check_program(&hook).unwrap_err().to_string().contains("belongs to user 58001")
+            );
             chown(&sub, Some(0), None).unwrap();
             chown(&hook, Some(58_001), None).unwrap();
-            assert!(program(&hook).unwrap_err().contains("belongs to user 58001"));
+            assert!(
+                check_program(&hook).unwrap_err().to_string().contains("belongs to user 58001")
+            );
         }
     }
 }

@@ -22,7 +22,7 @@ pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// A user with the slot's name is none that tasks may run as.
-    #[error("user {name} has {what}, so tasks can not run as it")]
+    #[error("user {name} has {what}, so tasks cannot run as it")]
     Unfit {
         /// Its name.
         name: String,
@@ -32,7 +32,7 @@ pub enum UserError {
     /// Every id is taken.
     #[error("none of the user ids {} to {} is free", OWN_IDS.start(), OWN_IDS.end())]
     NoneFree,
-    /// The locks can not be taken.
+    /// The locks cannot be taken.
     #[error("could not lock a user id in {}: {source}", path.display())]
     Lock {
         /// The file.
@@ -40,7 +40,7 @@ pub enum UserError {
         /// Cause.
         source: io::Error,
     },
-    /// The user database can not be read.
+    /// The user database cannot be read.
     #[error("could not look up user {name}: {source}")]
     LookUp {
         /// Whom.
@@ -97,8 +97,10 @@ pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
         .map_err(|source| UserError::LookUp { name: name.to_owned(), source })?
         .ok_or_else(|| unfit("no account on this machine".to_owned()))?;
     let groups = group_names(&user).map_err(|error| unfit(format!("unknown groups: {error}")))?;
-    fit_for_the_screen(user.uid.as_raw(), &groups).map_err(unfit)?;
-    named(user)
+    match find_unfitness(user.uid.as_raw(), &groups) {
+        Some(what) => Err(unfit(what)),
+        None => named(user),
+    }
 }
 
 /// Groups whose members can become root, or are root.
@@ -108,17 +110,16 @@ const ADMINISTRATORS: [&str; 4] = ["admin", "wheel", "root", "sudo"];
 /// can be logged in at the screen.
 const FIRST_ACCOUNT: u32 = 500;
 
+/// Returns the reason for which tasks must not run in a user's session at the screen.
+///
 /// Threat: a task that runs in the session of an administrator can become root with the password
 /// dialogs and the sudo tickets of that session.
-fn fit_for_the_screen(uid: u32, groups: &[String]) -> Result<(), String> {
+fn find_unfitness(uid: u32, groups: &[String]) -> Option<String> {
     if uid < FIRST_ACCOUNT {
-        return Err(format!("the id {uid} of a system account"));
+        return Some(format!("the id {uid} of a system account"));
     }
-    let is_admin = |group: &&String| ADMINISTRATORS.contains(&group.as_str());
-    match groups.iter().find(is_admin) {
-        Some(group) => Err(format!("the rights of an administrator (it is in the group {group})")),
-        None => Ok(()),
-    }
+    let group = groups.iter().find(|group| ADMINISTRATORS.contains(&group.as_str()))?;
+    Some(format!("the rights of an administrator (it is in the group {group})"))
 }
 
 /// The names of all groups that a user is in. It may ask a directory service, and wait for it. nix
@@ -270,7 +271,7 @@ pub struct StateLock {
 ///
 /// # Errors
 ///
-/// The file of the lock can not be opened.
+/// The file of the lock cannot be opened.
 pub fn lock_state(directory: &OwnedFd) -> io::Result<Option<StateLock>> {
     let flags = nix::fcntl::OFlag::O_WRONLY
         | nix::fcntl::OFlag::O_CREAT
@@ -310,14 +311,14 @@ mod tests {
     fn an_account_for_the_screen_is_no_administrators_and_no_system_account() {
         let groups =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(super::fit_for_the_screen(502, &groups(&["staff", "everyone"])), Ok(()));
+        assert_eq!(super::find_unfitness(502, &groups(&["staff", "everyone"])), None);
         for (uid, names, wanted) in [
             (502, &["staff", "admin"][..], "administrator"),
             (502, &["wheel"], "administrator"),
             (350, &["staff"], "system account"),
             (0, &[], "system account"),
         ] {
-            let error = super::fit_for_the_screen(uid, &groups(names)).unwrap_err();
+            let error = super::find_unfitness(uid, &groups(names)).unwrap();
             assert!(error.contains(wanted), "{error}");
         }
         let error = super::at_the_screen("no-such-account").unwrap_err();

@@ -4,6 +4,8 @@
 //! A crate of its own, without I/O, since the tool that makes releases needs it on machines where
 //! the companion itself does not run.
 
+#![forbid(unsafe_code)]
+
 mod icns;
 mod picture;
 mod shape;

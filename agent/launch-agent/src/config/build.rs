@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use russet_protocol::supervise::{Hooks, Limits};
 
+use super::Reserve;
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
 use super::{Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session};
-use crate::health::Reserve;
 use crate::logs::Limits as LogLimits;
 use russet_platform::clock::millis;
 
@@ -381,7 +381,7 @@ impl Build<'_> {
         }
         if is_external {
             let hint = "remove `task_agent`, or the credentials";
-            return wrong("can not be handed to an external task agent", hint);
+            return wrong("cannot be handed to an external task agent", hint);
         }
         Ok(names)
     }
@@ -564,7 +564,7 @@ impl Build<'_> {
             warn("runner.use_home_ssh_dir_for_checkout_keys", message);
         }
         if built_in && api_url == DEFAULT_URL {
-            let message = "is CircleCI's own service, which the built-in task agent can not report \
+            let message = "is CircleCI's own service, which the built-in task agent cannot report \
                            to; set `runner.task_agent` to CircleCI's task agent, or `api.url` to \
                            a Russet control plane";
             warn("api.url", message);

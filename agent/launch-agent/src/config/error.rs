@@ -11,7 +11,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Reason why a configuration can not be used.
+/// Reason why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,

@@ -14,16 +14,16 @@ use std::time::Duration;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::supervise::{Hooks, Limits};
 
-use crate::health::Reserve;
-use crate::launch::Host;
 use russet_platform::layout::Layout;
 
 mod build;
 mod convert;
 mod error;
+mod host;
 mod keys;
 mod read;
 mod reference;
+mod reserve;
 mod token;
 mod update;
 mod upkeep;
@@ -32,7 +32,9 @@ mod yaml;
 
 pub use convert::{Converted, Overrides, convert};
 pub use error::{ConfigError, Place};
+pub use host::Host;
 pub use reference::reference;
+pub use reserve::Reserve;
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
 
@@ -285,13 +287,17 @@ pub enum Format {
 /// # Errors
 ///
 /// The first thing that is wrong, with its place and a hint.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the path is the owner's, who may name a link, and is read before anything runs"
+)]
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     let unreadable = |message: String| {
         let hint = "name the file with `--config`";
         ConfigError::new(path, None, message, Some(hint.to_owned()))
     };
     let file = std::fs::File::open(path).map_err(|error| {
-        let message = format!("can not be read: {error}");
+        let message = format!("cannot be read: {error}");
         if error.kind() == std::io::ErrorKind::PermissionDenied {
             let hint = "start the agent as the user that the file belongs to";
             return ConfigError::new(path, None, message, Some(hint.to_owned()));
@@ -302,7 +308,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
     let limit = u64::try_from(yaml::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(format!("can not be read: {error}")))?;
+        .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
     let text =
         String::from_utf8(bytes).map_err(|error| unreadable(format!("is not UTF-8: {error}")))?;
     parse(path, &text, env)

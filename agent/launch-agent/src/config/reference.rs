@@ -1,4 +1,4 @@
-//! `docs/agent-config.md`, printed from the table of keys so that it can not go out of date.
+//! `docs/agent-config.md`, printed from the table of keys so that it cannot go out of date.
 
 use super::keys::{CLASS_KEYS, KEYS, Key};
 

@@ -42,7 +42,7 @@ pub(super) enum Exposure {
 
 /// Returns true if others than the process's user could read the token in the file, or replace it.
 pub(super) fn exposure(path: &Path) -> Exposure {
-    // A file that can not be examined can not be read either, which is reported then.
+    // A file that cannot be examined cannot be read either, which is reported then.
     let Ok(meta) = std::fs::metadata(path) else { return Exposure::None };
     let me = nix::unistd::geteuid().as_raw();
     if meta.uid() != me && meta.uid() != 0 {
@@ -58,7 +58,7 @@ pub(super) fn exposure(path: &Path) -> Exposure {
 ///
 /// # Errors
 ///
-/// It can not be read, others could read it, or it holds no token.
+/// It cannot be read, others could read it, or it holds no token.
 pub(crate) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigError> {
     let error = |message: String, hint: Option<String>| {
         ConfigError::new(config, None, format!("the token file {} {message}", file.display()), hint)
@@ -70,7 +70,7 @@ pub(crate) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigErro
             return Err(error(how, Some(hint)));
         }
     }
-    let unreadable = |e: std::io::Error| error(format!("can not be read: {e}"), None);
+    let unreadable = |e: std::io::Error| error(format!("cannot be read: {e}"), None);
     // No FIFO and no terminal: a launch agent must not hang where a file is expected.
     let opened = std::fs::OpenOptions::new()
         .read(true)

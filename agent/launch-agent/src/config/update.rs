@@ -44,7 +44,7 @@ impl Build<'_> {
                 Ok(keys) => keys,
                 Err(error) => {
                     let hint = "whoever can write this file decides what root runs";
-                    return wrong("update.keys_file", format!("can not be used: {error}"), hint);
+                    return wrong("update.keys_file", format!("cannot be used: {error}"), hint);
                 }
             },
         };

@@ -52,9 +52,9 @@ impl Build<'_> {
             return error("runs after the one task of single-task mode only", hint);
         }
         let program = self.path(&text);
-        if let Err(why) = russet_platform::trust::program(&program) {
+        if let Err(why) = russet_platform::trust::check_program(&program) {
             let hint = "it runs as root, so nobody else may be able to change it";
-            return error(&format!("can not be run: {why}"), hint);
+            return error(&format!("cannot be run: {why}"), hint);
         }
         let timeout =
             self.values.duration("runner.shutdown_hook_timeout").unwrap_or(DEFAULT_TIMEOUT);
@@ -66,8 +66,8 @@ impl Build<'_> {
         let key = "runner.home_skeleton";
         let Some(text) = self.values.text(key) else { return Ok(None) };
         let directory = self.path(&text);
-        if let Err(why) = russet_platform::trust::directory(&directory) {
-            let message = format!("can not be used: {why}");
+        if let Err(why) = russet_platform::trust::check_directory(&directory) {
+            let message = format!("cannot be used: {why}");
             let hint = "each task gets a copy, so nobody else may be able to change it";
             return Err(self.values.error(self.file, key, &message, Some(hint)));
         }
@@ -116,7 +116,7 @@ fn session(
         return error("slots", &message, "set `slots: 1`");
     }
     if has_prefix {
-        let message = "`gui` can not be combined with `runner.command_prefix`";
+        let message = "`gui` cannot be combined with `runner.command_prefix`";
         return error("session", message, "remove one of them");
     }
     Ok(Session::Gui { user })

@@ -36,20 +36,13 @@ pub fn gather(state: &Path) -> Facts {
     Facts {
         disk: disk(state),
         memory: russet_platform::memory(),
-        load: load(),
+        load: russet_platform::load_average(),
         cores: std::thread::available_parallelism()
             .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),
         open_files: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
             .map_or(0, |(soft, hard)| russet_platform::os::open_files(soft, hard)),
         clock_skew_s: None,
     }
-}
-
-fn load() -> Option<f64> {
-    let mut averages = [0.0_f64; 1];
-    // SAFETY: the pointer is to as many numbers as are asked for.
-    let filled = unsafe { libc::getloadavg(averages.as_mut_ptr(), 1) };
-    averages.first().copied().filter(|_| filled == 1)
 }
 
 /// The file system of a directory; of the nearest one that is there.

@@ -12,7 +12,7 @@ pub(crate) mod watch;
 use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;
 
-use crate::config::Class;
+use crate::config::{Class, Reserve};
 use facts::Facts;
 use russet_text::format_size as size;
 
@@ -82,21 +82,6 @@ impl Check {
             found: self.found.clone(),
             hint: self.hint.clone(),
         }
-    }
-}
-
-/// Space that has to be free on the disk of the state directory for a task to be taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reserve(
-    /// Bytes; `None`: a gigabyte, or a twentieth of the file system where that is less.
-    pub Option<u64>,
-);
-
-impl Reserve {
-    /// In bytes, on a file system of this size.
-    #[must_use]
-    pub fn bytes(self, size: u64) -> u64 {
-        self.0.unwrap_or_else(|| (size / 20).min(1_000_000_000))
     }
 }
 
@@ -193,7 +178,8 @@ fn clock(skew_s: i64) -> Check {
 #[cfg(test)]
 mod tests {
     use super::facts::{Disk, Facts};
-    use super::{Level, Reserve, checks, obstacle};
+    use super::{Level, checks, obstacle};
+    use crate::config::Reserve;
     use russet_platform::Memory;
 
     fn facts() -> Facts {
@@ -227,12 +213,6 @@ mod tests {
         assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
         facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
         assert_eq!(checks(&facts, Reserve(None))[0].level, Level::Warning);
-    }
-
-    #[test]
-    fn a_small_file_system_keeps_a_twentieth() {
-        assert_eq!(Reserve(None).bytes(64_000_000), 3_200_000);
-        assert_eq!(Reserve(None).bytes(1_000_000_000_000), 1_000_000_000);
     }
 
     #[test]

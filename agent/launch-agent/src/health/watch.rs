@@ -8,11 +8,10 @@ use tokio::sync::mpsc;
 
 use super::clock::Skew;
 use super::facts::{Facts, gather};
-use super::{Check, Reserve, checks, doctor, obstacle};
-use crate::config::Class;
-use crate::launch::board::Board;
-use crate::launch::state::holds::HoldSource;
-use crate::local_api::Command;
+use super::{Check, checks, doctor, obstacle};
+use crate::board::Board;
+use crate::config::{Class, Reserve};
+use crate::requests::{Command, HoldSource};
 use russet_platform::command::Tools;
 
 /// Interval of looks. A look costs microseconds; more often would only wake the processor up.

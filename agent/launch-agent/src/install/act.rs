@@ -7,24 +7,13 @@ use super::bundle;
 use super::error::InstallError;
 use super::files;
 use super::plan::{How, Step};
-use super::receipt::{Before, Entry, Item, Receipt};
+use super::receipt::{Before, Check, Entry, Item, Receipt};
 use super::slots;
 use russet_platform::accounts::{Accounts, SHELL};
 use russet_platform::command::Tools;
-use russet_platform::darwin::package;
 use russet_platform::layout::Layout;
+use russet_platform::macos_tools::package;
 use russet_platform::service::Service;
-
-/// State of a thing, compared with the state that it should have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Check {
-    /// As it should be.
-    Same,
-    /// There, and otherwise.
-    Different(Option<Before>),
-    /// Not there.
-    Absent,
-}
 
 /// Context that actions need.
 #[derive(Debug)]
@@ -37,6 +26,10 @@ pub(super) struct Machine<'a> {
 }
 
 /// Looks how it stands.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the path lies below directories that only root can change, which is checked first"
+)]
 pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
     let path = step.item.path();
     match &step.how {

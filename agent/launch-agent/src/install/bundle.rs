@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::act::Check;
 use super::error::InstallError;
 use super::files;
+use super::receipt::Check;
 use russet_platform::layout::Layout;
 
 /// Returns the path at which a bundle is made before it takes its place.

@@ -74,8 +74,8 @@ pub enum InstallError {
         /// Its version.
         version: u32,
     },
-    /// The receipt can not be understood.
-    #[error("{} can not be read: {source}", path.display())]
+    /// The receipt cannot be understood.
+    #[error("{} cannot be read: {source}", path.display())]
     BrokenReceipt {
         /// The receipt.
         path: PathBuf,

@@ -10,18 +10,13 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::sys::stat::{Mode, fstat};
-use nix::unistd::{Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::fcntl::AT_FDCWD;
+use nix::unistd::{Uid, fchown};
 
 use super::error::InstallError;
+use crate::files::open_directory;
+pub(super) use crate::files::{remove_tree, remove_tree_but};
 pub(super) use russet_platform::replace::{copy, draft, remove_file, sync_directory, write};
-
-/// Flags of opening a directory: without following a link in its place.
-const DIRECTORY: OFlag =
-    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// Returns true if somebody other than root could exchange what lies at `path`: every directory
 /// above it that exists has to be root's and closed to others, or sticky.
@@ -51,13 +46,17 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let directory = openat(AT_FDCWD, path, DIRECTORY, Mode::empty())?;
+    let directory = open_directory(AT_FDCWD, path)?;
     fchown(&directory, Some(Uid::from_raw(0)), None)?;
     // The umask may have taken bits away.
     std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
 /// Returns true if two files hold the same.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "both files lie below directories that only root can change, or are the caller's own program"
+)]
 pub(super) fn same(a: &Path, b: &Path) -> io::Result<bool> {
     let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len());
     if length(a)? != length(b)? {
@@ -88,65 +87,9 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// As [`remove_tree_but`], with everything in it.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    remove_tree_but(path, &[])
-}
-
-/// Deletes a directory of root's with everything in it that is root's.
-///
-/// Threat: a job may have left links, or directories that it exchanges while root looks. Root
-/// goes through descriptors without following links, and removes a directory of somebody else
-/// only if it is empty: what is in it is for a helper with that user's rights.
-pub(super) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
-    match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
-        Ok(fd) => empty(&fd, path, keep)?,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    }
-    if keep.is_empty() {
-        std::fs::remove_dir(path)?;
-    }
-    Ok(())
-}
-
-fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
-    let stat = fstat(directory)?;
-    if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0) {
-        // Its removal by the caller says whether it is empty.
-        return Ok(());
-    }
-    let mut listing = Dir::from_fd(directory.try_clone()?)?;
-    for entry in listing.iter() {
-        let entry = entry?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        if text == "." || text == ".." || keep.contains(&text.as_ref()) {
-            continue;
-        }
-        let named = |error: Errno| {
-            let error = io::Error::from(error);
-            io::Error::new(error.kind(), format!("{}: {error}", path.join(&*text).display()))
-        };
-        match openat(directory, name, DIRECTORY, Mode::empty()) {
-            Ok(inner) => {
-                empty(&inner, &path.join(&*text), &[])?;
-                unlinkat(directory, name, UnlinkatFlags::RemoveDir).map_err(named)?;
-            }
-            // A file, a socket, or a link, which is removed and not followed.
-            Err(Errno::ENOTDIR | Errno::ELOOP | Errno::ENXIO | Errno::EOPNOTSUPP) => {
-                unlinkat(directory, name, UnlinkatFlags::NoRemoveDir).map_err(named)?;
-            }
-            Err(Errno::ENOENT) => {}
-            Err(error) => return Err(named(error)),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{copy, draft, remove_tree, same, trusted, write};
+    use super::{copy, draft, same, trusted, write};
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     #[test]
@@ -179,28 +122,5 @@ mod tests {
         std::os::unix::fs::chown(dir.path(), Some(58_200), None).unwrap();
         let error = trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
         assert!(error.contains("belongs to user 58200"), "{error}");
-    }
-
-    #[test]
-    fn deleting_a_tree_follows_no_link_and_leaves_what_is_in_directories_of_others() {
-        if !russet_test_skip::can_be_root("to own what is installed") {
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let tree = dir.path().join("tree");
-        std::fs::create_dir_all(tree.join("slots/1/home")).unwrap();
-        std::fs::write(dir.path().join("precious"), "x").unwrap();
-        std::os::unix::fs::symlink(dir.path(), tree.join("slots/link")).unwrap();
-        nix::unistd::mkfifo(&tree.join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600))
-            .unwrap();
-        std::fs::write(tree.join("slots/1/home/file"), "x").unwrap();
-        std::os::unix::fs::chown(tree.join("slots/1/home"), Some(58_201), None).unwrap();
-        let error = remove_tree(&tree).unwrap_err().to_string();
-        assert!(error.contains("slots/1/home"), "{error}");
-        assert!(tree.join("slots/1/home/file").exists() && dir.path().join("precious").exists());
-        std::fs::remove_file(tree.join("slots/1/home/file")).unwrap();
-        remove_tree(&tree).unwrap();
-        remove_tree(&tree).unwrap();
-        assert!(!tree.exists() && dir.path().join("precious").exists());
     }
 }

@@ -59,10 +59,10 @@ pub fn concerns(layout: &Layout) -> Vec<String> {
     let socket = socket(layout);
     let start = Instant::now();
     loop {
-        let status = ask(&socket);
-        let is_proved = matches!(said(layout), Some((_, Some(Health::Proved))));
+        let status = ask_status(&socket);
+        let is_proved = matches!(last_report(layout), Some((_, Some(Health::Proved))));
         if is_settled(status.as_ref().ok(), is_proved) || start.elapsed() > REACHES {
-            return judge(status.as_ref(), is_proved, &socket);
+            return judge_health(status.as_ref(), is_proved, &socket);
         }
         std::thread::sleep(PAUSE);
     }
@@ -71,7 +71,7 @@ pub fn concerns(layout: &Layout) -> Vec<String> {
 /// Returns true if waiting longer tells nothing new.
 fn is_settled(status: Option<&Status>, is_proved: bool) -> bool {
     match status.map(|status| status.state) {
-        // It listens before it says that it is ready, or can not listen.
+        // It listens before it says that it is ready, or cannot listen.
         None => true,
         Some(State::Starting) => false,
         // It may be reached at the next try.
@@ -80,7 +80,7 @@ fn is_settled(status: Option<&Status>, is_proved: bool) -> bool {
     }
 }
 
-fn judge(status: Result<&Status, &String>, is_proved: bool, socket: &Path) -> Vec<String> {
+fn judge_health(status: Result<&Status, &AskError>, is_proved: bool, socket: &Path) -> Vec<String> {
     let status = match status {
         Ok(status) => status,
         Err(error) => {
@@ -100,7 +100,7 @@ fn judge(status: Result<&Status, &String>, is_proved: bool, socket: &Path) -> Ve
             status.control_plane
         )],
         State::Offline => vec![format!(
-            "the agent runs, and can not reach its control plane {}: {why}",
+            "the agent runs, and cannot reach its control plane {}: {why}",
             status.control_plane
         )],
         state => vec![format!(
@@ -110,34 +110,53 @@ fn judge(status: Result<&Status, &String>, is_proved: bool, socket: &Path) -> Ve
     }
 }
 
+/// The error for an agent that does not tell its status.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    /// There is no client to ask with.
+    #[error(transparent)]
+    Client(#[from] russet_platform::http::HttpError),
+    /// There is no runtime to wait in.
+    #[error(transparent)]
+    Runtime(#[from] std::io::Error),
+    /// The agent does not answer, or with an error; the innermost cause.
+    #[error("{0}")]
+    Call(String),
+}
+
+impl From<reqwest::Error> for AskError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Call(innermost_cause(&error))
+    }
+}
+
 /// Asks the agent for its status.
-fn ask(socket: &Path) -> Result<Status, String> {
+fn ask_status(socket: &Path) -> Result<Status, AskError> {
     let ask = async {
-        let client = russet_platform::http::client("http://localhost", None, Some(socket))
-            .map_err(|error| error.to_string())?;
+        let client = russet_platform::http::client("http://localhost", None, Some(socket))?;
         let request = client.get("http://localhost/v1/status").timeout(ANSWERS);
         let answer = request.send().await.and_then(reqwest::Response::error_for_status);
-        answer.map_err(plain)?.json().await.map_err(plain)
+        Ok(answer?.json().await?)
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?
-        .block_on(ask)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(ask)
 }
 
 /// Returns the innermost cause of a call's error.
-fn plain(error: reqwest::Error) -> String {
-    russet_text::root_cause(&error)
+fn innermost_cause(error: &reqwest::Error) -> String {
+    russet_text::root_cause(error)
 }
 
 /// Returns true if the agent that runs has said that its slots are ready.
 fn is_ready(layout: &Layout) -> bool {
-    said(layout).is_some_and(|(_, health)| health.is_some())
+    last_report(layout).is_some_and(|(_, health)| health.is_some())
 }
 
 /// The process that spoke last, if it still runs, and what it said.
-fn said(layout: &Layout) -> Option<(u32, Option<Health>)> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the directory is root's; the text is parsed and believed in nothing else"
+)]
+fn last_report(layout: &Layout) -> Option<(u32, Option<Health>)> {
     let text = std::fs::read_to_string(layout.boot_state().join(HEALTH)).ok()?;
     let pid: u32 = text.lines().find_map(|line| line.strip_prefix("pid "))?.parse().ok()?;
     let process = nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?);
@@ -151,7 +170,7 @@ fn seen(state: &JobState, layout: &Layout) -> String {
         let meaning = meaning.map_or("which is none of its own", |exit| exit.meaning());
         format!(", its last exit code was {code}: {meaning}")
     });
-    match (state.pid, said(layout)) {
+    match (state.pid, last_report(layout)) {
         (Some(_), Some((agent, _))) => format!("process {agent} is not ready{exit}"),
         (Some(boot), None) => {
             format!("russet-boot runs (process {boot}) and no agent below it{exit}")
@@ -166,7 +185,7 @@ mod tests {
 
     use russet_protocol::local::{State, Status};
 
-    use super::{ask, is_settled, judge};
+    use super::{AskError, ask_status, is_settled, judge_health};
 
     fn status(state: State, reason: Option<&str>) -> Status {
         let control_plane = "https://ci".to_owned();
@@ -174,7 +193,7 @@ mod tests {
     }
 
     fn concern(state: State, reason: Option<&str>, is_proved: bool) -> Option<String> {
-        judge(Ok(&status(state, reason)), is_proved, Path::new("/s")).pop()
+        judge_health(Ok(&status(state, reason)), is_proved, Path::new("/s")).pop()
     }
 
     #[test]
@@ -187,7 +206,8 @@ mod tests {
         assert!(offline.contains("connection refused"), "{offline}");
         let paused = concern(State::Paused, Some("lunch"), true).unwrap();
         assert!(paused.contains("since it is paused: lunch"), "{paused}");
-        let silent = judge(Err(&"no such file".to_owned()), true, Path::new("/s")).pop().unwrap();
+        let error = AskError::Call("no such file".to_owned());
+        let silent = judge_health(Err(&error), true, Path::new("/s")).pop().unwrap();
         assert!(silent.contains("/s: no such file"), "{silent}");
     }
 
@@ -203,7 +223,7 @@ mod tests {
     #[test]
     fn who_does_not_answer_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let error = ask(&dir.path().join("none.sock")).unwrap_err();
+        let error = ask_status(&dir.path().join("none.sock")).unwrap_err().to_string();
         assert!(error.contains("No such file"), "{error}");
     }
 }

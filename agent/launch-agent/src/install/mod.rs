@@ -23,7 +23,6 @@ mod run;
 mod slots;
 
 pub use error::InstallError;
-pub(crate) use files::remove_tree;
 pub use health::{concerns, socket, wait_for_health};
 pub use plan::{ConfigSource, Settings, Step, plan};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};

@@ -83,6 +83,17 @@ pub enum Progress {
     Done,
 }
 
+/// State of something on this machine, compared with what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// As it should be.
+    Same,
+    /// There, and otherwise.
+    Different(Option<Before>),
+    /// Not there.
+    Absent,
+}
+
 /// State of a directory before us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Before {
@@ -128,7 +139,7 @@ impl Receipt {
     ///
     /// # Errors
     ///
-    /// It can not be read, or is of a version that this code does not know.
+    /// It cannot be read, or is of a version that this code does not know.
     pub fn read(path: &Path) -> Result<Option<Self>, InstallError> {
         let meta = match std::fs::symlink_metadata(path) {
             Ok(meta) => meta,

@@ -35,7 +35,7 @@ pub struct Removal {
 ///
 /// # Errors
 ///
-/// Tasks run and `force` does not say that they may be canceled, or the agent can not be stopped.
+/// Tasks run and `force` does not say that they may be canceled, or the agent cannot be stopped.
 pub fn uninstall(
     layout: &Layout,
     program: &Path,
@@ -136,7 +136,7 @@ impl Undoing<'_> {
 }
 
 /// Takes tokens out of the system's keychain, where they do not go with the state directory. A
-/// store that can not be read keeps nobody from removing the agent; it is said.
+/// store that cannot be read keeps nobody from removing the agent; it is said.
 fn forget_tokens(state: &Path) -> Vec<String> {
     let read = Vault::open(state).and_then(|vault| Ok((vault.read()?, vault)));
     let (stored, vault) = match read {
@@ -182,6 +182,10 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
 
 /// Removes leftovers of a removal that was killed at its very end, or of an installation at its
 /// very beginning.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the draft lies in the state directory, where only root writes"
+)]
 fn sweep(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
     let state = layout.state();
     if !dry_run && nix::unistd::geteuid().is_root() {
@@ -193,6 +197,10 @@ fn sweep(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
 }
 
 /// Nothing may be removed below an agent that runs. One with a job is stopped on the way.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the state directory lies below directories of root's; only its lock is taken"
+)]
 fn refuse_running(layout: &Layout) -> Result<(), InstallError> {
     let state = layout.state();
     let Ok(directory) = std::fs::File::open(&state) else { return Ok(()) };
@@ -220,7 +228,7 @@ fn refuse_busy(layout: &Layout, receipt: &Receipt, force: bool) -> Result<(), In
 ///
 /// # Errors
 ///
-/// The receipt can not be read.
+/// The receipt cannot be read.
 pub fn busy_slots(layout: &Layout) -> Result<Vec<String>, InstallError> {
     Ok(installed(layout)?.map(|receipt| busy(layout, &receipt)).unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use russet_platform::accounts::Accounts;
 ///
 /// # Errors
 ///
-/// The receipt can not be read, or a user can not be repaired.
+/// The receipt cannot be read, or a user cannot be repaired.
 pub fn repair_users(state: &Path, prefix: &str) -> Result<Vec<String>, InstallError> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(Vec::new());

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::act::{self, Check, Machine};
+use super::act::{self, Machine};
 use super::error::InstallError;
 use super::files;
 use super::health::{concerns, wait_for_health};
 use super::plan::{Settings, Step, plan};
-use super::receipt::{Before, Item, Progress, Receipt};
+use super::receipt::{Before, Check, Item, Progress, Receipt};
 use super::report::{Moment, Outcome, Report, Watch, tell};
 use russet_platform::accounts::Accounts;
 use russet_platform::layout::Layout;
@@ -17,7 +17,7 @@ use russet_platform::service::Service;
 ///
 /// # Errors
 ///
-/// It can not be read.
+/// It cannot be read.
 pub fn installed(layout: &Layout) -> Result<Option<Receipt>, InstallError> {
     Receipt::read(&layout.receipt())
 }

@@ -1,8 +1,8 @@
 //! The launch agent: claims, starts, watches, cleans.
 //!
-//! Theory of operation. [`run`](mod@run) owns one state machine (`state`, pure) and feeds it inputs,
-//! one at a time; the actions that come out are carried out by tasks of their own (`slot_io`,
-//! `settle`), which answer with inputs again. So nothing that takes long holds up anything else,
+//! Theory of operation. [`run`](fn@run) owns one state machine (`state`, pure) and feeds it inputs, one
+//! at a time; the actions that come out are carried out by tasks of their own (`slot`), which
+//! answer with inputs again. So nothing that takes long holds up anything else,
 //! and nothing is decided in two places. While there is no work the process waits in one long
 //! poll per free slot and in nothing else: there are no periodic timers.
 //!
@@ -10,72 +10,41 @@
 //! helpers that run as that user do.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use russet_protocol::exit_reason::AgentExit;
 
-use crate::config::Config;
+use crate::config::Host;
 use russet_platform::clock::Clock;
 
-mod api;
-mod assignment;
-mod awake;
-pub(crate) mod board;
-mod boot;
-mod claim;
-mod clean;
-mod copies;
-mod dirs;
-mod exit;
-mod external;
-mod grants;
-mod heartbeat;
-mod history;
-mod housekeeping;
-mod journal;
-mod meter;
-mod oldest;
-mod output;
-mod policy;
-mod prefix;
-mod relay;
-mod run;
-mod session;
-mod settle;
-mod shutdown;
-mod signals;
-mod slot_io;
-mod socket;
-mod spawn;
-mod stage;
-mod start;
-mod starts;
-pub(crate) mod state;
-mod supervise;
-mod token;
-mod trim;
+mod admission;
+mod caches;
+mod events;
+mod lifecycle;
+mod process;
+mod server;
+mod shared;
+mod slot;
+mod slot_dir;
+mod sockets;
 
-pub use boot::bad_versions;
-pub(crate) use boot::is_in_probation;
-pub(crate) use dirs::Spool;
-pub(crate) use housekeeping::Counters;
-pub(crate) use output::{Reading, kept};
-pub use run::run;
+pub use crate::board::Event;
+pub use crate::requests::Stop;
+pub use lifecycle::run;
 
-/// Options of running the launch agent; the owner's choices are in [`Config`].
+/// Options of a run of the launch agent; what the owner decides is in the configuration.
 #[derive(Debug)]
 pub struct Options {
-    /// Program that started it.
+    /// The program that started it.
     pub host: Host,
     /// The `russet` executable: what tasks are run with.
     pub exe: PathBuf,
     /// Time.
     pub clock: Clock,
-    /// Channel for events, for a terminal that shows them.
+    /// Receiver of events, for a terminal that shows them.
     pub on_event: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
-    /// Directory in which `russet-boot` is told this agent's progress.
+    /// Directory of the files between this agent and `russet-boot`.
     pub boot_state: Option<PathBuf>,
-    /// Descriptor whose end means that the process that started this one is gone: a
+    /// Once this file descriptor reaches its end, the process that started this one is gone: a
     /// service leaves its tasks to the next agent, another host has them canceled.
     pub parent: Option<std::os::fd::OwnedFd>,
     /// Handles TERM, INT and HUP. Tests that run several launch agents in one process
@@ -102,80 +71,7 @@ impl Options {
     }
 }
 
-/// Program that started the launch agent, which decides the meaning of TERM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
-    /// A person or CircleCI's way of running it: TERM drains, and TERM again cancels.
-    Foreground,
-    /// `russet-boot` under launchd: TERM ends the launch agent alone, soon, and tasks live on to
-    /// be adopted.
-    Launchd,
-    /// The same under systemd.
-    Systemd,
-}
-
-impl Host {
-    /// Returns true if somebody starts the launch agent again when it has ended.
-    #[must_use]
-    pub fn is_service(self) -> bool {
-        self != Self::Foreground
-    }
-}
-
-/// A wish that the launch agent end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Claim nothing more, finish what runs.
-    Drain,
-    /// Cancel what runs.
-    Cancel,
-    /// Leave tasks running, for another launch agent to adopt.
-    Leave,
-}
-
-/// Events, for screens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Claims are sent.
-    Claiming {
-        /// Number of slots that exist.
-        slots: u32,
-    },
-    /// The control plane can not be reached.
-    Offline {
-        /// Reason.
-        reason: String,
-    },
-    /// The control plane answers again.
-    Online,
-    /// A task was claimed.
-    Claimed {
-        /// Number of the slot.
-        slot: u32,
-        /// Name of the job, where the server says it.
-        job: Option<String>,
-    },
-    /// The task agent has the task's config and begins.
-    Started {
-        /// Number of the slot.
-        slot: u32,
-        /// Name of the job.
-        job: String,
-        /// The project.
-        project: String,
-    },
-    /// A task has ended.
-    Ended {
-        /// Number of the slot.
-        slot: u32,
-        /// Outcome, as far as this agent knows.
-        outcome: Option<russet_protocol::outcome::Outcome>,
-    },
-    /// Something that a person should read.
-    Notice(String),
-}
-
-/// Reason why the launch agent ended.
+/// The reason for which the launch agent ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitReason {
     /// A drain ended, or everything was canceled as asked.
@@ -212,61 +108,4 @@ impl ExitReason {
             Self::StateInUse(_) => AgentExit::StateInUse,
         }
     }
-}
-
-/// Sink of events: the log, the board that people look at, and whoever shows
-/// it otherwise.
-#[derive(Clone, Debug, Default)]
-struct Sink {
-    events: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
-    board: std::sync::Arc<board::Board>,
-    outputs: std::sync::Arc<output::Outputs>,
-    clock: Clock,
-}
-
-impl Sink {
-    fn say(&self, event: Event) {
-        self.board.event(&event, self.clock.wall_ms());
-        if let Some(events) = &self.events {
-            // Nobody looks any more.
-            drop(events.send(event));
-        }
-    }
-
-    /// Something that needs a person.
-    fn error(&self, text: String) {
-        tracing::error!("{text}");
-        self.say(Event::Notice(text));
-    }
-
-    /// Something that a person should know.
-    fn warn(&self, text: String) {
-        tracing::warn!("{text}");
-        self.say(Event::Notice(text));
-    }
-}
-
-/// State that all slots share.
-#[derive(Debug)]
-struct Shared {
-    config: Config,
-    clock: Clock,
-    sink: Sink,
-    api: api::Api,
-    staged: stage::Staged,
-    /// Last message about the control plane.
-    server: claim::Presence,
-    request: russet_protocol::runner::ClaimRequest,
-    /// Counts of jobs' remains, for metrics.
-    left: Arc<housekeeping::Counters>,
-    /// Counters and measurements.
-    metrics: Arc<crate::metrics::Metrics>,
-    /// Every running task reads it; trimming what others use takes it for itself.
-    tasks: Arc<tokio::sync::RwLock<()>>,
-    trimmed: trim::Trimmed,
-    boot_id: String,
-    /// Group of processes for each slot, where this machine allows it.
-    groups: Option<russet_platform::Groups>,
-    /// Set if task agents reach the control plane through us.
-    uses_relay: bool,
 }

@@ -20,16 +20,17 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::listener::Peer;
+use super::reading::{Reader, read_apart};
 use super::routes::{Api, problem};
 use crate::logs::{Follower, Wanted, history};
 use russet_platform::FileWatch;
 
-/// Lines that are given where the caller says nothing, and at most.
-const USUAL_LINES: usize = 200;
-const MOST_LINES: usize = 10_000;
+/// Number of lines by default, and at most.
+const DEFAULT_LINES: usize = 200;
+const MAX_LINES: usize = 10_000;
 
 /// Bytes of each file that are looked at.
-const MOST_BYTES: u64 = 4 * 1024 * 1024;
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Request.
 #[derive(Debug, Default, Deserialize)]
@@ -64,20 +65,16 @@ pub(super) async fn logs(
     Extension(access): Extension<Access>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let asked = match asked {
-        Ok(Query(asked)) => asked,
-        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.body_text()),
+    let reader = Reader { uid: peer.uid, access, path: "/v1/logs", subject: "the log" };
+    let asked = match reader.check(&api, asked) {
+        Ok(asked) => asked,
+        Err(refusal) => return *refusal,
     };
-    if access != Access::Full {
-        api.audit.refused(peer.uid, "GET", "/v1/logs");
-        let message = "only root and operators (`local_api.operators`) may read the log";
-        return problem(StatusCode::FORBIDDEN, message);
-    }
     let Some(path) = api.log.as_deref().cloned() else {
         let message = "this agent logs to standard error; `logging.file` names a file instead";
         return problem(StatusCode::NOT_FOUND, message);
     };
-    match begin(path.clone(), &asked).await {
+    match begin_reading(path.clone(), &asked).await {
         Ok(stream) => {
             let kind = (header::CONTENT_TYPE, "application/x-ndjson");
             ([kind], Body::from_stream(stream)).into_response()
@@ -87,7 +84,7 @@ pub(super) async fn logs(
                 ErrorKind::NotFound => StatusCode::NOT_FOUND,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             };
-            problem(status, &format!("{} can not be read: {error}", path.display()))
+            problem(status, &format!("{} cannot be read: {error}", path.display()))
         }
     }
 }
@@ -102,29 +99,29 @@ struct Reading {
     watch: Option<FileWatch>,
 }
 
-async fn begin(
+async fn begin_reading(
     path: PathBuf,
     asked: &Asked,
 ) -> io::Result<impl Stream<Item = io::Result<Bytes>> + use<>> {
     // Before it is read: what is written meanwhile is not missed.
     let watch = if asked.follow { Some(FileWatch::new(&path)?) } else { None };
     let wanted = Wanted {
-        lines: Some(asked.lines.unwrap_or(USUAL_LINES).min(MOST_LINES)),
+        lines: Some(asked.lines.unwrap_or(DEFAULT_LINES).min(MAX_LINES)),
         since_ms: asked.since_ms,
         level: asked.level,
-        most_bytes: MOST_BYTES,
+        most_bytes: MAX_BYTES,
     };
-    let (lines, follower) = apart(move || history(&path, wanted)).await?;
+    let (lines, follower) = read_apart(move || history(&path, wanted)).await?;
     let reading = Reading { lines, follower: Some(follower), watch };
-    Ok(futures_util::stream::try_unfold(reading, next))
+    Ok(futures_util::stream::try_unfold(reading, next_lines))
 }
 
 /// The next piece. It is made when the client has taken the one before it.
-async fn next(mut reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
+async fn next_lines(mut reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
     while reading.lines.is_empty() {
         let Some(watch) = &mut reading.watch else { return Ok(None) };
         let Some(mut follower) = reading.follower.take() else { return Ok(None) };
-        let (more, follower) = apart(move || Ok((follower.more()?, follower))).await?;
+        let (more, follower) = read_apart(move || Ok((follower.more()?, follower))).await?;
         reading.follower = Some(follower);
         match more {
             Some(lines) => reading.lines = lines,
@@ -137,11 +134,4 @@ async fn next(mut reading: Reading) -> io::Result<Option<(Bytes, Reading)>> {
         text.push(b'\n');
     }
     Ok(Some((Bytes::from(text), reading)))
-}
-
-/// Reads files on another thread.
-pub(super) async fn apart<T: Send + 'static>(
-    read: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }

@@ -12,42 +12,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::launch::board::Board;
-use crate::launch::state::holds::HoldSource;
+use crate::board::Board;
+use crate::requests::{Command, HoldSource};
 use russet_platform::clock::Clock;
 use russet_platform::replace;
-use russet_protocol::ids::TaskId;
 
 /// Name of the file in the state directory.
 const NAME: &str = "maintenance.json";
-
-/// Something for the state machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Hold all claims back, or lift that.
-    Hold(HoldSource, Option<String>),
-    /// Cancel what runs.
-    CancelTasks(String),
-    /// A new version lies ready, and this is how far the agent may go for it; or it does not any
-    /// more.
-    Update(Option<UpdateMode>),
-    /// Cancel one task, if it still runs.
-    CancelTask {
-        /// Which, as the status calls it.
-        id: TaskId,
-        /// Reason.
-        reason: String,
-    },
-}
-
-/// Extent of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UpdateMode {
-    /// It waits until no task runs.
-    WhenIdle,
-    /// It takes no more tasks until then.
-    Drain,
-}
 
 /// Pause and drain in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +116,10 @@ impl Maintenance {
         ]
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the file lies in the state directory, where only root writes"
+    )]
     fn read(path: &Path) -> io::Result<Self> {
         match std::fs::read(path) {
             Ok(text) => Ok(serde_json::from_slice(&text)?),
@@ -174,7 +149,7 @@ pub(super) fn start(
     let maintenance = Maintenance::read(&path).unwrap_or_else(|error| {
         tracing::error!(file = %path.display(), %error, "could not read who paused this agent");
         let reason = format!(
-            "{} can not be read ({error}); `russet agent resume` makes it anew",
+            "{} cannot be read ({error}); `russet agent resume` makes it anew",
             path.display()
         );
         Maintenance { pause: Some(Wish { reason, until_ms: None }), ..Maintenance::default() }
@@ -232,8 +207,7 @@ async fn keep(
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, Command, Maintenance};
-    use crate::launch::state::holds::HoldSource;
+    use super::{Change, Command, HoldSource, Maintenance};
     use std::time::Duration;
 
     #[test]

@@ -1,17 +1,18 @@
 //! The local API: HTTP and JSON over a unix socket, for people and tools on this machine.
 //!
-//! The caller is who the kernel says that the peer is, never who the caller claims to be. The agent
-//! itself does no work for it: what is shown lies ready on the board (`launch/board.rs`), what is
-//! wanted goes to the state machine as commands, and everything between runs in tasks of its own,
-//! so a client that never reads costs its own connection and nothing else.
+//! The caller is whom the kernel names, never whom the caller claims to be. The agent itself
+//! does no work for it: what is shown lies ready on the board (`board/`), what is wanted
+//! goes to the state machine as commands, and everything between runs in tasks of its own, so a
+//! client that never reads costs its own connection and nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::launch::board::Board;
+use crate::board::Board;
 use crate::metrics::Metrics;
+use crate::requests::{Command, UpdateRequest};
 use russet_platform::clock::Clock;
 
 mod access;
@@ -19,12 +20,12 @@ mod audit;
 mod listener;
 mod logs;
 mod maintenance;
+mod reading;
 mod routes;
 mod shown;
 mod task_log;
 
 pub(crate) use access::Policy;
-pub(crate) use maintenance::{Command, UpdateMode};
 
 /// Parts of the local API.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub(crate) struct Parts<'a> {
     /// The agent's log, where that is a file.
     pub(crate) log: Option<PathBuf>,
     /// Channel of requests about updates; none where this agent looks for none.
-    pub(crate) updates: Option<mpsc::UnboundedSender<crate::update::Look>>,
+    pub(crate) updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
     /// Channel of commands.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }

@@ -22,12 +22,12 @@ use super::access::{Access, Gate, Policy};
 use super::audit::Audit;
 use super::listener::Peer;
 use super::logs;
-use super::maintenance::{Change, Command, Keeper};
+use super::maintenance::{Change, Keeper};
 use super::shown::Shown;
 use super::task_log;
-use crate::launch::board::Board;
+use crate::board::Board;
 use crate::metrics::{self, Metrics};
-use crate::update::{Look, Wish};
+use crate::requests::{Command, UpdateAction, UpdateRequest};
 use russet_platform::clock::Clock;
 
 /// The longest request; they are a sentence and a number.
@@ -42,7 +42,7 @@ pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) maintenance: Keeper,
     pub(super) commands: mpsc::UnboundedSender<Command>,
-    pub(super) updates: Option<mpsc::UnboundedSender<Look>>,
+    pub(super) updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ pub(super) struct Api {
     pub(super) shown: Arc<Shown>,
     keeper: Keeper,
     commands: mpsc::UnboundedSender<Command>,
-    updates: Option<mpsc::UnboundedSender<Look>>,
+    updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
     /// Number of looks for an update that were asked for.
     looks: Arc<AtomicU64>,
     gate: Gate,
@@ -266,7 +266,7 @@ async fn cancel(
     ),
 ))]
 async fn check_update(State(api): State<Api>) -> Response {
-    wish(&api, Wish::Check)
+    request_update(&api, UpdateAction::Check)
 }
 
 /// Look for an update now, and install it as soon as no task runs, also where that is not done by
@@ -280,13 +280,13 @@ async fn check_update(State(api): State<Api>) -> Response {
     ),
 ))]
 async fn install_update(State(api): State<Api>) -> Response {
-    wish(&api, Wish::Install)
+    request_update(&api, UpdateAction::Install)
 }
 
-fn wish(api: &Api, wish: Wish) -> Response {
+fn request_update(api: &Api, action: UpdateAction) -> Response {
     let number = api.looks.fetch_add(1, Ordering::Relaxed) + 1;
     match &api.updates {
-        Some(updates) if updates.send(Look { wish, number }).is_ok() => {
+        Some(updates) if updates.send(UpdateRequest { action, number }).is_ok() => {
             (StatusCode::ACCEPTED, Json(Looking { look: number })).into_response()
         }
         _ => problem(

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use russet_protocol::local::{Status, Task};
 
 use super::access::Access;
-use crate::launch::board::Board;
+use crate::board::Board;
 
 /// Text around an event, as server-sent events are written.
 const BEFORE: &[u8] = b"data: ";

@@ -1,7 +1,7 @@
 //! `GET /v1/tasks/{id}/log`: what a task that runs has said, and what it says, and the end of what
 //! one said that has ended; as it came from its steps with secrets masked.
 //!
-//! The reading, and its source, are in `launch/output.rs`. Job output is for root and operators,
+//! Reading it is `output/`'s business. Job output is for root and operators,
 //! whatever `local_api.open` says.
 
 use std::io::{self, Read as _};
@@ -21,16 +21,16 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::listener::Peer;
-use super::logs::apart;
+use super::reading::{Reader, read_apart};
 use super::routes::{Api, problem};
-use crate::launch::{Reading, Spool, kept};
+use crate::output::{OutputReader, Spool, open_kept};
 
-/// So much of what was said before is given.
-const MOST_BEFORE: u64 = 1024 * 1024;
+/// Bytes of the output so far that are given.
+const MAX_BYTES_BEFORE: u64 = 1024 * 1024;
 
 /// Between two looks, while somebody follows. A watch of the kernel's would follow a link that
 /// a job puts there; a look opens none.
-const PAUSE: Duration = Duration::from_millis(200);
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Request.
 #[derive(Debug, Default, Deserialize)]
@@ -62,66 +62,63 @@ pub(super) async fn task_log(
     Path(id): Path<TaskId>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let asked = match asked {
-        Ok(Query(asked)) => asked,
-        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.body_text()),
+    let path = format!("/v1/tasks/{id}/log");
+    let reader = Reader { uid: peer.uid, access, path: &path, subject: "what tasks say" };
+    let asked = match reader.check(&api, asked) {
+        Ok(asked) => asked,
+        Err(refusal) => return *refusal,
     };
-    if access != Access::Full {
-        api.audit.refused(peer.uid, "GET", &format!("/v1/tasks/{id}/log"));
-        let message = "only root and operators (`local_api.operators`) may read what tasks say";
-        return problem(StatusCode::FORBIDDEN, message);
-    }
     match slot_of(&api, &id) {
-        Some(slot) => running(api, id, slot, asked.follow).await,
-        None => ended(&api, id).await,
+        Some(slot) => answer_running(api, id, slot, asked.follow).await,
+        None => answer_ended(&api, id).await,
     }
 }
 
 /// Streams the output of a running task.
-async fn running(api: Api, id: TaskId, slot: u32, follow: bool) -> Response {
+async fn answer_running(api: Api, id: TaskId, slot: u32, follow: bool) -> Response {
     let state: PathBuf = api.state.as_ref().clone();
-    let opened = apart(move || {
+    let opened = read_apart(move || {
         let spool = Spool::open(&state, slot)?;
-        let mut reading = Reading::default();
+        let mut reading = OutputReader::default();
         reading.open(&spool);
-        reading.skip(MOST_BEFORE);
+        reading.skip_to_last(MAX_BYTES_BEFORE);
         Ok((spool, reading))
     });
     match opened.await {
         Ok((spool, reading)) => {
             let tail = Tail { api, id, follow, spool, reading };
-            text(Body::from_stream(futures_util::stream::try_unfold(tail, Tail::next)))
+            text_response(Body::from_stream(futures_util::stream::try_unfold(tail, Tail::next)))
         }
-        Err(error) => unreadable(&error),
+        Err(error) => unreadable_response(&error),
     }
 }
 
 /// Returns the kept output of a task that has ended.
-async fn ended(api: &Api, id: TaskId) -> Response {
+async fn answer_ended(api: &Api, id: TaskId) -> Response {
     let state: PathBuf = api.state.as_ref().clone();
-    let read = apart(move || {
-        let Some(mut file) = kept(&state, &id)? else { return Ok(None) };
+    let read = read_apart(move || {
+        let Some(mut file) = open_kept(&state, &id)? else { return Ok(None) };
         let mut all = Vec::new();
         file.read_to_end(&mut all)?;
         Ok(Some(all))
     });
     match read.await {
-        Ok(Some(all)) => text(all.into()),
+        Ok(Some(all)) => text_response(all.into()),
         Ok(None) => {
             let message = "no such task runs here or is one of the last that ended here; the control \
                            plane has the logs of all";
             problem(StatusCode::NOT_FOUND, message)
         }
-        Err(error) => unreadable(&error),
+        Err(error) => unreadable_response(&error),
     }
 }
 
-fn text(body: Body) -> Response {
+fn text_response(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
 }
 
-fn unreadable(error: &io::Error) -> Response {
-    let message = format!("what the task says can not be read: {error}");
+fn unreadable_response(error: &io::Error) -> Response {
+    let message = format!("what the task says cannot be read: {error}");
     problem(StatusCode::INTERNAL_SERVER_ERROR, &message)
 }
 
@@ -139,7 +136,7 @@ struct Tail {
     id: TaskId,
     follow: bool,
     spool: Spool,
-    reading: Reading,
+    reading: OutputReader,
 }
 
 impl Tail {
@@ -150,11 +147,11 @@ impl Tail {
             // Looked at first: what was written before the task ended is read once more.
             let runs = slot_of(&api, &id).is_some();
             let piece;
-            (spool, reading, piece) = apart(move || {
+            (spool, reading, piece) = read_apart(move || {
                 if runs {
                     reading.open(&spool);
                 }
-                let piece = reading.piece();
+                let piece = reading.next_piece();
                 Ok((spool, reading, piece))
             })
             .await?;
@@ -166,7 +163,7 @@ impl Tail {
                 return Ok(None);
             }
             // The plain timer: nothing is due at a certain time.
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 }

@@ -84,7 +84,7 @@ fn newest_first(path: &Path, known: Option<(u64, u64)>) -> io::Result<Vec<File>>
 ///
 /// # Errors
 ///
-/// There is no log (`NotFound`), or it can not be read.
+/// There is no log (`NotFound`), or it cannot be read.
 pub fn history(path: &Path, wanted: Wanted) -> io::Result<(Vec<LogLine>, Follower)> {
     let mut found: Vec<LogLine> = Vec::new();
     let mut follower = Follower { path: path.to_owned(), wanted, file: None, rest: Vec::new() };
@@ -161,7 +161,7 @@ impl Follower {
     ///
     /// # Errors
     ///
-    /// The log can not be read any more.
+    /// The log cannot be read any more.
     pub fn more(&mut self) -> io::Result<Option<Vec<LogLine>>> {
         if !self.read()? {
             // The file is at its end. If another has its name, nothing is added to this one any

@@ -59,7 +59,7 @@ impl Rotated {
     ///
     /// # Errors
     ///
-    /// It can not be written, is no file of this user's, or others could exchange it.
+    /// It cannot be written, is no file of this user's, or others could exchange it.
     pub fn open(path: &Path, limits: Limits) -> io::Result<Self> {
         check_directory(path)?;
         let open = Mutex::new(Open { file: open(path)?, is_torn: false });
@@ -76,7 +76,7 @@ impl Rotated {
         let length = open.file.metadata()?.len();
         let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
         if length > 0 && length.saturating_add(added) > self.limits.size {
-            // A log that can not be rotated (no room for another name) is written on.
+            // A log that cannot be rotated (no room for another name) is written on.
             if let Some(file) = self.rotate(&open.file).ok().flatten() {
                 open.file = file;
             }
@@ -115,6 +115,10 @@ impl Rotated {
 
     /// Renames from the oldest to the newest. The numbers up to the first free one move, so after
     /// a kill in the middle the next rotation fills the gap and loses nothing.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the folder was checked: nobody else can exchange names in it"
+    )]
     fn shift(&self) -> io::Result<()> {
         let older = self.limits.files.saturating_sub(1).max(1);
         let name = |number| numbered(&self.path, number);

@@ -13,9 +13,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use russet_protocol::local::State;
 
+use super::left::LeftBehindCounters;
+use crate::board::Board;
 use crate::health::facts;
-use crate::launch::Counters;
-use crate::launch::board::Board;
 use russet_platform::machine::Machine;
 
 /// Every state, so that each is there with a zero or a one.
@@ -38,7 +38,7 @@ const NO_CLASS: &str = "none";
 
 /// Sources of gauges.
 #[derive(Debug)]
-pub(crate) struct Looked {
+pub(crate) struct MetricSources {
     /// State that people are shown.
     pub(crate) board: Arc<Board>,
     /// The class of each slot.
@@ -46,14 +46,14 @@ pub(crate) struct Looked {
     /// Facts about the machine.
     pub(crate) machine: Machine,
     /// Counts of jobs' remains.
-    pub(crate) left: Arc<Counters>,
+    pub(crate) left: Arc<LeftBehindCounters>,
     /// The state directory, on the disk that tasks work on.
     pub(crate) state: PathBuf,
     /// Number of starts of an agent on this state directory.
     pub(crate) starts: u64,
 }
 
-impl Looked {
+impl MetricSources {
     /// The classes, each once.
     pub(super) fn classes(&self) -> std::collections::BTreeSet<&str> {
         self.slots.iter().map(String::as_str).collect()
@@ -62,11 +62,8 @@ impl Looked {
     #[cfg(test)]
     pub(super) fn for_tests(slots: &[&str]) -> Self {
         let board = Arc::new(Board::default());
-        board.view(
-            crate::launch::state::View { busy: vec![false; slots.len()], ..Default::default() },
-            0,
-        );
-        let left = Arc::new(Counters::default());
+        board.view(crate::state::View { busy: vec![false; slots.len()], ..Default::default() }, 0);
+        let left = Arc::new(LeftBehindCounters::default());
         left.add(&[russet_protocol::supervise::LeftBehind {
             kind: "processes".to_owned(),
             removed: 2,
@@ -84,7 +81,7 @@ impl Looked {
     }
 }
 
-impl Collector for Looked {
+impl Collector for MetricSources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Out(&mut encoder);
         self.slots(&mut out)?;
@@ -99,7 +96,7 @@ impl Collector for Looked {
     }
 }
 
-impl Looked {
+impl MetricSources {
     fn slots(&self, out: &mut Out<'_, '_>) -> fmt::Result {
         let status = self.board.status();
         let states =

@@ -128,12 +128,12 @@ async fn serve(stream: TcpStream, metrics: &Metrics) -> hyper::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Looked, Metrics};
+    use super::super::{MetricSources, Metrics};
     use axum::http::{Request, StatusCode};
 
     #[test]
     fn there_is_one_page_in_two_forms() {
-        let metrics = Metrics::new(Looked::for_tests(&["acme/mini"]));
+        let metrics = Metrics::new(MetricSources::for_tests(&["acme/mini"]));
         let ask = |method: &str, path: &str, accept: &str| {
             let request = Request::builder().method(method).uri(path).header("accept", accept);
             let response = super::route(&metrics, &request.body(()).unwrap());

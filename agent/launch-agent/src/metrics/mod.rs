@@ -18,12 +18,14 @@ use russet_protocol::outcome::Outcome;
 use russet_platform::machine::Machine;
 
 mod gauges;
+mod left;
 mod listen;
 mod process;
 #[cfg(test)]
 mod reference;
 
-pub(crate) use gauges::Looked;
+pub(crate) use gauges::MetricSources;
+pub(crate) use left::LeftBehindCounters;
 pub(crate) use listen::{answer, start};
 
 /// Prefix of the names of our own metrics.
@@ -262,8 +264,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counters at zero, and what is looked at when somebody asks.
-    pub(crate) fn new(looked: Looked) -> Self {
+    /// LeftBehindCounters at zero, and what is looked at when somebody asks.
+    pub(crate) fn new(sources: MetricSources) -> Self {
         process::begin();
         let mut metrics = Self {
             registry: Registry::default(),
@@ -277,7 +279,7 @@ impl Metrics {
             adopted: Counter::default(),
             trimmed: Counter::default(),
         };
-        for class in looked.classes() {
+        for class in sources.classes() {
             metrics.begin_class(class);
         }
         for failure in Failure::ALL {
@@ -286,7 +288,7 @@ impl Metrics {
         for result in ["arrived", "failed", "gone"] {
             drop(metrics.heartbeats.get_or_create(&ByResult { result }));
         }
-        metrics.register(looked);
+        metrics.register(sources);
         metrics
     }
 
@@ -305,16 +307,16 @@ impl Metrics {
         drop(self.dispatch_seconds.get_or_create(&ByClass { class: class() }));
     }
 
-    fn register(&mut self, looked: Looked) {
+    fn register(&mut self, sources: MetricSources) {
         let build = Build {
-            version: looked.board.status().agent_version,
+            version: sources.board.status().agent_version,
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
         };
         self.registry.register_collector(Box::new(process::Own));
         let ours = self.registry.sub_registry_with_prefix(PREFIX);
         ours.register("build", "Version, system and architecture of this agent", Info::new(build));
-        let machine = MachineFacts::of(&looked.machine);
+        let machine = MachineFacts::of(&sources.machine);
         ours.register(
             "machine",
             "What machine this is; unknown facts are empty",
@@ -373,7 +375,7 @@ impl Metrics {
             Unit::Bytes,
             self.trimmed.clone(),
         );
-        ours.register_collector(Box::new(looked));
+        ours.register_collector(Box::new(sources));
     }
 
     /// An answer to a claim.
@@ -432,7 +434,7 @@ impl Metrics {
     /// Everything as text: OpenMetrics, or what Prometheus has read for longer.
     pub(crate) fn text(&self, is_open: bool) -> String {
         let mut out = String::new();
-        // Writing to a String can not fail.
+        // Writing to a String cannot fail.
         let _written = if is_open {
             text::encode(&mut out, &self.registry)
         } else {
@@ -444,12 +446,12 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, End, Failure, Heartbeat, Looked, Metrics};
+    use super::{Claim, End, Failure, Heartbeat, MetricSources, Metrics};
     use russet_protocol::outcome::Outcome;
     use std::time::Duration;
 
     fn metrics() -> Metrics {
-        Metrics::new(Looked::for_tests(&["acme/mini", "acme/mini", "acme/app"]))
+        Metrics::new(MetricSources::for_tests(&["acme/mini", "acme/mini", "acme/app"]))
     }
 
     #[test]

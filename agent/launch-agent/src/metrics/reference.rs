@@ -1,8 +1,8 @@
-//! `docs/metrics.md`, made of what the registry says of itself, so that it can not go out of date.
+//! `docs/metrics.md`, made of what the registry says of itself, so that it cannot go out of date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Looked, Metrics};
+use super::{MetricSources, Metrics};
 
 /// The part that a person wrote ends here.
 const MARK: &str = "## Every metric\n";
@@ -23,7 +23,7 @@ fn labels(line: &str) -> Vec<String> {
 }
 
 fn table() -> String {
-    let text = Metrics::new(Looked::for_tests(&["acme/mini"])).text(true);
+    let text = Metrics::new(MetricSources::for_tests(&["acme/mini"])).text(true);
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut current = String::new();
     for line in text.lines() {

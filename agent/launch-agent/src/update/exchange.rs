@@ -5,14 +5,13 @@
 //! the agent, and both change places: so at every moment the agent's path holds a whole bundle, and
 //! after the step the version before lies where `russet-boot` looks for it.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_protocol::boot_files::{PROBATION, Probation, identity};
+use russet_protocol::boot_files::{PROBATION, Probation};
 
 use super::UpdateError;
-use super::record::{Failed, Installed, Record};
+use super::record::{Failed, Installed, Record, identity_of};
 use russet_platform::layout::Layout;
 use russet_platform::replace;
 
@@ -26,17 +25,11 @@ pub(crate) struct Staged {
     pub(crate) probation: Duration,
 }
 
-/// The identity of a bundle, if there is one.
-pub(super) fn identity_of(bundle: &Path) -> Option<String> {
-    let meta = bundle.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
-    Some(identity(meta.ino(), meta.mtime(), meta.mtime_nsec()))
-}
-
 /// Puts a version in place. Only while nothing runs: the state machine sees to that. Where it
 /// fails the version before stands where it stood, and the new one is left alone for a while.
-pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), String> {
+pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     let result = exchange(staged, now_s);
-    result.map_err(|error| {
+    result.inspect_err(|_| {
         let at_s = now_s;
         let failed = Failed { version: staged.version.clone(), at_s };
         let noted = Record::read(&staged.state)
@@ -44,7 +37,6 @@ pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), String> {
         if let Err(error) = noted {
             tracing::warn!(%error, "could not note that an update failed");
         }
-        error.to_string()
     })
 }
 
@@ -65,7 +57,7 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     // Only now, when all is noted for which the state directory may have no room: until here the
     // version before that one is still there. A change of names does not change what it is known
     // by.
-    crate::install::remove_tree(&previous)
+    crate::files::remove_tree(&previous)
         .map_err(UpdateError::file("could not remove", &previous))?;
     std::fs::rename(bundle, &previous).map_err(UpdateError::file("could not put", &previous))?;
     russet_platform::exchange(&previous, &current)
@@ -136,7 +128,7 @@ mod tests {
         std::fs::write(layout.previous().join("which"), "zero").unwrap();
         // In the way of the note, as a disk without room is.
         std::fs::create_dir(layout.boot_state().join(PROBATION)).unwrap();
-        assert!(put_in_place(&staged, 9).unwrap_err().contains("could not write"));
+        assert!(put_in_place(&staged, 9).unwrap_err().to_string().contains("could not write"));
         let which = |path: std::path::PathBuf| std::fs::read_to_string(path.join("which")).unwrap();
         let all = [layout.previous(), layout.bundle(), staged.bundle.clone()].map(which);
         assert_eq!(all, ["zero", "one", "two"]);
@@ -147,7 +139,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let staged = staged(dir.path());
         std::fs::remove_dir_all(&staged.bundle).unwrap();
-        assert!(put_in_place(&staged, 9).unwrap_err().contains("gone"));
+        assert!(put_in_place(&staged, 9).unwrap_err().to_string().contains("gone"));
         let which = std::fs::read_to_string(staged.layout.bundle().join("which")).unwrap();
         assert_eq!(which, "one");
         assert_eq!(Record::read(&staged.state).unwrap().failed.unwrap().version, "1.2.0");

@@ -66,13 +66,17 @@ fn length(part: &Path, size: u64) -> u64 {
     length.filter(|length| *length < size).unwrap_or(0)
 }
 
-/// A part that can not be removed is overwritten or refused by the next try.
+/// A part that cannot be removed is overwritten or refused by the next try.
 fn remove(part: &Path) {
     if let Err(error) = russet_platform::replace::remove_file(part) {
         tracing::warn!(file = %part.display(), %error, "could not remove what was fetched");
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the path is the owner's, in a configuration that only root writes"
+)]
 async fn transfer(
     ca_file: Option<&Path>,
     address: &str,

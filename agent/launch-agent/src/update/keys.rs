@@ -29,9 +29,17 @@ pub enum KeyError {
     /// A line of the file is no key.
     #[error("line {0} is no Ed25519 public key in base64")]
     NoKey(usize),
-    /// The file can be changed by others, or not be read.
-    #[error("{0}")]
-    File(String),
+    /// Others can change the file.
+    #[error(transparent)]
+    Untrusted(#[from] russet_platform::trust::TrustError),
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
     /// There is nobody to believe.
     #[error("this build has no keys for updates, and `update.keys_file` names none")]
     None,
@@ -57,10 +65,14 @@ impl Keys {
     /// Adds the keys of a file that only root can have written.
     ///
     /// # Errors
-    /// Others can change the file, it can not be read, or a line is no key.
+    /// Others can change the file, it cannot be read, or a line is no key.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the way to the file was checked above: only root can exchange it"
+    )]
     pub fn and_of_file(mut self, path: &Path) -> Result<Self, KeyError> {
-        russet_platform::trust::file(path).map_err(KeyError::File)?;
-        let unread = |error: std::io::Error| KeyError::File(format!("{}: {error}", path.display()));
+        russet_platform::trust::check_file(path)?;
+        let unread = |error| KeyError::Unreadable { path: path.to_owned(), error };
         let mut text = String::new();
         let file = std::fs::File::open(path).map_err(unread)?;
         std::io::Read::read_to_string(&mut std::io::Read::take(file, LONGEST_FILE), &mut text)
@@ -223,7 +235,7 @@ pub(super) mod tests {
         mode(0o644);
         assert_eq!(Keys::default().and_of_file(&path).unwrap(), Keys(vec![signer.public()]));
         mode(0o666);
-        assert!(matches!(Keys::default().and_of_file(&path), Err(KeyError::File(_))));
+        assert!(matches!(Keys::default().and_of_file(&path), Err(KeyError::Untrusted(_))));
         mode(0o644);
         std::fs::write(&path, "abc\n").unwrap();
         assert!(matches!(Keys::default().and_of_file(&path), Err(KeyError::NoKey(1))));

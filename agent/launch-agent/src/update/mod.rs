@@ -15,6 +15,7 @@
 //! `record` is what outlives a restart, `worker` goes the way. Who can do what with which key is in
 //! `docs/update-threat-model.md`.
 
+mod boot_files;
 mod exchange;
 mod fetch;
 mod keys;
@@ -28,12 +29,13 @@ mod worker;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use boot_files::{bad_versions, is_in_probation, is_newer, probation};
 pub(crate) use exchange::{Staged, put_in_place};
 pub use keys::{KeyError, Keys};
 pub(crate) use record::installed_version;
 pub use source::{Source, SourceError};
 pub use window::{Window, WindowError};
-pub(crate) use worker::{Look, Parts, Wish, start};
+pub(crate) use worker::{Parts, start};
 
 /// Settings of updates.
 #[derive(Clone, Debug)]
@@ -91,7 +93,10 @@ pub(crate) enum UpdateError {
     /// Fetched archive that is not the manifest's.
     #[error("{0}")]
     Archive(String),
-    /// A file or directory of ours can not be used.
+    /// The bundle is not signed as this one is.
+    #[error(transparent)]
+    Signature(#[from] russet_platform::SignatureError),
+    /// A file or directory of ours cannot be used.
     #[error("{what} {}: {error}", path.display())]
     File {
         /// Action that failed.

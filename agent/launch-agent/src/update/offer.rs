@@ -87,7 +87,7 @@ pub(crate) enum Refusal {
     #[error("version {0} has nothing for {1}")]
     Platform(String, &'static str),
     /// The manifest is wrong about its archive.
-    #[error("the manifest names an archive that can not be: {0}")]
+    #[error("the manifest names an archive that cannot be: {0}")]
     Artifact(String),
     /// It was here.
     #[error("version {0} was taken back on this machine: it {1}")]
@@ -256,7 +256,7 @@ mod tests {
                     let artifact = manifest.artifacts.get_mut("macos-universal").unwrap();
                     artifact.file = "../../etc/passwd".to_owned();
                 },
-                "can not be",
+                "cannot be",
             ),
         ];
         for (change, said) in cases {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use russet_protocol::boot_files::identity;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::identity_of;
 use russet_platform::layout::Layout;
 use russet_platform::replace;
 
@@ -64,7 +64,7 @@ impl Record {
     /// Reads the record; an empty one where there is none.
     ///
     /// # Errors
-    /// It can not be read. Then there is no update: a counter that is not known is no protection.
+    /// It cannot be read. Then there is no update: a counter that is not known is no protection.
     pub(super) fn read(state: &Path) -> io::Result<Self> {
         use std::io::Read as _;
         use std::os::unix::fs::OpenOptionsExt as _;
@@ -100,6 +100,13 @@ impl Record {
         let all = self.installed.iter().chain(&self.before);
         all.into_iter().find(|installed| installed.bundle == bundle)
     }
+}
+
+/// Returns the identity of a bundle, if there is one.
+pub(super) fn identity_of(bundle: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = bundle.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
+    Some(identity(meta.ino(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// The version that is installed: that of the manifest that the bundle in place came with; where

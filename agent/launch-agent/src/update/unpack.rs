@@ -37,7 +37,7 @@ pub(super) fn unpack(
     let bundle = layout.bundle();
     let name = bundle.file_name().unwrap_or_default();
     look(archive, Path::new(name))?;
-    crate::install::remove_tree(into).map_err(UpdateError::file("could not remove", into))?;
+    crate::files::remove_tree(into).map_err(UpdateError::file("could not remove", into))?;
     let made = std::fs::create_dir(into)
         .and_then(|()| std::fs::set_permissions(into, Permissions::from_mode(0o700)));
     made.map_err(UpdateError::file("could not make", into))?;
@@ -53,13 +53,17 @@ pub(super) fn unpack(
     settle(&staged).map_err(UpdateError::file("could not settle", &staged))?;
     let executable = layout.executable();
     let executable = staged.join(executable.strip_prefix(&bundle).unwrap_or(&executable));
-    russet_platform::code_signature(&staged).map_err(UpdateError::Archive)?;
+    russet_platform::check_code_signature(&staged)?;
     says(&executable, version)?;
     Ok(staged)
 }
 
 /// Looks at every entry before any is written: below the one directory, files and directories
 /// alone, each once, and no more than a bundle has.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the archive lies in the staging directory, which is root's, 0700"
+)]
 fn look(archive: &Path, name: &Path) -> Result<(), UpdateError> {
     let broken = |error: io::Error| UpdateError::Archive(format!("the archive is broken: {error}"));
     let refused = |path: &Path, why: &str| {
@@ -94,6 +98,10 @@ fn look(archive: &Path, name: &Path) -> Result<(), UpdateError> {
 
 /// Makes everything root's own code and puts it on the disk, so that a loss of power after the
 /// exchange leaves no bundle with holes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the staged bundle is root's, and was unpacked without links to elsewhere"
+)]
 fn settle(path: &Path) -> io::Result<()> {
     let meta = path.symlink_metadata()?;
     if meta.is_dir() {

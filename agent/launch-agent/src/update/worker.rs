@@ -10,14 +10,14 @@ use russet_protocol::local::Update;
 use russet_protocol::manifest::{Artifact, Manifest, Platform};
 use tokio::sync::mpsc;
 
-use super::exchange::{Staged, identity_of};
+use super::boot_files::{bad_versions, is_in_probation};
+use super::exchange::Staged;
 use super::offer::{Machine, Offer, Refusal, decide, seed};
-use super::record::Record;
+use super::record::{Record, identity_of};
 use super::source::Source;
 use super::{Settings, UpdateError, fetch, unpack};
-use crate::launch::board::Board;
-use crate::launch::{bad_versions, is_in_probation};
-use crate::local_api::{Command, UpdateMode};
+use crate::board::Board;
+use crate::requests::{Command, UpdateAction, UpdateMode, UpdateRequest};
 use russet_platform::clock::Clock;
 use russet_platform::layout::Layout;
 
@@ -33,22 +33,6 @@ const FAILED_AGAIN_S: u64 = 3600;
 /// at once.
 const FIRST_LOOK: Duration = Duration::from_secs(120);
 
-/// Request of a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Look now.
-    Check,
-    /// Look now, and install what is there as soon as no task runs.
-    Install,
-}
-
-/// A wish, and the number of the look that it is answered with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) wish: Wish,
-    pub(crate) number: u64,
-}
-
 /// Parts of the worker.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -60,7 +44,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) board: Arc<Board>,
     pub(crate) commands: mpsc::UnboundedSender<Command>,
-    pub(crate) wishes: mpsc::UnboundedReceiver<Look>,
+    pub(crate) requests: mpsc::UnboundedReceiver<UpdateRequest>,
     /// Place in which the launch agent finds the version to put in place.
     pub(crate) ready: Arc<Mutex<Option<Staged>>>,
 }
@@ -103,10 +87,10 @@ impl Worker {
                 self.parts.board.update_looks(number, self.parts.clock.wall_ms());
             }
             let wakeup = again.into_iter().chain([next]).min();
-            let wish = tokio::select! {
-                wish = self.parts.wishes.recv() => match wish {
-                    Some(wish) => Some(wish),
-                    // The local API could not listen: there are no wishes.
+            let request = tokio::select! {
+                request = self.parts.requests.recv() => match request {
+                    Some(request) => Some(request),
+                    // The local API could not listen: there are no requests.
                     None => {
                         self.parts.clock.sleep_until_some(wakeup).await;
                         None
@@ -114,12 +98,12 @@ impl Worker {
                 },
                 () = self.parts.clock.sleep_until_some(wakeup) => None,
             };
-            if wish.is_none() && self.parts.clock.now() < next {
+            if request.is_none() && self.parts.clock.now() < next {
                 continue;
             }
-            ended = wish.map(|look| look.number);
-            self.wanted |= wish.is_some_and(|look| look.wish == Wish::Install);
-            if let Err(error) = self.look(wish.is_some() || self.wanted).await {
+            ended = request.map(|request| request.number);
+            self.wanted |= request.is_some_and(|request| request.action == UpdateAction::Install);
+            if let Err(error) = self.look(request.is_some() || self.wanted).await {
                 self.failed(&error);
             }
             // Who asked, asked for what there was.
@@ -387,7 +371,7 @@ fn sweep(staging: &std::path::Path, artifact: &Artifact) {
         let removed = if is_file {
             russet_platform::replace::remove_file(&path)
         } else {
-            crate::install::remove_tree(&path)
+            crate::files::remove_tree(&path)
         };
         if let Err(error) = removed {
             tracing::warn!(path = %path.display(), %error, "could not remove");

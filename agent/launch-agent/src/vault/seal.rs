@@ -1,5 +1,5 @@
 //! The store's bytes: a header that says which version they are, a random nonce, and the document
-//! under XChaCha20-Poly1305. The header is authenticated as well, so that a later version can not
+//! under XChaCha20-Poly1305. The header is authenticated as well, so that a later version cannot
 //! be passed off as this one.
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};

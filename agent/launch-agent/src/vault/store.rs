@@ -14,7 +14,7 @@ use super::{Document, VERSION};
 /// A larger store is none: some hundred credentials have less.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Reason why the store can not be used.
+/// Reason why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// Not root.
@@ -31,7 +31,7 @@ pub enum VaultError {
         /// Fault.
         problem: String,
     },
-    /// A file can not be read or written.
+    /// A file cannot be read or written.
     #[error("could not {what} {}: {source}", path.display())]
     Io {
         /// Action that failed.
@@ -119,7 +119,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// It can not be read, or others could read or have changed it.
+    /// It cannot be read, or others could read or have changed it.
     pub fn read(&self) -> Result<Document, VaultError> {
         let path = self.store_file();
         let Some(sealed) = self.private(&path)? else { return Ok(Document::default()) };
@@ -141,7 +141,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// It can not be read or written.
+    /// It cannot be read or written.
     pub fn change<T>(&self, change: impl FnOnce(&mut Document) -> T) -> Result<T, VaultError> {
         self.make_directory()?;
         let _lock = self.lock()?;

@@ -3,12 +3,12 @@
 use russet_protocol::secret::Secret;
 
 use super::{StoredToken, Vault, VaultError, origin};
-use russet_platform::keychain;
+use russet_platform::{KeychainError, keychain};
 
-/// Reason why a stored token can not be used.
+/// Reason why a stored token cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The store can not be used.
+    /// The store cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// There is none of this name.
@@ -41,7 +41,7 @@ pub enum TokenError {
         /// The token's name.
         name: String,
         /// Message of the keychain.
-        problem: String,
+        problem: KeychainError,
     },
 }
 
@@ -50,7 +50,7 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// There is none, it is another control plane's, or it can not be read.
+    /// There is none, it is another control plane's, or it cannot be read.
     pub fn token(&self, name: &str, api_url: &str) -> Result<Secret, TokenError> {
         let mut document = self.read()?;
         let found = document.tokens.remove(name);
@@ -62,7 +62,7 @@ impl Vault {
         }
         match found.token {
             Some(token) => Ok(token),
-            None => keychain::get(name)
+            None => keychain::get_token(name)
                 .map_err(|problem| TokenError::Keychain { name: name.to_owned(), problem }),
         }
     }
@@ -72,11 +72,11 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// The store or the keychain can not be written.
+    /// The store or the keychain cannot be written.
     pub fn add_token(&self, name: &str, origin: &str, token: &Secret) -> Result<bool, TokenError> {
         let in_keychain = keychain::holds_tokens();
         if in_keychain {
-            keychain::put(name, token)
+            keychain::put_token(name, token)
                 .map_err(|problem| TokenError::Keychain { name: name.to_owned(), problem })?;
         }
         let token = (!in_keychain).then(|| token.clone());
@@ -89,14 +89,14 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// There is none of this name, or the store or the keychain can not be written.
+    /// There is none of this name, or the store or the keychain cannot be written.
     pub fn remove_token(&self, name: &str) -> Result<(), TokenError> {
         let removed = self.change(|all| all.tokens.remove(name))?;
         let removed = removed.ok_or_else(|| TokenError::Unknown { name: name.to_owned() })?;
         if removed.token.is_some() {
             return Ok(());
         }
-        keychain::remove(name)
+        keychain::remove_token(name)
             .map_err(|problem| TokenError::Keychain { name: name.to_owned(), problem })
     }
 }

@@ -269,7 +269,7 @@ fn a_file_that_is_no_configuration_is_refused_quickly() {
     assert!(mistake(&deep).contains("nested"));
     assert!(mistake(&format!("api: {}", "[".repeat(100_000))).contains("not valid YAML"));
     let missing = config::load(Path::new("/no/such/config.yaml"), &|_| None).unwrap_err();
-    assert!(missing.to_string().contains("can not be read"), "{missing}");
+    assert!(missing.to_string().contains("cannot be read"), "{missing}");
 }
 
 #[test]

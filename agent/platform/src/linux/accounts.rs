@@ -43,7 +43,7 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// The database can not be read.
+    /// The database cannot be read.
     pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
         let failed = |source| AccountError::LookUp { name: name.to_owned(), source };
         let Some(user) = User::from_name(name).map_err(failed)? else { return Ok(None) };

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-/// Returns true if a bundle is signed by who may sign it. Code is not signed on Linux; the manifest
-/// is.
+use crate::SignatureError;
+
+/// Checks that a bundle is signed by who may sign it. Code is not signed on Linux; the manifest is.
 ///
 /// # Errors
-/// None here; on macOS, what is wrong with the signature.
-pub fn code_signature(_bundle: &Path) -> Result<(), String> {
+/// None here; on macOS, the fault of the signature.
+pub fn check_code_signature(_bundle: &Path) -> Result<(), SignatureError> {
     Ok(())
 }

@@ -13,8 +13,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 /// Makes a new file with the content of `source`, and opens it. It gets nothing else of it.
 ///
 /// # Errors
-/// There is something of the name (`AlreadyExists`), or these two can not share: they are on
-/// different file systems, or on one that can not. Then there is no new file.
+/// There is something of the name (`AlreadyExists`), or these two cannot share: they are on
+/// different file systems, or on one that cannot. Then there is no new file.
 pub fn clone_file(source: &File, dir: &OwnedFd, name: &CStr) -> io::Result<File> {
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

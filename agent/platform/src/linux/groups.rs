@@ -45,7 +45,7 @@ impl Groups {
     /// Moves a process into the group of a slot. What it starts from then on is in it too.
     ///
     /// # Errors
-    /// The process has ended, or the group can not be made.
+    /// The process has ended, or the group cannot be made.
     pub fn put(&self, slot: u32, pid: u32) -> io::Result<()> {
         let group = self.of(slot);
         match std::fs::create_dir(&group) {
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(locate(own, &UNIFIED.replace("0:26 / ", "0:26 /part ")), None);
     }
 
-    /// A group in the machine's own hierarchy; `None` where that can not be written to.
+    /// A group in the machine's own hierarchy; `None` where that cannot be written to.
     struct Real(PathBuf);
 
     impl Real {

@@ -3,6 +3,8 @@
 
 use russet_protocol::secret::Secret;
 
+use crate::KeychainError;
+
 /// Returns true if tokens are kept in the system's keychain.
 #[must_use]
 pub fn holds_tokens() -> bool {
@@ -14,17 +16,17 @@ pub fn holds_tokens() -> bool {
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn put(_name: &str, _token: &Secret) -> Result<(), String> {
-    Err(NONE.to_owned())
+pub fn put_token(_name: &str, _token: &Secret) -> Result<(), KeychainError> {
+    Err(KeychainError::None)
 }
 
-/// The token of this name.
+/// Returns the token of this name.
 ///
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn get(_name: &str) -> Result<Secret, String> {
-    Err(NONE.to_owned())
+pub fn get_token(_name: &str) -> Result<Secret, KeychainError> {
+    Err(KeychainError::None)
 }
 
 /// Removes the token of this name.
@@ -32,8 +34,6 @@ pub fn get(_name: &str) -> Result<Secret, String> {
 /// # Errors
 ///
 /// Always: there is no keychain.
-pub fn remove(_name: &str) -> Result<(), String> {
-    Err(NONE.to_owned())
+pub fn remove_token(_name: &str) -> Result<(), KeychainError> {
+    Err(KeychainError::None)
 }
-
-const NONE: &str = "this system has no keychain";

@@ -1,15 +1,22 @@
 //! Linux: a real back end. It is what the tests drive with real users and real processes.
 
+use crate::macos_tools::user_domain::DomainError;
+
 pub mod accounts;
 mod bundle;
 mod clone;
 mod code;
+pub(crate) mod environment;
 mod groups;
 pub mod keychain;
+pub(crate) mod leftovers;
 mod machine;
 mod memory;
+mod mountinfo;
 mod power;
+pub(crate) mod privileges;
 mod process;
+pub(crate) mod process_table;
 pub mod service;
 mod time;
 mod watch;
@@ -23,15 +30,16 @@ pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub use bundle::code_signature;
+pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;
 pub use machine::machine;
 pub use memory::{memory, resident_memory};
 pub use power::stay_awake;
-pub use process::{
-    Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+pub use process::Process;
+pub use process_table::{
+    has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };
 pub use time::{boot_clock_ms, boot_id};
 pub use watch::FileWatch;
@@ -41,6 +49,6 @@ pub use watch::FileWatch;
 /// # Errors
 ///
 /// None here; on macOS, that launchd refused.
-pub fn end_user_domain(_uid: u32) -> Result<(), String> {
+pub fn end_user_domain(_uid: u32) -> Result<(), DomainError> {
     Ok(())
 }

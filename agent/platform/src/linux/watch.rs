@@ -19,7 +19,7 @@ impl FileWatch {
     ///
     /// # Errors
     ///
-    /// The directory is absent or can not be read, or the system watches as much as it can.
+    /// The directory is absent or cannot be read, or the system watches as much as it can.
     pub fn new(path: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -4,13 +4,13 @@ use nix::unistd::{Uid, User};
 
 use crate::account::{Account, AccountError, Wanted};
 use crate::command::Tools;
-use crate::darwin;
+use crate::macos_tools;
 
-pub use crate::darwin::accounts::SHELL;
+pub use crate::macos_tools::accounts::SHELL;
 
 /// The user database.
 #[derive(Clone, Debug)]
-pub struct Accounts(darwin::accounts::Accounts);
+pub struct Accounts(macos_tools::accounts::Accounts);
 
 impl Accounts {
     /// The system's own.
@@ -18,14 +18,14 @@ impl Accounts {
     pub fn system() -> Self {
         // Open Directory answers for directory servers too, which `dscl .` does not list.
         let taken = |id| !matches!(User::from_uid(Uid::from_raw(id)), Ok(None));
-        Self(darwin::accounts::Accounts::new(Tools::system(), taken))
+        Self(macos_tools::accounts::Accounts::new(Tools::system(), taken))
     }
 
     /// The account of this name.
     ///
     /// # Errors
     ///
-    /// The database can not be read.
+    /// The database cannot be read.
     pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
         self.0.find(name)
     }

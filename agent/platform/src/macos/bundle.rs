@@ -5,27 +5,29 @@ use std::str::FromStr as _;
 
 use security_framework::os::macos::code_signing::{Flags, SecRequirement, SecStaticCode};
 
+use crate::SignatureError;
+
 /// The team whose signature updates must have, as whoever built this program said. Without it the
 /// signature of the manifest is all there is, as for builds that are not signed at all.
 const TEAM: Option<&str> = option_env!("RUSSET_TEAM_ID");
 
-/// Returns true if a bundle is whole and signed by who may sign it: all architectures and
-/// everything inside, with our identifier, by our team, with a certificate of Apple's.
+/// Checks that a bundle is whole and signed by who may sign it: all architectures and everything inside,
+/// with our identifier, by our team, with a certificate of Apple's.
 ///
 /// # Errors
-/// Checks the signature; the error is a sentence.
-pub fn code_signature(bundle: &Path) -> Result<(), String> {
+/// The fault of the signature.
+pub fn check_code_signature(bundle: &Path) -> Result<(), SignatureError> {
     let Some(team) = TEAM else { return Ok(()) };
-    let wrong = |error: &dyn std::fmt::Display| {
-        format!("the new version is not signed as this one is: {error}")
-    };
     let url = core_foundation::url::CFURL::from_path(bundle, true)
-        .ok_or_else(|| wrong(&"its path can not be written"))?;
-    let requirement =
-        SecRequirement::from_str(&requirement(team)).map_err(|error| wrong(&error))?;
-    let code = SecStaticCode::from_path(&url, Flags::NONE).map_err(|error| wrong(&error))?;
+        .ok_or_else(|| SignatureError("its path cannot be written".into()))?;
+    let requirement = SecRequirement::from_str(&requirement(team)).map_err(wrong)?;
+    let code = SecStaticCode::from_path(&url, Flags::NONE).map_err(wrong)?;
     let strict = Flags::CHECK_ALL_ARCHITECTURES | Flags::STRICT_VALIDATE | Flags::CHECK_NESTED_CODE;
-    code.check_validity(strict, &requirement).map_err(|error| wrong(&error))
+    code.check_validity(strict, &requirement).map_err(wrong)
+}
+
+fn wrong(error: security_framework::base::Error) -> SignatureError {
+    SignatureError(Box::new(error))
 }
 
 /// In Apple's language for requirements: a Developer ID certificate of the team, our identifier.

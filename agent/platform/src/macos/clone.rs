@@ -13,8 +13,8 @@ use rustix::fs::{CloneFlags, fclonefileat};
 /// extended attributes of that.
 ///
 /// # Errors
-/// There is something of the name (`AlreadyExists`), or these two can not share: they are on
-/// different file systems, or on one that can not. Then there is no new file.
+/// There is something of the name (`AlreadyExists`), or these two cannot share: they are on
+/// different file systems, or on one that cannot. Then there is no new file.
 pub fn clone_file(source: &File, dir: &OwnedFd, name: &CStr) -> io::Result<File> {
     fclonefileat(source, dir, name, CloneFlags::NOFOLLOW | CloneFlags::NOOWNERCOPY)?;
     // Who exchanges it now is of the same user, and gets what that user may do anyway.

@@ -1,7 +1,7 @@
 //! Tokens of classes in the System keychain.
 //!
 //! An item there trusts the program that made it, known by its signature, and asks a person about
-//! every other. A program with no signature, or one made on the spot (ad hoc), can not be known
+//! every other. A program with no signature, or one made on the spot (ad hoc), cannot be known
 //! again after it was built anew: it would ask, and nobody would answer. Such builds keep tokens
 //! in the agent's own store (`crate::vault`) instead.
 //!
@@ -11,6 +11,8 @@
 use russet_protocol::secret::Secret;
 use security_framework::os::macos::code_signing::{Flags, SecCode, SecRequirement};
 use security_framework::os::macos::keychain::SecKeychain;
+
+use crate::KeychainError;
 
 /// Keychain of the whole machine.
 const KEYCHAIN: &str = "/Library/Keychains/System.keychain";
@@ -35,19 +37,20 @@ pub fn holds_tokens() -> bool {
 /// # Errors
 ///
 /// The keychain is locked, or belongs to another program's item.
-pub fn put(name: &str, token: &Secret) -> Result<(), String> {
-    with(|keychain| keychain.set_generic_password(SERVICE, name, token.expose().as_bytes()))
+pub fn put_token(name: &str, token: &Secret) -> Result<(), KeychainError> {
+    with_keychain(|keychain| {
+        keychain.set_generic_password(SERVICE, name, token.expose().as_bytes())
+    })
 }
 
-/// The token of this name.
+/// Returns the token of this name.
 ///
 /// # Errors
 ///
 /// There is none, or the keychain does not give it to this program.
-pub fn get(name: &str) -> Result<Secret, String> {
-    let (password, _) = with(|keychain| keychain.find_generic_password(SERVICE, name))?;
-    let text = std::str::from_utf8(password.as_ref())
-        .map_err(|_| "the keychain's item is no token".to_owned())?;
+pub fn get_token(name: &str) -> Result<Secret, KeychainError> {
+    let (password, _) = with_keychain(|keychain| keychain.find_generic_password(SERVICE, name))?;
+    let text = std::str::from_utf8(password.as_ref()).map_err(|_| KeychainError::NotText)?;
     Ok(Secret::new(text))
 }
 
@@ -55,21 +58,25 @@ pub fn get(name: &str) -> Result<Secret, String> {
 ///
 /// # Errors
 ///
-/// There is none, or the keychain can not be changed.
-pub fn remove(name: &str) -> Result<(), String> {
-    let (_, item) = with(|keychain| keychain.find_generic_password(SERVICE, name))?;
+/// There is none, or the keychain cannot be changed.
+pub fn remove_token(name: &str) -> Result<(), KeychainError> {
+    let (_, item) = with_keychain(|keychain| keychain.find_generic_password(SERVICE, name))?;
     item.delete();
     Ok(())
 }
 
-fn with<T>(
+fn with_keychain<T>(
     work: impl FnOnce(&SecKeychain) -> security_framework::base::Result<T>,
-) -> Result<T, String> {
+) -> Result<T, KeychainError> {
     if !nix::unistd::geteuid().is_root() {
-        return Err("tokens in the System keychain are root's alone".to_owned());
+        return Err(KeychainError::NotRoot);
     }
     // A question would wait for ever: a daemon has no screen. With this it is an error (-25308).
-    let _quiet = SecKeychain::disable_user_interaction().map_err(|error| error.to_string())?;
-    let keychain = SecKeychain::open(KEYCHAIN).map_err(|error| error.to_string())?;
-    work(&keychain).map_err(|error| format!("the System keychain: {error} ({})", error.code()))
+    let _quiet = SecKeychain::disable_user_interaction().map_err(refused)?;
+    let keychain = SecKeychain::open(KEYCHAIN).map_err(refused)?;
+    work(&keychain).map_err(refused)
+}
+
+fn refused(error: security_framework::base::Error) -> KeychainError {
+    KeychainError::Refused(format!("{error} ({})", error.code()).into())
 }

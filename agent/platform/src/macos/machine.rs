@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::sysctl;
-use crate::darwin::hardware::{self, Kernel};
 use crate::machine::Machine;
+use crate::macos_tools::hardware::{self, Kernel};
 
 /// Looks.
 #[must_use]

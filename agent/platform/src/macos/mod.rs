@@ -1,14 +1,21 @@
-//! macOS.
+//! macOS: everything that compiles there alone.
+
+use crate::command::Tools;
+use crate::macos_tools::user_domain::{self, DomainError};
 
 pub mod accounts;
 mod bundle;
 mod clone;
+pub(crate) mod environment;
 mod groups;
 pub mod keychain;
+pub(crate) mod leftovers;
 mod machine;
 mod memory;
 mod power;
+pub(crate) mod privileges;
 mod process;
+pub(crate) mod process_table;
 pub mod service;
 mod sysctl;
 mod time;
@@ -23,14 +30,15 @@ pub const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
-pub use bundle::code_signature;
+pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use groups::Groups;
 pub use machine::machine;
 pub use memory::{memory, resident_memory};
 pub use power::stay_awake;
-pub use process::{
-    Process, has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+pub use process::Process;
+pub use process_table::{
+    has_processes, processes_of, start_time, user_ids_with_processes, user_of,
 };
 pub use time::{boot_clock_ms, boot_id};
 pub use watch::FileWatch;
@@ -43,9 +51,7 @@ pub fn forget_code() {}
 ///
 /// # Errors
 ///
-/// launchd refused, in words.
-pub fn end_user_domain(uid: u32) -> Result<(), String> {
-    let bootout = super::darwin::user_domain::bootout(&super::command::Tools::system(), uid);
-    let output = bootout.run().map_err(|error| error.to_string())?;
-    super::darwin::user_domain::problem(&output).map_or(Ok(()), Err)
+/// launchd refused.
+pub fn end_user_domain(uid: u32) -> Result<(), DomainError> {
+    user_domain::check_bootout(&user_domain::bootout(&Tools::system(), uid).run()?)
 }

@@ -1,7 +1,7 @@
 //! Sleep.
 
 use crate::command::{Command, Tools};
-use crate::darwin::caffeinate;
+use crate::macos_tools::caffeinate;
 
 /// Returns the command that keeps the machine awake for as long as it is held.
 #[must_use]

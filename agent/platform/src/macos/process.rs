@@ -1,12 +1,9 @@
-//! Processes: which there are, which one a number means, and when it ends.
+//! A running process, and a kernel queue that tells of its end.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// `PROC_ALL_PIDS`, `PROC_UID_ONLY` and `PROC_RUID_ONLY` of `libproc.h`.
-const ALL_PIDS: u32 = 1;
-const UID_ONLY: u32 = 4;
-const RUID_ONLY: u32 = 5;
+use super::process_table::start_time;
 
 /// A running process and a kernel queue that tells of its end.
 #[derive(Debug)]
@@ -75,7 +72,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// The queue can not be waited for.
+    /// The queue cannot be waited for.
     pub async fn ended(&self) -> io::Result<()> {
         let fd = self.queue.try_clone()?;
         // SAFETY: the descriptor is owned by what waits for it, so it stays open meanwhile.
@@ -85,64 +82,4 @@ impl Process {
         drop(fd.readable().await?);
         Ok(())
     }
-}
-
-/// Returns the time at which the process began, in microseconds since 1970. `None`: there is no
-/// such process (or only what is left of it).
-#[must_use]
-pub fn start_time(pid: u32) -> Option<u64> {
-    let info = info(pid)?;
-    if info.pbi_status == libc::SZOMB {
-        return None;
-    }
-    Some(info.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(info.pbi_start_tvusec))
-}
-
-/// The processes whose effective user is `uid`.
-#[must_use]
-pub fn processes_of(uid: u32) -> Vec<u32> {
-    pids(UID_ONLY, uid)
-}
-
-/// Returns true if `uid` is the real or the effective user of any process.
-#[must_use]
-pub fn has_processes(uid: u32) -> bool {
-    !pids(UID_ONLY, uid).is_empty() || !pids(RUID_ONLY, uid).is_empty()
-}
-
-/// The users that have processes.
-#[must_use]
-pub fn user_ids_with_processes() -> std::collections::BTreeSet<u32> {
-    pids(ALL_PIDS, 0).into_iter().filter_map(user_of).collect()
-}
-
-/// The user of a process: the effective one.
-#[must_use]
-pub fn user_of(pid: u32) -> Option<u32> {
-    info(pid).map(|info| info.pbi_uid)
-}
-
-fn info(pid: u32) -> Option<libc::proc_bsdinfo> {
-    let pid = libc::c_int::try_from(pid).ok()?;
-    let size = libc::c_int::try_from(size_of::<libc::proc_bsdinfo>()).ok()?;
-    // SAFETY: every field of proc_bsdinfo is an integer, for which zero is a value.
-    let mut info: libc::proc_bsdinfo = unsafe { std::mem::zeroed() };
-    // SAFETY: the buffer is as long as it is said to be.
-    let written =
-        unsafe { libc::proc_pidinfo(pid, libc::PROC_PIDTBSDINFO, 0, (&raw mut info).cast(), size) };
-    (written == size).then_some(info)
-}
-
-fn pids(kind: u32, argument: u32) -> Vec<u32> {
-    // New processes may come between the two calls, so there is room for some more.
-    // SAFETY: without a buffer the call only says how many bytes there would be.
-    let bytes = unsafe { libc::proc_listpids(kind, argument, std::ptr::null_mut(), 0) };
-    let room = usize::try_from(bytes).unwrap_or(0) / size_of::<libc::pid_t>() + 64;
-    let mut pids = vec![0 as libc::pid_t; room];
-    let size = libc::c_int::try_from(room * size_of::<libc::pid_t>()).unwrap_or(0);
-    // SAFETY: the buffer is as long as it is said to be.
-    let bytes = unsafe { libc::proc_listpids(kind, argument, pids.as_mut_ptr().cast(), size) };
-    let count = usize::try_from(bytes).unwrap_or(0) / size_of::<libc::pid_t>();
-    pids.truncate(count);
-    pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0).collect()
 }

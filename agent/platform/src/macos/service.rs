@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::command::Tools;
-use crate::darwin::launchd::Launchd;
 use crate::job::{JobState, ServiceError};
 use crate::layout::Layout;
+use crate::macos_tools::launchd::Launchd;
 
 /// launchd, and the job's file.
 #[derive(Clone, Debug)]

@@ -33,7 +33,7 @@ impl FileWatch {
     ///
     /// # Errors
     ///
-    /// The directory is absent or can not be read, or there is no room for another descriptor.
+    /// The directory is absent or cannot be read, or there is no room for another descriptor.
     pub fn new(path: &Path) -> io::Result<Self> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = File::open(parent.unwrap_or(Path::new(".")))?;

@@ -6,7 +6,7 @@
 use super::clean;
 use super::clean::tally::one_line;
 use super::context::Context;
-use russet_platform::os::{self, Process, Usage};
+use russet_platform::os::{self, ProcessInfo, Usage};
 use russet_text::format_size as size;
 
 /// So many are shown; a fork bomb would fill the log.
@@ -15,7 +15,7 @@ const MOST_ROWS: usize = 100;
 /// One process.
 #[derive(Debug)]
 struct Row {
-    process: Process,
+    process: ProcessInfo,
     /// `None`: it ended while we looked.
     usage: Option<Usage>,
     command: String,
@@ -87,10 +87,10 @@ fn clock(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Row, clock, render};
-    use russet_platform::os::{Process, Usage};
+    use russet_platform::os::{ProcessInfo, Usage};
 
     fn row(pid: i32, command: &str, usage: Option<Usage>) -> Row {
-        let process = Process {
+        let process = ProcessInfo {
             pid,
             parent: 1,
             session: pid,

@@ -22,7 +22,7 @@ use super::{credentials, job, shell};
 use crate::continuation;
 use crate::mask::Masks;
 use russet_platform::clock::Clock;
-use russet_platform::darwin::xcode;
+use russet_platform::macos_tools::xcode;
 
 /// Tools that exist before the task's config is looked at.
 #[derive(Debug)]
@@ -59,7 +59,8 @@ pub(crate) fn context(
     let mut variables = environment::of_job(&assignment, &config, &person, &work, &shared);
     variables.extend(delivered.variables);
     if let Some(wanted) = &assignment.xcode {
-        let chosen = xcode::developer_dir(wanted).map_err(broken)?;
+        let chosen =
+            xcode::find_developer_dir(wanted).map_err(|error| broken(error.to_string()))?;
         let chosen = chosen.to_string_lossy().into_owned();
         variables.entry("DEVELOPER_DIR".to_owned()).or_insert(chosen);
     }

@@ -4,7 +4,8 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use russet_launch_agent::config;
-use russet_launch_agent::launch::{self, ExitReason, Host};
+use russet_launch_agent::config::Host;
+use russet_launch_agent::launch::{self, ExitReason};
 
 use crate::commands::block_on;
 use crate::error::{CliError, Result};

@@ -95,7 +95,7 @@ pub(super) fn judge(config: &Config, answer: &Answer) -> Check {
              right `http`?",
         ),
         Err(Failure::Connection(error)) => (
-            format!("{url} can not be reached: {error}"),
+            format!("{url} cannot be reached: {error}"),
             "is the server running? Is there a firewall or a proxy between?",
         ),
         Err(Failure::Slow) => (

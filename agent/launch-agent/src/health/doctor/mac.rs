@@ -7,12 +7,12 @@ use super::screen_accounts;
 use crate::config::{Class, Config, KeepAwake};
 use crate::health::{Check, Level};
 use russet_platform::command::{CommandError, Tools};
-use russet_platform::darwin::background_items::{self, Approval};
-use russet_platform::darwin::power_settings::{self, PowerSettings};
-use russet_platform::darwin::preferences::{self, Updates};
-use russet_platform::darwin::xcodebuild::{self, Readiness};
-use russet_platform::darwin::{file_vault, xcode};
 use russet_platform::layout::LABEL;
+use russet_platform::macos_tools::background_items::{self, Approval};
+use russet_platform::macos_tools::power_settings::{self, PowerSettings};
+use russet_platform::macos_tools::preferences::{self, Updates};
+use russet_platform::macos_tools::xcodebuild::{self, Readiness};
+use russet_platform::macos_tools::{file_vault, xcode};
 
 /// Looks at the Mac whose files are below `root`.
 pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
@@ -135,10 +135,11 @@ pub(in crate::health) fn xcodes_ready(tools: &Tools, wanted: &[Option<String>]) 
 }
 
 fn xcode_of(tools: &Tools, wanted: Option<&str>, is_needed: bool) -> Check {
-    let dir: Option<PathBuf> = match wanted.map(xcode::developer_dir).transpose() {
+    let dir: Option<PathBuf> = match wanted.map(xcode::find_developer_dir).transpose() {
         Ok(dir) => dir,
         Err(error) => {
-            let first = error.lines().next().unwrap_or_default().to_owned();
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default().to_owned();
             return Check::new(
                 "Xcode",
                 Level::Bad,

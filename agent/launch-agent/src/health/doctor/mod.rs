@@ -84,6 +84,10 @@ fn screen_accounts(classes: &[Class]) -> Vec<&str> {
     accounts.collect()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person asks if the file can be read; nothing of it is used"
+)]
 fn configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
     let name = "configuration";
     let environment = |name: &str| std::env::var(name).ok();
@@ -116,7 +120,7 @@ fn configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
                 .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied) =>
         {
             drop(error);
-            let found = format!("{} can not be read as this user; try `sudo`", path.display());
+            let found = format!("{} cannot be read as this user; try `sudo`", path.display());
             (None, vec![Check::new(name, Level::Unknown, found, "")])
         }
         Err(error) => {

@@ -35,6 +35,10 @@ pub fn probe(address: &str) -> std::io::Result<()> {
 }
 
 /// Looks, where the control plane is in the local network and there is a slot's user to be.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it runs this program as a slot's user, with nothing of root's environment"
+)]
 pub(super) fn check(config: &Config, program: &Path) -> Option<Check> {
     let url = reqwest::Url::parse(&config.api_url).ok()?;
     let (host, port) = (url.host_str()?, url.port_or_known_default()?);

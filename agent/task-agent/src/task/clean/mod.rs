@@ -109,8 +109,8 @@ pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
         .all(|dir| files::empty(dir, until).is_ok())
 }
 
-/// Lists the processes of the task, except for the task agent itself.
-pub(crate) fn running(context: &Context) -> Vec<os::Process> {
+/// What runs of the task, except for the task agent itself.
+pub(crate) fn running(context: &Context) -> Vec<os::ProcessInfo> {
     let Ok(all) = os::processes() else { return Vec::new() };
     let me = std::process::id().cast_signed();
     let mut found = match dedicated(context.assignment.user.as_ref()) {
@@ -186,7 +186,7 @@ fn unmount(uid: u32, tally: &mut Tally) {
     for (image, detached) in os::detach_images(uid) {
         match detached {
             Ok(()) => tally.removed(Kind::Mounts, 0, &image),
-            Err(why) => tally.kept(Kind::Mounts, &image, &why),
+            Err(error) => tally.kept(Kind::Mounts, &image, &error.to_string()),
         }
     }
     // The last one first: it may stand on the others.
@@ -194,7 +194,7 @@ fn unmount(uid: u32, tally: &mut Tally) {
         let shown = path.display().to_string();
         match os::unmount(path) {
             Ok(()) => tally.removed(Kind::Mounts, 0, &shown),
-            Err(why) => tally.kept(Kind::Mounts, &shown, &why),
+            Err(error) => tally.kept(Kind::Mounts, &shown, &error.to_string()),
         }
     }
 }

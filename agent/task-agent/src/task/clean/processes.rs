@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::tally::{Kind, Tally};
-use russet_platform::os::{self, Process};
+use russet_platform::os::{self, ProcessInfo};
 
 /// A process that does not go away in this time is stuck in the kernel.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -49,13 +49,13 @@ pub(super) fn end_since(uid: u32, since: u64, reap: &dyn Fn(), tally: &mut Tally
 }
 
 /// Those of `uid` that began at `since` or later.
-pub(super) fn begun_since(processes: &[Process], uid: u32, since: u64) -> Vec<Process> {
-    let began = |process: &&Process| russet_platform::start_time(process.pid.unsigned_abs());
-    let is_later = |process: &&Process| began(process).is_some_and(|began| began >= since);
+pub(super) fn begun_since(processes: &[ProcessInfo], uid: u32, since: u64) -> Vec<ProcessInfo> {
+    let began = |process: &&ProcessInfo| russet_platform::start_time(process.pid.unsigned_abs());
+    let is_later = |process: &&ProcessInfo| began(process).is_some_and(|began| began >= since);
     processes.iter().filter(|process| process.uid == uid).filter(is_later).cloned().collect()
 }
 
-fn kill_each(found: &[Process]) {
+fn kill_each(found: &[ProcessInfo]) {
     for process in found {
         // SAFETY: Takes numbers only. A process that is gone is no error to us.
         unsafe { libc::kill(process.pid, libc::SIGKILL) };
@@ -83,8 +83,8 @@ fn has_children() -> bool {
 
 fn end(
     reap: &dyn Fn(),
-    find: &dyn Fn(&[Process]) -> Vec<Process>,
-    kill: &dyn Fn(&[Process]),
+    find: &dyn Fn(&[ProcessInfo]) -> Vec<ProcessInfo>,
+    kill: &dyn Fn(&[ProcessInfo]),
     tally: &mut Tally,
 ) {
     let me = std::process::id().cast_signed();
@@ -130,10 +130,10 @@ fn end(
 /// Everybody whose ancestors include `me`, and members of `sessions` where the system gives
 /// orphans to somebody else.
 pub(super) fn descendants(
-    processes: &[Process],
+    processes: &[ProcessInfo],
     me: i32,
     sessions: &BTreeSet<i32>,
-) -> Vec<Process> {
+) -> Vec<ProcessInfo> {
     let parents: BTreeMap<i32, i32> =
         processes.iter().map(|process| (process.pid, process.parent)).collect();
     let is_below = |pid: i32| {
@@ -161,11 +161,11 @@ pub(super) fn descendants(
 #[cfg(test)]
 mod tests {
     use super::{begun_since, descendants};
-    use russet_platform::os::Process;
+    use russet_platform::os::ProcessInfo;
     use std::collections::BTreeSet;
 
-    fn process(pid: i32, parent: i32) -> Process {
-        Process { pid, parent, session: pid, uid: 1, is_zombie: false, command: String::new() }
+    fn process(pid: i32, parent: i32) -> ProcessInfo {
+        ProcessInfo { pid, parent, session: pid, uid: 1, is_zombie: false, command: String::new() }
     }
 
     #[test]

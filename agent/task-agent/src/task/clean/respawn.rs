@@ -16,7 +16,11 @@ pub(super) fn stop(uid: u32, tally: &mut Tally) {
         tally.removed(Kind::LaunchdJobs, 0, &job);
     }
     if let Some(why) = problem {
-        tally.kept(Kind::LaunchdJobs, &format!("the launchd domain of user {uid}"), &why);
+        tally.kept(
+            Kind::LaunchdJobs,
+            &format!("the launchd domain of user {uid}"),
+            &why.to_string(),
+        );
     }
     remove_crontab(tally);
     remove_at_jobs(tally);
@@ -28,7 +32,9 @@ pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
     for (job, ended) in os::end_session_jobs(uid) {
         match ended {
             Ok(()) => tally.removed(Kind::LaunchdJobs, 0, &job),
-            Err(why) => tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why),
+            Err(why) => {
+                tally.kept(Kind::LaunchdJobs, &format!("the launchd job {job}"), &why.to_string())
+            }
         }
     }
     remove_crontab(tally);

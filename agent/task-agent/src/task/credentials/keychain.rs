@@ -10,7 +10,7 @@ use russet_protocol::supervise::SlotDirs;
 use super::files::{self, Place, decoded};
 use super::{Delivered, Problem};
 use russet_platform::command::Tools;
-use russet_platform::darwin::security::{Keychains, PREFIX};
+use russet_platform::macos_tools::security::{Keychains, PREFIX};
 
 /// Directory of the user's keychains.
 const KEYCHAINS: &str = "Library/Keychains";

@@ -1,0 +1,220 @@
+//! State of the launch agent for people on this machine: kept up to date as things happen, so
+//! that looking costs the agent nothing.
+//!
+//! The model is pure; [`Board`] adds a lock and a bell for those who watch.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russet_protocol::local::{HealthCheck, HealthLevel, Status, Step, Task, Update};
+use tokio::sync::watch;
+
+use crate::requests::HoldSource;
+use crate::state::View;
+use history::History;
+use model::{Model, is_page, short};
+
+mod event;
+mod history;
+mod model;
+#[cfg(test)]
+mod tests;
+
+pub use event::Event;
+pub(crate) use history::RECENT;
+
+/// Between two writes of the history.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The model and those who watch it.
+#[derive(Debug)]
+pub(crate) struct Board {
+    model: Mutex<Model>,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
+    /// Counts tasks that ended.
+    ends: watch::Sender<u64>,
+    /// Held while the history is written.
+    writing: Mutex<()>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let (changes, ends) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self { model: Mutex::default(), changes, ends, writing: Mutex::default() }
+    }
+}
+
+impl Board {
+    /// Sets the facts that never change.
+    pub(crate) fn introduce(&self, name: &str, control_plane: &str, version: &str, now_ms: u64) {
+        self.change(now_ms, |model| {
+            model.status.name = name.to_owned();
+            model.status.control_plane = control_plane.to_owned();
+            version.clone_into(&mut model.status.agent_version);
+            model.status.pid = std::process::id();
+            model.status.started_ms = now_ms;
+            model.status.since_ms = now_ms;
+        });
+    }
+
+    /// The names of the classes, as far as the owner says them, and the class of each slot.
+    pub(crate) fn slots(&self, classes: Vec<String>, slots: Vec<Option<usize>>, now_ms: u64) {
+        self.change(now_ms, |model| (model.classes, model.slots) = (classes, slots));
+    }
+
+    /// Goes on with what an earlier agent remembered.
+    pub(crate) fn remember(&self, state: &Path, now_ms: u64) {
+        let path = state.join(history::NAME);
+        match History::read(&path) {
+            Ok(history) => self.change(now_ms, |model| {
+                model.status.recent = history.recent().to_vec();
+                model.history = history;
+            }),
+            Err(error) => tracing::warn!(
+                file = %path.display(), %error,
+                "could not read which tasks ended before; the list begins anew"
+            ),
+        }
+    }
+
+    /// Records an event.
+    pub(crate) fn event(&self, event: &Event, now_ms: u64) {
+        self.change(now_ms, |model| model.event(event, now_ms));
+    }
+
+    /// A task begins in a slot, or is found there.
+    pub(crate) fn begin(&self, slot: u32, mut task: Task, now_ms: u64) {
+        for text in [&mut task.class, &mut task.project, &mut task.job] {
+            *text = text.as_deref().map(short);
+        }
+        task.url = task.url.filter(|url| is_page(url));
+        if task.since_ms == 0 {
+            task.since_ms = now_ms;
+        }
+        self.change(now_ms, |model| {
+            let index = usize::try_from(slot).ok().and_then(|number| number.checked_sub(1));
+            let index = index.and_then(|index| *model.slots.get(index)?);
+            if let (Some(name), Some(class)) =
+                (index.and_then(|index| model.classes.get_mut(index)), &task.class)
+            {
+                name.clone_from(class);
+            }
+            model.tasks.insert(slot, task);
+        });
+    }
+
+    /// Returns the time at which the task of a slot is ended at the latest.
+    pub(crate) fn deadline(&self, slot: u32, deadline_ms: u64, now_ms: u64) {
+        self.about(slot, now_ms, |task| task.deadline_ms = Some(deadline_ms));
+    }
+
+    /// The step that the task of a slot is at, by the word of the task itself.
+    pub(crate) fn step(&self, slot: u32, number: u32, name: &str, now_ms: u64) {
+        let step = Some(Step { number, name: short(name) });
+        self.about(slot, now_ms, |task| task.step = step);
+    }
+
+    /// Records the findings about the machine. Numbers change all the time; who watches is told
+    /// when something is better or worse than before.
+    pub(crate) fn health(&self, health: Vec<HealthCheck>) {
+        let levels = |checks: &[HealthCheck]| -> Vec<(String, HealthLevel)> {
+            checks.iter().map(|check| (check.name.clone(), check.level)).collect()
+        };
+        let mut model = self.lock();
+        let is_same = levels(&model.status.health) == levels(&health);
+        model.status.health = health;
+        drop(model);
+        if !is_same {
+            self.ring();
+        }
+    }
+
+    /// Records the progress of an update.
+    pub(crate) fn update(&self, update: Update, now_ms: u64) {
+        self.change(now_ms, |model| model.status.update = Some(update));
+    }
+
+    /// Returns the number of looks for an update that have ended.
+    pub(crate) fn update_looks(&self, number: u64, now_ms: u64) {
+        self.change(now_ms, |model| model.status.update_looks = Some(number));
+    }
+
+    /// Records the state machine's view.
+    pub(crate) fn view(&self, view: View, now_ms: u64) {
+        self.change(now_ms, |model| model.see(view, now_ms));
+    }
+
+    /// Returns the time at which holds end by themselves, or cancel what runs. The holds themselves
+    /// are in the view.
+    pub(crate) fn until(&self, until: Vec<(HoldSource, u64)>, now_ms: u64) {
+        self.change(now_ms, |model| model.until = until);
+    }
+
+    /// Everything, now.
+    pub(crate) fn status(&self) -> Status {
+        self.lock().status.clone()
+    }
+
+    /// Rings when anything has changed.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Writes down which tasks ended, until it is aborted.
+    pub(crate) async fn keep_history(self: Arc<Self>, state: PathBuf) {
+        let mut ends = self.ends.subscribe();
+        while ends.changed().await.is_ok() {
+            let (board, path) = (Arc::clone(&self), state.clone());
+            // A panic in it is one in writing a file; the next end tries again.
+            drop(tokio::task::spawn_blocking(move || board.write_history(&path)).await);
+            // The plain timer: nothing is due at a certain time.
+            tokio::time::sleep(WRITE_PAUSE).await;
+        }
+    }
+
+    /// Writes down which tasks ended, if any has.
+    pub(crate) fn write_history(&self, state: &Path) {
+        if *self.ends.borrow() == 0 {
+            return;
+        }
+        let _writing = self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let history = self.lock().history.clone();
+        let path = state.join(history::NAME);
+        if let Err(error) = history.write(&path) {
+            tracing::warn!(file = %path.display(), %error, "could not write which tasks ended");
+        }
+    }
+
+    fn ring(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn about(&self, slot: u32, now_ms: u64, change: impl FnOnce(&mut Task)) {
+        self.change(now_ms, |model| {
+            if let Some(task) = model.tasks.get_mut(&slot) {
+                change(task);
+            }
+        });
+    }
+
+    fn change(&self, now_ms: u64, change: impl FnOnce(&mut Model)) {
+        let mut model = self.lock();
+        let ended = model.history.recent().first().cloned();
+        change(&mut model);
+        model.sum_up(now_ms);
+        let has_ended = model.history.recent().first() != ended.as_ref();
+        drop(model);
+        self.ring();
+        if has_ended {
+            self.ends.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Model> {
+        // A panic while it was held cannot have left half a change that matters: the next one
+        // sums everything up anew.
+        self.model.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

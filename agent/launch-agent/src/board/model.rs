@@ -1,0 +1,160 @@
+//! The pure model behind the board: events in, the status out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use russet_protocol::local::{Hold, Recent, Slot, State, Status, Task};
+use russet_protocol::outcome::Outcome;
+
+use super::event::Event;
+use super::history::History;
+use crate::requests::HoldSource;
+use crate::state::View;
+
+/// Longest name that is shown, in characters: a job may say what it likes of itself.
+pub(super) const MAX_NAME_CHARS: usize = 200;
+
+/// Everything that the status is made of.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) status: Status,
+    pub(super) view: View,
+    pub(super) offline: Option<String>,
+    pub(super) tasks: BTreeMap<u32, Task>,
+    /// Names of the classes.
+    pub(super) classes: Vec<String>,
+    /// The class of each slot.
+    pub(super) slots: Vec<Option<usize>>,
+    pub(super) history: History,
+    /// Times at which holds of a source end, or act.
+    pub(super) until: Vec<(HoldSource, u64)>,
+}
+
+/// A name without what would move a cursor, and no longer than a name is.
+pub(super) fn short(text: &str) -> String {
+    russet_text::one_line_within(text, MAX_NAME_CHARS)
+}
+
+/// Threat: whoever looks at the status opens this with one click. What is no page of a web server
+/// (a file, a program's own scheme) is not shown.
+pub(super) fn is_page(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= 1000
+        && url.chars().all(|c| c.is_ascii_graphic())
+}
+
+impl Model {
+    pub(super) fn event(&mut self, event: &Event, now_ms: u64) {
+        match event {
+            Event::Offline { reason } => self.offline = Some(reason.clone()),
+            Event::Online => self.offline = None,
+            Event::Started { slot, job, project } => {
+                // The control plane's word is better than the task's own.
+                if let Some(task) = self.tasks.get_mut(slot) {
+                    task.job.get_or_insert_with(|| short(job));
+                    task.project.get_or_insert_with(|| short(project));
+                }
+            }
+            Event::Ended { slot, outcome } => self.ended(*slot, *outcome, now_ms),
+            Event::Claimed { .. } | Event::Claiming { .. } | Event::Notice(_) => {}
+        }
+    }
+
+    fn ended(&mut self, slot: u32, outcome: Option<Outcome>, now_ms: u64) {
+        let Some(task) = self.tasks.remove(&slot) else { return };
+        let Task { id, class, project, job, since_ms, url, step, .. } = task;
+        self.history.record(Recent {
+            id,
+            slot,
+            class,
+            project,
+            job,
+            outcome,
+            started_ms: since_ms,
+            ended_ms: now_ms,
+            url,
+            // What it says is kept from its first step on (`output.rs`).
+            has_log: step.is_some(),
+        });
+        self.status.recent = self.history.recent().to_vec();
+    }
+
+    /// A slot that has no task any more although no task agent ended in it gave its task back. One
+    /// whose task is here, and that had none yet, is about to begin it: it is told after the claim.
+    pub(super) fn see(&mut self, view: View, now_ms: u64) {
+        for (index, number) in (0..view.busy.len()).zip(1..) {
+            let had = self.view.busy.get(index) == Some(&true);
+            if had && view.busy.get(index) == Some(&false) {
+                self.ended(number, None, now_ms);
+            }
+        }
+        self.view = view;
+    }
+
+    pub(super) fn sum_up(&mut self, now_ms: u64) {
+        let holds = self.view.holds.iter().map(|(source, class, reason)| Hold {
+            source: source.as_str().to_owned(),
+            class: class.clone(),
+            reason: reason.clone(),
+            until_ms: self.until.iter().find(|(of, _)| of == source).map(|(_, until)| *until),
+        });
+        self.status.holds = holds.collect();
+        self.status.slots = (1..).zip(0..self.view.busy.len()).map(|at| self.slot(at)).collect();
+        let (state, reason) = self.state();
+        if state != self.status.state {
+            self.status.since_ms = now_ms;
+        }
+        self.status.state = state;
+        self.status.reason = reason;
+    }
+
+    fn slot(&self, (number, index): (u32, usize)) -> Slot {
+        let class = self.slots.get(index).copied().flatten();
+        let class = class.and_then(|class| self.classes.get(class)).cloned();
+        let task = self.tasks.get(&number).map(|task| {
+            let names = task.project.as_deref().zip(task.job.as_deref());
+            Task {
+                usual_ms: names.and_then(|(project, job)| self.history.usual_ms(project, job)),
+                canceling: self.view.ending.get(index).cloned().flatten(),
+                ..task.clone()
+            }
+        });
+        Slot { number, class, task }
+    }
+
+    /// Returns the hold of the whole agent. The holds are in the order of their importance; one on
+    /// a single class leaves the rest of the agent at work, where there is a rest.
+    fn foremost_hold(&self) -> Option<&(HoldSource, Option<String>, String)> {
+        let holds = &self.view.holds;
+        let held: BTreeSet<&String> =
+            holds.iter().filter_map(|(_, class, _)| class.as_ref()).collect();
+        let are_all = !held.is_empty() && held.len() >= self.classes.len();
+        holds.iter().find(|(_, class, _)| class.is_none() || are_all)
+    }
+
+    /// Returns the state to show. A person's request comes first, then faults, then ordinary work.
+    fn state(&self) -> (State, Option<String>) {
+        if !self.view.is_ready {
+            return (State::Starting, None);
+        }
+        let is_busy = self.view.busy.contains(&true);
+        if self.view.is_updating {
+            let reason = is_busy.then(|| "an update waits for the tasks that run".to_owned());
+            return (State::Updating, reason);
+        }
+        if self.view.is_ending {
+            return (State::Draining, Some("the agent is about to end".to_owned()));
+        }
+        if let Some((source, _, reason)) = self.foremost_hold() {
+            let state = match source {
+                HoldSource::Drain if is_busy => State::Draining,
+                HoldSource::Drain | HoldSource::Pause => State::Paused,
+                HoldSource::Health | HoldSource::Session => State::Unhealthy,
+            };
+            return (state, Some(reason.clone()));
+        }
+        if let Some(reason) = &self.offline {
+            return (State::Offline, Some(reason.clone()));
+        }
+        (if is_busy { State::Running } else { State::Idle }, None)
+    }
+}

@@ -1,0 +1,10 @@
+//! Files and folders that belong to root, handled without following a link that somebody else put
+//! there.
+
+mod directory;
+mod newest;
+mod tree;
+
+pub(crate) use directory::{make_own_directory, open_directory};
+pub(crate) use newest::all_but_newest;
+pub(crate) use tree::{remove_tree, remove_tree_but};

@@ -1,0 +1,173 @@
+//! From a configuration to slots that are ready to work: the state directory and its lock, the
+//! executable, the users, and what an earlier launch agent left.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use russet_protocol::ids::InstanceId;
+use russet_protocol::runner::ClaimRequest;
+use tokio::sync::mpsc;
+
+use super::slots::{SlotMaker, Slots};
+use super::starts::count_start;
+use super::task_user::{TaskUsers, find_task_users};
+use crate::config::{Class, Config, Mode};
+use crate::launch::caches::SharedCaches;
+use crate::launch::events::EventSink;
+use crate::launch::process::stage_executable;
+use crate::launch::server::{Api, LogOnce, TokenSource};
+use crate::launch::shared::Shared;
+use crate::launch::slot::{SlotDriver, WARM_UP_LOCK};
+use crate::launch::slot_dir::{Journal, make_lock_file, make_state};
+use crate::launch::sockets::{Circumstances, is_relay_wanted};
+use crate::launch::{ExitReason, Options};
+use crate::metrics::{LeftBehindCounters, MetricSources, Metrics};
+use crate::state;
+use russet_platform::Groups;
+use russet_platform::users::{self, StateLock};
+
+/// Everything that is ready.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slots: Vec<Arc<SlotDriver>>,
+    /// The class of each slot.
+    pub(super) classes: Vec<Option<usize>>,
+    /// Journals that were found, for each slot.
+    pub(super) journals: Vec<Option<Journal>>,
+    /// Ends with the launch agent.
+    pub(super) listening: Vec<tokio::task::JoinHandle<()>>,
+    pub(super) _lock: StateLock,
+}
+
+/// Makes everything ready.
+pub(super) async fn prepare(
+    config: Config,
+    options: &Options,
+    inputs: &mpsc::UnboundedSender<state::Input>,
+) -> Result<Ready, ExitReason> {
+    let failed = |text: String| ExitReason::Failed(text);
+    let sink = EventSink {
+        events: options.on_event.clone(),
+        clock: options.clock.clone(),
+        ..EventSink::default()
+    };
+    let boot_state = options.boot_state.as_deref();
+    let version = crate::update::installed_version(boot_state, &config.state_directory);
+    sink.board.introduce(&config.name, &config.api_url, &version, options.clock.wall_ms());
+    let machine = russet_platform::machine();
+    tracing::info!(%machine, "this machine");
+    if machine.is_translated {
+        sink.warn(
+            "this is the Intel binary on Apple silicon: Rosetta translates it and whatever tasks \
+             start; install the universal binary"
+                .to_owned(),
+        );
+    }
+    let state_path = config.state_directory.clone();
+    let state = make_state(&state_path)
+        .map_err(|error| failed(describe("could not make", &state_path, &error)))?;
+    let lock = users::lock_state(&state)
+        .map_err(|error| failed(describe("could not lock", &state_path, &error)))?
+        .ok_or_else(|| in_use(&state_path))?;
+    sink.outputs.keep_in(&state_path);
+    sink.board.remember(&state_path, options.clock.wall_ms());
+    let staged = stage_executable(&options.exe, &state_path).map_err(|error| {
+        failed(describe("could not make the executable ready in", &state_path, &error))
+    })?;
+    make_lock_file(&state, WARM_UP_LOCK)
+        .map_err(|error| failed(describe("could not make a lock in", &state_path, &error)))?;
+    let client = russet_platform::http::client(&config.api_url, config.ca_file.as_deref(), None)
+        .map_err(|error| failed(error.to_string()))?;
+    for class in &config.classes {
+        // Before anything is made for tasks: a token that this process may not have, or not for
+        // this control plane, is the first thing to say.
+        TokenSource::new(&config, class)
+            .current()
+            .map_err(|error| failed(format!("`{}`: {error}", class.label)))?;
+    }
+    if config.classes.iter().any(|class| !class.credentials.is_empty()) {
+        crate::vault::Vault::open(&config.state_directory)
+            .and_then(|vault| vault.read())
+            .map_err(|error| failed(format!("`credentials` cannot be granted: {error}")))?;
+    }
+    let users = find_task_users(&config, &sink).await?;
+    let hostname = russet_platform::hostname();
+    let left = Arc::new(LeftBehindCounters::default());
+    let slots = config.classes.iter().flat_map(|class| {
+        std::iter::repeat_n(class.name(), usize::try_from(class.slots).unwrap_or(0))
+    });
+    let metrics = Arc::new(Metrics::new(MetricSources {
+        board: Arc::clone(&sink.board),
+        slots: slots.collect(),
+        left: Arc::clone(&left),
+        machine,
+        state: state_path.clone(),
+        starts: count_start(&state_path),
+    }));
+    let shared = Arc::new(Shared {
+        api: Api::new(client, &config.api_url),
+        clock: options.clock.clone(),
+        sink,
+        staged,
+        server: LogOnce::default(),
+        request: ClaimRequest {
+            name: config.name.clone(),
+            hostname,
+            ip: String::new(),
+            version,
+            // Said anew with each claim.
+            update: None,
+            single_task: config.mode == Mode::SingleTask,
+            instance: Some(InstanceId::generate()),
+        },
+        left,
+        metrics,
+        caches: SharedCaches::default(),
+        boot_id: options.clock.boot_id(),
+        groups: find_groups(),
+        uses_relay: is_relay_wanted(config.relay, Circumstances::of(&config.api_url)),
+        config,
+    });
+    if matches!(users, TaskUsers::OfSlots) {
+        repair_users(&shared);
+    }
+    let maker =
+        SlotMaker { shared: &shared, state: &state, path: &state_path, users: &users, inputs };
+    let Slots { drivers, classes, journals, listening } = maker.make_all()?;
+    let names = shared.config.classes.iter().map(Class::name).collect();
+    shared.sink.board.slots(names, classes.clone(), options.clock.wall_ms());
+    Ok(Ready { shared, slots: drivers, classes, journals, listening, _lock: lock })
+}
+
+/// The users of an installation are looked at before they are used: upgrades of macOS have removed
+/// such users, or given their ids away.
+fn repair_users(shared: &Shared) {
+    let config = &shared.config;
+    match crate::install::repair_users(&config.state_directory, &config.user_prefix) {
+        Ok(done) => done.into_iter().for_each(|what| shared.sink.warn(what)),
+        // A slot whose user is gone runs as an id of its own; one that is unfit says so itself.
+        Err(error) => {
+            shared.sink.error(format!("the users of slots could not be checked: {error}"))
+        }
+    }
+}
+
+/// The control group that is divided among the slots, where there is one.
+fn find_groups() -> Option<Groups> {
+    let groups = Groups::delegated()?;
+    tracing::info!(path = %groups.path().display(), "each slot has a control group of its own");
+    Some(groups)
+}
+
+fn in_use(state: &Path) -> ExitReason {
+    ExitReason::StateInUse(format!(
+        "another launch agent uses {}\n  hint: stop it, or set `runner.state_directory` to \
+         another directory",
+        state.display()
+    ))
+}
+
+fn describe(what: &str, path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{what} {}: {error}", path.display())
+}

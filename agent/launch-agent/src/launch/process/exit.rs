@@ -1,0 +1,128 @@
+//! Judging the end of a task agent from its exit status, its record and its last words.
+
+use std::process::ExitStatus;
+
+use russet_protocol::ids::AllocationId;
+use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::{Failure, ResultRecord, exit};
+
+use super::spawn;
+use crate::state::slot::Exit;
+
+/// Characters of a record's message that are passed on.
+const MAX_MESSAGE_CHARS: usize = 2_000;
+
+/// Judges. `status` is `None` for a task agent that an earlier launch agent started: its exit
+/// went to somebody else. `gone` is what to say of one that left nothing.
+pub(in crate::launch) fn judge_exit(
+    status: Option<ExitStatus>,
+    record: Option<&ResultRecord>,
+    allocation: &AllocationId,
+    said: &str,
+    gone: &str,
+) -> Exit {
+    let code = status.and_then(|status| status.code());
+    let record = record.filter(|record| record.allocation == *allocation);
+    match code {
+        Some(exit::REPORTED) => return Exit::Reported,
+        Some(exit::STALE) => return Exit::Stale,
+        // A command prefix may exit with one of these for reasons of its own. A task that left a
+        // record did run, and must not run again.
+        Some(exit::BAD_ASSIGNMENT | exit::NOT_DROPPED | exit::NOT_STARTED) if record.is_none() => {
+            return Exit::NothingRan(sentence(status, said, gone));
+        }
+        _ => {}
+    }
+    match record {
+        Some(record) if record.reported => Exit::Reported,
+        Some(record) => Exit::Unreported(Failure {
+            outcome: record.outcome,
+            message: plain(record.message.as_deref().unwrap_or_default()),
+        }),
+        None => Exit::Died(sentence(status, said, gone)),
+    }
+}
+
+/// A text that a job may have forged, as it fits into a log of root's: short, and on one line.
+fn plain(text: &str) -> String {
+    russet_text::one_line_within(text, MAX_MESSAGE_CHARS)
+}
+
+fn sentence(status: Option<ExitStatus>, said: &str, gone: &str) -> String {
+    let what = match status {
+        Some(status) => format!("the task agent {}", spawn::describe_status(status)),
+        None => gone.to_owned(),
+    };
+    if said.is_empty() { what } else { format!("{what}: {said}") }
+}
+
+/// The outcome to show for a task that ended, as far as this agent knows it.
+pub(in crate::launch) fn shown_outcome(
+    exit: &Exit,
+    record: Option<&ResultRecord>,
+) -> Option<Outcome> {
+    match exit {
+        Exit::Reported => record.map(|record| record.outcome),
+        Exit::Unreported(failure) => Some(failure.outcome),
+        Exit::Died(_) => Some(Outcome::InfrastructureFail),
+        Exit::Stale | Exit::NothingRan(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge_exit;
+    use crate::state::slot::Exit;
+    use russet_protocol::outcome::Outcome;
+    use russet_protocol::supervise::ResultRecord;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    fn code(code: i32) -> Option<ExitStatus> {
+        Some(ExitStatus::from_raw(code << 8))
+    }
+
+    fn record(allocation: &str, reported: bool) -> ResultRecord {
+        ResultRecord {
+            version: 1,
+            allocation: allocation.into(),
+            outcome: Outcome::Failed,
+            message: None,
+            reported,
+            left: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn exit_codes_say_what_happened() {
+        let judged = |status| judge_exit(status, None, &"a".into(), "", "gone");
+        assert_eq!(judged(code(0)), Exit::Reported);
+        assert_eq!(judged(code(73)), Exit::Stale);
+        assert!(matches!(judged(code(70)), Exit::NothingRan(_)));
+        assert!(matches!(judged(code(71)), Exit::NothingRan(_)));
+        let killed = Some(ExitStatus::from_raw(9));
+        let expected = Exit::Died("the task agent was killed by signal 9 (SIGKILL)".to_owned());
+        assert_eq!(judged(killed), expected);
+        assert_eq!(judged(None), Exit::Died("gone".to_owned()));
+    }
+
+    #[test]
+    fn the_record_speaks_for_an_agent_that_can_not() {
+        let judged =
+            |status, record| judge_exit(status, Some(&record), &"a".into(), "last words", "gone");
+        assert_eq!(judged(None, record("a", true)), Exit::Reported);
+        assert!(matches!(judged(code(75), record("a", false)), Exit::Unreported(failure)
+            if failure.outcome == Outcome::Failed));
+        // What ran does not run again, whatever a command prefix exits with.
+        assert!(matches!(judged(code(70), record("a", false)), Exit::Unreported(_)));
+        let mut forged = record("a", false);
+        forged.message = Some("x\n\u{1b}[2J".repeat(1_000_000));
+        assert!(matches!(judged(None, forged), Exit::Unreported(failure)
+            if failure.message.chars().count() <= 2_000 && !failure.message.contains(char::is_control)));
+        // The record of another claim says nothing about this one.
+        assert_eq!(
+            judged(code(1), record("b", true)),
+            Exit::Died("the task agent exited with status 1: last words".to_owned())
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! The control plane, as the launch agent calls it: claims with the token of a class, everything
+//! else with the token of a task.
+
+mod api;
+mod claimer;
+mod log_once;
+mod token;
+
+pub(super) use api::{Answer, Api};
+pub(super) use claimer::Claimer;
+pub(super) use log_once::LogOnce;
+pub(super) use token::TokenSource;

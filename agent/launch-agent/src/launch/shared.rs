@@ -1,0 +1,35 @@
+//! Parts of the launch agent that all slots share.
+
+use std::sync::Arc;
+
+use russet_protocol::runner::ClaimRequest;
+
+use super::caches::SharedCaches;
+use super::events::EventSink;
+use super::process::Staged;
+use super::server::{Api, LogOnce};
+use crate::config::Config;
+use crate::metrics::{LeftBehindCounters, Metrics};
+use russet_platform::Groups;
+use russet_platform::clock::Clock;
+
+/// Parts that all slots share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) sink: EventSink,
+    pub(super) api: Api,
+    pub(super) staged: Staged,
+    /// Troubles with the control plane that were logged.
+    pub(super) server: LogOnce,
+    pub(super) request: ClaimRequest,
+    pub(super) left: Arc<LeftBehindCounters>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) caches: SharedCaches,
+    pub(super) boot_id: String,
+    /// Control groups, where this machine lets each slot have one of its own.
+    pub(super) groups: Option<Groups>,
+    /// Set where task agents reach the control plane through the launch agent.
+    pub(super) uses_relay: bool,
+}

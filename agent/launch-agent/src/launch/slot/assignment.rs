@@ -1,0 +1,175 @@
+//! The assignment of a task agent, and the journal that is written about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use russet_protocol::ids::AllocationId;
+use russet_protocol::local::Task;
+use russet_protocol::runner::ClaimResponse;
+use russet_protocol::secret::Secret;
+use russet_protocol::supervise::{
+    Assignment, Gui, Hooks, Limits, Mode, SlotDirs, Tidy, VERSION, WarmUp,
+};
+
+use super::external::AgentRunner;
+use super::info::SlotInfo;
+use crate::config::Class;
+use crate::launch::process::own_path;
+use crate::launch::slot_dir::{JOURNAL_VERSION, Journal, copies_scope};
+use russet_platform::clock::millis;
+
+/// Name of the file in the state directory that is locked while simulators are started.
+pub(in crate::launch) const WARM_UP_LOCK: &str = "simulators.lock";
+
+/// Time that a slot waits for another one, and for the simulators.
+const WARM_UP_TIMEOUT: Duration = Duration::from_secs(120);
+
+impl SlotInfo {
+    /// Makes the journal of a task that was just claimed, with the assignment of its agent.
+    pub(super) fn make_journal(&self, class: &Class, claimed: ClaimResponse) -> Journal {
+        let config = &self.shared.config;
+        let named = Some(claimed.resource_class.clone()).filter(|class| !class.is_empty());
+        let resource_class = named.unwrap_or_else(|| class.name());
+        let caches = self.copies_for(&resource_class, &claimed);
+        let job = claimed.task_name();
+        let assignment = Assignment {
+            version: VERSION,
+            mode: if class.task_agent.is_some() { Mode::External } else { Mode::Run },
+            token: claimed.task_token,
+            allocation: claimed.allocation.clone(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.task_dirs(&claimed.allocation),
+            supervisor: Some(self.dir.socket()),
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: config.path.clone(),
+            helpers: Some(self.shared.staged.helpers.clone()),
+            environment: config.environment.clone(),
+            home_skeleton: config.home_skeleton.clone(),
+            hooks: class.hooks.clone(),
+            limits: class.limits.clone(),
+            ca_file: config.ca_file.clone(),
+            failure: None,
+            tidy: self.tidy(),
+            external: class.task_agent.as_deref().map(|program| {
+                let contract = AgentRunner {
+                    program,
+                    api_url: &config.api_url,
+                    allocation: &claimed.allocation,
+                    max_run_time: config.max_run_time,
+                    ssh_advertise_addr: config.ssh_advertise_addr.as_deref(),
+                    work: Some(&self.task_dirs(&claimed.allocation).work),
+                    path: &own_path(),
+                };
+                contract.command()
+            }),
+            credentials: Vec::new(),
+            withheld: Vec::new(),
+            xcode: class.xcode.clone(),
+            relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            caches,
+            trim: None,
+            warm_up: self.warm_up(),
+            gui: self.is_gui().then(Gui::default),
+        };
+        let shown = Task {
+            id: Some(claimed.task_id.clone().unwrap_or_else(|| claimed.allocation.as_str().into())),
+            class: Some(resource_class),
+            project: claimed.project,
+            job,
+            since_ms: self.shared.clock.wall_ms(),
+            url: claimed.url,
+            ..Task::default()
+        };
+        Journal {
+            version: JOURNAL_VERSION,
+            shown,
+            boot_id: self.shared.boot_id.clone(),
+            allocation: claimed.allocation,
+            task_id: claimed.task_id,
+            heartbeat_ms: claimed.heartbeat_ms,
+            assignment,
+            process: None,
+        }
+    }
+
+    /// The command that is run before the first step. Users of Xcode see `CoreSimulatorService` hang when
+    /// several users start it at the same moment, so one waits for the other.
+    fn warm_up(&self) -> Option<WarmUp> {
+        let config = &self.shared.config;
+        (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {
+            command: ["/usr/bin/xcrun", "simctl", "list", "devices"].map(str::to_owned).to_vec(),
+            lock: config.state_directory.join(WARM_UP_LOCK),
+            timeout_ms: millis(WARM_UP_TIMEOUT),
+        })
+    }
+
+    /// Makes the directory of copies for the claimed task. A task can do without.
+    fn copies_for(&self, class: &str, claimed: &ClaimResponse) -> Option<PathBuf> {
+        // A prefix may make somebody else of the task agent, who could not open it.
+        if !self.shared.config.command_prefix.is_empty() {
+            return None;
+        }
+        let scope = copies_scope(class, claimed)?;
+        match self.dir.make_copies(&self.lease.user, &scope) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                tracing::warn!(slot = self.number, %error, "no copies of caches can be kept");
+                None
+            }
+        }
+    }
+
+    fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
+        let mut dirs = self.dir.paths.clone();
+        if let Some(text) = &self.shared.config.working_directory {
+            // The allocation comes from the server: nothing of it may lead elsewhere.
+            let unique: String = allocation
+                .as_str()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+                .take(80)
+                .collect();
+            dirs.work = PathBuf::from(text.replace("%s", &unique));
+        }
+        dirs
+    }
+
+    /// Makes an assignment for a slot of which nothing is known: enough to clean it.
+    pub(super) fn blank_assignment(&self) -> Assignment {
+        let config = &self.shared.config;
+        Assignment {
+            version: VERSION,
+            mode: Mode::Clean,
+            token: Secret::new(""),
+            allocation: "none".into(),
+            api_url: config.api_url.clone(),
+            user: Some(self.lease.user.clone()),
+            dirs: self.dir.paths.clone(),
+            supervisor: None,
+            runner: config.name.clone(),
+            max_run_time_ms: millis(config.max_run_time),
+            deadline: None,
+            path: Vec::new(),
+            helpers: None,
+            environment: std::collections::BTreeMap::new(),
+            home_skeleton: None,
+            hooks: Hooks::default(),
+            limits: Limits::default(),
+            ca_file: None,
+            failure: None,
+            external: None,
+            credentials: Vec::new(),
+            withheld: Vec::new(),
+            xcode: None,
+            relay: self.shared.uses_relay.then(|| self.dir.relay()),
+            caches: None,
+            trim: None,
+            warm_up: None,
+            gui: self.is_gui().then(Gui::default),
+            tidy: Tidy::Nothing,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Cleaning a slot after its task, and trimming caches meanwhile.
+
+mod cleaner;
+mod trim;
+
+pub(super) use cleaner::SlotCleaner;

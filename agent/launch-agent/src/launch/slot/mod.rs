@@ -1,0 +1,150 @@
+//! A slot's share of the outside world: carrying out what the state machine decides.
+//!
+//! Each action runs by itself and answers with an input; which of them may run at the same time
+//! is the state machine's business. Each part here owns one thing ([`TaskRecord`] the journal,
+//! [`SlotClaims`] the claim, [`TaskAgentHandle`] the process …); [`SlotDriver`] holds them together.
+
+mod assignment;
+mod claims;
+mod clean;
+mod external;
+mod helper;
+mod info;
+mod meter;
+mod record;
+mod run;
+mod session;
+mod settler;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use russet_protocol::ids::TaskId;
+
+use super::caches::CacheUse;
+use super::server::LogOnce;
+use super::slot_dir::Journal;
+use super::sockets::TaskAgentChannel;
+use crate::state::slot::{Action, Input};
+use claims::SlotClaims;
+use clean::SlotCleaner;
+use meter::TaskMeter;
+use record::TaskRecord;
+use run::{Heartbeats, TaskAdopter, TaskAgentHandle, TaskAgentLauncher, TaskStarter, TaskWatcher};
+use settler::Settler;
+
+pub(super) use assignment::WARM_UP_LOCK;
+pub(super) use info::SlotInfo;
+
+/// An action that takes time.
+pub(super) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Carries out the actions of one slot.
+#[derive(Debug)]
+pub(super) struct SlotDriver {
+    pub(super) info: Arc<SlotInfo>,
+    record: Arc<TaskRecord>,
+    claims: SlotClaims,
+    starter: TaskStarter,
+    watcher: Arc<TaskWatcher>,
+    adopter: TaskAdopter,
+    cleaner: SlotCleaner,
+    settler: Settler,
+}
+
+impl SlotDriver {
+    /// A slot without a task. `token` holds the logged troubles with the token of its class.
+    pub(super) fn new(
+        info: SlotInfo,
+        channel: Arc<TaskAgentChannel>,
+        token: Arc<LogOnce>,
+    ) -> Arc<Self> {
+        let info = Arc::new(info);
+        let record = Arc::<TaskRecord>::default();
+        let meter = Arc::<TaskMeter>::default();
+        let caches = Arc::<CacheUse>::default();
+        let heartbeats = Arc::<Heartbeats>::default();
+        let launcher = Arc::new(TaskAgentLauncher::new(Arc::clone(&info)));
+        let agent = Arc::new(TaskAgentHandle::new(Arc::clone(&info), channel));
+        let starter = TaskStarter {
+            info: Arc::clone(&info),
+            record: Arc::clone(&record),
+            meter: Arc::clone(&meter),
+            launcher: Arc::clone(&launcher),
+            agent: Arc::clone(&agent),
+            heartbeats: Arc::clone(&heartbeats),
+            caches: Arc::clone(&caches),
+        };
+        let watcher = Arc::new(TaskWatcher {
+            info: Arc::clone(&info),
+            record: Arc::clone(&record),
+            meter: Arc::clone(&meter),
+            launcher: Arc::clone(&launcher),
+            agent,
+            heartbeats,
+        });
+        let cleaner = SlotCleaner {
+            info: Arc::clone(&info),
+            record: Arc::clone(&record),
+            launcher,
+            caches: Arc::clone(&caches),
+        };
+        let settler = Settler {
+            info: Arc::clone(&info),
+            record: Arc::clone(&record),
+            meter: Arc::clone(&meter),
+        };
+        let claims = SlotClaims::new(Arc::clone(&info), Arc::clone(&record), meter, token);
+        let adopter = TaskAdopter::new(Arc::clone(&watcher), caches);
+        Arc::new(Self { info, record, claims, starter, watcher, adopter, cleaner, settler })
+    }
+
+    /// Carries out an action, or returns the job that does.
+    pub(super) fn act(self: &Arc<Self>, action: Action) -> Option<Job> {
+        let slot = Arc::clone(self);
+        match action {
+            Action::DropClaim => slot.claims.drop_outstanding(),
+            Action::Kill => slot.watcher.agent.kill(),
+            Action::Clean => return Some(Box::pin(async move { slot.cleaner.clean().await })),
+            Action::Claim => {
+                let dropped = slot.claims.begin();
+                return Some(Box::pin(async move { slot.claims.claim(dropped).await }));
+            }
+            Action::Start => {
+                return Some(Box::pin(async move {
+                    if let Some(child) = slot.starter.start().await {
+                        slot.watcher.watch_child(child).await;
+                    }
+                }));
+            }
+            Action::Cancel(failure) => {
+                return Some(Box::pin(async move { slot.watcher.agent.cancel(failure).await }));
+            }
+            Action::Settle(settlement) => {
+                return Some(Box::pin(async move { slot.settler.settle(settlement).await }));
+            }
+        }
+        None
+    }
+
+    /// Takes over the task that an earlier launch agent left.
+    pub(super) fn adopt(&self, journal: Journal) -> Input {
+        self.adopter.adopt(journal)
+    }
+
+    /// The id of its task, as the status shows it.
+    pub(super) fn task_id(&self) -> Option<TaskId> {
+        self.record.task_id()
+    }
+
+    /// Holds the class back while its session at the screen is not there.
+    pub(super) fn watch_session(&self) -> impl Future<Output = ()> + Send + use<> {
+        session::watch_session(Arc::clone(&self.info))
+    }
+
+    /// Ends what this launch agent does for the task; the task agent goes on.
+    pub(super) fn close(&self) {
+        self.watcher.heartbeats.stop();
+        self.adopter.stop();
+    }
+}

@@ -1,0 +1,85 @@
+//! Requests of people and other parts of the agent to the launch agent's state machine: plain
+//! values, without I/O.
+
+use russet_protocol::ids::TaskId;
+
+/// A request that the launch agent end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Claim nothing more, finish what runs.
+    Drain,
+    /// Cancel what runs.
+    Cancel,
+    /// Leave tasks running, for another launch agent to adopt.
+    Leave,
+}
+
+/// A request to the state machine, from the local API, from health checks or from updates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Hold all claims back for this reason; `None` lifts the hold.
+    Hold(HoldSource, Option<String>),
+    /// Cancel all running tasks.
+    CancelTasks(String),
+    /// A new version is staged, and this is how far the agent may go for it; `None` withdraws it.
+    Update(Option<UpdateMode>),
+    /// Cancel one task, if it still runs.
+    CancelTask {
+        /// Its id, as the status shows it.
+        id: TaskId,
+        /// The reason, for the task's log.
+        reason: String,
+    },
+}
+
+/// Extent of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateMode {
+    /// It waits until no task runs.
+    WhenIdle,
+    /// It takes no more tasks until then.
+    Drain,
+}
+
+/// A request about updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UpdateAction {
+    /// Check for an update now.
+    Check,
+    /// Check now, and install what is found as soon as no task runs.
+    Install,
+}
+
+/// A numbered request about updates: the status says when the check of this number has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpdateRequest {
+    /// The request.
+    pub(crate) action: UpdateAction,
+    /// Number of the check that answers it.
+    pub(crate) number: u64,
+}
+
+/// The origin of a hold on claims, the most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum HoldSource {
+    /// A person drains the machine for maintenance.
+    Drain,
+    /// A person paused it.
+    Pause,
+    /// The machine is not well: no room on the disk, no memory.
+    Health,
+    /// The account whose session a class needs is not logged in at the screen.
+    Session,
+}
+
+impl HoldSource {
+    /// The word that people see.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Pause => "pause",
+            Self::Health => "health",
+            Self::Session => "session",
+        }
+    }
+}

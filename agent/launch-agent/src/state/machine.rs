@@ -1,0 +1,296 @@
+//! The state machine of the whole agent: its phase, its slots, its holds.
+
+use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::Failure;
+
+use super::holds::Holds;
+use super::slot::{self, Slot};
+use super::types::{Action, End, Input, Settings, SlotIndex, View};
+use crate::requests::{Stop, UpdateMode};
+use russet_platform::clock::BootTime;
+
+/// The phase of the agent as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Claims and runs.
+    Working,
+    /// Claims nothing and waits for what runs.
+    Draining {
+        /// The end that follows.
+        end: End,
+        /// Time at which what still runs is canceled.
+        cancel_at: Option<BootTime>,
+    },
+    /// Everything was told to end.
+    Canceling,
+    /// Ends itself alone.
+    Leaving,
+    /// Has said [`Action::Exit`].
+    Ended,
+}
+
+/// The launch agent's state.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    settings: Settings,
+    phase: Phase,
+    slots: Vec<Slot>,
+    holds: Holds,
+    /// A new version lies ready.
+    update: Option<UpdateMode>,
+    /// Tasks that were claimed so far.
+    taken: u64,
+    /// Since when no slot has a task.
+    idle_since: Option<BootTime>,
+}
+
+impl Machine {
+    /// A machine whose slots are all to be cleaned, or adopted.
+    pub(crate) fn new(settings: Settings, now: BootTime) -> Self {
+        let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
+        let holds = Holds::default();
+        let (phase, idle_since) = (Phase::Working, Some(now));
+        Self { settings, phase, slots, holds, update: None, taken: 0, idle_since }
+    }
+
+    /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
+    pub(crate) fn start(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        self.each_slot(actions, |slot, _, todo| slot.start(todo));
+        self.follow_up(now, actions);
+    }
+
+    /// Takes an input; what is to be done about it is added to `actions`.
+    pub(crate) fn handle(&mut self, now: BootTime, input: Input, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Stop(stop) => self.stop(now, stop, actions),
+            Input::Hold { source, class, reason } => {
+                self.holds.set(source, class, reason);
+            }
+            Input::Update(mode) => self.update = mode,
+            Input::CancelTasks(reason) => self.interrupt_all(now, &reason, actions),
+            Input::Slot(index, input) => self.slot_input(now, index, input, actions),
+        }
+        self.pass_time(now, actions);
+        self.follow_up(now, actions);
+    }
+
+    /// Returns what people see. `label` names a class.
+    pub(crate) fn view(&self, label: impl Fn(usize) -> String) -> View {
+        let holds = self.holds.iter();
+        View {
+            is_ready: true,
+            is_ending: self.phase != Phase::Working,
+            is_updating: self.is_updating(),
+            busy: self.slots.iter().map(Slot::has_task).collect(),
+            ending: self.slots.iter().map(|slot| slot.ending().map(str::to_owned)).collect(),
+            holds: holds
+                .map(|(source, class, reason)| (source, class.map(&label), reason.to_owned()))
+                .collect(),
+        }
+    }
+
+    /// The time at which something is due although nothing happens.
+    pub(crate) fn next_wakeup(&self) -> Option<BootTime> {
+        let drain = match self.phase {
+            Phase::Draining { cancel_at, .. } => cancel_at,
+            Phase::Ended => return None,
+            _ => None,
+        };
+        self.slots
+            .iter()
+            .filter_map(Slot::next_wakeup)
+            .chain(drain)
+            .chain(self.idle_deadline())
+            .min()
+    }
+
+    fn idle_deadline(&self) -> Option<BootTime> {
+        match (self.phase, self.settings.idle_timeout, self.idle_since) {
+            (Phase::Working, Some(timeout), Some(since)) => Some(since.after(timeout)),
+            _ => None,
+        }
+    }
+
+    fn slot_input(
+        &mut self,
+        now: BootTime,
+        index: SlotIndex,
+        input: slot::Input,
+        actions: &mut Vec<Action>,
+    ) {
+        // A task that comes when none is wanted any more: the claim was on its way.
+        let unwanted = matches!(input, slot::Input::Claimed { .. }) && !self.accepts_late(index);
+        if matches!(input, slot::Input::Claimed { refused: None } | slot::Input::Adopted { .. })
+            && !unwanted
+        {
+            self.taken += 1;
+        }
+        let input = match input {
+            slot::Input::Claimed { .. } if unwanted => slot::Input::ClaimedTooLate,
+            other => other,
+        };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let mut todo = Vec::new();
+        slot.handle(now, input, &self.settings, &mut todo);
+        actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+    }
+
+    fn stop(&mut self, now: BootTime, stop: Stop, actions: &mut Vec<Action>) {
+        match (stop, self.phase) {
+            (Stop::Drain, Phase::Working) => self.drain(now, End::Stopped),
+            (Stop::Cancel, Phase::Working | Phase::Draining { .. }) => {
+                self.cancel_all(now, "the runner was stopped", actions);
+            }
+            (Stop::Cancel, Phase::Canceling) => {
+                self.each_slot(actions, |slot, _, todo| slot.kill_now(todo));
+            }
+            (Stop::Leave, Phase::Working | Phase::Draining { .. }) => {
+                self.phase = Phase::Leaving;
+            }
+            _ => {}
+        }
+    }
+
+    fn drain(&mut self, now: BootTime, end: End) {
+        let cancel_at = Some(now.after(self.settings.drain_limit));
+        self.phase = Phase::Draining { end, cancel_at };
+    }
+
+    fn is_updating(&self) -> bool {
+        matches!(self.phase, Phase::Draining { end: End::Updated, .. })
+    }
+
+    /// Decides if this version makes way for another one: **the one place that decides it**. It does
+    /// while no task runs; one that is cleaned up after is waited for. Where the owner set a window
+    /// it takes no more tasks in it, and no task is ever ended for an update.
+    fn make_way(&mut self, busy: bool) {
+        let may_begin = match self.update {
+            Some(UpdateMode::Drain) => true,
+            Some(UpdateMode::WhenIdle) => !busy,
+            None => false,
+        };
+        match self.phase {
+            Phase::Working if may_begin => {
+                self.phase = Phase::Draining { end: End::Updated, cancel_at: None };
+            }
+            // The window has closed before the last task ended, or the version was withdrawn.
+            Phase::Draining { end: End::Updated, .. } if !may_begin => self.phase = Phase::Working,
+            _ => {}
+        }
+    }
+
+    fn cancel_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
+        self.phase = Phase::Canceling;
+        self.interrupt_all(now, reason, actions);
+    }
+
+    fn interrupt_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
+        let failure = Failure { outcome: Outcome::Canceled, message: reason.to_owned() };
+        self.each_slot(actions, |slot, settings, todo| {
+            slot.interrupt(now, failure.clone(), settings, todo);
+        });
+    }
+
+    fn each_slot(
+        &mut self,
+        actions: &mut Vec<Action>,
+        mut change: impl FnMut(&mut Slot, &Settings, &mut Vec<slot::Action>),
+    ) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let mut todo = Vec::new();
+            change(slot, &self.settings, &mut todo);
+            actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+        }
+    }
+
+    fn pass_time(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        self.each_slot(actions, |slot, _, todo| slot.pass_time(now, todo));
+        if let Phase::Draining { cancel_at: Some(at), .. } = self.phase
+            && at <= now
+        {
+            self.cancel_all(now, "the runner drained for longer than max_run_time", actions);
+        }
+        if self.idle_deadline().is_some_and(|at| at <= now) {
+            self.drain(now, End::Idle);
+        }
+    }
+
+    /// Returns true if tasks are wanted.
+    fn accepts(&self) -> bool {
+        self.phase == Phase::Working && !(self.settings.single_task && self.taken > 0)
+    }
+
+    /// Returns true if tasks are wanted in a slot.
+    fn accepts_in(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).and_then(|slot| slot.class);
+        self.accepts() && !self.holds.holds(class)
+    }
+
+    /// Returns true if a task is run that comes with a claim which was on its way. An update that comes when
+    /// the machine is idle waits for it: that is sooner for the task than to be given back.
+    fn accepts_late(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).and_then(|slot| slot.class);
+        let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);
+        self.accepts_in(index) || (waits && !self.holds.holds(class))
+    }
+
+    /// Derives what follows from the state as it is now: claims to make or to drop, and the end.
+    fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
+        let busy = self.slots.iter().any(Slot::has_task);
+        self.make_way(busy);
+        for index in 0..self.slots.len() {
+            let accepts = self.accepts_in(index);
+            let is_served = self.class_is_served(index);
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let mut todo = Vec::new();
+            if accepts && slot.may_claim() && !is_served {
+                slot.begin_claim(&mut todo);
+            } else if !accepts {
+                slot.drop_claim(&mut todo);
+            }
+            actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+        }
+        // A machine that is held back is not without work: nobody asks whether there is some.
+        self.idle_since = match (busy || !self.holds.is_empty(), self.idle_since) {
+            (true, _) => None,
+            (false, None) => Some(now),
+            (false, since) => since,
+        };
+        if let Some(end) = self.end(busy) {
+            self.phase = Phase::Ended;
+            actions.push(Action::Exit(end));
+        }
+    }
+
+    /// In single-task mode one claim of a class is enough: two could both bring a task.
+    fn class_is_served(&self, index: SlotIndex) -> bool {
+        let class = self.slots.get(index).and_then(|slot| slot.class);
+        self.settings.single_task
+            && self
+                .slots
+                .iter()
+                .enumerate()
+                .any(|(other, slot)| other != index && slot.class == class && slot.has_claim())
+    }
+
+    fn end(&self, busy: bool) -> Option<End> {
+        if self.slots.iter().any(Slot::has_claim) {
+            return None;
+        }
+        // A slot is cleaned before the process goes, unless that failed already.
+        let done = !busy && !self.slots.iter().any(Slot::is_cleaning);
+        match self.phase {
+            Phase::Draining { end, .. } if done => Some(end),
+            Phase::Canceling if done => Some(End::Stopped),
+            Phase::Working if done && self.settings.single_task && self.taken > 0 => {
+                Some(End::SingleTask)
+            }
+            Phase::Leaving if !self.slots.iter().any(Slot::is_between) => Some(End::Left),
+            _ => None,
+        }
+    }
+}

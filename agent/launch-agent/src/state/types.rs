@@ -1,0 +1,92 @@
+//! Inputs, actions and the view of the state machine.
+
+use std::time::Duration;
+
+use super::slot;
+use crate::requests::{HoldSource, Stop, UpdateMode};
+
+/// Number of a slot in the machine, from 0.
+pub(crate) type SlotIndex = usize;
+
+/// The part of the configuration that the machine depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Exit after one task.
+    pub(crate) single_task: bool,
+    /// Exit when there was no task for this long.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// A drain that takes longer cancels.
+    pub(crate) drain_limit: Duration,
+    /// Time that a canceled task agent has to end, before it is killed.
+    pub(crate) cancel_patience: Duration,
+    /// Give interrupted tasks back instead of failing them.
+    pub(crate) unsafe_retries: bool,
+    /// The class of each slot; `None` for one that only has a task to end.
+    pub(crate) classes: Vec<Option<usize>>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Time passed.
+    Tick,
+    /// The agent is to end.
+    Stop(Stop),
+    /// Claims of a class (`None`: of all) are held back, or a hold is lifted.
+    Hold {
+        /// Its origin.
+        source: HoldSource,
+        /// The class.
+        class: Option<usize>,
+        /// The reason; `None` lifts the hold.
+        reason: Option<String>,
+    },
+    /// Running tasks are to be canceled, for this reason, and the agent goes on.
+    CancelTasks(String),
+    /// A new version lies ready, and this is how far the agent may go for it; or it does not any
+    /// more.
+    Update(Option<UpdateMode>),
+    /// Something happened in a slot.
+    Slot(SlotIndex, slot::Input),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Something to do in a slot.
+    Slot(SlotIndex, slot::Action),
+    /// Nothing is left to do: end the process.
+    Exit(End),
+}
+
+/// The reason for which the machine is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was told to end.
+    Stopped,
+    /// The one task of single-task mode has ended.
+    SingleTask,
+    /// No task came.
+    Idle,
+    /// Tasks live on.
+    Left,
+    /// No task runs, and none can come: a new version may take this one's place.
+    Updated,
+}
+
+/// The part of the machine that people see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct View {
+    /// Set once it has begun.
+    pub(crate) is_ready: bool,
+    /// Set when the agent is about to end.
+    pub(crate) is_ending: bool,
+    /// Set when it ends for another version to take its place.
+    pub(crate) is_updating: bool,
+    /// True for each slot that has a task.
+    pub(crate) busy: Vec<bool>,
+    /// The reason for which the task of each slot is being ended, if it is.
+    pub(crate) ending: Vec<Option<String>>,
+    /// Holds on claims, the most important first, with the class as people know it.
+    pub(crate) holds: Vec<(HoldSource, Option<String>, String)>,
+}

@@ -1,0 +1,22 @@
+//! Defaults of a step's environment, and the directories that tasks share.
+
+/// Orphans of a subreaper become its children.
+pub const ORPHANS_COME_BACK: bool = true;
+
+/// The shell of a step that names none, as at CircleCI.
+pub const DEFAULT_SHELL: &str = "/bin/bash -eo pipefail";
+
+/// `PATH` of a step, before what the owner adds.
+const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// `LANG` of a step: UTF-8, so that tools do not choke on names.
+pub const LANG: &str = "C.UTF-8";
+
+/// Directories that anybody may write to and that tasks leave files in.
+pub const SHARED_DIRECTORIES: [&str; 5] =
+    ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"];
+
+/// `PATH` of a step, before what the owner adds.
+pub fn standard_path() -> String {
+    STANDARD_PATH.to_owned()
+}

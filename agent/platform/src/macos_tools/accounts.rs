@@ -1,0 +1,245 @@
+//! Accounts of slots in macOS's local user database.
+//!
+//! Each is a role account as Apple's own: hidden, without a password, with a shell that ends at
+//! once. Records are made attribute by attribute, so a Mac that loses power leaves half of one;
+//! what is there is therefore looked at first and completed, never taken on trust.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::dscl::{self, DsError, Kind};
+use crate::account::{Account, AccountError, Ids, Wanted, as_made};
+use crate::command::{Command, CommandError, Output, Tools};
+
+/// The program that a login would start: none.
+pub const SHELL: &str = "/usr/bin/false";
+
+/// Ids for slots. Those below are Apple's, and it took 301 to 304 from others with macOS 15; an
+/// engineer of Apple's advised 350 (NixOS/nix#11075). From 500 on are people.
+const IDS: std::ops::RangeInclusive<u32> = 350..=499;
+
+/// The local user database.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    tools: Tools,
+    /// Set if an id means somebody elsewhere (a directory server).
+    taken_elsewhere: fn(u32) -> bool,
+}
+
+impl Accounts {
+    /// The database behind these tools. `taken_elsewhere` says whether an id is somebody's who
+    /// is not in the local database.
+    #[must_use]
+    pub fn new(tools: Tools, taken_elsewhere: fn(u32) -> bool) -> Self {
+        Self { tools, taken_elsewhere }
+    }
+
+    /// The account of this name.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
+        let Some(user) = self.record(Kind::User, name)? else { return Ok(None) };
+        let group = self.record(Kind::Group, name)?;
+        Ok(Some(account(name, &user, group.as_ref())))
+    }
+
+    /// Makes the account, or completes and repairs what there is of it. Returns it with what had
+    /// to be done, each as a sentence.
+    ///
+    /// # Errors
+    ///
+    /// The name is somebody's, no id is free, or dscl refuses.
+    pub fn ensure(&self, wanted: &Wanted) -> Result<(Account, Vec<String>), AccountError> {
+        let name = &wanted.name;
+        let mut done = Vec::new();
+        let user = self.record(Kind::User, name)?;
+        if let Some(user) = &user {
+            refuse_foreign(wanted, user)?;
+        }
+        let gid = self.ensure_group(wanted, &mut done)?;
+        let user = match user {
+            Some(user) => user,
+            None => {
+                self.run(dscl::create(&self.tools, Kind::User, name), "make the user", name)?;
+                done.push(format!("made the user {name}"));
+                if let Some(before) = wanted.before.as_ref().filter(|b| !b.generated_uid.is_empty())
+                {
+                    self.set(Kind::User, name, "GeneratedUID", &before.generated_uid)?;
+                }
+                BTreeMap::new()
+            }
+        };
+        let get = |key: &str| user.get(key).map_or("", String::as_str);
+        if get("UniqueID").is_empty() {
+            let before = wanted.before.as_ref().map(|before| before.uid);
+            let uid = self.free_id(Kind::User, before.or(Some(gid)))?;
+            self.set(Kind::User, name, "UniqueID", &uid.to_string())?;
+        }
+        let home = wanted.home.to_string_lossy();
+        let gid = gid.to_string();
+        for (key, value) in [
+            ("PrimaryGroupID", gid.as_str()),
+            ("NFSHomeDirectory", &home),
+            ("UserShell", SHELL),
+            ("IsHidden", "1"),
+            ("RealName", &wanted.full_name),
+        ] {
+            if get(key) != value {
+                self.set(Kind::User, name, key, value)?;
+                if !user.is_empty() {
+                    done.push(format!("set {key} of the user {name} to {value}"));
+                }
+            }
+        }
+        // A single star matches no password. What is shown of one that is set are eight.
+        if user.is_empty() || get("Password").is_empty() {
+            self.set(Kind::User, name, "Password", "*")?;
+        }
+        Ok((as_made(self.find(&wanted.name)?, wanted, SHELL)?, done))
+    }
+
+    /// Deletes the account and its group. `false`: there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError::NeedsFullDiskAccess`], or dscl refuses for another reason.
+    pub fn delete(&self, name: &str) -> Result<bool, AccountError> {
+        let mut any = false;
+        for kind in [Kind::User, Kind::Group] {
+            let output = dscl::delete(&self.tools, kind, name)
+                .run()
+                .map_err(|source| failed("delete the user", name, source))?;
+            if output.status.success() {
+                any = true;
+                continue;
+            }
+            let source = output.failed(None);
+            match dscl::error(&output) {
+                DsError::NotFound => {}
+                DsError::Permission => {
+                    return Err(AccountError::NeedsFullDiskAccess {
+                        name: name.to_owned(),
+                        source: Box::new(source),
+                    });
+                }
+                _ => return Err(failed("delete the user", name, source)),
+            }
+        }
+        Ok(any)
+    }
+
+    fn ensure_group(&self, wanted: &Wanted, done: &mut Vec<String>) -> Result<u32, AccountError> {
+        let name = &wanted.name;
+        let group = self.record(Kind::Group, name)?;
+        if group.is_none() {
+            self.run(dscl::create(&self.tools, Kind::Group, name), "make the group", name)?;
+            done.push(format!("made the group {name}"));
+        }
+        let group = group.unwrap_or_default();
+        for (key, value) in [("Password", "*"), ("RealName", &wanted.full_name), ("IsHidden", "1")]
+        {
+            if group.get(key).is_none_or(String::is_empty) {
+                self.set(Kind::Group, name, key, value)?;
+            }
+        }
+        if let Some(gid) = group.get(Kind::Group.id()).and_then(|gid| gid.parse().ok()) {
+            return Ok(gid);
+        }
+        let before = wanted.before.as_ref().map(|before| before.gid);
+        let gid = self.free_id(Kind::Group, before)?;
+        self.set(Kind::Group, name, Kind::Group.id(), &gid.to_string())?;
+        Ok(gid)
+    }
+
+    /// An id that nobody has: `before` if it is free, else the lowest one for slots.
+    fn free_id(&self, kind: Kind, before: Option<u32>) -> Result<u32, AccountError> {
+        let output = self.run(dscl::list_ids(&self.tools, kind), "list", "users")?;
+        let taken: Vec<i64> =
+            dscl::parse_ids(&output.text()).into_iter().map(|(_, id)| id).collect();
+        let free = |id: &u32| !taken.contains(&i64::from(*id)) && !(self.taken_elsewhere)(*id);
+        before
+            .into_iter()
+            .chain(IDS)
+            .find(free)
+            .ok_or(AccountError::NoneFree { first: *IDS.start(), last: *IDS.end() })
+    }
+
+    fn record(
+        &self,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, AccountError> {
+        let output = dscl::read(&self.tools, kind, name)
+            .run()
+            .map_err(|source| failed("look up", name, source))?;
+        if output.status.success() {
+            return Ok(Some(dscl::parse_record(&output.text())));
+        }
+        match dscl::error(&output) {
+            DsError::NotFound => Ok(None),
+            _ => Err(failed("look up", name, output.failed(None))),
+        }
+    }
+
+    fn set(&self, kind: Kind, name: &str, key: &str, value: &str) -> Result<(), AccountError> {
+        let command = dscl::set(&self.tools, kind, name, key, value);
+        self.run(command, &format!("set {key} of"), name).map(drop)
+    }
+
+    fn run(&self, command: Command, what: &str, name: &str) -> Result<Output, AccountError> {
+        command.run_ok().map_err(|source| failed(what, name, source))
+    }
+}
+
+fn failed(what: &str, name: &str, source: CommandError) -> AccountError {
+    AccountError::Command { what: format!("{what} {name}"), source: Box::new(source) }
+}
+
+/// Threat: everything of a slot's user is ended and deleted after a task. A record that belongs
+/// to a person, or to another program, must never become a slot's.
+fn refuse_foreign(wanted: &Wanted, user: &BTreeMap<String, String>) -> Result<(), AccountError> {
+    let foreign = |what: &str| {
+        Err(AccountError::Foreign { name: wanted.name.clone(), what: what.to_owned() })
+    };
+    if user.contains_key("AuthenticationAuthority") {
+        return foreign("can log in");
+    }
+    if user.get("UniqueID").is_some_and(|uid| uid.parse().is_ok_and(|uid: i64| uid <= 0)) {
+        return foreign("has an id of the system's");
+    }
+    let home = user.get("NFSHomeDirectory").map_or("", String::as_str);
+    if wanted.before.is_none() && !home.is_empty() && wanted.home != *home {
+        return foreign(&format!("has the home {home}"));
+    }
+    Ok(())
+}
+
+fn account(
+    name: &str,
+    user: &BTreeMap<String, String>,
+    group: Option<&BTreeMap<String, String>>,
+) -> Account {
+    let get = |key: &str| user.get(key).cloned().unwrap_or_default();
+    let gid = get("PrimaryGroupID");
+    // The group is its own if it has the id that the user's record names.
+    let own = group.is_some_and(|group| group.get("PrimaryGroupID") == Some(&gid));
+    Account {
+        name: name.to_owned(),
+        ids: Ids {
+            // Without an id the record is half-made; root's is a fault, which is what it is.
+            uid: get("UniqueID").parse().unwrap_or(0),
+            gid: gid.parse().unwrap_or(0),
+            generated_uid: get("GeneratedUID"),
+        },
+        group: if own { name.to_owned() } else { String::new() },
+        home: PathBuf::from(get("NFSHomeDirectory")),
+        shell: PathBuf::from(get("UserShell")),
+        hidden: get("IsHidden") == "1",
+        password: user.contains_key("AuthenticationAuthority"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Apple's tools: the commands, the meaning of their answers, and the order in which they are asked.
+//! Text in, text out, so compiled everywhere (`macos/` has what only compiles there): tests on
+//! Linux cover it with recorded answers and with tools that fail; what only a Mac can show is in
+//! `docs/verify-on-a-mac.md`.
+
+pub mod accounts;
+pub mod background_items;
+pub mod caffeinate;
+pub mod disk_images;
+pub mod dscl;
+pub mod file_vault;
+pub mod hardware;
+pub mod launchctl;
+pub mod launchd;
+pub mod package;
+pub mod path_helper;
+pub mod power_settings;
+pub mod preferences;
+pub mod procargs;
+pub mod security;
+pub mod user_domain;
+pub mod xcode;
+pub mod xcodebuild;

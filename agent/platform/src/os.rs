@@ -1,0 +1,22 @@
+//! The calls of the task agent to the operating system beyond POSIX, under the same names on each.
+
+#[cfg(target_os = "linux")]
+use crate::linux as system;
+#[cfg(target_os = "macos")]
+use crate::macos as system;
+
+pub use crate::limits::{Limit, hard_limit, open_files, raise_open_files, set_limit};
+pub use crate::process_info::{Ids, ProcessInfo, Usage};
+pub use crate::syscall::check;
+pub use system::environment::{
+    DEFAULT_SHELL, LANG, ORPHANS_COME_BACK, SHARED_DIRECTORIES, standard_path,
+};
+pub use system::leftovers::{
+    detach_images, end_session_jobs, end_user_domain, mounts, remove_ipc, unmount, unprotect,
+    user_directories,
+};
+pub use system::privileges::{
+    become_subreaper, close_from, holds_capabilities, ids, make_undumpable, own_security_session,
+    set_gid, set_groups, set_uid, thread_count,
+};
+pub use system::process_table::{command_line, has_others, processes, signal_others, usage};
