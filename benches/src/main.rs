@@ -11,6 +11,7 @@ mod client;
 mod clients;
 mod idle;
 mod latency;
+mod masking;
 mod output;
 mod pressure;
 mod process;
@@ -38,8 +39,10 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 9] =
-    ["latency", "clients", "backlog", "steps", "output", "idle", "submits", "caches", "pressure"];
+const NAMES: [&str; 10] = [
+    "latency", "clients", "backlog", "steps", "output", "masking", "idle", "submits", "caches",
+    "pressure",
+];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
                 "clients" => clients::measure(&russet, 400 / scale).await,
                 "backlog" => backlog::measure(&russet, 500 / scale).await,
                 "steps" => steps::measure(&russet, 500 / scale).await,
+                "masking" => masking::measure(4_000 / scale),
                 "output" => output::measure(&russet, 1_000_000 / scale).await,
                 "caches" => caches::measure(&russet, 50_000 / scale).await,
                 "idle" => idle::measure(&russet, 60 / scale as u64).await,

@@ -9,8 +9,11 @@
 //! secret the output ends with; exactly so many bytes are held back, everything before them goes
 //! out at once. They are let go when what follows shows that they are no secret, or at the end
 //! of the stream, never because time passed.
+//!
+//! base64 is looked for besides, across the line breaks that tools wrap it with: see [`wrapped`].
 
 mod variants;
+mod wrapped;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use std::sync::Arc;
 use aho_corasick::automaton::{Automaton, Candidate, StateID};
 use aho_corasick::{Anchored, Span, dfa, nfa};
 use russet_protocol::secret::Secret;
+
+use wrapped::Wrapped;
 
 /// Text that stands in the place of a secret.
 pub const MASK: &[u8] = b"****";
@@ -32,6 +37,15 @@ pub struct Masks(Option<Arc<Compiled>>);
 
 #[derive(Debug)]
 struct Compiled {
+    /// What is looked for as it stands.
+    plain: Track,
+    /// What is looked for across line breaks.
+    wrapped: Wrapped,
+}
+
+/// An automaton with what it takes to hold back as little as possible.
+#[derive(Debug)]
+struct Track {
     machine: Machine,
     start: StateID,
     /// Bytes of a secret that are read in each state, by state.
@@ -45,6 +59,40 @@ enum Machine {
     Compact(nfa::contiguous::NFA),
 }
 
+impl Track {
+    fn compile(patterns: &[Vec<u8>]) -> Result<Self, MaskError> {
+        let bytes: usize = patterns.iter().map(Vec::len).sum();
+        let machine = if bytes <= DFA_PATTERN_BYTES {
+            Machine::Fast(dfa::Builder::new().build(patterns).map_err(MaskError::new)?)
+        } else {
+            Machine::Compact(
+                nfa::contiguous::Builder::new().build(patterns).map_err(MaskError::new)?,
+            )
+        };
+        let compiled = match &machine {
+            Machine::Fast(dfa) => index(dfa, patterns),
+            Machine::Compact(nfa) => index(nfa, patterns),
+        };
+        let (start, depths) = compiled?;
+        let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
+        Ok(Self { machine, start, depths, longest })
+    }
+
+    /// How many bytes of a secret are read in a state. An unknown state cannot come up; holding
+    /// back more than needed would be its safe side.
+    fn depth(&self, state: StateID) -> usize {
+        self.depths.get(&state).copied().unwrap_or(self.longest)
+    }
+
+    /// Reads `buffer` from `at` on and adds the occurrences that end in it to `runs`.
+    fn scan(&self, state: StateID, buffer: &[u8], at: usize, runs: &mut Vec<Run>) -> StateID {
+        match &self.machine {
+            Machine::Fast(dfa) => scan(dfa, self, state, buffer, at, runs),
+            Machine::Compact(nfa) => scan(nfa, self, state, buffer, at, runs),
+        }
+    }
+}
+
 impl Masks {
     /// Compiles what must not be seen: the values, and the forms in which tools print them.
     ///
@@ -52,31 +100,19 @@ impl Masks {
     /// There are more secrets than an automaton can hold, which is some gigabytes.
     pub fn new(secrets: &[Secret]) -> Result<Self, MaskError> {
         let patterns = variants::of_all(secrets.iter().map(Secret::expose));
-        if patterns.is_empty() {
+        if patterns.plain.is_empty() {
             return Ok(Self(None));
         }
-        let bytes: usize = patterns.iter().map(Vec::len).sum();
-        let machine = if bytes <= DFA_PATTERN_BYTES {
-            Machine::Fast(dfa::Builder::new().build(&patterns).map_err(MaskError::new)?)
-        } else {
-            Machine::Compact(
-                nfa::contiguous::Builder::new().build(&patterns).map_err(MaskError::new)?,
-            )
-        };
-        let compiled = match &machine {
-            Machine::Fast(dfa) => index(dfa, &patterns),
-            Machine::Compact(nfa) => index(nfa, &patterns),
-        };
-        let (start, depths) = compiled?;
-        let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
-        Ok(Self(Some(Arc::new(Compiled { machine, start, depths, longest }))))
+        let plain = Track::compile(&patterns.plain)?;
+        let wrapped = Wrapped::compile(&patterns.base64)?;
+        Ok(Self(Some(Arc::new(Compiled { plain, wrapped }))))
     }
 
     /// A masker for one stream.
     #[must_use]
     pub fn masker(&self) -> Masker {
         Masker {
-            state: self.0.as_ref().map(|compiled| compiled.start),
+            states: self.0.as_deref().map(Compiled::start),
             masks: self.clone(),
             held: Vec::new(),
             runs: Vec::new(),
@@ -123,6 +159,19 @@ fn index<A: Automaton>(
     Ok((start, depths))
 }
 
+impl Compiled {
+    fn start(&self) -> States {
+        States { plain: self.plain.start, wrapped: self.wrapped.start() }
+    }
+}
+
+/// Where the automata are in a stream.
+#[derive(Clone, Copy, Debug)]
+struct States {
+    plain: StateID,
+    wrapped: wrapped::State,
+}
+
 /// A run of bytes to be replaced, relative to what is held back.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -134,7 +183,7 @@ struct Run {
 #[derive(Debug)]
 pub struct Masker {
     masks: Masks,
-    state: Option<StateID>,
+    states: Option<States>,
     /// Bytes that may be the beginning of a secret.
     held: Vec<u8>,
     /// Ranges of `held` to be replaced so far: sorted, apart from each other.
@@ -146,18 +195,18 @@ pub struct Masker {
 impl Masker {
     /// Reads `input` and appends to `out` what can be shown of it by now.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
-        let (Some(compiled), Some(state)) = (self.masks.0.clone(), self.state) else {
+        let (Some(compiled), Some(states)) = (self.masks.0.clone(), self.states) else {
             out.extend_from_slice(input);
             return;
         };
         let held = std::mem::take(&mut self.held);
         if held.is_empty() {
-            self.take(&compiled, state, input, 0, out);
+            self.take(&compiled, states, input, 0, out);
         } else {
             let known = held.len();
             let mut buffer = held;
             buffer.extend_from_slice(input);
-            self.take(&compiled, state, &buffer, known, out);
+            self.take(&compiled, states, &buffer, known, out);
         }
     }
 
@@ -165,7 +214,7 @@ impl Masker {
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         self.emit(&held, held.len(), out);
-        self.state = self.masks.0.as_ref().map(|compiled| compiled.start);
+        self.states = self.masks.0.as_deref().map(Compiled::start);
         self.runs.clear();
         self.first_run_is_out = false;
     }
@@ -173,19 +222,21 @@ impl Masker {
     fn take(
         &mut self,
         compiled: &Compiled,
-        state: StateID,
+        states: States,
         buffer: &[u8],
         known: usize,
         out: &mut Vec<u8>,
     ) {
-        let state = match &compiled.machine {
-            Machine::Fast(dfa) => scan(dfa, compiled, state, buffer, known, &mut self.runs),
-            Machine::Compact(nfa) => scan(nfa, compiled, state, buffer, known, &mut self.runs),
-        };
-        self.state = Some(state);
-        // An unknown state can not come up; holding back more than needed would be its safe side.
-        let depth = compiled.depths.get(&state).copied().unwrap_or(compiled.longest);
-        let limit = buffer.len().saturating_sub(depth);
+        let mut plain = Vec::new();
+        let state = compiled.plain.scan(states.plain, buffer, known, &mut plain);
+        let mut wrapped = states.wrapped;
+        let more = compiled.wrapped.scan(&mut wrapped, buffer, known);
+        if !plain.is_empty() || !more.is_empty() {
+            self.runs = union(std::mem::take(&mut self.runs).into_iter().chain(plain).chain(more));
+        }
+        let limit = buffer.len().saturating_sub(compiled.plain.depth(state));
+        let limit = limit.min(compiled.wrapped.beginning(wrapped, buffer));
+        self.states = Some(States { plain: state, wrapped });
         self.emit(buffer, limit, out);
         self.held.extend_from_slice(&buffer[limit..]);
     }
@@ -222,7 +273,7 @@ impl Masker {
 /// Reads `buffer` from `at` on and adds the occurrences that end in it to `runs`.
 fn scan<A: Automaton>(
     automaton: &A,
-    compiled: &Compiled,
+    track: &Track,
     mut state: StateID,
     buffer: &[u8],
     mut at: usize,
@@ -230,10 +281,10 @@ fn scan<A: Automaton>(
 ) -> StateID {
     // A prefilter finds whole secrets only. In the last bytes one may begin that ends in the
     // next piece, so the automaton reads those itself.
-    let tail = buffer.len().saturating_sub(compiled.longest);
+    let tail = buffer.len().saturating_sub(track.longest);
     let prefilter = automaton.prefilter();
     while at < buffer.len() {
-        if state == compiled.start
+        if state == track.start
             && at < tail
             && let Some(prefilter) = prefilter
         {
@@ -267,6 +318,21 @@ fn add(runs: &mut Vec<Run>, mut new: Run) {
         runs.pop();
     }
     runs.push(new);
+}
+
+/// Joins runs in any order: sorted, apart from each other. One that is out already begins at 0, and
+/// stays the first.
+fn union(runs: impl Iterator<Item = Run>) -> Vec<Run> {
+    let mut sorted: Vec<Run> = runs.collect();
+    sorted.sort_by_key(|run| run.start);
+    let mut joined: Vec<Run> = Vec::with_capacity(sorted.len());
+    for run in sorted {
+        match joined.last_mut() {
+            Some(last) if last.end >= run.start => last.end = last.end.max(run.end),
+            _ => joined.push(run),
+        }
+    }
+    joined
 }
 
 #[cfg(test)]

@@ -22,11 +22,16 @@ fn in_pieces(masks: &Masks, pieces: &[&[u8]]) -> Vec<u8> {
 fn slowly(secrets: &[&str], text: &[u8]) -> Vec<u8> {
     let patterns = super::variants::of_all(secrets.iter().copied());
     let mut covered = vec![false; text.len()];
-    for pattern in &patterns {
+    for pattern in &patterns.plain {
         for start in 0..text.len() {
             if text[start..].starts_with(pattern) {
                 covered[start..start + pattern.len()].fill(true);
             }
+        }
+    }
+    for pattern in &patterns.base64 {
+        for start in 0..text.len() {
+            cover_wrapped(pattern, text, start, &mut covered);
         }
     }
     let mut out = Vec::new();
@@ -38,6 +43,32 @@ fn slowly(secrets: &[&str], text: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// One occurrence that begins at `start`, with line breaks and blanks after them in it.
+fn cover_wrapped(pattern: &[u8], text: &[u8], start: usize, covered: &mut [bool]) {
+    let (mut at, mut read, mut from, mut is_after_break) = (start, 0, start, false);
+    while read < pattern.len() {
+        match text.get(at) {
+            Some(byte) if *byte == pattern[read] => {
+                read += 1;
+                is_after_break = false;
+            }
+            Some(b'\n' | b'\r') if read > 0 => {
+                is_after_break = true;
+                if read < super::wrapped::MIN_HELD {
+                    from = usize::MAX;
+                }
+            }
+            Some(b' ' | b'\t') if is_after_break => {}
+            _ => return,
+        }
+        if from == usize::MAX && text.get(at).is_some_and(|byte| super::wrapped::is_base64(*byte)) {
+            from = at;
+        }
+        at += 1;
+    }
+    covered[from..at].fill(true);
 }
 
 #[test]
@@ -141,6 +172,91 @@ proptest! {
                 let found = whole.windows(secret.len()).any(|window| window == secret.as_bytes());
                 prop_assert!(!found, "{:?} survived", secret);
             }
+        }
+    }
+}
+
+/// Every form of a value, and its base64 wrapped at `column` and indented by `indent`.
+fn all_forms(secret: &str, column: usize, indent: usize) -> Vec<String> {
+    use base64::Engine as _;
+    let mut forms: Vec<String> = super::variants::encodings(secret).collect();
+    for before in ["", "x", "xy", "a longer text before it, "] {
+        let text = format!("{before}{secret}");
+        for engine in
+            [base64::engine::general_purpose::STANDARD, base64::engine::general_purpose::URL_SAFE]
+        {
+            let encoded = engine.encode(&text).into_bytes();
+            let lines: Vec<_> = encoded.chunks(column).map(String::from_utf8_lossy).collect();
+            for line_break in ["\n", "\r\n"] {
+                forms.push(lines.join(&format!("{line_break}{}", " ".repeat(indent))));
+            }
+        }
+    }
+    forms
+}
+
+#[test]
+fn base64_is_masked_at_whatever_column_it_is_wrapped() {
+    let secret = "correct horse battery staple, and a second sentence of it";
+    let masks = masks(&[secret]);
+    for column in 1..100 {
+        for form in all_forms(secret, column, column % 5) {
+            let masked = masks.apply(&form);
+            let shown = masked.rsplit_once("****").unwrap_or_else(|| panic!("{form:?}"));
+            // What stood before it, at most three characters of it, and its padding.
+            let before = if form.split_whitespace().collect::<String>().starts_with("YSBsb25nZXI") {
+                40
+            } else {
+                8
+            };
+            let count =
+                |text: &str| text.bytes().filter(|byte| super::wrapped::is_base64(*byte)).count();
+            assert!(count(shown.0) < before && count(shown.1) <= 1, "{form:?} became {masked:?}");
+        }
+    }
+}
+
+#[test]
+fn a_line_that_ends_as_an_encoded_secret_begins_is_shown_at_once() {
+    let masks = masks(&["hunter2"]);
+    let (mut out, mut masker) = (Vec::new(), masks.masker());
+    // `aHVudGVyMg==` begins with what this line ends with.
+    masker.push(b"waiting for aHV\n", &mut out);
+    assert_eq!(out, b"waiting for aHV\n");
+    masker.push(b"udGVyMg==\n", &mut out);
+    assert_eq!(out, b"waiting for aHV\n****g==\n");
+    masker.push(b"aHVu\n", &mut out);
+    assert_eq!(out, b"waiting for aHV\n****g==\n", "this may be one");
+    masker.push(b"no\n", &mut out);
+    assert_eq!(out, b"waiting for aHV\n****g==\naHVu\nno\n");
+}
+
+proptest! {
+    #[test]
+    fn no_form_depends_on_where_writes_are_split(
+        secret in "[a-zA-Z0-9 '\"<>&+/=$!\\\\üß😀\n\t]{4,40}",
+        column in 1_usize..80,
+        indent in 0_usize..4,
+        pick in any::<prop::sample::Index>(),
+        around in "[a-zA-Z0-9 =\n]{0,20}",
+        cuts in prop::collection::vec(1_usize..30, 1..20),
+    ) {
+        let forms = all_forms(&secret, column, indent);
+        let text = format!("{around}{}{around}", forms[pick.index(forms.len())]).into_bytes();
+        let masks = masks(&[&secret]);
+        let whole = in_pieces(&masks, &[&text]);
+        prop_assert_eq!(&whole, &slowly(&[&secret], &text));
+        let mut pieces: Vec<&[u8]> = Vec::new();
+        let mut rest: &[u8] = &text;
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (piece, more) = rest.split_at((*cut).min(rest.len()));
+            pieces.push(piece);
+            rest = more;
+        }
+        prop_assert_eq!(&in_pieces(&masks, &pieces), &whole);
+        if masks.0.is_some() {
+            prop_assert!(String::from_utf8_lossy(&whole).contains("****"));
         }
     }
 }

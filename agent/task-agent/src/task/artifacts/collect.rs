@@ -4,7 +4,10 @@
 //! (they may go in circles or out of the tree), FIFOs, sockets and devices are left out, and
 //! what is left out is said.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
+
+use crate::mask::Masks;
 
 /// A file to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,13 +134,34 @@ fn follow(root: &Path, link: &Path, name: String, found: &mut Found) {
     }
 }
 
+/// Takes secrets out of the names: they are kept and shown like output. Names that are the same without
+/// them get a number, so that no file takes another one's place.
+pub(super) fn mask_names(files: &mut [File], masks: &Masks) {
+    let mut taken: BTreeSet<String> = files.iter().map(|file| file.name.clone()).collect();
+    for file in files {
+        let masked = masks.apply(&file.name);
+        if masked == file.name {
+            continue;
+        }
+        let mut name = masked.clone();
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{masked}-{number}");
+            number += 1;
+        }
+        file.name = name;
+    }
+}
+
 fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{find, prefix};
+    use super::{File, find, mask_names, prefix};
+    use crate::mask::Masks;
+    use russet_protocol::secret::Secret;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
@@ -154,6 +178,17 @@ mod tests {
         for bad in ["..", "../x", "a/../../b"] {
             assert!(prefix("/s/work/out", Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_show_no_secret_and_stay_different() {
+        let masks = Masks::new(&[Secret::new("hunter2"), Secret::new("letmein")]).unwrap();
+        let names = ["a", "log-hunter2", "log-letmein", "x/hunter2/y", "log-****-2"];
+        let file = |name: &str| File { path: name.into(), name: name.to_owned() };
+        let mut files = names.map(file);
+        mask_names(&mut files, &masks);
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a", "log-****", "log-****-3", "x/****/y", "log-****-2"]);
     }
 
     #[test]

@@ -28,10 +28,11 @@ pub(crate) async fn store(
         Ok(prefix) => prefix,
         Err(message) => return complain(context, log, message),
     };
-    let Found { files, notes } = match collect::find(&root, &prefix) {
+    let Found { mut files, notes } = match collect::find(&root, &prefix) {
         Ok(found) => found,
         Err(message) => return complain(context, log, message),
     };
+    collect::mask_names(&mut files, &context.masks);
     for note in &notes {
         context.say(log, &format!("note: {note}"));
     }
