@@ -67,7 +67,7 @@ mod tests {
             file: file.map(str::to_owned),
             result: TestOutcome::Success,
             run_time_s,
-            message: None,
+            ..TestResult::default()
         }
     }
 

@@ -309,9 +309,35 @@ pub struct TestResult {
     /// Duration, in seconds.
     #[serde(default)]
     pub run_time_s: f64,
-    /// Message of a failure, error or skip.
+    /// Message of a failure, error or skip; of a test that passed in the end, how it failed before.
     #[serde(default)]
     pub message: Option<String>,
+    /// How often it ran. The result is that of the last time.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub attempts: u32,
+}
+
+impl Default for TestResult {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            classname: String::new(),
+            file: None,
+            result: TestOutcome::Success,
+            run_time_s: 0.0,
+            message: None,
+            attempts: once(),
+        }
+    }
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_once(attempts: &u32) -> bool {
+    *attempts == once()
 }
 
 /// Outcome of a test.

@@ -134,7 +134,10 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 Format::Text => {
                     let mut table = Table::new(&["RESULT", "TIME", "CLASS", "TEST"]);
                     for item in items {
-                        let result = format!("{:?}", item.result).to_lowercase();
+                        let mut result = format!("{:?}", item.result).to_lowercase();
+                        if item.attempts > 1 {
+                            result.push_str(&format!(" ({} attempts)", item.attempts));
+                        }
                         let time = format!("{:.3} s", item.run_time_s);
                         table.row([result, time, item.classname, item.name]);
                     }

@@ -278,7 +278,10 @@ pub(crate) const STEP: Vocabulary = Vocabulary {
         yes("run", "Runs a script: a text, or a mapping; see `run`."),
         yes("checkout", "Puts the project's source into the working directory."),
         yes("store_artifacts", "Stores files for people. Runs also after a step that failed."),
-        yes("store_test_results", "Stores JUnit XML. Runs also after a step that failed."),
+        yes(
+            "store_test_results",
+            "Stores JUnit XML and, on a Mac, `*.xcresult` bundles. Runs also after a step that failed.",
+        ),
         new("when", "Steps that are run if a condition holds."),
         new("unless", "Steps that are run if a condition does not hold."),
         new("steps", "A parameter of the type `steps`, or a list."),
@@ -426,7 +429,7 @@ pub(crate) const STORE_ARTIFACTS: Vocabulary = Vocabulary {
 pub(crate) const STORE_TEST_RESULTS: Vocabulary = Vocabulary {
     title: "`store_test_results`",
     place: "a `store_test_results` step",
-    words: &[yes("path", "File or directory of JUnit XML. Required."), STEP_NAME, STEP_WHEN],
+    words: &[yes("path", "File, bundle, or directory of such. Required."), STEP_NAME, STEP_WHEN],
 };
 
 pub(crate) const WORKFLOWS: Vocabulary = Vocabulary {

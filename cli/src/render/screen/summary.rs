@@ -65,6 +65,12 @@ pub(super) fn tests(tests: &BTreeMap<String, Vec<TestResult>>, paint: Paint) -> 
         }
         let number = |outcome| results.iter().filter(|test| test.result == outcome).count();
         let mut parts = vec![paint.good(&format!("{} passed", number(TestOutcome::Success)))];
+        let is_flaky =
+            |test: &&TestResult| test.result == TestOutcome::Success && test.attempts > 1;
+        let flaky = results.iter().filter(is_flaky).count();
+        if flaky > 0 {
+            parts.push(paint.warn(&format!("{flaky} of them after more than one attempt")));
+        }
         let bad = number(TestOutcome::Failure) + number(TestOutcome::Error);
         if bad > 0 {
             parts.push(paint.bad(&format!("{bad} failed")));

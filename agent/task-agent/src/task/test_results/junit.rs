@@ -1,28 +1,31 @@
 //! JUnit XML, as tools write it.
 //!
 //! There is no standard, only dialects: suites within suites or none at all, attributes that are
-//! missing, times with commas, messages as attributes, as text or as CDATA. Whatever has
-//! `<testcase>` elements is read. Entities that a document declares itself are left as they
-//! stand, so that none can grow.
+//! missing, times with commas, messages as attributes, as text or as CDATA, several failures in a
+//! case, further runs of a test. Whatever has `<testcase>` elements is read. Entities that a document
+//! declares itself are left as they stand, so that none can grow.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use russet_protocol::runner::{TestOutcome, TestResult};
 
-/// More cases than this in one file are not believed.
-const MOST_CASES: usize = 200_000;
+use super::attempts::{self, MAX_MESSAGE_BYTES, cut, is_failed};
+use super::seconds;
 
-/// Bytes of a message that are kept.
-const LONGEST_MESSAGE: usize = 16 * 1024;
+/// More cases than this in one file are not believed.
+const MAX_CASES: usize = 200_000;
 
 /// Bytes of a name that are kept.
-const LONGEST_NAME: usize = 2 * 1024;
+const MAX_NAME_BYTES: usize = 2 * 1024;
 
 /// Bytes of what a suite hands down to each of its cases. A case takes a dozen bytes of a report,
 /// so more would let a small report fill the memory.
-const LONGEST_INHERITED: usize = 512;
+const MAX_INHERITED_BYTES: usize = 512;
 
-/// Reads a report: the cases up to the first mistake, and what the mistake is.
+/// Name of the test that stands for the failure of a suite.
+const SUITE: &str = "(the suite itself)";
+
+/// Reads a report: the tests up to the first mistake, and what the mistake is.
 pub(super) fn parse(text: &str) -> (Vec<TestResult>, Option<String>) {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     reader.config_mut().allow_dangling_amp = true;
@@ -45,80 +48,185 @@ pub(super) fn parse(text: &str) -> (Vec<TestResult>, Option<String>) {
                 return reading.finish(Some(format!("it is no XML at byte {at}: {error}")));
             }
         }
-        if reading.results.len() >= MOST_CASES {
-            return reading.finish(Some(format!("it has more than {MOST_CASES} test cases")));
+        if reading.results.len() >= MAX_CASES {
+            return reading.finish(Some(format!("it has more than {MAX_CASES} test cases")));
         }
     }
+}
+
+/// A suite that is open.
+#[derive(Default)]
+struct Suite {
+    name: String,
+    file: Option<String>,
+    /// How many errors and failures it says that it has.
+    said: u64,
+    /// How many of its tests did not pass.
+    failed: u64,
+    /// Its own failure, outside of any case: mostly the crash of its process.
+    own: Option<Case>,
+}
+
+/// A case that is open.
+struct Case {
+    result: TestResult,
+    message: String,
+    /// Runs before the last one, or after the first one that counts, and what they say.
+    others: Vec<String>,
+}
+
+/// Where text goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Into the message of the open case or suite.
+    Message,
+    /// Into the last of the other runs.
+    Other,
 }
 
 #[derive(Default)]
 struct Reading {
     results: Vec<TestResult>,
-    /// Names and files of the suites that are open.
-    suites: Vec<(String, Option<String>)>,
-    case: Option<TestResult>,
-    /// Set if the text that comes is a message.
-    is_message: bool,
+    suites: Vec<Suite>,
+    case: Option<Case>,
+    /// Where the text that comes goes, and how many elements deep within that it is.
+    part: Option<(Part, u32)>,
+    /// How many elements of output are open, whose text is no message.
+    output: u32,
     has_any_element: bool,
+    /// Suites that say that they have failures, and show none.
+    silent: Vec<String>,
 }
 
 impl Reading {
     fn start(&mut self, tag: &BytesStart<'_>) {
         self.has_any_element = true;
-        let name = tag.local_name();
-        match (AsRef::<str>::as_ref(&name), &mut self.case) {
-            ("testsuite", _) => {
-                let inherited =
-                    |name| attribute(tag, name).map(|text| cut(text, LONGEST_INHERITED));
-                self.suites.push((inherited("name").unwrap_or_default(), inherited("file")));
-            }
-            ("testcase", _) => self.case = Some(self.new_case(tag)),
-            ("failure", Some(case)) => set(case, TestOutcome::Failure, tag),
-            ("error", Some(case)) => set(case, TestOutcome::Error, tag),
-            ("skipped", Some(case)) => set(case, TestOutcome::Skipped, tag),
-            _ => return,
+        let local = tag.local_name();
+        let name: &str = local.as_ref();
+        if let Some((_, depth)) = &mut self.part {
+            *depth += 1;
         }
-        self.is_message = matches!(name.as_ref(), "failure" | "error" | "skipped");
+        match name {
+            "testsuite" => self.suites.push(new_suite(tag)),
+            "testcase" => self.case = Some(self.new_case(tag)),
+            "failure" => self.fails(TestOutcome::Failure, tag),
+            "error" => self.fails(TestOutcome::Error, tag),
+            "skipped" => self.fails(TestOutcome::Skipped, tag),
+            "flakyFailure" | "flakyError" | "rerunFailure" | "rerunError" => self.other_run(tag),
+            "system-out" | "system-err" => self.output += 1,
+            _ => {}
+        }
     }
 
-    fn new_case(&self, tag: &BytesStart<'_>) -> TestResult {
+    fn new_case(&self, tag: &BytesStart<'_>) -> Case {
         let suite = self.suites.last();
-        let suite_name = || suite.map(|(name, _)| name.clone());
+        let suite_name = || suite.map(|suite| suite.name.clone());
         let status = attribute(tag, "status").unwrap_or_default().to_ascii_lowercase();
         let is_skipped = matches!(status.as_str(), "notrun" | "disabled" | "skipped");
-        let seconds = attribute(tag, "time").unwrap_or_default().replace(',', "");
-        let run_time_s = seconds.trim().parse().unwrap_or(0.0);
-        TestResult {
-            name: cut(attribute(tag, "name").unwrap_or_default(), LONGEST_NAME),
+        let result = TestResult {
+            name: cut(attribute(tag, "name").unwrap_or_default(), MAX_NAME_BYTES),
             classname: cut(
                 attribute(tag, "classname").or_else(suite_name).unwrap_or_default(),
-                LONGEST_NAME,
+                MAX_NAME_BYTES,
             ),
             file: attribute(tag, "file")
-                .or_else(|| suite.and_then(|(_, file)| file.clone()))
+                .or_else(|| suite.and_then(|suite| suite.file.clone()))
                 .filter(|file| !file.is_empty())
-                .map(|file| cut(file, LONGEST_NAME)),
+                .map(|file| cut(file, MAX_NAME_BYTES)),
             result: if is_skipped { TestOutcome::Skipped } else { TestOutcome::Success },
-            run_time_s: if f64::is_finite(run_time_s) { run_time_s.max(0.0) } else { 0.0 },
-            message: None,
+            run_time_s: seconds::parse(&attribute(tag, "time").unwrap_or_default()),
+            ..TestResult::default()
+        };
+        Case { result, message: String::new(), others: Vec::new() }
+    }
+
+    /// Takes a failure, of a case or of a suite; of several in a case, all.
+    fn fails(&mut self, outcome: TestOutcome, tag: &BytesStart<'_>) {
+        let case = match (&mut self.case, self.suites.last_mut()) {
+            (Some(case), _) => case,
+            // A suite that is left out as a whole has nothing to show.
+            (None, Some(suite)) if is_failed(outcome) => {
+                let result = TestResult {
+                    name: SUITE.to_owned(),
+                    classname: suite.name.clone(),
+                    file: suite.file.clone(),
+                    ..TestResult::default()
+                };
+                let case = || Case { result, message: String::new(), others: Vec::new() };
+                suite.own.get_or_insert_with(case)
+            }
+            _ => return,
+        };
+        // What failed stays so, whatever else the case says.
+        if !is_failed(case.result.result) {
+            case.result.result = outcome;
+        }
+        separate(&mut case.message);
+        if let Some(message) = attribute(tag, "message").filter(|message| !message.is_empty()) {
+            // The text within the element follows, if there is any.
+            push(&mut case.message, &format!("{message}\n"));
+        }
+        self.part = Some((Part::Message, 0));
+    }
+
+    fn other_run(&mut self, tag: &BytesStart<'_>) {
+        if let Some(case) = &mut self.case {
+            let message = attribute(tag, "message").unwrap_or_default();
+            case.others.push(cut(format!("{message}\n"), MAX_MESSAGE_BYTES));
+            self.part = Some((Part::Other, 0));
         }
     }
 
     fn end(&mut self, name: &str) {
         match name {
-            "testsuite" => drop(self.suites.pop()),
-            "testcase" => self.results.extend(self.case.take().map(finished)),
+            "testsuite" => self.end_suite(),
+            "testcase" => self.end_case(),
+            "system-out" | "system-err" => self.output = self.output.saturating_sub(1),
             _ => {}
         }
-        self.is_message = false;
+        self.part = match self.part {
+            Some((part, depth)) if depth > 0 => Some((part, depth - 1)),
+            _ => None,
+        };
+    }
+
+    fn end_case(&mut self) {
+        let Some(case) = self.case.take() else { return };
+        let result = finished(case);
+        if let Some(suite) = self.suites.last_mut() {
+            suite.failed += u64::from(is_failed(result.result));
+        }
+        self.results.push(result);
+        // A case within a failure would leave it open.
+        self.part = None;
+    }
+
+    fn end_suite(&mut self) {
+        let Some(suite) = self.suites.pop() else { return };
+        let own = u64::from(suite.own.is_some());
+        self.results.extend(suite.own.map(finished));
+        let failed = suite.failed + own;
+        if suite.said > 0 && failed == 0 {
+            self.silent.push(suite.name);
+        }
+        if let Some(parent) = self.suites.last_mut() {
+            parent.failed += failed;
+        }
     }
 
     fn text(&mut self, text: &str) {
-        if let (true, Some(case)) = (self.is_message, &mut self.case) {
-            let message = case.message.get_or_insert_default();
-            if message.len() < LONGEST_MESSAGE {
-                message.push_str(text);
+        if self.output > 0 {
+            return;
+        }
+        let own = self.suites.last_mut().and_then(|suite| suite.own.as_mut());
+        match (self.part, self.case.as_mut().or(own)) {
+            (Some((Part::Message, _)), Some(case)) => push(&mut case.message, text),
+            (Some((Part::Other, _)), Some(case)) => {
+                if let Some(other) = case.others.last_mut() {
+                    push(other, text);
+                }
             }
+            _ => {}
         }
     }
 
@@ -136,25 +244,66 @@ impl Reading {
     }
 
     fn finish(mut self, problem: Option<String>) -> (Vec<TestResult>, Option<String>) {
-        // A case that was open at the mistake did run.
-        self.results.extend(self.case.take().map(finished));
-        let nothing = (!self.has_any_element).then(|| "it has no XML element".to_owned());
-        (self.results, problem.or(nothing))
+        // What was open at the mistake did run.
+        self.end_case();
+        while !self.suites.is_empty() {
+            self.end_suite();
+        }
+        let results = attempts::join(self.results);
+        let nothing = || {
+            let what = if self.has_any_element { "test case" } else { "XML element" };
+            results.is_empty().then(|| format!("it has no {what}"))
+        };
+        let silent = self.silent.first().map(|name| {
+            let name = name.escape_debug();
+            format!("its suite `{name}` says that it has failures, and shows none")
+        });
+        let problem = problem.or(silent).or_else(nothing);
+        (results, problem)
     }
 }
 
-fn set(case: &mut TestResult, outcome: TestOutcome, tag: &BytesStart<'_>) {
-    case.result = outcome;
-    if let Some(message) = attribute(tag, "message").filter(|message| !message.is_empty()) {
-        // The text within the element follows, if there is any.
-        case.message = Some(format!("{message}\n"));
+fn new_suite(tag: &BytesStart<'_>) -> Suite {
+    let inherited = |name| attribute(tag, name).map(|text| cut(text, MAX_INHERITED_BYTES));
+    let count = |name| attribute(tag, name).and_then(|text| text.trim().parse::<u64>().ok());
+    let (errors, failures) = (count("errors").unwrap_or(0), count("failures").unwrap_or(0));
+    Suite {
+        name: inherited("name").unwrap_or_default(),
+        file: inherited("file"),
+        said: errors.saturating_add(failures),
+        ..Suite::default()
     }
 }
 
-fn finished(mut case: TestResult) -> TestResult {
-    let message = case.message.take().map(|text| cut(text.trim().to_owned(), LONGEST_MESSAGE));
-    case.message = message.filter(|text| !text.is_empty());
-    case
+/// Adds to a message as much as is kept.
+fn push(message: &mut String, text: &str) {
+    if message.len() < MAX_MESSAGE_BYTES {
+        message.push_str(text);
+    }
+}
+
+/// Keeps one failure of a case apart from the next.
+fn separate(message: &mut String) {
+    let kept = message.trim_end().len();
+    message.truncate(kept);
+    if !message.is_empty() {
+        push(message, "\n\n");
+    }
+}
+
+/// The result of a case that is complete. The runs that Surefire and nextest write besides the one
+/// that counts are earlier ones of a test that passed in the end, and later ones of one that failed.
+fn finished(case: Case) -> TestResult {
+    let Case { mut result, message, others } = case;
+    let mut message = message.trim().to_owned();
+    let first = if is_failed(result.result) { 2 } else { 1 };
+    for (number, other) in (first..).zip(&others) {
+        separate(&mut message);
+        push(&mut message, &attempts::describe(number, Some(other)));
+    }
+    result.attempts = u32::try_from(others.len()).unwrap_or(u32::MAX).saturating_add(1);
+    result.message = Some(cut(message, MAX_MESSAGE_BYTES)).filter(|text| !text.is_empty());
+    result
 }
 
 /// The value of an attribute. One that is malformed is taken as it stands.
@@ -165,19 +314,6 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
             .normalized_value(XmlVersion::Implicit1_0)
             .map_or_else(|_| attribute.value.to_string(), std::borrow::Cow::into_owned),
     )
-}
-
-/// At most so many bytes, cut between characters.
-fn cut(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let mut end = most;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]
@@ -257,5 +393,75 @@ mod tests {
         let (results, _) = parse(&text);
         assert_eq!(results[0].message.as_deref(), Some("&a29;"));
         assert!(results[0].name.len() < 100);
+    }
+
+    #[test]
+    fn all_failures_of_a_case_are_kept() {
+        let (results, problem) = parse(
+            "<testsuite><testcase name='a'><failure message='one'>at 1</failure>\
+             <system-out>noise</system-out><error>two</error><skipped/></testcase></testsuite>",
+        );
+        assert_eq!((results.len(), problem), (1, None));
+        assert_eq!(results[0].result, TestOutcome::Failure);
+        assert_eq!(results[0].message.as_deref(), Some("one\nat 1\n\ntwo"));
+    }
+
+    #[test]
+    fn further_runs_of_surefire_and_nextest_are_attempts_of_one_test() {
+        let (results, problem) = parse(
+            r#"<testsuite name="com.acme.FlakyTest" tests="3" errors="0" failures="1">
+            <testcase name="flaky" classname="F" time="0.1"><flakyFailure message="first" type="X">
+              <stackTrace>trace 1</stackTrace><system-err>noise</system-err></flakyFailure>
+              <flakyError>second</flakyError></testcase>
+            <testcase name="failsAlways" classname="F" time="0.1"><failure message="one" type="X">trace
+              one</failure><rerunFailure message="two" type="X"><stackTrace>trace two</stackTrace>
+              <system-out>noise</system-out></rerunFailure></testcase>
+            <testcase name="fine" classname="F"/></testsuite>"#,
+        );
+        assert_eq!((results.len(), problem), (3, None));
+        let flaky = &results[0];
+        assert_eq!((flaky.result, flaky.attempts), (TestOutcome::Success, 3));
+        let message = flaky.message.as_deref().unwrap();
+        assert!(message.starts_with("attempt 1 failed: first"), "{message}");
+        assert!(message.contains("trace 1") && message.contains("attempt 2 failed: second"));
+        assert!(!message.contains("noise"), "{message}");
+        let fails = &results[1];
+        assert_eq!((fails.result, fails.attempts), (TestOutcome::Failure, 2));
+        let message = fails.message.as_deref().unwrap();
+        assert!(message.starts_with("one\ntrace") && message.contains("attempt 2 failed: two"));
+        assert_eq!((results[2].attempts, &results[2].message), (1, &None));
+    }
+
+    #[test]
+    fn a_test_that_is_reported_again_after_its_failure_is_one_test() {
+        // As gotestsum --rerun-fails and xcodebuild -retry-tests-on-failure are reported.
+        let (results, _) = parse(
+            "<testsuite><testcase classname='p' name='T'><failure>boom</failure></testcase>\
+             <testcase classname='p' name='U'/><testcase classname='p' name='T'/></testsuite>",
+        );
+        let seen: Vec<_> = results.iter().map(|it| (it.result, it.attempts)).collect();
+        assert_eq!(seen, [(TestOutcome::Success, 2), (TestOutcome::Success, 1)]);
+        assert_eq!(results[0].message.as_deref(), Some("attempt 1 failed: boom"));
+    }
+
+    #[test]
+    fn the_crash_of_a_suite_is_a_test_that_failed() {
+        let (results, problem) = parse(
+            r#"<testsuites><testsuite name="Crashed" tests="0" errors="1"><system-err>Segmentation
+            </system-err><error message="the test process crashed"/></testsuite></testsuites>"#,
+        );
+        assert_eq!((results.len(), problem), (1, None));
+        assert_eq!(results[0].classname, "Crashed");
+        assert_eq!(results[0].result, TestOutcome::Error);
+        assert_eq!(results[0].message.as_deref(), Some("the test process crashed"));
+        let (_, problem) = parse("<testsuite name='S' errors='2'><testcase/></testsuite>");
+        assert!(problem.unwrap().contains("`S` says that it has failures"));
+    }
+
+    #[test]
+    fn a_report_without_a_case_is_said_to_have_none() {
+        for text in ["<testsuites/>", "<testsuite name='a' tests='0'/>", "<html><body/></html>"] {
+            assert_eq!(parse(text).1.as_deref(), Some("it has no test case"), "{text}");
+        }
     }
 }

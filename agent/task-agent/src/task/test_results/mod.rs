@@ -1,7 +1,11 @@
 //! Storing test results.
 
+mod attempts;
+mod encoding;
 mod junit;
 mod place;
+mod seconds;
+mod xcresult;
 
 use std::fs::OpenOptions;
 use std::io::Read as _;
@@ -24,10 +28,13 @@ use place::Roots;
 const BATCH: usize = 500;
 
 /// A report that is larger was not written by a test runner.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// So many reports are read.
-const MOST_FILES: usize = 10_000;
+const MAX_FILES: usize = 10_000;
+
+/// What was read of a report, and what was wrong with it.
+type Read = (Vec<TestResult>, Option<String>);
 
 /// Runs a `store_test_results` step. A report that can not be read is noted, and the others are
 /// stored all the same: they are what people look at when something went wrong.
@@ -35,15 +42,15 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
     let root = environment::resolve(path, &context.assignment.dirs.home, &context.work);
     let mut tally = Tally::default();
     let mut waiting: Vec<TestResult> = Vec::new();
-    let files = reports(&root);
+    let reports = reports(&root);
     let roots = Roots::of(&context.work);
-    for file in &files {
-        let (results, problem) = read(file);
+    for report in &reports {
+        let (results, problem) = read(context, report).await;
         // Many large reports must not keep the task agent from answering that it lives.
         tokio::task::yield_now().await;
         if let Some(why) = problem {
             let read = results.len();
-            let name = file.display();
+            let name = report.display();
             context.say(log, &format!("note: {name}: {why} ({read} results were read)"));
         }
         results.iter().for_each(|result| tally.add(result));
@@ -60,8 +67,9 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
     {
         return refused(context, log, &error);
     }
-    if files.is_empty() {
-        context.say(log, &format!("No test reports (*.xml) at {}", root.display()));
+    if reports.is_empty() {
+        let root = root.display();
+        context.say(log, &format!("No test reports (*.xml, *.xcresult) at {root}"));
     } else {
         context.say(log, &tally.to_string());
     }
@@ -73,21 +81,26 @@ fn refused(context: &Context, log: &StepLog, error: &ApiError) -> StepEnd {
     context.call_failed(error)
 }
 
-/// The reports at `root`: the file itself, or every `*.xml` below it. Links are not followed.
+/// The reports at `root`: the file or bundle itself, or every `*.xml` and `*.xcresult` below it.
+/// Links are not followed.
 fn reports(root: &Path) -> Vec<PathBuf> {
-    if std::fs::metadata(root).is_ok_and(|metadata| metadata.is_file()) {
-        return vec![root.canonicalize().unwrap_or_else(|_| root.to_owned())];
+    let real = || root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    match std::fs::metadata(root) {
+        Ok(metadata) if metadata.is_file() => return vec![real()],
+        Ok(metadata) if metadata.is_dir() && xcresult::is_bundle(root) => return vec![real()],
+        _ => {}
     }
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
-            let is_report = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xml"));
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file() && is_report && found.len() < MOST_FILES {
+            let is_xml = path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xml"));
+            let is_report = (kind.is_file() && is_xml) || xcresult::is_bundle(&path);
+            if is_report && (kind.is_file() || kind.is_dir()) && found.len() < MAX_FILES {
                 found.push(path);
+            } else if kind.is_dir() {
+                open.push(path);
             }
         }
     }
@@ -95,15 +108,21 @@ fn reports(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Reads one report: what could be read of it, and what was wrong with it.
-fn read(path: &Path) -> (Vec<TestResult>, Option<String>) {
-    match text(path) {
-        Ok(text) => junit::parse(&text),
+async fn read(context: &Context, path: &Path) -> Read {
+    if xcresult::is_bundle(path) {
+        return xcresult::read(context, path).await;
+    }
+    match bytes(path) {
+        Ok(bytes) => {
+            let (text, damaged) = encoding::decode(&bytes);
+            let (results, problem) = junit::parse(&text);
+            (results, problem.or(damaged))
+        }
         Err(error) => (Vec::new(), Some(error.to_string())),
     }
 }
 
-fn text(path: &Path) -> std::io::Result<String> {
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
@@ -112,13 +131,12 @@ fn text(path: &Path) -> std::io::Result<String> {
     if !metadata.is_file() {
         return Err(std::io::Error::other("it is no file"));
     }
-    if metadata.len() > LARGEST_FILE {
-        return Err(std::io::Error::other(format!("it is larger than {LARGEST_FILE} bytes")));
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
@@ -157,10 +175,13 @@ struct Tally {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Of those that passed, how many failed before.
+    flaky: usize,
 }
 
 impl Tally {
     fn add(&mut self, result: &TestResult) {
+        self.flaky += usize::from(result.result == TestOutcome::Success && result.attempts > 1);
         match result.result {
             TestOutcome::Success => self.passed += 1,
             TestOutcome::Failure | TestOutcome::Error => self.failed += 1,
@@ -171,9 +192,13 @@ impl Tally {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { passed, failed, skipped } = self;
+        let Self { passed, failed, skipped, flaky } = self;
         let all = passed + failed + skipped;
-        write!(f, "{all} tests: {passed} passed, {failed} failed, {skipped} skipped")
+        write!(f, "{all} tests: {passed} passed, {failed} failed, {skipped} skipped")?;
+        if *flaky > 0 {
+            write!(f, "; {flaky} passed after more than one attempt")?;
+        }
+        Ok(())
     }
 }
 
@@ -193,8 +218,8 @@ mod tests {
             classname: text(),
             file: Some(text()),
             result: TestOutcome::Failure,
-            run_time_s: 0.0,
             message: Some(text()),
+            ..TestResult::default()
         };
         let shown = serde_json::to_string(&masked(&masks, result)).unwrap();
         assert!(!shown.contains("hunter2"), "{shown}");

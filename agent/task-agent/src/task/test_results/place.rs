@@ -56,7 +56,7 @@ mod tests {
             file: Some(real.canonicalize().unwrap().join("test/a.js").display().to_string()),
             result: TestOutcome::Success,
             run_time_s: 1.0,
-            message: None,
+            ..TestResult::default()
         };
         let result = roots.relative(result);
         assert_eq!(result.file.as_deref(), Some("test/a.js"));

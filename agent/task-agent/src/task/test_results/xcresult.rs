@@ -1,0 +1,254 @@
+//! Result bundles of xcodebuild.
+//!
+//! A bundle is a directory in a format of Apple's own. Xcode 16 and later have a tool that says what
+//! is in it: `xcrun xcresulttool get test-results tests --path BUNDLE` prints JSON, whose schema
+//! `xcrun xcresulttool help get test-results tests` documents.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use russet_protocol::runner::{TestOutcome, TestResult};
+use serde::Deserialize;
+
+use super::attempts::{self, MAX_MESSAGE_BYTES, cut};
+use super::{Read, bytes, seconds};
+use crate::task::context::Context;
+
+/// How long the tool may take. Bundles with many attachments are gigabytes, and it reads an index.
+const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Nodes within nodes: plan, bundle, suite, case, device, repetition, message.
+const MAX_DEPTH: usize = 32;
+
+/// Decides by its name whether a directory is a bundle.
+pub(super) fn is_bundle(path: &Path) -> bool {
+    path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xcresult"))
+}
+
+/// Reads a bundle through the system's tool.
+pub(super) async fn read(context: &Context, bundle: &Path) -> Read {
+    match print(context, bundle).await {
+        Ok(json) => parse(&json),
+        Err(why) => (Vec::new(), Some(why)),
+    }
+}
+
+/// What the tool prints of a bundle.
+async fn print(context: &Context, bundle: &Path) -> Result<Vec<u8>, String> {
+    let file = |name: &str| context.assignment.dirs.tmp.join(name);
+    let (out, err) = (file(".xcresult.json"), file(".xcresult.err"));
+    let failed = |error: std::io::Error| format!("could not start `xcrun xcresulttool`: {error}");
+    let variables = context.variables_now();
+    let program = find_program("xcrun", variables.get("PATH").map_or("", String::as_str)).ok_or(
+        "a result bundle of Xcode is read with `xcrun`, which is not on this machine's PATH",
+    )?;
+    let mut command = Command::new(program);
+    command
+        .args(["xcresulttool", "get", "test-results", "tests", "--compact", "--path"])
+        .arg(bundle)
+        .env_clear()
+        .envs(variables)
+        .current_dir(&context.work)
+        .stdin(Stdio::null())
+        .stdout(File::create(&out).map_err(failed)?)
+        .stderr(File::create(&err).map_err(failed)?);
+    let mut child = context.reaper.spawn(&mut command).map_err(failed)?;
+    let status = tokio::select! {
+        status = child.exited() => status.map_err(failed)?,
+        () = context.clock.sleep(TOOL_TIMEOUT) => {
+            // SAFETY: Takes numbers only; the id is the child's until it has been waited for.
+            unsafe { libc::kill(child.pid, libc::SIGKILL) };
+            return Err(format!("`xcrun xcresulttool` took more than {} s", TOOL_TIMEOUT.as_secs()));
+        }
+    };
+    let said = bytes(&err).unwrap_or_default();
+    let json = bytes(&out).map_err(failed);
+    std::fs::remove_file(&out).and(std::fs::remove_file(&err)).ok();
+    if !status.success() {
+        let said = String::from_utf8_lossy(&said);
+        let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        let line = cut(line.trim().to_owned(), 500);
+        return Err(format!(
+            "`xcrun xcresulttool get test-results tests` failed: {line}\n  hint: it takes Xcode 16 or \
+             later"
+        ));
+    }
+    json
+}
+
+fn find_program(name: &str, path: &str) -> Option<std::path::PathBuf> {
+    path.split(':').map(|directory| Path::new(directory).join(name)).find(|file| file.is_file())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Tests {
+    #[serde(default)]
+    test_nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    node_type: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    result: Option<String>,
+    /// As people read it: `0.012s`.
+    #[serde(default)]
+    duration: Option<String>,
+    #[serde(default)]
+    duration_in_seconds: Option<f64>,
+    #[serde(default)]
+    children: Vec<Node>,
+}
+
+/// Reads what the tool prints.
+pub(super) fn parse(json: &[u8]) -> Read {
+    let tests: Tests = match serde_json::from_slice(json) {
+        Ok(tests) => tests,
+        Err(error) => {
+            return (
+                Vec::new(),
+                Some(format!("what `xcresulttool` prints is another JSON: {error}")),
+            );
+        }
+    };
+    let mut results = Vec::new();
+    tests.test_nodes.iter().for_each(|node| collect(node, &[], 0, &mut results));
+    let nothing = results.is_empty().then(|| "it has no test case".to_owned());
+    (results, nothing)
+}
+
+/// Adds the cases at and below `node`; `suites` are those that it is in.
+fn collect(node: &Node, suites: &[&str], depth: usize, results: &mut Vec<TestResult>) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    match node.node_type.as_str() {
+        "Test Case" => results.push(result_of_case(node, suites)),
+        "Unit test bundle" | "UI test bundle" | "Test Suite" => {
+            let suites: Vec<&str> = suites.iter().copied().chain([node.name.as_str()]).collect();
+            node.children.iter().for_each(|child| collect(child, &suites, depth + 1, results));
+        }
+        _ => node.children.iter().for_each(|child| collect(child, suites, depth + 1, results)),
+    }
+}
+
+fn result_of_case(case: &Node, suites: &[&str]) -> TestResult {
+    let mut runs = Vec::new();
+    repetitions(case, 0, &mut runs);
+    let last = runs.last().copied().unwrap_or(case);
+    let result = outcome(case);
+    let mut message = String::new();
+    messages(last, 0, &mut message);
+    for (number, run) in (1..).zip(runs.split_last().map(|(_, before)| before).unwrap_or_default())
+    {
+        let mut before = String::new();
+        messages(run, 0, &mut before);
+        if !message.is_empty() {
+            message.push_str("\n\n");
+        }
+        if attempts::is_failed(outcome(run)) {
+            message.push_str(&attempts::describe(number, Some(&before)));
+        } else {
+            message.push_str(&format!("attempt {number} passed"));
+        }
+    }
+    TestResult {
+        name: case.name.clone(),
+        classname: suites.join("."),
+        result,
+        run_time_s: time(case),
+        message: Some(cut(message, MAX_MESSAGE_BYTES)).filter(|text| !text.is_empty()),
+        attempts: u32::try_from(runs.len()).unwrap_or(u32::MAX).max(1),
+        ..TestResult::default()
+    }
+}
+
+/// The runs of a case that ran more than once, on whatever device.
+fn repetitions<'a>(node: &'a Node, depth: usize, found: &mut Vec<&'a Node>) {
+    for child in node.children.iter().filter(|_| depth < MAX_DEPTH) {
+        if child.node_type == "Repetition" {
+            found.push(child);
+        } else {
+            repetitions(child, depth + 1, found);
+        }
+    }
+}
+
+/// Adds the messages of a run, each in lines of its own.
+fn messages(node: &Node, depth: usize, text: &mut String) {
+    if node.node_type == "Failure Message" && text.len() < MAX_MESSAGE_BYTES {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&node.name);
+    }
+    let children = node.children.iter().filter(|_| depth < MAX_DEPTH);
+    children.filter(|it| it.node_type != "Repetition").for_each(|it| messages(it, depth + 1, text));
+}
+
+fn outcome(node: &Node) -> TestOutcome {
+    match node.result.as_deref() {
+        Some("Passed" | "Expected Failure") => TestOutcome::Success,
+        Some("Skipped") => TestOutcome::Skipped,
+        Some("Failed") => TestOutcome::Failure,
+        // `unknown`, as of a case whose process crashed.
+        _ => TestOutcome::Error,
+    }
+}
+
+/// The case's own time; of one that ran more than once, some versions tell only that of each run.
+fn time(node: &Node) -> f64 {
+    match (node.duration_in_seconds, &node.duration) {
+        (Some(seconds), _) if seconds.is_finite() => seconds.max(0.0),
+        (_, Some(written)) => seconds::parse(written),
+        _ => {
+            let runs = node.children.iter().filter(|child| child.node_type == "Repetition");
+            runs.map(time).sum()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use russet_protocol::runner::TestOutcome;
+
+    /// Written after the schema that Xcode 16.2 documents.
+    const RECORDED: &str = include_str!("../../../tests/fixtures/xcresult-tests.json");
+
+    #[test]
+    fn cases_repetitions_and_messages_of_a_bundle_are_read() {
+        let (results, problem) = parse(RECORDED.as_bytes());
+        assert_eq!(problem, None);
+        let seen: Vec<_> =
+            results.iter().map(|it| (it.name.as_str(), it.result, it.attempts)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("testAdds()", TestOutcome::Success, 1),
+                ("testFlaky()", TestOutcome::Success, 2),
+                ("testFails()", TestOutcome::Failure, 1),
+                ("testLater()", TestOutcome::Skipped, 1),
+                ("crashes()", TestOutcome::Error, 1),
+            ]
+        );
+        assert_eq!(results[0].classname, "AppTests.MathTests");
+        assert!((results[0].run_time_s - 0.0012).abs() < 1e-9);
+        let message = results[1].message.as_deref().unwrap();
+        assert!(message.starts_with("attempt 1 failed: MathTests.swift:17: "), "{message}");
+        let message = results[2].message.as_deref().unwrap();
+        assert_eq!(message.lines().count(), 2, "{message}");
+    }
+
+    #[test]
+    fn another_answer_is_said_to_be_one() {
+        assert!(parse(b"{}").1.unwrap().contains("no test case"));
+        assert!(parse(b"{\"testNodes\": 7}").1.unwrap().contains("another JSON"));
+    }
+}
