@@ -1,5 +1,7 @@
 //! The state machine of the whole agent: its phase, its slots, its holds.
 
+use std::time::Duration;
+
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
@@ -8,6 +10,9 @@ use super::slot::{self, Slot};
 use super::types::{Action, End, Input, Settings, SlotIndex, View};
 use crate::requests::{Stop, UpdateMode};
 use russet_platform::clock::BootTime;
+
+/// Time in which an agent that was told to end tries to tell the control plane how tasks ended.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The phase of the agent as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +27,11 @@ enum Phase {
         cancel_at: Option<BootTime>,
     },
     /// Everything was told to end.
-    Canceling,
+    Canceling {
+        /// Time from which the control plane is not waited for any longer: the journals say to the
+        /// next agent what this one could not.
+        give_up_at: BootTime,
+    },
     /// Ends itself alone.
     Leaving,
     /// Has said [`Action::Exit`].
@@ -97,6 +106,7 @@ impl Machine {
     pub(crate) fn next_wakeup(&self) -> Option<BootTime> {
         let drain = match self.phase {
             Phase::Draining { cancel_at, .. } => cancel_at,
+            Phase::Canceling { give_up_at } => Some(give_up_at),
             Phase::Ended => return None,
             _ => None,
         };
@@ -145,7 +155,9 @@ impl Machine {
             (Stop::Cancel, Phase::Working | Phase::Draining { .. }) => {
                 self.cancel_all(now, "the runner was stopped", actions);
             }
-            (Stop::Cancel, Phase::Canceling) => {
+            (Stop::Cancel, Phase::Canceling { give_up_at }) => {
+                let give_up_at = give_up_at.min(now.after(SETTLE_TIMEOUT));
+                self.phase = Phase::Canceling { give_up_at };
                 self.each_slot(actions, |slot, _, todo| slot.kill_now(todo));
             }
             (Stop::Leave, Phase::Working | Phase::Draining { .. }) => {
@@ -184,7 +196,8 @@ impl Machine {
     }
 
     fn cancel_all(&mut self, now: BootTime, reason: &str, actions: &mut Vec<Action>) {
-        self.phase = Phase::Canceling;
+        let give_up_at = now.after(self.settings.cancel_patience + SETTLE_TIMEOUT);
+        self.phase = Phase::Canceling { give_up_at };
         self.interrupt_all(now, reason, actions);
     }
 
@@ -260,10 +273,17 @@ impl Machine {
             (false, None) => Some(now),
             (false, since) => since,
         };
-        if let Some(end) = self.end(busy) {
+        if let Some(end) = self.end(now, busy) {
             self.phase = Phase::Ended;
             actions.push(Action::Exit(end));
         }
+    }
+
+    /// Whether nothing is under way any more but to tell the control plane how tasks ended.
+    fn only_settles(&self) -> bool {
+        self.slots
+            .iter()
+            .all(|slot| slot.is_settling() || !(slot.has_task() || slot.is_cleaning()))
     }
 
     /// In single-task mode one claim of a class is enough: two could both bring a task.
@@ -277,7 +297,7 @@ impl Machine {
                 .any(|(other, slot)| other != index && slot.class == class && slot.has_claim())
     }
 
-    fn end(&self, busy: bool) -> Option<End> {
+    fn end(&self, now: BootTime, busy: bool) -> Option<End> {
         if self.slots.iter().any(Slot::has_claim) {
             return None;
         }
@@ -285,7 +305,10 @@ impl Machine {
         let done = !busy && !self.slots.iter().any(Slot::is_cleaning);
         match self.phase {
             Phase::Draining { end, .. } if done => Some(end),
-            Phase::Canceling if done => Some(End::Stopped),
+            Phase::Canceling { .. } if done => Some(End::Stopped),
+            Phase::Canceling { give_up_at } if give_up_at <= now && self.only_settles() => {
+                Some(End::Stopped)
+            }
             Phase::Working if done && self.settings.single_task && self.taken > 0 => {
                 Some(End::SingleTask)
             }

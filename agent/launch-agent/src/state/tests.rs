@@ -171,6 +171,34 @@ fn a_drain_longer_than_the_limit_cancels() {
 }
 
 #[test]
+fn a_control_plane_that_hears_nothing_keeps_no_agent_that_was_stopped() {
+    for stops in [2, 3] {
+        let mut bench = Bench::running(settings(1));
+        bench.send(Input::Stop(Stop::Drain));
+        for _ in 1..stops {
+            bench.send(Input::Stop(Stop::Cancel));
+        }
+        let actions = bench.slot(Got::Exited(Exit::Died("signal 15".to_owned())));
+        assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(_))]));
+        assert_eq!(bench.slot(Got::NotSettled), []);
+        let give_up_at = bench.machine.next_wakeup().unwrap();
+        assert!(give_up_at <= bench.now.after(Duration::from_secs(15)));
+        let mut waited = Duration::ZERO;
+        let limit = Duration::from_secs(if stops == 2 { 55 } else { 15 });
+        let mut ended = false;
+        while waited < limit && !ended {
+            waited += Duration::from_secs(5);
+            let actions = bench.wait(Duration::from_secs(5));
+            ended = actions.contains(&Action::Exit(End::Stopped));
+            if actions.iter().any(|it| matches!(it, Action::Slot(0, Do::Settle(_)))) {
+                ended |= bench.slot(Got::NotSettled).contains(&Action::Exit(End::Stopped));
+            }
+        }
+        assert!(ended, "after {stops} stops");
+    }
+}
+
+#[test]
 fn the_second_stop_cancels_and_the_third_kills() {
     let mut bench = Bench::running(settings(1));
     bench.send(Input::Stop(Stop::Drain));

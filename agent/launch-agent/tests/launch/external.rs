@@ -175,3 +175,50 @@ async fn the_run_time_limit_ends_it_and_says_so() {
     assert!(message(&fails[0]).contains("ran longer than it may"), "{}", message(&fails[0]));
     assert_eq!(agent.drain().await, ExitReason::Stopped);
 }
+
+/// What CircleCI's public `runner-init` has its server answer: a claim without a task's id, nothing
+/// but documented fields, and 404 for whatever it does not know.
+#[tokio::test]
+async fn a_server_that_is_not_ours_has_a_task_back_at_once_or_hears_that_it_failed() {
+    let configs = [
+        (404, json!({"message": "not found"}), false),
+        (200, json!({"steps": [], "resource_class": "x"}), false),
+        (200, json!({"task_id": "id-1", "version": "theirs", "job": 7}), true),
+        (400, json!({}), false),
+    ];
+    for (status, config, is_named) in configs {
+        let bench = Bench::new().await;
+        let path = bench.file("broken");
+        write_program(&path, "#!/no/such/interpreter\n");
+        let key = format!("  task_agent: {}", path.display());
+        bench.plane.answer("/api/v2/task/config", status, config.clone());
+        let mut task = bare_task("a1");
+        task["warning"] = json!("");
+        bench.plane.queue("class-token", task);
+        let agent = bench.start(bench.config(&key), &real_agent(bench.dir.path()));
+        let unclaim = "/api/v3/runner/unclaim";
+        bench.plane.wait_for(if is_named { unclaim } else { FAIL }, 1).await;
+        assert_eq!(agent.drain().await, ExitReason::Stopped);
+        assert_eq!(bench.plane.calls(unclaim).len(), usize::from(is_named), "{config}");
+        assert_eq!(bench.plane.calls(FAIL).len(), usize::from(!is_named), "{config}");
+        let claim = &bench.plane.calls("/api/v3/runner/claim")[0];
+        assert_eq!(claim.body["ip"], "127.0.0.1");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_to_hear_of_a_failure_is_told_once() {
+    for status in [400, 403, 405, 422] {
+        let bench = Bench::new().await;
+        bench.plane.answer("/api/v2/task/config", 404, json!({}));
+        bench.plane.answer(FAIL, status, json!({}));
+        let path = bench.file("broken");
+        write_program(&path, "#!/no/such/interpreter\n");
+        let key = format!("  task_agent: {}", path.display());
+        bench.plane.queue("class-token", bare_task("a1"));
+        let agent = bench.start(bench.config(&key), &real_agent(bench.dir.path()));
+        bench.plane.wait_for(FAIL, 1).await;
+        assert_eq!(agent.drain().await, ExitReason::Stopped);
+        assert_eq!(bench.plane.calls(FAIL).len(), 1, "{status}");
+    }
+}

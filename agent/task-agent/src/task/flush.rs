@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use russet_protocol::ids::TaskId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{EventKind, UnclaimRequest};
 use russet_protocol::supervise::{Assignment, Failure, RESULT_FILE, ResultRecord, exit};
-use russet_protocol::task::TaskConfig;
 
 use super::api::{Api, ApiError};
 use super::events::Events;
@@ -23,6 +23,10 @@ use russet_platform::clock::Clock;
 
 /// Time for which the control plane may be away before the spool is given up.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+/// How long the control plane may be away before a task is not given back: who waits for that takes no
+/// other task.
+const UNCLAIM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A result record longer than this is none.
 const MOST_RECORD: u64 = 1024 * 1024;
@@ -148,14 +152,23 @@ fn end_open_steps(spool: &Spool, events: &Events, failure: &Failure) {
     }
 }
 
+/// All that is needed of a task's config. That of another server has a form of its own.
+#[derive(serde::Deserialize)]
+struct Named {
+    task_id: TaskId,
+}
+
 async fn give_back(assignment: &Assignment) -> Result<(), ApiError> {
     let clock = Clock::system();
-    let api = Api::new(assignment, clock.clone(), clock.now().after(PATIENCE))
+    let api = Api::new(assignment, clock.clone(), clock.now().after(UNCLAIM_TIMEOUT))
         .map_err(|error| local("reach the control plane", error))?;
-    let config: TaskConfig = api
-        .json("get the task's config", || api.request(Method::GET, "/api/v2/task/config"))
-        .await?;
-    let body = UnclaimRequest { task_id: config.task_id, task_token: assignment.token.clone() };
+    let call = "get the task's config";
+    let answer = api.small(call, || api.request(Method::GET, "/api/v2/task/config")).await?;
+    let Some(Named { task_id }) = answer.json() else {
+        let message = "the answer names no task".to_owned();
+        return Err(ApiError::Refused { call, status: answer.status.as_u16(), message });
+    };
+    let body = UnclaimRequest { task_id, task_token: assignment.token.clone() };
     let call = "give the task back";
     let answer =
         api.small(call, || api.request(Method::POST, "/api/v3/runner/unclaim").json(&body)).await?;

@@ -114,9 +114,9 @@ pub(super) async fn prepare(
         request: ClaimRequest {
             name: config.name.clone(),
             hostname,
-            ip: String::new(),
             version,
             // Said anew with each claim.
+            ip: String::new(),
             update: None,
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),

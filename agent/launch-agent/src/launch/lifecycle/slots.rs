@@ -65,6 +65,12 @@ impl SlotMaker<'_> {
             self.make_slot(&mut slots, number, class, token)?;
             slots.classes.push(index);
         }
+        let users: Vec<SlotUser> =
+            slots.drivers.iter().map(|slot| slot.info.lease.user.clone()).collect();
+        let prefix = &self.shared.config.user_prefix;
+        if let Some(warning) = users::warning_of_nameless(prefix, &users) {
+            self.shared.sink.warn(warning);
+        }
         Ok(slots)
     }
 

@@ -60,7 +60,9 @@ pub(in crate::launch) enum Answer<T> {
     Done(T),
     /// The server does not know the task, or not as ours (404, 409).
     Gone(StatusCode),
-    /// Another answer, or none.
+    /// The server understood and refuses, or knows no such call: asking again is in vain.
+    Refused(String),
+    /// The server is broken, busy or away: it may be otherwise the next time.
     Failed(String),
 }
 
@@ -153,7 +155,7 @@ impl Api {
                 Err(error) => Answer::Failed(error.to_string()),
             },
             Answer::Gone(status) => Answer::Gone(status),
-            Answer::Failed(reason) => Answer::Failed(reason),
+            Answer::Refused(reason) | Answer::Failed(reason) => Answer::Failed(reason),
         }
     }
 
@@ -193,6 +195,7 @@ impl<T> Answer<T> {
         match self {
             Self::Done(value) => Answer::Done(change(value)),
             Self::Gone(status) => Answer::Gone(status),
+            Self::Refused(reason) => Answer::Refused(reason),
             Self::Failed(reason) => Answer::Failed(reason),
         }
     }
@@ -209,6 +212,9 @@ async fn send_call(call: reqwest::RequestBuilder) -> Answer<Vec<u8>> {
             Err(error) => Answer::Failed(error.to_string()),
         },
         status @ (StatusCode::NOT_FOUND | StatusCode::CONFLICT) => Answer::Gone(status),
+        status if status.is_client_error() && !russet_platform::http::is_transient(status) => {
+            Answer::Refused(read_problem(response).await)
+        }
         _ => Answer::Failed(read_problem(response).await),
     }
 }

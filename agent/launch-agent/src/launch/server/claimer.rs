@@ -10,6 +10,7 @@ use std::time::Duration;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 use tokio_util::sync::CancellationToken;
 
+use super::address;
 use super::api::{Api, ClaimAnswer};
 use super::log_once::LogOnce;
 use super::token::TokenSource;
@@ -92,7 +93,8 @@ impl Claimer<'_> {
                 }
             };
             let update = self.sink.board.status().update;
-            let request = ClaimRequest { update, ..self.request.clone() };
+            let ip = address::towards(self.api_url).map(|it| it.to_string()).unwrap_or_default();
+            let request = ClaimRequest { update, ip, ..self.request.clone() };
             let dropped_for_good = async {
                 dropped.cancelled().await;
                 // A claim that was just sent may have been given a task, which nobody would run

@@ -1,6 +1,7 @@
 //! The control plane, as the launch agent calls it: claims with the token of a class, everything
 //! else with the token of a task.
 
+mod address;
 mod api;
 mod claimer;
 mod log_once;

@@ -85,7 +85,8 @@ impl SlotClaims {
     fn take_task(&self, class: &Class, claimed: ClaimResponse) {
         let info = &*self.info;
         self.meter.note_claimed(info);
-        if let Some(warning) = &claimed.warning {
+        // CircleCI's server sends an empty one with every claim.
+        if let Some(warning) = claimed.warning.as_deref().filter(|text| !text.trim().is_empty()) {
             tracing::warn!(warning, "the control plane took the claim with a warning");
         }
         let refused = find_refusal(class, &claimed);

@@ -82,16 +82,19 @@ impl Settler {
             Answer::Done(()) => true,
             Answer::Gone(StatusCode::CONFLICT) => self.fail(journal, reason).await,
             Answer::Gone(_) => true,
+            // It takes no task back; that it is not run here it may still want to know.
+            Answer::Refused(_) => self.fail(journal, reason).await,
             Answer::Failed(error) => self.not_settled(&error),
         }
     }
 
     /// A server that does not name the task in the claim names it in the task's config, which
-    /// holds what the project says; so the slot's user reads it.
+    /// holds what the project says; so the slot's user reads it. Where that names none either, the
+    /// task cannot be given back, and the server hears at once that it is not run.
     async fn unclaim_as_user(&self, journal: &Journal, reason: &str) -> bool {
         let assignment = Assignment { mode: Mode::Unclaim, ..journal.assignment.clone() };
         match run_to_end(&self.info, &assignment).await {
-            Ok((status, _)) if matches!(status.code(), Some(exit::REPORTED | exit::STALE)) => true,
+            Ok((status, _)) if status.code() == Some(exit::REPORTED) => true,
             _ => self.fail(journal, reason).await,
         }
     }
@@ -101,6 +104,11 @@ impl Settler {
         let now = self.info.shared.clock.wall_ms();
         match self.info.shared.api.fail(token, &journal.allocation, now, message).await {
             Answer::Done(()) | Answer::Gone(_) => true,
+            Answer::Refused(error) => {
+                let slot = self.info.number;
+                tracing::warn!(slot, error, "the control plane does not want to hear of a task");
+                true
+            }
             Answer::Failed(error) => self.not_settled(&error),
         }
     }

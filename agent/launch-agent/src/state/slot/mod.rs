@@ -194,6 +194,11 @@ impl Slot {
         }
     }
 
+    /// Returns true while the control plane is told how its task ended.
+    pub(super) fn is_settling(&self) -> bool {
+        matches!(self.state, State::Settling { .. })
+    }
+
     /// Returns true if it is being cleaned, or about to be.
     pub(super) fn is_cleaning(&self) -> bool {
         matches!(self.state, State::New | State::Cleaning { .. })

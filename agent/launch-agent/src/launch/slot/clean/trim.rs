@@ -56,6 +56,7 @@ pub(super) async fn trim_caches(info: &SlotInfo) {
             copies: Vec::new(),
             watermark_bytes: wanted.watermark,
             max_age_ms: wanted.max_age.map(millis),
+            everything: false,
         };
         trim_as(info, user, trim).await;
     }
@@ -102,6 +103,7 @@ async fn trim_copies(info: &SlotInfo) {
             copies,
             watermark_bytes: wanted.watermark,
             max_age_ms: Some(millis(wanted.max_age.unwrap_or(MAX_COPY_AGE))),
+            everything: false,
         };
         trim_as(info, user, trim).await;
     }

@@ -96,7 +96,7 @@ async fn send_heartbeats(
                 info.send(Input::Stale);
                 return;
             }
-            Answer::Failed(reason) => {
+            Answer::Refused(reason) | Answer::Failed(reason) => {
                 info.shared.metrics.heartbeat(Heartbeat::Failed);
                 tracing::debug!(slot = info.number, reason, "a heartbeat did not arrive");
             }
