@@ -139,6 +139,9 @@ pub struct Trim {
     /// Entries that were not changed for so long go in any case, in milliseconds.
     #[serde(default)]
     pub max_age_ms: Option<u64>,
+    /// Everything goes: the agent is being removed.
+    #[serde(default)]
+    pub everything: bool,
 }
 
 /// A service of the host that several slots must not start at the same moment.
@@ -266,6 +269,9 @@ pub struct Limits {
     /// Bytes that the task may have on disk, in its directories together.
     #[serde(default)]
     pub disk_bytes: Option<u64>,
+    /// Bytes of output of a task that are kept.
+    #[serde(default)]
+    pub output_bytes: Option<u64>,
     /// Time that a step has between TERM and KILL, in milliseconds; 0 is the default of ten
     /// seconds.
     #[serde(default)]

@@ -3,6 +3,7 @@
 //! As everywhere, root deletes nothing in a directory of a slot's user: the task agent, started
 //! as that user, ends its processes and empties its directories.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,9 @@ use russet_platform::command::Command;
 
 /// Timeout of the helper: it deletes what a build left.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// Directory of a slot with copies of the archives of caches.
+const COPIES: &str = "caches";
 
 /// A journal is not larger than this.
 const MAX_JOURNAL: u64 = 1 << 20;
@@ -38,22 +42,63 @@ pub(super) fn empty_all(slots: &Path, program: &Path) -> Result<(), InstallError
     Ok(())
 }
 
-/// Ends everything of a slot's user, and empties the slot's directories. A slot that is not
-/// there is empty.
+/// Ends everything of a slot's user, and empties the slot's directories and those of copies of caches.
+/// A slot that is not there is empty.
 pub(super) fn empty(slot: &Path, program: &Path) -> Result<(), InstallError> {
-    let home = slot.join("home");
-    let Ok(meta) = std::fs::symlink_metadata(&home) else { return Ok(()) };
-    if meta.uid() == 0 || !meta.is_dir() {
-        return Ok(());
+    empty_directories(slot, program)?;
+    empty_copies(slot, program)
+}
+
+/// Empties the directories of copies of archives. Each belongs to a user that the slot had once, who
+/// may be gone by now; its number is enough.
+fn empty_copies(slot: &Path, program: &Path) -> Result<(), InstallError> {
+    // Root's, and nobody else may enter it.
+    let Ok(entries) = std::fs::read_dir(slot.join(COPIES)) else { return Ok(()) };
+    let mut by_owner: BTreeMap<(u32, u32), Vec<PathBuf>> = BTreeMap::new();
+    for entry in entries.flatten() {
+        let Ok(meta) = std::fs::symlink_metadata(entry.path()) else { continue };
+        if meta.is_dir() && meta.uid() != 0 {
+            by_owner.entry((meta.uid(), meta.gid())).or_default().push(entry.path());
+        }
     }
-    let failed = |what: String| InstallError::Slot { path: slot.to_owned(), what };
-    let assignment = assignment(slot, meta.uid(), meta.gid());
+    for ((uid, gid), copies) in by_owner {
+        let mut assignment = blank(slot, uid, gid);
+        if let Some(fields) = assignment.as_object_mut() {
+            fields.insert("mode".to_owned(), "trim".into());
+            fields.insert("token".to_owned(), "".into());
+            fields.insert(
+                "trim".to_owned(),
+                serde_json::json!({"paths": [], "copies": copies, "everything": true}),
+            );
+            // Nothing of that user is ended for it.
+            fields.insert(
+                "user".to_owned(),
+                serde_json::json!({"uid": uid, "gid": gid, "name": null, "dedicated": false}),
+            );
+        }
+        call(slot, program, &assignment)?;
+    }
+    Ok(())
+}
+
+fn call(slot: &Path, program: &Path, assignment: &serde_json::Value) -> Result<(), InstallError> {
     let output = Command::new(program)
         .arg("task-agent")
         .stdin(assignment.to_string())
         .limit(LONGEST)
         .run_ok();
-    output.map(drop).map_err(|error| failed(error.to_string()))
+    output
+        .map(drop)
+        .map_err(|error| InstallError::Slot { path: slot.to_owned(), what: error.to_string() })
+}
+
+fn empty_directories(slot: &Path, program: &Path) -> Result<(), InstallError> {
+    let home = slot.join("home");
+    let Ok(meta) = std::fs::symlink_metadata(&home) else { return Ok(()) };
+    if meta.uid() == 0 || !meta.is_dir() {
+        return Ok(());
+    }
+    call(slot, program, &assignment(slot, meta.uid(), meta.gid()))
 }
 
 /// Returns the helper's assignment: that of the task's agent, if there is a task, and else only
@@ -97,4 +142,46 @@ fn blank(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
         "runner": "",
         "max_run_time_ms": 0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// A helper that removes what it is told to, with the rights of whoever it is told to become.
+    const HELPER: &str = r#"#!/bin/sh
+text=$(cat)
+echo "$text" >> "$(dirname "$0")/asked"
+case "$text" in *'"mode":"trim"'*) ;; *) exit 0 ;; esac
+uid=$(echo "$text" | sed 's/.*"uid":\([0-9]*\).*/\1/')
+for dir in $(echo "$text" | sed 's/.*"copies":\[\([^]]*\)\].*/\1/' | tr ',"' '  '); do
+  find "$dir" -mindepth 1 -user "$uid" -delete
+done
+"#;
+
+    #[test]
+    fn copies_of_caches_go_by_their_owners_whoever_those_were() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("russet");
+        std::fs::write(&program, HELPER).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let state = dir.path().join("state");
+        for (owner, name) in [(58_310, "58310-a"), (58_311, "58311-b"), (58_311, "58311-c")] {
+            let copies = state.join("slots/1/caches").join(name);
+            std::fs::create_dir_all(&copies).unwrap();
+            for path in [copies.join("archive"), copies.clone()] {
+                if path != copies {
+                    std::fs::write(&path, "x").unwrap();
+                }
+                std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
+            }
+        }
+        crate::install::files::remove_tree(&state).unwrap_err();
+        super::empty_all(&state.join("slots"), &program).unwrap();
+        crate::install::files::remove_tree(&state).unwrap();
+        assert!(!state.exists());
+    }
 }

@@ -80,6 +80,9 @@ fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(u
         watermark: asked.watermark_bytes,
         max_age: asked.max_age_ms.map(Duration::from_millis),
     };
+    if asked.everything {
+        return remove_all(top, until);
+    }
     if rules.max_age.is_none() && rules.watermark.is_none_or(|watermark| rules.free >= watermark) {
         return Ok(None);
     }
@@ -94,6 +97,17 @@ fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(u
             continue;
         };
         bytes += files::remove(top, name, &stat, until)?;
+        count += 1;
+    }
+    Ok((count > 0).then_some((count, bytes)))
+}
+
+/// Removes everything, whatever its age.
+fn remove_all(top: &OwnedFd, until: Instant) -> io::Result<Option<(usize, u64)>> {
+    let (mut count, mut bytes) = (0, 0);
+    for name in files::names(top)? {
+        let stat = fstatat(top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        bytes += files::remove(top, &name, &stat, until)?;
         count += 1;
     }
     Ok((count > 0).then_some((count, bytes)))
@@ -171,6 +185,7 @@ mod tests {
             copies: Vec::new(),
             watermark_bytes: watermark,
             max_age_ms: hours.map(|hours| hours * 3_600_000),
+            everything: false,
         };
         directory(top, &asked, Instant::now() + Duration::from_secs(60)).unwrap()
     }
@@ -205,6 +220,7 @@ mod tests {
             copies: vec![],
             watermark_bytes: Some(u64::MAX),
             max_age_ms: None,
+            everything: false,
         };
         directory(&link, &asked, Instant::now() + Duration::from_secs(60)).unwrap_err();
         // Nor is one inside.
