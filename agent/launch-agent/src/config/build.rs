@@ -337,6 +337,7 @@ impl Build<'_> {
                 processes: own.processes.or(common.processes),
                 open_files: own.open_files.or(common.open_files),
                 disk_bytes: own.disk_bytes.or(common.disk_bytes),
+                output_bytes: own.output_bytes.or(common.output_bytes),
                 kill_grace_ms: if own.kill_grace_ms == 0 {
                     common.kill_grace_ms
                 } else {
@@ -579,6 +580,7 @@ fn limits(values: &Values, prefix: &str) -> Limits {
         processes: values.number(&key("processes")),
         open_files: values.number(&key("open_files")),
         disk_bytes: values.number(&key("disk")),
+        output_bytes: values.number(&key("output")),
         kill_grace_ms: values.duration(&key("kill_grace")).map_or(0, millis),
     }
 }

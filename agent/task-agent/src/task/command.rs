@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::context::{Context, StepEnd};
 use super::environment::Variables;
+use super::environment_size;
 use super::kill;
 use super::process_table;
 use super::pty::Pty;
@@ -60,19 +61,22 @@ pub(crate) async fn run(context: &Context, spec: Spec, log: &Arc<StepLog>) -> St
 fn start(context: &Context, spec: &Spec, log: &Arc<StepLog>) -> Result<(Child, Reader), String> {
     let failed = |what: &str, error: std::io::Error| format!("could not {what}: {error}");
     let (program, arguments) = spec.words.split_first().ok_or("there is nothing to run")?;
+    environment_size::check(spec)?;
     let pty = Pty::open().map_err(|error| failed("open a terminal", error))?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(&spec.variables).current_dir(&spec.directory);
     pty.attach(&mut command).map_err(|error| failed("open a terminal", error))?;
+    // Before there is a process that could take the last thread that the user may have.
+    let reader = Reader::start(pty, context.masks.masker(), Arc::clone(log))
+        .map_err(|error| failed("read the terminal", error))?;
     log.touch();
     let child = context.reaper.spawn(&mut command).map_err(|error| {
+        reader.let_go();
         let program = Path::new(program).display();
         format!("could not start `{program}` in {}: {error}", spec.directory.display())
     })?;
     // The command holds the terminal's other end, which the reader has to be the last to let go.
     drop(command);
-    let reader = Reader::start(pty, context.masks.masker(), Arc::clone(log))
-        .map_err(|error| failed("read the terminal", error))?;
     Ok((child, reader))
 }
 
@@ -105,7 +109,7 @@ async fn watch(
     if !matches!(cause, Cause::Exited(_)) {
         let grace =
             if matches!(cause, Cause::NoRoom(_)) { Duration::ZERO } else { context.kill_grace() };
-        kill::session(context, &mut child, grace).await;
+        kill::step(context, &mut child, grace).await;
     }
     if reader.finish().await == Tail::HeldOpen {
         context.say(

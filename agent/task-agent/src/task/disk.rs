@@ -3,9 +3,14 @@
 //! There is no quota that works on every file system, so the task's directories are measured now
 //! and then: rarely while there is much room left, more often when little is, and never for more
 //! than a tenth of the time.
+//!
+//! Where a step was ended for it, those that run after a failure have a tenth more: they save what can
+//! be saved, and clean up.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use russet_text::format_size;
@@ -19,47 +24,65 @@ const BYTES_PER_SECOND: u64 = 500_000_000;
 
 /// Tells when the task has too much on disk.
 #[derive(Clone, Debug)]
-pub(crate) struct DiskLimit(watch::Sender<Option<String>>);
+pub(crate) struct DiskLimit {
+    said: watch::Sender<Option<String>>,
+    /// Bytes; more after a failure.
+    limit: Arc<AtomicU64>,
+}
 
 impl DiskLimit {
     /// Watches `dirs` on a thread of its own, where there is a limit.
     pub(crate) fn watch(limit: Option<u64>, dirs: Vec<PathBuf>) -> Self {
-        let sender = watch::Sender::new(None);
-        if let Some(limit) = limit {
-            let said = sender.clone();
+        let own = Self {
+            said: watch::Sender::new(None),
+            limit: Arc::new(limit.unwrap_or(u64::MAX).into()),
+        };
+        if limit.is_some() {
+            let watched = own.clone();
             let thread = std::thread::Builder::new().stack_size(512 * 1024);
-            let started = thread.spawn(move || measure_for_ever(limit, &dirs, &said));
+            let started = thread.spawn(move || watched.measure_for_ever(&dirs));
             if let Err(error) = started {
                 tracing::warn!("the disk limit is not watched: {error}");
             }
         }
-        Self(sender)
+        own
+    }
+
+    /// Gives the steps that run after a failure a tenth more, where the limit was what failed.
+    pub(crate) fn give_way(&self) {
+        if self.said.send_replace(None).is_some() {
+            self.limit
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |limit| {
+                    Some(limit.saturating_add(limit / 10))
+                })
+                .ok();
+        }
     }
 
     /// Returns when the limit is exceeded, and says so.
     pub(crate) async fn exceeded(&self) -> String {
-        let mut receiver = self.0.subscribe();
+        let mut receiver = self.said.subscribe();
         let why = receiver.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
         match why {
             Some(why) => why,
             None => std::future::pending().await,
         }
     }
-}
 
-fn measure_for_ever(limit: u64, dirs: &[PathBuf], said: &watch::Sender<Option<String>>) {
-    loop {
-        let began = Instant::now();
-        let used = dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add);
-        if used > limit {
-            let (used, limit) = (format_size(used), format_size(limit));
-            said.send_replace(Some(format!(
-                "the task has {used} on disk and may have {limit}\nhint: the owner of this \
-                 runner sets the limit"
-            )));
-            return;
+    fn measure_for_ever(&self, dirs: &[PathBuf]) {
+        loop {
+            let began = Instant::now();
+            let used = dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add);
+            let limit = self.limit.load(Ordering::Relaxed);
+            if used > limit {
+                let (used, limit) = (format_size(used), format_size(limit));
+                self.said.send_replace(Some(format!(
+                    "the task has {used} on disk and may have {limit}\nhint: the owner of \
+                     this runner sets the limit"
+                )));
+            }
+            std::thread::sleep(pause(limit.saturating_sub(used), began.elapsed()));
         }
-        std::thread::sleep(pause(limit - used, began.elapsed()));
     }
 }
 

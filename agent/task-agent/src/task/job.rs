@@ -14,7 +14,9 @@ use super::command::{self, Spec};
 use super::context::{Context, StepEnd};
 use super::spool::StepLog;
 use super::supervisor::Supervisor;
-use super::{artifacts, checkout, environment, given, shell, ssh_keys, storage, test_results};
+use super::{
+    artifacts, checkout, environment, given, login_path, shell, ssh_keys, storage, test_results,
+};
 use crate::helper::HALT_FILE;
 
 /// Runs the steps and says how the job ended, leaving aside whether the task was stopped.
@@ -44,6 +46,11 @@ pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outc
         let end = perform(context, step).await;
         has_failed |= end.outcome != Outcome::Success;
         context.step_finished(step.number, &end);
+        if has_failed {
+            // What runs from here on runs to save what can be saved, on a full disk too.
+            context.spool.tolerate_loss();
+            context.disk.give_way();
+        }
     }
     over.send_replace(true);
     while background.join_next().await.is_some() {}
@@ -154,6 +161,7 @@ async fn run_script(
         if let Some(message) = &end.message {
             context.say(&log, message);
         }
+        tell_not_kept(context, &log, &mut end);
         let is_over = job_is_over.as_ref().is_some_and(|over| *over.borrow());
         if end.outcome != Outcome::Failed || reruns == run.max_auto_reruns || is_over {
             return end;
@@ -162,6 +170,27 @@ async fn run_script(
         if !wait_for_rerun(context, run, &end, &log, reruns).await {
             return end;
         }
+    }
+}
+
+/// Says how much of a step's output was not kept, and why. For what had no room there is none to say
+/// it in the log either.
+fn tell_not_kept(context: &Context, log: &StepLog, end: &mut StepEnd) {
+    let not_kept = log.not_kept();
+    if let Some(limit) = context.spool.limit().filter(|_| not_kept.beyond > 0) {
+        context.say(
+            log,
+            &format!(
+                "note: {} bytes of this step's output are not kept: the owner of this runner keeps \
+                 {limit} bytes of a task (`runner.limits.output`)",
+                not_kept.beyond
+            ),
+        );
+    }
+    if not_kept.lost > 0 {
+        let told = format!("{} bytes of output had no room on disk", not_kept.lost);
+        let before = end.message.take().map(|message| format!("{message}\n")).unwrap_or_default();
+        end.message = Some(format!("{before}{told}"));
     }
 }
 
@@ -210,6 +239,7 @@ fn prepare(
             variables.insert(name.clone(), value.clone());
         }
     }
+    login_path::tell(&mut variables);
     Ok(Spec {
         words: arguments.words,
         variables,

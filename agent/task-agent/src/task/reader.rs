@@ -91,10 +91,15 @@ impl Reader {
 
     /// The step's process has ended: reads what is left, and says how the output ended.
     pub(crate) async fn finish(self) -> Tail {
+        self.let_go();
+        self.done.await.unwrap_or(Tail::Closed)
+    }
+
+    /// There is no process any more, or never was one.
+    pub(crate) fn let_go(&self) {
         self.has_exited.store(true, Ordering::Release);
         // One byte into an empty pipe always fits; if the reader is gone it needs no waking.
         nix::unistd::write(&self.wake, b"x").ok();
-        self.done.await.unwrap_or(Tail::Closed)
     }
 }
 
@@ -149,7 +154,7 @@ impl Pump {
     }
 
     fn write(&mut self) {
-        self.log.append(&self.masked);
+        self.log.append_output(&self.masked);
         self.masked.clear();
     }
 

@@ -182,7 +182,7 @@ impl Running {
 
     async fn work(&self, assignment: Assignment, config: TaskConfig) -> i32 {
         let dir = assignment.dirs.spool.clone();
-        let opened = Spool::create(&dir, self.clock.clone())
+        let opened = Spool::create(&dir, self.clock.clone(), assignment.limits.output_bytes)
             .and_then(|spool| Ok((spool, Events::open(&dir, self.clock.clone())?)))
             .and_then(|(spool, events)| Ok((spool, events, Reaper::start()?)));
         let (spool, events, reaper) = match opened {

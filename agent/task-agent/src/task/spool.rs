@@ -33,6 +33,11 @@ pub(crate) struct Spool {
     dir: PathBuf,
     clock: Clock,
     logs: Mutex<BTreeMap<u32, Arc<StepLog>>>,
+    /// Bytes of output that are kept of the task, and how many of them are left.
+    limit: Option<u64>,
+    left: Arc<AtomicU64>,
+    /// Whether output that cannot be kept is counted, and ends nothing.
+    tolerates_loss: Arc<AtomicBool>,
     /// There is something new to send: the first bytes since all were sent, the first of a step,
     /// or [`MUCH`]. Not each append, since each would wake the uploader's thread, and a step that
     /// prints a lot appends many thousand times a second.
@@ -58,12 +63,26 @@ pub(crate) struct StepLog {
     is_probed: AtomicBool,
     /// Reason why nothing can be appended any more.
     broken: watch::Sender<Option<String>>,
+    left: Arc<AtomicU64>,
+    tolerates_loss: Arc<AtomicBool>,
+    /// Bytes beyond the limit, and those for which there was no room.
+    beyond: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// Output that was not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NotKept {
+    /// Bytes beyond the owner's limit.
+    pub(crate) beyond: u64,
+    /// Bytes for which there was no room on disk.
+    pub(crate) lost: u64,
 }
 
 impl Spool {
-    /// The spool in `dir`, which is empty.
-    pub(crate) fn create(dir: &Path, clock: Clock) -> io::Result<Self> {
-        let spool = Self::bare(dir, clock);
+    /// The spool in `dir`, which is empty. Of output no more bytes than `limit` are kept.
+    pub(crate) fn create(dir: &Path, clock: Clock, limit: Option<u64>) -> io::Result<Self> {
+        let spool = Self::bare(dir, clock, limit);
         // Without the reserve the task runs all the same.
         drop(std::fs::write(dir.join(RESERVE_FILE), vec![0; RESERVE_BYTES]));
         Ok(spool)
@@ -71,7 +90,7 @@ impl Spool {
 
     /// The spool that another process left in `dir`. What the server has of it is not known.
     pub(crate) fn reopen(dir: &Path, clock: Clock) -> io::Result<Self> {
-        let spool = Self::bare(dir, clock);
+        let spool = Self::bare(dir, clock, None);
         spool.release_reserve();
         for entry in std::fs::read_dir(dir)? {
             let name = entry?.file_name();
@@ -85,9 +104,23 @@ impl Spool {
         Ok(spool)
     }
 
-    fn bare(dir: &Path, clock: Clock) -> Self {
+    fn bare(dir: &Path, clock: Clock, limit: Option<u64>) -> Self {
         let (logs, grown) = (Mutex::default(), Arc::new(Notify::new()));
-        Self { dir: dir.to_owned(), clock, logs, grown }
+        let left = Arc::new(AtomicU64::new(limit.unwrap_or(u64::MAX)));
+        let tolerates_loss = Arc::default();
+        Self { dir: dir.to_owned(), clock, logs, limit, left, tolerates_loss, grown }
+    }
+
+    /// Bytes of output that are kept of the task.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
+    /// From here on output for which there is no room on disk ends no step: what runs after a failure
+    /// runs to save what can be saved.
+    pub(crate) fn tolerate_loss(&self) {
+        self.release_reserve();
+        self.tolerates_loss.store(true, Ordering::Relaxed);
     }
 
     /// The log of a step, made if it is not there.
@@ -97,11 +130,20 @@ impl Spool {
             return Ok(Arc::clone(log));
         }
         let path = self.dir.join(format!("{number}.log"));
-        let file = open(&path)?;
+        let (file, length) = match open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
+            Ok((length, file)) => (Some(file), length),
+            // Not even room for an empty file.
+            Err(_) if self.tolerates_loss.load(Ordering::Relaxed) => (None, 0),
+            Err(error) => return Err(error),
+        };
         let log = Arc::new(StepLog {
             number,
-            spooled: AtomicU64::new(file.metadata()?.len()),
-            file: Mutex::new(Some(file)),
+            spooled: AtomicU64::new(length),
+            file: Mutex::new(file),
+            left: Arc::clone(&self.left),
+            tolerates_loss: Arc::clone(&self.tolerates_loss),
+            beyond: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             path,
             grown: Arc::clone(&self.grown),
             committed: AtomicU64::new(0),
@@ -168,15 +210,49 @@ impl StepLog {
         self.number
     }
 
+    /// Appends masked output of a process, as far as the owner's limit allows. Answers whether this is
+    /// what reached the limit.
+    pub(crate) fn append_output(&self, bytes: &[u8]) -> bool {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let take = |left: u64| Some(left.saturating_sub(length));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
+        if left >= length {
+            self.append(bytes);
+            return false;
+        }
+        let mut end = usize::try_from(left).unwrap_or(bytes.len()).min(bytes.len());
+        // Not within a character.
+        while end > 0 && bytes.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            end -= 1;
+        }
+        let (kept, beyond) = bytes.split_at(end);
+        self.append(kept);
+        self.beyond.fetch_add(u64::try_from(beyond.len()).unwrap_or(0), Ordering::Relaxed);
+        // What is not kept is a sign of life all the same.
+        self.touch();
+        left > 0
+    }
+
+    /// What was not kept of the step's output.
+    pub(crate) fn not_kept(&self) -> NotKept {
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        NotKept { beyond: number(&self.beyond), lost: number(&self.lost) }
+    }
+
     /// Appends masked output. After a failure nothing is appended any more: a hole in the output
     /// would be worse than its end.
     pub(crate) fn append(&self, bytes: &[u8]) {
         if bytes.is_empty() || self.broken.borrow().is_some() {
             return;
         }
+        let length = u64::try_from(bytes.len()).unwrap_or_default();
+        if self.lost.load(Ordering::Relaxed) > 0 {
+            self.lost.fetch_add(length, Ordering::Relaxed);
+            self.touch();
+            return;
+        }
         match self.write(bytes) {
             Ok(()) => {
-                let length = u64::try_from(bytes.len()).unwrap_or_default();
                 // In one order for all threads with the offset that the uploader stores before it
                 // looks for more: one of the two sees what the other did.
                 let before = self.spooled.fetch_add(length, Ordering::SeqCst);
@@ -188,8 +264,16 @@ impl StepLog {
             }
             Err(error) => {
                 // What did get to the disk belongs to the output.
+                let before = self.spooled();
                 if let Ok(metadata) = std::fs::symlink_metadata(&self.path) {
                     self.spooled.store(metadata.len(), Ordering::SeqCst);
+                }
+                if self.tolerates_loss.load(Ordering::Relaxed) {
+                    let kept = self.spooled().saturating_sub(before);
+                    self.lost.fetch_add(length.saturating_sub(kept).max(1), Ordering::Relaxed);
+                    self.grown.notify_one();
+                    self.touch();
+                    return;
                 }
                 self.broken.send_replace(Some(format!("could not keep the output: {error}")));
                 self.grown.notify_one();
@@ -277,7 +361,7 @@ mod tests {
     #[test]
     fn what_was_spooled_is_found_again_by_the_next_process() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        let spool = Spool::create(dir.path(), Clock::system(), None).unwrap();
         spool.log(3).unwrap().append(b"hello ");
         spool.log(3).unwrap().append(b"world");
         spool.log(7).unwrap();
@@ -298,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn the_uploader_is_woken_by_first_bytes_and_by_much_and_not_by_each_append() {
         let dir = tempfile::tempdir().unwrap();
-        let spool = Spool::create(dir.path(), Clock::system()).unwrap();
+        let spool = Spool::create(dir.path(), Clock::system(), None).unwrap();
         let woken = || {
             let mut notified = Box::pin(spool.grown.notified());
             notified.as_mut().enable()
@@ -317,5 +401,19 @@ mod tests {
         assert!(woken() && spool.is_urgent());
         log.append(&much);
         assert!(!woken());
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_counted_and_what_is_said_of_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Spool::create(dir.path(), Clock::system(), Some(10)).unwrap();
+        let (one, two) = (spool.log(1).unwrap(), spool.log(2).unwrap());
+        assert!(!one.append_output(b"12345"));
+        assert!(two.append_output("678äöü".as_bytes()), "this reaches the limit");
+        assert!(!one.append_output(b"more"));
+        one.append(b"note");
+        assert_eq!((one.not_kept().beyond, two.not_kept().beyond), (4, 4));
+        assert_eq!(std::fs::read_to_string(dir.path().join("1.log")).unwrap(), "12345note");
+        assert_eq!(std::fs::read_to_string(dir.path().join("2.log")).unwrap(), "678ä");
     }
 }

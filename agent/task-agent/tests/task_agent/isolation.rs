@@ -124,11 +124,55 @@ async fn a_step_that_fills_the_disk_is_ended_with_a_message() {
 }
 
 #[tokio::test]
+async fn after_the_disk_limit_the_steps_that_always_run_have_room_to_clean_up() {
+    let mut task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("while :; do head -c 1000000 /dev/zero >> file; done"))),
+        (
+            When::Always,
+            Action::Run(run("head -c 100000 file > part; rm file; sleep 1; echo saved")),
+        ),
+    ]))
+    .await;
+    task.assignment.limits.disk_bytes = Some(200_000_000);
+    task.run_to(Outcome::Failed).await;
+    assert!(task.text(1).contains("MiB on disk"), "{}", task.text(1));
+    assert_eq!(task.text(2), "saved\n");
+}
+
+#[tokio::test]
+async fn output_beyond_the_owners_limit_ends_nothing_and_is_counted() {
+    let mut task = Task::new(scripts(&["seq 1 1000; exit 0", "echo x; echo done > file"])).await;
+    task.assignment.limits.output_bytes = Some(100);
+    task.run_to(Outcome::Success).await;
+    let text = task.text(1);
+    assert!(text.starts_with("1\n2\n") && text.contains("note: 3793 bytes"), "{text}");
+    assert!(text.contains("`runner.limits.output`") && text.len() < 400, "{text}");
+    assert!(task.text(2).starts_with("note: 2 bytes"), "{}", task.text(2));
+    assert!(task.assignment.dirs.work.join("file").exists());
+}
+
+#[tokio::test]
+async fn a_value_that_no_process_can_take_is_named_before_the_step() {
+    let mut large = run("echo never");
+    large.environment = [("MUCH".to_owned(), "x".repeat(8_000_000))].into();
+    let task = Task::new(steps(vec![(When::OnSuccess, Action::Run(large))])).await;
+    task.run_to(Outcome::Failed).await;
+    let text = task.text(1);
+    assert!(text.contains("`MUCH` ") && text.contains("no more than"), "{text}");
+}
+
+#[tokio::test]
 async fn a_spool_without_room_fails_the_step_and_the_task_is_reported() {
     if !can_be_root("to become the slot's user") {
         return;
     }
-    let task = Task::new(scripts(&["echo first; head -c 8000000 /dev/zero", "echo never"])).await;
+    let always = run("echo saved; head -c 8000000 /dev/zero; echo to the end > ran");
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run("echo first; head -c 8000000 /dev/zero"))),
+        (When::OnSuccess, Action::Run(run("echo never"))),
+        (When::Always, Action::Run(always)),
+    ]))
+    .await;
     let spool = task.assignment.dirs.spool.to_str().unwrap().to_owned();
     let uid = task.user.as_ref().unwrap().uid;
     let options = format!("size=2m,mode=0700,uid={uid},gid={uid}");
@@ -144,6 +188,13 @@ async fn a_spool_without_room_fails_the_step_and_the_task_is_reported() {
     let told = format!("{:?}", held.finished(1));
     assert!(told.contains("could not keep the output: No space left"), "{told}");
     assert!(held.finished(2).is_some());
+    assert!(
+        held.text(3).starts_with("saved\n"),
+        "what runs always has the room that was kept aside"
+    );
+    let told = format!("{:?}", held.finished(3));
+    assert!(told.contains("Success") && told.contains("had no room on disk"), "{told}");
+    assert!(task.assignment.dirs.work.join("ran").exists());
 }
 
 #[tokio::test]

@@ -107,6 +107,7 @@ pub(in crate::config) const CLASS_KEYS: &[Key] = &[
         "As there, for this class.",
     ),
     key("limits.disk", &[], Kind::Size, "`runner.limits.disk`", "As there, for this class."),
+    key("limits.output", &[], Kind::Size, "`runner.limits.output`", "As there, for this class."),
     key(
         "limits.kill_grace",
         &[],

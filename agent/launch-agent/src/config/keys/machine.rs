@@ -60,6 +60,13 @@ pub(super) const MACHINE: &[Key] = &[
         "Bytes that a task may have on disk in its directories.",
     ),
     key(
+        "runner.limits.output",
+        &[],
+        Kind::Size,
+        "none",
+        "Bytes of a task's output that are kept. More ends nothing: it is counted, and the log says so.",
+    ),
+    key(
         "runner.limits.kill_grace",
         &[],
         Kind::Duration,
