@@ -18,7 +18,40 @@ use russet_protocol::supervise::SlotUser;
 /// system and from 65534 (nobody).
 pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 
+<<<<<<< HEAD
 /// Reason why a slot has no user.
+=======
+/// Returns the warning about tasks whose users are only numbers: tools that look themselves up in
+/// the user database fail without a word about the reason. `None` where each has a name.
+#[must_use]
+pub fn warning_of_nameless(prefix: &str, users: &[SlotUser]) -> Option<String> {
+    let nameless = |user: &&SlotUser| user.dedicated && user.name.is_none();
+    let ids: Vec<String> = users.iter().filter(nameless).map(|user| user.uid.to_string()).collect();
+    if ids.is_empty() {
+        return None;
+    }
+    let count = users.len();
+    Some(format!(
+        "tasks run as user {} {}, which have no name on this machine: ssh (also of git) refuses to \
+         run as such a user, and node, java and others find no user or home\n  hint: {}",
+        if ids.len() == 1 { "id" } else { "ids" },
+        ids.join(", "),
+        if cfg!(target_os = "macos") {
+            format!(
+                "`sudo russet agent install --slots {count}` makes the users {prefix}1 to \
+                 {prefix}{count}; macOS has no other way to give an id a name"
+            )
+        } else {
+            format!(
+                "`for n in $(seq {count}); do sudo useradd --system {prefix}$n; done` makes users; \
+                 so does `sudo russet agent install`"
+            )
+        }
+    ))
+}
+
+/// Reason why a slot has no user.
+>>>>>>> cbcecdd (agent: keep the order of PATH in login shells, ask nobody at a terminal, and let background processes live to the end of the job)
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// A user with the slot's name is none that tasks may run as.
@@ -288,6 +321,22 @@ pub fn lock_state(directory: &OwnedFd) -> io::Result<Option<StateLock>> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn users_without_a_name_are_warned_of_with_the_command_that_makes_some() {
+        let user = |uid, name: Option<&str>| super::SlotUser {
+            uid,
+            gid: uid,
+            name: name.map(str::to_owned),
+            dedicated: true,
+        };
+        let named = user(400, Some("_russet1"));
+        assert_eq!(super::warning_of_nameless("_russet", std::slice::from_ref(&named)), None);
+        let users = [named, user(59_000, None)];
+        let warning = super::warning_of_nameless("_russet", &users).unwrap();
+        assert!(warning.contains("59000") && !warning.contains("400"), "{warning}");
+        assert!(warning.contains("sudo ") && warning.contains("_russet"), "{warning}");
+    }
+
     use super::{OWN_IDS, lease};
 
     #[test]

@@ -20,3 +20,9 @@ pub const SHARED_DIRECTORIES: [&str; 5] =
 pub fn standard_path() -> String {
     STANDARD_PATH.to_owned()
 }
+
+/// `PATH` of a login shell after `/etc/profile`: every distribution makes another, so what is known
+/// is the caller's.
+pub fn login_path(path: &str) -> String {
+    path.to_owned()
+}

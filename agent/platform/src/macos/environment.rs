@@ -29,6 +29,11 @@ pub fn standard_path() -> String {
     all.join(":")
 }
 
+/// `PATH` of a login shell after `/etc/profile`, where its caller's was `path`.
+pub fn login_path(path: &str) -> String {
+    path_helper::after_login(Path::new("/"), path)
+}
+
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub const LANG: &str = "en_US.UTF-8";
 

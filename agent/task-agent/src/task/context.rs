@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::EventKind;
@@ -48,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) work: PathBuf,
     /// The shell of steps that name none.
     pub(crate) shell: String,
+    /// When the task began: what is older in its directories is of earlier tasks.
+    pub(crate) begun: SystemTime,
     /// Copies of archives on this machine.
     pub(crate) local: Arc<Local>,
     /// Number of the next batch of test results.

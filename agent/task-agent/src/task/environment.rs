@@ -19,7 +19,30 @@ use crate::helper::TASK_DATA_VARIABLE;
 /// Names and values.
 pub(crate) type Variables = BTreeMap<String, String>;
 
+<<<<<<< HEAD
 /// Paths of the files that a task's steps share with the agent, all below its `TMPDIR`.
+=======
+/// Defaults that keep tools from asking: nobody sits at a step's terminal, which looks like one to
+/// them. The owner and the job may set others.
+const UNATTENDED: [(&str, &str); 11] = [
+    // `git log` and the like page their output in `less` otherwise, which waits for a key.
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("MANPAGER", "cat"),
+    // A question for a user or a password is an error at once.
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_ASKPASS", "echo"),
+    ("SSH_ASKPASS", "false"),
+    ("SSH_ASKPASS_REQUIRE", "force"),
+    // A message that a command forgot is an empty one, not an editor.
+    ("GIT_EDITOR", "true"),
+    ("GIT_MERGE_AUTOEDIT", "no"),
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("PIP_NO_INPUT", "1"),
+];
+
+/// Paths of the files that a task's steps share with the agent, all below its `TMPDIR`.
+>>>>>>> cbcecdd (agent: keep the order of PATH in login shells, ask nobody at a terminal, and let background processes live to the end of the job)
 #[derive(Clone, Debug)]
 pub(crate) struct SharedPaths {
     /// File of `$BASH_ENV`: sourced by bash at the start of each step.
@@ -65,6 +88,7 @@ pub(crate) fn of_job(
     all.insert("TERM".to_owned(), pty::TERM.to_owned());
     all.insert("LANG".to_owned(), os::LANG.to_owned());
     all.insert("PATH".to_owned(), path(assignment, config));
+    all.extend(UNATTENDED.map(|(name, value)| (name.to_owned(), value.to_owned())));
     if continuation::is_setup(config) {
         let more = continuation::variables(assignment);
         all.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -162,6 +186,7 @@ mod tests {
         config.environment = vec![
             testing::variable("HTTPS_PROXY", "mine"),
             testing::variable("CIRCLE_JOB", "another"),
+            testing::variable("PAGER", "less -R"),
             testing::variable("CIRCLE_INTERNAL_TASK_DATA", "/etc"),
             testing::variable("A=B", "x"),
             testing::variable("ZERO", "a\0b"),
@@ -171,6 +196,7 @@ mod tests {
         let shared = SharedPaths::new(Path::new("/tmp/slot"), "task-1");
         let all = of_job(&assignment, &config, &person, Path::new("/work"), &shared);
         assert_eq!(all["LANG"], "de_DE");
+        assert_eq!((all["PAGER"].as_str(), all["GIT_PAGER"].as_str()), ("less -R", "cat"));
         assert_eq!(all["HTTPS_PROXY"], "mine");
         assert_eq!(all["CIRCLE_JOB"], "another");
         assert_eq!(all["CIRCLE_PROJECT_USERNAME"], "acme");

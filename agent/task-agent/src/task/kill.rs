@@ -1,37 +1,42 @@
 //! Ending processes.
 //!
 //! A process tree is never trusted to be a tree: children leave the group, the session and their
-//! parent. A step is asked (TERM to its group), then its group and its session are killed. What
-//! left those is ended with the task: everything of the slot's user, if that user is the slot's
-//! alone, else everything that descends from the task agent.
+//! parent. A step is asked (TERM to its group), then its group is killed, and what descends from it
+//! in the task agent's session. What left that is ended with the task: everything of the slot's
+//! user, if that user is the slot's alone, else everything that descends from the task agent.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::clean;
 use super::context::Context;
 use super::reaper::Child;
 use russet_platform::os;
 
 /// Asks a step's processes to end, and ends them after `grace`. Returns when its first process
 /// is gone.
-pub(crate) async fn session(context: &Context, child: &mut Child, grace: Duration) {
+pub(crate) async fn step(context: &Context, child: &mut Child, grace: Duration) {
     let leader = child.pid;
+    // Who its parents are is only known while those live.
+    let mut members = Members::default();
+    members.find(leader);
     if !grace.is_zero() {
         signal_group(leader, libc::SIGTERM);
         // A stopped process hears of TERM only when it goes on.
         signal_group(leader, libc::SIGCONT);
         tokio::select! {
             _ = child.exited() => {
-                // Its leader's id is free from here on, so nothing more is sent to it. Who is
-                // left in the session is found by name.
-                kill_session(leader);
+                // Its leader's id is free from here on, so nothing more is sent to it.
+                members.kill();
                 return;
             }
             () = context.clock.sleep(grace) => {}
             () = context.stop.hurried() => {}
         }
+        members.find(leader);
     }
     signal_group(leader, libc::SIGKILL);
-    kill_session(leader);
+    members.kill();
     // It can not refuse; only a process stuck in the kernel takes longer, and does not hold us.
     tokio::select! {
         _ = child.exited() => {}
@@ -49,12 +54,29 @@ fn signal_group(leader: i32, signal: i32) {
     }
 }
 
-fn kill_session(session: i32) {
-    let Ok(processes) = os::processes() else { return };
-    for process in processes.iter().filter(|process| process.session == session) {
-        if process.pid > 1 {
-            // SAFETY: Takes numbers only.
-            unsafe { libc::kill(process.pid, libc::SIGKILL) };
+/// Processes with the times at which they began, which tell them from others that got their ids.
+#[derive(Debug, Default)]
+struct Members(BTreeSet<(i32, u64)>);
+
+impl Members {
+    /// Adds what descends from `leader` in the session of this process.
+    fn find(&mut self, leader: i32) {
+        let (Ok(processes), Ok(session)) = (os::processes(), nix::unistd::getsid(None)) else {
+            return;
+        };
+        let found = clean::descendants_of(&processes, leader);
+        let ours = found.into_iter().filter(|process| process.session == session.as_raw());
+        self.0.extend(ours.filter_map(|process| {
+            Some((process.pid, russet_platform::start_time(process.pid.unsigned_abs())?))
+        }));
+    }
+
+    fn kill(&self) {
+        for (pid, began) in &self.0 {
+            if *pid > 1 && russet_platform::start_time(pid.unsigned_abs()) == Some(*began) {
+                // SAFETY: Takes numbers only.
+                unsafe { libc::kill(*pid, libc::SIGKILL) };
+            }
         }
     }
 }

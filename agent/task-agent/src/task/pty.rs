@@ -5,15 +5,13 @@
 //! has to be the bytes that were written: no `\n` becomes `\r\n`.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
-
-use russet_platform::os;
 
 /// Value of `TERM`: what nearly every system has a description of.
 pub(crate) const TERM: &str = "xterm-256color";
@@ -44,27 +42,19 @@ impl Pty {
         Ok(Self { master: pty.master, slave: pty.slave })
     }
 
-    /// Makes `command` write to this terminal, in a session of its own that the terminal
-    /// controls. Its input is empty: a question that nobody can answer must not wait.
+    /// Makes `command` write to this terminal, in a process group of its own. Its input is empty: a
+    /// question that nobody can answer must not wait.
+    ///
+    /// The terminal controls no session, and the command leads none. So `/dev/tty` cannot be opened,
+    /// which fails a tool that would ask there; and when the command ends, nothing that it left in
+    /// the background gets a SIGHUP, nor does macOS revoke the terminal that it writes to. A command
+    /// that led a session would make the terminal its own as soon as it opened `/dev/stderr`.
     pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
         command
             .stdin(Stdio::null())
             .stdout(self.slave.try_clone()?)
-            .stderr(self.slave.try_clone()?);
-        // SAFETY: Between fork and exec only calls that are async-signal-safe are made.
-        unsafe { command.pre_exec(lead_a_session) };
+            .stderr(self.slave.try_clone()?)
+            .process_group(0);
         Ok(())
     }
-}
-
-/// Runs in the new process: a session of its own, with its standard output as its terminal.
-fn lead_a_session() -> io::Result<()> {
-    // SAFETY: Takes nothing.
-    os::check(unsafe { libc::setsid() })?;
-    #[cfg_attr(
-        target_os = "linux",
-        expect(clippy::useless_conversion, reason = "the request's type differs between systems")
-    )]
-    // SAFETY: Takes a number; the terminal is the standard output by now.
-    os::check(unsafe { libc::ioctl(io::stdout().as_raw_fd(), libc::TIOCSCTTY.into(), 0) }).map(drop)
 }

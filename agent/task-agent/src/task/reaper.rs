@@ -18,8 +18,6 @@ type Waiting = Arc<Mutex<Known>>;
 #[derive(Debug, Default)]
 struct Known {
     waiting: HashMap<i32, oneshot::Sender<ExitStatus>>,
-    /// Ids of all processes that were started: each leads a session of that id.
-    sessions: BTreeSet<i32>,
 }
 
 /// Starts processes and waits for them.
@@ -64,13 +62,17 @@ impl Reaper {
         let pid = child.id().cast_signed();
         let (sender, exit) = oneshot::channel();
         known.waiting.insert(pid, sender);
-        known.sessions.insert(pid);
         Ok(Child { pid, exit })
     }
 
-    /// The sessions of all processes that were started.
-    pub(crate) fn sessions(&self) -> BTreeSet<i32> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).sessions.clone()
+    /// The session that all processes were started in, where it is this process's own.
+    pub(crate) fn sessions() -> BTreeSet<i32> {
+        let session = nix::unistd::getsid(None).ok();
+        session
+            .filter(|id| *id == nix::unistd::getpid())
+            .map(nix::unistd::Pid::as_raw)
+            .into_iter()
+            .collect()
     }
 
     /// Waits for everything that has ended by now.

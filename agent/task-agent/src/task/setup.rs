@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::secret::Secret;
@@ -18,7 +19,7 @@ use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::StopSignal;
 use super::storage::Local;
-use super::{credentials, job, shell};
+use super::{credentials, job, login_path, shell};
 use crate::continuation;
 use crate::mask::Masks;
 use russet_platform::clock::Clock;
@@ -42,6 +43,7 @@ pub(crate) fn context(
     config: TaskConfig,
     tools: Tools,
 ) -> Result<Context, Failure> {
+    let begun = SystemTime::now();
     let broken = |message: String| Failure { outcome: Outcome::InfrastructureFail, message };
     let known: Vec<Secret> =
         secrets(&config).into_iter().chain(credentials::masks(&assignment)).collect();
@@ -50,7 +52,7 @@ pub(crate) fn context(
     let written = config.working_directory.as_deref().unwrap_or(".");
     let work = environment::resolve(written, &dirs.home, &dirs.work);
     let shared = SharedPaths::new(&dirs.tmp, config.task_id.as_str());
-    make_shared(&shared, &continuation::bash_env(&assignment, &config))
+    make_shared(&shared, &bash_env(&assignment, &config))
         .map_err(|error| broken(format!("could not write to {}: {error}", dirs.tmp.display())))?;
     let delivered = credentials::deliver(&assignment)
         .map_err(|problem| broken(format!("could not hand over what was granted: {problem}")))?;
@@ -85,6 +87,7 @@ pub(crate) fn context(
         shared,
         work,
         shell,
+        begun,
         local,
         next_batch: AtomicU32::new(0),
     };
@@ -116,6 +119,14 @@ fn credentials(url: &str) -> Option<Secret> {
         None if scheme.starts_with("http") => Some(Secret::new(user)),
         None => None,
     }
+}
+
+/// What bash does before each step: see [`login_path`]. Steps of a setup find their `curl` first, also
+/// where a profile sets another PATH.
+fn bash_env(assignment: &Assignment, config: &TaskConfig) -> String {
+    let of_setups = continuation::directory(assignment, config);
+    let first = of_setups.map(|directory| login_path::put_first(&directory)).unwrap_or_default();
+    format!("{}{first}", login_path::BASH_ENV)
 }
 
 fn make_shared(shared: &SharedPaths, bash_env: &str) -> std::io::Result<()> {

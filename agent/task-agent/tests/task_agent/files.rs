@@ -64,6 +64,61 @@ fn repository() -> (tempfile::TempDir, String) {
 }
 
 #[tokio::test]
+async fn a_checkout_has_all_branches_and_tags_and_no_contents_of_others() {
+    let (repository, revision) = repository();
+    let more = "git tag -a v1 -m v1 HEAD~1; git switch -q -c feature/x; echo three > large; \
+                git add large; git commit -q -m three; git rev-parse HEAD:large; git switch -q main; \
+                git tag light; chmod -R a+rX .";
+    let made = Command::new("sh").args(["-c", more]).current_dir(repository.path()).output();
+    let blob = String::from_utf8(made.unwrap().stdout).unwrap().trim().to_owned();
+    let look = format!(
+        "git describe --tags; git tag | tr '\\n' ' '; git merge-base origin/main HEAD; \
+         git diff --name-only origin/main...HEAD; git rev-parse --verify -q origin/feature/x >&- && \
+         echo there; git rev-list --objects --missing=print --all | grep -c '^?{blob}'; \
+         git checkout -q main 2>&- && cat file",
+    );
+    let mut task = Task::new(steps(vec![
+        script("git config --global safe.directory '*'"),
+        checkout(),
+        script(&look),
+    ]))
+    .await;
+    task.config.source = Some(Source::Git {
+        url: format!("file://{}", repository.path().display()),
+        revision: revision.clone(),
+        branch: Some("work".to_owned()),
+        tag: None,
+    });
+    task.run_to(Outcome::Success).await;
+    assert_eq!(task.text(3), format!("v1\nlight v1 {revision}\nthere\n1\ntwo\n"));
+}
+
+#[tokio::test]
+async fn a_lock_that_an_earlier_task_left_does_not_fail_the_checkout() {
+    let (repository, revision) = repository();
+    let mut task = Task::new(steps(vec![
+        script("git config --global safe.directory '*'"),
+        checkout(),
+        script("touch .git/index.lock .git/refs/heads/main.lock"),
+    ]))
+    .await;
+    task.config.source = Some(Source::Git {
+        url: format!("file://{}", repository.path().display()),
+        revision,
+        branch: Some("main".to_owned()),
+        tag: None,
+    });
+    task.run_to(Outcome::Success).await;
+    task.plane.held.send_replace(Default::default());
+    for file in std::fs::read_dir(&task.assignment.dirs.spool).unwrap().flatten() {
+        std::fs::remove_file(file.path()).unwrap();
+    }
+    task.run_to(Outcome::Success).await;
+    let said = task.text(2);
+    assert_eq!(said.matches("which a git of an earlier task left").count(), 2, "{said}");
+}
+
+#[tokio::test]
 async fn a_commit_of_a_repository_is_checked_out_again_and_again() {
     let (repository, revision) = repository();
     let mut task = Task::new(steps(vec![
@@ -161,4 +216,40 @@ async fn test_results_are_stored_in_batches_and_a_bad_report_is_noted() {
     assert_eq!((last.name.as_str(), last.result), ("bad", TestOutcome::Failure));
     assert!(held.text(2).contains("b.xml"), "{}", held.text(2));
     assert!(held.text(2).contains("701 tests: 700 passed, 1 failed"), "{}", held.text(2));
+}
+
+#[tokio::test]
+async fn a_result_bundle_is_read_through_the_tool_of_xcode() {
+    let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/xcresult-tests.json");
+    let results = || (When::Always, Action::StoreTestResults { path: "out".to_owned() });
+    let mut task = Task::new(steps(vec![
+        script(
+            "mkdir -p out/App.xcresult/Data; echo '<x/>' > out/App.xcresult/Data/not-a-report.xml",
+        ),
+        results(),
+        script("touch ~/broken"),
+        results(),
+    ]))
+    .await;
+    let tools = task.slot().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let tool = format!(
+        "#!/bin/sh\n[ \"$1 $2 $3 $4 $5 $6\" = 'xcresulttool get test-results tests --compact --path' ] || \
+         exit 64\ntest -d \"$7/Data\" || exit 66\n\
+         test -e ~/broken && {{ echo 'error: unknown option' >&2; exit 64; }}\ncat <<'EOF'\n{}\nEOF\n",
+        std::fs::read_to_string(recorded).unwrap()
+    );
+    std::fs::write(tools.join("xcrun"), tool).unwrap();
+    for path in [&tools, &tools.join("xcrun")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    task.assignment.path = vec![tools];
+    task.run_to(Outcome::Success).await;
+    let said = task.text(2);
+    assert!(said.contains("5 tests: 2 passed, 2 failed, 1 skipped; 1 passed after more"), "{said}");
+    let said = task.text(4);
+    assert!(said.contains("App.xcresult: `xcrun xcresulttool") && said.contains("unknown option"));
+    assert!(said.contains("Xcode 16"), "{said}");
+    let held = task.plane.held.borrow();
+    assert_eq!(held.results.values().map(Vec::len).sum::<usize>(), 5);
 }

@@ -303,3 +303,72 @@ async fn a_server_that_knows_no_events_in_finish_gets_them_by_themselves() {
     task.run_to(Outcome::Success).await;
     assert_eq!((outcome(&task, 1).0, outcome(&task, 2).0), (Outcome::Success, Outcome::Success));
 }
+
+#[tokio::test]
+async fn what_a_step_leaves_in_the_background_lives_to_the_end_of_the_job() {
+    let task = Task::new(scripts(&[
+        // Opening the terminal by its name must not make it the shell's own.
+        "echo seen > /dev/stderr; (sleep 0.2; echo x > late; exec sleep 1000) & echo $! > pid",
+        "until test -e late; do sleep 0.01; done; kill -0 $(cat pid); echo alive",
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert!(task.text(1).starts_with("seen\n"), "{}", task.text(1));
+    assert_eq!(task.text(2), "alive\n");
+    let pid = std::fs::read_to_string(task.assignment.dirs.work.join("pid")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    assert!(nix::sys::signal::kill(pid, None).is_err(), "it ends with the job");
+}
+
+#[tokio::test]
+async fn a_step_that_is_ended_takes_its_background_with_it() {
+    let mut silent = run("set -m; sleep 1000 & echo $! > pid; sleep 1000");
+    silent.no_output_timeout_ms = Some(500);
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(silent)),
+        (When::Always, Action::Run(run("kill -0 $(cat pid) 2>/dev/null || echo gone"))),
+    ]))
+    .await;
+    task.run_to(Outcome::Failed).await;
+    assert_eq!(task.text(2), "gone\n");
+}
+
+#[tokio::test]
+async fn a_question_at_the_terminal_is_not_waited_for_and_nothing_is_paged() {
+    let task = Task::new(scripts(&[
+        "git init -q . && git config user.name t && git config user.email t@t && \
+         for n in $(seq 100); do git commit -q --allow-empty -m \"commit $n\"; done; git log --oneline",
+        "read -r answer < /dev/tty && exit 1; echo \"answer: ${answer-none}\"",
+        "git commit --allow-empty && exit 1; git ls-remote https://nobody@127.0.0.1:1/x && exit 1; \
+         echo \"$PAGER $GIT_TERMINAL_PROMPT $DEBIAN_FRONTEND\"",
+    ]))
+    .await;
+    task.run_to(Outcome::Success).await;
+    assert!(task.text(1).contains("commit 1\n") && task.text(1).contains("commit 100\n"));
+    assert!(task.text(2).contains("/dev/tty") && task.text(2).contains("answer: "));
+    assert!(task.text(3).ends_with("cat 0 noninteractive\n"), "{}", task.text(3));
+}
+
+#[tokio::test]
+async fn path_has_the_same_order_in_every_shell_also_a_steps_own() {
+    let login = Some("/bin/bash --login -eo pipefail".to_owned());
+    let step = |shell: Option<String>, path: Option<&str>| {
+        let mut step = run("echo \"$PATH\"");
+        step.shell = shell;
+        step.environment =
+            path.map(|path| ("PATH".to_owned(), path.to_owned())).into_iter().collect();
+        (When::OnSuccess, Action::Run(step))
+    };
+    let own = "/own:/usr/bin:/bin:/usr/local/bin";
+    let mut task = Task::new(steps(vec![
+        step(Some("/bin/bash -eo pipefail".to_owned()), None),
+        step(login.clone(), None),
+        step(login, Some(own)),
+    ]))
+    .await;
+    task.assignment.path = vec!["/opt/tools".into()];
+    task.run_to(Outcome::Success).await;
+    assert!(task.text(1).starts_with("/opt/tools:"), "{}", task.text(1));
+    assert_eq!(task.text(2), task.text(1));
+    assert_eq!(task.text(3), format!("{own}\n"));
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::task::CheckoutMethod;
 
+use super::locks;
 use crate::task::command::{self, Spec};
 use crate::task::context::{Context, StepEnd};
 use crate::task::spool::StepLog;
@@ -39,6 +40,9 @@ const ALLOWED_PROTOCOLS: &str = "file:git:http:https:ssh";
 /// Asks nobody anything: there is nobody to answer.
 const SSH: &str = "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new";
 
+/// The branches of the repository, under the names that `git clone` gives them.
+const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+
 /// A fetch that fails may be the network's fault.
 const MOST_TRIES: usize = 3;
 
@@ -53,6 +57,8 @@ pub(super) async fn run(
     check(url, revision, names)?;
     let git = Git { context, log, target };
     if target.join(".git").exists() {
+        let removed = locks::remove_stale(&target.join(".git"), context.begun);
+        removed.iter().for_each(|line| context.say(log, line));
         if !git.quiet(&["remote", "set-url", "origin", url]).await {
             git.must(&["remote", "add", "origin", url]).await?;
         }
@@ -123,14 +129,16 @@ impl Git<'_> {
         method: CheckoutMethod,
     ) -> Result<(), String> {
         let tag = names.tag.map(|tag| format!("+refs/tags/{tag}:refs/tags/{tag}"));
-        let mut wanted = vec![revision];
-        wanted.extend(tag.as_deref());
-        let blobless =
-            [&["fetch", "--force", "--no-tags", "--filter=blob:none", "origin"], &wanted[..]];
-        let whole = ["fetch", "--force", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"];
+        let common = ["fetch", "--force", "--prune", "--tags"];
+        // All names, so that `git describe` and comparisons with the main branch work; the commit
+        // besides, which may be on none of them.
+        let mut blobless =
+            [&common[..], &["--filter=blob:none", "origin", ALL_BRANCHES, revision]].concat();
+        blobless.extend(tag.as_deref());
+        let whole = [&common[..], &["origin", ALL_BRANCHES]].concat();
         for _ in 0..MOST_TRIES {
             if method == CheckoutMethod::Blobless {
-                if self.quiet(&blobless.concat()).await {
+                if self.quiet(&blobless).await {
                     return Ok(());
                 }
                 if self.context.stop.is_set() {

@@ -2,6 +2,7 @@
 
 mod extract;
 mod git;
+mod locks;
 mod snapshot;
 
 use std::sync::Arc;

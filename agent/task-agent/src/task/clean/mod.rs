@@ -27,6 +27,7 @@ use self::tally::{Kind, Tally};
 use super::context::{Context, StepEnd};
 use russet_platform::os;
 
+use super::reaper::Reaper;
 use super::{complain, credentials};
 
 /// Deleting what a job left may take so long; the rest is for the next clean-up.
@@ -35,7 +36,7 @@ const LONGEST_DELETION: Duration = Duration::from_secs(60);
 /// Ends and removes what the job left behind, shows it, and says how much it was.
 pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
     let user = context.assignment.user.as_ref();
-    let sessions = context.reaper.sessions();
+    let sessions = Reaper::sessions();
     let reaper = context.reaper.clone();
     let mut tally = Tally::default();
     let since = russet_platform::start_time(std::process::id());
@@ -119,10 +120,15 @@ pub(crate) fn running(context: &Context) -> Vec<os::ProcessInfo> {
             processes::begun_since(&all, user.uid, since)
         }
         Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
-        None => processes::descendants(&all, me, &context.reaper.sessions()),
+        None => processes::descendants(&all, me, &Reaper::sessions()),
     };
     found.retain(|process| process.pid != me);
     found
+}
+
+/// Everybody whose ancestors include `pid`.
+pub(crate) fn descendants_of(processes: &[os::Process], pid: i32) -> Vec<os::Process> {
+    processes::descendants(processes, pid, &BTreeSet::new())
 }
 
 /// The user, if all of it is the slot's and this process is it.
