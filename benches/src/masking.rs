@@ -1,4 +1,4 @@
-//! What masking costs: the same output, copied and masked for different numbers of secrets.
+//! Cost of masking: the same output, copied and masked for different numbers of secrets.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use russet_protocol::secret::Secret;
 use russet_task_agent::mask::Masks;
 
-/// What a terminal gives at most at a time, times the pieces that a reader waits for.
+/// Bytes that the reader of a terminal takes at once.
 const PIECE: usize = 64 * 1024;
 
 /// Prints rates for `pieces` pieces of output of several kinds.

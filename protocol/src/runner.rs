@@ -312,7 +312,7 @@ pub struct TestResult {
     /// Message of a failure, error or skip; of a test that passed in the end, how it failed before.
     #[serde(default)]
     pub message: Option<String>,
-    /// How often it ran. The result is that of the last time.
+    /// Number of times that it ran. The result is that of the last time.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub attempts: u32,
 }

@@ -18,9 +18,6 @@ use russet_protocol::supervise::SlotUser;
 /// system and from 65534 (nobody).
 pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 
-<<<<<<< HEAD
-/// Reason why a slot has no user.
-=======
 /// Returns the warning about tasks whose users are only numbers: tools that look themselves up in
 /// the user database fail without a word about the reason. `None` where each has a name.
 #[must_use]
@@ -51,7 +48,6 @@ pub fn warning_of_nameless(prefix: &str, users: &[SlotUser]) -> Option<String> {
 }
 
 /// Reason why a slot has no user.
->>>>>>> cbcecdd (agent: keep the order of PATH in login shells, ask nobody at a terminal, and let background processes live to the end of the job)
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// A user with the slot's name is none that tasks may run as.

@@ -60,18 +60,6 @@ pub(crate) fn directory(assignment: &Assignment, config: &TaskConfig) -> Option<
     assignment.helpers.as_ref().filter(|_| is_setup(config)).map(|path| path.join(SETUP_HELPERS))
 }
 
-<<<<<<< HEAD
-/// Returns the lines with which a login shell finds it there all the same: on macOS, `/etc/profile`
-/// puts the system's directories first.
-pub(crate) fn bash_env(assignment: &Assignment, config: &TaskConfig) -> String {
-    let quoted = |path: PathBuf| path.to_string_lossy().replace('\'', r"'\''");
-    directory(assignment, config)
-        .map(|path| format!("PATH='{}':\"$PATH\"\n", quoted(path)))
-        .unwrap_or_default()
-}
-
-=======
->>>>>>> cbcecdd (agent: keep the order of PATH in login shells, ask nobody at a terminal, and let background processes live to the end of the job)
 /// Becomes the machine's curl, with such calls turned to the control plane.
 #[must_use]
 pub fn curl(arguments: Vec<OsString>) -> ExitCode {

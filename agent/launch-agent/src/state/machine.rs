@@ -279,7 +279,7 @@ impl Machine {
         }
     }
 
-    /// Whether nothing is under way any more but to tell the control plane how tasks ended.
+    /// Answers whether nothing is under way any more but to tell the control plane how tasks ended.
     fn only_settles(&self) -> bool {
         self.slots
             .iter()

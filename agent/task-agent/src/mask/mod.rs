@@ -37,9 +37,9 @@ pub struct Masks(Option<Arc<Compiled>>);
 
 #[derive(Debug)]
 struct Compiled {
-    /// What is looked for as it stands.
+    /// Patterns that are looked for as they stand.
     plain: Track,
-    /// What is looked for across line breaks.
+    /// Patterns that are looked for across line breaks.
     wrapped: Wrapped,
 }
 
@@ -78,7 +78,7 @@ impl Track {
         Ok(Self { machine, start, depths, longest })
     }
 
-    /// How many bytes of a secret are read in a state. An unknown state cannot come up; holding
+    /// Bytes of a secret that are read in a state. An unknown state cannot come up; holding
     /// back more than needed would be its safe side.
     fn depth(&self, state: StateID) -> usize {
         self.depths.get(&state).copied().unwrap_or(self.longest)
@@ -165,7 +165,7 @@ impl Compiled {
     }
 }
 
-/// Where the automata are in a stream.
+/// Positions of the automata in a stream.
 #[derive(Clone, Copy, Debug)]
 struct States {
     plain: StateID,

@@ -15,7 +15,7 @@ use super::{Anchored, Machine, MaskError, Run, Track, add};
 /// So many characters before a line break are the beginning of a secret, if one may begin there.
 pub(super) const MIN_HELD: usize = 4;
 
-/// What is looked for across line breaks.
+/// Patterns that are looked for across line breaks.
 #[derive(Debug)]
 pub(super) struct Wrapped {
     /// `None`: nothing.
@@ -24,11 +24,11 @@ pub(super) struct Wrapped {
     firsts: [bool; 256],
 }
 
-/// Where the automaton is in a stream.
+/// Position of the automaton in a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
     state: Option<StateID>,
-    /// Whether only blanks were read since a line break.
+    /// Set while only blanks were read since a line break.
     is_at_beginning: bool,
 }
 
@@ -99,7 +99,7 @@ impl Wrapped {
         *state = State { state: Some(now), is_at_beginning };
     }
 
-    /// Where in `buffer` that begins which may be the beginning of a secret.
+    /// Returns where in `buffer` a secret may begin that is not complete.
     pub(super) fn beginning(&self, state: State, buffer: &[u8]) -> usize {
         let (Some(track), Some(state)) = (&self.track, state.state) else { return buffer.len() };
         walk_back(buffer, track.depth(state))

@@ -48,7 +48,7 @@ pub(crate) struct Context {
     pub(crate) work: PathBuf,
     /// The shell of steps that name none.
     pub(crate) shell: String,
-    /// When the task began: what is older in its directories is of earlier tasks.
+    /// Time at which the task began: what is older in its directories is of earlier tasks.
     pub(crate) begun: SystemTime,
     /// Copies of archives on this machine.
     pub(crate) local: Arc<Local>,

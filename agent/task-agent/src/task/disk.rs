@@ -4,7 +4,7 @@
 //! and then: rarely while there is much room left, more often when little is, and never for more
 //! than a tenth of the time.
 //!
-//! Where a step was ended for it, those that run after a failure have a tenth more: they save what can
+//! After a step was ended for it, those that run after a failure have a tenth more: they save what can
 //! be saved, and clean up.
 
 use std::os::unix::fs::MetadataExt as _;

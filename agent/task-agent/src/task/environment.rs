@@ -19,9 +19,6 @@ use crate::helper::TASK_DATA_VARIABLE;
 /// Names and values.
 pub(crate) type Variables = BTreeMap<String, String>;
 
-<<<<<<< HEAD
-/// Paths of the files that a task's steps share with the agent, all below its `TMPDIR`.
-=======
 /// Defaults that keep tools from asking: nobody sits at a step's terminal, which looks like one to
 /// them. The owner and the job may set others.
 const UNATTENDED: [(&str, &str); 11] = [
@@ -42,7 +39,6 @@ const UNATTENDED: [(&str, &str); 11] = [
 ];
 
 /// Paths of the files that a task's steps share with the agent, all below its `TMPDIR`.
->>>>>>> cbcecdd (agent: keep the order of PATH in login shells, ask nobody at a terminal, and let background processes live to the end of the job)
 #[derive(Clone, Debug)]
 pub(crate) struct SharedPaths {
     /// File of `$BASH_ENV`: sourced by bash at the start of each step.

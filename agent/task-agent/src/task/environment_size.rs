@@ -1,4 +1,4 @@
-//! What a process takes of arguments and environment.
+//! Limits of the arguments and the environment of a process.
 //!
 //! A value that is too large makes exec(2) fail with "Argument list too long", which names neither
 //! the variable nor the limit. So it is looked at before.

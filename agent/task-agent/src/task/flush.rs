@@ -24,8 +24,8 @@ use russet_platform::clock::Clock;
 /// Time for which the control plane may be away before the spool is given up.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
-/// How long the control plane may be away before a task is not given back: who waits for that takes no
-/// other task.
+/// Time for which the control plane may be away before a task is not given back: who waits for that
+/// takes no other task.
 const UNCLAIM_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A result record longer than this is none.

@@ -13,17 +13,17 @@ use russet_platform::os;
 
 use super::environment::Variables;
 
-/// The PATH that a step is to have.
+/// Name of the variable with the PATH that a step is to have.
 const STEP_PATH: &str = "CIRCLE_INTERNAL_STEP_PATH";
 
-/// What `/etc/profile` is known to make of it.
+/// Name of the variable with what `/etc/profile` is known to make of that.
 const LOGIN_PATH: &str = "CIRCLE_INTERNAL_LOGIN_PATH";
 
-/// What bash has to do before a step's script. It is read with `set -e` in force, by every bash that
+/// Lines that bash reads before a step's script. It is read with `set -e` in force, by every bash that
 /// the step starts, and by the one of 2007 that macOS has.
 ///
-/// Where PATH does not hold what is known of the profile, a second login shell that finds no home
-/// says what the system's profile makes of it.
+/// If PATH does not hold what is known of the profile, a second login shell that finds no home says
+/// what the system's profile makes of it.
 pub(super) const BASH_ENV: &str = r#"if [ -n "${CIRCLE_INTERNAL_STEP_PATH-}" ] && [ "$PATH" != "$CIRCLE_INTERNAL_STEP_PATH" ] &&
   shopt -q login_shell; then
   __russet_login=${CIRCLE_INTERNAL_LOGIN_PATH-}
@@ -67,7 +67,7 @@ mod tests {
 
     const STEP: &str = "/brew/bin:/usr/bin:/bin:/mine";
 
-    /// What a shell has as PATH, in a home with this `.bash_profile`.
+    /// Returns the PATH that a shell has, in a home with this `.bash_profile`.
     fn path_in(shell: &[&str], profile: &str, login_path: &str, own: &str) -> String {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join(".bash_profile"), profile).unwrap();

@@ -121,7 +121,7 @@ fn credentials(url: &str) -> Option<Secret> {
     }
 }
 
-/// What bash does before each step: see [`login_path`]. Steps of a setup find their `curl` first, also
+/// Returns what bash does before each step: see [`login_path`]. Steps of a setup find their `curl` first, also
 /// where a profile sets another PATH.
 fn bash_env(assignment: &Assignment, config: &TaskConfig) -> String {
     let of_setups = continuation::directory(assignment, config);

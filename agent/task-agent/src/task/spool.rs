@@ -36,7 +36,7 @@ pub(crate) struct Spool {
     /// Bytes of output that are kept of the task, and how many of them are left.
     limit: Option<u64>,
     left: Arc<AtomicU64>,
-    /// Whether output that cannot be kept is counted, and ends nothing.
+    /// Set once output that cannot be kept is counted, and ends nothing.
     tolerates_loss: Arc<AtomicBool>,
     /// There is something new to send: the first bytes since all were sent, the first of a step,
     /// or [`MUCH`]. Not each append, since each would wake the uploader's thread, and a step that
@@ -233,7 +233,7 @@ impl StepLog {
         left > 0
     }
 
-    /// What was not kept of the step's output.
+    /// Returns how much of the step's output was not kept.
     pub(crate) fn not_kept(&self) -> NotKept {
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
         NotKept { beyond: number(&self.beyond), lost: number(&self.lost) }

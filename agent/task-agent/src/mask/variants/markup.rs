@@ -1,6 +1,6 @@
 //! Text of HTML and XML.
 
-/// What a writer makes of characters.
+/// Replacements that a writer makes of characters.
 type Writer = &'static [(char, &'static str)];
 
 const WRITERS: [Writer; 8] = [

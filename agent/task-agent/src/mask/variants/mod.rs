@@ -18,7 +18,7 @@ const SHORTEST: usize = 4;
 /// Values that are not masked, as at CircleCI: they say nothing and are everywhere.
 const NO_SECRETS: [&str; 4] = ["true", "True", "false", "False"];
 
-/// What to look for, each once.
+/// Patterns to look for, each once.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     /// As it stands.

@@ -66,7 +66,6 @@ mod tests {
     use crate::mask::Masks;
     use russet_protocol::secret::Secret;
 
-    /// What bash itself prints of a value, in each of its ways.
     #[test]
     fn whatever_a_shell_prints_of_a_variable_is_masked() {
         let script = "set -x; : \"$V\" \"x $V\"; test \"$V\" = y; set +x; printf '%q\\n' \"$V\"; \

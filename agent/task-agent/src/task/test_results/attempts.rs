@@ -47,7 +47,7 @@ fn again(message: Option<String>, before: &TestResult, after: TestResult) -> Tes
     }
 }
 
-/// How a run that was not the last ended.
+/// Says how a run that was not the last ended.
 pub(super) fn describe(attempt: u32, message: Option<&str>) -> String {
     match message.map(str::trim).filter(|message| !message.is_empty()) {
         Some(message) => format!("attempt {attempt} failed: {message}"),
@@ -55,7 +55,7 @@ pub(super) fn describe(attempt: u32, message: Option<&str>) -> String {
     }
 }
 
-/// Whether a test did not pass.
+/// Answers whether a test did not pass.
 pub(super) fn is_failed(outcome: TestOutcome) -> bool {
     matches!(outcome, TestOutcome::Failure | TestOutcome::Error)
 }

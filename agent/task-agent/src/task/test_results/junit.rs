@@ -59,9 +59,9 @@ pub(super) fn parse(text: &str) -> (Vec<TestResult>, Option<String>) {
 struct Suite {
     name: String,
     file: Option<String>,
-    /// How many errors and failures it says that it has.
+    /// Errors and failures that it says it has.
     said: u64,
-    /// How many of its tests did not pass.
+    /// Number of its tests that did not pass.
     failed: u64,
     /// Its own failure, outside of any case: mostly the crash of its process.
     own: Option<Case>,
@@ -75,7 +75,7 @@ struct Case {
     others: Vec<String>,
 }
 
-/// Where text goes.
+/// Destination of text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// Into the message of the open case or suite.
@@ -89,9 +89,9 @@ struct Reading {
     results: Vec<TestResult>,
     suites: Vec<Suite>,
     case: Option<Case>,
-    /// Where the text that comes goes, and how many elements deep within that it is.
+    /// Destination of the text that comes, and how many elements deep within that it is.
     part: Option<(Part, u32)>,
-    /// How many elements of output are open, whose text is no message.
+    /// Number of open elements of output, whose text is no message.
     output: u32,
     has_any_element: bool,
     /// Suites that say that they have failures, and show none.

@@ -33,7 +33,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// So many reports are read.
 const MAX_FILES: usize = 10_000;
 
-/// What was read of a report, and what was wrong with it.
+/// Results of a report, and what was wrong with it.
 type Read = (Vec<TestResult>, Option<String>);
 
 /// Runs a `store_test_results` step. A report that can not be read is noted, and the others are

@@ -16,7 +16,7 @@ use super::attempts::{self, MAX_MESSAGE_BYTES, cut};
 use super::{Read, bytes, seconds};
 use crate::task::context::Context;
 
-/// How long the tool may take. Bundles with many attachments are gigabytes, and it reads an index.
+/// Time that the tool may take. Bundles with many attachments are gigabytes, and it reads an index.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Nodes within nodes: plan, bundle, suite, case, device, repetition, message.
@@ -35,7 +35,7 @@ pub(super) async fn read(context: &Context, bundle: &Path) -> Read {
     }
 }
 
-/// What the tool prints of a bundle.
+/// Returns what the tool prints of a bundle.
 async fn print(context: &Context, bundle: &Path) -> Result<Vec<u8>, String> {
     let file = |name: &str| context.assignment.dirs.tmp.join(name);
     let (out, err) = (file(".xcresult.json"), file(".xcresult.err"));
