@@ -119,8 +119,11 @@ impl Spool {
     /// From here on output for which there is no room on disk ends no step: what runs after a failure
     /// runs to save what can be saved.
     pub(crate) fn tolerate_loss(&self) {
-        self.release_reserve();
-        self.tolerates_loss.store(true, Ordering::Relaxed);
+        if !self.tolerates_loss.swap(true, Ordering::Relaxed) {
+            // Half of it is for their output; the end of the story keeps the other half.
+            self.release_reserve();
+            drop(std::fs::write(self.dir.join(RESERVE_FILE), vec![0; RESERVE_BYTES / 2]));
+        }
     }
 
     /// The log of a step, made if it is not there.
