@@ -135,7 +135,7 @@ async fn after_the_disk_limit_the_steps_that_always_run_have_room_to_clean_up() 
     .await;
     task.assignment.limits.disk_bytes = Some(200_000_000);
     task.run_to(Outcome::Failed).await;
-    assert!(task.text(1).contains("MiB on disk"), "{}", task.text(1));
+    assert!(task.text(1).contains("MB on disk"), "{}", task.text(1));
     assert_eq!(task.text(2), "saved\n");
 }
 
