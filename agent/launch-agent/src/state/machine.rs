@@ -281,9 +281,7 @@ impl Machine {
 
     /// Answers whether nothing is under way any more but to tell the control plane how tasks ended.
     fn only_settles(&self) -> bool {
-        self.slots
-            .iter()
-            .all(|slot| slot.is_settling() || !(slot.has_task() || slot.is_cleaning()))
+        self.slots.iter().all(|slot| slot.is_settling() || !(slot.has_task() || slot.is_cleaning()))
     }
 
     /// In single-task mode one claim of a class is enough: two could both bring a task.
