@@ -127,7 +127,7 @@ pub(crate) fn running(context: &Context) -> Vec<os::ProcessInfo> {
 }
 
 /// Everybody whose ancestors include `pid`.
-pub(crate) fn descendants_of(processes: &[os::Process], pid: i32) -> Vec<os::Process> {
+pub(crate) fn descendants_of(processes: &[os::ProcessInfo], pid: i32) -> Vec<os::ProcessInfo> {
     processes::descendants(processes, pid, &BTreeSet::new())
 }
 
