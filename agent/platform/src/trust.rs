@@ -49,7 +49,7 @@ pub enum TrustError {
 ///
 /// The first fault on the way.
 pub fn check_program(path: &Path) -> Result<(), TrustError> {
-    check(path, "program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
+    check_path(path, "program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
 
 /// Checks a directory and every one above it, as [`check_program`] does. Not what is in it: whoever owns
@@ -59,7 +59,7 @@ pub fn check_program(path: &Path) -> Result<(), TrustError> {
 ///
 /// As those of [`check_program`].
 pub fn check_directory(path: &Path) -> Result<(), TrustError> {
-    check(path, "directory", std::fs::Metadata::is_dir)
+    check_path(path, "directory", std::fs::Metadata::is_dir)
 }
 
 /// Checks a file that is believed, and every directory above it, as [`check_program`] does.
@@ -68,10 +68,10 @@ pub fn check_directory(path: &Path) -> Result<(), TrustError> {
 ///
 /// As those of [`check_program`].
 pub fn check_file(path: &Path) -> Result<(), TrustError> {
-    check(path, "file", std::fs::Metadata::is_file)
+    check_path(path, "file", std::fs::Metadata::is_file)
 }
 
-fn check(
+fn check_path(
     path: &Path,
     kind: &'static str,
     is_fit: fn(&std::fs::Metadata) -> bool,

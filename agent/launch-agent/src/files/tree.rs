@@ -23,7 +23,7 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
 /// only if it is empty: what is in it is for a helper with that user's rights.
 pub(crate) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
     match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
-        Ok(fd) => empty(&fd, path, keep)?,
+        Ok(fd) => empty_directory(&fd, path, keep)?,
         Err(Errno::ENOENT) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
@@ -33,7 +33,7 @@ pub(crate) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
+fn empty_directory(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
     let stat = fstat(directory)?;
     if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0) {
         // Its removal by the caller says whether it is empty.
@@ -53,7 +53,7 @@ fn empty(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Re
         };
         match openat(directory, name, DIRECTORY, Mode::empty()) {
             Ok(inner) => {
-                empty(&inner, &path.join(&*text), &[])?;
+                empty_directory(&inner, &path.join(&*text), &[])?;
                 unlinkat(directory, name, UnlinkatFlags::RemoveDir).map_err(named)?;
             }
             // A file, a socket, or a link, which is removed and not followed.

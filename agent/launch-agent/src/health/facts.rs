@@ -34,7 +34,7 @@ pub struct Disk {
 #[must_use]
 pub fn gather(state: &Path) -> Facts {
     Facts {
-        disk: disk(state),
+        disk: find_disk(state),
         memory: russet_platform::memory(),
         load: russet_platform::load_average(),
         cores: std::thread::available_parallelism()
@@ -46,7 +46,7 @@ pub fn gather(state: &Path) -> Facts {
 }
 
 /// The file system of a directory; of the nearest one that is there.
-fn disk(path: &Path) -> Option<Disk> {
+fn find_disk(path: &Path) -> Option<Disk> {
     let there = path.ancestors().find(|path| path.exists())?;
     let stat = nix::sys::statvfs::statvfs(there).ok()?;
     #[cfg_attr(

@@ -93,8 +93,9 @@ pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
 /// Judges the facts, in the order in which they are told.
 #[must_use]
 pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
-    let mut checks = vec![disk(facts, reserve), memory(facts), load(facts), open_files(facts)];
-    checks.extend(facts.clock_skew_s.map(clock));
+    let mut checks =
+        vec![check_disk(facts, reserve), check_memory(facts), check_load(facts), open_files(facts)];
+    checks.extend(facts.clock_skew_s.map(check_clock));
     checks
 }
 
@@ -109,7 +110,7 @@ pub fn obstacle(checks: &[Check]) -> Option<String> {
     (!bad.is_empty()).then(|| bad.join("; "))
 }
 
-fn disk(facts: &Facts, reserve: Reserve) -> Check {
+fn check_disk(facts: &Facts, reserve: Reserve) -> Check {
     let Some(disk) = &facts.disk else {
         let found = "the file system of the state directory does not say".to_owned();
         return Check::new("disk", Level::Unknown, found, "");
@@ -128,7 +129,7 @@ fn disk(facts: &Facts, reserve: Reserve) -> Check {
     Check::new("disk", level, found, "delete what is not needed, or lower the reserve")
 }
 
-fn memory(facts: &Facts) -> Check {
+fn check_memory(facts: &Facts) -> Check {
     let Some(memory) = &facts.memory else {
         let found = "this system does not say".to_owned();
         return Check::new("memory", Level::Unknown, found, "");
@@ -144,7 +145,7 @@ fn memory(facts: &Facts) -> Check {
 
 /// Never a reason to take no tasks: builds are there to use all cores, and a load that a task makes
 /// ends with it.
-fn load(facts: &Facts) -> Check {
+fn check_load(facts: &Facts) -> Check {
     let Some(load) = facts.load else {
         return Check::new("load", Level::Unknown, "this system does not say".to_owned(), "");
     };
@@ -161,7 +162,7 @@ fn open_files(facts: &Facts) -> Check {
     Check::new("open files", level, found, hint)
 }
 
-fn clock(skew_s: i64) -> Check {
+fn check_clock(skew_s: i64) -> Check {
     let level = match skew_s.unsigned_abs() {
         off if off > CLOCK_WRONG_S => Level::Bad,
         off if off > CLOCK_SKEW_S => Level::Warning,

@@ -46,7 +46,7 @@ pub(crate) fn start(
     board: Arc<Board>,
 ) -> tokio::task::JoinHandle<()> {
     let mut held = None;
-    look(&watched, &[], &mut held, &commands, &board);
+    check_machine(&watched, &[], &mut held, &commands, &board);
     tokio::spawn(async move {
         let mut looks = 0_u32;
         let mut xcode = Vec::new();
@@ -56,18 +56,18 @@ pub(crate) fn start(
             {
                 let ask = move || doctor::xcodes_ready(&Tools::system(), &wanted);
                 xcode = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
-                look(&watched, &xcode, &mut held, &commands, &board);
+                check_machine(&watched, &xcode, &mut held, &commands, &board);
             }
             // The plain timer: nothing is due at a certain time, and a machine that slept is
             // looked at soon after it wakes up.
             tokio::time::sleep(PERIOD).await;
             looks = looks.wrapping_add(1);
-            look(&watched, &xcode, &mut held, &commands, &board);
+            check_machine(&watched, &xcode, &mut held, &commands, &board);
         }
     })
 }
 
-fn look(
+fn check_machine(
     watched: &Watched,
     xcode: &[Check],
     held: &mut Option<String>,

@@ -33,13 +33,13 @@ pub(super) struct Machine<'a> {
 pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
     let path = step.item.path();
     match &step.how {
-        How::Directory { mode } => directory(path, *mode, &step.item),
+        How::Directory { mode } => check_directory(path, *mode, &step.item),
         // A configuration is its owner's once it is there.
         How::Text { keep: true, .. } if path.exists() => Ok(Check::Same),
         How::Text { text, mode, .. } => {
-            file(path, *mode, |path| Ok(std::fs::read(path)? == text.as_bytes()))
+            check_file(path, *mode, |path| Ok(std::fs::read(path)? == text.as_bytes()))
         }
-        How::Program { from } => file(path, 0o755, |path| files::same(path, from)),
+        How::Program { from } => check_file(path, 0o755, |path| files::same(path, from)),
         How::Bundle { from } => bundle::check(machine.layout, from),
         How::Packaged => Ok(Check::Same),
         How::Link { to } => Ok(match std::fs::read_link(path) {
@@ -67,7 +67,7 @@ pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, Install
     }
 }
 
-fn directory(path: &Path, mode: u32, item: &Item) -> Result<Check, InstallError> {
+fn check_directory(path: &Path, mode: u32, item: &Item) -> Result<Check, InstallError> {
     let meta = match std::fs::symlink_metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Check::Absent),
@@ -90,7 +90,7 @@ fn directory(path: &Path, mode: u32, item: &Item) -> Result<Check, InstallError>
     })
 }
 
-fn file(
+fn check_file(
     path: &Path,
     mode: u32,
     same: impl FnOnce(&Path) -> std::io::Result<bool>,
@@ -191,7 +191,9 @@ pub(super) fn undo(
             slots::empty_all(&path.join("slots"), machine.program)?;
             files::remove_tree_but(path, keep).map_err(removed)?;
         }
-        (Item::Directory { .. }, Some(before)) => restore(path, before).map_err(removed)?,
+        (Item::Directory { .. }, Some(before)) => {
+            restore_directory(path, before).map_err(removed)?
+        }
         (Item::File { .. } | Item::Link { .. }, _) => {
             files::remove_file(&files::draft(path))
                 .and_then(|()| files::remove_file(path))
@@ -228,7 +230,7 @@ pub(super) fn undo(
     Ok(())
 }
 
-fn restore(path: &Path, before: Before) -> std::io::Result<()> {
+fn restore_directory(path: &Path, before: Before) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     if !path.exists() {
         return Ok(());

@@ -10,12 +10,12 @@ use super::receipt::Check;
 use russet_platform::layout::Layout;
 
 /// Returns the path at which a bundle is made before it takes its place.
-fn draft(layout: &Layout) -> PathBuf {
+fn draft_path(layout: &Layout) -> PathBuf {
     files::draft(&layout.bundle())
 }
 
 /// The executable of the bundle, relative to it.
-fn executable(layout: &Layout) -> PathBuf {
+fn executable_path(layout: &Layout) -> PathBuf {
     let (bundle, executable) = (layout.bundle(), layout.executable());
     executable.strip_prefix(bundle).unwrap_or(Path::new("russet")).to_owned()
 }
@@ -35,15 +35,15 @@ pub(super) fn check(layout: &Layout, program: &Path) -> Result<Check, InstallErr
 /// `russet-boot` can go back to; killed in between, it can do so too.
 pub(super) fn install(layout: &Layout, program: &Path) -> Result<(), InstallError> {
     let bundle = layout.bundle();
-    put(layout, program).map_err(InstallError::file("put the code into", &bundle))
+    put_in_place(layout, program).map_err(InstallError::file("put the code into", &bundle))
 }
 
-fn put(layout: &Layout, program: &Path) -> io::Result<()> {
-    let (draft, bundle, previous) = (draft(layout), layout.bundle(), layout.previous());
+fn put_in_place(layout: &Layout, program: &Path) -> io::Result<()> {
+    let (draft, bundle, previous) = (draft_path(layout), layout.bundle(), layout.previous());
     files::remove_tree(&draft)?;
     match bundle_of(program, layout) {
         Some(source) => copy_tree(&source, &draft)?,
-        None => make(layout, program, &draft)?,
+        None => make_bundle(layout, program, &draft)?,
     }
     if bundle.symlink_metadata().is_ok() {
         files::remove_tree(&previous)?;
@@ -55,7 +55,7 @@ fn put(layout: &Layout, program: &Path) -> io::Result<()> {
 
 /// Removes the code, the previous one, and what a killed run left.
 pub(super) fn remove(layout: &Layout) -> io::Result<()> {
-    for path in [draft(layout), layout.bundle(), layout.previous(), layout.staging()] {
+    for path in [draft_path(layout), layout.bundle(), layout.previous(), layout.staging()] {
         files::remove_tree(&path)?;
     }
     Ok(())
@@ -64,7 +64,7 @@ pub(super) fn remove(layout: &Layout) -> io::Result<()> {
 /// The whole bundle that a program is a part of, as it comes out of a package: its signature
 /// covers all of it.
 fn bundle_of(program: &Path, layout: &Layout) -> Option<PathBuf> {
-    let inside = executable(layout);
+    let inside = executable_path(layout);
     if inside.components().count() < 2 || !program.ends_with(&inside) {
         return None;
     }
@@ -73,9 +73,9 @@ fn bundle_of(program: &Path, layout: &Layout) -> Option<PathBuf> {
 }
 
 /// Makes a bundle around a bare executable.
-fn make(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> {
+fn make_bundle(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> {
     files::make_directory(draft, 0o755)?;
-    let inside = executable(layout);
+    let inside = executable_path(layout);
     let mut directory = draft.to_owned();
     for part in inside.parent().into_iter().flat_map(Path::components) {
         directory.push(part);
@@ -83,13 +83,13 @@ fn make(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> {
     }
     if inside.starts_with("Contents") {
         let path = draft.join("Contents/Info.plist");
-        files::write(&path, information().as_bytes(), 0o644)?;
+        files::write(&path, make_info_plist().as_bytes(), 0o644)?;
     }
     files::copy(program, &draft.join(inside), 0o755)
 }
 
 /// Returns the bundle's `Info.plist`. An executable that was signed without it keeps its signature.
-fn information() -> String {
+fn make_info_plist() -> String {
     let version = concat!("<string>", env!("CARGO_PKG_VERSION"), "<");
     include_str!("Info.plist").replace("<string>@VERSION@<", version)
 }
@@ -115,12 +115,12 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{information, install, remove};
+    use super::{install, make_info_plist, remove};
     use russet_platform::layout::Layout;
 
     #[test]
     fn the_information_of_a_bundle_is_a_property_list_with_our_label() {
-        let value = plist::Value::from_reader_xml(information().as_bytes()).unwrap();
+        let value = plist::Value::from_reader_xml(make_info_plist().as_bytes()).unwrap();
         let get = |key: &str| value.as_dictionary().unwrap().get(key).unwrap().as_string().unwrap();
         assert_eq!(get("CFBundleIdentifier"), russet_platform::layout::LABEL);
         assert_eq!(get("CFBundleExecutable"), "russet");

@@ -219,7 +219,7 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         ),
     ];
     if in_place {
-        steps.extend(packaged(layout));
+        steps.extend(packaged_steps(layout));
     }
     let config_path = layout.config();
     steps.push(Step::directory(parent(&config_path), 0o755));
@@ -234,7 +234,9 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
     steps.push(Step::directory(layout.sockets(), 0o755));
     if settings.users {
         steps.extend(
-            users(&config).into_iter().map(|wanted| Step::new(Item::User { wanted }, How::User)),
+            user_steps(&config)
+                .into_iter()
+                .map(|wanted| Step::new(Item::User { wanted }, How::User)),
         );
     }
     let job_file = if cfg!(target_os = "macos") {
@@ -253,7 +255,7 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
 
 /// Returns the other files that the packages put in place, where this is an installation of theirs.
 /// Their receipts are written by Installer after it has run us.
-fn packaged(layout: &Layout) -> Vec<Step> {
+fn packaged_steps(layout: &Layout) -> Vec<Step> {
     let uninstaller = layout.code().join("uninstall.sh");
     if !uninstaller.is_file() {
         return Vec::new();
@@ -332,7 +334,7 @@ fn with_state(config: Config, layout: &Layout) -> Config {
 }
 
 /// A user for each slot.
-fn users(config: &Config) -> Vec<Wanted> {
+fn user_steps(config: &Config) -> Vec<Wanted> {
     let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
     (1..=slots)
         .map(|number| Wanted {

@@ -208,7 +208,7 @@ impl Receipt {
             // How a directory was before us is what it was before the first time.
             Some(entry) => {
                 entry.progress = Progress::Begun;
-                entry.item = updated(&entry.item, item);
+                entry.item = update_item(&entry.item, item);
             }
             None => {
                 let progress = Progress::Begun;
@@ -253,7 +253,7 @@ impl Receipt {
 }
 
 /// Returns the wanted item, with the ids that are known from before.
-fn updated(old: &Item, new: &Item) -> Item {
+fn update_item(old: &Item, new: &Item) -> Item {
     match (old, new) {
         (Item::User { wanted: old }, Item::User { wanted: new }) => {
             let before = new.before.clone().or_else(|| old.before.clone());

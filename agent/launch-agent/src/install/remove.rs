@@ -46,7 +46,7 @@ pub fn uninstall(
     let Removal { keep_data, force, dry_run } = wishes;
     let machine = machine(layout, program, service);
     let Some(mut receipt) = installed(layout)? else {
-        return sweep(layout, dry_run).map(|()| None);
+        return sweep_leftovers(layout, dry_run).map(|()| None);
     };
     if !dry_run {
         require_root("uninstall")?;
@@ -186,7 +186,7 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
     clippy::disallowed_methods,
     reason = "the draft lies in the state directory, where only root writes"
 )]
-fn sweep(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
+fn sweep_leftovers(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
     let state = layout.state();
     if !dry_run && nix::unistd::geteuid().is_root() {
         drop(std::fs::remove_file(files::draft(&layout.receipt())));

@@ -157,10 +157,13 @@ pub(super) fn start(
     maintenance.tell(board, &commands, clock.wall_ms());
     let (sender, wishes) = mpsc::channel(16);
     let board = Arc::clone(board);
-    (Keeper(sender), tokio::spawn(keep(maintenance, path, clock, wishes, commands, board)))
+    (
+        Keeper(sender),
+        tokio::spawn(keep_maintenance(maintenance, path, clock, wishes, commands, board)),
+    )
 }
 
-async fn keep(
+async fn keep_maintenance(
     mut maintenance: Maintenance,
     path: PathBuf,
     clock: Clock,

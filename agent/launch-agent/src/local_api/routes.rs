@@ -93,7 +93,7 @@ pub(super) fn router(parts: Parts) -> Router {
         .route("/v1/tasks/{id}/log", get(task_log::task_log))
         .route("/v1/update/check", post(check_update))
         .route("/v1/update/install", post(install_update))
-        .layer(from_fn_with_state(api.clone(), admit))
+        .layer(from_fn_with_state(api.clone(), admit_caller))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
 }
@@ -122,7 +122,7 @@ pub(super) fn problem(status: StatusCode, message: &str) -> Response {
 
 /// Decides, before anything else, what the caller may do; what changes something, and what is
 /// refused, goes into the log.
-async fn admit(
+async fn admit_caller(
     State(api): State<Api>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     mut request: Request,
@@ -199,7 +199,7 @@ async fn metrics_text(State(api): State<Api>, headers: axum::http::HeaderMap) ->
 async fn pause(State(api): State<Api>, body: Option<Json<PauseRequest>>) -> Response {
     let Json(wish) = body.unwrap_or_default();
     let time = wish.for_s.map(Duration::from_secs);
-    change(&api, |reason| Change::Pause(reason, time), wish.reason, "paused").await
+    change_maintenance(&api, |reason| Change::Pause(reason, time), wish.reason, "paused").await
 }
 
 /// Claim nothing and let what runs finish; the agent itself goes on.
@@ -214,7 +214,7 @@ async fn pause(State(api): State<Api>, body: Option<Json<PauseRequest>>) -> Resp
 async fn drain(State(api): State<Api>, body: Option<Json<DrainRequest>>) -> Response {
     let Json(wish) = body.unwrap_or_default();
     let time = wish.cancel_after_s.map(Duration::from_secs);
-    change(&api, |reason| Change::Drain(reason, time), wish.reason, "drained").await
+    change_maintenance(&api, |reason| Change::Drain(reason, time), wish.reason, "drained").await
 }
 
 /// Claim again: ends a pause and a drain.
@@ -227,7 +227,7 @@ async fn drain(State(api): State<Api>, body: Option<Json<DrainRequest>>) -> Resp
     ),
 ))]
 async fn resume(State(api): State<Api>) -> Response {
-    change(&api, |_| Change::Resume, None, "resumed").await
+    change_maintenance(&api, |_| Change::Resume, None, "resumed").await
 }
 
 /// Cancel a task that runs: its steps are ended, and it ends as `canceled`, with the reason in its
@@ -250,7 +250,7 @@ async fn cancel(
     if !runs.into_iter().any(|task| task.id.as_ref() == Some(&id)) {
         return problem(StatusCode::NOT_FOUND, "no such task runs here");
     }
-    let reason = reason(body.unwrap_or_default().0.reason, "canceled");
+    let reason = printable_reason(body.unwrap_or_default().0.reason, "canceled");
     // Nobody listens any more when the agent ends, and then the task is left to the next one.
     drop(api.commands.send(Command::CancelTask { id, reason }));
     StatusCode::ACCEPTED.into_response()
@@ -297,13 +297,13 @@ fn request_update(api: &Api, action: UpdateAction) -> Response {
     }
 }
 
-async fn change(
+async fn change_maintenance(
     api: &Api,
     make: impl FnOnce(String) -> Change,
     wish: Option<String>,
     default: &str,
 ) -> Response {
-    match api.keeper.ask(make(reason(wish, default))).await {
+    match api.keeper.ask(make(printable_reason(wish, default))).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => problem(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -313,7 +313,7 @@ async fn change(
 }
 
 /// Returns the reason, in the caller's words or the default.
-fn reason(wish: Option<String>, default: &str) -> String {
+fn printable_reason(wish: Option<String>, default: &str) -> String {
     let reason = wish.unwrap_or_else(|| format!("{default} by a person on the runner's machine"));
     russet_text::one_line_within(&reason, REASON_LIMIT)
 }

@@ -53,7 +53,7 @@ impl Shown {
 
     /// The status now.
     pub(super) fn status(&self, access: Access) -> Status {
-        visible(self.board.status(), access)
+        visible_status(self.board.status(), access)
     }
 
     fn event(&self, access: Access) -> Bytes {
@@ -102,7 +102,7 @@ impl Shown {
 }
 
 /// Returns the part that this reader may see.
-fn visible(mut status: Status, access: Access) -> Status {
+fn visible_status(mut status: Status, access: Access) -> Status {
     status.may_change = Some(access == Access::Full);
     if matches!(access, Access::Nothing | Access::Look) {
         for slot in &mut status.slots {
@@ -130,7 +130,7 @@ mod tests {
     use futures_util::StreamExt as _;
     use russet_protocol::local::{HealthCheck, Recent, Slot, Status, Step, Task};
 
-    use super::{Access, Board, Shown, visible};
+    use super::{Access, Board, Shown, visible_status};
 
     #[test]
     fn who_may_only_look_sees_nothing_that_names_a_task() {
@@ -154,12 +154,12 @@ mod tests {
         };
         let slots = vec![Slot { number: 1, task: Some(task), ..Slot::default() }];
         let status = Status { slots, recent: vec![recent], ..Status::default() };
-        let text = serde_json::to_string(&visible(status.clone(), Access::Look)).unwrap();
+        let text = serde_json::to_string(&visible_status(status.clone(), Access::Look)).unwrap();
         assert!(!text.contains("secret") && text.contains("4711"), "{text}");
         let open = Status { may_change: Some(false), ..status.clone() };
-        assert_eq!(visible(status.clone(), Access::Read), open);
+        assert_eq!(visible_status(status.clone(), Access::Read), open);
         let full = Status { may_change: Some(true), ..status.clone() };
-        assert_eq!(visible(status, Access::Full), full);
+        assert_eq!(visible_status(status, Access::Full), full);
     }
 
     #[tokio::test]

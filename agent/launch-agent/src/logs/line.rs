@@ -18,26 +18,31 @@ struct Json {
 /// written by somebody else (a panic).
 #[must_use]
 pub fn parse(line: &str) -> Option<LogLine> {
-    if line.starts_with('{') { json(line) } else { text(line) }
+    if line.starts_with('{') { parse_json(line) } else { parse_text(line) }
 }
 
-fn json(line: &str) -> Option<LogLine> {
+fn parse_json(line: &str) -> Option<LogLine> {
     let Json { timestamp, level, mut fields } = serde_json::from_str(line).ok()?;
     let message = fields.remove("message");
     let text = message.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
-    Some(LogLine { time_ms: Some(time(&timestamp)?), level: Some(word(&level)?), text, fields })
+    Some(LogLine {
+        time_ms: Some(parse_time(&timestamp)?),
+        level: Some(word(&level)?),
+        text,
+        fields,
+    })
 }
 
 /// `2026-11-24T16:00:00.123456Z  INFO words`.
-fn text(line: &str) -> Option<LogLine> {
+fn parse_text(line: &str) -> Option<LogLine> {
     let (timestamp, rest) = line.split_once(' ')?;
-    let time_ms = Some(time(timestamp)?);
+    let time_ms = Some(parse_time(timestamp)?);
     let (level, text) = rest.trim_start().split_once(' ')?;
     let level = Some(word(level)?);
     Some(LogLine { time_ms, level, text: text.to_owned(), fields: BTreeMap::new() })
 }
 
-fn time(text: &str) -> Option<u64> {
+fn parse_time(text: &str) -> Option<u64> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_millisecond()).ok()
 }

@@ -51,7 +51,7 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
 
-fn identity(file: &File) -> io::Result<(u64, u64)> {
+fn file_identity(file: &File) -> io::Result<(u64, u64)> {
     let meta = file.metadata()?;
     Ok((meta.dev(), meta.ino()))
 }
@@ -68,7 +68,7 @@ fn newest_first(path: &Path, known: Option<(u64, u64)>) -> io::Result<Vec<File>>
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(error),
         };
-        let id = identity(&file)?;
+        let id = file_identity(&file)?;
         if Some(id) == known {
             break;
         }
@@ -96,7 +96,7 @@ pub fn history(path: &Path, wanted: Wanted) -> io::Result<(Vec<LogLine>, Followe
             follower.rest = bytes.split_off(whole);
             follower.file = Some(file);
         }
-        let lines = lines(&bytes);
+        let lines = parse_lines(&bytes);
         let is_older = |line: &LogLine| {
             wanted.since_ms.zip(line.time_ms).is_some_and(|(since, time)| time < since)
         };
@@ -131,7 +131,7 @@ fn end_of(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Parses whole lines. A line that begins nothing goes on with the one before it.
-fn lines(bytes: &[u8]) -> Vec<LogLine> {
+fn parse_lines(bytes: &[u8]) -> Vec<LogLine> {
     let mut found: Vec<LogLine> = Vec::new();
     for line in String::from_utf8_lossy(bytes).lines() {
         match (parse(line), found.last_mut()) {
@@ -185,7 +185,7 @@ impl Follower {
         };
         let rest = self.rest.split_off(whole);
         let bytes = std::mem::replace(&mut self.rest, rest);
-        Ok(Some(lines(&bytes).into_iter().filter(|line| self.wanted.wants(line)).collect()))
+        Ok(Some(parse_lines(&bytes).into_iter().filter(|line| self.wanted.wants(line)).collect()))
     }
 
     /// Reads a piece. False: there is none.
@@ -196,7 +196,7 @@ impl Follower {
 
     /// The file after the one that is read. Several rotations may have passed since.
     fn next_file(&self) -> io::Result<Option<File>> {
-        let known = self.file.as_ref().map(identity).transpose()?;
+        let known = self.file.as_ref().map(file_identity).transpose()?;
         Ok(newest_first(&self.path, known)?.pop())
     }
 }

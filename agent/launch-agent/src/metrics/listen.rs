@@ -51,7 +51,7 @@ fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Body>
     response
 }
 
-fn route<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
+fn route_request<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => answer(metrics, request.headers()),
         (_, "/metrics") => reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
@@ -63,7 +63,7 @@ fn route<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
 /// a farm that builds without being measured is worth more than one that does not build.
 pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        let listener = bind(address).await;
+        let listener = bind_listener(address).await;
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         // Dropped with this task: connections end with the launch agent.
         let mut connections = tokio::task::JoinSet::new();
@@ -82,14 +82,14 @@ pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>) -> tokio::task::
             let metrics = Arc::clone(&metrics);
             connections.spawn(async move {
                 // Its errors are its own.
-                drop(tokio::time::timeout(LONGEST, serve(stream, &metrics)).await);
+                drop(tokio::time::timeout(LONGEST, serve_connection(stream, &metrics)).await);
                 drop(place);
             });
         }
     })
 }
 
-async fn bind(address: SocketAddr) -> TcpListener {
+async fn bind_listener(address: SocketAddr) -> TcpListener {
     let mut is_said = false;
     loop {
         match TcpListener::bind(address).await {
@@ -114,9 +114,9 @@ async fn bind(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve(stream: TcpStream, metrics: &Metrics) -> hyper::Result<()> {
+async fn serve_connection(stream: TcpStream, metrics: &Metrics) -> hyper::Result<()> {
     let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| {
-        let response = route(metrics, &request);
+        let response = route_request(metrics, &request);
         async move { Ok::<_, Infallible>(response) }
     });
     hyper::server::conn::http1::Builder::new()
@@ -136,7 +136,7 @@ mod tests {
         let metrics = Metrics::new(MetricSources::for_tests(&["acme/mini"]));
         let ask = |method: &str, path: &str, accept: &str| {
             let request = Request::builder().method(method).uri(path).header("accept", accept);
-            let response = super::route(&metrics, &request.body(()).unwrap());
+            let response = super::route_request(&metrics, &request.body(()).unwrap());
             let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
             (response.status(), kind)
         };

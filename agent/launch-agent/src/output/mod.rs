@@ -77,7 +77,7 @@ impl Outputs {
         let Some((state, name)) = self.state.get().zip(id.and_then(file_name)) else { return };
         let folder = state.join(FOLDER);
         drop(tokio::task::spawn_blocking(move || {
-            if let Err(error) = keep(&folder, &name, reading) {
+            if let Err(error) = keep_end(&folder, &name, reading) {
                 tracing::warn!(
                     file = %folder.join(&name).display(), %error,
                     "could not keep what a task said; the control plane has it"
@@ -112,7 +112,7 @@ fn file_name(id: &TaskId) -> Option<String> {
     ((1..=100).contains(&id.len()) && id.chars().all(is_plain)).then(|| format!("{id}.log"))
 }
 
-fn keep(folder: &Path, name: &str, reading: OutputReader) -> io::Result<()> {
+fn keep_end(folder: &Path, name: &str, reading: OutputReader) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::os::unix::fs::symlink;
 
 use super::reading::MAX_KEPT_BYTES;
-use super::{FOLDER, MAX_KEPT_TASKS, OutputReader, Spool, keep, open_kept};
+use super::{FOLDER, MAX_KEPT_TASKS, OutputReader, Spool, keep_end, open_kept};
 
 fn spool() -> (tempfile::TempDir, std::path::PathBuf, Spool) {
     let state = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn the_end_of_the_last_tasks_is_kept_for_root_alone() {
     for task in 0..=MAX_KEPT_TASKS {
         let mut reading = OutputReader::default();
         reading.open(&spool);
-        keep(&folder, &format!("task-{task}.log"), reading).unwrap();
+        keep_end(&folder, &format!("task-{task}.log"), reading).unwrap();
     }
     let mut text = String::new();
     let mut file = open_kept(state.path(), &"task-50".into()).unwrap().unwrap();

@@ -28,7 +28,7 @@ pub(crate) struct Staged {
 /// Puts a version in place. Only while nothing runs: the state machine sees to that. Where it
 /// fails the version before stands where it stood, and the new one is left alone for a while.
 pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
-    let result = exchange(staged, now_s);
+    let result = exchange_bundles(staged, now_s);
     result.inspect_err(|_| {
         let at_s = now_s;
         let failed = Failed { version: staged.version.clone(), at_s };
@@ -40,7 +40,7 @@ pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), UpdateErro
     })
 }
 
-fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
+fn exchange_bundles(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     let Staged { version, bundle, layout, state, probation } = staged;
     let (current, previous) = (layout.bundle(), layout.previous());
     let missing = || std::io::Error::other("it is gone");
@@ -48,7 +48,7 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
         .ok_or_else(missing)
         .map_err(UpdateError::file("could not find", bundle))?;
     let installed = Installed { version: version.clone(), bundle: identity.clone(), at_s: now_s };
-    note(state, installed, &identity_of(&current).unwrap_or_default())?;
+    note_installed(state, installed, &identity_of(&current).unwrap_or_default())?;
     let probation =
         Probation { version: version.clone(), bundle: identity, limit: probation.as_secs() };
     let path = layout.boot_state().join(PROBATION);
@@ -70,7 +70,7 @@ fn exchange(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     Ok(())
 }
 
-fn note(state: &Path, installed: Installed, current: &str) -> Result<(), UpdateError> {
+fn note_installed(state: &Path, installed: Installed, current: &str) -> Result<(), UpdateError> {
     let path = Record::path(state);
     let record = Record::read(state).map_err(UpdateError::file("could not read", &path))?;
     record

@@ -31,26 +31,26 @@ pub(super) async fn archive(
     progress: impl Fn(u8) + Send + Sync + 'static,
 ) -> Result<PathBuf, UpdateError> {
     let path = directory.join(format!("{}.tar.gz", artifact.sha256.to_ascii_lowercase()));
-    if verify(&path, artifact).await.is_ok() {
+    if verify_archive(&path, artifact).await.is_ok() {
         return Ok(path);
     }
     let part = path.with_extension("part");
     let progress = Arc::new(progress);
-    let had = length(&part, artifact.size);
-    let mut result = transfer(ca_file, address, artifact, &part, had, &progress).await;
+    let had = partial_length(&part, artifact.size);
+    let mut result = transfer_archive(ca_file, address, artifact, &part, had, &progress).await;
     if result.is_ok() {
-        result = verify(&part, artifact).await;
+        result = verify_archive(&part, artifact).await;
     }
     if result.is_err() && had > 0 {
         remove(&part);
-        result = transfer(ca_file, address, artifact, &part, 0, &progress).await;
+        result = transfer_archive(ca_file, address, artifact, &part, 0, &progress).await;
         if result.is_ok() {
-            result = verify(&part, artifact).await;
+            result = verify_archive(&part, artifact).await;
         }
     }
     if let Err(error) = result {
         // What is too long, or has all its bytes and is wrong, is worth nothing; a beginning is.
-        if length(&part, artifact.size) == 0 || matches!(error, UpdateError::Archive(_)) {
+        if partial_length(&part, artifact.size) == 0 || matches!(error, UpdateError::Archive(_)) {
             remove(&part);
         }
         return Err(error);
@@ -60,7 +60,7 @@ pub(super) async fn archive(
 }
 
 /// Returns the length of the fetched part of an archive: less than all of it, else nothing.
-fn length(part: &Path, size: u64) -> u64 {
+fn partial_length(part: &Path, size: u64) -> u64 {
     let length =
         part.symlink_metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
     length.filter(|length| *length < size).unwrap_or(0)
@@ -77,7 +77,7 @@ fn remove(part: &Path) {
     clippy::disallowed_methods,
     reason = "the path is the owner's, in a configuration that only root writes"
 )]
-async fn transfer(
+async fn transfer_archive(
     ca_file: Option<&Path>,
     address: &str,
     artifact: &Artifact,
@@ -145,7 +145,7 @@ impl Write for &mut Whole {
 }
 
 /// Returns true if a file is what the manifest says.
-async fn verify(path: &Path, artifact: &Artifact) -> Result<(), UpdateError> {
+async fn verify_archive(path: &Path, artifact: &Artifact) -> Result<(), UpdateError> {
     let (path, artifact) = (path.to_owned(), artifact.clone());
     let name = artifact.file.clone();
     let verified = tokio::task::spawn_blocking(move || verify_now(&path, &artifact));

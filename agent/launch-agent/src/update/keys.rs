@@ -59,7 +59,7 @@ impl Keys {
     #[must_use]
     pub fn compiled_in() -> Self {
         let texts = COMPILED_IN.unwrap_or_default().split(',');
-        Self(texts.filter_map(|text| decode(text.trim())).collect())
+        Self(texts.filter_map(|text| decode_key(text.trim())).collect())
     }
 
     /// Adds the keys of a file that only root can have written.
@@ -80,7 +80,7 @@ impl Keys {
         for (number, line) in (1..).zip(text.lines()) {
             let key = line.split('#').next().unwrap_or_default().trim();
             if !key.is_empty() {
-                self.0.push(decode(key).ok_or(KeyError::NoKey(number))?);
+                self.0.push(decode_key(key).ok_or(KeyError::NoKey(number))?);
             }
         }
         Ok(self)
@@ -139,7 +139,7 @@ fn shown(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
 }
 
-fn decode(text: &str) -> Option<[u8; 32]> {
+fn decode_key(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 

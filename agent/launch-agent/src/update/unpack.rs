@@ -36,7 +36,7 @@ pub(super) fn unpack(
 ) -> Result<PathBuf, UpdateError> {
     let bundle = layout.bundle();
     let name = bundle.file_name().unwrap_or_default();
-    look(archive, Path::new(name))?;
+    check_entries(archive, Path::new(name))?;
     crate::files::remove_tree(into).map_err(UpdateError::file("could not remove", into))?;
     let made = std::fs::create_dir(into)
         .and_then(|()| std::fs::set_permissions(into, Permissions::from_mode(0o700)));
@@ -64,7 +64,7 @@ pub(super) fn unpack(
     clippy::disallowed_methods,
     reason = "the archive lies in the staging directory, which is root's, 0700"
 )]
-fn look(archive: &Path, name: &Path) -> Result<(), UpdateError> {
+fn check_entries(archive: &Path, name: &Path) -> Result<(), UpdateError> {
     let broken = |error: io::Error| UpdateError::Archive(format!("the archive is broken: {error}"));
     let refused = |path: &Path, why: &str| {
         let path: String = path.to_string_lossy().chars().take(200).collect();
@@ -145,7 +145,7 @@ mod tests {
     use flate2::write::GzEncoder;
     use tar::{EntryType, Header};
 
-    use super::{look, unpack};
+    use super::{check_entries, unpack};
     use russet_platform::layout::Layout;
 
     /// An archive of these entries: path, kind, content or target.
@@ -191,13 +191,15 @@ mod tests {
             (vec![("agent/russet", FILE, "x"), ("agent/russet", FILE, "y")], "twice"),
         ] {
             archive(&path, &entries);
-            let error = look(&path, Path::new("agent")).unwrap_err().to_string();
+            let error = check_entries(&path, Path::new("agent")).unwrap_err().to_string();
             assert!(error.contains(why), "{entries:?}: {error}");
         }
         archive(&path, &[("agent/russet", FILE, "x")]);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(look(&path, Path::new("agent")).unwrap_err().to_string().contains("broken"));
+        assert!(
+            check_entries(&path, Path::new("agent")).unwrap_err().to_string().contains("broken")
+        );
     }
 
     #[test]

@@ -31,11 +31,11 @@ impl std::str::FromStr for Window {
     type Err = WindowError;
 
     fn from_str(text: &str) -> Result<Self, WindowError> {
-        parse(text).ok_or_else(|| WindowError(text.to_owned()))
+        parse_window(text).ok_or_else(|| WindowError(text.to_owned()))
     }
 }
 
-fn parse(text: &str) -> Option<Window> {
+fn parse_window(text: &str) -> Option<Window> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let (day, hours) = match words.as_slice() {
         [hours] => (None, *hours),
@@ -46,11 +46,11 @@ fn parse(text: &str) -> Option<Window> {
         _ => return None,
     };
     let (from, until) = hours.split_once('-')?;
-    let (from, until) = (time(from)?, time(until)?);
+    let (from, until) = (parse_time(from)?, parse_time(until)?);
     (from != until).then_some(Window { day, from, until })
 }
 
-fn time(text: &str) -> Option<Time> {
+fn parse_time(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let two = |text: &str| (text.len() == 2).then(|| text.parse::<i8>().ok()).flatten();
     Time::new(two(hour)?, two(minute)?, 0, 0).ok()

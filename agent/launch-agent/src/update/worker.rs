@@ -313,7 +313,7 @@ impl Worker {
         let layout = layout.clone();
         let staging = layout.staging();
         make_private(&staging).map_err(UpdateError::file("could not make", &staging))?;
-        sweep(&staging, artifact);
+        sweep_staging(&staging, artifact);
         self.show(Update::Downloading { version: version.clone(), percent: 0 });
         let progress = {
             let (board, clock, version) =
@@ -357,7 +357,7 @@ fn make_private(path: &std::path::Path) -> std::io::Result<()> {
 }
 
 /// Removes what earlier versions left, but not what belongs to this one.
-fn sweep(staging: &std::path::Path, artifact: &Artifact) {
+fn sweep_staging(staging: &std::path::Path, artifact: &Artifact) {
     let Ok(entries) = std::fs::read_dir(staging) else { return };
     let ours = artifact.sha256.to_ascii_lowercase();
     for entry in entries.flatten() {

@@ -179,13 +179,14 @@ impl Vault {
     fn check_directory(&self) -> Result<(), VaultError> {
         let path = &self.directory;
         let meta = std::fs::symlink_metadata(path).map_err(|error| failed("read", path, error))?;
-        let problem = if meta.is_dir() { exposure(&meta) } else { Some("is no directory".into()) };
+        let problem =
+            if meta.is_dir() { find_exposure(&meta) } else { Some("is no directory".into()) };
         problem.map_or(Ok(()), |problem| Err(VaultError::Exposed { path: path.clone(), problem }))
     }
 
     fn lock(&self) -> Result<Flock<std::fs::File>, VaultError> {
         let path = self.directory.join("lock");
-        let file = create(&path).map_err(|error| failed("open", &path, error))?;
+        let file = create_store(&path).map_err(|error| failed("open", &path, error))?;
         Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, error)| failed("lock", &path, error.into()))
     }
@@ -226,7 +227,7 @@ impl Vault {
             Err(error) => return Err(read(error)),
         };
         self.check_directory()?;
-        if let Some(problem) = exposure(&file.metadata().map_err(read)?) {
+        if let Some(problem) = find_exposure(&file.metadata().map_err(read)?) {
             return Err(VaultError::Exposed { path: path.to_owned(), problem });
         }
         let mut bytes = Zeroizing::new(Vec::new());
@@ -239,7 +240,7 @@ fn failed(what: &'static str, path: &Path, source: io::Error) -> VaultError {
     VaultError::Io { what, path: path.to_owned(), source }
 }
 
-fn create(path: &Path) -> io::Result<std::fs::File> {
+fn create_store(path: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -250,7 +251,7 @@ fn create(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// Describes the way in which others could read or change it.
-fn exposure(meta: &std::fs::Metadata) -> Option<String> {
+fn find_exposure(meta: &std::fs::Metadata) -> Option<String> {
     let me = nix::unistd::geteuid().as_raw();
     if meta.uid() != me {
         return Some(format!("belongs to user {}", meta.uid()));

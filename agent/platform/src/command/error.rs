@@ -43,7 +43,7 @@ pub enum CommandError {
         limit: usize,
     },
     /// It ended with another status than 0.
-    #[error("`{command}` {}{}", ended(*status), with_words(said))]
+    #[error("`{command}` {}{}", describe_end(*status), with_words(said))]
     Failed {
         /// The command.
         command: String,
@@ -84,7 +84,7 @@ impl CommandError {
     }
 }
 
-fn ended(status: ExitStatus) -> String {
+fn describe_end(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("failed with exit code {code}"),
         (None, Some(signal)) => format!("was ended by signal {signal}"),

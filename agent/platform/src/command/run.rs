@@ -188,14 +188,14 @@ impl<'a> Exchange<'a> {
 
     /// Reads what is there; `false` where standard output grew beyond its limit.
     fn read(&mut self, output_limit: usize) -> io::Result<bool> {
-        drain(&mut self.stdout, &mut self.out, output_limit.saturating_add(1))?;
-        drain(&mut self.stderr, &mut self.err, ERROR_LIMIT)?;
+        drain_pipe(&mut self.stdout, &mut self.out, output_limit.saturating_add(1))?;
+        drain_pipe(&mut self.stderr, &mut self.err, ERROR_LIMIT)?;
         Ok(self.out.len() <= output_limit)
     }
 }
 
 /// Reads all that is there, and keeps the first `keep` bytes.
-fn drain<P: Read>(pipe: &mut Option<P>, kept: &mut Vec<u8>, keep: usize) -> io::Result<()> {
+fn drain_pipe<P: Read>(pipe: &mut Option<P>, kept: &mut Vec<u8>, keep: usize) -> io::Result<()> {
     let Some(open) = pipe else { return Ok(()) };
     let mut buffer = [0_u8; 16 << 10];
     // A bounded number of times, so that a tool which never stops printing meets its limits.

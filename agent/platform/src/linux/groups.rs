@@ -32,7 +32,7 @@ impl Groups {
     pub fn delegated() -> Option<Self> {
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let path = locate(&own, &mounts)?;
+        let path = locate_group(&own, &mounts)?;
         is_delegated(&path).then_some(Self { path })
     }
 
@@ -78,7 +78,7 @@ impl Groups {
 
 /// The directory of the process's group in the unified hierarchy, from `/proc/self/cgroup` and
 /// `/proc/self/mountinfo`.
-fn locate(own: &str, mounts: &str) -> Option<PathBuf> {
+fn locate_group(own: &str, mounts: &str) -> Option<PathBuf> {
     // `0::/path`: the unified hierarchy has number 0 and no controllers.
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let mount = mounts.lines().find_map(|line| {
@@ -127,7 +127,7 @@ fn kill_each(group: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Groups, is_delegated, kill_each, locate};
+    use super::{Groups, is_delegated, kill_each, locate_group};
     use std::io::Write as _;
     use std::path::{Path, PathBuf};
 
@@ -139,15 +139,15 @@ mod tests {
     fn the_group_of_this_process_is_found_in_every_layout() {
         let own = "0::/system.slice/russet-agent.service\n";
         let found = Path::new("/sys/fs/cgroup/system.slice/russet-agent.service");
-        assert_eq!(locate(own, UNIFIED).as_deref(), Some(found));
+        assert_eq!(locate_group(own, UNIFIED).as_deref(), Some(found));
         // Beside the controllers of the first version, as this may be set up too.
         let own = "9:name=systemd:/\n4:memory:/x\n0::/y\n";
         let mounts = "31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                       32 23 0:28 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-        assert_eq!(locate(own, mounts).unwrap(), Path::new("/sys/fs/cgroup/unified/y"));
+        assert_eq!(locate_group(own, mounts).unwrap(), Path::new("/sys/fs/cgroup/unified/y"));
         // Only the first version, or only a part.
-        assert_eq!(locate("4:memory:/x\n", mounts), None);
-        assert_eq!(locate(own, &UNIFIED.replace("0:26 / ", "0:26 /part ")), None);
+        assert_eq!(locate_group("4:memory:/x\n", mounts), None);
+        assert_eq!(locate_group(own, &UNIFIED.replace("0:26 / ", "0:26 /part ")), None);
     }
 
     /// A group in the machine's own hierarchy; `None` where that cannot be written to.
@@ -156,7 +156,7 @@ mod tests {
     impl Real {
         fn make() -> Option<Self> {
             let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-            let root = locate("0::/\n", &mounts)?;
+            let root = locate_group("0::/\n", &mounts)?;
             let path = root.join(format!("russet-unit-test-{}", std::process::id()));
             std::fs::create_dir(&path).ok()?;
             Some(Self(path))

@@ -49,7 +49,7 @@ pub fn unmount(path: &Path) -> Result<(), CommandError> {
 pub fn remove_ipc(uid: u32) -> usize {
     let ids = |kind: &str| -> Vec<i32> {
         let table = std::fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap_or_default();
-        owned(&table, uid)
+        owned_ids(&table, uid)
     };
     let mut removed = 0;
     for id in ids("shm") {
@@ -71,7 +71,7 @@ pub fn remove_ipc(uid: u32) -> usize {
 }
 
 /// The ids of a `/proc/sysvipc` table whose owner is `uid`. The head names the columns.
-fn owned(table: &str, uid: u32) -> Vec<i32> {
+fn owned_ids(table: &str, uid: u32) -> Vec<i32> {
     let mut lines = table.lines();
     let head: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
     let column = |name: &str| head.iter().position(|title| *title == name);
@@ -88,14 +88,14 @@ fn owned(table: &str, uid: u32) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::owned;
+    use super::owned_ids;
 
     #[test]
     fn ipc_tables_are_read_by_their_head() {
         let table = "       key      shmid perms  size  cpid lpid nattch   uid   gid\n\
                      0          4   600  4096  1 1 0  59000 59000\n\
                      0          5   600  4096  1 1 0  0 0\n";
-        assert_eq!(owned(table, 59000), [4]);
-        assert!(owned("", 59000).is_empty());
+        assert_eq!(owned_ids(table, 59000), [4]);
+        assert!(owned_ids("", 59000).is_empty());
     }
 }

@@ -13,14 +13,14 @@ pub fn machine() -> Machine {
         model: model.filter(|text| !text.is_empty()).map(str::to_owned).next(),
         chip: value(&read("/proc/cpuinfo"), "model name", ':'),
         system: value(&read("/etc/os-release"), "PRETTY_NAME", '='),
-        architecture: architecture(&read("/proc/sys/kernel/arch")),
+        architecture: kernel_architecture(&read("/proc/sys/kernel/arch")),
         is_translated: false,
         xcodes: Vec::new(),
     }
 }
 
 /// Returns the kernel's architecture, known since 6.1, or the one that we were compiled for.
-fn architecture(said: &str) -> String {
+fn kernel_architecture(said: &str) -> String {
     let said = said.trim();
     if said.is_empty() { std::env::consts::ARCH.to_owned() } else { said.to_owned() }
 }

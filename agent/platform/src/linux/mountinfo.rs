@@ -31,11 +31,11 @@ fn of_line(line: &[u8], uid: u32) -> Option<PathBuf> {
     let is_fuse = kind == b"fuse" || kind == b"fuseblk" || kind.starts_with(b"fuse.");
     let wanted = format!("user_id={uid}");
     let is_owned = options.split(',').any(|option| option == wanted);
-    (is_fuse && is_owned).then(|| PathBuf::from(OsString::from_vec(unescaped(point))))
+    (is_fuse && is_owned).then(|| PathBuf::from(OsString::from_vec(unescape_field(point))))
 }
 
 /// Space, tab, line end and backslash stand as three octal digits after a backslash.
-fn unescaped(field: &[u8]) -> Vec<u8> {
+fn unescape_field(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, after)) = rest.split_first() {

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use crate::process_info::{ProcessInfo, Usage};
 
 /// The numbers of all processes that can be seen.
-fn pids() -> io::Result<impl Iterator<Item = u32>> {
+fn list_pids() -> io::Result<impl Iterator<Item = u32>> {
     let entries = std::fs::read_dir("/proc")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
@@ -22,7 +22,7 @@ pub fn processes() -> io::Result<Vec<ProcessInfo>> {
         let (status, stat) = (String::from_utf8_lossy(&status), String::from_utf8_lossy(&stat));
         parse_process(i32::try_from(pid).ok()?, &status, &stat)
     };
-    Ok(pids()?.filter_map(info).collect())
+    Ok(list_pids()?.filter_map(info).collect())
 }
 
 /// Returns the start time of a process in the kernel's own units: together with the number and the boot it
@@ -73,7 +73,7 @@ pub fn has_others(uid: u32) -> bool {
 /// directory are root's for a process that may not be dumped), at the price of one call for each.
 fn is_effective_user(uid: u32, except: Option<u32>) -> bool {
     // A table that cannot be listed is looked at closely.
-    let Ok(mut pids) = pids() else { return true };
+    let Ok(mut pids) = list_pids() else { return true };
     pids.any(|pid| {
         Some(pid) != except
             && std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == uid)
@@ -98,7 +98,7 @@ fn all_user_ids() -> impl Iterator<Item = (u32, Vec<u32>)> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         Some((pid, parse_user_ids(&status)?))
     };
-    pids().into_iter().flatten().filter_map(ids)
+    list_pids().into_iter().flatten().filter_map(ids)
 }
 
 /// The real, effective, saved and file system user of a `status`.

@@ -90,7 +90,7 @@ impl SecurityError {
 
 /// A word of a line of `security -i`: in quotes, where a backslash takes the next character as it
 /// is. `None`: no line can hold it.
-fn quoted(word: &str) -> Option<Zeroizing<String>> {
+fn quote_argument(word: &str) -> Option<Zeroizing<String>> {
     if word.contains(['\n', '\r', '\0']) {
         return None;
     }
@@ -113,7 +113,7 @@ fn line(words: &[&str]) -> Result<Zeroizing<String>, SecurityError> {
         if !text.is_empty() {
             text.push(' ');
         }
-        text.push_str(&quoted(word).ok_or(SecurityError::Unwritable)?);
+        text.push_str(&quote_argument(word).ok_or(SecurityError::Unwritable)?);
     }
     if text.len() > MAX_LINE {
         return Err(SecurityError::Unwritable);

@@ -45,7 +45,7 @@ fn find_in(applications: &Path, wanted: &str) -> Result<PathBuf, XcodeError> {
         false => app.join("Contents/Developer"),
     };
     candidates.into_iter().map(developer).find(|path| path.is_dir()).ok_or_else(|| {
-        let installed = installed(applications);
+        let installed = installed_apps(applications);
         let installed = if installed.is_empty() { "none".to_owned() } else { installed.join(", ") };
         let applications = applications.to_owned();
         XcodeError { wanted: wanted.to_owned(), applications, installed }
@@ -57,8 +57,11 @@ fn find_in(applications: &Path, wanted: &str) -> Result<PathBuf, XcodeError> {
 #[must_use]
 pub fn versions(applications: &Path) -> Vec<String> {
     let app = |name: String| applications.join(name).join("Contents/version.plist");
-    let mut versions: Vec<_> =
-        installed(applications).into_iter().map(app).filter_map(|path| version(&path)).collect();
+    let mut versions: Vec<_> = installed_apps(applications)
+        .into_iter()
+        .map(app)
+        .filter_map(|path| version(&path))
+        .collect();
     versions.sort();
     versions.dedup();
     versions.into_iter().map(|(_, text)| text).collect()
@@ -74,7 +77,7 @@ fn version(plist: &Path) -> Option<(Vec<u32>, String)> {
     Some((numbers, build.map_or_else(|| short.to_owned(), |build| format!("{short} ({build})"))))
 }
 
-fn installed(applications: &Path) -> Vec<String> {
+fn installed_apps(applications: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(applications).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.file_name().into_string().ok())

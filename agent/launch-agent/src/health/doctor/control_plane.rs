@@ -46,13 +46,13 @@ pub(super) async fn ask(config: &Config) -> Answer {
             result: Ok(started.elapsed()),
             skew_s: clock::skew_s(response.headers(), SystemTime::now()),
         },
-        Err(error) => without(failure(&error)),
+        Err(error) => without(find_failure(&error)),
     }
 }
 
 /// The kind of an error. reqwest has no kinds for names and TLS; its words for them are those of
 /// hyper-util (`dns error`) and rustls (`invalid peer certificate: …`).
-fn failure(error: &reqwest::Error) -> Failure {
+fn find_failure(error: &reqwest::Error) -> Failure {
     let mut deepest = error.to_string();
     let (mut is_name, mut is_tls) = (false, false);
     let mut next = error.source();

@@ -20,19 +20,21 @@ pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec
     let keep_awake = config.map_or(KeepAwake::default(), |config| config.keep_awake);
     let accounts = screen_accounts(classes);
     let mut found = vec![
-        or_unknown("sleep", power_settings::read(tools), |now| sleep(now, keep_awake)),
-        or_unknown("FileVault", file_vault::is_on(tools), |on| vault(on, !accounts.is_empty())),
+        or_unknown("sleep", power_settings::read(tools), |now| check_sleep(now, keep_awake)),
+        or_unknown("FileVault", file_vault::is_on(tools), |on| {
+            check_file_vault(on, !accounts.is_empty())
+        }),
     ];
     let login = preferences::automatic_login(root);
     found.extend(accounts.iter().map(|account| automatic_login(account, login.as_deref())));
     found.extend(
         xcodes(classes).iter().map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
     );
-    if major(root).is_none_or(|major| major >= 13) {
+    if major_version(root).is_none_or(|major| major >= 13) {
         let approval = background_items::approval(tools, LABEL);
-        found.push(or_unknown("background item", approval, background));
+        found.push(or_unknown("background item", approval, check_background_item));
     }
-    found.extend(preferences::updates(root).map(|found| updates(&found)));
+    found.extend(preferences::updates(root).map(|found| check_updates(&found)));
     found
 }
 
@@ -49,11 +51,11 @@ fn or_unknown<T>(
 }
 
 /// The first number of macOS's version.
-fn major(root: &Path) -> Option<u32> {
+fn major_version(root: &Path) -> Option<u32> {
     preferences::version(root)?.split(['.', ' ']).next()?.parse().ok()
 }
 
-fn sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
+fn check_sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
     let restarts = match settings.restarts {
         Some(true) => "; it starts by itself after a power failure",
         Some(false) => "; it stays off after a power failure (`sudo pmset -a autorestart 1`)",
@@ -89,7 +91,7 @@ fn sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
 }
 
 /// FileVault keeps a restarted Mac at its password, before launchd and the network.
-fn vault(on: Option<bool>, needs_login: bool) -> Check {
+fn check_file_vault(on: Option<bool>, needs_login: bool) -> Check {
     let name = "FileVault";
     match on {
         Some(false) => Check::new(name, Level::Ok, "off: a restart needs nobody".to_owned(), ""),
@@ -181,7 +183,7 @@ fn xcode_ready(title: &str, is_needed: bool, ready: &Readiness) -> Check {
     Check::new("Xcode", level, found, hint)
 }
 
-fn background(approval: Approval) -> Check {
+fn check_background_item(approval: Approval) -> Check {
     let name = "background item";
     match approval {
         Approval::Allowed => Check::new(name, Level::Ok, "allowed".to_owned(), ""),
@@ -198,7 +200,7 @@ fn background(approval: Approval) -> Check {
     }
 }
 
-fn updates(updates: &Updates) -> Check {
+fn check_updates(updates: &Updates) -> Check {
     let name = "macOS updates";
     let automatic = match updates.automatic {
         Some(true) => "; macOS installs them, and restarts, when it likes",
@@ -273,7 +275,7 @@ mod tests {
     fn a_mac_that_the_agent_keeps_awake_may_have_any_setting() {
         let of = |sleep_minutes, keep_awake| {
             let settings = PowerSettings { sleep_minutes, ..PowerSettings::default() };
-            sleep(settings, keep_awake).level
+            check_sleep(settings, keep_awake).level
         };
         assert_eq!(of(Some(10), KeepAwake::Tasks), Level::Warning);
         assert_eq!(of(Some(10), KeepAwake::Always), Level::Ok);
@@ -286,7 +288,7 @@ mod tests {
         assert_eq!(automatic_login("ci", Some("ci")).level, Level::Ok);
         assert_eq!(automatic_login("ci", Some("anna")).level, Level::Warning);
         assert!(automatic_login("ci", None).found.contains("its class waits"));
-        assert!(vault(Some(true), true).found.contains("nobody is logged in"));
+        assert!(check_file_vault(Some(true), true).found.contains("nobody is logged in"));
     }
 
     #[test]
@@ -305,7 +307,7 @@ mod tests {
     fn updates_that_wait_or_come_by_themselves_are_a_warning() {
         let of = |found: &[&str], automatic| {
             let found = found.iter().map(|name| (*name).to_owned()).collect();
-            updates(&Updates { found, automatic })
+            check_updates(&Updates { found, automatic })
         };
         assert_eq!(of(&[], Some(false)).level, Level::Ok);
         assert_eq!(of(&[], Some(true)).level, Level::Warning);

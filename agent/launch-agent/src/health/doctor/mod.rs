@@ -34,8 +34,8 @@ pub struct Question {
 
 /// Looks at everything, in the order in which it is told.
 pub async fn examine(question: &Question) -> Vec<Check> {
-    let (config, mut found) = configuration(&question.config);
-    found.push(machine(&russet_platform::machine()));
+    let (config, mut found) = check_configuration(&question.config);
+    found.push(check_machine(&russet_platform::machine()));
     found.push(service::check(&question.layout));
     let mut skew = None;
     if let Some(config) = &config {
@@ -64,7 +64,7 @@ pub fn worst(checks: &[Check]) -> Level {
 }
 
 /// Describes the machine, and checks that it can be used as it is.
-fn machine(machine: &Machine) -> Check {
+fn check_machine(machine: &Machine) -> Check {
     let name = "machine";
     if machine.is_translated {
         let found = format!("{machine}; this is the Intel binary, and Rosetta translates it");
@@ -88,7 +88,7 @@ fn screen_accounts(classes: &[Class]) -> Vec<&str> {
     clippy::disallowed_methods,
     reason = "a person asks if the file can be read; nothing of it is used"
 )]
-fn configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
+fn check_configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
     let name = "configuration";
     let environment = |name: &str| std::env::var(name).ok();
     match std::fs::metadata(path) {
@@ -140,7 +140,7 @@ fn write(path: &Path, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, configuration, machine, worst};
+    use super::{Level, check_configuration, check_machine, worst};
     use crate::health::Check;
     use russet_platform::machine::Machine;
 
@@ -151,9 +151,9 @@ mod tests {
             architecture: "arm64".to_owned(),
             ..Machine::default()
         };
-        let check = machine(&mac);
+        let check = check_machine(&mac);
         assert_eq!((check.level, check.found.as_str()), (Level::Ok, "Apple M2, arm64"));
-        let check = machine(&Machine { is_translated: true, ..mac });
+        let check = check_machine(&Machine { is_translated: true, ..mac });
         assert_eq!(check.level, Level::Warning);
         assert!(check.found.contains("Rosetta") && check.hint.unwrap().contains("universal"));
     }
@@ -163,7 +163,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
         let check = |level| {
-            let (config, checks) = configuration(&path);
+            let (config, checks) = check_configuration(&path);
             assert_eq!(worst(&checks), level, "{checks:?}");
             (config.is_some(), checks[0].found.clone())
         };

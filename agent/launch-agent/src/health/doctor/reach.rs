@@ -57,7 +57,7 @@ pub(super) fn check(config: &Config, program: &Path) -> Option<Check> {
         .uid(user.uid.as_raw())
         .gid(user.gid.as_raw())
         .output();
-    Some(judge(
+    Some(judge_connection(
         &user.name,
         &address,
         child.map(|output| {
@@ -76,7 +76,7 @@ fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-fn judge(user: &str, address: &str, tried: std::io::Result<(bool, String)>) -> Check {
+fn judge_connection(user: &str, address: &str, tried: std::io::Result<(bool, String)>) -> Check {
     match tried {
         Ok((true, _)) => {
             let found = format!(
@@ -100,7 +100,7 @@ fn judge(user: &str, address: &str, tried: std::io::Result<(bool, String)>) -> C
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, is_local, judge, probe};
+    use super::{Level, is_local, judge_connection, probe};
 
     #[test]
     fn private_addresses_are_in_the_local_network_and_loopback_is_not() {
@@ -126,10 +126,11 @@ mod tests {
 
     #[test]
     fn what_steps_do_not_reach_is_a_warning_with_a_way_out() {
-        let check = judge("_russet1", "10.0.0.1:80", Ok((false, "No route to host".to_owned())));
+        let check =
+            judge_connection("_russet1", "10.0.0.1:80", Ok((false, "No route to host".to_owned())));
         assert_eq!(check.level, Level::Warning);
         assert!(check.found.contains("No route to host") && check.hint.is_some());
         let failed = Err(std::io::ErrorKind::PermissionDenied.into());
-        assert_eq!(judge("_russet1", "10.0.0.1:80", failed).level, Level::Unknown);
+        assert_eq!(judge_connection("_russet1", "10.0.0.1:80", failed).level, Level::Unknown);
     }
 }

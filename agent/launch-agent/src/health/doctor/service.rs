@@ -16,12 +16,12 @@ pub(super) fn check(layout: &Layout) -> Check {
         return Check::new(NAME, Level::Warning, found, hint);
     }
     match service.available().and_then(|()| service.state()) {
-        Ok(state) => judge(&state),
+        Ok(state) => judge_job(&state),
         Err(error) => Check::new(NAME, Level::Unknown, error.to_string(), ""),
     }
 }
 
-fn judge(state: &JobState) -> Check {
+fn judge_job(state: &JobState) -> Check {
     let said = if state.words.is_empty() { String::new() } else { format!(" ({})", state.words) };
     let last = match state.last_exit {
         Some(code) if code != 0 => format!("; it ended with {code} before"),
@@ -60,7 +60,7 @@ fn judge(state: &JobState) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::judge_job;
     use crate::health::Level;
     use russet_platform::job::JobState;
 
@@ -73,7 +73,7 @@ mod tests {
             words: "running".to_owned(),
             ..JobState::default()
         };
-        let good = judge(&runs);
+        let good = judge_job(&runs);
         assert_eq!(good.found, "it runs as process 7 (running)");
         let ended = JobState { pid: None, last_exit: Some(3), ..runs.clone() };
         for state in [
@@ -82,7 +82,7 @@ mod tests {
             JobState { throttled: true, ..ended.clone() },
             ended,
         ] {
-            let check = judge(&state);
+            let check = judge_job(&state);
             assert_eq!(check.level, Level::Bad);
             assert!(check.hint.unwrap().contains("russet agent"));
         }

@@ -29,7 +29,7 @@ pub(in crate::launch) fn grant_credentials(
     }
     let read = Vault::open(&config.state_directory).and_then(|vault| vault.read());
     match read {
-        Ok(document) => decide(class, claimed, &document),
+        Ok(document) => decide_grants(class, claimed, &document),
         Err(error) => {
             tracing::error!(%error, "could not read the stored credentials");
             let withheld = |name: &String| format!("credential {name}: withheld: {error}");
@@ -39,7 +39,7 @@ pub(in crate::launch) fn grant_credentials(
     }
 }
 
-fn decide(class: &Class, claimed: &ClaimResponse, document: &Document) -> Granted {
+fn decide_grants(class: &Class, claimed: &ClaimResponse, document: &Document) -> Granted {
     let named = class.resource_class.as_ref().map(ToString::to_string);
     let task = Task {
         class: named.as_deref(),
@@ -69,7 +69,7 @@ fn decide(class: &Class, claimed: &ClaimResponse, document: &Document) -> Grante
 
 #[cfg(test)]
 mod tests {
-    use super::decide;
+    use super::decide_grants;
     use crate::config::{Class, Token};
     use crate::vault::{Document, Grant, StoredCredential};
     use russet_protocol::credential::Content;
@@ -112,7 +112,7 @@ mod tests {
     fn names(claim: serde_json::Value) -> (Vec<String>, String) {
         let mut all = serde_json::json!({ "task_token": "t", "allocation": "a" });
         all.as_object_mut().unwrap().extend(claim.as_object().unwrap().clone());
-        let granted = decide(&class(), &serde_json::from_value(all).unwrap(), &document());
+        let granted = decide_grants(&class(), &serde_json::from_value(all).unwrap(), &document());
         let names = granted.credentials.into_iter().map(|credential| credential.name).collect();
         (names, granted.withheld.join("\n"))
     }

@@ -66,17 +66,18 @@ pub(super) async fn prepare(
     }
     let state_path = config.state_directory.clone();
     let state = make_state(&state_path)
-        .map_err(|error| failed(describe("could not make", &state_path, &error)))?;
+        .map_err(|error| failed(describe_failure("could not make", &state_path, &error)))?;
     let lock = users::lock_state(&state)
-        .map_err(|error| failed(describe("could not lock", &state_path, &error)))?
+        .map_err(|error| failed(describe_failure("could not lock", &state_path, &error)))?
         .ok_or_else(|| in_use(&state_path))?;
     sink.outputs.keep_in(&state_path);
     sink.board.remember(&state_path, options.clock.wall_ms());
     let staged = stage_executable(&options.exe, &state_path).map_err(|error| {
-        failed(describe("could not make the executable ready in", &state_path, &error))
+        failed(describe_failure("could not make the executable ready in", &state_path, &error))
     })?;
-    make_lock_file(&state, WARM_UP_LOCK)
-        .map_err(|error| failed(describe("could not make a lock in", &state_path, &error)))?;
+    make_lock_file(&state, WARM_UP_LOCK).map_err(|error| {
+        failed(describe_failure("could not make a lock in", &state_path, &error))
+    })?;
     let client = russet_platform::http::client(&config.api_url, config.ca_file.as_deref(), None)
         .map_err(|error| failed(error.to_string()))?;
     for class in &config.classes {
@@ -168,6 +169,6 @@ fn in_use(state: &Path) -> ExitReason {
     ))
 }
 
-fn describe(what: &str, path: &Path, error: &dyn std::fmt::Display) -> String {
+fn describe_failure(what: &str, path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{what} {}: {error}", path.display())
 }

@@ -29,7 +29,7 @@ pub(in crate::launch) fn judge_exit(
         // A command prefix may exit with one of these for reasons of its own. A task that left a
         // record did run, and must not run again.
         Some(exit::BAD_ASSIGNMENT | exit::NOT_DROPPED | exit::NOT_STARTED) if record.is_none() => {
-            return Exit::NothingRan(sentence(status, said, gone));
+            return Exit::NothingRan(describe_end(status, said, gone));
         }
         _ => {}
     }
@@ -37,18 +37,18 @@ pub(in crate::launch) fn judge_exit(
         Some(record) if record.reported => Exit::Reported,
         Some(record) => Exit::Unreported(Failure {
             outcome: record.outcome,
-            message: plain(record.message.as_deref().unwrap_or_default()),
+            message: plain_message(record.message.as_deref().unwrap_or_default()),
         }),
-        None => Exit::Died(sentence(status, said, gone)),
+        None => Exit::Died(describe_end(status, said, gone)),
     }
 }
 
 /// A text that a job may have forged, as it fits into a log of root's: short, and on one line.
-fn plain(text: &str) -> String {
+fn plain_message(text: &str) -> String {
     russet_text::one_line_within(text, MAX_MESSAGE_CHARS)
 }
 
-fn sentence(status: Option<ExitStatus>, said: &str, gone: &str) -> String {
+fn describe_end(status: Option<ExitStatus>, said: &str, gone: &str) -> String {
     let what = match status {
         Some(status) => format!("the task agent {}", spawn::describe_status(status)),
         None => gone.to_owned(),

@@ -57,7 +57,7 @@ pub(in crate::launch) fn spawn_task_agent(
     slot: &OwnedFd,
 ) -> io::Result<Spawned> {
     let log = log_file(slot, AGENT_LOG)?;
-    start(exe, prefix, &log)
+    spawn_agent(exe, prefix, &log)
 }
 
 /// Empties the slot's log. A task agent that waits for its assignment has it open already, to
@@ -70,7 +70,7 @@ pub(in crate::launch) fn empty_log(slot: &OwnedFd) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "the program is the staged executable, or the owner's prefix; the environment is cleared"
 )]
-fn start(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result<Spawned> {
+fn spawn_agent(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result<Spawned> {
     let mut command = match prefix.split_first() {
         Some((program, rest)) => {
             let mut command = Command::new(program);
@@ -123,15 +123,15 @@ pub(in crate::launch) async fn run_helper(
 ) -> io::Result<(ExitStatus, String)> {
     let log = log_file(slot, HELPER_LOG)?;
     log.set_len(0)?;
-    let mut spawned = start(exe, &[], &log)?;
+    let mut spawned = spawn_agent(exe, &[], &log)?;
     hand_over(&mut spawned.child, assignment).await?;
     tokio::select! {
-        status = spawned.child.wait() => Ok((status?, tail(log))),
+        status = spawned.child.wait() => Ok((status?, read_tail(log))),
         () = too_long => {
             spawned.child.start_kill()?;
             // It can be stuck in the kernel, on a file system that does not answer.
             drop(tokio::time::timeout(KILL_TIMEOUT, spawned.child.wait()).await);
-            let message = format!("the helper took too long: {}", tail(log));
+            let message = format!("the helper took too long: {}", read_tail(log));
             Err(io::Error::new(io::ErrorKind::TimedOut, message))
         }
     }
@@ -141,7 +141,7 @@ pub(in crate::launch) async fn run_helper(
 pub(in crate::launch) fn tail_of_log(slot: &OwnedFd) -> String {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(slot, AGENT_LOG, flags, Mode::empty())
-        .map_or_else(|_| String::new(), |file| tail(std::fs::File::from(file)))
+        .map_or_else(|_| String::new(), |file| read_tail(std::fs::File::from(file)))
 }
 
 fn log_file(slot: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
@@ -150,7 +150,7 @@ fn log_file(slot: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
     Ok(openat(slot, name, flags, Mode::from_bits_truncate(0o600))?.into())
 }
 
-fn tail(mut file: std::fs::File) -> String {
+fn read_tail(mut file: std::fs::File) -> String {
     let length = file.metadata().map_or(0, |meta| meta.len());
     let mut bytes = Vec::new();
     let read = file

@@ -32,19 +32,19 @@ pub(in crate::launch) struct Staged {
 pub(in crate::launch) fn stage_executable(exe: &Path, state: &Path) -> io::Result<Staged> {
     let exe = std::fs::canonicalize(exe)?;
     let meta = std::fs::metadata(&exe)?;
-    let directory = state.join("libexec").join(key(&exe, &meta));
+    let directory = state.join("libexec").join(executable_key(&exe, &meta));
     for path in [&state.join("libexec"), &directory] {
         make_directory(path)?;
     }
     let copy = nix::unistd::geteuid().is_root() && !is_reachable_and_roots(&exe);
     let exe = if copy { copy_into(&exe, &directory)? } else { exe };
     for name in HELPERS {
-        link(&exe, &directory, name)?;
+        link_helper(&exe, &directory, name)?;
     }
     let of_setups = directory.join(SETUP_HELPERS);
     make_directory(&of_setups)?;
-    link(&exe, &of_setups, SETUP_CURL)?;
-    if let Err(error) = forget(&state.join("libexec"), &directory) {
+    link_helper(&exe, &of_setups, SETUP_CURL)?;
+    if let Err(error) = forget_older(&state.join("libexec"), &directory) {
         tracing::warn!(%error, "could not remove executables of earlier versions from the state directory");
     }
     Ok(Staged { exe, helpers: directory })
@@ -52,7 +52,7 @@ pub(in crate::launch) fn stage_executable(exe: &Path, state: &Path) -> io::Resul
 
 /// A name for this very file. It is not read for that: a hash of all of it would take longer
 /// than everything else at the start.
-fn key(exe: &Path, meta: &Metadata) -> String {
+fn executable_key(exe: &Path, meta: &Metadata) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     let mut hasher = blake3::Hasher::new();
     hasher.update(exe.as_os_str().as_bytes());
@@ -71,7 +71,7 @@ fn key(exe: &Path, meta: &Metadata) -> String {
     clippy::disallowed_methods,
     reason = "the folders are root's: nobody else can write in any of them"
 )]
-fn forget(all: &Path, current: &Path) -> io::Result<()> {
+fn forget_older(all: &Path, current: &Path) -> io::Result<()> {
     let is_other = |entry: &std::fs::DirEntry| {
         entry.path() != current && entry.file_type().is_ok_and(|kind| kind.is_dir())
     };
@@ -118,7 +118,7 @@ fn copy_into(exe: &Path, directory: &Path) -> io::Result<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the draft lies in a directory of root's")]
-fn link(exe: &Path, directory: &Path, name: &str) -> io::Result<()> {
+fn link_helper(exe: &Path, directory: &Path, name: &str) -> io::Result<()> {
     let path = directory.join(name);
     if std::fs::read_link(&path).is_ok_and(|target| target == exe) {
         return Ok(());

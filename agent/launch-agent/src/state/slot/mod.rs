@@ -290,7 +290,7 @@ impl Slot {
             Input::Stale => self.kill(Verdict::Stale, todo),
             Input::Silent => {
                 let message = "the task agent did not answer for three heartbeats and was killed";
-                self.kill(Verdict::Failure(infrastructure(message)), todo);
+                self.kill(Verdict::Failure(infrastructure_failure(message)), todo);
             }
             Input::Settled => {
                 if matches!(self.state, State::Settling { .. }) {
@@ -457,7 +457,7 @@ impl Slot {
             }
             (Exit::NothingRan(reason), None) => Settlement::GiveBack(reason),
             (Exit::Died(reason), None) if settings.unsafe_retries => Settlement::GiveBack(reason),
-            (Exit::Died(reason), None) => Settlement::Report(infrastructure(&reason)),
+            (Exit::Died(reason), None) => Settlement::Report(infrastructure_failure(&reason)),
             (Exit::Unreported(failure), None)
                 if settings.unsafe_retries && failure.outcome == Outcome::InfrastructureFail =>
             {
@@ -509,7 +509,7 @@ impl Slot {
     }
 }
 
-fn infrastructure(message: &str) -> Failure {
+fn infrastructure_failure(message: &str) -> Failure {
     Failure { outcome: Outcome::InfrastructureFail, message: message.to_owned() }
 }
 

@@ -99,7 +99,7 @@ impl Relay {
             {
                 let (target, slot) = (Arc::clone(&self.target), self.slot);
                 connections.spawn(async move {
-                    pass(stream, &target, slot).await;
+                    pass_bytes(stream, &target, slot).await;
                     drop(place);
                 });
             }
@@ -117,7 +117,7 @@ impl Relay {
 
 /// Passes bytes both ways until both sides are done; one that has nothing more to say may still
 /// listen.
-async fn pass(mut inner: UnixStream, target: &RelayTarget, slot: u32) {
+async fn pass_bytes(mut inner: UnixStream, target: &RelayTarget, slot: u32) {
     let connecting = TcpStream::connect((target.host.as_str(), target.port));
     let mut outer = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(stream)) => stream,
