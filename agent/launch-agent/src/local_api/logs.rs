@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::access::Access;
 use super::listener::Peer;
 use super::reading::{Reader, read_apart};
-use super::routes::{Api, problem};
+use super::state::{Api, problem};
 use crate::logs::{Follower, Wanted, history};
 use russet_platform::FileWatch;
 

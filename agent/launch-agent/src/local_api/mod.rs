@@ -23,6 +23,7 @@ mod maintenance;
 mod reading;
 mod routes;
 mod shown;
+mod state;
 mod task_log;
 
 pub(crate) use access::Policy;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::access::Access;
-use super::routes::{Api, problem};
+use super::state::{Api, problem};
 
 /// A caller who wants to read something.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use russet_protocol::ids::TaskId;
 use russet_protocol::local::{CancelRequest, DrainRequest, Looking, PauseRequest, Status};
+#[cfg(test)]
 use russet_protocol::problem::Problem;
 use tokio::sync::mpsc;
 
@@ -24,6 +25,7 @@ use super::listener::Peer;
 use super::logs;
 use super::maintenance::{Change, Keeper};
 use super::shown::Shown;
+use super::state::{Api, problem};
 use super::task_log;
 use crate::board::Board;
 use crate::metrics::{self, Metrics};
@@ -48,22 +50,6 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Option<PathBuf>,
     pub(super) state: PathBuf,
-}
-
-/// State that the handlers need.
-#[derive(Clone, Debug)]
-pub(super) struct Api {
-    pub(super) shown: Arc<Shown>,
-    keeper: Keeper,
-    commands: mpsc::UnboundedSender<Command>,
-    updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
-    /// Number of looks for an update that were asked for.
-    looks: Arc<AtomicU64>,
-    gate: Gate,
-    pub(super) audit: Arc<Audit>,
-    metrics: Arc<Metrics>,
-    pub(super) log: Option<Arc<PathBuf>>,
-    pub(super) state: Arc<PathBuf>,
 }
 
 /// All calls.
@@ -115,10 +101,6 @@ pub(super) fn router(parts: Parts) -> Router {
     install_update
 ))]
 pub(super) struct Docs;
-
-pub(super) fn problem(status: StatusCode, message: &str) -> Response {
-    (status, Json(Problem { message: message.to_owned(), ..Problem::default() })).into_response()
-}
 
 /// Decides, before anything else, what the caller may do; what changes something, and what is
 /// refused, goes into the log.

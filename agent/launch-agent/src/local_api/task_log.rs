@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::access::Access;
 use super::listener::Peer;
 use super::reading::{Reader, read_apart};
-use super::routes::{Api, problem};
+use super::state::{Api, problem};
 use crate::output::{OutputReader, Spool, open_kept};
 
 /// Bytes of the output so far that are given.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::task_user::TaskUsers;
 use crate::config::{Class, Session};
-use crate::launch::ExitReason;
+use crate::launch::exit_reason::ExitReason;
 use crate::launch::server::LogOnce;
 use crate::launch::shared::Shared;
 use crate::launch::slot::{SlotDriver, SlotInfo};

@@ -3,8 +3,8 @@
 use russet_protocol::supervise::SlotUser;
 
 use crate::config::Config;
-use crate::launch::ExitReason;
 use crate::launch::events::EventSink;
+use crate::launch::exit_reason::ExitReason;
 use crate::launch::process::probe_prefix;
 use russet_platform::users;
 
