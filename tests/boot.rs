@@ -353,7 +353,7 @@ fn a_wrong_configuration_is_said_once_and_tried_again_slowly() {
     let right = std::fs::read_to_string(agent.layout.config()).unwrap();
     agent.write_config(&right.replace("runner:", "runnner:"));
     agent.bootstrap();
-    agent.wait_log("exited with code 3 (the configuration can not be read or has errors)");
+    agent.wait_log("exited with code 3 (the configuration cannot be read or has errors)");
     assert!(agent.log().contains("next start in 60 s") && agent.log().contains("runnner"));
     agent.write_config(&right);
     agent.supervisor().restart();

@@ -147,7 +147,7 @@ fn outside_of_a_setup_there_is_nothing_to_continue() {
     let config = "version: 2.1\njobs:\n  build:\n    machine: true\n    steps:\n      - run: circleci-agent continue x\n";
     let project = Project::new(&[(".circleci/config.yml", config), ("x", "")]);
     let text = project.fails(&["run"], 1);
-    assert!(text.contains("this job can not continue its pipeline"), "{text}");
+    assert!(text.contains("this job cannot continue its pipeline"), "{text}");
 }
 
 const WITH_ORBS: &str = "

@@ -304,8 +304,8 @@ golden!(
     }
 );
 
-// Caches that are not there yet, a workspace that every later job gets, and a branch on which one of
-// two jobs for documentation runs.
+// Caches that are not there yet, a workspace that every later job gets, and a branch on which one
+// of two jobs for documentation runs.
 golden!(
     dependencies_are_cached_and_a_whole_checkout_is_handed_on,
     Golden {

@@ -1,8 +1,12 @@
 //! End-to-end tests: the real binaries, from the outside.
 //!
 //! One program, so that linking is paid once. Its tests share a process and run as parallel threads
-//! of it: a test changes nothing that belongs to the process (environment, current directory, umask,
-//! limits, user), and gives what it starts a directory, ports and users of its own.
+//! of it: a test changes nothing that belongs to the process (environment, current directory,
+//! umask, limits, user), and gives what it starts a directory, ports and users of its own.
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(unused_imports, reason = "files share the imports of tests that only Linux has")
+)]
 #![allow(
     unreachable_pub,
     clippy::allow_attributes,

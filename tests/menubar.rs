@@ -68,7 +68,7 @@ impl Companion {
     #[track_caller]
     fn click(&self, label: &str) {
         let line = wait_for(label, || self.menu().into_iter().find(|line| line.label == label));
-        assert!(line.is_enabled, "{label} can not be chosen");
+        assert!(line.is_enabled, "{label} cannot be chosen");
         self.desktop.click(&self.item, &line);
     }
 
@@ -185,7 +185,7 @@ fn the_menu_says_what_the_agent_is_about_in_every_state() {
     companion.shows(&["Idle since "]);
 
     agent.kill();
-    companion.shows(&["Can not reach the agent since ", "russet agent start"]);
+    companion.shows(&["Cannot reach the agent since ", "russet agent start"]);
     let text = companion.text();
     assert!(!text.contains("Pause") && !text.contains("Recent"), "{text}");
     let gone = companion.desktop.picture(&companion.item).unwrap();
@@ -245,7 +245,7 @@ fn a_second_one_ends_at_once_and_quit_ends_the_first() {
     let dir = test_dir();
     let socket = dir.path().join("nobody.sock");
     let Some(mut companion) = Companion::start(&socket) else { return };
-    companion.shows(&["Can not reach the agent since ", "entity not found"]);
+    companion.shows(&["Cannot reach the agent since ", "entity not found"]);
     let mut again = command(&socket);
     let mut second = companion.desktop.spawn(again.stderr(Stdio::piped()));
     assert_eq!(second.wait(), Some(0));

@@ -1,4 +1,5 @@
-//! Cost of a hundred clients of the local API for the agent's tasks: with and without them by turns.
+//! Cost of a hundred clients of the local API for the agent's tasks: with and without them by
+//! turns.
 //!
 //! Twenty of the clients never read what they are told; the others read all of it.
 

@@ -41,7 +41,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotStarted(reason) | Self::NoRoom(reason) => {
-                write!(f, "can not be started: {reason}")
+                write!(f, "cannot be started: {reason}")
             }
             Self::Exit(code) => {
                 let meaning = crate::table::AgentExit::from_code(*code)

@@ -45,7 +45,7 @@ use state::State;
 /// One that ends within this time counts as ending soon.
 const SOON: Duration = Duration::from_secs(10);
 
-/// Code of an installation that can not be used: launchd and systemd try again, with a pause.
+/// Code of an installation that cannot be used: launchd and systemd try again, with a pause.
 const UNUSABLE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -75,7 +75,7 @@ struct Boot {
 
 impl Boot {
     fn new() -> Result<Self, String> {
-        // SAFETY: geteuid has no preconditions and can not fail.
+        // SAFETY: geteuid has no preconditions and cannot fail.
         if unsafe { libc::geteuid() } != 0 {
             return Err("russet-boot has to be started by root (launchd or systemd)".to_owned());
         }

@@ -1,7 +1,7 @@
 //! The files in the state directory, as `docs/service.md` describes them.
 //!
 //! The agent must start with whatever is found here: a file that is missing or makes no sense
-//! says nothing, and one that can not be written is done without.
+//! says nothing, and one that cannot be written is done without.
 
 use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -18,7 +18,7 @@ const LONGEST: u64 = 16 * 1024;
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// `None`: it can not be used.
+    /// `None`: it cannot be used.
     path: Option<PathBuf>,
     /// The strikes of this boot, should they not be writable.
     strikes: RefCell<(String, u32)>,

@@ -61,7 +61,7 @@ fn walk_path(path: &Path, owner: u32) -> Result<Metadata, String> {
                 meta.uid()
             ));
         }
-        // In a sticky directory others can add names, and can not exchange those of root.
+        // In a sticky directory others can add names, and cannot exchange those of root.
         if meta.mode() & WRITABLE_BY_OTHERS != 0 && meta.mode() & STICKY == 0 {
             return Err(format!("{} can be changed by others than root", walked.display()));
         }

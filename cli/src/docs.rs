@@ -16,15 +16,15 @@ anew.
 
 ";
 
-fn reference() -> String {
+fn command_reference() -> String {
     let mut page = String::from(INTRODUCTION);
     let mut root = Cli::command().term_width(98);
     root.build();
-    section(&mut page, &root, "russet");
+    append_section(&mut page, &root, "russet");
     page
 }
 
-fn section(page: &mut String, command: &clap::Command, name: &str) {
+fn append_section(page: &mut String, command: &clap::Command, name: &str) {
     if command.is_hide_set() {
         return;
     }
@@ -34,11 +34,11 @@ fn section(page: &mut String, command: &clap::Command, name: &str) {
     let help: Vec<&str> = help.lines().map(str::trim_end).collect();
     page.push_str(&format!("{level} {name}\n\n```text\n{}\n```\n\n", help.join("\n")));
     for below in command.get_subcommands() {
-        section(page, below, &format!("{name} {}", below.get_name()));
+        append_section(page, below, &format!("{name} {}", below.get_name()));
     }
 }
 
-fn check(name: &str, generated: &str) {
+fn check_generated(name: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
     if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
         std::fs::write(&file, generated).unwrap();
@@ -53,12 +53,12 @@ fn check(name: &str, generated: &str) {
 
 #[test]
 fn the_reference_of_the_command_line_is_current() {
-    check("cli.md", &reference());
+    check_generated("cli.md", &command_reference());
 }
 
 #[test]
 fn the_page_of_exit_codes_is_current() {
-    check("exit-codes.md", &Exit::document());
+    check_generated("exit-codes.md", &Exit::document());
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl CliError {
             text.push_str("\n\n");
         }
         if !self.message.is_empty() {
-            // Writing to a String can not fail.
+            // Writing to a String cannot fail.
             let _written = writeln!(text, "{} {}", paint.bad("error:"), self.message);
         }
         if let Some(hint) = &self.hint {

@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A configuration has errors.
     BadConfig = 3,
-    /// The control plane can not be reached or refused.
+    /// The control plane cannot be reached or refused.
     ControlPlane = 4,
     /// This machine or the runner failed, not the job.
     Infrastructure = 5,
@@ -66,13 +66,13 @@ impl Exit {
             Self::JobFailed => "A job failed or ran longer than it may.",
             Self::Usage => "The arguments make no sense; nothing was done.",
             Self::BadConfig => {
-                "A configuration (of the project, the agent or the command line) can not be read or has errors; nothing was started."
+                "A configuration (of the project, the agent or the command line) cannot be read or has errors; nothing was started."
             }
             Self::ControlPlane => {
-                "The control plane can not be reached, refused the token, or refused the request."
+                "The control plane cannot be reached, refused the token, or refused the request."
             }
             Self::Infrastructure => {
-                "This machine or the runner failed, not the job: a file that can not be written, a process that can not be started, a task that ended as `infrastructure_fail`."
+                "This machine or the runner failed, not the job: a file that cannot be written, a process that cannot be started, a task that ended as `infrastructure_fail`."
             }
             Self::StateInUse => "Another launch agent uses the state directory.",
             Self::Left => {

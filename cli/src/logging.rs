@@ -22,7 +22,7 @@ pub(crate) fn start_server(logging: &Logging) -> Result<()> {
     start_with(logging, false, "`--log-file` names it")
 }
 
-/// Starts logging as the configuration of an agent says. A service whose log can not be written
+/// Starts logging as the configuration of an agent says. A service whose log cannot be written
 /// works all the same, and says on standard error what it would say there.
 pub(crate) fn start_as(logging: &Logging, is_service: bool) -> Result<()> {
     start_with(logging, is_service, "`logging.file` of the agent's configuration names it")
@@ -41,16 +41,16 @@ fn start_with(logging: &Logging, is_service: bool, hint: &str) -> Result<()> {
     let is_json = logging.format == Format::Json;
     let file = match &logging.file {
         Some(file) if is_service => open_again(file, logging, hint)
-            .map_err(|error| render::note(error.render(Paint::PLAIN)))
+            .map_err(|error| render::print_note(error.render(Paint::PLAIN)))
             .ok(),
-        Some(file) => Some(open(file, logging, hint)?),
+        Some(file) => Some(open_log_file(file, logging, hint)?),
         None => None,
     };
     let (writer, can_color) = match file {
         Some(file) => (BoxMakeWriter::new(Arc::new(file)), false),
         None => (BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal()),
     };
-    begin(level, writer, can_color && logging.format == Format::Color, is_json);
+    install_subscriber(level, writer, can_color && logging.format == Format::Color, is_json);
     Ok(())
 }
 
@@ -60,11 +60,11 @@ fn open_again(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
         // What does not work is said when the file is opened.
         drop(std::fs::DirBuilder::new().recursive(true).mode(0o755).create(parent));
     }
-    open(file, logging, hint)
+    open_log_file(file, logging, hint)
 }
 
 /// Opens a log for appending.
-fn open(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
+fn open_log_file(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
     Rotated::open(file, logging.limits).map_err(|error| {
         CliError::new(
             Exit::BadConfig,
@@ -74,7 +74,7 @@ fn open(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
     })
 }
 
-fn begin(default: &str, writer: BoxMakeWriter, color: bool, json: bool) {
+fn install_subscriber(default: &str, writer: BoxMakeWriter, color: bool, json: bool) {
     let filter = std::env::var(VARIABLE).unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::fmt()

@@ -55,13 +55,13 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
         }
     };
-    color::choose(cli.color);
-    let result = install_tls().and_then(|()| commands::dispatch(cli));
+    color::set_choice(cli.color);
+    let result = install_tls().and_then(|()| commands::run_command(cli));
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
             let text = error.render(Paint::stderr());
-            render::note(text.trim_end());
+            render::print_note(text.trim_end());
             error.exit.into()
         }
     }

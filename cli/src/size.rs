@@ -6,7 +6,7 @@ use russet_text::parse_size;
 ///
 /// # Errors
 ///
-/// How it is to be written.
+/// Parses it; the error gives an example.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     match parse_size(text) {
         Ok(0) => Err("it must be at least one byte".to_owned()),

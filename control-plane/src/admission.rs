@@ -18,11 +18,11 @@ pub(crate) struct Request<'a> {
 }
 
 /// Returns the reason why the job may not run; `None` where it may.
-pub(crate) async fn refusal(
+pub(crate) async fn find_refusal(
     conn: &mut Conn,
     request: Request<'_>,
 ) -> Result<Option<String>, StoreError> {
-    let origin = pipelines::origin(conn, request.pipeline, request.class).await?;
+    let origin = pipelines::pipeline_origin(conn, request.pipeline, request.class).await?;
     // Whoever can open a pull request can write any step. A fork gets the machine only where its
     // owner wants that, and secrets never.
     if origin.from_fork && !origin.forks_allowed {
@@ -30,8 +30,8 @@ pub(crate) async fn refusal(
         return Ok(Some(format!("it comes from a fork, and `{class}` takes no tasks of forks")));
     }
     for name in request.contexts {
-        let context = variables::context(conn, name).await?;
-        if let Some(why) = denied(name, context.as_ref(), &origin.project, origin.from_fork) {
+        let context = variables::find_context(conn, name).await?;
+        if let Some(why) = denial_of(name, context.as_ref(), &origin.project, origin.from_fork) {
             return Ok(Some(why));
         }
     }
@@ -39,7 +39,7 @@ pub(crate) async fn refusal(
 }
 
 /// Returns the reason why a project may not use a context.
-fn denied(
+fn denial_of(
     name: &str,
     context: Option<&ContextItem>,
     project: &str,
@@ -65,7 +65,7 @@ fn denied(
 mod tests {
     use russet_protocol::admin::ContextItem;
 
-    use super::denied;
+    use super::denial_of;
 
     #[test]
     fn a_context_is_for_the_projects_that_it_names_and_never_for_forks() {
@@ -76,11 +76,11 @@ mod tests {
         };
         let all = context(None);
         let some = context(Some(&["acme/app"]));
-        assert_eq!(denied("deploy", Some(&all), "acme/other", false), None);
-        assert_eq!(denied("deploy", Some(&some), "acme/app", false), None);
-        assert!(denied("deploy", Some(&some), "acme/other", false).is_some());
-        assert!(denied("deploy", Some(&all), "acme/app", true).is_some());
-        assert!(denied("deploy", Some(&context(Some(&[]))), "acme/app", false).is_some());
-        assert!(denied("deploy", None, "acme/app", false).unwrap().contains("no context"));
+        assert_eq!(denial_of("deploy", Some(&all), "acme/other", false), None);
+        assert_eq!(denial_of("deploy", Some(&some), "acme/app", false), None);
+        assert!(denial_of("deploy", Some(&some), "acme/other", false).is_some());
+        assert!(denial_of("deploy", Some(&all), "acme/app", true).is_some());
+        assert!(denial_of("deploy", Some(&context(Some(&[]))), "acme/app", false).is_some());
+        assert!(denial_of("deploy", None, "acme/app", false).unwrap().contains("no context"));
     }
 }

@@ -19,7 +19,7 @@ const PREFIX: &str = "archives";
 const ROUND: Duration = Duration::from_secs(3600);
 
 /// The object of an upload of a task.
-pub(crate) fn object(task: &TaskId, upload: &str) -> String {
+pub(crate) fn archive_object(task: &TaskId, upload: &str) -> String {
     format!("{PREFIX}/{task}/{upload}")
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn object(task: &TaskId, upload: &str) -> String {
 /// Threat: whoever can push to a fork could otherwise put a compiler of its own into the cache that
 /// the project's releases are built with. A class is a trust boundary as well: it may stand for the
 /// machines that sign.
-pub(crate) async fn scope(conn: &mut Conn, held: &Held) -> Result<Scope, StoreError> {
+pub(crate) async fn cache_scope(conn: &mut Conn, held: &Held) -> Result<Scope, StoreError> {
     let around = crate::store::jobs::surroundings(conn, &held.job).await?;
     let project = around.info.project;
     let from_fork = pipelines::is_from_fork(conn, &held.pipeline).await?;
@@ -50,7 +50,7 @@ pub(crate) struct Scope {
 }
 
 /// Deletes what was uploaded and never named. Nobody may be writing.
-pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
+pub(crate) async fn sweep_archives(app: &App) -> Result<(), SweepError> {
     app.objects.delete_drafts(PREFIX);
     remove_unnamed(app, false).await
 }
@@ -62,7 +62,7 @@ async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepE
     let objects = app.objects.list(PREFIX).await?;
     let mut conn = app.store.read().await?;
     let running: HashSet<String> = if tasks_are_running {
-        let running = tasks::running(&mut conn).await?;
+        let running = tasks::running_tasks(&mut conn).await?;
         running.iter().map(|task| format!("{PREFIX}/{task}/")).collect()
     } else {
         HashSet::new()
@@ -80,9 +80,9 @@ async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepE
 }
 
 /// Removes what has expired, once an hour, until the server stops.
-pub(crate) async fn run(app: App) {
+pub(crate) async fn run_expiry(app: App) {
     loop {
-        if let Err(error) = round(&app).await {
+        if let Err(error) = expire_archives(&app).await {
             let error = russet_text::error_chain(&error);
             tracing::error!(error, "cannot remove expired caches; trying again in an hour");
         }
@@ -94,7 +94,7 @@ pub(crate) async fn run(app: App) {
     }
 }
 
-async fn round(app: &App) -> Result<(), SweepError> {
+async fn expire_archives(app: &App) -> Result<(), SweepError> {
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     let objects = archives::remove_expired(&mut tx, now_ms).await?;

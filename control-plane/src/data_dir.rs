@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::credentials::{NoRandomness, TokenKind, new_token};
 use crate::secrets::KEY_LENGTH;
 
-/// Reason why the data directory can not be used.
+/// Reason why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     #[error("{what} {path}")]
@@ -28,7 +28,7 @@ pub(crate) enum DataDirError {
     #[error("{0} can be read by others than its owner: make it private (chmod 600)")]
     OpenToken(PathBuf),
     #[error(
-        "{0} is not there, and the values of variables in the database can not be read without it: \
+        "{0} is not there, and the values of variables in the database cannot be read without it: \
          bring it back from a backup, or give its place with --secrets-key-file"
     )]
     KeyGone(PathBuf),
@@ -38,7 +38,7 @@ pub(crate) enum DataDirError {
     Random(#[from] NoRandomness),
 }
 
-/// An open data directory. Others can not open it while this lives.
+/// An open data directory. Others cannot open it while this lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -159,7 +159,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// A name is on the disk when its directory is. One that may be written to but not read can not
+/// A name is on the disk when its directory is. One that may be written to but not read cannot
 /// be synced, and is no reason not to start.
 fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

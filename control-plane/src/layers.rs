@@ -75,7 +75,7 @@ fn sort<I: Iterator<Item = usize>>(own: usize, required: &impl Fn(usize) -> I) -
 
 /// The layers that `job` sees: those of all jobs that it comes after. Layers of a job come after
 /// those of the jobs before it, and otherwise in the order in which they were stored.
-pub(crate) fn visible(nodes: &[Node], job: &JobId, stored: Vec<LayerRow>) -> Vec<Layer> {
+pub(crate) fn visible_layers(nodes: &[Node], job: &JobId, stored: Vec<LayerRow>) -> Vec<Layer> {
     let Some(own) = nodes.iter().position(|node| node.id == *job) else { return Vec::new() };
     let ancestors = Ancestors::of(nodes, own);
     let places: HashMap<&JobId, usize> =
@@ -109,7 +109,7 @@ pub(crate) fn visible(nodes: &[Node], job: &JobId, stored: Vec<LayerRow>) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::visible;
+    use super::visible_layers;
     use crate::store::workspaces::{LayerRow, Node};
     use russet_protocol::storage::Layer;
 
@@ -151,19 +151,22 @@ mod tests {
                 layer("a", "1"),
             ]
         };
-        let layers = visible(&nodes(), &"d".into(), stored());
+        let layers = visible_layers(&nodes(), &"d".into(), stored());
         let wanted: [(&str, &[u32]); 4] =
             [("a-1", &[]), ("c-1", &[0]), ("b-1", &[0]), ("b-2", &[0])];
         assert_eq!(shown(&layers), wanted);
-        assert_eq!(shown(&visible(&nodes(), &"b".into(), stored())), [("a-1", &[][..])]);
-        assert!(visible(&nodes(), &"a".into(), stored()).is_empty(), "nor what it made itself");
-        assert!(visible(&nodes(), &"unknown".into(), stored()).is_empty());
+        assert_eq!(shown(&visible_layers(&nodes(), &"b".into(), stored())), [("a-1", &[][..])]);
+        assert!(
+            visible_layers(&nodes(), &"a".into(), stored()).is_empty(),
+            "nor what it made itself"
+        );
+        assert!(visible_layers(&nodes(), &"unknown".into(), stored()).is_empty());
     }
 
     #[test]
     fn a_task_may_replace_its_own_files_and_another_task_of_its_job_may_not() {
         let stored = vec![layer("a", "1"), layer("a", "2"), layer("a", "1")];
-        let layers = visible(&nodes(), &"b".into(), stored);
+        let layers = visible_layers(&nodes(), &"b".into(), stored);
         let after: Vec<&[u32]> = layers.iter().map(|layer| &*layer.after).collect();
         assert_eq!(after, [&[][..], &[], &[0]]);
     }
@@ -179,7 +182,7 @@ mod tests {
             })
             .collect();
         let stored = vec![layer("j5000", "1"), layer("j7", "1")];
-        let layers = visible(&nodes, &"j9999".into(), stored);
+        let layers = visible_layers(&nodes, &"j9999".into(), stored);
         assert_eq!(shown(&layers), [("j7-1", &[][..]), ("j5000-1", &[0])]);
     }
 }

@@ -9,7 +9,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::admission;
 use crate::scheduler::leases::{Lapse, on_lapse};
-use crate::scheduler::workflow::{JobState, advance, total};
+use crate::scheduler::workflow::{JobState, advance_workflow, worst_outcome};
 use crate::state::App;
 use crate::store::serial::{self, Turn, Waiting};
 use crate::store::tasks::NewTasks;
@@ -17,7 +17,7 @@ use crate::store::{
     Held, StoreError, WriteTx, allocations, job_timings, jobs, pipelines, steps, tasks,
     test_results, workflows,
 };
-use crate::text::{MESSAGE_LIMIT, cut};
+use crate::text::{MESSAGE_LIMIT, cut_text};
 
 /// Reason of a cancel that a person asked for.
 const CANCELED: &str = "canceled by a person";
@@ -36,7 +36,7 @@ pub(crate) async fn move_on(
         return Ok(());
     }
     let is_canceled = pipelines::is_canceled(tx, pipeline).await?;
-    let heads = jobs::heads(tx, workflow).await?;
+    let heads = jobs::job_heads(tx, workflow).await?;
     let states: Vec<JobState<'_>> = heads
         .iter()
         .map(|head| JobState {
@@ -48,7 +48,7 @@ pub(crate) async fn move_on(
             outcome: head.outcome,
         })
         .collect();
-    let next = advance(&states);
+    let next = advance_workflow(&states);
     for index in next.succeed {
         jobs::set_ended(tx, &heads[index].id, Outcome::Success, None, now_ms).await?;
     }
@@ -74,7 +74,7 @@ pub(crate) async fn move_on(
             jobs::set_ended(tx, &heads[index].id, Outcome::Canceled, Some(CANCELED), now_ms)
                 .await?;
         } else {
-            has_ended |= !start(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
+            has_ended |= !start_job(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
         }
     }
     if has_ended {
@@ -91,7 +91,7 @@ pub(crate) async fn move_on(
 ///
 /// `turns` keeps what is known of serial groups within one transaction, so that many jobs of one
 /// group do not each look at all the others.
-async fn start<'a>(
+async fn start_job<'a>(
     tx: &mut WriteTx,
     head: &'a jobs::JobHead,
     pipeline: &PipelineId,
@@ -101,7 +101,7 @@ async fn start<'a>(
     // The compiler gives every job with steps a class.
     let Some(class) = &head.class else { return Ok(true) };
     let asked = admission::Request { pipeline, class, contexts: &head.contexts };
-    if let Some(why) = admission::refusal(tx, asked).await? {
+    if let Some(why) = admission::find_refusal(tx, asked).await? {
         jobs::set_ended(tx, &head.id, Outcome::Unauthorized, Some(&why), now_ms).await?;
         return Ok(false);
     }
@@ -141,7 +141,7 @@ async fn next_turn<'a>(
 ) -> Result<Turn, StoreError> {
     let turn = match turns.get(group) {
         Some(turn) => *turn,
-        None => serial::turn(tx, group, pipeline).await?,
+        None => serial::find_turn(tx, group, pipeline).await?,
     };
     // The job whose turn it is stands in line now, before those that come after it.
     turns.insert(group, if turn == Turn::Now { Turn::Later } else { turn });
@@ -149,7 +149,7 @@ async fn next_turn<'a>(
 }
 
 /// Ends a job that waits for an approval, which somebody gave or denied.
-pub(crate) async fn decide(
+pub(crate) async fn decide_job(
     tx: &mut WriteTx,
     job: &JobId,
     approved: bool,
@@ -210,7 +210,7 @@ async fn close_task(
     now_ms: i64,
 ) -> Result<Option<jobs::Of>, StoreError> {
     steps::end_open(tx, &held.task, outcome, now_ms).await?;
-    let message = message.map(|text| cut(text, MESSAGE_LIMIT));
+    let message = message.map(|text| cut_text(text, MESSAGE_LIMIT));
     tasks::set_ended(tx, &held.task, outcome, message).await?;
     close_job(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
 }
@@ -231,7 +231,7 @@ async fn close_job(
         return Ok(None);
     }
     let ends = tasks::ends_of_run(tx, job).await?;
-    let outcome = total(ends.iter().map(|(outcome, _)| *outcome));
+    let outcome = worst_outcome(ends.iter().map(|(outcome, _)| *outcome));
     let worst = ends.into_iter().filter(|(of, _)| *of == outcome);
     let message = worst.filter_map(|(_, message)| message).next();
     let has_failed =
@@ -295,8 +295,8 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
     let mut objects = Vec::new();
     let mut workflows = BTreeMap::new();
     // Read under the lock: a heartbeat that came in time has moved the moment.
-    for task in tasks::lapsed(&mut tx, app.clock.steady_ms(), MAX_LAPSED).await? {
-        let Some(held) = allocations::current(&mut tx, &task).await? else { continue };
+    for task in tasks::lapsed_tasks(&mut tx, app.clock.steady_ms(), MAX_LAPSED).await? {
+        let Some(held) = allocations::current_allocation(&mut tx, &task).await? else { continue };
         let now_ms = app.clock.wall_ms();
         match on_lapse(held.step_started, held.unclaims, held.cancel.is_some()) {
             Lapse::Requeue(unclaims) => {

@@ -67,7 +67,7 @@ impl Objects {
         limit: u64,
     ) -> Result<Written, ObjectError> {
         let mut upload = self.store.put_multipart(&Path::from(name)).await?;
-        match copy(&mut *upload, body, limit).await {
+        match copy_stream(&mut *upload, body, limit).await {
             Ok(written) => {
                 upload.complete().await?;
                 Ok(written)
@@ -165,7 +165,7 @@ fn delete_drafts(dir: &FilePath) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn copy(
+async fn copy_stream(
     upload: &mut dyn MultipartUpload,
     mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
     limit: u64,
@@ -195,6 +195,6 @@ async fn copy(
 const STREAM_BUFFER: usize = 1024 * 1024;
 
 /// A random part for the name of an object, so that no two writers ever meet in one.
-pub(crate) fn unique() -> String {
+pub(crate) fn unique_name() -> String {
     russet_protocol::ids::TaskId::generate().as_str().to_owned()
 }

@@ -21,7 +21,10 @@ struct Known {
 }
 
 /// The orbs that a project brings along, then those of the server, as the project pins them.
-pub(crate) async fn shelf(store: &Store, request: &SubmitRequest) -> Result<Shelf, StoreError> {
+pub(crate) async fn make_shelf(
+    store: &Store,
+    request: &SubmitRequest,
+) -> Result<Shelf, StoreError> {
     let known = known(store, request.orbs.clone()).await?;
     let pins = Lock { pins: request.orb_pins.clone() };
     Ok(Shelf::new(known, pins))

@@ -10,16 +10,16 @@ use crate::store::{StoreError, tasks};
 const PAUSE_MS: u64 = 1000;
 
 /// Takes back tasks whose leases lapse, until the server stops.
-pub(crate) async fn run(app: App) {
+pub(crate) async fn run_reaper(app: App) {
     tokio::select! {
-        () = watch(&app) => {}
+        () = watch_leases(&app) => {}
         () = app.closed() => {}
     }
 }
 
-async fn watch(app: &App) {
+async fn watch_leases(app: &App) {
     loop {
-        if let Err(error) = round(app).await {
+        if let Err(error) = reap_lapsed(app).await {
             tracing::error!(
                 error = russet_text::error_chain(&error),
                 "cannot watch the leases; trying again"
@@ -34,7 +34,7 @@ async fn watch(app: &App) {
 /// A lease that is renewed lapses later than it would have, which costs one look too early. A new
 /// one may lapse before all others, since those of tasks in their steps are longer: so a claim is
 /// a signal to look again.
-async fn round(app: &App) -> Result<(), StoreError> {
+async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
     let mut granted = app.bus().leases.subscribe("");
     let next = {
         let mut conn = app.store.read().await?;

@@ -57,7 +57,7 @@ impl Releases {
             Err(error) => {
                 if error.kind() != std::io::ErrorKind::NotFound {
                     let directory = self.directory.display();
-                    tracing::warn!(%directory, %error, "releases can not be listed");
+                    tracing::warn!(%directory, %error, "releases cannot be listed");
                 }
                 return Vec::new();
             }

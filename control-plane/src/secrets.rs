@@ -55,7 +55,7 @@ impl Scope {
 /// A value was sealed with another key, for another variable, or was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the value of the variable `{0}` can not be opened: it was sealed with another key, or changed"
+    "the value of the variable `{0}` cannot be opened: it was sealed with another key, or changed"
 )]
 pub(crate) struct NotAuthentic(String);
 
@@ -73,7 +73,7 @@ impl Sealer {
     ) -> Result<Vec<u8>, NoRandomness> {
         let mut nonce = [0; NONCE_LENGTH];
         getrandom::fill(&mut nonce).map_err(NoRandomness)?;
-        let aad = aad(owner, name);
+        let aad = associated_data(owner, name);
         let payload = Payload { msg: value.expose().as_bytes(), aad: &aad };
         // It fails for messages of 256 GiB and more; values are bounded long before.
         let sealed = self.0.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Sealer {
     ) -> Result<Secret, NotAuthentic> {
         let refused = || NotAuthentic(name.to_owned());
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or_else(refused)?;
-        let aad = aad(owner, name);
+        let aad = associated_data(owner, name);
         let payload = Payload { msg: sealed, aad: &aad };
         let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| refused())?;
         let plain = Zeroizing::new(plain);
@@ -98,7 +98,7 @@ impl Sealer {
 }
 
 /// No part can be moved into another: none of them holds a NUL.
-fn aad(owner: Owner<'_>, name: &str) -> Vec<u8> {
+fn associated_data(owner: Owner<'_>, name: &str) -> Vec<u8> {
     [owner.scope.as_str(), owner.owner, name].join("\0").into_bytes()
 }
 

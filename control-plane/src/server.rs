@@ -27,7 +27,7 @@ use crate::secrets::Sealer;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{Store, StoreError, sessions, tasks, variables};
-use crate::sweep::sweep;
+use crate::sweep::sweep_objects;
 use crate::web::EndedSessions;
 use crate::{api, archives, cancel, listen, reaper};
 
@@ -109,13 +109,13 @@ impl Settings {
 /// Reason why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory can not be used.
+    /// The data directory cannot be used.
     #[error("cannot use the data directory {0}")]
     DataDir(PathBuf, #[source] Box<dyn Error + Send + Sync>),
-    /// The database in it can not be used.
+    /// The database in it cannot be used.
     #[error("cannot use the database {0}")]
     Database(PathBuf, #[source] Box<dyn Error + Send + Sync>),
-    /// The address can not be listened on.
+    /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
 }
@@ -207,7 +207,7 @@ impl Server {
             |error: StoreError| StartError::Database(database.clone(), Box::new(error));
         restart_leases(&app).await.map_err(from_database)?;
         cancel::resume(&app).await.map_err(from_database)?;
-        sweep(&app).await.map_err(|error| in_dir(Box::new(error)))?;
+        sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -233,8 +233,8 @@ impl Server {
     /// Serves until `shutdown` is done, then lets calls in flight end, for a few seconds at most.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { listener, app, close, _data_dir, .. } = self;
-        let reaper = tokio::spawn(reaper::run(app.clone()));
-        let archives = tokio::spawn(archives::run(app.clone()));
+        let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
+        let archives = tokio::spawn(archives::run_expiry(app.clone()));
         let store = app.store.clone();
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
@@ -264,7 +264,7 @@ impl Server {
 
 /// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
-    variables::any(&mut *store.read().await?).await
+    variables::any_sealed(&mut *store.read().await?).await
 }
 
 async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
@@ -276,8 +276,8 @@ async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError
 async fn restart_leases(app: &App) -> Result<(), StoreError> {
     let now = app.clock.steady_ms();
     let mut tx = app.store.write().await?;
-    let before = leases::expires(now, app.lease_ms, false);
-    let within = leases::expires(now, app.lease_ms, true);
+    let before = leases::lease_end(now, app.lease_ms, false);
+    let within = leases::lease_end(now, app.lease_ms, true);
     let held = tasks::restart_leases(&mut tx, now, before, within).await?;
     tx.commit().await?;
     if held > 0 {

@@ -32,7 +32,7 @@ pub(crate) fn read(key: &Secret) -> Result<Read, String> {
     }
     // The error says what is wrong in its structure, and nothing of its content.
     let key = PrivateKey::from_openssh(text.trim())
-        .map_err(|error| format!("private_key: it can not be read: {error}"))?;
+        .map_err(|error| format!("private_key: it cannot be read: {error}"))?;
     if key.is_encrypted() {
         return Err(format!(
             "private_key: it has a passphrase, which nobody could type; {CONVERT}"

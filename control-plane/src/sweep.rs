@@ -9,10 +9,10 @@ use crate::state::App;
 use crate::store::{artifacts, output, tasks};
 
 /// Deletes them. Runs before the first call is taken, so that no object is on its way.
-pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
+pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
     let running = {
         let mut conn = app.store.read().await?;
-        tasks::running(&mut conn).await?
+        tasks::running_tasks(&mut conn).await?
     };
     for task in running {
         let named: HashSet<String> = {
@@ -35,7 +35,7 @@ pub(crate) async fn sweep(app: &App) -> Result<(), SweepError> {
     for object in app.objects.list("uploads").await? {
         app.objects.delete(&object).await;
     }
-    archives::sweep(app).await
+    archives::sweep_archives(app).await
 }
 
 /// Reason why the sweep did not get to its end.

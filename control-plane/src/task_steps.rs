@@ -9,7 +9,7 @@ use crate::store::{Held, StoreError, WriteTx, jobs, tasks};
 
 /// The step, made where it was not announced: output may come before the event that its step
 /// began, and a reader is to see it under its heading at once.
-pub(crate) async fn ensure(
+pub(crate) async fn ensure_step(
     tx: &mut WriteTx,
     held: &Held,
     number: u32,
@@ -18,7 +18,7 @@ pub(crate) async fn ensure(
     if let Some(step) = steps::get(tx, &held.task, number).await? {
         return Ok(step);
     }
-    let spec = jobs::spec(tx, &held.job).await?;
+    let spec = jobs::read_spec(tx, &held.job).await?;
     let planned = spec.steps.iter().find(|step| step.number == number);
     let generic = format!("Step {number}");
     let start = Start {
@@ -52,6 +52,6 @@ pub(crate) async fn mark_used(app: &App, tx: &mut WriteTx, held: &Held) -> Resul
     if held.step_started {
         return Ok(());
     }
-    let expires = leases::expires(app.clock.steady_ms(), app.lease_ms, true);
+    let expires = leases::lease_end(app.clock.steady_ms(), app.lease_ms, true);
     tasks::set_step_started(tx, &held.task, expires).await
 }

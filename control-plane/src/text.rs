@@ -15,7 +15,7 @@ pub(crate) const NAME_LIMIT: usize = 4 * 1024;
 
 /// The beginning of a text, `limit` bytes of it at most. What a task says of itself stands in
 /// every list and goes to every reader, so its length must not be up to the task.
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
+pub(crate) fn cut_text(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
@@ -23,9 +23,9 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
 mod tests {
     #[test]
     fn a_text_is_cut_between_characters() {
-        assert_eq!(super::cut("aäb", 2), "a");
-        assert_eq!(super::cut("aäb", 3), "aä");
-        assert_eq!(super::cut("aäb", 100), "aäb");
+        assert_eq!(super::cut_text("aäb", 2), "a");
+        assert_eq!(super::cut_text("aäb", 3), "aä");
+        assert_eq!(super::cut_text("aäb", 100), "aäb");
     }
 
     #[test]

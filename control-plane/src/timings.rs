@@ -13,14 +13,14 @@ const MAX_NAMES: usize = 200_000;
 ///
 /// Absolute paths are left out. Each slot of a machine has a directory of its own, so a task would
 /// find times that its siblings do not, and compute other parts than they do.
-pub(crate) fn mean(jobs: &[Vec<TestResult>]) -> Timings {
+pub(crate) fn mean_timings(jobs: &[Vec<TestResult>]) -> Timings {
     let by = |key: fn(&TestResult) -> Option<&str>| {
         let mut all: BTreeMap<String, (f64, u32)> = BTreeMap::new();
         for results in jobs {
             let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
             for result in results.iter().filter(|result| result.result != TestOutcome::Skipped) {
                 if let Some(key) = key(result) {
-                    *sums.entry(key).or_default() += seconds(result);
+                    *sums.entry(key).or_default() += seconds_of(result);
                 }
             }
             for (key, sum) in sums {
@@ -33,31 +33,31 @@ pub(crate) fn mean(jobs: &[Vec<TestResult>]) -> Timings {
         all.into_iter().map(|(key, (sum, count))| (key, sum / f64::from(count))).collect()
     };
     Timings {
-        file: by(|result| portable(result.file.as_deref()?.trim_start_matches("./"))),
-        classname: by(|result| portable(&result.classname)),
+        file: by(|result| portable_name(result.file.as_deref()?.trim_start_matches("./"))),
+        classname: by(|result| portable_name(&result.classname)),
         testname: by(|result| portable_test(&result.name)),
     }
 }
 
 /// Returns a name, unless it is an absolute path.
-fn portable(name: &str) -> Option<&str> {
+fn portable_name(name: &str) -> Option<&str> {
     (!name.is_empty() && !name.starts_with('/')).then_some(name)
 }
 
 /// Returns the name of a test, unless it is an absolute path. It may begin with a slash, as in
 /// `/users answers 200`.
 fn portable_test(name: &str) -> Option<&str> {
-    if name.contains(' ') { Some(name) } else { portable(name) }
+    if name.contains(' ') { Some(name) } else { portable_name(name) }
 }
 
 /// Returns the duration of a test; a report may hold any number.
-fn seconds(result: &TestResult) -> f64 {
+fn seconds_of(result: &TestResult) -> f64 {
     if result.run_time_s.is_finite() { result.run_time_s.max(0.0) } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::mean;
+    use super::mean_timings;
     use russet_protocol::runner::{TestOutcome, TestResult};
 
     fn result(file: Option<&str>, class: &str, name: &str, run_time_s: f64) -> TestResult {
@@ -79,7 +79,7 @@ mod tests {
             vec![result(Some("a"), "A", "one", 1.0), result(Some("a"), "A", "two", 2.0), skipped],
             vec![result(Some("a"), "A", "one", 5.0), result(None, "B", "one", f64::NAN)],
         ];
-        let timings = mean(&jobs);
+        let timings = mean_timings(&jobs);
         assert_eq!(timings.file.iter().map(|(k, v)| (&**k, *v)).collect::<Vec<_>>(), [("a", 4.0)]);
         assert_eq!(timings.classname["A"], 4.0);
         assert_eq!(timings.classname["B"], 0.0);

@@ -7,8 +7,8 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../agent/task-agent/src/archive/mod.rs"]
 mod archive;
 
-// The archive's module calls one function of the agents' platform crate: this crate stands in for it
-// with that function alone, so that nothing else is built with instrumentation.
+// The archive's module calls one function of the agents' platform crate: this crate stands in for
+// it with that function alone, so that nothing else is built with instrumentation.
 extern crate self as russet_platform;
 #[cfg_attr(target_os = "linux", path = "../../agent/platform/src/linux/clone.rs")]
 #[cfg_attr(target_os = "macos", path = "../../agent/platform/src/macos/clone.rs")]

@@ -1,5 +1,5 @@
-//! A configuration is compiled and written out: nothing panics, every diagnostic has a place and can
-//! be printed, and what is written out means itself.
+//! A configuration is compiled and written out: nothing panics, every diagnostic has a place and
+//! can be printed, and what is written out means itself.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -15,7 +15,7 @@ const ROOT: &str = "RussetAgent.app";
 ///
 /// # Errors
 ///
-/// A file can not be read or written.
+/// A file cannot be read or written.
 pub fn make(release: &Release) -> Result<String> {
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
     for node in tree::read(&crate::staple::stapled_bundle(release))? {

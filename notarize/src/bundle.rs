@@ -80,7 +80,7 @@ pub fn package_components(release: &Release) -> Vec<&'static str> {
 ///
 /// # Errors
 ///
-/// A file is missing or can not be written.
+/// A file is missing or cannot be written.
 pub fn assemble_bundles(release: &Release) -> Result<String> {
     let (from, work) = (release.work("universal"), release.work("bundle"));
     fresh(&work)?;

@@ -116,13 +116,13 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// There is something that can not be read, or not with this password.
+    /// There is something that cannot be read, or not with this password.
     pub fn identity(&self, purpose: Purpose) -> Result<Option<Identity>> {
         let name = purpose.name();
         let upper = name.to_uppercase();
         if let Some(pem) = self.find(&format!("{name}.pem"), &format!("RUSSET_{upper}_PEM"))? {
             return pem_identity(&pem)
-                .with_context(|| format!("the {name} certificate (PEM) can not be used"))
+                .with_context(|| format!("the {name} certificate (PEM) cannot be used"))
                 .map(Some);
         }
         let file = format!("{name}.p12");
@@ -133,7 +133,7 @@ impl Credentials {
             self.find(&format!("{name}.password"), &format!("RUSSET_{upper}_PASSWORD"))?;
         let password = Zeroizing::new(password.unwrap_or_default());
         let (certificate, key) = parse_pfx_data(&pfx, password.trim_end_matches(['\r', '\n']))
-            .with_context(|| format!("{file} can not be opened with its password"))?;
+            .with_context(|| format!("{file} cannot be opened with its password"))?;
         let chain = certificate.apple_root_certificate_chain().map(|mut chain| {
             // The first is the certificate itself.
             chain.drain(..1.min(chain.len()));
@@ -147,7 +147,7 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// It can not be read.
+    /// It cannot be read.
     pub fn notary(&self) -> Result<Option<NotaryKey>> {
         let Some(text) = self.find("notary.json", "RUSSET_NOTARY_JSON")? else { return Ok(None) };
         let text = Zeroizing::new(text);
@@ -162,7 +162,7 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// It can not be read.
+    /// It cannot be read.
     pub fn update_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
         match self.find("update.pem", "RUSSET_UPDATE_PEM")? {
             Some(text) => pem_key(&Zeroizing::new(text)).context("update.pem").map(Some),

@@ -23,7 +23,7 @@ pub fn hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// Something can not be read.
+/// Something cannot be read.
 pub fn hash_tree(path: &Path) -> Result<String> {
     if !path.is_dir() {
         let bytes =

@@ -59,7 +59,7 @@ pub fn output_paths(release: &Release) -> Vec<PathBuf> {
 ///
 /// # Errors
 ///
-/// The key can not be used.
+/// The key cannot be used.
 pub fn signer_label(release: &Release) -> Result<String> {
     Ok(signing_key(release)?.map(|key| key_name(&key)).transpose()?.unwrap_or_default())
 }
@@ -68,7 +68,7 @@ pub fn signer_label(release: &Release) -> Result<String> {
 ///
 /// # Errors
 ///
-/// It is for testing and the stable channel was asked for, or something can not be read or written.
+/// It is for testing and the stable channel was asked for, or something cannot be read or written.
 pub fn write(release: &Release) -> Result<String> {
     let findings = Findings::read(release)?;
     let channel = channel(&release.wishes, findings.for_testing())?;

@@ -72,7 +72,7 @@ impl Release {
     ///
     /// # Errors
     ///
-    /// A credential can not be used.
+    /// A credential cannot be used.
     pub fn signer(&self, purpose: Purpose) -> Result<String> {
         if self.apple {
             let variable = match purpose {

@@ -21,7 +21,7 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
 ///
 /// # Errors
 ///
-/// It can not be started, or does not end with 0.
+/// It cannot be started, or does not end with 0.
 pub fn run_tool(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command
@@ -38,7 +38,7 @@ pub fn run_tool(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 ///
-/// It can not be started.
+/// It cannot be started.
 pub fn tool_output(command: &mut Command) -> Result<(bool, String)> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command

@@ -20,7 +20,7 @@ pub(crate) fn metadata(release: &Release, more: &[&str]) -> Result<Value> {
     let mut cargo = command("cargo", &["metadata", "--format-version", "1", "--locked"]);
     let (ok, text) = tool_output(cargo.args(more).current_dir(&release.checkout))?;
     if !ok {
-        bail!("cargo can not read the workspace in {}", release.checkout.display());
+        bail!("cargo cannot read the workspace in {}", release.checkout.display());
     }
     serde_json::from_str(&text).context("cargo metadata")
 }
@@ -29,7 +29,7 @@ pub(crate) fn metadata(release: &Release, more: &[&str]) -> Result<Value> {
 ///
 /// # Errors
 ///
-/// cargo can not resolve the workspace, or the file can not be written.
+/// cargo cannot resolve the workspace, or the file cannot be written.
 pub fn write(release: &Release) -> Result<String> {
     let platforms =
         ["--filter-platform", "aarch64-apple-darwin", "--filter-platform", "x86_64-apple-darwin"];

@@ -15,7 +15,7 @@ use crate::verify::macho;
 ///
 /// # Errors
 ///
-/// cargo can not read the workspace.
+/// cargo cannot read the workspace.
 pub fn has_menubar(release: &Release) -> Result<bool> {
     if let Some(directory) = &release.binaries {
         let there = |(cargo, _, _): &(&str, &str, (u32, u32))| {

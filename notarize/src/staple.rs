@@ -36,7 +36,7 @@ pub fn stapled_bundle(release: &Release) -> PathBuf {
 ///
 /// # Errors
 ///
-/// A ticket is not there, or a file can not be written.
+/// A ticket is not there, or a file cannot be written.
 pub fn staple_tickets(release: &Release) -> Result<String> {
     let work = release.work("staple");
     fresh(&work)?;

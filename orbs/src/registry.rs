@@ -106,7 +106,7 @@ impl Registry {
         if endpoint.path() == "/" {
             endpoint.set_path(PATH);
         }
-        let token = token.map(sensitive).transpose()?;
+        let token = token.map(sensitive_header).transpose()?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -163,14 +163,14 @@ impl Registry {
         known.truncate(200);
         let shelf: Vec<String> =
             known.iter().filter(|version| orb_version_fits(wanted, version)).cloned().collect();
-        let exact = highest(&shelf).filter(|version| version != wanted);
+        let exact = highest_version(&shelf).filter(|version| version != wanted);
         if let Some(exact) = exact {
             let reference = format!("{orb}@{exact}");
             if let Some(found) = self.ask(SOURCE, &reference).await?.version() {
                 return self.published(found, &reference, &exact);
             }
         }
-        let known = known.iter().take(MAX_NAMED).map(|version| printable(version)).collect();
+        let known = known.iter().take(MAX_NAMED).map(|version| printable_text(version)).collect();
         Err(RegistryError::NoVersion {
             registry: self.name.clone(),
             name: orb.to_owned(),
@@ -194,7 +194,7 @@ impl Registry {
         let version = found.version.filter(|version| !version.is_empty());
         let version = version.unwrap_or_else(|| wanted.to_owned());
         if !orb_version_fits(wanted, &version) {
-            return Err(wrong(format!("it is version `{}`", printable(&version))));
+            return Err(wrong(format!("it is version `{}`", printable_text(&version))));
         }
         match found.source.filter(|source| !source.trim().is_empty()) {
             Some(source) if source.len() > MAX_BYTES => Err(self.too_large(orb, MAX_BYTES)),
@@ -225,7 +225,7 @@ impl Registry {
         }
         let unreachable = |error: reqwest::Error| RegistryError::Unreachable {
             registry: self.name.clone(),
-            cause: cause(&error),
+            cause: error_cause(&error),
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -243,7 +243,7 @@ impl Registry {
             serde_json::from_slice(&body).map_err(|error| RegistryError::NotUnderstood {
                 registry: self.name.clone(),
                 orb: orb.to_owned(),
-                why: printable(&error.to_string()),
+                why: printable_text(&error.to_string()),
             })?;
         match answer.complaint() {
             Some(said) => Err(self.complaint(&said, orb)),
@@ -268,7 +268,7 @@ impl Registry {
         const PRIVATE: [&str; 4] = ["must log in", "authoriz", "authentic", "permission"];
         let (registry, orb) = (self.name.clone(), orb.to_owned());
         let lower = said.to_lowercase();
-        let said = printable(said);
+        let said = printable_text(said);
         if PRIVATE.iter().any(|word| lower.contains(word)) {
             RegistryError::Private { registry, orb, said }
         } else {
@@ -283,14 +283,14 @@ impl Registry {
 }
 
 /// The token as the value of a header, which no log shows.
-fn sensitive(token: &Secret) -> Result<HeaderValue, RegistryUrlError> {
+fn sensitive_header(token: &Secret) -> Result<HeaderValue, RegistryUrlError> {
     let mut value = HeaderValue::from_str(token.expose()).map_err(|_| RegistryUrlError::Token)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// The highest of some versions with three numbers, else the first of any others.
-fn highest(versions: &[String]) -> Option<String> {
+fn highest_version(versions: &[String]) -> Option<String> {
     let numbers = |version: &&String| -> Vec<u64> {
         version.split('.').map_while(|part| part.parse().ok()).collect()
     };
@@ -298,11 +298,11 @@ fn highest(versions: &[String]) -> Option<String> {
 }
 
 /// A text of somebody else's, for a message.
-fn printable(text: &str) -> String {
+fn printable_text(text: &str) -> String {
     one_line_within(text, MAX_QUOTED)
 }
 
-fn cause(error: &reqwest::Error) -> String {
+fn error_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() { "it does not answer in time".to_owned() } else { root_cause(error) }
 }
 
@@ -316,7 +316,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use russet_protocol::secret::Secret;
 
-    use super::{Registry, highest, is_loopback};
+    use super::{Registry, highest_version, is_loopback};
 
     #[test]
     fn an_orb_comes_encrypted_or_from_this_machine() {
@@ -339,6 +339,6 @@ mod tests {
     #[test]
     fn the_highest_version_is_by_number() {
         let versions = ["1.2.9", "1.10.0", "1.9.9"].map(str::to_owned);
-        assert_eq!(highest(&versions).as_deref(), Some("1.10.0"));
+        assert_eq!(highest_version(&versions).as_deref(), Some("1.10.0"));
     }
 }

@@ -1,4 +1,5 @@
-//! The orbs that the compiler finds: local ones, as a lock file pins them, completed from a registry.
+//! The orbs that the compiler finds: local ones, as a lock file pins them, completed from a
+//! registry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,9 +124,9 @@ impl Shelf {
             let (lock, is_down) = (&lock, &is_down);
             async move {
                 let answer = if is_down.load(Ordering::Relaxed) {
-                    Err(down(registry))
+                    Err(registry_down(registry))
                 } else {
-                    fetch(registry, lock, is_updating, &key.0, &key.1).await
+                    fetch_orb(registry, lock, is_updating, &key.0, &key.1).await
                 };
                 (key, answer.inspect_err(|failure| failure.note_outage(is_down)))
             }
@@ -185,7 +186,7 @@ impl From<RegistryError> for Failure {
     }
 }
 
-fn down(registry: &Registry) -> Failure {
+fn registry_down(registry: &Registry) -> Failure {
     let cause = "it did not answer for another orb".to_owned();
     RegistryError::Unreachable { registry: registry.name().to_owned(), cause }.into()
 }
@@ -201,7 +202,7 @@ fn too_many() -> OrbTrouble {
 }
 
 /// Fetches an orb: the pinned version, with the pinned hash, where there is a pin.
-async fn fetch(
+async fn fetch_orb(
     registry: &Registry,
     lock: &Lock,
     is_updating: bool,
@@ -213,19 +214,25 @@ async fn fetch(
         return Ok(registry.fetch(name, wanted).await?);
     };
     let published = match registry.fetch(name, &pin.version).await {
-        Err(error) if error.is_absence() => return Err(Failure(yanked(&error, name, pin), false)),
+        Err(error) if error.is_absence() => {
+            return Err(Failure(yanked_trouble(&error, name, pin), false));
+        }
         answer => answer?,
     };
     if hash(&published.source) == pin.sha256 {
         Ok(published)
     } else {
         let from = format!("the orb registry {} gives", registry.name());
-        Err(Failure(changed(&from, name, &pin.version), false))
+        Err(Failure(changed_trouble(&from, name, &pin.version), false))
     }
 }
 
 /// The trouble with a pinned version that the registry does not have any more.
-fn yanked(error: &RegistryError, name: &str, pin: &russet_protocol::admin::OrbPin) -> OrbTrouble {
+fn yanked_trouble(
+    error: &RegistryError,
+    name: &str,
+    pin: &russet_protocol::admin::OrbPin,
+) -> OrbTrouble {
     OrbTrouble {
         message: format!("the lock file pins {name}@{}, but {error}", pin.version),
         hint: "it was withdrawn, or a token is needed: `russet config orb fetch --update` takes \
@@ -236,7 +243,7 @@ fn yanked(error: &RegistryError, name: &str, pin: &russet_protocol::admin::OrbPi
 }
 
 /// The trouble with a source that is not the pinned one.
-fn changed(from: &str, name: &str, version: &str) -> OrbTrouble {
+fn changed_trouble(from: &str, name: &str, version: &str) -> OrbTrouble {
     OrbTrouble {
         message: format!("{from} another source for {name}@{version} than the lock file pins"),
         hint: "a published version never changes, so somebody may have tampered with it; if it is \
@@ -299,7 +306,7 @@ impl OrbSource for Shelf {
             && hash(text) != pin.sha256
         {
             let from = format!("{} has", self.place(orb, version));
-            return Some(changed(&from, orb, version));
+            return Some(changed_trouble(&from, orb, version));
         }
         self.local.0.as_ref()?.objection(orb, version, text)
     }

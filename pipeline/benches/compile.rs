@@ -1,4 +1,4 @@
-//! What it takes to compile a configuration, beside what it takes to only parse its YAML in the same
+//! Cost of compiling a configuration, beside that of only parsing its YAML in the same
 //! run: `cargo bench -p russet-pipeline`. The largest real configuration is measured where a
 //! collection of them lies beside the repository, and always a generated one.
 #![expect(clippy::print_stdout, reason = "a program that prints a report")]

@@ -49,7 +49,7 @@ fn entry_here(out: &mut String, entry: &Entry, indent: usize) {
     write_value(out, &entry.value, indent);
 }
 
-/// What follows on a `:` whose key stands at a column, up to the end of the line.
+/// Writes the rest of the line after the `:` of a key that stands at a column.
 fn write_value(out: &mut String, node: &Node, indent: usize) {
     match &node.value {
         Value::Scalar { .. } | Value::Unknown => {
@@ -160,7 +160,7 @@ fn write_block(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// Whether a text is best written as a block, and can be.
+/// Returns true if a text is best written as a block, and can be.
 fn is_block(text: &str) -> bool {
     let body = text.trim_end_matches('\n');
     text.contains('\n')
@@ -171,7 +171,7 @@ fn is_block(text: &str) -> bool {
         && text.split('\n').all(|line| line.is_empty() || !line.trim().is_empty())
 }
 
-/// Whether a text means itself without quotes.
+/// Returns true if a text means itself without quotes.
 fn is_plain(text: &str) -> bool {
     const SAFE: &str = "_./-@+,=()$%^~*'<>;!|& ";
     // Of these, a text must not start with any but the first three.
@@ -185,7 +185,7 @@ fn is_plain(text: &str) -> bool {
         && !could_be_number(text)
 }
 
-/// Whether another reader of YAML might take a text for a number or a date.
+/// Returns true if another reader of YAML might take a text for a number or a date.
 fn could_be_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && text.chars().all(|c| c.is_ascii_hexdigit() || "._-:xoTZe+ ".contains(c))

@@ -5,7 +5,7 @@ pub(crate) use russet_yaml::{Entry, Kind, Mapping, Node, Value};
 use crate::problem::Problem;
 use crate::source::Span;
 
-/// What a configuration may cost. The largest real configurations that we know of are a hundredth
+/// Limits of a configuration. The largest real configurations that we know of are a hundredth
 /// of these.
 pub(crate) mod limits {
     pub(crate) use russet_yaml::NODE_SIZE;

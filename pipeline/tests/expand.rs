@@ -1,4 +1,4 @@
-//! What version 2.1 has for saying much with little, and what it is written out to.
+//! Abbreviations of version 2.1, and the jobs that they are written out to.
 
 #![expect(clippy::panic, reason = "a test says what it did not expect")]
 

@@ -1,4 +1,4 @@
-//! What the language means: configurations and the jobs they compile to.
+//! Meaning of the language: configurations and the jobs they compile to.
 
 #![expect(clippy::panic, reason = "a test says what it did not expect")]
 

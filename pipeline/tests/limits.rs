@@ -1,4 +1,4 @@
-//! What a hostile configuration may cost.
+//! Cost of a hostile configuration.
 
 #![expect(clippy::expect_used, reason = "a test says what it did not expect")]
 

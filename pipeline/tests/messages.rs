@@ -1,4 +1,4 @@
-//! What people read about a configuration that is wrong: each file of `bad/` beside its message.
+//! Messages about a configuration that is wrong: each file of `bad/` beside its message.
 
 use std::path::Path;
 

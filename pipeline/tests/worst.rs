@@ -1,4 +1,4 @@
-//! What the worst configurations cost: each is compiled and written out by a process of its own
+//! Cost of the worst configurations: each is compiled and written out by a process of its own
 //! that may use 256 MiB of address space and little time of the processor, so that the test does
 //! not depend on how busy a machine is.
 #![expect(clippy::expect_used, reason = "a test says what it did not expect")]

@@ -12,7 +12,7 @@ pub enum AgentExit {
     Ended,
     /// The command line is not understood.
     Usage,
-    /// The configuration can not be read or has errors.
+    /// The configuration cannot be read or has errors.
     BadConfig,
     /// It could not start: a directory, a user, a socket.
     Failed,
@@ -89,7 +89,7 @@ impl AgentExit {
                  `runner.idle_timeout` passed"
             }
             Self::Usage => "the command line is not understood",
-            Self::BadConfig => "the configuration can not be read or has errors",
+            Self::BadConfig => "the configuration cannot be read or has errors",
             Self::Failed => "it could not start; the message says why",
             Self::StateInUse => "another agent uses the state directory",
             Self::Left => "under launchd or systemd: told to leave, tasks live on to be adopted",

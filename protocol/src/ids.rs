@@ -1,4 +1,4 @@
-//! Identifiers: one type each, so that a job can not be passed where a task is meant.
+//! Identifiers: one type each, so that a job cannot be passed where a task is meant.
 
 use serde::{Deserialize, Serialize};
 

@@ -28,7 +28,7 @@ pub enum State {
     Paused,
     /// It takes no tasks: the machine is not well.
     Unhealthy,
-    /// The control plane can not be reached.
+    /// The control plane cannot be reached.
     Offline,
     /// It takes no tasks: another version of it is about to take its place.
     Updating,
@@ -171,7 +171,7 @@ pub enum Update {
         /// Which.
         version: String,
     },
-    /// There was no update, although there should be: the source can not be reached, or what it
+    /// There was no update, although there should be: the source cannot be reached, or what it
     /// offers is not taken.
     Failed {
         /// Reason.

@@ -149,7 +149,7 @@ pub struct HeartbeatRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HeartbeatFrom {
-    /// The launch agent, which a busy task can not starve.
+    /// The launch agent, which a busy task cannot starve.
     LaunchAgent,
     /// The task agent, which outlives a restart of the launch agent.
     TaskAgent,

@@ -11,8 +11,8 @@ use crate::support::farm::Farm;
 use crate::support::installation::can_run_service;
 use crate::support::release::{Release, archive, script};
 
-/// A step of an update: its name, and whether it, or one after it, has begun. Each leaves a trace in
-/// the file system that the next one does not take away.
+/// A step of an update: its name, and whether it, or one after it, has begun. Each leaves a trace
+/// in the file system that the next one does not take away.
 type Step = (&'static str, fn(&Watch<'_>) -> bool);
 
 /// In their order.

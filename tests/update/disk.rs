@@ -142,7 +142,8 @@ fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks(
     farm.install();
     farm.wait_installed("9.12.1");
     farm.claims();
-    // While it starts: it cannot say that it is well, and is taken back, by one who cannot note that.
+    // While it starts: it cannot say that it is well, and is taken back, by one who cannot note
+    // that.
     let fill = format!(
         "dd if=/dev/zero of={}/fill bs=4k 2> /dev/null\nexec \"$REAL\" \"$@\"",
         small.disk.path().display()

@@ -1,4 +1,5 @@
-//! Decisions of the owner: the times at which an update may keep tasks off, and the machines that begin.
+//! Decisions of the owner: the times at which an update may keep tasks off, and the machines that
+//! begin.
 
 use std::process::Command;
 

@@ -20,8 +20,8 @@ pub enum ParseDurationError {
     TooLong,
 }
 
-/// Parses a duration: numbers with units, as `90s`, `1h30m`, `1.5h` or `2 min 05 s`. A zero needs no
-/// unit. The units are those of Go, with days, weeks and the usual English words.
+/// Parses a duration: numbers with units, as `90s`, `1h30m`, `1.5h` or `2 min 05 s`. A zero needs
+/// no unit. The units are those of Go, with days, weeks and the usual English words.
 ///
 /// # Errors
 ///
@@ -66,7 +66,8 @@ fn unit_nanoseconds(unit: &str) -> Result<u128, ParseDurationError> {
     })
 }
 
-/// Formats a duration in its two largest units: `40 ms`, `3.2 s`, `12 s`, `1 min 05 s`, `2 h 03 min`,
+/// Formats a duration in its two largest units: `40 ms`, `3.2 s`, `12 s`, `1 min 05 s`, `2 h 03
+/// min`,
 /// `1 d 04 h`. A second unit that is zero is left out (`10 min`). Smaller parts are cut off, as by a
 /// clock, not rounded.
 #[must_use]

@@ -2,10 +2,10 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is encoded within one segment of a path or one value of a query.
+/// Bytes that are encoded within one segment of a path or one value of a query.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is encoded in a path with several segments.
+/// Bytes that are encoded in a path with several segments.
 const PATH: &AsciiSet = &COMPONENT.remove(b'/');
 
 /// Encodes a text as a value of a query.

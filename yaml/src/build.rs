@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle, Tag};
 
-use super::explain::explain;
+use super::explain::explain_error;
 use super::limits::Limits;
 use super::merge::{self, RawEntry};
 use super::node::{Entry, NODE_SIZE, Node, Value};
@@ -42,7 +42,7 @@ pub fn parse(text: &str, base: usize, limits: &Limits) -> (Option<Node>, Vec<Fau
                     span.tag_span().map_or_else(Span::default, |tag| byte_span(source, &tag));
                 builder.event(event, byte_span(source, &span), tag_span)
             }
-            Err(error) => Err(Box::new(explain(source, &error, builder.open_flow()))),
+            Err(error) => Err(Box::new(explain_error(source, &error, builder.open_flow()))),
         };
         if let Err(fatal) = step {
             builder.faults.push(*fatal);
@@ -68,7 +68,7 @@ type Fatal = Box<Fault>;
 struct Frame {
     span: Span,
     anchor: usize,
-    /// Whether it is written in brackets.
+    /// Set if it is written in brackets.
     is_flow: bool,
     kind: FrameKind,
 }
@@ -91,7 +91,7 @@ struct Builder {
     names: BTreeMap<String, Span>,
     faults: Vec<Fault>,
     suggestions: Suggestions,
-    /// What was built so far, in the unit of sizes.
+    /// Size of the tree built so far, in the unit of sizes.
     work: usize,
 }
 
@@ -150,7 +150,7 @@ impl Builder {
                     )
                 });
                 let message = format!("there is no anchor `{}` before this", quoted(&name));
-                fault::add(&mut self.faults, Fault::new(span, message).hint(hint));
+                fault::add_fault(&mut self.faults, Fault::new(span, message).hint(hint));
                 let (value, size) = (Value::Unknown, NODE_SIZE);
                 self.spend(size, span)?;
                 self.place(Node { span, alias: None, value, size, depth: 1 }, 0)?;
@@ -160,8 +160,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Whether a scalar may be more than a text, given its tag. Tags that mean nothing here are
-    /// reported.
+    /// Returns true if a scalar may be more than a text, given its tag. Tags that mean nothing here
+    /// are reported.
     fn tagged(&mut self, tag: Option<&Tag>, plain: bool, span: Span) -> bool {
         let Some(tag) = tag else { return plain };
         match tag.core_suffix() {
@@ -171,7 +171,7 @@ impl Builder {
                 let message =
                     format!("the YAML tag `{}` has no meaning here", quoted(&tag.original()));
                 let fault = Fault::new(span, message).hint("remove the tag");
-                fault::add(&mut self.faults, fault);
+                fault::add_fault(&mut self.faults, fault);
                 plain
             }
         }
@@ -219,8 +219,12 @@ impl Builder {
                 Value::List(items.into())
             }
             FrameKind::Mapping { entries, .. } => {
-                let mapping =
-                    merge::resolve(entries, &mut self.faults, &mut self.work, self.limits.max_size);
+                let mapping = merge::resolve_merges(
+                    entries,
+                    &mut self.faults,
+                    &mut self.work,
+                    self.limits.max_size,
+                );
                 mapping.entries.iter().for_each(|entry| add(&entry.value, entry.key.len()));
                 Value::Mapping(Rc::new(mapping))
             }
@@ -262,7 +266,7 @@ impl Builder {
                 None => *key = Some(node),
                 Some(key) => match raw_entry(key, node, self.limits.aliases) {
                     Ok(entry) => entries.push(entry),
-                    Err(fault) => fault::add(&mut self.faults, *fault),
+                    Err(fault) => fault::add_fault(&mut self.faults, *fault),
                 },
             },
         }

@@ -1,4 +1,4 @@
-//! What the parser's errors mean for a person who writes a configuration.
+//! Explanations of the parser's errors for a person who writes a configuration.
 
 use granit_parser::{ErrorKind, ScanError};
 
@@ -8,8 +8,8 @@ use crate::source::{Span, quoted};
 
 /// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
 /// `open` is the bracket that is open at the error, if one is.
-pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -> Fault {
-    if let Some(at) = conflict(source.text) {
+pub(super) fn explain_error(source: Text<'_>, error: &ScanError, open: Option<Span>) -> Fault {
+    if let Some(at) = conflict_mark(source.text) {
         let span = Span::new(source.base + at, source.base + at + MARK.len());
         return Fault::new(span, "a merge left its marks here")
             .hint("resolve the conflict: keep what is meant, and remove the three marks");
@@ -65,11 +65,11 @@ pub(super) fn explain(source: Text<'_>, error: &ScanError, open: Option<Span>) -
     }
 }
 
-/// What a merge that has conflicts writes before the first of the two texts.
+/// Mark that a merge with conflicts writes before the first of the two texts.
 const MARK: &str = "<<<<<<<";
 
-/// Where a merge left its marks, if it did.
-fn conflict(text: &str) -> Option<usize> {
+/// Returns the position of a merge's mark, if it left one.
+fn conflict_mark(text: &str) -> Option<usize> {
     let is_mark = |at: &usize| {
         let rest = text.get(at + MARK.len()..).unwrap_or_default();
         (*at == 0 || text.get(..*at).is_some_and(|before| before.ends_with('\n')))
@@ -79,7 +79,7 @@ fn conflict(text: &str) -> Option<usize> {
     text.match_indices(MARK).map(|(at, _)| at).find(is_mark)
 }
 
-/// Whether a line ends between a place and a byte behind it.
+/// Returns true if a line ends between a place and a byte behind it.
 fn is_on_another_line(source: Text<'_>, open: Span, byte: usize) -> bool {
     let between = source.text.get(open.start.saturating_sub(source.base)..byte);
     between.is_some_and(|text| text.contains('\n'))

@@ -1,4 +1,4 @@
-//! What is wrong with a text.
+//! Fault of a text.
 
 use crate::source::Span;
 
@@ -11,9 +11,9 @@ const MAX_FAULTS: usize = 10_000;
 pub struct Fault {
     /// The place.
     pub span: Span,
-    /// What is wrong: one sentence without a full stop.
+    /// Fault: one sentence without a full stop.
     pub message: String,
-    /// What to do about it.
+    /// Remedy.
     pub hint: Option<String>,
     /// A second place that explains this one, and what it has to do with it.
     pub related: Option<(Span, String)>,
@@ -45,7 +45,7 @@ impl Fault {
 }
 
 /// Adds a fault to others, up to [`MAX_FAULTS`].
-pub(crate) fn add(faults: &mut Vec<Fault>, fault: Fault) {
+pub(crate) fn add_fault(faults: &mut Vec<Fault>, fault: Fault) {
     if faults.len() < MAX_FAULTS {
         faults.push(fault);
     }

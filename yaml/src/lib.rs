@@ -5,9 +5,9 @@
 //! texts are written by others (whoever can push to a project), so everything has a limit; see
 //! [`Limits`]. Pure: no I/O.
 //!
-//! The tree is built from the parser's events, since reading a dynamic tree through serde loses what
-//! is needed: places inside buffered values, merge keys that are given twice in one mapping (which
-//! real configurations do), the names of anchors and the places of aliases.
+//! The tree is built from the parser's events, since reading a dynamic tree through serde loses
+//! what is needed: places inside buffered values, merge keys that are given twice in one mapping
+//! (which real configurations do), the names of anchors and the places of aliases.
 
 #![forbid(unsafe_code)]
 

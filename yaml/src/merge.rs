@@ -1,6 +1,6 @@
 //! A mapping out of its entries: duplicate keys are found and `<<` is resolved.
 //!
-//! What CircleCI does, and so do we: a key that is written twice in one mapping is an error; `<<`
+//! CircleCI's rules, which are ours: a key that is written twice in one mapping is an error; `<<`
 //! may be written more than once; what a mapping says itself wins over what it merges, and of
 //! several merged mappings the first that has a key wins.
 
@@ -15,13 +15,13 @@ use crate::source::{Span, quoted};
 #[derive(Debug)]
 pub(super) struct RawEntry {
     pub(super) entry: Entry,
-    /// Whether the key is a plain `<<`.
+    /// Set if the key is a plain `<<`.
     pub(super) is_merge: bool,
 }
 
 /// Makes a mapping. `work` counts the entries that were looked at, in the unit of sizes, since
 /// merging a large mapping often costs time without making anything large.
-pub(super) fn resolve(
+pub(super) fn resolve_merges(
     raw: Vec<RawEntry>,
     faults: &mut Vec<Fault>,
     work: &mut usize,
@@ -35,7 +35,7 @@ pub(super) fn resolve(
         if is_merge {
             merges.push(entry);
         } else if let Some(first) = index.get(&entry.key).and_then(|at| entries.get(*at)) {
-            fault::add(
+            fault::add_fault(
                 faults,
                 Fault::new(
                     entry.key_span,
@@ -49,7 +49,7 @@ pub(super) fn resolve(
         }
     }
     for merge in merges {
-        let (sources, all_known) = sources(&merge.value, merge.key_span, faults);
+        let (sources, all_known) = merge_sources(&merge.value, merge.key_span, faults);
         is_incomplete |= !all_known;
         for source in sources {
             for entry in &source.entries {
@@ -68,12 +68,12 @@ pub(super) fn resolve(
 }
 
 /// The mappings that a `<<` names: one, or a list of them. And whether these are all.
-fn sources(node: &Node, key: Span, faults: &mut Vec<Fault>) -> (Vec<Rc<Mapping>>, bool) {
+fn merge_sources(node: &Node, key: Span, faults: &mut Vec<Fault>) -> (Vec<Rc<Mapping>>, bool) {
     let items = match &node.value {
         Value::Mapping(mapping) => return (vec![Rc::clone(mapping)], !mapping.is_incomplete),
         Value::List(items) => items,
         Value::Scalar { .. } => {
-            fault::add(faults, wrong(node, key));
+            fault::add_fault(faults, wrong_source(node, key));
             return (Vec::new(), false);
         }
         Value::Unknown => return (Vec::new(), false),
@@ -88,7 +88,7 @@ fn sources(node: &Node, key: Span, faults: &mut Vec<Fault>) -> (Vec<Rc<Mapping>>
             Value::Unknown => all_known = false,
             _ => {
                 all_known = false;
-                fault::add(faults, wrong(item, item.used_at()));
+                fault::add_fault(faults, wrong_source(item, item.used_at()));
             }
         }
     }
@@ -96,7 +96,7 @@ fn sources(node: &Node, key: Span, faults: &mut Vec<Fault>) -> (Vec<Rc<Mapping>>
 }
 
 /// The error for a `<<` whose value cannot be merged.
-fn wrong(node: &Node, place: Span) -> Fault {
+fn wrong_source(node: &Node, place: Span) -> Fault {
     let found = node.kind().describe();
     let fault = Fault::new(
         place,

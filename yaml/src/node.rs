@@ -11,11 +11,11 @@ pub const NODE_SIZE: usize = 64;
 /// A value and its place. Cheap to clone: aliases share what they stand for.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it is written.
+    /// Place at which it is written.
     pub span: Span,
-    /// Where it is used, if that is through an alias.
+    /// Place of its use, if that is through an alias.
     pub alias: Option<Span>,
-    /// What it holds.
+    /// Contents.
     pub value: Value,
     /// Bytes that the tree below would take if aliases were written out, roughly.
     pub size: usize,
@@ -23,7 +23,7 @@ pub struct Node {
     pub depth: usize,
 }
 
-/// What a node holds.
+/// Contents of a node.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// A text. `plain` where it stands without quotes, so that it may be a number, a boolean or
@@ -38,7 +38,7 @@ pub enum Value {
     List(Rc<[Node]>),
     /// Keys with values.
     Mapping(Rc<Mapping>),
-    /// What an alias without an anchor would have stood for. That was reported; all that follows
+    /// Value of an alias without an anchor. That was reported; all that follows
     /// from it is not.
     Unknown,
 }
@@ -48,7 +48,7 @@ pub enum Value {
 pub struct Mapping {
     /// The entries, in the order of the text.
     pub entries: Vec<Entry>,
-    /// Whether something was to be merged that is not there, so that a key that is missing may
+    /// Set if something was to be merged that is not there, so that a key that is missing may
     /// be no mistake of its own.
     pub is_incomplete: bool,
 }
@@ -58,13 +58,13 @@ pub struct Mapping {
 pub struct Entry {
     /// The key.
     pub key: Rc<str>,
-    /// Where the key is written.
+    /// Place of the key.
     pub key_span: Span,
     /// The value.
     pub value: Node,
 }
 
-/// What a node is, as messages call it.
+/// Type of a node, as messages call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Nothing, `~` or `null`.
@@ -79,7 +79,7 @@ pub enum Kind {
     List,
     /// A mapping.
     Mapping,
-    /// What a faulty alias would have stood for.
+    /// Value of a faulty alias.
     Unknown,
 }
 
@@ -99,7 +99,7 @@ impl Kind {
 }
 
 impl Node {
-    /// What it is. Plain scalars are told apart as YAML 1.1 does, which CircleCI's parser
+    /// Returns its type. Plain scalars are told apart as YAML 1.1 does, which CircleCI's parser
     /// follows.
     pub fn kind(&self) -> Kind {
         match &self.value {
@@ -145,7 +145,7 @@ impl Node {
         Self { value: Value::Unknown, ..Self::made_text("", span) }
     }
 
-    /// What this is through an alias or a parameter that stands at `place`.
+    /// Returns this node as used through an alias or a parameter that stands at `place`.
     pub fn used(&self, place: Span) -> Self {
         Self { alias: Some(place), ..self.clone() }
     }
@@ -166,8 +166,8 @@ impl Node {
         }
     }
 
-    /// Whether two trees say the same, wherever they are written. A text is not the number that
-    /// it looks like.
+    /// Returns true if two trees say the same, wherever they are written. A text is not the number
+    /// that it looks like.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => {
@@ -197,7 +197,7 @@ impl Node {
         }
     }
 
-    /// Where the reader should look first: where it is used.
+    /// Returns the place at which the reader should look first: that of its use.
     pub fn used_at(&self) -> Span {
         self.alias.unwrap_or(self.span)
     }

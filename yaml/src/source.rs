@@ -55,7 +55,7 @@ pub struct Source<'a> {
 struct File<'a> {
     name: Cow<'a, str>,
     text: Cow<'a, str>,
-    /// What its first byte counts as in a span.
+    /// Position of its first byte in a span.
     base: usize,
     /// Byte at which each line starts.
     lines: Vec<usize>,
@@ -93,12 +93,12 @@ impl<'a> Source<'a> {
         base
     }
 
-    /// Whether a place is in the configuration itself.
+    /// Returns true if a place is in the configuration itself.
     pub fn is_main(&self, span: Span) -> bool {
         self.files.get(1).is_none_or(|second| span.start < second.base)
     }
 
-    /// What is written at a span.
+    /// Returns the text at a span.
     pub fn written(&self, span: Span) -> &str {
         let Some(file) = self.file(span.start) else { return "" };
         file.text.get(span.start - file.base..span.end.saturating_sub(file.base)).unwrap_or("")
@@ -130,7 +130,7 @@ impl<'a> Source<'a> {
     /// The place of a span.
     pub fn place(&self, span: Span) -> Place {
         let Some(file) = self.file(span.start) else {
-            let snippet = snippet("", 0, 0);
+            let snippet = cut_snippet("", 0, 0);
             return Place { file: String::new(), line: 1, column: 1, snippet };
         };
         let at = |byte: usize| byte.saturating_sub(file.base).min(file.text.len());
@@ -140,19 +140,19 @@ impl<'a> Source<'a> {
         let text = file.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r']);
         let (from, to) = (at(span.start).saturating_sub(start), at(span.end).saturating_sub(start));
         let column = text.char_indices().take_while(|(at, _)| *at < from).count() + 1;
-        Place { file: file.name.to_string(), line, column, snippet: snippet(text, from, to) }
+        Place { file: file.name.to_string(), line, column, snippet: cut_snippet(text, from, to) }
     }
 }
 
 /// Makes a line printable. `from` and `to` are bytes within the line.
-fn snippet(line: &str, from: usize, to: usize) -> Snippet {
+fn cut_snippet(line: &str, from: usize, to: usize) -> Snippet {
     let (from, to) = (from.min(line.len()), to.min(line.len()));
     let mut before = 0;
     for (at, c) in line.char_indices() {
         if at >= from {
             break;
         }
-        before += shown(c, before).1;
+        before += shown_char(c, before).1;
     }
     let cut = if before + LEAD_COLUMNS > SHOWN_COLUMNS { before - LEAD_COLUMNS } else { 0 };
 
@@ -164,7 +164,7 @@ fn snippet(line: &str, from: usize, to: usize) -> Snippet {
     }
     let lead = usize::from(cut > 0);
     for (at, c) in line.char_indices() {
-        let (text, width) = shown(c, column);
+        let (text, width) = shown_char(c, column);
         let here = (column + lead).saturating_sub(cut);
         if at >= from {
             offset.get_or_insert(here);
@@ -189,7 +189,7 @@ fn snippet(line: &str, from: usize, to: usize) -> Snippet {
     snippet
 }
 
-/// How a character is shown.
+/// Display of a character.
 enum Shown {
     Spaces(usize),
     Char(char),
@@ -204,10 +204,10 @@ impl Shown {
     }
 }
 
-/// How a character is shown at a column, and how many columns that takes. Control characters and
+/// Returns the display of a character at a column, and its width in columns. Control characters and
 /// those that turn the direction of writing are replaced: a configuration must not be able to
 /// move the cursor of the terminal it is shown on, or to look like another text.
-fn shown(c: char, column: usize) -> (Shown, usize) {
+fn shown_char(c: char, column: usize) -> (Shown, usize) {
     match c {
         '\t' => {
             let spaces = 4 - column % 4;
@@ -234,7 +234,7 @@ pub fn quoted(text: &str) -> String {
         }
         match c {
             '\n' | '\r' => out.push('⏎'),
-            c => shown(c, 3).0.push_to(&mut out),
+            c => shown_char(c, 3).0.push_to(&mut out),
         }
     }
     out

@@ -13,7 +13,7 @@ pub struct Suggestions {
 }
 
 impl Suggestions {
-    /// Whether no more will be made, so that no names need be gathered for them.
+    /// Returns true if no more will be made, so that no names need be gathered for them.
     pub fn are_enough(&self) -> bool {
         self.made > MOST_SUGGESTIONS
     }
@@ -46,7 +46,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     if word.len() > LONGEST {
         return None;
     }
-    let plain = normal(word);
+    let plain = normal_form(word);
     let length = plain.chars().count();
     let known: Vec<&str> = known.into_iter().take(MOST).collect();
     let abbreviates = |candidate: &&str| plain.len() >= 4 && candidate.starts_with(&plain);
@@ -54,7 +54,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
-        .map(|candidate| (strsim::damerau_levenshtein(&plain, &normal(candidate)), candidate))
+        .map(|candidate| (strsim::damerau_levenshtein(&plain, &normal_form(candidate)), candidate))
         // Of a word of one letter every other one is a mistake away.
         .filter(|(distance, _)| *distance < length && *distance <= 1 + length / 5)
         .min_by_key(|(distance, _)| *distance)
@@ -62,7 +62,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .or(abbreviated)
 }
 
-fn normal(word: &str) -> String {
+fn normal_form(word: &str) -> String {
     word.to_lowercase().replace('-', "_")
 }
 

@@ -1,4 +1,4 @@
-//! What a hostile text costs, and what of YAML can be turned off.
+//! Cost of a hostile text, and parts of YAML that can be turned off.
 
 use proptest::prelude::*;
 use russet_yaml::{Kind, Limits, Source, parse};

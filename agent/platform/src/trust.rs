@@ -1,5 +1,5 @@
-//! Checks if root may use a program, a directory or a file: nobody else may be able to change it, or
-//! what stands on the way to it.
+//! Checks if root may use a program, a directory or a file: nobody else may be able to change it,
+//! or what stands on the way to it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -52,8 +52,8 @@ pub fn check_program(path: &Path) -> Result<(), TrustError> {
     check_path(path, "program", |meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
 
-/// Checks a directory and every one above it, as [`check_program`] does. Not what is in it: whoever owns
-/// it answers for that.
+/// Checks a directory and every one above it, as [`check_program`] does. Not what is in it: whoever
+/// owns it answers for that.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@ use russet_platform::http;
 /// Variable with the URL to send it to.
 pub(crate) const URL_VARIABLE: &str = "CIRCLE_CONTINUATION_URL";
 
-/// Socket that leads there, where steps can not be sure to reach it otherwise.
+/// Socket that leads there, where steps cannot be sure to reach it otherwise.
 const SOCKET_VARIABLE: &str = "CIRCLE_INTERNAL_CONTINUATION_SOCKET";
 
 /// CA certificates to trust on the way.
@@ -143,7 +143,7 @@ fn is_continuation(text: &str) -> bool {
 pub(crate) fn go_on(file: &Path, parameters: Option<&str>) -> Result<String, String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let outside = || {
-        "this job can not continue its pipeline\n\nhint: only the jobs of a configuration with \
+        "this job cannot continue its pipeline\n\nhint: only the jobs of a configuration with \
          `setup: true` can, and only once"
             .to_owned()
     };

@@ -1,5 +1,5 @@
-//! The least that stores an archive and gives it back: what the bare tools are measured with when they
-//! do as much as a runner.
+//! The least that stores an archive and gives it back: what the bare tools are measured with when
+//! they do as much as a runner.
 
 use std::fs::File;
 use std::net::TcpListener;

@@ -88,33 +88,33 @@ fn default_socket() -> PathBuf {
 impl AgentClient {
     /// Everything at a glance.
     pub(crate) async fn status(&self) -> Result<Status> {
-        let response = self.http.get(address("status")).timeout(TIMEOUT).send().await;
+        let response = self.http.get(local_url("status")).timeout(TIMEOUT).send().await;
         let response = self.checked(response).await?;
         response.json().await.map_err(|error| self.nonsense(&error))
     }
 
     /// The status now, and at each change.
     pub(crate) async fn changes(&self) -> Result<Changes> {
-        let response = self.checked(self.http.get(address("events")).send().await).await?;
+        let response = self.checked(self.http.get(local_url("events")).send().await).await?;
         Ok(Changes { response, events: EventReader::new(MAX_EVENT_BYTES) })
     }
 
     /// Follows the output of a running task, or the end of one that has ended here lately.
     pub(crate) async fn output(&self, task: &str, follow: bool) -> Result<AgentOutput> {
-        let path = address(&format!("tasks/{task}/log?follow={follow}"));
+        let path = local_url(&format!("tasks/{task}/log?follow={follow}"));
         let response = self.checked(self.http.get(path).send().await).await?;
         Ok(AgentOutput(response))
     }
 
     /// Asks for a change.
     pub(crate) async fn ask(&self, verb: &str, body: &impl Serialize) -> Result<()> {
-        let request = self.http.post(address(verb)).timeout(TIMEOUT).json(body);
+        let request = self.http.post(local_url(verb)).timeout(TIMEOUT).json(body);
         self.checked(request.send().await).await.map(|_| ())
     }
 
     /// Asks for a look for an update; answers its number, 0 from an agent that says none.
     pub(crate) async fn look(&self, verb: &str) -> Result<u64> {
-        let request = self.http.post(address(verb)).timeout(TIMEOUT).json(&());
+        let request = self.http.post(local_url(verb)).timeout(TIMEOUT).json(&());
         let response = self.checked(request.send().await).await?;
         Ok(response.json::<Looking>().await.unwrap_or_default().look)
     }
@@ -159,7 +159,7 @@ impl AgentClient {
 }
 
 /// The host is the socket; what stands here is only there because HTTP wants it.
-fn address(path: &str) -> String {
+fn local_url(path: &str) -> String {
     format!("http://agent/v1/{path}")
 }
 

@@ -68,7 +68,7 @@ impl Client {
             // A redirect would carry the token to wherever the answer says.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(&parsed) {
-            // A proxy can not reach this machine's own loopback.
+            // A proxy cannot reach this machine's own loopback.
             builder = builder.no_proxy();
         }
         let http = builder

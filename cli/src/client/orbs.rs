@@ -8,7 +8,7 @@ use super::Client;
 use crate::error::Result;
 
 /// Returns the path of an orb. Its name has a slash, which separates two parts of the path.
-fn path(name: &str, version: &str) -> String {
+fn orb_path(name: &str, version: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
     format!(
         "/api/v3/orbs/{}/{}/{}",
@@ -27,18 +27,18 @@ impl Client {
 
     /// An orb with its source.
     pub(crate) async fn orb(&self, name: &str, version: &str) -> Result<Orb> {
-        self.get(&path(name, version), &[]).await
+        self.get(&orb_path(name, version), &[]).await
     }
 
     /// Adds an orb.
     pub(crate) async fn put_orb(&self, orb: &Orb) -> Result<()> {
         let body = PutOrb { source: orb.source.clone() };
-        let path = path(&orb.name, &orb.version);
+        let path = orb_path(&orb.name, &orb.version);
         self.send(self.request(Method::PUT, &path).json(&body)).await.map(drop)
     }
 
     /// Removes an orb.
     pub(crate) async fn delete_orb(&self, name: &str, version: &str) -> Result<()> {
-        self.delete(&path(name, version)).await
+        self.delete(&orb_path(name, version)).await
     }
 }

@@ -53,7 +53,7 @@ pub(crate) enum Next {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// The control plane can not be reached for a while now, and is asked again and again.
+    /// The control plane cannot be reached for a while now, and is asked again and again.
     Away {
         /// Reason.
         reason: String,

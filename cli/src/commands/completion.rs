@@ -22,6 +22,6 @@ pub(crate) struct CompletionArgs {
 pub(crate) fn main(args: CompletionArgs) -> Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "russet", &mut script);
-    render::print(&String::from_utf8_lossy(&script))?;
+    render::print_text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

@@ -106,11 +106,11 @@ pub(crate) struct CompileArgs {
     pub(crate) orb_path: Vec<PathBuf>,
 
     /// Value of a pipeline parameter; may be given more than once
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     parameters: Vec<(String, String)>,
 
     /// Value of `pipeline.NAME`, such as project.type=bitbucket; may be given more than once
-    #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = parse_parameter)]
     pipeline_values: Vec<(String, String)>,
 
     /// Class that another name of a machine stands for, such as one of CircleCI's own; may be given
@@ -181,7 +181,7 @@ pub(crate) fn compiler_value(value: ParameterValue) -> Value {
 }
 
 /// Reads `NAME=VALUE`.
-fn parameter(text: &str) -> std::result::Result<(String, String), String> {
+fn parse_parameter(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a parameter is given as NAME=VALUE".to_owned()),
@@ -203,7 +203,7 @@ pub(crate) fn class_alias(text: &str) -> std::result::Result<(String, ResourceCl
 pub(crate) fn main(command: ConfigCommand) -> Result<Exit> {
     match command {
         ConfigCommand::Validate { args, strict, server, connection } => {
-            validate(args, strict, server.then_some(&connection))
+            validate_config(args, strict, server.then_some(&connection))
         }
         ConfigCommand::Process { args } => write_out(args),
         ConfigCommand::Orb(command) => super::orb::main(command),
@@ -215,9 +215,9 @@ fn write_out(args: ConfigArgs) -> Result<Exit> {
     let format = args.format();
     let prepared = Prepared::of(args, true)?;
     let (text, options) = prepared.resolved(None)?;
-    let compiled = match (compile(&text, &options), format) {
+    let compiled = match (compile_config(&text, &options), format) {
         (Err(error), Format::Json) => {
-            render::json(&json!({ "valid": false, "errors": error.plain }))?;
+            render::print_json(&json!({ "valid": false, "errors": error.plain }))?;
             return Ok(Exit::BadConfig);
         }
         (Err(error), Format::Text) => return Err(error.into_cli()),
@@ -225,11 +225,11 @@ fn write_out(args: ConfigArgs) -> Result<Exit> {
     };
     show_warnings(&compiled);
     match format {
-        Format::Json => render::json(&processed(&compiled))?,
+        Format::Json => render::print_json(&processed_json(&compiled))?,
         Format::Text => {
             let text = russet_pipeline::process(&text, &options)
                 .map_err(|errors| CompileFailure::new(&errors).into_cli())?;
-            render::print(&text)?;
+            render::print_text(&text)?;
         }
     }
     Ok(Exit::Success)
@@ -237,7 +237,11 @@ fn write_out(args: ConfigArgs) -> Result<Exit> {
 
 /// Says whether a configuration compiles, and what is still missing: here, and on the control plane
 /// if one is to be asked.
-fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) -> Result<Exit> {
+fn validate_config(
+    args: ConfigArgs,
+    is_strict: bool,
+    server: Option<&ConnectionArgs>,
+) -> Result<Exit> {
     let format = args.format();
     let client = server.map(ConnectionArgs::connect).transpose()?;
     let mut prepared = Prepared::of(args, !is_strict)?;
@@ -254,7 +258,7 @@ fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) 
         has_registry: prepared.registry.is_some(),
     };
     let mut lacking = Lacking::of(&text, &options, wish);
-    let compiled = compile(&text, &options);
+    let compiled = compile_config(&text, &options);
     if let (Some(client), Ok(compiled)) = (&client, &compiled) {
         super::block_on(lacking.ask(client, compiled))?;
     }
@@ -262,7 +266,9 @@ fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) 
     match (compiled, format) {
         (Err(error), Format::Json) => {
             let missing = lacking.json();
-            render::json(&json!({ "valid": false, "errors": error.plain, "missing": missing }))?;
+            render::print_json(
+                &json!({ "valid": false, "errors": error.plain, "missing": missing }),
+            )?;
             Ok(Exit::BadConfig)
         }
         (Err(error), Format::Text) => {
@@ -272,15 +278,15 @@ fn validate(args: ConfigArgs, is_strict: bool, server: Option<&ConnectionArgs>) 
         (Ok(compiled), Format::Json) => {
             show_warnings(&compiled);
             let missing = lacking.json();
-            render::json(&json!({ "valid": true, "errors": [], "missing": missing }))?;
+            render::print_json(&json!({ "valid": true, "errors": [], "missing": missing }))?;
             Ok(exit)
         }
         (Ok(compiled), Format::Text) => {
             show_warnings(&compiled);
             let jobs: usize = compiled.workflows.iter().map(|workflow| workflow.jobs.len()).sum();
-            let jobs = numbers::count(u64::try_from(jobs).unwrap_or_default(), "job");
+            let jobs = numbers::counted(u64::try_from(jobs).unwrap_or_default(), "job");
             let good = Paint::stdout().good("valid");
-            render::line(format_args!("{}: {good}, {jobs}", options.file))?;
+            render::print_line(format_args!("{}: {good}, {jobs}", options.file))?;
             lacking.show();
             Ok(exit)
         }
@@ -365,13 +371,13 @@ impl CompileFailure {
     /// As the one error that people see.
     pub(crate) fn into_cli(self) -> CliError {
         let count = u64::try_from(self.plain.len()).unwrap_or_default();
-        let message = format!("the configuration has {}", numbers::count(count, "error"));
+        let message = format!("the configuration has {}", numbers::counted(count, "error"));
         CliError::new(Exit::BadConfig, message).details(self.painted)
     }
 }
 
 /// Compiles `text`.
-pub(crate) fn compile(
+pub(crate) fn compile_config(
     text: &str,
     options: &Options,
 ) -> std::result::Result<Compiled, CompileFailure> {
@@ -382,7 +388,7 @@ pub(crate) fn compile(
 pub(crate) fn show_warnings(compiled: &Compiled) {
     let color = Paint::stderr().is_on();
     for warning in &compiled.warnings {
-        render::note(format_args!("{}\n", warning.render(color).trim_end()));
+        render::print_note(format_args!("{}\n", warning.render(color).trim_end()));
     }
 }
 
@@ -420,7 +426,7 @@ pub(crate) fn read(file: &Path) -> Result<String> {
     })
 }
 
-fn processed(compiled: &Compiled) -> serde_json::Value {
+fn processed_json(compiled: &Compiled) -> serde_json::Value {
     let job = |job: &russet_pipeline::Job| {
         let environment: serde_json::Map<String, serde_json::Value> =
             job.environment.iter().map(|(name, value)| (name.clone(), json!(value))).collect();

@@ -7,7 +7,7 @@ use russet_protocol::admin::{AddSshKey, ContextItem, SetContext, VariableItem};
 use russet_protocol::secret::Secret;
 
 use super::OutputArgs;
-use super::secret_input::{SecretArgs, file, text};
+use super::secret_input::{SecretArgs, read_secret_file, secret_text};
 use crate::client::{ConnectionArgs, Owner};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -144,39 +144,39 @@ pub(crate) async fn main(command: ContextCommand) -> Result<Exit> {
         ContextCommand::Create { name, projects, all_projects, connection } => {
             let wish = SetContext { projects: (!all_projects).then_some(projects) };
             let made = connection.connect()?.put_context(&name, &wish).await?;
-            render::line(format_args!(
+            render::print_line(format_args!(
                 "The context {} is for {}. Next: russet context env set {0} NAME",
                 plain(&made.name),
-                users(&made)
+                project_names(&made)
             ))?;
         }
         ContextCommand::List { output, connection } => {
             let items = connection.connect()?.contexts().await?;
             match output.output {
-                Format::Json => render::json(&items)?,
+                Format::Json => render::print_json(&items)?,
                 Format::Text => {
                     let mut table = Table::new(&["CONTEXT", "PROJECTS", "MADE"]);
                     for item in items {
-                        let users = users(&item);
-                        table.row([item.name, users, numbers::moment(item.created_ms)]);
+                        let users = project_names(&item);
+                        table.row([item.name, users, numbers::local_time(item.created_ms)]);
                     }
-                    render::print(&table.render("No contexts."))?;
+                    render::print_text(&table.render("No contexts."))?;
                 }
             }
         }
         ContextCommand::Delete { name, connection } => {
             connection.connect()?.delete_context(&name).await?;
-            render::line(format_args!("Deleted {}.", plain(&name)))?;
+            render::print_line(format_args!("Deleted {}.", plain(&name)))?;
         }
-        ContextCommand::Env(command) => return env(command, Owner::Context).await,
+        ContextCommand::Env(command) => return run_env(command, Owner::Context).await,
     }
     Ok(Exit::Success)
 }
 
 /// Runs `russet project`.
-pub(crate) async fn project(command: ProjectCommand) -> Result<Exit> {
+pub(crate) async fn run_project(command: ProjectCommand) -> Result<Exit> {
     match command {
-        ProjectCommand::Env(command) => env(command, Owner::Project).await,
+        ProjectCommand::Env(command) => run_env(command, Owner::Project).await,
         ProjectCommand::SshKey(command) => ssh_key(command).await,
     }
 }
@@ -188,55 +188,55 @@ async fn ssh_key(command: SshKeyCommand) -> Result<Exit> {
             let private_key = secret.read_text("private key")?;
             let added = client.add_ssh_key(&project, &AddSshKey { private_key, host }).await?;
             let (sha256, md5) = (plain(&added.sha256), plain(&added.md5));
-            render::line(format_args!("Added {sha256} (MD5 {md5})."))?;
+            render::print_line(format_args!("Added {sha256} (MD5 {md5})."))?;
         }
         SshKeyCommand::List { project, output, connection } => {
             let items = connection.connect()?.ssh_keys(&project).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
+                Format::Json => render::print_json(&items)?,
                 Format::Text => {
                     let mut table = Table::new(&["FINGERPRINT", "MD5", "KIND", "HOST", "ADDED"]);
                     for item in items {
                         let host = item.host.unwrap_or_else(|| "any".to_owned());
-                        let added = numbers::moment(item.created_ms);
+                        let added = numbers::local_time(item.created_ms);
                         table.row([item.sha256, item.md5, item.kind, host, added]);
                     }
-                    render::print(&table.render("No SSH keys."))?;
+                    render::print_text(&table.render("No SSH keys."))?;
                 }
             }
         }
         SshKeyCommand::Rm { project, fingerprint, connection } => {
             connection.connect()?.remove_ssh_key(&project, &fingerprint).await?;
-            render::line(format_args!("Removed {}.", plain(&fingerprint)))?;
+            render::print_line(format_args!("Removed {}.", plain(&fingerprint)))?;
         }
     }
     Ok(Exit::Success)
 }
 
-async fn env(command: EnvCommand, of: fn(String) -> Owner) -> Result<Exit> {
+async fn run_env(command: EnvCommand, of: fn(String) -> Owner) -> Result<Exit> {
     match command {
         EnvCommand::Set { owner, name, secret, connection } => {
             let client = connection.connect()?;
             let value = secret.read_text(&format!("value of {name}"))?;
             client.set_variable(&of(owner), &name, value).await?;
-            render::line(format_args!("Set {name}."))?;
+            render::print_line(format_args!("Set {name}."))?;
         }
         EnvCommand::List { owner, output, connection } => {
             let items = connection.connect()?.variables(&of(owner)).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
-                Format::Text => render::print(&table(items))?,
+                Format::Json => render::print_json(&items)?,
+                Format::Text => render::print_text(&variables_table(items))?,
             }
         }
         EnvCommand::Rm { owner, name, connection } => {
             connection.connect()?.unset_variable(&of(owner), &name).await?;
-            render::line(format_args!("Removed {name}."))?;
+            render::print_line(format_args!("Removed {name}."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn users(item: &ContextItem) -> String {
+fn project_names(item: &ContextItem) -> String {
     match &item.projects {
         None => "all projects".to_owned(),
         Some(projects) if projects.is_empty() => "no project".to_owned(),
@@ -244,17 +244,17 @@ fn users(item: &ContextItem) -> String {
     }
 }
 
-fn table(items: Vec<VariableItem>) -> String {
+fn variables_table(items: Vec<VariableItem>) -> String {
     let mut table = Table::new(&["VARIABLE", "SET"]);
     for item in items {
-        table.row([item.name, numbers::moment(item.updated_ms)]);
+        table.row([item.name, numbers::local_time(item.updated_ms)]);
     }
     table.render("No variables.")
 }
 
 /// Reads the variables of a file in the form of `.env` files, in its order.
 pub(crate) fn env_file(path: &Path) -> Result<Vec<(String, Secret)>> {
-    let text = text(file(path)?, path)?;
+    let text = secret_text(read_secret_file(path)?, path)?;
     let mut variables = Vec::new();
     for item in dotenvy::from_read_iter(text.as_bytes()) {
         let (name, value) = item.map_err(|error| {

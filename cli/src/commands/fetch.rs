@@ -16,21 +16,21 @@ use crate::exit::Exit;
 
 /// Fetches one artifact to `dir/<its path>` and checks its hash. `progress` hears of every part
 /// that came.
-pub(crate) async fn artifact(
+pub(crate) async fn fetch_artifact(
     client: &Client,
     job: &str,
     item: &ArtifactItem,
     dir: &Path,
     progress: impl Fn(u64),
 ) -> Result<PathBuf> {
-    let Some(relative) = safe(&item.path) else {
+    let Some(relative) = safe_path(&item.path) else {
         let message = format!("the artifact path {:?} leads outside of its directory", item.path);
         return Err(CliError::new(Exit::ControlPlane, message));
     };
     let failed = |error| {
         CliError::local(format!("could not write {}", dir.join(&relative).display()), error)
     };
-    let file = prepare(dir, &relative).map_err(failed)?;
+    let file = prepare_parent(dir, &relative).map_err(failed)?;
     // Never opens what is there: neither a link nor a FIFO that somebody put in the way.
     let mut out = std::fs::OpenOptions::new()
         .write(true)
@@ -53,14 +53,14 @@ pub(crate) async fn artifact(
 }
 
 /// The path, if it stays below where it is put.
-fn safe(path: &str) -> Option<PathBuf> {
+fn safe_path(path: &str) -> Option<PathBuf> {
     let relative = Path::new(path);
     let stays = relative.components().all(|part| matches!(part, Component::Normal(_)));
     (stays && !path.is_empty() && !path.contains('\0')).then(|| relative.to_owned())
 }
 
 /// Makes the directories of `relative` below `dir` and clears its place.
-fn prepare(dir: &Path, relative: &Path) -> std::io::Result<PathBuf> {
+fn prepare_parent(dir: &Path, relative: &Path) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(dir)?;
     let mut at = dir.to_owned();
     for part in relative.parent().into_iter().flat_map(Path::components) {
@@ -109,14 +109,14 @@ fn directory_name(job: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{directory_name, directory_names, prepare, safe};
+    use super::{directory_name, directory_names, prepare_parent, safe_path};
     use std::path::Path;
 
     #[test]
     fn a_path_that_leads_outside_is_refused() {
-        assert!(safe("report/index.html").is_some());
+        assert!(safe_path("report/index.html").is_some());
         for bad in ["", "..", "a/../../b", "/etc/passwd", "./a", "a\0b"] {
-            assert!(safe(bad).is_none(), "{bad:?}");
+            assert!(safe_path(bad).is_none(), "{bad:?}");
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(outside.path(), dir.path().join("report")).unwrap();
-        let file = prepare(dir.path(), Path::new("report/index.html")).unwrap();
+        let file = prepare_parent(dir.path(), Path::new("report/index.html")).unwrap();
         std::fs::write(&file, "x").unwrap();
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     }

@@ -24,7 +24,10 @@ pub(crate) enum Followed {
 /// Shows everything that happens to a pipeline until it has ended or a job waits for an approval.
 ///
 /// May be abandoned at any moment and called again with the same stream.
-pub(crate) async fn follow(stream: &mut EventStream, screen: &mut Screen) -> Result<Followed> {
+pub(crate) async fn follow_pipeline(
+    stream: &mut EventStream,
+    screen: &mut Screen,
+) -> Result<Followed> {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {

@@ -98,39 +98,39 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
         JobCommand::Show { id, output, connection } => {
             let job = connection.connect()?.job(&id).await?;
             match output.output {
-                Format::Json => render::json(&job)?,
-                Format::Text => render::print(&shown(&job))?,
+                Format::Json => render::print_json(&job)?,
+                Format::Text => render::print_text(&job_text(&job))?,
             }
         }
         JobCommand::Logs { id, step, task, follow, connection } => {
             let which = Which { step, task, follow };
-            logs(&connection.connect()?, &id, which).await?;
+            print_logs(&connection.connect()?, &id, which).await?;
         }
         JobCommand::Artifacts { id, download, output, connection } => {
             let client = connection.connect()?;
             let items = client.artifacts(&id).await?;
             if let Some(dir) = download {
                 for item in &items {
-                    let file = fetch::artifact(&client, &id, item, &dir, |_| {}).await?;
-                    render::line(plain(&file.to_string_lossy()))?;
+                    let file = fetch::fetch_artifact(&client, &id, item, &dir, |_| {}).await?;
+                    render::print_line(plain(&file.to_string_lossy()))?;
                 }
                 return Ok(Exit::Success);
             }
             match output.output {
-                Format::Json => render::json(&items)?,
+                Format::Json => render::print_json(&items)?,
                 Format::Text => {
                     let mut table = Table::new(&["PATH", "SIZE"]);
                     for item in items {
                         table.row([item.path, russet_text::format_size(item.size)]);
                     }
-                    render::print(&table.render("No artifacts."))?;
+                    render::print_text(&table.render("No artifacts."))?;
                 }
             }
         }
         JobCommand::Tests { id, output, connection } => {
             let items = connection.connect()?.tests(&id).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
+                Format::Json => render::print_json(&items)?,
                 Format::Text => {
                     let mut table = Table::new(&["RESULT", "TIME", "CLASS", "TEST"]);
                     for item in items {
@@ -141,27 +141,27 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                         let time = format!("{:.3} s", item.run_time_s);
                         table.row([result, time, item.classname, item.name]);
                     }
-                    render::print(&table.render("No test results."))?;
+                    render::print_text(&table.render("No test results."))?;
                 }
             }
         }
         JobCommand::Approve { id, connection } => {
             connection.connect()?.decide_job(&id, true).await?;
-            render::line(format_args!("Approved {id}."))?;
+            render::print_line(format_args!("Approved {id}."))?;
         }
         JobCommand::Deny { id, connection } => {
             connection.connect()?.decide_job(&id, false).await?;
-            render::line(format_args!("Denied {id}."))?;
+            render::print_line(format_args!("Denied {id}."))?;
         }
         JobCommand::Cancel { id, connection } => {
             connection.connect()?.cancel_job(&id).await?;
-            render::line(format_args!("Canceled {id}."))?;
+            render::print_line(format_args!("Canceled {id}."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn shown(job: &Job) -> String {
+fn job_text(job: &Job) -> String {
     let state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str);
     let class = job.resource_class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!("{}{class}: {state}\n", plain(&job.name));
@@ -179,7 +179,7 @@ fn shown(job: &Job) -> String {
     let mut steps: Vec<&StepState> = job.steps.iter().collect();
     steps.sort_by_key(|step| step.task);
     for step in steps {
-        let took = step.ended_ms.map(|end| numbers::between(step.started_ms, end));
+        let took = step.ended_ms.map(|end| numbers::duration_between(step.started_ms, end));
         let (task, number) = (step.task.to_string(), step.number.to_string());
         let state = step.outcome.map_or("running", Outcome::as_str).to_owned();
         let (took, size) = (took.unwrap_or_default(), russet_text::format_size(step.output_bytes));
@@ -212,7 +212,7 @@ impl Which {
 }
 
 /// Prints output: as it is to pipes and files, and to a terminal without what could drive it.
-async fn logs(client: &Client, id: &str, which: Which) -> Result<()> {
+async fn print_logs(client: &Client, id: &str, which: Which) -> Result<()> {
     let mut done = Vec::new();
     loop {
         let job = client.job(id).await?;
@@ -236,7 +236,7 @@ async fn logs(client: &Client, id: &str, which: Which) -> Result<()> {
                 continue;
             }
             is_new = true;
-            if !copy(client, id, task, number, which.follow).await? {
+            if !copy_output(client, id, task, number, which.follow).await? {
                 return Ok(());
             }
             done.push((task, number));
@@ -259,7 +259,13 @@ fn no_such_step(job: &Job, step: u32) -> CliError {
 }
 
 /// Copies a step's output; `false` where the reader has gone.
-async fn copy(client: &Client, id: &str, task: u32, step: u32, follow: bool) -> Result<bool> {
+async fn copy_output(
+    client: &Client,
+    id: &str,
+    task: u32,
+    step: u32,
+    follow: bool,
+) -> Result<bool> {
     let mut output = client.output(id, task, step, follow).await?;
-    output::copy(async || output.next().await).await
+    output::copy_output(async || output.next().await).await
 }

@@ -149,26 +149,29 @@ impl Lacking {
         if self.is_nothing() {
             return;
         }
-        render::note("What is missing, and what provides it:");
+        render::print_note("What is missing, and what provides it:");
         for orb in &self.orbs {
             let (name, wanted) = (&orb.name, &orb.wanted);
-            render::note(format_args!("  orb {name}@{wanted}\n      {}", orb.command()));
+            render::print_note(format_args!("  orb {name}@{wanted}\n      {}", orb.command()));
         }
         for name in &self.contexts {
             let shown = render::plain(name);
-            render::note(format_args!("  context {shown}\n      {}", self.make_context(name)));
+            render::print_note(format_args!(
+                "  context {shown}\n      {}",
+                self.make_context(name)
+            ));
         }
         for name in &self.classes {
-            render::note(format_args!("  resource class {name}\n      {}", make_class(name)));
+            render::print_note(format_args!("  resource class {name}\n      {}", make_class(name)));
         }
         for name in &self.idle {
-            render::note(format_args!(
+            render::print_note(format_args!(
                 "  a runner of the resource class {name}\n      russet token create {name}, for the \
                  runner's configuration"
             ));
         }
         if let Some(command) = self.provide_all() {
-            render::note(format_args!("All at once:\n  {command}"));
+            render::print_note(format_args!("All at once:\n  {command}"));
         }
     }
 }

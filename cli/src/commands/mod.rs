@@ -36,7 +36,7 @@ pub(crate) struct OutputArgs {
 }
 
 /// Does what the command line says.
-pub(crate) fn dispatch(cli: Cli) -> Result<Exit> {
+pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Run(args) => run::main(args),
         Command::Server(args) => block_on(server::main(args)),
@@ -47,7 +47,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Runner(command) => block_on(runner::main(command)),
         Command::ResourceClass(command) => block_on(resource_class::main(command)),
         Command::Context(command) => block_on(context::main(command)),
-        Command::Project(command) => block_on(context::project(command)),
+        Command::Project(command) => block_on(context::run_project(command)),
         Command::Token(command) => block_on(token::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),

@@ -9,7 +9,7 @@ use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
 use super::config::{CompileArgs, compiler_value, pipeline_by_hand};
-use super::follow::{Followed, follow, show_tests};
+use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
@@ -101,40 +101,40 @@ pub(crate) struct SubmitArgs {
 /// Runs the command.
 pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
     match command {
-        PipelineCommand::Submit(args) => return submit(*args).await,
+        PipelineCommand::Submit(args) => return submit_project(*args).await,
         PipelineCommand::List { project, output, connection } => {
             let items = connection.connect()?.pipelines(project.as_deref()).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
-                Format::Text => render::print(&listed(items))?,
+                Format::Json => render::print_json(&items)?,
+                Format::Text => render::print_text(&pipelines_table(items))?,
             }
         }
         PipelineCommand::Show { id, output, connection } => {
             let pipeline = connection.connect()?.pipeline(&id).await?;
             match output.output {
-                Format::Json => render::json(&pipeline)?,
-                Format::Text => render::print(&shown(&pipeline))?,
+                Format::Json => render::print_json(&pipeline)?,
+                Format::Text => render::print_text(&pipeline_text(&pipeline))?,
             }
         }
         PipelineCommand::Watch { id, output, connection } => {
-            return watch(&connection.connect()?, &id, output.output).await;
+            return watch_pipeline(&connection.connect()?, &id, output.output).await;
         }
         PipelineCommand::Cancel { id, connection } => {
             connection.connect()?.cancel_pipeline(&id).await?;
-            render::line(format_args!("Canceled {id}."))?;
+            render::print_line(format_args!("Canceled {id}."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
+async fn watch_pipeline(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let mut screen = Screen::new(format);
     let pipeline = client.pipeline(id).await?;
     let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
     screen.pipeline(&pipeline, &title)?;
     let mut stream = client.stream(id);
     let pipeline = loop {
-        match follow(&mut stream, &mut screen).await? {
+        match follow_pipeline(&mut stream, &mut screen).await? {
             Followed::Ended(pipeline) => break pipeline,
             Followed::Continued => screen.continued(&client.pipeline(id).await?)?,
             Followed::OnHold(job) => screen.say(&format!(
@@ -150,14 +150,14 @@ async fn watch(client: &Client, id: &str, format: Format) -> Result<Exit> {
     Ok(exit)
 }
 
-async fn submit(args: SubmitArgs) -> Result<Exit> {
-    let project = project::find(&args.path)?;
+async fn submit_project(args: SubmitArgs) -> Result<Exit> {
+    let project = project::find_project(&args.path)?;
     let client = args.connection.connect()?;
     let failed = |error| CliError::local("could not make a temporary directory", error);
     let temporary = tempfile::tempdir().map_err(failed)?;
-    let snapshot = project::pack(&project.dir, &temporary.path().join("source.tar.zst"))?;
+    let snapshot = project::pack_project(&project.dir, &temporary.path().join("source.tar.zst"))?;
     for note in &snapshot.notes {
-        render::note(note);
+        render::print_note(note);
     }
     let sent = orbs_of(&args, &project, &client).await?;
     client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
@@ -186,14 +186,14 @@ async fn submit(args: SubmitArgs) -> Result<Exit> {
     };
     let pipeline = client.submit(&request).await?;
     for warning in &pipeline.warnings {
-        render::note(warning);
+        render::print_note(warning);
     }
     if args.watch {
-        return watch(&client, pipeline.id.as_str(), args.output.output).await;
+        return watch_pipeline(&client, pipeline.id.as_str(), args.output.output).await;
     }
     match args.output.output {
-        Format::Json => render::json(&pipeline)?,
-        Format::Text => render::line(format_args!(
+        Format::Json => render::print_json(&pipeline)?,
+        Format::Text => render::print_line(format_args!(
             "Submitted pipeline {} of {}. Follow it: russet pipeline watch {}",
             pipeline.number, pipeline.project, pipeline.id
         ))?,
@@ -238,7 +238,7 @@ async fn orbs_of(args: &SubmitArgs, project: &Project, client: &Client) -> Resul
 }
 
 /// The state of a whole pipeline in one word.
-fn state(pipeline: &Pipeline) -> &'static str {
+fn pipeline_state(pipeline: &Pipeline) -> &'static str {
     let phases = || pipeline.workflows.iter().map(|workflow| workflow.phase);
     if phases().any(|phase| phase == Phase::Running) {
         return Phase::Running.as_str();
@@ -254,30 +254,31 @@ fn state(pipeline: &Pipeline) -> &'static str {
     outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
 }
 
-fn listed(items: Vec<Pipeline>) -> String {
+fn pipelines_table(items: Vec<Pipeline>) -> String {
     let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
     for item in items {
-        let state = state(&item).to_owned();
+        let state = pipeline_state(&item).to_owned();
         table.row([
             item.id.to_string(),
             item.project,
             item.number.to_string(),
             item.branch.unwrap_or_default(),
             state,
-            numbers::moment(item.created_ms),
+            numbers::local_time(item.created_ms),
         ]);
     }
     table.render("No pipelines.")
 }
 
-fn shown(pipeline: &Pipeline) -> String {
+fn pipeline_text(pipeline: &Pipeline) -> String {
     let project = render::plain(&pipeline.project);
-    let mut text = format!("Pipeline {} of {project}: {}\n\n", pipeline.number, state(pipeline));
+    let mut text =
+        format!("Pipeline {} of {project}: {}\n\n", pipeline.number, pipeline_state(pipeline));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
     for workflow in &pipeline.workflows {
         for job in &workflow.jobs {
             let took = match (job.started_ms, job.ended_ms) {
-                (Some(start), Some(end)) => numbers::between(start, end),
+                (Some(start), Some(end)) => numbers::duration_between(start, end),
                 _ => String::new(),
             };
             table.row([

@@ -101,8 +101,8 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
             let new = NewResourceClass { resource_class: class, description, allow_forks };
             let made = connection.connect()?.create_class(&new).await?;
             match output.output {
-                Format::Json => render::json(&made)?,
-                Format::Text => render::line(format_args!(
+                Format::Json => render::print_json(&made)?,
+                Format::Text => render::print_line(format_args!(
                     "Made {}. Next: russet token create {0}",
                     made.resource_class
                 ))?,
@@ -111,8 +111,8 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
         ResourceClassCommand::List { namespace, output, connection } => {
             let items = connection.connect()?.classes(namespace.as_deref()).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
-                Format::Text => render::print(&table(items, namespace.as_deref()))?,
+                Format::Json => render::print_json(&items)?,
+                Format::Text => render::print_text(&classes_table(items, namespace.as_deref()))?,
             }
         }
         ResourceClassCommand::Pin { class, to, output, connection } => {
@@ -124,11 +124,11 @@ pub(crate) async fn main(command: ResourceClassCommand) -> Result<Exit> {
         }
         ResourceClassCommand::Delete { class, force, connection } => {
             let client = connection.connect()?;
-            let id = find(&client, &class).await?;
+            let id = find_class(&client, &class).await?;
             client.delete_class(&id, force).await.map_err(|error| {
                 if force { error } else { error.hint("--force deletes its tokens with it") }
             })?;
-            render::line(format_args!("Deleted {class}."))?;
+            render::print_line(format_args!("Deleted {class}."))?;
         }
     }
     Ok(Exit::Success)
@@ -140,33 +140,33 @@ async fn set_pin(
     pin: Option<&Pin>,
     format: Format,
 ) -> Result<()> {
-    let id = find(client, class).await?;
+    let id = find_class(client, class).await?;
     let pinned = client.pin_class(&id, pin).await?;
     match format {
-        Format::Json => render::json(&pinned),
-        Format::Text => render::line(said(&pinned)),
+        Format::Json => render::print_json(&pinned),
+        Format::Text => render::print_line(pin_text(&pinned)),
     }
 }
 
-fn said(pinned: &PinnedClass) -> String {
+fn pin_text(pinned: &PinnedClass) -> String {
     let PinnedClass { class, offers } = pinned;
     let offers = match offers {
         Some(version) => format!("the server offers them version {version}."),
         None => "the server has no such release yet, so they stay as they are.".to_owned(),
     };
-    format!("Runners of {} are to run {}; {offers}", class.resource_class, wanted(class))
+    format!("Runners of {} are to run {}; {offers}", class.resource_class, pin_of(class))
 }
 
-fn wanted(class: &ResourceClassItem) -> String {
+fn pin_of(class: &ResourceClassItem) -> String {
     class.pin.as_ref().map_or_else(|| "channel stable".to_owned(), Pin::to_string)
 }
 
-fn table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> String {
+fn classes_table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> String {
     let mut table =
         Table::new(&["RESOURCE CLASS", "RUNNERS", "RUNNING", "FORKS", "UPDATES", "DESCRIPTION"]);
     for item in items {
         let forks = if item.allow_forks { "allowed" } else { "refused" };
-        let updates = wanted(&item);
+        let updates = pin_of(&item);
         let class = item.resource_class.to_string();
         let number =
             |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -180,7 +180,7 @@ fn table(items: Vec<ResourceClassItem>, namespace: Option<&str>) -> String {
 }
 
 /// The API deletes by id, people think in names.
-async fn find(client: &Client, class: &ResourceClass) -> Result<String> {
+async fn find_class(client: &Client, class: &ResourceClass) -> Result<String> {
     let items = client.classes(Some(class.namespace())).await?;
     items
         .into_iter()

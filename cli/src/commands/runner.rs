@@ -31,10 +31,10 @@ pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
     let RunnerCommand::List { of, output, connection } = command;
     let items = connection.connect()?.runners(of.as_deref()).await?;
     match output.output {
-        Format::Json => render::json(&items)?,
+        Format::Json => render::print_json(&items)?,
         Format::Text => {
             warn_of_rivals(&items);
-            render::print(&table(items, of.as_deref()))?;
+            render::print_text(&runners_table(items, of.as_deref()))?;
         }
     }
     Ok(Exit::Success)
@@ -44,7 +44,7 @@ pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
 fn warn_of_rivals(items: &[RunnerItem]) {
     for item in items {
         if let Some(host) = &item.rival {
-            render::note(format_args!(
+            render::print_note(format_args!(
                 "warning: two agents claim as `{}`, on `{}` and `{host}`; give each a name of its own",
                 item.name, item.hostname
             ));
@@ -52,7 +52,7 @@ fn warn_of_rivals(items: &[RunnerItem]) {
     }
 }
 
-fn table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
+fn runners_table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
     let mut table = Table::new(&[
         "NAME",
         "STATE",
@@ -64,7 +64,7 @@ fn table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
     ]);
     let now = numbers::now_ms();
     for item in items {
-        let state = match state(&item.last_connected, now) {
+        let state = match runner_state(&item.last_connected, now) {
             "online" if item.is_busy() => "busy",
             state => state,
         };
@@ -86,7 +86,7 @@ fn table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
 
 /// The state of a runner follows from its last contact, with the limits that CircleCI's command
 /// line has: a claim is sent at least every minute.
-fn state(last_connected: &str, now_ms: u64) -> &'static str {
+fn runner_state(last_connected: &str, now_ms: u64) -> &'static str {
     const MINUTE: i64 = 60 * 1000;
     let Ok(last) = last_connected.parse::<jiff::Timestamp>() else { return "" };
     let age = i64::try_from(now_ms).unwrap_or(i64::MAX) - last.as_millisecond();
@@ -99,7 +99,7 @@ fn state(last_connected: &str, now_ms: u64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::state;
+    use super::runner_state;
 
     #[test]
     fn a_runner_is_what_its_last_contact_says() {
@@ -109,9 +109,9 @@ mod tests {
             jiff::Timestamp::from_millisecond(ms).unwrap().to_string()
         };
         assert_eq!(
-            [state(&ago(1), now), state(&ago(10), now), state(&ago(45), now)],
+            [runner_state(&ago(1), now), runner_state(&ago(10), now), runner_state(&ago(45), now)],
             ["online", "idle", "offline"]
         );
-        assert_eq!(state("?", now), "");
+        assert_eq!(runner_state("?", now), "");
     }
 }

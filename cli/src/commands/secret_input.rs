@@ -37,11 +37,11 @@ impl SecretArgs {
     /// standard input, or asked for.
     pub(crate) fn read_text(&self, what: &str) -> Result<Secret> {
         let text = match self.from.as_deref() {
-            Some(path) if path != Path::new("-") => text(file(path)?, path)?,
-            None if std::io::stdin().is_terminal() => ask(what)?,
+            Some(path) if path != Path::new("-") => secret_text(read_secret_file(path)?, path)?,
+            None if std::io::stdin().is_terminal() => ask_secret(what)?,
             _ => {
                 let from = Path::new("standard input");
-                text(read_limited(std::io::stdin().lock(), from)?, from)?
+                secret_text(read_limited(std::io::stdin().lock(), from)?, from)?
             }
         };
         let line = text.trim_end_matches(['\r', '\n']);
@@ -56,7 +56,7 @@ impl SecretArgs {
 }
 
 /// Reads a file.
-pub(crate) fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let opened = std::fs::File::open(path).map_err(|error| {
         CliError::local(format_args!("could not read {}", path.display()), error)
     })?;
@@ -78,14 +78,14 @@ fn read_limited(reader: impl std::io::Read, from: &Path) -> Result<Zeroizing<Vec
 }
 
 /// Bytes that have to be text.
-pub(crate) fn text(bytes: Zeroizing<Vec<u8>>, from: &Path) -> Result<Zeroizing<String>> {
+pub(crate) fn secret_text(bytes: Zeroizing<Vec<u8>>, from: &Path) -> Result<Zeroizing<String>> {
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| CliError::new(Exit::Usage, format!("{} is no text", from.display())))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// Asks at the terminal, without showing what is typed.
-fn ask(what: &str) -> Result<Zeroizing<String>> {
+fn ask_secret(what: &str) -> Result<Zeroizing<String>> {
     let failed = |error: std::io::Error| CliError::local("could not ask at the terminal", error);
     let stdin = std::io::stdin();
     let before = tcgetattr(stdin.as_fd()).map_err(|error| failed(error.into()))?;
@@ -97,7 +97,7 @@ fn ask(what: &str) -> Result<Zeroizing<String>> {
     let read = prompted.and_then(|()| stdin.lock().take(MAX_BYTES).read_line(&mut line));
     let restored = tcsetattr(stdin.as_fd(), SetArg::TCSAFLUSH, &before);
     // The line feed that was typed was not shown.
-    crate::render::note("");
+    crate::render::print_note("");
     read.map_err(failed)?;
     restored.map_err(|error| failed(error.into()))?;
     Ok(line)

@@ -149,11 +149,11 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         let ready = ServerReady { url: server.url(), admin_token: server.admin_token().clone() };
         let text = serde_json::to_string(&ready)
             .map_err(|error| CliError::local("could not write JSON", error))?;
-        render::line(text)?;
+        render::print_line(text)?;
     } else {
-        render::print(&welcome(&server.url(), &data_dir, Paint::stdout()))?;
+        render::print_text(&welcome_text(&server.url(), &data_dir, Paint::stdout()))?;
     }
-    let shutdown = shutdown(args.end_with_stdin)?;
+    let shutdown = shutdown_signal(args.end_with_stdin)?;
     server.run(shutdown).await;
     Ok(Exit::Success)
 }
@@ -210,7 +210,7 @@ fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
     failure
 }
 
-fn welcome(url: &str, data_dir: &Path, paint: Paint) -> String {
+fn welcome_text(url: &str, data_dir: &Path, paint: Paint) -> String {
     let token_file = data_dir.join("admin.token");
     format!(
         "Listening on {}\nData in      {}\n\nTo use it from here:\n  export RUSSET_URL={url}\n  \
@@ -223,7 +223,7 @@ fn welcome(url: &str, data_dir: &Path, paint: Paint) -> String {
 }
 
 /// Done when the process is asked to end.
-fn shutdown(end_with_stdin: bool) -> Result<impl Future<Output = ()> + Send + 'static> {
+fn shutdown_signal(end_with_stdin: bool) -> Result<impl Future<Output = ()> + Send + 'static> {
     let failed = |error| CliError::local("could not listen for signals", error);
     let mut term = signal(SignalKind::terminate()).map_err(failed)?;
     let mut int = signal(SignalKind::interrupt()).map_err(failed)?;

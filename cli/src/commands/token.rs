@@ -54,34 +54,34 @@ pub(crate) async fn main(command: TokenCommand) -> Result<Exit> {
             let new = NewToken { resource_class: class, nickname };
             let made = connection.connect()?.create_token(&new).await?;
             match output.output {
-                Format::Json => render::json(&made)?,
+                Format::Json => render::print_json(&made)?,
                 // The token alone on standard output, so that it can go straight into a file.
                 Format::Text => {
-                    render::note(format_args!(
+                    render::print_note(format_args!(
                         "Token {} of {}. It is shown this once; put it into `api.auth_token` of \
                          the agent's configuration:",
                         made.id, made.resource_class
                     ));
-                    render::line(made.token.as_ref().map_or("", |token| token.expose()))?;
+                    render::print_line(made.token.as_ref().map_or("", |token| token.expose()))?;
                 }
             }
         }
         TokenCommand::List { class, output, connection } => {
             let items = connection.connect()?.tokens(&class).await?;
             match output.output {
-                Format::Json => render::json(&items)?,
-                Format::Text => render::print(&table(items, &class))?,
+                Format::Json => render::print_json(&items)?,
+                Format::Text => render::print_text(&tokens_table(items, &class))?,
             }
         }
         TokenCommand::Delete { id, connection } => {
             connection.connect()?.delete_token(&id).await?;
-            render::line(format_args!("Revoked {id}."))?;
+            render::print_line(format_args!("Revoked {id}."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn table(items: Vec<TokenItem>, class: &ResourceClass) -> String {
+fn tokens_table(items: Vec<TokenItem>, class: &ResourceClass) -> String {
     let mut table = Table::new(&["ID", "NICKNAME", "CREATED"]);
     for item in items {
         table.row([item.id.to_string(), item.nickname, item.created_at]);

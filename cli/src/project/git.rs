@@ -20,11 +20,11 @@ pub(crate) struct Revision {
 }
 
 /// Reads what is checked out in `dir`.
-pub(crate) fn revision(dir: &Path) -> Revision {
+pub(crate) fn find_revision(dir: &Path) -> Revision {
     let Some(git) = git_dir(dir) else { return Revision::default() };
     // A linked work tree keeps HEAD to itself and everything else in the main one.
     let common = read(&git.join("commondir")).map_or_else(|| git.clone(), |path| git.join(path));
-    let remote = read_long(&common.join("config")).as_deref().and_then(origin);
+    let remote = read_long(&common.join("config")).as_deref().and_then(origin_url);
     let Some(head) = read(&git.join("HEAD")) else {
         return Revision { remote, ..Revision::default() };
     };
@@ -36,7 +36,7 @@ pub(crate) fn revision(dir: &Path) -> Revision {
         Some(name) => {
             let commit = read(&common.join(name))
                 .and_then(|text| hash(&text))
-                .or_else(|| packed(&common, name));
+                .or_else(|| packed_reference(&common, name));
             let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
             let is_default_branch = branch.as_ref().and_then(|branch| {
                 let default = read(&common.join("refs/remotes/origin/HEAD"))?;
@@ -58,7 +58,7 @@ fn git_dir(dir: &Path) -> Option<PathBuf> {
     Some(dir.join(file.strip_prefix("gitdir:")?.trim()))
 }
 
-fn packed(common: &Path, name: &str) -> Option<String> {
+fn packed_reference(common: &Path, name: &str) -> Option<String> {
     let refs = read_long(&common.join("packed-refs"))?;
     let line = refs.lines().find(|line| {
         line.split_once(' ').is_some_and(|(_, packed_name)| packed_name.trim() == name)
@@ -73,7 +73,7 @@ fn hash(text: &str) -> Option<String> {
 }
 
 /// The address of `origin` in a repository's configuration.
-fn origin(config: &str) -> Option<String> {
+fn origin_url(config: &str) -> Option<String> {
     let mut is_origin = false;
     for line in config.lines().map(str::trim) {
         if line.starts_with('[') {
@@ -135,7 +135,7 @@ fn read_long(file: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Revision, origin, owner_and_name, revision};
+    use super::{Revision, find_revision, origin_url, owner_and_name};
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -147,26 +147,26 @@ mod tests {
         std::fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
         std::fs::write(git.join("packed-refs"), format!("# pack\n{COMMIT} refs/heads/main\n"))
             .unwrap();
-        let packed = revision(dir.path());
+        let packed = find_revision(dir.path());
         assert_eq!(packed.branch.as_deref(), Some("main"));
         assert_eq!(packed.commit.as_deref(), Some(COMMIT));
         let newer = COMMIT.replace('0', "f");
         std::fs::write(git.join("refs/heads/main"), &newer).unwrap();
-        assert_eq!(revision(dir.path()).commit, Some(newer));
+        assert_eq!(find_revision(dir.path()).commit, Some(newer));
         std::fs::write(git.join("HEAD"), COMMIT).unwrap();
-        assert_eq!(revision(dir.path()).branch, None);
-        assert_eq!(revision(dir.path()).commit.as_deref(), Some(COMMIT));
+        assert_eq!(find_revision(dir.path()).branch, None);
+        assert_eq!(find_revision(dir.path()).commit.as_deref(), Some(COMMIT));
     }
 
     #[test]
     fn what_is_no_work_tree_has_no_revision() {
-        assert_eq!(revision(tempfile::tempdir().unwrap().path()), Revision::default());
+        assert_eq!(find_revision(tempfile::tempdir().unwrap().path()), Revision::default());
     }
 
     #[test]
     fn a_token_in_the_remote_goes_nowhere() {
         let config = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = https://me:s3cret@example.com/acme/app.git\n";
-        let remote = origin(config).unwrap();
+        let remote = origin_url(config).unwrap();
         assert_eq!(remote, "https://example.com/acme/app.git");
         assert_eq!(owner_and_name(&remote).as_deref(), Some("acme/app"));
         assert_eq!(owner_and_name("git@example.com:acme/app.git").as_deref(), Some("acme/app"));

@@ -13,7 +13,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
 pub(crate) use git::Revision;
-pub(crate) use pack::{Snapshot, pack};
+pub(crate) use pack::{Snapshot, pack_project};
 
 /// A project that was found.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) fn config_file(path: &Path) -> PathBuf {
 }
 
 /// Finds the project in `path`.
-pub(crate) fn find(path: &Path) -> Result<Project> {
+pub(crate) fn find_project(path: &Path) -> Result<Project> {
     let dir = path.canonicalize().map_err(|error| {
         CliError::new(Exit::Usage, format!("could not open {}: {error}", path.display()))
     })?;
@@ -57,14 +57,14 @@ pub(crate) fn find(path: &Path) -> Result<Project> {
         return Err(CliError::new(Exit::BadConfig, message)
             .hint("put scripts and data into files of the project, which jobs check out"));
     }
-    let revision = git::revision(&dir);
+    let revision = git::find_revision(&dir);
     let name = name(&dir, &revision);
     Ok(Project { dir, name, config, config_file, revision })
 }
 
 /// The name of the project in a directory.
 pub(crate) fn name_of(dir: &Path) -> String {
-    name(dir, &git::revision(dir))
+    name(dir, &git::find_revision(dir))
 }
 
 fn name(dir: &Path, revision: &Revision) -> String {

@@ -33,7 +33,7 @@ pub(crate) struct Snapshot {
 }
 
 /// Packs `dir` into `file`.
-pub(crate) fn pack(dir: &Path, file: &Path) -> Result<Snapshot> {
+pub(crate) fn pack_project(dir: &Path, file: &Path) -> Result<Snapshot> {
     write_archive(dir, file)
         .map_err(|error| CliError::local(format!("could not pack {}", dir.display()), error))
 }
@@ -47,7 +47,7 @@ fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
     };
     let archive = tar::Builder::new(zstd::Encoder::new(hashing, LEVEL)?);
     let mut packer = Packer { archive, files: 0, notes: Vec::new() };
-    for entry in walk(dir) {
+    for entry in walk_files(dir) {
         match entry {
             Ok(entry) => packer.add_below(dir, entry.path())?,
             Err(error) => packer.notes.push(format!("Left out: {error}.")),
@@ -62,7 +62,9 @@ fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
 }
 
 /// Everything of the project but what is ignored and the repository.
-fn walk(dir: &Path) -> impl Iterator<Item = std::result::Result<ignore::DirEntry, ignore::Error>> {
+fn walk_files(
+    dir: &Path,
+) -> impl Iterator<Item = std::result::Result<ignore::DirEntry, ignore::Error>> {
     let mut builder = ignore::WalkBuilder::new(dir);
     builder
         .hidden(false)
@@ -95,16 +97,16 @@ impl<W: Write> Packer<W> {
         let metadata = match std::fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(at(path, error)),
+            Err(error) => return Err(error_at(path, error)),
         };
         if metadata.is_symlink() {
-            let target = std::fs::read_link(path).map_err(|error| at(path, error))?;
-            let mut header = header(&metadata, tar::EntryType::Symlink, 0);
+            let target = std::fs::read_link(path).map_err(|error| error_at(path, error))?;
+            let mut header = entry_header(&metadata, tar::EntryType::Symlink, 0);
             self.archive.append_link(&mut header, name, target)?;
             return Ok(true);
         }
         if metadata.is_dir() {
-            let mut header = header(&metadata, tar::EntryType::Directory, 0);
+            let mut header = entry_header(&metadata, tar::EntryType::Directory, 0);
             self.archive.append_data(&mut header, name, io::empty())?;
             return Ok(false);
         }
@@ -121,7 +123,7 @@ impl<W: Write> Packer<W> {
         let file = match File::options().read(true).custom_flags(flags).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.notes.push(format!("Left out {}: it can not be read.", name.display()));
+                self.notes.push(format!("Left out {}: it cannot be read.", name.display()));
                 return Ok(false);
             }
             // It has gone since, or something else stands there by now.
@@ -132,13 +134,15 @@ impl<W: Write> Packer<W> {
                 self.notes.push(format!("Left out {}: it changed.", name.display()));
                 return Ok(false);
             }
-            Err(error) => return Err(at(path, error)),
+            Err(error) => return Err(error_at(path, error)),
         };
         let metadata = file.metadata()?;
         let size = metadata.len();
-        let mut header = header(&metadata, tar::EntryType::Regular, size);
+        let mut header = entry_header(&metadata, tar::EntryType::Regular, size);
         let mut body = Exactly { file, left: size, changed: false };
-        self.archive.append_data(&mut header, name, &mut body).map_err(|error| at(path, error))?;
+        self.archive
+            .append_data(&mut header, name, &mut body)
+            .map_err(|error| error_at(path, error))?;
         if body.changed {
             self.notes.push(format!("{} changed while it was packed.", name.display()));
         }
@@ -250,7 +254,7 @@ fn shared_config(config: &str) -> String {
 }
 
 /// Mode and time of a file; not its owner, who is somebody else where it is unpacked.
-fn header(metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
+fn entry_header(metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     // setuid bits mean nothing there.
@@ -260,7 +264,7 @@ fn header(metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
     header
 }
 
-fn at(path: &Path, error: io::Error) -> io::Error {
+fn error_at(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -314,11 +318,11 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::{is_shared, pack, shared_config};
+    use super::{is_shared, pack_project, shared_config};
 
     fn packed(dir: &Path) -> (BTreeMap<String, String>, super::Snapshot) {
         let out = tempfile::tempdir().unwrap();
-        let snapshot = pack(dir, &out.path().join("source.tar.zst")).unwrap();
+        let snapshot = pack_project(dir, &out.path().join("source.tar.zst")).unwrap();
         let bytes = std::fs::read(&snapshot.file).unwrap();
         assert_eq!(blake3::hash(&bytes).to_hex().as_str(), snapshot.id.as_str());
         let mut archive = tar::Archive::new(zstd::Decoder::new(bytes.as_slice()).unwrap());

@@ -23,11 +23,11 @@ pub(crate) enum ColorChoice {
 static CHOICE: AtomicU8 = AtomicU8::new(0);
 
 /// Makes `choice` the one that [`Paint::stdout`] and [`Paint::stderr`] follow.
-pub(crate) fn choose(choice: ColorChoice) {
+pub(crate) fn set_choice(choice: ColorChoice) {
     CHOICE.store(choice as u8, Ordering::Relaxed);
 }
 
-fn decide(is_terminal: bool) -> bool {
+fn has_color(is_terminal: bool) -> bool {
     match CHOICE.load(Ordering::Relaxed) {
         choice if choice == ColorChoice::Always as u8 => true,
         choice if choice == ColorChoice::Never as u8 => false,
@@ -54,12 +54,12 @@ impl Paint {
 
     /// For standard output.
     pub(crate) fn stdout() -> Self {
-        Self { on: decide(std::io::stdout().is_terminal()) }
+        Self { on: has_color(std::io::stdout().is_terminal()) }
     }
 
     /// For standard error.
     pub(crate) fn stderr() -> Self {
-        Self { on: decide(std::io::stderr().is_terminal()) }
+        Self { on: has_color(std::io::stderr().is_terminal()) }
     }
 
     /// Returns true if there is colour.
@@ -122,7 +122,7 @@ impl Paint {
 }
 
 /// One character for an outcome.
-pub(crate) fn sign(outcome: Outcome) -> &'static str {
+pub(crate) fn outcome_sign(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Success => "✓",
         Outcome::NotRun | Outcome::Canceled => "-",

@@ -38,7 +38,7 @@ pub(crate) fn split_hint(message: &str) -> (&str, Option<&str>) {
 }
 
 /// Prints `text` to standard output as it is.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub(crate) fn print_text(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // The reader has seen enough: `russet job logs … | head`.
@@ -50,18 +50,18 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// Prints one line to standard output.
-pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
-    print(&format!("{text}\n"))
+pub(crate) fn print_line(text: impl std::fmt::Display) -> Result<()> {
+    print_text(&format!("{text}\n"))
 }
 
-/// Prints one line to standard error. A failure to print there can not be told to anybody.
-pub(crate) fn note(text: impl std::fmt::Display) {
+/// Prints one line to standard error. A failure to print there cannot be told to anybody.
+pub(crate) fn print_note(text: impl std::fmt::Display) {
     let _unreported = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Prints a value as indented JSON.
-pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
+pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::local("could not write JSON", error))?;
-    line(text)
+    print_line(text)
 }

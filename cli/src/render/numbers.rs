@@ -5,12 +5,12 @@ use std::time::Duration;
 use russet_text::format_duration;
 
 /// Time between two moments in milliseconds since 1970.
-pub(crate) fn between(start_ms: u64, end_ms: u64) -> String {
+pub(crate) fn duration_between(start_ms: u64, end_ms: u64) -> String {
     format_duration(Duration::from_millis(end_ms.saturating_sub(start_ms)))
 }
 
 /// `1 job`, `2 jobs`.
-pub(crate) fn count(number: u64, word: &str) -> String {
+pub(crate) fn counted(number: u64, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// A moment in milliseconds since 1970, in local time.
-pub(crate) fn moment(ms: u64) -> String {
+pub(crate) fn local_time(ms: u64) -> String {
     i64::try_from(ms)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())

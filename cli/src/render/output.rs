@@ -8,7 +8,7 @@ use crate::error::{CliError, Result};
 
 /// Passes a job's output on until `next` has no more: to a file or another program byte for byte,
 /// to a terminal without what would drive it. `false` where the reader has gone.
-pub(crate) async fn copy<T: AsRef<[u8]>>(
+pub(crate) async fn copy_output<T: AsRef<[u8]>>(
     mut next: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<bool> {
     let is_terminal = std::io::stdout().is_terminal();
@@ -18,7 +18,7 @@ pub(crate) async fn copy<T: AsRef<[u8]>>(
         let is_on = match &mut cleaner {
             None => write(bytes.as_ref())?,
             Some(cleaner) => {
-                cleaner.feed(bytes.as_ref(), |piece| add(&mut clean, &piece));
+                cleaner.feed(bytes.as_ref(), |piece| add_piece(&mut clean, &piece));
                 write(std::mem::take(&mut clean).as_bytes())?
             }
         };
@@ -27,12 +27,12 @@ pub(crate) async fn copy<T: AsRef<[u8]>>(
         }
     }
     if let Some(cleaner) = &mut cleaner {
-        cleaner.finish(|piece| add(&mut clean, &piece));
+        cleaner.finish(|piece| add_piece(&mut clean, &piece));
     }
     write(clean.as_bytes())
 }
 
-fn add(text: &mut String, piece: &Piece) {
+fn add_piece(text: &mut String, piece: &Piece) {
     text.push_str(&piece.text);
     if piece.ends_line {
         text.push('\n');

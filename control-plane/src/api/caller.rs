@@ -1,4 +1,4 @@
-//! Who calls, found out from the head of a request, before anything of its body is read.
+//! Authentication of callers from the head of a request, before anything of its body is read.
 //!
 //! Threat: a body costs memory. Those who have no token get little of it, and what a token is
 //! worth is known before a byte is taken.

@@ -18,7 +18,7 @@ pub(crate) enum ApiError {
     Bad(String),
     /// 401: only for a claim, whose caller has to know that its token was revoked.
     Token,
-    /// 404: it is not there, or the caller may not see it. What is not there can not be told from
+    /// 404: it is not there, or the caller may not see it. What is not there cannot be told from
     /// what is hidden, so that nobody learns names by asking.
     NotFound(String),
     /// 405.
@@ -39,7 +39,7 @@ pub(crate) enum ApiError {
     TooLarge(String),
     /// 416.
     Range(u64),
-    /// 422: a configuration that can not be run.
+    /// 422: a configuration that cannot be run.
     Unprocessable(Problem),
     /// 429: too many calls of one token or address at the same time.
     TooMany,
@@ -88,12 +88,16 @@ impl From<ObjectError> for ApiError {
 
 /// A refusal that passes.
 fn later(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
-    let mut response = problem(status, message, hint);
+    let mut response = problem_response(status, message, hint);
     response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
-fn problem(status: StatusCode, message: impl Into<String>, hint: Option<&str>) -> Response {
+fn problem_response(
+    status: StatusCode,
+    message: impl Into<String>,
+    hint: Option<&str>,
+) -> Response {
     let problem =
         Problem { message: message.into(), hint: hint.map(str::to_owned), diagnostics: Vec::new() };
     (status, Json(problem)).into_response()
@@ -102,19 +106,21 @@ fn problem(status: StatusCode, message: impl Into<String>, hint: Option<&str>) -
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::Bad(message) => problem(StatusCode::BAD_REQUEST, message, None),
-            Self::Token => problem(
+            Self::Bad(message) => problem_response(StatusCode::BAD_REQUEST, message, None),
+            Self::Token => problem_response(
                 StatusCode::UNAUTHORIZED,
                 "the runner token is unknown or was revoked",
                 Some(
                     "make a new one with `russet token create` and put it into the agent's config",
                 ),
             ),
-            Self::NotFound(message) => problem(StatusCode::NOT_FOUND, message, None),
-            Self::Method(message) => problem(StatusCode::METHOD_NOT_ALLOWED, message, None),
-            Self::Conflict(message) => problem(StatusCode::CONFLICT, message, None),
+            Self::NotFound(message) => problem_response(StatusCode::NOT_FOUND, message, None),
+            Self::Method(message) => {
+                problem_response(StatusCode::METHOD_NOT_ALLOWED, message, None)
+            }
+            Self::Conflict(message) => problem_response(StatusCode::CONFLICT, message, None),
             Self::Offset(committed) => {
-                let mut response = problem(
+                let mut response = problem_response(
                     StatusCode::CONFLICT,
                     format!("{committed} bytes of this output are stored; go on from there"),
                     None,
@@ -127,10 +133,12 @@ impl IntoResponse for ApiError {
             }
             Self::Gap(have) => (StatusCode::CONFLICT, Json(have)).into_response(),
             Self::Missing(missing) => (StatusCode::CONFLICT, Json(missing)).into_response(),
-            Self::Gone(message) => problem(StatusCode::GONE, message, None),
-            Self::TooLarge(message) => problem(StatusCode::PAYLOAD_TOO_LARGE, message, None),
+            Self::Gone(message) => problem_response(StatusCode::GONE, message, None),
+            Self::TooLarge(message) => {
+                problem_response(StatusCode::PAYLOAD_TOO_LARGE, message, None)
+            }
             Self::Slow => {
-                problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None)
+                problem_response(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", None)
             }
             Self::TooMany => later(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -149,7 +157,7 @@ impl IntoResponse for ApiError {
                 ),
             ),
             Self::Range(length) => {
-                let mut response = problem(
+                let mut response = problem_response(
                     StatusCode::RANGE_NOT_SATISFIABLE,
                     format!("there are {length} bytes"),
                     None,
@@ -164,7 +172,7 @@ impl IntoResponse for ApiError {
             }
             Self::Internal(error) => {
                 tracing::error!(error = russet_text::error_chain(&*error), "a call failed");
-                problem(
+                problem_response(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the control plane failed; its log says why",
                     None,

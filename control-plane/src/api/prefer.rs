@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 const LONGEST: u64 = 55;
 
 /// Returns the time that the caller is willing to wait; zero where it does not say.
-pub(super) fn wait(headers: &HeaderMap) -> Duration {
+pub(super) fn preferred_wait(headers: &HeaderMap) -> Duration {
     let seconds = headers
         .get_all("prefer")
         .iter()
@@ -30,13 +30,13 @@ mod tests {
         let wait_of = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("prefer", axum::http::HeaderValue::from_static(text));
-            wait(&headers).as_secs()
+            preferred_wait(&headers).as_secs()
         };
         assert_eq!(wait_of("wait=50"), 50);
         assert_eq!(wait_of("respond-async, Wait = 5"), 5);
         assert_eq!(wait_of("wait=100000"), LONGEST);
         assert_eq!(wait_of("wait=-1"), 0);
         assert_eq!(wait_of("return=minimal"), 0);
-        assert_eq!(wait(&HeaderMap::new()), Duration::ZERO);
+        assert_eq!(preferred_wait(&HeaderMap::new()), Duration::ZERO);
     }
 }

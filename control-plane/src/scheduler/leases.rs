@@ -19,7 +19,7 @@ pub(crate) fn heartbeat_ms(lease_ms: i64) -> u64 {
 }
 
 /// Returns the time at which a lease lapses that begins now. Times are in milliseconds.
-pub(crate) fn expires(now: i64, lease_ms: i64, step_started: bool) -> i64 {
+pub(crate) fn lease_end(now: i64, lease_ms: i64, step_started: bool) -> i64 {
     let length = if step_started { lease_ms.saturating_mul(2) } else { lease_ms };
     now.saturating_add(length)
 }
@@ -29,7 +29,7 @@ pub(crate) fn expires(now: i64, lease_ms: i64, step_started: bool) -> i64 {
 /// The launch agent's does not when its task agent has been silent for longer than the lease, or
 /// has never been heard since a claim that is older than that: else a dead task agent would hold
 /// its task for ever. The task agent's always does: it may have to outlive its launch agent.
-pub(crate) fn renews(
+pub(crate) fn renews_lease(
     from: HeartbeatFrom,
     peer_silent_ms: Option<u64>,
     since_claim_ms: i64,
@@ -101,8 +101,8 @@ mod tests {
     fn a_task_in_its_steps_is_never_run_again() {
         assert!(matches!(on_lapse(true, 0, false), Lapse::End(Outcome::InfrastructureFail, _)));
         assert!(on_unclaim(true, 0).is_err());
-        assert_eq!(expires(10, 60, true), 130);
-        assert_eq!(expires(10, 60, false), 70);
+        assert_eq!(lease_end(10, 60, true), 130);
+        assert_eq!(lease_end(10, 60, false), 70);
     }
 
     #[test]
@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn a_launch_agent_does_not_hold_a_task_for_a_silent_task_agent() {
         use HeartbeatFrom::{LaunchAgent, TaskAgent};
-        assert!(renews(LaunchAgent, Some(60), 1000, 60));
-        assert!(!renews(LaunchAgent, Some(61), 1000, 60));
-        assert!(renews(LaunchAgent, None, 60, 60));
-        assert!(!renews(LaunchAgent, None, 61, 60));
-        assert!(!renews(LaunchAgent, Some(u64::MAX), 0, 60));
-        assert!(renews(TaskAgent, Some(u64::MAX), i64::MAX, 60));
+        assert!(renews_lease(LaunchAgent, Some(60), 1000, 60));
+        assert!(!renews_lease(LaunchAgent, Some(61), 1000, 60));
+        assert!(renews_lease(LaunchAgent, None, 60, 60));
+        assert!(!renews_lease(LaunchAgent, None, 61, 60));
+        assert!(!renews_lease(LaunchAgent, Some(u64::MAX), 0, 60));
+        assert!(renews_lease(TaskAgent, Some(u64::MAX), i64::MAX, 60));
     }
 
     #[test]

@@ -109,7 +109,7 @@ enum Next<'a> {
 /// A job may start when everything that it requires has ended in a way that it wants. One that
 /// requires what ended otherwise is not run, and so is what requires that one in turn, unless it
 /// wants just that.
-pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
+pub(crate) fn advance_workflow(jobs: &[JobState<'_>]) -> Advance {
     let mut ended: Vec<Option<Outcome>> =
         jobs.iter().map(|job| if job.phase == Phase::Ended { job.outcome } else { None }).collect();
     let mut result = Advance::default();
@@ -148,7 +148,7 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
         ended[index] = Some(outcome);
         for dependent in std::mem::take(&mut edges.dependents[index]) {
             edges.waits_for[dependent] -= 1;
-            if !wants(&jobs[dependent], jobs[index].name, outcome) {
+            if !accepts_outcome(&jobs[dependent], jobs[index].name, outcome) {
                 open.push_back((dependent, Next::Never(jobs[index].name)));
             } else if edges.waits_for[dependent] == 0 {
                 open.push_back((dependent, Next::Start));
@@ -158,7 +158,7 @@ pub(crate) fn advance(jobs: &[JobState<'_>]) -> Advance {
     // In the order of the configuration, whatever the rounds were.
     result.queue.sort_unstable();
     if ended.iter().all(Option::is_some) {
-        result.outcome = Some(total(ended.into_iter().flatten()));
+        result.outcome = Some(worst_outcome(ended.into_iter().flatten()));
     }
     result
 }
@@ -175,14 +175,14 @@ fn next<'a>(
         let outcome = names.get(name.as_str()).map_or(Some(Outcome::NotRun), |at| ended[*at]);
         match outcome {
             None => all = false,
-            Some(outcome) if wants(job, name, outcome) => {}
+            Some(outcome) if accepts_outcome(job, name, outcome) => {}
             Some(_) => return Next::Never(name),
         }
     }
     if all { Next::Start } else { Next::Wait }
 }
 
-fn wants(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
+fn accepts_outcome(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
     job.statuses.get(name).map_or(outcome.is_success(), |wanted| wanted.contains(&outcome))
 }
 
@@ -190,7 +190,7 @@ fn wants(job: &JobState<'_>, name: &str, outcome: Outcome) -> bool {
 /// them. What failed by itself says more than what somebody stopped. What was not run only follows
 /// from something else, and is as it should be where a job that reports failures had none to
 /// report.
-pub(crate) fn total(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+pub(crate) fn worst_outcome(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     let weight = |outcome: &Outcome| match outcome {
         Outcome::NotRun => 0,
         Outcome::Success => 1,
@@ -221,7 +221,7 @@ mod tests {
         let requires = ["a".to_owned()];
         let wanted = Statuses::from([("a".to_owned(), vec![Outcome::Failed, Outcome::TimedOut])]);
         let report = JobState { statuses: &wanted, ..job("report", &requires, None) };
-        let after = |outcome| advance(&[job("a", &[], Some(outcome)), report.clone()]);
+        let after = |outcome| advance_workflow(&[job("a", &[], Some(outcome)), report.clone()]);
         assert_eq!(after(Outcome::Failed).queue, [1]);
         assert_eq!(after(Outcome::TimedOut).queue, [1]);
         let fine = after(Outcome::Success);
@@ -237,7 +237,7 @@ mod tests {
             JobState { kind: Kind::Approval, ..job("hold", &on_pass, None) },
             job("deploy", &on_hold, None),
         ];
-        let result = advance(&jobs);
+        let result = advance_workflow(&jobs);
         assert_eq!((result.succeed, result.hold, result.queue), (vec![0], vec![1], vec![]));
         assert_eq!(result.outcome, None);
     }
@@ -250,13 +250,13 @@ mod tests {
             JobState { phase: Phase::Running, ..job("b", &[], None) },
             job("c", &requires, None),
         ];
-        assert_eq!(advance(&half), Advance::default());
+        assert_eq!(advance_workflow(&half), Advance::default());
         let whole = [
             job("a", &[], Some(Outcome::Success)),
             job("b", &[], Some(Outcome::Success)),
             job("c", &requires, None),
         ];
-        assert_eq!(advance(&whole).queue, [2]);
+        assert_eq!(advance_workflow(&whole).queue, [2]);
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
         let (on_a, on_b) = (["a".to_owned()], ["b".to_owned()]);
         let jobs =
             [job("c", &on_b, None), job("b", &on_a, None), job("a", &[], Some(Outcome::Failed))];
-        let result = advance(&jobs);
+        let result = advance_workflow(&jobs);
         assert_eq!(result.not_run, [(1, "a".to_owned()), (0, "b".to_owned())]);
         assert_eq!(result.outcome, Some(Outcome::Failed));
         assert!(result.queue.is_empty());
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_workflow_without_jobs_has_succeeded() {
-        assert_eq!(advance(&[]).outcome, Some(Outcome::Success));
+        assert_eq!(advance_workflow(&[]).outcome, Some(Outcome::Success));
     }
 
     const OUTCOMES: [Outcome; 5] = [
@@ -303,7 +303,7 @@ mod tests {
                 let jobs: Vec<JobState<'_>> = states.iter().enumerate().map(|(n, state)| JobState {
                     phase: state.0, outcome: state.1, ..job(&names[n], &requires[n], None)
                 }).collect();
-                let next = advance(&jobs);
+                let next = advance_workflow(&jobs);
                 for index in &next.queue {
                     prop_assert_eq!(states[*index].0, Phase::Blocked);
                     for name in &requires[*index] {

@@ -5,7 +5,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, parse, parse_maybe};
+use super::rows::{count_column, parse, parse_maybe};
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 
@@ -44,7 +44,7 @@ impl Held {
     }
 }
 
-fn held(row: &SqliteRow) -> Result<Held, StoreError> {
+fn held_from_row(row: &SqliteRow) -> Result<Held, StoreError> {
     Ok(Held {
         task: row.try_get::<String, _>("id")?.into(),
         job: row.try_get::<String, _>("job")?.into(),
@@ -59,7 +59,7 @@ fn held(row: &SqliteRow) -> Result<Held, StoreError> {
         step_started: row.try_get("step_started")?,
         unclaims: row.try_get("unclaims")?,
         cancel: row.try_get("cancel")?,
-        last_seq: count(row, "last_seq")?,
+        last_seq: count_column(row, "last_seq")?,
         ordinal: row.try_get("ordinal")?,
         parallelism: row.try_get("parallelism")?,
     })
@@ -77,7 +77,7 @@ pub(crate) async fn by_token(
     .bind(hash.as_bytes())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(held).transpose()
+    row.as_ref().map(held_from_row).transpose()
 }
 
 /// The claim that was given a key to say what its pipeline goes on with.
@@ -93,12 +93,15 @@ pub(crate) async fn by_continuation(
     .bind(hash.as_bytes())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(held).transpose()
+    row.as_ref().map(held_from_row).transpose()
 }
 
 /// Returns the allocation that counts, for the server's own decisions about tasks that
 /// are queued or held. `None` where a task was never claimed.
-pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Held>, StoreError> {
+pub(crate) async fn current_allocation(
+    conn: &mut Conn,
+    task: &TaskId,
+) -> Result<Option<Held>, StoreError> {
     let row = sqlx::query(
         "SELECT tasks.*, jobs.parallelism, tasks.allocation AS mine FROM tasks \
          JOIN jobs ON jobs.id = tasks.job WHERE tasks.id = ? AND allocation IS NOT NULL",
@@ -106,7 +109,7 @@ pub(crate) async fn current(conn: &mut Conn, task: &TaskId) -> Result<Option<Hel
     .bind(task.as_str())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(held).transpose()
+    row.as_ref().map(held_from_row).transpose()
 }
 
 /// Adds a claim.

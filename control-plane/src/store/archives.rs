@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::count;
+use super::rows::count_column;
 use super::{Conn, StoreError, WriteTx};
 
 /// An archive that a row names.
@@ -23,7 +23,7 @@ pub(super) async fn find(
     id: &str,
 ) -> Result<Option<Stored>, StoreError> {
     let row = sqlx::query(statement).bind(of).bind(id).fetch_optional(conn).await?;
-    row.map(|row| Ok(Stored { object: row.try_get("object")?, size: count(&row, "size")? }))
+    row.map(|row| Ok(Stored { object: row.try_get("object")?, size: count_column(&row, "size")? }))
         .transpose()
 }
 

@@ -5,7 +5,7 @@ use russet_protocol::ids::JobId;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, int};
+use super::rows::{count_column, int_value};
 use super::{Conn, Held, StoreError, WriteTx};
 
 /// An artifact and the object that holds it.
@@ -15,11 +15,11 @@ pub(crate) struct StoredArtifact {
     pub(crate) object: String,
 }
 
-fn artifact(row: &SqliteRow) -> Result<StoredArtifact, StoreError> {
+fn artifact_from_row(row: &SqliteRow) -> Result<StoredArtifact, StoreError> {
     Ok(StoredArtifact {
         item: ArtifactItem {
             path: row.try_get("path")?,
-            size: count(row, "size")?,
+            size: count_column(row, "size")?,
             blake3: row.try_get("blake3")?,
         },
         object: row.try_get("object")?,
@@ -35,7 +35,7 @@ pub(crate) async fn of_job(
         .bind(job.as_str())
         .fetch_all(conn)
         .await?;
-    rows.iter().map(artifact).collect()
+    rows.iter().map(artifact_from_row).collect()
 }
 
 /// One artifact of a job.
@@ -49,16 +49,16 @@ pub(crate) async fn get(
         .bind(path)
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(artifact).transpose()
+    row.as_ref().map(artifact_from_row).transpose()
 }
 
 /// Returns the number of artifacts a job that has.
 pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT count(*) AS n FROM artifacts WHERE job = ?")
+    let row = sqlx::query("SELECT count_column(*) AS n FROM artifacts WHERE job = ?")
         .bind(job.as_str())
         .fetch_one(conn)
         .await?;
-    count(&row, "n")
+    count_column(&row, "n")
 }
 
 /// Adds an artifact or puts it in the place of an earlier one of the same path.
@@ -75,7 +75,7 @@ pub(crate) async fn put(
     .bind(held.job.as_str())
     .bind(held.task.as_str())
     .bind(&new.item.path)
-    .bind(int(new.item.size))
+    .bind(int_value(new.item.size))
     .bind(&new.item.blake3)
     .bind(&new.object)
     .execute(&mut **tx)

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::archives::{self, Stored};
-use super::rows::{count, int, json, to_json};
+use super::rows::{count_column, int_value, json, to_json};
 use super::{Conn, StoreError, WriteTx};
 
 /// A cache to add.
@@ -18,13 +18,13 @@ pub(crate) struct NewCache<'a> {
     pub(crate) expires_ms: i64,
 }
 
-fn cache(row: &SqliteRow) -> Result<Cache, StoreError> {
+fn cache_from_row(row: &SqliteRow) -> Result<Cache, StoreError> {
     Ok(Cache {
         id: row.try_get("id")?,
         key: row.try_get("key")?,
-        job_number: count(row, "job_number")?,
-        created_ms: count(row, "created_ms")?,
-        size: count(row, "size")?,
+        job_number: count_column(row, "job_number")?,
+        created_ms: count_column(row, "created_ms")?,
+        size: count_column(row, "size")?,
         blake3: row.try_get("blake3")?,
         paths: json(row, "paths")?,
     })
@@ -37,7 +37,7 @@ pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool,
     sqlx::query("UPDATE caches SET key = id WHERE scope = ? AND key = ? AND expires_ms <= ?")
         .bind(new.scope)
         .bind(&new.cache.key)
-        .bind(int(new.cache.created_ms))
+        .bind(int_value(new.cache.created_ms))
         .execute(&mut **tx)
         .await?;
     let done = sqlx::query(
@@ -48,12 +48,12 @@ pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool,
     .bind(new.scope)
     .bind(&new.cache.key)
     .bind(new.project)
-    .bind(int(new.cache.job_number))
-    .bind(int(new.cache.size))
+    .bind(int_value(new.cache.job_number))
+    .bind(int_value(new.cache.size))
     .bind(&new.cache.blake3)
     .bind(new.object)
     .bind(to_json(&new.cache.paths)?)
-    .bind(int(new.cache.created_ms))
+    .bind(int_value(new.cache.created_ms))
     .bind(new.expires_ms)
     .execute(&mut **tx)
     .await?;
@@ -61,7 +61,7 @@ pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool,
 }
 
 /// The cache with exactly this key.
-pub(crate) async fn exact(
+pub(crate) async fn find_exact(
     conn: &mut Conn,
     scope: &str,
     key: &str,
@@ -73,11 +73,11 @@ pub(crate) async fn exact(
         .bind(now_ms)
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(cache).transpose()
+    row.as_ref().map(cache_from_row).transpose()
 }
 
 /// The newest cache whose key begins so.
-pub(crate) async fn newest(
+pub(crate) async fn find_newest(
     conn: &mut Conn,
     scope: &str,
     prefix: &str,
@@ -94,11 +94,11 @@ pub(crate) async fn newest(
     .bind(now_ms)
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(cache).transpose()
+    row.as_ref().map(cache_from_row).transpose()
 }
 
 /// The archive of a cache that this scope may see.
-pub(crate) async fn archive(
+pub(crate) async fn find_archive(
     conn: &mut Conn,
     scope: &str,
     id: &str,
@@ -121,7 +121,7 @@ pub(crate) async fn remove_beyond(
          FROM caches WHERE project = ?) WHERE sum > ? AND n > 1) RETURNING object",
     )
     .bind(project)
-    .bind(int(most))
+    .bind(int_value(most))
     .fetch_all(&mut **tx)
     .await?;
     archives::objects_of(&rows)

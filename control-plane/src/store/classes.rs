@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows::{json_maybe, parse, to_json};
 use super::{Conn, StoreError, WriteTx};
 
-fn item(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
+fn item_from_row(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
     Ok(ResourceClassItem {
         id: row.try_get::<String, _>("id")?.into(),
         resource_class: parse(row, "name")?,
@@ -27,7 +27,7 @@ pub(crate) async fn list(
     namespace: Option<&str>,
 ) -> Result<Vec<ResourceClassItem>, StoreError> {
     let rows = sqlx::query("SELECT * FROM resource_classes ORDER BY name").fetch_all(conn).await?;
-    let items: Result<Vec<_>, _> = rows.iter().map(item).collect();
+    let items: Result<Vec<_>, _> = rows.iter().map(item_from_row).collect();
     let wanted = |class: &ResourceClass| namespace.is_none_or(|name| class.namespace() == name);
     Ok(items?.into_iter().filter(|item| wanted(&item.resource_class)).collect())
 }
@@ -41,7 +41,7 @@ pub(crate) async fn get(
         .bind(id.as_str())
         .fetch_optional(conn)
         .await?;
-    row.as_ref().map(item).transpose()
+    row.as_ref().map(item_from_row).transpose()
 }
 
 /// Returns true if there is a class of this name.

@@ -17,7 +17,7 @@ pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Option<String
 }
 
 /// Fixes the timings of a job, unless they are fixed already. Returns those that count, as JSON.
-pub(crate) async fn fix(
+pub(crate) async fn fix_timings(
     tx: &mut WriteTx,
     job: &JobId,
     timings: &Timings,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, count_maybe, int, json, parse, parse_maybe, to_json};
+use super::rows::{count_column, count_maybe, int_value, json, parse, parse_maybe, to_json};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
 
@@ -59,7 +59,7 @@ pub(crate) struct JobRow {
 }
 
 /// The class of a job; empty where it needs none.
-fn class(row: &SqliteRow) -> Result<Option<ResourceClass>, StoreError> {
+fn job_class(row: &SqliteRow) -> Result<Option<ResourceClass>, StoreError> {
     match row.try_get::<&str, _>("class")? {
         "" => Ok(None),
         _ => parse(row, "class").map(Some),
@@ -70,10 +70,10 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         job: Job {
             id: row.try_get::<String, _>("id")?.into(),
-            number: count(row, "number")?,
+            number: count_column(row, "number")?,
             name: row.try_get("name")?,
             requires: json(row, "requires")?,
-            resource_class: class(row)?,
+            resource_class: job_class(row)?,
             parallelism: row.try_get("parallelism")?,
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
@@ -110,8 +110,8 @@ pub(super) async fn insert(
     .bind(new.id.as_str())
     .bind(workflow.as_str())
     .bind(pipeline.as_str())
-    .bind(int(position as u64))
-    .bind(int(number))
+    .bind(int_value(position as u64))
+    .bind(int_value(number))
     .bind(&new.name)
     .bind(new.kind.as_str())
     .bind(to_json(&new.requires)?)
@@ -135,7 +135,7 @@ pub(super) async fn insert(
 }
 
 /// Returns a job's specification.
-pub(crate) async fn spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreError> {
+pub(crate) async fn read_spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreError> {
     let row = sqlx::query("SELECT spec FROM job_specs WHERE job = ?")
         .bind(id.as_str())
         .fetch_one(conn)
@@ -144,7 +144,7 @@ pub(crate) async fn spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreEr
 }
 
 /// The class and the contexts of a job.
-pub(crate) async fn needs(
+pub(crate) async fn needed_jobs(
     conn: &mut Conn,
     id: &JobId,
 ) -> Result<(Option<ResourceClass>, Vec<String>), StoreError> {
@@ -152,7 +152,7 @@ pub(crate) async fn needs(
         .bind(id.as_str())
         .fetch_one(conn)
         .await?;
-    Ok((class(&row)?, json(&row, "contexts")?))
+    Ok((job_class(&row)?, json(&row, "contexts")?))
 }
 
 /// Adds what is counted elsewhere; only jobs that began have anything.
@@ -214,7 +214,7 @@ pub(crate) struct JobHead {
 
 /// Returns the facts that decide a workflow's next transitions: of every job these, and no more,
 /// since they are read each time that a job ends.
-pub(crate) async fn heads(
+pub(crate) async fn job_heads(
     conn: &mut Conn,
     workflow: &WorkflowId,
 ) -> Result<Vec<JobHead>, StoreError> {
@@ -233,7 +233,7 @@ pub(crate) async fn heads(
                 kind: parse(row, "kind")?,
                 requires: json(row, "requires")?,
                 statuses: json(row, "statuses")?,
-                class: class(row)?,
+                class: job_class(row)?,
                 serial_group: row.try_get("serial_group")?,
                 contexts: json(row, "contexts")?,
                 parallelism: row.try_get("parallelism")?,
@@ -305,7 +305,7 @@ pub(crate) async fn open_of_pipeline(
          WHERE workflows.pipeline = ? AND jobs.number > ? ORDER BY jobs.number LIMIT ?",
     )
     .bind(pipeline.as_str())
-    .bind(int(after))
+    .bind(int_value(after))
     .bind(limit)
     .fetch_all(conn)
     .await?;
@@ -313,7 +313,7 @@ pub(crate) async fn open_of_pipeline(
         .map(|row| {
             Ok(OpenJob {
                 id: row.try_get::<String, _>("id")?.into(),
-                number: count(row, "number")?,
+                number: count_column(row, "number")?,
                 phase: parse(row, "phase")?,
             })
         })
@@ -440,7 +440,7 @@ pub(crate) async fn take_rerun(tx: &mut WriteTx, id: &JobId) -> Result<Option<Re
     .fetch_optional(&mut **tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let Some(class) = class(&row)? else { return Ok(None) };
+    let Some(class) = job_class(&row)? else { return Ok(None) };
     Ok(Some(Rerun {
         number: row.try_get("reruns")?,
         of: row.try_get("max_reruns")?,
@@ -491,11 +491,11 @@ pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surround
         info: JobInfo {
             job_id: Some(id.clone()),
             name: row.try_get("name")?,
-            number: count(&row, "number")?,
+            number: count_column(&row, "number")?,
             workflow_id: Some(row.try_get::<String, _>("workflow")?.into()),
             workflow: row.try_get("workflow_name")?,
             pipeline_id: Some(row.try_get::<String, _>("pipeline")?.into()),
-            pipeline_number: count(&row, "pipeline_number")?,
+            pipeline_number: count_column(&row, "pipeline_number")?,
             project: row.try_get("project")?,
             branch: row.try_get("branch")?,
             tag: row.try_get("tag")?,

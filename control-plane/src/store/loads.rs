@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::count;
+use super::rows::count_column;
 use super::{Conn, StoreError};
 
-/// What a class has.
+/// Load of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     /// Number of its tasks that run.
@@ -24,14 +24,15 @@ pub(crate) async fn of_classes(
     expired_ms: i64,
 ) -> Result<BTreeMap<String, Load>, StoreError> {
     let mut loads: BTreeMap<String, Load> = BTreeMap::new();
-    let active = "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
+    let active =
+        "SELECT class, count_column(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
     for row in sqlx::query(active).fetch_all(&mut *conn).await? {
-        loads.entry(row.try_get("class")?).or_default().active_tasks = count(&row, "n")?;
+        loads.entry(row.try_get("class")?).or_default().active_tasks = count_column(&row, "n")?;
     }
-    let runners = "SELECT class, count(*) AS n FROM runners \
+    let runners = "SELECT class, count_column(*) AS n FROM runners \
                    WHERE single_task = 0 OR last_ms >= ? GROUP BY class";
     for row in sqlx::query(runners).bind(expired_ms).fetch_all(conn).await? {
-        loads.entry(row.try_get("class")?).or_default().runners = count(&row, "n")?;
+        loads.entry(row.try_get("class")?).or_default().runners = count_column(&row, "n")?;
     }
     Ok(loads)
 }

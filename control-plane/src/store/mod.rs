@@ -57,8 +57,8 @@ pub(crate) enum StoreError {
     /// The database refused or failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
-    /// A row holds what this version can not read.
-    #[error("the database holds {what}, which this version can not read")]
+    /// A row holds what this version cannot read.
+    #[error("the database holds {what}, which this version cannot read")]
     Unreadable {
         /// Subject, for people.
         what: String,

@@ -4,7 +4,7 @@ use russet_protocol::admin::{Orb, OrbItem};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::count;
+use super::rows::count_column;
 use super::{Conn, StoreError, WriteTx};
 
 /// Adds an orb, or replaces its source.
@@ -49,8 +49,8 @@ pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<OrbItem>, StoreError> {
         Ok(OrbItem {
             name: row.try_get("name")?,
             version: row.try_get("version")?,
-            size: count(row, "size")?,
-            created_ms: count(row, "created_ms")?,
+            size: count_column(row, "size")?,
+            created_ms: count_column(row, "created_ms")?,
         })
     };
     rows.iter().map(item).collect()

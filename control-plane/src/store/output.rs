@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::rows::{count, int};
+use super::rows::{count_column, int_value};
 use super::{Conn, StepRow, StoreError, WriteTx};
 
 /// Some bytes of a step's output.
@@ -26,14 +26,14 @@ pub(crate) async fn append(
 ) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO output (step, start, length, object, data) VALUES (?, ?, ?, ?, ?)")
         .bind(step.key)
-        .bind(int(chunk.start))
-        .bind(int(chunk.length))
+        .bind(int_value(chunk.start))
+        .bind(int_value(chunk.length))
         .bind(&chunk.object)
         .bind(&chunk.data)
         .execute(&mut **tx)
         .await?;
     sqlx::query("UPDATE steps SET output_bytes = ?, rev = ? WHERE position = ?")
-        .bind(int(chunk.start + chunk.length))
+        .bind(int_value(chunk.start + chunk.length))
         .bind(tx.rev())
         .bind(step.key)
         .execute(&mut **tx)
@@ -54,15 +54,15 @@ pub(crate) async fn chunks_from(
          ORDER BY start LIMIT ?3",
     )
     .bind(step)
-    .bind(int(from))
+    .bind(int_value(from))
     .bind(limit)
     .fetch_all(conn)
     .await?;
     rows.iter()
         .map(|row| {
             Ok(Chunk {
-                start: count(row, "start")?,
-                length: count(row, "length")?,
+                start: count_column(row, "start")?,
+                length: count_column(row, "length")?,
                 data: row.try_get("data")?,
                 object: row.try_get("object")?,
             })

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::jobs::NewJob;
-use super::rows::{count, int, json, to_json};
+use super::rows::{count_column, int_value, json, to_json};
 use super::{Conn, StoreError, WriteTx, workflows};
 
 /// A pipeline to add.
@@ -41,7 +41,7 @@ pub(crate) async fn next_number(conn: &mut Conn, project: &str) -> Result<u64, S
         .bind(project)
         .fetch_optional(conn)
         .await?;
-    Ok(row.map(|row| count(&row, "pipelines")).transpose()?.unwrap_or(0) + 1)
+    Ok(row.map(|row| count_column(&row, "pipelines")).transpose()?.unwrap_or(0) + 1)
 }
 
 /// Takes `pipelines` numbers of pipelines of a project, and `jobs` numbers of jobs. Answers the
@@ -58,11 +58,11 @@ async fn take_numbers(
          jobs = jobs + excluded.jobs RETURNING pipelines, jobs",
     )
     .bind(project)
-    .bind(int(pipelines))
-    .bind(int(jobs))
+    .bind(int_value(pipelines))
+    .bind(int_value(jobs))
     .fetch_one(&mut **tx)
     .await?;
-    Ok((count(&row, "pipelines")?, count(&row, "jobs")? + 1 - jobs))
+    Ok((count_column(&row, "pipelines")?, count_column(&row, "jobs")? + 1 - jobs))
 }
 
 /// Adds a pipeline with its workflows and jobs; all jobs are blocked. False where another pipeline
@@ -83,7 +83,7 @@ pub(crate) async fn insert(
     )
     .bind(new.id.as_str())
     .bind(&new.project)
-    .bind(int(number))
+    .bind(int_value(number))
     .bind(&new.branch)
     .bind(&new.tag)
     .bind(&new.revision)
@@ -124,15 +124,15 @@ pub(crate) async fn extend(
     Ok(())
 }
 
-fn head(row: &SqliteRow) -> Result<Pipeline, StoreError> {
+fn head_from_row(row: &SqliteRow) -> Result<Pipeline, StoreError> {
     Ok(Pipeline {
         id: row.try_get::<String, _>("id")?.into(),
-        number: count(row, "number")?,
+        number: count_column(row, "number")?,
         project: row.try_get("project")?,
         branch: row.try_get("branch")?,
         tag: row.try_get("tag")?,
         revision: row.try_get("revision")?,
-        created_ms: count(row, "created_ms")?,
+        created_ms: count_column(row, "created_ms")?,
         workflows: Vec::new(),
         warnings: json(row, "warnings")?,
     })
@@ -145,7 +145,7 @@ pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipel
         .fetch_optional(&mut *conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let mut pipeline = head(&row)?;
+    let mut pipeline = head_from_row(&row)?;
     pipeline.workflows = workflows::of_pipeline(conn, id).await?;
     Ok(Some(pipeline))
 }
@@ -159,7 +159,7 @@ pub(crate) struct Origin {
 }
 
 /// Returns the origin of a pipeline. A class that is not there takes no forks.
-pub(crate) async fn origin(
+pub(crate) async fn pipeline_origin(
     conn: &mut Conn,
     id: &PipelineId,
     class: &ResourceClass,
@@ -248,7 +248,7 @@ pub(crate) async fn list(
     let rows = query.bind(limit).fetch_all(&mut *conn).await?;
     let mut pipelines = Vec::with_capacity(rows.len());
     for row in &rows {
-        let mut pipeline = head(row)?;
+        let mut pipeline = head_from_row(row)?;
         pipeline.workflows = workflows::of_pipeline(conn, &pipeline.id).await?;
         pipelines.push(pipeline);
     }

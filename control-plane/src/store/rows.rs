@@ -55,7 +55,7 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreErr
 }
 
 /// A column that counts and is never below zero.
-pub(super) fn count(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+pub(super) fn count_column(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
 }
 
@@ -66,6 +66,6 @@ pub(super) fn count_maybe(row: &SqliteRow, column: &str) -> Result<Option<u64>, 
 }
 
 /// A count as the database keeps it.
-pub(super) fn int(count: u64) -> i64 {
+pub(super) fn int_value(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use super::rows::{json_maybe, parse, to_json};
 use super::{Conn, StoreError, WriteTx, loads};
 use crate::claimants::{Claimant, Claimants};
-use crate::text::{cut, rfc3339};
+use crate::text::{cut_text, rfc3339};
 
 /// The most that is kept of each thing that a runner says about itself, in bytes.
 const ABOUT_LIMIT: usize = 255;
@@ -26,7 +26,7 @@ pub(crate) fn expired_ms(now_ms: i64) -> i64 {
     now_ms - SINGLE_TASK_KEPT_MS
 }
 
-fn item(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError> {
+fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError> {
     let claimants: Option<Claimants> = json_maybe(row, "claimants")?;
     let rival = claimants.as_ref().and_then(|claimants| claimants.rival(now_ms));
     Ok(RunnerItem {
@@ -52,8 +52,10 @@ pub(crate) async fn list(conn: &mut Conn, now_ms: i64) -> Result<Vec<RunnerItem>
     .bind(expired_ms(now_ms))
     .fetch_all(&mut *conn)
     .await?;
-    let mut items =
-        rows.iter().map(|row| item(row, now_ms)).collect::<Result<Vec<RunnerItem>, _>>()?;
+    let mut items = rows
+        .iter()
+        .map(|row| item_from_row(row, now_ms))
+        .collect::<Result<Vec<RunnerItem>, _>>()?;
     let busy = loads::busy_runners(conn).await?;
     for item in &mut items {
         if busy.contains(&(item.resource_class.to_string(), item.name.clone())) {
@@ -94,9 +96,9 @@ pub(crate) async fn touch(
     )
     .bind(class.as_str())
     .bind(&runner.name)
-    .bind(cut(&runner.hostname, ABOUT_LIMIT))
-    .bind(cut(&runner.ip, ABOUT_LIMIT))
-    .bind(cut(&runner.version, ABOUT_LIMIT))
+    .bind(cut_text(&runner.hostname, ABOUT_LIMIT))
+    .bind(cut_text(&runner.ip, ABOUT_LIMIT))
+    .bind(cut_text(&runner.version, ABOUT_LIMIT))
     .bind(now_ms)
     .bind(now_ms)
     .bind(update)
@@ -131,12 +133,13 @@ async fn claimants(
 fn claimant(runner: &ClaimRequest, at_ms: i64) -> Claimant {
     let by_host = || format!("{} {}", runner.hostname, runner.ip);
     let identity = runner.instance.as_ref().map_or_else(by_host, ToString::to_string);
-    let (identity, host) = (cut(&identity, ABOUT_LIMIT), cut(&runner.hostname, ABOUT_LIMIT));
+    let (identity, host) =
+        (cut_text(&identity, ABOUT_LIMIT), cut_text(&runner.hostname, ABOUT_LIMIT));
     Claimant { identity: identity.to_owned(), host: host.to_owned(), at_ms }
 }
 
 /// Notes that a runner got a task.
-pub(crate) async fn used(
+pub(crate) async fn mark_used(
     tx: &mut WriteTx,
     class: &ResourceClass,
     name: &str,

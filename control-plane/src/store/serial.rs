@@ -24,7 +24,7 @@ pub(crate) enum Turn {
 }
 
 /// Looks whether it is the turn of a job that may start.
-pub(crate) async fn turn(
+pub(crate) async fn find_turn(
     conn: &mut Conn,
     group: &str,
     pipeline: &PipelineId,

@@ -2,7 +2,7 @@
 
 use russet_protocol::ids::SourceId;
 
-use super::rows::int;
+use super::rows::int_value;
 use super::{Conn, StoreError, WriteTx};
 
 /// Returns true if a snapshot is here.
@@ -25,7 +25,7 @@ pub(crate) async fn insert(
         "INSERT INTO sources (id, size, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(id.as_str())
-    .bind(int(size))
+    .bind(int_value(size))
     .bind(now_ms)
     .execute(&mut **tx)
     .await?;

@@ -4,7 +4,7 @@ use russet_protocol::admin::SshKeyItem;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::count;
+use super::rows::count_column;
 use super::{Conn, StoreError, WriteTx};
 
 /// A key with its sealed text.
@@ -14,14 +14,14 @@ pub(crate) struct StoredSshKey {
     pub(crate) sealed: Vec<u8>,
 }
 
-fn stored(row: &SqliteRow) -> Result<StoredSshKey, StoreError> {
+fn key_from_row(row: &SqliteRow) -> Result<StoredSshKey, StoreError> {
     Ok(StoredSshKey {
         item: SshKeyItem {
             sha256: row.try_get("sha256")?,
             md5: row.try_get("md5")?,
             kind: row.try_get("kind")?,
             host: row.try_get("host")?,
-            created_ms: count(row, "created_ms")?,
+            created_ms: count_column(row, "created_ms")?,
         },
         sealed: row.try_get("sealed")?,
     })
@@ -36,7 +36,7 @@ pub(crate) async fn of_project(
         .bind(project)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(stored).collect()
+    rows.iter().map(key_from_row).collect()
 }
 
 /// Adds a key, or says anew which host it is for.
@@ -56,7 +56,7 @@ pub(crate) async fn put(
     .bind(&new.item.kind)
     .bind(&new.item.host)
     .bind(&new.sealed)
-    .bind(super::rows::int(new.item.created_ms))
+    .bind(super::rows::int_value(new.item.created_ms))
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -6,9 +6,9 @@ use russet_protocol::outcome::Outcome;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, count_maybe, int, parse_maybe};
+use super::rows::{count_column, count_maybe, int_value, parse_maybe};
 use super::{Conn, Held, StoreError, WriteTx};
-use crate::text::{MESSAGE_LIMIT, NAME_LIMIT, cut};
+use crate::text::{MESSAGE_LIMIT, NAME_LIMIT, cut_text};
 
 /// A step and where it belongs.
 #[derive(Clone, Debug)]
@@ -42,9 +42,9 @@ fn step_row(row: &SqliteRow) -> Result<StepRow, StoreError> {
             outcome: parse_maybe(row, "outcome")?,
             exit_code: row.try_get("exit_code")?,
             message: row.try_get("message")?,
-            started_ms: count(row, "started_ms")?,
+            started_ms: count_column(row, "started_ms")?,
             ended_ms: count_maybe(row, "ended_ms")?,
-            output_bytes: count(row, "output_bytes")?,
+            output_bytes: count_column(row, "output_bytes")?,
         },
         final_bytes: count_maybe(row, "final_bytes")?,
         rev: row.try_get("rev")?,
@@ -125,10 +125,10 @@ pub(crate) async fn start(
     .bind(held.pipeline.as_str())
     .bind(held.ordinal)
     .bind(start.number)
-    .bind(cut(start.name, NAME_LIMIT))
+    .bind(cut_text(start.name, NAME_LIMIT))
     .bind(start.background)
-    .bind(start.detail.map(|text| cut(text, MESSAGE_LIMIT)))
-    .bind(int(start.at_ms))
+    .bind(start.detail.map(|text| cut_text(text, MESSAGE_LIMIT)))
+    .bind(int_value(start.at_ms))
     .bind(tx.rev())
     .fetch_one(&mut **tx)
     .await?;
@@ -159,9 +159,9 @@ pub(crate) async fn end(
     )
     .bind(end.outcome.as_str())
     .bind(end.exit_code)
-    .bind(end.message.map(|text| cut(text, MESSAGE_LIMIT)))
-    .bind(int(end.at_ms))
-    .bind(int(end.output_bytes))
+    .bind(end.message.map(|text| cut_text(text, MESSAGE_LIMIT)))
+    .bind(int_value(end.at_ms))
+    .bind(int_value(end.output_bytes))
     .bind(tx.rev())
     .bind(task.as_str())
     .bind(end.number)

@@ -6,7 +6,7 @@ use russet_protocol::resource_class::ResourceClass;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, int, parse};
+use super::rows::{count_column, int_value, parse};
 use super::{Conn, Held, StoreError, WriteTx, allocations};
 use crate::credentials::TokenHash;
 
@@ -202,7 +202,7 @@ pub(crate) async fn set_last_seq(
     last_seq: u64,
 ) -> Result<(), StoreError> {
     sqlx::query("UPDATE tasks SET last_seq = ? WHERE id = ?")
-        .bind(int(last_seq))
+        .bind(int_value(last_seq))
         .bind(task.as_str())
         .execute(&mut **tx)
         .await?;
@@ -280,13 +280,13 @@ pub(crate) async fn counts(
     class: &ResourceClass,
 ) -> Result<(u64, u64), StoreError> {
     let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'queued') AS queued, \
-         (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'running') AS running",
+        "SELECT (SELECT count_column(*) FROM tasks WHERE class = ?1 AND phase = 'queued') AS queued, \
+         (SELECT count_column(*) FROM tasks WHERE class = ?1 AND phase = 'running') AS running",
     )
     .bind(class.as_str())
     .fetch_one(conn)
     .await?;
-    Ok((count(&row, "queued")?, count(&row, "running")?))
+    Ok((count_column(&row, "queued")?, count_column(&row, "running")?))
 }
 
 /// Returns the time at which the next lease lapses, by the steady clock.
@@ -298,7 +298,7 @@ pub(crate) async fn next_expiry(conn: &mut Conn) -> Result<Option<i64>, StoreErr
 }
 
 /// The tasks whose leases have lapsed, `limit` of them at most.
-pub(crate) async fn lapsed(
+pub(crate) async fn lapsed_tasks(
     conn: &mut Conn,
     steady_ms: i64,
     limit: u32,
@@ -333,7 +333,7 @@ pub(crate) async fn restart_leases(
 }
 
 /// The tasks that are held.
-pub(crate) async fn running(conn: &mut Conn) -> Result<Vec<TaskId>, StoreError> {
+pub(crate) async fn running_tasks(conn: &mut Conn) -> Result<Vec<TaskId>, StoreError> {
     let rows = sqlx::query("SELECT id FROM tasks WHERE phase = 'running'").fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
 }

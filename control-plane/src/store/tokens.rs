@@ -11,7 +11,7 @@ use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 use crate::text::rfc3339;
 
-fn item(row: &SqliteRow) -> Result<TokenItem, StoreError> {
+fn item_from_row(row: &SqliteRow) -> Result<TokenItem, StoreError> {
     Ok(TokenItem {
         id: row.try_get::<String, _>("id")?.into(),
         resource_class: parse(row, "class")?,
@@ -30,7 +30,7 @@ pub(crate) async fn list(
         .bind(class.as_str())
         .fetch_all(conn)
         .await?;
-    rows.iter().map(item).collect()
+    rows.iter().map(item_from_row).collect()
 }
 
 /// The class that a token implies; `None` for a token that is unknown or was revoked.

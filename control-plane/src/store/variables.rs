@@ -4,7 +4,7 @@ use russet_protocol::admin::{ContextItem, VariableItem};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::rows::{count, json, to_json};
+use super::rows::{count_column, json, to_json};
 use super::{Conn, StoreError, WriteTx};
 use crate::secrets::Owner;
 
@@ -52,13 +52,16 @@ pub(crate) async fn list(conn: &mut Conn, of: Owner<'_>) -> Result<Vec<VariableI
     .fetch_all(conn)
     .await?;
     let item = |row: &SqliteRow| {
-        Ok(VariableItem { name: row.try_get("name")?, updated_ms: count(row, "updated_ms")? })
+        Ok(VariableItem {
+            name: row.try_get("name")?,
+            updated_ms: count_column(row, "updated_ms")?,
+        })
     };
     rows.iter().map(item).collect()
 }
 
 /// The variables of a project or context by name, with their sealed values.
-pub(crate) async fn sealed(
+pub(crate) async fn sealed_values(
     conn: &mut Conn,
     of: Owner<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
@@ -73,7 +76,7 @@ pub(crate) async fn sealed(
 }
 
 /// Returns true if anything is sealed at all.
-pub(crate) async fn any(conn: &mut Conn) -> Result<bool, StoreError> {
+pub(crate) async fn any_sealed(conn: &mut Conn) -> Result<bool, StoreError> {
     Ok(sqlx::query("SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys LIMIT 1")
         .fetch_optional(conn)
         .await?
@@ -84,18 +87,18 @@ fn context_item(row: &SqliteRow) -> Result<ContextItem, StoreError> {
     Ok(ContextItem {
         name: row.try_get("name")?,
         projects: json(row, "projects")?,
-        created_ms: count(row, "created_ms")?,
+        created_ms: count_column(row, "created_ms")?,
     })
 }
 
 /// All contexts by name.
-pub(crate) async fn contexts(conn: &mut Conn) -> Result<Vec<ContextItem>, StoreError> {
+pub(crate) async fn list_contexts(conn: &mut Conn) -> Result<Vec<ContextItem>, StoreError> {
     let rows = sqlx::query("SELECT * FROM contexts ORDER BY name").fetch_all(conn).await?;
     rows.iter().map(context_item).collect()
 }
 
 /// A context.
-pub(crate) async fn context(
+pub(crate) async fn find_context(
     conn: &mut Conn,
     name: &str,
 ) -> Result<Option<ContextItem>, StoreError> {

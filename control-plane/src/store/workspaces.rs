@@ -5,7 +5,7 @@ use russet_protocol::storage::Uploaded;
 use sqlx::Row;
 
 use super::archives::{self, Stored};
-use super::rows::{count, int, json};
+use super::rows::{count_column, int_value, json};
 use super::{Conn, Held, StoreError, WriteTx};
 
 /// A layer, as it is stored.
@@ -54,7 +54,7 @@ pub(crate) async fn insert(
     .bind(held.job.as_str())
     .bind(held.task.as_str())
     .bind(held.allocation.as_str())
-    .bind(int(archive.size))
+    .bind(int_value(archive.size))
     .bind(&archive.blake3)
     .bind(object)
     .bind(expires_ms)
@@ -86,7 +86,7 @@ pub(crate) async fn of_workflow(
                 job: row.try_get::<String, _>("job")?.into(),
                 task: row.try_get("task")?,
                 node_index: row.try_get("node")?,
-                size: count(row, "size")?,
+                size: count_column(row, "size")?,
                 blake3: row.try_get("blake3")?,
             })
         })
@@ -94,7 +94,10 @@ pub(crate) async fn of_workflow(
 }
 
 /// The jobs of a workflow.
-pub(crate) async fn graph(conn: &mut Conn, workflow: &WorkflowId) -> Result<Vec<Node>, StoreError> {
+pub(crate) async fn workflow_graph(
+    conn: &mut Conn,
+    workflow: &WorkflowId,
+) -> Result<Vec<Node>, StoreError> {
     let rows =
         sqlx::query("SELECT id, name, requires FROM jobs WHERE workflow = ? ORDER BY position")
             .bind(workflow.as_str())
@@ -112,7 +115,7 @@ pub(crate) async fn graph(conn: &mut Conn, workflow: &WorkflowId) -> Result<Vec<
 }
 
 /// The archive of a layer of this workflow.
-pub(crate) async fn archive(
+pub(crate) async fn find_archive(
     conn: &mut Conn,
     workflow: &WorkflowId,
     id: &str,

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 use russet_protocol::secret::Secret;
 use serde::Deserialize;
 
-use super::pages::{PageError, html};
-use super::session::{begin, end, place};
+use super::pages::{PageError, render_html};
+use super::session::{begin_cookie, end_cookie, return_place};
 use crate::state::App;
 
 #[derive(Debug, Template)]
@@ -31,22 +31,22 @@ pub(super) struct Credentials {
     next: Option<String>,
 }
 
-pub(super) async fn page(Query(query): Query<Next>) -> Result<Response, PageError> {
-    html(&LoginPage { next: place(query.next.as_deref()), wrong: false })
+pub(super) async fn login_page(Query(query): Query<Next>) -> Result<Response, PageError> {
+    render_html(&LoginPage { next: return_place(query.next.as_deref()), wrong: false })
 }
 
 pub(super) async fn login(
     State(app): State<App>,
     Form(sent): Form<Credentials>,
 ) -> Result<Response, PageError> {
-    let next = place(sent.next.as_deref());
+    let next = return_place(sent.next.as_deref());
     if app.admin.matches(sent.token.expose().trim()) {
         tracing::info!("somebody logged in to the pages");
-        let cookie = begin(&app).map_err(|error| PageError::Internal(Box::new(error)))?;
+        let cookie = begin_cookie(&app).map_err(|error| PageError::Internal(Box::new(error)))?;
         return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
     }
     tracing::warn!("somebody tried to log in to the pages with a wrong token");
-    let mut response = html(&LoginPage { next, wrong: true })?;
+    let mut response = render_html(&LoginPage { next, wrong: true })?;
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     Ok(response)
 }
@@ -55,6 +55,6 @@ pub(super) async fn logout(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let cookie = end(&app, &headers).await?;
+    let cookie = end_cookie(&app, &headers).await?;
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/login")).into_response())
 }

@@ -40,32 +40,32 @@ const MAX_FORM_BYTES: usize = 8 * 1024;
 /// The pages.
 pub(crate) fn router() -> Router<App> {
     Router::new()
-        .route("/", get(pages::pipelines))
-        .route("/pipelines/{id}", get(pages::pipeline))
+        .route("/", get(pages::pipelines_page))
+        .route("/pipelines/{id}", get(pages::pipeline_page))
         .route("/pipelines/{id}/changes", get(changes::of_pipeline))
-        .route("/jobs/{id}", get(pages::job))
+        .route("/jobs/{id}", get(pages::job_page))
         .route("/jobs/{id}/changes", get(changes::of_job))
-        .route("/runners", get(pages::runners))
+        .route("/runners", get(pages::runners_page))
         .route_layer(from_fn(session::known_only))
-        .route("/login", get(login::page).post(login::login))
+        .route("/login", get(login::login_page).post(login::login))
         .route("/logout", axum::routing::post(login::logout))
         .route(
             "/assets/style.css",
-            get(async || asset("text/css", include_str!("assets/style.css"))),
+            get(async || serve_asset("text/css", include_str!("assets/style.css"))),
         )
         .route(
             "/assets/live.js",
-            get(async || asset("text/javascript", include_str!("assets/live.js"))),
+            get(async || serve_asset("text/javascript", include_str!("assets/live.js"))),
         )
         .route(
             "/assets/icon.svg",
-            get(async || asset("image/svg+xml", include_str!("assets/icon.svg"))),
+            get(async || serve_asset("image/svg+xml", include_str!("assets/icon.svg"))),
         )
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(from_fn(with_policy))
 }
 
-fn asset(kind: &'static str, text: &'static str) -> Response {
+fn serve_asset(kind: &'static str, text: &'static str) -> Response {
     // Looked for again each time: a few kilobytes, and never those of an older version.
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text).into_response()
 }

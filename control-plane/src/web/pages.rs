@@ -56,7 +56,7 @@ impl IntoResponse for PageError {
                 (StatusCode::INTERNAL_SERVER_ERROR, message)
             }
         };
-        match html(&ErrorPage { message }) {
+        match render_html(&ErrorPage { message }) {
             Ok(mut response) => {
                 *response.status_mut() = status;
                 response
@@ -67,7 +67,7 @@ impl IntoResponse for PageError {
 }
 
 /// A page of a template.
-pub(super) fn html(page: &impl Template) -> Result<Response, PageError> {
+pub(super) fn render_html(page: &impl Template) -> Result<Response, PageError> {
     let text = page.render().map_err(|error| PageError::Internal(Box::new(error)))?;
     Ok(([(CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
@@ -90,14 +90,14 @@ struct PipelinesPage {
 }
 
 /// The latest pipelines.
-pub(super) async fn pipelines(
+pub(super) async fn pipelines_page(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let pipelines = pipelines::list(&mut conn, filter.project.as_deref(), PIPELINES).await?;
     drop(conn);
-    html(&PipelinesPage { pipelines, project: filter.project, now_ms: now_ms(&app) })
+    render_html(&PipelinesPage { pipelines, project: filter.project, now_ms: now_ms(&app) })
 }
 
 #[derive(Debug, Template)]
@@ -108,14 +108,14 @@ struct PipelinePage {
 }
 
 /// A pipeline with its jobs.
-pub(super) async fn pipeline(
+pub(super) async fn pipeline_page(
     State(app): State<App>,
     Path(id): Path<PipelineId>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     drop(conn);
-    html(&PipelinePage { pipeline, now_ms: now_ms(&app) })
+    render_html(&PipelinePage { pipeline, now_ms: now_ms(&app) })
 }
 
 #[derive(Debug, Template)]
@@ -140,7 +140,7 @@ impl JobPage {
 }
 
 /// A job with its steps.
-pub(super) async fn job(
+pub(super) async fn job_page(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Response, PageError> {
@@ -158,7 +158,7 @@ pub(super) async fn job(
     failed_tests.truncate(FAILED_TESTS);
     let artifacts = artifacts.into_iter().map(|stored| stored.item).collect();
     let tasks = by_task(job.parallelism, tasks, &steps);
-    html(&JobPage { pipeline, job, tasks, artifacts, failed_tests, now_ms: now_ms(&app) })
+    render_html(&JobPage { pipeline, job, tasks, artifacts, failed_tests, now_ms: now_ms(&app) })
 }
 
 /// A class, and how many tasks of it wait and run.
@@ -177,7 +177,7 @@ struct RunnersPage {
 }
 
 /// Runners and the queues that they serve.
-pub(super) async fn runners(State(app): State<App>) -> Result<Response, PageError> {
+pub(super) async fn runners_page(State(app): State<App>) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let mut lines = Vec::new();
     for item in classes::list(&mut conn, None).await? {
@@ -186,5 +186,5 @@ pub(super) async fn runners(State(app): State<App>) -> Result<Response, PageErro
     }
     let runners = runners::list(&mut conn, app.clock.wall_ms()).await?;
     drop(conn);
-    html(&RunnersPage { classes: lines, runners })
+    render_html(&RunnersPage { classes: lines, runners })
 }

@@ -57,7 +57,7 @@ struct Session {
     id: blake3::Hash,
 }
 
-fn seal(app: &App, until_s: i64, nonce: &str) -> blake3::Hash {
+fn seal_session(app: &App, until_s: i64, nonce: &str) -> blake3::Hash {
     let key = blake3::derive_key(CONTEXT, &app.admin.key());
     blake3::keyed_hash(&key, format!("{until_s}.{nonce}").as_bytes())
 }
@@ -68,45 +68,45 @@ fn now_s(app: &App) -> i64 {
 
 /// Returns the header that begins a session. A browser sends the cookie back over TLS alone where
 /// people come over TLS.
-pub(super) fn begin(app: &App) -> Result<String, NoRandomness> {
+pub(super) fn begin_cookie(app: &App) -> Result<String, NoRandomness> {
     let until_s = now_s(app) + LASTS_S;
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(NoRandomness)?;
     let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
-    let value = format!("{until_s}.{nonce}.{}", seal(app, until_s, &nonce).to_hex());
-    Ok(set(app, &value, LASTS_S))
+    let value = format!("{until_s}.{nonce}.{}", seal_session(app, until_s, &nonce).to_hex());
+    Ok(cookie_header(app, &value, LASTS_S))
 }
 
 /// Ends the session of a browser, here and there. Returns the header that takes the cookie away.
-pub(super) async fn end(app: &App, headers: &HeaderMap) -> Result<String, StoreError> {
+pub(super) async fn end_cookie(app: &App, headers: &HeaderMap) -> Result<String, StoreError> {
     if let Some(Session { until_s, id }) = session(app, headers) {
         let mut tx = app.store.write().await?;
         sessions::end(&mut tx, id.as_bytes(), until_s, now_s(app)).await?;
         tx.commit().await?;
         app.ended_sessions.insert(id.as_bytes(), until_s, now_s(app));
     }
-    Ok(set(app, "", 0))
+    Ok(cookie_header(app, "", 0))
 }
 
-fn set(app: &App, value: &str, max_age: i64) -> String {
+fn cookie_header(app: &App, value: &str, max_age: i64) -> String {
     let encrypted = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
     let secure = if encrypted { "; Secure" } else { "" };
     format!("{NAME}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
 }
 
 /// The value of our cookie among those that a browser sent.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     let sent = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = sent.flat_map(|text| text.split(';'));
     pairs.find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
 }
 
 fn session(app: &App, headers: &HeaderMap) -> Option<Session> {
-    let mut parts = cookie(headers)?.splitn(3, '.');
+    let mut parts = session_cookie(headers)?.splitn(3, '.');
     let (until_s, nonce, mac) = (parts.next()?, parts.next()?, parts.next()?);
     let until_s: i64 = until_s.parse().ok()?;
     let mac = blake3::Hash::from_hex(mac).ok()?;
-    let id = seal(app, until_s, nonce);
+    let id = seal_session(app, until_s, nonce);
     // Comparing hashes takes as long either way.
     let holds = id == mac && until_s > now_s(app) && !app.ended_sessions.contains(id.as_bytes());
     holds.then_some(Session { until_s, id })
@@ -135,8 +135,8 @@ fn login_for(uri: &Uri) -> String {
 }
 
 /// Returns the place to go after the login: one of ours, whatever the query says, so that a link to
-/// our login can not lead somewhere else afterwards.
-pub(super) fn place(next: Option<&str>) -> &str {
+/// our login cannot lead somewhere else afterwards.
+pub(super) fn return_place(next: Option<&str>) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
     match next {
         Some(path)
@@ -150,16 +150,16 @@ pub(super) fn place(next: Option<&str>) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::return_place;
 
     #[test]
     fn a_login_leads_to_a_place_of_ours_only() {
-        assert_eq!(place(Some("/jobs/01-ab")), "/jobs/01-ab");
+        assert_eq!(return_place(Some("/jobs/01-ab")), "/jobs/01-ab");
         for elsewhere in
             ["//example.com", "https://example.com", "/\\example.com", "jobs", "/a?b", ""]
         {
-            assert_eq!(place(Some(elsewhere)), "/", "{elsewhere}");
+            assert_eq!(return_place(Some(elsewhere)), "/", "{elsewhere}");
         }
-        assert_eq!(place(None), "/");
+        assert_eq!(return_place(None), "/");
     }
 }

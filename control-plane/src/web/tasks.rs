@@ -30,8 +30,8 @@ pub(super) fn by_task(
     let is_only = tasks.len() == 1;
     let view = |task: TaskState| TaskView {
         ordinal: task.ordinal,
-        name: if is_only { String::new() } else { name(&task, parallelism) },
-        state: view::state(task.phase, task.outcome),
+        name: if is_only { String::new() } else { task_name(&task, parallelism) },
+        state: view::shown_state(task.phase, task.outcome),
         message: task.message,
         runner: task.runner,
         steps: steps.iter().filter(|step| step.task == task.ordinal).cloned().collect(),
@@ -40,7 +40,7 @@ pub(super) fn by_task(
 }
 
 /// Returns the heading of a task: its `CIRCLE_NODE_INDEX`, and which run of the job it belongs to.
-fn name(task: &TaskState, parallelism: u32) -> String {
+fn task_name(task: &TaskState, parallelism: u32) -> String {
     let index = task.ordinal.checked_rem(parallelism).unwrap_or_default();
     match (parallelism, task.run) {
         (_, 0) => format!("Task {index}"),

@@ -16,7 +16,7 @@ pub(super) struct State {
 }
 
 /// The state of a job or workflow.
-pub(super) fn state(phase: Phase, outcome: Option<Outcome>) -> State {
+pub(super) fn shown_state(phase: Phase, outcome: Option<Outcome>) -> State {
     let (word, class) = match (phase, outcome) {
         (Phase::Blocked, _) => ("blocked", "waiting"),
         (Phase::OnHold, _) => ("on hold", "hold"),
@@ -43,12 +43,12 @@ fn ended(outcome: Outcome) -> State {
 
 /// The state of a job.
 pub(super) fn of_job(job: &Job) -> State {
-    state(job.phase, job.outcome)
+    shown_state(job.phase, job.outcome)
 }
 
 /// The state of a workflow.
 pub(super) fn of_workflow(workflow: &Workflow) -> State {
-    state(workflow.phase, workflow.outcome)
+    shown_state(workflow.phase, workflow.outcome)
 }
 
 /// The state of a step.
@@ -62,7 +62,7 @@ pub(super) fn is_over(pipeline: &Pipeline) -> bool {
 }
 
 /// Describes the revision of a pipeline: `main`, `v1.2 (tag)`.
-pub(super) fn reference(pipeline: &Pipeline) -> String {
+pub(super) fn revision_name(pipeline: &Pipeline) -> String {
     match (&pipeline.branch, &pipeline.tag) {
         (_, Some(tag)) => format!("{tag} (tag)"),
         (Some(branch), None) => branch.clone(),
@@ -71,7 +71,7 @@ pub(super) fn reference(pipeline: &Pipeline) -> String {
 }
 
 /// The first characters of a commit, as git shows them.
-pub(super) fn short(revision: Option<&str>) -> String {
+pub(super) fn short_revision(revision: Option<&str>) -> String {
     revision.map(|text| text.chars().take(10).collect()).unwrap_or_default()
 }
 
@@ -82,7 +82,7 @@ pub(super) fn took(started: Option<u64>, ended: Option<u64>, now_ms: u64) -> Str
 }
 
 /// Describes an age: `just now`, `5 min ago`, `3 d ago`.
-pub(super) fn ago(at_ms: u64, now_ms: u64) -> String {
+pub(super) fn age_text(at_ms: u64, now_ms: u64) -> String {
     let seconds = now_ms.saturating_sub(at_ms) / 1000;
     match seconds {
         0..=59 => "just now".to_owned(),
@@ -93,17 +93,17 @@ pub(super) fn ago(at_ms: u64, now_ms: u64) -> String {
 }
 
 /// A moment in UTC, for a title and for machines.
-pub(super) fn moment(ms: u64) -> String {
+pub(super) fn time_text(ms: u64) -> String {
     crate::text::rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ago;
+    use super::age_text;
 
     #[test]
     fn a_clock_that_went_back_is_no_error() {
-        assert_eq!(ago(2_000, 1_000), "just now");
-        assert_eq!(ago(0, 7_200_000), "2 h ago");
+        assert_eq!(age_text(2_000, 1_000), "just now");
+        assert_eq!(age_text(0, 7_200_000), "2 h ago");
     }
 }

@@ -18,7 +18,7 @@ pub enum PictureError {
     #[error("could not read a vector source: {0}")]
     Source(#[from] resvg::usvg::Error),
     /// A picture without pixels.
-    #[error("a picture of {0} pixels can not be drawn")]
+    #[error("a picture of {0} pixels cannot be drawn")]
     Size(u32),
     /// The icon could not be put together.
     #[error("could not write the icon: {0}")]

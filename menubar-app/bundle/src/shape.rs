@@ -16,7 +16,7 @@ pub enum Shape {
     Unhealthy,
     /// Another version is about to take over.
     Updating,
-    /// The control plane can not be reached.
+    /// The control plane cannot be reached.
     Offline,
     /// It begins, or says something that this version does not know.
     Starting,

@@ -30,7 +30,7 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// TLS can not be set up.
+    /// TLS cannot be set up.
     pub fn new(pause: Duration) -> Result<Self> {
         let client = Client::builder()
             .user_agent(concat!("russet-notarize/", env!("CARGO_PKG_VERSION")))
@@ -114,7 +114,7 @@ impl Notary {
     ///
     /// # Errors
     ///
-    /// TLS can not be set up.
+    /// TLS cannot be set up.
     pub fn new(services: &Services, key: NotaryKey) -> Result<Self> {
         let http = Http::new(services.pause)?;
         Ok(Self { services: services.clone(), key, http })

@@ -26,7 +26,7 @@ pub fn sign_token(key: &NotaryKey, now: i64) -> Result<String> {
     let random = SystemRandom::new();
     let der = pem_key(key.private_key.expose())?;
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &random)
-        .map_err(|error| anyhow!("the key of App Store Connect can not be used: {error}"))?;
+        .map_err(|error| anyhow!("the key of App Store Connect cannot be used: {error}"))?;
     let signature = pair
         .sign(&random, signed.as_bytes())
         .map_err(|_| anyhow!("the key of App Store Connect did not sign"))?;

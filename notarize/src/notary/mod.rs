@@ -101,7 +101,7 @@ impl Submission {
 ///
 /// # Errors
 ///
-/// The credential can not be read.
+/// The credential cannot be read.
 pub fn submitter_label(release: &Release) -> Result<String> {
     if let Some(profile) = apple::keychain_profile(release) {
         return Ok(profile);

@@ -44,7 +44,7 @@ pub fn script_text(text: &str, version: &str) -> String {
 ///
 /// # Errors
 ///
-/// Something can not be read or written, or a tool refuses.
+/// Something cannot be read or written, or a tool refuses.
 pub fn make(release: &Release) -> Result<String> {
     let work = release.work("package");
     fresh(&work)?;

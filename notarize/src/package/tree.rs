@@ -74,7 +74,7 @@ impl Node {
 ///
 /// # Errors
 ///
-/// Something can not be read, or is neither a directory, a file nor a link.
+/// Something cannot be read, or is neither a directory, a file nor a link.
 pub fn read(root: &Path) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     let mut waiting = VecDeque::from([(".".to_owned(), root.to_owned())]);

@@ -16,7 +16,7 @@ pub use apple::{codesign, productsign};
 ///
 /// # Errors
 ///
-/// A credential can not be used, or a tool refuses.
+/// A credential cannot be used, or a tool refuses.
 pub fn sign_all_code(release: &Release) -> Result<String> {
     let work = release.work("sign");
     fresh(&work)?;
@@ -41,7 +41,7 @@ pub fn sign_all_code(release: &Release) -> Result<String> {
 ///
 /// # Errors
 ///
-/// A credential can not be used, or a tool refuses.
+/// A credential cannot be used, or a tool refuses.
 pub fn sign_product(release: &Release) -> Result<String> {
     let work = release.work("sign-package");
     fresh(&work)?;

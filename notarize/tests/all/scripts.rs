@@ -124,7 +124,7 @@ impl Mac {
 }
 
 /// Another process writes it: a descriptor of ours for writing could be inherited by a child of
-/// another test's just then, and a file that is open for writing can not be executed.
+/// another test's just then, and a file that is open for writing cannot be executed.
 fn program(path: &Path, name: &str, script: &str) {
     let text = format!("#!/bin/sh\necho \"{name} $*\" >>\"$TEST/calls\"\n{script}\n");
     let mut install = Command::new("install")

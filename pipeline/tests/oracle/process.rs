@@ -15,7 +15,7 @@ type Values = BTreeMap<String, Tree>;
 pub(crate) struct Job {
     pub(crate) name: String,
     pub(crate) requires: Vec<String>,
-    /// What the workflow says of it besides.
+    /// Other keys of its entry in the workflow.
     pub(crate) keys: Vec<(String, Tree)>,
     /// The job itself. An approval has none.
     pub(crate) body: Option<Tree>,
@@ -29,7 +29,7 @@ struct Package {
     is_orb: bool,
 }
 
-/// Where a text stands: what it may refer to.
+/// Scope of a text: names that it may refer to.
 #[derive(Clone, Copy)]
 struct Scope<'s> {
     package: &'s Package,
@@ -194,8 +194,8 @@ impl Config<'_> {
         Ok(Tree::text(out))
     }
 
-    /// What stands for the inside of brackets. The undefined is an empty text, or false where it
-    /// comes from a comparison.
+    /// Returns the value of the inside of brackets. The undefined is an empty text, or false where
+    /// it comes from a comparison.
     fn bracket(&self, inner: &str, scope: Scope<'_>) -> Result<Tree> {
         let is_name = !inner.contains([' ', '"', '(']);
         if let Some(value) = is_name.then(|| self.look_up(inner, scope)).flatten() {
@@ -271,7 +271,7 @@ impl Config<'_> {
         self.main.find("executors", name).map(|(_, found)| found.clone())
     }
 
-    /// Whether `when` and `unless` of a mapping let it run.
+    /// Returns true if `when` and `unless` of a mapping let it run.
     fn is_let_through(&self, keys: &Tree, scope: Scope<'_>) -> Result<bool> {
         let when = keys.get("when").filter(|_| self.is_2_1);
         let unless = keys.get("unless").filter(|_| self.is_2_1);

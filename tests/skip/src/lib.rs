@@ -47,7 +47,8 @@ pub fn skip(lacks: Lacks, why: &str) {
     }
     let mut skipped = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
     if skipped.is_empty() {
-        // SAFETY: the function is never unloaded, and does nothing that an exiting process must not.
+        // SAFETY: the function is never unloaded, and does nothing that an exiting process must
+        // not.
         unsafe { libc::atexit(print_skipped) };
     }
     skipped.push(format!("{name}: {why}"));

@@ -1,9 +1,9 @@
 //! Installing the agent on a machine, and removing it without a trace.
 //!
 //! An installation is a list of actions ([`plan`](mod@plan)), each of which can say in a sentence
-//! what it does, look whether that is done already, do it, and undo it. Before each one the receipt says
-//! that it begins, so a run that was killed anywhere is finished by the next one, and `uninstall`
-//! undoes exactly what was done: what was there before stays as it was.
+//! what it does, look whether that is done already, do it, and undo it. Before each one the receipt
+//! says that it begins, so a run that was killed anywhere is finished by the next one, and
+//! `uninstall` undoes exactly what was done: what was there before stays as it was.
 //!
 //! Threat: root installs what root will run. Everything lies below directories that only root can
 //! change, which is checked first; the configuration, which holds a token, is written 0600 from

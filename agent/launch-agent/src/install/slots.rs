@@ -42,15 +42,15 @@ pub(super) fn empty_all(slots: &Path, program: &Path) -> Result<(), InstallError
     Ok(())
 }
 
-/// Ends everything of a slot's user, and empties the slot's directories and those of copies of caches.
-/// A slot that is not there is empty.
+/// Ends everything of a slot's user, and empties the slot's directories and those of copies of
+/// caches. A slot that is not there is empty.
 pub(super) fn empty(slot: &Path, program: &Path) -> Result<(), InstallError> {
     empty_directories(slot, program)?;
     empty_copies(slot, program)
 }
 
-/// Empties the directories of copies of archives. Each belongs to a user that the slot had once, who
-/// may be gone by now; its number is enough.
+/// Empties the directories of copies of archives. Each belongs to a user that the slot had once,
+/// who may be gone by now; its number is enough.
 fn empty_copies(slot: &Path, program: &Path) -> Result<(), InstallError> {
     // Root's, and nobody else may enter it.
     let Ok(entries) = std::fs::read_dir(slot.join(COPIES)) else { return Ok(()) };

@@ -314,7 +314,8 @@ mod tests {
         description.to_pretty_json().unwrap() + "\n"
     }
 
-    /// To write the file anew: `RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib openapi`.
+    /// To write the file anew: `RUSSET_UPDATE_DOCS=1 cargo test -p russet-launch-agent --lib
+    /// openapi`.
     #[test]
     fn the_committed_openapi_description_is_the_one_of_the_code() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/local-api.json");

@@ -176,9 +176,9 @@ impl Machine {
         matches!(self.phase, Phase::Draining { end: End::Updated, .. })
     }
 
-    /// Decides if this version makes way for another one: **the one place that decides it**. It does
-    /// while no task runs; one that is cleaned up after is waited for. Where the owner set a window
-    /// it takes no more tasks in it, and no task is ever ended for an update.
+    /// Decides if this version makes way for another one: **the one place that decides it**. It
+    /// does while no task runs; one that is cleaned up after is waited for. Where the owner set a
+    /// window it takes no more tasks in it, and no task is ever ended for an update.
     fn make_way(&mut self, busy: bool) {
         let may_begin = match self.update {
             Some(UpdateMode::Drain) => true,
@@ -243,8 +243,9 @@ impl Machine {
         self.accepts() && !self.holds.holds(class)
     }
 
-    /// Returns true if a task is run that comes with a claim which was on its way. An update that comes when
-    /// the machine is idle waits for it: that is sooner for the task than to be given back.
+    /// Returns true if a task is run that comes with a claim which was on its way. An update that
+    /// comes when the machine is idle waits for it: that is sooner for the task than to be given
+    /// back.
     fn accepts_late(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);

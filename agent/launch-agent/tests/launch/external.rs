@@ -176,8 +176,8 @@ async fn the_run_time_limit_ends_it_and_says_so() {
     assert_eq!(agent.drain().await, ExitReason::Stopped);
 }
 
-/// Answers of a server as CircleCI's public `runner-init` fakes it: a claim without a task's id, nothing
-/// but documented fields, and 404 for whatever it does not know.
+/// Answers of a server as CircleCI's public `runner-init` fakes it: a claim without a task's id,
+/// nothing but documented fields, and 404 for whatever it does not know.
 #[tokio::test]
 async fn a_server_that_is_not_ours_has_a_task_back_at_once_or_hears_that_it_failed() {
     let configs = [

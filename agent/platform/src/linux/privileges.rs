@@ -72,7 +72,8 @@ pub fn ids() -> io::Result<Ids> {
     })
 }
 
-/// Returns true if this process holds a capability, which would be a part of root under another name.
+/// Returns true if this process holds a capability, which would be a part of root under another
+/// name.
 pub fn holds_capabilities() -> io::Result<bool> {
     let status = std::fs::read_to_string("/proc/thread-self/status")?;
     let held = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"];

@@ -25,8 +25,9 @@ pub fn processes() -> io::Result<Vec<ProcessInfo>> {
     Ok(list_pids()?.filter_map(info).collect())
 }
 
-/// Returns the start time of a process in the kernel's own units: together with the number and the boot it
-/// means one process for ever. `None`: there is no such process (or only what is left of it).
+/// Returns the start time of a process in the kernel's own units: together with the number and the
+/// boot it means one process for ever. `None`: there is no such process (or only what is left of
+/// it).
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -11,8 +11,8 @@ use crate::SignatureError;
 /// signature of the manifest is all there is, as for builds that are not signed at all.
 const TEAM: Option<&str> = option_env!("RUSSET_TEAM_ID");
 
-/// Checks that a bundle is whole and signed by who may sign it: all architectures and everything inside,
-/// with our identifier, by our team, with a certificate of Apple's.
+/// Checks that a bundle is whole and signed by who may sign it: all architectures and everything
+/// inside, with our identifier, by our team, with a certificate of Apple's.
 ///
 /// # Errors
 /// The fault of the signature.

@@ -128,8 +128,8 @@ pub fn signal_others(signal: i32) -> bool {
     unsafe { __kill(-1, signal, 0) == 0 }
 }
 
-/// Returns true if there is a process of this one's user besides this one: signal 0 reaches nobody else.
-/// Callers make sure that `uid` is that user.
+/// Returns true if there is a process of this one's user besides this one: signal 0 reaches nobody
+/// else. Callers make sure that `uid` is that user.
 pub fn has_others(_uid: u32) -> bool {
     signal_others(0)
 }

@@ -1,6 +1,6 @@
-//! Apple's tools: the commands, the meaning of their answers, and the order in which they are asked.
-//! Text in, text out, so compiled everywhere (`macos/` has what only compiles there): tests on
-//! Linux cover it with recorded answers and with tools that fail; what only a Mac can show is in
+//! Apple's tools: the commands, the meaning of their answers, and the order in which they are
+//! asked. Text in, text out, so compiled everywhere (`macos/` has what only compiles there): tests
+//! on Linux cover it with recorded answers and with tools that fail; what only a Mac can show is in
 //! `docs/verify-on-a-mac.md`.
 
 pub mod accounts;

@@ -6,8 +6,8 @@
 //!
 //! Whoever made an archive may have made it by hand, so taking it apart believes nothing:
 //! [`unpack`](mod@unpack) reads, with a limit on everything, and `place` writes, relative to open
-//! directories and through no link. Making one ([`pack`](mod@pack)) follows no link either: the tree
-//! is the job's.
+//! directories and through no link. Making one ([`pack`](mod@pack)) follows no link either: the
+//! tree is the job's.
 
 mod apart;
 #[cfg(test)]

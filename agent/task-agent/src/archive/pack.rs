@@ -45,7 +45,7 @@ pub struct Packed {
 /// Writes an archive of `roots`.
 ///
 /// # Errors
-/// Something can not be read, or the archive not be written. A device, FIFO or socket is left out
+/// Something cannot be read, or the archive not be written. A device, FIFO or socket is left out
 /// with a note.
 pub fn pack(roots: &[Root], out: &mut dyn Write) -> io::Result<Packed> {
     let mut packer =

@@ -27,7 +27,7 @@ pub struct Unpacked {
 /// Unpacks a tar archive into `bases`.
 ///
 /// # Errors
-/// The archive is none, holds what has no place in one, leads elsewhere, or a file can not be
+/// The archive is none, holds what has no place in one, leads elsewhere, or a file cannot be
 /// written; the error names the entry. What came before it is there then.
 pub fn unpack(input: &mut dyn Read, bases: Bases) -> io::Result<Unpacked> {
     unpack_with(input, bases, |_| Ok(()))

@@ -150,7 +150,7 @@ fn without_braces(text: &str) -> String {
     out
 }
 
-/// Finds what matches below a folder. A folder that can not be read holds nothing.
+/// Finds what matches below a folder. A folder that cannot be read holds nothing.
 fn walk(at: &Path, parts: &[Part], found: &mut BTreeSet<PathBuf>) {
     let Some((part, rest)) = parts.split_first() else { return };
     match part {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Variable with the job's working directory.
 const WORK_VARIABLE: &str = "CIRCLE_WORKING_DIRECTORY";
 
-/// Where the job is, and where below it the command was called.
+/// Working directory of the job, and the directory below it in which the command was called.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     /// The working directory, as it is written and without links.

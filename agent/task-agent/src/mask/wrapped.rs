@@ -5,8 +5,9 @@
 //! the blanks after them, and which every other character sets back to its start.
 //!
 //! Fewer than [`MIN_HELD`] characters before a break are not held back: nearly every line ends with
-//! the first character of some encoded secret, and what is held back is not shown before more comes.
-//! If a secret does follow, those characters of it, less than three bytes, are all that is seen.
+//! the first character of some encoded secret, and what is held back is not shown before more
+//! comes. If a secret does follow, those characters of it, less than three bytes, are all that is
+//! seen.
 
 use aho_corasick::automaton::{Automaton, StateID};
 

@@ -104,7 +104,7 @@ async fn watch(
     };
     if is_out_of_time(context, spec, &cause) {
         // What it waited for is only to be seen while it is there.
-        context.say(log, &process_table::of(context));
+        context.say(log, &process_table::process_table(context));
     }
     if !matches!(cause, Cause::Exited(_)) {
         let grace =

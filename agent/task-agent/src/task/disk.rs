@@ -4,8 +4,8 @@
 //! and then: rarely while there is much room left, more often when little is, and never for more
 //! than a tenth of the time.
 //!
-//! After a step was ended for it, those that run after a failure have a tenth more: they save what can
-//! be saved, and clean up.
+//! After a step was ended for it, those that run after a failure have a tenth more: they save what
+//! can be saved, and clean up.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ fn pause(left: u64, took: Duration) -> Duration {
     earliest.clamp(SHORTEST_PAUSE, LONGEST_PAUSE).max(took * 10)
 }
 
-/// Bytes on disk below `dir`, without following links. What can not be read counts for nothing.
+/// Bytes on disk below `dir`, without following links. What cannot be read counts for nothing.
 pub(crate) fn used_by(dir: &Path) -> u64 {
     let mut total = 0_u64;
     let mut open = vec![dir.to_owned()];

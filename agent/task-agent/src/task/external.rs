@@ -21,7 +21,7 @@ use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
 use russet_platform::os;
 
-use super::{complain, home, record, run};
+use super::{home, print_error, record, run};
 use russet_platform::clock::Clock;
 
 /// Bytes of the beginning and of the end of the standard error that go into a failure.
@@ -44,7 +44,7 @@ pub(crate) fn external(assignment: Assignment) -> i32 {
             code
         }
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             exit::NOT_STARTED
         }
     }
@@ -52,7 +52,7 @@ pub(crate) fn external(assignment: Assignment) -> i32 {
 
 async fn task(assignment: Assignment) -> i32 {
     let Some(external) = &assignment.external else {
-        complain(&"the assignment names no program");
+        print_error(&"the assignment names no program");
         return exit::BAD_ASSIGNMENT;
     };
     let clock = Clock::system();
@@ -64,16 +64,16 @@ async fn task(assignment: Assignment) -> i32 {
         stop.clone(),
     );
     if let Err(error) = run::listen_for_signals(&stop) {
-        complain(&error);
+        print_error(&error);
     }
     if let Err(error) = home::fill(&assignment).await {
-        complain(&error);
+        print_error(&error);
         return exit::NOT_STARTED;
     }
     let mut child = match start(&assignment, external).await {
         Ok(child) => child,
         Err(error) => {
-            complain(&format!("could not start {}: {error}", external.program.display()));
+            print_error(&format!("could not start {}: {error}", external.program.display()));
             return exit::NOT_STARTED;
         }
     };
@@ -101,7 +101,7 @@ async fn task(assignment: Assignment) -> i32 {
     let reported = message.is_none();
     let (spool, allocation) = (&assignment.dirs.spool, &assignment.allocation);
     if let Err(error) = record::write(spool, allocation, outcome, message.as_deref(), reported) {
-        complain(&error);
+        print_error(&error);
     }
     supervisor.done(outcome, false, Vec::new()).await;
     if reported { exit::REPORTED } else { exit::NOT_REPORTED }
@@ -180,7 +180,7 @@ fn signal_group(group: Option<Pid>, signal: Signal) {
     match killpg(group, signal) {
         // A group that is gone needs no signal.
         Ok(()) | Err(nix::Error::ESRCH) => {}
-        Err(error) => complain(&format!("could not end the program's processes: {error}")),
+        Err(error) => print_error(&format!("could not end the program's processes: {error}")),
     }
 }
 

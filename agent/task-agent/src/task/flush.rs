@@ -14,11 +14,11 @@ use russet_protocol::supervise::{Assignment, Failure, RESULT_FILE, ResultRecord,
 
 use super::api::{Api, ApiError};
 use super::events::Events;
-use super::run::finish;
+use super::run::finish_task;
 use super::spool::Spool;
 use super::stop::StopSignal;
 use super::upload::Uploader;
-use super::{complain, record};
+use super::{print_error, record};
 use russet_platform::clock::Clock;
 
 /// Time for which the control plane may be away before the spool is given up.
@@ -40,7 +40,7 @@ pub(crate) fn flush(assignment: Assignment) -> i32 {
                 let (spool, allocation) = (&dirs.spool, api.allocation());
                 let kept = record::write(spool, allocation, outcome, message.as_deref(), true);
                 if let Err(error) = kept {
-                    complain(&format!("could not keep the result: {error}"));
+                    print_error(&format!("could not keep the result: {error}"));
                 }
                 exit::REPORTED
             }
@@ -64,14 +64,14 @@ fn in_runtime(work: impl Future<Output = i32>) -> i32 {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             exit::NOT_REPORTED
         }
     }
 }
 
 fn code_of(error: &ApiError) -> i32 {
-    complain(error);
+    print_error(error);
     match error {
         ApiError::Stale(_) => exit::STALE,
         _ => exit::NOT_REPORTED,
@@ -98,7 +98,7 @@ async fn send(assignment: Assignment) -> Result<(Outcome, Option<String>, Api), 
     uploader.close().await?;
     let Failure { outcome, message } = failure;
     let message = Some(message).filter(|text| !text.is_empty());
-    finish(&api, &spool, &events, &uploader, outcome, message.clone()).await?;
+    finish_task(&api, &spool, &events, &uploader, outcome, message.clone()).await?;
     Ok((outcome, message, api))
 }
 

@@ -44,7 +44,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             copy(&source, &target)?;
             let mode = entry.metadata().map_err(|error| failed(&source, error))?.permissions();
-            own(&target, mode.mode()).map_err(|error| failed(&target, error))?;
+            make_own(&target, mode.mode()).map_err(|error| failed(&target, error))?;
         }
     }
     Ok(())
@@ -64,14 +64,14 @@ fn copy_one(entry: &std::fs::DirEntry, target: &Path) -> io::Result<()> {
     }
     if kind.is_file() {
         std::fs::copy(entry.path(), target)?;
-        return own(target, entry.metadata()?.permissions().mode());
+        return make_own(target, entry.metadata()?.permissions().mode());
     }
     Ok(())
 }
 
 /// The mode of the skeleton, and its owner can write, which is another user there. No special bits:
 /// a program that is set-user-id would be the slot user's.
-fn own(path: &Path, mode: u32) -> io::Result<()> {
+fn make_own(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(mode & 0o777 | 0o600))
 }
 

@@ -16,7 +16,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Runs the owner's program before the first step. Its failure is the task's.
 pub(crate) async fn pre_task(context: &Context) -> Result<(), String> {
     let Some(program) = &context.assignment.hooks.pre_task else { return Ok(()) };
-    let end = run(context, PRE_TASK_STEP, "Pre-task hook", program).await;
+    let end = run_hook(context, PRE_TASK_STEP, "Pre-task hook", program).await;
     if end.outcome == Outcome::Success || context.stop.is_set() {
         return Ok(());
     }
@@ -31,11 +31,11 @@ pub(crate) async fn post_task(context: &Context) {
     if let Some(program) = &context.assignment.hooks.post_task
         && !context.stop.is_set()
     {
-        run(context, POST_TASK_STEP, "Post-task hook", program).await;
+        run_hook(context, POST_TASK_STEP, "Post-task hook", program).await;
     }
 }
 
-async fn run(context: &Context, step: u32, name: &str, program: &Path) -> StepEnd {
+async fn run_hook(context: &Context, step: u32, name: &str, program: &Path) -> StepEnd {
     context.step_started(step, name, false, Some(program.display().to_string()));
     let timeout = match context.assignment.hooks.timeout_ms {
         0 => DEFAULT_TIMEOUT,

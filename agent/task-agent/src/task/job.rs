@@ -20,16 +20,16 @@ use super::{
 use crate::helper::HALT_FILE;
 
 /// Runs the steps and says how the job ended, leaving aside whether the task was stopped.
-pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outcome {
+pub(crate) async fn run_steps(context: &Arc<Context>, supervisor: &Supervisor) -> Outcome {
     let (over, job_is_over) = watch::channel(false);
     let mut background = JoinSet::new();
     let mut has_failed = false;
     for step in &context.config.steps {
-        if context.stop.is_set() || is_halted(context) || !runs(step, has_failed) {
+        if context.stop.is_set() || is_halted(context) || !is_due(step, has_failed) {
             context.step_finished(step.number, &StepEnd::not_run());
             continue;
         }
-        announce(context, supervisor, step);
+        announce_step(context, supervisor, step);
         if let Action::Run(run) = &step.action
             && run.background
         {
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outc
             tokio::task::yield_now().await;
             continue;
         }
-        let end = perform(context, step).await;
+        let end = perform_step(context, step).await;
         has_failed |= end.outcome != Outcome::Success;
         context.step_finished(step.number, &end);
         if has_failed {
@@ -54,13 +54,13 @@ pub(crate) async fn run(context: &Arc<Context>, supervisor: &Supervisor) -> Outc
     }
     over.send_replace(true);
     while background.join_next().await.is_some() {}
-    ssh_keys::end(context).await;
+    ssh_keys::end_agent(context).await;
     if has_failed { Outcome::Failed } else { Outcome::Success }
 }
 
 /// Returns true if a step runs. Artifacts and test results are stored after a failure too: that is
 /// when people need them.
-fn runs(step: &Step, has_failed: bool) -> bool {
+fn is_due(step: &Step, has_failed: bool) -> bool {
     let always =
         matches!(step.action, Action::StoreArtifacts { .. } | Action::StoreTestResults { .. });
     match step.when {
@@ -74,7 +74,7 @@ fn is_halted(context: &Context) -> bool {
     context.shared.task_data.join(HALT_FILE).exists()
 }
 
-fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
+fn announce_step(context: &Context, supervisor: &Supervisor, step: &Step) {
     let (detail, background) = match &step.action {
         Action::Run(run) => (shell_of(context, run).to_owned(), run.background),
         Action::Checkout { .. } => ("checkout".to_owned(), false),
@@ -89,14 +89,14 @@ fn announce(context: &Context, supervisor: &Supervisor, step: &Step) {
         Action::AttachWorkspace { .. } => ("attach_workspace".to_owned(), false),
     };
     context.step_started(step.number, &step.name, background, Some(detail));
-    // Whoever hears of the step finds its output. One that can not be kept fails the step later.
+    // Whoever hears of the step finds its output. One that cannot be kept fails the step later.
     drop(context.spool.log(step.number));
     let name = context.masks.apply(&step.name);
     supervisor.say(FromTaskAgent::Step { number: step.number, name });
 }
 
 /// Does what a step does, unless the task is stopped meanwhile.
-async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
+async fn perform_step(context: &Arc<Context>, step: &Step) -> StepEnd {
     let log = match context.spool.log(step.number) {
         Ok(log) => log,
         Err(error) => return no_log(&error),
@@ -105,7 +105,7 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
         // What is running is ended, not dropped, so these see to the stop.
         Action::Run(run) => run_script(context, step, run, None).await,
         Action::Checkout { path, method } => {
-            checkout::run(context, &log, path.as_deref(), *method).await
+            checkout::check_out(context, &log, path.as_deref(), *method).await
         }
         Action::AddSshKeys { fingerprints } => ssh_keys::run(context, &log, fingerprints).await,
         Action::InstallSigningBundle { bundles } => given::signing(context, &log, bundles),
@@ -113,20 +113,22 @@ async fn perform(context: &Arc<Context>, step: &Step) -> StepEnd {
         Action::SaveCache { .. }
         | Action::RestoreCache { .. }
         | Action::PersistToWorkspace { .. }
-        | Action::AttachWorkspace { .. } => storage::run(context, &step.action, &log).await,
+        | Action::AttachWorkspace { .. } => {
+            storage::run_storage_step(context, &step.action, &log).await
+        }
         _ => tokio::select! {
-            end = store(context, step, &log) => end,
+            end = store_results(context, step, &log) => end,
             () = context.stop.requested() => command::stopped(context),
         },
     }
 }
 
-async fn store(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
+async fn store_results(context: &Arc<Context>, step: &Step, log: &Arc<StepLog>) -> StepEnd {
     match &step.action {
         Action::StoreArtifacts { path, destination } => {
             artifacts::store(context, log, path, destination.as_deref()).await
         }
-        Action::StoreTestResults { path } => test_results::store(context, log, path).await,
+        Action::StoreTestResults { path } => test_results::store_results(context, log, path).await,
         // Those that do not store anything.
         _ => StepEnd::not_run(),
     }
@@ -154,7 +156,7 @@ async fn run_script(
     let mut end;
     let mut reruns = 0;
     loop {
-        end = match prepare(context, step.number, run, job_is_over.clone()) {
+        end = match prepare_command(context, step.number, run, job_is_over.clone()) {
             Ok(spec) => command::run(context, spec, &log).await,
             Err(message) => StepEnd::failed(message),
         };
@@ -173,8 +175,8 @@ async fn run_script(
     }
 }
 
-/// Says how much of a step's output was not kept, and why. For what had no room there is none to say
-/// it in the log either.
+/// Says how much of a step's output was not kept, and why. For what had no room there is none to
+/// say it in the log either.
 fn tell_not_kept(context: &Context, log: &StepLog, end: &mut StepEnd) {
     let not_kept = log.not_kept();
     if let Some(limit) = context.spool.limit().filter(|_| not_kept.beyond > 0) {
@@ -216,7 +218,7 @@ async fn wait_for_rerun(
     }
 }
 
-fn prepare(
+fn prepare_command(
     context: &Context,
     number: u32,
     run: &Run,
@@ -224,7 +226,7 @@ fn prepare(
 ) -> Result<Spec, String> {
     let dirs = &context.assignment.dirs;
     let file = dirs.tmp.join(format!(".script-{number}"));
-    let arguments = shell::arguments(shell_of(context, run), &run.command, &file)
+    let arguments = shell::shell_arguments(shell_of(context, run), &run.command, &file)
         .map_err(|error| error.to_string())?;
     if arguments.needs_file {
         std::fs::write(&file, &run.command)
@@ -244,7 +246,7 @@ fn prepare(
         words: arguments.words,
         variables,
         directory,
-        silence: silence(run),
+        silence: silence_limit(run),
         longest: None,
         job_is_over,
     })
@@ -252,7 +254,7 @@ fn prepare(
 
 /// A background step is a server more often than not, and servers are silent; so it only has a
 /// limit where it sets one.
-fn silence(run: &Run) -> Option<Duration> {
+fn silence_limit(run: &Run) -> Option<Duration> {
     let default = (!run.background).then_some(DEFAULT_NO_OUTPUT_TIMEOUT_MS);
     run.no_output_timeout_ms.or(default).map(Duration::from_millis)
 }
@@ -270,7 +272,7 @@ pub(crate) fn make_directory(directory: &Path) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::runs;
+    use super::is_due;
     use russet_protocol::task::{Action, Step, When};
 
     fn step(when: When, action: Action) -> Step {
@@ -281,11 +283,11 @@ mod tests {
     fn what_runs_after_a_failure_is_what_asked_for_it_and_what_people_look_at() {
         let checkout = || Action::Checkout { path: None, method: Default::default() };
         let results = || Action::StoreTestResults { path: ".".to_owned() };
-        assert!(runs(&step(When::OnSuccess, checkout()), false));
-        assert!(!runs(&step(When::OnSuccess, checkout()), true));
-        assert!(runs(&step(When::Always, checkout()), true));
-        assert!(runs(&step(When::OnFail, checkout()), true));
-        assert!(!runs(&step(When::OnFail, checkout()), false));
-        assert!(runs(&step(When::OnSuccess, results()), true));
+        assert!(is_due(&step(When::OnSuccess, checkout()), false));
+        assert!(!is_due(&step(When::OnSuccess, checkout()), true));
+        assert!(is_due(&step(When::Always, checkout()), true));
+        assert!(is_due(&step(When::OnFail, checkout()), true));
+        assert!(!is_due(&step(When::OnFail, checkout()), false));
+        assert!(is_due(&step(When::OnSuccess, results()), true));
     }
 }

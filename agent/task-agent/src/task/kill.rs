@@ -37,7 +37,7 @@ pub(crate) async fn step(context: &Context, child: &mut Child, grace: Duration) 
     }
     signal_group(leader, libc::SIGKILL);
     members.kill();
-    // It can not refuse; only a process stuck in the kernel takes longer, and does not hold us.
+    // It cannot refuse; only a process stuck in the kernel takes longer, and does not hold us.
     tokio::select! {
         _ = child.exited() => {}
         () = context.clock.sleep(STUCK) => {}

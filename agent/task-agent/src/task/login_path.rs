@@ -19,8 +19,8 @@ const STEP_PATH: &str = "CIRCLE_INTERNAL_STEP_PATH";
 /// Name of the variable with what `/etc/profile` is known to make of that.
 const LOGIN_PATH: &str = "CIRCLE_INTERNAL_LOGIN_PATH";
 
-/// Lines that bash reads before a step's script. It is read with `set -e` in force, by every bash that
-/// the step starts, and by the one of 2007 that macOS has.
+/// Lines that bash reads before a step's script. It is read with `set -e` in force, by every bash
+/// that the step starts, and by the one of 2007 that macOS has.
 ///
 /// If PATH does not hold what is known of the profile, a second login shell that finds no home says
 /// what the system's profile makes of it.

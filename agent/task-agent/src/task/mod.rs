@@ -61,22 +61,22 @@ mod testing;
 /// The whole `russet task-agent`. Call it first thing in `main`: it needs to be the only thread.
 #[must_use]
 pub fn main() -> ExitCode {
-    let code = assigned();
+    let code = run_assignment();
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-fn assigned() -> i32 {
+fn run_assignment() -> i32 {
     let assignment = match assignment::take() {
         Ok(assignment) => assignment,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             return exit::BAD_ASSIGNMENT;
         }
     };
     // Only root can reach these, and the user that it becomes may use no others.
     let mut copies = open_copies(&assignment);
     if let Err(error) = privileges::drop_for_good(assignment.user.as_ref(), &assignment.limits) {
-        complain(&error);
+        print_error(&error);
         return exit::NOT_DROPPED;
     }
     // Where the slot's directories are gone, the modes below say so when they use them.
@@ -85,14 +85,14 @@ fn assigned() -> i32 {
         Mode::Run => {
             let local = copies.pop().map(|(_, dir)| storage::Local::new(dir)).unwrap_or_default();
             local.tidy();
-            run::run(assignment, local)
+            run::run_process(assignment, local)
         }
         Mode::Flush => flush::flush(assignment),
-        Mode::Clean => clean::clean(&assignment),
+        Mode::Clean => clean::clean_slot(&assignment),
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
         Mode::Trim => {
-            let trim = |asked| trim::trim(asked, &copies);
+            let trim = |asked| trim::trim_all(asked, &copies);
             assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim)
         }
     }
@@ -108,7 +108,7 @@ fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
     for path in of_task.chain(of_trim) {
         match storage::open_local(path, uid) {
             Ok(dir) => opened.push((path.clone(), dir)),
-            Err(error) => complain(&format!("could not open {}: {error}", path.display())),
+            Err(error) => print_error(&format!("could not open {}: {error}", path.display())),
         }
     }
     opened
@@ -116,7 +116,7 @@ fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
 
 /// Says something on the standard error, which the launch agent keeps.
 #[expect(clippy::print_stderr, reason = "before and after the log exists this is where it goes")]
-fn complain(problem: &dyn std::fmt::Display) {
+fn print_error(problem: &dyn std::fmt::Display) {
     eprintln!("error: {problem}");
 }
 

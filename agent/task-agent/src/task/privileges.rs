@@ -42,7 +42,7 @@ pub(crate) enum PrivilegeError {
         gid: u32,
     },
     /// Not root, and somebody else to become.
-    #[error("this process has uid {is} and can not become uid {wanted}\nhint: only root can")]
+    #[error("this process has uid {is} and cannot become uid {wanted}\nhint: only root can")]
     NotRoot {
         /// Actual user.
         is: u32,
@@ -80,7 +80,7 @@ pub(crate) fn drop_for_good(
         return Err(PrivilegeError::Threads(threads));
     }
     let is = nix::unistd::geteuid().as_raw();
-    let to = decide(is, nix::unistd::getuid().as_raw(), user)?;
+    let to = decide_user(is, nix::unistd::getuid().as_raw(), user)?;
     own_session()?;
     if let Some(user) = to {
         call("make a security session", os::own_security_session(user.uid))?;
@@ -96,7 +96,7 @@ pub(crate) fn drop_for_good(
 }
 
 /// Decides which user to become, if any.
-fn decide(
+fn decide_user(
     effective: u32,
     real: u32,
     user: Option<&SlotUser>,
@@ -121,7 +121,7 @@ fn own_session() -> Result<(), PrivilegeError> {
         return Ok(());
     }
     // The launch agent starts us as the leader of a process group, out of reach of the keys of its
-    // terminal, and a leader can not make a session: so we join our parent's group first.
+    // terminal, and a leader cannot make a session: so we join our parent's group first.
     if nix::unistd::getpgrp() == me {
         let parent = nix::unistd::getpgid(Some(nix::unistd::getppid()));
         let group = nix_call("find the parent's process group", parent)?;
@@ -158,10 +158,10 @@ fn become_user(user: &SlotUser) -> Result<(), PrivilegeError> {
     call("set groups", os::set_groups(name.as_deref(), user.gid))?;
     call("set the group", os::set_gid(user.gid))?;
     call("set the user", os::set_uid(user.uid))?;
-    verify(user)
+    verify_drop(user)
 }
 
-fn verify(user: &SlotUser) -> Result<(), PrivilegeError> {
+fn verify_drop(user: &SlotUser) -> Result<(), PrivilegeError> {
     let fail = |text: String| Err(PrivilegeError::NotVerified(text));
     let ids = call("read ids", os::ids())?;
     if ids.users != [user.uid; 3] || ids.groups != [user.gid; 3] {
@@ -200,7 +200,7 @@ fn supplementary_groups() -> io::Result<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PrivilegeError, decide};
+    use super::{PrivilegeError, decide_user};
     use russet_protocol::supervise::SlotUser;
 
     fn user(uid: u32, gid: u32) -> SlotUser {
@@ -209,19 +209,19 @@ mod tests {
 
     #[test]
     fn root_never_stays_root() {
-        assert!(matches!(decide(0, 0, None), Err(PrivilegeError::NobodyToBecome)));
-        assert!(matches!(decide(501, 0, None), Err(PrivilegeError::NobodyToBecome)));
+        assert!(matches!(decide_user(0, 0, None), Err(PrivilegeError::NobodyToBecome)));
+        assert!(matches!(decide_user(501, 0, None), Err(PrivilegeError::NobodyToBecome)));
         for bad in [user(0, 5), user(5, 0), user(0, 0)] {
-            assert!(matches!(decide(0, 0, Some(&bad)), Err(PrivilegeError::RootUser { .. })));
+            assert!(matches!(decide_user(0, 0, Some(&bad)), Err(PrivilegeError::RootUser { .. })));
         }
-        assert!(matches!(decide(0, 0, Some(&user(5, 6))), Ok(Some(_))));
+        assert!(matches!(decide_user(0, 0, Some(&user(5, 6))), Ok(Some(_))));
     }
 
     #[test]
     fn who_is_not_root_stays_who_one_is() {
-        assert!(matches!(decide(501, 501, None), Ok(None)));
-        assert!(matches!(decide(501, 501, Some(&user(501, 20))), Ok(None)));
+        assert!(matches!(decide_user(501, 501, None), Ok(None)));
+        assert!(matches!(decide_user(501, 501, Some(&user(501, 20))), Ok(None)));
         let other = user(502, 20);
-        assert!(matches!(decide(501, 501, Some(&other)), Err(PrivilegeError::NotRoot { .. })));
+        assert!(matches!(decide_user(501, 501, Some(&other)), Err(PrivilegeError::NotRoot { .. })));
     }
 }

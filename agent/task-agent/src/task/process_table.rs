@@ -22,8 +22,8 @@ struct Row {
 }
 
 /// The table, for the log. Secrets in command lines are masked.
-pub(crate) fn of(context: &Context) -> String {
-    let mut processes = clean::running(context);
+pub(crate) fn process_table(context: &Context) -> String {
+    let mut processes = clean::running_processes(context);
     processes.sort_by_key(|process| process.pid);
     let more = processes.len().saturating_sub(MOST_ROWS);
     processes.truncate(MOST_ROWS);
@@ -37,24 +37,24 @@ pub(crate) fn of(context: &Context) -> String {
             Row { usage: os::usage(process.pid), command, process }
         })
         .collect();
-    render(&rows, more)
+    render_rows(&rows, more)
 }
 
-fn render(rows: &[Row], more: usize) -> String {
+fn render_rows(rows: &[Row], more: usize) -> String {
     let mut text = "its time is up; these processes of the task are running:\n\n".to_owned();
-    line(&mut text, ["PID", "PPID", "S", "AGE", "CPU", "MEMORY", "COMMAND"]);
+    add_row(&mut text, ["PID", "PPID", "S", "AGE", "CPU", "MEMORY", "COMMAND"]);
     for Row { process, usage, command } in rows {
         let [state, age, cpu, memory] = match usage {
             Some(usage) => [
                 usage.state.to_string(),
-                clock(usage.age_ms),
-                clock(usage.cpu_ms),
+                cpu_time(usage.age_ms),
+                cpu_time(usage.cpu_ms),
                 size(usage.resident_bytes),
             ],
             None => ["-"; 4].map(str::to_owned),
         };
         let (pid, parent) = (process.pid.to_string(), process.parent.to_string());
-        line(&mut text, [&pid, &parent, &state, &age, &cpu, &memory, command]);
+        add_row(&mut text, [&pid, &parent, &state, &age, &cpu, &memory, command]);
     }
     if rows.is_empty() {
         text.push_str("(none)\n");
@@ -65,7 +65,7 @@ fn render(rows: &[Row], more: usize) -> String {
     text
 }
 
-fn line(text: &mut String, [pid, parent, state, age, cpu, memory, command]: [&str; 7]) {
+fn add_row(text: &mut String, [pid, parent, state, age, cpu, memory, command]: [&str; 7]) {
     let line =
         format!("{pid:>7} {parent:>7} {state:1} {age:>11} {cpu:>11} {memory:>10}  {command}");
     text.push_str(&line);
@@ -73,7 +73,7 @@ fn line(text: &mut String, [pid, parent, state, age, cpu, memory, command]: [&st
 }
 
 /// `0:07.25`, `12:07.25`, `3:12:07`, `2-03:12:07`, as ps(1) shows times.
-fn clock(ms: u64) -> String {
+fn cpu_time(ms: u64) -> String {
     let (seconds, hundredths) = (ms / 1000, ms % 1000 / 10);
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
@@ -86,7 +86,7 @@ fn clock(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, clock, render};
+    use super::{Row, cpu_time, render_rows};
     use russet_platform::os::{ProcessInfo, Usage};
 
     fn row(pid: i32, command: &str, usage: Option<Usage>) -> Row {
@@ -107,7 +107,7 @@ mod tests {
             Usage { state: 'S', cpu_ms: 1250, resident_bytes: 3 << 20, age_ms: 3_600_000 + 65_000 };
         let rows = [row(12, "bash -c 'sleep 1'", Some(usage)), row(4_194_304, "[gone]", None)];
         assert_eq!(
-            render(&rows, 2),
+            render_rows(&rows, 2),
             "its time is up; these processes of the task are running:\n\
              \n\
              \u{20}   PID    PPID S         AGE         CPU     MEMORY  COMMAND\n\
@@ -115,7 +115,7 @@ mod tests {
              4194304       1 -           -           -          -  [gone]\n\
              and 2 more\n"
         );
-        assert!(render(&[], 0).ends_with("(none)\n"));
+        assert!(render_rows(&[], 0).ends_with("(none)\n"));
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             (11_527_000, "3:12:07"),
             (184_327_000, "2-03:12:07"),
         ] {
-            assert_eq!(clock(ms), text);
+            assert_eq!(cpu_time(ms), text);
         }
     }
 }

@@ -45,10 +45,11 @@ impl Pty {
     /// Makes `command` write to this terminal, in a process group of its own. Its input is empty: a
     /// question that nobody can answer must not wait.
     ///
-    /// The terminal controls no session, and the command leads none. So `/dev/tty` cannot be opened,
-    /// which fails a tool that would ask there; and when the command ends, nothing that it left in
-    /// the background gets a SIGHUP, nor does macOS revoke the terminal that it writes to. A command
-    /// that led a session would make the terminal its own as soon as it opened `/dev/stderr`.
+    /// The terminal controls no session, and the command leads none. So `/dev/tty` cannot be
+    /// opened, which fails a tool that would ask there; and when the command ends, nothing that it
+    /// left in the background gets a SIGHUP, nor does macOS revoke the terminal that it writes to.
+    /// A command that led a session would make the terminal its own as soon as it opened
+    /// `/dev/stderr`.
     pub(crate) fn attach(&self, command: &mut Command) -> io::Result<()> {
         command
             .stdin(Stdio::null())

@@ -48,7 +48,7 @@ impl Reaper {
         tokio::spawn(async move {
             // Signals coalesce, so every one of them is about all that have ended.
             while ended.recv().await.is_some() {
-                reap(&waiting);
+                reap_children(&waiting);
             }
         });
         Ok(reaper)
@@ -56,7 +56,7 @@ impl Reaper {
 
     /// Starts a process.
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
-        // Held so that the process can not be waited for before it is known.
+        // Held so that the process cannot be waited for before it is known.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let child = command.spawn()?;
         let pid = child.id().cast_signed();
@@ -77,11 +77,11 @@ impl Reaper {
 
     /// Waits for everything that has ended by now.
     pub(crate) fn reap_now(&self) {
-        reap(&self.0);
+        reap_children(&self.0);
     }
 }
 
-fn reap(waiting: &Waiting) {
+fn reap_children(waiting: &Waiting) {
     let mut known = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let mut status = 0;

@@ -29,11 +29,11 @@ pub(crate) fn write(
         left: Vec::new(),
     };
     write_all(spool, &record)?;
-    sync(spool)
+    sync_record(spool)
 }
 
 /// Waits until the record is on disk.
-pub(crate) fn sync(spool: &Path) -> io::Result<()> {
+pub(crate) fn sync_record(spool: &Path) -> io::Result<()> {
     let open = |path: &Path| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);

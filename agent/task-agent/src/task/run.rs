@@ -22,7 +22,7 @@ use super::stop::{Stop, StopSignal};
 use super::storage::{self, Local};
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
-use super::{clean, complain, home, hooks, job, record, setup, warm_up};
+use super::{clean, home, hooks, job, print_error, record, setup, warm_up};
 use russet_platform::clock::{BootTime, Clock};
 
 /// Time after its deadline in which a task may still be reported. The launch agent takes over a
@@ -38,23 +38,23 @@ const PROMPT_REPORT: Duration = Duration::from_secs(1);
 const MOST_FINISHES: usize = 20;
 
 /// Runs the assigned task and returns the exit code.
-pub(crate) fn run(assignment: Assignment, local: Local) -> i32 {
+pub(crate) fn run_process(assignment: Assignment, local: Local) -> i32 {
     super::log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(task(assignment, local));
+            let code = runtime.block_on(run_task(assignment, local));
             // A reader of a terminal that is never closed must not keep us.
             runtime.shutdown_background();
             code
         }
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             exit::NOT_REPORTED
         }
     }
 }
 
-async fn task(assignment: Assignment, local: Local) -> i32 {
+async fn run_task(assignment: Assignment, local: Local) -> i32 {
     let clock = Clock::system();
     let stop = StopSignal::new();
     let deadline = deadline_of(&assignment, &clock);
@@ -65,11 +65,11 @@ async fn task(assignment: Assignment, local: Local) -> i32 {
         stop.clone(),
     ));
     if let Err(error) = listen_for_signals(&stop) {
-        complain(&error);
+        print_error(&error);
     }
     let api = match Api::new(&assignment, clock.clone(), deadline.after(REPORT_GRACE)) {
         Ok(api) => api,
-        Err(error) => return unreported(&assignment, &error),
+        Err(error) => return leave_unreported(&assignment, &error),
     };
     let config = tokio::select! {
         config = fetch_config(&api) => config,
@@ -85,10 +85,10 @@ async fn task(assignment: Assignment, local: Local) -> i32 {
             running.run(assignment, config).await
         }
         Err(ApiError::Stale(why)) => {
-            complain(&why);
+            print_error(&why);
             exit::STALE
         }
-        Err(error) => unreported(&assignment, &error),
+        Err(error) => leave_unreported(&assignment, &error),
     }
 }
 
@@ -97,12 +97,12 @@ async fn fetch_config(api: &Api) -> Result<TaskConfig, ApiError> {
 }
 
 /// The launch agent is told through the exit code, and reports in our place.
-fn unreported(assignment: &Assignment, error: &dyn std::fmt::Display) -> i32 {
-    complain(error);
+fn leave_unreported(assignment: &Assignment, error: &dyn std::fmt::Display) -> i32 {
+    print_error(error);
     let (outcome, text) = (Outcome::InfrastructureFail, error.to_string());
     let (spool, allocation) = (&assignment.dirs.spool, &assignment.allocation);
     if let Err(error) = record::write(spool, allocation, outcome, Some(&text), false) {
-        complain(&error);
+        print_error(&error);
     }
     exit::NOT_REPORTED
 }
@@ -187,7 +187,7 @@ impl Running {
             .and_then(|(spool, events)| Ok((spool, events, Reaper::start()?)));
         let (spool, events, reaper) = match opened {
             Ok((spool, events, reaper)) => (Arc::new(spool), Arc::new(events), reaper),
-            Err(error) => return unreported(&assignment, &error),
+            Err(error) => return leave_unreported(&assignment, &error),
         };
         let mut uploader = Uploader::start(&spool, &events, &self.api, &self.stop);
         let tools = setup::Tools {
@@ -224,7 +224,7 @@ impl Running {
             let (outcome, message) = (Outcome::InfrastructureFail, Some(message));
             return Verdict { outcome, message, left: Vec::new() };
         }
-        let context = match setup::context(assignment, config, tools) {
+        let context = match setup::make_context(assignment, config, tools) {
             Ok(context) => Arc::new(context),
             Err(failure) => {
                 let (outcome, message) = (failure.outcome, Some(failure.message));
@@ -236,7 +236,7 @@ impl Running {
             Ok(()) => {
                 warm_up::warm_up(&context).await;
                 storage::provide_timings(&context).await;
-                job::run(&context, &self.supervisor).await
+                job::run_steps(&context, &self.supervisor).await
             }
             Err(why) => {
                 message = Some(why);
@@ -283,7 +283,7 @@ impl Report<'_> {
         self.keep(&record);
         // Steps were left out because of that, so there is no outcome to report.
         if let Some(Stop::Stale(why)) = self.running.stop.reason() {
-            complain(&format!("the control plane gave the task up: {why}"));
+            print_error(&format!("the control plane gave the task up: {why}"));
             return exit::STALE;
         }
         match self.report(uploader, &record).await {
@@ -302,11 +302,11 @@ impl Report<'_> {
                 exit::REPORTED
             }
             Err(ApiError::Stale(why)) => {
-                complain(&format!("the control plane gave the task up: {why}"));
+                print_error(&format!("the control plane gave the task up: {why}"));
                 exit::STALE
             }
             Err(error) => {
-                complain(&error);
+                print_error(&error);
                 exit::NOT_REPORTED
             }
         }
@@ -314,7 +314,7 @@ impl Report<'_> {
 
     fn keep(&self, record: &ResultRecord) {
         if let Err(error) = record::write_all(&self.dirs.spool, record) {
-            complain(&format!("could not keep the result: {error}"));
+            print_error(&format!("could not keep the result: {error}"));
         }
     }
 
@@ -324,14 +324,14 @@ impl Report<'_> {
             uploader.close().await?;
             let message = record.message.clone();
             let (api, spool, events) = (&self.running.api, self.spool, self.events);
-            finish(api, spool, events, uploader, record.outcome, message).await
+            finish_task(api, spool, events, uploader, record.outcome, message).await
         };
         tokio::pin!(sending);
         let sent = tokio::time::timeout(PROMPT_REPORT, &mut sending).await;
         if !matches!(sent, Ok(Ok(())))
-            && let Err(error) = record::sync(&self.dirs.spool)
+            && let Err(error) = record::sync_record(&self.dirs.spool)
         {
-            complain(&format!("could not keep the result: {error}"));
+            print_error(&format!("could not keep the result: {error}"));
         }
         match sent {
             Ok(sent) => sent,
@@ -341,7 +341,7 @@ impl Report<'_> {
 }
 
 /// Reports the outcome, and sends again what the server turns out not to have.
-pub(crate) async fn finish(
+pub(crate) async fn finish_task(
     api: &Api,
     spool: &Spool,
     events: &Events,
@@ -369,7 +369,7 @@ pub(crate) async fn finish(
         match answer.json::<FinishMissing>() {
             Some(missing) if missing.last_seq.is_some() || !missing.output.is_empty() => {
                 last = missing.message.clone();
-                accept(spool, events, &missing);
+                accept_missing(spool, events, &missing);
                 uploader.send_rest().await?;
             }
             _ => return Err(ApiError::Stale(answer.message())),
@@ -378,7 +378,7 @@ pub(crate) async fn finish(
     Err(ApiError::GaveUp { call, last })
 }
 
-fn accept(spool: &Spool, events: &Events, missing: &FinishMissing) {
+fn accept_missing(spool: &Spool, events: &Events, missing: &FinishMissing) {
     if let Some(seq) = missing.last_seq {
         events.acknowledge(seq);
     }

@@ -38,7 +38,7 @@ pub(crate) struct Tools {
 }
 
 /// Makes the directories and the environment of a task.
-pub(crate) fn context(
+pub(crate) fn make_context(
     assignment: Assignment,
     config: TaskConfig,
     tools: Tools,
@@ -46,7 +46,7 @@ pub(crate) fn context(
     let begun = SystemTime::now();
     let broken = |message: String| Failure { outcome: Outcome::InfrastructureFail, message };
     let known: Vec<Secret> =
-        secrets(&config).into_iter().chain(credentials::masks(&assignment)).collect();
+        secret_values(&config).into_iter().chain(credentials::secret_masks(&assignment)).collect();
     let masks = Masks::new(&known).map_err(|error| broken(error.to_string()))?;
     let dirs = &assignment.dirs;
     let written = config.working_directory.as_deref().unwrap_or(".");
@@ -57,7 +57,7 @@ pub(crate) fn context(
     let delivered = credentials::deliver(&assignment)
         .map_err(|problem| broken(format!("could not hand over what was granted: {problem}")))?;
     let shell = shell::default_shell();
-    let person = person(&assignment, &shell);
+    let person = find_person(&assignment, &shell);
     let mut variables = environment::of_job(&assignment, &config, &person, &work, &shared);
     variables.extend(delivered.variables);
     if let Some(wanted) = &assignment.xcode {
@@ -92,26 +92,26 @@ pub(crate) fn context(
         next_batch: AtomicU32::new(0),
     };
     make_work(&context)?;
-    show(&context, &delivered.lines);
+    show_lines(&context, &delivered.lines);
     Ok(context)
 }
 
 /// Returns the values that output must not show.
-fn secrets(config: &TaskConfig) -> Vec<Secret> {
+fn secret_values(config: &TaskConfig) -> Vec<Secret> {
     let variables = config.environment.iter().filter(|variable| variable.masked);
     let known = config.masks.iter().chain(variables.map(|variable| &variable.value)).cloned();
     let of_source = match &config.source {
-        Some(Source::Git { url, .. }) => credentials(url),
+        Some(Source::Git { url, .. }) => url_credentials(url),
         _ => None,
     };
-    let of_repository = config.job.repository_url.as_deref().and_then(credentials);
+    let of_repository = config.job.repository_url.as_deref().and_then(url_credentials);
     let keys = config.ssh_keys.iter().map(|key| key.private_key.clone());
     known.chain(of_source).chain(of_repository).chain(keys).collect()
 }
 
 /// Returns the part before the `@` of `https://user:password@host/`: git prints the whole URL when
-/// it can not reach it. A single word there is a token, but for SSH, where it is a user.
-fn credentials(url: &str) -> Option<Secret> {
+/// it cannot reach it. A single word there is a token, but for SSH, where it is a user.
+fn url_credentials(url: &str) -> Option<Secret> {
     let (scheme, rest) = url.split_once("://")?;
     let (user, _) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
     match user.split_once(':') {
@@ -121,8 +121,8 @@ fn credentials(url: &str) -> Option<Secret> {
     }
 }
 
-/// Returns what bash does before each step: see [`login_path`]. Steps of a setup find their `curl` first, also
-/// where a profile sets another PATH.
+/// Returns what bash does before each step: see [`login_path`]. Steps of a setup find their `curl`
+/// first, also where a profile sets another PATH.
 fn bash_env(assignment: &Assignment, config: &TaskConfig) -> String {
     let of_setups = continuation::directory(assignment, config);
     let first = of_setups.map(|directory| login_path::put_first(&directory)).unwrap_or_default();
@@ -136,7 +136,7 @@ fn make_shared(shared: &SharedPaths, bash_env: &str) -> std::io::Result<()> {
 
 /// Says which credentials the task has and which it has not: a job that misses one shows it as an
 /// error of a tool that knows nothing of grants.
-fn show(context: &Context, lines: &[String]) {
+fn show_lines(context: &Context, lines: &[String]) {
     if lines.is_empty() {
         return;
     }
@@ -147,7 +147,7 @@ fn show(context: &Context, lines: &[String]) {
     context.step_finished(SETUP_STEP, &StepEnd::success());
 }
 
-/// A working directory that can not be made is the job's own mistake, and shown as a step.
+/// A working directory that cannot be made is the job's own mistake, and shown as a step.
 fn make_work(context: &Context) -> Result<(), Failure> {
     let Err(message) = job::make_directory(&context.work) else { return Ok(()) };
     let message = context.masks.apply(&message);
@@ -159,7 +159,7 @@ fn make_work(context: &Context) -> Result<(), Failure> {
     Err(Failure { outcome: Outcome::Failed, message })
 }
 
-fn person(assignment: &Assignment, shell: &str) -> Person {
+fn find_person(assignment: &Assignment, shell: &str) -> Person {
     let named = assignment.user.as_ref().and_then(|user| user.name.clone());
     let uid = nix::unistd::getuid();
     let name = match (named, &assignment.user) {
@@ -177,11 +177,11 @@ fn person(assignment: &Assignment, shell: &str) -> Person {
 
 #[cfg(test)]
 mod tests {
-    use super::credentials;
+    use super::url_credentials;
 
     #[test]
     fn the_password_of_an_address_is_a_secret_and_a_user_is_not() {
-        let secret = |url| credentials(url).map(|secret| secret.expose().to_owned());
+        let secret = |url| url_credentials(url).map(|secret| secret.expose().to_owned());
         assert_eq!(secret("https://me:pa@ss@host/a@b").as_deref(), Some("pa@ss"));
         assert_eq!(secret("https://token@host/a").as_deref(), Some("token"));
         for none in ["https://host/a@b", "ssh://git@host/a", "git@host:a", "/srv/repo"] {

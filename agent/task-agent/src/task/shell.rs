@@ -33,7 +33,11 @@ pub(crate) fn default_shell() -> String {
 }
 
 /// The arguments that make `shell` run `script`. A long script is first written to `file`.
-pub(crate) fn arguments(shell: &str, script: &str, file: &Path) -> Result<Arguments, BadShell> {
+pub(crate) fn shell_arguments(
+    shell: &str,
+    script: &str,
+    file: &Path,
+) -> Result<Arguments, BadShell> {
     let words = shlex::split(shell).filter(|words| !words.is_empty());
     let mut words: Vec<OsString> =
         words.ok_or_else(|| BadShell(shell.to_owned()))?.into_iter().map(OsString::from).collect();
@@ -56,11 +60,11 @@ pub(crate) struct Arguments {
 
 #[cfg(test)]
 mod tests {
-    use super::arguments;
+    use super::shell_arguments;
     use std::path::Path;
 
     fn words(shell: &str, script: &str) -> Vec<String> {
-        let arguments = arguments(shell, script, Path::new("/tmp/s")).unwrap();
+        let arguments = shell_arguments(shell, script, Path::new("/tmp/s")).unwrap();
         arguments.words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
@@ -82,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_no_shell_is_refused() {
         for bad in ["", "  ", "'open"] {
-            assert!(arguments(bad, "x", Path::new("/tmp/s")).is_err(), "{bad}");
+            assert!(shell_arguments(bad, "x", Path::new("/tmp/s")).is_err(), "{bad}");
         }
     }
 }

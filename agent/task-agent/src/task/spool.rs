@@ -116,8 +116,8 @@ impl Spool {
         self.limit
     }
 
-    /// From here on output for which there is no room on disk ends no step: what runs after a failure
-    /// runs to save what can be saved.
+    /// From here on output for which there is no room on disk ends no step: what runs after a
+    /// failure runs to save what can be saved.
     pub(crate) fn tolerate_loss(&self) {
         if !self.tolerates_loss.swap(true, Ordering::Relaxed) {
             // Half of it is for their output; the end of the story keeps the other half.
@@ -133,12 +133,13 @@ impl Spool {
             return Ok(Arc::clone(log));
         }
         let path = self.dir.join(format!("{number}.log"));
-        let (file, length) = match open(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
-            Ok((length, file)) => (Some(file), length),
-            // Not even room for an empty file.
-            Err(_) if self.tolerates_loss.load(Ordering::Relaxed) => (None, 0),
-            Err(error) => return Err(error),
-        };
+        let (file, length) =
+            match open_spool_file(&path).and_then(|file| Ok((file.metadata()?.len(), file))) {
+                Ok((length, file)) => (Some(file), length),
+                // Not even room for an empty file.
+                Err(_) if self.tolerates_loss.load(Ordering::Relaxed) => (None, 0),
+                Err(error) => return Err(error),
+            };
         let log = Arc::new(StepLog {
             number,
             spooled: AtomicU64::new(length),
@@ -198,7 +199,7 @@ impl Spool {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn open_spool_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -213,8 +214,8 @@ impl StepLog {
         self.number
     }
 
-    /// Appends masked output of a process, as far as the owner's limit allows. Answers whether this is
-    /// what reached the limit.
+    /// Appends masked output of a process, as far as the owner's limit allows. Answers whether this
+    /// is what reached the limit.
     pub(crate) fn append_output(&self, bytes: &[u8]) -> bool {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let take = |left: u64| Some(left.saturating_sub(length));
@@ -288,7 +289,7 @@ impl StepLog {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if file.is_none() {
-            *file = Some(open(&self.path)?);
+            *file = Some(open_spool_file(&self.path)?);
         }
         file.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
     }

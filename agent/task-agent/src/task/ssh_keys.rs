@@ -34,8 +34,8 @@ const SOCKET_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// Runs the step.
 pub(crate) async fn run(context: &Context, log: &Arc<StepLog>, wanted: &[String]) -> StepEnd {
-    let done = match choose(&context.config.ssh_keys, wanted) {
-        Ok(keys) => install(context, log, &keys).await,
+    let done = match choose_keys(&context.config.ssh_keys, wanted) {
+        Ok(keys) => install_keys(context, log, &keys).await,
         Err(message) => Err(message),
     };
     match done {
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, log: &Arc<StepLog>, wanted: &[String]
 }
 
 /// Ends the agent. Call it when no step runs any more.
-pub(crate) async fn end(context: &Context) {
+pub(crate) async fn end_agent(context: &Context) {
     let agent = context.ssh_agent.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(mut agent) = agent else { return };
     let pid = nix::unistd::Pid::from_raw(agent.pid);
@@ -62,7 +62,7 @@ pub(crate) async fn end(context: &Context) {
 }
 
 /// The keys that a step asks for: those of its fingerprints, or all.
-fn choose<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, String> {
+fn choose_keys<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, String> {
     let hint = "hint: `russet project ssh-key add` stores a key of the project, and `russet run` \
                 takes one with `--ssh-key FILE`; tasks of forks get none";
     if keys.is_empty() {
@@ -80,7 +80,11 @@ fn choose<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, 
     Ok(if wanted.is_empty() { keys.iter().collect() } else { chosen })
 }
 
-async fn install(context: &Context, log: &Arc<StepLog>, keys: &[&SshKey]) -> Result<(), String> {
+async fn install_keys(
+    context: &Context,
+    log: &Arc<StepLog>,
+    keys: &[&SshKey],
+) -> Result<(), String> {
     let directory = context.assignment.dirs.home.join(".ssh");
     DirBuilder::new()
         .recursive(true)
@@ -93,7 +97,7 @@ async fn install(context: &Context, log: &Arc<StepLog>, keys: &[&SshKey]) -> Res
         let of = key.host.as_deref().map_or(String::new(), |host| format!(" for {host}"));
         context.say(log, &format!("{}{of}: {}", key.sha256, file.display()));
         if socket.is_some() {
-            add(context, log, &file).await?;
+            add_to_agent(context, log, &file).await?;
         }
     }
     let config = directory.join("config");
@@ -125,13 +129,13 @@ fn write_key(directory: &Path, key: &SshKey) -> Result<PathBuf, String> {
         .create(true)
         .mode(0o600)
         .open(&config)
-        .and_then(|mut out| out.write_all(entry(key, &file, directory).as_bytes()))
+        .and_then(|mut out| out.write_all(config_entry(key, &file, directory).as_bytes()))
         .map_err(|error| format!("could not write {}: {error}", config.display()))?;
     Ok(file)
 }
 
 /// The entry of a key in `.ssh/config`. The host was checked when the key was stored.
-fn entry(key: &SshKey, file: &Path, directory: &Path) -> String {
+fn config_entry(key: &SshKey, file: &Path, directory: &Path) -> String {
     format!(
         "\nHost {}\n  IdentitiesOnly no\n  IdentityFile \"{}\"\n  UserKnownHostsFile \"{}\"\n  \
          StrictHostKeyChecking accept-new\n",
@@ -191,7 +195,7 @@ async fn wait_for(context: &Context, agent: &mut Child, socket: &Path) -> Result
 }
 
 /// Makes a key known to the agent, which reads it from its file.
-async fn add(context: &Context, log: &Arc<StepLog>, file: &Path) -> Result<(), String> {
+async fn add_to_agent(context: &Context, log: &Arc<StepLog>, file: &Path) -> Result<(), String> {
     let spec = Spec {
         words: vec!["ssh-add".into(), file.into()],
         variables: context.variables_now(),
@@ -209,7 +213,7 @@ async fn add(context: &Context, log: &Arc<StepLog>, file: &Path) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
-    use super::choose;
+    use super::choose_keys;
     use russet_protocol::secret::Secret;
     use russet_protocol::task::SshKey;
 
@@ -227,13 +231,13 @@ mod tests {
         let keys = [key("aa:bb", "SHA256:one"), key("cc:dd", "SHA256:two")];
         let chosen = |wanted: &[&str]| {
             let wanted: Vec<String> = wanted.iter().map(|text| (*text).to_owned()).collect();
-            choose(&keys, &wanted)
+            choose_keys(&keys, &wanted)
                 .map(|keys| keys.iter().map(|key| key.sha256.clone()).collect::<Vec<_>>())
         };
         assert_eq!(chosen(&[]).unwrap(), ["SHA256:one", "SHA256:two"]);
         assert_eq!(chosen(&["CC:DD"]).unwrap(), ["SHA256:two"]);
         assert_eq!(chosen(&["SHA256:two=", "cc:dd", "MD5:aa:bb"]).unwrap().len(), 2);
         assert!(chosen(&["ee:ff"]).unwrap_err().contains("ee:ff"));
-        assert!(choose(&[], &[]).unwrap_err().contains("ssh-key add"));
+        assert!(choose_keys(&[], &[]).unwrap_err().contains("ssh-key add"));
     }
 }

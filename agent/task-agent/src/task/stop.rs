@@ -77,7 +77,7 @@ impl StopSignal {
 
     async fn until(&self, is_so: impl FnMut(&State) -> bool) {
         let mut receiver = self.0.subscribe();
-        // The sender lives in `self`, so waiting can not fail.
+        // The sender lives in `self`, so waiting cannot fail.
         drop(receiver.wait_for(is_so).await);
     }
 }

@@ -62,7 +62,7 @@ impl Supervisor {
         tokio::spawn(async move {
             let taken = match socket {
                 Some(socket) => line.keep(&socket, outgoing).await,
-                None => swallow(outgoing).await,
+                None => swallow_messages(outgoing).await,
             };
             heard.send_replace(Some(taken));
         });
@@ -99,7 +99,7 @@ impl Supervisor {
 }
 
 /// Without a launch agent nobody waits for the last words either.
-async fn swallow(mut outgoing: mpsc::UnboundedReceiver<FromTaskAgent>) -> bool {
+async fn swallow_messages(mut outgoing: mpsc::UnboundedReceiver<FromTaskAgent>) -> bool {
     while outgoing.recv().await.is_some_and(|line| !is_last(&line)) {}
     true
 }

@@ -48,16 +48,16 @@ impl Uploader {
             let (spool, events) = (Arc::clone(spool), Arc::clone(events));
             let (api, stop) = (api.clone(), stop.clone());
             let closing = is_closing.subscribe();
-            tokio::spawn(
-                async move { note(send_output(&spool, &events, &api, closing).await, &stop) },
-            )
+            tokio::spawn(async move {
+                note_failure(send_output(&spool, &events, &api, closing).await, &stop)
+            })
         };
         let happenings = {
             let (events, api, stop) = (Arc::clone(events), api.clone(), stop.clone());
             let closing = is_closing.subscribe();
-            tokio::spawn(
-                async move { note(send_events(&events, &api, closing, BATCH).await, &stop) },
-            )
+            tokio::spawn(async move {
+                note_failure(send_events(&events, &api, closing, BATCH).await, &stop)
+            })
         };
         Self {
             spool: Arc::clone(spool),
@@ -89,7 +89,7 @@ impl Uploader {
     }
 }
 
-fn note(result: Result<(), ApiError>, stop: &StopSignal) -> Result<(), ApiError> {
+fn note_failure(result: Result<(), ApiError>, stop: &StopSignal) -> Result<(), ApiError> {
     if let Err(ApiError::Stale(why)) = &result {
         stop.stop(Stop::Stale(why.clone()));
     }

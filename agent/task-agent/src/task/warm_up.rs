@@ -27,7 +27,7 @@ pub(crate) async fn warm_up(context: &Context) {
     context.step_started(WARM_UP_STEP, "Simulators", false, Some(detail));
     let end = match context.spool.log(WARM_UP_STEP) {
         Ok(log) => {
-            let lock = acquire(context, wanted).await;
+            let lock = acquire_lock(context, wanted).await;
             match &lock {
                 Ok((_, waited)) if *waited >= PAUSE => {
                     context.say(
@@ -41,7 +41,7 @@ pub(crate) async fn warm_up(context: &Context) {
                 Ok(_) => {}
                 Err(why) => context.say(&log, &format!("goes on without the lock: {why}")),
             }
-            let end = command::run(context, spec(context, wanted), &log).await;
+            let end = command::run(context, command_spec(context, wanted), &log).await;
             drop(lock);
             if let Some(message) = &end.message {
                 context.say(&log, message);
@@ -56,7 +56,7 @@ pub(crate) async fn warm_up(context: &Context) {
     }
 }
 
-fn spec(context: &Context, wanted: &WarmUp) -> Spec {
+fn command_spec(context: &Context, wanted: &WarmUp) -> Spec {
     Spec {
         words: wanted.command.iter().map(Into::into).collect(),
         variables: context.variables.clone(),
@@ -68,7 +68,7 @@ fn spec(context: &Context, wanted: &WarmUp) -> Spec {
 }
 
 /// Takes the lock, and says how long that took.
-async fn acquire(
+async fn acquire_lock(
     context: &Context,
     wanted: &WarmUp,
 ) -> Result<(Flock<std::fs::File>, Duration), String> {

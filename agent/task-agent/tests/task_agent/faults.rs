@@ -96,7 +96,7 @@ async fn steps_that_were_left_out_for_a_lost_claim_are_no_success() {
     // One answer of somebody in between is enough; the server itself would take a report.
     task.plane.set_faults(|_, path| path.contains("heartbeat").then_some(Fault::Refuse(404)));
     let hook = task.slot().join("hook");
-    // A shell writes it: while another test forks, a file that is open for writing can not run.
+    // A shell writes it: while another test forks, a file that is open for writing cannot run.
     let script = "printf '#!/bin/sh\\nexec sleep 1000\\n' > \"$1\" && chmod 755 \"$1\"";
     let written = std::process::Command::new("sh").args(["-c", script, "sh"]).arg(&hook).status();
     assert!(written.unwrap().success());

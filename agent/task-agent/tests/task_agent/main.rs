@@ -1,6 +1,6 @@
 //! The task agent as a process, against a control plane written for these tests.
 //!
-//! A task agent has to be the only thread of its process, so it can not run inside a test. This
+//! A task agent has to be the only thread of its process, so it cannot run inside a test. This
 //! test binary starts itself again instead: where the marker is in its environment, it becomes a
 //! task agent before the test harness begins.
 

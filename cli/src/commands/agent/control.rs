@@ -72,11 +72,11 @@ pub(super) fn task_id(text: &str) -> std::result::Result<String, String> {
 }
 
 /// Claims nothing more.
-pub(crate) fn pause(args: PauseArgs) -> Result<Exit> {
+pub(crate) fn pause_agent(args: PauseArgs) -> Result<Exit> {
     let body = PauseRequest { reason: args.reason, for_s: args.time.map(duration::seconds) };
     block_on(async {
         args.agent.connect()?.ask("pause", &body).await?;
-        render::note(
+        render::print_note(
             "Paused: no task is claimed; what runs goes on. `russet agent resume` ends it.",
         );
         Ok(Exit::Success)
@@ -84,16 +84,16 @@ pub(crate) fn pause(args: PauseArgs) -> Result<Exit> {
 }
 
 /// Claims again.
-pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit> {
+pub(crate) fn resume_agent(args: &ResumeArgs) -> Result<Exit> {
     block_on(async {
         args.agent.connect()?.ask("resume", &()).await?;
-        render::note("Tasks are claimed again.");
+        render::print_note("Tasks are claimed again.");
         Ok(Exit::Success)
     })
 }
 
 /// Cancels a task, and waits for its end.
-pub(crate) fn cancel(args: CancelArgs) -> Result<Exit> {
+pub(crate) fn cancel_task(args: CancelArgs) -> Result<Exit> {
     let body = CancelRequest { reason: args.reason };
     block_on(async {
         let agent = args.agent.connect()?;
@@ -102,7 +102,7 @@ pub(crate) fn cancel(args: CancelArgs) -> Result<Exit> {
         while let Some(status) = changes.next().await {
             let mut tasks = status.slots.iter().filter_map(|slot| slot.task.as_ref()?.id.as_ref());
             if !tasks.any(|id| id.as_str() == args.task) {
-                render::note(format_args!("Task {} has ended.", args.task));
+                render::print_note(format_args!("Task {} has ended.", args.task));
                 return Ok(Exit::Success);
             }
         }
@@ -112,19 +112,19 @@ pub(crate) fn cancel(args: CancelArgs) -> Result<Exit> {
 }
 
 /// Claims nothing more, and waits for what runs.
-pub(crate) fn drain(args: DrainArgs) -> Result<Exit> {
+pub(crate) fn drain_agent(args: DrainArgs) -> Result<Exit> {
     let cancel_after_s = args.deadline.map(duration::seconds);
     let body = DrainRequest { reason: args.reason, cancel_after_s };
     block_on(async {
         let agent = args.agent.connect()?;
         agent.ask("drain", &body).await?;
-        render::note("Draining: no task is claimed. `russet agent resume` ends it.");
-        if args.wait { wait(&agent).await } else { Ok(Exit::Success) }
+        render::print_note("Draining: no task is claimed. `russet agent resume` ends it.");
+        if args.wait { wait_until_idle(&agent).await } else { Ok(Exit::Success) }
     })
 }
 
 /// Returns when no task runs any more on an agent that was asked to drain. Says what it waits for.
-pub(super) async fn wait(agent: &AgentClient) -> Result<Exit> {
+pub(super) async fn wait_until_idle(agent: &AgentClient) -> Result<Exit> {
     let mut changes = agent.changes().await?;
     let mut said = String::new();
     while let Some(status) = changes.next().await {
@@ -134,12 +134,12 @@ pub(super) async fn wait(agent: &AgentClient) -> Result<Exit> {
         }
         let tasks: Vec<&Task> = status.slots.iter().filter_map(|slot| slot.task.as_ref()).collect();
         if tasks.is_empty() {
-            render::note("Drained: no task runs.");
+            render::print_note("Drained: no task runs.");
             return Ok(Exit::Success);
         }
         let line = waiting_for(&tasks);
         if line != said {
-            render::note(&line);
+            render::print_note(&line);
             said = line;
         }
     }
@@ -149,11 +149,14 @@ pub(super) async fn wait(agent: &AgentClient) -> Result<Exit> {
 
 /// It changes with the tasks, not with the time.
 fn waiting_for(tasks: &[&Task]) -> String {
-    let count = numbers::count(u64::try_from(tasks.len()).unwrap_or_default(), "task");
+    let count = numbers::counted(u64::try_from(tasks.len()).unwrap_or_default(), "task");
     let names = tasks.iter().filter_map(|task| {
         let name = format!("{} {}", plain(task.project.as_deref()?), plain(task.job.as_deref()?));
         let until = task.usual_ms.map(|usual_ms| {
-            format!(", usually done at {}", numbers::moment(task.since_ms.saturating_add(usual_ms)))
+            format!(
+                ", usually done at {}",
+                numbers::local_time(task.since_ms.saturating_add(usual_ms))
+            )
         });
         Some(name + &until.unwrap_or_default())
     });

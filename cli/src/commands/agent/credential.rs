@@ -9,7 +9,7 @@ use russet_protocol::credential::Content;
 use russet_protocol::secret::Secret;
 use serde::Serialize;
 
-use super::vault::{VaultArgs, check_name, failed};
+use super::vault::{VaultArgs, check_name, vault_failure};
 use crate::commands::OutputArgs;
 use crate::commands::secret_input::{self, SecretArgs};
 use crate::error::{CliError, Result};
@@ -117,27 +117,28 @@ pub(crate) struct CommonArgs {
 /// Runs the command.
 pub(crate) fn main(command: CredentialCommand) -> Result<Exit> {
     match command {
-        CredentialCommand::Add(command) => add(command)?,
+        CredentialCommand::Add(command) => add_credential(command)?,
         CredentialCommand::List { output, vault: args } => {
             let config = args.config()?;
-            list(&args.open(config.as_ref())?, output.output)?;
+            list_credentials(&args.open(config.as_ref())?, output.output)?;
         }
         CredentialCommand::Rm { name, vault: args } => {
             let config = args.config()?;
             let vault = args.open(config.as_ref())?;
-            let removed = vault.change(|all| all.credentials.remove(&name)).map_err(failed)?;
+            let removed =
+                vault.change(|all| all.credentials.remove(&name)).map_err(vault_failure)?;
             if removed.is_none() {
                 let message = format!("no credential is stored as `{name}`");
                 return Err(CliError::new(Exit::Infrastructure, message)
                     .hint("`russet agent credential list` shows those there are"));
             }
-            render::line(format_args!("Removed `{name}`."))?;
+            render::print_line(format_args!("Removed `{name}`."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn add(command: AddCommand) -> Result<()> {
+fn add_credential(command: AddCommand) -> Result<()> {
     let common = match &command {
         AddCommand::SigningIdentity { common, .. }
         | AddCommand::ProvisioningProfile { common, .. }
@@ -148,7 +149,7 @@ fn add(command: AddCommand) -> Result<()> {
     // Before anything is asked for: who may not store it need not type it.
     let config = common.vault.config()?;
     let vault = common.vault.open(config.as_ref())?;
-    let content = content(&command)?;
+    let content = read_content(&command)?;
     let grant = Grant {
         classes: common.class.clone(),
         projects: common.project.clone(),
@@ -160,40 +161,40 @@ fn add(command: AddCommand) -> Result<()> {
         StoredCredential { content, grant, stored: now.map_or(0, |since| since.as_secs()) };
     let name = common.name.clone();
     let kind = stored.content.kind();
-    vault.change(|all| all.credentials.insert(name.clone(), stored)).map_err(failed)?;
-    render::line(format_args!(
+    vault.change(|all| all.credentials.insert(name.clone(), stored)).map_err(vault_failure)?;
+    render::print_line(format_args!(
         "Stored {kind} `{name}`. Tasks get it where their class lists it under `credentials`."
     ))
 }
 
-fn content(command: &AddCommand) -> Result<Content> {
+fn read_content(command: &AddCommand) -> Result<Content> {
     let wrong = |path: &PathBuf, what: &str| {
         CliError::new(Exit::Usage, format!("{} is no {what}", path.display()))
     };
     Ok(match command {
         AddCommand::SigningIdentity { p12, password, .. } => {
-            let bytes = secret_input::file(p12)?;
+            let bytes = secret_input::read_secret_file(p12)?;
             if !is_der(&bytes) {
                 return Err(wrong(p12, ".p12 file")
                     .hint("export the identity from Keychain Access as `.p12`"));
             }
             let password = password.read("password of the .p12 file")?;
-            Content::SigningIdentity { p12: encoded(&bytes), password }
+            Content::SigningIdentity { p12: encode_base64(&bytes), password }
         }
         AddCommand::ProvisioningProfile { file, .. } => {
-            let bytes = secret_input::file(file)?;
+            let bytes = secret_input::read_secret_file(file)?;
             let extension = file.extension().and_then(|end| end.to_str()).unwrap_or_default();
             if !is_der(&bytes) || !matches!(extension, "mobileprovision" | "provisionprofile") {
                 return Err(wrong(file, "provisioning profile")
                     .hint("its name ends with `.mobileprovision` or `.provisionprofile`"));
             }
             Content::ProvisioningProfile {
-                profile: encoded(&bytes),
+                profile: encode_base64(&bytes),
                 extension: extension.to_owned(),
             }
         }
         AddCommand::AppStoreConnectKey { key, key_id, issuer_id, .. } => {
-            let text = secret_input::text(secret_input::file(key)?, key)?;
+            let text = secret_input::secret_text(secret_input::read_secret_file(key)?, key)?;
             if !text.contains("-----BEGIN PRIVATE KEY-----") {
                 return Err(wrong(key, "key of the App Store Connect API").hint(
                     "it is the `AuthKey_….p8` that App Store Connect lets you download once",
@@ -213,7 +214,7 @@ fn content(command: &AddCommand) -> Result<Content> {
     })
 }
 
-fn encoded(bytes: &[u8]) -> Secret {
+fn encode_base64(bytes: &[u8]) -> Secret {
     Secret::new(STANDARD.encode(bytes))
 }
 
@@ -231,8 +232,8 @@ struct Item {
     stored: u64,
 }
 
-fn list(vault: &Vault, format: Format) -> Result<()> {
-    let all = vault.read().map_err(failed)?;
+fn list_credentials(vault: &Vault, format: Format) -> Result<()> {
+    let all = vault.read().map_err(vault_failure)?;
     let items: Vec<Item> = all
         .credentials
         .into_iter()
@@ -244,7 +245,7 @@ fn list(vault: &Vault, format: Format) -> Result<()> {
         })
         .collect();
     if format == Format::Json {
-        return render::json(&items);
+        return render::print_json(&items);
     }
     let mut table = Table::new(&["NAME", "KIND", "CLASSES", "PROJECTS", "BRANCHES", "TAGS"]);
     for Item { name, kind, grant, .. } in items {
@@ -252,5 +253,5 @@ fn list(vault: &Vault, format: Format) -> Result<()> {
             [grant.classes, grant.projects, grant.branches, grant.tags].map(|list| list.join(","));
         table.row([name, kind.to_owned(), classes, projects, branches, tags]);
     }
-    render::print(&table.render("No credentials are stored."))
+    render::print_text(&table.render("No credentials are stored."))
 }

@@ -44,16 +44,16 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
     };
     block_on(async {
         let mut checks = examine(&question).await;
-        checks.insert(1, agent(args).await);
-        show(&checks, args.output.output)
+        checks.insert(1, check_agent(args).await);
+        print_checks(&checks, args.output.output)
     })
 }
 
-fn show(checks: &[Check], format: Format) -> Result<Exit> {
+fn print_checks(checks: &[Check], format: Format) -> Result<Exit> {
     let level = worst(checks);
     match format {
-        Format::Json => render::json(&json!({ "worst": level, "checks": checks }))?,
-        Format::Text => render::print(&text(checks, Paint::stdout()))?,
+        Format::Json => render::print_json(&json!({ "worst": level, "checks": checks }))?,
+        Format::Text => render::print_text(&checks_text(checks, Paint::stdout()))?,
     }
     Ok(match level {
         Level::Ok | Level::Unknown => Exit::Success,
@@ -63,7 +63,7 @@ fn show(checks: &[Check], format: Format) -> Result<Exit> {
 }
 
 /// Checks the agent's own report.
-async fn agent(args: &DoctorArgs) -> Check {
+async fn check_agent(args: &DoctorArgs) -> Check {
     let check =
         |level, found: String, hint: Option<String>| Check { name: "agent", level, found, hint };
     let status = match args.agent.connect() {
@@ -72,7 +72,7 @@ async fn agent(args: &DoctorArgs) -> Check {
     };
     match status {
         Ok(status) if status.holds.is_empty() => {
-            let since = numbers::between(status.since_ms, numbers::now_ms());
+            let since = numbers::duration_between(status.since_ms, numbers::now_ms());
             let why = status.reason.map(|why| format!(": {}", plain(&why))).unwrap_or_default();
             let is_fine = !matches!(status.state.as_str(), "offline" | "unhealthy");
             let level = if is_fine { Level::Ok } else { Level::Bad };
@@ -94,7 +94,7 @@ async fn agent(args: &DoctorArgs) -> Check {
 }
 
 /// One line for each check, and below it what to do.
-fn text(checks: &[Check], paint: Paint) -> String {
+fn checks_text(checks: &[Check], paint: Paint) -> String {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
     let mut text = String::new();
     for check in checks {
@@ -112,8 +112,8 @@ fn text(checks: &[Check], paint: Paint) -> String {
         }
     }
     let count = |level| checks.iter().filter(|check| check.level == level).count() as u64;
-    let bad = numbers::count(count(Level::Bad), "problem");
-    let warnings = numbers::count(count(Level::Warning), "warning");
+    let bad = numbers::counted(count(Level::Bad), "problem");
+    let warnings = numbers::counted(count(Level::Warning), "warning");
     let unknown = count(Level::Unknown);
     let rest = if unknown == 0 { String::new() } else { format!(", {unknown} not found out") };
     text.push_str(&format!("\n{bad}, {warnings}{rest}\n"));
@@ -122,7 +122,7 @@ fn text(checks: &[Check], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Level, text};
+    use super::{Check, Level, checks_text};
     use crate::render::color::Paint;
 
     #[test]
@@ -139,6 +139,6 @@ mod tests {
             check("sleep", Level::Warning, "it sleeps", Some("`sudo pmset -a sleep 0`")),
             check("FileVault", Level::Unknown, "fdesetup is not there", None),
         ];
-        insta::assert_snapshot!(text(&checks, Paint::PLAIN));
+        insta::assert_snapshot!(checks_text(&checks, Paint::PLAIN));
     }
 }

@@ -72,7 +72,7 @@ pub(crate) struct InstallArgs {
 
 /// Runs the command.
 pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
-    let layout = layout(args.root.as_deref())?;
+    let layout = layout_below(args.root.as_deref())?;
     let mut notes = Vec::new();
     let mut service = args.root.is_none().then(|| Service::system(&layout));
     if let Some(Err(error)) = service.as_ref().map(Service::available) {
@@ -87,15 +87,16 @@ pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
     let format = args.output.output;
     let mut watch = |moment: Moment<'_>| {
         if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::show(report);
+            progress::print_report(report);
         }
         ControlFlow::Continue(())
     };
-    let reports = install::install(&settings, args.dry_run, &mut watch).map_err(progress::error)?;
-    finish(&settings, &args, &reports, &notes)
+    let reports =
+        install::install(&settings, args.dry_run, &mut watch).map_err(progress::install_failure)?;
+    finish_install(&settings, &args, &reports, &notes)
 }
 
-fn finish(
+fn finish_install(
     settings: &Settings,
     args: &InstallArgs,
     reports: &[Report],
@@ -108,27 +109,30 @@ fn finish(
             "actions": reports,
             "notes": notes,
         });
-        render::json(&value)?;
+        render::print_json(&value)?;
         return Ok(Exit::Success);
     }
     for note in notes {
-        render::note(format_args!("note: {note}"));
+        render::print_note(format_args!("note: {note}"));
     }
-    let done = progress::count(reports);
+    let done = progress::count_done(reports);
     let config = settings.layout.config();
     match (args.dry_run, done) {
-        (true, 0) => render::line("Everything is installed; nothing would be done.")?,
-        (true, count) => render::line(format_args!("{count} actions would be done."))?,
-        (false, 0) => render::line("Everything is installed already.")?,
+        (true, 0) => render::print_line("Everything is installed; nothing would be done.")?,
+        (true, count) => render::print_line(format_args!("{count} actions would be done."))?,
+        (false, 0) => render::print_line("Everything is installed already.")?,
         (false, _) => {
-            render::line(format_args!("Installed. The configuration is {}.", config.display()))?;
+            render::print_line(format_args!(
+                "Installed. The configuration is {}.",
+                config.display()
+            ))?;
         }
     }
     Ok(Exit::Success)
 }
 
 /// The layout below `root`, or the system's.
-pub(super) fn layout(root: Option<&Path>) -> Result<Layout> {
+pub(super) fn layout_below(root: Option<&Path>) -> Result<Layout> {
     let Some(root) = root else { return Ok(Layout::default()) };
     let root = std::fs::canonicalize(root).map_err(|error| {
         CliError::local(format_args!("could not use {}", root.display()), error)
@@ -170,14 +174,14 @@ fn source(
         }
         None => return Ok(None),
     };
-    let overrides = overrides(args, layout)?;
+    let overrides = config_overrides(args, layout)?;
     let converted = convert(from, &text, &overrides)
-        .map_err(|error| progress::error(InstallError::Config(error)))?;
+        .map_err(|error| progress::install_failure(InstallError::Config(error)))?;
     notes.extend(converted.notes);
     Ok(Some(ConfigSource::Text(converted.text)))
 }
 
-fn overrides(args: &InstallArgs, layout: &Layout) -> Result<Overrides> {
+fn config_overrides(args: &InstallArgs, layout: &Layout) -> Result<Overrides> {
     let token = match &args.token_file {
         None => None,
         Some(file) if file == Path::new("-") => {

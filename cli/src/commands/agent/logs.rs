@@ -96,7 +96,7 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
     if let Some(task) = &args.task {
         return block_on(show_task(args, task));
     }
-    let path = path(args)?;
+    let path = log_path(args)?;
     let since_ms = args.since.map(|time| {
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         numbers::now_ms().saturating_sub(time)
@@ -112,7 +112,7 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
         // Before it is read: what is written meanwhile is not missed.
         let watch = args.follow.then(|| FileWatch::new(&path));
         let (lines, mut follower) =
-            history(&path, wanted).map_err(|error| unreadable(&path, &error, args.boot))?;
+            history(&path, wanted).map_err(|error| unreadable_log(&path, &error, args.boot))?;
         let mut is_read = show.lines(&lines)?;
         let Some(watch) = watch else { return Ok(Exit::Success) };
         let failed =
@@ -137,11 +137,11 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
 /// Shows what a task says, and said.
 async fn show_task(args: &LogsArgs, task: &str) -> Result<Exit> {
     let mut output = args.agent.connect()?.output(task, args.follow).await?;
-    output::copy(async || output.next().await).await.map(|_| Exit::Success)
+    output::copy_output(async || output.next().await).await.map(|_| Exit::Success)
 }
 
 /// Which log.
-fn path(args: &LogsArgs) -> Result<PathBuf> {
+fn log_path(args: &LogsArgs) -> Result<PathBuf> {
     let environment = |name: &str| std::env::var(name).ok();
     let installed = Layout::default();
     if let Some(file) = &args.file {
@@ -161,12 +161,12 @@ fn path(args: &LogsArgs) -> Result<PathBuf> {
                 .hint("`logging.file` names a file instead, which the agent rotates")
         });
     }
-    // Its configuration is root's; who can not read it can not read a log in an unusual place.
+    // Its configuration is root's; who cannot read it cannot read a log in an unusual place.
     let configured = config::load(&installed.config(), &environment).ok();
     Ok(configured.and_then(|config| config.logging.file).unwrap_or_else(|| installed.agent_log()))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error, is_boot: bool) -> CliError {
+fn unreadable_log(path: &Path, error: &std::io::Error, is_boot: bool) -> CliError {
     let path = path.display();
     match error.kind() {
         ErrorKind::NotFound if is_boot && cfg!(target_os = "linux") => {
@@ -206,7 +206,7 @@ async fn reader_gone() {
         });
     }
     if gone.await.is_err() {
-        // What can not be watched (a file, a terminal) does not go away.
+        // What cannot be watched (a file, a terminal) does not go away.
         std::future::pending().await
     }
 }
@@ -235,15 +235,15 @@ impl Show {
         match self.format {
             // These types always become JSON: their keys are strings.
             Format::Json => serde_json::to_string(line).unwrap_or_default() + "\n",
-            Format::Text => text(line, self.paint),
+            Format::Text => line_text(line, self.paint),
         }
     }
 }
 
 /// A line as people read it.
-fn text(line: &LogLine, paint: Paint) -> String {
+fn line_text(line: &LogLine, paint: Paint) -> String {
     let mut text = String::new();
-    if let Some(time) = line.time_ms.and_then(time) {
+    if let Some(time) = line.time_ms.and_then(local_time) {
         text.push_str(&paint.dim(&time));
         text.push(' ');
     }
@@ -265,14 +265,14 @@ fn text(line: &LogLine, paint: Paint) -> String {
     text
 }
 
-fn time(ms: u64) -> Option<String> {
+fn local_time(ms: u64) -> Option<String> {
     let time = jiff::Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()?;
     Some(format!("{time:.3}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LogLevel, LogLine, text};
+    use super::{LogLevel, LogLine, line_text};
     use crate::render::color::Paint;
 
     #[test]
@@ -285,10 +285,10 @@ mod tests {
         };
         line.fields.insert("slot".to_owned(), 2.into());
         assert_eq!(
-            text(&line, Paint::PLAIN),
+            line_text(&line, Paint::PLAIN),
             "2026-11-24T16:00:00.120Z  WARN gave \u{fffd}[31ma task back\n  hint: look slot=2\n"
         );
         let panic = LogLine { text: "panicked".to_owned(), ..LogLine::default() };
-        assert_eq!(text(&panic, Paint::PLAIN), "panicked\n");
+        assert_eq!(line_text(&panic, Paint::PLAIN), "panicked\n");
     }
 }

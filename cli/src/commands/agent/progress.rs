@@ -8,7 +8,7 @@ use crate::render;
 use crate::render::color::Paint;
 
 /// Prints an action as a line, and what is to be said about it below.
-pub(super) fn show(report: &Report) {
+pub(super) fn print_report(report: &Report) {
     let paint = Paint::stderr();
     let (sign, words) = match report.outcome {
         Outcome::Planned => (paint.note("→"), String::new()),
@@ -17,20 +17,20 @@ pub(super) fn show(report: &Report) {
         Outcome::Kept => (paint.dim("="), paint.dim(" (kept)")),
         Outcome::Failed => (paint.bad("✗"), paint.bad(" (failed)")),
     };
-    render::note(format_args!("{sign} {}{words}", report.action));
+    render::print_note(format_args!("{sign} {}{words}", report.action));
     for note in &report.notes {
-        render::note(format_args!("    {note}"));
+        render::print_note(format_args!("    {note}"));
     }
 }
 
 /// Counts the actions that were done, or would be.
-pub(super) fn count(reports: &[Report]) -> usize {
+pub(super) fn count_done(reports: &[Report]) -> usize {
     let did = |report: &&Report| matches!(report.outcome, Outcome::Done | Outcome::Planned);
     reports.iter().filter(did).count()
 }
 
 /// An error of an installation, as the command's.
-pub(super) fn error(error: InstallError) -> CliError {
+pub(super) fn install_failure(error: InstallError) -> CliError {
     let exit = match &error {
         InstallError::Config(_) | InstallError::NoConfig { .. } => Exit::BadConfig,
         _ => Exit::Infrastructure,

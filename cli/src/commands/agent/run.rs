@@ -65,7 +65,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     logging::start_as(&config.logging, host.is_service())?;
     // That of a service goes into its log.
     for warning in config.warnings.iter().filter(|_| !host.is_service()) {
-        render::note(format_args!("warning: {warning}"));
+        render::print_note(format_args!("warning: {warning}"));
     }
     let mut options = launch::Options::new(exe);
     options.host = host;

@@ -19,10 +19,10 @@ pub(crate) enum Verb {
 
 /// Runs the command.
 pub(crate) fn main(verb: Verb) -> Result<Exit> {
-    act(verb).map_err(progress::error)
+    control_service(verb).map_err(progress::install_failure)
 }
 
-fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
+fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
     let layout = Layout::default();
     let what = match verb {
         Verb::Start => "start",
@@ -42,9 +42,11 @@ fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
     }
     if verb == Verb::Stop {
         let busy = install::busy_slots(&layout)?;
-        render::note("Stopped. It starts again with the system, or with `russet agent start`.");
+        render::print_note(
+            "Stopped. It starts again with the system, or with `russet agent start`.",
+        );
         if !busy.is_empty() {
-            render::note(format_args!(
+            render::print_note(format_args!(
                 "Tasks in slots {} go on; the next agent reports how they ended.",
                 busy.join(", ")
             ));
@@ -52,9 +54,9 @@ fn act(verb: Verb) -> std::result::Result<Exit, InstallError> {
         return Ok(Exit::Success);
     }
     let state = install::wait_for_health(&layout, &service)?;
-    render::note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
+    render::print_note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
     for concern in install::concerns(&layout) {
-        render::note(format_args!("warning: {concern}"));
+        render::print_note(format_args!("warning: {concern}"));
     }
     Ok(Exit::Success)
 }

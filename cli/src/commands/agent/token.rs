@@ -3,7 +3,7 @@
 use russet_launch_agent::vault::{self, TokenError};
 use serde::Serialize;
 
-use super::vault::{VaultArgs, check_name, failed};
+use super::vault::{VaultArgs, check_name, vault_failure};
 use crate::commands::OutputArgs;
 use crate::commands::secret_input::SecretArgs;
 use crate::error::{CliError, Result};
@@ -81,45 +81,45 @@ pub(crate) fn main(command: TokenCommand) -> Result<Exit> {
                 let message = "the text has characters that no token has";
                 return Err(CliError::new(Exit::Usage, message));
             }
-            let in_keychain = vault.add_token(&name, &origin, &token).map_err(wrong)?;
-            render::line(format_args!(
+            let in_keychain = vault.add_token(&name, &origin, &token).map_err(token_failure)?;
+            render::print_line(format_args!(
                 "Stored `{name}` for {origin} in {}.",
                 if in_keychain { "the System keychain" } else { "the agent's encrypted store" }
             ))?;
         }
         TokenCommand::List { output, vault: args } => {
             let config = args.config()?;
-            let all = args.open(config.as_ref())?.read().map_err(failed)?;
+            let all = args.open(config.as_ref())?.read().map_err(vault_failure)?;
             let items = all.tokens.into_iter().map(|(name, token)| Item {
                 name,
                 origin: token.origin,
                 kept_in: if token.token.is_some() { "store" } else { "keychain" },
             });
-            list(items.collect(), output.output)?;
+            list_tokens(items.collect(), output.output)?;
         }
         TokenCommand::Rm { name, vault: args } => {
             let config = args.config()?;
-            args.open(config.as_ref())?.remove_token(&name).map_err(wrong)?;
-            render::line(format_args!("Removed `{name}`."))?;
+            args.open(config.as_ref())?.remove_token(&name).map_err(token_failure)?;
+            render::print_line(format_args!("Removed `{name}`."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn list(items: Vec<Item>, format: Format) -> Result<()> {
+fn list_tokens(items: Vec<Item>, format: Format) -> Result<()> {
     if format == Format::Json {
-        return render::json(&items);
+        return render::print_json(&items);
     }
     let mut table = Table::new(&["NAME", "ORIGIN", "KEPT IN"]);
     for item in items {
         table.row([item.name, item.origin, item.kept_in.to_owned()]);
     }
-    render::print(&table.render("No tokens are stored."))
+    render::print_text(&table.render("No tokens are stored."))
 }
 
-fn wrong(error: TokenError) -> CliError {
+fn token_failure(error: TokenError) -> CliError {
     match error {
-        TokenError::Vault(error) => failed(error),
+        TokenError::Vault(error) => vault_failure(error),
         error => CliError::new(Exit::Infrastructure, error.to_string()),
     }
 }

@@ -56,24 +56,24 @@ pub(crate) struct UninstallArgs {
 
 /// Runs the command.
 pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
-    let layout = super::install::layout(args.root.as_deref())?;
+    let layout = super::install::layout_below(args.root.as_deref())?;
     let program = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
     let format = args.output.output;
     let mut watch = |moment: Moment<'_>| {
         if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::show(report);
+            progress::print_report(report);
         }
         ControlFlow::Continue(())
     };
     if !args.dry_run {
-        quiesce(&args, &layout)?;
+        quiesce_agent(&args, &layout)?;
     }
     let wishes =
         install::Removal { keep_data: args.keep_data, force: args.force, dry_run: args.dry_run };
     let reports =
         install::uninstall(&layout, &program, &Service::system(&layout), wishes, &mut watch)
-            .map_err(progress::error)?;
+            .map_err(progress::install_failure)?;
     let actions = reports.as_deref().unwrap_or_default();
     let failed = actions.iter().filter(|report| report.outcome == Outcome::Failed).count();
     if format == Format::Json {
@@ -82,13 +82,16 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
             "installed": reports.is_some(),
             "actions": actions,
         });
-        render::json(&value)?;
+        render::print_json(&value)?;
     } else if reports.is_none() {
-        render::line("Nothing is installed.")?;
+        render::print_line("Nothing is installed.")?;
     } else if args.dry_run {
-        render::line(format_args!("{} actions would be done.", progress::count(actions)))?;
+        render::print_line(format_args!(
+            "{} actions would be done.",
+            progress::count_done(actions)
+        ))?;
     } else if failed == 0 {
-        render::line("Uninstalled.")?;
+        render::print_line("Uninstalled.")?;
     }
     if failed > 0 {
         return Err(CliError::new(
@@ -102,36 +105,36 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
 
 /// Has the agent end what runs, as far as that is asked for. What runs after that is for the
 /// removal to refuse, or to kill.
-fn quiesce(args: &UninstallArgs, layout: &Layout) -> Result<()> {
+fn quiesce_agent(args: &UninstallArgs, layout: &Layout) -> Result<()> {
     let is_busy = || install::busy_slots(layout).map(|slots| !slots.is_empty());
-    if !(args.wait || args.force) || !is_busy().map_err(progress::error)? {
+    if !(args.wait || args.force) || !is_busy().map_err(progress::install_failure)? {
         return Ok(());
     }
-    install::require_root("uninstall").map_err(progress::error)?;
+    install::require_root("uninstall").map_err(progress::install_failure)?;
     let socket = install::socket(layout);
     let drained = block_on(async {
         let agent = AgentClient::at(socket)?;
-        drain(args, &agent).await
+        drain_agent(args, &agent).await
     });
     match drained {
         Ok(_) => {}
         // Without an agent nobody reports how they ended, and they are killed all the same.
         Err(error) if args.force => {
-            render::note(format_args!("note: {}", error.message()));
+            render::print_note(format_args!("note: {}", error.message()));
             return Ok(());
         }
         Err(error) => return Err(error),
     }
     let start = Instant::now();
-    while is_busy().map_err(progress::error)? && start.elapsed() < CLEANED {
+    while is_busy().map_err(progress::install_failure)? && start.elapsed() < CLEANED {
         std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
 }
 
-/// Drains the agent. One that can not be drained in time claims again, unless a person held it
+/// Drains the agent. One that cannot be drained in time claims again, unless a person held it
 /// back before.
-async fn drain(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
+async fn drain_agent(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
     let is_held = !agent.status().await?.holds.is_empty();
     let limit = if args.wait { args.timeout } else { Some(Duration::ZERO) };
     let cancel_after = limit.filter(|_| args.force);
@@ -142,7 +145,7 @@ async fn drain(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
         (Some(limit), true) => limit.checked_add(CANCELED_END),
         (limit, _) => limit,
     };
-    let waiting = control::wait(agent);
+    let waiting = control::wait_until_idle(agent);
     let Some(limit) = limit else { return waiting.await };
     if let Ok(drained) = tokio::time::timeout(limit, waiting).await {
         return drained;

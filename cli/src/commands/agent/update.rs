@@ -61,26 +61,27 @@ pub(crate) fn main(command: UpdateCommand) -> Result<Exit> {
         match command {
             UpdateCommand::Status(args) => {
                 let status = args.agent.connect()?.status().await?;
-                shown(&status, &args.output)?;
+                print_status(&status, &args.output)?;
             }
             UpdateCommand::Check(args) => {
                 let agent = args.agent.connect()?;
                 let look = agent.look("update/check").await?;
-                shown(&settled(&agent, look).await?, &args.output)?;
+                print_status(&wait_for_look(&agent, look).await?, &args.output)?;
             }
             UpdateCommand::Install(InstallArgs { wait, timeout, args }) => {
                 let agent = args.agent.connect()?;
                 let before = agent.status().await?;
                 let look = agent.look("update/install").await?;
                 if wait {
-                    let exchanged = tokio::time::timeout(timeout, exchanged(&agent, look, &before));
+                    let exchanged =
+                        tokio::time::timeout(timeout, wait_for_exchange(&agent, look, &before));
                     let Ok(result) = exchanged.await else {
                         return Err(CliError::new(Exit::Infrastructure, "the update takes longer")
                             .hint("it goes on; `russet agent update status` says how far it is"));
                     };
-                    return ended(&result?, &before, &args.output);
+                    return report_end(&result?, &before, &args.output);
                 }
-                shown(&settled(&agent, look).await?, &args.output)?;
+                print_status(&wait_for_look(&agent, look).await?, &args.output)?;
             }
         }
         Ok(Exit::Success)
@@ -89,7 +90,7 @@ pub(crate) fn main(command: UpdateCommand) -> Result<Exit> {
 
 /// Follows an agent until the look with this number has ended: it has found out what there is, and
 /// fetched it.
-async fn settled(agent: &AgentClient, look: u64) -> Result<Status> {
+async fn wait_for_look(agent: &AgentClient, look: u64) -> Result<Status> {
     let mut changes = agent.changes().await?;
     let mut status = agent.status().await?;
     while status.update_looks.unwrap_or_default() < look {
@@ -103,8 +104,8 @@ async fn settled(agent: &AgentClient, look: u64) -> Result<Status> {
 }
 
 /// Follows an agent until another one has taken its place and proved itself, or none will.
-async fn exchanged(agent: &AgentClient, look: u64, before: &Status) -> Result<Status> {
-    let mut status = settled(agent, look).await?;
+async fn wait_for_exchange(agent: &AgentClient, look: u64, before: &Status) -> Result<Status> {
+    let mut status = wait_for_look(agent, look).await?;
     loop {
         let is_coming = matches!(
             status.update,
@@ -123,30 +124,30 @@ async fn exchanged(agent: &AgentClient, look: u64, before: &Status) -> Result<St
     }
 }
 
-fn ended(status: &Status, before: &Status, output: &OutputArgs) -> Result<Exit> {
-    shown(status, output)?;
+fn report_end(status: &Status, before: &Status, output: &OutputArgs) -> Result<Exit> {
+    print_status(status, output)?;
     match &status.update {
         Some(Update::RolledBack { .. } | Update::Failed { .. }) => Ok(Exit::Infrastructure),
         _ => {
             if status.agent_version != before.agent_version {
-                render::note(format_args!("Version {} runs.", plain(&status.agent_version)));
+                render::print_note(format_args!("Version {} runs.", plain(&status.agent_version)));
             }
             Ok(Exit::Success)
         }
     }
 }
 
-fn shown(status: &Status, output: &OutputArgs) -> Result<()> {
+fn print_status(status: &Status, output: &OutputArgs) -> Result<()> {
     match output.output {
-        Format::Json => render::json(&serde_json::json!({
+        Format::Json => render::print_json(&serde_json::json!({
             "version": status.agent_version,
             "update": status.update,
         })),
-        Format::Text => render::line(text(status)),
+        Format::Text => render::print_line(update_text(status)),
     }
 }
 
-fn text(status: &Status) -> String {
+fn update_text(status: &Status) -> String {
     let update = match &status.update {
         None => "no update was looked for".to_owned(),
         Some(Update::UpToDate) => "there is no update".to_owned(),

@@ -27,18 +27,18 @@ impl VaultArgs {
             None if installed.exists() => &installed,
             None => return Ok(None),
         };
-        load(path).map(Some)
+        load_config(path).map(Some)
     }
 
     /// The store, which is root's alone.
     pub(crate) fn open(&self, config: Option<&Config>) -> Result<Vault> {
         let state = config
             .map_or_else(|| Layout::default().state(), |config| config.state_directory.clone());
-        Vault::open(&state).map_err(failed)
+        Vault::open(&state).map_err(vault_failure)
     }
 }
 
-fn load(path: &Path) -> Result<Config> {
+fn load_config(path: &Path) -> Result<Config> {
     config::load(path, &|name| std::env::var(name).ok()).map_err(|error| {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
@@ -46,7 +46,7 @@ fn load(path: &Path) -> Result<Config> {
 }
 
 /// An error of the store, with the way out.
-pub(crate) fn failed(error: VaultError) -> CliError {
+pub(crate) fn vault_failure(error: VaultError) -> CliError {
     let hint = match &error {
         VaultError::NotRoot { .. } => Some("run the command with sudo".to_owned()),
         VaultError::Exposed { path, .. } => Some(format!(
@@ -69,7 +69,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     if russet_launch_agent::vault::is_name(name) {
         return Ok(());
     }
-    let message = format!("`{name}` can not be a name");
+    let message = format!("`{name}` cannot be a name");
     Err(CliError::new(Exit::Usage, message)
         .hint("use 1 to 64 letters, digits and `-_.`, a letter or digit first"))
 }

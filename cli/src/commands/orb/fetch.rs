@@ -21,7 +21,7 @@ use crate::render::{self, Format, numbers};
 const PUBLIC: &str = "https://circleci.com";
 
 /// The command that fetches all orbs of a configuration.
-pub(crate) fn command(path: &Path, is_for_server: bool) -> String {
+pub(crate) fn fetch_command(path: &Path, is_for_server: bool) -> String {
     let path = match path {
         path if path == Path::new(".") => String::new(),
         path => format!(" {}", quoted_for_shell(&path.display().to_string())),
@@ -58,11 +58,11 @@ pub(super) fn main(
             .hint(format!("name it: --orb-registry {PUBLIC}")));
     }
     let shelf = local.resolve(client.as_ref(), registry.as_ref(), text, options)?;
-    let used = used(&shelf, registry.as_ref(), text, options)?;
+    let used = used_orbs(&shelf, registry.as_ref(), text, options)?;
     match &client {
         Some(client) => {
-            let added = give(client, &used)?;
-            show(&used, &added, "the control plane", format)?;
+            let added = give_to_server(client, &used)?;
+            print_fetched(&used, &added, "the control plane", format)?;
         }
         None => {
             let Some(project) = local.project() else {
@@ -70,15 +70,15 @@ pub(super) fn main(
                 return Err(CliError::new(Exit::Usage, message)
                     .hint("name the project's directory, or say --server"));
             };
-            let added = keep(project, &used, registry.as_ref())?;
-            show(&used, &added, orbs::DIRECTORY, format)?;
+            let added = keep_in_project(project, &used, registry.as_ref())?;
+            print_fetched(&used, &added, orbs::DIRECTORY, format)?;
         }
     }
     Ok(Exit::Success)
 }
 
 /// All that a configuration uses, checked; or what is wrong with some of it.
-fn used(
+fn used_orbs(
     shelf: &Shelf,
     registry: Option<&Registry>,
     text: &str,
@@ -90,7 +90,8 @@ fn used(
     for OrbUse { name, wanted, version } in russet_pipeline::orbs(text, &options) {
         let found = version.and_then(|version| Some((shelf.text(&name, &version)?, version)));
         let Some((source, version)) = found else {
-            wrong.push(shelf.absence(&name, &wanted).unwrap_or_else(|| nowhere(&name, &wanted)));
+            wrong
+                .push(shelf.absence(&name, &wanted).unwrap_or_else(|| missing_orb(&name, &wanted)));
             continue;
         };
         if let Some(trouble) = shelf.objection(&name, &version, &source) {
@@ -108,7 +109,7 @@ fn used(
         return Ok(used);
     }
     let count = u64::try_from(wrong.len()).unwrap_or_default();
-    let message = format!("{} cannot be had; nothing was changed", numbers::count(count, "orb"));
+    let message = format!("{} cannot be had; nothing was changed", numbers::counted(count, "orb"));
     let details = wrong.iter().map(|OrbTrouble { message, hint }| {
         CliError::new(Exit::BadConfig, message).hint(hint).render(Paint::stderr())
     });
@@ -120,7 +121,7 @@ fn used(
     })
 }
 
-fn nowhere(name: &str, wanted: &str) -> OrbTrouble {
+fn missing_orb(name: &str, wanted: &str) -> OrbTrouble {
     OrbTrouble {
         message: format!("the orb {name}@{wanted} is not there"),
         hint: "fetch it from a registry, or add it from a file: `russet config orb add`".to_owned(),
@@ -129,7 +130,7 @@ fn nowhere(name: &str, wanted: &str) -> OrbTrouble {
 
 /// Writes what the project does not have into its `.circleci/orbs`, and pins everything. Returns
 /// what was written.
-fn keep(project: &Path, used: &[Used], registry: Option<&Registry>) -> Result<Vec<Orb>> {
+fn keep_in_project(project: &Path, used: &[Used], registry: Option<&Registry>) -> Result<Vec<Orb>> {
     let mut added = Vec::new();
     for Used { name, version, source, .. } in used {
         let file = Local::file_of(project, name, version);
@@ -158,7 +159,7 @@ fn keep(project: &Path, used: &[Used], registry: Option<&Registry>) -> Result<Ve
 }
 
 /// Gives the control plane what it does not have. Returns what was given.
-fn give(client: &Client, used: &[Used]) -> Result<Vec<Orb>> {
+fn give_to_server(client: &Client, used: &[Used]) -> Result<Vec<Orb>> {
     block_on(async {
         let known = client.orbs().await?;
         let mut added = Vec::new();
@@ -176,7 +177,7 @@ fn give(client: &Client, used: &[Used]) -> Result<Vec<Orb>> {
     })
 }
 
-fn show(used: &[Used], added: &[Orb], place: &str, format: Format) -> Result<()> {
+fn print_fetched(used: &[Used], added: &[Orb], place: &str, format: Format) -> Result<()> {
     let is_added = |orb: &Used| {
         added.iter().any(|other| other.name == orb.name && other.version == orb.version)
     };
@@ -187,13 +188,13 @@ fn show(used: &[Used], added: &[Orb], place: &str, format: Format) -> Result<()>
                 "sha256": hash(&orb.source), "fetched": orb.is_fetched, "added": is_added(orb),
             })
         };
-        return render::json(&used.iter().map(item).collect::<Vec<_>>());
+        return render::print_json(&used.iter().map(item).collect::<Vec<_>>());
     }
     for orb in used.iter().filter(|orb| is_added(orb)) {
         let Used { name, wanted, version, .. } = orb;
         let asked = if wanted == version { String::new() } else { format!(", for @{wanted}") };
-        render::line(format_args!("Added {name}@{version} to {place}{asked}."))?;
+        render::print_line(format_args!("Added {name}@{version} to {place}{asked}."))?;
     }
-    let count = numbers::count(u64::try_from(used.len()).unwrap_or_default(), "orb");
-    render::line(format_args!("All is there: the configuration uses {count}."))
+    let count = numbers::counted(u64::try_from(used.len()).unwrap_or_default(), "orb");
+    render::print_line(format_args!("All is there: the configuration uses {count}."))
 }

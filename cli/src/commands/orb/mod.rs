@@ -2,7 +2,7 @@
 
 mod fetch;
 
-pub(crate) use fetch::command as fetch_command;
+pub(crate) use fetch::fetch_command;
 
 use std::path::{Path, PathBuf};
 
@@ -115,20 +115,22 @@ fn reference(text: &str) -> std::result::Result<Reference, String> {
 /// Runs the command.
 pub(crate) fn main(command: OrbCommand) -> Result<Exit> {
     match command {
-        OrbCommand::Add { path, reference, place } => add(&found(&path, reference)?, &place),
-        OrbCommand::List { place, output } => list(&place, output.output),
-        OrbCommand::Rm { reference, place } => remove(&reference, &place),
+        OrbCommand::Add { path, reference, place } => {
+            add_orbs(&find_orbs(&path, reference)?, &place)
+        }
+        OrbCommand::List { place, output } => list_orbs(&place, output.output),
+        OrbCommand::Rm { reference, place } => remove_orb(&reference, &place),
         OrbCommand::Fetch { update, server, connection, args } => {
             fetch::main(args, update, server.then_some(&connection))
         }
-        OrbCommand::Missing { args } => missing(args),
+        OrbCommand::Missing { args } => list_missing(args),
     }
 }
 
 /// The orbs at a path.
-fn found(path: &Path, reference: Option<Reference>) -> Result<Vec<Orb>> {
-    let source = match orb_pack::root(path) {
-        Some(root) => Some(orb_pack::pack(&root)?),
+fn find_orbs(path: &Path, reference: Option<Reference>) -> Result<Vec<Orb>> {
+    let source = match orb_pack::source_root(path) {
+        Some(root) => Some(orb_pack::pack_source(&root)?),
         None if path.is_dir() => None,
         None => Some(config::read(path)?),
     };
@@ -170,7 +172,7 @@ fn named_by(path: &Path) -> Option<Reference> {
     reference(&format!("{namespace}/{}", path.file_stem()?.to_str()?)).ok()
 }
 
-fn add(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
+fn add_orbs(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
     for Orb { name, version, source } in new {
         check_orb(name, version, source, &Orbs(None))
             .map_err(|errors| CompileFailure::new(&errors).into_cli())?;
@@ -184,7 +186,7 @@ fn add(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
         } else {
             write(orb, &place.project)?.display().to_string()
         };
-        render::line(format_args!("Added {}@{} to {target}.", orb.name, orb.version))?;
+        render::print_line(format_args!("Added {}@{} to {target}.", orb.name, orb.version))?;
     }
     Ok(Exit::Success)
 }
@@ -207,7 +209,7 @@ fn write(orb: &Orb, project: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn list(place: &PlaceArgs, format: Format) -> Result<Exit> {
+fn list_orbs(place: &PlaceArgs, format: Format) -> Result<Exit> {
     let mut items: Vec<(String, String, u64)> = Vec::new();
     if place.server {
         block_on(async {
@@ -231,20 +233,20 @@ fn list(place: &PlaceArgs, format: Format) -> Result<Exit> {
                     |(name, version, size)| json!({"name": name, "version": version, "size": size}),
                 )
                 .collect();
-            render::json(&items)?;
+            render::print_json(&items)?;
         }
         Format::Text => {
             let mut table = Table::new(&["ORB", "VERSION", "SIZE"]);
             for (name, version, size) in items {
                 table.row([name, version, russet_text::format_size(size)]);
             }
-            render::print(&table.render("No orbs."))?;
+            render::print_text(&table.render("No orbs."))?;
         }
     }
     Ok(Exit::Success)
 }
 
-fn remove(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
+fn remove_orb(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
     let Reference { name, version } = reference;
     if place.server {
         block_on(async {
@@ -265,11 +267,11 @@ fn remove(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
             lock.pins.retain(|pin| (&pin.name, &pin.version) != (name, version));
         })?;
     }
-    render::line(format_args!("Removed {name}@{version}."))?;
+    render::print_line(format_args!("Removed {name}@{version}."))?;
     Ok(Exit::Success)
 }
 
-fn missing(args: ConfigArgs) -> Result<Exit> {
+fn list_missing(args: ConfigArgs) -> Result<Exit> {
     let format = args.format();
     let Prepared { path, text, options, .. } = Prepared::of(args, true)?;
     let lacking: Vec<OrbUse> = russet_pipeline::orbs(&text, &options)
@@ -282,17 +284,19 @@ fn missing(args: ConfigArgs) -> Result<Exit> {
                 .iter()
                 .map(|orb| json!({ "name": orb.name, "version": orb.wanted }))
                 .collect();
-            render::json(&items)?;
+            render::print_json(&items)?;
         }
-        Format::Text if lacking.is_empty() => render::line(format_args!("No orb is missing."))?,
+        Format::Text if lacking.is_empty() => {
+            render::print_line(format_args!("No orb is missing."))?
+        }
         Format::Text => {
             for orb in &lacking {
-                render::line(format_args!("{}@{}", orb.name, orb.wanted))?;
+                render::print_line(format_args!("{}@{}", orb.name, orb.wanted))?;
             }
-            render::note(format_args!(
+            render::print_note(format_args!(
                 "All of them from a registry:\n  {}\nOr each from a file: \
                  russet config orb add FILE --as NAMESPACE/NAME@VERSION",
-                fetch::command(&path, false)
+                fetch::fetch_command(&path, false)
             ));
         }
     }

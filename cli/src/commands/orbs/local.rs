@@ -143,5 +143,5 @@ fn tell(registry: &Registry, shelf: &Shelf) {
     };
     let items: Vec<String> = shelf.fetched().map(item).collect();
     let items = if items.is_empty() { "no orb".to_owned() } else { items.join(", ") };
-    render::note(format_args!("Fetched from the orb registry {}: {items}", registry.name()));
+    render::print_note(format_args!("Fetched from the orb registry {}: {items}", registry.name()));
 }

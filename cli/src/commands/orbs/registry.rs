@@ -67,7 +67,7 @@ impl RegistryArgs {
 }
 
 fn token(file: &Path) -> Result<Secret> {
-    let text = secret_input::text(secret_input::file(file)?, file)?;
+    let text = secret_input::secret_text(secret_input::read_secret_file(file)?, file)?;
     match text.trim() {
         "" => {
             let message = format!("the token of the orb registry in {} is empty", file.display());

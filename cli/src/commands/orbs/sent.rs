@@ -56,7 +56,7 @@ pub(crate) fn sent(
                     let Ok(text) = config::read(&file) else { continue };
                     chosen.extend(used(local, shelf, &text, options));
                 }
-                render::note(format_args!(
+                render::print_note(format_args!(
                     "Of the orbs, only those that configurations in .circleci use go along: \
                      together they are larger than {}. A continuation that uses others needs \
                      them on the control plane.",

@@ -55,7 +55,7 @@ impl Children {
         registry: &RegistryArgs,
     ) -> Result<ServerReady> {
         let (reader, hold) = pipe().map_err(not_started)?;
-        let mut command = russet(workspace.log("server.log")?)?;
+        let mut command = own_program(workspace.log("server.log")?)?;
         command.args(["server", "--listen", "127.0.0.1:0", "--ready-stdout", "--end-with-stdin"]);
         if let Some(url) = &registry.orb_registry {
             command.arg("--orb-registry").arg(url);
@@ -90,7 +90,7 @@ impl Children {
             Some(hold) => Stdio::from(hold.try_clone().map_err(not_started)?),
             None => Stdio::null(),
         };
-        let child = russet(workspace.log("agent.log")?)?
+        let child = own_program(workspace.log("agent.log")?)?
             .args(["agent", "run", "--end-with-stdin", "--config"])
             .arg(config)
             .stdin(reader)
@@ -105,14 +105,14 @@ impl Children {
     /// Waits until one of them ends, which none should while a pipeline runs; says which.
     pub(super) async fn one_ended(&mut self) -> &'static str {
         tokio::select! {
-            () = ended(&mut self.server) => "server",
-            () = ended(&mut self.agent) => "agent",
+            () = wait_for_end(&mut self.server) => "server",
+            () = wait_for_end(&mut self.agent) => "agent",
         }
     }
 
     /// Ends both: the launch agent when its tasks have, then the server.
     pub(super) async fn stop(&mut self) {
-        signal(self.agent.as_ref(), Signal::SIGTERM);
+        signal_child(self.agent.as_ref(), Signal::SIGTERM);
         if !ended_within(&mut self.agent, STOP_LIMIT).await {
             self.agent_hold = None;
             let _late = ended_within(&mut self.agent, STOP_LIMIT).await;
@@ -127,7 +127,7 @@ impl Children {
         self.agent_hold = None;
         let insist = async {
             while !ended_within(&mut self.agent, INSIST_PAUSE).await {
-                signal(self.agent.as_ref(), Signal::SIGINT);
+                signal_child(self.agent.as_ref(), Signal::SIGINT);
             }
         };
         let _late = tokio::time::timeout(KILL_LIMIT, insist).await;
@@ -139,7 +139,7 @@ impl Children {
         self.agent_hold = None;
         self.server_hold = None;
         signal_group(self.agent.as_ref(), Signal::SIGKILL);
-        signal(self.server.as_ref(), Signal::SIGTERM);
+        signal_child(self.server.as_ref(), Signal::SIGTERM);
         if !ended_within(&mut self.server, KILL_LIMIT).await {
             signal_group(self.server.as_ref(), Signal::SIGKILL);
             let _gone = ended_within(&mut self.server, KILL_LIMIT).await;
@@ -159,7 +159,7 @@ pub(super) fn log_tail(workspace: &Workspace, name: &str) -> Vec<String> {
 }
 
 /// This same program, with its own process group.
-fn russet(log: File) -> Result<Command> {
+fn own_program(log: File) -> Result<Command> {
     let program = std::env::current_exe().map_err(not_started)?;
     let mut command = Command::new(program);
     command.process_group(0).stderr(log);
@@ -186,7 +186,7 @@ fn server_failed(workspace: &Workspace, what: &str) -> CliError {
         .details(log_tail(workspace, "server.log"))
 }
 
-async fn ended(child: &mut Option<Child>) {
+async fn wait_for_end(child: &mut Option<Child>) {
     match child {
         Some(child) => {
             // An error means that it was waited for already: it has ended.
@@ -198,25 +198,25 @@ async fn ended(child: &mut Option<Child>) {
 
 /// Waits for a child; one that was never started has ended.
 async fn ended_within(child: &mut Option<Child>, limit: Duration) -> bool {
-    child.is_none() || tokio::time::timeout(limit, ended(child)).await.is_ok()
+    child.is_none() || tokio::time::timeout(limit, wait_for_end(child)).await.is_ok()
 }
 
-fn pid(child: Option<&Child>) -> Option<Pid> {
+fn child_pid(child: Option<&Child>) -> Option<Pid> {
     // `None` once it was waited for, so that a number which belongs to somebody else by now is
     // never signalled.
     let id = child?.id()?;
     i32::try_from(id).ok().map(Pid::from_raw)
 }
 
-fn signal(child: Option<&Child>, signal: Signal) {
-    if let Some(pid) = pid(child) {
+fn signal_child(child: Option<&Child>, signal: Signal) {
+    if let Some(pid) = child_pid(child) {
         // It may have ended this moment, which is as well.
         let _gone = kill(pid, signal);
     }
 }
 
 fn signal_group(child: Option<&Child>, signal: Signal) {
-    if let Some(pid) = pid(child) {
+    if let Some(pid) = child_pid(child) {
         let _gone = killpg(pid, signal);
     }
 }

@@ -15,10 +15,10 @@ use russet_pipeline::{Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::{CompileArgs, compile, compiler_value, pipeline_by_hand, show_warnings};
+use super::config::{CompileArgs, compile_config, compiler_value, pipeline_by_hand, show_warnings};
 use super::context::env_file;
 use super::orbs::{Local, sent};
-use super::secret_input::{file, text};
+use super::secret_input::{read_secret_file, secret_text};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
@@ -92,7 +92,7 @@ pub(crate) struct RunArgs {
 
 /// Runs the command.
 pub(crate) fn main(args: RunArgs) -> Result<Exit> {
-    let project = project::find(&args.path)?;
+    let project = project::find_project(&args.path)?;
     let class: ResourceClass = CLASS
         .parse()
         .map_err(|error| CliError::local("could not name the resource class", error))?;
@@ -125,8 +125,8 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let shelf = local.resolve(None, registry.as_ref(), &project.config, &options)?;
     options.orbs = shelf.orbs();
     // Before anything is started: a mistake in the configuration is the most likely failure.
-    let compiled =
-        compile(&project.config, &options).map_err(super::config::CompileFailure::into_cli)?;
+    let compiled = compile_config(&project.config, &options)
+        .map_err(super::config::CompileFailure::into_cli)?;
     show_warnings(&compiled);
     let named = || compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
     let tasks = named().map(|job| usize::try_from(job.parallelism).unwrap_or(usize::MAX));
@@ -138,7 +138,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let class_aliases = options.class_aliases;
     let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
     let read = |path: &PathBuf| {
-        let text = text(file(path)?, path)?;
+        let text = secret_text(read_secret_file(path)?, path)?;
         Ok(Secret::new(text.trim_end()))
     };
     let ssh_keys = args.ssh_keys.iter().map(read).collect::<Result<Vec<Secret>>>()?;
@@ -149,7 +149,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|error| CliError::local("could not start the runtime", error))?;
-    let result = runtime.block_on(session::run(session::Plan {
+    let result = runtime.block_on(session::run_plan(session::Plan {
         project,
         class,
         slots,

@@ -18,7 +18,7 @@ use super::workspace::Workspace;
 use crate::client::{Client, Owner};
 use crate::commands::config::LOCAL_TRIGGER;
 use crate::commands::fetch;
-use crate::commands::follow::{Followed, follow, show_tests};
+use crate::commands::follow::{Followed, follow_pipeline, show_tests};
 use crate::commands::orbs::{RegistryArgs, Sent};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -51,12 +51,13 @@ pub(super) struct Plan {
 }
 
 /// Runs it, and leaves nothing behind whatever happens.
-pub(super) async fn run(plan: Plan) -> Result<Exit> {
+pub(super) async fn run_plan(plan: Plan) -> Result<Exit> {
     let mut interrupts = Interrupts::new()?;
     let workspace = Workspace::create()?;
     let mut children = Children::default();
     let mut screen = Screen::new(plan.args.output.output);
-    let result = drive(&plan, &workspace, &mut children, &mut interrupts, &mut screen).await;
+    let result =
+        drive_pipeline(&plan, &workspace, &mut children, &mut interrupts, &mut screen).await;
     screen.clear();
     let is_orderly = result.is_ok();
     tokio::select! {
@@ -64,15 +65,15 @@ pub(super) async fn run(plan: Plan) -> Result<Exit> {
         () = interrupts.next() => children.kill().await,
     }
     if plan.args.keep {
-        crate::render::note(format_args!("Kept {}", workspace.keep().display()));
+        crate::render::print_note(format_args!("Kept {}", workspace.keep().display()));
     } else if let Err(error) = workspace.remove() {
         // How the run ended matters more.
-        crate::render::note(error.render(crate::render::color::Paint::stderr()).trim_end());
+        crate::render::print_note(error.render(crate::render::color::Paint::stderr()).trim_end());
     }
     result
 }
 
-async fn drive(
+async fn drive_pipeline(
     plan: &Plan,
     workspace: &Workspace,
     children: &mut Children,
@@ -80,11 +81,12 @@ async fn drive(
     screen: &mut Screen,
 ) -> Result<Exit> {
     let prepared = tokio::select! {
-        prepared = prepare(plan, workspace, children, screen) => prepared?,
-        () = interrupts.next() => return Err(canceled()),
+        prepared = prepare_server(plan, workspace, children, screen) => prepared?,
+        () = interrupts.next() => return Err(canceled_error()),
     };
     let (client, pipeline) = prepared;
-    let pipeline = watch(&client, &pipeline, plan, workspace, children, interrupts, screen).await?;
+    let pipeline =
+        watch_jobs(&client, &pipeline, plan, workspace, children, interrupts, screen).await?;
     let exit = exit_of(&pipeline);
     if exit == Exit::Infrastructure {
         for tail in log_tail(workspace, "agent.log") {
@@ -92,21 +94,21 @@ async fn drive(
         }
     }
     let collected = tokio::select! {
-        fetched = collect(plan, &client, &pipeline, screen) => fetched,
-        () = interrupts.next() => Err(canceled()),
+        fetched = collect_results(plan, &client, &pipeline, screen) => fetched,
+        () = interrupts.next() => Err(canceled_error()),
     };
-    // How the jobs ended is said also where what they left can not be fetched.
+    // How the jobs ended is said also where what they left cannot be fetched.
     screen.end(&pipeline, collected.as_ref().map_or_else(|error| error.exit, |()| exit))?;
     collected.map(|()| exit)
 }
 
-fn canceled() -> CliError {
+fn canceled_error() -> CliError {
     CliError::new(Exit::Canceled, "canceled")
 }
 
 /// Starts everything and submits. Packing, which takes as long as the project is large, goes on
 /// while the control plane and the launch agent start.
-async fn prepare(
+async fn prepare_server(
     plan: &Plan,
     workspace: &Workspace,
     children: &mut Children,
@@ -119,7 +121,7 @@ async fn prepare(
     }
     screen.doing("packing the project");
     let (dir, archive) = (plan.project.dir.clone(), workspace.path("source.tar.zst"));
-    let packing = tokio::task::spawn_blocking(move || project::pack(&dir, &archive));
+    let packing = tokio::task::spawn_blocking(move || project::pack_project(&dir, &archive));
     let ready = children.start_server(workspace, &plan.registry).await?;
     let client = Client::new(&ready.url, &ready.admin_token)?;
     let new = NewResourceClass {
@@ -128,7 +130,7 @@ async fn prepare(
         allow_forks: false,
     };
     client.create_class(&new).await?;
-    variables(plan, &client, screen).await?;
+    set_variables(plan, &client, screen).await?;
     let new = NewToken { resource_class: plan.class.clone(), nickname: "run".to_owned() };
     let token = client.create_token(&new).await?.token.ok_or_else(|| {
         CliError::new(Exit::Infrastructure, "the embedded control plane made no token")
@@ -144,13 +146,13 @@ async fn prepare(
     screen.doing("handing the project over");
     let progress = screen.progress("uploading the project".to_owned(), snapshot.size);
     client.put_source(&snapshot.id, &snapshot.file, progress).await?;
-    let pipeline = client.submit(&request(plan, &snapshot)).await?;
-    screen.pipeline(&pipeline, &packed(plan, &snapshot))?;
+    let pipeline = client.submit(&submit_request(plan, &snapshot)).await?;
+    screen.pipeline(&pipeline, &packed_text(plan, &snapshot))?;
     Ok((client, pipeline))
 }
 
 /// Gives the embedded control plane the variables of the run.
-async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<()> {
+async fn set_variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<()> {
     if !plan.contexts.is_empty() && plan.variables.is_empty() {
         let names: Vec<String> = plan.contexts.iter().map(|name| plain(name)).collect();
         let text = format!(
@@ -170,12 +172,12 @@ async fn variables(plan: &Plan, client: &Client, screen: &mut Screen) -> Result<
     Ok(())
 }
 
-fn packed(plan: &Plan, snapshot: &Snapshot) -> String {
-    let files = numbers::count(snapshot.files, "file");
+fn packed_text(plan: &Plan, snapshot: &Snapshot) -> String {
+    let files = numbers::counted(snapshot.files, "file");
     format!("{} ({files}, {} packed)", plan.project.name, russet_text::format_size(snapshot.size))
 }
 
-fn request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
+fn submit_request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
     let Project { name, config, config_file, revision, .. } = &plan.project;
     SubmitRequest {
         project: name.clone(),
@@ -230,7 +232,7 @@ fn runner_name() -> String {
 }
 
 /// Follows the pipeline to its end. The first Ctrl-C cancels it, the second one leaves.
-async fn watch(
+async fn watch_jobs(
     client: &Client,
     pipeline: &Pipeline,
     plan: &Plan,
@@ -245,10 +247,10 @@ async fn watch(
     let mut is_canceling = false;
     loop {
         tokio::select! {
-            news = follow(&mut stream, screen) => match news? {
+            news = follow_pipeline(&mut stream, screen) => match news? {
                 Followed::Ended(pipeline) => return Ok(pipeline),
                 Followed::Continued => screen.continued(&client.pipeline(id).await?)?,
-                Followed::OnHold(job) => decide(approvals, client, &job, screen).await?,
+                Followed::OnHold(job) => decide_approvals(approvals, client, &job, screen).await?,
             },
             who = children.one_ended() => {
                 let message = format!("the embedded {who} ended while jobs ran");
@@ -270,7 +272,7 @@ async fn watch(
 }
 
 /// Approves a job that was named for that; any other is denied, since nobody would ever approve it.
-async fn decide(
+async fn decide_approvals(
     approvals: &[String],
     client: &Client,
     job: &Job,
@@ -286,7 +288,7 @@ async fn decide(
 }
 
 /// Fetches what the jobs left, and shows it.
-async fn collect(
+async fn collect_results(
     plan: &Plan,
     client: &Client,
     pipeline: &Pipeline,
@@ -311,7 +313,8 @@ async fn collect(
             let label = format!("fetching {}", plain(&item.path));
             screen.doing(label.clone());
             let progress = screen.progress(label, item.size);
-            let file = fetch::artifact(client, job.id.as_str(), &item, &below, progress).await?;
+            let file =
+                fetch::fetch_artifact(client, job.id.as_str(), &item, &below, progress).await?;
             fetched.push(Fetched { job: job.name.clone(), path: item.path, size: item.size, file });
         }
     }

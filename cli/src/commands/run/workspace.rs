@@ -56,7 +56,7 @@ impl Workspace {
             .map_err(failed)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, error)| failed(error.into()))?;
-        std::thread::spawn(move || sweep(&base));
+        std::thread::spawn(move || sweep_stale(&base));
         Ok(Self { dir, _lock: lock })
     }
 
@@ -106,7 +106,7 @@ impl Workspace {
 }
 
 /// Deletes what runs that were killed have left.
-fn sweep(base: &Path) {
+fn sweep_stale(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_stale(&entry.path()) {
@@ -140,7 +140,7 @@ mod tests {
 
     use nix::fcntl::{Flock, FlockArg};
 
-    use super::{STALE, is_stale, sweep};
+    use super::{STALE, is_stale, sweep_stale};
 
     /// A directory as a run that was killed leaves it.
     fn left(base: &std::path::Path, name: &str) -> std::path::PathBuf {
@@ -163,7 +163,7 @@ mod tests {
         File::open(&young).unwrap().set_modified(SystemTime::now()).unwrap();
         std::os::unix::fs::symlink(&other, base.path().join("russet-run-link")).unwrap();
         assert!(!is_stale(&base.path().join("russet-run-link")));
-        sweep(base.path());
+        sweep_stale(base.path());
         assert!(!dead.exists() && other.exists() && alive.exists() && young.exists());
     }
 }

@@ -29,7 +29,7 @@ impl JsonView {
     }
 
     fn line<T: Serialize>(&mut self, value: &T) {
-        // Serializing these types to memory can not fail: their keys are strings.
+        // Serializing these types to memory cannot fail: their keys are strings.
         if let Ok(text) = serde_json::to_string(value) {
             self.buffer.push_str(&text);
             self.buffer.push('\n');

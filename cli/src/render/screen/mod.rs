@@ -103,7 +103,7 @@ impl Screen {
                 self.flush()
             }
             View::Json(_) => {
-                super::note(text);
+                super::print_note(text);
                 Ok(())
             }
         }

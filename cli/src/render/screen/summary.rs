@@ -11,8 +11,8 @@ use russet_text::format_size;
 
 use super::Fetched;
 use crate::exit::Exit;
-use crate::render::color::{Paint, sign};
-use crate::render::numbers::{between, count};
+use crate::render::color::{Paint, outcome_sign};
+use crate::render::numbers::{counted, duration_between};
 use crate::render::{plain, split_hint};
 
 /// As many failed tests are listed; the rest is counted.
@@ -41,7 +41,7 @@ pub(super) fn artifacts(fetched: &[Fetched], dir: &Path, paint: Paint) -> String
     if fetched.is_empty() {
         return String::new();
     }
-    let total = count(u64::try_from(fetched.len()).unwrap_or_default(), "artifact");
+    let total = counted(u64::try_from(fetched.len()).unwrap_or_default(), "artifact");
     let mut text = format!("\n{} in {}\n", paint.strong(&total), dir.display());
     for artifact in fetched.iter().take(LISTED_ARTIFACTS) {
         let shown = artifact.file.strip_prefix(dir).unwrap_or(&artifact.file);
@@ -116,11 +116,11 @@ pub(super) fn jobs(pipeline: &Pipeline, why: BTreeMap<JobId, String>, paint: Pai
     for job in jobs {
         let outcome = job.outcome.unwrap_or(Outcome::NotRun);
         let took = match (job.started_ms, job.ended_ms) {
-            (Some(start), Some(end)) if outcome != Outcome::NotRun => between(start, end),
+            (Some(start), Some(end)) if outcome != Outcome::NotRun => duration_between(start, end),
             _ => String::new(),
         };
         let name = format!("{:width$}", plain(&job.name));
-        let mark = paint.outcome(outcome, sign(outcome));
+        let mark = paint.outcome(outcome, outcome_sign(outcome));
         let word = paint.outcome(outcome, &format!("{:10}", outcome.as_str()));
         let mut line = format!("{mark} {name}  {word}  {took:>10}");
         if outcome != Outcome::Success {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use russet_protocol::admin::{ArtifactItem, Items};
 use russet_protocol::ids::JobId;
 
-use super::jobs::find;
+use super::jobs::find_job;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
@@ -27,7 +27,7 @@ pub(super) async fn list(
     Path(id): Path<JobId>,
 ) -> Result<Json<Items<ArtifactItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    find(&mut conn, &id).await?;
+    find_job(&mut conn, &id).await?;
     let items = artifacts::of_job(&mut conn, &id).await?;
     Ok(Json(Items { items: items.into_iter().map(|stored| stored.item).collect() }))
 }

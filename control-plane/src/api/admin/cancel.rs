@@ -7,12 +7,12 @@ use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::{Outcome, Phase};
 
-use super::jobs::{find, no_such_job};
+use super::jobs::{find_job, no_such_job};
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::cancel::cancel_pipeline;
-use crate::lifecycle::{cancel_job, decide};
+use crate::lifecycle::{cancel_job, decide_job};
 use crate::state::App;
 use crate::store::{jobs, pipelines};
 
@@ -23,7 +23,7 @@ use crate::store::{jobs, pipelines};
     responses((status = 200, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn pipeline(
+pub(super) async fn cancel_pipeline_call(
     State(app): State<App>,
     Path(id): Path<PipelineId>,
 ) -> Result<Json<Pipeline>, ApiError> {
@@ -46,12 +46,12 @@ pub(super) async fn pipeline(
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn job(
+pub(super) async fn cancel_job_call(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Json<Job>, ApiError> {
     let mut tx = app.store.write().await?;
-    let row = find(&mut tx, &id).await?;
+    let row = find_job(&mut tx, &id).await?;
     cancel_job(&mut tx, &row, app.clock.wall_ms()).await?;
     tx.commit().await?;
     let mut conn = app.store.read().await?;
@@ -65,11 +65,11 @@ pub(super) async fn job(
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn approve(
+pub(super) async fn approve_job(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Json<Job>, ApiError> {
-    decided(&app, &id, true).await
+    decide_approval(&app, &id, true).await
 }
 
 /// Denies a job that waits for it: what requires it does not run, and nothing has failed.
@@ -79,20 +79,20 @@ pub(super) async fn approve(
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn deny(
+pub(super) async fn deny_job(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Json<Job>, ApiError> {
-    decided(&app, &id, false).await
+    decide_approval(&app, &id, false).await
 }
 
-async fn decided(app: &App, id: &JobId, approved: bool) -> Result<Json<Job>, ApiError> {
+async fn decide_approval(app: &App, id: &JobId, approved: bool) -> Result<Json<Job>, ApiError> {
     let mut tx = app.store.write().await?;
-    let job = find(&mut tx, id).await?.job;
+    let job = find_job(&mut tx, id).await?.job;
     let is_approval = jobs::is_approval(&mut tx, id).await?;
     let wanted = if approved { Outcome::Success } else { Outcome::NotRun };
     match job.phase {
-        Phase::OnHold => decide(&mut tx, id, approved, app.clock.wall_ms()).await?,
+        Phase::OnHold => decide_job(&mut tx, id, approved, app.clock.wall_ms()).await?,
         Phase::Ended if is_approval && job.outcome == Some(wanted) => {}
         Phase::Blocked if is_approval => {
             let message = format!("`{}` still waits for the jobs that it requires", job.name);

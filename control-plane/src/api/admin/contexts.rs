@@ -31,7 +31,7 @@ pub(super) async fn list(
     State(app): State<App>,
 ) -> Result<JsonAnswer<Items<ContextItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    Ok(JsonAnswer(Items { items: variables::contexts(&mut conn).await? }))
+    Ok(JsonAnswer(Items { items: variables::list_contexts(&mut conn).await? }))
 }
 
 /// Makes a context, or says anew which projects may use it.
@@ -51,7 +51,7 @@ pub(super) async fn put(
         return Err(ApiError::Bad(format!("name: 1 to {NAME_LIMIT} characters are needed")));
     }
     let mut tx = app.store.write().await?;
-    let before = variables::context(&mut tx, &name).await?;
+    let before = variables::find_context(&mut tx, &name).await?;
     let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
     let created_ms = before.map_or(now_ms, |context| context.created_ms);
     let item = ContextItem { name, projects: wish.projects, created_ms };
@@ -90,7 +90,7 @@ pub(super) async fn list_of_context(
     Path(name): Path<String>,
 ) -> Result<JsonAnswer<Items<VariableItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    variables::context(&mut conn, &name).await?.ok_or_else(|| no_such_context(&name))?;
+    variables::find_context(&mut conn, &name).await?.ok_or_else(|| no_such_context(&name))?;
     let of = Owner { scope: Scope::Context, owner: &name };
     Ok(JsonAnswer(Items { items: variables::list(&mut conn, of).await? }))
 }
@@ -108,7 +108,7 @@ pub(super) async fn set_of_context(
     Json(wish): Json<SetVariable, LARGE>,
 ) -> Result<StatusCode, ApiError> {
     let of = Owner { scope: Scope::Context, owner: &name };
-    set(&app, of, &variable, &wish).await
+    set_variable(&app, of, &variable, &wish).await
 }
 
 #[cfg_attr(test, utoipa::path(
@@ -121,7 +121,7 @@ pub(super) async fn unset_of_context(
     State(app): State<App>,
     Path((name, variable)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    unset(&app, Owner { scope: Scope::Context, owner: &name }, &variable).await
+    unset_variable(&app, Owner { scope: Scope::Context, owner: &name }, &variable).await
 }
 
 #[cfg_attr(test, utoipa::path(
@@ -151,7 +151,7 @@ pub(super) async fn set_of_project(
     Path((project, variable)): Path<(String, String)>,
     Json(wish): Json<SetVariable, LARGE>,
 ) -> Result<StatusCode, ApiError> {
-    set(&app, Owner { scope: Scope::Project, owner: &project }, &variable, &wish).await
+    set_variable(&app, Owner { scope: Scope::Project, owner: &project }, &variable, &wish).await
 }
 
 #[cfg_attr(test, utoipa::path(
@@ -164,10 +164,10 @@ pub(super) async fn unset_of_project(
     State(app): State<App>,
     Path((project, variable)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    unset(&app, Owner { scope: Scope::Project, owner: &project }, &variable).await
+    unset_variable(&app, Owner { scope: Scope::Project, owner: &project }, &variable).await
 }
 
-async fn set(
+async fn set_variable(
     app: &App,
     of: Owner<'_>,
     variable: &str,
@@ -193,7 +193,7 @@ async fn set(
         .seal(of, variable, &wish.value)
         .map_err(|error| ApiError::Internal(error.into()))?;
     let mut tx = app.store.write().await?;
-    if of.scope == Scope::Context && variables::context(&mut tx, of.owner).await?.is_none() {
+    if of.scope == Scope::Context && variables::find_context(&mut tx, of.owner).await?.is_none() {
         return Err(no_such_context(of.owner));
     }
     variables::set(&mut tx, of, variable, &sealed, app.clock.wall_ms()).await?;
@@ -202,7 +202,7 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn unset(app: &App, of: Owner<'_>, variable: &str) -> Result<StatusCode, ApiError> {
+async fn unset_variable(app: &App, of: Owner<'_>, variable: &str) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     if !variables::unset(&mut tx, of, variable).await? {
         let (scope, owner) = (of.scope.as_str(), of.owner);

@@ -15,7 +15,7 @@ pub(super) fn no_such_job(id: &JobId) -> ApiError {
 }
 
 /// A job, without its steps.
-pub(super) async fn find(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow, ApiError> {
+pub(super) async fn find_job(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow, ApiError> {
     jobs::get(conn, id).await?.ok_or_else(|| no_such_job(id))
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn get(
     Path(id): Path<JobId>,
 ) -> Result<Json<Job>, ApiError> {
     let mut conn = app.store.read().await?;
-    let mut job = find(&mut conn, &id).await?.job;
+    let mut job = find_job(&mut conn, &id).await?.job;
     job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
     Ok(Json(job))
 }
@@ -41,12 +41,12 @@ pub(super) async fn get(
     responses((status = 200, description = "The results", body = russet_protocol::admin::Items<russet_protocol::runner::TestResult>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn tests(
+pub(super) async fn list_tests(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Json<TestItems>, ApiError> {
     let mut conn = app.store.read().await?;
-    find(&mut conn, &id).await?;
+    find_job(&mut conn, &id).await?;
     let items = test_results::of_job(&mut conn, &id).await?;
     Ok(Json(Items { items }))
 }

@@ -27,8 +27,8 @@ use crate::state::App;
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/v3/runner", get(runners::list))
-        .route("/api/v3/runner/tasks", get(runners::unclaimed))
-        .route("/api/v3/runner/tasks/running", get(runners::running))
+        .route("/api/v3/runner/tasks", get(runners::count_unclaimed))
+        .route("/api/v3/runner/tasks/running", get(runners::count_running))
         .route("/api/v3/runner/resource", get(resources::list).post(resources::create))
         .route("/api/v3/runner/resource/{id}", delete(resources::remove))
         .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
@@ -58,13 +58,13 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/sources/{id}", put(sources::put))
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
         .route("/api/v3/pipelines/{id}", get(pipelines::get))
-        .route("/api/v3/pipelines/{id}/cancel", post(cancel::pipeline))
+        .route("/api/v3/pipelines/{id}/cancel", post(cancel::cancel_pipeline_call))
         .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
         .route("/api/v3/jobs/{id}", get(jobs::get))
-        .route("/api/v3/jobs/{id}/cancel", post(cancel::job))
-        .route("/api/v3/jobs/{id}/approve", post(cancel::approve))
-        .route("/api/v3/jobs/{id}/deny", post(cancel::deny))
-        .route("/api/v3/jobs/{id}/tests", get(jobs::tests))
+        .route("/api/v3/jobs/{id}/cancel", post(cancel::cancel_job_call))
+        .route("/api/v3/jobs/{id}/approve", post(cancel::approve_job))
+        .route("/api/v3/jobs/{id}/deny", post(cancel::deny_job))
+        .route("/api/v3/jobs/{id}/tests", get(jobs::list_tests))
         .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
         .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
         .route("/api/v3/jobs/{id}/artifacts/{*path}", get(artifacts::download))
@@ -76,8 +76,8 @@ pub(super) fn router() -> Router<App> {
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(
     runners::list,
-    runners::unclaimed,
-    runners::running,
+    runners::count_unclaimed,
+    runners::count_running,
     resources::list,
     resources::create,
     resources::remove,
@@ -108,13 +108,13 @@ pub(super) fn router() -> Router<App> {
     pipelines::list,
     submit::submit,
     pipelines::get,
-    cancel::pipeline,
+    cancel::cancel_pipeline_call,
     stream::stream,
     jobs::get,
-    cancel::job,
-    cancel::approve,
-    cancel::deny,
-    jobs::tests,
+    cancel::cancel_job_call,
+    cancel::approve_job,
+    cancel::deny_job,
+    jobs::list_tests,
     stdout::stdout,
     artifacts::list,
     artifacts::download

@@ -31,7 +31,7 @@ pub(super) async fn put(
     Path(id): Path<ResourceClassId>,
     Json(pin): Json<Pin, SMALL>,
 ) -> Result<JsonAnswer<PinnedClass>, ApiError> {
-    check(&pin)?;
+    check_pin(&pin)?;
     set(&app, &id, Some(pin)).await.map(JsonAnswer)
 }
 
@@ -64,7 +64,7 @@ async fn set(app: &App, id: &ResourceClassId, pin: Option<Pin>) -> Result<Pinned
     Ok(PinnedClass { class, offers })
 }
 
-fn check(pin: &Pin) -> Result<(), ApiError> {
+fn check_pin(pin: &Pin) -> Result<(), ApiError> {
     match pin {
         Pin::Version(version) => match semver::Version::parse(version) {
             Ok(_) => Ok(()),

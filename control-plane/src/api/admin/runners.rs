@@ -70,7 +70,7 @@ pub(in crate::api) struct OfClass {
     responses((status = 200, description = "How many tasks wait", body = russet_protocol::admin::UnclaimedTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(in crate::api) async fn unclaimed(
+pub(in crate::api) async fn count_unclaimed(
     State(app): State<App>,
     Query(of): Query<OfClass>,
 ) -> Result<Json<UnclaimedTasks>, ApiError> {
@@ -86,7 +86,7 @@ pub(in crate::api) async fn unclaimed(
     responses((status = 200, description = "How many tasks run", body = russet_protocol::admin::RunningTasks), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(in crate::api) async fn running(
+pub(in crate::api) async fn count_running(
     State(app): State<App>,
     Query(of): Query<OfClass>,
 ) -> Result<Json<RunningTasks>, ApiError> {

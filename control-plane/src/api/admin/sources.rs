@@ -9,7 +9,7 @@ use russet_protocol::runner::StoredObject;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::objects::unique;
+use crate::objects::unique_name;
 use crate::sources as names;
 use crate::state::App;
 use crate::store::sources;
@@ -40,7 +40,7 @@ pub(super) async fn put(
     }
     let id = SourceId::from(id);
     let stream = body::stream(body, app.gate.limits.body_timeout);
-    let upload = format!("uploads/{}", unique());
+    let upload = format!("uploads/{}", unique_name());
     let written = app.objects.put_stream(&upload, stream, SIZE_LIMIT).await?;
     if written.blake3 != id.as_str() {
         app.objects.delete(&upload).await;

@@ -13,7 +13,7 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Phase;
 use serde::Deserialize;
 
-use super::jobs::find;
+use super::jobs::find_job;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::api::range;
@@ -83,7 +83,7 @@ impl Part {
     }
 }
 
-async fn part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreError> {
+async fn find_part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, StoreError> {
     // The job first: when it had ended, the steps are as they stay.
     let job = jobs::get(conn, id).await?.map(|row| row.job);
     let job_ended = job.as_ref().is_none_or(|job| job.phase == Phase::Ended);
@@ -119,8 +119,8 @@ pub(super) async fn stdout(
     let start = range.unwrap_or(0);
     let (number, pipeline, part) = {
         let mut conn = app.store.read().await?;
-        let row = find(&mut conn, &id).await?;
-        (row.job.number, row.pipeline, part(&mut conn, &id, &which).await?)
+        let row = find_job(&mut conn, &id).await?;
+        (row.job.number, row.pipeline, find_part(&mut conn, &id, &which).await?)
     };
     let length = part.length();
     if start > length {
@@ -209,7 +209,7 @@ impl Reader {
 
     async fn look(&mut self) -> Result<(), ReadError> {
         let mut conn = self.app.store.read().await?;
-        self.part = part(&mut conn, &self.id, &self.which).await?;
+        self.part = find_part(&mut conn, &self.id, &self.which).await?;
         Ok(())
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn stream(
     // Before the first read: what is committed after it wakes the follower.
     let changes = app.bus().pipelines.subscribe(id.as_str());
     let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::spawn(serve(app, id, changes, sender));
+    tokio::spawn(serve_events(app, id, changes, sender));
     let body = stream::unfold(receiver, |mut receiver| async {
         let event: Bytes = receiver.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(event), receiver))
@@ -58,7 +58,12 @@ pub(super) async fn stream(
 }
 
 /// Sends until the pipeline has ended, the reader is gone or the server stops.
-async fn serve(app: App, id: PipelineId, mut changes: Subscription, sender: mpsc::Sender<Bytes>) {
+async fn serve_events(
+    app: App,
+    id: PipelineId,
+    mut changes: Subscription,
+    sender: mpsc::Sender<Bytes>,
+) {
     let _reading = app.readers.enter();
     let mut sink = Frames(sender.clone());
     let mut follower = Follower::new(id.clone());
@@ -94,7 +99,7 @@ impl Sink for Frames {
     async fn send(&mut self, event: &StreamEvent) -> bool {
         let mut frame = b"data: ".to_vec();
         if let Err(error) = serde_json::to_writer(&mut frame, event) {
-            tracing::error!(%error, "an event can not be written");
+            tracing::error!(%error, "an event cannot be written");
             return false;
         }
         frame.extend_from_slice(b"\n\n");

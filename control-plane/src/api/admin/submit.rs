@@ -29,7 +29,7 @@ const PROJECT_LIMIT: usize = 255;
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/pipelines", tag = "admin", operation_id = "submit_submit",
     request_body = russet_protocol::admin::SubmitRequest,
-    responses((status = 201, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 422, description = "It can not be run", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 422, description = "It cannot be run", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn submit(
@@ -65,8 +65,8 @@ async fn try_as(
     number: u64,
 ) -> Result<Option<Pipeline>, ApiError> {
     let of = Of { id, number, is_continuation: false };
-    let Built { mut compiled, warnings } = compile(app, request, of).await?;
-    let workflows = prepare(request, std::mem::take(&mut compiled.workflows), 0)?;
+    let Built { mut compiled, warnings } = compile_request(app, request, of).await?;
+    let workflows = prepare_workflows(request, std::mem::take(&mut compiled.workflows), 0)?;
     let SubmitRequest { project, branch, tag, revision, repository_url, source, .. } =
         request.clone();
     let new = NewPipeline {
@@ -86,13 +86,13 @@ async fn try_as(
     if let Some(source) = &new.source
         && !sources::exists(&mut tx, source).await?
     {
-        return Err(refused(
+        return Err(refuse_config(
             format!("source: there is no snapshot `{source}`"),
             "upload it with PUT /api/v3/sources/{hash} first",
         ));
     }
     let now_ms = app.clock.wall_ms();
-    admit(&mut tx, request, &new.workflows, now_ms).await?;
+    admit_submission(&mut tx, request, &new.workflows, now_ms).await?;
     if !pipelines::insert(&mut tx, &new, now_ms).await? {
         return Ok(None);
     }
@@ -134,12 +134,12 @@ pub(in crate::api) struct Built {
 }
 
 /// Compiles on another thread: a large configuration must not hold up everybody else.
-pub(in crate::api) async fn compile(
+pub(in crate::api) async fn compile_request(
     app: &App,
     request: &SubmitRequest,
     of: Of<'_>,
 ) -> Result<Built, ApiError> {
-    let mut shelf = orbs::shelf(&app.store, request).await?;
+    let mut shelf = orbs::make_shelf(&app.store, request).await?;
     let registry = orbs::registry(app, request);
     let options = options(app, request, of);
     let (text, file) = (request.config.clone(), request.config_path.clone());
@@ -156,7 +156,7 @@ pub(in crate::api) async fn compile(
         .map_err(|error| ApiError::Internal(error.into()))?;
     let compiled = compiled.map_err(|errors| {
         ApiError::Unprocessable(Problem {
-            message: format!("{file} can not be run"),
+            message: format!("{file} cannot be run"),
             hint: None,
             diagnostics: errors.0.iter().map(ToString::to_string).collect(),
         })
@@ -180,21 +180,21 @@ fn options(app: &App, request: &SubmitRequest, of: Of<'_>) -> Options {
         workflow: request.workflow.clone(),
         job: request.job.clone(),
         is_continuation: of.is_continuation,
-        parameters: request.parameters.clone().into_iter().map(parameter).collect(),
+        parameters: request.parameters.clone().into_iter().map(parameter_value).collect(),
         pipeline: russet_pipeline::Pipeline {
             id: Some(of.id.to_string()),
             number: Some(of.number),
             project: Some(request.project.clone()),
             repository_url: request.repository_url.clone(),
             revision: request.revision.clone(),
-            values: request.pipeline_values.clone().into_iter().map(parameter).collect(),
+            values: request.pipeline_values.clone().into_iter().map(parameter_value).collect(),
             ..russet_pipeline::Pipeline::default()
         },
         ..Options::default()
     }
 }
 
-fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
+fn parameter_value((name, value): (String, ParameterValue)) -> (String, Value) {
     let value = match value {
         ParameterValue::Boolean(value) => Value::Boolean(value),
         ParameterValue::Integer(value) => Value::Integer(value),
@@ -203,7 +203,7 @@ fn parameter((name, value): (String, ParameterValue)) -> (String, Value) {
     (name, value)
 }
 
-fn refused(message: String, hint: &str) -> ApiError {
+fn refuse_config(message: String, hint: &str) -> ApiError {
     let hint = Some(hint.to_owned());
     ApiError::Unprocessable(Problem { message, hint, diagnostics: Vec::new() })
 }
@@ -220,14 +220,14 @@ fn check_size(compiled: &[Workflow], before: usize) -> Result<(), ApiError> {
     if tasks <= MAX_TASKS {
         return Ok(());
     }
-    Err(refused(
+    Err(refuse_config(
         format!("the pipeline has {tasks} jobs; at most {MAX_TASKS} are allowed"),
         "a job with `parallelism` counts once for each of its tasks; make fewer, or several pipelines",
     ))
 }
 
 /// The rows that compiled workflows make, of a pipeline that has `before` jobs already.
-pub(in crate::api) fn prepare(
+pub(in crate::api) fn prepare_workflows(
     request: &SubmitRequest,
     compiled: Vec<Workflow>,
     before: usize,
@@ -244,7 +244,7 @@ pub(in crate::api) fn prepare(
             };
             let class = request.resource_class.clone().or(job.resource_class);
             if class.is_none() && kind == Kind::Build {
-                return Err(refused(
+                return Err(refuse_config(
                     format!("the job `{}` has no resource class", job.name),
                     "give it `resource_class: namespace/name`, or submit with a class for all jobs",
                 ));
@@ -254,7 +254,7 @@ pub(in crate::api) fn prepare(
                 name: job.name,
                 kind,
                 requires: job.requires,
-                statuses: statuses(job.requires_status),
+                statuses: accepted_statuses(job.requires_status),
                 class: class.filter(|_| kind == Kind::Build),
                 serial_group: job.serial_group.filter(|_| kind == Kind::Build),
                 contexts: job.contexts,
@@ -274,7 +274,7 @@ pub(in crate::api) fn prepare(
 }
 
 /// The outcomes that the statuses of a configuration stand for.
-fn statuses(required: Vec<Required>) -> Statuses {
+fn accepted_statuses(required: Vec<Required>) -> Statuses {
     let outcomes = |statuses: &[Status]| {
         let outcomes = statuses.iter().flat_map(|status| match status {
             Status::Success => &[Outcome::Success][..],
@@ -290,7 +290,7 @@ fn statuses(required: Vec<Required>) -> Statuses {
 
 /// Returns true if every class that jobs name is here: what waits for one that is not would wait
 /// for ever. Makes the contexts that they name, where that was asked for.
-pub(in crate::api) async fn admit(
+pub(in crate::api) async fn admit_submission(
     tx: &mut WriteTx,
     request: &SubmitRequest,
     workflows: &[NewWorkflow],
@@ -305,7 +305,7 @@ pub(in crate::api) async fn admit(
             continue;
         };
         if !classes::exists(tx, class).await? {
-            return Err(refused(
+            return Err(refuse_config(
                 format!("the job `{}` is for `{class}`, which there is not here", job.name),
                 "make it with `russet resource-class create`, or submit with a class for all jobs",
             ));
@@ -317,7 +317,7 @@ pub(in crate::api) async fn admit(
 
 async fn make_contexts(tx: &mut WriteTx, names: &[String], now_ms: i64) -> Result<(), ApiError> {
     for name in names {
-        if variables::context(tx, name).await?.is_none() {
+        if variables::find_context(tx, name).await?.is_none() {
             let created_ms = u64::try_from(now_ms).unwrap_or_default();
             let item = ContextItem { name: name.clone(), projects: None, created_ms };
             variables::put_context(tx, &item).await?;

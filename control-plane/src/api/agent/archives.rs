@@ -11,8 +11,8 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::range::Wanted;
-use crate::archives::object;
-use crate::objects::unique;
+use crate::archives::archive_object;
+use crate::objects::unique_name;
 use crate::state::App;
 use crate::store::Held;
 use crate::store::archives::Stored;
@@ -34,12 +34,12 @@ pub(super) async fn put(
 ) -> Result<Json<Uploaded>, ApiError> {
     caller.check(None)?;
     let stream = body::stream(body, app.gate.limits.body_timeout);
-    let draft = unique();
-    let arriving = object(&caller.held.task, &draft);
+    let draft = unique_name();
+    let arriving = archive_object(&caller.held.task, &draft);
     let written = app.objects.put_stream(&arriving, stream, SIZE_LIMIT).await?;
     // Its name says what this server counted, so that no task can say something else of it later.
     let upload = format!("{draft}-{}", written.blake3);
-    app.objects.rename(&arriving, &object(&caller.held.task, &upload)).await?;
+    app.objects.rename(&arriving, &archive_object(&caller.held.task, &upload)).await?;
     Ok(Json(Uploaded { upload, size: written.size, blake3: written.blake3 }))
 }
 
@@ -50,7 +50,7 @@ const MAX_UPLOAD_NAME: usize = 128;
 /// and with the hash that the server computed.
 ///
 /// Threat: a task that names another hash would have every job that restores its cache refuse it.
-pub(super) async fn arrived(
+pub(super) async fn archive_arrived(
     app: &App,
     held: &Held,
     archive: &Uploaded,
@@ -65,7 +65,7 @@ pub(super) async fn arrived(
     if archive.blake3.len() != 64 || !archive.blake3.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong("`blake3` is not a hash"));
     }
-    let object = object(&held.task, &archive.upload);
+    let object = archive_object(&held.task, &archive.upload);
     match app.objects.size(&object).await? {
         Some(_) if archive.upload.rsplit('-').next() != Some(&archive.blake3) => {
             Err(wrong("it has another hash"))
@@ -79,7 +79,7 @@ pub(super) async fn arrived(
 
 /// Answers an archive that was found, from an offset on where the caller asks for that. `what` it
 /// is of, for people.
-pub(super) async fn answer(
+pub(super) async fn answer_archive(
     app: &App,
     headers: &HeaderMap,
     found: Option<Stored>,

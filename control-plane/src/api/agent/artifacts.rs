@@ -10,7 +10,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::objects::unique;
+use crate::objects::unique_name;
 use crate::state::App;
 use crate::store::artifacts::StoredArtifact;
 use crate::store::{artifacts, jobs};
@@ -44,11 +44,11 @@ pub(super) async fn put(
         _ => format!("{}/{path}", caller.held.node_index()),
     };
     let stream = body::stream(body, app.gate.limits.body_timeout);
-    let object = format!("artifacts/{}/{}", caller.held.task, unique());
+    let object = format!("artifacts/{}/{}", caller.held.task, unique_name());
     let written = app.objects.put_stream(&object, stream, SIZE_LIMIT).await?;
     let answer = StoredObject { size: written.size, blake3: written.blake3.clone() };
     let item = ArtifactItem { path, size: written.size, blake3: written.blake3 };
-    match store(&app, &caller, StoredArtifact { item, object: object.clone() }).await {
+    match store_artifact(&app, &caller, StoredArtifact { item, object: object.clone() }).await {
         Ok(earlier) => {
             if let Some(earlier) = earlier {
                 app.objects.delete(&earlier).await;
@@ -67,7 +67,7 @@ pub(super) async fn put(
 }
 
 /// Commits an artifact whose bytes are stored. Answers the object of the one before.
-async fn store(
+async fn store_artifact(
     app: &App,
     caller: &TaskCaller,
     new: StoredArtifact,

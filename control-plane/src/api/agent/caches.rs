@@ -14,7 +14,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::archives::scope;
+use crate::archives::cache_scope;
 use crate::state::App;
 use crate::store::caches::{self, NewCache};
 use crate::task_steps::mark_used;
@@ -26,7 +26,7 @@ const MOST_PATHS: usize = 100;
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/task/caches", tag = "agent", operation_id = "save_cache",
     request_body = russet_protocol::storage::SaveCacheRequest,
-    responses((status = 200, description = "Whether it is stored", body = russet_protocol::storage::SaveCacheResponse), (status = 400, description = "The key can not be one", body = russet_protocol::problem::Problem), (status = 410, description = "The archive has to be sent again", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "Whether it is stored", body = russet_protocol::storage::SaveCacheResponse), (status = 400, description = "The key cannot be one", body = russet_protocol::problem::Problem), (status = 410, description = "The archive has to be sent again", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
     security(("task_token" = []))
 ))]
 pub(super) async fn save(
@@ -36,14 +36,14 @@ pub(super) async fn save(
 ) -> Result<JsonAnswer<SaveCacheResponse>, ApiError> {
     caller.check(Some(&request.allocation))?;
     check_key(&request.key)?;
-    let object = archives::arrived(&app, &caller.held, &request.archive).await?;
+    let object = archives::archive_arrived(&app, &caller.held, &request.archive).await?;
     let now_ms = app.clock.wall_ms();
     let retention = app.storage.cache_retention(request.retention_ms);
     let mut paths = request.paths;
     paths.truncate(MOST_PATHS);
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
-    let scope = scope(&mut tx, &held).await?;
+    let scope = cache_scope(&mut tx, &held).await?;
     let cache = Cache {
         id: request.archive.upload,
         key: request.key,
@@ -84,7 +84,7 @@ pub(super) async fn save(
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/task/caches/lookup", tag = "agent", operation_id = "find_cache",
     request_body = russet_protocol::storage::CacheLookupRequest,
-    responses((status = 200, description = "What was found", body = russet_protocol::storage::CacheLookupResponse), (status = 400, description = "A key can not be one", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "What was found", body = russet_protocol::storage::CacheLookupResponse), (status = 400, description = "A key cannot be one", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
     security(("task_token" = []))
 ))]
 pub(super) async fn lookup(
@@ -99,12 +99,12 @@ pub(super) async fn lookup(
     request.keys.iter().try_for_each(|key| check_key(key))?;
     let now_ms = app.clock.wall_ms();
     let mut conn = app.store.read().await?;
-    let scope = scope(&mut conn, &caller.held).await?;
+    let scope = cache_scope(&mut conn, &caller.held).await?;
     for key in &request.keys {
         let found = if request.exact {
-            caches::exact(&mut conn, &scope.name, key, now_ms).await?
+            caches::find_exact(&mut conn, &scope.name, key, now_ms).await?
         } else {
-            caches::newest(&mut conn, &scope.name, key, now_ms).await?
+            caches::find_newest(&mut conn, &scope.name, key, now_ms).await?
         };
         if found.is_some() {
             return Ok(JsonAnswer(CacheLookupResponse { cache: found }));
@@ -129,10 +129,10 @@ pub(super) async fn archive(
     caller.check(None)?;
     let found = {
         let mut conn = app.store.read().await?;
-        let scope = scope(&mut conn, &caller.held).await?;
-        caches::archive(&mut conn, &scope.name, &id).await?
+        let scope = cache_scope(&mut conn, &caller.held).await?;
+        caches::find_archive(&mut conn, &scope.name, &id).await?
     };
-    archives::answer(&app, &headers, found, "cache").await
+    archives::answer_archive(&app, &headers, found, "cache").await
 }
 
 fn check_key(key: &str) -> Result<(), ApiError> {

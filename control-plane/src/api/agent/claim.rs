@@ -40,7 +40,7 @@ pub(super) async fn claim(
 ) -> Result<Response, ApiError> {
     let ClassCaller { hash, class } = caller;
     check_name(&runner.name)?;
-    let patience = tokio::time::sleep(prefer::wait(&headers));
+    let patience = tokio::time::sleep(prefer::preferred_wait(&headers));
     tokio::pin!(patience);
     let mut queued = app.bus().classes.subscribe(class.as_str());
     let mut first = true;
@@ -48,7 +48,7 @@ pub(super) async fn claim(
         // All claims of a class are woken for each of its tasks: those that find none any more must
         // not keep others from writing.
         if (first || may_get(&app, &hash, &class).await?)
-            && let Some(task) = attempt(&app, &hash, &class, &runner, first).await?
+            && let Some(task) = try_claim(&app, &hash, &class, &runner, first).await?
         {
             return Ok(JsonAnswer(task).into_response());
         }
@@ -84,7 +84,7 @@ async fn may_get(app: &App, hash: &TokenHash, class: &ResourceClass) -> Result<b
 }
 
 /// One look at the queue.
-async fn attempt(
+async fn try_claim(
     app: &App,
     hash: &TokenHash,
     class: &ResourceClass,
@@ -103,7 +103,7 @@ async fn attempt(
     // On a full disk nothing that the task says could be acknowledged.
     let task = match app.space.is_short() {
         true => None,
-        false => take(app, &mut tx, class, runner).await?,
+        false => take_task(app, &mut tx, class, runner).await?,
     };
     let task = task.map(|task| ClaimResponse { warning, ..task });
     if first || task.is_some() {
@@ -115,7 +115,7 @@ async fn attempt(
 }
 
 /// Takes the first task of the line for the runner.
-async fn take(
+async fn take_task(
     app: &App,
     tx: &mut WriteTx,
     class: &ResourceClass,
@@ -130,13 +130,13 @@ async fn take(
         hash: &TokenHash::of(token.expose()),
         runner: &runner.name,
         granted: steady_ms,
-        expires: leases::expires(steady_ms, app.lease_ms, false),
+        expires: leases::lease_end(steady_ms, app.lease_ms, false),
         now_ms,
     };
     tasks::grant(tx, &next.task, &grant).await?;
     jobs::set_running(tx, &next.job, &runner.name, now_ms).await?;
     workflows::start(tx, &next.workflow).await?;
-    runners::used(tx, class, &runner.name, now_ms).await?;
+    runners::mark_used(tx, class, &runner.name, now_ms).await?;
     tx.wake_pipeline(next.pipeline.as_str());
     tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
     let url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", next.job));

@@ -33,12 +33,12 @@ pub(super) async fn config(
     caller.check(None)?;
     let held = caller.held;
     let mut conn = app.store.read().await?;
-    let spec = jobs::spec(&mut conn, &held.job).await?;
+    let spec = jobs::read_spec(&mut conn, &held.job).await?;
     let around = jobs::surroundings(&mut conn, &held.job).await?;
     let mut info = around.info;
     info.url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", held.job));
     (info.node_index, info.node_total) = (held.node_index(), held.parallelism);
-    let environment = environment(&app, &mut conn, &held, &info.project).await?;
+    let environment = job_environment(&app, &mut conn, &held, &info.project).await?;
     let ssh_keys = ssh_keys(&app, &mut conn, &held, &info.project, &spec.steps).await?;
     let git = match (&info.repository_url, &info.revision) {
         (Some(url), Some(revision)) => Some(Source::Git {
@@ -74,26 +74,26 @@ pub(super) async fn config(
 
 /// The variables of the project, then those of the job's contexts in their order: what comes later
 /// wins. A task of a fork has none of them.
-async fn environment(
+async fn job_environment(
     app: &App,
     conn: &mut Conn,
     held: &Held,
     project: &str,
 ) -> Result<Vec<EnvVar>, ApiError> {
-    let (class, contexts) = jobs::needs(conn, &held.job).await?;
+    let (class, contexts) = jobs::needed_jobs(conn, &held.job).await?;
     let Some(class) = class else { return Ok(Vec::new()) };
     let asked = admission::Request { pipeline: &held.pipeline, class: &class, contexts: &contexts };
-    if let Some(why) = admission::refusal(conn, asked).await? {
+    if let Some(why) = admission::find_refusal(conn, asked).await? {
         return Err(ApiError::Conflict(format!("the task may not run any more: {why}")));
     }
-    if pipelines::origin(conn, &held.pipeline, &class).await?.from_fork {
+    if pipelines::pipeline_origin(conn, &held.pipeline, &class).await?.from_fork {
         return Ok(Vec::new());
     }
     let mut owners = vec![Owner { scope: Scope::Project, owner: project }];
     owners.extend(contexts.iter().map(|owner| Owner { scope: Scope::Context, owner }));
     let mut environment = Vec::new();
     for of in owners {
-        for (name, sealed) in variables::sealed(conn, of).await? {
+        for (name, sealed) in variables::sealed_values(conn, of).await? {
             let value = app
                 .sealer
                 .open(of, &name, &sealed)

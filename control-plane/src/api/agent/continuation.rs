@@ -1,14 +1,14 @@
 //! `POST /api/v2/pipeline/continue`: a job of a setup says what its pipeline goes on with.
 //!
 //! The key is the caller's only credential, as in CircleCI's API. It is that of one claim, so a
-//! task that was taken back, or has ended, can not go on with anything any more.
+//! task that was taken back, or has ended, cannot go on with anything any more.
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use russet_protocol::admin::{ContinueRequest, Continued, Job, SubmitRequest};
 use russet_protocol::outcome::Phase;
 
-use crate::api::admin::submit::{Built, Of, admit, compile, prepare};
+use crate::api::admin::submit::{Built, Of, admit_submission, compile_request, prepare_workflows};
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
@@ -23,7 +23,7 @@ const CONFIG_NAME: &str = "continuation";
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v2/pipeline/continue", tag = "agent", operation_id = "continue_pipeline",
     request_body = russet_protocol::admin::ContinueRequest,
-    responses((status = 200, description = "The pipeline goes on", body = russet_protocol::admin::Continued), (status = 404, description = "No job has this key", body = russet_protocol::problem::Problem), (status = 409, description = "The pipeline has gone on already, or the job has ended", body = russet_protocol::problem::Problem), (status = 422, description = "The configuration can not be run", body = russet_protocol::problem::Problem))
+    responses((status = 200, description = "The pipeline goes on", body = russet_protocol::admin::Continued), (status = 404, description = "No job has this key", body = russet_protocol::problem::Problem), (status = 409, description = "The pipeline has gone on already, or the job has ended", body = russet_protocol::problem::Problem), (status = 422, description = "The configuration cannot be run", body = russet_protocol::problem::Problem))
 ))]
 pub(super) async fn go_on(
     State(app): State<App>,
@@ -31,7 +31,7 @@ pub(super) async fn go_on(
 ) -> Result<JsonAnswer<Continued>, ApiError> {
     let hash = TokenHash::of(request.continuation_key.expose());
     let mut conn = app.store.read().await?;
-    let (held, submission) = open(&mut conn, &hash).await?;
+    let (held, submission) = open_setup(&mut conn, &hash).await?;
     let pipeline = pipelines::get(&mut conn, &held.pipeline).await?.ok_or_else(unknown)?;
     drop(conn);
     let mut parameters = submission.parameters.clone();
@@ -43,18 +43,18 @@ pub(super) async fn go_on(
         ..submission
     };
     let of = Of { id: &pipeline.id, number: pipeline.number, is_continuation: true };
-    let Built { compiled, warnings } = compile(&app, &submission, of).await?;
+    let Built { compiled, warnings } = compile_request(&app, &submission, of).await?;
     let tasks = |job: &Job| usize::try_from(job.parallelism.max(1)).unwrap_or(usize::MAX);
     let before = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs).map(tasks).sum();
-    let workflows = prepare(&submission, compiled.workflows, before)?;
+    let workflows = prepare_workflows(&submission, compiled.workflows, before)?;
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     // It was looked at long before; this is what decides.
-    open(&mut tx, &hash).await?;
+    open_setup(&mut tx, &hash).await?;
     if pipelines::is_canceled(&mut tx, &pipeline.id).await? {
         return Err(ApiError::Conflict("the pipeline was canceled".to_owned()));
     }
-    admit(&mut tx, &submission, &workflows, now_ms).await?;
+    admit_submission(&mut tx, &submission, &workflows, now_ms).await?;
     if !setups::set_continued(&mut tx, &pipeline.id, now_ms).await? {
         return Err(gone_on());
     }
@@ -75,7 +75,7 @@ pub(super) async fn go_on(
 }
 
 /// The task that has a key and may still use it, and what its pipeline was submitted with.
-async fn open(conn: &mut Conn, hash: &TokenHash) -> Result<(Held, SubmitRequest), ApiError> {
+async fn open_setup(conn: &mut Conn, hash: &TokenHash) -> Result<(Held, SubmitRequest), ApiError> {
     let held = allocations::by_continuation(conn, hash).await?.ok_or_else(unknown)?;
     let setup = setups::get(conn, &held.pipeline).await?.ok_or_else(unknown)?;
     if setup.is_continued {

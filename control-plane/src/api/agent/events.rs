@@ -9,7 +9,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::state::App;
 use crate::store::{Held, WriteTx, steps, tasks};
-use crate::task_steps::{ensure, mark_started};
+use crate::task_steps::{ensure_step, mark_started};
 
 /// Stores what happened. Events that are here already are ignored; after a gap nothing is stored.
 #[cfg_attr(test, utoipa::path(
@@ -25,7 +25,7 @@ pub(super) async fn events(
 ) -> Result<JsonAnswer<EventsResponse>, ApiError> {
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
-    let Some(last_seq) = store(&app, &mut tx, &held, &request.events).await? else {
+    let Some(last_seq) = store_events(&app, &mut tx, &held, &request.events).await? else {
         return Err(ApiError::Gap(EventsResponse { last_seq: held.last_seq }));
     };
     if last_seq == held.last_seq {
@@ -38,7 +38,7 @@ pub(super) async fn events(
 
 /// Stores the events that are new and answers the number of the last. `None`: some are missing
 /// before them, and the transaction is not to be committed.
-pub(super) async fn store(
+pub(super) async fn store_events(
     app: &App,
     tx: &mut WriteTx,
     held: &Held,
@@ -50,7 +50,7 @@ pub(super) async fn store(
             return Ok(None);
         }
         last_seq = event.seq;
-        apply(app, tx, held, event).await?;
+        apply_event(app, tx, held, event).await?;
     }
     if last_seq > held.last_seq {
         tasks::set_last_seq(tx, &held.task, last_seq).await?;
@@ -87,7 +87,12 @@ fn check_numbers(event: &Event) -> Result<(), ApiError> {
     }
 }
 
-async fn apply(app: &App, tx: &mut WriteTx, held: &Held, event: &Event) -> Result<(), ApiError> {
+async fn apply_event(
+    app: &App,
+    tx: &mut WriteTx,
+    held: &Held,
+    event: &Event,
+) -> Result<(), ApiError> {
     check_numbers(event)?;
     match &event.kind {
         EventKind::StepStarted { step, name, background, detail } => {
@@ -112,7 +117,7 @@ async fn apply(app: &App, tx: &mut WriteTx, held: &Held, event: &Event) -> Resul
             };
             // A step that was left out is never announced.
             if !steps::end(tx, &held.task, &end).await? {
-                ensure(tx, held, *step, event.at_ms).await?;
+                ensure_step(tx, held, *step, event.at_ms).await?;
                 steps::end(tx, &held.task, &end).await?;
             }
         }

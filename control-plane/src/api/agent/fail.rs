@@ -30,7 +30,7 @@ pub(super) async fn fail(
     caller: TaskCaller,
     Json(request): Json<FailRequest, MEDIUM>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
-    let message = decode(&request.message)?;
+    let message = decode_message(&request.message)?;
     let mut tx = app.store.write().await?;
     let held = caller.reload(&mut tx).await?;
     if request.allocation != held.allocation || held.current.as_ref() != Some(&held.allocation) {
@@ -51,7 +51,7 @@ pub(super) async fn fail(
 }
 
 /// The message, of bounded length and without what could drive a terminal.
-fn decode(base64: &str) -> Result<String, ApiError> {
+fn decode_message(base64: &str) -> Result<String, ApiError> {
     let bytes = STANDARD
         .decode(base64.trim())
         .map_err(|error| ApiError::Bad(format!("message: not base64: {error}")))?;

@@ -40,9 +40,9 @@ pub(super) async fn finish(
         return Err(ApiError::Bad("outcome: a task that was claimed was run".to_owned()));
     }
     // With a gap before them they are as good as not there.
-    let stored = super::events::store(&app, &mut tx, &held, &request.events).await?;
+    let stored = super::events::store_events(&app, &mut tx, &held, &request.events).await?;
     let last_seq = stored.unwrap_or(held.last_seq);
-    if let Some(missing) = missing(&mut tx, &held, last_seq, &request).await? {
+    if let Some(missing) = find_missing(&mut tx, &held, last_seq, &request).await? {
         // What came with this call is taken back with it, and asked for again.
         return Err(ApiError::Missing(missing));
     }
@@ -54,7 +54,7 @@ pub(super) async fn finish(
 }
 
 /// Lists the parts that have not come yet.
-async fn missing(
+async fn find_missing(
     tx: &mut WriteTx,
     held: &Held,
     last_seq: u64,

@@ -30,9 +30,9 @@ pub(super) async fn heartbeat(
     caller: TaskCaller,
     Json(request): Json<HeartbeatRequest, SMALL>,
 ) -> Result<JsonAnswer<HeartbeatResponse>, ApiError> {
-    let patience = prefer::wait(&headers);
+    let patience = prefer::preferred_wait(&headers);
     let mut news = app.bus().tasks.subscribe(caller.held.task.as_str());
-    let mut answer = renew(&app, &caller, &request).await?;
+    let mut answer = renew_lease(&app, &caller, &request).await?;
     if patience.is_zero() {
         return Ok(JsonAnswer(answer));
     }
@@ -45,12 +45,12 @@ pub(super) async fn heartbeat(
             () = &mut patience => last = true,
             () = app.closed() => last = true,
         }
-        answer = look(&app, &caller, &request).await?;
+        answer = read_state(&app, &caller, &request).await?;
     }
     Ok(JsonAnswer(answer))
 }
 
-async fn renew(
+async fn renew_lease(
     app: &App,
     caller: &TaskCaller,
     request: &HeartbeatRequest,
@@ -60,18 +60,18 @@ async fn renew(
     let now = app.clock.steady_ms();
     let since_claim = now - held.granted.unwrap_or(now);
     let mut expires = held.expires.unwrap_or(now);
-    if leases::renews(request.from, request.peer_silent_ms, since_claim, app.lease_ms) {
-        expires = leases::expires(now, app.lease_ms, held.step_started);
+    if leases::renews_lease(request.from, request.peer_silent_ms, since_claim, app.lease_ms) {
+        expires = leases::lease_end(now, app.lease_ms, held.step_started);
         tasks::set_expires(&mut tx, &held.task, expires).await?;
         tx.commit().await?;
     } else {
         tx.rollback().await?;
     }
-    Ok(HeartbeatResponse { lease_ms: left(expires, now), cancel: held.cancel })
+    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel })
 }
 
 /// Returns the state, without renewing the lease.
-async fn look(
+async fn read_state(
     app: &App,
     caller: &TaskCaller,
     request: &HeartbeatRequest,
@@ -80,9 +80,9 @@ async fn look(
     let held = caller.look(&mut conn, Some(&request.allocation)).await?;
     let now = app.clock.steady_ms();
     let expires = held.expires.unwrap_or(now);
-    Ok(HeartbeatResponse { lease_ms: left(expires, now), cancel: held.cancel })
+    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel })
 }
 
-fn left(expires: i64, now: i64) -> u64 {
+fn time_left(expires: i64, now: i64) -> u64 {
     u64::try_from(expires - now).unwrap_or(0)
 }

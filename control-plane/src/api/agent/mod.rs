@@ -44,7 +44,7 @@ pub(super) fn router() -> Router<App> {
         .route(storage::CACHE_LOOKUP_PATH, post(caches::lookup))
         .route("/api/v3/task/caches/{id}/archive", get(caches::archive))
         .route(storage::WORKSPACE_PATH, post(workspace::persist).get(workspace::layers))
-        .route("/api/v3/task/workspace/{id}/archive", get(workspace::archive))
+        .route("/api/v3/task/workspace/{id}/archive", get(workspace::download_layer))
         .route(storage::TIMINGS_PATH, get(timings::timings))
         .route("/api/v3/task/source", get(source::source))
         .route("/api/v3/task/finish", post(finish::finish))
@@ -71,7 +71,7 @@ pub(super) fn router() -> Router<App> {
     caches::archive,
     workspace::persist,
     workspace::layers,
-    workspace::archive,
+    workspace::download_layer,
     timings::timings,
     source::source,
     finish::finish,

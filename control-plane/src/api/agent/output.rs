@@ -14,10 +14,10 @@ use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::listen::Standing;
-use crate::objects::unique;
+use crate::objects::unique_name;
 use crate::state::App;
 use crate::store::{output, steps};
-use crate::task_steps::{ensure, mark_started};
+use crate::task_steps::{ensure_step, mark_started};
 
 /// The most that one append may be, in bytes before compression.
 const APPEND_LIMIT: usize = 4 * 1024 * 1024;
@@ -50,7 +50,7 @@ pub(super) async fn append(
     body: Body,
 ) -> Result<Committed, ApiError> {
     caller.check(None)?;
-    let start = offset(&headers)?;
+    let start = upload_offset(&headers)?;
     if number > MAX_STEP {
         return Err(ApiError::Bad(format!("step: {number} is above {MAX_STEP}")));
     }
@@ -66,31 +66,31 @@ pub(super) async fn append(
     let read = body::read(body, APPEND_LIMIT, room, app.gate.limits.body_timeout).await?;
     // Held until it is stored: what a frame becomes may be much more than came.
     let _turn = app.gate.decoders.acquire().await;
-    let bytes = decode(&headers, read.bytes.clone()).await?;
+    let bytes = decode_body(&headers, read.bytes.clone()).await?;
     if bytes.is_empty() {
-        return Ok(committed(start));
+        return Ok(committed_answer(start));
     }
     let length = bytes.len() as u64;
     let mut chunk = output::Chunk { start, length, data: None, object: None };
     if bytes.len() <= INLINE_LIMIT {
         chunk.data = Some(bytes.into());
     } else {
-        let name = format!("output/{}/{number}/{start}-{}", caller.held.task, unique());
+        let name = format!("output/{}/{number}/{start}-{}", caller.held.task, unique_name());
         app.objects.put(&name, bytes).await?;
         chunk.object = Some(name);
     }
-    let stored = store(&app, &caller, number, &chunk).await;
+    let stored = store_output(&app, &caller, number, &chunk).await;
     // After an error of our own the row may be there all the same, and then it names the object;
     // where it is not, the next start deletes what nothing names.
     let refused = matches!(&stored, Err(error) if !matches!(error, ApiError::Internal(_)));
     if let (true, Some(object)) = (refused, &chunk.object) {
         app.objects.delete(object).await;
     }
-    stored.map(|()| committed(start + length))
+    stored.map(|()| committed_answer(start + length))
 }
 
 /// Commits a chunk whose bytes are stored.
-async fn store(
+async fn store_output(
     app: &App,
     caller: &TaskCaller,
     number: u32,
@@ -99,7 +99,7 @@ async fn store(
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, None).await?;
     let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or(0);
-    let step = ensure(&mut tx, &held, number, now_ms).await?;
+    let step = ensure_step(&mut tx, &held, number, now_ms).await?;
     if step.step.output_bytes != chunk.start {
         return Err(ApiError::Offset(step.step.output_bytes));
     }
@@ -110,11 +110,11 @@ async fn store(
     Ok(())
 }
 
-fn committed(offset: u64) -> Committed {
+fn committed_answer(offset: u64) -> Committed {
     (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET_HEADER, offset.to_string())])
 }
 
-fn offset(headers: &HeaderMap) -> Result<u64, ApiError> {
+fn upload_offset(headers: &HeaderMap) -> Result<u64, ApiError> {
     headers
         .get(UPLOAD_OFFSET_HEADER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
@@ -122,7 +122,7 @@ fn offset(headers: &HeaderMap) -> Result<u64, ApiError> {
 }
 
 /// The bytes as they were before compression.
-async fn decode(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, ApiError> {
+async fn decode_body(headers: &HeaderMap, bytes: Bytes) -> Result<Bytes, ApiError> {
     match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(bytes),
         Some(b"zstd") if bytes.len() < OFFLOAD_FROM => decompress(&bytes),

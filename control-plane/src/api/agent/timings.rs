@@ -10,7 +10,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::state::App;
 use crate::store::{Conn, StoreError, job_timings, jobs, test_results};
-use crate::timings::mean;
+use crate::timings::mean_timings;
 
 /// Number of earlier jobs that times are averaged over.
 const MAX_JOBS: u32 = 10;
@@ -56,7 +56,7 @@ async fn fix_timings(app: &App, caller: &TaskCaller) -> Result<String, ApiError>
     });
     let mut tx = app.store.write().await?;
     caller.lock(&mut tx, None).await?;
-    let fixed = job_timings::fix(&mut tx, job, &computed).await?;
+    let fixed = job_timings::fix_timings(&mut tx, job, &computed).await?;
     tx.commit().await?;
     Ok(fixed)
 }
@@ -68,5 +68,5 @@ async fn recent_timings(conn: &mut Conn, job: &JobId) -> Result<Timings, StoreEr
     for job in &jobs {
         results.push(test_results::of_job(conn, job).await?);
     }
-    Ok(mean(&results))
+    Ok(mean_timings(&results))
 }

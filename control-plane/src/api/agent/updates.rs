@@ -45,7 +45,7 @@ pub(super) async fn get(
     let (path, pin) = found.map_err(|error| ApiError::Internal(Box::new(error)))?;
     let mut response = match path {
         Some(path) => send_file(&path, &headers).await,
-        None => Err(none()),
+        None => Err(no_release()),
     }
     .unwrap_or_else(IntoResponse::into_response);
     // A pin is JSON of letters, digits and a few signs.
@@ -55,7 +55,7 @@ pub(super) async fn get(
     Ok(response)
 }
 
-fn none() -> ApiError {
+fn no_release() -> ApiError {
     ApiError::NotFound("there is no such file of a release for it".to_owned())
 }
 
@@ -67,7 +67,7 @@ pub(in crate::api) async fn send_file(
     let internal = |error: std::io::Error| ApiError::Internal(Box::new(error));
     let mut file = match tokio::fs::File::open(path).await {
         // A release that is just being copied here.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_release()),
         file => file.map_err(internal)?,
     };
     let size = file.metadata().await.map_err(internal)?.len();

@@ -36,7 +36,7 @@ pub(super) async fn persist(
     Json(request): Json<PersistRequest, SMALL>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
     caller.check(Some(&request.allocation))?;
-    let object = archives::arrived(&app, &caller.held, &request.archive).await?;
+    let object = archives::archive_arrived(&app, &caller.held, &request.archive).await?;
     let expires_ms = app.clock.wall_ms().saturating_add(app.storage.workspace_retention_ms);
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
@@ -64,9 +64,9 @@ pub(super) async fn layers(
     caller.check(None)?;
     let mut conn = app.store.read().await?;
     let workflow = workflow_of(&mut conn, &caller.held.job).await?;
-    let graph = workspaces::graph(&mut conn, &workflow).await?;
+    let graph = workspaces::workflow_graph(&mut conn, &workflow).await?;
     let stored = workspaces::of_workflow(&mut conn, &workflow, app.clock.wall_ms()).await?;
-    Ok(JsonAnswer(Workspace { layers: layers::visible(&graph, &caller.held.job, stored) }))
+    Ok(JsonAnswer(Workspace { layers: layers::visible_layers(&graph, &caller.held.job, stored) }))
 }
 
 /// The archive of a layer, from an offset on with `Range: bytes=N-`.
@@ -76,7 +76,7 @@ pub(super) async fn layers(
     responses((status = 200, description = "A tar archive compressed with zstd", body = Vec<u8>, content_type = "application/zstd"), (status = 206, description = "The rest of it", body = Vec<u8>, content_type = "application/zstd"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
     security(("task_token" = []))
 ))]
-pub(super) async fn archive(
+pub(super) async fn download_layer(
     State(app): State<App>,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -86,7 +86,7 @@ pub(super) async fn archive(
     let found = {
         let mut conn = app.store.read().await?;
         let workflow = workflow_of(&mut conn, &caller.held.job).await?;
-        workspaces::archive(&mut conn, &workflow, &id).await?
+        workspaces::find_archive(&mut conn, &workflow, &id).await?
     };
-    archives::answer(&app, &headers, found, "layer").await
+    archives::answer_archive(&app, &headers, found, "layer").await
 }

@@ -57,7 +57,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
-    let mut items = variables::contexts(&mut *app.store.read().await?).await?;
+    let mut items = variables::list_contexts(&mut *app.store.read().await?).await?;
     items.retain(|item| filter.name.as_ref().is_none_or(|part| item.name.contains(part.as_str())));
     let items: Vec<Value> = items.iter().map(head).collect();
     Ok(Json(json!({"items": items, "next_page_token": null})))
@@ -65,7 +65,7 @@ pub(super) async fn list(
 
 /// Returns the context of an id, which is made of its name.
 async fn find(conn: &mut Conn, id: &str) -> Result<ContextItem, ApiError> {
-    let mut items = variables::contexts(conn).await?.into_iter();
+    let mut items = variables::list_contexts(conn).await?.into_iter();
     items
         .find(|item| uuid_of("context", &item.name).eq_ignore_ascii_case(id))
         .ok_or_else(|| ApiError::NotFound(format!("there is no context with the id `{id}`")))

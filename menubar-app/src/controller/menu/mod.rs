@@ -94,7 +94,7 @@ fn in_words(status: &Status, since: &str) -> String {
         State::Draining => format!("Draining, {tasks} left"),
         State::Paused => "Paused".to_owned(),
         State::Unhealthy => "Unhealthy, takes no tasks".to_owned(),
-        State::Offline => "Can not reach the control plane".to_owned(),
+        State::Offline => "Cannot reach the control plane".to_owned(),
         State::Updating => "Updating".to_owned(),
         State::Starting => "Starting".to_owned(),
         State::Unknown => "In a state that this version does not know".to_owned(),
@@ -115,7 +115,7 @@ fn lost(why: &Lost, since: &str) -> Vec<String> {
             "Install the Russet package, or run `sudo russet agent install`".to_owned(),
         ],
         Lost::NotRunning(why) => vec![
-            format!("Can not reach the agent since {since}"),
+            format!("Cannot reach the agent since {since}"),
             plain_text(why),
             "`sudo russet agent start` starts it; `sudo russet agent doctor` looks why".to_owned(),
         ],

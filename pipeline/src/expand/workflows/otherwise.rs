@@ -2,7 +2,7 @@
 //! workflow that runs at night only should not be found to be wrong at night.
 //!
 //! While nothing is known of the pipeline, no condition on it fails, and what depends on it is not
-//! known either, so that it can not be called wrong.
+//! known either, so that it cannot be called wrong.
 
 use std::collections::BTreeSet;
 

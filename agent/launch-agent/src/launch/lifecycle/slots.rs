@@ -171,7 +171,8 @@ fn out_of_reach(obstacle: &Path, user: &SlotUser) -> String {
     )
 }
 
-/// Finds the slots beyond those that are configured now, in which an earlier launch agent left a task.
+/// Finds the slots beyond those that are configured now, in which an earlier launch agent left a
+/// task.
 fn find_abandoned(state: &Path, configured: u32) -> Vec<u32> {
     let numbers = |entry: std::io::Result<std::fs::DirEntry>| {
         let path: PathBuf = entry.ok()?.path();

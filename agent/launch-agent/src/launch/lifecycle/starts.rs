@@ -8,8 +8,8 @@ use russet_platform::replace;
 /// Name of the file.
 const NAME: &str = "starts";
 
-/// Counts one more start, and returns their number. What cannot be read begins anew, and what cannot
-/// be written is done without: it is no more than a number.
+/// Counts one more start, and returns their number. What cannot be read begins anew, and what
+/// cannot be written is done without: it is no more than a number.
 #[expect(
     clippy::disallowed_methods,
     reason = "the file lies in the state directory, where only root writes; it holds a number"

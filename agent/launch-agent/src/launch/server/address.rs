@@ -1,12 +1,12 @@
 //! The address of this machine, as a control plane would see it without anything between.
 //!
-//! A UDP socket that is connected sends nothing, and has the address that the system would use on the
-//! way. No name is looked up: that could take as long as a network that is away lets it.
+//! A UDP socket that is connected sends nothing, and has the address that the system would use on
+//! the way. No name is looked up: that could take as long as a network that is away lets it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// Stands for any address outside: RFC 5737 keeps it for documentation, and it leads over the default
-/// route.
+/// Stands for any address outside: RFC 5737 keeps it for documentation, and it leads over the
+/// default route.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Returns the address that calls to `url` come from. `None`: there is no way there.

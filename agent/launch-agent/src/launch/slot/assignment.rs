@@ -95,8 +95,8 @@ impl SlotInfo {
         }
     }
 
-    /// The command that is run before the first step. Users of Xcode see `CoreSimulatorService` hang when
-    /// several users start it at the same moment, so one waits for the other.
+    /// The command that is run before the first step. Users of Xcode see `CoreSimulatorService`
+    /// hang when several users start it at the same moment, so one waits for the other.
     fn warm_up(&self) -> Option<WarmUp> {
         let config = &self.shared.config;
         (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {

@@ -1,8 +1,9 @@
 //! A slot's share of the outside world: carrying out what the state machine decides.
 //!
-//! Each action runs by itself and answers with an input; which of them may run at the same time
-//! is the state machine's business. Each part here owns one thing ([`TaskRecord`] the journal,
-//! [`SlotClaims`] the claim, [`TaskAgentHandle`] the process …); [`SlotDriver`] holds them together.
+//! Each action runs by itself and answers with an input; which of them may run at the same time is
+//! the state machine's business. Each part here owns one thing ([`TaskRecord`] the journal,
+//! [`SlotClaims`] the claim, [`TaskAgentHandle`] the process …); [`SlotDriver`] holds them
+//! together.
 
 mod assignment;
 mod claims;

@@ -44,7 +44,8 @@ pub(in crate::launch) fn make_lock_file(state: &OwnedFd, name: &str) -> io::Resu
     Ok(fchmod(&file, mode)?)
 }
 
-/// Finds the first directory on the way to `path` that the user cannot pass through, if there is one.
+/// Finds the first directory on the way to `path` that the user cannot pass through, if there is
+/// one.
 pub(in crate::launch) fn find_obstacle(path: &Path, user: &SlotUser) -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
     let blocks = |directory: &Path| {

@@ -1,7 +1,8 @@
 //! Percent-encoding. Each language has its own set of characters that it leaves as they are, and
 //! some write a space as `+`.
 
-/// Characters that are left as they are besides letters and digits, whether a space is `+`, and who does so.
+/// Characters that are left as they are besides letters and digits, whether a space is `+`, and who
+/// does so.
 const WRITERS: [(&str, bool); 15] = [
     // RFC 3986: Go's and Ruby's libraries, curl, `rawurlencode` of PHP, `EscapeDataString` of .NET.
     ("-._~", false),

@@ -31,14 +31,14 @@ const MOST_FILES: usize = 100_000;
 
 /// Returns the prefix of the names of `root`'s artifacts: the destination, or the path below the
 /// working directory, the home or the root directory.
-pub(super) fn prefix(
+pub(super) fn name_prefix(
     root: &Path,
     destination: Option<&str>,
     work: &Path,
     home: &Path,
 ) -> Result<String, String> {
     if let Some(written) = destination {
-        return clean(Path::new(written)).ok_or_else(|| {
+        return clean_path(Path::new(written)).ok_or_else(|| {
             format!(
                 "`{}` is no destination: `..` would lead out of the job's artifacts",
                 written.escape_debug()
@@ -51,11 +51,11 @@ pub(super) fn prefix(
         let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
         root.strip_prefix(&base).or_else(|_| real.strip_prefix(&base)).ok().map(Path::to_owned)
     });
-    Ok(clean(&below.unwrap_or(real)).unwrap_or_default())
+    Ok(clean_path(&below.unwrap_or(real)).unwrap_or_default())
 }
 
 /// A path as a name: relative, without `.`; `None` where it has `..`.
-fn clean(path: &Path) -> Option<String> {
+fn clean_path(path: &Path) -> Option<String> {
     let mut parts = Vec::new();
     for component in path.components() {
         match component {
@@ -69,7 +69,7 @@ fn clean(path: &Path) -> Option<String> {
 
 /// Finds the files at `root`. A root that is not there has none. A root that is itself a link is
 /// followed, with the rights of the slot's user.
-pub(super) fn find(root: &Path, prefix: &str) -> Result<Found, String> {
+pub(super) fn find_files(root: &Path, prefix: &str) -> Result<Found, String> {
     let mut found = Found::default();
     let real = match root.canonicalize() {
         Ok(real) => real,
@@ -84,7 +84,7 @@ pub(super) fn find(root: &Path, prefix: &str) -> Result<Found, String> {
         let name = if prefix.is_empty() { own.into_owned() } else { prefix.to_owned() };
         found.files.push(File { path: real, name });
     } else if metadata.is_dir() {
-        walk(&real, prefix, &mut found)?;
+        walk_directory(&real, prefix, &mut found)?;
     } else {
         found.notes.push(format!("{} is no file and was left out", root.display()));
     }
@@ -92,23 +92,23 @@ pub(super) fn find(root: &Path, prefix: &str) -> Result<Found, String> {
     Ok(found)
 }
 
-fn walk(root: &Path, prefix: &str, found: &mut Found) -> Result<(), String> {
+fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), String> {
     let mut open = vec![(root.to_owned(), prefix.to_owned())];
     while let Some((dir, prefix)) = open.pop() {
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(error) => {
-                found.notes.push(format!("{} can not be read: {error}", dir.display()));
+                found.notes.push(format!("{} cannot be read: {error}", dir.display()));
                 continue;
             }
         };
         for entry in entries.flatten() {
             let path = entry.path();
-            let name = join(&prefix, &entry.file_name().to_string_lossy());
+            let name = join_name(&prefix, &entry.file_name().to_string_lossy());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => open.push((path, name)),
                 Ok(kind) if kind.is_file() => found.files.push(File { path, name }),
-                Ok(kind) if kind.is_symlink() => follow(root, &path, name, found),
+                Ok(kind) if kind.is_symlink() => follow_link(root, &path, name, found),
                 _ => found.notes.push(format!("{name} is no file and was left out")),
             }
             if found.files.len() > MOST_FILES {
@@ -123,7 +123,7 @@ fn walk(root: &Path, prefix: &str, found: &mut Found) -> Result<(), String> {
 }
 
 /// A link counts as the file that it leads to, if that is in the tree as well.
-fn follow(root: &Path, link: &Path, name: String, found: &mut Found) {
+fn follow_link(root: &Path, link: &Path, name: String, found: &mut Found) {
     match link.canonicalize() {
         Ok(path) if path.starts_with(root) && path.is_file() => {
             found.files.push(File { path, name });
@@ -134,8 +134,8 @@ fn follow(root: &Path, link: &Path, name: String, found: &mut Found) {
     }
 }
 
-/// Takes secrets out of the names: they are kept and shown like output. Names that are the same without
-/// them get a number, so that no file takes another one's place.
+/// Takes secrets out of the names: they are kept and shown like output. Names that are the same
+/// without them get a number, so that no file takes another one's place.
 pub(super) fn mask_names(files: &mut [File], masks: &Masks) {
     let mut taken: BTreeSet<String> = files.iter().map(|file| file.name.clone()).collect();
     for file in files {
@@ -153,13 +153,13 @@ pub(super) fn mask_names(files: &mut [File], masks: &Masks) {
     }
 }
 
-fn join(prefix: &str, name: &str) -> String {
+fn join_name(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{File, find, mask_names, prefix};
+    use super::{File, find_files, mask_names, name_prefix};
     use crate::mask::Masks;
     use russet_protocol::secret::Secret;
     use std::os::unix::fs::symlink;
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn names_are_relative_to_where_people_think_from() {
         let prefix = |root: &str, destination| {
-            prefix(Path::new(root), destination, Path::new("/s/work"), Path::new("/s/home"))
+            name_prefix(Path::new(root), destination, Path::new("/s/work"), Path::new("/s/home"))
         };
         assert_eq!(prefix("/s/work/out", None).unwrap(), "out");
         assert_eq!(prefix("/s/work", None).unwrap(), "");
@@ -204,14 +204,14 @@ mod tests {
         symlink("/etc/shadow", root.join("shadow")).unwrap();
         symlink(".", root.join("circle")).unwrap();
         nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let found = find(&root, "p").unwrap();
+        let found = find_files(&root, "p").unwrap();
         let names: Vec<&str> = found.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["p/a", "p/inside-link", "p/sub/b"]);
         assert_eq!(found.notes.len(), 4, "{:?}", found.notes);
-        assert!(find(&root.join("none"), "p").unwrap().files.is_empty());
-        let one = find(&root.join("a"), "").unwrap();
+        assert!(find_files(&root.join("none"), "p").unwrap().files.is_empty());
+        let one = find_files(&root.join("a"), "").unwrap();
         assert_eq!(one.files[0].name, "a", "no artifact is without a name");
-        let fifo = find(&root.join("fifo"), "p").unwrap();
+        let fifo = find_files(&root.join("fifo"), "p").unwrap();
         assert!(fifo.files.is_empty() && fifo.notes.len() == 1);
     }
 }

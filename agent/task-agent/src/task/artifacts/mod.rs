@@ -24,13 +24,13 @@ pub(crate) async fn store(
 ) -> StepEnd {
     let home = &context.assignment.dirs.home;
     let root = environment::resolve(path, home, &context.work);
-    let prefix = match collect::prefix(&root, destination, &context.work, home) {
+    let prefix = match collect::name_prefix(&root, destination, &context.work, home) {
         Ok(prefix) => prefix,
-        Err(message) => return complain(context, log, message),
+        Err(message) => return fail_step(context, log, message),
     };
-    let Found { mut files, notes } = match collect::find(&root, &prefix) {
+    let Found { mut files, notes } = match collect::find_files(&root, &prefix) {
         Ok(found) => found,
-        Err(message) => return complain(context, log, message),
+        Err(message) => return fail_step(context, log, message),
     };
     collect::mask_names(&mut files, &context.masks);
     for note in &notes {
@@ -40,11 +40,11 @@ pub(crate) async fn store(
         context.say(log, &format!("No artifacts at {}", root.display()));
         return StepEnd::success();
     }
-    context.say(log, &format!("Uploading {} from {}", count(files.len()), root.display()));
+    context.say(log, &format!("Uploading {} from {}", counted_files(files.len()), root.display()));
     let mut sending = futures_util::stream::iter(files)
         .map(|file| async move {
             let far = |far| context.say(log, &format!("  {}: {far} …", file.name));
-            let sent = send::send(&context.api, &file, far).await;
+            let sent = send::send_file(&context.api, &file, far).await;
             (file, sent)
         })
         .buffered(AT_ONCE);
@@ -70,11 +70,11 @@ pub(crate) async fn store(
     end
 }
 
-fn complain(context: &Context, log: &StepLog, message: String) -> StepEnd {
+fn fail_step(context: &Context, log: &StepLog, message: String) -> StepEnd {
     context.say(log, &format!("error: {message}"));
     StepEnd::failed(message)
 }
 
-fn count(files: usize) -> String {
+fn counted_files(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }

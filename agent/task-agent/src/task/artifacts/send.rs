@@ -48,14 +48,19 @@ pub(super) enum SendError {
 }
 
 /// Sends a file, and once more if it arrives damaged. `say` is told now and then how far it is.
-pub(super) async fn send(api: &Api, file: &File, say: impl Fn(String)) -> Result<Sent, SendError> {
-    let (handle, size) = open(file).map_err(|error| SendError::File(error.to_string()))?;
+pub(super) async fn send_file(
+    api: &Api,
+    file: &File,
+    say: impl Fn(String),
+) -> Result<Sent, SendError> {
+    let (handle, size) = open_file(file).map_err(|error| SendError::File(error.to_string()))?;
     let handle = Arc::new(handle);
     let mut last = String::new();
     for _ in 0..2 {
         let reading = Shared::default();
-        let far = || format!("{} of {}", in_units(lock(&reading).bytes), in_units(size));
-        let (stored, hash) = told(put(api, file, &handle, size, &reading), || say(far())).await?;
+        let far = || format!("{} of {}", in_units(lock_reading(&reading).bytes), in_units(size));
+        let (stored, hash) =
+            wait_with_notice(put_file(api, file, &handle, size, &reading), || say(far())).await?;
         if stored.size == size && stored.blake3 == hash {
             let grown = handle.metadata().is_ok_and(|metadata| metadata.len() > size);
             let note = grown.then(|| {
@@ -69,7 +74,7 @@ pub(super) async fn send(api: &Api, file: &File, say: impl Fn(String)) -> Result
 }
 
 /// Waits for `future`, and calls `tell` now and then meanwhile.
-async fn told<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
+async fn wait_with_notice<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
     let mut future = std::pin::pin!(future);
     loop {
         match tokio::time::timeout(PROGRESS, &mut future).await {
@@ -81,7 +86,7 @@ async fn told<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
 
 /// Opens a regular file, not through a link that is put there now, and without waiting for
 /// somebody to write to a FIFO.
-fn open(file: &File) -> io::Result<(Handle, u64)> {
+fn open_file(file: &File) -> io::Result<(Handle, u64)> {
     let handle = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
@@ -103,7 +108,7 @@ struct Reading {
 
 type Shared = Arc<Mutex<Reading>>;
 
-async fn put(
+async fn put_file(
     api: &Api,
     file: &File,
     handle: &Arc<Handle>,
@@ -116,36 +121,36 @@ async fn put(
     let answer = api.call_unless(
         call,
         || {
-            *lock(shared) = Reading::default();
+            *lock_reading(shared) = Reading::default();
             api.request(Method::PUT, &path)
                 .timeout(timeout)
                 .header(reqwest::header::CONTENT_LENGTH, size)
-                .body(body(Arc::clone(handle), size, Arc::clone(shared)))
+                .body(stream_body(Arc::clone(handle), size, Arc::clone(shared)))
         },
         // A try that failed because of the file will fail again.
-        || lock(shared).failure.is_some(),
+        || lock_reading(shared).failure.is_some(),
     );
     let answer = answer.await;
-    if let Some(why) = lock(shared).failure.take() {
+    if let Some(why) = lock_reading(shared).failure.take() {
         return Err(SendError::File(why));
     }
     let answer = answer.map_err(SendError::Api)?;
     if answer.status == StatusCode::CONFLICT {
         return Err(SendError::Api(ApiError::Stale(answer.message())));
     }
-    let hash = lock(shared).hash.finalize().to_hex().to_string();
+    let hash = lock_reading(shared).hash.finalize().to_hex().to_string();
     let stored =
         answer.json::<StoredObject>().unwrap_or(StoredObject { size, blake3: String::new() });
     Ok((stored, hash))
 }
 
-fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Reading> {
+fn lock_reading(shared: &Shared) -> std::sync::MutexGuard<'_, Reading> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The first `size` bytes of the file. The reads are short, and what was just written is in
 /// memory, so they are done in place.
-fn body(handle: Arc<Handle>, size: u64, shared: Shared) -> Body {
+fn stream_body(handle: Arc<Handle>, size: u64, shared: Shared) -> Body {
     Body::wrap_stream(futures_util::stream::unfold(0_u64, move |offset| {
         let piece = (offset < size).then(|| read(&handle, offset, size, &shared));
         async move {
@@ -164,7 +169,7 @@ fn read(handle: &Handle, offset: u64, size: u64, shared: &Shared) -> io::Result<
     let why = match handle.read_at(&mut buffer, offset) {
         Ok(count) if count > 0 => {
             buffer.truncate(count);
-            let mut reading = lock(shared);
+            let mut reading = lock_reading(shared);
             reading.hash.update(&buffer);
             reading.bytes = offset + count as u64;
             return Ok(Bytes::from(buffer));
@@ -172,7 +177,7 @@ fn read(handle: &Handle, offset: u64, size: u64, shared: &Shared) -> io::Result<
         Ok(_) => format!("it shrank from {size} to {offset} bytes while it was read"),
         Err(error) => error.to_string(),
     };
-    lock(shared).failure = Some(why.clone());
+    lock_reading(shared).failure = Some(why.clone());
     Err(io::Error::other(why))
 }
 
@@ -181,15 +186,15 @@ mod tests {
     use std::cell::Cell;
     use std::time::Duration;
 
-    use super::told;
+    use super::wait_with_notice;
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_long_is_told_now_and_then() {
         let told_times = Cell::new(0);
         let tell = || told_times.set(told_times.get() + 1);
-        assert_eq!(told(async { 7 }, tell).await, 7);
+        assert_eq!(wait_with_notice(async { 7 }, tell).await, 7);
         assert_eq!(told_times.get(), 0, "nothing is said of what is done at once");
-        told(tokio::time::sleep(Duration::from_secs(35)), tell).await;
+        wait_with_notice(tokio::time::sleep(Duration::from_secs(35)), tell).await;
         assert_eq!(told_times.get(), 3);
     }
 }

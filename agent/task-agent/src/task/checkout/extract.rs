@@ -19,7 +19,7 @@ pub(super) struct Unpacked {
 }
 
 /// Unpacks a zstd-compressed tar archive into `target`.
-pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
+pub(super) fn unpack_snapshot(input: impl Read, target: &Path) -> io::Result<Unpacked> {
     let mut archive = Archive::new(zstd::stream::read::Decoder::new(input)?);
     archive.set_preserve_permissions(false);
     archive.set_preserve_ownerships(false);
@@ -27,7 +27,7 @@ pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
     let mut unpacked = Unpacked::default();
     for entry in archive.entries()? {
         let mut entry = entry?;
-        if !check(&entry)? {
+        if !check_entry(&entry)? {
             continue;
         }
         unpacked.bytes += entry.size();
@@ -37,7 +37,7 @@ pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
         }
         // It refuses to go through links that lead out of the directory.
         if !entry.unpack_in(target)? {
-            return Err(refused(&entry, "it leads out of the directory"));
+            return Err(refuse_entry(&entry, "it leads out of the directory"));
         }
     }
     // The rest of the stream holds its checksum.
@@ -46,7 +46,7 @@ pub(super) fn unpack(input: impl Read, target: &Path) -> io::Result<Unpacked> {
 }
 
 /// Returns true if an entry is to be unpacked; an error for one that has no place in a project.
-fn check<R: Read>(entry: &Entry<'_, R>) -> io::Result<bool> {
+fn check_entry<R: Read>(entry: &Entry<'_, R>) -> io::Result<bool> {
     match entry.header().entry_type() {
         EntryType::Regular
         | EntryType::Continuous
@@ -56,16 +56,16 @@ fn check<R: Read>(entry: &Entry<'_, R>) -> io::Result<bool> {
         EntryType::Link => {
             let target = entry.link_name()?;
             if !target.is_some_and(|target| stays_inside(&target)) {
-                return Err(refused(entry, "it links to a file outside the directory"));
+                return Err(refuse_entry(entry, "it links to a file outside the directory"));
             }
         }
         EntryType::XGlobalHeader => return Ok(false),
-        _ => return Err(refused(entry, "it is neither a file nor a directory nor a link")),
+        _ => return Err(refuse_entry(entry, "it is neither a file nor a directory nor a link")),
     }
     if stays_inside(&entry.path()?) {
         Ok(true)
     } else {
-        Err(refused(entry, "it leads out of the directory"))
+        Err(refuse_entry(entry, "it leads out of the directory"))
     }
 }
 
@@ -84,7 +84,7 @@ fn stays_inside(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-fn refused<R: Read>(entry: &Entry<'_, R>, why: &str) -> io::Error {
+fn refuse_entry<R: Read>(entry: &Entry<'_, R>, why: &str) -> io::Error {
     let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
     io::Error::new(
         io::ErrorKind::InvalidData,
@@ -94,7 +94,7 @@ fn refused<R: Read>(entry: &Entry<'_, R>, why: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::unpack;
+    use super::unpack_snapshot;
     use std::os::unix::fs::PermissionsExt as _;
     use tar::{Builder, EntryType, Header};
 
@@ -132,13 +132,13 @@ mod tests {
             (link(EntryType::Symlink, b"outward", "/usr/include"), b""),
             (link(EntryType::Link, b"again", "src/run.sh"), b""),
         ]);
-        let unpacked = unpack(&packed[..], dir.path()).unwrap();
+        let unpacked = unpack_snapshot(&packed[..], dir.path()).unwrap();
         assert_eq!((unpacked.files, unpacked.bytes), (1, 5));
         let mode = std::fs::metadata(dir.path().join("src/run.sh")).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o755);
         assert_eq!(std::fs::read(dir.path().join("again")).unwrap(), b"hello");
         // Once more over what is there.
-        unpack(&packed[..], dir.path()).unwrap();
+        unpack_snapshot(&packed[..], dir.path()).unwrap();
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
             let dir = parent.path().join("in");
             std::fs::create_dir(&dir).unwrap();
             let name = entries.last().unwrap().0.path().unwrap().into_owned();
-            unpack(&archive(&entries)[..], &dir).unwrap_err();
+            unpack_snapshot(&archive(&entries)[..], &dir).unwrap_err();
             assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1, "{}", name.display());
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);

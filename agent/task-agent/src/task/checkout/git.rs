@@ -47,14 +47,14 @@ const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 const MOST_TRIES: usize = 3;
 
 /// Brings the repository to `target`, at the commit.
-pub(super) async fn run(
+pub(super) async fn checkout_git(
     context: &Context,
     log: &Arc<StepLog>,
     wanted: Wanted<'_>,
     target: &Path,
 ) -> Result<(), String> {
     let Wanted { url, revision, names, method } = wanted;
-    check(url, revision, names)?;
+    check_names(url, revision, names)?;
     let git = Git { context, log, target };
     if target.join(".git").exists() {
         let removed = locks::remove_stale(&target.join(".git"), context.begun);
@@ -88,7 +88,7 @@ fn place<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
     words
 }
 
-fn check(url: &str, revision: &str, names: Names<'_>) -> Result<(), String> {
+fn check_names(url: &str, revision: &str, names: Names<'_>) -> Result<(), String> {
     let is_hash =
         matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash {
@@ -189,19 +189,20 @@ impl Git<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, check};
+    use super::{Names, check_names};
 
     #[test]
     fn what_would_be_an_option_or_a_refspec_is_refused() {
         let hash = "0123456789012345678901234567890123456789";
         let none = Names { branch: None, tag: None };
-        check("https://git.example/a", hash, Names { branch: Some("a/b-c"), tag: None }).unwrap();
-        check("-x", hash, none).unwrap_err();
-        check("a", "HEAD", none).unwrap_err();
-        check("a", "--output=/tmp/xxxxxxxxxxxxxxxxxxxxxxxxxxx", none).unwrap_err();
+        check_names("https://git.example/a", hash, Names { branch: Some("a/b-c"), tag: None })
+            .unwrap();
+        check_names("-x", hash, none).unwrap_err();
+        check_names("a", "HEAD", none).unwrap_err();
+        check_names("a", "--output=/tmp/xxxxxxxxxxxxxxxxxxxxxxxxxxx", none).unwrap_err();
         for bad in ["-b", "", "a:b", "a b", "a*"] {
-            check("a", hash, Names { branch: Some(bad), tag: None }).unwrap_err();
-            check("a", hash, Names { branch: None, tag: Some(bad) }).unwrap_err();
+            check_names("a", hash, Names { branch: Some(bad), tag: None }).unwrap_err();
+            check_names("a", hash, Names { branch: None, tag: Some(bad) }).unwrap_err();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Locks that a killed git left in a lasting working directory.
 //!
-//! git makes `index.lock` and the like next to what it writes, and removes them when it is done. One
-//! that was killed leaves them, and every later one fails with "File exists". When a task begins, no
-//! process of the slot is alive, so a lock that is older than the task is nobody's.
+//! git makes `index.lock` and the like next to what it writes, and removes them when it is done.
+//! One that was killed leaves them, and every later one fails with "File exists". When a task
+//! begins, no process of the slot is alive, so a lock that is older than the task is nobody's.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -14,7 +14,7 @@ use super::spool::StepLog;
 use super::{command, environment, job};
 
 /// Runs a `checkout` step into `path`, as the configuration writes it.
-pub(crate) async fn run(
+pub(crate) async fn check_out(
     context: &Arc<Context>,
     log: &Arc<StepLog>,
     path: Option<&str>,
@@ -25,13 +25,13 @@ pub(crate) async fn run(
     let done = match job::make_directory(&target) {
         Ok(()) => match &context.config.source {
             Some(Source::Snapshot { id }) => tokio::select! {
-                done = snapshot::run(context, log, id, &target) => done,
+                done = snapshot::checkout_snapshot(context, log, id, &target) => done,
                 () = context.stop.requested() => return command::stopped(context),
             },
             Some(Source::Git { url, revision, branch, tag }) => {
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
                 let wanted = git::Wanted { url, revision, names, method };
-                git::run(context, log, wanted, &target).await
+                git::checkout_git(context, log, wanted, &target).await
             }
             None => Err("this task has no source to check out\nhint: the pipeline was submitted \
                          without a snapshot or a repository"

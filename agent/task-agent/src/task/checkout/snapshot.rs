@@ -37,7 +37,7 @@ enum Failed {
 }
 
 /// Fetches and unpacks the snapshot into `target`.
-pub(super) async fn run(
+pub(super) async fn checkout_snapshot(
     context: &Context,
     log: &Arc<StepLog>,
     id: &SourceId,
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut damaged = 0;
     loop {
-        match fetch(context, id, target).await {
+        match fetch_snapshot(context, id, target).await {
             Ok(unpacked) => {
                 let Unpacked { files, bytes } = unpacked;
                 let short: String = id.as_str().chars().take(12).collect();
@@ -77,7 +77,11 @@ pub(super) async fn run(
     }
 }
 
-async fn fetch(context: &Context, id: &SourceId, target: &Path) -> Result<Unpacked, Failed> {
+async fn fetch_snapshot(
+    context: &Context,
+    id: &SourceId,
+    target: &Path,
+) -> Result<Unpacked, Failed> {
     let request = context.api.request(Method::GET, "/api/v3/task/source");
     let response =
         request.send().await.map_err(|error| Failed::Transient(api::describe(&error), None))?;
@@ -98,14 +102,14 @@ async fn fetch(context: &Context, id: &SourceId, target: &Path) -> Result<Unpack
     let target = target.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || {
         let mut input = Pieces { queue, current: Bytes::new(), hash: blake3::Hasher::new() };
-        let unpacked = extract::unpack(&mut input, &target);
+        let unpacked = extract::unpack_snapshot(&mut input, &target);
         (unpacked, input.hash.finalize())
     });
-    let arrived = forward(response, pieces).await;
+    let arrived = forward_body(response, pieces).await;
     let (unpacked, hash) =
         unpacking.await.map_err(|error| Failed::Final(format!("unpacking failed: {error}")))?;
     arrived.map_err(|why| Failed::Transient(why, None))?;
-    // An archive that can not be unpacked is not read to its end, so its hash says nothing.
+    // An archive that cannot be unpacked is not read to its end, so its hash says nothing.
     if unpacked.is_ok() && hash.to_hex().as_str() != id.as_str() {
         return Err(Failed::Damaged);
     }
@@ -113,7 +117,7 @@ async fn fetch(context: &Context, id: &SourceId, target: &Path) -> Result<Unpack
 }
 
 /// Passes the body on, piece by piece.
-async fn forward(
+async fn forward_body(
     response: reqwest::Response,
     pieces: mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<(), String> {

@@ -28,7 +28,7 @@ use russet_platform::os;
 const MOST_LEVELS: usize = 64;
 
 /// Empties a directory that belongs to this process's user. One that is not there is empty.
-pub(super) fn empty(dir: &Path, until: Instant) -> io::Result<()> {
+pub(super) fn empty_directory(dir: &Path, until: Instant) -> io::Result<()> {
     let Some((top, stat)) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
     empty_open(&top, &stat, until, None)
 }
@@ -60,20 +60,20 @@ fn empty_open(
 }
 
 /// Removes one entry of an open directory, with everything in it. Says how many bytes it had.
-pub(crate) fn remove(
+pub(crate) fn remove_entry(
     dir: &OwnedFd,
     name: &CStr,
     stat: &FileStat,
     until: Instant,
 ) -> io::Result<u64> {
-    let mut bytes = allocated(stat);
+    let mut bytes = allocated_bytes(stat);
     if is_directory(stat) {
         if let Some((sub, stat)) = open_own(dir, name)? {
             empty_open(&sub, &stat, until, Some(&mut bytes))?;
         }
-        unlink(dir, name, UnlinkatFlags::RemoveDir)?;
+        unlink_entry(dir, name, UnlinkatFlags::RemoveDir)?;
     } else {
-        unlink(dir, name, UnlinkatFlags::NoRemoveDir)?;
+        unlink_entry(dir, name, UnlinkatFlags::NoRemoveDir)?;
     }
     Ok(bytes)
 }
@@ -91,7 +91,7 @@ struct Sweep<'a> {
 
 impl Sweep<'_> {
     fn contents(&mut self, dir: OwnedFd, level: usize) -> io::Result<()> {
-        for name in names(&dir)? {
+        for name in list_names(&dir)? {
             if Instant::now() > self.until {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "there is too much in it"));
             }
@@ -107,7 +107,7 @@ impl Sweep<'_> {
         if let Some(bytes) = self.bytes.as_deref_mut()
             && let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         {
-            *bytes = bytes.saturating_add(allocated(&stat));
+            *bytes = bytes.saturating_add(allocated_bytes(&stat));
         }
         match unlinkat(dir, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(Ok(())),
@@ -118,7 +118,7 @@ impl Sweep<'_> {
         }
         match fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) if is_directory(&stat) => {}
-            Ok(_) => return Ok(unlink(dir, name, UnlinkatFlags::NoRemoveDir)),
+            Ok(_) => return Ok(unlink_entry(dir, name, UnlinkatFlags::NoRemoveDir)),
             Err(Errno::ENOENT) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
         }
@@ -138,14 +138,14 @@ impl Sweep<'_> {
         }
         self.contents(sub, level + 1)?;
         // It can fail: something deep in it was moved out and something else could not be removed.
-        Ok(unlink(dir, name, UnlinkatFlags::RemoveDir))
+        Ok(unlink_entry(dir, name, UnlinkatFlags::RemoveDir))
     }
 }
 
 /// Removes a name. One that is protected by flags or an access list loses them first, and so
 /// does the directory that it is in.
-fn unlink(dir: &OwnedFd, name: &CStr, flags: UnlinkatFlags) -> Result<(), Errno> {
-    let removed = unprotected(
+fn unlink_entry(dir: &OwnedFd, name: &CStr, flags: UnlinkatFlags) -> Result<(), Errno> {
+    let removed = retry_unprotected(
         || unlinkat(dir, name, flags),
         || os::unprotect(dir.as_fd(), name) | os::unprotect(dir.as_fd(), c"."),
     );
@@ -156,7 +156,7 @@ fn unlink(dir: &OwnedFd, name: &CStr, flags: UnlinkatFlags) -> Result<(), Errno>
 }
 
 /// Tries something; where it is forbidden, takes the protection away and tries once more.
-fn unprotected<T>(
+fn retry_unprotected<T>(
     mut attempt: impl FnMut() -> Result<T, Errno>,
     unprotect: impl Fn() -> bool,
 ) -> Result<T, Errno> {
@@ -179,12 +179,12 @@ fn open_own(dir: impl AsFd + Copy, name: &CStr) -> io::Result<Option<(OwnedFd, F
     if stat.st_mode & 0o700 != 0o700 {
         // A link that is swapped in now leads to a file of the same user at worst, since only
         // an owner may change permissions.
-        unprotected(
+        retry_unprotected(
             || fchmodat(dir, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink),
             || os::unprotect(dir.as_fd(), name),
         )?;
     }
-    let sub = unprotected(|| open_directory(dir, name), || os::unprotect(dir.as_fd(), name))?;
+    let sub = retry_unprotected(|| open_directory(dir, name), || os::unprotect(dir.as_fd(), name))?;
     Ok(Some((sub, stat)))
 }
 
@@ -202,7 +202,7 @@ pub(crate) fn is_directory(stat: &FileStat) -> bool {
 }
 
 /// Returns the space that a file takes on disk. A file with other names frees nothing.
-pub(crate) fn allocated(stat: &FileStat) -> u64 {
+pub(crate) fn allocated_bytes(stat: &FileStat) -> u64 {
     if stat.st_nlink > 1 && !is_directory(stat) {
         return 0;
     }
@@ -211,7 +211,7 @@ pub(crate) fn allocated(stat: &FileStat) -> u64 {
 
 /// The names in a directory. Collected first: deleting while listing skips entries on some
 /// systems.
-pub(crate) fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
+pub(crate) fn list_names(dir: &OwnedFd) -> io::Result<Vec<CString>> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     // A descriptor of its own, since the position in the listing is shared by clones.
     let listing = openat(dir, ".", flags, Mode::empty())?;
@@ -236,7 +236,7 @@ fn errno(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use super::{empty, unprotected};
+    use super::{empty_directory, retry_unprotected};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::{Duration, Instant};
 
@@ -254,13 +254,13 @@ mod tests {
         std::fs::write(sub.join("file"), b"x").unwrap();
         symlink(outside.path(), sub.join("link")).unwrap();
         std::fs::set_permissions(&sub, std::fs::Permissions::from_mode(0o000)).unwrap();
-        empty(dir.path(), soon()).unwrap();
+        empty_directory(dir.path(), soon()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         assert!(outside.path().join("keep").exists());
-        empty(&dir.path().join("none"), soon()).unwrap();
+        empty_directory(&dir.path().join("none"), soon()).unwrap();
         let link = outside.path().join("link");
         symlink("/etc", &link).unwrap();
-        empty(&link, soon()).unwrap_err();
+        empty_directory(&link, soon()).unwrap_err();
     }
 
     #[test]
@@ -269,7 +269,7 @@ mod tests {
         let deep = dir.path().join(["d"; 1000].join("/"));
         std::fs::create_dir_all(&deep).unwrap();
         std::fs::write(deep.join("end"), b"x").unwrap();
-        empty(dir.path(), soon()).unwrap();
+        empty_directory(dir.path(), soon()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -286,15 +286,15 @@ mod tests {
             locked.set(false);
             true
         };
-        unprotected(attempt, unlock).unwrap();
+        retry_unprotected(attempt, unlock).unwrap();
         assert_eq!(tries.get(), 2);
         locked.set(true);
-        assert_eq!(unprotected(attempt, || true), Err(Errno::EPERM));
-        assert_eq!(unprotected(attempt, || false), Err(Errno::EPERM));
+        assert_eq!(retry_unprotected(attempt, || true), Err(Errno::EPERM));
+        assert_eq!(retry_unprotected(attempt, || false), Err(Errno::EPERM));
         assert_eq!(tries.get(), 5);
         // Another error is not about protection.
         let gone = || -> Result<(), Errno> { Err(Errno::ENOENT) };
-        assert_eq!(unprotected(gone, || panic!("nothing to take away")), Err(Errno::ENOENT));
+        assert_eq!(retry_unprotected(gone, || panic!("nothing to take away")), Err(Errno::ENOENT));
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
             return;
         }
         std::fs::write(mounted.join("keep"), b"x").unwrap();
-        let error = empty(dir.path(), soon()).unwrap_err();
+        let error = empty_directory(dir.path(), soon()).unwrap_err();
         let kept = mounted.join("keep").exists();
         std::process::Command::new("umount").arg(&mounted).status().unwrap();
         assert_eq!(error.raw_os_error(), Some(libc::EBUSY));

@@ -42,7 +42,7 @@ const OF_SESSION: [&str; 4] = [
 
 /// Removes it. `home` is the slot's own. A user without a record in the user database has no other,
 /// and asking it loads libraries that take longer than the rest of a clean-up.
-pub(super) fn sweep(
+pub(super) fn sweep_homes(
     sweep: &Sweep<'_>,
     home: &Path,
     has_record: bool,
@@ -52,10 +52,10 @@ pub(super) fn sweep(
     let user =
         has_record.then(|| User::from_uid(Uid::from_raw(sweep.uid)).ok().flatten()).flatten();
     let of_record = user.map(|user| user.dir);
-    remove(sweep, home, of_record.as_deref(), has_session, tally);
+    remove_remains(sweep, home, of_record.as_deref(), has_session, tally);
 }
 
-fn remove(
+fn remove_remains(
     sweep: &Sweep<'_>,
     home: &Path,
     of_record: Option<&Path>,
@@ -80,7 +80,7 @@ fn is_other(other: &Path, home: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{OF_RECORD, SIMULATORS, Sweep, Tally, is_other, remove};
+    use super::{OF_RECORD, SIMULATORS, Sweep, Tally, is_other, remove_remains};
     use std::path::Path;
     use std::time::{Duration, Instant};
 
@@ -101,13 +101,13 @@ mod tests {
         let sweep = Sweep { uid, spared: &[], until };
         let mut tally = Tally::default();
         let keychain = other.join("Library/Keychains/login.keychain-db");
-        remove(&sweep, &home, Some(&other), true, &mut Tally::default());
+        remove_remains(&sweep, &home, Some(&other), true, &mut Tally::default());
         assert!(keychain.exists() && !other.join("Library/LaunchAgents").exists());
         std::fs::create_dir_all(other.join("Library/LaunchAgents")).unwrap();
         for home in [&home, &other] {
             std::fs::create_dir_all(home.join(SIMULATORS).join("0A1B/data")).unwrap();
         }
-        remove(&sweep, &home, Some(&other), false, &mut tally);
+        remove_remains(&sweep, &home, Some(&other), false, &mut tally);
         for path in OF_RECORD.map(|(path, _)| path) {
             assert!(!other.join(path).exists(), "{path}");
         }

@@ -28,7 +28,7 @@ use super::context::{Context, StepEnd};
 use russet_platform::os;
 
 use super::reaper::Reaper;
-use super::{complain, credentials};
+use super::{credentials, print_error};
 
 /// Deleting what a job left may take so long; the rest is for the next clean-up.
 const LONGEST_DELETION: Duration = Duration::from_secs(60);
@@ -41,8 +41,8 @@ pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
     let mut tally = Tally::default();
     let since = russet_platform::start_time(std::process::id());
     sweep_processes(&context.assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
-    credentials::remove(&context.assignment.dirs).iter().for_each(|line| complain(line));
-    if let Some(user) = dedicated(user) {
+    credentials::remove(&context.assignment.dirs).iter().for_each(|line| print_error(line));
+    if let Some(user) = dedicated_user(user) {
         sweep_things(user, &context.assignment, &mut tally);
     }
     if tally.is_worth_showing() {
@@ -63,26 +63,26 @@ pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
 /// A process that does not end and a directory that does not get empty hold the slot: the next
 /// task would meet them. What is left elsewhere is said and no more: the next task would meet it
 /// in any slot.
-pub(crate) fn clean(assignment: &Assignment) -> i32 {
+pub(crate) fn clean_slot(assignment: &Assignment) -> i32 {
     let user = assignment.user.as_ref();
     let mut code = exit::REPORTED;
-    if let Some(user) = dedicated(user) {
+    if let Some(user) = dedicated_user(user) {
         let mut tally = Tally::default();
         let since = assignment.gui.as_ref().and_then(|gui| gui.since);
         sweep_processes(assignment, since, &BTreeSet::new(), &|| {}, &mut tally);
         sweep_things(user, assignment, &mut tally);
-        tally.complaints().iter().for_each(|line| complain(&tally::one_line(line)));
+        tally.complaints().iter().for_each(|line| print_error(&tally::one_line(line)));
         if tally.count_kept(Kind::Processes) > 0 {
             code = exit::NOT_REPORTED;
         }
     }
     let dirs = &assignment.dirs;
     // Of a task agent that was killed.
-    credentials::remove(dirs).iter().for_each(|line| complain(line));
+    credentials::remove(dirs).iter().for_each(|line| print_error(line));
     let until = Instant::now() + LONGEST_DELETION;
     for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
-        if let Err(error) = files::empty(dir, until) {
-            complain(&format!("could not empty {}: {error}", dir.display()));
+        if let Err(error) = files::empty_directory(dir, until) {
+            print_error(&format!("could not empty {}: {error}", dir.display()));
             code = exit::NOT_REPORTED;
         }
     }
@@ -107,14 +107,14 @@ pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
     let until = Instant::now() + LONGEST_TIDYING;
     work.into_iter()
         .chain([&dirs.home, &dirs.tmp, &dirs.spool])
-        .all(|dir| files::empty(dir, until).is_ok())
+        .all(|dir| files::empty_directory(dir, until).is_ok())
 }
 
-/// What runs of the task, except for the task agent itself.
-pub(crate) fn running(context: &Context) -> Vec<os::ProcessInfo> {
+/// Lists the processes of the task, except for the task agent itself.
+pub(crate) fn running_processes(context: &Context) -> Vec<os::ProcessInfo> {
     let Ok(all) = os::processes() else { return Vec::new() };
     let me = std::process::id().cast_signed();
-    let mut found = match dedicated(context.assignment.user.as_ref()) {
+    let mut found = match dedicated_user(context.assignment.user.as_ref()) {
         Some(user) if context.assignment.gui.is_some() => {
             let since = russet_platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
             processes::begun_since(&all, user.uid, since)
@@ -132,7 +132,7 @@ pub(crate) fn descendants_of(processes: &[os::ProcessInfo], pid: i32) -> Vec<os:
 }
 
 /// The user, if all of it is the slot's and this process is it.
-fn dedicated(user: Option<&SlotUser>) -> Option<&SlotUser> {
+fn dedicated_user(user: Option<&SlotUser>) -> Option<&SlotUser> {
     user.filter(|user| user.dedicated && user.uid == nix::unistd::getuid().as_raw())
 }
 
@@ -143,7 +143,7 @@ fn sweep_processes(
     reap: &dyn Fn(),
     tally: &mut Tally,
 ) {
-    match dedicated(assignment.user.as_ref()) {
+    match dedicated_user(assignment.user.as_ref()) {
         // The session at the screen goes on: what it began with stays.
         Some(user) if assignment.gui.is_some() => {
             respawn::stop_in_session(user.uid, tally);
@@ -154,7 +154,7 @@ fn sweep_processes(
         Some(user) => {
             // Only who is in the user database can have any of it.
             if user.name.is_some() {
-                respawn::stop(user.uid, tally);
+                respawn::stop_respawning(user.uid, tally);
             }
             processes::end_all_of_user(user.uid, reap, tally);
         }
@@ -165,7 +165,7 @@ fn sweep_processes(
 /// Mounts, IPC objects, and files in directories that are not the slot's.
 fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
     // Before anything is deleted: what is mounted may be somewhere in it, and be without end.
-    unmount(user.uid, tally);
+    unmount_all(user.uid, tally);
     tally.removed_more(Kind::IpcObjects, u64::try_from(os::remove_ipc(user.uid)).unwrap_or(0));
     let until = Instant::now() + LONGEST_DELETION;
     let dirs = &assignment.dirs;
@@ -177,7 +177,7 @@ fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
     for dir in os::user_directories(user.uid) {
         sweep.directory(&dir, Kind::UserFiles, tally);
     }
-    homes::sweep(&sweep, &dirs.home, user.name.is_some(), assignment.gui.is_some(), tally);
+    homes::sweep_homes(&sweep, &dirs.home, user.name.is_some(), assignment.gui.is_some(), tally);
 }
 
 /// POSIX IPC objects are files in memory on Linux.
@@ -188,7 +188,7 @@ fn kind_of(shared: &str) -> Kind {
 /// Takes down what the user mounted, as that user: a system lets those unmount who mounted.
 /// Root takes no part in it. The path of a mount is the job's to choose, and what it leads to can
 /// be exchanged between a look at the mount table and the unmounting.
-fn unmount(uid: u32, tally: &mut Tally) {
+fn unmount_all(uid: u32, tally: &mut Tally) {
     for (image, detached) in os::detach_images(uid) {
         match detached {
             Ok(()) => tally.removed(Kind::Mounts, 0, &image),

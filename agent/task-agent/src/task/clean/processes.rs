@@ -28,7 +28,7 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
     if !has_descendants && !os::has_others(uid) {
         return;
     }
-    end(
+    end_processes(
         reap,
         &|processes| processes.iter().filter(|process| process.uid == uid).cloned().collect(),
         // One call reaches everybody at once, so that nobody can fork away from it.
@@ -44,7 +44,7 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
 pub(super) fn end_since(uid: u32, since: u64, reap: &dyn Fn(), tally: &mut Tally) {
     reap();
     if uid != 0 && nix::unistd::getuid().as_raw() == uid {
-        end(reap, &|processes| begun_since(processes, uid, since), &kill_each, tally);
+        end_processes(reap, &|processes| begun_since(processes, uid, since), &kill_each, tally);
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn(), tally: 
         return;
     }
     let me = std::process::id().cast_signed();
-    end(reap, &|processes| descendants(processes, me, sessions), &kill_each, tally);
+    end_processes(reap, &|processes| descendants(processes, me, sessions), &kill_each, tally);
 }
 
 fn has_children() -> bool {
@@ -81,7 +81,7 @@ fn has_children() -> bool {
     unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) == 0 }
 }
 
-fn end(
+fn end_processes(
     reap: &dyn Fn(),
     find: &dyn Fn(&[ProcessInfo]) -> Vec<ProcessInfo>,
     kill: &dyn Fn(&[ProcessInfo]),

@@ -10,7 +10,7 @@ use russet_platform::os;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Stops all of it. Call it as that user.
-pub(super) fn stop(uid: u32, tally: &mut Tally) {
+pub(super) fn stop_respawning(uid: u32, tally: &mut Tally) {
     let (jobs, problem) = os::end_user_domain(uid);
     for job in jobs {
         tally.removed(Kind::LaunchdJobs, 0, &job);
@@ -43,20 +43,20 @@ pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
 
 fn remove_crontab(tally: &mut Tally) {
     // Without a crontab it fails, and so it does where cron is not installed.
-    let Some(table) = run("crontab", &["-l"]) else { return };
+    let Some(table) = run_tool("crontab", &["-l"]) else { return };
     let mut lines = table.lines().map(str::trim);
     let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with('#')) else { return };
-    match run("crontab", &["-r"]) {
+    match run_tool("crontab", &["-r"]) {
         Some(_) => tally.removed(Kind::Crontab, 0, first),
         None => tally.kept(Kind::Crontab, "the crontab", "`crontab -r` failed"),
     }
 }
 
 fn remove_at_jobs(tally: &mut Tally) {
-    for job in run("atq", &[]).unwrap_or_default().lines() {
+    for job in run_tool("atq", &[]).unwrap_or_default().lines() {
         let Some(id) = job.split_whitespace().next() else { continue };
         let named = job.split_whitespace().collect::<Vec<_>>().join(" ");
-        match run("atrm", &[id]) {
+        match run_tool("atrm", &[id]) {
             Some(_) => tally.removed(Kind::AtJobs, 0, &named),
             None => tally.kept(Kind::AtJobs, &format!("the at job {named}"), "`atrm` failed"),
         }
@@ -64,7 +64,7 @@ fn remove_at_jobs(tally: &mut Tally) {
 }
 
 /// Returns the output of the tool, if it is there and succeeded.
-fn run(tool: &str, arguments: &[&str]) -> Option<String> {
+fn run_tool(tool: &str, arguments: &[&str]) -> Option<String> {
     let command = Command::new(format!("/usr/bin/{tool}")).args(arguments).limit(LIMIT);
     command.run_ok().ok().map(|output| output.text())
 }

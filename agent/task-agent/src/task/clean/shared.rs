@@ -63,7 +63,7 @@ impl Sweep<'_> {
         kind: Kind,
         tally: &mut Tally,
     ) {
-        let Ok(names) = files::names(dir) else { return };
+        let Ok(names) = files::list_names(dir) else { return };
         for name in names {
             if *left == 0 || Instant::now() > self.until {
                 return;
@@ -98,7 +98,7 @@ impl Sweep<'_> {
         tally: &mut Tally,
     ) {
         let shown = path.display().to_string();
-        match files::remove(dir, name, stat, self.until) {
+        match files::remove_entry(dir, name, stat, self.until) {
             Ok(bytes) => tally.removed(kind, bytes, &shown),
             Err(error) => tally.kept(kind, &shown, &error.to_string()),
         }

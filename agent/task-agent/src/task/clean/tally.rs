@@ -148,16 +148,16 @@ impl Tally {
     pub(crate) fn table(&self, mask: &dyn Fn(&str) -> String) -> String {
         let shown = |text: &str| one_line(&mask(text));
         let mut text = "the job left this behind; it is removed\n\n".to_owned();
-        line(&mut text, "WHAT", "REMOVED", "SIZE", "FOR EXAMPLE");
+        add_line(&mut text, "WHAT", "REMOVED", "SIZE", "FOR EXAMPLE");
         for (kind, row) in &self.rows {
             let size = if row.bytes == 0 { "-".to_owned() } else { size(row.bytes) };
             let mut examples = row.examples.iter().map(|example| shown(example));
             let first = examples.next().unwrap_or_default();
-            line(&mut text, kind.title(), &row.removed.to_string(), &size, &first);
-            examples.for_each(|example| line(&mut text, "", "", "", &example));
+            add_line(&mut text, kind.title(), &row.removed.to_string(), &size, &first);
+            examples.for_each(|example| add_line(&mut text, "", "", "", &example));
             let named = u64::try_from(row.examples.len()).unwrap_or(u64::MAX);
             if named > 0 && row.removed > named {
-                line(&mut text, "", "", "", &format!("and {} more", row.removed - named));
+                add_line(&mut text, "", "", "", &format!("and {} more", row.removed - named));
             }
         }
         for complaint in &self.kept {
@@ -173,7 +173,7 @@ impl Tally {
     }
 }
 
-fn line(text: &mut String, what: &str, count: &str, size: &str, example: &str) {
+fn add_line(text: &mut String, what: &str, count: &str, size: &str, example: &str) {
     let line = format!("{what:<14}  {count:>7}  {size:>9}  {example}");
     text.push_str(line.trim_end());
     text.push('\n');

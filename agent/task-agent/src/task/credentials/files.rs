@@ -67,7 +67,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<PathBuf, Problem> {
 }
 
 /// The bytes of what is kept in base64.
-pub(super) fn decoded(text: &Secret) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub(super) fn decode_base64(text: &Secret) -> Result<Zeroizing<Vec<u8>>, Problem> {
     base64::engine::general_purpose::STANDARD
         .decode(text.expose())
         .map(Zeroizing::new)

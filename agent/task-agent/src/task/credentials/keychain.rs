@@ -7,7 +7,7 @@ use russet_protocol::credential::{Content, Credential, file_variable};
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::SlotDirs;
 
-use super::files::{self, Place, decoded};
+use super::files::{self, Place, decode_base64};
 use super::{Delivered, Problem};
 use russet_platform::command::Tools;
 use russet_platform::macos_tools::security::{Keychains, PREFIX};
@@ -24,7 +24,7 @@ const PROFILES: [&str; 2] = [
 /// Names the task's keychain.
 const VARIABLE: &str = "RUSSET_KEYCHAIN";
 
-fn path(home: &Path) -> PathBuf {
+fn keychain_path(home: &Path) -> PathBuf {
     home.join(KEYCHAINS).join(format!("{PREFIX}1.keychain-db"))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn deliver(
     for Credential { name, content } in credentials {
         let Content::SigningIdentity { p12, password } = content else { continue };
         let told = |problem| format!("credential {name}: {problem}");
-        let bytes = decoded(p12).map_err(told)?;
+        let bytes = decode_base64(p12).map_err(told)?;
         identities.push((place.write(&format!("{name}.p12"), &bytes).map_err(told)?, password));
         names.push(name.as_str());
     }
@@ -47,9 +47,12 @@ pub(super) fn deliver(
         return Ok(());
     }
     place.directory(Path::new(KEYCHAINS))?;
-    let keychain = path(&place.home);
-    let made =
-        Keychains::new(Tools::system(), &place.home).make(&keychain, &random()?, &identities);
+    let keychain = keychain_path(&place.home);
+    let made = Keychains::new(Tools::system(), &place.home).make(
+        &keychain,
+        &random_password()?,
+        &identities,
+    );
     // They are in the keychain now, or not to be used at all.
     for (file, _) in &identities {
         std::fs::remove_file(file)
@@ -75,7 +78,7 @@ pub(super) fn deliver(
 }
 
 /// Writes a provisioning profile to where each Xcode looks, under the name that it looks for.
-pub(super) fn profile(
+pub(super) fn install_profile(
     place: &Place,
     name: &str,
     extension: &str,
@@ -99,7 +102,7 @@ pub(super) fn profile(
 /// Deletes the task's keychain, which securityd and the search list know as well. Says what could
 /// not be deleted.
 pub(super) fn remove(dirs: &SlotDirs) -> Vec<String> {
-    let keychain = path(&dirs.home);
+    let keychain = keychain_path(&dirs.home);
     if !keychain.exists() {
         return Vec::new();
     }
@@ -110,7 +113,7 @@ pub(super) fn remove(dirs: &SlotDirs) -> Vec<String> {
 }
 
 /// The password of a keychain that lives as long as a task: nobody is told it.
-fn random() -> Result<Secret, Problem> {
+fn random_password() -> Result<Secret, Problem> {
     use base64::Engine as _;
     let mut bytes = zeroize::Zeroizing::new([0; 24]);
     getrandom::fill(bytes.as_mut())

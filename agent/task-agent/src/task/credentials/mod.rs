@@ -42,7 +42,7 @@ impl Delivered {
 }
 
 /// Returns the values that output must not show.
-pub(crate) fn masks(assignment: &Assignment) -> impl Iterator<Item = Secret> {
+pub(crate) fn secret_masks(assignment: &Assignment) -> impl Iterator<Item = Secret> {
     assignment.credentials.iter().flat_map(|credential| credential.content.masks())
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn deliver(assignment: &Assignment) -> Result<Delivered, Problem> {
     if !assignment.credentials.is_empty() {
         let place = Place::make(&assignment.dirs)?;
         for credential in &assignment.credentials {
-            put(credential, &place, &mut delivered)
+            deliver_one(credential, &place, &mut delivered)
                 .map_err(|problem| format!("credential {}: {problem}", credential.name))?;
         }
         identities::deliver(&assignment.credentials, &place, &mut delivered)?;
@@ -67,15 +67,15 @@ pub(crate) fn remove(dirs: &SlotDirs) -> Vec<String> {
     identities::remove(dirs)
 }
 
-fn put(credential: &Credential, place: &Place, to: &mut Delivered) -> Result<(), Problem> {
+fn deliver_one(credential: &Credential, place: &Place, to: &mut Delivered) -> Result<(), Problem> {
     let Credential { name, content } = credential;
     let variable = file_variable(name);
     match content {
         // All of them together, when the rest is there.
         Content::SigningIdentity { .. } => return Ok(()),
         Content::ProvisioningProfile { profile, extension } => {
-            let bytes = files::decoded(profile)?;
-            let path = identities::profile(place, name, extension, &bytes)?;
+            let bytes = files::decode_base64(profile)?;
+            let path = identities::install_profile(place, name, extension, &bytes)?;
             to.lines.push(format!("credential {name}: provisioning profile {}", path.display()));
             to.name(variable, path.to_string_lossy());
         }
@@ -99,7 +99,7 @@ fn put(credential: &Credential, place: &Place, to: &mut Delivered) -> Result<(),
 
 #[cfg(all(test, not(target_os = "macos")))]
 mod tests {
-    use super::{deliver, masks};
+    use super::{deliver, secret_masks};
     use crate::task::testing;
     use russet_protocol::credential::{Content, Credential};
     use russet_protocol::secret::Secret;
@@ -158,7 +158,8 @@ mod tests {
         }
         let said = delivered.lines.join("\n");
         assert!(said.contains("credential x: not granted") && !said.contains("hunter2"));
-        let masked: Vec<_> = masks(&assignment).map(|mask| mask.expose().to_owned()).collect();
+        let masked: Vec<_> =
+            secret_masks(&assignment).map(|mask| mask.expose().to_owned()).collect();
         assert!(masked.iter().any(|mask| mask == "hunter2"));
         assert!(masked.iter().any(|mask| mask == "opensesame"));
         assert!(masked.iter().any(|mask| mask.contains("MIGT")));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use russet_protocol::credential::{Content, Credential, file_variable};
 use russet_protocol::supervise::SlotDirs;
 
-use super::files::{Place, decoded};
+use super::files::{Place, decode_base64};
 use super::{Delivered, Problem};
 
 /// Writes each identity and its password into files.
@@ -18,7 +18,7 @@ pub(super) fn deliver(
     for Credential { name, content } in credentials {
         let Content::SigningIdentity { p12, password } = content else { continue };
         let told = |problem| format!("credential {name}: {problem}");
-        let bytes = decoded(p12).map_err(told)?;
+        let bytes = decode_base64(p12).map_err(told)?;
         let file = place.write(&format!("{name}.p12"), &bytes).map_err(told)?;
         let password = password.expose().as_bytes();
         let password = place.write(&format!("{name}.password"), password).map_err(told)?;
@@ -30,7 +30,7 @@ pub(super) fn deliver(
 }
 
 /// Writes a provisioning profile.
-pub(super) fn profile(
+pub(super) fn install_profile(
     place: &Place,
     name: &str,
     extension: &str,

@@ -20,7 +20,7 @@ use russet_text::format_size as size;
 /// A restart of the server between the two calls of a save costs another upload.
 const MOST_UPLOADS: u32 = 3;
 
-/// Runs a `save_cache` step. That a cache can not be stored is no reason to fail what was built:
+/// Runs a `save_cache` step. That a cache cannot be stored is no reason to fail what was built:
 /// it is said, and the next job does without.
 pub(crate) async fn save(
     context: &Arc<Context>,
@@ -29,9 +29,9 @@ pub(crate) async fn save(
     paths: &[String],
     retention_ms: Option<u64>,
 ) -> StepEnd {
-    let key = match render(context, written) {
+    let key = match render_key(context, written) {
         Ok(key) => key,
-        Err(why) => return fail(context, log, why),
+        Err(why) => return fail_step(context, log, why),
     };
     let lookup = CacheLookupRequest { keys: vec![key.clone()], exact: true };
     match look_up(context, &lookup).await {
@@ -47,21 +47,21 @@ pub(crate) async fn save(
         Ok(None) => {}
         Err(error) => return not_saved(context, log, Failure::from(error)),
     }
-    let roots = match collect(context, log, paths) {
+    let roots = match collect_roots(context, log, paths) {
         Ok(roots) => roots,
-        Err(why) => return fail(context, log, why),
+        Err(why) => return fail_step(context, log, why),
     };
     if roots.is_empty() {
         context.say(log, "warning: none of the paths is there, so there is nothing to save");
         return StepEnd::success();
     }
     context.say(log, "Creating cache archive...");
-    let mut sent = match transfer::send(context, roots).await {
+    let mut sent = match transfer::send_archive(context, roots).await {
         Ok(sent) => sent,
         Err(failure) => return not_saved(context, log, failure),
     };
     super::say_packed(context, log, &sent.packed, sent.archive.size);
-    match commit(context, &mut sent, &key, paths, retention_ms).await {
+    match commit_cache(context, &mut sent, &key, paths, retention_ms).await {
         Ok(true) => {
             context.say(log, &format!("Stored cache for the key {key}"));
             for path in paths {
@@ -79,7 +79,7 @@ pub(crate) async fn save(
     }
 }
 
-fn collect(context: &Context, log: &StepLog, paths: &[String]) -> Result<Vec<Root>, String> {
+fn collect_roots(context: &Context, log: &StepLog, paths: &[String]) -> Result<Vec<Root>, String> {
     let dirs = &context.assignment.dirs;
     let mut roots = Vec::new();
     for written in paths {
@@ -90,10 +90,10 @@ fn collect(context: &Context, log: &StepLog, paths: &[String]) -> Result<Vec<Roo
         }
         roots.extend(found);
     }
-    Ok(paths::distinct(roots))
+    Ok(paths::distinct_roots(roots))
 }
 
-async fn commit(
+async fn commit_cache(
     context: &Context,
     sent: &mut Sent<'_>,
     key: &str,
@@ -124,9 +124,9 @@ async fn commit(
 pub(crate) async fn restore(context: &Arc<Context>, log: &StepLog, written: &[String]) -> StepEnd {
     let mut keys = Vec::new();
     for written in written.iter().take(MOST_KEYS) {
-        match render(context, written) {
+        match render_key(context, written) {
             Ok(key) => keys.push(key),
-            Err(why) => return fail(context, log, why),
+            Err(why) => return fail_step(context, log, why),
         }
     }
     let lookup = CacheLookupRequest { keys, exact: false };
@@ -138,7 +138,7 @@ pub(crate) async fn restore(context: &Arc<Context>, log: &StepLog, written: &[St
             }
             return StepEnd::success();
         }
-        Err(error) => return super::failed(context, log, Failure::from(error)),
+        Err(error) => return super::end_failed(context, log, Failure::from(error)),
     };
     let text = format!("Found a cache from build {} at {}", cache.job_number, cache.key);
     context.say(log, &text);
@@ -149,18 +149,19 @@ pub(crate) async fn restore(context: &Arc<Context>, log: &StepLog, written: &[St
     let path = format!("{CACHES_PATH}/{}/archive", cache.id);
     let wanted = Wanted { path: &path, size: cache.size, blake3: &cache.blake3 };
     let bases = || paths::cache_bases(&context.assignment.dirs);
-    let fetched = transfer::fetch(context, wanted, bases, || Box::new(|_: &[u8]| Ok(()))).await;
+    let fetched =
+        transfer::fetch_archive(context, wanted, bases, || Box::new(|_: &[u8]| Ok(()))).await;
     match fetched {
         Ok(fetched) => {
             super::say_unpacked(context, log, &fetched);
             StepEnd::success()
         }
-        Err(failure) => super::failed(context, log, failure),
+        Err(failure) => super::end_failed(context, log, failure),
     }
 }
 
 /// A key with its templates filled in.
-fn render(context: &Context, written: &str) -> Result<String, String> {
+fn render_key(context: &Context, written: &str) -> Result<String, String> {
     let job = &context.config.job;
     let facts = key::Facts {
         branch: job.branch.as_deref().unwrap_or_default(),
@@ -169,9 +170,9 @@ fn render(context: &Context, written: &str) -> Result<String, String> {
         epoch: context.clock.wall_ms() / 1000,
         environment: &context.variables,
     };
-    let key = key::render(written, facts, |file| {
+    let key = key::render_template(written, facts, |file| {
         let home = &context.assignment.dirs.home;
-        key::checksum(&environment::resolve(file, home, &context.work))
+        key::file_checksum(&environment::resolve(file, home, &context.work))
             .map_err(|error| error.to_string())
     });
     let key = key.map_err(|why| format!("could not make the key of `{written}`: {why}"))?;
@@ -193,7 +194,7 @@ async fn look_up(
     }
 }
 
-fn fail(context: &Context, log: &StepLog, why: String) -> StepEnd {
+fn fail_step(context: &Context, log: &StepLog, why: String) -> StepEnd {
     context.say(log, &format!("error: {why}"));
     StepEnd::failed(why)
 }

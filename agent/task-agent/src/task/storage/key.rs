@@ -28,7 +28,7 @@ pub(super) struct Facts<'a> {
 ///
 /// # Errors
 /// Renders templates, or returns the fault with the template that has it.
-pub(super) fn render(
+pub(super) fn render_template(
     key: &str,
     facts: Facts<'_>,
     hash: impl Fn(&str) -> Result<String, String>,
@@ -51,14 +51,14 @@ pub(super) fn render(
                 out.push_str(&sum);
             }
             Piece::Epoch => out.push_str(&facts.epoch.to_string()),
-            Piece::Arch => out.push_str(&arch()),
+            Piece::Arch => out.push_str(&arch_name()),
         }
     }
     Ok(out)
 }
 
 /// `darwin-arm64`, `linux-amd64`: the names that Go has for system and processor.
-fn arch() -> String {
+fn arch_name() -> String {
     let system = match std::env::consts::OS {
         "macos" => "darwin",
         other => other,
@@ -74,8 +74,8 @@ fn arch() -> String {
 /// The SHA-256 of a file, as `checksum` shows it.
 ///
 /// # Errors
-/// It can not be read.
-pub(super) fn checksum(path: &Path) -> io::Result<String> {
+/// It cannot be read.
+pub(super) fn file_checksum(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
@@ -91,7 +91,7 @@ pub(super) fn checksum(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, checksum, render};
+    use super::{Facts, file_checksum, render_template};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ mod tests {
             epoch: 99,
             environment: &environment,
         };
-        render(key, facts, |file| match file {
+        render_template(key, facts, |file| match file {
             "none" => Err("it is not there".to_owned()),
             file => Ok(format!("sum({file})")),
         })
@@ -153,8 +153,8 @@ mod tests {
         let file = dir.path().join("f");
         std::fs::write(&file, "hello\n").unwrap();
         // echo hello | openssl dgst -sha256 -binary | base64
-        assert_eq!(checksum(&file).unwrap(), "WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=");
-        checksum(dir.path()).unwrap_err();
+        assert_eq!(file_checksum(&file).unwrap(), "WJG1tSLV3whtD/CxEPvZ0hu0/HFjrzTQgoai6Eb2vgM=");
+        file_checksum(dir.path()).unwrap_err();
     }
 
     proptest! {

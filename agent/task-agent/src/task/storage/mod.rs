@@ -22,19 +22,23 @@ use crate::archive::Packed;
 use russet_text::format_size as size;
 
 pub(crate) use local::{Local, open as open_local};
-pub(crate) use timings::provide as provide_timings;
+pub(crate) use timings::provide_timings;
 
 /// Runs a step of these. It sees to it itself that the task may be stopped.
-pub(crate) async fn run(context: &Arc<Context>, action: &Action, log: &Arc<StepLog>) -> StepEnd {
+pub(crate) async fn run_storage_step(
+    context: &Arc<Context>,
+    action: &Action,
+    log: &Arc<StepLog>,
+) -> StepEnd {
     match action {
         Action::SaveCache { key, paths, retention_ms } => {
             cache::save(context, log, key, paths, *retention_ms).await
         }
         Action::RestoreCache { keys } => cache::restore(context, log, keys).await,
         Action::PersistToWorkspace { root, paths } => {
-            workspace::persist(context, log, root, paths).await
+            workspace::persist_files(context, log, root, paths).await
         }
-        Action::AttachWorkspace { at } => workspace::attach(context, log, at).await,
+        Action::AttachWorkspace { at } => workspace::attach_layers(context, log, at).await,
         _ => StepEnd::not_run(),
     }
 }
@@ -48,7 +52,7 @@ impl From<ApiError> for Failure {
     }
 }
 
-fn failed(context: &Context, log: &StepLog, failure: Failure) -> StepEnd {
+fn end_failed(context: &Context, log: &StepLog, failure: Failure) -> StepEnd {
     match failure {
         Failure::Other(why) => {
             context.say(log, &format!("error: {why}"));

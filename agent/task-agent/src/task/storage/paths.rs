@@ -18,27 +18,27 @@ const MOST_MATCHES: usize = 100_000;
 /// The one base of a workspace.
 const AT: &str = "at";
 
-fn real(path: &Path) -> PathBuf {
+fn real_path(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 /// Directories to which the names of a cache lead on this machine.
 pub(super) fn cache_bases(dirs: &SlotDirs) -> Bases {
     vec![
-        (b"home".to_vec(), real(&dirs.home)),
-        (b"work".to_vec(), real(&dirs.work)),
-        (b"tmp".to_vec(), real(&dirs.tmp)),
+        (b"home".to_vec(), real_path(&dirs.home)),
+        (b"work".to_vec(), real_path(&dirs.work)),
+        (b"tmp".to_vec(), real_path(&dirs.tmp)),
         (b"root".to_vec(), PathBuf::from("/")),
     ]
 }
 
 /// Directories to which the names of a workspace lead.
 pub(super) fn workspace_bases(at: &Path) -> Bases {
-    vec![(AT.into(), real(at))]
+    vec![(AT.into(), real_path(at))]
 }
 
 /// A path of a workspace, as its names in messages: without the base.
-pub(super) fn shown(name: &[u8]) -> String {
+pub(super) fn shown_name(name: &[u8]) -> String {
     let name = name.strip_prefix(b"at/").unwrap_or(name);
     String::from_utf8_lossy(name).into_owned()
 }
@@ -46,13 +46,13 @@ pub(super) fn shown(name: &[u8]) -> String {
 /// Lists the contents of a cache: everything that a path stands for which is there.
 pub(super) fn of_cache(path: &Path, dirs: &SlotDirs) -> Result<Vec<Root>, String> {
     let bases = cache_bases(dirs);
-    let found = expand(path)?;
-    Ok(found.iter().filter_map(|path| named(path, &bases)).collect())
+    let found = expand_pattern(path)?;
+    Ok(found.iter().filter_map(|path| named_root(path, &bases)).collect())
 }
 
 /// Lists the contents of a workspace: everything below `root` that a pattern stands for.
 pub(super) fn of_workspace(root: &Path, pattern: &str) -> Result<Vec<Root>, String> {
-    let root = real(root);
+    let root = real_path(root);
     let inside = |path: &Path| path.components().all(|part| part != Component::ParentDir);
     let pattern = Path::new(pattern);
     // An absolute path counts where it is below the root.
@@ -60,16 +60,16 @@ pub(super) fn of_workspace(root: &Path, pattern: &str) -> Result<Vec<Root>, Stri
     if relative.is_absolute() || !inside(relative) {
         return Err(format!("`{}` is not below the root {}", pattern.display(), root.display()));
     }
-    let found = expand(&root.join(relative))?;
+    let found = expand_pattern(&root.join(relative))?;
     let named = found.iter().filter_map(|path| {
         let below = path.strip_prefix(&root).ok()?;
-        Some(Root { name: join(AT.as_bytes(), below), path: path.clone() })
+        Some(Root { name: join_name(AT.as_bytes(), below), path: path.clone() })
     });
     Ok(named.collect())
 }
 
 /// Drops what lies below another one of them, which it is packed with.
-pub(super) fn distinct(mut roots: Vec<Root>) -> Vec<Root> {
+pub(super) fn distinct_roots(mut roots: Vec<Root>) -> Vec<Root> {
     roots.sort_by(|one, other| one.name.cmp(&other.name));
     let mut kept: Vec<Root> = Vec::new();
     for root in roots {
@@ -88,7 +88,7 @@ pub(super) fn distinct(mut roots: Vec<Root>) -> Vec<Root> {
 
 /// The name of a path that is there: by where it really is, so that it can be put back without a
 /// link being followed.
-fn named(path: &Path, bases: &Bases) -> Option<Root> {
+fn named_root(path: &Path, bases: &Bases) -> Option<Root> {
     path.symlink_metadata().ok()?;
     let path = match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => parent.canonicalize().ok()?.join(name),
@@ -96,10 +96,10 @@ fn named(path: &Path, bases: &Bases) -> Option<Root> {
     };
     let (base, below) =
         bases.iter().find_map(|(base, dir)| Some((base, path.strip_prefix(dir).ok()?)))?;
-    Some(Root { name: join(base, below), path: path.clone() })
+    Some(Root { name: join_name(base, below), path: path.clone() })
 }
 
-fn join(base: &[u8], below: &Path) -> Vec<u8> {
+fn join_name(base: &[u8], below: &Path) -> Vec<u8> {
     let mut name = base.to_vec();
     for part in below.components() {
         if let Component::Normal(part) = part {
@@ -112,7 +112,7 @@ fn join(base: &[u8], below: &Path) -> Vec<u8> {
 
 /// The paths that a pattern stands for. A path that is there stands for itself, whatever it looks
 /// like. `*` and `?` match within a name, `**` any directories.
-fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let is_pattern = |part: &OsStr| part.as_bytes().iter().any(|byte| b"*?[".contains(byte));
     if pattern.symlink_metadata().is_ok() {
         return Ok(vec![pattern.to_owned()]);
@@ -129,7 +129,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
         let mut next = Vec::new();
         if part == "**" {
             for path in &found {
-                directories(path, &mut next)?;
+                list_directories(path, &mut next)?;
             }
         } else {
             let text = part.to_str().ok_or("a pattern must be UTF-8")?;
@@ -158,7 +158,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// A directory and all that are in it, not through links.
-fn directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
+fn list_directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
     let mut open = vec![top.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -176,7 +176,7 @@ fn directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{distinct, expand, of_cache, of_workspace};
+    use super::{distinct_roots, expand_pattern, of_cache, of_workspace};
     use crate::archive::Root;
     use russet_protocol::supervise::SlotDirs;
     use std::path::Path;
@@ -235,7 +235,7 @@ mod tests {
         for bad in ["..", "../home/a", "a/../../home", "/etc/passwd"] {
             of(bad).unwrap_err();
         }
-        assert!(expand(&dirs.work.join("[")).unwrap_err().contains("no pattern"));
+        assert!(expand_pattern(&dirs.work.join("[")).unwrap_err().contains("no pattern"));
     }
 
     #[test]
@@ -243,6 +243,6 @@ mod tests {
         let root = |name: &str| Root { name: name.into(), path: "/x".into() };
         let roots =
             vec![root("at/a/b"), root("at/a"), root("at/a-b"), root("at/a/c"), root("at/a")];
-        assert_eq!(names(&distinct(roots)), ["at/a", "at/a-b"]);
+        assert_eq!(names(&distinct_roots(roots)), ["at/a", "at/a-b"]);
     }
 }

@@ -10,10 +10,10 @@ use crate::task::context::Context;
 /// Asks the control plane for the timings that all tasks of the job share, and leaves them where
 /// the helper looks for them.
 ///
-/// Where they cannot be had nothing is left, and the helper refuses to split by them: siblings may
+/// Without them nothing is left, and the helper refuses to split by them: siblings may
 /// have got them, and would compute other parts. A control plane that knows no such call answers
 /// all of them alike.
-pub(crate) async fn provide(context: &Context) {
+pub(crate) async fn provide_timings(context: &Context) {
     if !is_wanted(context) {
         return;
     }

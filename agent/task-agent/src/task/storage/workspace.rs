@@ -9,7 +9,7 @@ use russet_protocol::storage::{Layer, PersistRequest, WORKSPACE_PATH, Workspace}
 use serde_json::Value;
 
 use super::transfer::{self, Admit, Failure, Wanted};
-use super::{failed, paths, say_packed, say_unpacked};
+use super::{end_failed, paths, say_packed, say_unpacked};
 use crate::task::api::ApiError;
 use crate::task::context::{Context, StepEnd};
 use crate::task::spool::StepLog;
@@ -20,13 +20,13 @@ use russet_text::format_size as size;
 const MOST_UPLOADS: u32 = 3;
 
 /// Runs a `persist_to_workspace` step.
-pub(crate) async fn persist(
+pub(crate) async fn persist_files(
     context: &Arc<Context>,
     log: &StepLog,
     root: &str,
     patterns: &[String],
 ) -> StepEnd {
-    let other = |why: String| failed(context, log, Failure::Other(why));
+    let other = |why: String| end_failed(context, log, Failure::Other(why));
     let root = environment::resolve(root, &context.assignment.dirs.home, &context.work);
     let mut roots = Vec::new();
     for pattern in patterns {
@@ -44,9 +44,9 @@ pub(crate) async fn persist(
         return other(format!("the paths do not match any files in {root}"));
     }
     context.say(log, "Creating workspace archive...");
-    let mut sent = match transfer::send(context, paths::distinct(roots)).await {
+    let mut sent = match transfer::send_archive(context, paths::distinct_roots(roots)).await {
         Ok(sent) => sent,
-        Err(failure) => return failed(context, log, failure),
+        Err(failure) => return end_failed(context, log, failure),
     };
     say_packed(context, log, &sent.packed, sent.archive.size);
     for _ in 0..MOST_UPLOADS {
@@ -63,29 +63,29 @@ pub(crate) async fn persist(
             }
             Err(ApiError::Refused { status, .. }) if status == StatusCode::GONE => {
                 if let Err(failure) = transfer::send_again(context, &mut sent).await {
-                    return failed(context, log, failure);
+                    return end_failed(context, log, failure);
                 }
             }
-            Err(error) => return failed(context, log, Failure::from(error)),
+            Err(error) => return end_failed(context, log, Failure::from(error)),
         }
     }
     other("the control plane lost the archive again and again".to_owned())
 }
 
 /// Runs an `attach_workspace` step.
-pub(crate) async fn attach(context: &Arc<Context>, log: &StepLog, at: &str) -> StepEnd {
+pub(crate) async fn attach_layers(context: &Arc<Context>, log: &StepLog, at: &str) -> StepEnd {
     let at = environment::resolve(at, &context.assignment.dirs.home, &context.work);
     if let Err(why) = job::make_directory(&at) {
-        return failed(context, log, Failure::Other(why));
+        return end_failed(context, log, Failure::Other(why));
     }
     let request = || context.api.request(Method::GET, WORKSPACE_PATH);
     let asking = context.api.json::<Workspace>("list the workspace", request);
     let layers = tokio::select! {
         answer = asking => match answer {
             Ok(answer) => answer.layers,
-            Err(error) => return failed(context, log, Failure::from(error)),
+            Err(error) => return end_failed(context, log, Failure::from(error)),
         },
-        () = context.stop.requested() => return failed(context, log, Failure::Stopped),
+        () = context.stop.requested() => return end_failed(context, log, Failure::Stopped),
     };
     if layers.is_empty() {
         context.say(log, "No job before this one has handed on any files");
@@ -94,41 +94,41 @@ pub(crate) async fn attach(context: &Arc<Context>, log: &StepLog, at: &str) -> S
     context.say(log, "Applying workspace layers");
     let owners = Arc::new(Mutex::new(Owners::default()));
     for (index, layer) in layers.iter().enumerate() {
-        context.say(log, &format!("  {} ({})", title(layer), size(layer.size)));
+        context.say(log, &format!("  {} ({})", layer_title(layer), size(layer.size)));
         let path = format!("{WORKSPACE_PATH}/{}/archive", layer.id);
         let wanted = Wanted { path: &path, size: layer.size, blake3: &layer.blake3 };
         let bases = || paths::workspace_bases(&at);
-        let admit = || admit(&owners, index, layer);
-        match transfer::fetch(context, wanted, bases, admit).await {
+        let admit = || admit_entry(&owners, index, layer);
+        match transfer::fetch_archive(context, wanted, bases, admit).await {
             Ok(fetched) => say_unpacked(context, log, &fetched),
             Err(failure) => {
                 let conflict =
                     owners.lock().unwrap_or_else(PoisonError::into_inner).conflict.take();
                 let failure = match conflict {
-                    Some((path, earlier)) => conflicted(&path, layers.get(earlier), layer),
+                    Some((path, earlier)) => conflict_failure(&path, layers.get(earlier), layer),
                     None => failure,
                 };
-                return failed(context, log, failure);
+                return end_failed(context, log, failure);
             }
         }
     }
     StepEnd::success()
 }
 
-fn title(layer: &Layer) -> String {
+fn layer_title(layer: &Layer) -> String {
     match layer.node_index {
         0 => layer.job.clone(),
         index => format!("{} (task {index})", layer.job),
     }
 }
 
-fn conflicted(path: &str, earlier: Option<&Layer>, later: &Layer) -> Failure {
-    let earlier = earlier.map(title).unwrap_or_default();
+fn conflict_failure(path: &str, earlier: Option<&Layer>, later: &Layer) -> Failure {
+    let earlier = earlier.map(layer_title).unwrap_or_default();
     Failure::Other(format!(
         "concurrent upstream jobs persisted the same file into the workspace: {path}, by {earlier} \
          and by {}\nhint: let each of them persist into a directory of its own, or let one require \
          the other",
-        title(later)
+        layer_title(later)
     ))
 }
 
@@ -153,13 +153,13 @@ impl Owners {
         if may_replace {
             *owner = layer;
         } else {
-            self.conflict = Some((paths::shown(name), *owner));
+            self.conflict = Some((paths::shown_name(name), *owner));
         }
         may_replace
     }
 }
 
-fn admit(owners: &Arc<Mutex<Owners>>, index: usize, layer: &Layer) -> Admit {
+fn admit_entry(owners: &Arc<Mutex<Owners>>, index: usize, layer: &Layer) -> Admit {
     let (owners, after) = (Arc::clone(owners), layer.after.clone());
     Box::new(move |name| {
         let mut owners = owners.lock().unwrap_or_else(PoisonError::into_inner);

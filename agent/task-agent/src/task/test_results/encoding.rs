@@ -1,8 +1,8 @@
 //! Text of a report, in whatever encoding it was written.
 //!
 //! XML says its encoding by a byte order mark, else in its declaration; what says neither is UTF-8,
-//! or UTF-16 where its first characters are two bytes each. A declaration of UTF-16 that can be read
-//! byte by byte is wrong about itself: .NET writes some of those.
+//! or UTF-16 where its first characters are two bytes each. A declaration of UTF-16 that can be
+//! read byte by byte is wrong about itself: .NET writes some of those.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 

@@ -2,8 +2,8 @@
 //!
 //! There is no standard, only dialects: suites within suites or none at all, attributes that are
 //! missing, times with commas, messages as attributes, as text or as CDATA, several failures in a
-//! case, further runs of a test. Whatever has `<testcase>` elements is read. Entities that a document
-//! declares itself are left as they stand, so that none can grow.
+//! case, further runs of a test. Whatever has `<testcase>` elements is read. Entities that a
+//! document declares itself are left as they stand, so that none can grow.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -121,20 +121,20 @@ impl Reading {
     fn new_case(&self, tag: &BytesStart<'_>) -> Case {
         let suite = self.suites.last();
         let suite_name = || suite.map(|suite| suite.name.clone());
-        let status = attribute(tag, "status").unwrap_or_default().to_ascii_lowercase();
+        let status = attribute_value(tag, "status").unwrap_or_default().to_ascii_lowercase();
         let is_skipped = matches!(status.as_str(), "notrun" | "disabled" | "skipped");
         let result = TestResult {
-            name: cut(attribute(tag, "name").unwrap_or_default(), MAX_NAME_BYTES),
+            name: cut(attribute_value(tag, "name").unwrap_or_default(), MAX_NAME_BYTES),
             classname: cut(
-                attribute(tag, "classname").or_else(suite_name).unwrap_or_default(),
+                attribute_value(tag, "classname").or_else(suite_name).unwrap_or_default(),
                 MAX_NAME_BYTES,
             ),
-            file: attribute(tag, "file")
+            file: attribute_value(tag, "file")
                 .or_else(|| suite.and_then(|suite| suite.file.clone()))
                 .filter(|file| !file.is_empty())
                 .map(|file| cut(file, MAX_NAME_BYTES)),
             result: if is_skipped { TestOutcome::Skipped } else { TestOutcome::Success },
-            run_time_s: seconds::parse(&attribute(tag, "time").unwrap_or_default()),
+            run_time_s: seconds::parse(&attribute_value(tag, "time").unwrap_or_default()),
             ..TestResult::default()
         };
         Case { result, message: String::new(), others: Vec::new() }
@@ -162,7 +162,8 @@ impl Reading {
             case.result.result = outcome;
         }
         separate(&mut case.message);
-        if let Some(message) = attribute(tag, "message").filter(|message| !message.is_empty()) {
+        if let Some(message) = attribute_value(tag, "message").filter(|message| !message.is_empty())
+        {
             // The text within the element follows, if there is any.
             push(&mut case.message, &format!("{message}\n"));
         }
@@ -171,7 +172,7 @@ impl Reading {
 
     fn other_run(&mut self, tag: &BytesStart<'_>) {
         if let Some(case) = &mut self.case {
-            let message = attribute(tag, "message").unwrap_or_default();
+            let message = attribute_value(tag, "message").unwrap_or_default();
             case.others.push(cut(format!("{message}\n"), MAX_MESSAGE_BYTES));
             self.part = Some((Part::Other, 0));
         }
@@ -192,7 +193,7 @@ impl Reading {
 
     fn end_case(&mut self) {
         let Some(case) = self.case.take() else { return };
-        let result = finished(case);
+        let result = finish_case(case);
         if let Some(suite) = self.suites.last_mut() {
             suite.failed += u64::from(is_failed(result.result));
         }
@@ -204,7 +205,7 @@ impl Reading {
     fn end_suite(&mut self) {
         let Some(suite) = self.suites.pop() else { return };
         let own = u64::from(suite.own.is_some());
-        self.results.extend(suite.own.map(finished));
+        self.results.extend(suite.own.map(finish_case));
         let failed = suite.failed + own;
         if suite.said > 0 && failed == 0 {
             self.silent.push(suite.name);
@@ -264,8 +265,8 @@ impl Reading {
 }
 
 fn new_suite(tag: &BytesStart<'_>) -> Suite {
-    let inherited = |name| attribute(tag, name).map(|text| cut(text, MAX_INHERITED_BYTES));
-    let count = |name| attribute(tag, name).and_then(|text| text.trim().parse::<u64>().ok());
+    let inherited = |name| attribute_value(tag, name).map(|text| cut(text, MAX_INHERITED_BYTES));
+    let count = |name| attribute_value(tag, name).and_then(|text| text.trim().parse::<u64>().ok());
     let (errors, failures) = (count("errors").unwrap_or(0), count("failures").unwrap_or(0));
     Suite {
         name: inherited("name").unwrap_or_default(),
@@ -292,8 +293,9 @@ fn separate(message: &mut String) {
 }
 
 /// The result of a case that is complete. The runs that Surefire and nextest write besides the one
-/// that counts are earlier ones of a test that passed in the end, and later ones of one that failed.
-fn finished(case: Case) -> TestResult {
+/// that counts are earlier ones of a test that passed in the end, and later ones of one that
+/// failed.
+fn finish_case(case: Case) -> TestResult {
     let Case { mut result, message, others } = case;
     let mut message = message.trim().to_owned();
     let first = if is_failed(result.result) { 2 } else { 1 };
@@ -307,7 +309,7 @@ fn finished(case: Case) -> TestResult {
 }
 
 /// The value of an attribute. One that is malformed is taken as it stands.
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+fn attribute_value(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(name).ok()??;
     Some(
         attribute

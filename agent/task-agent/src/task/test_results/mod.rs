@@ -36,13 +36,17 @@ const MAX_FILES: usize = 10_000;
 /// Results of a report, and what was wrong with it.
 type Read = (Vec<TestResult>, Option<String>);
 
-/// Runs a `store_test_results` step. A report that can not be read is noted, and the others are
+/// Runs a `store_test_results` step. A report that cannot be read is noted, and the others are
 /// stored all the same: they are what people look at when something went wrong.
-pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str) -> StepEnd {
+pub(crate) async fn store_results(
+    context: &Arc<Context>,
+    log: &Arc<StepLog>,
+    path: &str,
+) -> StepEnd {
     let root = environment::resolve(path, &context.assignment.dirs.home, &context.work);
     let mut tally = Tally::default();
     let mut waiting: Vec<TestResult> = Vec::new();
-    let reports = reports(&root);
+    let reports = find_reports(&root);
     let roots = Roots::of(&context.work);
     for report in &reports {
         let (results, problem) = read(context, report).await;
@@ -57,15 +61,15 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
         waiting.extend(results.into_iter().map(|result| roots.relative(result)));
         while waiting.len() >= BATCH {
             let rest = waiting.split_off(BATCH);
-            if let Err(error) = send(context, std::mem::replace(&mut waiting, rest)).await {
-                return refused(context, log, &error);
+            if let Err(error) = send_results(context, std::mem::replace(&mut waiting, rest)).await {
+                return end_refused(context, log, &error);
             }
         }
     }
     if !waiting.is_empty()
-        && let Err(error) = send(context, waiting).await
+        && let Err(error) = send_results(context, waiting).await
     {
-        return refused(context, log, &error);
+        return end_refused(context, log, &error);
     }
     if reports.is_empty() {
         let root = root.display();
@@ -76,14 +80,14 @@ pub(crate) async fn store(context: &Arc<Context>, log: &Arc<StepLog>, path: &str
     StepEnd::success()
 }
 
-fn refused(context: &Context, log: &StepLog, error: &ApiError) -> StepEnd {
+fn end_refused(context: &Context, log: &StepLog, error: &ApiError) -> StepEnd {
     context.say(log, &format!("error: {error}"));
     context.call_failed(error)
 }
 
 /// The reports at `root`: the file or bundle itself, or every `*.xml` and `*.xcresult` below it.
 /// Links are not followed.
-fn reports(root: &Path) -> Vec<PathBuf> {
+fn find_reports(root: &Path) -> Vec<PathBuf> {
     let real = || root.canonicalize().unwrap_or_else(|_| root.to_owned());
     match std::fs::metadata(root) {
         Ok(metadata) if metadata.is_file() => return vec![real()],
@@ -139,9 +143,9 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
+async fn send_results(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
     let api = &context.api;
-    let results = results.into_iter().map(|result| masked(&context.masks, result));
+    let results = results.into_iter().map(|result| mask_result(&context.masks, result));
     let body = TestResultsRequest {
         allocation: api.allocation().clone(),
         batch: context.next_batch.fetch_add(1, Ordering::Relaxed),
@@ -159,7 +163,7 @@ async fn send(context: &Context, results: Vec<TestResult>) -> Result<(), ApiErro
 }
 
 /// A result without secrets: every text in it is the job's.
-fn masked(masks: &Masks, result: TestResult) -> TestResult {
+fn mask_result(masks: &Masks, result: TestResult) -> TestResult {
     TestResult {
         name: masks.apply(&result.name),
         classname: masks.apply(&result.classname),
@@ -204,7 +208,7 @@ impl std::fmt::Display for Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::mask_result;
     use crate::mask::Masks;
     use russet_protocol::runner::{TestOutcome, TestResult};
     use russet_protocol::secret::Secret;
@@ -221,7 +225,7 @@ mod tests {
             message: Some(text()),
             ..TestResult::default()
         };
-        let shown = serde_json::to_string(&masked(&masks, result)).unwrap();
+        let shown = serde_json::to_string(&mask_result(&masks, result)).unwrap();
         assert!(!shown.contains("hunter2"), "{shown}");
         assert_eq!(shown.matches("****").count(), 4);
     }

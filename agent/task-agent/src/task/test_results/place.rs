@@ -1,7 +1,7 @@
 //! Paths of test files below the working directory.
 //!
-//! Many reporters write the full path, which is that of one slot. Times that are kept under it would
-//! be found in that slot alone.
+//! Many reporters write the full path, which is that of one slot. Times that are kept under it
+//! would be found in that slot alone.
 
 use std::path::{Path, PathBuf};
 

@@ -12,8 +12,9 @@ pub(super) fn parse(written: &str) -> f64 {
     if f64::is_finite(seconds) { seconds.max(0.0) } else { 0.0 }
 }
 
-/// The last of `.` and `,` is the decimal sign if there is one of it; all others separate thousands.
-/// A single comma is a decimal one: programs that write thousands apart write fractions too.
+/// The last of `.` and `,` is the decimal sign if there is one of it; all others separate
+/// thousands. A single comma is a decimal one: programs that write thousands apart write fractions
+/// too.
 fn number(text: &str) -> Option<f64> {
     let count = |sign: char| text.matches(sign).count();
     let decimal = match (text.rfind('.'), text.rfind(',')) {

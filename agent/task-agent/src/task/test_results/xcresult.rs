@@ -1,7 +1,8 @@
 //! Result bundles of xcodebuild.
 //!
-//! A bundle is a directory in a format of Apple's own. Xcode 16 and later have a tool that says what
-//! is in it: `xcrun xcresulttool get test-results tests --path BUNDLE` prints JSON, whose schema
+//! A bundle is a directory in a format of Apple's own. Xcode 16 and later have a tool that says
+//! what is in it: `xcrun xcresulttool get test-results tests --path BUNDLE` prints JSON, whose
+//! schema
 //! `xcrun xcresulttool help get test-results tests` documents.
 
 use std::fs::File;

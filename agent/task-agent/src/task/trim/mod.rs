@@ -17,42 +17,42 @@ use nix::sys::stat::{FileStat, fstat, fstatat};
 use nix::sys::statvfs::fstatvfs;
 use russet_protocol::supervise::{TRIMMED_SUM, Trim, exit};
 
-use self::plan::{Entry, Rules, plan};
+use self::plan::{Entry, Rules, plan_removal};
 use super::clean::files;
-use super::complain;
+use super::print_error;
 use russet_text::format_size as size;
 
 /// Time limit of measuring and of deleting, for all directories.
 const LONGEST: Duration = Duration::from_secs(45);
 
 /// Trims everything that is asked for, and returns the exit code.
-pub(crate) fn trim(asked: &Trim, copies: &[(PathBuf, OwnedFd)]) -> i32 {
+pub(crate) fn trim_all(asked: &Trim, copies: &[(PathBuf, OwnedFd)]) -> i32 {
     let until = Instant::now() + LONGEST;
     let mut code = exit::REPORTED;
     let mut sum = 0_u64;
-    let own = asked.paths.iter().map(|path| (path, directory(path, asked, until)));
-    let copies = copies.iter().map(|(path, dir)| (path, contents(dir, asked, until)));
+    let own = asked.paths.iter().map(|path| (path, trim_directory(path, asked, until)));
+    let copies = copies.iter().map(|(path, dir)| (path, trim_contents(dir, asked, until)));
     for (path, done) in own.chain(copies) {
         match done {
             Ok(None) => {}
             Ok(Some((count, bytes))) => {
                 sum = sum.saturating_add(bytes);
-                say(&format!("removed {count} of {}: {}", path.display(), size(bytes)));
+                print_line(&format!("removed {count} of {}: {}", path.display(), size(bytes)));
             }
             Err(error) => {
-                complain(&format!("could not trim {}: {error}", path.display()));
+                print_error(&format!("could not trim {}: {error}", path.display()));
                 code = exit::NOT_REPORTED;
             }
         }
     }
     if sum > 0 {
-        say(&format!("removed {sum}{TRIMMED_SUM}"));
+        print_line(&format!("removed {sum}{TRIMMED_SUM}"));
     }
     code
 }
 
 #[expect(clippy::print_stderr, reason = "the launch agent keeps it")]
-fn say(text: &str) {
+fn print_line(text: &str) {
     eprintln!("{text}");
 }
 
@@ -66,11 +66,11 @@ fn free_bytes(top: &OwnedFd) -> io::Result<u64> {
 }
 
 /// Trims a directory; returns the number and size of removed entries. `None`: there was no reason.
-fn directory(path: &Path, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
-    contents(&files::open_directory(AT_FDCWD, path)?, asked, until)
+fn trim_directory(path: &Path, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
+    trim_contents(&files::open_directory(AT_FDCWD, path)?, asked, until)
 }
 
-fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
+fn trim_contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(usize, u64)>> {
     let stat = fstat(top)?;
     if stat.st_uid != nix::unistd::geteuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to somebody else"));
@@ -86,9 +86,9 @@ fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(u
     if rules.max_age.is_none() && rules.watermark.is_none_or(|watermark| rules.free >= watermark) {
         return Ok(None);
     }
-    let names = measured(top, stat.st_dev, until)?;
+    let names = measure_entry(top, stat.st_dev, until)?;
     let entries: Vec<Entry> = names.iter().map(|(_, entry)| *entry).collect();
-    let going = plan(&entries, rules);
+    let going = plan_removal(&entries, rules);
     // Deleting has as much time again: what was measured for nothing would be measured again.
     let until = Instant::now() + LONGEST;
     let (mut count, mut bytes) = (0, 0);
@@ -96,7 +96,7 @@ fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(u
         let Ok(stat) = fstatat(top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
             continue;
         };
-        bytes += files::remove(top, name, &stat, until)?;
+        bytes += files::remove_entry(top, name, &stat, until)?;
         count += 1;
     }
     Ok((count > 0).then_some((count, bytes)))
@@ -105,23 +105,23 @@ fn contents(top: &OwnedFd, asked: &Trim, until: Instant) -> io::Result<Option<(u
 /// Removes everything, whatever its age.
 fn remove_all(top: &OwnedFd, until: Instant) -> io::Result<Option<(usize, u64)>> {
     let (mut count, mut bytes) = (0, 0);
-    for name in files::names(top)? {
+    for name in files::list_names(top)? {
         let stat = fstatat(top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        bytes += files::remove(top, &name, &stat, until)?;
+        bytes += files::remove_entry(top, &name, &stat, until)?;
         count += 1;
     }
     Ok((count > 0).then_some((count, bytes)))
 }
 
 /// The entries, each with everything that is in it.
-fn measured(
+fn measure_entry(
     top: &OwnedFd,
     device: libc::dev_t,
     until: Instant,
 ) -> io::Result<Vec<(CString, Entry)>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut found = Vec::new();
-    for name in files::names(top)? {
+    for name in files::list_names(top)? {
         let Ok(stat) = fstatat(top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) else {
             continue;
         };
@@ -146,14 +146,14 @@ impl Sum {
         if Instant::now() > self.until {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long to measure"));
         }
-        self.bytes = self.bytes.saturating_add(files::allocated(stat));
+        self.bytes = self.bytes.saturating_add(files::allocated_bytes(stat));
         self.changed = self.changed.max(stat.st_mtime);
         if !files::is_directory(stat) || stat.st_dev != self.device {
             return Ok(());
         }
-        // What can not be read is not measured, and fails when it is to be removed.
+        // What cannot be read is not measured, and fails when it is to be removed.
         let Ok(sub) = files::open_directory(dir, name) else { return Ok(()) };
-        for name in files::names(&sub)? {
+        for name in files::list_names(&sub)? {
             if let Ok(stat) = fstatat(&sub, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
                 self.add(&sub, &name, &stat)?;
             }
@@ -164,7 +164,7 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    use super::directory;
+    use super::trim_directory;
     use russet_protocol::supervise::Trim;
     use std::path::Path;
     use std::time::{Duration, Instant, SystemTime};
@@ -187,7 +187,7 @@ mod tests {
             max_age_ms: hours.map(|hours| hours * 3_600_000),
             everything: false,
         };
-        directory(top, &asked, Instant::now() + Duration::from_secs(60)).unwrap()
+        trim_directory(top, &asked, Instant::now() + Duration::from_secs(60)).unwrap()
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
             max_age_ms: None,
             everything: false,
         };
-        directory(&link, &asked, Instant::now() + Duration::from_secs(60)).unwrap_err();
+        trim_directory(&link, &asked, Instant::now() + Duration::from_secs(60)).unwrap_err();
         // Nor is one inside.
         std::os::unix::fs::symlink(other.path(), top.path().join("inside")).unwrap();
         trim(top.path(), Some(u64::MAX), None);

@@ -27,7 +27,7 @@ pub(super) struct Rules {
 
 /// The entries that go, the oldest first: all that are too old, and then as many as it takes to
 /// reach the watermark. Young ones stay whatever happens.
-pub(super) fn plan(entries: &[Entry], rules: Rules) -> Vec<usize> {
+pub(super) fn plan_removal(entries: &[Entry], rules: Rules) -> Vec<usize> {
     let mut order: Vec<(usize, &Entry)> =
         entries.iter().enumerate().filter(|(_, entry)| entry.age >= YOUNG).collect();
     order.sort_by_key(|(index, entry)| (std::cmp::Reverse(entry.age), *index));
@@ -46,7 +46,7 @@ pub(super) fn plan(entries: &[Entry], rules: Rules) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Rules, YOUNG, plan};
+    use super::{Entry, Rules, YOUNG, plan_removal};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -60,14 +60,14 @@ mod tests {
     fn the_oldest_go_until_there_is_room_and_the_too_old_in_any_case() {
         let entries = [entry(10, 5), entry(10, 900), entry(10, 40), entry(10, 0), entry(10, 90)];
         let rules = Rules { free: 100, watermark: Some(115), max_age: None };
-        assert_eq!(plan(&entries, rules), [1, 4]);
+        assert_eq!(plan_removal(&entries, rules), [1, 4]);
         let rules = Rules { watermark: Some(90), ..rules };
-        assert!(plan(&entries, rules).is_empty());
+        assert!(plan_removal(&entries, rules).is_empty());
         let rules = Rules { max_age: Some(Duration::from_secs(50 * HOUR)), ..rules };
-        assert_eq!(plan(&entries, rules), [1, 4]);
+        assert_eq!(plan_removal(&entries, rules), [1, 4]);
         // Even all of it is not enough, and what is in use stays.
         let rules = Rules { watermark: Some(u64::MAX), ..rules };
-        assert_eq!(plan(&entries, rules), [1, 4, 2, 0]);
+        assert_eq!(plan_removal(&entries, rules), [1, 4, 2, 0]);
     }
 
     proptest! {
@@ -85,7 +85,7 @@ mod tests {
                 }).collect();
             let max_age = max_age.map(|minutes| Duration::from_secs(minutes * 60));
             let rules = Rules { free, watermark, max_age };
-            let going = plan(&entries, rules);
+            let going = plan_removal(&entries, rules);
             let is_old = |entry: &Entry| max_age.is_some_and(|max| entry.age > max);
             let mut freed = free;
             for index in &going {

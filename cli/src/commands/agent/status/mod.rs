@@ -37,23 +37,23 @@ pub(crate) fn main(args: &StatusArgs) -> Result<Exit> {
     block_on(async {
         let agent = args.agent.connect()?;
         if args.watch {
-            return watch(&agent, args.output.output).await;
+            return watch_status(&agent, args.output.output).await;
         }
         let status = agent.status().await?;
         match args.output.output {
-            Format::Json => render::json(&status)?,
-            Format::Text => render::print(&shown(&status))?,
+            Format::Json => render::print_json(&status)?,
+            Format::Text => render::print_text(&status_text(&status))?,
         }
         Ok(Exit::Success)
     })
 }
 
-fn shown(status: &Status) -> String {
-    text::full(status, numbers::now_ms(), Paint::stdout())
+fn status_text(status: &Status) -> String {
+    text::full_text(status, numbers::now_ms(), Paint::stdout())
 }
 
 /// Shows each change until Ctrl-C, which is how such a command ends.
-async fn watch(agent: &AgentClient, format: Format) -> Result<Exit> {
+async fn watch_status(agent: &AgentClient, format: Format) -> Result<Exit> {
     let listen =
         |kind| signal(kind).map_err(|error| CliError::local("could not listen for signals", error));
     let (mut interrupted, mut ended) =
@@ -107,17 +107,20 @@ impl View {
                 self.draw()
             }
             Self::Lines { last } => {
-                let line = text::line(&new);
+                let line = text::change_line(&new);
                 if line == *last {
                     return Ok(());
                 }
                 last.clone_from(&line);
-                render::line(format_args!("{}  {line}", numbers::moment(numbers::now_ms())))
+                render::print_line(format_args!(
+                    "{}  {line}",
+                    numbers::local_time(numbers::now_ms())
+                ))
             }
             Self::Json => {
                 let line = serde_json::to_string(&new)
                     .map_err(|error| CliError::local("could not write JSON", error))?;
-                render::line(line)
+                render::print_line(line)
             }
         }
     }
@@ -125,7 +128,7 @@ impl View {
     /// Times go on.
     fn draw(&self) -> Result<()> {
         match self {
-            Self::Screen { screen, status: Some(status) } => screen.draw(&shown(status)),
+            Self::Screen { screen, status: Some(status) } => screen.draw(&status_text(status)),
             _ => Ok(()),
         }
     }
@@ -135,7 +138,7 @@ impl View {
         match self {
             Self::Screen { screen, status } => {
                 drop(screen);
-                status.map_or(Ok(()), |status| render::print(&shown(&status)))
+                status.map_or(Ok(()), |status| render::print_text(&status_text(&status)))
             }
             Self::Lines { .. } | Self::Json => Ok(()),
         }

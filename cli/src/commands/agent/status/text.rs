@@ -2,7 +2,7 @@
 
 use russet_protocol::local::{HealthLevel, Hold, Slot, State, Status, Task, Update};
 
-use crate::render::color::{Paint, sign};
+use crate::render::color::{Paint, outcome_sign};
 use crate::render::numbers;
 use crate::render::plain;
 
@@ -13,19 +13,19 @@ const RECENT: usize = 10;
 const BAR: u64 = 20;
 
 /// All of it. Ends with a line feed.
-pub(super) fn full(status: &Status, now_ms: u64, paint: Paint) -> String {
+pub(super) fn full_text(status: &Status, now_ms: u64, paint: Paint) -> String {
     let mut lines = Vec::new();
-    head(status, now_ms, paint, &mut lines);
+    add_head(status, now_ms, paint, &mut lines);
     for slot in &status.slots {
         lines.push(String::new());
         in_slot(slot, now_ms, paint, &mut lines);
     }
-    troubles(status, paint, &mut lines);
-    recent(status, paint, &mut lines);
+    add_troubles(status, paint, &mut lines);
+    add_recent_tasks(status, paint, &mut lines);
     lines.join("\n") + "\n"
 }
 
-fn head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
+fn add_head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let word = status.state.as_str();
     let word = match status.state {
         State::Idle | State::Running => paint.good(word),
@@ -36,28 +36,28 @@ fn head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     lines.push(format!(
         "{} {word} for {}{}",
         paint.strong(&plain(&status.name)),
-        numbers::between(status.since_ms, now_ms),
+        numbers::duration_between(status.since_ms, now_ms),
         why.unwrap_or_default(),
     ));
     lines.push(paint.dim(&format!(
         "russet {}, process {}, up {}, {}",
         plain(&status.agent_version),
         status.pid,
-        numbers::between(status.started_ms, now_ms),
+        numbers::duration_between(status.started_ms, now_ms),
         plain(&status.control_plane)
     )));
     for hold in &status.holds {
         let of = hold.class.as_deref().map(|class| format!(" ({})", plain(class)));
         let (source, of) = (plain(&hold.source), of.unwrap_or_default());
         let reason = plain(&hold.reason);
-        let then = then(hold, now_ms).unwrap_or_default();
+        let then = hold_end(hold, now_ms).unwrap_or_default();
         lines.push(format!("{}: {reason}{then}", paint.warn(&format!("{source}{of}"))));
     }
 }
 
 /// Describes the end of a hold by itself, and its time.
-fn then(hold: &Hold, now_ms: u64) -> Option<String> {
-    let left = numbers::between(now_ms, hold.until_ms?);
+fn hold_end(hold: &Hold, now_ms: u64) -> Option<String> {
+    let left = numbers::duration_between(now_ms, hold.until_ms?);
     Some(match hold.source.as_str() {
         "drain" => format!(" (what still runs in {left} is canceled)"),
         _ => format!(" (for {left} more)"),
@@ -72,8 +72,8 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     };
     lines.push(title);
     let step = task.step.as_ref().map(|step| format!("  {}", paint.note(&plain(&step.name))));
-    lines.push(format!("  {}{}", paint.strong(&name(task)), step.unwrap_or_default()));
-    lines.push(format!("  {}", time(task, now_ms, paint)));
+    lines.push(format!("  {}{}", paint.strong(&task_name(task)), step.unwrap_or_default()));
+    lines.push(format!("  {}", run_time(task, now_ms, paint)));
     if let Some(why) = &task.canceling {
         lines.push(format!("  {}", paint.warn(&format!("is being canceled: {}", plain(why)))));
     }
@@ -85,34 +85,34 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
 }
 
 /// Returns a task's name from its known parts. Readers who may not know them see none.
-fn name(task: &Task) -> String {
-    names(task.project.as_deref(), task.job.as_deref())
+fn task_name(task: &Task) -> String {
+    join_names(task.project.as_deref(), task.job.as_deref())
 }
 
-fn names(project: Option<&str>, job: Option<&str>) -> String {
+fn join_names(project: Option<&str>, job: Option<&str>) -> String {
     let known: Vec<String> = [project, job].into_iter().flatten().map(plain).collect();
     if known.is_empty() { "a task".to_owned() } else { known.join("  ") }
 }
 
 /// Describes the run time, beside the usual duration, and the time left.
-fn time(task: &Task, now_ms: u64, paint: Paint) -> String {
+fn run_time(task: &Task, now_ms: u64, paint: Paint) -> String {
     let ran_ms = now_ms.saturating_sub(task.since_ms);
-    let mut text = numbers::between(task.since_ms, now_ms);
+    let mut text = numbers::duration_between(task.since_ms, now_ms);
     if let Some(usual_ms) = task.usual_ms {
         let full = (ran_ms * BAR).checked_div(usual_ms).unwrap_or(BAR).min(BAR);
         let part = |sign: &str, count: u64| sign.repeat(usize::try_from(count).unwrap_or(0));
         let bar = format!("{}{}", paint.good(&part("█", full)), paint.dim(&part("░", BAR - full)));
-        text = format!("{text}  {bar}  usually {}", numbers::between(0, usual_ms));
+        text = format!("{text}  {bar}  usually {}", numbers::duration_between(0, usual_ms));
     }
     if let Some(deadline_ms) = task.deadline_ms {
-        let left = format!("at most {} more", numbers::between(now_ms, deadline_ms));
+        let left = format!("at most {} more", numbers::duration_between(now_ms, deadline_ms));
         text = format!("{text}  {}", paint.dim(&left));
     }
     text
 }
 
 /// Adds faults of the machine and of updates. What is well is not told.
-fn troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
+fn add_troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
     let before = lines.len();
     for check in &status.health {
         let name = plain(&check.name);
@@ -124,14 +124,14 @@ fn troubles(status: &Status, paint: Paint, lines: &mut Vec<String>) {
         lines.push(format!("{name}: {}", plain(&check.found)));
         lines.extend(check.hint.as_deref().map(|hint| format!("  hint: {}", plain(hint))));
     }
-    let update = status.update.as_ref().and_then(|how| update(how, &status.agent_version));
+    let update = status.update.as_ref().and_then(|how| update_line(how, &status.agent_version));
     lines.extend(update);
     if lines.len() > before {
         lines.insert(before, String::new());
     }
 }
 
-fn update(update: &Update, running: &str) -> Option<String> {
+fn update_line(update: &Update, running: &str) -> Option<String> {
     Some(match update {
         Update::Pinned { to, offers } => {
             format!("update: {}", Update::pinned(to, offers.as_deref(), running))
@@ -154,7 +154,7 @@ fn update(update: &Update, running: &str) -> Option<String> {
     })
 }
 
-fn recent(status: &Status, paint: Paint, lines: &mut Vec<String>) {
+fn add_recent_tasks(status: &Status, paint: Paint, lines: &mut Vec<String>) {
     if status.recent.is_empty() {
         return;
     }
@@ -162,22 +162,21 @@ fn recent(status: &Status, paint: Paint, lines: &mut Vec<String>) {
     lines.push(paint.dim("ended lately"));
     for task in status.recent.iter().take(RECENT) {
         let outcome = match task.outcome {
-            Some(outcome) => {
-                paint.outcome(outcome, &format!("{} {:<9}", sign(outcome), outcome.as_str()))
-            }
+            Some(outcome) => paint
+                .outcome(outcome, &format!("{} {:<9}", outcome_sign(outcome), outcome.as_str())),
             None => paint.dim("? unknown  "),
         };
         lines.push(format!(
             "  {}  {outcome}  {:>12}  {}",
-            numbers::moment(task.ended_ms),
-            numbers::between(task.started_ms, task.ended_ms),
-            names(task.project.as_deref(), task.job.as_deref()),
+            numbers::local_time(task.ended_ms),
+            numbers::duration_between(task.started_ms, task.ended_ms),
+            join_names(task.project.as_deref(), task.job.as_deref()),
         ));
     }
 }
 
 /// Describes a change in a line: the state, running tasks, and the last one that ended.
-pub(super) fn line(status: &Status) -> String {
+pub(super) fn change_line(status: &Status) -> String {
     let mut parts = vec![status.state.as_str().to_owned()];
     if let Some(why) = &status.reason {
         parts.push(plain(why));
@@ -189,14 +188,14 @@ pub(super) fn line(status: &Status) -> String {
         parts.push(format!(
             "slot {}: {}{}{}",
             slot.number,
-            name(task),
+            task_name(task),
             step.unwrap_or_default(),
             ending.unwrap_or_default()
         ));
     }
     if let Some(last) = status.recent.first().filter(|_| status.state == State::Idle) {
         let outcome = last.outcome.map_or("unknown", |outcome| outcome.as_str());
-        let names = names(last.project.as_deref(), last.job.as_deref());
+        let names = join_names(last.project.as_deref(), last.job.as_deref());
         parts.push(format!("last {names}: {outcome}"));
     }
     parts.join("; ")
@@ -209,7 +208,7 @@ mod tests {
     };
     use russet_protocol::outcome::Outcome;
 
-    use super::{full, line};
+    use super::{change_line, full_text};
     use crate::render::color::Paint;
 
     fn status() -> Status {
@@ -259,13 +258,13 @@ mod tests {
 
     #[test]
     fn a_status_says_what_runs_and_what_holds_back() {
-        insta::assert_snapshot!(full(&status(), 65_000, Paint::PLAIN));
+        insta::assert_snapshot!(full_text(&status(), 65_000, Paint::PLAIN));
     }
 
     #[test]
     fn a_line_says_what_changed() {
         assert_eq!(
-            line(&status()),
+            change_line(&status()),
             "draining; new disk; slot 1: acme/app  test\u{fffd}[31m  swift test  is being canceled; \
              slot 3: a task"
         );
@@ -276,6 +275,6 @@ mod tests {
             ..Recent::default()
         };
         let idle = Status { state: State::Idle, recent: vec![last], ..Status::default() };
-        assert_eq!(line(&idle), "idle; last acme/app  test: failed");
+        assert_eq!(change_line(&idle), "idle; last acme/app  test: failed");
     }
 }

@@ -18,8 +18,8 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::client::Next;
-use crate::render::color::{Paint, sign};
-use crate::render::numbers::{between, count};
+use crate::render::color::{Paint, outcome_sign};
+use crate::render::numbers::{counted, duration_between};
 use crate::render::terminal::Cleaner;
 use crate::render::{plain, split_hint};
 
@@ -135,7 +135,7 @@ impl TextView {
 
     fn workflows(&mut self, workflows: &[Workflow]) {
         for workflow in workflows {
-            let jobs = count(u64::try_from(workflow.jobs.len()).unwrap_or_default(), "job");
+            let jobs = counted(u64::try_from(workflow.jobs.len()).unwrap_or_default(), "job");
             let names: Vec<String> = workflow.jobs.iter().map(|job| plain(&job.name)).collect();
             let text = format!("  {}: {jobs}: {}", plain(&workflow.name), names.join(", "));
             self.push_line(&text);
@@ -253,13 +253,13 @@ impl TextView {
                     view.failure = job.message.as_deref().map(|why| plain(split_hint(why).0));
                 }
                 let took = match (job.started_ms, job.ended_ms) {
-                    (Some(start), Some(end)) => format!(" in {}", between(start, end)),
+                    (Some(start), Some(end)) => format!(" in {}", duration_between(start, end)),
                     _ => String::new(),
                 };
                 let why = job
                     .message
                     .map_or(String::new(), |why| format!(": {}", plain(split_hint(&why).0)));
-                let mark = paint.outcome(outcome, sign(outcome));
+                let mark = paint.outcome(outcome, outcome_sign(outcome));
                 let word = paint.outcome(outcome, outcome.as_str());
                 if outcome != Outcome::NotRun {
                     self.push(&format!("{mark} {name} {word}{took}{why}\n"));

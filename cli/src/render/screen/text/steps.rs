@@ -5,8 +5,8 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
 
 use super::{StepView, TextView};
-use crate::render::color::sign;
-use crate::render::numbers::between;
+use crate::render::color::outcome_sign;
+use crate::render::numbers::duration_between;
 use crate::render::terminal::{Cleaner, Piece};
 use crate::render::{plain, split_hint};
 
@@ -55,7 +55,7 @@ impl TextView {
 
     fn step_ended(&mut self, at: usize, step: &StepState, outcome: Outcome) {
         let took = step.ended_ms.unwrap_or(step.started_ms).saturating_sub(step.started_ms);
-        let shown = between(0, took);
+        let shown = duration_between(0, took);
         if outcome == Outcome::Success {
             if took >= WORTH_TELLING_MS {
                 let text = self.paint.dim(&format!("  {shown}"));
@@ -70,7 +70,7 @@ impl TextView {
             (None, None) => outcome.to_string(),
         };
         let name = plain(&step.name);
-        let text = self.paint.outcome(outcome, &format!("{} {name}: {why}", sign(outcome)));
+        let text = self.paint.outcome(outcome, &format!("{} {name}: {why}", outcome_sign(outcome)));
         self.line(at, &format!("{text} {}", self.paint.dim(&format!("({shown})"))));
         if let Some(hint) = hint {
             self.line(at, &format!("  hint: {}", plain(hint)));

@@ -109,8 +109,8 @@ async fn trim_copies(info: &SlotInfo) {
     }
 }
 
-/// Reads the number that the helper ends with. It is the word of the cache's owner, and no more than a
-/// number: what cannot be one is none.
+/// Reads the number that the helper ends with. It is the word of the cache's owner, and no more
+/// than a number: what cannot be one is none.
 fn read_trimmed_bytes(said: &str) -> u64 {
     let last = said.rsplit("; ").next().and_then(|text| text.strip_suffix(TRIMMED_SUM));
     last.and_then(|text| text.rsplit(' ').next()?.parse().ok()).unwrap_or(0)

@@ -14,8 +14,8 @@ pub(in crate::launch) struct Circumstances {
     pub(in crate::launch) has_proxy: bool,
 }
 
-/// Decides if there is a relay. With a proxy there is none unless the owner says so: the relay dials
-/// the control plane itself, which may be reachable by the proxy alone.
+/// Decides if there is a relay. With a proxy there is none unless the owner says so: the relay
+/// dials the control plane itself, which may be reachable by the proxy alone.
 pub(in crate::launch) fn is_relay_wanted(setting: Relay, now: Circumstances) -> bool {
     match setting {
         Relay::Always => true,

@@ -15,7 +15,7 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, fstat, mkdirat, stat};
 
 use super::room::{FREE_BYTES, free_bytes};
-use super::{Draft, Kind, Local, file_name, mark_used, remove};
+use super::{Draft, Kind, Local, file_name, mark_used, remove_copy};
 use crate::archive::Recorder;
 use crate::task::clean::files;
 
@@ -26,7 +26,7 @@ static SUFFIX: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The name for an archive, in this boot.
-pub(super) fn name(blake3: &str) -> Option<CString> {
+pub(super) fn directory_name(blake3: &str) -> Option<CString> {
     file_name(blake3)?;
     CString::new(format!("{blake3}{}", *SUFFIX)).ok()
 }
@@ -41,20 +41,21 @@ pub(super) fn is_of_another_boot(name: &CStr) -> bool {
 impl Local {
     /// The copy of an archive that can be cloned into place.
     pub(in crate::task::storage) fn apart(&self, blake3: &str) -> Option<OwnedFd> {
-        let copy = files::open_directory(self.dir.as_ref()?, name(blake3)?.as_c_str()).ok()?;
+        let copy =
+            files::open_directory(self.dir.as_ref()?, directory_name(blake3)?.as_c_str()).ok()?;
         mark_used(&copy);
         Some(copy)
     }
 
     /// Removes it: it is not what it should be.
     pub(in crate::task::storage) fn remove_apart(&self, blake3: &str) {
-        if let (Some(dir), Some(name)) = (&self.dir, name(blake3)) {
-            remove(dir, &name);
+        if let (Some(dir), Some(name)) = (&self.dir, directory_name(blake3)) {
+            remove_copy(dir, &name);
         }
     }
 
     /// Begins one, of what is about to be unpacked into `target`. `None` where it would be of no
-    /// use: files can not be cloned from here to there, or there is no room.
+    /// use: files cannot be cloned from here to there, or there is no room.
     pub(in crate::task::storage) fn record(&self, target: &Path) -> Option<(Draft<'_>, Recorder)> {
         let dir = self.dir.as_ref()?;
         let is_near = stat(target).ok()?.st_dev == fstat(dir).ok()?.st_dev;
@@ -89,8 +90,8 @@ impl Local {
                 file.write_all(&[1; 4096])?;
                 russet_platform::clone_file(&file, dir, &to)
             });
-        remove(dir, &from);
-        remove(dir, &to);
+        remove_copy(dir, &from);
+        remove_copy(dir, &to);
         tried.is_ok()
     }
 }

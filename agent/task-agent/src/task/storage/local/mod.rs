@@ -8,7 +8,7 @@
 //! there is a directory for each project, class and fork, in a directory of the slot that only root
 //! may enter; the task agent is handed its own one open, before it gives up root, and can reach no
 //! other. A job has the same user and still no way to it: the descriptor is not inherited, and the
-//! task agent can not be traced. And an archive is used only if its hash is the one that the
+//! task agent cannot be traced. And an archive is used only if its hash is the one that the
 //! control plane has, so what was damaged or exchanged is fetched instead.
 
 mod apart;
@@ -73,14 +73,14 @@ impl Local {
     pub(crate) fn tidy(&self) {
         self.for_each(|dir, name| {
             if name.to_bytes().starts_with(DRAFT.as_bytes()) || apart::is_of_another_boot(name) {
-                remove(dir, name);
+                remove_copy(dir, name);
             }
         });
     }
 
     fn for_each(&self, mut what: impl FnMut(&OwnedFd, &CStr)) {
         let Some(dir) = &self.dir else { return };
-        for name in files::names(dir).unwrap_or_default() {
+        for name in files::list_names(dir).unwrap_or_default() {
             what(dir, &name);
         }
     }
@@ -114,7 +114,7 @@ impl Local {
             return Some(file);
         }
         tracing::warn!(blake3, "a copy of an archive is damaged, and is removed");
-        remove(dir, &name);
+        remove_copy(dir, &name);
         None
     }
 }
@@ -124,7 +124,7 @@ impl Draft<'_> {
     pub(super) fn keep(mut self, blake3: &str) {
         let target = match self.kind {
             Kind::Whole => file_name(blake3),
-            Kind::Apart => apart::name(blake3),
+            Kind::Apart => apart::directory_name(blake3),
         };
         let (Some(dir), Some(name), Some(target)) = (&self.local.dir, &self.name, target) else {
             return;
@@ -142,7 +142,7 @@ impl Draft<'_> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if let (Some(dir), Some(name)) = (&self.local.dir, &self.name) {
-            remove(dir, name);
+            remove_copy(dir, name);
         }
     }
 }
@@ -155,10 +155,10 @@ fn mark_used(copy: impl std::os::fd::AsFd) {
 }
 
 /// Removes a copy. One that cannot be removed only costs space.
-fn remove(dir: &OwnedFd, name: &CStr) {
+fn remove_copy(dir: &OwnedFd, name: &CStr) {
     let removed = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
         .map_err(io::Error::from)
-        .and_then(|stat| files::remove(dir, name, &stat, Instant::now() + LONGEST));
+        .and_then(|stat| files::remove_entry(dir, name, &stat, Instant::now() + LONGEST));
     if let Err(error) = removed {
         tracing::debug!(%error, "a copy of an archive stays");
     }

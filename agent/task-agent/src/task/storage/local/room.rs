@@ -7,7 +7,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstatat};
 use nix::sys::statvfs::fstatvfs;
 
-use super::{Local, remove};
+use super::{Local, remove_copy};
 use crate::task::clean::files;
 
 /// Bytes of one project, class and fork, at most; what was used least recently goes first.
@@ -22,7 +22,7 @@ impl Local {
         let mut all: Vec<(i64, u64, CString)> = Vec::new();
         self.for_each(|dir, name| {
             if let Ok(stat) = fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-                all.push((stat.st_mtime, taken(dir, name, &stat), name.to_owned()));
+                all.push((stat.st_mtime, copy_bytes(dir, name, &stat), name.to_owned()));
             }
         });
         all.sort_unstable_by(|one, other| other.cmp(one));
@@ -30,7 +30,7 @@ impl Local {
         for (_, bytes, name) in all {
             sum = sum.saturating_add(bytes);
             if sum > MOST_BYTES {
-                remove(dir, &name);
+                remove_copy(dir, &name);
             }
         }
     }
@@ -38,17 +38,17 @@ impl Local {
 
 /// Returns the space of a copy. Blocks that it shares with files of jobs count: those go with their
 /// task.
-fn taken(dir: &OwnedFd, name: &CStr, stat: &FileStat) -> u64 {
-    let own = files::allocated(stat);
+fn copy_bytes(dir: &OwnedFd, name: &CStr, stat: &FileStat) -> u64 {
+    let own = files::allocated_bytes(stat);
     if !files::is_directory(stat) {
         return own;
     }
     let Ok(copy) = files::open_directory(dir, name) else { return own };
-    let inside = files::names(&copy).unwrap_or_default();
+    let inside = files::list_names(&copy).unwrap_or_default();
     inside
         .iter()
         .filter_map(|name| fstatat(&copy, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW).ok())
-        .fold(own, |sum, stat| sum.saturating_add(files::allocated(&stat)))
+        .fold(own, |sum, stat| sum.saturating_add(files::allocated_bytes(&stat)))
 }
 
 #[cfg_attr(

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 
-use super::{Failure, MOST_TRIES, Wanted, refused};
+use super::{Failure, MOST_TRIES, Wanted, refused_by};
 use crate::task::api::{self, ApiError};
 use crate::task::context::Context;
 use crate::task::storage::growing::{Growing, Writer};
@@ -18,7 +18,7 @@ use russet_platform::http;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Downloads all of it, however often it is cut off.
-pub(super) async fn download(
+pub(super) async fn download_archive(
     context: &Context,
     wanted: Wanted<'_>,
     growing: &Arc<Growing>,
@@ -81,7 +81,7 @@ async fn download_once(
     let mut skip = match status {
         StatusCode::PARTIAL_CONTENT => 0,
         StatusCode::OK => offset,
-        _ => return Err(Broken::Final(refused("get the archive", response).await)),
+        _ => return Err(Broken::Final(refused_by("get the archive", response).await)),
     };
     let mut stream = response.bytes_stream();
     loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Failure;
-use super::download::download;
+use super::download::download_archive;
 use crate::archive::{self, Bases, Recorder, Unpacked};
 use crate::task::context::Context;
 use crate::task::storage::growing::{End, Follower, Growing};
@@ -44,7 +44,7 @@ pub(in crate::task::storage) type Admit = Box<dyn FnMut(&[u8]) -> io::Result<()>
 
 /// Fetches and unpacks. What came stays on this machine as a copy, and what is used again as one
 /// that can be cloned.
-pub(in crate::task::storage) async fn fetch(
+pub(in crate::task::storage) async fn fetch_archive(
     context: &Context,
     wanted: Wanted<'_>,
     bases: impl Fn() -> Bases,
@@ -114,7 +114,7 @@ async fn unpack_and_record(
 ) -> Result<Unpacked, Failure> {
     let target = bases.first().map_or(Path::new("/"), |(_, path)| path);
     let (draft, recorder) = context.local.record(target).unzip();
-    let (unpacked, recorder) = unpacking(context, growing, bases, admit, recorder).await?;
+    let (unpacked, recorder) = unpack_growing(context, growing, bases, admit, recorder).await?;
     if let (Some(draft), Some(recorder)) = (draft, recorder) {
         match recorder.finish() {
             Ok(()) => Draft::keep(draft, wanted.blake3),
@@ -140,7 +140,7 @@ async fn from_server(
         let (arrived, unpacked) = tokio::join!(
             async {
                 let arrived = tokio::select! {
-                    arrived = download(context, wanted, &growing) => arrived,
+                    arrived = download_archive(context, wanted, &growing) => arrived,
                     () = context.stop.requested() => Err(Failure::Stopped),
                 };
                 if let Err(Failure::Other(why)) = &arrived {
@@ -150,7 +150,7 @@ async fn from_server(
                 }
                 arrived
             },
-            unpacking(context, &growing, bases(), admit(), None),
+            unpack_growing(context, &growing, bases(), admit(), None),
         );
         let whole = End::Whole(wanted.blake3.to_owned());
         match (arrived, unpacked, growing.ended()) {
@@ -162,7 +162,7 @@ async fn from_server(
                 return Ok(Fetched { unpacked, source: Source::Server });
             }
             (Ok(()), Err(failure), Some(end)) if end == whole => return Err(failure),
-            // It is not what was stored, so that it can not be unpacked says nothing.
+            // It is not what was stored, so that it cannot be unpacked says nothing.
             (Ok(()), ..) => {}
         }
     }
@@ -170,7 +170,7 @@ async fn from_server(
 }
 
 /// Unpacks what is in a file, or comes into it, and writes it down where that is asked for.
-async fn unpacking(
+async fn unpack_growing(
     context: &Context,
     growing: &Arc<Growing>,
     bases: Bases,

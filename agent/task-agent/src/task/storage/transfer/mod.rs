@@ -13,8 +13,8 @@ use reqwest::StatusCode;
 
 use crate::task::api::ApiError;
 
-pub(super) use fetch::{Admit, Fetched, Source, Wanted, fetch};
-pub(super) use send::{Sent, send, send_again};
+pub(super) use fetch::{Admit, Fetched, Source, Wanted, fetch_archive};
+pub(super) use send::{Sent, send_again, send_archive};
 
 /// Tries in a row that bring nothing. Nobody's build is to wait for a cache for hours.
 const MOST_TRIES: u32 = 12;
@@ -30,7 +30,7 @@ pub(super) enum Failure {
     Other(String),
 }
 
-async fn refused(call: &'static str, response: reqwest::Response) -> Failure {
+async fn refused_by(call: &'static str, response: reqwest::Response) -> Failure {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
     let problem: Option<russet_protocol::problem::Problem> = serde_json::from_str(&text).ok();

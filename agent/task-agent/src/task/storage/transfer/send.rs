@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use russet_protocol::storage::{ARCHIVES_PATH, Uploaded};
 
-use super::{Failure, MOST_TRIES, refused};
+use super::{Failure, MOST_TRIES, refused_by};
 use crate::archive::{self, Packed, Root};
 use crate::task::api::{self, ApiError};
 use crate::task::context::Context;
@@ -38,7 +38,7 @@ impl Sent<'_> {
 }
 
 /// Packs and sends.
-pub(in crate::task::storage) async fn send(
+pub(in crate::task::storage) async fn send_archive(
     context: &Context,
     roots: Vec<Root>,
 ) -> Result<Sent<'_>, Failure> {
@@ -49,10 +49,10 @@ pub(in crate::task::storage) async fn send(
     let growing = Growing::new(file);
     let packing = tokio::task::spawn_blocking({
         let growing = Arc::clone(&growing);
-        move || pack(&roots, &growing)
+        move || pack_roots(&roots, &growing)
     });
     let sent = tokio::select! {
-        sent = upload(context, &growing) => sent,
+        sent = upload_archive(context, &growing) => sent,
         () = context.stop.requested() => Err(Failure::Stopped),
     };
     if sent.is_err() {
@@ -70,13 +70,13 @@ pub(in crate::task::storage) async fn send_again(
     sent: &mut Sent<'_>,
 ) -> Result<(), Failure> {
     sent.archive = tokio::select! {
-        archive = upload(context, &sent.growing) => archive?,
+        archive = upload_archive(context, &sent.growing) => archive?,
         () = context.stop.requested() => return Err(Failure::Stopped),
     };
     Ok(())
 }
 
-fn pack(roots: &[Root], growing: &Arc<Growing>) -> io::Result<Packed> {
+fn pack_roots(roots: &[Root], growing: &Arc<Growing>) -> io::Result<Packed> {
     let mut writer = Writer::new(growing);
     let packed = archive::compress(&mut writer, |out| archive::pack(roots, out));
     match &packed {
@@ -86,7 +86,7 @@ fn pack(roots: &[Root], growing: &Arc<Growing>) -> io::Result<Packed> {
     packed
 }
 
-async fn upload(context: &Context, growing: &Arc<Growing>) -> Result<Uploaded, Failure> {
+async fn upload_archive(context: &Context, growing: &Arc<Growing>) -> Result<Uploaded, Failure> {
     const CALL: &str = "store the archive";
     let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut last = String::new();
@@ -121,7 +121,7 @@ async fn upload(context: &Context, growing: &Arc<Growing>) -> Result<Uploaded, F
                 last = response.status().to_string();
                 asked
             }
-            Ok(response) => return Err(refused(CALL, response).await),
+            Ok(response) => return Err(refused_by(CALL, response).await),
             Err(error) => {
                 last = api::describe(&error);
                 None
