@@ -566,7 +566,7 @@ fn an_agent_logs_to_its_own_file_and_russet_boot_makes_room_in_the_one_of_launch
     std::fs::write(&boot_log, "of before\n".repeat(150_000)).unwrap();
     agent.bootstrap();
     let first = agent.wait_proved(None);
-    let kept = russet_launch_agent::logs::numbered(&boot_log, 1);
+    let kept = russet_launch_agent::logs::numbered_path(&boot_log, 1);
     assert_eq!(std::fs::metadata(&kept).unwrap().len(), 1_500_000);
     let said = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
     assert!(!said(&boot_log).contains("of before"));

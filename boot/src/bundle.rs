@@ -56,7 +56,7 @@ fn exchange_or_move(from: &Path, to: &Path) -> io::Result<()> {
     if std::fs::symlink_metadata(to).is_err() {
         return std::fs::rename(from, to);
     }
-    exchange::exchange(from, to)
+    exchange::exchange_paths(from, to)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         epoch: 1,
         environment: &environment,
     };
-    let rendered = key::render(text, facts, |file| {
+    let rendered = key::render_template(text, facts, |file| {
         if file.is_empty() { Err("no file".to_owned()) } else { Ok("sum".to_owned()) }
     });
     if !text.contains("{{") {

@@ -25,7 +25,7 @@ impl BootTime {
     /// This much later; the end of time where that does not fit.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(millis(duration)))
+        Self(self.0.saturating_add(whole_millis(duration)))
     }
 
     /// Returns the time from `earlier` to this; zero if it is before.
@@ -37,7 +37,7 @@ impl BootTime {
 
 /// A duration in whole milliseconds.
 #[must_use]
-pub fn millis(duration: Duration) -> u64 {
+pub fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -96,9 +96,9 @@ impl Clock {
     #[must_use]
     pub fn wall_ms(&self) -> u64 {
         match &self.0 {
-            Source::System => {
-                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, millis)
-            }
+            Source::System => std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, whole_millis),
             Source::Manual(manual) => 1_700_000_000_000 + *manual.now.borrow(),
         }
     }
@@ -181,7 +181,7 @@ pub struct Hand(Arc<Manual>);
 impl Hand {
     /// Lets time pass at once.
     pub fn advance(&self, duration: Duration) {
-        self.0.now.send_modify(|now| *now = now.saturating_add(millis(duration)));
+        self.0.now.send_modify(|now| *now = now.saturating_add(whole_millis(duration)));
     }
 
     /// Waits until somebody sleeps for a time that has not come, and says for how long still.

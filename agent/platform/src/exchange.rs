@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The file system does not do that, or one of them is not there.
-pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+pub fn exchange_paths(a: &Path, b: &Path) -> io::Result<()> {
     let (a, b) = (CString::new(a.as_os_str().as_bytes())?, CString::new(b.as_os_str().as_bytes())?);
     #[cfg(target_os = "macos")]
     // SAFETY: both names end with a zero and live through the call.

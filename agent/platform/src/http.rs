@@ -50,12 +50,12 @@ pub enum HttpError {
 ///
 /// # Errors
 /// The address is not `http://…` or `https://…`, or the certificates are none.
-pub fn client(
+pub fn api_client(
     api_url: &str,
     ca_file: Option<&Path>,
     relay: Option<&Path>,
 ) -> Result<reqwest::Client, HttpError> {
-    let builder = builder(api_url, ca_file)?.redirect(reqwest::redirect::Policy::none());
+    let builder = client_builder(api_url, ca_file)?.redirect(reqwest::redirect::Policy::none());
     let builder = match relay {
         Some(socket) => builder.unix_socket(socket),
         None => builder,
@@ -68,14 +68,14 @@ pub fn client(
 ///
 /// # Errors
 /// As for [`client`].
-pub fn downloads(
+pub fn download_client(
     origin: &str,
     ca_file: Option<&Path>,
     redirects: bool,
 ) -> Result<reqwest::Client, HttpError> {
     // Its certificates are needed for other servers, whatever the origin is.
     let origin = if redirects { "https://other.invalid" } else { origin };
-    let builder = builder(origin, ca_file)?;
+    let builder = client_builder(origin, ca_file)?;
     let builder = if redirects {
         builder.redirect(reqwest::redirect::Policy::limited(MOST_REDIRECTS))
     } else {
@@ -84,7 +84,10 @@ pub fn downloads(
     builder.build().map_err(HttpError::Client)
 }
 
-fn builder(origin: &str, ca_file: Option<&Path>) -> Result<reqwest::ClientBuilder, HttpError> {
+fn client_builder(
+    origin: &str,
+    ca_file: Option<&Path>,
+) -> Result<reqwest::ClientBuilder, HttpError> {
     let bad = |reason: String| HttpError::BadUrl { url: origin.to_owned(), reason };
     let url = reqwest::Url::parse(origin).map_err(|error| bad(error.to_string()))?;
     // Whoever came first has installed the same provider, so a second try is no error.
@@ -136,12 +139,12 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Creates pauses between attempts, random so that many agents do not return at the same moment.
 #[must_use]
 pub fn backoff(first: Duration, longest: Duration) -> Backoff {
-    Backoff::new(first, longest).with_jitter(random)
+    Backoff::new(first, longest).with_jitter(random_fraction)
 }
 
 /// A number in `0.0..1.0`. Where the system has no random bytes the middle does: nothing secret
 /// depends on it.
-pub fn random() -> f64 {
+pub fn random_fraction() -> f64 {
     let mut bytes = [0; 4];
     match getrandom::fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
@@ -158,7 +161,7 @@ pub fn random_number() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{client, is_loopback, is_transient, retry_after};
+    use super::{api_client, is_loopback, is_transient, retry_after};
     use reqwest::StatusCode;
     use std::time::Duration;
 
@@ -185,9 +188,9 @@ mod tests {
     #[test]
     fn addresses_are_checked() {
         for bad in ["", "ci.example", "ftp://ci.example"] {
-            assert!(client(bad, None, None).is_err(), "{bad}");
+            assert!(api_client(bad, None, None).is_err(), "{bad}");
         }
-        assert!(client("http://127.0.0.1:1", None, None).is_ok());
+        assert!(api_client("http://127.0.0.1:1", None, None).is_ok());
         for (url, loopback) in
             [("http://127.0.0.1:1", true), ("http://[::1]:1", true), ("http://10.0.0.1", false)]
         {

@@ -26,7 +26,7 @@ pub mod trust;
 pub mod users;
 
 pub use errors::{KeychainError, SignatureError};
-pub use exchange::exchange;
+pub use exchange::exchange_paths;
 pub use load::load_average;
 pub use memory::Memory;
 pub use pipe_end::PipeEnd;

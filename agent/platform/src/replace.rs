@@ -10,36 +10,36 @@ use std::path::{Path, PathBuf};
 
 /// Returns the path at which a file is written before it takes its place. Always the same, so that
 /// the draft of a killed run left is found.
-pub fn draft(path: &Path) -> PathBuf {
+pub fn draft_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.russet-new"))
 }
 
 /// Writes a file whole or not at all, and survives a loss of power.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    replace(path, mode, |file| file.write_all(bytes))
+    replace_file(path, mode, |file| file.write_all(bytes))
 }
 
 /// Writes a file whole or not at all, as far as other processes can see. After a loss of power it
 /// may be any of its versions, or empty.
 pub fn write_unsynced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     fill_draft(path, mode, |file| file.write_all(bytes))?;
-    std::fs::rename(draft(path), path)
+    std::fs::rename(draft_path(path), path)
 }
 
 /// Copies a file, whole or not at all.
-pub fn copy(from: &Path, path: &Path, mode: u32) -> io::Result<()> {
+pub fn copy_file(from: &Path, path: &Path, mode: u32) -> io::Result<()> {
     let mut from = File::open(from)?;
-    replace(path, mode, |file| io::copy(&mut from, file).map(|_| ()))
+    replace_file(path, mode, |file| io::copy(&mut from, file).map(|_| ()))
 }
 
-fn replace(
+fn replace_file(
     path: &Path,
     mode: u32,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
     fill_draft(path, mode, fill)?.sync_all()?;
-    std::fs::rename(draft(path), path)?;
+    std::fs::rename(draft_path(path), path)?;
     sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
@@ -48,7 +48,7 @@ fn fill_draft(
     mode: u32,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<File> {
-    let draft = draft(path);
+    let draft = draft_path(path);
     remove_file(&draft)?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)

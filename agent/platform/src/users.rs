@@ -98,7 +98,7 @@ impl Lease {
 
 /// The caller, which is what tasks run as where the launch agent is not root.
 #[must_use]
-pub fn caller() -> SlotUser {
+pub fn calling_user() -> SlotUser {
     let uid = nix::unistd::geteuid();
     SlotUser {
         uid: uid.as_raw(),
@@ -128,7 +128,7 @@ pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
     let groups = group_names(&user).map_err(|error| unfit(format!("unknown groups: {error}")))?;
     match find_unfitness(user.uid.as_raw(), &groups) {
         Some(what) => Err(unfit(what)),
-        None => named(user),
+        None => named_user(user),
     }
 }
 
@@ -188,17 +188,17 @@ pub fn group_names(user: &User) -> io::Result<Vec<String>> {
 /// # Errors
 ///
 /// The named user is unfit, or no id is free.
-pub fn lease(prefix: &str, number: u32, before: Option<u32>) -> Result<Lease, UserError> {
+pub fn lease_user(prefix: &str, number: u32, before: Option<u32>) -> Result<Lease, UserError> {
     let name = format!("{prefix}{number}");
     let found = User::from_name(&name)
         .map_err(|source| UserError::LookUp { name: name.clone(), source })?;
     match found {
-        Some(user) => named(user),
-        None => own(before),
+        Some(user) => named_user(user),
+        None => own_ids(before),
     }
 }
 
-fn named(user: User) -> Result<Lease, UserError> {
+fn named_user(user: User) -> Result<Lease, UserError> {
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
     let unfit = |what: &str| UserError::Unfit { name: user.name.clone(), what: what.to_owned() };
     if uid == 0 {
@@ -214,12 +214,12 @@ fn named(user: User) -> Result<Lease, UserError> {
         }
         _ => {}
     }
-    let lock = lock(uid)?.ok_or_else(|| unfit("tasks of another agent already"))?;
+    let lock = lock_uid(uid)?.ok_or_else(|| unfit("tasks of another agent already"))?;
     let user = SlotUser { uid, gid, name: Some(user.name.clone()), dedicated: true };
     Ok(Lease { user, _lock: Some(lock) })
 }
 
-fn own(before: Option<u32>) -> Result<Lease, UserError> {
+fn own_ids(before: Option<u32>) -> Result<Lease, UserError> {
     let before = before.filter(|uid| OWN_IDS.contains(uid));
     if let Some(uid) = before
         && let Some(lease) = try_own(uid)?
@@ -249,11 +249,11 @@ fn try_own(uid: u32) -> Result<Option<Lease>, UserError> {
         return Ok(None);
     }
     let user = SlotUser { uid, gid: uid, name: None, dedicated: true };
-    Ok(lock(uid)?.map(|lock| Lease { user, _lock: Some(lock) }))
+    Ok(lock_uid(uid)?.map(|lock| Lease { user, _lock: Some(lock) }))
 }
 
 /// `None`: another process holds it.
-fn lock(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
+fn lock_uid(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
     let directory = Path::new(super::LOCK_DIRECTORY);
     let path = directory.join(format!("uid-{uid}"));
     let failed = |source: io::Error| UserError::Lock { path: path.clone(), source };
@@ -333,7 +333,7 @@ mod tests {
         assert!(warning.contains("sudo ") && warning.contains("_russet"), "{warning}");
     }
 
-    use super::{OWN_IDS, lease};
+    use super::{OWN_IDS, lease_user};
 
     #[test]
     fn leases_are_never_of_the_same_id() {
@@ -341,14 +341,14 @@ mod tests {
             return;
         }
         let leases: Vec<_> =
-            (0..5).map(|number| lease("_no_such_user", number, None).unwrap()).collect();
+            (0..5).map(|number| lease_user("_no_such_user", number, None).unwrap()).collect();
         let mut ids: Vec<u32> = leases.iter().map(|lease| lease.user.uid).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), 5);
         assert!(ids.iter().all(|uid| OWN_IDS.contains(uid)));
         // The one that is held is not given to another slot that had it before.
-        let again = lease("_no_such_user", 9, ids.first().copied()).unwrap();
+        let again = lease_user("_no_such_user", 9, ids.first().copied()).unwrap();
         assert!(!ids.contains(&again.user.uid));
     }
 
@@ -377,11 +377,11 @@ mod tests {
     #[test]
     fn root_is_no_slot_user() {
         if nix::unistd::geteuid().is_root() {
-            let error = super::lease("roo", 0, None);
+            let error = super::lease_user("roo", 0, None);
             // `roo0` does not exist; the check itself is on the record that is found.
             assert!(error.is_ok());
             let root = nix::unistd::User::from_name("root").unwrap().unwrap();
-            assert!(super::named(root).is_err());
+            assert!(super::named_user(root).is_err());
         }
     }
 
@@ -391,7 +391,7 @@ mod tests {
             let mut alias = nix::unistd::User::from_name("daemon").unwrap().unwrap();
             alias.name = "_russet1".to_owned();
             alias.gid = nix::unistd::Gid::from_raw(59_999);
-            let error = super::named(alias).unwrap_err();
+            let error = super::named_user(alias).unwrap_err();
             assert!(error.to_string().contains("the id of daemon"), "{error}");
         }
     }

@@ -155,8 +155,9 @@ pub(crate) fn go_on(file: &Path, parameters: Option<&str>) -> Result<String, Str
         "parameters": parameters.map(read_parameters).transpose()?.unwrap_or_default(),
     });
     let (ca, socket) = (variable(CA_VARIABLE), variable(SOCKET_VARIABLE));
-    let client = http::client(&url, ca.as_deref().map(Path::new), socket.as_deref().map(Path::new))
-        .map_err(|error| error.to_string())?;
+    let client =
+        http::api_client(&url, ca.as_deref().map(Path::new), socket.as_deref().map(Path::new))
+            .map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -11,7 +11,7 @@ use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
 use super::{Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session};
 use crate::logs::Limits as LogLimits;
-use russet_platform::clock::millis;
+use russet_platform::clock::whole_millis;
 
 /// CircleCI's default for `api.url`.
 const DEFAULT_URL: &str = "https://runner.circleci.com";
@@ -32,7 +32,7 @@ pub(super) struct Build<'a> {
 }
 
 /// Checks everything that one value alone does not show.
-pub(super) fn build(
+pub(super) fn build_config(
     file: &Path,
     input: &Input,
     env: &dyn Fn(&str) -> Option<String>,
@@ -85,7 +85,7 @@ pub(super) fn build(
             Some("never") => KeepAwake::Never,
             _ => KeepAwake::Tasks,
         },
-        limits: limits(values, "runner.limits."),
+        limits: read_limits(values, "runner.limits."),
         classes,
         housekeeping: build.housekeeping()?,
         shutdown_hook: build.shutdown_hook()?,
@@ -114,7 +114,7 @@ impl Build<'_> {
         if !holds_token {
             return Ok(());
         }
-        let how = match token::exposure(self.file) {
+        let how = match token::file_exposure(self.file) {
             Exposure::None => return Ok(()),
             Exposure::Readable(how) | Exposure::Foreign(how) => how,
         };
@@ -295,7 +295,7 @@ impl Build<'_> {
             allowed_projects: Vec::new(),
             allow_forks: false,
             hooks: Hooks::default(),
-            limits: limits(self.values, "runner.limits."),
+            limits: read_limits(self.values, "runner.limits."),
             credentials: Vec::new(),
             xcode: None,
             session: Session::Background,
@@ -321,8 +321,8 @@ impl Build<'_> {
         };
         let credentials =
             self.credentials(values, resource_class.is_some(), task_agent.is_some())?;
-        let own = limits(values, "limits.");
-        let common = limits(self.values, "runner.limits.");
+        let own = read_limits(values, "limits.");
+        let common = read_limits(self.values, "runner.limits.");
         Ok(Class {
             label: values.label.trim_end_matches('.').to_owned(),
             session: self.session(values, slots)?,
@@ -424,7 +424,7 @@ impl Build<'_> {
             }
         };
         if let Some(token) = values.secret(chosen) {
-            return token::check(token.expose())
+            return token::check_token(token.expose())
                 .map(Token::Given)
                 .map_err(|wrong| values.error(self.file, chosen, wrong, Some(hint)));
         }
@@ -479,7 +479,7 @@ impl Build<'_> {
         Ok(Hooks {
             pre_task: hook("hooks.pre_task")?,
             post_task: hook("hooks.post_task")?,
-            timeout_ms: values.duration("hooks.timeout").map_or(0, millis),
+            timeout_ms: values.duration("hooks.timeout").map_or(0, whole_millis),
         })
     }
 
@@ -574,13 +574,13 @@ impl Build<'_> {
     }
 }
 
-fn limits(values: &Values, prefix: &str) -> Limits {
+fn read_limits(values: &Values, prefix: &str) -> Limits {
     let key = |name: &str| format!("{prefix}{name}");
     Limits {
         processes: values.number(&key("processes")),
         open_files: values.number(&key("open_files")),
         disk_bytes: values.number(&key("disk")),
         output_bytes: values.number(&key("output")),
-        kill_grace_ms: values.duration(&key("kill_grace")).map_or(0, millis),
+        kill_grace_ms: values.duration(&key("kill_grace")).map_or(0, whole_millis),
     }
 }

@@ -60,14 +60,18 @@ const LEFT_OUT: [(&str, &str); 6] = [
 /// # Errors
 ///
 /// The text is no configuration; with its place.
-pub fn convert(from: &Path, text: &str, overrides: &Overrides) -> Result<Converted, ConfigError> {
+pub fn convert_config(
+    from: &Path,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<Converted, ConfigError> {
     let mut root = yaml::parse(from, text)?;
     // Unknown keys are named with their places in the old file.
     read::read(from, &root, &|_| None)?;
     let mut notes = Vec::new();
     for (key, why) in LEFT_OUT {
-        if let Some(value) = take(&mut root, key) {
-            notes.push(format!("`{key}` ({}) is left out: {why}", shown(&value)));
+        if let Some(value) = take_key(&mut root, key) {
+            notes.push(format!("`{key}` ({}) is left out: {why}", shown_value(&value)));
         }
     }
     leave_sudo_out(&mut root, &mut notes);
@@ -75,14 +79,14 @@ pub fn convert(from: &Path, text: &str, overrides: &Overrides) -> Result<Convert
     let mut out = Zeroizing::new(String::from(
         "# Russet's launch agent. Every key is in docs/agent-config.md.\n",
     ));
-    emit(&root, 0, &mut out);
+    emit_block(&root, 0, &mut out);
     Ok(Converted { text: out, notes })
 }
 
 /// A prefix that changes the user would make all slots share it.
 fn leave_sudo_out(root: &mut Node, notes: &mut Vec<String>) {
     let key = "runner.command_prefix";
-    let Some(value) = take(root, key) else { return };
+    let Some(value) = take_key(root, key) else { return };
     let is_sudo = match &value.kind {
         NodeKind::List(items) => matches!(
             items.first().map(|item| &item.kind),
@@ -95,17 +99,17 @@ fn leave_sudo_out(root: &mut Node, notes: &mut Vec<String>) {
             "`{key}` ({}) is left out: each slot has a user of its own. What jobs found in that \
              user's home (keys, keychains, tools) is not there; put the key back to run all tasks \
              as that user, without isolation",
-            shown(&value)
+            shown_value(&value)
         ));
     } else {
-        put(root, key, value);
+        put_key(root, key, value);
     }
 }
 
 fn set_all(root: &mut Node, overrides: &Overrides) {
     let mut set = |key: &str, value: Option<String>, quoted: bool| {
         if let Some(text) = value {
-            put(root, key, node(NodeKind::Scalar { text, quoted }));
+            put_key(root, key, make_node(NodeKind::Scalar { text, quoted }));
         }
     };
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
@@ -118,12 +122,12 @@ fn set_all(root: &mut Node, overrides: &Overrides) {
     set("logging.file", path(&overrides.log), true);
 }
 
-fn node(kind: NodeKind) -> Node {
+fn make_node(kind: NodeKind) -> Node {
     Node { place: Place { line: 1, column: 1 }, kind }
 }
 
 /// Removes the value of a key with dots.
-fn take(root: &mut Node, key: &str) -> Option<Node> {
+fn take_key(root: &mut Node, key: &str) -> Option<Node> {
     let NodeKind::Map(entries) = &mut root.kind else { return None };
     match key.split_once('.') {
         None => {
@@ -132,7 +136,7 @@ fn take(root: &mut Node, key: &str) -> Option<Node> {
         }
         Some((first, rest)) => {
             let index = entries.iter().position(|entry| entry.name == first)?;
-            let taken = take(&mut entries.get_mut(index)?.value, rest)?;
+            let taken = take_key(&mut entries.get_mut(index)?.value, rest)?;
             let left = entries.get(index).map(|entry| &entry.value.kind);
             if matches!(left, Some(NodeKind::Map(entries)) if entries.is_empty()) {
                 entries.remove(index);
@@ -143,7 +147,7 @@ fn take(root: &mut Node, key: &str) -> Option<Node> {
 }
 
 /// Gives a key with dots a value.
-fn put(root: &mut Node, key: &str, value: Node) {
+fn put_key(root: &mut Node, key: &str, value: Node) {
     if !matches!(root.kind, NodeKind::Map(_)) {
         root.kind = NodeKind::Map(Vec::new());
     }
@@ -153,59 +157,59 @@ fn put(root: &mut Node, key: &str, value: Node) {
         None => (key, None),
     };
     let index = entries.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
-        let empty = node(NodeKind::Map(Vec::new()));
+        let empty = make_node(NodeKind::Map(Vec::new()));
         entries.push(Entry { name: name.to_owned(), place: empty.place, value: empty });
         entries.len() - 1
     });
     let Some(entry) = entries.get_mut(index) else { return };
     match rest {
-        Some(rest) => put(&mut entry.value, rest, value),
+        Some(rest) => put_key(&mut entry.value, rest, value),
         None => entry.value = value,
     }
 }
 
 /// A value for a note. None of the keys that notes are about is secret.
-fn shown(value: &Node) -> String {
+fn shown_value(value: &Node) -> String {
     match &value.kind {
         NodeKind::Null => "nothing".to_owned(),
         NodeKind::Scalar { text, .. } => text.clone(),
-        NodeKind::List(items) => items.iter().map(shown).collect::<Vec<_>>().join(" "),
+        NodeKind::List(items) => items.iter().map(shown_value).collect::<Vec<_>>().join(" "),
         NodeKind::Map(_) => "a mapping".to_owned(),
     }
 }
 
-fn emit(value: &Node, depth: usize, out: &mut String) {
+fn emit_block(value: &Node, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     match &value.kind {
         NodeKind::Map(entries) => {
             for entry in entries {
                 match &entry.value.kind {
                     NodeKind::Map(inner) if !inner.is_empty() => {
-                        out.push_str(&format!("{indent}{}:\n", scalar(&entry.name, false)));
-                        emit(&entry.value, depth + 1, out);
+                        out.push_str(&format!("{indent}{}:\n", emit_scalar(&entry.name, false)));
+                        emit_block(&entry.value, depth + 1, out);
                     }
                     _ => {
-                        out.push_str(&format!("{indent}{}: ", scalar(&entry.name, false)));
-                        flow(&entry.value, out);
+                        out.push_str(&format!("{indent}{}: ", emit_scalar(&entry.name, false)));
+                        emit_flow(&entry.value, out);
                         out.push('\n');
                     }
                 }
             }
         }
-        _ => flow(value, out),
+        _ => emit_flow(value, out),
     }
 }
 
 /// A value on one line. What was quoted stays quoted, so that it means the same.
-fn flow(value: &Node, out: &mut String) {
+fn emit_flow(value: &Node, out: &mut String) {
     match &value.kind {
         NodeKind::Null => out.push_str("null"),
-        NodeKind::Scalar { text, quoted } => out.push_str(&scalar(text, *quoted)),
+        NodeKind::Scalar { text, quoted } => out.push_str(&emit_scalar(text, *quoted)),
         NodeKind::List(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                flow(item, out);
+                emit_flow(item, out);
             }
             out.push(']');
         }
@@ -213,8 +217,8 @@ fn flow(value: &Node, out: &mut String) {
             out.push('{');
             for (index, entry) in entries.iter().enumerate() {
                 out.push_str(if index == 0 { "" } else { ", " });
-                out.push_str(&format!("{}: ", scalar(&entry.name, false)));
-                flow(&entry.value, out);
+                out.push_str(&format!("{}: ", emit_scalar(&entry.name, false)));
+                emit_flow(&entry.value, out);
             }
             out.push('}');
         }
@@ -222,7 +226,7 @@ fn flow(value: &Node, out: &mut String) {
 }
 
 /// Text in double quotes as JSON writes it, which YAML reads as well; plain where that is safe.
-fn scalar(text: &str, quoted: bool) -> String {
+fn emit_scalar(text: &str, quoted: bool) -> String {
     let plain = !text.is_empty()
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_./".contains(c))
         && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '/');
@@ -234,7 +238,7 @@ fn scalar(text: &str, quoted: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Overrides, convert};
+    use super::{Overrides, convert_config};
     use crate::config::{Mode, parse};
     use russet_protocol::secret::Secret;
     use std::path::Path;
@@ -280,7 +284,7 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
             slots: Some(2),
             ..Overrides::default()
         };
-        let converted = convert(Path::new("old.yaml"), LAUNCH_AGENT, &overrides).unwrap();
+        let converted = convert_config(Path::new("old.yaml"), LAUNCH_AGENT, &overrides).unwrap();
         let config = read(&converted.text);
         let class = config.classes.first().unwrap();
         assert_eq!((class.token.read().unwrap().expose(), class.slots), ("0123abcd", 2));
@@ -298,7 +302,7 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
     #[test]
     fn a_machine_runners_file_keeps_everything_that_means_something_here() {
         let converted =
-            convert(Path::new("old.yaml"), MACHINE_RUNNER_3, &Overrides::default()).unwrap();
+            convert_config(Path::new("old.yaml"), MACHINE_RUNNER_3, &Overrides::default()).unwrap();
         let config = read(&converted.text);
         assert_eq!(config.name, "mini(7)");
         assert_eq!(config.command_prefix, ["/opt/ci/prefix.sh", "a b"]);
@@ -322,7 +326,7 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
             user_prefix: Some("_mine".to_owned()),
             ..Overrides::default()
         };
-        let converted = convert(Path::new("new"), "", &overrides).unwrap();
+        let converted = convert_config(Path::new("new"), "", &overrides).unwrap();
         let config = read(&converted.text);
         assert_eq!(config.classes.first().unwrap().token.read().unwrap().expose(), "tok-\"1\\2");
         assert_eq!((config.name.as_str(), config.user_prefix.as_str()), ("yes", "_mine"));
@@ -331,8 +335,9 @@ logging: {level: debug, format: json, file: "/Library/Logs/com.circleci.runner.l
 
     #[test]
     fn a_file_that_is_none_is_refused_with_its_place() {
-        let error = convert(Path::new("old.yaml"), "runner:\n  nam: x\n", &Overrides::default())
-            .unwrap_err();
+        let error =
+            convert_config(Path::new("old.yaml"), "runner:\n  nam: x\n", &Overrides::default())
+                .unwrap_err();
         assert!(error.to_string().starts_with("old.yaml:2:3"), "{error}");
     }
 }

@@ -30,10 +30,10 @@ mod upkeep;
 mod values;
 mod yaml;
 
-pub use convert::{Converted, Overrides, convert};
+pub use convert::{Converted, Overrides, convert_config};
 pub use error::{ConfigError, Place};
 pub use host::Host;
-pub use reference::reference;
+pub use reference::keys_reference;
 pub use reserve::Reserve;
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
@@ -291,7 +291,10 @@ pub enum Format {
     clippy::disallowed_methods,
     reason = "the path is the owner's, who may name a link, and is read before anything runs"
 )]
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+pub fn load_config(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
     let unreadable = |message: String| {
         let hint = "name the file with `--config`";
         ConfigError::new(path, None, message, Some(hint.to_owned()))
@@ -343,5 +346,5 @@ pub fn parse(
 ) -> Result<Config, ConfigError> {
     let root = yaml::parse(path, text)?;
     let input = read::read(path, &root, env)?;
-    build::build(path, &input, env)
+    build::build_config(path, &input, env)
 }

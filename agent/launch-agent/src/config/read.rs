@@ -116,7 +116,7 @@ impl Reader<'_> {
             Some(format!("`{own}` is a key of an entry of `runner.classes`"))
         };
         let near = || {
-            let near = nearest(&name, self.keys)?;
+            let near = nearest_key(&name, self.keys)?;
             Some(format!("did you mean `{}{near}`?", self.values.label))
         };
         let hint = of_a_class().or_else(near);
@@ -173,7 +173,7 @@ fn is_of_class(name: &str) -> bool {
 }
 
 /// The key that was probably meant.
-fn nearest(name: &str, keys: &[Key]) -> Option<&'static str> {
+fn nearest_key(name: &str, keys: &[Key]) -> Option<&'static str> {
     let leaf = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
     // A known key in the wrong place is nearer than any misspelling.
     if let Some(moved) = keys.iter().find(|key| leaf(key.name) == leaf(name)) {

@@ -62,7 +62,7 @@ They are in [exit-codes.md](exit-codes.md), with what `russet-boot` does about e
 
 /// The text of `docs/agent-config.md`.
 #[must_use]
-pub fn reference() -> String {
+pub fn keys_reference() -> String {
     let mut text = INTRODUCTION.to_owned();
     text.push_str(
         "\n## Keys\n\n| Key | Environment | Type | Default | Meaning |\n|---|---|---|---|---|\n",
@@ -70,17 +70,17 @@ pub fn reference() -> String {
     for key in KEYS.iter() {
         let variables =
             key.variables().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        row(&mut text, key, Some(&variables));
+        append_row(&mut text, key, Some(&variables));
     }
     text.push_str(CLASSES);
     for key in CLASS_KEYS {
-        row(&mut text, key, None);
+        append_row(&mut text, key, None);
     }
     text.push_str(ENDING);
     text
 }
 
-fn row(text: &mut String, key: &Key, variables: Option<&str>) {
+fn append_row(text: &mut String, key: &Key, variables: Option<&str>) {
     let middle = variables.map(|variables| format!(" {variables} |")).unwrap_or_default();
     text.push_str(&format!(
         "| `{}` |{middle} {} | {} | {} |\n",
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_reference_in_docs_is_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent-config.md");
-        let text = super::reference();
+        let text = super::keys_reference();
         if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
             std::fs::write(path, &text).unwrap();
         }

@@ -41,7 +41,7 @@ pub(super) enum Exposure {
 }
 
 /// Returns true if others than the process's user could read the token in the file, or replace it.
-pub(super) fn exposure(path: &Path) -> Exposure {
+pub(super) fn file_exposure(path: &Path) -> Exposure {
     // A file that cannot be examined cannot be read either, which is reported then.
     let Ok(meta) = std::fs::metadata(path) else { return Exposure::None };
     let me = nix::unistd::geteuid().as_raw();
@@ -63,7 +63,7 @@ pub(crate) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigErro
     let error = |message: String, hint: Option<String>| {
         ConfigError::new(config, None, format!("the token file {} {message}", file.display()), hint)
     };
-    match exposure(file) {
+    match file_exposure(file) {
         Exposure::None => {}
         Exposure::Readable(how) | Exposure::Foreign(how) => {
             let hint = format!("chown it to this user and `chmod 600 {}`", file.display());
@@ -79,11 +79,11 @@ pub(crate) fn read_file(config: &Path, file: &Path) -> Result<Secret, ConfigErro
         .map_err(unreadable)?;
     let mut text = String::new();
     opened.take(64 * 1024).read_to_string(&mut text).map_err(unreadable)?;
-    check(text.trim()).map_err(|wrong| error(wrong.to_owned(), None))
+    check_token(text.trim()).map_err(|wrong| error(wrong.to_owned(), None))
 }
 
 /// A token as it may be sent in a header.
-pub(crate) fn check(text: &str) -> Result<Secret, &'static str> {
+pub(crate) fn check_token(text: &str) -> Result<Secret, &'static str> {
     if text.is_empty() {
         return Err("is empty");
     }

@@ -79,11 +79,11 @@ impl Build<'_> {
         let is_mac = cfg!(target_os = "macos");
         let has_prefix =
             self.values.words("runner.command_prefix").is_some_and(|words| !words.is_empty());
-        session(self.file, values, slots, has_prefix, is_mac)
+        read_session(self.file, values, slots, has_prefix, is_mac)
     }
 }
 
-fn session(
+fn read_session(
     file: &Path,
     values: &Values,
     slots: u32,
@@ -124,7 +124,7 @@ fn session(
 
 #[cfg(test)]
 mod tests {
-    use super::session;
+    use super::read_session;
     use crate::config::Session;
     use crate::config::read::read;
     use crate::config::yaml;
@@ -135,7 +135,8 @@ mod tests {
         let file = Path::new("agent.yaml");
         let root = yaml::parse(file, &text).unwrap();
         let input = read(file, &root, &|_| None).unwrap();
-        session(file, &input.classes[0], slots, prefix, is_mac).map_err(|error| error.to_string())
+        read_session(file, &input.classes[0], slots, prefix, is_mac)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) fn from_node(kind: Kind, node: &Node) -> Result<Option<Value>, Wrong>
         (Kind::Words | Kind::Variables | Kind::Classes, other) => {
             Err(format!("expected a {}, found {}", kind.describe(), other.describe()))
         }
-        (_, NodeKind::Scalar { text, quoted }) => scalar(kind, text, *quoted).map(Some),
+        (_, NodeKind::Scalar { text, quoted }) => read_scalar(kind, text, *quoted).map(Some),
         (_, other) => Err(format!("expected a {}, found {}", kind.describe(), other.describe())),
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn from_env(kind: Kind, text: &str) -> Result<Option<Value>, Wrong> {
                 .collect::<Result<_, Wrong>>()?;
             Ok(Some(Value::Variables(pairs)))
         }
-        _ => scalar(kind, text, false).map(Some),
+        _ => read_scalar(kind, text, false).map(Some),
     }
 }
 
@@ -81,7 +81,7 @@ fn text_of(node: &Node) -> Result<String, Wrong> {
     }
 }
 
-fn scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
+fn read_scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
     match kind {
         Kind::Text | Kind::Path => Ok(Value::Text(text.to_owned())),
         Kind::Secret => Ok(Value::Secret(Secret::new(text))),
@@ -91,12 +91,12 @@ fn scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
             "false" | "no" | "off" if !quoted => Ok(Value::Flag(false)),
             _ => Err(format!("expected `true` or `false`, found `{text}`")),
         },
-        Kind::Duration => duration(text).map(Value::Duration),
+        Kind::Duration => read_duration(text).map(Value::Duration),
         Kind::Number => text
             .parse()
             .map(Value::Number)
             .map_err(|_| format!("expected a whole number, found `{text}`")),
-        Kind::Size => size(text).map(Value::Number),
+        Kind::Size => read_size(text).map(Value::Number),
         Kind::Choice(names) if names.contains(&text) => Ok(Value::Text(text.to_owned())),
         Kind::Choice(_) => Err(format!("expected {}, found `{text}`", kind.describe())),
         Kind::Words | Kind::Variables | Kind::Classes => {
@@ -106,31 +106,31 @@ fn scalar(kind: Kind, text: &str, quoted: bool) -> Result<Value, Wrong> {
 }
 
 /// Parses a duration, with the value in the error: durations are not secret.
-fn duration(text: &str) -> Result<Duration, Wrong> {
+fn read_duration(text: &str) -> Result<Duration, Wrong> {
     parse_duration(text).map_err(|error| format!("`{text}` is not a duration: {error}"))
 }
 
 /// Parses a size, with the value in the error: sizes are not secret.
-fn size(text: &str) -> Result<u64, Wrong> {
+fn read_size(text: &str) -> Result<u64, Wrong> {
     parse_size(text).map_err(|error| format!("`{text}` is not a size: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, size};
+    use super::{read_duration, read_size};
     use std::time::Duration;
 
     #[test]
     fn durations_and_sizes_are_written_as_on_the_command_line() {
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        let error = duration("5").unwrap_err();
+        assert_eq!(read_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(read_duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert_eq!(read_duration("0"), Ok(Duration::ZERO));
+        let error = read_duration("5").unwrap_err();
         assert!(error.starts_with("`5` is not a duration: its unit is missing"), "{error}");
-        assert_eq!(size("17"), Ok(17));
-        assert_eq!(size("1.5GB"), Ok(1_500_000_000));
-        assert_eq!(size("1GiB"), Ok(1 << 30));
-        let error = size("1XB").unwrap_err();
+        assert_eq!(read_size("17"), Ok(17));
+        assert_eq!(read_size("1.5GB"), Ok(1_500_000_000));
+        assert_eq!(read_size("1GiB"), Ok(1 << 30));
+        let error = read_size("1XB").unwrap_err();
         assert!(error.starts_with("`1XB` is not a size: write a number of bytes"), "{error}");
     }
 }

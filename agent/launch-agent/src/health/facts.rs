@@ -32,7 +32,7 @@ pub struct Disk {
 
 /// Looks.
 #[must_use]
-pub fn gather(state: &Path) -> Facts {
+pub fn gather_facts(state: &Path) -> Facts {
     Facts {
         disk: find_disk(state),
         memory: russet_platform::memory(),
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_disk_and_memory() {
-        let facts = super::gather(Path::new("/var/lib/not/made/yet"));
+        let facts = super::gather_facts(Path::new("/var/lib/not/made/yet"));
         let disk = facts.disk.unwrap();
         assert!(disk.size >= disk.free && disk.size > 0, "{disk:?}");
         let memory = facts.memory.unwrap();

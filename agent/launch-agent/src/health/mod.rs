@@ -92,7 +92,7 @@ pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
 
 /// Judges the facts, in the order in which they are told.
 #[must_use]
-pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
+pub fn health_checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
     let mut checks =
         vec![check_disk(facts, reserve), check_memory(facts), check_load(facts), open_files(facts)];
     checks.extend(facts.clock_skew_s.map(check_clock));
@@ -101,7 +101,7 @@ pub fn checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
 
 /// Returns the reason why no tasks should be taken, where that is so.
 #[must_use]
-pub fn obstacle(checks: &[Check]) -> Option<String> {
+pub fn first_obstacle(checks: &[Check]) -> Option<String> {
     let bad: Vec<&str> = checks
         .iter()
         .filter(|check| check.level == Level::Bad)
@@ -179,7 +179,7 @@ fn check_clock(skew_s: i64) -> Check {
 #[cfg(test)]
 mod tests {
     use super::facts::{Disk, Facts};
-    use super::{Level, checks, obstacle};
+    use super::{Level, first_obstacle, health_checks};
     use crate::config::Reserve;
     use russet_platform::Memory;
 
@@ -196,24 +196,24 @@ mod tests {
 
     #[test]
     fn a_machine_that_is_well_has_no_obstacle() {
-        let checks = checks(&facts(), Reserve(None));
+        let checks = health_checks(&facts(), Reserve(None));
         assert!(checks.iter().all(|check| check.level == Level::Ok), "{checks:?}");
         assert!(checks.iter().all(|check| check.hint.is_none()));
-        assert_eq!(obstacle(&checks), None);
+        assert_eq!(first_obstacle(&checks), None);
     }
 
     #[test]
     fn a_full_disk_is_an_obstacle_and_a_nearly_full_one_a_warning() {
         let mut facts = facts();
         facts.disk = Some(Disk { free: 999_999_999, size: 500_000_000_000 });
-        let reason = obstacle(&checks(&facts, Reserve(None))).unwrap();
+        let reason = first_obstacle(&health_checks(&facts, Reserve(None))).unwrap();
         assert_eq!(
             reason,
             "1.0 GB free where tasks work, 1.0 GB wanted (`runner.health.disk_reserve`)"
         );
-        assert_eq!(obstacle(&checks(&facts, Reserve(Some(1_000_000)))), None);
+        assert_eq!(first_obstacle(&health_checks(&facts, Reserve(Some(1_000_000)))), None);
         facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
-        assert_eq!(checks(&facts, Reserve(None))[0].level, Level::Warning);
+        assert_eq!(health_checks(&facts, Reserve(None))[0].level, Level::Warning);
     }
 
     #[test]
@@ -226,19 +226,19 @@ mod tests {
             open_files: 256,
             clock_skew_s: Some(-500),
         };
-        let checks = checks(&facts, Reserve(None));
+        let checks = health_checks(&facts, Reserve(None));
         let levels: Vec<Level> = checks.iter().map(|check| check.level).collect();
         let unknown = [Level::Unknown; 3];
         assert_eq!(levels, [&unknown[..], &[Level::Warning; 2]].concat());
-        assert_eq!(obstacle(&checks), None);
+        assert_eq!(first_obstacle(&checks), None);
     }
 
     #[test]
     fn a_clock_that_is_far_off_is_an_obstacle_and_a_high_load_is_none() {
         let facts = Facts { load: Some(40.0), clock_skew_s: Some(1000), ..facts() };
-        let checks = checks(&facts, Reserve(None));
+        let checks = health_checks(&facts, Reserve(None));
         assert_eq!(checks[2].level, Level::Warning);
-        let reason = obstacle(&checks).unwrap();
+        let reason = first_obstacle(&checks).unwrap();
         assert_eq!(reason, "this clock is 1000 s behind the control plane's");
     }
 }

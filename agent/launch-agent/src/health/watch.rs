@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::clock::Skew;
-use super::facts::{Facts, gather};
-use super::{Check, checks, doctor, obstacle};
+use super::facts::{Facts, gather_facts};
+use super::{Check, doctor, first_obstacle, health_checks};
 use crate::board::Board;
 use crate::config::{Class, Reserve};
 use crate::requests::{Command, HoldSource};
@@ -34,13 +34,13 @@ pub(crate) struct Watched {
 }
 
 /// The Xcodes that classes use.
-pub(crate) fn xcodes(classes: &[Class]) -> Vec<Option<String>> {
-    doctor::xcodes(classes)
+pub(crate) fn named_xcodes(classes: &[Class]) -> Vec<Option<String>> {
+    doctor::check_xcodes(classes)
 }
 
 /// Looks for as long as there is an agent. The first look, but for Xcode's, is done when this
 /// returns.
-pub(crate) fn start(
+pub(crate) fn start_watch(
     watched: Watched,
     commands: mpsc::UnboundedSender<Command>,
     board: Arc<Board>,
@@ -74,12 +74,12 @@ fn check_machine(
     commands: &mpsc::UnboundedSender<Command>,
     board: &Board,
 ) {
-    let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather(&watched.state) };
+    let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather_facts(&watched.state) };
     facts.open_files = watched.open_files.unwrap_or(facts.open_files);
-    let mut all = checks(&facts, watched.reserve);
+    let mut all = health_checks(&facts, watched.reserve);
     all.extend_from_slice(xcode);
     board.health(all.iter().map(Check::told).collect());
-    let found = obstacle(&all);
+    let found = first_obstacle(&all);
     // The numbers in the reason change all the time; that there is one matters.
     if found.is_some() != held.is_some() {
         // Nobody listens any more when the agent ends.

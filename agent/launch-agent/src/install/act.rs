@@ -30,7 +30,7 @@ pub(super) struct Machine<'a> {
     clippy::disallowed_methods,
     reason = "the path lies below directories that only root can change, which is checked first"
 )]
-pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
+pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
     let path = step.item.path();
     match &step.how {
         How::Directory { mode } => check_directory(path, *mode, &step.item),
@@ -39,8 +39,10 @@ pub(super) fn check(step: &Step, machine: &Machine<'_>) -> Result<Check, Install
         How::Text { text, mode, .. } => {
             check_file(path, *mode, |path| Ok(std::fs::read(path)? == text.as_bytes()))
         }
-        How::Program { from } => check_file(path, 0o755, |path| files::same(path, from)),
-        How::Bundle { from } => bundle::check(machine.layout, from),
+        How::Program { from } => {
+            check_file(path, 0o755, |path| files::have_same_content(path, from))
+        }
+        How::Bundle { from } => bundle::check_bundle(machine.layout, from),
         How::Packaged => Ok(Check::Same),
         How::Link { to } => Ok(match std::fs::read_link(path) {
             Ok(target) if target == *to => Check::Same,
@@ -110,7 +112,7 @@ fn check_file(
 }
 
 /// Does it. Whatever a killed run left of it does not matter.
-pub(super) fn perform(
+pub(super) fn perform_step(
     step: &Step,
     machine: &Machine<'_>,
     receipt: &mut Receipt,
@@ -120,9 +122,9 @@ pub(super) fn perform(
     if step.in_place() {
         // Threat: a package that was unpacked by somebody else, who can still write to it.
         if !path.as_os_str().is_empty() {
-            files::trusted(path)?;
+            files::check_trusted(path)?;
         }
-        if check(step, machine)? != Check::Same {
+        if check_step(step, machine)? != Check::Same {
             let what = "belongs to somebody other than root, or others can write to it".to_owned();
             return Err(InstallError::InTheWay { path: path.to_owned(), what });
         }
@@ -131,7 +133,7 @@ pub(super) fn perform(
     // `/var/run` is writable by the group `daemon` on macOS (TheFox/cmus-control#4), which is
     // Apple's choice to trust. Nothing that lies there is run or believed.
     if !path.as_os_str().is_empty() && path != machine.layout.sockets() {
-        files::trusted(path)?;
+        files::check_trusted(path)?;
     }
     let wrote = InstallError::file("write", path);
     match &step.how {
@@ -139,10 +141,10 @@ pub(super) fn perform(
         How::Text { text, mode, .. } => {
             files::write(path, text.as_bytes(), *mode).map_err(wrote)?
         }
-        How::Program { from } => files::copy(from, path, 0o755).map_err(wrote)?,
-        How::Bundle { from } => bundle::install(machine.layout, from)?,
+        How::Program { from } => files::copy_file(from, path, 0o755).map_err(wrote)?,
+        How::Bundle { from } => bundle::install_bundle(machine.layout, from)?,
         How::Link { to } => {
-            let draft = files::draft(path);
+            let draft = files::draft_path(path);
             files::remove_file(&draft)
                 .and_then(|()| std::os::unix::fs::symlink(to, &draft))
                 .and_then(|()| std::fs::rename(&draft, path))
@@ -167,7 +169,7 @@ pub(super) fn perform(
 }
 
 /// Undoes it. What is gone is undone.
-pub(super) fn undo(
+pub(super) fn undo_entry(
     entry: &Entry,
     machine: &Machine<'_>,
     keep: &[&str],
@@ -195,7 +197,7 @@ pub(super) fn undo(
             restore_directory(path, before).map_err(removed)?
         }
         (Item::File { .. } | Item::Link { .. }, _) => {
-            files::remove_file(&files::draft(path))
+            files::remove_file(&files::draft_path(path))
                 .and_then(|()| files::remove_file(path))
                 .map_err(removed)?;
             if path == machine.service.file() {
@@ -205,10 +207,10 @@ pub(super) fn undo(
                 package::stop_menubar(&Tools::system());
             }
         }
-        (Item::Bundle { .. }, _) => bundle::remove(machine.layout).map_err(removed)?,
+        (Item::Bundle { .. }, _) => bundle::remove_bundle(machine.layout).map_err(removed)?,
         (Item::User { wanted }, _) => {
             if let Some(slot) = wanted.home.parent() {
-                slots::empty(slot, machine.program)?;
+                slots::empty_slot(slot, machine.program)?;
             }
             machine.accounts.delete(&wanted.name)?;
             if let Some(ids) = &wanted.before {
@@ -218,7 +220,7 @@ pub(super) fn undo(
             }
         }
         (Item::Package { identifier }, _) => {
-            package::forget(&Tools::system(), identifier).map_err(|source| {
+            package::forget_receipt(&Tools::system(), identifier).map_err(|source| {
                 InstallError::Package { identifier: identifier.clone(), source }
             })?;
         }

@@ -11,7 +11,7 @@ use russet_platform::layout::Layout;
 
 /// Returns the path at which a bundle is made before it takes its place.
 fn draft_path(layout: &Layout) -> PathBuf {
-    files::draft(&layout.bundle())
+    files::draft_path(&layout.bundle())
 }
 
 /// The executable of the bundle, relative to it.
@@ -21,19 +21,19 @@ fn executable_path(layout: &Layout) -> PathBuf {
 }
 
 /// Returns true if what is installed is this program.
-pub(super) fn check(layout: &Layout, program: &Path) -> Result<Check, InstallError> {
+pub(super) fn check_bundle(layout: &Layout, program: &Path) -> Result<Check, InstallError> {
     let installed = layout.executable();
     let Ok(meta) = std::fs::symlink_metadata(&installed) else { return Ok(Check::Absent) };
     let fit = meta.is_file() && meta.uid() == 0 && meta.mode() & 0o022 == 0;
     let same = fit
-        && files::same(&installed, program)
+        && files::have_same_content(&installed, program)
             .map_err(InstallError::file("compare with", &installed))?;
     Ok(if same { Check::Same } else { Check::Different(None) })
 }
 
 /// Puts this program in place. The one that is there becomes the previous one, which
 /// `russet-boot` can go back to; killed in between, it can do so too.
-pub(super) fn install(layout: &Layout, program: &Path) -> Result<(), InstallError> {
+pub(super) fn install_bundle(layout: &Layout, program: &Path) -> Result<(), InstallError> {
     let bundle = layout.bundle();
     put_in_place(layout, program).map_err(InstallError::file("put the code into", &bundle))
 }
@@ -54,7 +54,7 @@ fn put_in_place(layout: &Layout, program: &Path) -> io::Result<()> {
 }
 
 /// Removes the code, the previous one, and what a killed run left.
-pub(super) fn remove(layout: &Layout) -> io::Result<()> {
+pub(super) fn remove_bundle(layout: &Layout) -> io::Result<()> {
     for path in [draft_path(layout), layout.bundle(), layout.previous(), layout.staging()] {
         files::remove_tree(&path)?;
     }
@@ -85,7 +85,7 @@ fn make_bundle(layout: &Layout, program: &Path, draft: &Path) -> io::Result<()> 
         let path = draft.join("Contents/Info.plist");
         files::write(&path, make_info_plist().as_bytes(), 0o644)?;
     }
-    files::copy(program, &draft.join(inside), 0o755)
+    files::copy_file(program, &draft.join(inside), 0o755)
 }
 
 /// Returns the bundle's `Info.plist`. An executable that was signed without it keeps its signature.
@@ -107,7 +107,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
             std::os::unix::fs::symlink(std::fs::read_link(&source)?, &target)?;
         } else {
             let mode = if meta.mode() & 0o111 == 0 { 0o644 } else { 0o755 };
-            files::copy(&source, &target, mode)?;
+            files::copy_file(&source, &target, mode)?;
         }
     }
     Ok(())
@@ -115,7 +115,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{install, make_info_plist, remove};
+    use super::{install_bundle, make_info_plist, remove_bundle};
     use russet_platform::layout::Layout;
 
     #[test]
@@ -138,11 +138,11 @@ mod tests {
         for version in ["one", "two", "three"] {
             let program = dir.path().join("russet");
             std::fs::write(&program, version).unwrap();
-            install(&layout, &program).unwrap();
+            install_bundle(&layout, &program).unwrap();
             assert_eq!(std::fs::read_to_string(layout.executable()).unwrap(), version);
         }
         assert_eq!(std::fs::read_to_string(layout.previous_executable()).unwrap(), "two");
-        remove(&layout).unwrap();
+        remove_bundle(&layout).unwrap();
         assert_eq!(std::fs::read_dir(layout.code()).unwrap().count(), 0);
     }
 }

@@ -16,11 +16,13 @@ use nix::unistd::{Uid, fchown};
 use super::error::InstallError;
 use crate::files::open_directory;
 pub(super) use crate::files::{remove_tree, remove_tree_but};
-pub(super) use russet_platform::replace::{copy, draft, remove_file, sync_directory, write};
+pub(super) use russet_platform::replace::{
+    copy_file, draft_path, remove_file, sync_directory, write,
+};
 
 /// Returns true if somebody other than root could exchange what lies at `path`: every directory
 /// above it that exists has to be root's and closed to others, or sticky.
-pub(super) fn trusted(path: &Path) -> Result<(), InstallError> {
+pub(super) fn check_trusted(path: &Path) -> Result<(), InstallError> {
     // Links on the way that root made (`/var` on macOS) are followed once, here.
     let existing = path.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
     let real = std::fs::canonicalize(existing).map_err(InstallError::file("look at", existing))?;
@@ -57,7 +59,7 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "both files lie below directories that only root can change, or are the caller's own program"
 )]
-pub(super) fn same(a: &Path, b: &Path) -> io::Result<bool> {
+pub(super) fn have_same_content(a: &Path, b: &Path) -> io::Result<bool> {
     let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len());
     if length(a)? != length(b)? {
         return Ok(false);
@@ -89,23 +91,23 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{copy, draft, same, trusted, write};
+    use super::{check_trusted, copy_file, draft_path, have_same_content, write};
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     #[test]
     fn a_file_is_written_whole_with_its_mode_over_what_a_killed_run_left() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
-        std::fs::write(draft(&path), "half of").unwrap();
+        std::fs::write(draft_path(&path), "half of").unwrap();
         write(&path, b"secret", 0o600).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "secret");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert!(!draft(&path).exists());
+        assert!(!draft_path(&path).exists());
         let other = dir.path().join("other");
-        copy(&path, &other, 0o755).unwrap();
-        assert!(same(&path, &other).unwrap());
+        copy_file(&path, &other, 0o755).unwrap();
+        assert!(have_same_content(&path, &other).unwrap());
         write(&other, b"secreT", 0o755).unwrap();
-        assert!(!same(&path, &other).unwrap());
+        assert!(!have_same_content(&path, &other).unwrap());
     }
 
     #[test]
@@ -114,13 +116,13 @@ mod tests {
             return;
         }
         let dir = tempfile::tempdir().unwrap();
-        trusted(&dir.path().join("opt/russet")).unwrap();
+        check_trusted(&dir.path().join("opt/russet")).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        let error = trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
+        let error = check_trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
         assert!(error.contains("written to by others"), "{error}");
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::chown(dir.path(), Some(58_200), None).unwrap();
-        let error = trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
+        let error = check_trusted(&dir.path().join("opt/russet")).unwrap_err().to_string();
         assert!(error.contains("belongs to user 58200"), "{error}");
     }
 }

@@ -38,7 +38,7 @@ pub fn wait_for_health(layout: &Layout, service: &Service) -> Result<JobState, I
         }
         if start.elapsed() > COMES_UP {
             let log = layout.boot_log();
-            return Err(InstallError::Unhealthy { what: seen(&state, layout), log });
+            return Err(InstallError::Unhealthy { what: service_sign(&state, layout), log });
         }
         std::thread::sleep(PAUSE);
     }
@@ -46,17 +46,17 @@ pub fn wait_for_health(layout: &Layout, service: &Service) -> Result<JobState, I
 
 /// The local API of the installed agent.
 #[must_use]
-pub fn socket(layout: &Layout) -> PathBuf {
+pub fn socket_path(layout: &Layout) -> PathBuf {
     // The agent itself says what is wrong with its configuration.
-    crate::config::load(&layout.config(), &|_| None)
+    crate::config::load_config(&layout.config(), &|_| None)
         .map_or_else(|_| layout.socket(), |config| config.local_api.socket)
 }
 
 /// Returns the agent's own reasons for not taking tasks though it is ready, each a sentence. It
 /// has a few seconds to reach its control plane.
 #[must_use]
-pub fn concerns(layout: &Layout) -> Vec<String> {
-    let socket = socket(layout);
+pub fn agent_concerns(layout: &Layout) -> Vec<String> {
+    let socket = socket_path(layout);
     let start = Instant::now();
     loop {
         let status = ask_status(&socket);
@@ -133,7 +133,7 @@ impl From<reqwest::Error> for AskError {
 /// Asks the agent for its status.
 fn ask_status(socket: &Path) -> Result<Status, AskError> {
     let ask = async {
-        let client = russet_platform::http::client("http://localhost", None, Some(socket))?;
+        let client = russet_platform::http::api_client("http://localhost", None, Some(socket))?;
         let request = client.get("http://localhost/v1/status").timeout(ANSWERS);
         let answer = request.send().await.and_then(reqwest::Response::error_for_status);
         Ok(answer?.json().await?)
@@ -164,7 +164,7 @@ fn last_report(layout: &Layout) -> Option<(u32, Option<Health>)> {
     Some((pid, Health::parse(&text, pid)))
 }
 
-fn seen(state: &JobState, layout: &Layout) -> String {
+fn service_sign(state: &JobState, layout: &Layout) -> String {
     let exit = state.last_exit.map_or_else(String::new, |code| {
         let meaning = russet_protocol::exit_reason::AgentExit::from_code(code);
         let meaning = meaning.map_or("which is none of its own", |exit| exit.meaning());

@@ -23,13 +23,13 @@ mod run;
 mod slots;
 
 pub use error::InstallError;
-pub use health::{concerns, socket, wait_for_health};
-pub use plan::{ConfigSource, Settings, Step, plan};
+pub use health::{agent_concerns, socket_path, wait_for_health};
+pub use plan::{ConfigSource, Settings, Step, plan_install};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
-pub use remove::{Removal, busy_slots, uninstall};
+pub use remove::{Removal, busy_slots, uninstall_agent};
 pub use repair::repair_users;
 pub use report::{Moment, Outcome, Report, Watch};
-pub use run::{install, installed, require_root};
+pub use run::{install_agent, installed_program, require_root};
 
 #[cfg(test)]
 mod tests;

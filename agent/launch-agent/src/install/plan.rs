@@ -188,9 +188,9 @@ impl Item {
 /// # Errors
 ///
 /// There is no usable configuration, or `russet-boot` is missing.
-pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
+pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
     let layout = &settings.layout;
-    let (text, config) = configuration(settings)?;
+    let (text, config) = configuration_step(settings)?;
     // In the bundle at its place, beside which `russet-boot` lies, or beside it in an archive.
     let in_place = settings.program.starts_with(layout.bundle());
     let boot = settings.program.with_file_name("russet-boot");
@@ -222,7 +222,7 @@ pub fn plan(settings: &Settings) -> Result<(Vec<Step>, Config), InstallError> {
         steps.extend(packaged_steps(layout));
     }
     let config_path = layout.config();
-    steps.push(Step::directory(parent(&config_path), 0o755));
+    steps.push(Step::directory(parent_directory(&config_path), 0o755));
     if let Some(text) = text {
         let how = How::Text { text, mode: 0o600, keep: true };
         steps.push(Step::new(Item::File { path: config_path }, how));
@@ -288,7 +288,7 @@ fn own_state(config: &Config, layout: &Layout) -> Result<Option<PathBuf>, Instal
     Ok((ours || !path.exists()).then_some(path))
 }
 
-fn parent(path: &Path) -> PathBuf {
+fn parent_directory(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
@@ -303,11 +303,13 @@ fn job_text(layout: &Layout) -> String {
 }
 
 /// The text to install, if there is none yet, and what it or the one that is there means.
-fn configuration(settings: &Settings) -> Result<(Option<Zeroizing<String>>, Config), InstallError> {
+fn configuration_step(
+    settings: &Settings,
+) -> Result<(Option<Zeroizing<String>>, Config), InstallError> {
     let layout = &settings.layout;
     let path = layout.config();
     if path.exists() {
-        let config = config::load(&path, &config::installed_environment)?;
+        let config = config::load_config(&path, &config::installed_environment)?;
         return Ok((None, with_state(config, layout)));
     }
     let (from, text) = match &settings.config {

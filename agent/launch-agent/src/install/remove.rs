@@ -6,8 +6,8 @@ use super::act::{self, Machine};
 use super::error::InstallError;
 use super::files;
 use super::receipt::{Entry, Item, Receipt};
-use super::report::{Moment, Outcome, Report, Watch, tell};
-use super::run::{installed, machine, require_root};
+use super::report::{Moment, Outcome, Report, Watch, tell_watcher};
+use super::run::{installed_program, make_machine, require_root};
 use super::slots;
 use crate::vault::Vault;
 use russet_platform::layout::Layout;
@@ -36,7 +36,7 @@ pub struct Removal {
 /// # Errors
 ///
 /// Tasks run and `force` does not say that they may be canceled, or the agent cannot be stopped.
-pub fn uninstall(
+pub fn uninstall_agent(
     layout: &Layout,
     program: &Path,
     service: &Service,
@@ -44,8 +44,8 @@ pub fn uninstall(
     watch: Watch<'_>,
 ) -> Result<Option<Vec<Report>>, InstallError> {
     let Removal { keep_data, force, dry_run } = wishes;
-    let machine = machine(layout, program, service);
-    let Some(mut receipt) = installed(layout)? else {
+    let machine = make_machine(layout, program, service);
+    let Some(mut receipt) = installed_program(layout)? else {
         return sweep_leftovers(layout, dry_run).map(|()| None);
     };
     if !dry_run {
@@ -64,12 +64,12 @@ pub fn uninstall(
             let outcome = if kept { Outcome::Kept } else { Outcome::Planned };
             Report { action, outcome, notes: Vec::new() }
         } else {
-            tell(watch, Moment::Begins(&action))?;
+            tell_watcher(watch, Moment::Begins(&action))?;
             let report = undoing.undo(&entry, action, &mut receipt)?;
-            tell(watch, Moment::Acted(&report.action))?;
+            tell_watcher(watch, Moment::Acted(&report.action))?;
             report
         };
-        tell(watch, Moment::Over(&report))?;
+        tell_watcher(watch, Moment::Over(&report))?;
         reports.push(report);
     }
     if !dry_run && !undoing.gone && receipt.entries().is_empty() {
@@ -108,7 +108,7 @@ impl Undoing<'_> {
         if is_state && !kept && !self.failed {
             report.notes = forget_tokens(&layout.state());
         }
-        match act::undo(entry, &self.machine, keep) {
+        match act::undo_entry(entry, &self.machine, keep) {
             Ok(()) if is_state && (kept || self.failed) => report.outcome = Outcome::Kept,
             Ok(()) if is_state => {
                 remove_state(entry, layout)?;
@@ -174,7 +174,7 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
         return files::remove_file(&receipt).map_err(removed);
     }
     files::remove_tree_but(&state, &["receipt.json"])
-        .and_then(|()| files::remove_file(&files::draft(&receipt)))
+        .and_then(|()| files::remove_file(&files::draft_path(&receipt)))
         .and_then(|()| files::remove_file(&receipt))
         .and_then(|()| std::fs::remove_dir(&state))
         .map_err(removed)
@@ -189,7 +189,7 @@ fn remove_state(entry: &Entry, layout: &Layout) -> Result<(), InstallError> {
 fn sweep_leftovers(layout: &Layout, dry_run: bool) -> Result<(), InstallError> {
     let state = layout.state();
     if !dry_run && nix::unistd::geteuid().is_root() {
-        drop(std::fs::remove_file(files::draft(&layout.receipt())));
+        drop(std::fs::remove_file(files::draft_path(&layout.receipt())));
         // Not empty, or not there: not ours.
         drop(std::fs::remove_dir(state));
     }
@@ -230,7 +230,7 @@ fn refuse_busy(layout: &Layout, receipt: &Receipt, force: bool) -> Result<(), In
 ///
 /// The receipt cannot be read.
 pub fn busy_slots(layout: &Layout) -> Result<Vec<String>, InstallError> {
-    Ok(installed(layout)?.map(|receipt| busy(layout, &receipt)).unwrap_or_default())
+    Ok(installed_program(layout)?.map(|receipt| busy(layout, &receipt)).unwrap_or_default())
 }
 
 fn busy(layout: &Layout, receipt: &Receipt) -> Vec<String> {

@@ -46,7 +46,7 @@ pub enum Moment<'a> {
 /// Whoever watches a run, and may stop it between actions; the next run goes on from there.
 pub type Watch<'a> = &'a mut dyn FnMut(Moment<'_>) -> ControlFlow<()>;
 
-pub(super) fn tell(watch: Watch<'_>, moment: Moment<'_>) -> Result<(), InstallError> {
+pub(super) fn tell_watcher(watch: Watch<'_>, moment: Moment<'_>) -> Result<(), InstallError> {
     match watch(moment) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(InstallError::Interrupted),

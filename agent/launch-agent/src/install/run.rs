@@ -5,10 +5,10 @@ use std::path::Path;
 use super::act::{self, Machine};
 use super::error::InstallError;
 use super::files;
-use super::health::{concerns, wait_for_health};
-use super::plan::{Settings, Step, plan};
+use super::health::{agent_concerns, wait_for_health};
+use super::plan::{Settings, Step, plan_install};
 use super::receipt::{Before, Check, Item, Progress, Receipt};
-use super::report::{Moment, Outcome, Report, Watch, tell};
+use super::report::{Moment, Outcome, Report, Watch, tell_watcher};
 use russet_platform::accounts::Accounts;
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
@@ -18,7 +18,7 @@ use russet_platform::service::Service;
 /// # Errors
 ///
 /// It cannot be read.
-pub fn installed(layout: &Layout) -> Result<Option<Receipt>, InstallError> {
+pub fn installed_program(layout: &Layout) -> Result<Option<Receipt>, InstallError> {
     Receipt::read(&layout.receipt())
 }
 
@@ -28,7 +28,7 @@ pub fn installed(layout: &Layout) -> Result<Option<Receipt>, InstallError> {
 /// # Errors
 ///
 /// The first action that fails ends it. What was done stays, and is in the receipt.
-pub fn install(
+pub fn install_agent(
     settings: &Settings,
     dry_run: bool,
     watch: Watch<'_>,
@@ -37,17 +37,17 @@ pub fn install(
     if !dry_run {
         require_root("install")?;
     }
-    let (steps, _config) = plan(settings)?;
-    let receipt = installed(layout)?.unwrap_or_else(|| Receipt::new(&layout.receipt()));
+    let (steps, _config) = plan_install(settings)?;
+    let receipt = installed_program(layout)?.unwrap_or_else(|| Receipt::new(&layout.receipt()));
     let system = Service::system(layout);
     let service = settings.service.as_ref().unwrap_or(&system);
-    let machine = machine(layout, &settings.program, service);
+    let machine = make_machine(layout, &settings.program, service);
     let mut run = Run { machine, receipt, unwritten: Vec::new(), changed: false };
     let mut reports = Vec::new();
     for step in &steps {
         let action = step.sentence();
         let mut report = Report { action, outcome: Outcome::Unchanged, notes: Vec::new() };
-        match todo(&run, step)? {
+        match needs_doing(&run, step)? {
             None => {}
             Some(_) if dry_run => report.outcome = Outcome::Planned,
             Some(before) => {
@@ -58,7 +58,7 @@ pub fn install(
                 run.changed |= !directory;
             }
         }
-        tell(watch, Moment::Over(&report))?;
+        tell_watcher(watch, Moment::Over(&report))?;
         reports.push(report);
     }
     Ok(reports)
@@ -74,7 +74,7 @@ struct Run<'a> {
     changed: bool,
 }
 
-pub(super) fn machine<'a>(
+pub(super) fn make_machine<'a>(
     layout: &'a Layout,
     program: &'a Path,
     service: &'a Service,
@@ -92,11 +92,11 @@ pub fn require_root(what: &'static str) -> Result<(), InstallError> {
 }
 
 /// Returns true if there is something to do, and how a directory is now that somebody else made.
-fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallError> {
+fn needs_doing(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallError> {
     let entry = run.receipt.entry(&step.item);
     let begun = entry.is_some_and(|entry| entry.progress == Progress::Begun);
     let is_state = step.item.path() == run.machine.layout.state();
-    Ok(match act::check(step, &run.machine)? {
+    Ok(match act::check_step(step, &run.machine)? {
         // Killed between making the state directory and having the first receipt in place, it is
         // there, with at most a draft of that in it, and nobody's.
         Check::Same if is_state && is_fresh(step, &run.receipt) => Some(None),
@@ -109,7 +109,7 @@ fn todo(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallErr
 }
 
 fn is_fresh(step: &Step, receipt: &Receipt) -> bool {
-    let draft = files::draft(receipt.path());
+    let draft = files::draft_path(receipt.path());
     receipt.entries().is_empty()
         && std::fs::read_dir(step.item.path())
             .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| e.path() == draft)))
@@ -125,21 +125,21 @@ fn carry_out(
     let action = step.sentence();
     // The receipt lies in the state directory, which has to be made before it.
     if !run.machine.layout.state().is_dir() {
-        let notes = act::perform(step, &run.machine, &mut run.receipt, run.changed)?;
+        let notes = act::perform_step(step, &run.machine, &mut run.receipt, run.changed)?;
         run.unwritten.push(step.item.clone());
-        tell(watch, Moment::Acted(&action))?;
+        tell_watcher(watch, Moment::Acted(&action))?;
         if step.item.path() == run.machine.layout.state() {
             run.receipt.made(std::mem::take(&mut run.unwritten))?;
         }
         return Ok(notes);
     }
     run.receipt.begin(&step.item, before)?;
-    tell(watch, Moment::Begins(&action))?;
-    let mut notes = act::perform(step, &run.machine, &mut run.receipt, run.changed)?;
-    tell(watch, Moment::Acted(&action))?;
+    tell_watcher(watch, Moment::Begins(&action))?;
+    let mut notes = act::perform_step(step, &run.machine, &mut run.receipt, run.changed)?;
+    tell_watcher(watch, Moment::Acted(&action))?;
     if step.item == Item::Job {
         wait_for_health(run.machine.layout, run.machine.service)?;
-        notes.extend(concerns(run.machine.layout));
+        notes.extend(agent_concerns(run.machine.layout));
     }
     run.receipt.done(&step.item)?;
     Ok(notes)

@@ -37,14 +37,14 @@ pub(super) fn busy_slots(state: &Path) -> Vec<String> {
 pub(super) fn empty_all(slots: &Path, program: &Path) -> Result<(), InstallError> {
     let Ok(entries) = std::fs::read_dir(slots) else { return Ok(()) };
     for entry in entries.flatten() {
-        empty(&entry.path(), program)?;
+        empty_slot(&entry.path(), program)?;
     }
     Ok(())
 }
 
 /// Ends everything of a slot's user, and empties the slot's directories and those of copies of
 /// caches. A slot that is not there is empty.
-pub(super) fn empty(slot: &Path, program: &Path) -> Result<(), InstallError> {
+pub(super) fn empty_slot(slot: &Path, program: &Path) -> Result<(), InstallError> {
     empty_directories(slot, program)?;
     empty_copies(slot, program)
 }
@@ -62,7 +62,7 @@ fn empty_copies(slot: &Path, program: &Path) -> Result<(), InstallError> {
         }
     }
     for ((uid, gid), copies) in by_owner {
-        let mut assignment = blank(slot, uid, gid);
+        let mut assignment = blank_assignment(slot, uid, gid);
         if let Some(fields) = assignment.as_object_mut() {
             fields.insert("mode".to_owned(), "trim".into());
             fields.insert("token".to_owned(), "".into());
@@ -98,17 +98,17 @@ fn empty_directories(slot: &Path, program: &Path) -> Result<(), InstallError> {
     if meta.uid() == 0 || !meta.is_dir() {
         return Ok(());
     }
-    call(slot, program, &assignment(slot, meta.uid(), meta.gid()))
+    call(slot, program, &helper_assignment(slot, meta.uid(), meta.gid()))
 }
 
 /// Returns the helper's assignment: that of the task's agent, if there is a task, and else only
 /// whose directories they are.
-fn assignment(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
+fn helper_assignment(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
     let journal = files::read(&slot.join("journal.json"), MAX_JOURNAL).ok();
     let journal = journal.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     let task =
         journal.and_then(|mut journal| journal.get_mut("assignment").map(serde_json::Value::take));
-    let mut assignment = task.unwrap_or_else(|| blank(slot, uid, gid));
+    let mut assignment = task.unwrap_or_else(|| blank_assignment(slot, uid, gid));
     if let Some(fields) = assignment.as_object_mut() {
         fields.insert("mode".to_owned(), "clean".into());
         // Cleaning needs no token.
@@ -117,7 +117,7 @@ fn assignment(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
     assignment
 }
 
-fn blank(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
+fn blank_assignment(slot: &Path, uid: u32, gid: u32) -> serde_json::Value {
     let directory = |name: &str| -> PathBuf { slot.join(name) };
     let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
     serde_json::json!({

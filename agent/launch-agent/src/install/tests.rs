@@ -9,8 +9,8 @@ use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::{
-    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Report, Settings, install,
-    installed, repair_users, uninstall,
+    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Report, Settings, install_agent,
+    installed_program, repair_users, uninstall_agent,
 };
 use crate::vault::Vault;
 use russet_platform::account::{Account, Ids};
@@ -63,15 +63,15 @@ impl Machine {
         }
     }
 
-    fn install(&self) -> Vec<Report> {
-        install(&self.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap()
+    fn install_agent(&self) -> Vec<Report> {
+        install_agent(&self.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
-    fn uninstall(&self, wishes: Removal) -> Option<Vec<Report>> {
+    fn uninstall_agent(&self, wishes: Removal) -> Option<Vec<Report>> {
         let program = self.settings().program;
         let service = Service::system(&self.layout());
         let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
-        uninstall(&self.layout(), &program, &service, wishes, &mut watch).unwrap()
+        uninstall_agent(&self.layout(), &program, &service, wishes, &mut watch).unwrap()
     }
 
     fn user(&self) -> String {
@@ -124,7 +124,7 @@ fn stopping(n: usize, count: &mut usize) -> impl FnMut(Moment<'_>) -> ControlFlo
 fn an_installation_is_complete_idempotent_and_leaves_nothing_when_it_is_removed() {
     let Some(machine) = Machine::new() else { return };
     let before = machine.listing();
-    let reports = machine.install();
+    let reports = machine.install_agent();
     assert!(reports.iter().all(|report| report.outcome != Outcome::Failed), "{reports:?}");
     let layout = machine.layout();
     let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
@@ -139,25 +139,25 @@ fn an_installation_is_complete_idempotent_and_leaves_nothing_when_it_is_removed(
     // Nothing of the token is in the receipt.
     assert!(!std::fs::read_to_string(layout.receipt()).unwrap().contains("secret-token"));
 
-    let again = machine.install();
+    let again = machine.install_agent();
     assert!(again.iter().all(|report| report.outcome == Outcome::Unchanged), "{again:?}");
     assert_eq!(machine.listing(), complete);
 
-    machine.uninstall(Removal::default()).unwrap();
+    machine.uninstall_agent(Removal::default()).unwrap();
     assert_eq!(machine.listing(), before);
-    assert_eq!(machine.uninstall(Removal::default()), None);
+    assert_eq!(machine.uninstall_agent(Removal::default()), None);
 }
 
 #[test]
 fn an_installation_that_is_stopped_anywhere_is_finished_by_the_next_one_or_removed() {
     let Some(machine) = Machine::new() else { return };
     let before = machine.listing();
-    machine.install();
+    machine.install_agent();
     let complete = machine.listing();
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
     for n in 0.. {
         let mut count = 0;
-        let result = install(&machine.settings(), false, &mut stopping(n, &mut count));
+        let result = install_agent(&machine.settings(), false, &mut stopping(n, &mut count));
         if result.is_ok() {
             assert!(n > 20, "there were only {n} moments");
             break;
@@ -165,10 +165,10 @@ fn an_installation_that_is_stopped_anywhere_is_finished_by_the_next_one_or_remov
         assert!(matches!(result, Err(InstallError::Interrupted)), "{result:?}");
         // Every other time it is given up instead of being finished.
         if n % 2 == 0 {
-            machine.install();
+            machine.install_agent();
             assert_eq!(machine.listing(), complete, "stopped at moment {n}");
         }
-        machine.uninstall(Removal::default());
+        machine.uninstall_agent(Removal::default());
         assert_eq!(machine.listing(), before, "stopped at moment {n}");
     }
 }
@@ -179,9 +179,9 @@ fn a_removal_that_is_stopped_anywhere_is_finished_by_the_next_one() {
     let before = machine.listing();
     let program = machine.settings().program;
     for n in 0.. {
-        machine.install();
+        machine.install_agent();
         let mut count = 0;
-        let result = uninstall(
+        let result = uninstall_agent(
             &machine.layout(),
             &program,
             &Service::system(&machine.layout()),
@@ -192,7 +192,7 @@ fn a_removal_that_is_stopped_anywhere_is_finished_by_the_next_one() {
             assert!(n > 20, "there were only {n} moments");
             break;
         }
-        machine.uninstall(Removal::default());
+        machine.uninstall_agent(Removal::default());
         assert_eq!(machine.listing(), before, "stopped at moment {n}");
     }
 }
@@ -206,9 +206,9 @@ fn what_was_there_before_is_there_afterwards_as_it_was() {
     std::fs::write(layout.logs().join("old.log"), "x").unwrap();
     std::fs::create_dir_all(layout.code().parent().unwrap().join("other")).unwrap();
     let before = machine.listing();
-    machine.install();
+    machine.install_agent();
     assert_eq!(std::fs::metadata(layout.logs()).unwrap().mode() & 0o7777, 0o755);
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
     assert_eq!(machine.listing(), before);
 }
 
@@ -216,12 +216,12 @@ fn what_was_there_before_is_there_afterwards_as_it_was() {
 fn a_removal_that_keeps_data_keeps_configuration_and_logs_until_one_that_does_not() {
     let Some(machine) = Machine::new() else { return };
     let (before, layout) = (machine.listing(), machine.layout());
-    machine.install();
+    machine.install_agent();
     std::fs::write(layout.agent_log(), "line").unwrap();
     std::fs::create_dir(layout.state().join("libexec")).unwrap();
     let vault = Vault::open(&layout.state()).unwrap();
     vault.add_token("mini", "https://ci.example.com", &Secret::new("tok")).unwrap();
-    machine.uninstall(Removal { keep_data: true, ..Removal::default() });
+    machine.uninstall_agent(Removal { keep_data: true, ..Removal::default() });
     assert!(layout.config().exists() && layout.agent_log().exists());
     assert_eq!(vault.token("mini", "https://ci.example.com").unwrap().expose(), "tok");
     assert!(!layout.code().exists() && !layout.state().join("libexec").exists());
@@ -229,19 +229,19 @@ fn a_removal_that_keeps_data_keeps_configuration_and_logs_until_one_that_does_no
     // An installation on top keeps the owner's file.
     let edited = std::fs::read_to_string(layout.config()).unwrap() + "# mine\n";
     std::fs::write(layout.config(), &edited).unwrap();
-    machine.install();
+    machine.install_agent();
     assert_eq!(std::fs::read_to_string(layout.config()).unwrap(), edited);
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
     assert_eq!(machine.listing(), before);
 }
 
 #[test]
 fn a_new_version_takes_the_place_of_the_old_one_which_stays_beside_it() {
     let Some(machine) = Machine::new() else { return };
-    machine.install();
+    machine.install_agent();
     std::fs::write(machine.dir.path().join("russet"), "two").unwrap();
     let done: Vec<_> = machine
-        .install()
+        .install_agent()
         .into_iter()
         .filter(|report| report.outcome == Outcome::Done)
         .map(|report| report.action)
@@ -250,13 +250,13 @@ fn a_new_version_takes_the_place_of_the_old_one_which_stays_beside_it() {
     let layout = machine.layout();
     assert_eq!(std::fs::read_to_string(layout.executable()).unwrap(), "two");
     assert_eq!(std::fs::read_to_string(layout.previous_executable()).unwrap(), "one");
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
 }
 
 #[test]
 fn the_users_of_an_installation_are_repaired_with_their_ids() {
     let Some(machine) = Machine::new() else { return };
-    machine.install();
+    machine.install_agent();
     let state = machine.layout().state();
     assert_eq!(repair_users(&state, &machine.prefix).unwrap(), Vec::<String>::new());
     let accounts = Accounts::system();
@@ -264,7 +264,7 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     // Ids that no test which runs at the same time is given.
     let id = 40_000 + std::process::id() % 10_000;
     let ids = Ids { uid: id, gid: id, generated_uid: String::new() };
-    let mut receipt = installed(&machine.layout()).unwrap().unwrap();
+    let mut receipt = installed_program(&machine.layout()).unwrap().unwrap();
     receipt.has_ids(&machine.user(), &ids).unwrap();
     let account = Account { ids, ..account };
     accounts.delete(&machine.user()).unwrap();
@@ -273,25 +273,26 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     // Users of another prefix are not this agent's.
     accounts.delete(&machine.user()).unwrap();
     assert_eq!(repair_users(&state, "_another").unwrap(), Vec::<String>::new());
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
 }
 
 #[test]
 fn an_agent_with_tasks_is_not_removed_unless_that_is_said() {
     let Some(machine) = Machine::new() else { return };
-    machine.install();
+    machine.install_agent();
     let slot = machine.layout().state().join("slots/1");
     std::fs::create_dir_all(&slot).unwrap();
     std::fs::write(slot.join("journal.json"), "{}").unwrap();
     let program = machine.settings().program;
     let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
     let service = Service::system(&machine.layout());
-    let error = uninstall(&machine.layout(), &program, &service, Removal::default(), &mut watch)
-        .unwrap_err();
+    let error =
+        uninstall_agent(&machine.layout(), &program, &service, Removal::default(), &mut watch)
+            .unwrap_err();
     assert_eq!(error.to_string(), "tasks run in slot 1");
     assert!(error.hint().unwrap().contains("--wait"));
-    assert!(installed(&machine.layout()).unwrap().is_some());
-    machine.uninstall(Removal { force: true, ..Removal::default() }).unwrap();
+    assert!(installed_program(&machine.layout()).unwrap().is_some());
+    machine.uninstall_agent(Removal { force: true, ..Removal::default() }).unwrap();
     assert!(!machine.layout().state().exists());
 }
 
@@ -309,13 +310,13 @@ fn a_state_directory_of_the_owners_is_removed_only_if_it_was_made_for_the_agent(
         let config = Some(ConfigSource::Text(Zeroizing::new(text)));
         let settings = Settings { config, ..machine.settings() };
         for _ in 0..2 {
-            install(&settings, false, &mut |_| ControlFlow::Continue(())).unwrap();
+            install_agent(&settings, false, &mut |_| ControlFlow::Continue(())).unwrap();
         }
         let user = nix::unistd::User::from_name(&machine.user()).unwrap().unwrap();
         assert_eq!(user.dir, state.join("slots/1/home"));
         let mode = state.metadata().unwrap().mode() & 0o7777;
         assert_eq!(mode == 0o711, !there);
-        machine.uninstall(Removal::default());
+        machine.uninstall_agent(Removal::default());
         assert_eq!(state.exists(), there);
     }
 }
@@ -324,7 +325,8 @@ fn a_state_directory_of_the_owners_is_removed_only_if_it_was_made_for_the_agent(
 fn a_plan_that_is_only_shown_changes_nothing() {
     let Some(machine) = Machine::new() else { return };
     let before = machine.listing();
-    let reports = install(&machine.settings(), true, &mut |_| ControlFlow::Continue(())).unwrap();
+    let reports =
+        install_agent(&machine.settings(), true, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(reports.iter().any(|report| report.action.contains(&machine.user())));
     assert_eq!(machine.listing(), before);
 }
@@ -334,10 +336,10 @@ fn without_a_configuration_or_russet_boot_nothing_is_begun() {
     let Some(machine) = Machine::new() else { return };
     let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
     let settings = Settings { config: None, ..machine.settings() };
-    let error = install(&settings, false, &mut watch).unwrap_err();
+    let error = install_agent(&settings, false, &mut watch).unwrap_err();
     assert!(error.hint().unwrap().contains("--token-file"), "{error}");
     std::fs::remove_file(machine.dir.path().join("russet-boot")).unwrap();
-    let error = install(&machine.settings(), false, &mut watch).unwrap_err();
+    let error = install_agent(&machine.settings(), false, &mut watch).unwrap_err();
     assert!(matches!(error, InstallError::NoBoot { .. }), "{error}");
     assert!(!machine.layout().state().exists());
 }
@@ -349,10 +351,10 @@ fn what_others_could_exchange_is_not_installed_into() {
     std::fs::create_dir_all(&opt).unwrap();
     std::os::unix::fs::chown(&opt, Some(58_300), None).unwrap();
     let error =
-        install(&machine.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        install_agent(&machine.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, InstallError::Untrusted { .. }), "{error}");
     assert!(!machine.layout().code().exists());
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
 }
 
 #[test]
@@ -361,16 +363,16 @@ fn something_of_somebody_else_in_the_way_is_not_replaced() {
     std::fs::create_dir_all(machine.layout().bin()).unwrap();
     std::fs::write(machine.layout().bin().join("russet"), "somebody's").unwrap();
     let error =
-        install(&machine.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        install_agent(&machine.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, InstallError::InTheWay { .. }), "{error}");
-    machine.uninstall(Removal::default());
+    machine.uninstall_agent(Removal::default());
     assert!(machine.layout().bin().join("russet").exists());
 }
 
 #[test]
 fn every_action_says_what_it_does_and_how_it_is_undone() {
     let Some(machine) = Machine::new() else { return };
-    let (steps, _) = super::plan(&Settings {
+    let (steps, _) = super::plan_install(&Settings {
         service: Some(Service::system(&machine.layout())),
         ..machine.settings()
     })
@@ -413,18 +415,18 @@ fn the_job_is_enabled_started_waited_for_renewed_and_removed() {
     let service = Service::with(&layout, Tools::below(tools.path()), tools.path().to_owned());
     let settings = Settings { service: Some(service.clone()), ..machine.settings() };
     let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
-    install(&settings, false, &mut watch).unwrap();
+    install_agent(&settings, false, &mut watch).unwrap();
     assert!(file("started").exists() && file("enabled").exists());
     let asked = || std::fs::read_to_string(file("asked")).unwrap();
     assert_eq!(asked().matches("start russet-agent").count(), 1);
     // Nothing new: it goes on undisturbed.
-    install(&settings, false, &mut watch).unwrap();
+    install_agent(&settings, false, &mut watch).unwrap();
     assert_eq!(asked().matches("start russet-agent").count(), 1);
     // New code: it is started again.
     std::fs::write(&settings.program, "two").unwrap();
-    install(&settings, false, &mut watch).unwrap();
+    install_agent(&settings, false, &mut watch).unwrap();
     assert_eq!(asked().matches("start russet-agent").count(), 2);
-    uninstall(&layout, &settings.program, &service, Removal::default(), &mut watch).unwrap();
+    uninstall_agent(&layout, &settings.program, &service, Removal::default(), &mut watch).unwrap();
     assert!(!file("started").exists() && !file("enabled").exists());
     assert!(asked().ends_with("daemon-reload\n"), "{}", asked());
     assert_eq!(machine.listing(), before);
@@ -439,10 +441,10 @@ fn a_state_directory_of_an_installation_that_was_killed_before_its_receipt_is_ou
         std::fs::create_dir(&state).unwrap();
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o711)).unwrap();
         if let Some(text) = draft {
-            std::fs::write(super::files::draft(&machine.layout().receipt()), text).unwrap();
+            std::fs::write(super::files::draft_path(&machine.layout().receipt()), text).unwrap();
         }
-        machine.install();
-        machine.uninstall(Removal::default());
+        machine.install_agent();
+        machine.uninstall_agent(Removal::default());
         assert_eq!(machine.listing(), before, "{draft:?}");
     }
 }
@@ -466,14 +468,14 @@ fn what_a_package_put_in_place_is_taken_over_once_and_removed_with_the_rest() {
     }
     let settings = || Settings { program: layout.executable(), ..machine.settings() };
     let mut watch = |_: Moment<'_>| ControlFlow::Continue(());
-    let reports = install(&settings(), false, &mut watch).unwrap();
+    let reports = install_agent(&settings(), false, &mut watch).unwrap();
     let taken = |report: &&Report| report.action.starts_with("take over");
     // They, and the directory of code.
     assert_eq!(reports.iter().filter(taken).count(), files.len() + 1, "{reports:?}");
     assert!(!layout.previous().exists(), "what is in place was put in place again");
-    let again = install(&settings(), false, &mut watch).unwrap();
+    let again = install_agent(&settings(), false, &mut watch).unwrap();
     assert!(again.iter().all(|report| report.outcome == Outcome::Unchanged), "{again:?}");
-    machine.uninstall(Removal::default()).unwrap();
+    machine.uninstall_agent(Removal::default()).unwrap();
     for (path, _) in &files {
         assert!(!path.exists(), "{} is left", path.display());
     }

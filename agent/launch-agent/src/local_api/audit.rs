@@ -31,7 +31,7 @@ struct Count {
 }
 
 /// A path as it stands in the log: one line, and no longer than any of ours.
-fn shown(path: &str) -> String {
+fn shown_path(path: &str) -> String {
     path.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
@@ -53,13 +53,13 @@ impl Audit {
 
     /// Something was asked for by somebody who may, and answered with this status.
     pub(super) fn asked(&self, uid: u32, method: &str, path: &str, status: u16) {
-        let path = shown(path);
+        let path = shown_path(path);
         tracing::info!(uid, method, path, status, "audit: asked for on the local API");
     }
 
     /// Somebody asked for what they may not.
     pub(super) fn refused(&self, uid: u32, method: &str, path: &str) {
-        let path = shown(path);
+        let path = shown_path(path);
         match self.line(uid) {
             Line::Written { left_out: 0 } => {
                 tracing::warn!(uid, method, path, "audit: refused on the local API");

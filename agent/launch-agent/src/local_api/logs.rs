@@ -22,7 +22,7 @@ use super::access::Access;
 use super::listener::Peer;
 use super::reading::{Reader, read_apart};
 use super::state::{Api, problem};
-use crate::logs::{Follower, Wanted, history};
+use crate::logs::{Follower, Wanted, read_history};
 use russet_platform::FileWatch;
 
 /// Number of lines by default, and at most.
@@ -111,7 +111,7 @@ async fn begin_reading(
         level: asked.level,
         most_bytes: MAX_BYTES,
     };
-    let (lines, follower) = read_apart(move || history(&path, wanted)).await?;
+    let (lines, follower) = read_apart(move || read_history(&path, wanted)).await?;
     let reading = Reading { lines, follower: Some(follower), watch };
     Ok(futures_util::stream::try_unfold(reading, next_lines))
 }

@@ -67,7 +67,7 @@ impl Keeper {
 impl Maintenance {
     fn change(&mut self, change: Change, now_ms: u64) {
         let at = |time: Option<Duration>| {
-            time.map(|time| now_ms.saturating_add(russet_platform::clock::millis(time)))
+            time.map(|time| now_ms.saturating_add(russet_platform::clock::whole_millis(time)))
         };
         match change {
             Change::Pause(reason, time) => self.pause = Some(Wish { reason, until_ms: at(time) }),
@@ -137,7 +137,7 @@ impl Maintenance {
 }
 
 /// Goes on with what was asked for before, and waits for changes.
-pub(super) fn start(
+pub(super) fn start_keeper(
     state: &Path,
     clock: Clock,
     commands: mpsc::UnboundedSender<Command>,

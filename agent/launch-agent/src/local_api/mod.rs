@@ -53,9 +53,10 @@ pub(crate) struct Parts<'a> {
 
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
-pub(crate) fn start(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
+pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
     let Parts { socket, state, policy, board, clock, metrics, log, updates, commands } = parts;
-    let (maintenance, keeping) = maintenance::start(state, clock.clone(), commands.clone(), &board);
+    let (maintenance, keeping) =
+        maintenance::start_keeper(state, clock.clone(), commands.clone(), &board);
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {

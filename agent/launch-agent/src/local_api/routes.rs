@@ -166,7 +166,7 @@ async fn events(State(api): State<Api>, Extension(access): Extension<Access>) ->
     ),
 ))]
 async fn metrics_text(State(api): State<Api>, headers: axum::http::HeaderMap) -> Response {
-    metrics::answer(&api.metrics, &headers)
+    metrics::answer_request(&api.metrics, &headers)
 }
 
 /// Claim nothing; what runs goes on.

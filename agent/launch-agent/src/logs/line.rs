@@ -27,7 +27,7 @@ fn parse_json(line: &str) -> Option<LogLine> {
     let text = message.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
     Some(LogLine {
         time_ms: Some(parse_time(&timestamp)?),
-        level: Some(word(&level)?),
+        level: Some(parse_word(&level)?),
         text,
         fields,
     })
@@ -38,7 +38,7 @@ fn parse_text(line: &str) -> Option<LogLine> {
     let (timestamp, rest) = line.split_once(' ')?;
     let time_ms = Some(parse_time(timestamp)?);
     let (level, text) = rest.trim_start().split_once(' ')?;
-    let level = Some(word(level)?);
+    let level = Some(parse_word(level)?);
     Some(LogLine { time_ms, level, text: text.to_owned(), fields: BTreeMap::new() })
 }
 
@@ -47,7 +47,7 @@ fn parse_time(text: &str) -> Option<u64> {
     u64::try_from(time.as_millisecond()).ok()
 }
 
-fn word(text: &str) -> Option<LogLevel> {
+fn parse_word(text: &str) -> Option<LogLevel> {
     match text {
         "TRACE" | "DEBUG" => Some(LogLevel::Debug),
         "INFO" => Some(LogLevel::Info),

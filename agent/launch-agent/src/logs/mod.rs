@@ -9,14 +9,14 @@ mod read;
 mod rotate;
 
 pub use line::parse;
-pub use read::{Follower, Wanted, history};
+pub use read::{Follower, Wanted, read_history};
 pub use rotate::{Limits, Rotated};
 
 use std::path::{Path, PathBuf};
 
 /// The file before `path` by so many rotations; 0 is `path` itself.
 #[must_use]
-pub fn numbered(path: &Path, number: u32) -> PathBuf {
+pub fn numbered_path(path: &Path, number: u32) -> PathBuf {
     if number == 0 {
         return path.to_owned();
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use russet_protocol::local::{LogLevel, LogLine};
 
 use super::line::parse;
-use super::numbered;
+use super::numbered_path;
 
 /// Files of one log, at most: more are never made.
 const MOST_FILES: u32 = 1000;
@@ -46,7 +46,7 @@ impl Wanted {
 }
 
 /// Opens without following a link or waiting for the other end of a pipe.
-fn open(path: &Path) -> io::Result<File> {
+fn open_log(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
 }
@@ -61,7 +61,7 @@ fn newest_first(path: &Path, known: Option<(u64, u64)>) -> io::Result<Vec<File>>
     let mut files = Vec::new();
     let mut seen: Vec<(u64, u64)> = known.into_iter().collect();
     for number in 0..MOST_FILES {
-        let file = match open(&numbered(path, number)) {
+        let file = match open_log(&numbered_path(path, number)) {
             Ok(file) => file,
             // Between two steps of a rotation there is none of this name.
             Err(error) if error.kind() == io::ErrorKind::NotFound && number < 2 => continue,
@@ -85,7 +85,7 @@ fn newest_first(path: &Path, known: Option<(u64, u64)>) -> io::Result<Vec<File>>
 /// # Errors
 ///
 /// There is no log (`NotFound`), or it cannot be read.
-pub fn history(path: &Path, wanted: Wanted) -> io::Result<(Vec<LogLine>, Follower)> {
+pub fn read_history(path: &Path, wanted: Wanted) -> io::Result<(Vec<LogLine>, Follower)> {
     let mut found: Vec<LogLine> = Vec::new();
     let mut follower = Follower { path: path.to_owned(), wanted, file: None, rest: Vec::new() };
     for mut file in newest_first(path, None)? {
@@ -203,8 +203,8 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wanted, history};
-    use crate::logs::{Limits, Rotated, numbered};
+    use super::{Wanted, read_history};
+    use crate::logs::{Limits, Rotated, numbered_path};
     use russet_protocol::local::LogLevel;
     use std::io::Write as _;
     use std::path::{Path, PathBuf};
@@ -233,19 +233,20 @@ mod tests {
         for number in 0..40 {
             say(&log, number, if number % 10 == 0 { "WARN" } else { "INFO" }, &number.to_string());
         }
-        assert!(numbered(&path, 5).exists());
-        let (lines, _) = history(&path, ALL).unwrap();
+        assert!(numbered_path(&path, 5).exists());
+        let (lines, _) = read_history(&path, ALL).unwrap();
         let all: Vec<String> = (0..40).map(|number| number.to_string()).collect();
         assert_eq!(texts(&lines), all);
-        let (lines, _) = history(&path, Wanted { lines: Some(7), ..ALL }).unwrap();
+        let (lines, _) = read_history(&path, Wanted { lines: Some(7), ..ALL }).unwrap();
         assert_eq!(texts(&lines), ["33", "34", "35", "36", "37", "38", "39"]);
         let level = Some(LogLevel::Warn);
-        let (lines, _) = history(&path, Wanted { lines: Some(3), level, ..ALL }).unwrap();
+        let (lines, _) = read_history(&path, Wanted { lines: Some(3), level, ..ALL }).unwrap();
         assert_eq!(texts(&lines), ["10", "20", "30"]);
         let since_ms = Some(1_795_536_037_000);
-        let (lines, _) = history(&path, Wanted { since_ms, ..ALL }).unwrap();
+        let (lines, _) = read_history(&path, Wanted { since_ms, ..ALL }).unwrap();
         assert_eq!(texts(&lines), ["37", "38", "39"]);
-        let (lines, _) = history(&path, Wanted { most_bytes: 80, lines: Some(1), ..ALL }).unwrap();
+        let (lines, _) =
+            read_history(&path, Wanted { most_bytes: 80, lines: Some(1), ..ALL }).unwrap();
         assert_eq!(texts(&lines), ["39"]);
     }
 
@@ -254,7 +255,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, log) = log(dir.path());
         say(&log, 1, "ERROR", "no token\n  hint: make one");
-        let (lines, _) = history(&path, ALL).unwrap();
+        let (lines, _) = read_history(&path, ALL).unwrap();
         assert_eq!(texts(&lines), ["no token\n  hint: make one"]);
     }
 
@@ -263,7 +264,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, log) = log(dir.path());
         say(&log, 0, "INFO", "first");
-        let (lines, mut follower) = history(&path, Wanted { lines: Some(0), ..ALL }).unwrap();
+        let (lines, mut follower) = read_history(&path, Wanted { lines: Some(0), ..ALL }).unwrap();
         assert!(lines.is_empty() && follower.more().unwrap().is_none());
         let mut heard = Vec::new();
         for number in 0..60 {
@@ -287,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, log) = log(dir.path());
         (&log).write_all(b"2026-11-24T16:00:00.000000Z  INFO be").unwrap();
-        let (lines, mut follower) = history(&path, ALL).unwrap();
+        let (lines, mut follower) = read_history(&path, ALL).unwrap();
         assert!(lines.is_empty());
         (&log).write_all(b"gun\n").unwrap();
         assert_eq!(texts(&follower.more().unwrap().unwrap()), ["begun"]);
@@ -296,7 +297,7 @@ mod tests {
     #[test]
     fn without_a_log_that_is_said() {
         let dir = tempfile::tempdir().unwrap();
-        let error = history(&dir.path().join("agent.log"), ALL).unwrap_err();
+        let error = read_history(&dir.path().join("agent.log"), ALL).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     }
 

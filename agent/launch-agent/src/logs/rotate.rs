@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::numbered;
+use super::numbered_path;
 
 /// Mode of a new log: it names projects and hosts.
 const MODE: u32 = 0o640;
@@ -62,7 +62,7 @@ impl Rotated {
     /// It cannot be written, is no file of this user's, or others could exchange it.
     pub fn open(path: &Path, limits: Limits) -> io::Result<Self> {
         check_directory(path)?;
-        let open = Mutex::new(Open { file: open(path)?, is_torn: false });
+        let open = Mutex::new(Open { file: open_log(path)?, is_torn: false });
         Ok(Self { path: path.to_owned(), limits, open })
     }
 
@@ -71,7 +71,7 @@ impl Rotated {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_ours(&open.file)? {
             // Somebody rotated or removed it.
-            open.file = self::open(&self.path)?;
+            open.file = self::open_log(&self.path)?;
         }
         let length = open.file.metadata()?.len();
         let added = u64::try_from(line.len()).unwrap_or(u64::MAX);
@@ -104,9 +104,9 @@ impl Rotated {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let rotated = if self.is_ours(file)? {
-            self.shift().and_then(|()| successor(&self.path, &file.metadata()?)).map(Some)
+            self.shift().and_then(|()| successor_of(&self.path, &file.metadata()?)).map(Some)
         } else {
-            open(&self.path).map(Some)
+            open_log(&self.path).map(Some)
         };
         // Another process may have the file open for long; the lock must not outlive this.
         drop(file.unlock());
@@ -121,7 +121,7 @@ impl Rotated {
     )]
     fn shift(&self) -> io::Result<()> {
         let older = self.limits.files.saturating_sub(1).max(1);
-        let name = |number| numbered(&self.path, number);
+        let name = |number| numbered_path(&self.path, number);
         let is_free = |number: &u32| name(*number).symlink_metadata().is_err();
         let last = (1..=older).find(is_free).unwrap_or(older);
         for number in (0..last).rev() {
@@ -149,15 +149,15 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 }
 
 /// Opens without following a link or waiting for the other end of a pipe.
-fn options() -> OpenOptions {
+fn open_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.append(true).mode(MODE).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn open_log(path: &Path) -> io::Result<File> {
     let denied = |text: &str| io::Error::new(io::ErrorKind::PermissionDenied, text.to_owned());
-    let file = options().create(true).open(path).map_err(|error| {
+    let file = open_options().create(true).open(path).map_err(|error| {
         if error.raw_os_error() == Some(libc::ELOOP) {
             return denied("it is a link, which is not followed");
         }
@@ -178,11 +178,11 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// Makes the next file like the one before it: who may read logs was somebody's decision.
-fn successor(path: &Path, before: &Metadata) -> io::Result<File> {
+fn successor_of(path: &Path, before: &Metadata) -> io::Result<File> {
     let mode = before.mode() & 0o777;
-    let file = match options().create_new(true).mode(mode).open(path) {
+    let file = match open_options().create_new(true).mode(mode).open(path) {
         // Another process needed it sooner.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return open(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return open_log(path),
         made => made?,
     };
     let meta = file.metadata()?;

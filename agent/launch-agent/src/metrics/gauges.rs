@@ -105,7 +105,7 @@ impl MetricSources {
             "state",
             "1 for the state that the agent is in (operating.md), 0 for the others",
             None,
-            &rows(&states),
+            &labelled_rows(&states),
         )?;
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for class in self.classes() {
@@ -124,7 +124,7 @@ impl MetricSources {
             "slots",
             "Slots by class; `busy` ones have a task; their sum is what is configured",
             None,
-            &rows(&slots),
+            &labelled_rows(&slots),
         )?;
         let mut sources: BTreeMap<&str, u64> = HOLDS.map(|source| (source, 0)).into();
         for hold in &status.holds {
@@ -138,7 +138,7 @@ impl MetricSources {
              that is not logged in at the screen (`session`); more \
              than 1 where several classes are held",
             None,
-            &rows(&holds),
+            &labelled_rows(&holds),
         )
     }
 
@@ -155,24 +155,24 @@ impl MetricSources {
             "left_removed",
             "What jobs left behind and housekeeping ended or removed, by kind (housekeeping.md)",
             None,
-            &rows(&removed),
+            &labelled_rows(&removed),
         )?;
         out.counter(
             "left_kept",
             "What jobs left behind and could not be removed at the end of the task, by kind",
             None,
-            &rows(&kept),
+            &labelled_rows(&kept),
         )?;
         out.counter(
             "left",
             "Room on the disk that housekeeping got back from what jobs left behind, by kind",
             Some(&Unit::Bytes),
-            &rows(&bytes),
+            &labelled_rows(&bytes),
         )
     }
 
     fn machine(&self, out: &mut Out<'_, '_>) -> fmt::Result {
-        let facts = facts::gather(&self.state);
+        let facts = facts::gather_facts(&self.state);
         if let Some(disk) = facts.disk {
             let (free, size) = (disk.free, disk.size);
             let help = "Room on the disk that tasks work on, for users other than root";
@@ -194,7 +194,7 @@ impl MetricSources {
 /// Labels and a value.
 type Row<'a> = (&'a [(&'a str, &'a str)], u64);
 
-fn rows<'a, const N: usize>(rows: &'a [([(&'a str, &'a str); N], u64)]) -> Vec<Row<'a>> {
+fn labelled_rows<'a, const N: usize>(rows: &'a [([(&'a str, &'a str); N], u64)]) -> Vec<Row<'a>> {
     rows.iter().map(|(labels, value)| (labels.as_slice(), *value)).collect()
 }
 

@@ -37,14 +37,14 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The metrics, in the form that the request asks for.
-pub(crate) fn answer(metrics: &Metrics, headers: &HeaderMap) -> Response<Body> {
+pub(crate) fn answer_request(metrics: &Metrics, headers: &HeaderMap) -> Response<Body> {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepts.is_some_and(|text| text.contains("application/openmetrics-text"));
     let kind = if is_open { OPEN_METRICS } else { PROMETHEUS };
-    reply(StatusCode::OK, kind, metrics.text(is_open))
+    make_reply(StatusCode::OK, kind, metrics.text(is_open))
 }
 
-fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+fn make_reply(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
@@ -53,15 +53,18 @@ fn reply(status: StatusCode, kind: &'static str, text: String) -> Response<Body>
 
 fn route_request<B>(metrics: &Metrics, request: &Request<B>) -> Response<Body> {
     match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => answer(metrics, request.headers()),
-        (_, "/metrics") => reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
-        _ => reply(StatusCode::NOT_FOUND, "text/plain", "look at /metrics\n".to_owned()),
+        (&Method::GET, "/metrics") => answer_request(metrics, request.headers()),
+        (_, "/metrics") => make_reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
+        _ => make_reply(StatusCode::NOT_FOUND, "text/plain", "look at /metrics\n".to_owned()),
     }
 }
 
 /// Listens for as long as there is an agent. A port that somebody else has is said and tried again:
 /// a farm that builds without being measured is worth more than one that does not build.
-pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>) -> tokio::task::JoinHandle<()> {
+pub(crate) fn start_listening(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let listener = bind_listener(address).await;
         let room = Arc::new(Semaphore::new(CONNECTIONS));

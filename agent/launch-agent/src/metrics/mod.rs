@@ -26,7 +26,7 @@ mod reference;
 
 pub(crate) use gauges::MetricSources;
 pub(crate) use left::LeftBehindCounters;
-pub(crate) use listen::{answer, start};
+pub(crate) use listen::{answer_request, start_listening};
 
 /// Prefix of the names of our own metrics.
 const PREFIX: &str = "russet_agent";
@@ -266,7 +266,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// LeftBehindCounters at zero, and what is looked at when somebody asks.
     pub(crate) fn new(sources: MetricSources) -> Self {
-        process::begin();
+        process::note_start();
         let mut metrics = Self {
             registry: Registry::default(),
             claims: Family::default(),

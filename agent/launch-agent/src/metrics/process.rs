@@ -82,7 +82,7 @@ fn open_files() -> Option<u64> {
 }
 
 /// Notes when this process started.
-pub(super) fn begin() {
+pub(super) fn note_start() {
     start_seconds();
 }
 

@@ -15,14 +15,14 @@ struct Row {
 }
 
 /// The names of the labels of a sample, as `a{class="x",le="1"} 0`.
-fn labels(line: &str) -> Vec<String> {
+fn label_names(line: &str) -> Vec<String> {
     let Some((_, rest)) = line.split_once('{') else { return Vec::new() };
     let Some((inside, _)) = rest.rsplit_once('}') else { return Vec::new() };
     let names = inside.split(',').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
     names.filter(|name| *name != "le").map(str::to_owned).collect()
 }
 
-fn table() -> String {
+fn metrics_table() -> String {
     let text = Metrics::new(MetricSources::for_tests(&["acme/mini"])).text(true);
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut current = String::new();
@@ -35,7 +35,7 @@ fn table() -> String {
             let (_, kind) = rest.split_once(' ').unwrap();
             rows.entry(current.clone()).or_default().kind = kind.to_owned();
         } else if !line.starts_with('#') {
-            rows.entry(current.clone()).or_default().labels.extend(labels(line));
+            rows.entry(current.clone()).or_default().labels.extend(label_names(line));
         }
     }
     let mut page = String::from("\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
@@ -61,7 +61,7 @@ fn the_reference_of_the_metrics_is_what_the_registry_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
     let stored = std::fs::read_to_string(path).unwrap();
     let (introduction, _) = stored.split_once(MARK).unwrap();
-    let text = format!("{introduction}{MARK}{}", table());
+    let text = format!("{introduction}{MARK}{}", metrics_table());
     if std::env::var_os("RUSSET_UPDATE_DOCS").is_some() {
         std::fs::write(path, &text).unwrap();
         return;

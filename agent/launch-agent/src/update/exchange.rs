@@ -60,7 +60,7 @@ fn exchange_bundles(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     crate::files::remove_tree(&previous)
         .map_err(UpdateError::file("could not remove", &previous))?;
     std::fs::rename(bundle, &previous).map_err(UpdateError::file("could not put", &previous))?;
-    russet_platform::exchange(&previous, &current)
+    russet_platform::exchange_paths(&previous, &current)
         .map_err(UpdateError::file("could not exchange", &current))?;
     let code = layout.code();
     if let Err(error) = replace::sync_directory(&code) {

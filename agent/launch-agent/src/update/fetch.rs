@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Fetches an archive, unless it is there already, and answers where it is. `progress` hears how
 /// many percent are there.
-pub(super) async fn archive(
+pub(super) async fn fetch_archive(
     ca_file: Option<&Path>,
     address: &str,
     artifact: &Artifact,
@@ -42,7 +42,7 @@ pub(super) async fn archive(
         result = verify_archive(&part, artifact).await;
     }
     if result.is_err() && had > 0 {
-        remove(&part);
+        remove_part(&part);
         result = transfer_archive(ca_file, address, artifact, &part, 0, &progress).await;
         if result.is_ok() {
             result = verify_archive(&part, artifact).await;
@@ -51,7 +51,7 @@ pub(super) async fn archive(
     if let Err(error) = result {
         // What is too long, or has all its bytes and is wrong, is worth nothing; a beginning is.
         if partial_length(&part, artifact.size) == 0 || matches!(error, UpdateError::Archive(_)) {
-            remove(&part);
+            remove_part(&part);
         }
         return Err(error);
     }
@@ -67,7 +67,7 @@ fn partial_length(part: &Path, size: u64) -> u64 {
 }
 
 /// A part that cannot be removed is overwritten or refused by the next try.
-fn remove(part: &Path) {
+fn remove_part(part: &Path) {
     if let Err(error) = russet_platform::replace::remove_file(part) {
         tracing::warn!(file = %part.display(), %error, "could not remove what was fetched");
     }
@@ -113,7 +113,7 @@ async fn transfer_archive(
     let result = download.download_to_async(&mut writer).await;
     if let Some(error) = writer.failed {
         // A full disk is to be full of something else.
-        remove(part);
+        remove_part(part);
         return Err(UpdateError::file("could not write", part)(error));
     }
     result.map_err(|error| UpdateError::Fetch {

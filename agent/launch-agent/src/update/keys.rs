@@ -118,7 +118,7 @@ impl Keys {
             named.into_iter().any(|key| is_good(key, &signature.signature))
         });
         if !believed {
-            let names = envelope.signatures.iter().map(|signature| shown(&signature.key));
+            let names = envelope.signatures.iter().map(|signature| shown_name(&signature.key));
             return Err(KeyError::Signature(names.collect::<Vec<_>>().join(", ")));
         }
         // A later form may not parse as this one, so its number is read first.
@@ -135,7 +135,7 @@ impl Keys {
 }
 
 /// A name that nobody vouches for, fit to be shown.
-fn shown(name: &str) -> String {
+fn shown_name(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
 }
 

@@ -35,7 +35,7 @@ pub use keys::{KeyError, Keys};
 pub(crate) use record::installed_version;
 pub use source::{Source, SourceError};
 pub use window::{Window, WindowError};
-pub(crate) use worker::{Parts, start};
+pub(crate) use worker::{Parts, start_worker};
 
 /// Settings of updates.
 #[derive(Clone, Debug)]

@@ -95,12 +95,12 @@ pub(crate) enum Refusal {
 }
 
 /// A number that a machine takes once and keeps, from random bytes.
-pub(super) fn seed(random: u64) -> u16 {
+pub(super) fn rollout_place(random: u64) -> u16 {
     u16::try_from(random % u64::from(EVERYBODY)).unwrap_or(0)
 }
 
 /// Decides. The manifest has been verified.
-pub(super) fn decide(manifest: &Manifest, machine: &Machine<'_>) -> Result<Offer, Refusal> {
+pub(super) fn decide_offer(manifest: &Manifest, machine: &Machine<'_>) -> Result<Offer, Refusal> {
     let version = || manifest.version.clone();
     if machine.channel.is_some_and(|channel| channel != manifest.channel) {
         return Err(Refusal::Channel(manifest.channel.clone()));
@@ -138,14 +138,14 @@ pub(super) fn decide(manifest: &Manifest, machine: &Machine<'_>) -> Result<Offer
             return Err(Refusal::Bad(version(), bad.reason.clone()));
         }
     }
-    let artifact = artifact(manifest, machine)?;
+    let artifact = find_artifact(manifest, machine)?;
     if machine.seed >= manifest.rollout && !machine.asked {
         return Ok(Offer::NotYet);
     }
     Ok(Offer::Take(artifact))
 }
 
-fn artifact(manifest: &Manifest, machine: &Machine<'_>) -> Result<Artifact, Refusal> {
+fn find_artifact(manifest: &Manifest, machine: &Machine<'_>) -> Result<Artifact, Refusal> {
     let version = || manifest.version.clone();
     let platform = machine.platform;
     let artifact = manifest
@@ -159,7 +159,7 @@ fn artifact(manifest: &Manifest, machine: &Machine<'_>) -> Result<Artifact, Refu
         return Err(Refusal::Artifact(artifact.file.chars().take(80).collect()));
     }
     if let (Some(minimum), Some(os)) = (artifact.minimum_os.get(machine.arch), machine.os)
-        && numbers(os) < numbers(minimum)
+        && version_numbers(os) < version_numbers(minimum)
     {
         return Err(Refusal::System(version(), minimum.clone(), os.to_owned()));
     }
@@ -171,7 +171,7 @@ fn parse(text: &str) -> Result<Version, Refusal> {
 }
 
 /// Versions of systems have two or three numbers.
-fn numbers(text: &str) -> Vec<u64> {
+fn version_numbers(text: &str) -> Vec<u64> {
     let mut numbers: Vec<u64> =
         text.split('.').map(|number| number.parse().unwrap_or(0)).take(3).collect();
     numbers.resize(3, 0);
@@ -186,7 +186,7 @@ mod tests {
     use russet_protocol::boot_files::{Bad, Fault};
     use russet_protocol::manifest::{Artifact, Manifest, Platform};
 
-    use super::{Machine, Offer, Refusal, decide};
+    use super::{Machine, Offer, Refusal, decide_offer};
 
     fn manifest() -> Manifest {
         let artifact = Artifact {
@@ -229,13 +229,13 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_taken_and_the_same_or_an_older_one_is_not() {
-        assert!(matches!(decide(&manifest(), &machine()), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&manifest(), &machine()), Ok(Offer::Take(_))));
         for running in ["1.2.0", "1.10.0", "2.0.0-beta.1"] {
             let machine = Machine { running, ..machine() };
-            assert_eq!(decide(&manifest(), &machine), Ok(Offer::UpToDate), "{running}");
+            assert_eq!(decide_offer(&manifest(), &machine), Ok(Offer::UpToDate), "{running}");
         }
         let before = Machine { running: "1.2.0-rc.1", ..machine() };
-        assert!(matches!(decide(&manifest(), &before), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&manifest(), &before), Ok(Offer::Take(_))));
     }
 
     #[test]
@@ -262,7 +262,7 @@ mod tests {
         for (change, said) in cases {
             let (mut manifest, mut machine) = (manifest(), machine());
             change(&mut manifest, &mut machine);
-            let refusal = decide(&manifest, &machine).unwrap_err().to_string();
+            let refusal = decide_offer(&manifest, &machine).unwrap_err().to_string();
             assert!(refusal.contains(said), "{refusal}");
         }
     }
@@ -278,22 +278,22 @@ mod tests {
         let (crashed, unreached) = ([bad(Fault::Crashed)], [bad(Fault::Unreached)]);
         let back = Some(1_400_000);
         let of = |bad| Machine { bad, taken_back_s: back, ..machine() };
-        assert!(matches!(decide(&manifest(), &of(&crashed)), Err(Refusal::Bad(..))));
-        assert!(matches!(decide(&manifest(), &of(&unreached)), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&manifest(), &of(&crashed)), Err(Refusal::Bad(..))));
+        assert!(matches!(decide_offer(&manifest(), &of(&unreached)), Ok(Offer::Take(_))));
         let soon = Machine { taken_back_s: Some(1_499_000), ..of(&unreached) };
-        assert!(matches!(decide(&manifest(), &soon), Err(Refusal::Bad(..))));
+        assert!(matches!(decide_offer(&manifest(), &soon), Err(Refusal::Bad(..))));
     }
 
     #[test]
     fn a_source_that_is_to_choose_may_choose_a_channel_and_nothing_that_was_replayed() {
         let machine = Machine { channel: None, ..machine() };
         let beta = Manifest { channel: "beta".to_owned(), ..manifest() };
-        assert!(matches!(decide(&beta, &machine), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&beta, &machine), Ok(Offer::Take(_))));
         let stubs = Manifest { linked_against_stubs: true, ..manifest() };
-        assert!(matches!(decide(&stubs, &machine), Err(Refusal::Stubs(_))));
+        assert!(matches!(decide_offer(&stubs, &machine), Err(Refusal::Stubs(_))));
         for is_pinned in [false, true] {
             let replayed = Machine { counter: 8, is_pinned, ..machine.clone() };
-            assert_eq!(decide(&beta, &replayed), Err(Refusal::Replayed(7, 8)));
+            assert_eq!(decide_offer(&beta, &replayed), Err(Refusal::Replayed(7, 8)));
         }
     }
 
@@ -302,20 +302,20 @@ mod tests {
         let old = Machine { counter: 8, now_s: 2_000_005, is_pinned: true, ..machine() };
         for running in ["1.2.0", "1.3.0"] {
             let pinned = Machine { running, ..old.clone() };
-            assert_eq!(decide(&manifest(), &pinned), Ok(Offer::UpToDate), "{running}");
+            assert_eq!(decide_offer(&manifest(), &pinned), Ok(Offer::UpToDate), "{running}");
             let shown = Machine { is_pinned: false, ..pinned };
-            assert!(decide(&manifest(), &shown).is_err(), "{running}");
+            assert!(decide_offer(&manifest(), &shown).is_err(), "{running}");
         }
     }
 
     #[test]
     fn a_rollout_reaches_the_machines_below_it_and_whoever_asks() {
         let half = Manifest { rollout: 500, ..manifest() };
-        assert_eq!(decide(&half, &machine()), Ok(Offer::NotYet));
+        assert_eq!(decide_offer(&half, &machine()), Ok(Offer::NotYet));
         let asked = Machine { asked: true, ..machine() };
-        assert!(matches!(decide(&half, &asked), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&half, &asked), Ok(Offer::Take(_))));
         let early = Machine { seed: 499, ..machine() };
-        assert!(matches!(decide(&half, &early), Ok(Offer::Take(_))));
+        assert!(matches!(decide_offer(&half, &early), Ok(Offer::Take(_))));
     }
 
     proptest! {
@@ -336,7 +336,7 @@ mod tests {
             let machine = Machine {
                 counter: seen, seed, now_s: now, asked, channel, is_pinned, ..machine()
             };
-            if let Ok(Offer::Take(_)) = decide(&manifest, &machine) {
+            if let Ok(Offer::Take(_)) = decide_offer(&manifest, &machine) {
                 prop_assert!((major, minor, patch) > (1, 1, 9));
                 prop_assert!(counter >= seen && now < manifest.expires_s);
                 prop_assert!(asked || seed < rollout);

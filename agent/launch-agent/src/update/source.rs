@@ -63,7 +63,7 @@ fn parse(text: &str) -> Option<Source> {
     }
     if let Some(repository) = text.strip_prefix("github:") {
         let (path, api) = match repository.split_once("?api=") {
-            Some((path, api)) => (path, Some(secure(api)?)),
+            Some((path, api)) => (path, Some(check_secure(api)?)),
             None => (repository, None),
         };
         let (owner, name) = path.split_once('/')?;
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Option<Source> {
             pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
         };
         let endpoint = match value("endpoint") {
-            Some(endpoint) => Some(secure(&endpoint)?),
+            Some(endpoint) => Some(check_secure(&endpoint)?),
             None => None,
         };
         let region = value("region");
@@ -95,12 +95,12 @@ fn parse(text: &str) -> Option<Source> {
             endpoint,
         });
     }
-    Some(Source::Directory(secure(text)?))
+    Some(Source::Directory(check_secure(text)?))
 }
 
 /// An address behind TLS, or on this machine. Threat: a signature says that a release is ours, not
 /// that the newest one is shown; who is on the way should not even choose among those.
-fn secure(text: &str) -> Option<String> {
+fn check_secure(text: &str) -> Option<String> {
     let url = reqwest::Url::parse(text).ok()?;
     let fits = url.scheme() == "https"
         || (url.scheme() == "http" && russet_platform::http::is_loopback(&url));
@@ -175,10 +175,10 @@ impl Source {
                 (address.clone(), Archives::Listed(assets))
             }
         };
-        let (envelope, pin) = small(client, &address).await?;
+        let (envelope, pin) = fetch_small(client, &address).await?;
         let is_none = envelope.is_none() && *self != Self::ControlPlane;
         if is_none {
-            return Err(fetch(FILE_NAME, "it is not there"));
+            return Err(fetch_error(FILE_NAME, "it is not there"));
         }
         let pin = pin.filter(|_| self.chooses());
         Ok((envelope.map(|envelope| Found { envelope, archives }), pin))
@@ -186,7 +186,8 @@ impl Source {
 
     /// The files of the newest release that has a manifest, with their addresses.
     async fn list(&self, client: &Client) -> Result<Vec<(String, String)>, UpdateError> {
-        let failed = |error: self_update::errors::Error| fetch("the list of releases", &error);
+        let failed =
+            |error: self_update::errors::Error| fetch_error("the list of releases", &error);
         let releases = match self {
             Self::GitHub { owner, name, api } => {
                 let mut list = github::ReleaseList::configure();
@@ -219,7 +220,8 @@ impl Source {
         for release in releases {
             let version = semver::Version::parse(release.version()).ok();
             let assets = release.assets().iter();
-            let assets = assets.map(|asset| (last(asset.name()), asset.download_url().to_owned()));
+            let assets =
+                assets.map(|asset| (last_component(asset.name()), asset.download_url().to_owned()));
             by_version.entry(version).or_default().extend(assets);
         }
         let has_manifest =
@@ -232,22 +234,22 @@ impl Source {
 const KEY: &str = r"(?P<prefix>.*/)?(?P<version>\d+\.\d+\.\d+[^/]*)/(?P<name>[^/]+)$";
 
 /// The last part of a name with slashes.
-fn last(name: &str) -> String {
+fn last_component(name: &str) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
-fn fetch(what: &str, why: impl std::fmt::Display) -> UpdateError {
+fn fetch_error(what: &str, why: impl std::fmt::Display) -> UpdateError {
     UpdateError::Fetch { what: what.to_owned(), why: why.to_string() }
 }
 
 /// A file that is no longer than a manifest is, and the pin that was told with it. `None`: it is
 /// not there.
-async fn small(
+async fn fetch_small(
     client: &Client,
     address: &str,
 ) -> Result<(Option<Vec<u8>>, Option<Pin>), UpdateError> {
     // The address may hold a signature of a private bucket.
-    let failed = |error: reqwest::Error| fetch(FILE_NAME, error.without_url());
+    let failed = |error: reqwest::Error| fetch_error(FILE_NAME, error.without_url());
     let request = client.get(address).timeout(TIMEOUT).header("accept", "application/octet-stream");
     let mut response = request.send().await.map_err(failed)?;
     let pin = response.headers().get(PIN_HEADER);
@@ -256,13 +258,13 @@ async fn small(
         return Ok((None, pin));
     }
     if !response.status().is_success() {
-        return Err(fetch(FILE_NAME, format!("the source answered {}", response.status())));
+        return Err(fetch_error(FILE_NAME, format!("the source answered {}", response.status())));
     }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         text.extend_from_slice(&chunk);
         if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
-            return Err(fetch(FILE_NAME, format!("it is longer than {LARGEST} bytes")));
+            return Err(fetch_error(FILE_NAME, format!("it is longer than {LARGEST} bytes")));
         }
     }
     Ok((Some(text), pin))
@@ -288,7 +290,7 @@ mod tests {
 
     async fn look(source: &str) -> Option<super::Found> {
         let source: Source = source.parse().unwrap();
-        let client = russet_platform::http::client("http://127.0.0.1:1", None, None).unwrap();
+        let client = russet_platform::http::api_client("http://127.0.0.1:1", None, None).unwrap();
         source.look(&client, "http://127.0.0.1:1", "mini 1").await.unwrap().0
     }
 
@@ -378,7 +380,7 @@ mod tests {
             .route("/big/manifest.json", get(endless))
             .route("/no/manifest.json", get(async || StatusCode::INTERNAL_SERVER_ERROR));
         let url = serve(router).await;
-        let client = russet_platform::http::client(&url, None, None).unwrap();
+        let client = russet_platform::http::api_client(&url, None, None).unwrap();
         for (path, why) in [("big", "longer than"), ("no", "500"), ("none", "not there")] {
             let source: Source = format!("{url}/{path}").parse().unwrap();
             let error = source.look(&client, &url, "mini").await.unwrap_err();

@@ -28,7 +28,7 @@ const MOST: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Unpacks an archive below `into` and answers where its bundle is.
-pub(super) fn unpack(
+pub(super) fn unpack_archive(
     archive: &Path,
     into: &Path,
     layout: &Layout,
@@ -50,11 +50,11 @@ pub(super) fn unpack(
         },
     )?;
     let staged = into.join(name);
-    settle(&staged).map_err(UpdateError::file("could not settle", &staged))?;
+    sync_tree(&staged).map_err(UpdateError::file("could not settle", &staged))?;
     let executable = layout.executable();
     let executable = staged.join(executable.strip_prefix(&bundle).unwrap_or(&executable));
     russet_platform::check_code_signature(&staged)?;
-    says(&executable, version)?;
+    check_version_output(&executable, version)?;
     Ok(staged)
 }
 
@@ -102,12 +102,12 @@ fn check_entries(archive: &Path, name: &Path) -> Result<(), UpdateError> {
     clippy::disallowed_methods,
     reason = "the staged bundle is root's, and was unpacked without links to elsewhere"
 )]
-fn settle(path: &Path) -> io::Result<()> {
+fn sync_tree(path: &Path) -> io::Result<()> {
     let meta = path.symlink_metadata()?;
     if meta.is_dir() {
         std::fs::set_permissions(path, Permissions::from_mode(0o755))?;
         for entry in std::fs::read_dir(path)? {
-            settle(&entry?.path())?;
+            sync_tree(&entry?.path())?;
         }
         return sync_directory(path);
     }
@@ -122,7 +122,7 @@ fn settle(path: &Path) -> io::Result<()> {
 /// Returns true if the program runs on this machine at all, and is the version that it is meant to
 /// be: a wrong architecture, a system that is too old and a mixed-up release show here, where
 /// nothing has been exchanged yet.
-fn says(executable: &Path, version: &str) -> Result<(), UpdateError> {
+fn check_version_output(executable: &Path, version: &str) -> Result<(), UpdateError> {
     let output =
         Command::new(executable).arg("--version").limit(PATIENCE).output_limit(4096).run_ok();
     let output = output.map_err(|error| {
@@ -145,7 +145,7 @@ mod tests {
     use flate2::write::GzEncoder;
     use tar::{EntryType, Header};
 
-    use super::{check_entries, unpack};
+    use super::{check_entries, unpack_archive};
     use russet_platform::layout::Layout;
 
     /// An archive of these entries: path, kind, content or target.
@@ -219,7 +219,7 @@ mod tests {
             (other, Some("does not run")),
         ] {
             archive(&path, &[(&name, FILE, program)]);
-            let result = unpack(&path, &into, &layout, "1.2.0");
+            let result = unpack_archive(&path, &into, &layout, "1.2.0");
             match why {
                 None => {
                     let staged = result.unwrap();

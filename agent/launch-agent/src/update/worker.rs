@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::boot_files::{bad_versions, is_in_probation};
 use super::exchange::Staged;
-use super::offer::{Machine, Offer, Refusal, decide, seed};
+use super::offer::{Machine, Offer, Refusal, decide_offer, rollout_place};
 use super::record::{Record, identity_of};
 use super::source::Source;
 use super::{Settings, UpdateError, fetch, unpack};
@@ -50,7 +50,7 @@ pub(crate) struct Parts {
 }
 
 /// Starts the worker, where the owner wants updates.
-pub(crate) fn start(parts: Parts) -> Option<tokio::task::JoinHandle<()>> {
+pub(crate) fn start_worker(parts: Parts) -> Option<tokio::task::JoinHandle<()>> {
     let source = parts.settings.source.clone()?;
     let machine = russet_platform::machine();
     parts.board.update_looks(0, parts.clock.wall_ms());
@@ -75,7 +75,7 @@ impl Worker {
         if self.parts.board.status().update.is_none() {
             self.show(Update::Unknown);
         }
-        let pause = |most: Duration| most.mul_f64(russet_platform::http::random());
+        let pause = |most: Duration| most.mul_f64(russet_platform::http::random_fraction());
         let first = pause(FIRST_LOOK.min(self.parts.settings.interval));
         let mut next = self.parts.clock.now().after(first);
         let mut ended = None;
@@ -187,7 +187,7 @@ impl Worker {
     /// Looks what there is, and brings it here.
     async fn look(&mut self, asked: bool) -> Result<(), UpdateError> {
         let Parts { settings, layout, state, control_plane, runner, .. } = &self.parts;
-        let client = russet_platform::http::downloads(
+        let client = russet_platform::http::download_client(
             control_plane,
             settings.ca_file.as_deref(),
             self.source.redirects(),
@@ -205,8 +205,9 @@ impl Worker {
         let path = Record::path(state);
         let mut record = Record::read(state).map_err(UpdateError::file("could not read", &path))?;
         let before = record.clone();
-        let number =
-            *record.seed.get_or_insert_with(|| seed(russet_platform::http::random_number()));
+        let number = *record
+            .seed
+            .get_or_insert_with(|| rollout_place(russet_platform::http::random_number()));
         let offer = self.decide(&manifest, &record, number, pin.is_some());
         if offer.is_ok() {
             let seen = record.counters.entry(manifest.channel.clone()).or_default();
@@ -298,7 +299,7 @@ impl Worker {
             // Looking is not asking for what has not been rolled out to this machine.
             asked: self.wanted,
         };
-        Ok(decide(manifest, &machine)?)
+        Ok(decide_offer(manifest, &machine)?)
     }
 
     /// Fetches, verifies, unpacks and tries.
@@ -323,12 +324,17 @@ impl Worker {
                 board.update(update, clock.wall_ms());
             }
         };
-        let archive =
-            fetch::archive(settings.ca_file.as_deref(), address, artifact, &staging, progress)
-                .await?;
+        let archive = fetch::fetch_archive(
+            settings.ca_file.as_deref(),
+            address,
+            artifact,
+            &staging,
+            progress,
+        )
+        .await?;
         let (state, probation) = (self.parts.state.clone(), self.parts.settings.probation);
         let staged = tokio::task::spawn_blocking(move || {
-            let bundle = unpack::unpack(&archive, &directory, &layout, &version)?;
+            let bundle = unpack::unpack_archive(&archive, &directory, &layout, &version)?;
             Ok(Staged { version, bundle, layout, state, probation })
         });
         staged.await.unwrap_or_else(|_| {

@@ -48,8 +48,8 @@ impl Grant {
             Some(true) => return Some("the task comes from a fork".to_owned()),
             None => return Some("the server does not say whether it comes from a fork".to_owned()),
         }
-        refused(&self.classes, "resource class", task.class)
-            .or_else(|| refused(&self.projects, "project", task.project))
+        find_refusal(&self.classes, "resource class", task.class)
+            .or_else(|| find_refusal(&self.projects, "project", task.project))
             .or_else(|| self.refused_ref(task))
     }
 
@@ -58,22 +58,23 @@ impl Grant {
         if task.branch.is_none() && task.tag.is_none() {
             return Some("the server names neither its branch nor its tag".to_owned());
         }
-        let branch = task.branch.and_then(|name| refused(&self.branches, "branch", Some(name)));
-        branch.or_else(|| task.tag.and_then(|name| refused(&self.tags, "tag", Some(name))))
+        let branch =
+            task.branch.and_then(|name| find_refusal(&self.branches, "branch", Some(name)));
+        branch.or_else(|| task.tag.and_then(|name| find_refusal(&self.tags, "tag", Some(name))))
     }
 }
 
-fn refused(forms: &[String], what: &str, name: Option<&str>) -> Option<String> {
+fn find_refusal(forms: &[String], what: &str, name: Option<&str>) -> Option<String> {
     match name.filter(|name| !name.is_empty()) {
         None => Some(format!("the server does not name its {what}")),
-        Some(name) if forms.iter().any(|form| matches(form, name)) => None,
+        Some(name) if forms.iter().any(|form| form_matches(form, name)) => None,
         Some(name) => Some(format!("it is not granted to {what} {name}")),
     }
 }
 
 /// Returns true if the text is of the form, in which `*` stands for any text.
 #[must_use]
-pub fn matches(form: &str, text: &str) -> bool {
+pub fn form_matches(form: &str, text: &str) -> bool {
     let mut parts = form.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -95,7 +96,7 @@ pub fn matches(form: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grant, Task, matches};
+    use super::{Grant, Task, form_matches};
 
     fn grant() -> Grant {
         let list = |items: &[&str]| items.iter().map(|&item| item.to_owned()).collect();
@@ -174,7 +175,7 @@ mod tests {
             ("a*b*c", "aXbYbZ", false),
             ("a*a", "a", false),
         ] {
-            assert_eq!(matches(form, text), is, "{form} {text}");
+            assert_eq!(form_matches(form, text), is, "{form} {text}");
         }
     }
 }

@@ -20,7 +20,7 @@ use russet_protocol::credential::Content;
 use russet_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
-pub use grant::{Grant, Task, matches};
+pub use grant::{Grant, Task, form_matches};
 pub use store::{Vault, VaultError};
 pub use tokens::TokenError;
 
@@ -49,7 +49,7 @@ impl Default for Document {
 /// A token, and the one control plane that may see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredToken {
-    /// The origin, as [`origin`] writes it.
+    /// The origin, as [`origin_of`] writes it.
     pub origin: String,
     /// The token. `None`: it is in the system's keychain, under its name.
     #[serde(default)]
@@ -71,7 +71,7 @@ pub struct StoredCredential {
 /// An address as an origin that can be compared: scheme, host in lower case, port where it is not
 /// the scheme's own. `None`: it is no origin of a control plane.
 #[must_use]
-pub fn origin(url: &str) -> Option<String> {
+pub fn origin_of(url: &str) -> Option<String> {
     let url = reqwest::Url::parse(url).ok()?;
     let plain = url.username().is_empty() && url.password().is_none() && url.path() == "/";
     let is_http = matches!(url.scheme(), "http" | "https");
@@ -91,17 +91,17 @@ pub fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_name, origin};
+    use super::{is_name, origin_of};
 
     #[test]
     fn an_origin_is_the_same_however_it_is_written() {
-        let one = origin("https://CI.example.com:443/").unwrap();
+        let one = origin_of("https://CI.example.com:443/").unwrap();
         assert_eq!(one, "https://ci.example.com");
-        assert_eq!(origin("https://ci.example.com"), Some(one));
-        assert_ne!(origin("http://ci.example.com"), origin("https://ci.example.com"));
-        assert_ne!(origin("https://ci.example.com:8443"), origin("https://ci.example.com"));
+        assert_eq!(origin_of("https://ci.example.com"), Some(one));
+        assert_ne!(origin_of("http://ci.example.com"), origin_of("https://ci.example.com"));
+        assert_ne!(origin_of("https://ci.example.com:8443"), origin_of("https://ci.example.com"));
         for none in ["ci.example.com", "ftp://x", "https://u@x", "https://x/path", "https://x/?q"] {
-            assert_eq!(origin(none), None, "{none}");
+            assert_eq!(origin_of(none), None, "{none}");
         }
     }
 

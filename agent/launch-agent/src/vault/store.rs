@@ -126,7 +126,7 @@ impl Vault {
         let key = self
             .key()?
             .ok_or_else(|| VaultError::NoKey { store: path.clone(), key: self.key_file() })?;
-        let plain = seal::open(&key, &sealed)
+        let plain = seal::open_bytes(&key, &sealed)
             .map_err(|source| VaultError::Seal { path: path.clone(), source })?;
         // The text is not shown: it is nothing but secrets.
         let document: Document = serde_json::from_slice(&plain)
@@ -154,9 +154,9 @@ impl Vault {
         let path = self.store_file();
         let plain = Zeroizing::new(
             serde_json::to_vec(&document)
-                .map_err(|error| failed("write", &path, io::Error::from(error)))?,
+                .map_err(|error| store_error("write", &path, io::Error::from(error)))?,
         );
-        let sealed = seal::seal(&key, &plain)
+        let sealed = seal::seal_bytes(&key, &plain)
             .map_err(|source| VaultError::Seal { path: path.clone(), source })?;
         self.replace(&path, &sealed)?;
         Ok(result)
@@ -166,11 +166,11 @@ impl Vault {
         let path = &self.directory;
         if let Some(parent) = path.parent() {
             let made = std::fs::DirBuilder::new().recursive(true).mode(0o711).create(parent);
-            made.map_err(|error| failed("make", parent, error))?;
+            made.map_err(|error| store_error("make", parent, error))?;
         }
         match std::fs::DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(failed("make", path, error))
+                Err(store_error("make", path, error))
             }
             _ => self.check_directory(),
         }
@@ -178,7 +178,8 @@ impl Vault {
 
     fn check_directory(&self) -> Result<(), VaultError> {
         let path = &self.directory;
-        let meta = std::fs::symlink_metadata(path).map_err(|error| failed("read", path, error))?;
+        let meta =
+            std::fs::symlink_metadata(path).map_err(|error| store_error("read", path, error))?;
         let problem =
             if meta.is_dir() { find_exposure(&meta) } else { Some("is no directory".into()) };
         problem.map_or(Ok(()), |problem| Err(VaultError::Exposed { path: path.clone(), problem }))
@@ -186,9 +187,9 @@ impl Vault {
 
     fn lock(&self) -> Result<Flock<std::fs::File>, VaultError> {
         let path = self.directory.join("lock");
-        let file = create_store(&path).map_err(|error| failed("open", &path, error))?;
+        let file = create_store(&path).map_err(|error| store_error("open", &path, error))?;
         Flock::lock(file, FlockArg::LockExclusive)
-            .map_err(|(_, error)| failed("lock", &path, error.into()))
+            .map_err(|(_, error)| store_error("lock", &path, error.into()))
     }
 
     fn key(&self) -> Result<Option<seal::Bytes>, VaultError> {
@@ -211,12 +212,12 @@ impl Vault {
     /// Replaces a file by a rename, synced: what was stored is there after a loss of power.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
         russet_platform::replace::write(path, bytes, 0o600)
-            .map_err(|error| failed("write", path, error))
+            .map_err(|error| store_error("write", path, error))
     }
 
     /// The bytes of a file that nobody but this user can read or change; `None` if it is absent.
     fn private(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
-        let read = |error| failed("read", path, error);
+        let read = |error| store_error("read", path, error);
         let opened = std::fs::OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
@@ -236,7 +237,7 @@ impl Vault {
     }
 }
 
-fn failed(what: &'static str, path: &Path, source: io::Error) -> VaultError {
+fn store_error(what: &'static str, path: &Path, source: io::Error) -> VaultError {
     VaultError::Io { what, path: path.to_owned(), source }
 }
 

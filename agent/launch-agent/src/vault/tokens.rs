@@ -2,7 +2,7 @@
 
 use russet_protocol::secret::Secret;
 
-use super::{StoredToken, Vault, VaultError, origin};
+use super::{StoredToken, Vault, VaultError, origin_of};
 use russet_platform::{KeychainError, keychain};
 
 /// Reason why a stored token cannot be used.
@@ -55,7 +55,7 @@ impl Vault {
         let mut document = self.read()?;
         let found = document.tokens.remove(name);
         let found = found.ok_or_else(|| TokenError::Unknown { name: name.to_owned() })?;
-        let asked = origin(api_url).unwrap_or_else(|| api_url.to_owned());
+        let asked = origin_of(api_url).unwrap_or_else(|| api_url.to_owned());
         if found.origin != asked {
             let (name, stored) = (name.to_owned(), found.origin);
             return Err(TokenError::OtherOrigin { name, stored, asked });

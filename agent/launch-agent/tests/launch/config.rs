@@ -21,7 +21,7 @@ fn file(text: &str) -> File {
 
 fn load_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let file = file(text);
-    config::load(&file.path, &|name| {
+    config::load_config(&file.path, &|name| {
         env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     })
 }
@@ -229,7 +229,8 @@ fn every_mistake_names_its_place_and_the_way_out() {
 fn a_file_with_a_token_that_others_can_read_is_refused_to_root() {
     let file = file("api: { auth_token: x }\n");
     std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let result = config::load(&file.path, &|name| (name == "HOME").then(|| "/home/me".to_owned()));
+    let result =
+        config::load_config(&file.path, &|name| (name == "HOME").then(|| "/home/me".to_owned()));
     if nix::unistd::geteuid().is_root() {
         let error = result.expect_err("others can read it");
         assert!(error.to_string().contains("mode 0640"), "{error}");
@@ -248,7 +249,7 @@ fn a_file_with_a_token_that_others_can_read_is_refused_to_root() {
         "HOME" => Some("/home/me".to_owned()),
         _ => None,
     };
-    assert!(config::load(&file.path, &env).is_ok());
+    assert!(config::load_config(&file.path, &env).is_ok());
 }
 
 #[test]
@@ -268,7 +269,7 @@ fn a_file_that_is_no_configuration_is_refused_quickly() {
     let deep = format!("api: {}{}", "[".repeat(50), "]".repeat(50));
     assert!(mistake(&deep).contains("nested"));
     assert!(mistake(&format!("api: {}", "[".repeat(100_000))).contains("not valid YAML"));
-    let missing = config::load(Path::new("/no/such/config.yaml"), &|_| None).unwrap_err();
+    let missing = config::load_config(Path::new("/no/such/config.yaml"), &|_| None).unwrap_err();
     assert!(missing.to_string().contains("cannot be read"), "{missing}");
 }
 

@@ -257,7 +257,7 @@ impl Bench {
         let path = self.dir.path().join("config.yaml");
         std::fs::write(&path, &text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        config::load(&path, &|_| None).unwrap_or_else(|error| panic!("{error}"))
+        config::load_config(&path, &|_| None).unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) fn start(&self, config: Config, exe: &Path) -> Running {

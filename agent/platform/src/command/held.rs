@@ -31,7 +31,8 @@ impl Command {
     pub fn hold(self) -> Result<Held, CommandError> {
         let line = self.line();
         let not_started = |source| run::not_started(&line, source);
-        let mut command = tokio::process::Command::from(run::prepare(&self).map_err(not_started)?);
+        let mut command =
+            tokio::process::Command::from(run::prepare_process(&self).map_err(not_started)?);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.spawn().map_err(not_started)?;
         let input = child.stdin.take();

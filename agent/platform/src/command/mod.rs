@@ -157,7 +157,7 @@ impl Command {
     ///
     /// It could not be started, took too long, or printed too much.
     pub fn run(self) -> Result<Output, CommandError> {
-        run::run(self)
+        run::run_command(self)
     }
 
     /// Runs it, and takes an exit status other than 0 for an error.

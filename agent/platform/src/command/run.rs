@@ -27,9 +27,9 @@ const LAST_TICK: Duration = Duration::from_millis(1);
 /// that it started may keep them open for ever.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
-pub(super) fn run(command: Command) -> Result<Output, CommandError> {
+pub(super) fn run_command(command: Command) -> Result<Output, CommandError> {
     let line = command.line();
-    let mut child = spawn(&command).map_err(|source| not_started(&line, source))?;
+    let mut child = spawn_process(&command).map_err(|source| not_started(&line, source))?;
     let result = Exchange::new(&command, &mut child)
         .and_then(|mut exchange| exchange.finish(&command, &mut child));
     if !matches!(result, Ok(End::Exited(..))) {
@@ -59,9 +59,9 @@ pub(super) fn not_started(line: &str, source: io::Error) -> CommandError {
     }
 }
 
-fn spawn(command: &Command) -> io::Result<Child> {
+fn spawn_process(command: &Command) -> io::Result<Child> {
     let input = if command.input.0.is_empty() { Stdio::null() } else { Stdio::piped() };
-    prepare(command)?.stdin(input).spawn()
+    prepare_process(command)?.stdin(input).spawn()
 }
 
 /// Builds the process that all tools have in common. Standard output and error are pipes.
@@ -69,7 +69,7 @@ fn spawn(command: &Command) -> io::Result<Child> {
 /// # Errors
 ///
 /// The path is not absolute.
-pub(super) fn prepare(command: &Command) -> io::Result<std::process::Command> {
+pub(super) fn prepare_process(command: &Command) -> io::Result<std::process::Command> {
     // Without an absolute path, whoever chose our working directory or PATH chose the program.
     if !command.program.is_absolute() {
         let message = "the path of a tool must be absolute";

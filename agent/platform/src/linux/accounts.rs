@@ -116,7 +116,7 @@ impl Accounts {
             match output.code() {
                 Some(0) => any = true,
                 Some(NO_SUCH) => {}
-                _ => return Err(failed(what, name, output.failed(None))),
+                _ => return Err(account_error(what, name, output.failed(None))),
             }
         }
         Ok(any)
@@ -166,11 +166,11 @@ impl Accounts {
         if id.is_some() && output.code() == Some(ID_TAKEN) {
             output = self.patiently(&|| command(None), what, name)?;
         }
-        output.ok().map(drop).map_err(|source| failed(what, name, source))
+        output.ok().map(drop).map_err(|source| account_error(what, name, source))
     }
 
     fn run(&self, command: Command, what: &str, name: &str) -> Result<(), AccountError> {
-        command.run_ok().map(drop).map_err(|source| failed(what, name, source))
+        command.run_ok().map(drop).map_err(|source| account_error(what, name, source))
     }
 
     /// Runs a command again while somebody else has the database locked.
@@ -182,7 +182,7 @@ impl Accounts {
     ) -> Result<Output, AccountError> {
         let start = Instant::now();
         loop {
-            let output = command().run().map_err(|source| failed(what, name, source))?;
+            let output = command().run().map_err(|source| account_error(what, name, source))?;
             let locked = !output.status.success() && output.error_text().contains("cannot lock");
             if !locked || start.elapsed() > PATIENCE {
                 return Ok(output);
@@ -192,7 +192,7 @@ impl Accounts {
     }
 }
 
-fn failed(what: &str, name: &str, source: CommandError) -> AccountError {
+fn account_error(what: &str, name: &str, source: CommandError) -> AccountError {
     let lack = match source {
         CommandError::NotFound { .. } => {
             " for lack of shadow's tools (Debian: passwd, Fedora: shadow-utils)"

@@ -11,7 +11,7 @@
 /// the file, so nothing is lost. (Data that was relocated is in mappings of other kinds.)
 pub fn forget_code() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
-    for (start, length) in maps.lines().filter_map(code) {
+    for (start, length) in maps.lines().filter_map(code_range) {
         let start = std::ptr::without_provenance_mut(start);
         // SAFETY: The range is a mapping of this process, private and never written to;
         // MADV_DONTNEED leaves it in place, and the next access reads the same bytes from the file.
@@ -21,7 +21,7 @@ pub fn forget_code() {
 }
 
 /// Start and length of a mapping that holds code of a file, as a line of proc_pid_maps(5) says.
-fn code(line: &str) -> Option<(usize, usize)> {
+fn code_range(line: &str) -> Option<(usize, usize)> {
     let mut fields = line.split_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
     let is_code = fields.next()? == "r-xp";
@@ -33,13 +33,13 @@ fn code(line: &str) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{code, forget_code};
+    use super::{code_range, forget_code};
 
     #[test]
     fn only_code_of_files_is_forgotten() {
         let text =
             "55a0-55b0 r-xp 00001000 fe:00 9986092                    /opt/russet/bin/russet";
-        assert_eq!(code(text), Some((0x55a0, 0x10)));
+        assert_eq!(code_range(text), Some((0x55a0, 0x10)));
         for other in [
             "55a0-55b0 r--p 00001000 fe:00 9986092                    /opt/russet/bin/russet",
             "55a0-55b0 rw-p 00001000 fe:00 9986092                    /opt/russet/bin/russet",
@@ -47,7 +47,7 @@ mod tests {
             "55a0-55b0 r-xp 00000000 00:00 0 ",
             "",
         ] {
-            assert_eq!(code(other), None, "{other}");
+            assert_eq!(code_range(other), None, "{other}");
         }
     }
 

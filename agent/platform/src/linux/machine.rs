@@ -11,8 +11,8 @@ pub fn machine() -> Machine {
     let model = model.iter().map(|text| text.trim_matches(['\0', '\n', ' ']));
     Machine {
         model: model.filter(|text| !text.is_empty()).map(str::to_owned).next(),
-        chip: value(&read("/proc/cpuinfo"), "model name", ':'),
-        system: value(&read("/etc/os-release"), "PRETTY_NAME", '='),
+        chip: value_of(&read("/proc/cpuinfo"), "model name", ':'),
+        system: value_of(&read("/etc/os-release"), "PRETTY_NAME", '='),
         architecture: kernel_architecture(&read("/proc/sys/kernel/arch")),
         is_translated: false,
         xcodes: Vec::new(),
@@ -26,7 +26,7 @@ fn kernel_architecture(said: &str) -> String {
 }
 
 /// The first value with this name, without quotes.
-fn value(text: &str, name: &str, separator: char) -> Option<String> {
+fn value_of(text: &str, name: &str, separator: char) -> Option<String> {
     let mut pairs = text.lines().filter_map(|line| line.split_once(separator));
     let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
     let value = value.trim().trim_matches('"');
@@ -35,15 +35,15 @@ fn value(text: &str, name: &str, separator: char) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::value;
+    use super::value_of;
 
     #[test]
     fn values_are_found_by_name() {
         let cpu = "processor\t: 0\nmodel name\t: AMD EPYC\nmodel name\t: other\n";
-        assert_eq!(value(cpu, "model name", ':').as_deref(), Some("AMD EPYC"));
+        assert_eq!(value_of(cpu, "model name", ':').as_deref(), Some("AMD EPYC"));
         let system = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 13\"\nEMPTY=\n";
-        assert_eq!(value(system, "PRETTY_NAME", '=').as_deref(), Some("Debian GNU/Linux 13"));
-        assert_eq!(value(system, "EMPTY", '='), None);
-        assert_eq!(value(system, "VERSION", '='), None);
+        assert_eq!(value_of(system, "PRETTY_NAME", '=').as_deref(), Some("Debian GNU/Linux 13"));
+        assert_eq!(value_of(system, "EMPTY", '='), None);
+        assert_eq!(value_of(system, "VERSION", '='), None);
     }
 }

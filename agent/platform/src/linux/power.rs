@@ -14,18 +14,18 @@ const BOOTED: &str = "/run/systemd/system";
 #[must_use]
 pub fn stay_awake(tools: &Tools) -> Option<Command> {
     let is_there = Path::new(BOOTED).is_dir() && nix::unistd::geteuid().is_root();
-    is_there.then(|| inhibit(tools))
+    is_there.then(|| inhibit_command(tools))
 }
 
-/// systemd-inhibit(1): the lock is released when the program ends.
-fn inhibit(tools: &Tools) -> Command {
+/// systemd-inhibit_command(1): the lock is released when the program ends.
+fn inhibit_command(tools: &Tools) -> Command {
     let what = ["--what=idle:sleep", "--mode=block", "--who=Russet", "--why=tasks run"];
     tools.command(INHIBIT).args(what).arg("/bin/cat")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::inhibit;
+    use super::inhibit_command;
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
 
@@ -33,7 +33,7 @@ mod tests {
     fn sleep_is_held_off_while_a_program_runs() {
         let dir = tempfile::tempdir().unwrap();
         fake_tool(dir.path(), "systemd-inhibit", "for word; do echo \"$word\"; done");
-        let said = inhibit(&Tools::below(dir.path())).run_ok().unwrap().text();
+        let said = inhibit_command(&Tools::below(dir.path())).run_ok().unwrap().text();
         let words: Vec<&str> = said.lines().collect();
         let wanted =
             ["--what=idle:sleep", "--mode=block", "--who=Russet", "--why=tasks run", "/bin/cat"];

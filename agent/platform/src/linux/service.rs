@@ -148,7 +148,7 @@ impl Service {
         self.available()?;
         let command = self.tools.command(SYSTEMCTL).arg(verb).args(unit);
         let output = command.limit(std::time::Duration::from_secs(120)).run()?;
-        if output.status.success() { Ok(()) } else { Err(explain(&output, doing)) }
+        if output.status.success() { Ok(()) } else { Err(explain_failure(&output, doing)) }
     }
 }
 
@@ -160,7 +160,7 @@ fn not_loaded(error: ServiceError) -> Result<(), ServiceError> {
     }
 }
 
-fn explain(output: &Output, doing: &str) -> ServiceError {
+fn explain_failure(output: &Output, doing: &str) -> ServiceError {
     let said = output.error_text();
     let unknown = output.code() == Some(NOT_FOUND)
         || said.contains("not loaded")

@@ -7,7 +7,7 @@ use nix::time::{ClockId, clock_gettime};
 pub fn boot_clock_ms() -> u64 {
     // It fails only for a clock that the kernel does not have; every kernel since 2.6.39 has it.
     clock_gettime(ClockId::CLOCK_BOOTTIME)
-        .map_or(0, |at| crate::clock::millis(std::time::Duration::from(at)))
+        .map_or(0, |at| crate::clock::whole_millis(std::time::Duration::from(at)))
 }
 
 /// Identity of this boot.

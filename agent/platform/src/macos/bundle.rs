@@ -20,7 +20,7 @@ pub fn check_code_signature(bundle: &Path) -> Result<(), SignatureError> {
     let Some(team) = TEAM else { return Ok(()) };
     let url = core_foundation::url::CFURL::from_path(bundle, true)
         .ok_or_else(|| SignatureError("its path cannot be written".into()))?;
-    let requirement = SecRequirement::from_str(&requirement(team)).map_err(wrong)?;
+    let requirement = SecRequirement::from_str(&team_requirement(team)).map_err(wrong)?;
     let code = SecStaticCode::from_path(&url, Flags::NONE).map_err(wrong)?;
     let strict = Flags::CHECK_ALL_ARCHITECTURES | Flags::STRICT_VALIDATE | Flags::CHECK_NESTED_CODE;
     code.check_validity(strict, &requirement).map_err(wrong)
@@ -31,7 +31,7 @@ fn wrong(error: security_framework::base::Error) -> SignatureError {
 }
 
 /// In Apple's language for requirements: a Developer ID certificate of the team, our identifier.
-fn requirement(team: &str) -> String {
+fn team_requirement(team: &str) -> String {
     format!(
         "anchor apple generic and identifier \"{}\" and certificate leaf[subject.OU] = \"{team}\" \
          and certificate leaf[field.1.2.840.113635.100.6.1.13] exists",

@@ -20,7 +20,7 @@ const ALWAYS: [&str; 5] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/
 /// `PATH` of a step, before what the owner adds: as a login shell makes it (path_helper(8)).
 pub fn standard_path() -> String {
     let mut all: Vec<String> = HOMEBREW.iter().map(|&path| path.to_owned()).collect();
-    let of_system = path_helper::path(Path::new("/"));
+    let of_system = path_helper::helper_path(Path::new("/"));
     for path in of_system.into_iter().chain(ALWAYS.iter().map(|&path| path.to_owned())) {
         if !all.contains(&path) {
             all.push(path);

@@ -26,7 +26,7 @@ const FORCE: libc::c_int = 0x0008_0000;
 pub fn end_user_domain(uid: u32) -> (Vec<String>, Option<DomainError>) {
     let tools = Tools::system();
     // What is not understood of it is not shown.
-    let printed = user_domain::print(&tools, uid).limit(TOOL_TIMEOUT).run_ok();
+    let printed = user_domain::print_command(&tools, uid).limit(TOOL_TIMEOUT).run_ok();
     let jobs =
         printed.map_or_else(|_| Vec::new(), |out| user_domain::foreign_services(&out.text()));
     match user_domain::bootout(&tools, uid).limit(TOOL_TIMEOUT).run() {
@@ -136,12 +136,12 @@ pub fn detach_images(uid: u32) -> Vec<(String, Result<(), CommandError>)> {
         return Vec::new();
     }
     let tools = Tools::system();
-    let Ok(listing) = disk_images::info(&tools).limit(TOOL_TIMEOUT).run_ok() else {
+    let Ok(listing) = disk_images::info_command(&tools).limit(TOOL_TIMEOUT).run_ok() else {
         return Vec::new();
     };
     let images = disk_images::of_user(&listing.stdout, uid).unwrap_or_default();
     let detached = |image: disk_images::Image| {
-        let command = disk_images::detach(&tools, &image.device).limit(TOOL_TIMEOUT);
+        let command = disk_images::detach_command(&tools, &image.device).limit(TOOL_TIMEOUT);
         let result = command.run_ok().map(drop);
         (format!("{} ({})", image.path, image.device), result)
     };

@@ -10,10 +10,10 @@ use crate::macos_tools::hardware::{self, Kernel};
 #[must_use]
 pub fn machine() -> Machine {
     let kernel = Kernel {
-        model: sysctl::string(c"hw.model"),
-        chip: sysctl::string(c"machdep.cpu.brand_string"),
-        arm64: sysctl::number(c"hw.optional.arm64"),
-        translated: sysctl::number(c"sysctl.proc_translated"),
+        model: sysctl::read_string(c"hw.model"),
+        chip: sysctl::read_string(c"machdep.cpu.brand_string"),
+        arm64: sysctl::read_number(c"hw.optional.arm64"),
+        translated: sysctl::read_number(c"sysctl.proc_translated"),
     };
-    hardware::machine(kernel, Path::new("/"))
+    hardware::read_machine(kernel, Path::new("/"))
 }

@@ -9,8 +9,8 @@ use crate::Memory;
 /// Memory of this machine.
 #[must_use]
 pub fn memory() -> Option<Memory> {
-    let total: u64 = sysctl::number(c"hw.memsize")?;
-    let percent: u64 = sysctl::number(c"kern.memorystatus_level")?;
+    let total: u64 = sysctl::read_number(c"hw.memsize")?;
+    let percent: u64 = sysctl::read_number(c"kern.memorystatus_level")?;
     Some(Memory { available: total / 100 * percent.min(100), total })
 }
 

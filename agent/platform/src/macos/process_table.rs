@@ -174,7 +174,7 @@ pub fn usage(pid: i32) -> Option<Usage> {
         },
         cpu_ms: mach_ms(task.pti_total_user.saturating_add(task.pti_total_system)),
         resident_bytes: task.pti_resident_size,
-        age_ms: crate::clock::millis(now).saturating_sub(began),
+        age_ms: crate::clock::whole_millis(now).saturating_sub(began),
     })
 }
 

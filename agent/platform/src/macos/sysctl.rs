@@ -3,14 +3,14 @@
 use std::ffi::CStr;
 
 /// The text under `name`, without its closing NUL.
-pub(super) fn string(name: &CStr) -> Option<String> {
+pub(super) fn read_string(name: &CStr) -> Option<String> {
     let mut buffer = [0_u8; 256];
     let text = read(name, &mut buffer)?.split(|byte| *byte == 0).next()?;
     String::from_utf8(text.to_vec()).ok()
 }
 
 /// The number under `name`, which the kernel gives in four or eight bytes.
-pub(super) fn number(name: &CStr) -> Option<u64> {
+pub(super) fn read_number(name: &CStr) -> Option<u64> {
     let mut buffer = [0_u8; 8];
     let bytes = read(name, &mut buffer)?;
     match bytes.len() {

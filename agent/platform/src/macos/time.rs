@@ -7,11 +7,11 @@ use nix::time::{ClockId, clock_gettime};
 #[must_use]
 pub fn boot_clock_ms() -> u64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map_or(0, |at| crate::clock::millis(std::time::Duration::from(at)))
+        .map_or(0, |at| crate::clock::whole_millis(std::time::Duration::from(at)))
 }
 
 /// Identity of this boot session.
 #[must_use]
 pub fn boot_id() -> String {
-    super::sysctl::string(c"kern.bootsessionuuid").unwrap_or_else(|| "unknown".to_owned())
+    super::sysctl::read_string(c"kern.bootsessionuuid").unwrap_or_else(|| "unknown".to_owned())
 }

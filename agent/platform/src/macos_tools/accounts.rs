@@ -42,7 +42,7 @@ impl Accounts {
     pub fn find(&self, name: &str) -> Result<Option<Account>, AccountError> {
         let Some(user) = self.record(Kind::User, name)? else { return Ok(None) };
         let group = self.record(Kind::Group, name)?;
-        Ok(Some(account(name, &user, group.as_ref())))
+        Ok(Some(read_account(name, &user, group.as_ref())))
     }
 
     /// Makes the account, or completes and repairs what there is of it. Returns it with what had
@@ -62,7 +62,11 @@ impl Accounts {
         let user = match user {
             Some(user) => user,
             None => {
-                self.run(dscl::create(&self.tools, Kind::User, name), "make the user", name)?;
+                self.run(
+                    dscl::create_record(&self.tools, Kind::User, name),
+                    "make the user",
+                    name,
+                )?;
                 done.push(format!("made the user {name}"));
                 if let Some(before) = wanted.before.as_ref().filter(|b| !b.generated_uid.is_empty())
                 {
@@ -108,15 +112,15 @@ impl Accounts {
     pub fn delete(&self, name: &str) -> Result<bool, AccountError> {
         let mut any = false;
         for kind in [Kind::User, Kind::Group] {
-            let output = dscl::delete(&self.tools, kind, name)
+            let output = dscl::delete_record(&self.tools, kind, name)
                 .run()
-                .map_err(|source| failed("delete the user", name, source))?;
+                .map_err(|source| account_error("delete the user", name, source))?;
             if output.status.success() {
                 any = true;
                 continue;
             }
             let source = output.failed(None);
-            match dscl::error(&output) {
+            match dscl::error_of(&output) {
                 DsError::NotFound => {}
                 DsError::Permission => {
                     return Err(AccountError::NeedsFullDiskAccess {
@@ -124,7 +128,7 @@ impl Accounts {
                         source: Box::new(source),
                     });
                 }
-                _ => return Err(failed("delete the user", name, source)),
+                _ => return Err(account_error("delete the user", name, source)),
             }
         }
         Ok(any)
@@ -134,7 +138,7 @@ impl Accounts {
         let name = &wanted.name;
         let group = self.record(Kind::Group, name)?;
         if group.is_none() {
-            self.run(dscl::create(&self.tools, Kind::Group, name), "make the group", name)?;
+            self.run(dscl::create_record(&self.tools, Kind::Group, name), "make the group", name)?;
             done.push(format!("made the group {name}"));
         }
         let group = group.unwrap_or_default();
@@ -173,27 +177,27 @@ impl Accounts {
     ) -> Result<Option<BTreeMap<String, String>>, AccountError> {
         let output = dscl::read(&self.tools, kind, name)
             .run()
-            .map_err(|source| failed("look up", name, source))?;
+            .map_err(|source| account_error("look up", name, source))?;
         if output.status.success() {
             return Ok(Some(dscl::parse_record(&output.text())));
         }
-        match dscl::error(&output) {
+        match dscl::error_of(&output) {
             DsError::NotFound => Ok(None),
-            _ => Err(failed("look up", name, output.failed(None))),
+            _ => Err(account_error("look up", name, output.failed(None))),
         }
     }
 
     fn set(&self, kind: Kind, name: &str, key: &str, value: &str) -> Result<(), AccountError> {
-        let command = dscl::set(&self.tools, kind, name, key, value);
+        let command = dscl::set_attribute(&self.tools, kind, name, key, value);
         self.run(command, &format!("set {key} of"), name).map(drop)
     }
 
     fn run(&self, command: Command, what: &str, name: &str) -> Result<Output, AccountError> {
-        command.run_ok().map_err(|source| failed(what, name, source))
+        command.run_ok().map_err(|source| account_error(what, name, source))
     }
 }
 
-fn failed(what: &str, name: &str, source: CommandError) -> AccountError {
+fn account_error(what: &str, name: &str, source: CommandError) -> AccountError {
     AccountError::Command { what: format!("{what} {name}"), source: Box::new(source) }
 }
 
@@ -216,7 +220,7 @@ fn refuse_foreign(wanted: &Wanted, user: &BTreeMap<String, String>) -> Result<()
     Ok(())
 }
 
-fn account(
+fn read_account(
     name: &str,
     user: &BTreeMap<String, String>,
     group: Option<&BTreeMap<String, String>>,

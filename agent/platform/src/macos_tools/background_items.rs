@@ -26,7 +26,7 @@ pub enum Approval {
 /// # Errors
 ///
 /// sfltool does not say; before macOS 13 it knows no `dumpbtm`.
-pub fn approval(tools: &Tools, label: &str) -> Result<Approval, CommandError> {
+pub fn approval_of(tools: &Tools, label: &str) -> Result<Approval, CommandError> {
     let dump = tools.command(SFLTOOL).arg("dumpbtm").limit(LIMIT).run_ok()?;
     Ok(parse(&dump.text(), label))
 }

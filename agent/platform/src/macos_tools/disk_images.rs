@@ -21,14 +21,14 @@ pub struct Image {
 
 /// `hdiutil info -plist`: all attached images.
 #[must_use]
-pub fn info(tools: &Tools) -> Command {
+pub fn info_command(tools: &Tools) -> Command {
     tools.command(HDIUTIL).args(["info", "-plist"])
 }
 
 /// `hdiutil detach DEVICE -force`: takes an image away, with everything that is mounted from it,
 /// also while that is in use.
 #[must_use]
-pub fn detach(tools: &Tools, device: &str) -> Command {
+pub fn detach_command(tools: &Tools, device: &str) -> Command {
     tools.command(HDIUTIL).args(["detach", device, "-force"])
 }
 
@@ -41,10 +41,10 @@ pub fn of_user(listing: &[u8], uid: u32) -> Result<Vec<Image>, plist::Error> {
     let root: Value = plist::from_bytes(listing)?;
     let images = root.as_dictionary().and_then(|root| root.get("images"));
     let images = images.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    Ok(images.iter().filter_map(|image| owned(image, uid)).collect())
+    Ok(images.iter().filter_map(|image| owned_image(image, uid)).collect())
 }
 
-fn owned(image: &Value, uid: u32) -> Option<Image> {
+fn owned_image(image: &Value, uid: u32) -> Option<Image> {
     let image = image.as_dictionary()?;
     let owner = image.get("owner-uid")?.as_unsigned_integer()?;
     let entities = image.get("system-entities")?.as_array()?;
@@ -59,7 +59,7 @@ fn owned(image: &Value, uid: u32) -> Option<Image> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Image, detach, info, of_user};
+    use super::{Image, detach_command, info_command, of_user};
     use crate::command::Tools;
 
     /// The keys of `hdiutil info -plist` as macOS 14 prints them (framework 683), with paths and
@@ -107,7 +107,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tools = Tools::below(dir.path());
         let line = |command: crate::command::Command| command.run().unwrap_err().to_string();
-        assert!(line(info(&tools)).contains("hdiutil info -plist`"));
-        assert!(line(detach(&tools, "/dev/disk4")).contains("hdiutil detach /dev/disk4 -force`"));
+        assert!(line(info_command(&tools)).contains("hdiutil info -plist`"));
+        assert!(
+            line(detach_command(&tools, "/dev/disk4"))
+                .contains("hdiutil detach /dev/disk4 -force`")
+        );
     }
 }

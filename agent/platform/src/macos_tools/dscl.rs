@@ -59,19 +59,19 @@ pub fn read(tools: &Tools, kind: Kind, name: &str) -> Command {
 
 /// Makes an empty record. One that exists stays.
 #[must_use]
-pub fn create(tools: &Tools, kind: Kind, name: &str) -> Command {
+pub fn create_record(tools: &Tools, kind: Kind, name: &str) -> Command {
     dscl(tools, "-create", kind, name)
 }
 
 /// Gives an attribute this one value.
 #[must_use]
-pub fn set(tools: &Tools, kind: Kind, name: &str, key: &str, value: &str) -> Command {
+pub fn set_attribute(tools: &Tools, kind: Kind, name: &str, key: &str, value: &str) -> Command {
     dscl(tools, "-create", kind, name).args([key, value])
 }
 
 /// Deletes a record.
 #[must_use]
-pub fn delete(tools: &Tools, kind: Kind, name: &str) -> Command {
+pub fn delete_record(tools: &Tools, kind: Kind, name: &str) -> Command {
     dscl(tools, "-delete", kind, name)
 }
 
@@ -92,7 +92,7 @@ pub enum DsError {
 
 /// Classifies an error by its message.
 #[must_use]
-pub fn error(output: &Output) -> DsError {
+pub fn error_of(output: &Output) -> DsError {
     let said = output.error_text();
     let says = |name: &str| said.contains(name);
     if says("eDSRecordNotFound") || says("eDSUnknownNodeName") {

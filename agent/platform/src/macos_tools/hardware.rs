@@ -25,21 +25,21 @@ pub struct Kernel {
 
 /// The machine whose files are below `root`.
 #[must_use]
-pub fn machine(kernel: Kernel, root: &Path) -> Machine {
+pub fn read_machine(kernel: Kernel, root: &Path) -> Machine {
     let is_arm = kernel.arm64 == Some(1);
     Machine {
         model: kernel.model,
         chip: kernel.chip,
-        system: preferences::version(root).map(|version| format!("macOS {version}")),
+        system: preferences::system_version(root).map(|version| format!("macOS {version}")),
         architecture: if is_arm { "arm64" } else { "x86_64" }.to_owned(),
         is_translated: kernel.translated == Some(1),
-        xcodes: xcode::versions(&root.join("Applications")),
+        xcodes: xcode::xcode_versions(&root.join("Applications")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kernel, machine};
+    use super::{Kernel, read_machine};
     use std::path::Path;
 
     #[test]
@@ -50,11 +50,11 @@ mod tests {
             arm64: Some(1),
             translated: Some(1),
         };
-        let rosetta = machine(kernel.clone(), Path::new("/none"));
+        let rosetta = read_machine(kernel.clone(), Path::new("/none"));
         assert_eq!((rosetta.architecture.as_str(), rosetta.is_translated), ("arm64", true));
-        let native = machine(Kernel { translated: Some(0), ..kernel }, Path::new("/none"));
+        let native = read_machine(Kernel { translated: Some(0), ..kernel }, Path::new("/none"));
         assert_eq!((native.architecture.as_str(), native.is_translated), ("arm64", false));
-        let intel = machine(Kernel::default(), Path::new("/none"));
+        let intel = read_machine(Kernel::default(), Path::new("/none"));
         assert_eq!((intel.architecture.as_str(), intel.is_translated), ("x86_64", false));
     }
 }

@@ -46,7 +46,7 @@ impl Launchd {
     pub fn state(&self) -> Result<JobState, ServiceError> {
         let disabled = launchctl::print_disabled(&self.tools).run()?;
         let disabled = disabled.status.success() && launchctl::parse_disabled(&disabled.text());
-        let printed = launchctl::loaded(launchctl::print(&self.tools).run()?)?;
+        let printed = launchctl::loaded_state(launchctl::print(&self.tools).run()?)?;
         let state = printed.map_or_else(JobState::default, |text| launchctl::parse_print(&text));
         Ok(JobState { enabled: !disabled, ..state })
     }
@@ -57,7 +57,7 @@ impl Launchd {
     ///
     /// launchctl refuses.
     pub fn enable(&self) -> Result<(), ServiceError> {
-        launchctl::run(launchctl::enable(&self.tools), "enable the job")
+        launchctl::run_launchctl(launchctl::enable(&self.tools), "enable the job")
     }
 
     /// Loads the job from its file and starts it. One that is loaded is only started.
@@ -74,7 +74,7 @@ impl Launchd {
         if output.status.success() || launchctl::failed_with(&output, &[ALREADY]) {
             return Ok(());
         }
-        Err(launchctl::explain(&output, "start the job"))
+        Err(launchctl::explain_failure(&output, "start the job"))
     }
 
     /// Ends the job and forgets it, and waits until it is gone. One that is not loaded is gone.
@@ -90,7 +90,7 @@ impl Launchd {
         let begun = output.status.success()
             || launchctl::failed_with(&output, &[IN_PROGRESS, NO_PROCESS, NOT_FOUND]);
         if !begun && self.is_loaded()? {
-            return Err(launchctl::explain(&output, "stop the job"));
+            return Err(launchctl::explain_failure(&output, "stop the job"));
         }
         let start = Instant::now();
         while self.is_loaded()? {
@@ -130,14 +130,14 @@ impl Launchd {
             }
             let may_settle = launchctl::failed_with(&output, &[IO_ERROR, ALREADY]);
             if !may_settle || start.elapsed() > self.settles {
-                return Err(launchctl::explain(&output, "load the job"));
+                return Err(launchctl::explain_failure(&output, "load the job"));
             }
             std::thread::sleep(self.pause);
         }
     }
 
     fn is_loaded(&self) -> Result<bool, ServiceError> {
-        Ok(launchctl::loaded(launchctl::print(&self.tools).run()?)?.is_some())
+        Ok(launchctl::loaded_state(launchctl::print(&self.tools).run()?)?.is_some())
     }
 }
 

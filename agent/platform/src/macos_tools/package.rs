@@ -14,7 +14,7 @@ const LAUNCHCTL: &str = "/bin/launchctl";
 /// # Errors
 ///
 /// `pkgutil` knows the package and does not forget it.
-pub fn forget(tools: &Tools, identifier: &str) -> Result<(), CommandError> {
+pub fn forget_receipt(tools: &Tools, identifier: &str) -> Result<(), CommandError> {
     // Its exit status is 0 for a package that it knows. Where there is no `pkgutil`, nothing is
     // known.
     let known = tools.command(PKGUTIL).args(["--pkg-info", identifier]).run_ok();
@@ -36,7 +36,7 @@ pub fn stop_menubar(tools: &Tools) {
 
 #[cfg(test)]
 mod tests {
-    use super::forget;
+    use super::forget_receipt;
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
 
@@ -44,7 +44,7 @@ mod tests {
     fn a_receipt_is_forgotten_once_and_one_that_is_not_there_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let tools = Tools::below(dir.path());
-        forget(&tools, "dev.russet.agent.pkg").unwrap();
+        forget_receipt(&tools, "dev.russet.agent.pkg").unwrap();
         let (known, calls) = (dir.path().join("known"), dir.path().join("calls"));
         let script = format!(
             "echo \"$*\" >>{calls}; case $1 in --pkg-info) test -e {known};; --forget) /bin/rm {known};; esac",
@@ -54,7 +54,7 @@ mod tests {
         fake_tool(dir.path(), "pkgutil", &script);
         std::fs::write(&known, "").unwrap();
         for _ in 0..2 {
-            forget(&tools, "dev.russet.agent.pkg").unwrap();
+            forget_receipt(&tools, "dev.russet.agent.pkg").unwrap();
         }
         let calls = std::fs::read_to_string(calls).unwrap();
         assert_eq!(
@@ -62,6 +62,6 @@ mod tests {
             "--pkg-info dev.russet.agent.pkg\n--forget dev.russet.agent.pkg\n--pkg-info dev.russet.agent.pkg\n"
         );
         fake_tool(dir.path(), "pkgutil", "case $1 in --forget) exit 1;; esac");
-        assert!(forget(&tools, "dev.russet.agent.pkg").is_err());
+        assert!(forget_receipt(&tools, "dev.russet.agent.pkg").is_err());
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Reads `/etc/paths` and `/etc/paths.d` below `root`. What cannot be read is left out, and so is
 /// a line that is no absolute path, or would be two.
 #[must_use]
-pub fn path(root: &Path) -> Vec<String> {
+pub fn helper_path(root: &Path) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let texts = texts(root);
     texts
@@ -81,7 +81,7 @@ fn number(name: &[u8]) -> Option<(i64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{after_login, path};
+    use super::{after_login, helper_path};
 
     /// A system with the files of macOS 14, and more in `paths.d`.
     fn system(more: &[(&str, &str)]) -> tempfile::TempDir {
@@ -110,7 +110,7 @@ mod tests {
         std::fs::create_dir(root.path().join("etc/paths.d/directory")).unwrap();
         std::fs::write(root.path().join("etc/paths.d/directory/file"), "/deep\n").unwrap();
         assert_eq!(
-            path(root.path()),
+            helper_path(root.path()),
             [
                 "/usr/local/bin",
                 "/System/Cryptexes/App/usr/bin",
@@ -124,13 +124,13 @@ mod tests {
                 "/opt/russet/bin",
             ]
         );
-        assert!(path(&root.path().join("nowhere")).is_empty());
+        assert!(helper_path(&root.path().join("nowhere")).is_empty());
     }
 
     #[test]
     fn lines_that_are_no_directory_are_left_out() {
         let root = system(&[("x", "\n  /a b \nrelative\n/x:/y\n~/bin\n/a b\n")]);
-        assert_eq!(path(root.path()).last().map(String::as_str), Some("/a b"));
+        assert_eq!(helper_path(root.path()).last().map(String::as_str), Some("/a b"));
     }
 
     #[test]

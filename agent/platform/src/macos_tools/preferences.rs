@@ -62,7 +62,7 @@ pub fn updates(root: &Path) -> Option<Updates> {
 
 /// The version of macOS and its build, as `15.6.1 (24G90)`.
 #[must_use]
-pub fn version(root: &Path) -> Option<String> {
+pub fn system_version(root: &Path) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Version {
@@ -82,7 +82,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Updates, automatic_login, updates, version};
+    use super::{Updates, automatic_login, system_version, updates};
     use std::path::Path;
 
     fn write(root: &Path, path: &str, inner: &str) {
@@ -98,7 +98,10 @@ mod tests {
     fn preferences_are_read_and_missing_ones_say_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        assert_eq!((automatic_login(root), updates(root), version(root)), (None, None, None));
+        assert_eq!(
+            (automatic_login(root), updates(root), system_version(root)),
+            (None, None, None)
+        );
         write(root, super::LOGIN, "<key>autoLoginUser</key><string>ci</string>");
         write(
             root,
@@ -116,7 +119,7 @@ mod tests {
              <key>Display Version</key><string>26.0</string></dict></array>",
         );
         assert_eq!(automatic_login(root).as_deref(), Some("ci"));
-        assert_eq!(version(root).as_deref(), Some("15.6.1 (24G90)"));
+        assert_eq!(system_version(root).as_deref(), Some("15.6.1 (24G90)"));
         let found = vec!["macOS Sequoia 15.7".to_owned(), "Safari 26.0".to_owned()];
         assert_eq!(updates(root), Some(Updates { found, automatic: Some(true) }));
         std::fs::write(root.join(super::LOGIN), "garbage").unwrap();

@@ -107,7 +107,7 @@ fn quote_argument(word: &str) -> Option<Zeroizing<String>> {
 }
 
 /// A line of `security -i` with its line feed.
-fn line(words: &[&str]) -> Result<Zeroizing<String>, SecurityError> {
+fn command_line(words: &[&str]) -> Result<Zeroizing<String>, SecurityError> {
     let mut text = Zeroizing::new(String::new());
     for word in words {
         if !text.is_empty() {
@@ -124,7 +124,7 @@ fn line(words: &[&str]) -> Result<Zeroizing<String>, SecurityError> {
 
 /// The paths that `security list-keychains` prints: one a line, indented, in quotes.
 #[must_use]
-pub fn keychains(output: &str) -> Vec<PathBuf> {
+pub fn parse_keychains(output: &str) -> Vec<PathBuf> {
     let path = |line: &str| line.trim().strip_prefix('"')?.strip_suffix('"').map(PathBuf::from);
     output.lines().filter_map(path).collect()
 }
@@ -140,7 +140,7 @@ pub struct Identities {
 
 /// Reads what `security find-identity` prints.
 #[must_use]
-pub fn identities(output: &str) -> Identities {
+pub fn parse_identities(output: &str) -> Identities {
     let mut found = Identities::default();
     let mut counts_valid = false;
     for line in output.lines().map(str::trim) {
@@ -174,7 +174,7 @@ pub struct Profile {
 /// Reads the property list of a provisioning profile. `None`: it is none, or its UUID would be a
 /// strange name for a file.
 #[must_use]
-pub fn profile(output: &[u8]) -> Option<Profile> {
+pub fn parse_profile(output: &[u8]) -> Option<Profile> {
     let value = plist::Value::from_reader(std::io::Cursor::new(output)).ok()?;
     let all = value.as_dictionary()?;
     let text = |key: &str| all.get(key).and_then(plist::Value::as_string);
@@ -226,7 +226,7 @@ impl Keychains {
         password: &Secret,
         identities: &[(PathBuf, &Secret)],
     ) -> Result<Identities, SecurityError> {
-        let keychain = text(path)?;
+        let keychain = path_text(path)?;
         let password = password.expose();
         let before = self.search_list()?;
         self.run(&["create-keychain", "-p", password, keychain])?;
@@ -234,8 +234,16 @@ impl Keychains {
         self.run(&["set-keychain-settings", keychain])?;
         self.run(&["unlock-keychain", "-p", password, keychain])?;
         for (p12, secret) in identities {
-            let mut words =
-                vec!["import", text(p12)?, "-k", keychain, "-f", "pkcs12", "-P", secret.expose()];
+            let mut words = vec![
+                "import",
+                path_text(p12)?,
+                "-k",
+                keychain,
+                "-f",
+                "pkcs12",
+                "-P",
+                secret.expose(),
+            ];
             words.extend(TRUSTED.iter().flat_map(|program| ["-T", *program]));
             self.run(&words)?;
         }
@@ -246,12 +254,12 @@ impl Keychains {
         }
         let mut list = vec!["list-keychains", "-d", "user", "-s", keychain];
         for other in &before {
-            list.push(text(other)?);
+            list.push(path_text(other)?);
         }
         self.run(&list)?;
         self.run(&["default-keychain", "-d", "user", "-s", keychain])?;
         let found = self.run(&["find-identity", keychain])?;
-        Ok(self::identities(&found.text()))
+        Ok(self::parse_identities(&found.text()))
     }
 
     /// Deletes a keychain, which takes it out of the search list. One that is not there is fine.
@@ -260,7 +268,7 @@ impl Keychains {
     ///
     /// It is still there.
     pub fn delete(&self, path: &Path) -> Result<(), SecurityError> {
-        match self.run(&["delete-keychain", text(path)?]) {
+        match self.run(&["delete-keychain", path_text(path)?]) {
             Ok(_) | Err(SecurityError::Missing) => Ok(()),
             Err(error) => Err(error),
         }
@@ -282,7 +290,7 @@ impl Keychains {
     }
 
     fn search_list(&self) -> Result<Vec<PathBuf>, SecurityError> {
-        Ok(keychains(&self.run(&["list-keychains", "-d", "user"])?.text()))
+        Ok(parse_keychains(&self.run(&["list-keychains", "-d", "user"])?.text()))
     }
 
     /// Parses a provisioning profile.
@@ -291,8 +299,8 @@ impl Keychains {
     ///
     /// It is no profile.
     pub fn profile(&self, path: &Path) -> Result<Profile, SecurityError> {
-        let output = self.run(&["cms", "-D", "-i", text(path)?])?;
-        profile(&output.stdout).ok_or_else(|| SecurityError::Other {
+        let output = self.run(&["cms", "-D", "-i", path_text(path)?])?;
+        parse_profile(&output.stdout).ok_or_else(|| SecurityError::Other {
             command: "cms".to_owned(),
             said: format!("{} is no provisioning profile", path.display()),
         })
@@ -300,7 +308,7 @@ impl Keychains {
 
     fn run(&self, words: &[&str]) -> Result<Output, SecurityError> {
         let command = words.first().copied().unwrap_or_default();
-        let input = line(words)?;
+        let input = command_line(words)?;
         let other = |said: String| SecurityError::Other { command: command.to_owned(), said };
         let output = self
             .tools
@@ -318,7 +326,7 @@ impl Keychains {
     }
 }
 
-fn text(path: &Path) -> Result<&str, SecurityError> {
+fn path_text(path: &Path) -> Result<&str, SecurityError> {
     path.to_str().ok_or(SecurityError::Unwritable)
 }
 

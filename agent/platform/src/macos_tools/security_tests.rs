@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use russet_protocol::secret::Secret;
 
-use super::{Identities, Keychains, SecurityError, identities, keychains, line, profile};
+use super::{
+    Identities, Keychains, SecurityError, command_line, parse_identities, parse_keychains,
+    parse_profile,
+};
 use crate::command::Tools;
 use crate::command::testing::fake_tool;
 
@@ -152,15 +155,15 @@ fn deleting_what_is_not_there_is_fine() {
 #[test]
 fn words_that_would_begin_another_command_are_refused() {
     for bad in ["a\nb", "a\rb", "a\0b", &"a".repeat(5000)] {
-        assert_eq!(line(&["import", bad]), Err(SecurityError::Unwritable));
+        assert_eq!(command_line(&["import", bad]), Err(SecurityError::Unwritable));
     }
-    assert_eq!(line(&["a", "", "b c"]).unwrap().as_str(), "\"a\" \"\" \"b c\"\n");
+    assert_eq!(command_line(&["a", "", "b c"]).unwrap().as_str(), "\"a\" \"\" \"b c\"\n");
 }
 
 #[test]
 fn outputs_of_the_tool_are_read() {
     assert_eq!(
-        keychains(
+        parse_keychains(
             "    \"/Users/travis/Library/Keychains/login.keychain\"\n    \"/Library/Keychains/System.keychain\"\n"
         ),
         [
@@ -168,19 +171,19 @@ fn outputs_of_the_tool_are_read() {
             PathBuf::from("/Library/Keychains/System.keychain")
         ]
     );
-    assert_eq!(keychains("nonsense\n\"half\n"), Vec::<PathBuf>::new());
-    let found = identities(FOUND);
+    assert_eq!(parse_keychains("nonsense\n\"half\n"), Vec::<PathBuf>::new());
+    let found = parse_identities(FOUND);
     assert_eq!(found.matching[0], "Apple Distribution: Acme (TEAM123456)");
-    assert_eq!(identities("     0 valid identities found\n"), Identities::default());
+    assert_eq!(parse_identities("     0 valid identities found\n"), Identities::default());
     // Assumed: `security cms -D` prints the property list as it was signed.
     let text = br#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0"><dict><key>Name</key><string>App Store</string>
 <key>UUID</key><string>0ADE4B5C-1d2e-4f60-8a9b-0c1d2e3f4a5b</string></dict></plist>"#;
-    let read = profile(text).unwrap();
+    let read = parse_profile(text).unwrap();
     assert_eq!((read.uuid.len(), read.name.as_str()), (36, "App Store"));
     let strange = text.to_vec();
     let strange = String::from_utf8(strange).unwrap().replace("0ADE4B5C", "../../x");
-    assert_eq!(profile(strange.as_bytes()), None);
-    assert_eq!(profile(b"nonsense"), None);
+    assert_eq!(parse_profile(strange.as_bytes()), None);
+    assert_eq!(parse_profile(b"nonsense"), None);
 }

@@ -29,7 +29,7 @@ pub fn bootout(tools: &Tools, uid: u32) -> Command {
 
 /// `launchctl print user/UID`: what is in it.
 #[must_use]
-pub fn print(tools: &Tools, uid: u32) -> Command {
+pub fn print_command(tools: &Tools, uid: u32) -> Command {
     tools.command(LAUNCHCTL).arg("print").arg(format!("user/{uid}"))
 }
 
@@ -57,7 +57,7 @@ pub fn in_session(uid: u32) -> Vec<String> {
 
 /// Returns true if the user is logged in at the screen. `None`: it is. Else why not, in words.
 #[must_use]
-pub fn absence(tools: &Tools, uid: u32, name: &str) -> Option<String> {
+pub fn session_absence(tools: &Tools, uid: u32, name: &str) -> Option<String> {
     match print_session(tools, uid).run() {
         Ok(output) if output.status.success() => None,
         Ok(_) => Some(format!(
@@ -135,8 +135,8 @@ pub fn foreign_services(printed: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        absence, bootout, bootout_session_job, check_bootout, foreign_services, in_session,
-        labels_in, print, session_jobs,
+        bootout, bootout_session_job, check_bootout, foreign_services, in_session, labels_in,
+        print_command, session_absence, session_jobs,
     };
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
@@ -204,18 +204,18 @@ mod tests {
     #[test]
     fn who_is_not_logged_in_is_told_from_who_is() {
         let (_dir, here) = tools("[ \"$*\" = 'print gui/502' ]");
-        assert_eq!(absence(&here, 502, "ci-gui"), None);
+        assert_eq!(session_absence(&here, 502, "ci-gui"), None);
         for code in [113, 125, 1] {
             let (_dir, gone) = tools(&format!("echo 'Could not find domain' >&2; exit {code}"));
-            assert!(absence(&gone, 502, "ci-gui").unwrap().contains("not logged in"));
+            assert!(session_absence(&gone, 502, "ci-gui").unwrap().contains("not logged in"));
         }
         let nowhere = Tools::below(std::path::Path::new("/nowhere"));
-        assert!(absence(&nowhere, 502, "ci-gui").unwrap().contains("could not ask"));
+        assert!(session_absence(&nowhere, 502, "ci-gui").unwrap().contains("could not ask"));
     }
 
     #[test]
     fn the_domain_is_asked_for_by_its_number() {
         let (_dir, tools) = tools("echo \"$@\"");
-        assert_eq!(print(&tools, 350).run().unwrap().text(), "print user/350\n");
+        assert_eq!(print_command(&tools, 350).run().unwrap().text(), "print user/350\n");
     }
 }

@@ -55,12 +55,12 @@ fn find_in(applications: &Path, wanted: &str) -> Result<PathBuf, XcodeError> {
 /// The versions of the Xcodes that are installed, the oldest first: `16.2 (16C5032a)`. The keys of
 /// `version.plist` are those that scripts read with `defaults`.
 #[must_use]
-pub fn versions(applications: &Path) -> Vec<String> {
+pub fn xcode_versions(applications: &Path) -> Vec<String> {
     let app = |name: String| applications.join(name).join("Contents/version.plist");
     let mut versions: Vec<_> = installed_apps(applications)
         .into_iter()
         .map(app)
-        .filter_map(|path| version(&path))
+        .filter_map(|path| bundle_version(&path))
         .collect();
     versions.sort();
     versions.dedup();
@@ -68,7 +68,7 @@ pub fn versions(applications: &Path) -> Vec<String> {
 }
 
 /// One version: its numbers, by which versions are ordered, and as people write it.
-fn version(plist: &Path) -> Option<(Vec<u32>, String)> {
+fn bundle_version(plist: &Path) -> Option<(Vec<u32>, String)> {
     let plist = plist::Value::from_file(plist).ok()?;
     let text = |key| plist.as_dictionary()?.get(key)?.as_string();
     let short = text("CFBundleShortVersionString")?;
@@ -89,7 +89,7 @@ fn installed_apps(applications: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find_in, versions};
+    use super::{find_in, xcode_versions};
 
     /// assumed: a version.plist with the keys that scripts read.
     #[test]
@@ -110,8 +110,8 @@ mod tests {
             std::fs::write(contents.join("version.plist"), text).unwrap();
         }
         std::fs::create_dir(dir.path().join("Xcode-none.app")).unwrap();
-        assert_eq!(versions(dir.path()), ["9.4", "26.0 (17A324)"]);
-        assert!(versions(&dir.path().join("no")).is_empty());
+        assert_eq!(xcode_versions(dir.path()), ["9.4", "26.0 (17A324)"]);
+        assert!(xcode_versions(&dir.path().join("no")).is_empty());
     }
 
     #[test]

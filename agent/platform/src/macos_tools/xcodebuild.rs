@@ -34,7 +34,10 @@ pub enum Readiness {
 /// # Errors
 ///
 /// A tool does not end, or cannot be run.
-pub fn readiness(tools: &Tools, developer_dir: Option<&Path>) -> Result<Readiness, CommandError> {
+pub fn check_readiness(
+    tools: &Tools,
+    developer_dir: Option<&Path>,
+) -> Result<Readiness, CommandError> {
     let selected = match developer_dir {
         Some(dir) => dir.to_owned(),
         None => {
@@ -72,7 +75,7 @@ pub fn readiness(tools: &Tools, developer_dir: Option<&Path>) -> Result<Readines
 mod tests {
     use std::path::Path;
 
-    use super::{Readiness, readiness};
+    use super::{Readiness, check_readiness};
     use crate::command::{Tools, testing::fake_tool};
 
     /// Exit statuses: 69 is EX_UNAVAILABLE, seen for the licence by many; for the first launch it
@@ -87,7 +90,7 @@ mod tests {
                  case $1 in -license) exit {licence} ;; *) echo odd >&2; exit {first} ;; esac"
             );
             fake_tool(dir.path(), "xcodebuild", &script);
-            readiness(&tools, Some(Path::new("/X/Contents/Developer"))).unwrap()
+            check_readiness(&tools, Some(Path::new("/X/Contents/Developer"))).unwrap()
         };
         assert_eq!(ready(0, 0), Readiness::Ready);
         assert_eq!(ready(69, 69), Readiness::Licence);
@@ -96,10 +99,10 @@ mod tests {
         // An old Xcode that knows no `-license check` and is ready.
         assert_eq!(ready(64, 0), Readiness::Ready);
         fake_tool(dir.path(), "xcode-select", "echo /Library/Developer/CommandLineTools");
-        assert_eq!(readiness(&tools, None).unwrap(), Readiness::ToolsOnly);
+        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::ToolsOnly);
         fake_tool(dir.path(), "xcode-select", "exit 2");
-        assert_eq!(readiness(&tools, None).unwrap(), Readiness::None);
+        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::None);
         fake_tool(dir.path(), "xcode-select", "echo /X/Contents/Developer");
-        assert_eq!(readiness(&tools, None).unwrap(), Readiness::Ready);
+        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::Ready);
     }
 }

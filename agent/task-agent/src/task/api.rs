@@ -112,7 +112,7 @@ impl Api {
         give_up: BootTime,
     ) -> Result<Self, http::HttpError> {
         let Assignment { api_url, ca_file, relay, .. } = assignment;
-        let client = http::client(api_url, ca_file.as_deref(), relay.as_deref())?;
+        let client = http::api_client(api_url, ca_file.as_deref(), relay.as_deref())?;
         let url = reqwest::Url::parse(&assignment.api_url).ok();
         Ok(Self {
             client,

@@ -11,7 +11,7 @@ use russet_protocol::runner::{HeartbeatFrom, HeartbeatRequest, HeartbeatResponse
 use super::api::{Api, ApiError};
 use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
-use russet_platform::clock::{Clock, millis};
+use russet_platform::clock::{Clock, whole_millis};
 
 /// A task that is over sooner needs no heartbeat.
 const FIRST: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ async fn once(
         let body = HeartbeatRequest {
             allocation: api.allocation().clone(),
             from: HeartbeatFrom::TaskAgent,
-            peer_silent_ms: supervisor.silent_for().map(millis),
+            peer_silent_ms: supervisor.silent_for().map(whole_millis),
         };
         api.request(Method::POST, "/api/v3/task/heartbeat")
             .header("prefer", format!("wait={}", every.as_secs()))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use russet_launch_agent::health::doctor::{Question, examine, probe, worst};
+use russet_launch_agent::health::doctor::{Question, examine_machine, probe_address, worst_level};
 use russet_launch_agent::health::{Check, Level};
 use russet_platform::layout::Layout;
 use serde_json::json;
@@ -33,7 +33,7 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
     if let Some(address) = &args.probe {
         let failed = |error| CliError::new(Exit::Infrastructure, format!("{error}"));
-        return probe(address).map(|()| Exit::Success).map_err(failed);
+        return probe_address(address).map(|()| Exit::Success).map_err(failed);
     }
     let layout = Layout::default();
     let question = Question {
@@ -43,14 +43,14 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
         layout,
     };
     block_on(async {
-        let mut checks = examine(&question).await;
+        let mut checks = examine_machine(&question).await;
         checks.insert(1, check_agent(args).await);
         print_checks(&checks, args.output.output)
     })
 }
 
 fn print_checks(checks: &[Check], format: Format) -> Result<Exit> {
-    let level = worst(checks);
+    let level = worst_level(checks);
     match format {
         Format::Json => render::print_json(&json!({ "worst": level, "checks": checks }))?,
         Format::Text => render::print_text(&checks_text(checks, Paint::stdout()))?,

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use russet_launch_agent::config::{Overrides, convert};
+use russet_launch_agent::config::{Overrides, convert_config};
 use russet_launch_agent::install::{self, ConfigSource, InstallError, Moment, Report, Settings};
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
@@ -91,8 +91,8 @@ pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
         }
         ControlFlow::Continue(())
     };
-    let reports =
-        install::install(&settings, args.dry_run, &mut watch).map_err(progress::install_failure)?;
+    let reports = install::install_agent(&settings, args.dry_run, &mut watch)
+        .map_err(progress::install_failure)?;
     finish_install(&settings, &args, &reports, &notes)
 }
 
@@ -175,7 +175,7 @@ fn source(
         None => return Ok(None),
     };
     let overrides = config_overrides(args, layout)?;
-    let converted = convert(from, &text, &overrides)
+    let converted = convert_config(from, &text, &overrides)
         .map_err(|error| progress::install_failure(InstallError::Config(error)))?;
     notes.extend(converted.notes);
     Ok(Some(ConfigSource::Text(converted.text)))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use russet_launch_agent::config;
-use russet_launch_agent::logs::{Wanted, history};
+use russet_launch_agent::logs::{Wanted, read_history};
 use russet_platform::FileWatch;
 use russet_platform::layout::Layout;
 use russet_protocol::local::{LogLevel, LogLine};
@@ -111,8 +111,8 @@ pub(crate) fn main(args: &LogsArgs) -> Result<Exit> {
     block_on(async {
         // Before it is read: what is written meanwhile is not missed.
         let watch = args.follow.then(|| FileWatch::new(&path));
-        let (lines, mut follower) =
-            history(&path, wanted).map_err(|error| unreadable_log(&path, &error, args.boot))?;
+        let (lines, mut follower) = read_history(&path, wanted)
+            .map_err(|error| unreadable_log(&path, &error, args.boot))?;
         let mut is_read = show.lines(&lines)?;
         let Some(watch) = watch else { return Ok(Exit::Success) };
         let failed =
@@ -151,7 +151,7 @@ fn log_path(args: &LogsArgs) -> Result<PathBuf> {
         return Ok(installed.boot_log());
     }
     if let Some(file) = &args.config {
-        let config = config::load(file, &environment).map_err(|error| {
+        let config = config::load_config(file, &environment).map_err(|error| {
             CliError::new(Exit::BadConfig, error.to_string())
                 .maybe_hint(error.hint().map(str::to_owned))
         })?;
@@ -162,7 +162,7 @@ fn log_path(args: &LogsArgs) -> Result<PathBuf> {
         });
     }
     // Its configuration is root's; who cannot read it cannot read a log in an unusual place.
-    let configured = config::load(&installed.config(), &environment).ok();
+    let configured = config::load_config(&installed.config(), &environment).ok();
     Ok(configured.and_then(|config| config.logging.file).unwrap_or_else(|| installed.agent_log()))
 }
 

@@ -54,7 +54,7 @@ impl From<HostName> for Host {
 /// Runs the command.
 pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let environment = |name: &str| std::env::var(name).ok();
-    let mut config = config::load(&args.config, &environment).map_err(|error| {
+    let mut config = config::load_config(&args.config, &environment).map_err(|error| {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
     })?;

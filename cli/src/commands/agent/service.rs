@@ -55,7 +55,7 @@ fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
     }
     let state = install::wait_for_health(&layout, &service)?;
     render::print_note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));
-    for concern in install::concerns(&layout) {
+    for concern in install::agent_concerns(&layout) {
         render::print_note(format_args!("warning: {concern}"));
     }
     Ok(Exit::Success)

@@ -72,7 +72,7 @@ pub(crate) fn main(command: TokenCommand) -> Result<Exit> {
                 CliError::new(Exit::Usage, "for which control plane is the token?")
                     .hint("name it with `--url https://ci.example.com`")
             })?;
-            let origin = vault::origin(&url).ok_or_else(|| {
+            let origin = vault::origin_of(&url).ok_or_else(|| {
                 CliError::new(Exit::Usage, format!("`{url}` is no origin of a control plane"))
                     .hint("write `https://host` or `https://host:port`")
             })?;

@@ -72,7 +72,7 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
     let wishes =
         install::Removal { keep_data: args.keep_data, force: args.force, dry_run: args.dry_run };
     let reports =
-        install::uninstall(&layout, &program, &Service::system(&layout), wishes, &mut watch)
+        install::uninstall_agent(&layout, &program, &Service::system(&layout), wishes, &mut watch)
             .map_err(progress::install_failure)?;
     let actions = reports.as_deref().unwrap_or_default();
     let failed = actions.iter().filter(|report| report.outcome == Outcome::Failed).count();
@@ -111,7 +111,7 @@ fn quiesce_agent(args: &UninstallArgs, layout: &Layout) -> Result<()> {
         return Ok(());
     }
     install::require_root("uninstall").map_err(progress::install_failure)?;
-    let socket = install::socket(layout);
+    let socket = install::socket_path(layout);
     let drained = block_on(async {
         let agent = AgentClient::at(socket)?;
         drain_agent(args, &agent).await

@@ -39,7 +39,7 @@ impl VaultArgs {
 }
 
 fn load_config(path: &Path) -> Result<Config> {
-    config::load(path, &|name| std::env::var(name).ok()).map_err(|error| {
+    config::load_config(path, &|name| std::env::var(name).ok()).map_err(|error| {
         CliError::new(Exit::BadConfig, error.to_string())
             .maybe_hint(error.hint().map(str::to_owned))
     })

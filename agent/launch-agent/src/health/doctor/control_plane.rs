@@ -34,9 +34,9 @@ pub(super) enum Failure {
 }
 
 /// Asks for its first page, without any token: an answer of any kind will do.
-pub(super) async fn ask(config: &Config) -> Answer {
+pub(super) async fn ask_control_plane(config: &Config) -> Answer {
     let without = |failure| Answer { result: Err(failure), skew_s: None };
-    let client = match http::client(&config.api_url, config.ca_file.as_deref(), None) {
+    let client = match http::api_client(&config.api_url, config.ca_file.as_deref(), None) {
         Ok(client) => client,
         Err(error) => return without(Failure::Setup(error.to_string())),
     };
@@ -73,7 +73,7 @@ fn find_failure(error: &reqwest::Error) -> Failure {
 }
 
 /// Interprets the answer.
-pub(super) fn judge(config: &Config, answer: &Answer) -> Check {
+pub(super) fn judge_answer(config: &Config, answer: &Answer) -> Check {
     let url = &config.api_url;
     let (found, hint) = match &answer.result {
         Ok(time) => {
@@ -109,7 +109,7 @@ pub(super) fn judge(config: &Config, answer: &Answer) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::write;
-    use super::{Answer, Failure, ask, judge};
+    use super::{Answer, Failure, ask_control_plane, judge_answer};
     use crate::config;
     use crate::health::Level;
 
@@ -118,7 +118,7 @@ mod tests {
         let path = dir.path().join("config.yaml");
         let text = format!("api: {{auth_token: t, url: '{url}'}}\nrunner: {{name: x}}\n");
         write(&path, &text);
-        config::load(&path, &|_| None).unwrap()
+        config::load_config(&path, &|_| None).unwrap()
     }
 
     /// A server that says this to whoever connects, and closes.
@@ -141,14 +141,14 @@ mod tests {
         let says = "HTTP/1.1 404 Not Found\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
                     Content-Length: 0\r\n\r\n";
         let config = config(&format!("http://127.0.0.1:{}", server(says).await));
-        let answer = ask(&config).await;
-        assert_eq!(judge(&config, &answer).level, Level::Ok);
+        let answer = ask_control_plane(&config).await;
+        assert_eq!(judge_answer(&config, &answer).level, Level::Ok);
         assert!(answer.skew_s.unwrap() < -900_000_000);
     }
 
     #[tokio::test]
     async fn the_reasons_why_there_is_no_answer_are_told_apart() {
-        let why = async |url: &str| ask(&config(url)).await.result.unwrap_err();
+        let why = async |url: &str| ask_control_plane(&config(url)).await.result.unwrap_err();
         let closed = why("http://127.0.0.1:1").await;
         assert!(matches!(closed, Failure::Connection(_)), "{closed:?}");
         let plain = server("HTTP/1.1 400 Bad Request\r\n\r\n").await;
@@ -169,7 +169,7 @@ mod tests {
             Failure::Connection("x".to_owned()),
             Failure::Slow,
         ] {
-            let check = judge(&config, &Answer { result: Err(failure), skew_s: None });
+            let check = judge_answer(&config, &Answer { result: Err(failure), skew_s: None });
             assert_eq!(check.level, Level::Bad);
             assert!(check.hint.is_some());
         }

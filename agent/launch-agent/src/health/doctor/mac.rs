@@ -15,7 +15,7 @@ use russet_platform::macos_tools::xcodebuild::{self, Readiness};
 use russet_platform::macos_tools::{file_vault, xcode};
 
 /// Looks at the Mac whose files are below `root`.
-pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
+pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
     let classes = config.map_or(&[][..], |config| &config.classes);
     let keep_awake = config.map_or(KeepAwake::default(), |config| config.keep_awake);
     let accounts = screen_accounts(classes);
@@ -28,10 +28,12 @@ pub(super) fn checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec
     let login = preferences::automatic_login(root);
     found.extend(accounts.iter().map(|account| automatic_login(account, login.as_deref())));
     found.extend(
-        xcodes(classes).iter().map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
+        check_xcodes(classes)
+            .iter()
+            .map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
     );
     if major_version(root).is_none_or(|major| major >= 13) {
-        let approval = background_items::approval(tools, LABEL);
+        let approval = background_items::approval_of(tools, LABEL);
         found.push(or_unknown("background item", approval, check_background_item));
     }
     found.extend(preferences::updates(root).map(|found| check_updates(&found)));
@@ -52,7 +54,7 @@ fn or_unknown<T>(
 
 /// The first number of macOS's version.
 fn major_version(root: &Path) -> Option<u32> {
-    preferences::version(root)?.split(['.', ' ']).next()?.parse().ok()
+    preferences::system_version(root)?.split(['.', ' ']).next()?.parse().ok()
 }
 
 fn check_sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
@@ -124,7 +126,7 @@ fn automatic_login(account: &str, login: Option<&str>) -> Check {
 }
 
 /// The Xcodes that classes use, each once; `None` is the one that is selected.
-pub(in crate::health) fn xcodes(classes: &[Class]) -> Vec<Option<String>> {
+pub(in crate::health) fn check_xcodes(classes: &[Class]) -> Vec<Option<String>> {
     let mut wanted: Vec<Option<String>> = classes.iter().map(|class| class.xcode.clone()).collect();
     wanted.sort();
     wanted.dedup();
@@ -151,7 +153,7 @@ fn xcode_of(tools: &Tools, wanted: Option<&str>, is_needed: bool) -> Check {
         }
     };
     let title = dir.as_ref().map_or("the selected one".to_owned(), |dir| dir.display().to_string());
-    or_unknown("Xcode", xcodebuild::readiness(tools, dir.as_deref()), |ready| {
+    or_unknown("Xcode", xcodebuild::check_readiness(tools, dir.as_deref()), |ready| {
         xcode_ready(&title, is_needed, &ready)
     })
 }
@@ -240,9 +242,9 @@ mod tests {
     #[test]
     fn a_mac_that_is_set_up_for_a_farm_is_well_and_another_is_told_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let well = checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), None);
+        let well = mac_checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), None);
         assert!(well.iter().all(|check| check.level == Level::Ok), "{well:?}");
-        let other = checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), None);
+        let other = mac_checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), None);
         let expected = [
             ("sleep", Level::Warning),
             ("FileVault", Level::Warning),
@@ -259,12 +261,12 @@ mod tests {
         let all_unknown = |checks: &[Check]| {
             assert!(checks.iter().all(|check| check.level == Level::Unknown), "{checks:?}");
         };
-        all_unknown(&checks(&Tools::below(dir.path()), dir.path(), None));
+        all_unknown(&mac_checks(&Tools::below(dir.path()), dir.path(), None));
         for name in ["pmset", "fdesetup", "sfltool", "xcodebuild"] {
             fake_tool(dir.path(), name, "echo nonsense");
         }
         fake_tool(dir.path(), "xcode-select", "kill -9 $$; exit 1");
-        let nonsense = checks(&Tools::below(dir.path()), dir.path(), None);
+        let nonsense = mac_checks(&Tools::below(dir.path()), dir.path(), None);
         let (xcode, others): (Vec<Check>, Vec<Check>) =
             nonsense.into_iter().partition(|check| check.name == "Xcode");
         all_unknown(&others);

@@ -11,15 +11,15 @@ mod service;
 
 use std::path::{Path, PathBuf};
 
-use super::facts::{Facts, gather};
-use super::{Check, Level, Reserve, checks, open_files_of};
+use super::facts::{Facts, gather_facts};
+use super::{Check, Level, Reserve, health_checks, open_files_of};
 use crate::config::{self, Class, Config, Session};
 use russet_platform::command::Tools;
 use russet_platform::layout::Layout;
 use russet_platform::machine::Machine;
 
-pub(super) use mac::{xcodes, xcodes_ready};
-pub use reach::probe;
+pub(super) use mac::{check_xcodes, xcodes_ready};
+pub use reach::probe_address;
 
 /// Subjects of the checks.
 #[derive(Clone, Debug)]
@@ -33,33 +33,33 @@ pub struct Question {
 }
 
 /// Looks at everything, in the order in which it is told.
-pub async fn examine(question: &Question) -> Vec<Check> {
+pub async fn examine_machine(question: &Question) -> Vec<Check> {
     let (config, mut found) = check_configuration(&question.config);
     found.push(check_machine(&russet_platform::machine()));
-    found.push(service::check(&question.layout));
+    found.push(service::check_service(&question.layout));
     let mut skew = None;
     if let Some(config) = &config {
-        let answer = control_plane::ask(config).await;
+        let answer = control_plane::ask_control_plane(config).await;
         skew = answer.skew_s;
-        found.push(control_plane::judge(config, &answer));
-        found.extend(reach::check(config, &question.program));
+        found.push(control_plane::judge_answer(config, &answer));
+        found.extend(reach::check_reach(config, &question.program));
     }
     let state =
         config.as_ref().map_or_else(|| question.layout.state(), |c| c.state_directory.clone());
     let reserve = config.as_ref().map_or(Reserve(None), |config| config.disk_reserve);
     let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
-    let mut facts = Facts { clock_skew_s: skew, ..gather(&state) };
+    let mut facts = Facts { clock_skew_s: skew, ..gather_facts(&state) };
     facts.open_files = open_files_of(classes).unwrap_or(facts.open_files);
-    found.extend(checks(&facts, reserve));
+    found.extend(health_checks(&facts, reserve));
     if cfg!(target_os = "macos") {
-        found.extend(mac::checks(&Tools::system(), Path::new("/"), config.as_ref()));
+        found.extend(mac::mac_checks(&Tools::system(), Path::new("/"), config.as_ref()));
     }
     found
 }
 
 /// The worst of them. What could not be found out is no fault.
 #[must_use]
-pub fn worst(checks: &[Check]) -> Level {
+pub fn worst_level(checks: &[Check]) -> Level {
     checks.iter().map(|check| check.level).max().unwrap_or(Level::Ok)
 }
 
@@ -99,7 +99,7 @@ fn check_configuration(path: &Path) -> (Option<Config>, Vec<Check>) {
         }
         _ => {}
     }
-    match config::load(path, &environment) {
+    match config::load_config(path, &environment) {
         Ok(config) => {
             let classes = config.classes.len();
             let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
@@ -140,7 +140,7 @@ fn write(path: &Path, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, check_configuration, check_machine, worst};
+    use super::{Level, check_configuration, check_machine, worst_level};
     use crate::health::Check;
     use russet_platform::machine::Machine;
 
@@ -164,7 +164,7 @@ mod tests {
         let path = dir.path().join("config.yaml");
         let check = |level| {
             let (config, checks) = check_configuration(&path);
-            assert_eq!(worst(&checks), level, "{checks:?}");
+            assert_eq!(worst_level(&checks), level, "{checks:?}");
             (config.is_some(), checks[0].found.clone())
         };
         assert!(check(Level::Warning).1.contains("there is none"));
@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn what_is_unknown_is_better_than_a_warning() {
         let check = |level| Check::new("x", level, String::new(), "");
-        assert_eq!(worst(&[check(Level::Unknown), check(Level::Ok)]), Level::Unknown);
-        assert_eq!(worst(&[check(Level::Unknown), check(Level::Warning)]), Level::Warning);
-        assert_eq!(worst(&[]), Level::Ok);
+        assert_eq!(worst_level(&[check(Level::Unknown), check(Level::Ok)]), Level::Unknown);
+        assert_eq!(worst_level(&[check(Level::Unknown), check(Level::Warning)]), Level::Warning);
+        assert_eq!(worst_level(&[]), Level::Ok);
     }
 }

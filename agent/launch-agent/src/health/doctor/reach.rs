@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// Returns the reason why there is no connection.
-pub fn probe(address: &str) -> std::io::Result<()> {
+pub fn probe_address(address: &str) -> std::io::Result<()> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
     for address in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, LIMIT) {
@@ -39,7 +39,7 @@ pub fn probe(address: &str) -> std::io::Result<()> {
     clippy::disallowed_methods,
     reason = "it runs this program as a slot's user, with nothing of root's environment"
 )]
-pub(super) fn check(config: &Config, program: &Path) -> Option<Check> {
+pub(super) fn check_reach(config: &Config, program: &Path) -> Option<Check> {
     let url = reqwest::Url::parse(&config.api_url).ok()?;
     let (host, port) = (url.host_str()?, url.port_or_known_default()?);
     let address = format!("{host}:{port}");
@@ -100,7 +100,7 @@ fn judge_connection(user: &str, address: &str, tried: std::io::Result<(bool, Str
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, is_local, judge_connection, probe};
+    use super::{Level, is_local, judge_connection, probe_address};
 
     #[test]
     fn private_addresses_are_in_the_local_network_and_loopback_is_not() {
@@ -116,12 +116,12 @@ mod tests {
     fn a_probe_connects_or_says_why_not() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        probe(&address).unwrap();
+        probe_address(&address).unwrap();
         // Bound and not listened at: a port that is free may be taken by another test.
         let silent = tokio::net::TcpSocket::new_v4().unwrap();
         silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        assert!(probe(&silent.local_addr().unwrap().to_string()).is_err());
-        assert!(probe("nonsense").is_err());
+        assert!(probe_address(&silent.local_addr().unwrap().to_string()).is_err());
+        assert!(probe_address("nonsense").is_err());
     }
 
     #[test]

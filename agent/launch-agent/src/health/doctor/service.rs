@@ -8,7 +8,7 @@ use russet_platform::service::Service;
 const NAME: &str = "service";
 
 /// Asks the service manager.
-pub(super) fn check(layout: &Layout) -> Check {
+pub(super) fn check_service(layout: &Layout) -> Check {
     let service = Service::system(layout);
     if !service.file().exists() {
         let found = "the agent is not installed as a service".to_owned();

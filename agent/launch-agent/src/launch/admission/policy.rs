@@ -3,7 +3,7 @@
 use russet_protocol::runner::ClaimResponse;
 
 use crate::config::Class;
-use crate::vault::matches;
+use crate::vault::form_matches;
 
 /// Returns the reason for which a task must not run; `None`: it may.
 ///
@@ -28,7 +28,9 @@ pub(in crate::launch) fn find_refusal(class: &Class, task: &ClaimResponse) -> Op
         return None;
     }
     match &task.project {
-        Some(project) if class.allowed_projects.iter().any(|glob| matches(glob, project)) => None,
+        Some(project) if class.allowed_projects.iter().any(|glob| form_matches(glob, project)) => {
+            None
+        }
         Some(project) => {
             Some(format!("project {project} is not among allowed_projects of this runner"))
         }

@@ -79,8 +79,9 @@ pub(super) async fn prepare(
     make_lock_file(&state, WARM_UP_LOCK).map_err(|error| {
         failed(describe_failure("could not make a lock in", &state_path, &error))
     })?;
-    let client = russet_platform::http::client(&config.api_url, config.ca_file.as_deref(), None)
-        .map_err(|error| failed(error.to_string()))?;
+    let client =
+        russet_platform::http::api_client(&config.api_url, config.ca_file.as_deref(), None)
+            .map_err(|error| failed(error.to_string()))?;
     for class in &config.classes {
         // Before anything is made for tasks: a token that this process may not have, or not for
         // this control plane, is the first thing to say.

@@ -171,7 +171,7 @@ impl Agent {
             operators: config.local_api.operators.clone(),
             is_open: config.local_api.open,
         };
-        let listening = local_api::start(local_api::Parts {
+        let listening = local_api::start_api(local_api::Parts {
             socket: &config.local_api.socket,
             state: &config.state_directory,
             policy,
@@ -185,19 +185,20 @@ impl Agent {
         let state = config.state_directory.clone();
         let keeping = tokio::spawn(Arc::clone(&shared.sink.board).keep_history(state.clone()));
         let board = Arc::clone(&shared.sink.board);
-        let watching = health::watch::start(
+        let watching = health::watch::start_watch(
             health::watch::Watched {
                 state,
                 reserve: config.disk_reserve,
                 skew: shared.api.skew(),
                 open_files: health::open_files_of(&config.classes),
-                xcodes: config.health_xcode.then(|| health::watch::xcodes(&config.classes)),
+                xcodes: config.health_xcode.then(|| health::watch::named_xcodes(&config.classes)),
             },
             sender,
             board,
         );
-        let measuring =
-            config.metrics.map(|at| crate::metrics::start(at, Arc::clone(&shared.metrics)));
+        let measuring = config
+            .metrics
+            .map(|at| crate::metrics::start_listening(at, Arc::clone(&shared.metrics)));
         for slot in self.ready.slots.iter().filter(|slot| slot.info.is_gui()) {
             let watching = tokio::spawn(slot.watch_session());
             self.ready.listening.push(watching);
@@ -222,7 +223,7 @@ impl Agent {
         };
         let (sender, requests) = mpsc::unbounded_channel();
         let config = &self.ready.shared.config;
-        let looking = update::start(update::Parts {
+        let looking = update::start_worker(update::Parts {
             settings: config.update.clone(),
             layout,
             state: config.state_directory.clone(),

@@ -143,7 +143,7 @@ impl SlotMaker<'_> {
             (TaskUsers::OfSlots, Some(account)) => users::at_the_screen(account)
                 .map_err(|error| failed(number, "there is no account for tasks", &error)),
             (TaskUsers::OfSlots, None) => {
-                users::lease(&self.shared.config.user_prefix, number, before)
+                users::lease_user(&self.shared.config.user_prefix, number, before)
                     .map_err(|error| failed(number, "there is no user for tasks", &error))
             }
         }

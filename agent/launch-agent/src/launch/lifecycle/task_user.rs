@@ -55,7 +55,7 @@ pub(super) async fn find_task_users(
                  files"
                     .to_owned(),
             );
-            Ok(TaskUsers::One(users::caller()))
+            Ok(TaskUsers::One(users::calling_user()))
         }
     }
 }

@@ -140,7 +140,7 @@ impl Api {
         let request = HeartbeatRequest {
             allocation: allocation.clone(),
             from: HeartbeatFrom::LaunchAgent,
-            peer_silent_ms: peer_silent.map(russet_platform::clock::millis),
+            peer_silent_ms: peer_silent.map(russet_platform::clock::whole_millis),
         };
         let url = format!("{}/api/v3/task/heartbeat", self.origin);
         let call = self

@@ -84,7 +84,7 @@ impl TokenSource {
             return self.current().is_ok_and(|now| now.expose() != refused.expose());
         }
         let environment = |name: &str| std::env::var(name).ok();
-        let Ok(config) = config::load(&self.config.file, &environment) else { return false };
+        let Ok(config) = config::load_config(&self.config.file, &environment) else { return false };
         // A token goes to the origin that it was written beside, and this agent to its own.
         if config.api_url != self.config.api_url {
             return false;

@@ -16,7 +16,7 @@ use super::info::SlotInfo;
 use crate::config::Class;
 use crate::launch::process::own_path;
 use crate::launch::slot_dir::{JOURNAL_VERSION, Journal, copies_scope};
-use russet_platform::clock::millis;
+use russet_platform::clock::whole_millis;
 
 /// Name of the file in the state directory that is locked while simulators are started.
 pub(in crate::launch) const WARM_UP_LOCK: &str = "simulators.lock";
@@ -42,7 +42,7 @@ impl SlotInfo {
             dirs: self.task_dirs(&claimed.allocation),
             supervisor: Some(self.dir.socket()),
             runner: config.name.clone(),
-            max_run_time_ms: millis(config.max_run_time),
+            max_run_time_ms: whole_millis(config.max_run_time),
             deadline: None,
             path: config.path.clone(),
             helpers: Some(self.shared.staged.helpers.clone()),
@@ -102,7 +102,7 @@ impl SlotInfo {
         (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {
             command: ["/usr/bin/xcrun", "simctl", "list", "devices"].map(str::to_owned).to_vec(),
             lock: config.state_directory.join(WARM_UP_LOCK),
-            timeout_ms: millis(WARM_UP_TIMEOUT),
+            timeout_ms: whole_millis(WARM_UP_TIMEOUT),
         })
     }
 
@@ -150,7 +150,7 @@ impl SlotInfo {
             dirs: self.dir.paths.clone(),
             supervisor: None,
             runner: config.name.clone(),
-            max_run_time_ms: millis(config.max_run_time),
+            max_run_time_ms: whole_millis(config.max_run_time),
             deadline: None,
             path: Vec::new(),
             helpers: None,

@@ -48,7 +48,7 @@ pub(super) async fn session_absence(info: &SlotInfo) -> Option<String> {
     }
     let user = info.user();
     let (uid, name) = (user.uid, user.name.clone().unwrap_or_default());
-    let look = move || user_domain::absence(&Tools::system(), uid, &name);
+    let look = move || user_domain::session_absence(&Tools::system(), uid, &name);
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Some(error.to_string()))
 }
 

@@ -131,7 +131,7 @@ mod tests {
         let user = if nix::unistd::geteuid().is_root() {
             SlotUser { uid: 58_131, gid: 58_131, name: None, dedicated: true }
         } else {
-            russet_platform::users::caller()
+            russet_platform::users::calling_user()
         };
         let path = slot.make_copies(&user, "0123").unwrap();
         assert_eq!(path, slot.make_copies(&user, "0123").unwrap());

@@ -200,7 +200,7 @@ mod tests {
         if nix::unistd::geteuid().is_root() {
             SlotUser { uid: 58_123, gid: 58_123, name: None, dedicated: true }
         } else {
-            russet_platform::users::caller()
+            russet_platform::users::calling_user()
         }
     }
 

@@ -333,7 +333,7 @@ mod tests {
     async fn a_task_agent_is_heard_pinged_and_canceled_and_a_wrong_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
-        let user = russet_platform::users::caller();
+        let user = russet_platform::users::calling_user();
         let (channel, accepting) =
             TaskAgentChannel::listen(&path, 1, &user, &Clock::system(), &EventSink::default())
                 .unwrap();
@@ -367,7 +367,7 @@ mod tests {
     async fn a_job_that_dials_in_a_loop_takes_few_descriptors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.sock");
-        let user = russet_platform::users::caller();
+        let user = russet_platform::users::calling_user();
         let (_link, accepting) =
             TaskAgentChannel::listen(&path, 1, &user, &Clock::system(), &EventSink::default())
                 .unwrap();

@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Limits, Rotated, numbered};
+use super::{Limits, Rotated, numbered_path};
 
 const LIMITS: Limits = Limits { size: 100, files: 3 };
 
@@ -12,7 +12,7 @@ fn write(log: &Rotated, text: &str) {
 }
 
 fn text(path: &Path, number: u32) -> String {
-    std::fs::read_to_string(numbered(path, number)).unwrap_or_default()
+    std::fs::read_to_string(numbered_path(path, number)).unwrap_or_default()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -56,14 +56,14 @@ fn a_rotation_that_was_killed_in_the_middle_loses_nothing() {
     let path = dir.path().join("agent.log");
     // Killed after `.1` became `.2`: there is a gap.
     std::fs::write(&path, "newest\n".repeat(20)).unwrap();
-    std::fs::write(numbered(&path, 2), "older\n").unwrap();
+    std::fs::write(numbered_path(&path, 2), "older\n").unwrap();
     let log = Rotated::open(&path, LIMITS).unwrap();
     write(&log, "after\n");
     assert_eq!(text(&path, 0), "after\n");
     assert!(text(&path, 1).starts_with("newest") && text(&path, 2) == "older\n");
     // Killed before the new file was made.
     drop(log);
-    std::fs::rename(&path, numbered(&path, 9)).unwrap();
+    std::fs::rename(&path, numbered_path(&path, 9)).unwrap();
     write(&Rotated::open(&path, LIMITS).unwrap(), "again\n");
     assert_eq!(text(&path, 0), "again\n");
 }

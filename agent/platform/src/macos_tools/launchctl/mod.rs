@@ -38,13 +38,13 @@ pub const IN_PROGRESS: i32 = 36;
 pub const ALREADY: i32 = 37;
 
 /// The service target of the agent's job.
-fn target() -> String {
+fn job_target() -> String {
     format!("{DOMAIN}/{LABEL}")
 }
 
 /// Lets the job start with the system again, whatever was said before.
 pub fn enable(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["enable", &target()])
+    tools.command(LAUNCHCTL).args(["enable", &job_target()])
 }
 
 /// Loads the job from its file.
@@ -54,18 +54,18 @@ pub fn bootstrap(tools: &Tools, plist: &std::path::Path) -> Command {
 
 /// Ends the job and forgets it. It goes on after the command has ended.
 pub fn bootout(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["bootout", &target()])
+    tools.command(LAUNCHCTL).args(["bootout", &job_target()])
 }
 
 /// Starts the job now.
 #[must_use]
 pub fn kickstart(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["kickstart", &target()])
+    tools.command(LAUNCHCTL).args(["kickstart", &job_target()])
 }
 
 /// Prints the job's state.
 pub fn print(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["print", &target()])
+    tools.command(LAUNCHCTL).args(["print", &job_target()])
 }
 
 /// Prints which jobs are kept from starting with the system.
@@ -75,9 +75,10 @@ pub fn print_disabled(tools: &Tools) -> Command {
 
 /// An error of `launchctl`, explained.
 #[must_use]
-pub fn explain(output: &Output, doing: &str) -> ServiceError {
+pub fn explain_failure(output: &Output, doing: &str) -> ServiceError {
     let source = output.failed(None);
-    let Some((what, hint)) = output.code().and_then(|code| meaning(code, &output.error_text()))
+    let Some((what, hint)) =
+        output.code().and_then(|code| code_meaning(code, &output.error_text()))
     else {
         return source.into();
     };
@@ -89,7 +90,7 @@ pub fn explain(output: &Output, doing: &str) -> ServiceError {
 }
 
 /// Returns the meaning of an exit code, and the remedy.
-fn meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
+fn code_meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
     Some(match code {
         IO_ERROR => (
             "the job is loaded already, or its file is not accepted",
@@ -127,11 +128,11 @@ fn meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
 /// # Errors
 ///
 /// It failed for another reason than that the job is not loaded.
-pub fn loaded(output: Output) -> Result<Option<String>, ServiceError> {
+pub fn loaded_state(output: Output) -> Result<Option<String>, ServiceError> {
     match output.code() {
         Some(0) => Ok(Some(output.text())),
         Some(NOT_FOUND) => Ok(None),
-        _ => Err(explain(&output, "say how the job stands")),
+        _ => Err(explain_failure(&output, "say how the job stands")),
     }
 }
 
@@ -193,9 +194,9 @@ pub fn failed_with(output: &Output, codes: &[i32]) -> bool {
 /// # Errors
 ///
 /// It could not be run, or failed, with an explanation.
-pub fn run(command: Command, doing: &str) -> Result<(), ServiceError> {
+pub fn run_launchctl(command: Command, doing: &str) -> Result<(), ServiceError> {
     let output = command.run()?;
-    if output.status.success() { Ok(()) } else { Err(explain(&output, doing)) }
+    if output.status.success() { Ok(()) } else { Err(explain_failure(&output, doing)) }
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ fn exit_codes_are_told_apart_and_explained() {
     let tools = Tools::below(dir.path());
     let plist = std::path::Path::new("/Library/LaunchDaemons/dev.russet.agent.plist");
     let said = |command, doing| {
-        let error = super::run(command, doing).unwrap_err();
+        let error = super::run_launchctl(command, doing).unwrap_err();
         (error.to_string(), error.hint().unwrap_or_default())
     };
     let (text, hint) = said(super::bootstrap(&tools, plist), "load the job");

@@ -16,7 +16,7 @@ use russet_protocol::supervise::{Assignment, Mode, SlotUser, TRIMMED_SUM, Trim};
 
 use crate::launch::slot::helper::run_within;
 use crate::launch::slot::info::SlotInfo;
-use russet_platform::clock::millis;
+use russet_platform::clock::whole_millis;
 
 /// Timeout of a trimming helper; it is killed.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(180);
@@ -55,7 +55,7 @@ pub(super) async fn trim_caches(info: &SlotInfo) {
             paths,
             copies: Vec::new(),
             watermark_bytes: wanted.watermark,
-            max_age_ms: wanted.max_age.map(millis),
+            max_age_ms: wanted.max_age.map(whole_millis),
             everything: false,
         };
         trim_as(info, user, trim).await;
@@ -102,7 +102,7 @@ async fn trim_copies(info: &SlotInfo) {
             paths: Vec::new(),
             copies,
             watermark_bytes: wanted.watermark,
-            max_age_ms: Some(millis(wanted.max_age.unwrap_or(MAX_COPY_AGE))),
+            max_age_ms: Some(whole_millis(wanted.max_age.unwrap_or(MAX_COPY_AGE))),
             everything: false,
         };
         trim_as(info, user, trim).await;

@@ -106,6 +106,6 @@ fn join_group(info: &SlotInfo, pid: u32) {
 pub(super) fn show_deadline(info: &SlotInfo, deadline: BootTime) {
     let (sink, clock) = (&info.shared.sink, &info.shared.clock);
     let now_ms = clock.wall_ms();
-    let left_ms = russet_platform::clock::millis(deadline.since(clock.now()));
+    let left_ms = russet_platform::clock::whole_millis(deadline.since(clock.now()));
     sink.board.deadline(info.number, now_ms.saturating_add(left_ms), now_ms);
 }

@@ -40,7 +40,7 @@ impl Slot {
 
 fn relay(path: &Path, port: u16) -> tokio::task::JoinHandle<()> {
     let target = RelayTarget { host: "127.0.0.1".to_owned(), port };
-    start_relay(path, 1, &users::caller(), target, &Clock::system()).unwrap()
+    start_relay(path, 1, &users::calling_user(), target, &Clock::system()).unwrap()
 }
 
 async fn server() -> (TcpListener, u16) {
@@ -158,16 +158,16 @@ async fn tls_is_the_task_agents_own_and_checks_the_name_of_the_server() {
     let ca = PathBuf::from(FIXTURES).join("ca.pem");
     // The name has no address anywhere: the relay alone knows the way.
     let url = "https://ci.russet.test";
-    let client = russet_platform::http::client(url, Some(&ca), Some(&slot.socket())).unwrap();
+    let client = russet_platform::http::api_client(url, Some(&ca), Some(&slot.socket())).unwrap();
     let answer = soon(client.get(url).send()).await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "ok");
     // A server that cannot prove the name is not talked to, whoever passes the bytes on.
     let other = "https://other.russet.test";
-    let client = russet_platform::http::client(other, Some(&ca), Some(&slot.socket())).unwrap();
+    let client = russet_platform::http::api_client(other, Some(&ca), Some(&slot.socket())).unwrap();
     let error = soon(client.get(other).send()).await.unwrap_err();
     assert!(format!("{error:?}").contains("NotValidForName"), "{error:?}");
     // Nor one whose authority is not trusted.
-    let client = russet_platform::http::client(url, None, Some(&slot.socket())).unwrap();
+    let client = russet_platform::http::api_client(url, None, Some(&slot.socket())).unwrap();
     let error = soon(client.get(url).send()).await.unwrap_err();
     assert!(format!("{error:?}").contains("UnknownIssuer"), "{error:?}");
 }
@@ -178,7 +178,7 @@ async fn a_client_goes_on_through_the_relay_of_the_next_launch_agent() {
     let slot = Slot::start(port);
     let ca = PathBuf::from(FIXTURES).join("ca.pem");
     let url = "https://ci.russet.test";
-    let client = russet_platform::http::client(url, Some(&ca), Some(&slot.socket())).unwrap();
+    let client = russet_platform::http::api_client(url, Some(&ca), Some(&slot.socket())).unwrap();
     soon(client.get(url).send()).await.unwrap();
     slot.relay.abort();
     let _next = relay(&slot.socket(), port);
