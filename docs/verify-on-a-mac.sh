@@ -171,7 +171,7 @@ check binary-runs - '^russet [0-9]' '"$RUSSET" --version'
 
 check run-a-job change 'verified-42' '"$here/job" hello "echo verified-\$((40 + 2))"'
 
-check timeout-shows-processes change ' S +0:[0-9.]+ +0:00\.[0-9]+ +[0-9.]+ [KM]iB  sleep 600' \
+check timeout-shows-processes change ' S +0:[0-9.]+ +0:00\.[0-9]+ +[0-9.]+ [kM]?B  sleep 600' \
     '"$here/job" hang "sleep 600; true" "no_output_timeout: 5s" || :'
 
 check leftovers-are-ended change '^none is left$' \

@@ -265,7 +265,11 @@ fn each_failure_of_a_registry_says_what_to_do() {
         ("acme/tools@3", None, "has no version 3 of acme/tools"),
         ("acme/tools@3.0.0", None, "it has 1.0.0"),
         ("acme/tools@1.0.0", errors("must log in to see it"), "does not give acme/tools@1.0.0 to"),
-        ("acme/tools@1.0.0", errors("no\\u001b[31m"), "refused to give acme/tools@1.0.0: no [31m"),
+        (
+            "acme/tools@1.0.0",
+            errors("no\\u001b[31m"),
+            "refused to give acme/tools@1.0.0: no\u{fffd}[31m",
+        ),
         ("acme/tools@1.0.0", answer(403, ""), "--orb-registry-token-file"),
         ("acme/tools@1.0.0", answer(503, ""), "answered 503"),
         ("acme/tools@1.0.0", answer(302, ""), "redirects are not followed"),
@@ -424,5 +428,5 @@ fn a_class_that_is_no_class_is_not_called_a_machine_of_circleci() {
     let text = HOSTED.replace("macos.m1.medium.gen1", "true");
     let project = Project::new(&[(".circleci/config.yml", &text)]);
     let said = project.fails(&["config", "validate"], 3);
-    assert!(said.contains("`true` is not a resource class"), "{said}");
+    assert!(said.contains("`resource_class` must be a name") && !said.contains("CircleCI's own"));
 }

@@ -79,7 +79,7 @@ fn a_stored_token_claims_is_never_shown_and_is_exchanged_while_the_agent_runs() 
         .admin
         .send(reqwest::Method::DELETE, &format!("/api/v3/runner/token/{id}"), None)
         .unwrap();
-    assert_eq!(status, 200);
+    assert_eq!(status, 204);
     for _ in 0..2 {
         let job = server.admin.run(&config(&[&run("echo two")]));
         assert_outcome(&server.admin, &job, Outcome::Success);

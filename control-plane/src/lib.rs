@@ -21,6 +21,7 @@ mod claimants;
 mod clock;
 mod credentials;
 mod data_dir;
+mod ended_sessions;
 mod follow;
 mod layers;
 mod lifecycle;

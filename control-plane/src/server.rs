@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::ended_sessions::EndedSessions;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::objects::Objects;
@@ -28,7 +29,6 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::web::EndedSessions;
 use crate::{api, archives, cancel, listen, reaper};
 
 /// Settings of a control plane.

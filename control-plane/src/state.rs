@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
+use crate::ended_sessions::EndedSessions;
 use crate::listen::Gate;
 use crate::objects::Objects;
 use crate::output_reader::Readers;
@@ -17,7 +18,6 @@ use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::space::Space;
 use crate::store::Store;
-use crate::web::EndedSessions;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -272,21 +272,24 @@ pub(crate) fn env_file(path: &Path) -> Result<Vec<(String, Secret)>> {
     Ok(variables)
 }
 
-/// Returns `:line:column` of a mistake, which the parser knows by the text of the line alone. A
-/// value in quotes may take several lines, of which the first counts.
+/// Returns `:line:column` of a mistake, which the parser knows by the text of the line alone, or by
+/// that of its value. A value in quotes may take several lines, of which the first counts.
 fn place_of(text: &str, wrong: &str, at: usize) -> String {
     let wrong = wrong.trim_end();
     let mut start = 0;
     for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-        let rest = text.get(start..).and_then(|rest| rest.strip_prefix(wrong));
-        // The parser leaves out what is a comment.
-        if rest
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['\n', '\r', ' ', '\t', '#']))
-        {
-            return match wrong.get(..at).filter(|_| !wrong.contains('\n')) {
-                Some(before) => format!(":{number}:{}", before.chars().count() + 1),
-                None => format!(":{number}"),
-            };
+        let value = line.find('=').map(|equals| equals + 1);
+        for skipped in [0].into_iter().chain(value) {
+            let rest = text.get(start + skipped..).and_then(|rest| rest.strip_prefix(wrong));
+            // The parser leaves out what is a comment.
+            let ends =
+                |rest: &str| rest.is_empty() || rest.starts_with(['\n', '\r', ' ', '\t', '#']);
+            if rest.is_some_and(ends) {
+                return match line.get(..skipped + at).filter(|_| !wrong.contains('\n')) {
+                    Some(before) => format!(":{number}:{}", before.chars().count() + 1),
+                    None => format!(":{number}"),
+                };
+            }
         }
         start += line.len();
     }

@@ -7,8 +7,9 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 10] = [
+const MAY_BE_WALKED: [&str; 11] = [
     "resource_classes",
+    "projects",
     "contexts",
     "orbs",
     "runners",

@@ -26,7 +26,7 @@ use axum::routing::get;
 
 use crate::state::App;
 
-pub(crate) use session::{EndedSessions, is_logged_in};
+pub(crate) use session::is_logged_in;
 
 /// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
 /// elsewhere.

@@ -7,9 +7,6 @@
 //! make a browser send it (`SameSite=Strict`), and would gain nothing, since it only reads; and one
 //! that somebody copied is worth nothing any more after its owner logged out.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::extract::Request;
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, Uri};
@@ -29,26 +26,6 @@ const LASTS_S: i64 = 12 * 3600;
 
 /// Purpose of the derived key, so that it is no other one.
 const CONTEXT: &str = "russet control plane 2026-11 web session";
-
-/// Sessions that were ended by logging out, by their hash.
-#[derive(Debug, Default)]
-pub(crate) struct EndedSessions(Mutex<HashMap<Vec<u8>, i64>>);
-
-impl EndedSessions {
-    pub(crate) fn new(ended: Vec<(Vec<u8>, i64)>) -> Self {
-        Self(Mutex::new(ended.into_iter().collect()))
-    }
-
-    fn contains(&self, id: &[u8]) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
-    }
-
-    fn insert(&self, id: &[u8], until_s: i64, now_s: i64) {
-        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.retain(|_, until_s| *until_s > now_s);
-        ended.insert(id.to_owned(), until_s);
-    }
-}
 
 /// A session that has not ended.
 #[derive(Debug)]
