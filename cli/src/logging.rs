@@ -54,7 +54,7 @@ fn start_with(logging: &Logging, is_service: bool, hint: &str) -> Result<()> {
     Ok(())
 }
 
-/// As [`open`], and makes a directory that is gone: cleaners of Macs remove such.
+/// As [`open_log_file`], and makes a directory that is gone: cleaners of Macs remove such.
 fn open_again(file: &Path, logging: &Logging, hint: &str) -> Result<Rotated> {
     if let Some(parent) = file.parent() {
         // What does not work is said when the file is opened.

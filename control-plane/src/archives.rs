@@ -39,7 +39,7 @@ pub(crate) async fn cache_scope(conn: &mut Conn, held: &Held) -> Result<Scope, S
     Ok(Scope { name, project, job_number: around.info.number })
 }
 
-/// Result of [`scope`].
+/// Result of [`cache_scope`].
 #[derive(Debug)]
 pub(crate) struct Scope {
     /// The same text for the same scope.

@@ -67,7 +67,7 @@ pub fn api_client(
 /// token. With `redirects` it goes where it is sent, over TLS alone.
 ///
 /// # Errors
-/// As for [`client`].
+/// As for [`api_client`].
 pub fn download_client(
     origin: &str,
     ca_file: Option<&Path>,

@@ -107,7 +107,7 @@ impl Paint {
         self.wrap(COLORS.get(index % COLORS.len()).unwrap_or(&"36"), text)
     }
 
-    /// An outcome, with the sign of [`sign`].
+    /// An outcome, with the sign of [`outcome_sign`].
     pub(crate) fn outcome(self, outcome: Outcome, text: &str) -> String {
         match outcome {
             Outcome::Success => self.good(text),

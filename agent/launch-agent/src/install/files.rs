@@ -1,6 +1,6 @@
 //! Files and directories of an installation, made and removed by root.
 //!
-//! Everything here lies below directories that nobody but root can change, which [`trusted`]
+//! Everything here lies below directories that nobody but root can change, which [`check_trusted`]
 //! checks before anything is written, so plain paths are safe. The exception is what is in the
 //! slots: [`remove_tree`] deletes nothing in a directory that is not root's.
 

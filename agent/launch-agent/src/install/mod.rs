@@ -1,6 +1,6 @@
 //! Installing the agent on a machine, and removing it without a trace.
 //!
-//! An installation is a list of actions ([`plan`](mod@plan)), each of which can say in a sentence
+//! An installation is a list of actions (`plan`), each of which can say in a sentence
 //! what it does, look whether that is done already, do it, and undo it. Before each one the receipt
 //! says that it begins, so a run that was killed anywhere is finished by the next one, and
 //! `uninstall` undoes exactly what was done: what was there before stays as it was.

@@ -146,7 +146,7 @@ fn parse_lines(bytes: &[u8]) -> Vec<LogLine> {
     found
 }
 
-/// Goes on where [`history`] ended.
+/// Goes on where [`read_history`] ended.
 #[derive(Debug)]
 pub struct Follower {
     path: PathBuf,

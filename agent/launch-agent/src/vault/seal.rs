@@ -49,7 +49,7 @@ pub(super) fn seal_bytes(key: &Bytes, plain: &[u8]) -> Result<Vec<u8>, SealError
     Ok([HEADER, nonce.as_slice(), sealed.as_slice()].concat())
 }
 
-/// Decrypts what [`seal`] made.
+/// Decrypts what [`seal_bytes`] made.
 pub(super) fn open_bytes(key: &Bytes, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let rest = sealed.strip_prefix(HEADER).ok_or(SealError::Unknown)?;
     let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or(SealError::Unknown)?;

@@ -32,7 +32,7 @@ pub fn detach_command(tools: &Tools, device: &str) -> Command {
     tools.command(HDIUTIL).args(["detach", device, "-force"])
 }
 
-/// The images in the output of [`info`] that `uid` attached.
+/// The images in the output of [`info_command`] that `uid` attached.
 ///
 /// # Errors
 ///

@@ -5,8 +5,8 @@
 //! base: `home/.cache/pip` is below the task's home, wherever that is on the machine.
 //!
 //! Whoever made an archive may have made it by hand, so taking it apart believes nothing:
-//! [`unpack`](mod@unpack) reads, with a limit on everything, and `place` writes, relative to open
-//! directories and through no link. Making one ([`pack`](mod@pack)) follows no link either: the
+//! `unpack` reads, with a limit on everything, and `place` writes, relative to open
+//! directories and through no link. Making one (`pack`) follows no link either: the
 //! tree is the job's.
 
 mod apart;

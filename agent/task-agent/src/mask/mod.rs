@@ -10,7 +10,7 @@
 //! out at once. They are let go when what follows shows that they are no secret, or at the end
 //! of the stream, never because time passed.
 //!
-//! base64 is looked for besides, across the line breaks that tools wrap it with: see [`wrapped`].
+//! base64 is looked for besides, across the line breaks that tools wrap it with: see `wrapped`.
 
 mod variants;
 mod wrapped;

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 /// Which registry, and with which token.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct RegistryArgs {
-    /// Registry that missing orbs are fetched from, such as https://circleci.com; without it,
+    /// Registry that missing orbs are fetched from, such as `https://circleci.com`; without it,
     /// nothing is fetched
     #[arg(long, value_name = "URL", env = "RUSSET_ORB_REGISTRY", hide_env_values = true)]
     pub(crate) orb_registry: Option<String>,

@@ -26,7 +26,7 @@ pub(super) fn stop_respawning(uid: u32, tally: &mut Tally) {
     remove_at_jobs(tally);
 }
 
-/// As [`stop`], for a user with a session at the screen: only what a job put into that session,
+/// As [`stop_respawning`], for a user with a session at the screen: only what a job put into that session,
 /// which goes on.
 pub(super) fn stop_in_session(uid: u32, tally: &mut Tally) {
     for (job, ended) in os::end_session_jobs(uid) {
