@@ -1,5 +1,5 @@
 //! The source directory of an orb to the one document that configurations use: `@orb.yml`, the
-//! files of `commands`, `jobs`, `executors` and `examples`, and `<<parse_include(file)>>`.
+//! files of `commands`, `jobs`, `executors` and `examples`, and `<<include(file)>>`.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -96,7 +96,7 @@ fn resolve_includes(text: &str, root: &Path) -> Result<String> {
     Ok(out)
 }
 
-/// A line whose value is `<<parse_include(file)>>`: what stands before that, and the file.
+/// A line whose value is `<<include(file)>>`: what stands before that, and the file.
 fn parse_include(line: &str) -> Option<(&str, &str)> {
     let start = line.find("<<")?;
     let value = line.get(start..)?.trim_end().trim_end_matches(['"', '\'']);
@@ -137,7 +137,7 @@ mod tests {
         write("src/@orb.yml", "---\nversion: 2.1\ndescription: >\n  Tools\n");
         write(
             "src/commands/greet.yml",
-            "parameters:\n  to: {type: string}\nsteps:\n  - run:\n      environment: {TO: << parameters.to >>}\n      name: Greet\n      command: <<parse_include(scripts/greet.sh)>>\n",
+            "parameters:\n  to: {type: string}\nsteps:\n  - run:\n      environment: {TO: << parameters.to >>}\n      name: Greet\n      command: <<include(scripts/greet.sh)>>\n",
         );
         write("src/executors/default.yml", "machine: true\nresource_class: acme/mini");
         write("src/jobs/greet.yaml", "executor: default\nsteps:\n  - greet: {to: you}\n");
@@ -148,7 +148,7 @@ mod tests {
         assert!(packed.contains(wanted), "{packed}");
         assert!(packed.contains("executors:\n  default:\n    machine: true\n"), "{packed}");
 
-        write("src/commands/bad.yml", "steps:\n  - run: <<parse_include(../../secret)>>\n");
+        write("src/commands/bad.yml", "steps:\n  - run: <<include(../../secret)>>\n");
         let error = pack_source(&dir.path().join("src")).unwrap_err();
         assert!(format!("{error:?}").contains("outside of the orb"), "{error:?}");
     }
@@ -156,15 +156,15 @@ mod tests {
     #[test]
     fn an_include_is_a_whole_value() {
         assert_eq!(
-            parse_include("  command: <<parse_include(a.sh)>>"),
+            parse_include("  command: <<include(a.sh)>>"),
             Some(("  command: ", "a.sh"))
         );
-        assert_eq!(parse_include("- \"<< parse_include(a b) >>\""), Some(("- ", "a b")));
+        assert_eq!(parse_include("- \"<< include(a b) >>\""), Some(("- ", "a b")));
         for no in [
             "a: << parameters.x >>",
-            "a: x <<parse_include(a)>>",
-            "# <<parse_include(a)>>",
-            "a: <<parse_include(a)>> b",
+            "a: x <<include(a)>>",
+            "# <<include(a)>>",
+            "a: <<include(a)>> b",
         ] {
             assert_eq!(parse_include(no), None, "{no}");
         }

@@ -54,7 +54,7 @@ pub(crate) async fn get(
 
 /// Returns the number of artifacts a job that has.
 pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT count_column(*) AS n FROM artifacts WHERE job = ?")
+    let row = sqlx::query("SELECT count(*) AS n FROM artifacts WHERE job = ?")
         .bind(job.as_str())
         .fetch_one(conn)
         .await?;

@@ -25,11 +25,11 @@ pub(crate) async fn of_classes(
 ) -> Result<BTreeMap<String, Load>, StoreError> {
     let mut loads: BTreeMap<String, Load> = BTreeMap::new();
     let active =
-        "SELECT class, count_column(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
+        "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
     for row in sqlx::query(active).fetch_all(&mut *conn).await? {
         loads.entry(row.try_get("class")?).or_default().active_tasks = count_column(&row, "n")?;
     }
-    let runners = "SELECT class, count_column(*) AS n FROM runners \
+    let runners = "SELECT class, count(*) AS n FROM runners \
                    WHERE single_task = 0 OR last_ms >= ? GROUP BY class";
     for row in sqlx::query(runners).bind(expired_ms).fetch_all(conn).await? {
         loads.entry(row.try_get("class")?).or_default().runners = count_column(&row, "n")?;

@@ -280,8 +280,8 @@ pub(crate) async fn counts(
     class: &ResourceClass,
 ) -> Result<(u64, u64), StoreError> {
     let row = sqlx::query(
-        "SELECT (SELECT count_column(*) FROM tasks WHERE class = ?1 AND phase = 'queued') AS queued, \
-         (SELECT count_column(*) FROM tasks WHERE class = ?1 AND phase = 'running') AS running",
+        "SELECT (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'queued') AS queued, \
+         (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'running') AS running",
     )
     .bind(class.as_str())
     .fetch_one(conn)
