@@ -100,7 +100,7 @@ fn resolve_includes(text: &str, root: &Path) -> Result<String> {
 fn parse_include(line: &str) -> Option<(&str, &str)> {
     let start = line.find("<<")?;
     let value = line.get(start..)?.trim_end().trim_end_matches(['"', '\'']);
-    let name = value.strip_prefix("<<")?.trim_start().strip_prefix("parse_include(")?;
+    let name = value.strip_prefix("<<")?.trim_start().strip_prefix("include(")?;
     let name = name.strip_suffix(">>")?.trim_end().strip_suffix(')')?.trim();
     let before = line.get(..start)?.trim_end_matches(['"', '\'']);
     let is_value = before.trim_end().ends_with(':') || before.trim() == "-";
