@@ -155,10 +155,7 @@ mod tests {
 
     #[test]
     fn an_include_is_a_whole_value() {
-        assert_eq!(
-            parse_include("  command: <<include(a.sh)>>"),
-            Some(("  command: ", "a.sh"))
-        );
+        assert_eq!(parse_include("  command: <<include(a.sh)>>"), Some(("  command: ", "a.sh")));
         assert_eq!(parse_include("- \"<< include(a b) >>\""), Some(("- ", "a b")));
         for no in [
             "a: << parameters.x >>",

@@ -24,8 +24,7 @@ pub(crate) async fn of_classes(
     expired_ms: i64,
 ) -> Result<BTreeMap<String, Load>, StoreError> {
     let mut loads: BTreeMap<String, Load> = BTreeMap::new();
-    let active =
-        "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
+    let active = "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
     for row in sqlx::query(active).fetch_all(&mut *conn).await? {
         loads.entry(row.try_get("class")?).or_default().active_tasks = count_column(&row, "n")?;
     }
