@@ -16,6 +16,7 @@
 mod admission;
 mod api;
 mod archives;
+mod browser_session;
 mod cancel;
 mod claimants;
 mod clock;
@@ -30,6 +31,7 @@ mod listen;
 mod objects;
 mod orbs;
 mod output_reader;
+mod output_readers;
 mod reaper;
 mod releases;
 mod scheduler;

@@ -21,7 +21,7 @@ use crate::ended_sessions::EndedSessions;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::objects::Objects;
-use crate::output_reader::Readers;
+use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
@@ -29,7 +29,7 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::{api, archives, cancel, listen, reaper};
+use crate::{api, archives, cancel, listen, reaper, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -242,7 +242,8 @@ impl Server {
             shutdown.await;
             close.send_replace(true);
         });
-        let serving = listen::serve(listener, api::router(app), gate, closing.clone());
+        let serving =
+            listen::serve(listener, api::router(app, web::router()), gate, closing.clone());
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
             drop(closing.wait_for(|closing| *closing).await);

@@ -12,7 +12,7 @@ use crate::credentials::TokenHash;
 use crate::ended_sessions::EndedSessions;
 use crate::listen::Gate;
 use crate::objects::Objects;
-use crate::output_reader::Readers;
+use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::secrets::Sealer;
 use crate::signals::Bus;

@@ -109,7 +109,7 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
         return Ok(Caller::Admin);
     }
     let Some(token) = bearer else {
-        let is_browser = crate::web::is_logged_in(app, headers);
+        let is_browser = crate::browser_session::is_logged_in(app, headers);
         return Ok(if is_browser { Caller::Browser } else { Caller::Nobody });
     };
     let hash = TokenHash::of(token.expose());

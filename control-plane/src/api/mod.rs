@@ -22,14 +22,14 @@ use crate::state::App;
 pub(crate) use caller::Caller;
 use error::ApiError;
 
-/// All routes.
-pub(crate) fn router(app: App) -> Router {
+/// All routes: those of the API, and the pages.
+pub(crate) fn router(app: App, pages: Router<App>) -> Router {
     Router::new()
         .merge(agent::router())
         .merge(admin::router())
         .merge(clients::router())
         .merge(openapi::router())
-        .merge(crate::web::router())
+        .merge(pages)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), caller::admit))

@@ -9,7 +9,8 @@ use russet_protocol::secret::Secret;
 use serde::Deserialize;
 
 use super::pages::{PageError, render_html};
-use super::session::{begin_cookie, end_cookie, return_place};
+use super::session::return_place;
+use crate::browser_session::{begin_cookie, end_cookie};
 use crate::state::App;
 
 #[derive(Debug, Template)]

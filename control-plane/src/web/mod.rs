@@ -26,8 +26,6 @@ use axum::routing::get;
 
 use crate::state::App;
 
-pub(crate) use session::is_logged_in;
-
 /// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
 /// elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \

@@ -75,6 +75,13 @@ impl Browser {
 
     /// Calls a method of the protocol, and returns its result.
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.answer(method, params).await;
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Calls a method of the protocol, and returns its answer, which may be an error.
+    async fn answer(&mut self, method: &str, params: Value) -> Value {
         self.last += 1;
         let mut command = json!({"id": self.last, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -90,9 +97,7 @@ impl Browser {
                 }
             }
         };
-        let answer = timeout(LIMIT, answer).await.unwrap_or_else(|_| panic!("{method}: no answer"));
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        answer["result"].clone()
+        timeout(LIMIT, answer).await.unwrap_or_else(|_| panic!("{method}: no answer"))
     }
 
     async fn next(&mut self) -> Value {
@@ -113,20 +118,22 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// Waits until a condition holds on the page.
+    /// Waits until a condition holds on the page. A page that just goes to another one has no answer
+    /// yet: it is asked again.
     async fn wait(&mut self, condition: &str) {
-        let until = LIMIT.as_millis() - 5000;
-        let held = self
-            .value(&format!(
-                "new Promise((done) => {{ const begin = Date.now(); const look = () => {{ \
-                 if ({condition}) {{ done(true); }} \
-                 else if (Date.now() - begin > {until}) {{ done(false); }} \
-                 else {{ setTimeout(look, 20); }} }}; look(); }})"
-            ))
-            .await;
-        if held != true {
-            let page = self.value("document.querySelector('main').innerText").await;
-            panic!("the page never gets to `{condition}`:\n{}", page.as_str().unwrap_or_default());
+        let begin = std::time::Instant::now();
+        loop {
+            let params = json!({"expression": format!("!!({condition})"), "returnByValue": true});
+            let answer = self.answer("Runtime.evaluate", params).await;
+            if answer["result"]["result"]["value"] == true {
+                return;
+            }
+            if begin.elapsed() > LIMIT {
+                let page = self.value("document.querySelector('main').innerText").await;
+                let page = page.as_str().unwrap_or_default();
+                panic!("the page never gets to `{condition}`:\n{page}");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     }
 
