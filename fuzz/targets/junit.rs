@@ -3,8 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[allow(dead_code, reason = "the reader of reports uses a part of it")]
+#[path = "../../agent/task-agent/src/task/test_results/attempts.rs"]
+mod attempts;
 #[path = "../../agent/task-agent/src/task/test_results/junit.rs"]
 mod junit;
+#[path = "../../agent/task-agent/src/task/test_results/seconds.rs"]
+mod seconds;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
