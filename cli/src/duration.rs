@@ -8,7 +8,7 @@ use russet_text::parse_duration;
 ///
 /// # Errors
 ///
-/// Parses it; the error gives an example.
+/// The text is not a duration, or is zero; the message says which.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
         Ok(duration) if duration.is_zero() => Err("it must be longer than zero".to_owned()),

@@ -6,7 +6,7 @@ use russet_text::parse_size;
 ///
 /// # Errors
 ///
-/// Parses it; the error gives an example.
+/// The text is not a size, is zero, or is larger than any disk; the message says which.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     match parse_size(text) {
         Ok(0) => Err("it must be at least one byte".to_owned()),

@@ -15,7 +15,7 @@ mod sse;
 
 pub use duration::{ParseDurationError, format_duration, parse_duration};
 pub use error::{error_chain, root_cause};
-pub use percent::{encode_component, encode_path, encode_segment, encode_variants};
+pub use percent::{encode_component, encode_path, encode_segment};
 pub use printable::{is_printable, one_line, one_line_within, printable_lines};
 pub use size::{ParseSizeError, format_size, parse_size};
 pub use sse::{EventReader, EventTooLong};

@@ -31,21 +31,9 @@ pub fn encode_path(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
 
-/// Returns the encodings of a text that programs write: with upper-case and lower-case digits, and
-/// as in a form, where a space is `+`.
-#[must_use]
-pub fn encode_variants(text: &str) -> [String; 3] {
-    let upper = encode_component(text);
-    let lower = utf8_percent_encode(text, COMPONENT)
-        .map(|part| if part.starts_with('%') { part.to_ascii_lowercase() } else { part.to_owned() })
-        .collect();
-    let form = upper.replace("%20", "+");
-    [upper, lower, form]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{encode_path, encode_segment, encode_variants};
+    use super::{encode_path, encode_segment};
 
     #[test]
     fn a_segment_cannot_lead_elsewhere() {
@@ -58,13 +46,5 @@ mod tests {
     #[test]
     fn a_path_keeps_its_slashes() {
         assert_eq!(encode_path("a b/ü?#%.txt"), "a%20b/%C3%BC%3F%23%25.txt");
-    }
-
-    #[test]
-    fn variants_differ_in_digits_and_spaces_alone() {
-        let [upper, lower, form] = encode_variants("AB c<Ü");
-        assert_eq!(upper, "AB%20c%3C%C3%9C");
-        assert_eq!(lower, "AB%20c%3c%c3%9c");
-        assert_eq!(form, "AB+c%3C%C3%9C");
     }
 }

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// Returns the reason why there is no connection.
+/// The connection failed, with the system's reason.
 pub fn probe_address(address: &str) -> std::io::Result<()> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
     for address in address.to_socket_addrs()? {

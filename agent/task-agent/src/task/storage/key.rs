@@ -27,7 +27,7 @@ pub(super) struct Facts<'a> {
 /// Fills the templates of a key in. `hash` gives the checksum of a file.
 ///
 /// # Errors
-/// Renders templates, or returns the fault with the template that has it.
+/// A template is wrong; the error has the template with its fault.
 pub(super) fn render_template(
     key: &str,
     facts: Facts<'_>,
