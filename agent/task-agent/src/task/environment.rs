@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use russet_protocol::supervise::Assignment;
 use russet_protocol::task::TaskConfig;
@@ -155,20 +156,48 @@ fn built_in(config: &TaskConfig) -> Variables {
     known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// A directory as a configuration writes it: `~` is the task's home, and what is relative is so
-/// to `base`.
-pub(crate) fn resolve(written: &str, home: &Path, base: &Path) -> PathBuf {
-    match written.strip_prefix('~') {
-        Some("") => home.to_owned(),
-        Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-        _ if written.is_empty() || written == "." => base.to_owned(),
-        _ => base.join(written),
+/// Variables of a job's steps: those of all steps, and those that a step added for later ones.
+#[derive(Debug)]
+pub(crate) struct StepVariables {
+    of_job: Variables,
+    added: Mutex<Variables>,
+}
+
+impl StepVariables {
+    pub(crate) fn new(of_job: Variables) -> Self {
+        Self { of_job, added: Mutex::default() }
+    }
+
+    /// Variables of every step, from the start.
+    pub(crate) fn of_job(&self) -> &Variables {
+        &self.of_job
+    }
+
+    /// The `PATH` of every step.
+    pub(crate) fn path(&self) -> &str {
+        self.of_job.get("PATH").map_or("", String::as_str)
+    }
+
+    /// Adds a variable for the steps that follow.
+    pub(crate) fn add(&self, name: &str, value: String) {
+        self.lock_added().insert(name.to_owned(), value);
+    }
+
+    /// Returns the variables of a step that begins now.
+    pub(crate) fn of_next_step(&self) -> Variables {
+        let mut all = self.of_job.clone();
+        all.extend(self.lock_added().clone());
+        all
+    }
+
+    fn lock_added(&self) -> MutexGuard<'_, Variables> {
+        self.added.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Person, SharedPaths, of_job, resolve};
+    use super::{Person, SharedPaths, of_job};
     use crate::task::testing;
     use std::path::Path;
 
@@ -222,21 +251,5 @@ mod tests {
         assert!(all["PATH"].starts_with("/opt/russet/bin/setup:/opt/tools:"), "{}", all["PATH"]);
         assert!(all["CIRCLE_CONTINUATION_URL"].ends_with("/api/v2/pipeline/continue"));
         assert_eq!(all["CIRCLE_INTERNAL_CONTINUATION_SOCKET"], "/run/relay");
-    }
-
-    #[test]
-    fn directories_are_resolved_as_written() {
-        let resolve = |written| resolve(written, Path::new("/home/x"), Path::new("/work"));
-        for (written, wanted) in [
-            ("~", "/home/x"),
-            ("~/project", "/home/x/project"),
-            ("/srv", "/srv"),
-            ("sub/dir", "/work/sub/dir"),
-            (".", "/work"),
-            ("", "/work"),
-            ("~other", "/work/~other"),
-        ] {
-            assert_eq!(resolve(written), Path::new(wanted), "{written}");
-        }
     }
 }

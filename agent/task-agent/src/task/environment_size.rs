@@ -3,11 +3,12 @@
 //! A value that is too large makes exec(2) fail with "Argument list too long", which names neither
 //! the variable nor the limit. So it is looked at before.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::command::Spec;
+use super::environment::Variables;
 
 /// Pages of one string on Linux (`MAX_ARG_STRLEN`); macOS has no such limit.
 const MAX_STRING_PAGES: u64 = 32;
@@ -33,11 +34,12 @@ impl Limits {
 /// # Errors
 ///
 /// A sentence that names the variable and the limit.
-pub(super) fn check(spec: &Spec) -> Result<(), String> {
-    let of_words: u64 = spec.words.iter().map(|word| size(word.as_bytes().len())).sum();
-    let variables = spec.variables.iter();
-    let sizes: Vec<(&str, usize)> =
-        variables.map(|(name, value)| (name.as_str(), name.len() + 1 + value.len())).collect();
+pub(super) fn check(words: &[OsString], variables: &Variables) -> Result<(), String> {
+    let of_words: u64 = words.iter().map(|word| size(word.as_bytes().len())).sum();
+    let sizes: Vec<(&str, usize)> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), name.len() + 1 + value.len()))
+        .collect();
     check_sizes(&sizes, of_words, Limits::of_system())
 }
 

@@ -21,14 +21,12 @@ use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
 use russet_platform::os;
 
-use super::{home, print_error, record, run};
+use super::stderr::{log_to_stderr, print_error};
+use super::{home, kill, record, run};
 use russet_platform::clock::Clock;
 
 /// Bytes of the beginning and of the end of the standard error that go into a failure.
 const KEPT: usize = 160;
-
-/// Between TERM and KILL, where the owner says nothing.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Time for which the standard error is read after the program has ended: somebody who inherited it
 /// may hold it open.
@@ -36,7 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs the program to its end. Returns the exit code.
 pub(crate) fn external(assignment: Assignment) -> i32 {
-    super::log_to_stderr();
+    log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(task(assignment));
@@ -87,10 +85,7 @@ async fn task(assignment: Assignment) -> i32 {
             stop.stop(Stop::Deadline);
         }
     });
-    let grace = match assignment.limits.kill_grace_ms {
-        0 => DEFAULT_GRACE,
-        ms => Duration::from_millis(ms),
-    };
+    let grace = kill::grace_of(&assignment.limits);
     let status = watch(&mut child, group, &clock, &stop, grace).await;
     // What it started belongs to its group, and ends with it.
     signal_group(group, Signal::SIGKILL);

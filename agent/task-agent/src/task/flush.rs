@@ -14,11 +14,12 @@ use russet_protocol::supervise::{Assignment, Failure, RESULT_FILE, ResultRecord,
 
 use super::api::{Api, ApiError};
 use super::events::Events;
+use super::record;
 use super::run::finish_task;
 use super::spool::Spool;
+use super::stderr::{log_to_stderr, print_error};
 use super::stop::StopSignal;
 use super::upload::Uploader;
-use super::{print_error, record};
 use russet_platform::clock::Clock;
 
 /// Time for which the control plane may be away before the spool is given up.
@@ -60,7 +61,7 @@ pub(crate) fn unclaim(assignment: Assignment) -> i32 {
 }
 
 fn in_runtime(work: impl Future<Output = i32>) -> i32 {
-    super::log_to_stderr();
+    log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {

@@ -5,19 +5,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
+use russet_protocol::supervise::Hooks;
 use russet_protocol::task::{POST_TASK_STEP, PRE_TASK_STEP};
 
-use super::command::{self, Spec};
-use super::context::{Context, StepEnd};
+use super::owner_step::OwnerSteps;
+use super::step_end::StepEnd;
+use super::stop::StopSignal;
 
 /// Timeout of a hook, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Runs the owner's program before the first step. Its failure is the task's.
-pub(crate) async fn pre_task(context: &Context) -> Result<(), String> {
-    let Some(program) = &context.assignment.hooks.pre_task else { return Ok(()) };
-    let end = run_hook(context, PRE_TASK_STEP, "Pre-task hook", program).await;
-    if end.outcome == Outcome::Success || context.stop.is_set() {
+pub(crate) async fn pre_task(
+    hooks: &Hooks,
+    steps: &OwnerSteps,
+    stop: &StopSignal,
+) -> Result<(), String> {
+    let Some(program) = &hooks.pre_task else { return Ok(()) };
+    let end = run_hook(hooks, steps, (PRE_TASK_STEP, "Pre-task hook"), program).await;
+    if end.outcome == Outcome::Success || stop.is_set() {
         return Ok(());
     }
     let status = end.exit_code.unwrap_or_default();
@@ -27,38 +33,30 @@ pub(crate) async fn pre_task(context: &Context) -> Result<(), String> {
 
 /// Runs the owner's program after the last step, also after a failed one. A task that was
 /// stopped runs nothing further. The job has ended by then, so a failure is only shown.
-pub(crate) async fn post_task(context: &Context) {
-    if let Some(program) = &context.assignment.hooks.post_task
-        && !context.stop.is_set()
+pub(crate) async fn post_task(hooks: &Hooks, steps: &OwnerSteps, stop: &StopSignal) {
+    if let Some(program) = &hooks.post_task
+        && !stop.is_set()
     {
-        run_hook(context, POST_TASK_STEP, "Post-task hook", program).await;
+        run_hook(hooks, steps, (POST_TASK_STEP, "Post-task hook"), program).await;
     }
 }
 
-async fn run_hook(context: &Context, step: u32, name: &str, program: &Path) -> StepEnd {
-    context.step_started(step, name, false, Some(program.display().to_string()));
-    let timeout = match context.assignment.hooks.timeout_ms {
+async fn run_hook(
+    hooks: &Hooks,
+    steps: &OwnerSteps,
+    (step, name): (u32, &str),
+    program: &Path,
+) -> StepEnd {
+    let journal = &steps.journal;
+    journal.step_started(step, name, false, Some(program.display().to_string()));
+    let timeout = match hooks.timeout_ms {
         0 => DEFAULT_TIMEOUT,
         milliseconds => Duration::from_millis(milliseconds),
     };
-    let spec = Spec {
-        words: vec![program.into()],
-        variables: context.variables.clone(),
-        directory: context.work.clone(),
-        silence: None,
-        longest: Some(timeout),
-        job_is_over: None,
-    };
-    let end = match context.spool.log(step) {
-        Ok(log) => {
-            let end = command::run(context, spec, &log).await;
-            if let Some(message) = &end.message {
-                context.say(&log, message);
-            }
-            end
-        }
+    let end = match journal.open_output(step) {
+        Ok(output) => steps.run_command(vec![program.into()], timeout, &output).await,
         Err(error) => StepEnd::failed(format!("could not keep the hook's output: {error}")),
     };
-    context.step_finished(step, &end);
+    journal.step_finished(step, &end);
     end
 }

@@ -8,14 +8,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use russet_protocol::supervise::Limits;
+
 use super::clean;
-use super::context::Context;
 use super::reaper::Child;
+use super::stop::StopSignal;
+use russet_platform::clock::Clock;
 use russet_platform::os;
+
+/// Time between TERM and KILL, unless configured.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Returns the time between TERM and KILL that the owner configured.
+pub(crate) fn grace_of(limits: &Limits) -> Duration {
+    match limits.kill_grace_ms {
+        0 => DEFAULT_GRACE,
+        milliseconds => Duration::from_millis(milliseconds),
+    }
+}
 
 /// Asks a step's processes to end, and ends them after `grace`. Returns when its first process
 /// is gone.
-pub(crate) async fn step(context: &Context, child: &mut Child, grace: Duration) {
+pub(crate) async fn end_step(child: &mut Child, grace: Duration, clock: &Clock, stop: &StopSignal) {
     let leader = child.pid;
     // Who its parents are is only known while those live.
     let mut members = Members::default();
@@ -30,8 +44,8 @@ pub(crate) async fn step(context: &Context, child: &mut Child, grace: Duration) 
                 members.kill();
                 return;
             }
-            () = context.clock.sleep(grace) => {}
-            () = context.stop.hurried() => {}
+            () = clock.sleep(grace) => {}
+            () = stop.hurried() => {}
         }
         members.find(leader);
     }
@@ -40,7 +54,7 @@ pub(crate) async fn step(context: &Context, child: &mut Child, grace: Duration) 
     // It cannot refuse; only a process stuck in the kernel takes longer, and does not hold us.
     tokio::select! {
         _ = child.exited() => {}
-        () = context.clock.sleep(STUCK) => {}
+        () = clock.sleep(STUCK) => {}
     }
 }
 

@@ -11,25 +11,28 @@
 
 mod api;
 mod artifacts;
+mod assemble;
 mod assignment;
 mod checkout;
 mod clean;
 mod command;
-mod context;
 mod credentials;
+mod directories;
 mod disk;
 mod environment;
 mod environment_size;
 mod events;
 mod external;
 mod flush;
-mod given;
 mod heartbeat;
 mod home;
 mod hooks;
 mod job;
+mod journal;
 mod kill;
 mod login_path;
+mod machine_step;
+mod owner_step;
 mod privileges;
 mod process_table;
 mod pty;
@@ -37,10 +40,14 @@ mod reader;
 mod reaper;
 mod record;
 mod run;
+mod script;
+mod secrets;
 mod setup;
 mod shell;
 mod spool;
 mod ssh_keys;
+mod stderr;
+mod step_end;
 mod stop;
 mod storage;
 mod supervisor;
@@ -54,6 +61,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use russet_protocol::supervise::{Assignment, Mode, exit};
+
+use self::stderr::print_error;
 
 #[cfg(test)]
 mod testing;
@@ -112,21 +121,4 @@ fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
         }
     }
     opened
-}
-
-/// Says something on the standard error, which the launch agent keeps.
-#[expect(clippy::print_stderr, reason = "before and after the log exists this is where it goes")]
-fn print_error(problem: &dyn std::fmt::Display) {
-    eprintln!("error: {problem}");
-}
-
-/// Logs to the standard error, which the launch agent copies into its own log.
-fn log_to_stderr() {
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .finish();
-    // A second subscriber is refused, which is as good.
-    drop(tracing::subscriber::set_global_default(subscriber));
 }

@@ -3,9 +3,9 @@
 //! A step that hangs says nothing, and after the kill there is nothing left to look at. So the
 //! processes stand in the task's log first: who waits for whom, since when, and who works.
 
-use super::clean;
+use super::clean::SlotProcesses;
 use super::clean::tally::one_line;
-use super::context::Context;
+use crate::mask::Masks;
 use russet_platform::os::{self, ProcessInfo, Usage};
 use russet_text::format_size as size;
 
@@ -22,8 +22,8 @@ struct Row {
 }
 
 /// The table, for the log. Secrets in command lines are masked.
-pub(crate) fn process_table(context: &Context) -> String {
-    let mut processes = clean::running_processes(context);
+pub(crate) fn process_table(processes: &SlotProcesses, masks: &Masks) -> String {
+    let mut processes = processes.list_running();
     processes.sort_by_key(|process| process.pid);
     let more = processes.len().saturating_sub(MOST_ROWS);
     processes.truncate(MOST_ROWS);
@@ -33,7 +33,7 @@ pub(crate) fn process_table(context: &Context) -> String {
             let command = os::command_line(process.pid);
             let command = command.unwrap_or_else(|| format!("[{}]", process.command));
             // Masked before it is cut: half a secret would not be found.
-            let command = one_line(&context.masks.apply(&command));
+            let command = one_line(&masks.apply(&command));
             Row { usage: os::usage(process.pid), command, process }
         })
         .collect();

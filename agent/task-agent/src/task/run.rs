@@ -14,15 +14,17 @@ use russet_protocol::task::TaskConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::api::{Api, ApiError};
+use super::assemble::{Tools, assemble_job};
 use super::events::Events;
 use super::heartbeat;
 use super::reaper::Reaper;
 use super::spool::Spool;
+use super::stderr::{log_to_stderr, print_error};
 use super::stop::{Stop, StopSignal};
-use super::storage::{self, Local};
+use super::storage::Local;
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
-use super::{clean, home, hooks, job, print_error, record, setup, warm_up};
+use super::{clean, home, hooks, job, record, setup, warm_up};
 use russet_platform::clock::{BootTime, Clock};
 
 /// Time after its deadline in which a task may still be reported. The launch agent takes over a
@@ -39,7 +41,7 @@ const MOST_FINISHES: usize = 20;
 
 /// Runs the assigned task and returns the exit code.
 pub(crate) fn run_process(assignment: Assignment, local: Local) -> i32 {
-    super::log_to_stderr();
+    log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(run_task(assignment, local));
@@ -190,25 +192,22 @@ impl Running {
             Err(error) => return leave_unreported(&assignment, &error),
         };
         let mut uploader = Uploader::start(&spool, &events, &self.api, &self.stop);
-        let tools = setup::Tools {
+        let tools = Tools {
             api: self.api.clone(),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
             spool: Arc::clone(&spool),
-            events: Arc::clone(&events),
             reaper,
             local: Arc::clone(&self.local),
         };
-        let allocation = assignment.allocation.clone();
-        let (tidy, dirs) = (assignment.tidy, assignment.dirs.clone());
-        let verdict = self.perform(assignment, config, tools).await;
+        let verdict = self.perform(&assignment, config, tools, &events).await;
         let report = Report {
             spool: &spool,
             events: &events,
             running: self,
-            dirs: &dirs,
-            tidy,
-            allocation: &allocation,
+            dirs: &assignment.dirs,
+            tidy: assignment.tidy,
+            allocation: &assignment.allocation,
         };
         report.send(&mut uploader, verdict).await
     }
@@ -216,34 +215,40 @@ impl Running {
     /// Everything that the task does on this machine.
     async fn perform(
         &self,
-        assignment: Assignment,
+        assignment: &Assignment,
         config: TaskConfig,
-        tools: setup::Tools,
+        tools: Tools,
+        events: &Arc<Events>,
     ) -> Verdict {
-        if let Err(message) = home::fill(&assignment).await {
+        if let Err(message) = home::fill(assignment).await {
             let (outcome, message) = (Outcome::InfrastructureFail, Some(message));
             return Verdict { outcome, message, left: Vec::new() };
         }
-        let context = match setup::make_context(assignment, config, tools) {
-            Ok(context) => Arc::new(context),
+        let prepared = match setup::prepare_task(assignment, &config, &tools.spool, events) {
+            Ok(prepared) => prepared,
             Err(failure) => {
                 let (outcome, message) = (failure.outcome, Some(failure.message));
                 return Verdict { outcome, message, left: Vec::new() };
             }
         };
+        let (reaper, journal) = (tools.reaper.clone(), prepared.journal.clone());
+        let task_data = prepared.task_data.clone();
+        let (job, owner_steps) = assemble_job(assignment, config, tools, prepared);
         let mut message = None;
-        let mut outcome = match hooks::pre_task(&context).await {
+        let mut outcome = match hooks::pre_task(&assignment.hooks, &owner_steps, &self.stop).await {
             Ok(()) => {
-                warm_up::warm_up(&context).await;
-                storage::provide_timings(&context).await;
-                job::run_steps(&context, &self.supervisor).await
+                if let Some(wanted) = &assignment.warm_up {
+                    warm_up::warm_up(wanted, &owner_steps, &self.clock, &self.stop).await;
+                }
+                job.storage.provide_timings(&job.steps, &task_data).await;
+                job::run_steps(&Arc::new(job), &self.supervisor).await
             }
             Err(why) => {
                 message = Some(why);
                 Outcome::Failed
             }
         };
-        hooks::post_task(&context).await;
+        hooks::post_task(&assignment.hooks, &owner_steps, &self.stop).await;
         match self.stop.reason() {
             Some(Stop::Asked { outcome: asked, reason }) => {
                 (outcome, message) = (asked, Some(reason));
@@ -254,8 +259,8 @@ impl Running {
             }
             Some(Stop::Stale(_)) | None => {}
         }
-        let left = clean::end_of_task(&context).await;
-        let message = message.map(|text| context.masks.apply(&text));
+        let left = clean::end_of_task(assignment, &reaper, &journal).await;
+        let message = message.map(|text| journal.masks().apply(&text));
         Verdict { outcome, message, left }
     }
 }

@@ -14,77 +14,64 @@ use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::WarmUp;
 use russet_protocol::task::WARM_UP_STEP;
 
-use super::command::{self, Spec};
-use super::context::{Context, StepEnd};
+use super::owner_step::OwnerSteps;
+use super::step_end::StepEnd;
+use super::stop::StopSignal;
+use russet_platform::clock::Clock;
 
 /// Between two looks at the lock.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Does it, and shows it. The task goes on whatever comes of it: its steps may not need it.
-pub(crate) async fn warm_up(context: &Context) {
-    let Some(wanted) = &context.assignment.warm_up else { return };
+/// Starts the service, and shows that as a step. The task goes on whatever comes of it: its steps
+/// may not need it.
+pub(crate) async fn warm_up(wanted: &WarmUp, steps: &OwnerSteps, clock: &Clock, stop: &StopSignal) {
+    let journal = &steps.journal;
     let detail = wanted.command.join(" ");
-    context.step_started(WARM_UP_STEP, "Simulators", false, Some(detail));
-    let end = match context.spool.log(WARM_UP_STEP) {
-        Ok(log) => {
-            let lock = acquire_lock(context, wanted).await;
+    journal.step_started(WARM_UP_STEP, "Simulators", false, Some(detail));
+    let end = match journal.open_output(WARM_UP_STEP) {
+        Ok(output) => {
+            let lock = acquire_lock(wanted, clock, stop).await;
             match &lock {
                 Ok((_, waited)) if *waited >= PAUSE => {
-                    context.say(
-                        &log,
-                        &format!(
-                            "waited {} for another slot",
-                            russet_text::format_duration(*waited)
-                        ),
-                    );
+                    let waited = russet_text::format_duration(*waited);
+                    output.say(&format!("waited {waited} for another slot"));
                 }
                 Ok(_) => {}
-                Err(why) => context.say(&log, &format!("goes on without the lock: {why}")),
+                Err(why) => output.say(&format!("goes on without the lock: {why}")),
             }
-            let end = command::run(context, command_spec(context, wanted), &log).await;
+            let words = wanted.command.iter().map(Into::into).collect();
+            let timeout = Duration::from_millis(wanted.timeout_ms);
+            let end = steps.run_command(words, timeout, &output).await;
             drop(lock);
-            if let Some(message) = &end.message {
-                context.say(&log, message);
-            }
             end
         }
         Err(error) => StepEnd::failed(format!("could not keep its output: {error}")),
     };
-    context.step_finished(WARM_UP_STEP, &end);
+    journal.step_finished(WARM_UP_STEP, &end);
     if end.outcome != Outcome::Success {
         tracing::warn!(message = end.message, "simulators could not be started ahead of the steps");
     }
 }
 
-fn command_spec(context: &Context, wanted: &WarmUp) -> Spec {
-    Spec {
-        words: wanted.command.iter().map(Into::into).collect(),
-        variables: context.variables.clone(),
-        directory: context.work.clone(),
-        silence: None,
-        longest: Some(Duration::from_millis(wanted.timeout_ms)),
-        job_is_over: None,
-    }
-}
-
 /// Takes the lock, and says how long that took.
 async fn acquire_lock(
-    context: &Context,
     wanted: &WarmUp,
+    clock: &Clock,
+    stop: &StopSignal,
 ) -> Result<(Flock<std::fs::File>, Duration), String> {
-    let began = context.clock.now();
+    let began = clock.now();
     let until = began.after(Duration::from_millis(wanted.timeout_ms));
     loop {
         if let Some(lock) = try_lock(&wanted.lock)? {
-            return Ok((lock, context.clock.now().since(began)));
+            return Ok((lock, clock.now().since(began)));
         }
-        if context.clock.now() >= until {
+        if clock.now() >= until {
             let waited = russet_text::format_duration(Duration::from_millis(wanted.timeout_ms));
             return Err(format!("another slot has held it for {waited}"));
         }
         tokio::select! {
-            () = context.clock.sleep(PAUSE) => {}
-            () = context.stop.requested() => return Err("the task was stopped".to_owned()),
+            () = clock.sleep(PAUSE) => {}
+            () = stop.requested() => return Err("the task was stopped".to_owned()),
         }
     }
 }

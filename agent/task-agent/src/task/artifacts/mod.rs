@@ -8,71 +8,82 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 
 use self::collect::Found;
-use super::context::{Context, StepEnd};
-use super::environment;
-use super::spool::StepLog;
+use super::api::Api;
+use super::directories::JobDirs;
+use super::journal::StepOutput;
+use super::step_end::StepEnd;
+use super::stop::StopSignal;
 
 /// Files that are sent at the same time: many small ones would otherwise take a round trip each.
 const AT_ONCE: usize = 4;
 
-/// Runs a `store_artifacts` step.
-pub(crate) async fn store(
-    context: &Arc<Context>,
-    log: &Arc<StepLog>,
-    path: &str,
-    destination: Option<&str>,
-) -> StepEnd {
-    let home = &context.assignment.dirs.home;
-    let root = environment::resolve(path, home, &context.work);
-    let prefix = match collect::name_prefix(&root, destination, &context.work, home) {
-        Ok(prefix) => prefix,
-        Err(message) => return fail_step(context, log, message),
-    };
-    let Found { mut files, notes } = match collect::find_files(&root, &prefix) {
-        Ok(found) => found,
-        Err(message) => return fail_step(context, log, message),
-    };
-    collect::mask_names(&mut files, &context.masks);
-    for note in &notes {
-        context.say(log, &format!("note: {note}"));
-    }
-    if files.is_empty() {
-        context.say(log, &format!("No artifacts at {}", root.display()));
-        return StepEnd::success();
-    }
-    context.say(log, &format!("Uploading {} from {}", counted_files(files.len()), root.display()));
-    let mut sending = futures_util::stream::iter(files)
-        .map(|file| async move {
-            let far = |far| context.say(log, &format!("  {}: {far} …", file.name));
-            let sent = send::send_file(&context.api, &file, far).await;
-            (file, sent)
-        })
-        .buffered(AT_ONCE);
-    let mut end = StepEnd::success();
-    while let Some((file, sent)) = sending.next().await {
-        match sent {
-            Ok(sent) => {
-                context.say(log, &format!("  {} ({} bytes)", file.name, sent.size));
-                if let Some(note) = sent.note {
-                    context.say(log, &format!("note: {}: {note}", file.name));
-                }
-            }
-            Err(send::SendError::Api(error)) => {
-                context.say(log, &format!("error: {}: {error}", file.name));
-                end = context.call_failed(&error);
-            }
-            Err(send::SendError::File(why)) => {
-                context.say(log, &format!("error: {}: {why}", file.name));
-                end = StepEnd::failed(format!("{} could not be stored: {why}", file.name));
-            }
-        }
-    }
-    end
+/// Stores a job's files for people.
+#[derive(Debug)]
+pub(crate) struct ArtifactStore {
+    pub(crate) api: Api,
+    pub(crate) dirs: Arc<JobDirs>,
+    pub(crate) stop: StopSignal,
 }
 
-fn fail_step(context: &Context, log: &StepLog, message: String) -> StepEnd {
-    context.say(log, &format!("error: {message}"));
-    StepEnd::failed(message)
+impl ArtifactStore {
+    /// Runs a `store_artifacts` step.
+    pub(crate) async fn store(
+        &self,
+        output: &StepOutput,
+        path: &str,
+        destination: Option<&str>,
+    ) -> StepEnd {
+        let JobDirs { slot, work } = &*self.dirs;
+        let root = self.dirs.resolve(path);
+        let prefix = match collect::name_prefix(&root, destination, work, &slot.home) {
+            Ok(prefix) => prefix,
+            Err(message) => return output.fail(message),
+        };
+        let Found { mut files, notes } = match collect::find_files(&root, &prefix) {
+            Ok(found) => found,
+            Err(message) => return output.fail(message),
+        };
+        collect::mask_names(&mut files, output.masks());
+        for note in &notes {
+            output.say(&format!("note: {note}"));
+        }
+        if files.is_empty() {
+            output.say(&format!("No artifacts at {}", root.display()));
+            return StepEnd::success();
+        }
+        output.say(&format!("Uploading {} from {}", counted_files(files.len()), root.display()));
+        self.send_files(output, files).await
+    }
+
+    async fn send_files(&self, output: &StepOutput, files: Vec<collect::File>) -> StepEnd {
+        let mut sending = futures_util::stream::iter(files)
+            .map(|file| async move {
+                let far = |far| output.say(&format!("  {}: {far} …", file.name));
+                let sent = send::send_file(&self.api, &file, far).await;
+                (file, sent)
+            })
+            .buffered(AT_ONCE);
+        let mut end = StepEnd::success();
+        while let Some((file, sent)) = sending.next().await {
+            match sent {
+                Ok(sent) => {
+                    output.say(&format!("  {} ({} bytes)", file.name, sent.size));
+                    if let Some(note) = sent.note {
+                        output.say(&format!("note: {}: {note}", file.name));
+                    }
+                }
+                Err(send::SendError::Api(error)) => {
+                    output.say(&format!("error: {}: {error}", file.name));
+                    end = StepEnd::call_failed(&error, &self.stop);
+                }
+                Err(send::SendError::File(why)) => {
+                    output.say(&format!("error: {}: {why}", file.name));
+                    end = StepEnd::failed(format!("{} could not be stored: {why}", file.name));
+                }
+            }
+        }
+        end
+    }
 }
 
 fn counted_files(files: usize) -> String {

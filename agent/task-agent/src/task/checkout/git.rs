@@ -6,15 +6,17 @@
 //! a branch called `--upload-pack=…` must stay a branch.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::task::CheckoutMethod;
 
 use super::locks;
-use crate::task::command::{self, Spec};
-use crate::task::context::{Context, StepEnd};
-use crate::task::spool::StepLog;
+use crate::task::command::{Commands, Spec};
+use crate::task::environment::StepVariables;
+use crate::task::journal::StepOutput;
+use crate::task::step_end::StepEnd;
+use crate::task::stop::StopSignal;
 
 /// Names to be on after the checkout.
 #[derive(Clone, Copy, Debug)]
@@ -46,39 +48,8 @@ const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 /// A fetch that fails may be the network's fault.
 const MOST_TRIES: usize = 3;
 
-/// Brings the repository to `target`, at the commit.
-pub(super) async fn checkout_git(
-    context: &Context,
-    log: &Arc<StepLog>,
-    wanted: Wanted<'_>,
-    target: &Path,
-) -> Result<(), String> {
-    let Wanted { url, revision, names, method } = wanted;
-    check_names(url, revision, names)?;
-    let git = Git { context, log, target };
-    if target.join(".git").exists() {
-        let removed = locks::remove_stale(&target.join(".git"), context.begun);
-        removed.iter().for_each(|line| context.say(log, line));
-        if !git.quiet(&["remote", "set-url", "origin", url]).await {
-            git.must(&["remote", "add", "origin", url]).await?;
-        }
-    } else if is_empty(target)? {
-        git.must(&["-c", "init.defaultBranch=main", "init", "--quiet"]).await?;
-        git.must(&["remote", "add", "origin", url]).await?;
-    } else {
-        return Err(format!(
-            "{} is neither empty nor a git repository\nhint: give `checkout` a `path` of its own",
-            target.display()
-        ));
-    }
-    git.must(&["config", "gc.auto", "0"]).await?;
-    git.fetch(revision, names, method).await?;
-    git.must(&place(revision, names)).await?;
-    git.must(&["reset", "--hard", revision, "--"]).await
-}
-
-/// Puts the work tree on the branch, where there is one.
-fn place<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
+/// Returns the arguments that put the work tree on the branch, where there is one.
+fn checkout_words<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
     let mut words = vec!["-c", "advice.detachedHead=false", "checkout", "--quiet", "--force"];
     match names.branch {
         Some(branch) => words.extend(["-B", branch]),
@@ -115,13 +86,49 @@ fn is_empty(dir: &Path) -> Result<bool, String> {
     Ok(entries.next().is_none())
 }
 
-struct Git<'a> {
-    context: &'a Context,
-    log: &'a Arc<StepLog>,
-    target: &'a Path,
+/// Runs git in a directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Git<'a> {
+    pub(super) commands: &'a Commands,
+    pub(super) variables: &'a StepVariables,
+    pub(super) stop: &'a StopSignal,
+    pub(super) output: &'a StepOutput,
+    pub(super) target: &'a Path,
 }
 
 impl Git<'_> {
+    /// Brings the repository to the directory, at the commit. Locks in it from before `begun` are
+    /// of earlier tasks.
+    pub(super) async fn check_out(
+        &self,
+        wanted: Wanted<'_>,
+        begun: SystemTime,
+    ) -> Result<(), String> {
+        let Wanted { url, revision, names, method } = wanted;
+        check_names(url, revision, names)?;
+        let own = self.target.join(".git");
+        if own.exists() {
+            let removed = locks::remove_stale(&own, begun);
+            removed.iter().for_each(|line| self.output.say(line));
+            if !self.quiet(&["remote", "set-url", "origin", url]).await {
+                self.must(&["remote", "add", "origin", url]).await?;
+            }
+        } else if is_empty(self.target)? {
+            self.must(&["-c", "init.defaultBranch=main", "init", "--quiet"]).await?;
+            self.must(&["remote", "add", "origin", url]).await?;
+        } else {
+            return Err(format!(
+                "{} is neither empty nor a git repository\nhint: give `checkout` a `path` of its \
+                 own",
+                self.target.display()
+            ));
+        }
+        self.must(&["config", "gc.auto", "0"]).await?;
+        self.fetch(revision, names, method).await?;
+        self.must(&checkout_words(revision, names)).await?;
+        self.must(&["reset", "--hard", revision, "--"]).await
+    }
+
     async fn fetch(
         &self,
         revision: &str,
@@ -141,11 +148,11 @@ impl Git<'_> {
                 if self.quiet(&blobless).await {
                     return Ok(());
                 }
-                if self.context.stop.is_set() {
+                if self.stop.is_set() {
                     break;
                 }
                 // Not every server gives a commit by its hash, or leaves out contents.
-                self.context.say(self.log, "fetching the whole repository instead");
+                self.output.say("fetching the whole repository instead");
             }
             if self.quiet(&whole).await {
                 return Ok(());
@@ -169,7 +176,7 @@ impl Git<'_> {
     }
 
     async fn git(&self, words: &[&str]) -> StepEnd {
-        let mut variables = self.context.variables_now();
+        let mut variables = self.variables.of_next_step();
         variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
         variables.insert("GIT_ALLOW_PROTOCOL".to_owned(), ALLOWED_PROTOCOLS.to_owned());
         variables.entry("GIT_SSH_COMMAND".to_owned()).or_insert_with(|| SSH.to_owned());
@@ -183,7 +190,7 @@ impl Git<'_> {
             longest: None,
             job_is_over: None,
         };
-        command::run(self.context, spec, self.log).await
+        self.commands.run(spec, self.output).await
     }
 }
 

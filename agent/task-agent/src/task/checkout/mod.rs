@@ -5,46 +5,74 @@ mod git;
 mod locks;
 mod snapshot;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use russet_protocol::task::{CheckoutMethod, Source};
 
-use super::context::{Context, StepEnd};
-use super::spool::StepLog;
-use super::{command, environment, job};
+use super::api::Api;
+use super::command::Commands;
+use super::directories::{JobDirs, make_directory};
+use super::environment::StepVariables;
+use super::journal::StepOutput;
+use super::step_end::StepEnd;
+use super::stop::StopSignal;
 
-/// Runs a `checkout` step into `path`, as the configuration writes it.
-pub(crate) async fn check_out(
-    context: &Arc<Context>,
-    log: &Arc<StepLog>,
-    path: Option<&str>,
-    method: CheckoutMethod,
-) -> StepEnd {
-    let home = &context.assignment.dirs.home;
-    let target = environment::resolve(path.unwrap_or("."), home, &context.work);
-    let done = match job::make_directory(&target) {
-        Ok(()) => match &context.config.source {
+/// Puts the project's source into directories of a job.
+#[derive(Debug)]
+pub(crate) struct Checkout {
+    pub(crate) source: Option<Source>,
+    /// Time at which the task began: what is older in its directories is of earlier tasks.
+    pub(crate) begun: SystemTime,
+    pub(crate) api: Api,
+    pub(crate) commands: Arc<Commands>,
+    pub(crate) dirs: Arc<JobDirs>,
+    pub(crate) variables: Arc<StepVariables>,
+    pub(crate) stop: StopSignal,
+}
+
+impl Checkout {
+    /// Runs a `checkout` step into `path`, as the configuration writes it.
+    pub(crate) async fn check_out(
+        &self,
+        output: &StepOutput,
+        path: Option<&str>,
+        method: CheckoutMethod,
+    ) -> StepEnd {
+        let target = self.dirs.resolve(path.unwrap_or("."));
+        match self.place_source(output, method, &target).await {
+            Ok(()) => StepEnd::success(),
+            Err(_) if self.stop.is_set() => StepEnd::stopped(&self.stop),
+            Err(message) => output.fail(message),
+        }
+    }
+
+    async fn place_source(
+        &self,
+        output: &StepOutput,
+        method: CheckoutMethod,
+        target: &Path,
+    ) -> Result<(), String> {
+        make_directory(target)?;
+        match &self.source {
             Some(Source::Snapshot { id }) => tokio::select! {
-                done = snapshot::checkout_snapshot(context, log, id, &target) => done,
-                () = context.stop.requested() => return command::stopped(context),
+                done = snapshot::checkout_snapshot(&self.api, output, id, target) => done,
+                () = self.stop.requested() => Err("the task was stopped".to_owned()),
             },
             Some(Source::Git { url, revision, branch, tag }) => {
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
                 let wanted = git::Wanted { url, revision, names, method };
-                git::checkout_git(context, log, wanted, &target).await
+                self.git(output, target).check_out(wanted, self.begun).await
             }
             None => Err("this task has no source to check out\nhint: the pipeline was submitted \
                          without a snapshot or a repository"
                 .to_owned()),
-        },
-        Err(message) => Err(message),
-    };
-    match done {
-        Ok(()) => StepEnd::success(),
-        Err(_) if context.stop.is_set() => command::stopped(context),
-        Err(message) => {
-            context.say(log, &format!("error: {message}"));
-            StepEnd::failed(message)
         }
+    }
+
+    fn git<'a>(&'a self, output: &'a StepOutput, target: &'a Path) -> git::Git<'a> {
+        let Self { commands, variables, stop, .. } = self;
+        git::Git { commands, variables, stop, output, target }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +11,8 @@ use russet_protocol::ids::SourceId;
 use tokio::sync::mpsc;
 
 use super::extract::{self, Unpacked};
-use crate::task::api::{self, ApiError};
-use crate::task::context::Context;
-use crate::task::spool::StepLog;
+use crate::task::api::{self, Api, ApiError};
+use crate::task::journal::StepOutput;
 use russet_platform::http;
 
 /// A connection that is silent for so long is dead.
@@ -38,23 +36,20 @@ enum Failed {
 
 /// Fetches and unpacks the snapshot into `target`.
 pub(super) async fn checkout_snapshot(
-    context: &Context,
-    log: &Arc<StepLog>,
+    api: &Api,
+    output: &StepOutput,
     id: &SourceId,
     target: &Path,
 ) -> Result<(), String> {
     let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut damaged = 0;
     loop {
-        match fetch_snapshot(context, id, target).await {
+        match fetch_snapshot(api, id, target).await {
             Ok(unpacked) => {
                 let Unpacked { files, bytes } = unpacked;
                 let short: String = id.as_str().chars().take(12).collect();
                 let target = target.display();
-                context.say(
-                    log,
-                    &format!("Snapshot {short}: {files} files, {bytes} bytes, in {target}"),
-                );
+                output.say(&format!("Snapshot {short}: {files} files, {bytes} bytes, in {target}"));
                 return Ok(());
             }
             Err(Failed::Final(why)) => return Err(why),
@@ -63,13 +58,11 @@ pub(super) async fn checkout_snapshot(
                 if damaged >= MOST_TRIES {
                     return Err("the snapshot is not the one that was submitted".to_owned());
                 }
-                context.say(log, "the snapshot arrived damaged, trying again");
+                output.say("the snapshot arrived damaged, trying again");
             }
             Err(Failed::Transient(why, asked)) => {
-                context.say(log, &format!("the snapshot did not arrive ({why}), trying again"));
-                context
-                    .api
-                    .pause("get the source", &mut backoff, asked, why)
+                output.say(&format!("the snapshot did not arrive ({why}), trying again"));
+                api.pause("get the source", &mut backoff, asked, why)
                     .await
                     .map_err(|error| error.to_string())?;
             }
@@ -77,12 +70,8 @@ pub(super) async fn checkout_snapshot(
     }
 }
 
-async fn fetch_snapshot(
-    context: &Context,
-    id: &SourceId,
-    target: &Path,
-) -> Result<Unpacked, Failed> {
-    let request = context.api.request(Method::GET, "/api/v3/task/source");
+async fn fetch_snapshot(api: &Api, id: &SourceId, target: &Path) -> Result<Unpacked, Failed> {
+    let request = api.request(Method::GET, "/api/v3/task/source");
     let response =
         request.send().await.map_err(|error| Failed::Transient(api::describe(&error), None))?;
     let status = response.status();

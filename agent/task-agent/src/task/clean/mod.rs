@@ -24,33 +24,34 @@ use russet_protocol::supervise::{Assignment, LeftBehind, SlotDirs, SlotUser, Tid
 use russet_protocol::task::CLEAN_UP_STEP;
 
 use self::tally::{Kind, Tally};
-use super::context::{Context, StepEnd};
-use russet_platform::os;
-
+use super::credentials;
+use super::journal::Journal;
 use super::reaper::Reaper;
-use super::{credentials, print_error};
+use super::stderr::print_error;
+use super::step_end::StepEnd;
+use russet_platform::os;
 
 /// Deleting what a job left may take so long; the rest is for the next clean-up.
 const LONGEST_DELETION: Duration = Duration::from_secs(60);
 
 /// Ends and removes what the job left behind, shows it, and says how much it was.
-pub(crate) async fn end_of_task(context: &Context) -> Vec<LeftBehind> {
-    let user = context.assignment.user.as_ref();
+pub(crate) async fn end_of_task(
+    assignment: &Assignment,
+    reaper: &Reaper,
+    journal: &Journal,
+) -> Vec<LeftBehind> {
+    let user = assignment.user.as_ref();
     let sessions = Reaper::sessions();
-    let reaper = context.reaper.clone();
     let mut tally = Tally::default();
     let since = russet_platform::start_time(std::process::id());
-    sweep_processes(&context.assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
-    credentials::remove(&context.assignment.dirs).iter().for_each(|line| print_error(line));
+    sweep_processes(assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
+    credentials::remove(&assignment.dirs).iter().for_each(|line| print_error(line));
     if let Some(user) = dedicated_user(user) {
-        sweep_things(user, &context.assignment, &mut tally);
+        sweep_things(user, assignment, &mut tally);
     }
     if tally.is_worth_showing() {
-        context.step_started(CLEAN_UP_STEP, "Clean up", false, None);
-        if let Ok(log) = context.spool.log(CLEAN_UP_STEP) {
-            context.say(&log, &tally.table(&|text| context.masks.apply(text)));
-        }
-        context.step_finished(CLEAN_UP_STEP, &StepEnd::success());
+        let table = tally.table(&|text| journal.masks().apply(text));
+        journal.show_step(CLEAN_UP_STEP, "Clean up", &table, &StepEnd::success());
         // The uploader has something to do meanwhile.
         tokio::task::yield_now().await;
     }
@@ -110,20 +111,35 @@ pub(crate) fn tidy_up(dirs: &SlotDirs, tidy: Tidy) -> bool {
         .all(|dir| files::empty_directory(dir, until).is_ok())
 }
 
-/// Lists the processes of the task, except for the task agent itself.
-pub(crate) fn running_processes(context: &Context) -> Vec<os::ProcessInfo> {
-    let Ok(all) = os::processes() else { return Vec::new() };
-    let me = std::process::id().cast_signed();
-    let mut found = match dedicated_user(context.assignment.user.as_ref()) {
-        Some(user) if context.assignment.gui.is_some() => {
-            let since = russet_platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
-            processes::begun_since(&all, user.uid, since)
-        }
-        Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
-        None => processes::descendants(&all, me, &Reaper::sessions()),
-    };
-    found.retain(|process| process.pid != me);
-    found
+/// Processes of a slot while its task runs.
+#[derive(Debug)]
+pub(crate) struct SlotProcesses {
+    user: Option<SlotUser>,
+    /// Set where the slot has a session at the screen, which has processes of its own.
+    has_session: bool,
+}
+
+impl SlotProcesses {
+    /// Processes of the slot that an assignment is for.
+    pub(crate) fn of_assignment(assignment: &Assignment) -> Self {
+        Self { user: assignment.user.clone(), has_session: assignment.gui.is_some() }
+    }
+
+    /// Lists the processes of the task, except for the task agent itself.
+    pub(crate) fn list_running(&self) -> Vec<os::ProcessInfo> {
+        let Ok(all) = os::processes() else { return Vec::new() };
+        let me = std::process::id().cast_signed();
+        let mut found = match dedicated_user(self.user.as_ref()) {
+            Some(user) if self.has_session => {
+                let since = russet_platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
+                processes::begun_since(&all, user.uid, since)
+            }
+            Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
+            None => processes::descendants(&all, me, &Reaper::sessions()),
+        };
+        found.retain(|process| process.pid != me);
+        found
+    }
 }
 
 /// Everybody whose ancestors include `pid`.

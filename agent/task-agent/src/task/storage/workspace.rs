@@ -8,32 +8,31 @@ use reqwest::{Method, StatusCode};
 use russet_protocol::storage::{Layer, PersistRequest, WORKSPACE_PATH, Workspace};
 use serde_json::Value;
 
+use super::paths;
+use super::step::StorageStep;
 use super::transfer::{self, Admit, Failure, Wanted};
-use super::{end_failed, paths, say_packed, say_unpacked};
 use crate::task::api::ApiError;
-use crate::task::context::{Context, StepEnd};
-use crate::task::spool::StepLog;
-use crate::task::{environment, job};
+use crate::task::directories::make_directory;
+use crate::task::step_end::StepEnd;
 use russet_text::format_size as size;
 
 /// A restart of the server between the two calls costs another upload.
 const MOST_UPLOADS: u32 = 3;
 
 /// Runs a `persist_to_workspace` step.
-pub(crate) async fn persist_files(
-    context: &Arc<Context>,
-    log: &StepLog,
+pub(super) async fn persist_files(
+    step: StorageStep<'_>,
     root: &str,
     patterns: &[String],
 ) -> StepEnd {
-    let other = |why: String| end_failed(context, log, Failure::Other(why));
-    let root = environment::resolve(root, &context.assignment.dirs.home, &context.work);
+    let other = |why: String| step.fail(Failure::Other(why));
+    let root = step.dirs.resolve(root);
     let mut roots = Vec::new();
     for pattern in patterns {
         match paths::of_workspace(&root, pattern) {
             Ok(found) if found.is_empty() => {
                 let text = format!("warning: `{pattern}` matches nothing in {}", root.display());
-                context.say(log, &text);
+                step.say(&text);
             }
             Ok(found) => roots.extend(found),
             Err(why) => return other(why),
@@ -43,64 +42,65 @@ pub(crate) async fn persist_files(
         let root = root.display();
         return other(format!("the paths do not match any files in {root}"));
     }
-    context.say(log, "Creating workspace archive...");
-    let mut sent = match transfer::send_archive(context, paths::distinct_roots(roots)).await {
+    step.say("Creating workspace archive...");
+    let mut sent = match transfer::send_archive(step.transfer(), paths::distinct_roots(roots)).await
+    {
         Ok(sent) => sent,
-        Err(failure) => return end_failed(context, log, failure),
+        Err(failure) => return step.fail(failure),
     };
-    say_packed(context, log, &sent.packed, sent.archive.size);
+    step.say_packed(&sent.packed, sent.archive.size);
     for _ in 0..MOST_UPLOADS {
         let body = PersistRequest {
-            allocation: context.api.allocation().clone(),
+            allocation: step.api.allocation().clone(),
             archive: sent.archive.clone(),
         };
-        let request = || context.api.request(Method::POST, WORKSPACE_PATH).json(&body);
-        match context.api.json::<Value>("persist to the workspace", request).await {
+        let request = || step.api.request(Method::POST, WORKSPACE_PATH).json(&body);
+        match step.api.json::<Value>("persist to the workspace", request).await {
             Ok(_) => {
-                context.say(log, "Workspace archive stored");
+                step.say("Workspace archive stored");
                 sent.keep();
                 return StepEnd::success();
             }
             Err(ApiError::Refused { status, .. }) if status == StatusCode::GONE => {
-                if let Err(failure) = transfer::send_again(context, &mut sent).await {
-                    return end_failed(context, log, failure);
+                if let Err(failure) = transfer::send_again(step.transfer(), &mut sent).await {
+                    return step.fail(failure);
                 }
             }
-            Err(error) => return end_failed(context, log, Failure::from(error)),
+            Err(error) => return step.fail(Failure::from(error)),
         }
     }
     other("the control plane lost the archive again and again".to_owned())
 }
 
 /// Runs an `attach_workspace` step.
-pub(crate) async fn attach_layers(context: &Arc<Context>, log: &StepLog, at: &str) -> StepEnd {
-    let at = environment::resolve(at, &context.assignment.dirs.home, &context.work);
-    if let Err(why) = job::make_directory(&at) {
-        return end_failed(context, log, Failure::Other(why));
+pub(super) async fn attach_layers(step: StorageStep<'_>, at: &str) -> StepEnd {
+    let at = step.dirs.resolve(at);
+    if let Err(why) = make_directory(&at) {
+        return step.fail(Failure::Other(why));
     }
-    let request = || context.api.request(Method::GET, WORKSPACE_PATH);
-    let asking = context.api.json::<Workspace>("list the workspace", request);
+    let request = || step.api.request(Method::GET, WORKSPACE_PATH);
+    let asking = step.api.json::<Workspace>("list the workspace", request);
     let layers = tokio::select! {
         answer = asking => match answer {
             Ok(answer) => answer.layers,
-            Err(error) => return end_failed(context, log, Failure::from(error)),
+            Err(error) => return step.fail(Failure::from(error)),
         },
-        () = context.stop.requested() => return end_failed(context, log, Failure::Stopped),
+        () = step.stop.requested() => return step.fail(Failure::Stopped),
     };
     if layers.is_empty() {
-        context.say(log, "No job before this one has handed on any files");
+        step.say("No job before this one has handed on any files");
         return StepEnd::success();
     }
-    context.say(log, "Applying workspace layers");
+    step.say("Applying workspace layers");
     let owners = Arc::new(Mutex::new(Owners::default()));
     for (index, layer) in layers.iter().enumerate() {
-        context.say(log, &format!("  {} ({})", layer_title(layer), size(layer.size)));
+        step.say(&format!("  {} ({})", layer_title(layer), size(layer.size)));
         let path = format!("{WORKSPACE_PATH}/{}/archive", layer.id);
         let wanted = Wanted { path: &path, size: layer.size, blake3: &layer.blake3 };
         let bases = || paths::workspace_bases(&at);
         let admit = || admit_entry(&owners, index, layer);
-        match transfer::fetch_archive(context, wanted, bases, admit).await {
-            Ok(fetched) => say_unpacked(context, log, &fetched),
+        match transfer::fetch_archive(step.transfer(), wanted, bases, admit).await {
+            Ok(fetched) => step.say_unpacked(&fetched),
             Err(failure) => {
                 let conflict =
                     owners.lock().unwrap_or_else(PoisonError::into_inner).conflict.take();
@@ -108,7 +108,7 @@ pub(crate) async fn attach_layers(context: &Arc<Context>, log: &StepLog, at: &st
                     Some((path, earlier)) => conflict_failure(&path, layers.get(earlier), layer),
                     None => failure,
                 };
-                return end_failed(context, log, failure);
+                return step.fail(failure);
             }
         }
     }

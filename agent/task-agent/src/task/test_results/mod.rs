@@ -12,17 +12,20 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
 use russet_protocol::runner::{TestOutcome, TestResult, TestResultsRequest};
 
-use super::api::ApiError;
-use super::context::{Context, StepEnd};
-use super::environment;
-use super::spool::StepLog;
+use super::api::{Api, ApiError};
+use super::directories::JobDirs;
+use super::journal::StepOutput;
+use super::step_end::StepEnd;
+use super::stop::StopSignal;
 use crate::mask::Masks;
 use place::Roots;
+
+pub(crate) use xcresult::XcresultTool;
 
 /// Results of one call.
 const BATCH: usize = 500;
@@ -36,53 +39,97 @@ const MAX_FILES: usize = 10_000;
 /// Results of a report, and what was wrong with it.
 type Read = (Vec<TestResult>, Option<String>);
 
-/// Runs a `store_test_results` step. A report that cannot be read is noted, and the others are
-/// stored all the same: they are what people look at when something went wrong.
-pub(crate) async fn store_results(
-    context: &Arc<Context>,
-    log: &Arc<StepLog>,
-    path: &str,
-) -> StepEnd {
-    let root = environment::resolve(path, &context.assignment.dirs.home, &context.work);
-    let mut tally = Tally::default();
-    let mut waiting: Vec<TestResult> = Vec::new();
-    let reports = find_reports(&root);
-    let roots = Roots::of(&context.work);
-    for report in &reports {
-        let (results, problem) = read(context, report).await;
-        // Many large reports must not keep the task agent from answering that it lives.
-        tokio::task::yield_now().await;
-        if let Some(why) = problem {
-            let read = results.len();
-            let name = report.display();
-            context.say(log, &format!("note: {name}: {why} ({read} results were read)"));
-        }
-        results.iter().for_each(|result| tally.add(result));
-        waiting.extend(results.into_iter().map(|result| roots.relative(result)));
-        while waiting.len() >= BATCH {
-            let rest = waiting.split_off(BATCH);
-            if let Err(error) = send_results(context, std::mem::replace(&mut waiting, rest)).await {
-                return end_refused(context, log, &error);
-            }
-        }
-    }
-    if !waiting.is_empty()
-        && let Err(error) = send_results(context, waiting).await
-    {
-        return end_refused(context, log, &error);
-    }
-    if reports.is_empty() {
-        let root = root.display();
-        context.say(log, &format!("No test reports (*.xml, *.xcresult) at {root}"));
-    } else {
-        context.say(log, &tally.to_string());
-    }
-    StepEnd::success()
+/// Stores a job's test results.
+#[derive(Debug)]
+pub(crate) struct ResultStore {
+    pub(crate) api: Api,
+    pub(crate) dirs: Arc<JobDirs>,
+    pub(crate) stop: StopSignal,
+    pub(crate) xcresult: XcresultTool,
+    /// Number of the next batch of results.
+    pub(crate) next_batch: AtomicU32,
 }
 
-fn end_refused(context: &Context, log: &StepLog, error: &ApiError) -> StepEnd {
-    context.say(log, &format!("error: {error}"));
-    context.call_failed(error)
+impl ResultStore {
+    /// Runs a `store_test_results` step. A report that cannot be read is noted, and the others are
+    /// stored all the same: they are what people look at when something went wrong.
+    pub(crate) async fn store_results(&self, output: &StepOutput, path: &str) -> StepEnd {
+        let root = self.dirs.resolve(path);
+        let reports = find_reports(&root);
+        let tally = match self.store_reports(output, &reports).await {
+            Ok(tally) => tally,
+            Err(error) => {
+                output.say(&format!("error: {error}"));
+                return StepEnd::call_failed(&error, &self.stop);
+            }
+        };
+        if reports.is_empty() {
+            let root = root.display();
+            output.say(&format!("No test reports (*.xml, *.xcresult) at {root}"));
+        } else {
+            output.say(&tally.to_string());
+        }
+        StepEnd::success()
+    }
+
+    async fn store_reports(
+        &self,
+        output: &StepOutput,
+        reports: &[PathBuf],
+    ) -> Result<Tally, ApiError> {
+        let mut tally = Tally::default();
+        let mut waiting: Vec<TestResult> = Vec::new();
+        let roots = Roots::of(&self.dirs.work);
+        for report in reports {
+            let (results, problem) = self.read_report(report).await;
+            // Many large reports must not keep the task agent from answering that it lives.
+            tokio::task::yield_now().await;
+            if let Some(why) = problem {
+                let read = results.len();
+                let name = report.display();
+                output.say(&format!("note: {name}: {why} ({read} results were read)"));
+            }
+            results.iter().for_each(|result| tally.add(result));
+            waiting.extend(results.into_iter().map(|result| roots.relative(result)));
+            while waiting.len() >= BATCH {
+                let rest = waiting.split_off(BATCH);
+                self.send_results(output.masks(), std::mem::replace(&mut waiting, rest)).await?;
+            }
+        }
+        if !waiting.is_empty() {
+            self.send_results(output.masks(), waiting).await?;
+        }
+        Ok(tally)
+    }
+
+    async fn read_report(&self, path: &Path) -> Read {
+        if xcresult::is_bundle(path) {
+            return self.xcresult.read_bundle(path).await;
+        }
+        match bytes(path) {
+            Ok(bytes) => {
+                let (text, damaged) = encoding::decode(&bytes);
+                let (results, problem) = junit::parse(&text);
+                (results, problem.or(damaged))
+            }
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        }
+    }
+
+    async fn send_results(&self, masks: &Masks, results: Vec<TestResult>) -> Result<(), ApiError> {
+        let results = results.into_iter().map(|result| mask_result(masks, result));
+        let body = TestResultsRequest {
+            allocation: self.api.allocation().clone(),
+            batch: self.next_batch.fetch_add(1, Ordering::Relaxed),
+            results: results.collect(),
+        };
+        let request = || self.api.request(Method::POST, "/api/v3/task/test-results").json(&body);
+        let answer = self.api.small("store test results", request).await?;
+        if answer.status == StatusCode::CONFLICT {
+            return Err(ApiError::Stale(answer.message()));
+        }
+        Ok(())
+    }
 }
 
 /// The reports at `root`: the file or bundle itself, or every `*.xml` and `*.xcresult` below it.
@@ -112,20 +159,6 @@ fn find_reports(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-async fn read(context: &Context, path: &Path) -> Read {
-    if xcresult::is_bundle(path) {
-        return xcresult::read(context, path).await;
-    }
-    match bytes(path) {
-        Ok(bytes) => {
-            let (text, damaged) = encoding::decode(&bytes);
-            let (results, problem) = junit::parse(&text);
-            (results, problem.or(damaged))
-        }
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    }
-}
-
 fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = OpenOptions::new()
         .read(true)
@@ -141,25 +174,6 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-async fn send_results(context: &Context, results: Vec<TestResult>) -> Result<(), ApiError> {
-    let api = &context.api;
-    let results = results.into_iter().map(|result| mask_result(&context.masks, result));
-    let body = TestResultsRequest {
-        allocation: api.allocation().clone(),
-        batch: context.next_batch.fetch_add(1, Ordering::Relaxed),
-        results: results.collect(),
-    };
-    let answer = api
-        .small("store test results", || {
-            api.request(Method::POST, "/api/v3/task/test-results").json(&body)
-        })
-        .await?;
-    if answer.status == StatusCode::CONFLICT {
-        return Err(ApiError::Stale(answer.message()));
-    }
-    Ok(())
 }
 
 /// A result without secrets: every text in it is the job's.

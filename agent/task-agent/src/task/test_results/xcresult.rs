@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russet_protocol::runner::{TestOutcome, TestResult};
@@ -15,7 +16,10 @@ use serde::Deserialize;
 
 use super::attempts::{self, MAX_MESSAGE_BYTES, cut};
 use super::{Read, bytes, seconds};
-use crate::task::context::Context;
+use crate::task::directories::JobDirs;
+use crate::task::environment::StepVariables;
+use crate::task::reaper::Reaper;
+use russet_platform::clock::Clock;
 
 /// Time that the tool may take. Bundles with many attachments are gigabytes, and it reads an index.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(300);
@@ -28,55 +32,68 @@ pub(super) fn is_bundle(path: &Path) -> bool {
     path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xcresult"))
 }
 
-/// Reads a bundle through the system's tool.
-pub(super) async fn read(context: &Context, bundle: &Path) -> Read {
-    match print(context, bundle).await {
-        Ok(json) => parse(&json),
-        Err(why) => (Vec::new(), Some(why)),
-    }
+/// Runs the system's tool that reads bundles.
+#[derive(Debug)]
+pub(crate) struct XcresultTool {
+    pub(crate) reaper: Reaper,
+    pub(crate) clock: Clock,
+    pub(crate) dirs: Arc<JobDirs>,
+    pub(crate) variables: Arc<StepVariables>,
 }
 
-/// Returns what the tool prints of a bundle.
-async fn print(context: &Context, bundle: &Path) -> Result<Vec<u8>, String> {
-    let file = |name: &str| context.assignment.dirs.tmp.join(name);
-    let (out, err) = (file(".xcresult.json"), file(".xcresult.err"));
-    let failed = |error: std::io::Error| format!("could not start `xcrun xcresulttool`: {error}");
-    let variables = context.variables_now();
-    let program = find_program("xcrun", variables.get("PATH").map_or("", String::as_str)).ok_or(
+impl XcresultTool {
+    /// Reads a bundle.
+    pub(super) async fn read_bundle(&self, bundle: &Path) -> Read {
+        match self.print_bundle(bundle).await {
+            Ok(json) => parse(&json),
+            Err(why) => (Vec::new(), Some(why)),
+        }
+    }
+
+    /// Returns what the tool prints of a bundle.
+    async fn print_bundle(&self, bundle: &Path) -> Result<Vec<u8>, String> {
+        let file = |name: &str| self.dirs.slot.tmp.join(name);
+        let (out, err) = (file(".xcresult.json"), file(".xcresult.err"));
+        let failed =
+            |error: std::io::Error| format!("could not start `xcrun xcresulttool`: {error}");
+        let variables = self.variables.of_next_step();
+        let program = find_program("xcrun", variables.get("PATH").map_or("", String::as_str)).ok_or(
         "a result bundle of Xcode is read with `xcrun`, which is not on this machine's PATH",
     )?;
-    let mut command = Command::new(program);
-    command
-        .args(["xcresulttool", "get", "test-results", "tests", "--compact", "--path"])
-        .arg(bundle)
-        .env_clear()
-        .envs(variables)
-        .current_dir(&context.work)
-        .stdin(Stdio::null())
-        .stdout(File::create(&out).map_err(failed)?)
-        .stderr(File::create(&err).map_err(failed)?);
-    let mut child = context.reaper.spawn(&mut command).map_err(failed)?;
-    let status = tokio::select! {
-        status = child.exited() => status.map_err(failed)?,
-        () = context.clock.sleep(TOOL_TIMEOUT) => {
-            // SAFETY: Takes numbers only; the id is the child's until it has been waited for.
-            unsafe { libc::kill(child.pid, libc::SIGKILL) };
-            return Err(format!("`xcrun xcresulttool` took more than {} s", TOOL_TIMEOUT.as_secs()));
-        }
-    };
-    let said = bytes(&err).unwrap_or_default();
-    let json = bytes(&out).map_err(failed);
-    std::fs::remove_file(&out).and(std::fs::remove_file(&err)).ok();
-    if !status.success() {
-        let said = String::from_utf8_lossy(&said);
-        let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
-        let line = cut(line.trim().to_owned(), 500);
-        return Err(format!(
-            "`xcrun xcresulttool get test-results tests` failed: {line}\n  hint: it takes Xcode 16 or \
+        let mut command = Command::new(program);
+        command
+            .args(["xcresulttool", "get", "test-results", "tests", "--compact", "--path"])
+            .arg(bundle)
+            .env_clear()
+            .envs(variables)
+            .current_dir(&self.dirs.work)
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).map_err(failed)?)
+            .stderr(File::create(&err).map_err(failed)?);
+        let mut child = self.reaper.spawn(&mut command).map_err(failed)?;
+        let status = tokio::select! {
+            status = child.exited() => status.map_err(failed)?,
+            () = self.clock.sleep(TOOL_TIMEOUT) => {
+                // SAFETY: Takes numbers only; the id is the child's until it has been waited for.
+                unsafe { libc::kill(child.pid, libc::SIGKILL) };
+                return Err(format!("`xcrun xcresulttool` took more than {} s", TOOL_TIMEOUT.as_secs()));
+            }
+        };
+        let said = bytes(&err).unwrap_or_default();
+        let json = bytes(&out).map_err(failed);
+        std::fs::remove_file(&out).and(std::fs::remove_file(&err)).ok();
+        if !status.success() {
+            let said = String::from_utf8_lossy(&said);
+            let line =
+                said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+            let line = cut(line.trim().to_owned(), 500);
+            return Err(format!(
+                "`xcrun xcresulttool get test-results tests` failed: {line}\n  hint: it takes Xcode 16 or \
              later"
-        ));
+            ));
+        }
+        json
     }
-    json
 }
 
 fn find_program(name: &str, path: &str) -> Option<std::path::PathBuf> {

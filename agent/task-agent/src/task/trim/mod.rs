@@ -19,7 +19,7 @@ use russet_protocol::supervise::{TRIMMED_SUM, Trim, exit};
 
 use self::plan::{Entry, Rules, plan_removal};
 use super::clean::files;
-use super::print_error;
+use super::stderr::print_error;
 use russet_text::format_size as size;
 
 /// Time limit of measuring and of deleting, for all directories.

@@ -8,9 +8,8 @@ use futures_util::StreamExt as _;
 use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 
-use super::{Failure, MOST_TRIES, Wanted, refused_by};
+use super::{Failure, MOST_TRIES, Transfer, Wanted, refused_by};
 use crate::task::api::{self, ApiError};
-use crate::task::context::Context;
 use crate::task::storage::growing::{Growing, Writer};
 use russet_platform::http;
 
@@ -19,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Downloads all of it, however often it is cut off.
 pub(super) async fn download_archive(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     growing: &Arc<Growing>,
 ) -> Result<(), Failure> {
@@ -29,7 +28,7 @@ pub(super) async fn download_archive(
     let mut vain = 0;
     loop {
         let before = growing.written();
-        let (why, asked) = match download_once(context, wanted, &mut writer).await {
+        let (why, asked) = match download_once(tools, wanted, &mut writer).await {
             Ok(()) if growing.written() == wanted.size => {
                 writer.whole();
                 return Ok(());
@@ -46,7 +45,7 @@ pub(super) async fn download_archive(
         if vain >= MOST_TRIES {
             return Err(Failure::from(ApiError::GaveUp { call: CALL, last: why }));
         }
-        context.api.pause(CALL, &mut backoff, asked, why).await.map_err(Failure::from)?;
+        tools.api.pause(CALL, &mut backoff, asked, why).await.map_err(Failure::from)?;
     }
 }
 
@@ -56,7 +55,7 @@ enum Broken {
 }
 
 async fn download_once(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     writer: &mut Writer,
 ) -> Result<(), Broken> {
@@ -65,7 +64,7 @@ async fn download_once(
         return Ok(());
     }
     let transient = |error: reqwest::Error| Broken::Transient(api::describe(&error), None);
-    let mut request = context.api.request(Method::GET, wanted.path);
+    let mut request = tools.api.request(Method::GET, wanted.path);
     if offset > 0 {
         request = request.header(RANGE, format!("bytes={offset}-"));
     }

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Failure;
 use super::download::download_archive;
+use super::{Failure, Transfer};
 use crate::archive::{self, Bases, Recorder, Unpacked};
-use crate::task::context::Context;
 use crate::task::storage::growing::{End, Follower, Growing};
 use crate::task::storage::local::Draft;
 
@@ -45,41 +44,41 @@ pub(in crate::task::storage) type Admit = Box<dyn FnMut(&[u8]) -> io::Result<()>
 /// Fetches and unpacks. What came stays on this machine as a copy, and what is used again as one
 /// that can be cloned.
 pub(in crate::task::storage) async fn fetch_archive(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     bases: impl Fn() -> Bases,
     mut admit: impl FnMut() -> Admit,
 ) -> Result<Fetched, Failure> {
-    match clone(context, wanted, bases(), admit()).await {
+    match clone(tools, wanted, bases(), admit()).await {
         Err(Failure::Other(why)) => {
             // Whatever is wrong, the archive says it again or does better.
             tracing::debug!(why, "a copy of an archive could not be cloned");
-            context.local.remove_apart(wanted.blake3);
+            tools.local.remove_apart(wanted.blake3);
         }
         Err(failure) => return Err(failure),
         Ok(Some(unpacked)) => return Ok(Fetched { unpacked, source: Source::Clones }),
         Ok(None) => {}
     }
     // Looking whether it is whole takes a while, and a task agent has to answer that it lives.
-    let (local, blake3) = (Arc::clone(&context.local), wanted.blake3.to_owned());
+    let (local, blake3) = (Arc::clone(tools.local), wanted.blake3.to_owned());
     let looking = tokio::task::spawn_blocking(move || local.open(&blake3, wanted.size));
     if let Some(file) = looking.await.ok().flatten() {
         let growing = Growing::new(file);
         growing.whole(wanted.size, wanted.blake3);
-        let unpacked = unpack_and_record(context, wanted, &growing, bases(), admit()).await?;
+        let unpacked = unpack_and_record(tools, wanted, &growing, bases(), admit()).await?;
         return Ok(Fetched { unpacked, source: Source::Copy });
     }
-    from_server(context, wanted, bases, admit).await
+    from_server(tools, wanted, bases, admit).await
 }
 
 /// Clones what lies apart on this machine. `None`: there is no such copy.
 async fn clone(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     bases: Bases,
     mut admit: Admit,
 ) -> Result<Option<Unpacked>, Failure> {
-    let Some(copy) = context.local.apart(wanted.blake3) else { return Ok(None) };
+    let Some(copy) = tools.local.apart(wanted.blake3) else { return Ok(None) };
     let is_stopped = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&is_stopped);
     let mut cloning = tokio::task::spawn_blocking(move || {
@@ -92,7 +91,7 @@ async fn clone(
     });
     let cloned = tokio::select! {
         cloned = &mut cloning => cloned,
-        () = context.stop.requested() => {
+        () = tools.stop.requested() => {
             is_stopped.store(true, Ordering::Relaxed);
             drop(cloning.await);
             return Err(Failure::Stopped);
@@ -106,15 +105,15 @@ async fn clone(
 
 /// Unpacks the copy of an archive, and makes one of it that can be cloned the next time.
 async fn unpack_and_record(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     growing: &Arc<Growing>,
     bases: Bases,
     admit: Admit,
 ) -> Result<Unpacked, Failure> {
     let target = bases.first().map_or(Path::new("/"), |(_, path)| path);
-    let (draft, recorder) = context.local.record(target).unzip();
-    let (unpacked, recorder) = unpack_growing(context, growing, bases, admit, recorder).await?;
+    let (draft, recorder) = tools.local.record(target).unzip();
+    let (unpacked, recorder) = unpack_growing(tools, growing, bases, admit, recorder).await?;
     if let (Some(draft), Some(recorder)) = (draft, recorder) {
         match recorder.finish() {
             Ok(()) => Draft::keep(draft, wanted.blake3),
@@ -125,23 +124,22 @@ async fn unpack_and_record(
 }
 
 async fn from_server(
-    context: &Context,
+    tools: Transfer<'_>,
     wanted: Wanted<'_>,
     bases: impl Fn() -> Bases,
     mut admit: impl FnMut() -> Admit,
 ) -> Result<Fetched, Failure> {
     // One that arrives damaged is fetched once more.
     for _ in 0..2 {
-        let spool = &context.assignment.dirs.spool;
-        let (draft, file) = context.local.draft(spool).map_err(|error| {
+        let (draft, file) = tools.local.draft(tools.spool).map_err(|error| {
             Failure::Other(format!("could not make a file for the archive: {error}"))
         })?;
         let growing = Growing::new(file);
         let (arrived, unpacked) = tokio::join!(
             async {
                 let arrived = tokio::select! {
-                    arrived = download_archive(context, wanted, &growing) => arrived,
-                    () = context.stop.requested() => Err(Failure::Stopped),
+                    arrived = download_archive(tools, wanted, &growing) => arrived,
+                    () = tools.stop.requested() => Err(Failure::Stopped),
                 };
                 if let Err(Failure::Other(why)) = &arrived {
                     growing.end(End::Failed(why.clone()));
@@ -150,7 +148,7 @@ async fn from_server(
                 }
                 arrived
             },
-            unpack_growing(context, &growing, bases(), admit(), None),
+            unpack_growing(tools, &growing, bases(), admit(), None),
         );
         let whole = End::Whole(wanted.blake3.to_owned());
         match (arrived, unpacked, growing.ended()) {
@@ -171,7 +169,7 @@ async fn from_server(
 
 /// Unpacks what is in a file, or comes into it, and writes it down where that is asked for.
 async fn unpack_growing(
-    context: &Context,
+    tools: Transfer<'_>,
     growing: &Arc<Growing>,
     bases: Bases,
     mut admit: Admit,
@@ -191,7 +189,7 @@ async fn unpack_growing(
     });
     let unpacked = tokio::select! {
         unpacked = &mut unpacking => unpacked,
-        () = context.stop.requested() => {
+        () = tools.stop.requested() => {
             growing.abandon();
             drop(unpacking.await);
             return Err(Failure::Stopped);

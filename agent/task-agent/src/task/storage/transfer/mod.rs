@@ -9,9 +9,14 @@ mod download;
 mod fetch;
 mod send;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use reqwest::StatusCode;
 
-use crate::task::api::ApiError;
+use super::local::Local;
+use crate::task::api::{Api, ApiError};
+use crate::task::stop::StopSignal;
 
 pub(super) use fetch::{Admit, Fetched, Source, Wanted, fetch_archive};
 pub(super) use send::{Sent, send_again, send_archive};
@@ -28,6 +33,26 @@ pub(super) enum Failure {
     Stale(ApiError),
     /// Anything else, for people.
     Other(String),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Stale(_) => Self::Stale(error),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// Tools of a transfer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transfer<'a> {
+    pub(super) api: &'a Api,
+    pub(super) stop: &'a StopSignal,
+    /// Copies of archives on this machine.
+    pub(super) local: &'a Arc<Local>,
+    /// Directory for archives of which no copy is kept.
+    pub(super) spool: &'a Path,
 }
 
 async fn refused_by(call: &'static str, response: reqwest::Response) -> Failure {

@@ -7,10 +7,9 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use russet_protocol::storage::{ARCHIVES_PATH, Uploaded};
 
-use super::{Failure, MOST_TRIES, refused_by};
+use super::{Failure, MOST_TRIES, Transfer, refused_by};
 use crate::archive::{self, Packed, Root};
 use crate::task::api::{self, ApiError};
-use crate::task::context::Context;
 use crate::task::storage::growing::{End, Growing, Writer};
 use crate::task::storage::local::Draft;
 use russet_platform::http;
@@ -39,11 +38,10 @@ impl Sent<'_> {
 
 /// Packs and sends.
 pub(in crate::task::storage) async fn send_archive(
-    context: &Context,
+    tools: Transfer<'_>,
     roots: Vec<Root>,
 ) -> Result<Sent<'_>, Failure> {
-    let spool = &context.assignment.dirs.spool;
-    let (draft, file) = context.local.draft(spool).map_err(|error| {
+    let (draft, file) = tools.local.draft(tools.spool).map_err(|error| {
         Failure::Other(format!("could not make a file for the archive: {error}"))
     })?;
     let growing = Growing::new(file);
@@ -52,8 +50,8 @@ pub(in crate::task::storage) async fn send_archive(
         move || pack_roots(&roots, &growing)
     });
     let sent = tokio::select! {
-        sent = upload_archive(context, &growing) => sent,
-        () = context.stop.requested() => Err(Failure::Stopped),
+        sent = upload_archive(tools, &growing) => sent,
+        () = tools.stop.requested() => Err(Failure::Stopped),
     };
     if sent.is_err() {
         growing.end(End::Abandoned);
@@ -66,12 +64,12 @@ pub(in crate::task::storage) async fn send_archive(
 
 /// Sends once more what a server that was restarted meanwhile no longer has.
 pub(in crate::task::storage) async fn send_again(
-    context: &Context,
+    tools: Transfer<'_>,
     sent: &mut Sent<'_>,
 ) -> Result<(), Failure> {
     sent.archive = tokio::select! {
-        archive = upload_archive(context, &sent.growing) => archive?,
-        () = context.stop.requested() => return Err(Failure::Stopped),
+        archive = upload_archive(tools, &sent.growing) => archive?,
+        () = tools.stop.requested() => return Err(Failure::Stopped),
     };
     Ok(())
 }
@@ -86,12 +84,12 @@ fn pack_roots(roots: &[Root], growing: &Arc<Growing>) -> io::Result<Packed> {
     packed
 }
 
-async fn upload_archive(context: &Context, growing: &Arc<Growing>) -> Result<Uploaded, Failure> {
+async fn upload_archive(tools: Transfer<'_>, growing: &Arc<Growing>) -> Result<Uploaded, Failure> {
     const CALL: &str = "store the archive";
     let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut last = String::new();
     for _ in 0..MOST_TRIES {
-        let request = context.api.request(Method::PUT, ARCHIVES_PATH).body(growing.body());
+        let request = tools.api.request(Method::PUT, ARCHIVES_PATH).body(growing.body());
         let limit = match growing.ended() {
             None => WHILE_PACKING,
             Some(_) => {
@@ -131,7 +129,7 @@ async fn upload_archive(context: &Context, growing: &Arc<Growing>) -> Result<Upl
         if let End::Failed(why) = growing.wait().await {
             return Err(Failure::Other(why));
         }
-        context.api.pause(CALL, &mut backoff, asked, last.clone()).await.map_err(Failure::from)?;
+        tools.api.pause(CALL, &mut backoff, asked, last.clone()).await.map_err(Failure::from)?;
     }
     Err(Failure::from(ApiError::GaveUp { call: CALL, last }))
 }
