@@ -32,18 +32,6 @@ const CONFINED: [(&str, &[&str]); 3] = [
     ("self_update", &["update", "install"]),
 ];
 
-/// Modules that may still import each other in a circle, by crate. Entries are only removed.
-const KNOWN_CIRCLES: [(&str, &[&str]); 5] = [
-    ("russet-control-plane", &["archives", "sweep"]),
-    ("russet-pipeline", &["compile", "config", "expand", "orb"]),
-    ("russet-pipeline", &["diagnostic", "render"]),
-    ("russet", &["args", "client", "commands", "error", "project", "render"]),
-    (
-        "russet-notarize",
-        &["bundle", "hash", "manifest", "notary", "package", "places", "staple", "verify"],
-    ),
-];
-
 /// Crates of the workspace, by name, as Cargo reads them.
 fn packages() -> BTreeMap<String, Value> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -215,16 +203,10 @@ fn the_platform_sees_neither_agent_and_neither_agent_sees_the_other() {
 fn no_modules_import_each_other_in_a_circle() {
     for (name, package) in packages() {
         let imports = imports(&package);
-        let known: Vec<_> =
-            KNOWN_CIRCLES.iter().filter(|(crate_name, _)| *crate_name == name).collect();
         for (from, direct) in &imports {
             for to in direct {
-                let is_circle = reachable(&imports, to).contains(from.as_str());
-                let is_known = known
-                    .iter()
-                    .any(|(_, circle)| circle.contains(&&**from) && circle.contains(&&**to));
                 assert!(
-                    !is_circle || is_known,
+                    !reachable(&imports, to).contains(from.as_str()),
                     "{name}: {from} imports {to}, whose imports lead back to {from}"
                 );
             }

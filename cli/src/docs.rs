@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use crate::args::Cli;
+use crate::commands::cli::Cli;
 use crate::exit::Exit;
 
 const INTRODUCTION: &str = "# Command line

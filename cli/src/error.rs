@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::color::Paint;
 use crate::exit::Exit;
-use crate::render::color::Paint;
 
 /// A failure, as it is told to a person.
 #[derive(Debug)]
@@ -91,8 +91,8 @@ impl CliError {
 #[cfg(test)]
 mod tests {
     use super::CliError;
+    use crate::color::Paint;
     use crate::exit::Exit;
-    use crate::render::color::Paint;
 
     #[test]
     fn an_error_says_what_happened_and_what_to_do() {

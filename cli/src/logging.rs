@@ -10,9 +10,10 @@ use russet_launch_agent::logs::Rotated;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, color::Paint};
+use crate::render;
 
 /// Overrides what is logged: `info`, `debug`, `russet_control_plane=debug`, …
 pub(crate) const VARIABLE: &str = "RUSSET_LOG";

@@ -6,28 +6,26 @@
 
 #![forbid(unsafe_code)]
 
-mod args;
 mod client;
+mod color;
 mod commands;
 #[cfg(test)]
 mod docs;
-mod duration;
 mod error;
 mod exit;
 mod logging;
 mod project;
 mod render;
-mod size;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::Cli;
+use crate::color::Paint;
+use crate::commands::cli::Cli;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render::color::{self, Paint};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();

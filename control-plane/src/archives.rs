@@ -10,7 +10,6 @@ use russet_protocol::ids::TaskId;
 
 use crate::state::App;
 use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
-use crate::sweep::SweepError;
 
 /// Prefix of the objects.
 const PREFIX: &str = "archives";
@@ -47,6 +46,15 @@ pub(crate) struct Scope {
     pub(crate) project: String,
     /// Number of the job that asks.
     pub(crate) job_number: u64,
+}
+
+/// Errors of removing objects that no row names.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SweepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Objects(#[from] crate::objects::ObjectError),
 }
 
 /// Deletes what was uploaded and never named. Nobody may be writing.

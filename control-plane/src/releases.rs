@@ -72,9 +72,9 @@ fn read(directory: &Path) -> Option<Release> {
     let path = directory.join(FILE_NAME);
     let meta = path.metadata().ok()?;
     let parsed = if meta.is_file() && meta.len() <= LARGEST {
-        std::fs::read(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text))
+        std::fs::read(&path).map_err(InvalidManifest::from).and_then(|text| parse_manifest(&text))
     } else {
-        Err("it is no file of the size of a manifest".to_owned())
+        Err(InvalidManifest::NotAManifest)
     };
     match parsed {
         Ok((manifest, version)) => {
@@ -89,17 +89,29 @@ fn read(directory: &Path) -> Option<Release> {
             })
         }
         Err(error) => {
-            tracing::warn!(path = %path.display(), error, "this is no manifest of a release");
+            tracing::warn!(path = %path.display(), %error, "this is not the manifest of a release");
             None
         }
     }
 }
 
-fn parse(text: &[u8]) -> Result<(Manifest, Version), String> {
-    let envelope: Envelope = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let manifest: Manifest =
-        serde_json::from_str(&envelope.payload).map_err(|error| error.to_string())?;
-    let version = Version::parse(&manifest.version).map_err(|error| error.to_string())?;
+/// Reasons why a file is not the manifest of a release.
+#[derive(Debug, thiserror::Error)]
+enum InvalidManifest {
+    #[error("it is not a file of the size of a manifest")]
+    NotAManifest,
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Version(#[from] semver::Error),
+}
+
+fn parse_manifest(text: &[u8]) -> Result<(Manifest, Version), InvalidManifest> {
+    let envelope: Envelope = serde_json::from_slice(text)?;
+    let manifest: Manifest = serde_json::from_str(&envelope.payload)?;
+    let version = Version::parse(&manifest.version)?;
     Ok((manifest, version))
 }
 

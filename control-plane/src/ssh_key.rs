@@ -15,31 +15,43 @@ pub(crate) struct Read {
     pub(crate) kind: String,
 }
 
+/// Advice on how to make a key usable.
+const CONVERT: &str = "`ssh-keygen -p -N '' -f FILE` writes the file anew, without a passphrase";
+
+/// Reasons why steps could not use a key, with what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidKey {
+    #[error("private_key: it is longer than {} kB", LIMIT / 1024)]
+    TooLong,
+    #[error("private_key: it is not a private key in OpenSSH's format; {CONVERT}")]
+    OtherFormat,
+    /// Names what is wrong in its structure, and nothing of its content.
+    #[error("private_key: it cannot be read: {0}")]
+    Structure(#[from] ssh_key::Error),
+    #[error("private_key: it has a passphrase, which nobody could type; {CONVERT}")]
+    Passphrase,
+}
+
 /// Reads a private key.
 ///
 /// # Errors
 ///
-/// A sentence that says why steps could not use it, with what to do.
-pub(crate) fn read(key: &Secret) -> Result<Read, String> {
-    const CONVERT: &str =
-        "`ssh-keygen -p -N '' -f FILE` writes the file anew, without a passphrase";
+/// Steps could not use it.
+pub(crate) fn read(key: &Secret) -> Result<Read, InvalidKey> {
     let text = key.expose();
     if text.len() > LIMIT {
-        return Err(format!("private_key: it is longer than {} kB", LIMIT / 1024));
+        return Err(InvalidKey::TooLong);
     }
     if !text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        return Err(format!("private_key: it is no private key in OpenSSH's format; {CONVERT}"));
+        return Err(InvalidKey::OtherFormat);
     }
     // The error says what is wrong in its structure, and nothing of its content.
-    let key = PrivateKey::from_openssh(text.trim())
-        .map_err(|error| format!("private_key: it cannot be read: {error}"))?;
+    let key = PrivateKey::from_openssh(text.trim())?;
     if key.is_encrypted() {
-        return Err(format!(
-            "private_key: it has a passphrase, which nobody could type; {CONVERT}"
-        ));
+        return Err(InvalidKey::Passphrase);
     }
     let public = key.public_key();
-    let blob = public.to_bytes().map_err(|error| format!("private_key: {error}"))?;
+    let blob = public.to_bytes()?;
     let md5: Vec<String> = Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Read {
         sha256: public.fingerprint(HashAlg::Sha256).to_string(),
@@ -74,11 +86,11 @@ mod tests {
     #[test]
     fn what_steps_could_not_use_is_refused_without_showing_it() {
         let pem = "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n";
-        assert!(read(&Secret::new(pem)).unwrap_err().contains("ssh-keygen -p"));
+        assert!(read(&Secret::new(pem)).unwrap_err().to_string().contains("ssh-keygen -p"));
         let locked = read(&Secret::new(include_str!("../tests/data/ssh_key_locked")));
-        assert!(locked.unwrap_err().contains("passphrase"));
+        assert!(locked.unwrap_err().to_string().contains("passphrase"));
         let broken = KEY.replace("AAAA", "hunter2");
-        assert!(!read(&Secret::new(broken)).unwrap_err().contains("hunter2"));
+        assert!(!read(&Secret::new(broken)).unwrap_err().to_string().contains("hunter2"));
     }
 
     #[test]

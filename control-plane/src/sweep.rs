@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::archives;
+use crate::archives::{self, SweepError};
 use crate::state::App;
 use crate::store::{artifacts, output, tasks};
 
@@ -36,13 +36,4 @@ pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
         app.objects.delete(&object).await;
     }
     archives::sweep_archives(app).await
-}
-
-/// Reason why the sweep did not get to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SweepError {
-    #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
-    #[error(transparent)]
-    Objects(#[from] crate::objects::ObjectError),
 }

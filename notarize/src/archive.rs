@@ -5,8 +5,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
-use crate::package::tree::{self, Kind};
 use crate::places::Release;
+use crate::tree::{self, Kind};
 
 /// The directory that everything in the archive lies in.
 const ROOT: &str = "RussetAgent.app";
@@ -18,7 +18,7 @@ const ROOT: &str = "RussetAgent.app";
 /// A file cannot be read or written.
 pub fn make(release: &Release) -> Result<String> {
     let mut archive = Builder::new(GzEncoder::new(Vec::new(), Compression::best()));
-    for node in tree::read(&crate::staple::stapled_bundle(release))? {
+    for node in tree::read(&release.stapled_bundle())? {
         let path = if node.path == "." { ROOT.to_owned() } else { format!("{ROOT}/{}", node.path) };
         let mut header = Header::new_ustar();
         header.set_mode(u32::from(node.mode));

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::choices::{Services, UpdateChoices, checked_version};
 use crate::credentials::Credentials;
-use crate::manifest::Wishes;
-use crate::notary::Services;
-use crate::places::{Release, Tools, checked_version};
+use crate::places::{Release, Tools};
 use crate::stage::{self, Report, Stage};
 
 /// Apple's server of timestamps, for signatures that outlive their certificate.
@@ -109,7 +108,7 @@ struct Options {
     without_menubar: bool,
 
     #[command(flatten)]
-    wishes: Wishes,
+    update: UpdateChoices,
 
     /// Server of timestamps for signatures with a certificate, or `none`
     #[arg(long, value_name = "URL", default_value = TIMESTAMPS)]
@@ -164,7 +163,7 @@ impl Options {
                 self.ticket_url.clone(),
                 self.wait,
             ),
-            wishes: self.wishes.clone(),
+            update: self.update.clone(),
             checkout,
         };
         release.menubar = !self.without_menubar && crate::source::has_menubar(&release)?;

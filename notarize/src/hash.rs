@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use ring::digest::{Context, SHA256, digest};
 
-use crate::package::tree;
+use crate::tree;
 
 /// The SHA-256 of bytes.
 #[must_use]

@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod bundle;
+pub mod choices;
 pub mod cli;
 pub mod credentials;
 pub mod hash;
@@ -24,4 +25,5 @@ pub mod sign;
 pub mod source;
 pub mod stage;
 pub mod staple;
+pub mod tree;
 pub mod verify;

@@ -16,6 +16,7 @@ use russet_protocol::manifest::{
     signed_bytes,
 };
 
+use crate::choices::UpdateChoices;
 use crate::hash;
 use crate::places::{ARCHITECTURES, Release};
 use crate::verify::Findings;
@@ -24,30 +25,6 @@ use crate::verify::Findings;
 pub const TESTING: &str = "testing";
 
 const DAY: u64 = 24 * 60 * 60;
-
-/// Choices of the release's owner about its update.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct Wishes {
-    /// Channel that the manifest is for [default: stable, or testing for what is only for testing]
-    #[arg(long, value_name = "NAME")]
-    pub channel: Option<String>,
-
-    /// For how many machines of a thousand the update is
-    #[arg(long, value_name = "0..1000", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=1000))]
-    pub rollout: u16,
-
-    /// Validity of the manifest, in days
-    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3650))]
-    pub expires_days: u64,
-
-    /// The oldest agent that may update itself to this one
-    #[arg(long, value_name = "X.Y.Z", value_parser = crate::places::checked_version)]
-    pub minimum_agent: Option<String>,
-
-    /// URL of the release notes
-    #[arg(long, value_name = "URL")]
-    pub notes_url: Option<String>,
-}
 
 /// Returns the files that the stage makes.
 #[must_use]
@@ -71,7 +48,7 @@ pub fn signer_label(release: &Release) -> Result<String> {
 /// It is for testing and the stable channel was asked for, or something cannot be read or written.
 pub fn write(release: &Release) -> Result<String> {
     let findings = Findings::read(release)?;
-    let channel = channel(&release.wishes, findings.for_testing())?;
+    let channel = channel(&release.update, findings.for_testing())?;
     let manifest = describe_release(release, &findings, &channel)?;
     let payload = serde_json::to_string(&manifest)?;
     let mut signatures = Vec::new();
@@ -91,8 +68,8 @@ pub fn write(release: &Release) -> Result<String> {
 }
 
 /// The channel that a build may be offered in.
-fn channel(wishes: &Wishes, for_testing: Option<&str>) -> Result<String> {
-    match (wishes.channel.as_deref(), for_testing) {
+fn channel(choices: &UpdateChoices, for_testing: Option<&str>) -> Result<String> {
+    match (choices.channel.as_deref(), for_testing) {
         (Some(STABLE), Some(why)) => {
             bail!("this is not for the channel `{STABLE}`: {why}\n  hint: `--channel {TESTING}`")
         }
@@ -114,18 +91,18 @@ fn describe_release(release: &Release, findings: &Findings, channel: &str) -> Re
     let minimum_os = ARCHITECTURES.iter().map(minimum).collect();
     let artifact = Artifact { file, size, sha256: hash::hash_tree(&archive)?, minimum_os };
     let created_s = u64::try_from(release.time)?;
-    let wishes = &release.wishes;
+    let choices = &release.update;
     Ok(Manifest {
         schema: SCHEMA,
         channel: channel.to_owned(),
         version: release.version.clone(),
         counter: created_s,
         created_s,
-        expires_s: created_s.saturating_add(wishes.expires_days.saturating_mul(DAY)),
-        rollout: wishes.rollout,
-        minimum_agent: wishes.minimum_agent.clone(),
+        expires_s: created_s.saturating_add(choices.expires_days.saturating_mul(DAY)),
+        rollout: choices.rollout,
+        minimum_agent: choices.minimum_agent.clone(),
         linked_against_stubs: !findings.apple_linker,
-        notes_url: wishes.notes_url.clone(),
+        notes_url: choices.notes_url.clone(),
         artifacts: BTreeMap::from([(Platform::MacosUniversal.as_str().to_owned(), artifact)]),
     })
 }
@@ -145,10 +122,11 @@ fn key_name(key: &Ed25519KeyPair) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wishes, channel};
+    use super::channel;
+    use crate::choices::UpdateChoices;
 
-    fn wishes(channel: Option<&str>) -> Wishes {
-        Wishes {
+    fn choices(channel: Option<&str>) -> UpdateChoices {
+        UpdateChoices {
             channel: channel.map(str::to_owned),
             rollout: 1000,
             expires_days: 90,
@@ -160,10 +138,10 @@ mod tests {
     #[test]
     fn what_is_for_testing_never_gets_into_the_stable_channel() {
         let stubs = Some("it is linked against stubs");
-        assert_eq!(channel(&wishes(None), stubs).unwrap(), "testing");
-        assert_eq!(channel(&wishes(Some("nightly")), stubs).unwrap(), "nightly");
-        let error = channel(&wishes(Some("stable")), stubs).unwrap_err().to_string();
+        assert_eq!(channel(&choices(None), stubs).unwrap(), "testing");
+        assert_eq!(channel(&choices(Some("nightly")), stubs).unwrap(), "nightly");
+        let error = channel(&choices(Some("stable")), stubs).unwrap_err().to_string();
         assert!(error.contains("linked against stubs") && error.contains("hint:"), "{error}");
-        assert_eq!(channel(&wishes(None), None).unwrap(), "stable");
+        assert_eq!(channel(&choices(None), None).unwrap(), "stable");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
+use crate::choices::{Services, UpdateChoices};
 use crate::credentials::{Credentials, Purpose};
 use crate::hash::{hex, sha256};
 
@@ -44,9 +45,9 @@ pub struct Release {
     /// Address of a server of timestamps; `None`: without.
     pub timestamp: Option<String>,
     /// Addresses of Apple's services; others in tests.
-    pub services: crate::notary::Services,
+    pub services: Services,
     /// Choices for the manifest of the update.
-    pub wishes: crate::manifest::Wishes,
+    pub update: UpdateChoices,
     /// Seconds since 1970 that everything made is dated with.
     pub time: i64,
 }
@@ -104,6 +105,12 @@ impl Release {
         self.out.join(format!("russet-{}-macos-universal.tar.gz", self.version))
     }
 
+    /// The bundle that goes into the update archive, with its ticket.
+    #[must_use]
+    pub fn stapled_bundle(&self) -> PathBuf {
+        self.work("staple").join("RussetAgent.app")
+    }
+
     /// The date as package formats have it; a date out of their range becomes its nearest.
     #[must_use]
     pub fn time_u32(&self) -> u32 {
@@ -115,22 +122,6 @@ impl Release {
     pub fn time_text(&self) -> String {
         jiff::Timestamp::from_second(self.time).unwrap_or_default().to_string()
     }
-}
-
-/// The name of a version, as macOS and the manifest want it.
-///
-/// # Errors
-///
-/// It is not three numbers.
-pub fn checked_version(text: &str) -> Result<String> {
-    let parts: Vec<&str> = text.split('.').collect();
-    let number = |part: &&str| {
-        !part.is_empty() && part.len() < 6 && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    if parts.len() != 3 || !parts.iter().all(number) {
-        bail!("`{text}` is no version\n  hint: three numbers, as 1.4.0");
-    }
-    Ok(text.to_owned())
 }
 
 /// Removes a directory, if it is there, and makes it anew.
@@ -155,17 +146,17 @@ pub fn fresh(path: &Path) -> Result<()> {
 pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     use anyhow::Context as _;
     use std::os::unix::fs::PermissionsExt as _;
-    for node in crate::package::tree::read(from)? {
+    for node in crate::tree::read(from)? {
         let target = if node.path == "." { to.to_owned() } else { to.join(&node.path) };
         let failed = || format!("could not write {}", target.display());
         match &node.kind {
-            crate::package::tree::Kind::Directory => {
+            crate::tree::Kind::Directory => {
                 std::fs::create_dir_all(&target).with_context(failed)?;
             }
-            crate::package::tree::Kind::Link(link) => {
+            crate::tree::Kind::Link(link) => {
                 std::os::unix::fs::symlink(link, &target).with_context(failed)?;
             }
-            crate::package::tree::Kind::File(bytes) => {
+            crate::tree::Kind::File(bytes) => {
                 std::fs::write(&target, bytes).with_context(failed)?;
                 let mode = std::fs::Permissions::from_mode(u32::from(node.mode));
                 std::fs::set_permissions(&target, mode).with_context(failed)?;

@@ -150,7 +150,7 @@ impl Stage {
             Self::Sign => release.signer(crate::credentials::Purpose::Application)?,
             Self::SignPackage => release.signer(crate::credentials::Purpose::Installer)?,
             Self::Notarize => notary::submitter_label(release)?,
-            Self::Manifest => format!("{:?} {}", release.wishes, manifest::signer_label(release)?),
+            Self::Manifest => format!("{:?} {}", release.update, manifest::signer_label(release)?),
             _ => String::new(),
         };
         settings.push_str(&credentials);

@@ -6,7 +6,7 @@
 //! would be appended to the first.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use apple_codesign::stapling::xar_notarization_trailer;
@@ -26,12 +26,6 @@ const LOOKUP: &str = "database/1/com.apple.gk.ticket-delivery/production/public/
 /// Number of look-ups of a ticket that is not there yet: it takes Apple a moment.
 const LOOKUPS: u32 = 12;
 
-/// The bundle that goes into the update archive.
-#[must_use]
-pub fn stapled_bundle(release: &Release) -> PathBuf {
-    release.work("staple").join("RussetAgent.app")
-}
-
 /// Copies package and bundle, with tickets where the package was accepted.
 ///
 /// # Errors
@@ -40,7 +34,7 @@ pub fn stapled_bundle(release: &Release) -> PathBuf {
 pub fn staple_tickets(release: &Release) -> Result<String> {
     let work = release.work("staple");
     fresh(&work)?;
-    let (package, bundle) = (release.package(), stapled_bundle(release));
+    let (package, bundle) = (release.package(), release.stapled_bundle());
     let signed = release.work("sign-package").join(release.package_name());
     std::fs::copy(&signed, &package)
         .with_context(|| format!("could not write {}", package.display()))?;

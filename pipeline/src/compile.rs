@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use crate::Options;
 use crate::compiled::{Job, JobKind, Workflow};
-use crate::config::{Config, Context, Invocation, JobDefinition, WorkflowDefinition};
+use crate::config::{Config, Invocation, JobDefinition, WorkflowDefinition};
+use crate::context::Context;
 use crate::left_out::left_out;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};

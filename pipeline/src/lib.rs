@@ -16,18 +16,21 @@
 mod compile;
 mod compiled;
 mod config;
+mod context;
 mod diagnostic;
 mod emit;
 mod expand;
 mod left_out;
 mod options;
 mod orb;
+mod orb_check;
 mod pattern;
 mod problem;
 mod recover;
 mod reference;
-mod render;
+
 mod versions;
+mod vocabulary;
 mod yaml;
 
 /// Texts and places in them.
@@ -46,7 +49,8 @@ use std::collections::BTreeMap;
 pub use compiled::{Compiled, Job, JobKind, Required, Status, Workflow};
 pub use diagnostic::{Diagnostic, Errors, Related, Severity, Snippet};
 pub use options::{Options, OrbSource, OrbTrouble, Orbs, Pipeline, Value};
-pub use orb::{OrbUse, check_orb, is_orb_name, is_orb_version, orb_version_fits, orbs};
+pub use orb::{OrbUse, is_orb_name, is_orb_version, orb_version_fits};
+pub use orb_check::{check_orb, orbs};
 pub use reference::reference;
 
 /// Longest configuration that is read, in bytes. Callers that read a file may stop behind it.
@@ -94,7 +98,7 @@ pub fn process(text: &str, options: &Options) -> Result<String, Errors> {
 fn read<'a>(
     text: &'a str,
     options: &'a Options,
-) -> Result<(config::Context<'a>, Option<config::Config>), Errors> {
+) -> Result<(context::Context<'a>, Option<config::Config>), Errors> {
     if text.len() > MAX_BYTES {
         return Err(too_long(text, options));
     }
@@ -102,7 +106,7 @@ fn read<'a>(
     if let (None, Some(first)) = (&root, problems.last().cloned()) {
         problems.extend(recover::further_mistakes(text, &first));
     }
-    let mut context = config::Context {
+    let mut context = context::Context {
         source: source::Source::new(&options.file, text),
         options,
         is_2_1: true,

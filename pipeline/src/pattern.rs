@@ -21,6 +21,21 @@ const MOST_SIZE: usize = 64 << 20;
 /// Steps back that one match may take: some milliseconds.
 const MOST_STEPS: usize = 50_000;
 
+/// Reasons why a regular expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PatternError {
+    #[error("this is not a regular expression: it is longer than {LONGEST} bytes")]
+    TooLong,
+    /// The engine's message, one line of it.
+    #[error("this is not a regular expression: {}", quoted(.0))]
+    Syntax(String),
+    #[error(
+        "the regular expressions of this configuration compile to more than {} MiB",
+        MOST_SIZE / 1024 / 1024
+    )]
+    TooMuchInAll,
+}
+
 /// A regular expression.
 #[derive(Debug)]
 pub(crate) struct Pattern(fancy_regex::Regex);
@@ -32,9 +47,9 @@ impl Pattern {
     /// # Errors
     ///
     /// The mistake in it.
-    fn new(text: &str, whole: bool, size: usize) -> Result<Self, String> {
+    fn new(text: &str, whole: bool, size: usize) -> Result<Self, PatternError> {
         if text.len() > LONGEST {
-            return Err(format!("it is longer than {LONGEST} bytes"));
+            return Err(PatternError::TooLong);
         }
         // An error tells a position, which should be one of the text as it is written.
         let built = build(text, size).and_then(|plain| {
@@ -46,7 +61,7 @@ impl Pattern {
                 // The engine draws the pattern below its message; one line is enough here.
                 let text = error.to_string();
                 let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
-                Err(line.trim().trim_start_matches("error: ").to_owned())
+                Err(PatternError::Syntax(line.trim().trim_start_matches("error: ").to_owned()))
             }
         }
     }
@@ -69,7 +84,7 @@ fn build(text: &str, size: usize) -> Result<fancy_regex::Regex, fancy_regex::Err
 /// mebibyte.
 #[derive(Debug, Default)]
 pub(crate) struct Patterns {
-    made: HashMap<(String, bool), Result<Rc<Pattern>, String>>,
+    made: HashMap<(String, bool), Result<Rc<Pattern>, PatternError>>,
     spent: usize,
 }
 
@@ -79,23 +94,18 @@ impl Patterns {
     /// # Errors
     ///
     /// The mistake in it.
-    pub(crate) fn get(&mut self, text: &str, whole: bool) -> Result<Rc<Pattern>, String> {
+    pub(crate) fn get(&mut self, text: &str, whole: bool) -> Result<Rc<Pattern>, PatternError> {
         let key = (text.to_owned(), whole);
         if let Some(made) = self.made.get(&key) {
             return made.clone();
         }
-        let limit = MOST_SIZE / 1024 / 1024;
-        let mut made = Err(format!(
-            "the regular expressions of this configuration compile to more than {limit} MiB"
-        ));
+        let mut made = Err(PatternError::TooMuchInAll);
         for size in SIZES {
             if self.spent + size > MOST_SIZE {
                 return made;
             }
             self.spent += size;
-            made = Pattern::new(text, whole, size)
-                .map(Rc::new)
-                .map_err(|why| format!("this is not a regular expression: {}", quoted(&why)));
+            made = Pattern::new(text, whole, size).map(Rc::new);
             if made.is_ok() {
                 break;
             }
@@ -137,7 +147,7 @@ mod tests {
         let most = MOST_SIZE / SIZES[0];
         let made = (0..2 * most).filter(|n| patterns.get(&format!("v{n}"), true).is_ok()).count();
         assert_eq!(made, most - 1);
-        let why = patterns.get("other", false).unwrap_err();
+        let why = patterns.get("other", false).unwrap_err().to_string();
         assert!(why.contains("more than 64 MiB"), "{why}");
         patterns.get("^v[0-9]+$", true).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::config::vocabulary::{ALL, Support, Vocabulary, Word};
+use crate::vocabulary::{ALL, Support, Vocabulary, Word};
 
 /// The reference as Markdown: one table for each place of a configuration.
 #[must_use]

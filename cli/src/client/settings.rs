@@ -68,15 +68,24 @@ fn read_file(file: &Path) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Parses the text of `cli.yml`. An error begins with its place: `3:1: unknown key …`.
-fn parse_settings(text: &str) -> std::result::Result<Settings, String> {
+/// A mistake in `cli.yml`, printed with its place: `3:1: unknown key …`.
+#[derive(Debug, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+struct SettingsError {
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+/// Parses the text of `cli.yml`.
+fn parse_settings(text: &str) -> std::result::Result<Settings, SettingsError> {
     const LIMITS: Limits =
         Limits { max_bytes: 64 * 1024, max_size: 8 * 1024 * 1024, max_depth: 4, aliases: false };
     let (root, faults) = russet_yaml::parse(text, 0, &LIMITS);
     let source = Source::new("cli.yml", text);
     let wrong = |span: Span, message: &str| {
         let (line, column) = source.position(span);
-        format!("{line}:{column}: {message}")
+        SettingsError { line, column, message: message.to_owned() }
     };
     if let Some(fault) = faults.first() {
         return Err(wrong(fault.span, &fault.message));
@@ -114,8 +123,8 @@ fn parse_settings(text: &str) -> std::result::Result<Settings, String> {
 /// Parses a mapping of names to classes.
 fn parse_aliases(
     entry: &Entry,
-    wrong: &dyn Fn(Span, &str) -> String,
-) -> std::result::Result<BTreeMap<String, ResourceClass>, String> {
+    wrong: &dyn Fn(Span, &str) -> SettingsError,
+) -> std::result::Result<BTreeMap<String, ResourceClass>, SettingsError> {
     if !matches!(entry.value.kind(), Kind::Mapping | Kind::Nothing) {
         return Err(wrong(entry.value.span, "`class_aliases` must be a mapping of name to class"));
     }
@@ -154,9 +163,9 @@ mod tests {
             ("url: &a x\ntoken_file: *a\n", "2:13: aliases (`*name`) are not supported here"),
             ("class_aliases: x\n", "1:16: `class_aliases` must be a mapping of name to class"),
         ] {
-            assert_eq!(parse_settings(text).unwrap_err(), error, "{text}");
+            assert_eq!(parse_settings(text).unwrap_err().to_string(), error, "{text}");
         }
-        let wrong = parse_settings("class_aliases: {large: mini}\n").unwrap_err();
+        let wrong = parse_settings("class_aliases: {large: mini}\n").unwrap_err().to_string();
         assert!(wrong.starts_with("1:24: `mini` is not a resource class"), "{wrong}");
     }
 }

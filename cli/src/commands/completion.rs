@@ -2,7 +2,7 @@
 
 use clap::CommandFactory as _;
 
-use crate::args::Cli;
+use crate::commands::cli::Cli;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::render;

@@ -1,28 +1,24 @@
 //! `russet config`: what the compiler says of a configuration, without a control plane.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use russet_orbs::Registry;
 use russet_pipeline::{Compiled, Options, Pipeline, Value};
 use russet_protocol::admin::ParameterValue;
-use russet_protocol::resource_class::{InvalidResourceClass, ResourceClass};
+use russet_protocol::resource_class::ResourceClass;
 use serde_json::json;
 
-use super::OutputArgs;
 use super::lacking::{Lacking, Wish};
 use super::orb::OrbCommand;
 use super::orbs::{self, Local, RegistryArgs};
+use super::{OutputArgs, values};
 use crate::client::{Client, ConnectionArgs, Settings};
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Revision};
-use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
-
-/// Largest configuration that is read. The compiler has the same limit; this one keeps a wrong
-/// path (a disk image, /dev/zero) from filling memory before it is asked.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// Stand-in for `pipeline.trigger_source` where no control plane runs the pipeline.
 pub(crate) const LOCAL_TRIGGER: &str = "webhook";
@@ -106,16 +102,16 @@ pub(crate) struct CompileArgs {
     pub(crate) orb_path: Vec<PathBuf>,
 
     /// Value of a pipeline parameter; may be given more than once
-    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = values::parse_parameter)]
     parameters: Vec<(String, String)>,
 
     /// Value of `pipeline.NAME`, such as project.type=bitbucket; may be given more than once
-    #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = parse_parameter)]
+    #[arg(long = "pipeline-value", value_name = "NAME=VALUE", value_parser = values::parse_parameter)]
     pipeline_values: Vec<(String, String)>,
 
     /// Class that another name of a machine stands for, such as one of CircleCI's own; may be given
     /// more than once
-    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = class_alias)]
+    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = values::parse_class_alias)]
     class_aliases: Vec<(String, ResourceClass)>,
 
     #[command(flatten)]
@@ -177,25 +173,6 @@ pub(crate) fn compiler_value(value: ParameterValue) -> Value {
         ParameterValue::Boolean(value) => Value::Boolean(value),
         ParameterValue::Integer(value) => Value::Integer(value),
         ParameterValue::Text(value) => Value::Text(value),
-    }
-}
-
-/// Reads `NAME=VALUE`.
-fn parse_parameter(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("a parameter is given as NAME=VALUE".to_owned()),
-    }
-}
-
-/// Reads `NAME=NAMESPACE/NAME`.
-pub(crate) fn class_alias(text: &str) -> std::result::Result<(String, ResourceClass), String> {
-    match text.split_once('=') {
-        Some((name, class)) if !name.is_empty() => {
-            let class = class.parse().map_err(|error: InvalidResourceClass| error.to_string())?;
-            Ok((name.to_owned(), class))
-        }
-        _ => Err("an alias is given as NAME=NAMESPACE/NAME".to_owned()),
     }
 }
 
@@ -311,7 +288,7 @@ impl Prepared {
     pub(crate) fn of(args: ConfigArgs, check: bool) -> Result<Self> {
         let file =
             if args.path.is_dir() { project::config_file(&args.path) } else { args.path.clone() };
-        let text = read(&file)?;
+        let text = project::read_config(&file)?;
         let local = Local::of_project(&args.compile.orb_path, orbs::project_of(&file))?;
         let options = Options {
             file: file.display().to_string(),
@@ -390,40 +367,6 @@ pub(crate) fn show_warnings(compiled: &Compiled) {
     for warning in &compiled.warnings {
         render::print_note(format_args!("{}\n", warning.render(color).trim_end()));
     }
-}
-
-/// Reads a configuration.
-pub(crate) fn read(file: &Path) -> Result<String> {
-    use std::io::Read as _;
-
-    let failed = |error: std::io::Error| {
-        let message = format!("could not read {}: {error}", file.display());
-        let error_is_absence = error.kind() == std::io::ErrorKind::NotFound;
-        let failure = CliError::new(Exit::BadConfig, message);
-        if error_is_absence {
-            failure.hint("a project has its configuration at .circleci/config.yml")
-        } else {
-            failure
-        }
-    };
-    let mut text = Vec::new();
-    let opened = std::fs::File::open(file).map_err(failed)?;
-    opened.take(LARGEST + 1).read_to_end(&mut text).map_err(failed)?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
-        let message =
-            format!("{} is larger than {}", file.display(), russet_text::format_size(LARGEST));
-        return Err(CliError::new(Exit::BadConfig, message));
-    }
-    String::from_utf8(text).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        let column = 1 + good.iter().rev().take_while(|byte| **byte != b'\n').count();
-        let message = format!("{}:{line}:{column}: this is not UTF-8 text", file.display());
-        CliError::new(Exit::BadConfig, message).hint(match error.as_bytes() {
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "it is UTF-16: save it as UTF-8",
-            _ => "save it as UTF-8, or look for a character that was pasted from elsewhere",
-        })
-    })
 }
 
 fn processed_json(compiled: &Compiled) -> serde_json::Value {

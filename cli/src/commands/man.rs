@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 
-use crate::args::Cli;
+use crate::commands::cli::Cli;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 

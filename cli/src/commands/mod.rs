@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod cli;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod context;
@@ -19,13 +20,14 @@ pub(crate) mod runner;
 pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod token;
+pub(crate) mod values;
 
 use std::future::Future;
 
-use crate::args::{Cli, Command};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::Format;
+use cli::{Cli, Command};
 
 /// Options of every command that prints a result.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project::read_config;
 
 /// The file that makes a directory the source of an orb.
 const ROOT: &str = "@orb.yml";
@@ -20,7 +20,7 @@ pub(crate) fn source_root(path: &Path) -> Option<PathBuf> {
 
 /// Packs the source of an orb.
 pub(crate) fn pack_source(root: &Path) -> Result<String> {
-    let mut out = resolve_includes(&strip_comments(&config::read(&root.join(ROOT))?), root)?;
+    let mut out = resolve_includes(&strip_comments(&read_config(&root.join(ROOT))?), root)?;
     for folder in FOLDERS {
         let files = source_files(&root.join(folder));
         if files.is_empty() {
@@ -28,7 +28,7 @@ pub(crate) fn pack_source(root: &Path) -> Result<String> {
         }
         out.push_str(&format!("{folder}:\n"));
         for (name, file) in files {
-            let text = resolve_includes(&strip_comments(&config::read(&file)?), root)?;
+            let text = resolve_includes(&strip_comments(&read_config(&file)?), root)?;
             out.push_str(&format!("  {name}:\n{}", indent_lines(&text, 4)));
         }
     }
@@ -85,7 +85,7 @@ fn resolve_includes(text: &str, root: &Path) -> Result<String> {
                     return Err(CliError::new(Exit::BadConfig, message));
                 }
                 // What is included is plain text: `<<` in a script is a here-document.
-                let file = config::read(&root.join(name))?.replace("<<", "\\<<");
+                let file = read_config(&root.join(name))?.replace("<<", "\\<<");
                 let column = line.find(|c| c != ' ' && c != '-').unwrap_or(0);
                 out.push_str(before);
                 out.push_str(&block_scalar(&file, column + 2));

@@ -11,12 +11,13 @@ use russet_protocol::admin::ServerReady;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::config::class_alias;
 use super::orbs::RegistryArgs;
+use super::values;
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::logging;
-use crate::render::{self, color::Paint};
+use crate::render;
 
 /// Bytes of a log file below which nothing of use would be kept.
 const MIN_LOG_BYTES: u64 = 4096;
@@ -31,7 +32,7 @@ const MIN_LOG_BYTES: u64 = 4096;
   russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable")]
 pub(crate) struct ServerArgs {
     /// Address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = values::parse_address)]
     listen: SocketAddr,
 
     /// Directory of everything it keeps [default: $XDG_DATA_HOME/russet/server]
@@ -43,7 +44,7 @@ pub(crate) struct ServerArgs {
     durable: bool,
 
     /// Silence of a runner after which its task is taken from it
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::parse_duration)]
     lease: Duration,
 
     /// Address under which people reach this server, for links
@@ -60,16 +61,16 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DIR")]
     releases: Option<PathBuf>,
     /// Retention of caches; jobs can ask for less
-    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = values::parse_duration)]
     cache_retention: Duration,
 
     /// Retention of workspaces
-    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = crate::duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "15d", value_parser = values::parse_duration)]
     workspace_retention: Duration,
 
     /// Bytes of caches that a project may have, such as 50GB; the oldest go first [default: no
     /// limit]
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     cache_limit: Option<u64>,
 
     /// Address, or range of addresses, of a proxy whose `X-Forwarded-For` is believed; may be
@@ -90,7 +91,7 @@ pub(crate) struct ServerArgs {
     log_format: String,
 
     /// Size at which the log file is rotated
-    #[arg(long, value_name = "SIZE", default_value = "10MB", value_parser = crate::size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "10MB", value_parser = values::parse_size)]
     log_max_size: u64,
 
     /// Number of log files that are kept, the current one included
@@ -102,7 +103,7 @@ pub(crate) struct ServerArgs {
 
     /// Resource class that another name of a machine stands for, such as one of CircleCI's own; may
     /// be given more than once
-    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = class_alias)]
+    #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = values::parse_class_alias)]
     class_aliases: Vec<(String, ResourceClass)>,
 
     /// Print address and admin token as one line of JSON when listening
@@ -264,13 +265,6 @@ fn default_data_dir() -> Result<PathBuf> {
     base.map(|base| base.join("russet/server")).ok_or_else(|| {
         CliError::new(Exit::Usage, "there is no home directory to keep data in")
             .hint("name a directory with --data-dir")
-    })
-}
-
-/// An address to listen on. Names are not looked up: one may stand for several addresses.
-fn parse_address(text: &str) -> std::result::Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write an IP address and a port, as in `127.0.0.1:8080` or `[::1]:8080`".to_owned()
     })
 }
 

@@ -1,5 +1,6 @@
 //! A project on this machine: its configuration, its commit, and a snapshot of its files.
 
+mod config;
 mod git;
 mod pack;
 
@@ -8,10 +9,10 @@ use std::path::{Path, PathBuf};
 use russet_pipeline::MAX_BYTES;
 use russet_protocol::admin::DEFAULT_CONFIG_PATH;
 
-use crate::commands::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
+pub(crate) use config::read_config;
 pub(crate) use git::Revision;
 pub(crate) use pack::{Snapshot, pack_project};
 
@@ -48,7 +49,7 @@ pub(crate) fn find_project(path: &Path) -> Result<Project> {
             ));
     }
     let config_file = config_file(path);
-    let config = config::read(&config_file)?;
+    let config = read_config(&config_file)?;
     if config.len() > MAX_BYTES {
         let [size, most] =
             [config.len(), MAX_BYTES].map(|bytes| russet_text::format_size(bytes as u64));

@@ -1,6 +1,5 @@
 //! Output for people: colours, tables, times, and the live view of a pipeline.
 
-pub(crate) mod color;
 pub(crate) mod numbers;
 pub(crate) mod output;
 pub(crate) mod screen;

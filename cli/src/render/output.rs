@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
-use super::color::Paint;
 use super::terminal::{Cleaner, Piece};
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 
 /// Passes a job's output on until `next` has no more: to a file or another program byte for byte,

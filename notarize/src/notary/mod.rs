@@ -9,7 +9,6 @@ mod jwt;
 mod s3;
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -17,48 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::hash;
 use crate::places::Release;
 
+pub use crate::choices::Services;
 pub use apple::{notarytool_log, notarytool_submit, read_verdict};
 pub use client::{Http, Notary};
 pub use jwt::sign_token;
 pub use s3::{Storage, sign_upload};
-
-/// Addresses of Apple's services, and how patient we are with them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Services {
-    /// App Store Connect.
-    pub notary: String,
-    /// The storage; `None`: that of the bucket that the service names.
-    pub storage: Option<String>,
-    /// URL of the look-up of tickets.
-    pub tickets: String,
-    /// Timeout of a verdict.
-    pub wait: Duration,
-    /// Between two questions, and before a call is tried again.
-    pub pause: Duration,
-}
-
-impl Services {
-    /// Apple's, where no others are given.
-    #[must_use]
-    pub fn new(
-        notary: Option<String>,
-        storage: Option<String>,
-        tickets: Option<String>,
-        minutes: u64,
-    ) -> Self {
-        // Apple asks for no more than a few questions a minute.
-        let elsewhere = notary.is_some() || tickets.is_some();
-        let pause = Duration::from_millis(if elsewhere { 20 } else { 10_000 });
-        let apple = "https://appstoreconnect.apple.com";
-        Self {
-            notary: notary.unwrap_or_else(|| apple.to_owned()),
-            storage,
-            tickets: tickets.unwrap_or_else(|| "https://api.apple-cloudkit.com".to_owned()),
-            wait: Duration::from_secs(minutes.saturating_mul(60)),
-            pause,
-        }
-    }
-}
 
 /// State of a submission; `notarize/result.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 
-use super::tree::{Kind, Node};
+use crate::tree::{Kind, Node};
 
 /// Size of a node of the tree, bytes.
 const TREE_BLOCK: u32 = 4096;
@@ -245,7 +245,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{checksum, write};
-    use crate::package::tree::{Kind, Node};
+    use crate::tree::{Kind, Node};
 
     fn node(path: &str, kind: Kind) -> Node {
         Node { path: path.to_owned(), kind, mode: 0o755 }

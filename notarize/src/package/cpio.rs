@@ -7,7 +7,7 @@ use cpio_archive::odc::OdcBuilder;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::tree::{Kind, Node};
+use crate::tree::{Kind, Node};
 
 /// The nodes as an archive. The same nodes and time always give the same bytes.
 ///

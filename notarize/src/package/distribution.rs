@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::tree::{Kind, Node};
+use crate::tree::{Kind, Node};
 
 /// Facts about a component package.
 #[derive(Clone, Debug, PartialEq, Eq)]

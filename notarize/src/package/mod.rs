@@ -7,7 +7,7 @@ mod apple;
 pub mod bom;
 pub mod cpio;
 pub mod distribution;
-pub mod tree;
+
 pub mod xar;
 
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 
 use crate::bundle::package_components;
 use crate::places::{Release, fresh};
+use crate::tree;
 use distribution::Component;
 use xar::Member;
 

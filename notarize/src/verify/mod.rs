@@ -213,10 +213,10 @@ fn everything_is_known(release: &Release, contents: &BTreeMap<String, Files>) ->
 fn stapled_bundle(release: &Release, contents: &BTreeMap<String, Files>) -> Result<()> {
     let prefix = "opt/russet/RussetAgent.app/";
     let agent = contents.get("agent").context("the agent is missing")?;
-    let bundle = crate::staple::stapled_bundle(release);
+    let bundle = release.stapled_bundle();
     let mut ticket = false;
-    for node in crate::package::tree::read(&bundle)? {
-        if let crate::package::tree::Kind::File(bytes) = &node.kind {
+    for node in crate::tree::read(&bundle)? {
+        if let crate::tree::Kind::File(bytes) = &node.kind {
             if node.path == "Contents/CodeResources" {
                 ticket = true;
                 continue;

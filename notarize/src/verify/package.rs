@@ -58,8 +58,8 @@ pub(super) fn read(release: &Release, bytes: Vec<u8>) -> Result<BTreeMap<String,
         package_info(&info, name, &release.version).with_context(|| format!("{name}.pkg"))?;
         let payload = unpack(&read_member(&mut reader, &format!("{name}.pkg/Payload"))?)?;
         let sign = release.work("sign").join(name);
-        for node in crate::package::tree::read(&sign)? {
-            if let crate::package::tree::Kind::File(bytes) = &node.kind {
+        for node in crate::tree::read(&sign)? {
+            if let crate::tree::Kind::File(bytes) = &node.kind {
                 ensure!(payload.get(&node.path) == Some(bytes), "{} is another", node.path);
             }
         }

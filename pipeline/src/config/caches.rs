@@ -4,10 +4,10 @@ use russet_protocol::cache_key;
 use russet_protocol::task::{Action, FIRST_STEP, Step, When};
 
 use super::duration;
-use super::read::{Context, is_empty_text};
-use super::vocabulary::{self, Vocabulary};
+use crate::context::{Context, is_empty_text};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary::{self, Vocabulary};
 use crate::yaml::{Kind, Mapping, Node, Value};
 
 impl Context<'_> {

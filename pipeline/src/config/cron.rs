@@ -25,20 +25,29 @@ const PARTS: [Part; 5] = [
     Part { name: "day of the week", least: 0, most: 7, names: &DAYS },
 ];
 
+/// Mistakes in a time.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidCron {
+    #[error("it has {0} parts, not {n}", n = PARTS.len())]
+    Parts(usize),
+    #[error("the {name} is `*` or from {least} to {most}")]
+    Range { name: &'static str, least: u32, most: u32 },
+}
+
 /// Checks a time as crontab(5) has it.
 ///
 /// # Errors
 /// The mistake in it.
-pub(super) fn check_cron(text: &str) -> Result<(), String> {
+pub(super) fn check_cron(text: &str) -> Result<(), InvalidCron> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() != PARTS.len() {
-        return Err(format!("it has {} parts, not {}", words.len(), PARTS.len()));
+        return Err(InvalidCron::Parts(words.len()));
     }
     for (part, word) in PARTS.iter().zip(words) {
         for item in word.split(',') {
             if !part.has(item) {
-                let (name, least, most) = (part.name, part.least, part.most);
-                return Err(format!("the {name} is `*` or from {least} to {most}"));
+                let Part { name, least, most, .. } = *part;
+                return Err(InvalidCron::Range { name, least, most });
             }
         }
     }
@@ -94,7 +103,7 @@ mod tests {
             ("+1 0 * * *", "minute"),
             (", 0 * * *", "minute"),
         ] {
-            let error = check_cron(bad).unwrap_err();
+            let error = check_cron(bad).unwrap_err().to_string();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::read::Context;
+use crate::context::Context;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::{Kind, Mapping, Node, Value};

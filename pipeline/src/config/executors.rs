@@ -4,10 +4,10 @@
 use russet_protocol::resource_class::ResourceClass;
 
 use super::environment::{Variables, unique_variables};
-use super::read::{Context, is_empty_text};
-use super::vocabulary;
+use crate::context::{Context, is_empty_text};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Keys of a job or of one of the `executors` about where it runs.

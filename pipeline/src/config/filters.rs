@@ -5,10 +5,10 @@
 
 use std::rc::Rc;
 
-use super::read::Context;
-use super::vocabulary;
+use crate::context::Context;
 use crate::pattern::Pattern;
 use crate::problem::Problem;
+use crate::vocabulary;
 use crate::yaml::{Kind, Mapping, Node, Value};
 
 /// The filters of a job.
@@ -121,8 +121,8 @@ impl Context<'_> {
         };
         match self.patterns.get(&pattern, true) {
             Ok(pattern) => Some(Rule::Pattern(pattern)),
-            Err(message) => {
-                self.report(Problem::error(node.span, message));
+            Err(error) => {
+                self.report(Problem::error(node.span, error.to_string()));
                 None
             }
         }

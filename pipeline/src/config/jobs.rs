@@ -6,11 +6,12 @@ use russet_protocol::task::{Action, Step};
 use super::environment::Variables;
 use super::executors::{Executor, ExecutorKind};
 use super::filters::Filter;
-use super::read::{Context, is_empty_text};
-use super::{not_run, vocabulary};
+use super::not_run;
 use crate::compiled::JobKind;
+use crate::context::{Context, is_empty_text};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping};
 
 /// A job as it is defined, before a workflow runs it.

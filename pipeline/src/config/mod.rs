@@ -1,6 +1,6 @@
 //! The tree to typed jobs and workflows.
 //!
-//! Each key of each place is in [`vocabulary`]: what is supported, what CircleCI has and is
+//! Each key of each place is in [`crate::vocabulary`]: what is supported, what CircleCI has and is
 //! refused here by name until it is supported, and what has no effect. All else is a mistake.
 
 mod caches;
@@ -12,13 +12,10 @@ mod filters;
 mod graph;
 mod jobs;
 mod not_run;
-mod read;
 mod root;
 mod steps;
-pub(crate) mod vocabulary;
 mod workflows;
 
 pub(crate) use jobs::JobDefinition;
-pub(crate) use read::Context;
 pub(crate) use root::{Config, Written, read};
 pub(crate) use workflows::{Invocation, WorkflowDefinition};

@@ -1,4 +1,4 @@
-//! Parts that are understood but cannot be run, besides the keys that [`super::vocabulary`] names:
+//! Parts that are understood but cannot be run, besides the keys that [`crate::vocabulary`] names:
 //! certain values of keys. Each is refused by this name where it would run, and let through with
 //! a warning where a configuration is only checked. To switch one on, remove it here and let what
 //! reported it hand it on.

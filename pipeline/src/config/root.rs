@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::jobs::JobDefinition;
-use super::read::Context;
-use super::vocabulary;
 use super::workflows::WorkflowDefinition;
+use crate::context::Context;
 use crate::expand::{self, Otherwise};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// A configuration that was read.

@@ -3,10 +3,10 @@
 use russet_protocol::task::{Action, CheckoutMethod, FIRST_STEP, PRE_TASK_STEP, Run, Step, When};
 
 use super::duration;
-use super::read::{Context, is_empty_text};
-use super::vocabulary::{self, Vocabulary};
+use crate::context::{Context, is_empty_text};
 use crate::problem::Problem;
 use crate::source::{Span, article, quoted};
+use crate::vocabulary::{self, Vocabulary};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Steps of a job at most: the numbers behind are taken by the runner's own steps.

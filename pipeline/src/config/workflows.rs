@@ -6,11 +6,11 @@ use super::cron;
 use super::filters::Filters;
 use super::graph;
 use super::jobs::JobDefinition;
-use super::read::{Context, is_empty_text};
-use super::vocabulary;
 use crate::compiled::{JobKind, Required, Status};
+use crate::context::{Context, is_empty_text};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// The jobs of a configuration by name.
@@ -123,7 +123,7 @@ impl Context<'_> {
             if let (Some(text), Some(node)) = (cron, keys.get("cron"))
                 && let Err(why) = cron::check_cron(&text)
             {
-                let message = format!("`{}` is no time of a schedule: {why}", quoted(&text));
+                let message = format!("`{}` is not a time of a schedule: {why}", quoted(&text));
                 self.report(Problem::error(node.used_at(), message).hint(cron::HINT));
             }
             self.read_filters(keys);

@@ -163,8 +163,8 @@ impl Expander<'_, '_> {
     fn is_match(&mut self, text: &str, value: &str, place: Span) -> Option<bool> {
         let pattern = match self.context.patterns.get(text, true) {
             Ok(pattern) => pattern,
-            Err(message) => {
-                self.report(Problem::error(place, message));
+            Err(error) => {
+                self.report(Problem::error(place, error.to_string()));
                 return None;
             }
         };
@@ -203,7 +203,7 @@ impl Expander<'_, '_> {
             Ok(values.get(name).cloned().unwrap_or(expression::Value::Unknown))
         };
         let result = expression::evaluate(&tree, &value_of, &mut |pattern, value| {
-            let pattern = self.context.patterns.get(pattern, true).map_err(ErrorKind::Pattern)?;
+            let pattern = self.context.patterns.get(pattern, true)?;
             pattern.is_match(value).ok_or(ErrorKind::TooSlow)
         });
         match result {
@@ -227,7 +227,7 @@ impl Expander<'_, '_> {
             let mistake = if expression::is_beyond_re2(&pattern) {
                 Some("this pattern uses what expressions do not have".to_owned())
             } else {
-                self.context.patterns.get(&pattern, true).err()
+                self.context.patterns.get(&pattern, true).err().map(|error| error.to_string())
             };
             if let Some(message) = mistake {
                 are_good = false;

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use super::package::{Definition, Found};
 use super::parameters::{Arguments, Kind as Type};
 use super::{Expander, Scope};
-use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Mapping, Node, Value};
 
 /// Keys that say what kind of executor it is.

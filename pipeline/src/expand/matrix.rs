@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::parameters::MOST_PARAMETERS;
 use super::{Expander, Scope};
-use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Jobs that one matrix may stand for, as for CircleCI.

@@ -25,7 +25,7 @@ mod workflows;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
-use crate::config::Context;
+use crate::context::Context;
 use crate::problem::Problem;
 use crate::source::Span;
 use crate::yaml::limits::{MAX_DEPTH, MAX_SIZE};

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use super::package::Import;
 use super::{Expander, Scope};
-use crate::config::vocabulary;
 use crate::options::OrbTrouble;
 use crate::orb::{OrbUse, is_orb_name};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::versions;
+use crate::vocabulary;
 use crate::yaml::{self, Entry, Kind, Mapping, Node, Value};
 
 /// Orbs of orbs of orbs, at most.

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use super::package::Definition;
 use super::{Expander, Scope, template};
-use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind as NodeKind, Mapping, Node, Value};
 
 /// The type of a parameter.

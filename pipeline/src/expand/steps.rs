@@ -5,9 +5,9 @@ use std::rc::Rc;
 use super::package::{Definition, Found, given_arguments};
 use super::parameters::{Argument, Arguments};
 use super::{Expander, Scope, template};
-use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 impl Expander<'_, '_> {

@@ -7,7 +7,7 @@ use russet_protocol::local::{CancelRequest, DrainRequest, PauseRequest, Task};
 
 use crate::client::agent::{AgentArgs, AgentClient};
 use crate::commands::block_on;
-use crate::duration;
+use crate::commands::values;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, numbers, plain};
@@ -19,7 +19,7 @@ pub(crate) struct PauseArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Claim again after this long, as `90s`, `30m` or `2h`
-    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long = "for", value_name = "TIME", value_parser = values::parse_duration)]
     time: Option<Duration>,
     #[command(flatten)]
     agent: AgentArgs,
@@ -42,7 +42,7 @@ pub(crate) struct DrainArgs {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Cancel what still runs after this long, as `90s`, `30m` or `2h`
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     deadline: Option<Duration>,
     #[command(flatten)]
     agent: AgentArgs,
@@ -52,7 +52,7 @@ pub(crate) struct DrainArgs {
 #[derive(clap::Args, Debug)]
 pub(crate) struct CancelArgs {
     /// The task, as `russet agent status` calls it
-    #[arg(value_name = "TASK", value_parser = task_id)]
+    #[arg(value_name = "TASK", value_parser = values::parse_task_id)]
     task: String,
     /// Reason, for the task's log
     #[arg(long, value_name = "TEXT")]
@@ -61,19 +61,9 @@ pub(crate) struct CancelArgs {
     agent: AgentArgs,
 }
 
-/// An id stands in the address of the call, where nothing else may be meant by it.
-pub(super) fn task_id(text: &str) -> std::result::Result<String, String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if !text.is_empty() && text.starts_with(|c: char| c != '.') && text.chars().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("no task is called so; `russet agent status` shows those that run".to_owned())
-    }
-}
-
 /// Claims nothing more.
 pub(crate) fn pause_agent(args: PauseArgs) -> Result<Exit> {
-    let body = PauseRequest { reason: args.reason, for_s: args.time.map(duration::seconds) };
+    let body = PauseRequest { reason: args.reason, for_s: args.time.map(values::whole_seconds) };
     block_on(async {
         args.agent.connect()?.ask("pause", &body).await?;
         render::print_note(
@@ -113,7 +103,7 @@ pub(crate) fn cancel_task(args: CancelArgs) -> Result<Exit> {
 
 /// Claims nothing more, and waits for what runs.
 pub(crate) fn drain_agent(args: DrainArgs) -> Result<Exit> {
-    let cancel_after_s = args.deadline.map(duration::seconds);
+    let cancel_after_s = args.deadline.map(values::whole_seconds);
     let body = DrainRequest { reason: args.reason, cancel_after_s };
     block_on(async {
         let agent = args.agent.connect()?;
@@ -172,7 +162,7 @@ fn waiting_for(tasks: &[&Task]) -> String {
 mod tests {
     use russet_protocol::local::Task;
 
-    use super::{task_id, waiting_for};
+    use super::waiting_for;
 
     #[test]
     fn what_is_waited_for_is_named() {
@@ -183,13 +173,5 @@ mod tests {
         };
         assert_eq!(waiting_for(&[&task]), "Waiting for 1 task: acme/app test.");
         assert_eq!(waiting_for(&[&Task::default(), &Task::default()]), "Waiting for 2 tasks.");
-    }
-
-    #[test]
-    fn an_id_leads_to_no_other_call() {
-        assert!(task_id("0193c1f0-3c5e-7d7e-9f6a-2b1d5c3a4e5f").is_ok());
-        for wrong in ["", "..", "../drain?", "a/b", "a b", "%2e"] {
-            assert!(task_id(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -8,10 +8,10 @@ use russet_platform::layout::Layout;
 use serde_json::json;
 
 use crate::client::agent::AgentArgs;
+use crate::color::Paint;
 use crate::commands::{OutputArgs, block_on};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::color::Paint;
 use crate::render::{self, Format, numbers, plain};
 
 /// `russet agent doctor`.
@@ -123,7 +123,7 @@ fn checks_text(checks: &[Check], paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Check, Level, checks_text};
-    use crate::render::color::Paint;
+    use crate::color::Paint;
 
     #[test]
     fn each_check_is_a_line_and_what_to_do_stands_below() {

@@ -15,11 +15,11 @@ use russet_protocol::local::{LogLevel, LogLine};
 use tokio::sync::oneshot;
 
 use crate::client::agent::AgentArgs;
+use crate::color::Paint;
+use crate::commands::values;
 use crate::commands::{OutputArgs, block_on};
-use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::color::Paint;
 use crate::render::{Format, numbers, output, plain};
 
 /// Lines that are shown where the person says nothing.
@@ -40,7 +40,7 @@ pub(crate) struct LogsArgs {
     lines: Option<usize>,
 
     /// Only what was said within this time, as `90s`, `30m` or `2h`
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     since: Option<Duration>,
 
     /// Only what is at least this important
@@ -60,7 +60,7 @@ pub(crate) struct LogsArgs {
     config: Option<PathBuf>,
 
     /// Show the output of a task that runs, or that ended here lately; `status` has the ids
-    #[arg(long, value_name = "ID", value_parser = super::control::task_id,
+    #[arg(long, value_name = "ID", value_parser = values::parse_task_id,
         conflicts_with_all = ["boot", "file", "config", "lines", "since", "level", "output"])]
     task: Option<String>,
 
@@ -273,7 +273,7 @@ fn local_time(ms: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{LogLevel, LogLine, line_text};
-    use crate::render::color::Paint;
+    use crate::color::Paint;
 
     #[test]
     fn a_line_has_its_time_its_level_and_no_control_characters() {

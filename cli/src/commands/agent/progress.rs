@@ -2,10 +2,10 @@
 
 use russet_launch_agent::install::{InstallError, Outcome, Report};
 
+use crate::color::Paint;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::render;
-use crate::render::color::Paint;
 
 /// Prints an action as a line, and what is to be said about it below.
 pub(super) fn print_report(report: &Report) {

@@ -11,8 +11,8 @@ use russet_protocol::local::DrainRequest;
 
 use super::{control, progress};
 use crate::client::agent::AgentClient;
+use crate::commands::values;
 use crate::commands::{OutputArgs, block_on};
-use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format};
@@ -35,7 +35,7 @@ pub(crate) struct UninstallArgs {
     wait: bool,
 
     /// Wait no longer than this, as `90s`, `30m` or `2h`
-    #[arg(long, value_name = "TIME", requires = "wait", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = values::parse_duration)]
     timeout: Option<Duration>,
 
     /// Cancel tasks that run, with `--wait` those that still run after `--timeout`
@@ -139,7 +139,7 @@ async fn drain_agent(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> 
     let limit = if args.wait { args.timeout } else { Some(Duration::ZERO) };
     let cancel_after = limit.filter(|_| args.force);
     let reason = Some("the agent is being uninstalled".to_owned());
-    let cancel_after_s = cancel_after.map(duration::seconds);
+    let cancel_after_s = cancel_after.map(values::whole_seconds);
     agent.ask("drain", &DrainRequest { reason, cancel_after_s }).await?;
     let limit = match (limit, args.force) {
         (Some(limit), true) => limit.checked_add(CANCELED_END),

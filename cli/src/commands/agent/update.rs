@@ -5,8 +5,8 @@ use std::time::Duration;
 use russet_protocol::local::{Status, Update};
 
 use crate::client::agent::{AgentArgs, AgentClient};
+use crate::commands::values;
 use crate::commands::{OutputArgs, block_on};
-use crate::duration;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, plain};
@@ -49,7 +49,7 @@ pub(crate) struct InstallArgs {
     #[arg(long)]
     wait: bool,
     /// Timeout of waiting, as `30m` or `2h`
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1h", requires = "wait")]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration, default_value = "1h", requires = "wait")]
     timeout: Duration,
     #[command(flatten)]
     args: Args,

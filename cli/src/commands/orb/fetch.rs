@@ -9,12 +9,12 @@ use russet_protocol::admin::Orb;
 use serde_json::json;
 
 use crate::client::{Client, ConnectionArgs};
+use crate::color::Paint;
 use crate::commands::config::{CompileFailure, ConfigArgs, Prepared};
 use crate::commands::orbs::{self, Local};
 use crate::commands::{block_on, quoted_for_shell};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
 
 /// Registry that commands name for who has none: CircleCI's own, which most public orbs are in.

@@ -6,16 +6,18 @@ pub(crate) use fetch::fetch_command;
 
 use std::path::{Path, PathBuf};
 
-use russet_pipeline::{OrbUse, Orbs, check_orb, is_orb_name, is_orb_version};
+use russet_pipeline::{OrbUse, Orbs, check_orb};
 use russet_protocol::admin::Orb;
 use serde_json::json;
 
-use super::config::{self, CompileFailure, ConfigArgs, Prepared};
+use super::config::{CompileFailure, ConfigArgs, Prepared};
 use super::orbs::Local;
+use super::values::{OrbReference, parse_orb_reference};
 use super::{OutputArgs, block_on, orb_pack, orbs};
 use crate::client::ConnectionArgs;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project::read_config;
 use crate::render::{self, Format, table::Table};
 
 /// Provide the orbs that configurations use
@@ -32,8 +34,8 @@ pub(crate) enum OrbCommand {
         /// File or directory
         path: PathBuf,
         /// Name and version of the orb; where it is not given, the path ends in them
-        #[arg(long = "as", value_name = "NAMESPACE/NAME@VERSION", value_parser = reference)]
-        reference: Option<Reference>,
+        #[arg(long = "as", value_name = "NAMESPACE/NAME@VERSION", value_parser = parse_orb_reference)]
+        reference: Option<OrbReference>,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -47,8 +49,8 @@ pub(crate) enum OrbCommand {
     /// Remove an orb
     Rm {
         /// Which one
-        #[arg(value_name = "NAMESPACE/NAME@VERSION", value_parser = reference)]
-        reference: Reference,
+        #[arg(value_name = "NAMESPACE/NAME@VERSION", value_parser = parse_orb_reference)]
+        reference: OrbReference,
         #[command(flatten)]
         place: PlaceArgs,
     },
@@ -94,24 +96,6 @@ pub(crate) struct PlaceArgs {
     connection: ConnectionArgs,
 }
 
-/// Name and version of an orb.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reference {
-    name: String,
-    version: String,
-}
-
-/// Reads `namespace/name@1.2.3`.
-fn reference(text: &str) -> std::result::Result<Reference, String> {
-    let parts = text.split_once('@');
-    match parts.filter(|(name, version)| is_orb_name(name) && is_orb_version(version)) {
-        Some((name, version)) => {
-            Ok(Reference { name: name.to_owned(), version: version.to_owned() })
-        }
-        None => Err("an orb is named as in circleci/node@5.1.0 or acme/tools@dev:mine".to_owned()),
-    }
-}
-
 /// Runs the command.
 pub(crate) fn main(command: OrbCommand) -> Result<Exit> {
     match command {
@@ -128,18 +112,18 @@ pub(crate) fn main(command: OrbCommand) -> Result<Exit> {
 }
 
 /// The orbs at a path.
-fn find_orbs(path: &Path, reference: Option<Reference>) -> Result<Vec<Orb>> {
+fn find_orbs(path: &Path, reference: Option<OrbReference>) -> Result<Vec<Orb>> {
     let source = match orb_pack::source_root(path) {
         Some(root) => Some(orb_pack::pack_source(&root)?),
         None if path.is_dir() => None,
-        None => Some(config::read(path)?),
+        None => Some(read_config(path)?),
     };
     match (source, reference) {
-        (Some(source), Some(Reference { name, version })) => {
+        (Some(source), Some(OrbReference { name, version })) => {
             Ok(vec![Orb { name, version, source }])
         }
         (Some(source), None) => {
-            let Some(Reference { name, version }) = named_by(path) else {
+            let Some(OrbReference { name, version }) = named_by(path) else {
                 let message = format!("{} does not say which orb it is", path.display());
                 return Err(CliError::new(Exit::Usage, message)
                     .hint("say it with --as namespace/name@1.2.3"));
@@ -152,7 +136,7 @@ fn find_orbs(path: &Path, reference: Option<Reference>) -> Result<Vec<Orb>> {
         }
         (None, None) => {
             let all = orbs::all(path).into_iter().map(|(name, version, file)| {
-                Ok(Orb { name, version, source: config::read(&file)? })
+                Ok(Orb { name, version, source: read_config(&file)? })
             });
             let all: Vec<Orb> = all.collect::<Result<_>>()?;
             if all.is_empty() {
@@ -167,9 +151,9 @@ fn find_orbs(path: &Path, reference: Option<Reference>) -> Result<Vec<Orb>> {
 }
 
 /// The orb that a path such as `orbs/circleci/node@5.1.0.yml` is named after.
-fn named_by(path: &Path) -> Option<Reference> {
+fn named_by(path: &Path) -> Option<OrbReference> {
     let namespace = path.parent()?.file_name()?.to_str()?;
-    reference(&format!("{namespace}/{}", path.file_stem()?.to_str()?)).ok()
+    parse_orb_reference(&format!("{namespace}/{}", path.file_stem()?.to_str()?)).ok()
 }
 
 fn add_orbs(new: &[Orb], place: &PlaceArgs) -> Result<Exit> {
@@ -246,8 +230,8 @@ fn list_orbs(place: &PlaceArgs, format: Format) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn remove_orb(reference: &Reference, place: &PlaceArgs) -> Result<Exit> {
-    let Reference { name, version } = reference;
+fn remove_orb(reference: &OrbReference, place: &PlaceArgs) -> Result<Exit> {
+    let OrbReference { name, version } = reference;
     if place.server {
         block_on(async {
             place.connection.connect()?.delete_orb(name, version).await.map(|()| Exit::Success)
@@ -307,15 +291,16 @@ fn list_missing(args: ConfigArgs) -> Result<Exit> {
 mod tests {
     use std::path::Path;
 
-    use super::{named_by, reference};
+    use super::named_by;
+    use crate::commands::values::parse_orb_reference;
 
     #[test]
     fn an_orb_is_named_on_the_command_line_or_by_its_path() {
         let named = named_by(Path::new("orbs/circleci/node@5.1.0.yml")).unwrap();
-        assert_eq!(named, reference("circleci/node@5.1.0").unwrap());
+        assert_eq!(named, parse_orb_reference("circleci/node@5.1.0").unwrap());
         assert_eq!(named_by(Path::new("node.yml")), None);
         for bad in ["circleci/node", "node@1.2.3", "circleci/node@5", "a/../b@1.2.3"] {
-            assert!(reference(bad).is_err(), "{bad}");
+            assert!(parse_orb_reference(bad).is_err(), "{bad}");
         }
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use russet_orbs::Lock;
 
-use crate::commands::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project::read_config;
 
 /// Path in a project.
 const FILE: &str = ".circleci/orbs.lock";
@@ -22,7 +22,7 @@ pub(super) fn read(project: &Path) -> Result<Lock> {
     if !file.exists() {
         return Ok(Lock::default());
     }
-    Lock::parse(&config::read(&file)?).map_err(|error| {
+    Lock::parse(&read_config(&file)?).map_err(|error| {
         CliError::new(Exit::BadConfig, format!("could not use {}: {error}", file.display()))
             .hint("take it from version control, or remove it and run `russet config orb fetch`")
     })

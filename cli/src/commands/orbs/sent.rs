@@ -10,9 +10,9 @@ use russet_protocol::admin::{Orb, OrbPin};
 
 use super::Local;
 use super::directories::{DIRECTORY, all};
-use crate::commands::config;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project::read_config;
 use crate::render;
 
 /// Largest size of the orbs that are sent with a pipeline, together, in bytes.
@@ -53,7 +53,7 @@ pub(crate) fn sent(
             Some(everything) => chosen = everything,
             None => {
                 for file in configs(local.project()) {
-                    let Ok(text) = config::read(&file) else { continue };
+                    let Ok(text) = read_config(&file) else { continue };
                     chosen.extend(used(local, shelf, &text, options));
                 }
                 render::print_note(format_args!(
@@ -108,7 +108,7 @@ fn with_everything(local: &Local, chosen: &Chosen) -> Result<Option<Chosen>> {
             if size > MAX_SENT {
                 return Ok(None);
             }
-            everything.insert(key, config::read(&file)?);
+            everything.insert(key, read_config(&file)?);
         }
     }
     Ok(Some(everything))

@@ -68,7 +68,7 @@ pub(super) async fn run_plan(plan: Plan) -> Result<Exit> {
         crate::render::print_note(format_args!("Kept {}", workspace.keep().display()));
     } else if let Err(error) = workspace.remove() {
         // How the run ended matters more.
-        crate::render::print_note(error.render(crate::render::color::Paint::stderr()).trim_end());
+        crate::render::print_note(error.render(crate::color::Paint::stderr()).trim_end());
     }
     result
 }

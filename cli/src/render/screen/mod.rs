@@ -18,9 +18,9 @@ use russet_protocol::ids::WorkflowId;
 use russet_protocol::runner::TestResult;
 
 use super::Format;
-use super::color::Paint;
 use super::numbers::now_ms;
 use crate::client::Next;
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use json::JsonView;

@@ -10,8 +10,8 @@ use russet_protocol::runner::{TestOutcome, TestResult};
 use russet_text::format_size;
 
 use super::Fetched;
+use crate::color::{Paint, outcome_sign};
 use crate::exit::Exit;
-use crate::render::color::{Paint, outcome_sign};
 use crate::render::numbers::{counted, duration_between};
 use crate::render::{plain, split_hint};
 

@@ -45,7 +45,8 @@ pub(super) async fn add(
         let host = host.escape_debug();
         return Err(ApiError::Bad(format!("host: `{host}` is no host or pattern of hosts")));
     }
-    let read = ssh_key::read(&wish.private_key).map_err(ApiError::Bad)?;
+    let read =
+        ssh_key::read(&wish.private_key).map_err(|error| ApiError::Bad(error.to_string()))?;
     let of = Owner { scope: Scope::SshKeys, owner: &project };
     let sealed = app
         .sealer

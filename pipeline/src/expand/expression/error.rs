@@ -1,6 +1,7 @@
 //! Mistakes in expressions.
 
 use super::{MAX_DEPTH, MAX_LENGTH, MAX_PATTERN_LENGTH};
+use crate::pattern::PatternError;
 
 /// A mistake in an expression, and the byte at which it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,12 @@ pub(in crate::expand) enum ErrorKind {
     NeedsPattern,
     #[error("the pattern takes too long for its value")]
     TooSlow,
+}
+
+impl From<PatternError> for ErrorKind {
+    fn from(error: PatternError) -> Self {
+        Self::Pattern(error.to_string())
+    }
 }
 
 impl ErrorKind {

@@ -40,14 +40,14 @@ fn value_of(text: &str) -> Result<Value, ErrorKind> {
         if is_beyond_re2(&pattern) {
             return Err(ErrorKind::Pattern("beyond RE2".to_owned()));
         }
-        patterns.get(&pattern, true).map_err(ErrorKind::Pattern)?;
+        patterns.get(&pattern, true)?;
     }
     let look_up = |name: &str, at: usize| {
         let kind = ErrorKind::Extra(format!("no {name}"));
         variable(name).ok_or(ExpressionError { kind, at })
     };
     let mut matches = |pattern: &str, text: &str| {
-        let pattern = patterns.get(pattern, true).map_err(ErrorKind::Pattern)?;
+        let pattern = patterns.get(pattern, true)?;
         pattern.is_match(text).ok_or(ErrorKind::TooSlow)
     };
     evaluate(&tree, &look_up, &mut matches).map_err(|error| error.kind)

@@ -5,10 +5,10 @@
 
 use std::rc::Rc;
 
-use crate::config::vocabulary;
 use crate::expand::Expander;
 use crate::problem::Problem;
 use crate::source::quoted;
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 impl Expander<'_, '_> {

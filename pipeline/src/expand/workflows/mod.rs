@@ -15,10 +15,10 @@ use super::jobs::Extra;
 use super::matrix::{self, Row};
 use super::package::{Definition, Found};
 use super::{Expanded, Expander, Scope};
-use crate::config::vocabulary;
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::suggest;
+use crate::vocabulary;
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// Keys of a job of a workflow that are gone when it is written out.

@@ -10,10 +10,10 @@ use russet_protocol::local::Status;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::agent::{AgentArgs, AgentClient};
+use crate::color::Paint;
 use crate::commands::{OutputArgs, block_on};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::color::Paint;
 use crate::render::{self, Format, numbers};
 use screen::Screen;
 

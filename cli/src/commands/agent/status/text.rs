@@ -2,7 +2,7 @@
 
 use russet_protocol::local::{HealthLevel, Hold, Slot, State, Status, Task, Update};
 
-use crate::render::color::{Paint, outcome_sign};
+use crate::color::{Paint, outcome_sign};
 use crate::render::numbers;
 use crate::render::plain;
 
@@ -209,7 +209,7 @@ mod tests {
     use russet_protocol::outcome::Outcome;
 
     use super::{change_line, full_text};
-    use crate::render::color::Paint;
+    use crate::color::Paint;
 
     fn status() -> Status {
         let task = Task {

@@ -18,7 +18,7 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::client::Next;
-use crate::render::color::{Paint, outcome_sign};
+use crate::color::{Paint, outcome_sign};
 use crate::render::numbers::{counted, duration_between};
 use crate::render::terminal::Cleaner;
 use crate::render::{plain, split_hint};

@@ -5,7 +5,7 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Outcome;
 
 use super::{StepView, TextView};
-use crate::render::color::outcome_sign;
+use crate::color::outcome_sign;
 use crate::render::numbers::duration_between;
 use crate::render::terminal::{Cleaner, Piece};
 use crate::render::{plain, split_hint};

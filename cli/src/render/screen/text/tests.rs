@@ -6,7 +6,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use super::TextView;
 use crate::client::Next;
-use crate::render::color::Paint;
+use crate::color::Paint;
 
 fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
     let job = Job {

@@ -2,8 +2,8 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::color::ColorChoice;
 use crate::commands;
-use crate::render::color::ColorChoice;
 
 /// A self-hosted CI runner for Macs, with its own control plane.
 ///

@@ -1,6 +1,7 @@
 //! Diagnostics of a configuration: errors and warnings with their places.
 
-use crate::render;
+mod render;
+
 pub use crate::source::Snippet;
 
 /// Severity of a diagnostic.

@@ -11,7 +11,7 @@
 
 use std::fmt::Write as _;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use super::{Diagnostic, Severity};
 use crate::source::Snippet;
 
 /// The colours in use, or none.
@@ -43,7 +43,7 @@ impl Palette {
 }
 
 /// Prints a diagnostic.
-pub(crate) fn render(diagnostic: &Diagnostic, color: bool) -> String {
+pub(super) fn render(diagnostic: &Diagnostic, color: bool) -> String {
     let paint = Palette::new(color, diagnostic.severity);
     let Palette { strong, head, frame, hint, end } = paint;
     let title = match diagnostic.severity {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::vocabulary::{ALL, Support, Vocabulary};
 use crate::Options;
 use crate::diagnostic::Severity;
 use crate::orb::OrbUse;
@@ -10,6 +9,7 @@ use crate::pattern::Patterns;
 use crate::problem::{self, Nature, Problem};
 use crate::source::{Source, Span, article, quoted};
 use crate::suggest::{self, Suggestions};
+use crate::vocabulary::{ALL, Support, Vocabulary};
 use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 
 /// State that all readers share: options, sources, and the problems so far.
