@@ -34,6 +34,7 @@ mod output_reader;
 mod output_readers;
 mod reaper;
 mod releases;
+mod rests;
 mod scheduler;
 mod secrets;
 mod server;

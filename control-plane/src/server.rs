@@ -201,6 +201,7 @@ impl Server {
             )),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.min_free_bytes)),
             readers: Readers::default(),
+            rests: Arc::default(),
             closing,
         };
         let from_database =

@@ -14,6 +14,7 @@ use crate::listen::Gate;
 use crate::objects::Objects;
 use crate::output_readers::Readers;
 use crate::releases::Releases;
+use crate::rests::Rests;
 use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::space::Space;
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub(crate) space: Arc<Space>,
     /// Readers of output.
     pub(crate) readers: Readers,
+    /// Runners that get no task for a moment.
+    pub(crate) rests: Arc<Rests>,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

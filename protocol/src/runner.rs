@@ -108,7 +108,7 @@ impl ClaimResponse {
 }
 
 /// `POST /api/v3/runner/unclaim`: gives a task back. The token in the body authorizes it.
-/// 409: it was given back too often.
+/// 409: a step of it began, or it was given back too often.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnclaimRequest {
@@ -116,6 +116,27 @@ pub struct UnclaimRequest {
     pub task_id: TaskId,
     /// Its token.
     pub task_token: Secret,
+    /// Reason. Ours: a server that does not know it counts every give-back alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<UnclaimCause>,
+}
+
+/// Reason for which a task is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnclaimCause {
+    /// The machine takes no tasks: it is paused, drains, is unfit or makes way for an update. It
+    /// says nothing about the task, so it does not count, and the runner gets no other for a
+    /// second.
+    NotTaking,
+    /// The agents of the task ended before a step began. It does not count either.
+    Interrupted,
+    /// The machine could not start the task. It counts, as does a give-back without a cause.
+    NotStarted,
+    /// One that a newer agent has.
+    #[serde(other)]
+    Unknown,
 }
 
 /// `POST /api/v2/task/event/fail`: the runner failed, not the job.

@@ -5,9 +5,9 @@
 //! twice the time: a network that is away for one lease loses no work.
 
 use russet_protocol::outcome::Outcome;
-use russet_protocol::runner::HeartbeatFrom;
+use russet_protocol::runner::{HeartbeatFrom, UnclaimCause};
 
-/// Number of times that a task may be put back before it counts as failed.
+/// Number of times that a task may be put back because no runner started it.
 pub(crate) const MAX_UNCLAIMS: u32 = 3;
 
 /// Number of heartbeats in a lease.
@@ -73,10 +73,26 @@ pub(crate) fn on_lapse(step_started: bool, unclaims: u32, cancel: bool) -> Lapse
     }
 }
 
-/// Returns true if a runner may give a task back: `Err` says why not.
-pub(crate) fn on_unclaim(step_started: bool, unclaims: u32) -> Result<u32, &'static str> {
+/// Time for which a runner gets no task after it gave one back, in milliseconds: its other claims
+/// are about to be dropped.
+pub(crate) const REST_MS: i64 = 1_000;
+
+/// Returns true if a runner that gives a task back for this reason gets no other for a moment.
+pub(crate) fn rests_after(cause: Option<UnclaimCause>) -> bool {
+    matches!(cause, Some(UnclaimCause::NotTaking | UnclaimCause::NotStarted))
+}
+
+/// Decides if a runner may give a task back, and returns how often it was put back with this time.
+/// Times that say nothing about the task are not counted. `Err` says why it may not.
+pub(crate) fn on_unclaim(
+    step_started: bool,
+    unclaims: u32,
+    cause: Option<UnclaimCause>,
+) -> Result<u32, &'static str> {
     if step_started {
         Err("a step of the task has started, and steps are not run twice")
+    } else if matches!(cause, Some(UnclaimCause::NotTaking | UnclaimCause::Interrupted)) {
+        Ok(unclaims)
     } else if unclaims >= MAX_UNCLAIMS {
         Err("the task was given back too often")
     } else {
@@ -93,14 +109,27 @@ mod tests {
         assert_eq!(on_lapse(false, 0, false), Lapse::Requeue(1));
         assert_eq!(on_lapse(false, 2, false), Lapse::Requeue(3));
         assert!(matches!(on_lapse(false, 3, false), Lapse::End(Outcome::InfrastructureFail, _)));
-        assert_eq!(on_unclaim(false, 2), Ok(3));
-        assert!(on_unclaim(false, 3).is_err());
+        assert_eq!(on_unclaim(false, 2, None), Ok(3));
+        assert!(on_unclaim(false, 3, None).is_err());
+        assert!(on_unclaim(false, 3, Some(UnclaimCause::NotStarted)).is_err());
+        assert!(on_unclaim(false, 3, Some(UnclaimCause::Unknown)).is_err());
+    }
+
+    #[test]
+    fn a_runner_that_takes_no_tasks_or_was_interrupted_gives_back_as_often_as_it_likes() {
+        for cause in [UnclaimCause::NotTaking, UnclaimCause::Interrupted] {
+            assert_eq!(on_unclaim(false, 0, Some(cause)), Ok(0));
+            assert_eq!(on_unclaim(false, MAX_UNCLAIMS, Some(cause)), Ok(MAX_UNCLAIMS));
+            assert!(on_unclaim(true, 0, Some(cause)).is_err());
+        }
+        assert!(rests_after(Some(UnclaimCause::NotTaking)));
+        assert!(!rests_after(Some(UnclaimCause::Interrupted)) && !rests_after(None));
     }
 
     #[test]
     fn a_task_in_its_steps_is_never_run_again() {
         assert!(matches!(on_lapse(true, 0, false), Lapse::End(Outcome::InfrastructureFail, _)));
-        assert!(on_unclaim(true, 0).is_err());
+        assert!(on_unclaim(true, 0, None).is_err());
         assert_eq!(lease_end(10, 60, true), 130);
         assert_eq!(lease_end(10, 60, false), 70);
     }

@@ -112,6 +112,15 @@ pub(crate) async fn current_allocation(
     row.as_ref().map(held_from_row).transpose()
 }
 
+/// Returns the name of the runner that made a claim.
+pub(crate) async fn runner(conn: &mut Conn, id: &AllocationId) -> Result<String, StoreError> {
+    let row = sqlx::query("SELECT runner FROM allocations WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_one(conn)
+        .await?;
+    Ok(row.try_get("runner")?)
+}
+
 /// Adds a claim.
 pub(super) async fn insert(
     tx: &mut WriteTx,

@@ -1,15 +1,16 @@
 //! Claiming: once each, at once, and not by those who went away.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use russet_protocol::admin::{Items, RunnerItem};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::task::TaskConfig;
 use serde_json::json;
 
-use crate::support::{CLASS, Harness, ONE_JOB, ok, refused, workflow};
+use crate::support::{Agent, CLASS, Harness, ONE_JOB, ok, refused, workflow};
 
 #[tokio::test]
 async fn a_task_is_claimed_run_and_finished() {
@@ -148,6 +149,63 @@ async fn a_task_can_be_given_back_three_times() {
     let job = server.job(&pipeline).await;
     assert_eq!(job.outcome, Some(Outcome::InfrastructureFail));
     assert_eq!(job.message.as_deref(), Some("could not start the task agent\u{fffd}[2J"));
+}
+
+#[tokio::test]
+async fn a_machine_that_takes_no_tasks_gives_one_back_without_end_and_gets_no_other_for_a_second() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    for cause in ["not_taking", "interrupted"].repeat(5) {
+        let agent = server.claim(&token).await.unwrap();
+        ok(give_back(&server, &agent, cause)).await;
+        if cause == "not_taking" {
+            assert!(server.claim(&token).await.is_none(), "it was offered to the one that rests");
+            server.clock.advance(Duration::from_secs(1));
+        }
+    }
+    let agent = server.claim(&token).await.unwrap();
+    agent.finish(Outcome::Success).await;
+    assert_eq!(server.job(&pipeline).await.outcome, Some(Outcome::Success));
+}
+
+#[tokio::test]
+async fn a_task_that_a_paused_machine_gives_back_goes_to_a_claim_of_another_one_that_waits() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(ONE_JOB).await;
+    let agent = server.claim(&token).await.unwrap();
+    let paused = server.claim_request(&token, 50);
+    let paused = tokio::spawn(async move { ok(paused).await });
+    ok(give_back(&server, &agent, "not_taking")).await;
+    let other = server
+        .call(Method::POST, "/api/v3/runner/claim")
+        .bearer_auth(&token)
+        .json(&json!({"name": "mini-2"}));
+    assert_eq!(ok(other).await.status(), StatusCode::OK);
+    // What comes after its rest goes to the first one too, whose claim waited all the time.
+    server.submit(ONE_JOB).await;
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(paused.await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_task_of_which_a_step_began_is_not_given_back_whatever_the_cause() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    for cause in ["not_taking", "interrupted", "not_started", "a cause of later"] {
+        refused(give_back(&server, &agent, cause), 409).await;
+    }
+    assert_eq!(server.job(&pipeline).await.phase, Phase::Running);
+}
+
+fn give_back(server: &Harness, agent: &Agent, cause: &str) -> RequestBuilder {
+    let ClaimResponse { task_id, task_token, .. } = &agent.claim;
+    let body = json!({"task_id": task_id, "task_token": task_token, "cause": cause});
+    server.call(Method::POST, "/api/v3/runner/unclaim").json(&body)
 }
 
 fn base64_of(text: &str) -> String {

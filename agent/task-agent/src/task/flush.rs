@@ -169,7 +169,7 @@ async fn give_back(assignment: &Assignment) -> Result<(), ApiError> {
         let message = "the answer names no task".to_owned();
         return Err(ApiError::Refused { call, status: answer.status.as_u16(), message });
     };
-    let body = UnclaimRequest { task_id, task_token: assignment.token.clone() };
+    let body = UnclaimRequest { task_id, task_token: assignment.token.clone(), cause: None };
     let call = "give the task back";
     let answer =
         api.small(call, || api.request(Method::POST, "/api/v3/runner/unclaim").json(&body)).await?;

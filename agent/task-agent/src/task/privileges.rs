@@ -18,6 +18,7 @@
 use std::ffi::CString;
 use std::io;
 
+use nix::unistd::Pid;
 use russet_protocol::supervise::{Limits, SlotUser};
 
 use russet_platform::os::{self, Limit};
@@ -121,14 +122,42 @@ fn own_session() -> Result<(), PrivilegeError> {
         return Ok(());
     }
     // The launch agent starts us as the leader of a process group, out of reach of the keys of its
-    // terminal, and a leader cannot make a session: so we join our parent's group first.
+    // terminal, and a leader cannot make a session: so we join our parent's group first. A launch
+    // agent that was killed has left us to a parent whose group is in another session.
     if nix::unistd::getpgrp() == me {
         let parent = nix::unistd::getpgid(Some(nix::unistd::getppid()));
-        let group = nix_call("find the parent's process group", parent)?;
-        let joined = nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group);
-        nix_call("leave the process group", joined)?;
+        let joined = parent.and_then(|group| nix::unistd::setpgid(Pid::from_raw(0), group));
+        // Group 0, as that of a parent outside of a container, stands for our own.
+        if joined.is_err() || nix::unistd::getpgrp() == me {
+            return session_beside_child();
+        }
     }
     nix_call("make a session", nix::unistd::setsid()).map(drop)
+}
+
+/// Makes a session from the process group of a child, which ends as soon as there is one.
+fn session_beside_child() -> Result<(), PrivilegeError> {
+    let (held, released) = nix_call("make a pipe", nix::unistd::pipe())?;
+    // SAFETY: This process has one thread, and the child makes system calls alone.
+    let child = match nix_call("fork", unsafe { nix::unistd::fork() })? {
+        nix::unistd::ForkResult::Parent { child } => child,
+        nix::unistd::ForkResult::Child => {
+            drop(released);
+            // Returns with the end of the other end, also where our parent is killed.
+            let _ended = nix::unistd::read(&held, &mut [0]);
+            // SAFETY: It ends the process and runs nothing else of ours.
+            unsafe { libc::_exit(0) }
+        }
+    };
+    let made = nix_call("make a process group", nix::unistd::setpgid(child, child))
+        .and_then(|()| {
+            let joined = nix::unistd::setpgid(Pid::from_raw(0), child);
+            nix_call("leave the process group", joined)
+        })
+        .and_then(|()| nix_call("make a session", nix::unistd::setsid()).map(drop));
+    drop(released);
+    let waited = nix_call("wait for a child", nix::sys::wait::waitpid(child, None));
+    made.and(waited.map(drop))
 }
 
 fn set_limits(limits: &Limits) -> Result<(), PrivilegeError> {

@@ -28,6 +28,18 @@ async fn nothing_is_lost_or_doubled_by_a_server_that_answers_wrongly() {
 }
 
 #[tokio::test]
+async fn a_task_agent_whose_parent_was_killed_makes_its_session_and_runs_its_task() {
+    let task = Task::new(scripts(&["echo hello"])).await;
+    let mut held = task.plane.held.subscribe();
+    task.start_orphaned().await;
+    let limit = std::time::Duration::from_secs(30);
+    let finished = held.wait_for(|held| held.finish.is_some());
+    let finished = tokio::time::timeout(limit, finished).await.expect("it did not report");
+    let outcome = finished.unwrap().finish.as_ref().map(|finish| finish.outcome);
+    assert_eq!(outcome, Some(Outcome::Success));
+}
+
+#[tokio::test]
 async fn what_a_killed_task_agent_left_is_sent_by_the_one_after_it() {
     let mut task = Task::new(scripts(&["seq 1 1000; echo ready; sleep 1000"])).await;
     // Nothing gets through but the first output, so that the rest is only in the spool.

@@ -188,6 +188,24 @@ impl Task {
         child
     }
 
+    /// Starts the task agent as the leader of a process group, and ends its parent before it has
+    /// its assignment.
+    pub(crate) async fn start_orphaned(&self) {
+        self.plane.set_config(self.config.clone());
+        let mut parent = tokio::process::Command::new("bash")
+            .args(["-c", "set -m; \"$0\" <&0 &"])
+            .arg(std::env::current_exe().unwrap())
+            .env(crate::MARKER, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = parent.stdin.take().unwrap();
+        assert!(parent.wait().await.unwrap().success());
+        stdin.write_all(&serde_json::to_vec(&self.assignment).unwrap()).await.unwrap();
+    }
+
     /// Waits for the end of a task agent.
     pub(crate) async fn wait(&self, child: tokio::process::Child) -> Ended {
         let limit = Duration::from_secs(120);

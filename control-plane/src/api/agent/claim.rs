@@ -45,16 +45,26 @@ pub(super) async fn claim(
     let mut queued = app.bus().classes.subscribe(class.as_str());
     let mut first = true;
     loop {
+        let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         // All claims of a class are woken for each of its tasks: those that find none any more must
         // not keep others from writing.
-        if (first || may_get(&app, &hash, &class).await?)
+        if (first || (rest.is_none() && may_get(&app, &hash, &class).await?))
             && let Some(task) = try_claim(&app, &hash, &class, &runner, first).await?
         {
             return Ok(JsonAnswer(task).into_response());
         }
         first = false;
+        // It may have begun while this looked.
+        let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
+        let rested = async {
+            match rest {
+                Some(until) => app.clock.sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = queued.changed() => {}
+            () = rested => {}
             () = &mut patience => return Ok(StatusCode::NO_CONTENT.into_response()),
             () = app.closed() => return Ok(StatusCode::NO_CONTENT.into_response()),
         }
@@ -100,8 +110,10 @@ async fn try_claim(
     if first {
         warning = runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
     }
+    // Under the lock: a task that this runner gives back meanwhile goes to another one.
+    let rests = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms()).is_some();
     // On a full disk nothing that the task says could be acknowledged.
-    let task = match app.space.is_short() {
+    let task = match app.space.is_short() || rests {
         true => None,
         false => take_task(app, &mut tx, class, runner).await?,
     };

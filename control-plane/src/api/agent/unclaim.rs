@@ -10,16 +10,16 @@ use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::lifecycle::{end_task, put_back};
-use crate::scheduler::leases::on_unclaim;
+use crate::scheduler::leases::{REST_MS, on_unclaim, rests_after};
 use crate::state::App;
 use crate::store::allocations;
 
 /// Puts a task back of which no step has started. The token in the body authorizes it. 409 where
-/// it was put back too often: the caller is to report a failure instead.
+/// a step has, or where runners could not start it too often.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/unclaim", tag = "agent", operation_id = "unclaim_unclaim",
     request_body = russet_protocol::runner::UnclaimRequest,
-    responses((status = 200, description = "The task is back in the line", body = serde_json::Value), (status = 404, description = "No task that is held has this token", body = russet_protocol::problem::Problem), (status = 409, description = "It was given back too often", body = russet_protocol::problem::Problem))
+    responses((status = 200, description = "The task is back in the line", body = serde_json::Value), (status = 404, description = "No task that is held has this token", body = russet_protocol::problem::Problem), (status = 409, description = "A step of it has started, or it was given back too often", body = russet_protocol::problem::Problem))
 ))]
 pub(super) async fn unclaim(
     State(app): State<App>,
@@ -40,13 +40,20 @@ pub(super) async fn unclaim(
     if let Some(reason) = &held.cancel {
         end_task(&mut tx, &held, Outcome::Canceled, Some(reason), now_ms).await?;
     } else {
-        let unclaims = on_unclaim(held.step_started, held.unclaims)
+        let unclaims = on_unclaim(held.step_started, held.unclaims, request.cause)
             .map_err(|why| ApiError::Conflict(why.to_owned()))?;
         let message = "its runner gave it back; it waits for another";
         objects = put_back(&mut tx, &held, unclaims, message, now_ms).await?;
     }
+    if rests_after(request.cause) {
+        // Before the task is in the line for others to see: no claim of this runner takes it.
+        let runner = allocations::runner(&mut tx, &held.allocation).await?;
+        let now = app.clock.steady_ms();
+        app.rests.begin(&held.class, &runner, now, now + REST_MS);
+    }
     tx.commit().await?;
-    tracing::info!(task.id = %held.task, allocation = %held.allocation, "given back");
+    let cause = request.cause;
+    tracing::info!(task.id = %held.task, allocation = %held.allocation, ?cause, "given back");
     for object in objects {
         app.objects.delete(&object).await;
     }

@@ -161,7 +161,8 @@ impl Api {
 
     /// Gives a task back. The token in the body is what authorizes it.
     pub(in crate::launch) async fn unclaim(&self, task_id: &TaskId, token: &Secret) -> Answer<()> {
-        let request = UnclaimRequest { task_id: task_id.clone(), task_token: token.clone() };
+        let request =
+            UnclaimRequest { task_id: task_id.clone(), task_token: token.clone(), cause: None };
         let url = format!("{}/api/v3/runner/unclaim", self.origin);
         send_call(self.client.post(url).bearer_auth(token.expose()).json(&request)).await.map(drop)
     }
