@@ -16,6 +16,7 @@ use russet_protocol::supervise::{Assignment, SETUP_CURL, SETUP_HELPERS};
 use russet_protocol::task::{CONTINUATION_KEY_VARIABLE, CONTINUE_PATH, TaskConfig};
 use serde_json::{Map, Value, json};
 
+use crate::path_error::PathError;
 use russet_platform::http;
 
 /// Variable with the URL to send it to.
@@ -136,19 +137,44 @@ fn is_continuation(text: &str) -> bool {
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', ' ']))
 }
 
-/// `circleci-agent continue`: hands over a configuration. Answers what to say of it.
-///
-/// # Errors
-/// Sends the continuation, and returns an answer or an error for people.
-pub(crate) fn go_on(file: &Path, parameters: Option<&str>) -> Result<String, String> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let outside = || {
+/// Reason why a pipeline was not continued.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContinuationError {
+    #[error(
         "this job cannot continue its pipeline\n\nhint: only the jobs of a configuration with \
          `setup: true` can, and only once"
-            .to_owned()
-    };
-    let key = variable(CONTINUATION_KEY_VARIABLE).ok_or_else(outside)?;
-    let url = variable(URL_VARIABLE).ok_or_else(outside)?;
+    )]
+    NotSetup,
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error("{} is larger than {LARGEST} bytes", .0.display())]
+    TooLarge(PathBuf),
+    #[error(
+        "the parameters are not a JSON object: {0}\n\nhint: write them as '{{\"name\": true}}', or \
+         name a file of that"
+    )]
+    Parameters(serde_json::Error),
+    #[error(transparent)]
+    Client(#[from] http::HttpError),
+    #[error("could not start the runtime: {0}")]
+    Runtime(std::io::Error),
+    #[error("could not reach the control plane: {0}")]
+    Unreachable(String),
+    #[error("the control plane answers {0}")]
+    Status(reqwest::StatusCode),
+    /// The control plane's own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// `circleci-agent continue`: hands over a configuration, and returns what to say of it.
+pub(crate) fn continue_pipeline(
+    file: &Path,
+    parameters: Option<&str>,
+) -> Result<String, ContinuationError> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let key = variable(CONTINUATION_KEY_VARIABLE).ok_or(ContinuationError::NotSetup)?;
+    let url = variable(URL_VARIABLE).ok_or(ContinuationError::NotSetup)?;
     let body = json!({
         "continuation-key": key,
         "configuration": read_file(file)?,
@@ -156,62 +182,60 @@ pub(crate) fn go_on(file: &Path, parameters: Option<&str>) -> Result<String, Str
     });
     let (ca, socket) = (variable(CA_VARIABLE), variable(SOCKET_VARIABLE));
     let client =
-        http::api_client(&url, ca.as_deref().map(Path::new), socket.as_deref().map(Path::new))
-            .map_err(|error| error.to_string())?;
+        http::api_client(&url, ca.as_deref().map(Path::new), socket.as_deref().map(Path::new))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| format!("could not start the runtime: {error}"))?;
-    runtime.block_on(send(&client, &url, &body))
+        .map_err(ContinuationError::Runtime)?;
+    runtime.block_on(send_continuation(&client, &url, &body))
 }
 
 /// Parameters as JSON, or as the name of a file of it.
-fn read_parameters(given: &str) -> Result<Map<String, Value>, String> {
+fn read_parameters(given: &str) -> Result<Map<String, Value>, ContinuationError> {
     let path = Path::new(given);
     let text = if path.is_file() { read_file(path)? } else { given.to_owned() };
-    serde_json::from_str(&text).map_err(|error| {
-        format!(
-            "the parameters are no JSON object: {error}\n\nhint: write them as \
-             '{{\"name\": true}}', or name a file of that"
-        )
-    })
+    serde_json::from_str(&text).map_err(ContinuationError::Parameters)
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+fn read_file(path: &Path) -> Result<String, ContinuationError> {
     use std::io::Read as _;
-    let failed = |error: std::io::Error| format!("could not read {}: {error}", path.display());
+    let failed = PathError::when("read", path);
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    let file = std::fs::File::open(path).map_err(&failed)?;
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(&failed)?;
     if text.len() as u64 > LARGEST {
-        return Err(format!("{} is larger than {LARGEST} bytes", path.display()));
+        return Err(ContinuationError::TooLarge(path.to_owned()));
     }
     Ok(text)
 }
 
 /// Sends it until it is answered, for a while.
-async fn send(client: &reqwest::Client, url: &str, body: &Value) -> Result<String, String> {
+async fn send_continuation(
+    client: &reqwest::Client,
+    url: &str,
+    body: &Value,
+) -> Result<String, ContinuationError> {
     let started = Instant::now();
     let mut backoff = http::backoff(Duration::from_millis(500), Duration::from_secs(10));
     loop {
         let sent = client.post(url).timeout(CALL_LIMIT).json(body).send().await;
         let why = match sent {
             Ok(response) if !http::is_transient(response.status()) => {
-                return answer(response, backoff.tries()).await;
+                return read_answer(response, backoff.tries()).await;
             }
             Ok(response) => format!("it answers {}", response.status()),
             Err(error) => error.to_string(),
         };
         if started.elapsed() > PATIENCE {
-            return Err(format!("could not reach the control plane: {why}"));
+            return Err(ContinuationError::Unreachable(why));
         }
         tokio::time::sleep(backoff.next_pause()).await;
     }
 }
 
-/// Reads an answer. After an attempt whose answer was lost, "the pipeline has gone on
-/// already is no news.
-async fn answer(response: reqwest::Response, tries: u32) -> Result<String, String> {
+/// Reads an answer. After an attempt whose answer was lost, "the pipeline has gone on already" is
+/// no news.
+async fn read_answer(response: reqwest::Response, tries: u32) -> Result<String, ContinuationError> {
     let status = response.status();
     let text = response.text().await.unwrap_or_default();
     if status.is_success() {
@@ -223,7 +247,7 @@ async fn answer(response: reqwest::Response, tries: u32) -> Result<String, Strin
         return Ok("The pipeline goes on.".to_owned());
     }
     let problem: Problem =
-        serde_json::from_str(&text).map_err(|_| format!("the control plane answers {status}"))?;
+        serde_json::from_str(&text).map_err(|_| ContinuationError::Status(status))?;
     let mut all = problem.message;
     for diagnostic in problem.diagnostics {
         all = format!("{all}\n\n{}", diagnostic.trim_end());
@@ -231,7 +255,7 @@ async fn answer(response: reqwest::Response, tries: u32) -> Result<String, Strin
     if let Some(hint) = problem.hint {
         all = format!("{all}\n\nhint: {hint}");
     }
-    Err(all)
+    Err(ContinuationError::Refused(all))
 }
 
 #[expect(clippy::print_stderr, reason = "this is a program of its own, and that is its screen")]
@@ -317,7 +341,9 @@ mod tests {
         std::fs::write(&file, r#"{"a": 1}"#).unwrap();
         assert_eq!(read_parameters(r#"{"a": true}"#).unwrap()["a"], true);
         assert_eq!(read_parameters(file.to_str().unwrap()).unwrap()["a"], 1);
-        assert!(read_parameters("[1]").unwrap_err().contains("no JSON object"));
-        assert!(read_file(&dir.path().join("none")).unwrap_err().contains("could not read"));
+        assert!(read_parameters("[1]").unwrap_err().to_string().contains("not a JSON object"));
+        assert!(
+            read_file(&dir.path().join("none")).unwrap_err().to_string().contains("could not read")
+        );
     }
 }

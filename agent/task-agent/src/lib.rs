@@ -5,4 +5,5 @@ pub mod archive;
 pub mod continuation;
 pub mod helper;
 pub mod mask;
+mod path_error;
 pub mod task;

@@ -84,7 +84,8 @@ fn answer(name: &str, command: Command) -> Result<u8, Refusal> {
             run::run(&command, &files, &how, verbose, data.as_deref())
         }
         Command::Continue { file, parameters } => {
-            let message = continuation::go_on(&file, parameters.as_deref())?;
+            let message = continuation::continue_pipeline(&file, parameters.as_deref())
+                .map_err(|error| error.to_string())?;
             print(format!("{message}\n").as_bytes())
         }
         Command::Env(Env::Subst { text }) => print(&subst::main(&text)?),

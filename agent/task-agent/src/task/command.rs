@@ -1,8 +1,9 @@
 //! Running one command of a job, from its start to the end of its output.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,21 @@ enum Cause {
     NoRoom(String),
 }
 
+/// Reason why a command was not started.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("there is nothing to run")]
+    Nothing,
+    #[error(transparent)]
+    Size(#[from] environment_size::SizeError),
+    #[error("could not open a terminal: {0}")]
+    Terminal(io::Error),
+    #[error("could not read the terminal: {0}")]
+    Reader(io::Error),
+    #[error("could not start `{}` in {}: {source}", program.display(), directory.display())]
+    Program { program: PathBuf, directory: PathBuf, source: io::Error },
+}
+
 /// Runs a job's commands, each with its output in the log of its step.
 #[derive(Debug)]
 pub(crate) struct Commands {
@@ -73,27 +89,26 @@ impl Commands {
     pub(crate) async fn run(&self, spec: Spec, output: &StepOutput) -> StepEnd {
         match self.start(&spec, output) {
             Ok((child, reader)) => self.watch(&spec, output, child, reader).await,
-            Err(reason) => StepEnd::failed(reason),
+            Err(error) => StepEnd::failed(error.to_string()),
         }
     }
 
-    fn start(&self, spec: &Spec, output: &StepOutput) -> Result<(Child, Reader), String> {
-        let failed = |what: &str, error: std::io::Error| format!("could not {what}: {error}");
-        let (program, arguments) = spec.words.split_first().ok_or("there is nothing to run")?;
-        environment_size::check(&spec.words, &spec.variables)?;
-        let pty = Pty::open().map_err(|error| failed("open a terminal", error))?;
+    fn start(&self, spec: &Spec, output: &StepOutput) -> Result<(Child, Reader), StartError> {
+        let (program, arguments) = spec.words.split_first().ok_or(StartError::Nothing)?;
+        environment_size::check_size(&spec.words, &spec.variables)?;
+        let pty = Pty::open().map_err(StartError::Terminal)?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&spec.variables).current_dir(&spec.directory);
-        pty.attach(&mut command).map_err(|error| failed("open a terminal", error))?;
+        pty.attach(&mut command).map_err(StartError::Terminal)?;
         // Before there is a process that could take the last thread that the user may have.
         let log = Arc::clone(output.log());
-        let reader = Reader::start(pty, output.masks().masker(), log)
-            .map_err(|error| failed("read the terminal", error))?;
+        let reader =
+            Reader::start(pty, output.masks().masker(), log).map_err(StartError::Reader)?;
         output.log().touch();
-        let child = self.reaper.spawn(&mut command).map_err(|error| {
+        let child = self.reaper.spawn(&mut command).map_err(|source| {
             reader.let_go();
-            let program = Path::new(program).display();
-            format!("could not start `{program}` in {}: {error}", spec.directory.display())
+            let (program, directory) = (PathBuf::from(program), spec.directory.clone());
+            StartError::Program { program, directory, source }
         })?;
         // The command holds the terminal's other end, which the reader has to be the last to let
         // go.

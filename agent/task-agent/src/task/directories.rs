@@ -1,5 +1,6 @@
 //! Directories that a job works in.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use russet_protocol::supervise::SlotDirs;
@@ -36,14 +37,21 @@ fn resolve(written: &str, home: &Path, base: &Path) -> PathBuf {
 }
 
 /// Makes a directory that a configuration names, where it is not there yet.
-pub(crate) fn make_directory(directory: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(directory).map_err(|error| {
-        format!(
-            "could not make the working directory {}: {error}\nhint: tasks run as a user of their \
-             own; a directory below `~` always works",
-            directory.display()
-        )
-    })
+pub(crate) fn make_directory(directory: &Path) -> Result<(), MakeDirectoryError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| MakeDirectoryError { path: directory.to_owned(), source })
+}
+
+/// Reason why a directory that a configuration names was not made.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "could not make the working directory {}: {source}\nhint: tasks run as a user of their own; a \
+     directory below `~` always works",
+    path.display()
+)]
+pub(crate) struct MakeDirectoryError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use russet_protocol::supervise::Assignment;
 
@@ -17,26 +17,41 @@ use russet_protocol::supervise::Assignment;
 ///
 /// # Errors
 ///
-/// A sentence that names the path.
-pub(crate) async fn fill(assignment: &Assignment) -> Result<(), String> {
+/// A path of the skeleton cannot be read, or not be written into the home.
+pub(crate) async fn fill(assignment: &Assignment) -> Result<(), HomeError> {
     let Some(skeleton) = assignment.home_skeleton.clone() else { return Ok(()) };
     if assignment.gui.is_some() {
         return Ok(());
     }
     let home = assignment.dirs.home.clone();
     let filled = tokio::task::spawn_blocking(move || copy(&skeleton, &home)).await;
-    filled.unwrap_or_else(|error| Err(error.to_string())).map_err(|error| {
-        format!(
-            "could not fill the home of the task from `runner.home_skeleton`: {error}\n  hint: \
-             users of slots must be able to read all of it"
-        )
-    })
+    filled.map_err(HomeError::Cut)?.map_err(HomeError::Copy)
+}
+
+/// Reason why a home was not filled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HomeError {
+    #[error(
+        "could not fill the home of the task from `runner.home_skeleton`: {0}\n  hint: users of \
+         slots must be able to read all of it"
+    )]
+    Copy(CopyError),
+    #[error("could not fill the home of the task from `runner.home_skeleton`: {0}")]
+    Cut(tokio::task::JoinError),
+}
+
+/// Path that could not be copied.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub(crate) struct CopyError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 /// Copies what is in a directory into one that is there. Links are copied and not followed; what
 /// is no file, directory or link is left out.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+fn copy(from: &Path, to: &Path) -> Result<(), CopyError> {
+    let failed = |path: &Path, source| CopyError { path: path.to_owned(), source };
     for entry in std::fs::read_dir(from).map_err(|error| failed(from, error))? {
         let entry = entry.map_err(|error| failed(from, error))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -103,7 +118,7 @@ mod tests {
         assert_eq!(mode(&to.join("run")), 0o755);
         assert_eq!(std::fs::read_link(to.join("link")).unwrap(), Path::new("/etc/shadow"));
         assert!(!to.join("fifo").exists());
-        let error = copy(&dir.path().join("none"), &to).unwrap_err();
+        let error = copy(&dir.path().join("none"), &to).unwrap_err().to_string();
         assert!(error.contains("none: No such file"), "{error}");
     }
 }

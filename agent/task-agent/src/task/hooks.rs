@@ -15,12 +15,19 @@ use super::stop::StopSignal;
 /// Timeout of a hook, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
+/// Failure of the hook before the first step.
+#[derive(Debug, thiserror::Error)]
+#[error("the pre-task hook of this runner's owner failed: {why}")]
+pub(crate) struct HookError {
+    why: String,
+}
+
 /// Runs the owner's program before the first step. Its failure is the task's.
 pub(crate) async fn pre_task(
     hooks: &Hooks,
     steps: &OwnerSteps,
     stop: &StopSignal,
-) -> Result<(), String> {
+) -> Result<(), HookError> {
     let Some(program) = &hooks.pre_task else { return Ok(()) };
     let end = run_hook(hooks, steps, (PRE_TASK_STEP, "Pre-task hook"), program).await;
     if end.outcome == Outcome::Success || stop.is_set() {
@@ -28,7 +35,7 @@ pub(crate) async fn pre_task(
     }
     let status = end.exit_code.unwrap_or_default();
     let why = end.message.unwrap_or_else(|| format!("it exited with {status}"));
-    Err(format!("the pre-task hook of this runner's owner failed: {why}"))
+    Err(HookError { why })
 }
 
 /// Runs the owner's program after the last step, also after a failed one. A task that was

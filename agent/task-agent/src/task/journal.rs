@@ -1,6 +1,7 @@
 //! Record of a task's steps, as people read it: beginnings, ends, and lines in their output. No
 //! secret gets into it.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
@@ -93,8 +94,8 @@ impl StepOutput {
     }
 
     /// Adds an error, and returns the end of the step that it fails.
-    pub(crate) fn fail(&self, message: impl Into<String>) -> StepEnd {
-        let message = message.into();
+    pub(crate) fn fail(&self, error: impl Display) -> StepEnd {
+        let message = error.to_string();
         self.say(&format!("error: {message}"));
         StepEnd::failed(message)
     }

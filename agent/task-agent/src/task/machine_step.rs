@@ -48,24 +48,34 @@ impl SigningGrants {
     }
 
     /// Returns lines about the granted credentials with these names; without names, about all.
-    fn choose(&self, wanted: &[String]) -> Result<Vec<String>, String> {
-        const HINT: &str = "hint: `russet agent credential add` on the runner's machine stores one \
-                            and says who is granted it";
-        let withheld = self.withheld.iter().fold(String::new(), |text, line| text + "\n" + line);
+    fn choose(&self, wanted: &[String]) -> Result<Vec<String>, GrantError> {
         let is_granted = |name: &String| self.granted.iter().any(|it| it.name == *name);
+        let withheld = || self.withheld.iter().fold(String::new(), |text, line| text + "\n" + line);
         if let Some(missing) = wanted.iter().find(|name| !is_granted(name)) {
-            return Err(format!(
-                "the runner granted this task no signing credential `{missing}`{withheld}\n{HINT}"
-            ));
+            return Err(GrantError::Missing { name: missing.clone(), withheld: withheld() });
         }
         if self.granted.is_empty() {
-            let why = "the runner granted this task no signing identity or profile";
-            return Err(format!("{why}{withheld}\n{HINT}"));
+            return Err(GrantError::None { withheld: withheld() });
         }
         let chosen =
             self.granted.iter().filter(|it| wanted.is_empty() || wanted.contains(&it.name));
         Ok(chosen.map(|it| format!("{}: {}, installed", it.name, it.kind)).collect())
     }
+}
+
+/// Lack of a signing credential. `withheld` are the reasons, each on a line of its own.
+#[derive(Debug, thiserror::Error)]
+enum GrantError {
+    #[error(
+        "the runner granted this task no signing credential `{name}`{withheld}\nhint: `russet agent \
+         credential add` on the runner's machine stores one and says who is granted it"
+    )]
+    Missing { name: String, withheld: String },
+    #[error(
+        "the runner granted this task no signing identity or profile{withheld}\nhint: `russet agent \
+         credential add` on the runner's machine stores one and says who is granted it"
+    )]
+    None { withheld: String },
 }
 
 /// Runs `setup_remote_docker`, with the `PATH` of the job's steps. A job that needs none goes on,
@@ -98,7 +108,7 @@ mod tests {
         };
         let wanted = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
         assignment.withheld = vec!["credential dist: the branch is not protected".to_owned()];
-        let error = choose(&assignment, &[]).unwrap_err();
+        let error = choose(&assignment, &[]).unwrap_err().to_string();
         assert!(error.contains("branch is not protected") && error.contains("credential add"));
         assignment.credentials = vec![
             Credential {
@@ -115,6 +125,8 @@ mod tests {
         ];
         assert_eq!(choose(&assignment, &[]).unwrap().len(), 1);
         assert_eq!(choose(&assignment, &wanted(&["dist"])).unwrap().len(), 1);
-        assert!(choose(&assignment, &wanted(&["upload"])).unwrap_err().contains("`upload`"));
+        assert!(
+            choose(&assignment, &wanted(&["upload"])).unwrap_err().to_string().contains("`upload`")
+        );
     }
 }

@@ -220,8 +220,8 @@ impl Running {
         tools: Tools,
         events: &Arc<Events>,
     ) -> Verdict {
-        if let Err(message) = home::fill(assignment).await {
-            let (outcome, message) = (Outcome::InfrastructureFail, Some(message));
+        if let Err(error) = home::fill(assignment).await {
+            let (outcome, message) = (Outcome::InfrastructureFail, Some(error.to_string()));
             return Verdict { outcome, message, left: Vec::new() };
         }
         let prepared = match setup::prepare_task(assignment, &config, &tools.spool, events) {
@@ -243,8 +243,8 @@ impl Running {
                 job.storage.provide_timings(&job.steps, &task_data).await;
                 job::run_steps(&Arc::new(job), &self.supervisor).await
             }
-            Err(why) => {
-                message = Some(why);
+            Err(error) => {
+                message = Some(error.to_string());
                 Outcome::Failed
             }
         };

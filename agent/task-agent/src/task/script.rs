@@ -1,6 +1,7 @@
 //! `run` steps: a script of the job, run by a shell, and again after a failure where it asks for
 //! that.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use russet_protocol::task::{DEFAULT_NO_OUTPUT_TIMEOUT_MS, Run};
 use tokio::sync::watch;
 
 use super::command::{Commands, Spec};
-use super::directories::{JobDirs, make_directory};
+use super::directories::{JobDirs, MakeDirectoryError, make_directory};
 use super::environment::StepVariables;
 use super::journal::StepOutput;
 use super::spool::Spool;
@@ -17,6 +18,17 @@ use super::step_end::StepEnd;
 use super::stop::StopSignal;
 use super::{login_path, shell};
 use russet_platform::clock::Clock;
+
+/// Reason why a script was not run.
+#[derive(Debug, thiserror::Error)]
+enum ScriptError {
+    #[error(transparent)]
+    Shell(#[from] shell::BadShell),
+    #[error("could not write the script to a file: {0}")]
+    Write(io::Error),
+    #[error(transparent)]
+    Directory(#[from] MakeDirectoryError),
+}
 
 /// Runs a job's scripts.
 #[derive(Debug)]
@@ -50,7 +62,7 @@ impl Scripts {
         loop {
             end = match self.prepare_command(number, run, job_is_over.clone()) {
                 Ok(spec) => self.commands.run(spec, output).await,
-                Err(message) => StepEnd::failed(message),
+                Err(error) => StepEnd::failed(error.to_string()),
             };
             if let Some(message) = &end.message {
                 output.say(message);
@@ -72,13 +84,11 @@ impl Scripts {
         number: u32,
         run: &Run,
         job_is_over: Option<watch::Receiver<bool>>,
-    ) -> Result<Spec, String> {
+    ) -> Result<Spec, ScriptError> {
         let file = self.dirs.slot.tmp.join(format!(".script-{number}"));
-        let arguments = shell::shell_arguments(self.shell_of(run), &run.command, &file)
-            .map_err(|error| error.to_string())?;
+        let arguments = shell::shell_arguments(self.shell_of(run), &run.command, &file)?;
         if arguments.needs_file {
-            std::fs::write(&file, &run.command)
-                .map_err(|error| format!("could not write the script to a file: {error}"))?;
+            std::fs::write(&file, &run.command).map_err(ScriptError::Write)?;
         }
         let directory = self.dirs.resolve(run.working_directory.as_deref().unwrap_or("."));
         make_directory(&directory)?;

@@ -92,8 +92,8 @@ fn show_lines(lines: &[String], journal: &Journal) {
 
 /// A working directory that cannot be made is the job's own mistake, and shown as a step.
 fn make_work(work: &Path, journal: &Journal) -> Result<(), Failure> {
-    let Err(message) = make_directory(work) else { return Ok(()) };
-    let message = journal.masks().apply(&message);
+    let Err(error) = make_directory(work) else { return Ok(()) };
+    let message = journal.masks().apply(&error.to_string());
     journal.show_step(SETUP_STEP, "Set up", &message, &StepEnd::failed(message.clone()));
     Err(Failure { outcome: Outcome::Failed, message })
 }

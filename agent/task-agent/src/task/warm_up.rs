@@ -17,10 +17,22 @@ use russet_protocol::task::WARM_UP_STEP;
 use super::owner_step::OwnerSteps;
 use super::step_end::StepEnd;
 use super::stop::StopSignal;
+use crate::path_error::PathError;
 use russet_platform::clock::Clock;
 
 /// Between two looks at the lock.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Reason why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+enum LockError {
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error("another slot has held it for {}", russet_text::format_duration(*.0))]
+    Held(Duration),
+    #[error("the task was stopped")]
+    Stopped,
+}
 
 /// Starts the service, and shows that as a step. The task goes on whatever comes of it: its steps
 /// may not need it.
@@ -58,7 +70,7 @@ async fn acquire_lock(
     wanted: &WarmUp,
     clock: &Clock,
     stop: &StopSignal,
-) -> Result<(Flock<std::fs::File>, Duration), String> {
+) -> Result<(Flock<std::fs::File>, Duration), LockError> {
     let began = clock.now();
     let until = began.after(Duration::from_millis(wanted.timeout_ms));
     loop {
@@ -66,26 +78,25 @@ async fn acquire_lock(
             return Ok((lock, clock.now().since(began)));
         }
         if clock.now() >= until {
-            let waited = russet_text::format_duration(Duration::from_millis(wanted.timeout_ms));
-            return Err(format!("another slot has held it for {waited}"));
+            return Err(LockError::Held(Duration::from_millis(wanted.timeout_ms)));
         }
         tokio::select! {
             () = clock.sleep(PAUSE) => {}
-            () = stop.requested() => return Err("the task was stopped".to_owned()),
+            () = stop.requested() => return Err(LockError::Stopped),
         }
     }
 }
 
 /// The file is root's and its directory too, so reading is all that is allowed, and enough.
-fn try_lock(path: &Path) -> Result<Option<Flock<std::fs::File>>, String> {
+fn try_lock(path: &Path) -> Result<Option<Flock<std::fs::File>>, PathError> {
     let file = std::fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
         .open(path)
-        .map_err(|error| format!("could not open {}: {error}", path.display()))?;
+        .map_err(PathError::when("open", path))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(format!("could not lock {}: {error}", path.display())),
+        Err((_, error)) => Err(PathError::when("lock", path)(error.into())),
     }
 }

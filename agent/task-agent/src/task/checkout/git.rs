@@ -5,18 +5,41 @@
 //! knows nothing of that. What the control plane names is checked before it becomes an argument:
 //! a branch called `--upload-pack=…` must stay a branch.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use russet_protocol::outcome::Outcome;
 use russet_protocol::task::CheckoutMethod;
 
 use super::locks;
+use crate::path_error::PathError;
 use crate::task::command::{Commands, Spec};
 use crate::task::environment::StepVariables;
 use crate::task::journal::StepOutput;
 use crate::task::step_end::StepEnd;
 use crate::task::stop::StopSignal;
+
+/// Reason why a repository was not checked out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GitError {
+    #[error("`{}` is not a commit: it takes 40 or 64 hexadecimal digits", .0.escape_debug())]
+    Revision(String),
+    #[error("`{}` is not the address of a repository", .0.escape_debug())]
+    Url(String),
+    #[error("`{}` is not a name of a branch or tag", .0.escape_debug())]
+    Name(String),
+    #[error(
+        "{} is neither empty nor a git repository\nhint: give `checkout` a `path` of its own",
+        .0.display()
+    )]
+    Occupied(PathBuf),
+    #[error(transparent)]
+    Directory(#[from] PathError),
+    #[error("could not fetch {0}; git says why above")]
+    Fetch(String),
+    #[error("`git {command}` failed: {why}")]
+    Command { command: String, why: String },
+}
 
 /// Names to be on after the checkout.
 #[derive(Clone, Copy, Debug)]
@@ -59,30 +82,26 @@ fn checkout_words<'a>(revision: &'a str, names: Names<'a>) -> Vec<&'a str> {
     words
 }
 
-fn check_names(url: &str, revision: &str, names: Names<'_>) -> Result<(), String> {
+fn check_names(url: &str, revision: &str, names: Names<'_>) -> Result<(), GitError> {
     let is_hash =
         matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_hash {
-        return Err(format!(
-            "`{}` is no commit: it takes 40 or 64 hexadecimal digits",
-            revision.escape_debug()
-        ));
+        return Err(GitError::Revision(revision.to_owned()));
     }
     if url.starts_with('-') || url.is_empty() {
-        return Err(format!("`{}` is no address of a repository", url.escape_debug()));
+        return Err(GitError::Url(url.to_owned()));
     }
     let bad = |name: &&str| {
         name.is_empty() || name.starts_with('-') || name.contains([':', '\0', ' ', '*', '^', '~'])
     };
     match [names.branch, names.tag].into_iter().flatten().find(bad) {
-        Some(name) => Err(format!("`{}` is no name of a branch or tag", name.escape_debug())),
+        Some(name) => Err(GitError::Name(name.to_owned())),
         None => Ok(()),
     }
 }
 
-fn is_empty(dir: &Path) -> Result<bool, String> {
-    let mut entries = std::fs::read_dir(dir)
-        .map_err(|error| format!("could not read {}: {error}", dir.display()))?;
+fn is_empty(dir: &Path) -> Result<bool, PathError> {
+    let mut entries = std::fs::read_dir(dir).map_err(PathError::when("read", dir))?;
     Ok(entries.next().is_none())
 }
 
@@ -103,7 +122,7 @@ impl Git<'_> {
         &self,
         wanted: Wanted<'_>,
         begun: SystemTime,
-    ) -> Result<(), String> {
+    ) -> Result<(), GitError> {
         let Wanted { url, revision, names, method } = wanted;
         check_names(url, revision, names)?;
         let own = self.target.join(".git");
@@ -117,11 +136,7 @@ impl Git<'_> {
             self.must(&["-c", "init.defaultBranch=main", "init", "--quiet"]).await?;
             self.must(&["remote", "add", "origin", url]).await?;
         } else {
-            return Err(format!(
-                "{} is neither empty nor a git repository\nhint: give `checkout` a `path` of its \
-                 own",
-                self.target.display()
-            ));
+            return Err(GitError::Occupied(self.target.to_owned()));
         }
         self.must(&["config", "gc.auto", "0"]).await?;
         self.fetch(revision, names, method).await?;
@@ -134,7 +149,7 @@ impl Git<'_> {
         revision: &str,
         names: Names<'_>,
         method: CheckoutMethod,
-    ) -> Result<(), String> {
+    ) -> Result<(), GitError> {
         let tag = names.tag.map(|tag| format!("+refs/tags/{tag}:refs/tags/{tag}"));
         let common = ["fetch", "--force", "--prune", "--tags"];
         // All names, so that `git describe` and comparisons with the main branch work; the commit
@@ -158,17 +173,18 @@ impl Git<'_> {
                 return Ok(());
             }
         }
-        Err(format!("could not fetch {revision}; git says why above"))
+        Err(GitError::Fetch(revision.to_owned()))
     }
 
-    async fn must(&self, words: &[&str]) -> Result<(), String> {
+    async fn must(&self, words: &[&str]) -> Result<(), GitError> {
         let end = self.git(words).await;
         if end.outcome == Outcome::Success {
             return Ok(());
         }
         let what = words.iter().find(|word| !word.starts_with('-') && !word.contains('='));
+        let command = what.copied().unwrap_or_default().to_owned();
         let why = end.message.unwrap_or_else(|| "git says why above".to_owned());
-        Err(format!("`git {}` failed: {why}", what.copied().unwrap_or_default()))
+        Err(GitError::Command { command, why })
     }
 
     async fn quiet(&self, words: &[&str]) -> bool {

@@ -13,11 +13,29 @@ use russet_protocol::task::{CheckoutMethod, Source};
 
 use super::api::Api;
 use super::command::Commands;
-use super::directories::{JobDirs, make_directory};
+use super::directories::{JobDirs, MakeDirectoryError, make_directory};
 use super::environment::StepVariables;
 use super::journal::StepOutput;
 use super::step_end::StepEnd;
 use super::stop::StopSignal;
+
+/// Reason why the source was not checked out.
+#[derive(Debug, thiserror::Error)]
+enum CheckoutError {
+    #[error(
+        "this task has no source to check out\nhint: the pipeline was submitted without a snapshot \
+         or a repository"
+    )]
+    NoSource,
+    #[error("the task was stopped")]
+    Stopped,
+    #[error(transparent)]
+    Directory(#[from] MakeDirectoryError),
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::SnapshotError),
+    #[error(transparent)]
+    Git(#[from] git::GitError),
+}
 
 /// Puts the project's source into directories of a job.
 #[derive(Debug)]
@@ -44,7 +62,7 @@ impl Checkout {
         match self.place_source(output, method, &target).await {
             Ok(()) => StepEnd::success(),
             Err(_) if self.stop.is_set() => StepEnd::stopped(&self.stop),
-            Err(message) => output.fail(message),
+            Err(error) => output.fail(error),
         }
     }
 
@@ -53,21 +71,19 @@ impl Checkout {
         output: &StepOutput,
         method: CheckoutMethod,
         target: &Path,
-    ) -> Result<(), String> {
+    ) -> Result<(), CheckoutError> {
         make_directory(target)?;
         match &self.source {
             Some(Source::Snapshot { id }) => tokio::select! {
-                done = snapshot::checkout_snapshot(&self.api, output, id, target) => done,
-                () = self.stop.requested() => Err("the task was stopped".to_owned()),
+                done = snapshot::checkout_snapshot(&self.api, output, id, target) => Ok(done?),
+                () = self.stop.requested() => Err(CheckoutError::Stopped),
             },
             Some(Source::Git { url, revision, branch, tag }) => {
                 let names = git::Names { branch: branch.as_deref(), tag: tag.as_deref() };
                 let wanted = git::Wanted { url, revision, names, method };
-                self.git(output, target).check_out(wanted, self.begun).await
+                Ok(self.git(output, target).check_out(wanted, self.begun).await?)
             }
-            None => Err("this task has no source to check out\nhint: the pipeline was submitted \
-                         without a snapshot or a repository"
-                .to_owned()),
+            None => Err(CheckoutError::NoSource),
         }
     }
 

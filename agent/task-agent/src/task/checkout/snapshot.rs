@@ -24,6 +24,28 @@ const QUEUE: usize = 16;
 /// Tries of a snapshot that arrives damaged. More would not help.
 const MOST_TRIES: u32 = 5;
 
+/// Reason why a snapshot was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SnapshotError {
+    #[error("the snapshot is not the one that was submitted")]
+    Damaged,
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Unpack(#[from] io::Error),
+    #[error("unpacking failed: {0}")]
+    Cut(tokio::task::JoinError),
+}
+
+/// Reason why a body ended early.
+#[derive(Debug, thiserror::Error)]
+enum BodyError {
+    #[error("{0}")]
+    Broken(String),
+    #[error("nothing arrived for a minute")]
+    Silent,
+}
+
 /// Reason why a try did not succeed.
 enum Failed {
     /// Another try may, after the pause that the server asks for, if it does.
@@ -31,7 +53,7 @@ enum Failed {
     /// It arrived whole and is not what was submitted.
     Damaged,
     /// None will.
-    Final(String),
+    Final(SnapshotError),
 }
 
 /// Fetches and unpacks the snapshot into `target`.
@@ -40,7 +62,7 @@ pub(super) async fn checkout_snapshot(
     output: &StepOutput,
     id: &SourceId,
     target: &Path,
-) -> Result<(), String> {
+) -> Result<(), SnapshotError> {
     let mut backoff = http::backoff(Duration::from_millis(100), Duration::from_secs(5));
     let mut damaged = 0;
     loop {
@@ -52,19 +74,17 @@ pub(super) async fn checkout_snapshot(
                 output.say(&format!("Snapshot {short}: {files} files, {bytes} bytes, in {target}"));
                 return Ok(());
             }
-            Err(Failed::Final(why)) => return Err(why),
+            Err(Failed::Final(error)) => return Err(error),
             Err(Failed::Damaged) => {
                 damaged += 1;
                 if damaged >= MOST_TRIES {
-                    return Err("the snapshot is not the one that was submitted".to_owned());
+                    return Err(SnapshotError::Damaged);
                 }
                 output.say("the snapshot arrived damaged, trying again");
             }
             Err(Failed::Transient(why, asked)) => {
                 output.say(&format!("the snapshot did not arrive ({why}), trying again"));
-                api.pause("get the source", &mut backoff, asked, why)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                api.pause("get the source", &mut backoff, asked, why).await?;
             }
         }
     }
@@ -85,7 +105,7 @@ async fn fetch_snapshot(api: &Api, id: &SourceId, target: &Path) -> Result<Unpac
             status: status.as_u16(),
             message: response.text().await.unwrap_or_default(),
         };
-        return Err(Failed::Final(error.to_string()));
+        return Err(Failed::Final(error.into()));
     }
     let (pieces, queue) = mpsc::channel(QUEUE);
     let target = target.to_owned();
@@ -96,23 +116,23 @@ async fn fetch_snapshot(api: &Api, id: &SourceId, target: &Path) -> Result<Unpac
     });
     let arrived = forward_body(response, pieces).await;
     let (unpacked, hash) =
-        unpacking.await.map_err(|error| Failed::Final(format!("unpacking failed: {error}")))?;
-    arrived.map_err(|why| Failed::Transient(why, None))?;
+        unpacking.await.map_err(|error| Failed::Final(SnapshotError::Cut(error)))?;
+    arrived.map_err(|error| Failed::Transient(error.to_string(), None))?;
     // An archive that cannot be unpacked is not read to its end, so its hash says nothing.
     if unpacked.is_ok() && hash.to_hex().as_str() != id.as_str() {
         return Err(Failed::Damaged);
     }
-    unpacked.map_err(|error| Failed::Final(error.to_string()))
+    unpacked.map_err(|error| Failed::Final(SnapshotError::Unpack(error)))
 }
 
 /// Passes the body on, piece by piece.
 async fn forward_body(
     response: reqwest::Response,
     pieces: mpsc::Sender<io::Result<Bytes>>,
-) -> Result<(), String> {
+) -> Result<(), BodyError> {
     let mut stream = response.bytes_stream();
     loop {
-        let why = match tokio::time::timeout(SILENCE, stream.next()).await {
+        let error = match tokio::time::timeout(SILENCE, stream.next()).await {
             Ok(None) => return Ok(()),
             Ok(Some(Ok(piece))) => {
                 if pieces.send(Ok(piece)).await.is_err() {
@@ -121,11 +141,11 @@ async fn forward_body(
                 }
                 continue;
             }
-            Ok(Some(Err(error))) => api::describe(&error),
-            Err(_) => "nothing arrived for a minute".to_owned(),
+            Ok(Some(Err(error))) => BodyError::Broken(api::describe(&error)),
+            Err(_) => BodyError::Silent,
         };
-        drop(pieces.send(Err(io::Error::other(why.clone()))).await);
-        return Err(why);
+        drop(pieces.send(Err(io::Error::other(error.to_string()))).await);
+        return Err(error);
     }
 }
 

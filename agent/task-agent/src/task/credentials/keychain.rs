@@ -8,7 +8,8 @@ use russet_protocol::secret::Secret;
 use russet_protocol::supervise::SlotDirs;
 
 use super::files::{self, Place, decode_base64};
-use super::{Delivered, Problem};
+use super::{CredentialError, Delivered};
+use crate::path_error::PathError;
 use russet_platform::command::Tools;
 use russet_platform::macos_tools::security::{Keychains, PREFIX};
 
@@ -33,14 +34,14 @@ pub(super) fn deliver(
     credentials: &[Credential],
     place: &Place,
     to: &mut Delivered,
-) -> Result<(), Problem> {
+) -> Result<(), CredentialError> {
     let mut identities = Vec::new();
     let mut names = Vec::new();
     for Credential { name, content } in credentials {
         let Content::SigningIdentity { p12, password } = content else { continue };
-        let told = |problem| format!("credential {name}: {problem}");
-        let bytes = decode_base64(p12).map_err(told)?;
-        identities.push((place.write(&format!("{name}.p12"), &bytes).map_err(told)?, password));
+        let bytes = decode_base64(p12).map_err(CredentialError::of(name))?;
+        let file = place.write(&format!("{name}.p12"), &bytes);
+        identities.push((file.map_err(CredentialError::of(name))?, password));
         names.push(name.as_str());
     }
     if identities.is_empty() {
@@ -55,11 +56,10 @@ pub(super) fn deliver(
     );
     // They are in the keychain now, or not to be used at all.
     for (file, _) in &identities {
-        std::fs::remove_file(file)
-            .map_err(|error| format!("could not remove {}: {error}", file.display()))?;
+        std::fs::remove_file(file).map_err(PathError::when("remove", file))?;
     }
     let named = names.join(", ");
-    let found = made.map_err(|error| format!("credential {named}: {error}"))?;
+    let found = made.map_err(CredentialError::of(&named))?;
     to.lines.push(format!("credential {named}: a keychain with {}", found.matching.join(", ")));
     if found.valid < found.matching.len() {
         to.lines.push(format!(
@@ -83,11 +83,9 @@ pub(super) fn install_profile(
     name: &str,
     extension: &str,
     bytes: &[u8],
-) -> Result<PathBuf, Problem> {
+) -> Result<PathBuf, CredentialError> {
     let draft = place.write(&format!("{name}.{extension}"), bytes)?;
-    let profile = Keychains::new(Tools::system(), &place.home)
-        .profile(&draft)
-        .map_err(|error| error.to_string())?;
+    let profile = Keychains::new(Tools::system(), &place.home).profile(&draft)?;
     for directory in PROFILES {
         let directory = place.directory(Path::new(directory))?;
         let path = directory.join(format!("{}.{extension}", profile.uuid));
@@ -113,10 +111,9 @@ pub(super) fn remove(dirs: &SlotDirs) -> Vec<String> {
 }
 
 /// The password of a keychain that lives as long as a task: nobody is told it.
-fn random_password() -> Result<Secret, Problem> {
+fn random_password() -> Result<Secret, CredentialError> {
     use base64::Engine as _;
     let mut bytes = zeroize::Zeroizing::new([0; 24]);
-    getrandom::fill(bytes.as_mut())
-        .map_err(|error| format!("the system gives no random bytes: {error}"))?;
+    getrandom::fill(bytes.as_mut()).map_err(CredentialError::Random)?;
     Ok(Secret::new(base64::engine::general_purpose::STANDARD.encode(bytes.as_slice())))
 }

@@ -21,10 +21,34 @@ use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Assignment, SlotDirs};
 
 use super::environment::Variables;
+use crate::path_error::PathError;
 use files::Place;
 
-/// Reason why a credential could not be delivered: a sentence. The task is not run without it.
-pub(crate) type Problem = String;
+/// Reason why a credential could not be delivered. The task is not run without it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CredentialError {
+    /// One of the credentials could not be.
+    #[error("credential {name}: {source}")]
+    Named { name: String, source: Box<Self> },
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error("it was not stored whole\n  hint: store it again")]
+    Damaged,
+    /// The system's keychains refuse it.
+    #[cfg(target_os = "macos")]
+    #[error(transparent)]
+    Keychain(#[from] russet_platform::macos_tools::security::SecurityError),
+    #[cfg(target_os = "macos")]
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl CredentialError {
+    /// Returns what adds the name of a credential to an error, for `map_err`.
+    fn of<E: Into<Self>>(name: &str) -> impl Fn(E) -> Self {
+        move |error| Self::Named { name: name.to_owned(), source: Box::new(error.into()) }
+    }
+}
 
 /// Result of a delivery.
 #[derive(Debug, Default)]
@@ -47,13 +71,13 @@ pub(crate) fn secret_masks(assignment: &Assignment) -> impl Iterator<Item = Secr
 }
 
 /// Puts every credential in its place.
-pub(crate) fn deliver(assignment: &Assignment) -> Result<Delivered, Problem> {
+pub(crate) fn deliver(assignment: &Assignment) -> Result<Delivered, CredentialError> {
     let mut delivered = Delivered::default();
     if !assignment.credentials.is_empty() {
         let place = Place::make(&assignment.dirs)?;
         for credential in &assignment.credentials {
             deliver_one(credential, &place, &mut delivered)
-                .map_err(|problem| format!("credential {}: {problem}", credential.name))?;
+                .map_err(CredentialError::of(&credential.name))?;
         }
         identities::deliver(&assignment.credentials, &place, &mut delivered)?;
     }
@@ -67,7 +91,11 @@ pub(crate) fn remove(dirs: &SlotDirs) -> Vec<String> {
     identities::remove(dirs)
 }
 
-fn deliver_one(credential: &Credential, place: &Place, to: &mut Delivered) -> Result<(), Problem> {
+fn deliver_one(
+    credential: &Credential,
+    place: &Place,
+    to: &mut Delivered,
+) -> Result<(), CredentialError> {
     let Credential { name, content } = credential;
     let variable = file_variable(name);
     match content {

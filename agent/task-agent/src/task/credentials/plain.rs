@@ -7,21 +7,21 @@ use russet_protocol::credential::{Content, Credential, file_variable};
 use russet_protocol::supervise::SlotDirs;
 
 use super::files::{Place, decode_base64};
-use super::{Delivered, Problem};
+use super::{CredentialError, Delivered};
 
 /// Writes each identity and its password into files.
 pub(super) fn deliver(
     credentials: &[Credential],
     place: &Place,
     to: &mut Delivered,
-) -> Result<(), Problem> {
+) -> Result<(), CredentialError> {
     for Credential { name, content } in credentials {
         let Content::SigningIdentity { p12, password } = content else { continue };
-        let told = |problem| format!("credential {name}: {problem}");
-        let bytes = decode_base64(p12).map_err(told)?;
-        let file = place.write(&format!("{name}.p12"), &bytes).map_err(told)?;
+        let bytes = decode_base64(p12).map_err(CredentialError::of(name))?;
+        let failed = CredentialError::of(name);
+        let file = place.write(&format!("{name}.p12"), &bytes).map_err(&failed)?;
         let password = password.expose().as_bytes();
-        let password = place.write(&format!("{name}.password"), password).map_err(told)?;
+        let password = place.write(&format!("{name}.password"), password).map_err(&failed)?;
         to.lines.push(format!("credential {name}: a .p12 file and one with its password"));
         to.name(file_variable(name), file.to_string_lossy());
         to.name(format!("{}_PASSWORD_FILE", file_variable(name)), password.to_string_lossy());
@@ -35,8 +35,8 @@ pub(super) fn install_profile(
     name: &str,
     extension: &str,
     bytes: &[u8],
-) -> Result<PathBuf, Problem> {
-    place.write(&format!("{name}.{extension}"), bytes)
+) -> Result<PathBuf, CredentialError> {
+    Ok(place.write(&format!("{name}.{extension}"), bytes)?)
 }
 
 /// Nothing is known to the system here: everything goes with the home.

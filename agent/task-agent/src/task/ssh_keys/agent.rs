@@ -24,6 +24,17 @@ const SOCKET_INTERVAL: Duration = Duration::from_millis(5);
 /// Variable by which `ssh` finds its agent.
 const SOCKET_VARIABLE: &str = "SSH_AUTH_SOCK";
 
+/// Reason why a task has no agent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AgentError {
+    #[error("`ssh-agent` ended at once")]
+    Ended,
+    #[error("the task was stopped")]
+    Stopped,
+    #[error("`ssh-agent` did not make {}", .0.display())]
+    NoSocket(PathBuf),
+}
+
 /// The `ssh-agent` of a task, from the first step that wants one.
 #[derive(Debug)]
 pub(crate) struct SshAgent {
@@ -48,7 +59,7 @@ impl SshAgent {
         tmp: &Path,
         variables: &StepVariables,
         output: &StepOutput,
-    ) -> Result<Option<PathBuf>, String> {
+    ) -> Result<Option<PathBuf>, AgentError> {
         let socket = tmp.join(".ssh-agent");
         if socket.exists() {
             return Ok(Some(socket));
@@ -80,16 +91,16 @@ impl SshAgent {
         Ok(Some(socket))
     }
 
-    async fn wait_for_socket(&self, child: &mut Child, socket: &Path) -> Result<(), String> {
+    async fn wait_for_socket(&self, child: &mut Child, socket: &Path) -> Result<(), AgentError> {
         let until = self.clock.now().after(START_TIMEOUT);
         while !socket.exists() {
             tokio::select! {
-                _ = child.exited() => return Err("`ssh-agent` ended at once".to_owned()),
+                _ = child.exited() => return Err(AgentError::Ended),
                 () = self.clock.sleep(SOCKET_INTERVAL) => {}
-                () = self.stop.requested() => return Err("the task was stopped".to_owned()),
+                () = self.stop.requested() => return Err(AgentError::Stopped),
             }
             if self.clock.now() >= until {
-                return Err(format!("`ssh-agent` did not make {}", socket.display()));
+                return Err(AgentError::NoSocket(socket.to_owned()));
             }
         }
         Ok(())

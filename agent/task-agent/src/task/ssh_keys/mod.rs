@@ -23,6 +23,7 @@ use super::directories::JobDirs;
 use super::environment::StepVariables;
 use super::journal::StepOutput;
 use super::step_end::StepEnd;
+use crate::path_error::PathError;
 
 pub(crate) use agent::SshAgent;
 
@@ -41,21 +42,21 @@ impl SshKeys {
     pub(crate) async fn add_keys(&self, output: &StepOutput, fingerprints: &[String]) -> StepEnd {
         let done = match choose_keys(&self.keys, fingerprints) {
             Ok(keys) => self.install_keys(output, &keys).await,
-            Err(message) => Err(message),
+            Err(error) => Err(error),
         };
         match done {
             Ok(()) => StepEnd::success(),
-            Err(message) => output.fail(message),
+            Err(error) => output.fail(error),
         }
     }
 
-    async fn install_keys(&self, output: &StepOutput, keys: &[&SshKey]) -> Result<(), String> {
+    async fn install_keys(&self, output: &StepOutput, keys: &[&SshKey]) -> Result<(), SshKeyError> {
         let directory = self.dirs.slot.home.join(".ssh");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&directory)
-            .map_err(|error| format!("could not make {}: {error}", directory.display()))?;
+            .map_err(PathError::when("make", &directory))?;
         let socket = self.agent.start(&self.dirs.slot.tmp, &self.variables, output).await?;
         for key in keys {
             let file = write_key(&directory, key)?;
@@ -75,7 +76,7 @@ impl SshKeys {
     }
 
     /// Makes a key known to the agent, which reads it from its file.
-    async fn add_to_agent(&self, output: &StepOutput, file: &Path) -> Result<(), String> {
+    async fn add_to_agent(&self, output: &StepOutput, file: &Path) -> Result<(), SshKeyError> {
         let spec = Spec {
             words: vec!["ssh-add".into(), file.into()],
             variables: self.variables.of_next_step(),
@@ -88,22 +89,43 @@ impl SshKeys {
         if end.outcome == Outcome::Success {
             return Ok(());
         }
-        let unsaid = || "`ssh-add` did not take the key, and says why".to_owned();
-        Err(end.message.unwrap_or_else(unsaid))
+        Err(end.message.map_or(SshKeyError::NotTaken, SshKeyError::Command))
     }
 }
 
+/// Reason why a step did not add keys.
+#[derive(Debug, thiserror::Error)]
+enum SshKeyError {
+    #[error(
+        "the project has no SSH keys for this task\nhint: `russet project ssh-key add` stores a key \
+         of the project, and `russet run` takes one with `--ssh-key FILE`; tasks of forks get none"
+    )]
+    NoKeys,
+    #[error(
+        "the project has no SSH key {0}\nhint: `russet project ssh-key add` stores a key of the \
+         project, and `russet run` takes one with `--ssh-key FILE`; tasks of forks get none"
+    )]
+    NoKey(String),
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error(transparent)]
+    Agent(#[from] agent::AgentError),
+    /// `ssh-add` was not run to its end.
+    #[error("{0}")]
+    Command(String),
+    #[error("`ssh-add` did not take the key, and says why")]
+    NotTaken,
+}
+
 /// The keys that a step asks for: those of its fingerprints, or all.
-fn choose_keys<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, String> {
-    let hint = "hint: `russet project ssh-key add` stores a key of the project, and `russet run` \
-                takes one with `--ssh-key FILE`; tasks of forks get none";
+fn choose_keys<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshKey>, SshKeyError> {
     if keys.is_empty() {
-        return Err(format!("the project has no SSH keys for this task\n{hint}"));
+        return Err(SshKeyError::NoKeys);
     }
     let mut chosen: Vec<&SshKey> = Vec::new();
     for fingerprint in wanted {
         let Some(key) = keys.iter().find(|key| key.is(fingerprint)) else {
-            return Err(format!("the project has no SSH key {fingerprint}\n{hint}"));
+            return Err(SshKeyError::NoKey(fingerprint.clone()));
         };
         if !chosen.iter().any(|there| there.md5 == key.md5) {
             chosen.push(key);
@@ -113,17 +135,18 @@ fn choose_keys<'a>(keys: &'a [SshKey], wanted: &[String]) -> Result<Vec<&'a SshK
 }
 
 /// Writes a key and its entry. A key that another step wrote is there already.
-fn write_key(directory: &Path, key: &SshKey) -> Result<PathBuf, String> {
+fn write_key(directory: &Path, key: &SshKey) -> Result<PathBuf, PathError> {
     let file = directory.join(format!("id_rsa_{}", key.md5.replace(':', "")));
-    let failed = |error: std::io::Error| format!("could not write {}: {error}", file.display());
     let open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
     match open {
         Ok(mut out) => {
             let text = key.private_key.expose().trim_end();
-            out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(failed)?;
+            out.write_all(text.as_bytes())
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(PathError::when("write", &file))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(file),
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(PathError::when("write", &file)(error)),
     }
     let config = directory.join("config");
     OpenOptions::new()
@@ -132,7 +155,7 @@ fn write_key(directory: &Path, key: &SshKey) -> Result<PathBuf, String> {
         .mode(0o600)
         .open(&config)
         .and_then(|mut out| out.write_all(config_entry(key, &file, directory).as_bytes()))
-        .map_err(|error| format!("could not write {}: {error}", config.display()))?;
+        .map_err(PathError::when("write", &config))?;
     Ok(file)
 }
 
@@ -173,7 +196,7 @@ mod tests {
         assert_eq!(chosen(&[]).unwrap(), ["SHA256:one", "SHA256:two"]);
         assert_eq!(chosen(&["CC:DD"]).unwrap(), ["SHA256:two"]);
         assert_eq!(chosen(&["SHA256:two=", "cc:dd", "MD5:aa:bb"]).unwrap().len(), 2);
-        assert!(chosen(&["ee:ff"]).unwrap_err().contains("ee:ff"));
-        assert!(choose_keys(&[], &[]).unwrap_err().contains("ssh-key add"));
+        assert!(chosen(&["ee:ff"]).unwrap_err().to_string().contains("ee:ff"));
+        assert!(choose_keys(&[], &[]).unwrap_err().to_string().contains("ssh-key add"));
     }
 }

@@ -6,8 +6,8 @@ use russet_protocol::storage::{
     MOST_KEYS, SaveCacheRequest, SaveCacheResponse,
 };
 
-use super::key::{self, Facts};
-use super::paths;
+use super::key::{self, Facts, KeyError};
+use super::paths::{self, PatternError};
 use super::step::StorageStep;
 use super::transfer::{self, Failure, Sent, Wanted};
 use crate::archive::Root;
@@ -77,7 +77,7 @@ pub(super) async fn save(
     }
 }
 
-fn collect_roots(step: StorageStep<'_>, paths: &[String]) -> Result<Vec<Root>, String> {
+fn collect_roots(step: StorageStep<'_>, paths: &[String]) -> Result<Vec<Root>, PatternError> {
     let mut roots = Vec::new();
     for written in paths {
         let path = step.dirs.resolve(written);
@@ -162,14 +162,26 @@ pub(super) async fn restore(
     }
 }
 
+/// Reason why a step has no key.
+#[derive(Debug, thiserror::Error)]
+enum CacheKeyError {
+    #[error("could not make the key of `{written}`: {source}")]
+    Template { written: String, source: KeyError },
+    #[error("a key has 1 to {LONGEST_KEY} bytes, and this one has {0}")]
+    Length(usize),
+}
+
 /// Returns a key with its templates filled in.
-fn render_key(step: StorageStep<'_>, facts: Facts<'_>, written: &str) -> Result<String, String> {
-    let key = key::render_template(written, facts, |file| {
-        key::file_checksum(&step.dirs.resolve(file)).map_err(|error| error.to_string())
-    });
-    let key = key.map_err(|why| format!("could not make the key of `{written}`: {why}"))?;
+fn render_key(
+    step: StorageStep<'_>,
+    facts: Facts<'_>,
+    written: &str,
+) -> Result<String, CacheKeyError> {
+    let hash = |file: &str| key::file_checksum(&step.dirs.resolve(file));
+    let key = key::render_template(written, facts, hash)
+        .map_err(|source| CacheKeyError::Template { written: written.to_owned(), source })?;
     if key.is_empty() || key.len() > LONGEST_KEY {
-        return Err(format!("a key has 1 to {LONGEST_KEY} bytes, and this one has {}", key.len()));
+        return Err(CacheKeyError::Length(key.len()));
     }
     Ok(key)
 }

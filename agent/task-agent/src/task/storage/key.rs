@@ -6,7 +6,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use russet_protocol::cache_key::{self, Piece};
+use russet_protocol::cache_key::{self, Mistake, Piece};
 use sha2::{Digest as _, Sha256};
 
 /// Facts that templates can name.
@@ -24,17 +24,27 @@ pub(super) struct Facts<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
 }
 
+/// Reason why a key has no text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeyError {
+    /// A template is wrong: the template with its fault.
+    #[error("{0}")]
+    Template(Mistake),
+    #[error("checksum of `{file}`: {source}")]
+    Checksum { file: String, source: io::Error },
+}
+
 /// Fills the templates of a key in. `hash` gives the checksum of a file.
 ///
 /// # Errors
-/// A template is wrong; the error has the template with its fault.
+/// A template is wrong, or a file of `checksum` cannot be read.
 pub(super) fn render_template(
     key: &str,
     facts: Facts<'_>,
-    hash: impl Fn(&str) -> Result<String, String>,
-) -> Result<String, String> {
+    hash: impl Fn(&str) -> io::Result<String>,
+) -> Result<String, KeyError> {
     let mut out = String::new();
-    for piece in cache_key::parse(key).map_err(|mistake| mistake.to_string())? {
+    for piece in cache_key::parse(key).map_err(KeyError::Template)? {
         match piece {
             Piece::Text(text) => out.push_str(text),
             Piece::Branch => out.push_str(facts.branch),
@@ -46,10 +56,10 @@ pub(super) fn render_template(
             Piece::Environment(name) => {
                 out.push_str(facts.environment.get(name).map_or("<no value>", String::as_str));
             }
-            Piece::Checksum(file) => {
-                let sum = hash(&file).map_err(|why| format!("checksum of `{file}`: {why}"))?;
-                out.push_str(&sum);
-            }
+            Piece::Checksum(file) => match hash(&file) {
+                Ok(sum) => out.push_str(&sum),
+                Err(source) => return Err(KeyError::Checksum { file, source }),
+            },
             Piece::Epoch => out.push_str(&facts.epoch.to_string()),
             Piece::Arch => out.push_str(&arch_name()),
         }
@@ -105,9 +115,10 @@ mod tests {
             environment: &environment,
         };
         render_template(key, facts, |file| match file {
-            "none" => Err("it is not there".to_owned()),
+            "none" => Err(std::io::Error::other("it is not there")),
             file => Ok(format!("sum({file})")),
         })
+        .map_err(|error| error.to_string())
     }
 
     #[test]

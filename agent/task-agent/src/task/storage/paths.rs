@@ -15,6 +15,21 @@ use crate::archive::{Bases, Root};
 /// Places that one pattern may stand for.
 const MOST_MATCHES: usize = 100_000;
 
+/// Reason why a path of a configuration stands for nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PatternError {
+    #[error("`{}` is not below the root {}", pattern.display(), root.display())]
+    Outside { pattern: PathBuf, root: PathBuf },
+    #[error("a pattern must be UTF-8")]
+    NotUtf8,
+    #[error("`{0}` is not a pattern: {1}")]
+    Invalid(String, globset::ErrorKind),
+    #[error("`{}` stands for too many paths", .0.display())]
+    TooManyPaths(PathBuf),
+    #[error("there are too many directories in {}", .0.display())]
+    TooManyDirectories(PathBuf),
+}
+
 /// The one base of a workspace.
 const AT: &str = "at";
 
@@ -44,21 +59,21 @@ pub(super) fn shown_name(name: &[u8]) -> String {
 }
 
 /// Lists the contents of a cache: everything that a path stands for which is there.
-pub(super) fn of_cache(path: &Path, dirs: &SlotDirs) -> Result<Vec<Root>, String> {
+pub(super) fn of_cache(path: &Path, dirs: &SlotDirs) -> Result<Vec<Root>, PatternError> {
     let bases = cache_bases(dirs);
     let found = expand_pattern(path)?;
     Ok(found.iter().filter_map(|path| named_root(path, &bases)).collect())
 }
 
 /// Lists the contents of a workspace: everything below `root` that a pattern stands for.
-pub(super) fn of_workspace(root: &Path, pattern: &str) -> Result<Vec<Root>, String> {
+pub(super) fn of_workspace(root: &Path, pattern: &str) -> Result<Vec<Root>, PatternError> {
     let root = real_path(root);
     let inside = |path: &Path| path.components().all(|part| part != Component::ParentDir);
     let pattern = Path::new(pattern);
     // An absolute path counts where it is below the root.
     let relative = pattern.strip_prefix(&root).unwrap_or(pattern);
     if relative.is_absolute() || !inside(relative) {
-        return Err(format!("`{}` is not below the root {}", pattern.display(), root.display()));
+        return Err(PatternError::Outside { pattern: pattern.to_owned(), root });
     }
     let found = expand_pattern(&root.join(relative))?;
     let named = found.iter().filter_map(|path| {
@@ -112,7 +127,7 @@ fn join_name(base: &[u8], below: &Path) -> Vec<u8> {
 
 /// The paths that a pattern stands for. A path that is there stands for itself, whatever it looks
 /// like. `*` and `?` match within a name, `**` any directories.
-fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, PatternError> {
     let is_pattern = |part: &OsStr| part.as_bytes().iter().any(|byte| b"*?[".contains(byte));
     if pattern.symlink_metadata().is_ok() {
         return Ok(vec![pattern.to_owned()]);
@@ -132,12 +147,12 @@ fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, String> {
                 list_directories(path, &mut next)?;
             }
         } else {
-            let text = part.to_str().ok_or("a pattern must be UTF-8")?;
+            let text = part.to_str().ok_or(PatternError::NotUtf8)?;
             let glob = GlobBuilder::new(text)
                 .literal_separator(true)
                 .backslash_escape(true)
                 .build()
-                .map_err(|error| format!("`{text}` is no pattern: {}", error.kind()))?
+                .map_err(|error| PatternError::Invalid(text.to_owned(), error.kind().clone()))?
                 .compile_matcher();
             for path in &found {
                 for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
@@ -148,7 +163,7 @@ fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, String> {
             }
         }
         if next.len() > MOST_MATCHES {
-            return Err(format!("`{}` stands for too many paths", pattern.display()));
+            return Err(PatternError::TooManyPaths(pattern.to_owned()));
         }
         next.sort();
         found = next;
@@ -158,7 +173,7 @@ fn expand_pattern(pattern: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 /// A directory and all that are in it, not through links.
-fn list_directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
+fn list_directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), PatternError> {
     let mut open = vec![top.to_owned()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -168,7 +183,7 @@ fn list_directories(top: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> 
         }
         found.push(dir);
         if found.len() > MOST_MATCHES {
-            return Err(format!("there are too many directories in {}", top.display()));
+            return Err(PatternError::TooManyDirectories(top.to_owned()));
         }
     }
     Ok(())
@@ -235,7 +250,9 @@ mod tests {
         for bad in ["..", "../home/a", "a/../../home", "/etc/passwd"] {
             of(bad).unwrap_err();
         }
-        assert!(expand_pattern(&dirs.work.join("[")).unwrap_err().contains("no pattern"));
+        assert!(
+            expand_pattern(&dirs.work.join("[")).unwrap_err().to_string().contains("not a pattern")
+        );
     }
 
     #[test]

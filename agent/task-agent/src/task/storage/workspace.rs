@@ -35,7 +35,7 @@ pub(super) async fn persist_files(
                 step.say(&text);
             }
             Ok(found) => roots.extend(found),
-            Err(why) => return other(why),
+            Err(error) => return other(error.to_string()),
         }
     }
     if roots.is_empty() {
@@ -75,8 +75,8 @@ pub(super) async fn persist_files(
 /// Runs an `attach_workspace` step.
 pub(super) async fn attach_layers(step: StorageStep<'_>, at: &str) -> StepEnd {
     let at = step.dirs.resolve(at);
-    if let Err(why) = make_directory(&at) {
-        return step.fail(Failure::Other(why));
+    if let Err(error) = make_directory(&at) {
+        return step.fail(Failure::Other(error.to_string()));
     }
     let request = || step.api.request(Method::GET, WORKSPACE_PATH);
     let asking = step.api.json::<Workspace>("list the workspace", request);

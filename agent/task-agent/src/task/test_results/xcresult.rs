@@ -6,6 +6,7 @@
 //! `xcrun xcresulttool help get test-results tests` documents.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -32,6 +33,21 @@ pub(super) fn is_bundle(path: &Path) -> bool {
     path.extension().is_some_and(|name| name.eq_ignore_ascii_case("xcresult"))
 }
 
+/// Reason why a bundle was not read.
+#[derive(Debug, thiserror::Error)]
+enum XcresultError {
+    #[error("a result bundle of Xcode is read with `xcrun`, which is not on this machine's PATH")]
+    NoProgram,
+    #[error("could not start `xcrun xcresulttool`: {0}")]
+    Run(io::Error),
+    #[error("`xcrun xcresulttool` took more than {} s", TOOL_TIMEOUT.as_secs())]
+    Timeout,
+    #[error(
+        "`xcrun xcresulttool get test-results tests` failed: {0}\n  hint: it takes Xcode 16 or later"
+    )]
+    Failed(String),
+}
+
 /// Runs the system's tool that reads bundles.
 #[derive(Debug)]
 pub(crate) struct XcresultTool {
@@ -46,20 +62,17 @@ impl XcresultTool {
     pub(super) async fn read_bundle(&self, bundle: &Path) -> Read {
         match self.print_bundle(bundle).await {
             Ok(json) => parse(&json),
-            Err(why) => (Vec::new(), Some(why)),
+            Err(error) => (Vec::new(), Some(error.to_string())),
         }
     }
 
     /// Returns what the tool prints of a bundle.
-    async fn print_bundle(&self, bundle: &Path) -> Result<Vec<u8>, String> {
+    async fn print_bundle(&self, bundle: &Path) -> Result<Vec<u8>, XcresultError> {
         let file = |name: &str| self.dirs.slot.tmp.join(name);
         let (out, err) = (file(".xcresult.json"), file(".xcresult.err"));
-        let failed =
-            |error: std::io::Error| format!("could not start `xcrun xcresulttool`: {error}");
         let variables = self.variables.of_next_step();
-        let program = find_program("xcrun", variables.get("PATH").map_or("", String::as_str)).ok_or(
-        "a result bundle of Xcode is read with `xcrun`, which is not on this machine's PATH",
-    )?;
+        let path = variables.get("PATH").map_or("", String::as_str);
+        let program = find_program("xcrun", path).ok_or(XcresultError::NoProgram)?;
         let mut command = Command::new(program);
         command
             .args(["xcresulttool", "get", "test-results", "tests", "--compact", "--path"])
@@ -68,29 +81,26 @@ impl XcresultTool {
             .envs(variables)
             .current_dir(&self.dirs.work)
             .stdin(Stdio::null())
-            .stdout(File::create(&out).map_err(failed)?)
-            .stderr(File::create(&err).map_err(failed)?);
-        let mut child = self.reaper.spawn(&mut command).map_err(failed)?;
+            .stdout(File::create(&out).map_err(XcresultError::Run)?)
+            .stderr(File::create(&err).map_err(XcresultError::Run)?);
+        let mut child = self.reaper.spawn(&mut command).map_err(XcresultError::Run)?;
         let status = tokio::select! {
-            status = child.exited() => status.map_err(failed)?,
+            status = child.exited() => status.map_err(XcresultError::Run)?,
             () = self.clock.sleep(TOOL_TIMEOUT) => {
                 // SAFETY: Takes numbers only; the id is the child's until it has been waited for.
                 unsafe { libc::kill(child.pid, libc::SIGKILL) };
-                return Err(format!("`xcrun xcresulttool` took more than {} s", TOOL_TIMEOUT.as_secs()));
+                return Err(XcresultError::Timeout);
             }
         };
         let said = bytes(&err).unwrap_or_default();
-        let json = bytes(&out).map_err(failed);
+        let json = bytes(&out).map_err(XcresultError::Run);
         std::fs::remove_file(&out).and(std::fs::remove_file(&err)).ok();
         if !status.success() {
             let said = String::from_utf8_lossy(&said);
             let line =
                 said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
             let line = cut(line.trim().to_owned(), 500);
-            return Err(format!(
-                "`xcrun xcresulttool get test-results tests` failed: {line}\n  hint: it takes Xcode 16 or \
-             later"
-            ));
+            return Err(XcresultError::Failed(line));
         }
         json
     }
