@@ -9,7 +9,8 @@ pub use crate::limits::{Limit, hard_limit, open_files, raise_open_files, set_lim
 pub use crate::process_info::{Ids, ProcessInfo, Usage};
 pub use crate::syscall::check;
 pub use system::environment::{
-    DEFAULT_SHELL, LANG, ORPHANS_COME_BACK, SHARED_DIRECTORIES, login_path, standard_path,
+    DEFAULT_SHELL, HOME_DIRECTORIES, LANG, ORPHANS_COME_BACK, SHARED_DIRECTORIES, TERMINAL_FLOOD,
+    login_path, standard_path,
 };
 pub use system::leftovers::{
     detach_images, end_session_jobs, end_user_domain, mounts, remove_ipc, unmount, unprotect,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use objc2::rc::Retained;
 use objc2::{MainThreadMarker, MainThreadOnly as _};
 use objc2_app_kit::{
-    NSApplication, NSBackingStoreType, NSFont, NSTextView, NSWindow, NSWindowStyleMask,
+    NSApplication, NSBackingStoreType, NSColor, NSFont, NSTextView, NSWindow, NSWindowStyleMask,
 };
 use objc2_foundation::{NSPoint, NSRange, NSRect, NSSize, NSString};
 
@@ -128,6 +128,8 @@ fn make(title: &str, main: MainThreadMarker) -> Option<(Retained<NSWindow>, Reta
     text.setEditable(false);
     text.setRichText(false);
     text.setFont(NSFont::userFixedPitchFontOfSize(11.0).as_deref());
+    // A text view that is made in code stays black in dark mode without it.
+    text.setTextColor(Some(&NSColor::textColor()));
     text.setUsesFindBar(true);
     text.setIncrementalSearchingEnabled(true);
     window.setTitle(&NSString::from_str(title));

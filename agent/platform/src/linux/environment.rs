@@ -9,6 +9,12 @@ pub const DEFAULT_SHELL: &str = "/bin/bash -eo pipefail";
 /// `PATH` of a step, before what the owner adds.
 const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Bytes from one read of a terminal that show that more are on their way: Linux gives at most about four kilobytes at a time.
+pub const TERMINAL_FLOOD: usize = 2 * 1024;
+
+/// Directories that a home has before anything runs in it.
+pub const HOME_DIRECTORIES: &[&str] = &[];
+
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub const LANG: &str = "C.UTF-8";
 

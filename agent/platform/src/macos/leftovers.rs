@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::command::{CommandError, Tools};
 use crate::macos_tools::disk_images;
@@ -30,8 +30,24 @@ pub fn end_user_domain(uid: u32) -> (Vec<String>, Option<DomainError>) {
     let jobs =
         printed.map_or_else(|_| Vec::new(), |out| user_domain::foreign_services(&out.text()));
     match user_domain::bootout(&tools, uid).limit(TOOL_TIMEOUT).run() {
-        Ok(output) => (jobs, user_domain::check_bootout(&output).err()),
+        Ok(output) => {
+            if user_domain::is_in_progress(&output) {
+                wait_until_domain_ends(&tools, uid);
+            }
+            (jobs, user_domain::check_bootout(&output).err())
+        }
         Err(error) => (jobs, Some(error.into())),
+    }
+}
+
+/// Waits until launchd has ended a domain, within the timeout of a tool. What is there after that
+/// is found as a process.
+fn wait_until_domain_ends(tools: &Tools, uid: u32) {
+    let deadline = Instant::now() + TOOL_TIMEOUT;
+    while Instant::now() < deadline
+        && user_domain::print_command(tools, uid).limit(TOOL_TIMEOUT).run_ok().is_ok()
+    {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

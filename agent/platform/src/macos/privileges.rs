@@ -38,6 +38,9 @@ struct AuditInfo {
     flags: u64,
 }
 
+/// Size of `auditinfo_addr_t` in xnu 11417, bsd/bsm/audit.h: compiling fails where ours differs.
+const _: () = assert!(size_of::<AuditInfo>() == 48);
+
 /// `AU_IPv4` of bsm/audit.h: a terminal has an address of one of two kinds, and may be none.
 const IPV4: u32 = 4;
 
@@ -45,8 +48,9 @@ const IPV4: u32 = 4;
 const ASSIGN: i32 = -1;
 
 unsafe extern "C" {
-    /// setaudit_addr(2): root alone.
-    fn setaudit_addr(info: *const AuditInfo, length: libc::c_int) -> libc::c_int;
+    /// setaudit_addr(2): root alone. It writes the new session's id back into the structure
+    /// (xnu, `audit_syscalls.c`).
+    fn setaudit_addr(info: *mut AuditInfo, length: libc::c_int) -> libc::c_int;
 }
 
 /// Makes a security session, which macOS calls an audit session, of the slot's user. In that of a
@@ -55,7 +59,7 @@ unsafe extern "C" {
 /// It is what launchd does for a job with `SessionCreate`; Security.framework's call of that name
 /// talks to another process, and this is one system call.
 pub fn own_security_session(uid: u32) -> io::Result<()> {
-    let info = AuditInfo {
+    let mut info = AuditInfo {
         user: uid,
         mask: [0; 2],
         terminal_port: 0,
@@ -64,8 +68,9 @@ pub fn own_security_session(uid: u32) -> io::Result<()> {
         session: ASSIGN,
         flags: 0,
     };
-    // SAFETY: The pointer is to a structure of this length that lives through the call.
-    check(unsafe { setaudit_addr(&raw const info, size_of_i32::<AuditInfo>()) }).map(drop)
+    // SAFETY: The pointer is to a structure of this length (bsm/audit.h, 48 bytes) that lives through
+    // the call and may be written to.
+    check(unsafe { setaudit_addr(&raw mut info, size_of_i32::<AuditInfo>()) }).map(drop)
 }
 
 /// Sets the supplementary groups: those of the named user, or only `gid`.

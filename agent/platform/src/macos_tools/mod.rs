@@ -10,6 +10,7 @@ pub mod disk_images;
 pub mod dscl;
 pub mod file_vault;
 pub mod hardware;
+pub mod home;
 pub mod launchctl;
 pub mod launchd;
 pub mod package;

@@ -57,6 +57,12 @@ pub enum SecurityError {
     /// A word cannot be written in a line of the tool.
     #[error("a password or a path has a line feed or a zero byte, or is too long")]
     Unwritable,
+    /// A setting reads back as another one.
+    #[error(
+        "`security` did not store the {0} of the task, so nothing would be signed\n  hint: \
+         ~/Library/Preferences must be a directory that the slot's user can write to"
+    )]
+    NotStored(&'static str),
     /// Anything else.
     #[error("`security {command}` failed: {said}")]
     Other {
@@ -86,6 +92,15 @@ impl SecurityError {
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         Self::Other { command: command.to_owned(), said }
     }
+}
+
+/// Returns true for the same path: `security` prints one below `/private/var` that was given below
+/// `/var`, which is a link to it.
+fn is_same_keychain(printed: &Path, given: &Path) -> bool {
+    printed == given
+        || printed
+            .strip_prefix("/private")
+            .is_ok_and(|rest| given.strip_prefix("/").is_ok_and(|given| rest == given))
 }
 
 /// A word of a line of `security -i`: in quotes, where a backslash takes the next character as it
@@ -258,6 +273,7 @@ impl Keychains {
         }
         self.run(&list)?;
         self.run(&["default-keychain", "-d", "user", "-s", keychain])?;
+        self.check_stored(path)?;
         let found = self.run(&["find-identity", keychain])?;
         Ok(self::parse_identities(&found.text()))
     }
@@ -291,6 +307,23 @@ impl Keychains {
 
     fn search_list(&self) -> Result<Vec<PathBuf>, SecurityError> {
         Ok(parse_keychains(&self.run(&["list-keychains", "-d", "user"])?.text()))
+    }
+
+    /// Reads search list and default keychain back, each in a new process.
+    ///
+    /// Both commands exit with 0 when nothing was stored: they open
+    /// `~/Library/Preferences/com.apple.security.plist` for writing, do not make the directory, and
+    /// ignore the error (Security, `DLDBListCFPref.cpp`, `writePropertyList`).
+    fn check_stored(&self, keychain: &Path) -> Result<(), SecurityError> {
+        let default = self.run(&["default-keychain", "-d", "user"])?.text();
+        for (what, paths) in
+            [("search list", self.search_list()?), ("default keychain", parse_keychains(&default))]
+        {
+            if !paths.iter().any(|path| is_same_keychain(path, keychain)) {
+                return Err(SecurityError::NotStored(what));
+            }
+        }
+        Ok(())
     }
 
     /// Parses a provisioning profile.

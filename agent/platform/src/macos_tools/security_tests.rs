@@ -27,15 +27,25 @@ fn fake(dir: &Path, fails: &str, message: &str) -> Keychains {
          case $line in\n\
          '\"{fails}\"'*) printf '%s\\n' \"{message}\" >&2; exit 1;;\n\
          '\"list-keychains\" \"-d\" \"user\"') cat {list};;\n\
+         '\"list-keychains\" \"-d\" \"user\" \"-s\"'*)\n\
+         [ ! -d {preferences} ] || printf '%s\\n' \"$line\" | tr ' ' '\\n' | sed '1,4d; s/^/    /' > {list};;\n\
+         '\"default-keychain\" \"-d\" \"user\"') cat {default};;\n\
+         '\"default-keychain\" \"-d\" \"user\" \"-s\"'*)\n\
+         [ ! -d {preferences} ] || printf '%s\\n' \"$line\" | tr ' ' '\\n' | sed '1,4d; s/^/    /' > {default};;\n\
          '\"find-identity\"'*) cat {identities};;\n\
          esac",
         log = dir.join("log").display(),
         environment = dir.join("environment").display(),
         list = dir.join("list").display(),
+        default = dir.join("default").display(),
+        preferences = dir.join("Preferences").display(),
         identities = dir.join("identities").display(),
     );
     fake_tool(dir, "security", &script);
     std::fs::write(dir.join("list"), "    \"/h/Library/Keychains/login.keychain-db\"\n").unwrap();
+    std::fs::write(dir.join("default"), "    \"/h/Library/Keychains/login.keychain-db\"\n")
+        .unwrap();
+    std::fs::create_dir(dir.join("Preferences")).unwrap();
     std::fs::write(dir.join("identities"), FOUND).unwrap();
     Keychains::new(Tools::below(dir), Path::new("/h"))
 }
@@ -86,11 +96,24 @@ fn a_keychain_is_made_unlocked_filled_first_and_default_with_secrets_on_stdin_al
         ),
         format!(r#""list-keychains" "-d" "user" "-s" {path} {login}"#),
         format!(r#""default-keychain" "-d" "user" "-s" {path}"#),
+        r#""default-keychain" "-d" "user""#.to_owned(),
+        r#""list-keychains" "-d" "user""#.to_owned(),
         format!(r#""find-identity" {path}"#),
     ];
     assert_eq!(log(dir.path()), expected);
     let environment = std::fs::read_to_string(dir.path().join("environment")).unwrap();
     assert!(environment.contains("HOME=/h\n") && !environment.contains("hunter2"));
+}
+
+#[test]
+fn a_search_list_that_is_not_stored_although_security_exits_with_0_is_a_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let keychains = fake(dir.path(), "none", "");
+    std::fs::remove_dir(dir.path().join("Preferences")).unwrap();
+    let error = make(&keychains).unwrap_err();
+    assert_eq!(error, SecurityError::NotStored("search list"));
+    assert!(error.to_string().contains("hint: ~/Library/Preferences"), "{error}");
+    assert!(log(dir.path()).pop().unwrap().starts_with("\"delete-keychain\""));
 }
 
 #[test]

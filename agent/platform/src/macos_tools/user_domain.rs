@@ -18,6 +18,10 @@ const NO_SUCH_DOMAIN: i32 = 3;
 /// "Could not find service": what it says of one that is going.
 const NO_SUCH_SERVICE: i32 = 113;
 
+/// "Operation now in progress": it goes on in the background, which takes as long as what is in the
+/// domain takes to end.
+const IN_PROGRESS: i32 = 36;
+
 /// "Domain does not support specified action": there is none for this user.
 const NO_DOMAIN: i32 = 125;
 
@@ -103,9 +107,15 @@ pub struct DomainError(#[from] CommandError);
 /// launchd refused.
 pub fn check_bootout(output: &Output) -> Result<(), DomainError> {
     match output.status.code() {
-        Some(0 | NO_SUCH_DOMAIN | NO_SUCH_SERVICE | NO_DOMAIN) => Ok(()),
+        Some(0 | IN_PROGRESS | NO_SUCH_DOMAIN | NO_SUCH_SERVICE | NO_DOMAIN) => Ok(()),
         _ => Err(output.failed(None).into()),
     }
+}
+
+/// Returns true if a `bootout` goes on in the background.
+#[must_use]
+pub fn is_in_progress(output: &Output) -> bool {
+    output.status.code() == Some(IN_PROGRESS)
 }
 
 /// Labels of services in the output of `print` that are not Apple's own.

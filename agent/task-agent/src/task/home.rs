@@ -10,27 +10,45 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use russet_platform::os;
 use russet_protocol::supervise::Assignment;
 
-/// Fills the home of a task. One in a session at the screen goes on after the task, and is left as
-/// it is.
+/// Fills the home of a task: with the directories that a home of this system has, then from the
+/// skeleton. One in a session at the screen goes on after the task, and is left as it is.
 ///
 /// # Errors
 ///
 /// A path of the skeleton cannot be read, or not be written into the home.
 pub(crate) async fn fill(assignment: &Assignment) -> Result<(), HomeError> {
-    let Some(skeleton) = assignment.home_skeleton.clone() else { return Ok(()) };
     if assignment.gui.is_some() {
         return Ok(());
     }
     let home = assignment.dirs.home.clone();
+    make_standard_directories(&home, os::HOME_DIRECTORIES)?;
+    let Some(skeleton) = assignment.home_skeleton.clone() else { return Ok(()) };
     let filled = tokio::task::spawn_blocking(move || copy(&skeleton, &home)).await;
     filled.map_err(HomeError::Cut)?.map_err(HomeError::Copy)
+}
+
+/// Makes the directories of a fresh home, for its user alone.
+fn make_standard_directories(home: &Path, names: &[&str]) -> Result<(), HomeError> {
+    for name in names {
+        let path = home.join(name);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(HomeError::Standard { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Reason why a home was not filled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HomeError {
+    #[error("could not make {} in the home of the task: {source}", path.display())]
+    Standard { path: PathBuf, source: io::Error },
     #[error(
         "could not fill the home of the task from `runner.home_skeleton`: {0}\n  hint: users of \
          slots must be able to read all of it"
@@ -95,10 +113,25 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::copy;
+    use super::{copy, make_standard_directories};
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_fresh_home_has_the_directories_of_its_system_for_its_user_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = russet_platform::macos_tools::home::DIRECTORIES;
+        for _again in 0..2 {
+            make_standard_directories(dir.path(), &names).unwrap();
+        }
+        assert_eq!(mode(&dir.path().join("Library/Preferences")), 0o700);
+        assert!(names.iter().all(|name| dir.path().join(name).is_dir()));
+        std::fs::remove_dir_all(dir.path().join("Library")).unwrap();
+        std::fs::write(dir.path().join("Library"), "").unwrap();
+        let error = make_standard_directories(dir.path(), &names[1..]).unwrap_err().to_string();
+        assert!(error.contains("Library/Application Support"), "{error}");
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn run_assignment() -> i32 {
     };
     // Only root can reach these, and the user that it becomes may use no others.
     let mut copies = open_copies(&assignment);
-    if let Err(error) = privileges::drop_for_good(assignment.user.as_ref(), &assignment.limits) {
+    let (user, is_gui) = (assignment.user.as_ref(), assignment.gui.is_some());
+    if let Err(error) = privileges::drop_for_good(user, &assignment.limits, is_gui) {
         print_error(&error);
         return exit::NOT_DROPPED;
     }

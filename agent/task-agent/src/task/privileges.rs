@@ -72,9 +72,14 @@ fn nix_call<T>(what: &'static str, result: nix::Result<T>) -> Result<T, Privileg
 }
 
 /// Becomes the slot's user for good. `None` stays who one is, which root refuses.
+///
+/// A task of a session at the screen (`is_gui`) was started in that session's audit session by
+/// `launchctl asuser`, and stays there: in a new one it would have no graphic access, and the login
+/// keychain would be locked for it.
 pub(crate) fn drop_for_good(
     user: Option<&SlotUser>,
     limits: &Limits,
+    is_gui: bool,
 ) -> Result<(), PrivilegeError> {
     let threads = call("count threads", os::thread_count())?;
     if threads != 1 {
@@ -83,7 +88,7 @@ pub(crate) fn drop_for_good(
     let is = nix::unistd::geteuid().as_raw();
     let to = decide_user(is, nix::unistd::getuid().as_raw(), user)?;
     own_session()?;
-    if let Some(user) = to {
+    if let Some(user) = to.filter(|_| !is_gui) {
         call("make a security session", os::own_security_session(user.uid))?;
     }
     set_limits(limits)?;

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::termios::{BaudRate, OutputFlags, SetArg, cfsetspeed, tcgetattr, tcsetattr};
 
 /// Value of `TERM`: what nearly every system has a description of.
 pub(crate) const TERM: &str = "xterm-256color";
@@ -36,6 +36,9 @@ impl Pty {
         }
         let mut settings = tcgetattr(&pty.slave)?;
         settings.output_flags.remove(OutputFlags::OPOST);
+        // Darwin sizes a terminal's queue by its speed: 1,216 bytes at 9,600 baud, 2,048 at this
+        // (xnu, tty.c, `ttsetwater`). Linux does not look at it.
+        cfsetspeed(&mut settings, BaudRate::B230400)?;
         tcsetattr(&pty.slave, SetArg::TCSANOW, &settings)?;
         let flags = OFlag::from_bits_retain(fcntl(&pty.master, FcntlArg::F_GETFL)?);
         fcntl(&pty.master, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;

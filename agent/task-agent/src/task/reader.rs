@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use russet_platform::os;
 use tokio::sync::oneshot;
 
 use super::pty::Pty;
@@ -26,11 +27,8 @@ use crate::mask::Masker;
 /// Bytes that are masked and written at once.
 const BUFFER: usize = 64 * 1024;
 
-/// A terminal gives at most about four kilobytes at a time. Where it gave this many there are more
-/// on their way, and a short wait for them makes few large writes of many small ones.
-const FLOOD: usize = 2 * 1024;
-
-/// Maximum delay of what was read by such a wait, in milliseconds.
+/// Maximum delay of what was read, in milliseconds. Where a terminal gave many bytes
+/// ([`os::TERMINAL_FLOOD`]) a short wait for more makes few large writes of many small ones.
 const LINGER: u16 = 1;
 
 /// Processes that outlive their step are at rest when they print nothing for so long.
@@ -168,7 +166,7 @@ impl Pump {
                 Ok(more) => count += more,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) if count == 0 => return Got::Nothing,
-                Err(Errno::EAGAIN) if count < FLOOD => break,
+                Err(Errno::EAGAIN) if count < os::TERMINAL_FLOOD => break,
                 Err(Errno::EAGAIN) => {
                     let linger = Duration::from_millis(LINGER.into());
                     let until = *until.get_or_insert_with(|| Instant::now() + linger);

@@ -41,6 +41,21 @@ pub(super) struct Ready {
     pub(super) _lock: StateLock,
 }
 
+/// Refuses to run under Rosetta.
+///
+/// A translated process has a second thread, of Rosetta's exception server, from its start. A task
+/// agent that is not alone in its process refuses to drop its privileges, so every task would fail.
+fn refuse_translation(is_translated: bool) -> Result<(), ExitReason> {
+    if !is_translated {
+        return Ok(());
+    }
+    Err(ExitReason::Failed(
+        "this is the Intel binary on Apple silicon: Rosetta translates it, and no task can drop its \
+         privileges there\n  hint: install the universal binary, and start it without `arch -x86_64`"
+            .to_owned(),
+    ))
+}
+
 /// Makes everything ready.
 pub(super) async fn prepare(
     config: Config,
@@ -58,13 +73,7 @@ pub(super) async fn prepare(
     sink.board.introduce(&config.name, &config.api_url, &version, options.clock.wall_ms());
     let machine = russet_platform::machine();
     tracing::info!(%machine, "this machine");
-    if machine.is_translated {
-        sink.warn(
-            "this is the Intel binary on Apple silicon: Rosetta translates it and whatever tasks \
-             start; install the universal binary"
-                .to_owned(),
-        );
-    }
+    refuse_translation(machine.is_translated)?;
     let state_path = config.state_directory.clone();
     let state = make_state(&state_path)
         .map_err(|error| failed(describe_failure("could not make", &state_path, &error)))?;
@@ -173,4 +182,16 @@ fn in_use(state: &Path) -> ExitReason {
 
 fn describe_failure(what: &str, path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{what} {}: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExitReason, refuse_translation};
+
+    #[test]
+    fn the_intel_binary_on_apple_silicon_is_refused_with_what_to_do() {
+        assert!(refuse_translation(false).is_ok());
+        let Err(ExitReason::Failed(text)) = refuse_translation(true) else { panic!("it runs") };
+        assert!(text.contains("hint: install the universal binary"), "{text}");
+    }
 }
