@@ -27,3 +27,4 @@ pub mod stage;
 pub mod staple;
 pub mod tree;
 pub mod verify;
+pub mod xar_table;

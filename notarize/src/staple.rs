@@ -19,6 +19,7 @@ use crate::notary::{Http, Services, Submission};
 use crate::places::{Release, copy_tree, fresh};
 use crate::process::{command, run_tool};
 use crate::verify::{macho, signature::Signature};
+use crate::xar_table::XarTable;
 
 /// Path of the look-up, on the service of tickets.
 const LOOKUP: &str = "database/1/com.apple.gk.ticket-delivery/production/public/records/lookup";
@@ -67,8 +68,8 @@ pub fn staple_tickets(release: &Release) -> Result<String> {
 /// The name of a package's ticket. `2/1/` is SHA-1, `2/2/` is SHA-256, of which 20 bytes count.
 fn package_record(package: &Path) -> Result<String> {
     let bytes = std::fs::read(package)?;
-    let checksum = crate::verify::package::table_checksum(&bytes)?;
-    Ok(format!("2/1/{}", hex(&checksum)))
+    let table = XarTable::parse(&bytes)?;
+    Ok(format!("2/1/{}", hex(table.checksum)))
 }
 
 /// The name of a bundle's ticket, by its first architecture; one ticket covers all.

@@ -44,7 +44,9 @@ pub(super) fn sign_package(
     // Read before it is written: the signer leaves half a file where it fails.
     drop(File::open(from).with_context(|| format!("could not read {}", from.display()))?);
     UnifiedSigner::new(settings(release, Some(identity))?).sign_xar(from, to)?;
-    Ok(())
+    let mut package = std::fs::read(to)?;
+    super::classic::replace_signature(&mut package, identity)?;
+    std::fs::write(to, package).with_context(|| format!("could not write {}", to.display()))
 }
 
 fn settings<'a>(release: &Release, identity: Option<&'a Identity>) -> Result<SigningSettings<'a>> {

@@ -2,6 +2,7 @@
 //! out, and of the package.
 
 mod apple;
+mod classic;
 mod library;
 
 use anyhow::{Context as _, Result};

@@ -3,47 +3,25 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use apple_xar::reader::XarReader;
 use flate2::read::GzDecoder;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 
 use super::Files;
 use crate::bundle::package_components;
 use crate::credentials::Purpose;
 use crate::package::{component_scripts, product_resources, script_text};
 use crate::places::Release;
+use crate::xar_table::XarTable;
 
 /// A payload is not larger than this, unpacked.
 const MAX_PAYLOAD: u64 = 2 << 30;
 
-/// The checksum of a package's table of contents, which its signature and its ticket are about.
-///
-/// # Errors
-///
-/// It is no xar archive, or the checksum (SHA-1) is not that of the table.
-pub fn table_checksum(bytes: &[u8]) -> Result<Vec<u8>> {
-    let part = |from: usize, length: usize| {
-        let end = from.checked_add(length).context("damaged: a size overflows")?;
-        bytes.get(from..end).context("damaged: it ends too early")
-    };
-    ensure!(part(0, 4)? == b"xar!", "no xar archive");
-    let header = usize::from(u16::from_be_bytes(part(4, 2)?.try_into()?));
-    let length = usize::try_from(u64::from_be_bytes(part(8, 8)?.try_into()?))?;
-    let table = part(header, length)?;
-    let sum = part(header.saturating_add(length), 20)?;
-    ensure!(
-        digest(&SHA1_FOR_LEGACY_USE_ONLY, table).as_ref() == sum,
-        "the checksum of the table is wrong"
-    );
-    Ok(sum.to_vec())
-}
-
 /// Checks everything but the code, and returns what each component installs.
 pub(super) fn read(release: &Release, bytes: Vec<u8>) -> Result<BTreeMap<String, Files>> {
-    table_checksum(&bytes)?;
-    let mut reader = XarReader::new(Cursor::new(bytes))?;
-    check_package_signature(release, &mut reader)?;
+    let mut reader = XarReader::new(Cursor::new(bytes.clone()))?;
+    check_package_signature(release, &XarTable::parse(&bytes)?, &mut reader)?;
     check_distribution(release, &read_member(&mut reader, "Distribution")?)?;
     for (name, content) in product_resources(release) {
         ensure!(
@@ -83,7 +61,11 @@ fn read_member(reader: &mut Reader, path: &str) -> Result<Vec<u8>> {
 }
 
 /// The signature of the package: there where it should be, over the table, by who should have.
-fn check_package_signature(release: &Release, reader: &mut Reader) -> Result<()> {
+fn check_package_signature(
+    release: &Release,
+    table: &XarTable<'_>,
+    reader: &mut Reader,
+) -> Result<()> {
     if release.apple {
         return Ok(());
     }
@@ -91,11 +73,15 @@ fn check_package_signature(release: &Release, reader: &mut Reader) -> Result<()>
         ensure!(reader.rsa_signature()?.is_none(), "it is signed, and nobody should have");
         return Ok(());
     };
-    let (_, certificates) = reader.rsa_signature()?.context("it is not signed")?;
+    let (signature, certificates) = reader.rsa_signature()?.context("it is not signed")?;
     let first = certificates.first().context("the signature names no certificate")?;
     ensure!(*first == identity.certificate, "it is signed by somebody else");
     ensure!(certificates.len() == 1 + identity.chain.len(), "the chain is incomplete");
-    ensure!(reader.verify_rsa_checksum_signature()?, "the RSA signature is wrong");
+    // Not by apple-xar, which takes the checksum for the message: ring hashes the table itself.
+    let key = first.public_key_data();
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, &key)
+        .verify(table.compressed, &signature)
+        .map_err(|_| anyhow!("the classic RSA signature is wrong"))?;
     ensure!(reader.verify_cms_signature()?, "the CMS signature is wrong");
     Ok(())
 }

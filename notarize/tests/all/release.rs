@@ -358,6 +358,8 @@ assert checksum == hashlib.sha1(table).digest(), "checksum of the table"
 open("checksum", "wb").write(checksum)
 open("cms", "wb").write(part(toc.find("x-signature")))
 assert toc.find("signature").get("style") == "RSA"
+open("classic", "wb").write(part(toc.find("signature")))
+open("table", "wb").write(table)
 "#;
     let output =
         Command::new("python3").args(["-c", script]).current_dir(full.dir.path()).output().unwrap();
@@ -367,6 +369,10 @@ assert toc.find("signature").get("style") == "RSA"
     let dir = full.dir.path();
     shell(dir, &format!("{verify} -content checksum -out verified && cmp verified checksum"));
     shell(dir, &format!("! {verify} -content cms >/dev/null 2>&1"));
+    // The classic one, over the table's SHA-1: as readers do that know no CMS.
+    shell(dir, "openssl x509 -in credentials/installer.crt -noout -pubkey >installer.pub");
+    let classic = "openssl dgst -sha1 -verify installer.pub -signature classic";
+    shell(dir, &format!("{classic} table && ! {classic} cms >/dev/null 2>&1"));
 }
 
 #[test]
