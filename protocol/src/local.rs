@@ -91,10 +91,14 @@ pub struct Status {
     /// Progress of an update; none: this agent looks for none, and none was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
-    /// Number of requested looks for an update that have ended since the agent started; none: it
-    /// looks for none. Whoever asked was told the number of theirs ([`Looking`]).
+    /// Number of the requested look for an update that ended last; none: it looks for none. Whoever
+    /// asked was told the number of theirs ([`Looking`]), which no later look has, whatever restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_looks: Option<u64>,
+    /// Results of the requested looks that ended last, the newest last, also those of before a
+    /// restart; none: an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_answers: Option<Vec<LookAnswer>>,
     /// Set if the reader may change anything, and read logs; none: an agent that does not
     /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,8 +142,19 @@ pub enum HealthLevel {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Update {
-    /// There is none.
+    /// The source shows a manifest that is in force, and nothing in it is newer than what runs.
     UpToDate,
+    /// The source shows no release at all, which is not the same as none that is newer: it may be
+    /// empty, or somebody holds releases back.
+    NotOffered {
+        /// Reason.
+        why: String,
+    },
+    /// A newer version has not been rolled out to this machine yet. Who asks for it gets it.
+    RolloutPending {
+        /// Which.
+        version: String,
+    },
     /// A version is being fetched.
     Downloading {
         /// Which.
@@ -190,7 +205,25 @@ pub enum Update {
     Unknown,
 }
 
+/// Characters of a version, and of a reason, that are told.
+const MAX_VERSION_CHARS: usize = 80;
+const MAX_REASON_CHARS: usize = 400;
+
+/// Result of a requested look for an update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LookAnswer {
+    /// Number of the look ([`Looking`]).
+    pub look: u64,
+    /// State in which it ended. What becomes of a version later is said by the status.
+    pub update: Update,
+}
+
 impl Update {
+    /// What becomes of a version that was taken back.
+    pub const AFTER_ROLLBACK: &str = "it is not tried again, or after a day where it only could not \
+        reach its control plane; publish a release with a higher version";
+
     /// Meaning of a pin for a machine that runs this version.
     #[must_use]
     pub fn pinned(to: &str, offers: Option<&str>, running: &str) -> String {
@@ -210,9 +243,36 @@ impl Update {
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Failed { why } | Self::RolledBack { why, .. } => Some(why),
+            Self::Failed { why } | Self::RolledBack { why, .. } | Self::NotOffered { why } => {
+                Some(why)
+            }
             _ => None,
         }
+    }
+
+    /// The same with each text cut to a length that everybody who is told can bear. Threat: texts
+    /// come from sources and servers, and go with every claim; a long one would stop claims.
+    #[must_use]
+    pub fn shortened(mut self) -> Self {
+        let cut = |text: &mut String, max| *text = russet_text::one_line_within(text, max);
+        match &mut self {
+            Self::UpToDate | Self::Unknown => {}
+            Self::NotOffered { why } | Self::Failed { why } => cut(why, MAX_REASON_CHARS),
+            Self::RolledBack { version, why } => {
+                cut(version, MAX_VERSION_CHARS);
+                cut(why, MAX_REASON_CHARS);
+            }
+            Self::Pinned { to, offers } => {
+                cut(to, MAX_VERSION_CHARS);
+                offers.iter_mut().for_each(|offers| cut(offers, MAX_VERSION_CHARS));
+            }
+            Self::RolloutPending { version }
+            | Self::Downloading { version, .. }
+            | Self::Ready { version }
+            | Self::WaitingForIdle { version }
+            | Self::Proving { version } => cut(version, MAX_VERSION_CHARS),
+        }
+        self
     }
 
     /// It in a few words, for a table.
@@ -226,6 +286,8 @@ impl Update {
             Self::WaitingForIdle { version } => format!("{version} waits for idle"),
             Self::Proving { version } => format!("{version} proves itself"),
             Self::Failed { .. } => "failed".to_owned(),
+            Self::NotOffered { .. } => "no release is offered".to_owned(),
+            Self::RolloutPending { version } => format!("{version} waits for its rollout"),
             Self::RolledBack { version, .. } => format!("{version} was taken back"),
             Self::Unknown => String::new(),
         }
@@ -242,7 +304,7 @@ fn word(text: &str) -> String {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Looking {
     /// Number of the look that was asked for: it has ended, and what was found is fetched, when
-    /// `update_looks` in the status is as high.
+    /// `update_looks` in the status is as high; `update_answers` says what came of it.
     pub look: u64,
 }
 
@@ -451,6 +513,26 @@ mod tests {
         assert_eq!(status.state, State::Unknown);
         assert_eq!(status.health[0].level, HealthLevel::Unknown);
         assert_eq!(status.update, Some(Update::Unknown));
+    }
+
+    #[test]
+    fn no_text_of_an_update_is_longer_than_a_few_hundred_characters() {
+        let long = || "\u{7f}\u{202e}ü".repeat(100_000);
+        let all = [
+            Update::NotOffered { why: long() },
+            Update::Failed { why: long() },
+            Update::RolledBack { version: long(), why: long() },
+            Update::Pinned { to: long(), offers: Some(long()) },
+            Update::RolloutPending { version: long() },
+            Update::Downloading { version: long(), percent: 1 },
+            Update::Ready { version: long() },
+            Update::WaitingForIdle { version: long() },
+            Update::Proving { version: long() },
+        ];
+        for update in all {
+            let text = serde_json::to_string(&update.shortened()).unwrap();
+            assert!(text.len() < 4_000 && !text.contains('\u{202e}'), "{}", text.len());
+        }
     }
 
     #[test]

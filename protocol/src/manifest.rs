@@ -29,6 +29,10 @@ pub const STABLE: &str = "stable";
 /// [`Manifest::rollout`] of a release that is for all machines.
 pub const EVERYBODY: u16 = 1000;
 
+/// The longest version and the longest name of a channel, in bytes. `russet-boot` keeps versions by
+/// their text, so a longer one would be known under two names.
+pub const MAX_WORD_BYTES: usize = 64;
+
 /// A manifest and the signatures over it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -151,6 +155,25 @@ impl Manifest {
     pub fn artifact(&self, platform: Platform) -> Option<&Artifact> {
         self.artifacts.get(platform.as_str())
     }
+
+    /// Returns the field that is no word, or too long a one, to be kept and shown.
+    #[must_use]
+    pub fn unfit_field(&self) -> Option<&'static str> {
+        let versions = [Some(&self.version), self.minimum_agent.as_ref()];
+        if !versions.into_iter().flatten().all(|version| is_word(version)) {
+            return Some("version");
+        }
+        if !is_word(&self.channel) {
+            return Some("channel");
+        }
+        let systems = self.artifacts.values().flat_map(|artifact| artifact.minimum_os.values());
+        (!systems.into_iter().all(|system| is_word(system))).then_some("minimum_os")
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+    !text.is_empty() && text.len() <= MAX_WORD_BYTES && text.chars().all(fits)
 }
 
 /// Returns true if a text is the name of a file and nothing else. Threat: a signed manifest is
@@ -187,6 +210,22 @@ mod tests {
         let envelope = Envelope { payload: FIRST.to_owned(), signatures: Vec::new() };
         let text = serde_json::to_string(&envelope).unwrap();
         assert_eq!(serde_json::from_str::<Envelope>(&text).unwrap(), envelope);
+    }
+
+    #[test]
+    fn versions_and_channels_are_short_words() {
+        let manifest: Manifest = serde_json::from_str(FIRST).unwrap();
+        assert_eq!(manifest.unfit_field(), None);
+        let long = Manifest { version: format!("1.2.0-{}", "a".repeat(236)), ..manifest.clone() };
+        assert_eq!(long.unfit_field(), Some("version"));
+        for channel in ["", "a b", "stable\n", &"x".repeat(70_000)] {
+            let manifest = Manifest { channel: channel.to_owned(), ..manifest.clone() };
+            assert_eq!(manifest.unfit_field(), Some("channel"), "{}", channel.len());
+        }
+        let mut system = manifest;
+        let artifact = system.artifacts.get_mut("macos-universal").unwrap();
+        artifact.minimum_os.insert("arm64".to_owned(), "1".repeat(65));
+        assert_eq!(system.unfit_field(), Some("minimum_os"));
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! Requests of people and other parts of the agent to the launch agent's state machine: plain
-//! values, without I/O.
+//! Requests of people and other parts of the agent to the launch agent's state machine and to its
+//! updates: plain values, without I/O.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use russet_protocol::ids::TaskId;
+use tokio::sync::mpsc;
 
 /// A request that the launch agent end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +61,27 @@ pub(crate) struct UpdateRequest {
     pub(crate) action: UpdateAction,
     /// Number of the check that answers it.
     pub(crate) number: u64,
+}
+
+/// The way of requests to whoever looks for updates. Numbers go on from those of before a restart.
+#[derive(Clone, Debug)]
+pub(crate) struct UpdateRequests {
+    sender: mpsc::UnboundedSender<UpdateRequest>,
+    last: Arc<AtomicU64>,
+}
+
+impl UpdateRequests {
+    /// The way, and its end. `last` is the number of the last request of before.
+    pub(crate) fn after(last: u64) -> (Self, mpsc::UnboundedReceiver<UpdateRequest>) {
+        let (sender, requests) = mpsc::unbounded_channel();
+        (Self { sender, last: Arc::new(AtomicU64::new(last)) }, requests)
+    }
+
+    /// Sends a request, and returns its number. `None`: nobody looks for updates any more.
+    pub(crate) fn send(&self, action: UpdateAction) -> Option<u64> {
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        self.sender.send(UpdateRequest { action, number }).ok().map(|()| number)
+    }
 }
 
 /// The origin of a hold on claims, the most important first.

@@ -175,6 +175,16 @@ shows!(
     heard(with_update(Update::Failed { why: "the manifest is not believed".into() }))
 );
 shows!(
+    a_source_that_offers_no_release,
+    heard(with_update(Update::NotOffered {
+        why: "no release of acme/russet has a manifest".into()
+    }))
+);
+shows!(
+    a_version_that_is_not_rolled_out_here,
+    heard(with_update(Update::RolloutPending { version: "1.3.0".into() }))
+);
+shows!(
     for_somebody_who_may_only_look,
     heard({
         let mut status = Status { may_change: Some(false), ..running() };

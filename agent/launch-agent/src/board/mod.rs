@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russet_protocol::local::{HealthCheck, HealthLevel, Status, Step, Task, Update};
+use russet_protocol::local::{HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update};
 use tokio::sync::watch;
 
 use crate::requests::HoldSource;
@@ -131,14 +131,17 @@ impl Board {
         }
     }
 
-    /// Records the progress of an update.
+    /// Records the progress of an update, shortened: it goes with every claim.
     pub(crate) fn update(&self, update: Update, now_ms: u64) {
-        self.change(now_ms, |model| model.status.update = Some(update));
+        self.change(now_ms, |model| model.status.update = Some(update.shortened()));
     }
 
-    /// Returns the number of looks for an update that have ended.
-    pub(crate) fn update_looks(&self, number: u64, now_ms: u64) {
-        self.change(now_ms, |model| model.status.update_looks = Some(number));
+    /// Records the answers to those who asked for a look, the newest last.
+    pub(crate) fn update_answers(&self, answers: Vec<LookAnswer>, now_ms: u64) {
+        self.change(now_ms, |model| {
+            model.status.update_looks = Some(answers.last().map_or(0, |answer| answer.look));
+            model.status.update_answers = Some(answers);
+        });
     }
 
     /// Records the state machine's view.

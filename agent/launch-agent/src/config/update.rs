@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::build::Build;
 use super::error::ConfigError;
-use crate::update::{Keys, Settings};
+use crate::update::{Host, Keys, Settings};
 
 /// Sources are asked no more often.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
@@ -28,6 +28,16 @@ impl Build<'_> {
                 return wrong("update.source", format!("{error}"), hint);
             }
         };
+        let mut hosts = Vec::new();
+        for text in values.words("update.hosts").unwrap_or_default() {
+            match text.parse::<Host>() {
+                Ok(host) => hosts.push(host),
+                Err(error) => {
+                    let hint = "write `cdn.example.com`, or `cdn.example.com:8443`";
+                    return wrong("update.hosts", format!("{error}"), hint);
+                }
+            }
+        }
         // Off is off: nothing is asked, fetched or installed.
         let source = source.filter(|_| values.flag("runner.disable_auto_update") != Some(true));
         let window = match values.text("update.window").map(|text| text.parse()) {
@@ -65,6 +75,7 @@ impl Build<'_> {
         }
         Ok(Settings {
             source,
+            hosts,
             channel: values.text("update.channel").unwrap_or(usual.channel),
             keys,
             interval,

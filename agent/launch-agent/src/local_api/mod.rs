@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::board::Board;
 use crate::metrics::Metrics;
-use crate::requests::{Command, UpdateRequest};
+use crate::requests::{Command, UpdateRequests};
 use russet_platform::clock::Clock;
 
 mod access;
@@ -45,8 +45,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) metrics: Arc<Metrics>,
     /// The agent's log, where that is a file.
     pub(crate) log: Option<PathBuf>,
-    /// Channel of requests about updates; none where this agent looks for none.
-    pub(crate) updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
+    /// Way of requests about updates; none where this agent looks for none.
+    pub(crate) updates: Option<UpdateRequests>,
     /// Channel of commands.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -29,7 +28,7 @@ use super::state::{Api, problem};
 use super::task_log;
 use crate::board::Board;
 use crate::metrics::{self, Metrics};
-use crate::requests::{Command, UpdateAction, UpdateRequest};
+use crate::requests::{Command, UpdateAction, UpdateRequests};
 use russet_platform::clock::Clock;
 
 /// The longest request; they are a sentence and a number.
@@ -44,7 +43,7 @@ pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) maintenance: Keeper,
     pub(super) commands: mpsc::UnboundedSender<Command>,
-    pub(super) updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
+    pub(super) updates: Option<UpdateRequests>,
     pub(super) policy: Policy,
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -60,7 +59,6 @@ pub(super) fn router(parts: Parts) -> Router {
         keeper: maintenance,
         commands,
         updates,
-        looks: Arc::default(),
         gate: Gate::new(policy, clock.clone()),
         audit: Arc::new(Audit::new(clock)),
         metrics,
@@ -266,12 +264,9 @@ async fn install_update(State(api): State<Api>) -> Response {
 }
 
 fn request_update(api: &Api, action: UpdateAction) -> Response {
-    let number = api.looks.fetch_add(1, Ordering::Relaxed) + 1;
-    match &api.updates {
-        Some(updates) if updates.send(UpdateRequest { action, number }).is_ok() => {
-            (StatusCode::ACCEPTED, Json(Looking { look: number })).into_response()
-        }
-        _ => problem(
+    match api.updates.as_ref().and_then(|updates| updates.send(action)) {
+        Some(look) => (StatusCode::ACCEPTED, Json(Looking { look })).into_response(),
+        None => problem(
             StatusCode::CONFLICT,
             "this agent looks for no updates: it is not installed as a service, or `update.source` \
              in its configuration names none",

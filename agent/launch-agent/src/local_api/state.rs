@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -15,7 +14,7 @@ use super::audit::Audit;
 use super::maintenance::Keeper;
 use super::shown::Shown;
 use crate::metrics::Metrics;
-use crate::requests::{Command, UpdateRequest};
+use crate::requests::{Command, UpdateRequests};
 
 /// State that the handlers need.
 #[derive(Clone, Debug)]
@@ -23,9 +22,7 @@ pub(super) struct Api {
     pub(super) shown: Arc<Shown>,
     pub(super) keeper: Keeper,
     pub(super) commands: mpsc::UnboundedSender<Command>,
-    pub(super) updates: Option<mpsc::UnboundedSender<UpdateRequest>>,
-    /// Number of looks for an update that were asked for.
-    pub(super) looks: Arc<AtomicU64>,
+    pub(super) updates: Option<UpdateRequests>,
     pub(super) gate: Gate,
     pub(super) audit: Arc<Audit>,
     pub(super) metrics: Arc<Metrics>,

@@ -15,6 +15,9 @@ use super::record::{Failed, Installed, Record, identity_of};
 use russet_platform::layout::Layout;
 use russet_platform::replace;
 
+/// Characters of a reason that is kept.
+const MAX_WHY_CHARS: usize = 300;
+
 /// A version that lies ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Staged {
@@ -29,9 +32,9 @@ pub(crate) struct Staged {
 /// fails the version before stands where it stood, and the new one is left alone for a while.
 pub(crate) fn put_in_place(staged: &Staged, now_s: u64) -> Result<(), UpdateError> {
     let result = exchange_bundles(staged, now_s);
-    result.inspect_err(|_| {
-        let at_s = now_s;
-        let failed = Failed { version: staged.version.clone(), at_s };
+    result.inspect_err(|error| {
+        let why = russet_text::one_line_within(&error.to_string(), MAX_WHY_CHARS);
+        let failed = Failed { version: staged.version.clone(), at_s: now_s, why };
         let noted = Record::read(&staged.state)
             .and_then(|record| Record { failed: Some(failed), ..record }.write(&staged.state));
         if let Err(error) = noted {
@@ -142,6 +145,7 @@ mod tests {
         assert!(put_in_place(&staged, 9).unwrap_err().to_string().contains("gone"));
         let which = std::fs::read_to_string(staged.layout.bundle().join("which")).unwrap();
         assert_eq!(which, "one");
-        assert_eq!(Record::read(&staged.state).unwrap().failed.unwrap().version, "1.2.0");
+        let failed = Record::read(&staged.state).unwrap().failed.unwrap();
+        assert!(failed.version == "1.2.0" && failed.why.contains("gone"), "{failed:?}");
     }
 }

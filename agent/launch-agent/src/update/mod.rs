@@ -3,9 +3,10 @@
 //!
 //! The way of a new version, and the file that has it:
 //!
-//! 1. `source` says where manifests are, `keys` whom to believe, `offer` (pure) whether this machine
-//!    takes what is offered;
-//! 2. `fetch` brings the archive, resumed and bounded, into a directory of root's;
+//! 1. `source` and `list` find manifests, `servers` and `request` bound who is asked and how much is
+//!    read, `keys` says whom to believe, `offer` (pure) whether this machine takes what is offered,
+//!    `seen` (pure) what it means that nothing is;
+//! 2. `fetch` brings the archive, resumed, bounded and at a `pace`, into `staging`, which is root's;
 //! 3. `unpack` looks at every entry before it writes any, and at the program before it is used;
 //! 4. the state machine of the launch agent ends the process when no task runs, which is decided
 //!    there and nowhere else;
@@ -19,9 +20,15 @@ mod boot_files;
 mod exchange;
 mod fetch;
 mod keys;
+mod list;
 mod offer;
+mod pace;
 mod record;
+mod request;
+mod seen;
+mod servers;
 mod source;
+mod staging;
 mod unpack;
 mod window;
 mod worker;
@@ -32,7 +39,10 @@ use std::time::Duration;
 pub(crate) use boot_files::{bad_versions, is_in_probation, is_newer, probation};
 pub(crate) use exchange::{Staged, put_in_place};
 pub use keys::{KeyError, Keys};
-pub(crate) use record::installed_version;
+pub(crate) use record::{installed_version, last_look, newest_seen};
+use request::FetchError;
+pub(crate) use seen::Seen;
+pub use servers::{Host, HostError};
 pub use source::{Source, SourceError};
 pub use window::{Window, WindowError};
 pub(crate) use worker::{Parts, start_worker};
@@ -42,6 +52,8 @@ pub(crate) use worker::{Parts, start_worker};
 pub struct Settings {
     /// Source of releases. None: this agent looks for none.
     pub source: Option<Source>,
+    /// Servers besides the source's own from which releases may come.
+    pub hosts: Vec<Host>,
     /// Which of them. A control plane chooses that itself: it knows what its classes are to run.
     pub channel: String,
     /// Whom to believe.
@@ -62,6 +74,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             source: None,
+            hosts: Vec::new(),
             channel: russet_protocol::manifest::STABLE.to_owned(),
             keys: Keys::compiled_in(),
             interval: Duration::from_secs(3600),
@@ -88,8 +101,14 @@ pub(crate) enum UpdateError {
         /// Subject.
         what: String,
         /// Cause.
-        why: String,
+        why: FetchError,
     },
+    /// There is no client to fetch it with.
+    #[error(transparent)]
+    Client(#[from] russet_platform::http::HttpError),
+    /// There is no counter for one more channel.
+    #[error("manifests of {0} channels were seen here, and no more are remembered")]
+    Channels(usize),
     /// Fetched archive that is not the manifest's.
     #[error("{0}")]
     Archive(String),
@@ -109,6 +128,11 @@ pub(crate) enum UpdateError {
 }
 
 impl UpdateError {
+    fn fetch(what: &str) -> impl FnOnce(FetchError) -> Self {
+        let what = what.to_owned();
+        move |why| Self::Fetch { what, why }
+    }
+
     fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::File { what, path, error }

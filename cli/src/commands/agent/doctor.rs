@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use russet_launch_agent::health::doctor::{Question, examine_machine, probe_address, worst_level};
 use russet_launch_agent::health::{Check, Level};
 use russet_platform::layout::Layout;
+use russet_protocol::local::{Status, Update};
 use serde_json::json;
 
 use crate::client::agent::AgentArgs;
@@ -44,7 +45,12 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
     };
     block_on(async {
         let mut checks = examine_machine(&question).await;
-        checks.insert(1, check_agent(args).await);
+        let status = match args.agent.connect() {
+            Ok(agent) => agent.status().await,
+            Err(error) => Err(error),
+        };
+        let update = status.as_ref().ok().and_then(|status| check_update(status.update.as_ref()?));
+        checks.splice(1..1, [check_agent(status)].into_iter().chain(update));
         print_checks(&checks, args.output.output)
     })
 }
@@ -63,13 +69,9 @@ fn print_checks(checks: &[Check], format: Format) -> Result<Exit> {
 }
 
 /// Checks the agent's own report.
-async fn check_agent(args: &DoctorArgs) -> Check {
+fn check_agent(status: Result<Status>) -> Check {
     let check =
         |level, found: String, hint: Option<String>| Check { name: "agent", level, found, hint };
-    let status = match args.agent.connect() {
-        Ok(agent) => agent.status().await,
-        Err(error) => Err(error),
-    };
     match status {
         Ok(status) if status.holds.is_empty() => {
             let since = numbers::duration_between(status.since_ms, numbers::now_ms());
@@ -91,6 +93,26 @@ async fn check_agent(args: &DoctorArgs) -> Check {
         }
         Err(error) => check(Level::Warning, error.message().to_owned(), error.hint_text()),
     }
+}
+
+/// Checks how the agent's last look for an update ended.
+fn check_update(update: &Update) -> Option<Check> {
+    let (found, hint) = match update {
+        Update::Failed { why } => (
+            format!("there was no update: {}", plain(why)),
+            "`sudo russet agent update check` looks again",
+        ),
+        Update::NotOffered { why } => (
+            format!("no release is offered: {}", plain(why)),
+            "see to the source, or remove `update.source`",
+        ),
+        Update::RolledBack { version, why } => (
+            format!("version {} was taken back: it {}", plain(version), plain(why)),
+            "publish a release with a higher version",
+        ),
+        _ => return None,
+    };
+    Some(Check { name: "update", level: Level::Warning, found, hint: Some(hint.to_owned()) })
 }
 
 /// One line for each check, and below it what to do.
@@ -122,8 +144,26 @@ fn checks_text(checks: &[Check], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Level, checks_text};
+    use super::{Check, Level, check_update, checks_text};
     use crate::color::Paint;
+    use russet_protocol::local::Update;
+
+    #[test]
+    fn an_update_that_should_be_and_is_not_is_a_warning() {
+        let why = || "the source is away".to_owned();
+        let version = || "1.2.0".to_owned();
+        for update in [
+            Update::Failed { why: why() },
+            Update::NotOffered { why: why() },
+            Update::RolledBack { version: version(), why: why() },
+        ] {
+            let check = check_update(&update).unwrap();
+            assert!(check.level == Level::Warning && check.found.contains(&why()), "{check:?}");
+        }
+        for update in [Update::UpToDate, Update::RolloutPending { version: version() }] {
+            assert_eq!(check_update(&update), None);
+        }
+    }
 
     #[test]
     fn each_check_is_a_line_and_what_to_do_stands_below() {

@@ -51,6 +51,14 @@ fn in_words(update: &Update, running: &str) -> Vec<String> {
                 format!("    {}", plain_text(why)),
             ]
         }
+        Update::NotOffered { why } => vec![
+            format!("Version {running}; no release is offered"),
+            format!("    {}", plain_text(why)),
+        ],
+        Update::RolloutPending { version } => vec![format!(
+            "Version {running}; {} has not been rolled out to this machine yet",
+            plain_text(version)
+        )],
         Update::Unknown => vec![format!("Version {running}")],
     }
 }

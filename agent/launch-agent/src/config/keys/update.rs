@@ -13,6 +13,15 @@ pub(super) const UPDATE: &[Key] = &[
          `github:OWNER/REPOSITORY`, or `s3://BUCKET/PREFIX?region=REGION`; see updates.md.",
     ),
     key(
+        "update.hosts",
+        &[],
+        Kind::Words,
+        "none",
+        "Hosts, or `host:port`, besides that of the source from which releases may come: where it redirects \
+         to, or where its list says that files are. Those of GitHub are known. The scheme stays that of the \
+         source.",
+    ),
+    key(
         "update.channel",
         &[],
         Kind::Text,

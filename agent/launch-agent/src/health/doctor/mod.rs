@@ -8,6 +8,7 @@ mod control_plane;
 mod mac;
 mod reach;
 mod service;
+mod updates;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,11 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
     }
     let state =
         config.as_ref().map_or_else(|| question.layout.state(), |c| c.state_directory.clone());
+    let is_updated = config.as_ref().is_some_and(|config| config.update.source.is_some());
+    if is_updated && question.layout.boot().exists() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        found.push(updates::check_updates(&state, now.map_or(0, |now| now.as_secs())));
+    }
     let reserve = config.as_ref().map_or(Reserve(None), |config| config.disk_reserve);
     let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
     let mut facts = Facts { clock_skew_s: skew, ..gather_facts(&state) };

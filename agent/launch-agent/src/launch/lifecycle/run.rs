@@ -18,7 +18,7 @@ use crate::launch::exit_reason::ExitReason;
 use crate::launch::options::Options;
 use crate::launch::slot::SlotDriver;
 use crate::local_api;
-use crate::requests::{Command, Stop, UpdateRequest};
+use crate::requests::{Command, Stop, UpdateRequests};
 use crate::state::slot::{Action as SlotAction, Input as SlotInput};
 use crate::state::{Action, End, Input, Machine, Settings, View};
 use crate::update;
@@ -215,14 +215,14 @@ impl Agent {
         &mut self,
         options: &Options,
         commands: &mpsc::UnboundedSender<Command>,
-    ) -> (ToInstall, Option<mpsc::UnboundedSender<UpdateRequest>>) {
+    ) -> (ToInstall, Option<UpdateRequests>) {
         let staged = ToInstall::default();
         let installed = options.boot_state.as_deref().and_then(Layout::of_boot_state);
         let Some(layout) = installed.filter(|_| options.host.is_service()) else {
             return (staged, None);
         };
-        let (sender, requests) = mpsc::unbounded_channel();
         let config = &self.ready.shared.config;
+        let (sender, requests) = UpdateRequests::after(update::last_look(&config.state_directory));
         let looking = update::start_worker(update::Parts {
             settings: config.update.clone(),
             layout,

@@ -148,6 +148,10 @@ fn update_line(update: &Update, running: &str) -> Option<String> {
             format!("update: {} has yet to prove itself, else it is taken back", plain(version))
         }
         Update::Failed { why } => format!("update: none: {}", plain(why)),
+        Update::NotOffered { why } => format!("update: no release is offered: {}", plain(why)),
+        Update::RolloutPending { version } => {
+            format!("update: {} has not been rolled out to this machine yet", plain(version))
+        }
         Update::RolledBack { version, why } => {
             format!("update: {} was taken back: it {}", plain(version), plain(why))
         }

@@ -1,7 +1,10 @@
 //! `russet agent update`: how far an update of this agent is, and having it looked for or installed.
 
+mod follow;
+
 use std::time::Duration;
 
+use follow::{Moment, Until, follow};
 use russet_protocol::local::{Status, Update};
 
 use crate::client::agent::{AgentArgs, AgentClient};
@@ -11,8 +14,8 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, plain};
 
-/// Delay before an agent that is being exchanged is asked again.
-const AGAIN: Duration = Duration::from_millis(200);
+/// Call that has an update looked for and installed.
+const INSTALL: &str = "update/install";
 
 /// Updates of the installed agent
 #[derive(clap::Subcommand, Debug)]
@@ -23,13 +26,15 @@ pub(crate) enum UpdateCommand {
     /// Look for an update now
     ///
     /// A release that is found is fetched, and installed when no task runs unless `update.auto` is
-    /// off. A release that has not been rolled out to this machine yet is not taken.
+    /// off. A release that has not been rolled out to this machine yet is not taken. Fails where the
+    /// source shows no release, or one that is refused.
     Check(Args),
 
     /// Look for an update now, and install it when no task runs
     ///
     /// Also where that is not done by itself (`update.auto`), and where a release has not been
-    /// rolled out to this machine yet. Tasks that run are waited for.
+    /// rolled out to this machine yet. Tasks that run are waited for; where none runs, this returns
+    /// when the new version is in place.
     Install(InstallArgs),
 }
 
@@ -65,75 +70,69 @@ pub(crate) fn main(command: UpdateCommand) -> Result<Exit> {
             }
             UpdateCommand::Check(args) => {
                 let agent = args.agent.connect()?;
-                let look = agent.look("update/check").await?;
-                print_status(&wait_for_look(&agent, look).await?, &args.output)?;
+                return report_look(&agent, "update/check", Until::Looked, &args.output).await;
             }
             UpdateCommand::Install(InstallArgs { wait, timeout, args }) => {
                 let agent = args.agent.connect()?;
-                let before = agent.status().await?;
-                let look = agent.look("update/install").await?;
-                if wait {
-                    let exchanged =
-                        tokio::time::timeout(timeout, wait_for_exchange(&agent, look, &before));
-                    let Ok(result) = exchanged.await else {
-                        return Err(CliError::new(Exit::Infrastructure, "the update takes longer")
-                            .hint("it goes on; `russet agent update status` says how far it is"));
-                    };
-                    return report_end(&result?, &before, &args.output);
+                if !wait {
+                    return report_look(&agent, INSTALL, Until::Placed, &args.output).await;
                 }
-                print_status(&wait_for_look(&agent, look).await?, &args.output)?;
+                let reported = report_look(&agent, INSTALL, Until::Proved, &args.output);
+                let Ok(exit) = tokio::time::timeout(timeout, reported).await else {
+                    return Err(CliError::new(Exit::Infrastructure, "the update takes longer")
+                        .hint("it goes on; `russet agent update status` says how far it is"));
+                };
+                return exit;
             }
         }
         Ok(Exit::Success)
     })
 }
 
-/// Follows an agent until the look with this number has ended: it has found out what there is, and
-/// fetched it.
-async fn wait_for_look(agent: &AgentClient, look: u64) -> Result<Status> {
-    let mut changes = agent.changes().await?;
-    let mut status = agent.status().await?;
-    while status.update_looks.unwrap_or_default() < look {
-        match changes.next().await {
-            Some(next) => status = next,
-            // It makes way already.
-            None => break,
-        }
-    }
-    Ok(status)
-}
-
-/// Follows an agent until another one has taken its place and proved itself, or none will.
-async fn wait_for_exchange(agent: &AgentClient, look: u64, before: &Status) -> Result<Status> {
-    let mut status = wait_for_look(agent, look).await?;
-    loop {
-        let is_coming = matches!(
-            status.update,
-            Some(Update::Downloading { .. } | Update::Ready { .. } | Update::WaitingForIdle { .. })
-        );
-        let is_proving = matches!(status.update, Some(Update::Proving { .. }));
-        let is_back = status.pid != before.pid && !is_proving;
-        if is_back || !is_coming && !is_proving {
-            return Ok(status);
-        }
-        tokio::time::sleep(AGAIN).await;
-        // Between two versions there is nobody to ask.
-        if let Ok(now) = agent.status().await {
-            status = now;
-        }
-    }
-}
-
-fn report_end(status: &Status, before: &Status, output: &OutputArgs) -> Result<Exit> {
-    print_status(status, output)?;
-    match &status.update {
-        Some(Update::RolledBack { .. } | Update::Failed { .. }) => Ok(Exit::Infrastructure),
-        _ => {
-            if status.agent_version != before.agent_version {
-                render::print_note(format_args!("Version {} runs.", plain(&status.agent_version)));
-            }
+/// Follows a look to its end, says what came of it, and returns the exit code of this request.
+async fn report_look(
+    agent: &AgentClient,
+    verb: &str,
+    until: Until,
+    output: &OutputArgs,
+) -> Result<Exit> {
+    let before = agent.status().await?;
+    let look = agent.look(verb).await?;
+    let (moment, status) = follow(agent, look, until, &before).await?;
+    match moment {
+        Moment::Installed => {
+            print_status(&status, output)?;
+            render::print_note(format_args!("Version {} runs.", plain(&status.agent_version)));
             Ok(Exit::Success)
         }
+        Moment::Ended(update) | Moment::AboutToBegin(update) => {
+            let exit = exit_of(&update);
+            print_status(&Status { update: Some(update), ..status }, output)?;
+            Ok(exit)
+        }
+        Moment::Unanswered | Moment::GoesOn => {
+            let message = "the agent was restarted before the update was in place";
+            Err(CliError::new(Exit::Infrastructure, message)
+                .hint("`russet agent update status` says how far it is; ask again"))
+        }
+    }
+}
+
+/// Exit code of a request that ended in this state. That nothing newer is there is a success; that
+/// the source shows nothing at all is not.
+fn exit_of(update: &Update) -> Exit {
+    match update {
+        Update::UpToDate
+        | Update::RolloutPending { .. }
+        | Update::Pinned { .. }
+        | Update::Downloading { .. }
+        | Update::Ready { .. }
+        | Update::WaitingForIdle { .. }
+        | Update::Proving { .. } => Exit::Success,
+        Update::Failed { .. }
+        | Update::RolledBack { .. }
+        | Update::NotOffered { .. }
+        | Update::Unknown => Exit::Infrastructure,
     }
 }
 
@@ -151,6 +150,12 @@ fn update_text(status: &Status) -> String {
     let update = match &status.update {
         None => "no update was looked for".to_owned(),
         Some(Update::UpToDate) => "there is no update".to_owned(),
+        Some(Update::NotOffered { why }) => format!("no release is offered: {}", plain(why)),
+        Some(Update::RolloutPending { version }) => format!(
+            "version {} has not been rolled out to this machine yet: `russet agent update install` \
+             takes it now",
+            plain(version)
+        ),
         Some(Update::Downloading { version, percent }) => {
             format!("version {} is being fetched ({percent}%)", plain(version))
         }
@@ -168,7 +173,8 @@ fn update_text(status: &Status) -> String {
         }
         Some(Update::Failed { why }) => format!("there was no update: {}", plain(why)),
         Some(Update::RolledBack { version, why }) => {
-            format!("version {} was taken back: it {}", plain(version), plain(why))
+            let (version, why) = (plain(version), plain(why));
+            format!("version {version} was taken back: it {why}; {}", Update::AFTER_ROLLBACK)
         }
         Some(Update::Unknown) => "whether there is an update is not known yet".to_owned(),
     };

@@ -4,6 +4,8 @@
 //! other), and for `http://` it loads no certificates, which costs more time than everything
 //! else that an agent does when it starts.
 
+mod failure;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +13,10 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use russet_protocol::backoff::Backoff;
 
+pub use failure::Failure;
+
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Maximum number of redirects of a download.
-const MOST_REDIRECTS: usize = 5;
 
 /// A server that asks for a longer pause than this is asked again earlier.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -63,25 +64,18 @@ pub fn api_client(
     builder.build().map_err(HttpError::Client)
 }
 
-/// A client for files that are verified otherwise, which may lie on several servers. It carries no
-/// token. With `redirects` it goes where it is sent, over TLS alone.
+/// A client for files that are verified otherwise. It carries no token, trusts `ca_file` besides the
+/// system's certificates where `origin`, the first server that is asked, has TLS, and goes where
+/// `redirects` lets it.
 ///
 /// # Errors
 /// As for [`api_client`].
 pub fn download_client(
     origin: &str,
     ca_file: Option<&Path>,
-    redirects: bool,
+    redirects: reqwest::redirect::Policy,
 ) -> Result<reqwest::Client, HttpError> {
-    // Its certificates are needed for other servers, whatever the origin is.
-    let origin = if redirects { "https://other.invalid" } else { origin };
-    let builder = client_builder(origin, ca_file)?;
-    let builder = if redirects {
-        builder.redirect(reqwest::redirect::Policy::limited(MOST_REDIRECTS))
-    } else {
-        builder.redirect(reqwest::redirect::Policy::none())
-    };
-    builder.build().map_err(HttpError::Client)
+    client_builder(origin, ca_file)?.redirect(redirects).build().map_err(HttpError::Client)
 }
 
 fn client_builder(
