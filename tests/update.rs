@@ -9,6 +9,7 @@ mod disk;
 mod many;
 mod owner;
 mod pins;
+mod source;
 
 use russet_protocol::boot_files::Fault;
 use russet_protocol::local::Update;
@@ -179,7 +180,7 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
         wait_for("the control plane to say so", || farm.runners().contains(&said).then_some(()));
         // Nor is it tried again.
         let (ok, text) = farm.cli(&["install"]);
-        assert!(ok && text.contains(&said), "{text}");
+        assert!(!ok && text.contains(&said) && text.contains("higher version"), "{text}");
         assert_eq!(farm.installed(), None);
     }
     // A bad one is not tried again, and a later one is.

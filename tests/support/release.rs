@@ -77,18 +77,22 @@ impl Release {
         Self { manifest, archive }
     }
 
-    /// Puts it into a directory, the manifest last.
-    pub fn write(&self, directory: &Path, signer: &Signer) {
+    /// Text of its `manifest.json`.
+    pub fn envelope(&self, signer: &Signer) -> Vec<u8> {
         let payload = serde_json::to_string(&self.manifest).unwrap();
         let signature = signer.0.sign(&signed_bytes(&payload));
         let signature =
             Signature { key: key_id(&signer.public()), signature: STANDARD.encode(signature) };
-        let envelope = Envelope { payload, signatures: vec![signature] };
+        serde_json::to_vec(&Envelope { payload, signatures: vec![signature] }).unwrap()
+    }
+
+    /// Puts it into a directory, the manifest last.
+    pub fn write(&self, directory: &Path, signer: &Signer) {
         std::fs::create_dir_all(directory).unwrap();
         let file = self.manifest.artifacts.values().next().map(|artifact| artifact.file.clone());
         std::fs::write(directory.join(file.unwrap()), &self.archive).unwrap();
         let draft = directory.join("draft");
-        std::fs::write(&draft, serde_json::to_vec(&envelope).unwrap()).unwrap();
+        std::fs::write(&draft, self.envelope(signer)).unwrap();
         std::fs::rename(draft, directory.join(FILE_NAME)).unwrap();
     }
 }

@@ -60,7 +60,7 @@ fn a_release_that_is_not_rolled_out_to_this_machine_is_taken_when_a_person_wants
     release.manifest.rollout = 0;
     farm.publish(&release);
     let (ok, text) = farm.cli(&["check"]);
-    assert!(ok && text.contains("there is no update"), "{text}");
+    assert!(ok && text.contains("9.14.1 has not been rolled out to this machine yet"), "{text}");
     let (ok, text) = farm.cli(&["install", "--wait"]);
     assert!(ok && text.starts_with("Version 9.14.1 runs"), "{text}");
     farm.wait_installed("9.14.1");
