@@ -1,10 +1,14 @@
 //! Artifacts and test results: what is stored, and what is refused.
 
+use std::path::Path;
+use std::process::Command;
+
+use russet_protocol::admin::Job;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::TestOutcome;
 
 use crate::support::admin::assert_outcome;
-use crate::support::{Agent, Server, config, run};
+use crate::support::{Agent, Server, config, run, russet};
 
 #[test]
 fn files_and_directories_are_stored_under_their_destination_byte_for_byte() {
@@ -28,6 +32,113 @@ fn files_and_directories_are_stored_under_their_destination_byte_for_byte() {
         server.admin.send(reqwest::Method::GET, &path, None).unwrap(),
         (200, b"a\0b".into())
     );
+}
+
+/// Steps of `shared/cases/agent/app-bundle`: a bundle as Xcode lays it out.
+const APP_BUNDLE: &str = "f=Out/Demo.app/Contents/Frameworks/Kit.framework; \
+    mkdir -p $f/Versions/A/Resources Out/Demo.app/Contents/MacOS Out/Demo.app/Contents/Empty; \
+    printf '#!/bin/sh\\necho hello from the app\\n' > Out/Demo.app/Contents/MacOS/Demo; \
+    chmod 755 Out/Demo.app/Contents/MacOS/Demo; printf lib > $f/Versions/A/Kit; \
+    chmod 755 $f/Versions/A/Kit; echo '<plist/>' > $f/Versions/A/Resources/Info.plist; \
+    ln -s A $f/Versions/Current; ln -s Versions/Current/Kit $f/Kit; \
+    ln -s Versions/Current/Resources $f/Resources; echo log > Out/log";
+
+#[test]
+fn a_bundle_is_one_zip_on_the_page_and_comes_back_whole_and_working() {
+    let server = Server::start();
+    let _agent = Agent::start(&server);
+    let job = server
+        .admin
+        .run(&config(&[&run(APP_BUNDLE), "store_artifacts: {path: Out, destination: got}"]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let mut stored: Vec<String> =
+        server.admin.artifacts(&job).into_iter().map(|item| item.path).collect();
+    stored.sort();
+    assert_eq!(stored, ["got/Demo.app.zip", "got/log"], "{}", server.admin.output(&job));
+
+    // What the page gives: one zip, which anything unpacks.
+    let path = format!("/api/v3/jobs/{}/artifacts/got/Demo.app.zip", job.id);
+    let (_, bytes) = server.admin.send(reqwest::Method::GET, &path, None).unwrap();
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let link = "Demo.app/Contents/Frameworks/Kit.framework/Resources";
+    assert!(archive.by_name(link).unwrap().is_symlink());
+    assert!(archive.by_name("Demo.app/Contents/Empty/").unwrap().is_dir());
+
+    let dir = tempfile::tempdir().unwrap();
+    // Twice: what was there is replaced.
+    for _ in 0..2 {
+        let fetched = fetch_artifacts(&server, &job, dir.path());
+        assert!(fetched.contains("got/Demo.app\n"), "{fetched}");
+    }
+    let app = dir.path().join("got/Demo.app");
+    let ran = Command::new(app.join("Contents/MacOS/Demo")).output().unwrap();
+    assert_eq!(ran.stdout, b"hello from the app\n");
+    let kit = app.join("Contents/Frameworks/Kit.framework");
+    assert_eq!(std::fs::read(kit.join("Kit")).unwrap(), b"lib");
+    assert_eq!(std::fs::read_link(kit.join("Versions/Current")).unwrap().to_str(), Some("A"));
+    assert!(app.join("Contents/Empty").is_dir());
+    assert!(!dir.path().join("got/Demo.app.zip").exists());
+}
+
+/// Runs `russet job artifacts --download`, and returns all that it says.
+fn fetch_artifacts(server: &Server, job: &Job, dir: &Path) -> String {
+    job_command(server, &["artifacts", job.id.as_str(), "--download", dir.to_str().unwrap()])
+}
+
+/// Runs `russet job`, and returns all that it says.
+fn job_command(server: &Server, arguments: &[&str]) -> String {
+    let output = Command::new(russet())
+        .arg("job")
+        .args(arguments)
+        .env("RUSSET_URL", server.url())
+        .env("RUSSET_TOKEN_FILE", server.admin_token_file())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn an_archive_that_a_job_made_to_lead_out_stays_packed_and_the_client_says_so() {
+    let server = Server::start();
+    let _agent = Agent::start(&server);
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.set_comment("russet: one bundle").unwrap();
+    let options = zip::write::SimpleFileOptions::default();
+    zip.add_symlink("Evil.app/out", "../../..", options).unwrap();
+    zip.start_file("Evil.app/out/escaped", options).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    let job = server.admin.run(&config(&[
+        &run(&format!("mkdir out; echo {text} | base64 -d > out/Evil.app.zip; echo x > out/z")),
+        "store_artifacts: {path: out}",
+    ]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    let dir = tempfile::tempdir().unwrap();
+    let said = fetch_artifacts(&server, &job, dir.path());
+    assert!(said.contains("Evil.app.zip stays packed") && said.contains("leads out"), "{said}");
+    let mut found: Vec<_> = dir.path().join("out").read_dir().unwrap().collect();
+    found.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
+    let names: Vec<_> = found.into_iter().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["Evil.app.zip", "z"]);
+}
+
+#[test]
+fn a_test_that_passed_at_the_second_attempt_says_so_on_the_command_line() {
+    let server = Server::start();
+    let _agent = Agent::start(&server);
+    let job = server.admin.run(&config(&[
+        &run("mkdir r; echo '<testsuite><testcase classname=\"c\" name=\"flaky\">\
+<flakyFailure message=\"first\"/></testcase><testcase classname=\"c\" name=\"firm\"/></testsuite>' > r/a.xml"),
+        "store_test_results: {path: r}",
+    ]));
+    let listed = job_command(&server, &["tests", job.id.as_str()]);
+    let line = |name: &str| listed.lines().find(|line| line.ends_with(name)).unwrap().to_owned();
+    assert!(line("flaky").starts_with("success (2 attempts) "), "{listed}");
+    assert!(line("firm").starts_with("success "), "{listed}");
+    assert!(!line("firm").contains("attempts"), "{listed}");
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn without_a_set_up_user_a_step_has_an_unprivileged_uid_of_its_own() {
         runner: vec!["user_prefix: _nobody_has_this".to_owned()],
         ..AgentOptions::default()
     };
-    let _agent = Agent::start_with(&server, &options);
+    let agent = Agent::start_with(&server, &options);
     let job = server.admin.run(&config(&[&run("id -u; id -g; id -G")]));
     assert_outcome(&server.admin, &job, Outcome::Success);
     let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
@@ -102,6 +102,8 @@ fn without_a_set_up_user_a_step_has_an_unprivileged_uid_of_its_own() {
         let id: u32 = id.parse().unwrap();
         assert!((59_000..60_000).contains(&id), "{output}");
     }
+    let log = agent.log();
+    assert!(log.contains("no name on this machine") && log.contains("hint: "), "{log}");
 }
 
 #[test]

@@ -14,8 +14,9 @@ use crate::support::checkout;
 /// Crates that the launch agent, which is root, must not depend on: parsers of what a project
 /// supplies, and the crate that uses them. A flaw in one of them is a flaw of a process without
 /// rights, which the slot's user confines.
-const NOT_IN_LAUNCH_AGENT: [&str; 7] = [
+const NOT_IN_LAUNCH_AGENT: [&str; 8] = [
     "quick-xml",
+    "zip",
     "zstd",
     "globset",
     "aho-corasick",

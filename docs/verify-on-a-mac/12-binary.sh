@@ -36,6 +36,23 @@ check cache-clones change '^Cloned 1 entries of ' \
 - run: cksum f
 STEPS'
 
+check bundle-with-attributes change '^valid after it went through, with its attribute$' \
+    'bundle=Signed.app/Contents
+     "$tools/steps" bundle <<STEPS
+- run: |
+    mkdir -p $bundle/MacOS $bundle/Resources; cp /bin/echo $bundle/MacOS/Signed
+    plutil -create xml1 $bundle/Info.plist
+    plutil -insert CFBundleExecutable -string Signed $bundle/Info.plist
+    plutil -insert CFBundleIdentifier -string dev.russet.verify $bundle/Info.plist
+    echo text > $bundle/Resources/a; ln -s a $bundle/Resources/link
+    codesign --force --sign - Signed.app && codesign --verify --strict Signed.app
+    xattr -w dev.russet.test "with its attribute" $bundle/Resources/a
+- store_artifacts: {path: Signed.app}
+STEPS
+     app=$(find "$here/state" -name Signed.app -type d | head -n 1)
+     codesign --verify --strict --verbose "$app" && test -L "$app/Contents/Resources/link" &&
+         echo "$("$app/Contents/MacOS/Signed" valid after it went through), $(xattr -p dev.russet.test "$app/Contents/Resources/a")"'
+
 check setup-curl change '^ours$' \
     '"$tools/steps" setup "setup: true\n" <<STEPS
 - run: test "\$(command -v curl)" != /usr/bin/curl && echo ours

@@ -65,9 +65,14 @@ impl Server {
         self.process.pid()
     }
 
+    /// File of the admin token in its data directory.
+    pub fn admin_token_file(&self) -> PathBuf {
+        self.data.join("admin.token")
+    }
+
     /// The admin token in its data directory.
     pub fn admin_token_on_disk(&self) -> String {
-        let text = std::fs::read_to_string(self.data.join("admin.token")).unwrap();
+        let text = std::fs::read_to_string(self.admin_token_file()).unwrap();
         text.trim().to_owned()
     }
 }

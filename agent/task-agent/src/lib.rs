@@ -2,6 +2,7 @@
 //! steps call.
 
 pub mod archive;
+pub mod bundle;
 pub mod continuation;
 pub mod helper;
 pub mod mask;

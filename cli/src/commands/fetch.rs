@@ -9,20 +9,31 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use russet_protocol::admin::ArtifactItem;
+use russet_task_agent::bundle::{self, BundleError, Restored};
 
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::render::plain;
 
-/// Fetches one artifact to `dir/<its path>` and checks its hash. `progress` hears of every part
-/// that came.
+/// Place of a fetched artifact.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// Path of the file, or of the bundle that it held.
+    pub(crate) path: PathBuf,
+    /// Remark for people.
+    pub(crate) note: Option<String>,
+}
+
+/// Fetches one artifact to `dir/<its path>`, checks its hash, and restores a bundle from its
+/// archive. `progress` hears of every part that came.
 pub(crate) async fn fetch_artifact(
     client: &Client,
     job: &str,
     item: &ArtifactItem,
     dir: &Path,
     progress: impl Fn(u64),
-) -> Result<PathBuf> {
+) -> Result<Placed> {
     let Some(relative) = safe_path(&item.path) else {
         let message = format!("the artifact path {:?} leads outside of its directory", item.path);
         return Err(CliError::new(Exit::ControlPlane, message));
@@ -49,7 +60,32 @@ pub(crate) async fn fetch_artifact(
         let message = format!("the artifact {} came damaged", file.display());
         return Err(CliError::new(Exit::ControlPlane, message).hint("fetch it again"));
     }
-    Ok(file)
+    drop(out);
+    tokio::task::spawn_blocking(move || restore_bundle(file))
+        .await
+        .map_err(|error| CliError::local("could not restore a bundle", error))?
+}
+
+/// Restores a bundle from its archive. An archive that would lead out of the directory is kept as it
+/// is: it is what the job stored.
+fn restore_bundle(file: PathBuf) -> Result<Placed> {
+    let shown = file.display().to_string();
+    let shown = plain(&shown);
+    match bundle::restore(&file) {
+        Ok(Restored::NotABundle) => Ok(Placed { path: file, note: None }),
+        Ok(Restored::Bundle { path, lost_attributes: 0 }) => Ok(Placed { path, note: None }),
+        Ok(Restored::Bundle { path, lost_attributes }) => {
+            let note = format!("{shown}: {lost_attributes} files lost extended attributes");
+            Ok(Placed { path, note: Some(note) })
+        }
+        Err(error @ BundleError::Io { .. }) => {
+            Err(CliError::local(format!("could not restore the bundle in {shown}"), error))
+        }
+        Err(error) => {
+            let note = format!("{shown} stays packed: {error}");
+            Ok(Placed { path: file, note: Some(note) })
+        }
+    }
 }
 
 /// The path, if it stays below where it is put.

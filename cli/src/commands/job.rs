@@ -46,6 +46,9 @@ pub(crate) enum JobCommand {
         connection: ConnectionArgs,
     },
     /// List a job's artifacts, or fetch them
+    ///
+    /// A bundle such as Demo.app is stored as an archive; fetched, it is restored with its links and
+    /// modes.
     #[command(
         after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/"
     )]
@@ -111,8 +114,11 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
             let items = client.artifacts(&id).await?;
             if let Some(dir) = download {
                 for item in &items {
-                    let file = fetch::fetch_artifact(&client, &id, item, &dir, |_| {}).await?;
-                    render::print_line(plain(&file.to_string_lossy()))?;
+                    let placed = fetch::fetch_artifact(&client, &id, item, &dir, |_| {}).await?;
+                    if let Some(note) = placed.note {
+                        render::print_note(format_args!("warning: {note}"));
+                    }
+                    render::print_line(plain(&placed.path.to_string_lossy()))?;
                 }
                 return Ok(Exit::Success);
             }

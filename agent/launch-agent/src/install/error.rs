@@ -161,7 +161,66 @@ impl InstallError {
                 format!("look into {} and at `sudo russet agent doctor`", log.display())
             }
             Self::Package { identifier, .. } => format!("sudo pkgutil --forget {identifier}"),
-            Self::File { .. } | Self::Slot { .. } | Self::Interrupted => return None,
+            Self::File { path, source, .. } => hint_of_file(path, source)?,
+            Self::Slot { path, .. } => format!(
+                "look at what is left with `sudo ls -lR {path}`, unmount what is mounted there, remove \
+                 it with `sudo rm -rf {path}`, and run this again",
+                path = path.display()
+            ),
+            Self::Interrupted => return None,
         })
+    }
+}
+
+/// Returns what to do about a file that could not be written or removed.
+fn hint_of_file(path: &Path, error: &io::Error) -> Option<String> {
+    let path = path.display();
+    Some(match error.kind() {
+        // Root is refused by flags of files, and on macOS by privacy controls.
+        io::ErrorKind::PermissionDenied if cfg!(target_os = "macos") => format!(
+            "give the terminal Full Disk Access in System Settings, or take the flags off with `sudo \
+             chflags -R 0 {path}`, and run this again"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("if it is immutable, `sudo chattr -R -i {path}`; then run this again")
+        }
+        io::ErrorKind::ResourceBusy => {
+            format!("unmount what is mounted at {path} or below it, and run this again")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("the file system of {path} is read-only: make it writable, and run this again")
+        }
+        io::ErrorKind::StorageFull => "free some space on the disk, and run this again".to_owned(),
+        io::ErrorKind::DirectoryNotEmpty => {
+            format!("end what writes to {path}, remove it if nobody needs it, and run this again")
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InstallError;
+    use std::io::{Error, ErrorKind};
+    use std::path::Path;
+
+    #[test]
+    fn whatever_could_not_be_removed_is_named_with_what_to_do() {
+        let path = Path::new("/var/db/russet");
+        let kinds = [
+            ErrorKind::PermissionDenied,
+            ErrorKind::ResourceBusy,
+            ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::DirectoryNotEmpty,
+        ];
+        for kind in kinds {
+            let error = InstallError::file("remove", path)(Error::from(kind));
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("/var/db/russet") && hint.contains("again"), "{hint}");
+        }
+        let slot = path.join("slots/1");
+        let error = InstallError::Slot { path: slot, what: "x".to_owned() };
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("`sudo rm -rf /var/db/russet/slots/1`"), "{hint}");
     }
 }

@@ -3,6 +3,7 @@
 use crate::macos_tools::user_domain::DomainError;
 
 pub mod accounts;
+mod attributes;
 mod bundle;
 mod clone;
 mod code;
@@ -30,6 +31,7 @@ pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
 pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use code::forget_code;

@@ -4,6 +4,7 @@ use crate::command::Tools;
 use crate::macos_tools::user_domain::{self, DomainError};
 
 pub mod accounts;
+mod attributes;
 mod bundle;
 mod clone;
 pub(crate) mod environment;
@@ -30,6 +31,7 @@ pub const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
+pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
 pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use groups::Groups;

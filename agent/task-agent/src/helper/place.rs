@@ -14,7 +14,9 @@ const WORK_VARIABLE: &str = "CIRCLE_WORKING_DIRECTORY";
 pub(super) struct Place {
     /// The working directory, as it is written and without links.
     roots: Vec<PathBuf>,
-    /// The current directory below it; empty there, and elsewhere.
+    /// The current directory.
+    here: PathBuf,
+    /// The current directory below the working directory; empty there, and elsewhere.
     below: PathBuf,
 }
 
@@ -31,7 +33,7 @@ impl Place {
         roots.extend(work.canonicalize().ok().filter(|real| real != work));
         let below = roots.iter().find_map(|root| here.strip_prefix(root).ok());
         let below = below.unwrap_or(Path::new("")).to_owned();
-        Self { roots, below }
+        Self { roots, here: here.to_owned(), below }
     }
 
     /// Returns the name of a test: a path below the working directory, or below the current one,
@@ -42,6 +44,12 @@ impl Place {
             Some(below) if path.is_absolute() => below.as_os_str(),
             _ => plain(test),
         }
+    }
+
+    /// Returns the size of a test's file in bytes. `None`: it is not a file here.
+    pub(super) fn file_size(&self, test: &OsStr) -> Option<u64> {
+        let metadata = self.here.join(test).metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
     }
 
     /// Returns the path of a test below the working directory, where it is relative to a directory

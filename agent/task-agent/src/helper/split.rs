@@ -49,7 +49,7 @@ pub(super) fn split(files: &[PathBuf], how: &How, data: Option<&Path>) -> Result
         (SplitBy::Timings, Some(data)) => timings(how, data)?,
         _ => None,
     };
-    Ok(part(tests, how, &place, timings.as_ref()))
+    part(tests, how, &place, timings.as_ref())
 }
 
 /// Variable with the number of tasks that share the job.
@@ -81,10 +81,15 @@ fn timings(how: &How, data: &Path) -> Result<Option<Timings>, Refusal> {
 }
 
 /// Takes the part of this run.
-fn part(mut tests: Vec<OsString>, how: &How, place: &Place, timings: Option<&Timings>) -> Part {
+fn part(
+    mut tests: Vec<OsString>,
+    how: &How,
+    place: &Place,
+    timings: Option<&Timings>,
+) -> Result<Part, Refusal> {
     tests.sort_by(|a, b| (place.name(a), a).cmp(&(place.name(b), b)));
     let (weights, by) = match (how.split_by, timings) {
-        (SplitBy::FileSize, _) => (Some(sizes(&tests)), "file size".to_owned()),
+        (SplitBy::FileSize, _) => (sizes(&tests, how, place)?, "file size".to_owned()),
         (SplitBy::Timings, Some(timings)) => timed(&tests, how, timings, place),
         (SplitBy::Name | SplitBy::Timings, _) => (None, "name".to_owned()),
     };
@@ -94,7 +99,7 @@ fn part(mut tests: Vec<OsString>, how: &How, place: &Place, timings: Option<&Tim
         Some(weights) => share(&weights, how.total),
     };
     let mine = tests.into_iter().zip(runs).filter(|(_, run)| *run == how.index);
-    Part { tests: mine.map(|(test, _)| test).collect(), of, by }
+    Ok(Part { tests: mine.map(|(test, _)| test).collect(), of, by })
 }
 
 /// Which run each of the weights goes to: the heaviest first, each to the run that has least so
@@ -119,23 +124,33 @@ fn share(weights: &[f64], total: usize) -> Vec<usize> {
     runs
 }
 
-/// The sizes of files. What is no file weighs nothing, and is said.
-fn sizes(tests: &[OsString]) -> Vec<f64> {
-    let mut missing: Vec<&OsStr> = Vec::new();
-    let size = |test: &OsString| std::fs::metadata(test).map(|it| it.len() as f64).ok();
-    let mut sizes = Vec::with_capacity(tests.len());
-    for test in tests {
-        let size = size(test);
-        if size.is_none() {
-            missing.push(test);
-        }
-        sizes.push(size.unwrap_or_default());
-    }
+/// Returns the sizes of files; `None` where there are no files at all, and they are split by name.
+///
+/// Where some are files and others are not, another task may have them, and would compute other
+/// parts.
+fn sizes(tests: &[OsString], how: &How, place: &Place) -> Result<Option<Vec<f64>>, Refusal> {
+    let sizes: Vec<_> = tests.iter().map(|test| place.file_size(test)).collect();
+    let missing: Vec<&OsStr> = tests
+        .iter()
+        .zip(&sizes)
+        .filter(|(_, size)| size.is_none())
+        .map(|(test, _)| &**test)
+        .collect();
     if let Some(first) = missing.first() {
-        let (count, first) = (missing.len(), first.display());
-        note(&format!("note: {count} of {} are no files here, such as {first}", tests.len()));
+        let (count, of, first) = (missing.len(), tests.len(), first.display());
+        let what = format!("{count} of {of} tests are not files here, such as {first}");
+        if count == of {
+            note(&format!("note: {what}, falling back to splitting by name"));
+            return Ok(None);
+        }
+        if how.total > 1 {
+            return Err(format!(
+                "{what}, and another task that has them would take other tests than its part\n\n\
+                 hint: list only files that every task has, or split by name"
+            ));
+        }
     }
-    sizes
+    Ok(Some(sizes.into_iter().map(|size| size.unwrap_or_default() as f64).collect()))
 }
 
 /// The times of tests, or nothing where none is known.
@@ -294,7 +309,8 @@ mod tests {
                     tests.iter().map(|test| written(*slot, form(test), test)).collect();
                 let turn = if mine.is_empty() { 0 } else { index % mine.len() };
                 mine.rotate_left(turn);
-                let part = super::part(mine, &How { index, ..how.clone() }, &place, Some(&timings));
+                let how = How { index, ..how.clone() };
+                let part = super::part(mine, &how, &place, Some(&timings)).unwrap();
                 all.extend(part.tests.iter().map(|test| place.name(test).to_str().unwrap().to_owned()));
             }
             all.sort();
@@ -302,6 +318,62 @@ mod tests {
             wanted.sort();
             prop_assert_eq!(all, wanted);
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_parts_by_file_size_are_a_partition_in_any_slots_and_directories(
+            files in prop::collection::hash_map("[a-h]", 0..5_usize, 1..8),
+            below in prop::sample::select(&["", "web", "web/app"][..]),
+            form in 0..3_u8,
+            slots in prop::collection::vec(0..3_usize, 1..6),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let how = How { total: slots.len(), split_by: SplitBy::FileSize, ..How::default() };
+            let mut all = Vec::new();
+            for (index, slot) in slots.iter().enumerate() {
+                let work = dir.path().join(format!("slots/{slot}/work"));
+                let here = work.join(below);
+                std::fs::create_dir_all(&here).unwrap();
+                let place = Place::of(&work, &here);
+                let mut mine = Vec::new();
+                for (name, size) in &files {
+                    std::fs::write(here.join(name), vec![0; *size]).unwrap();
+                    let full = here.join(name).into_os_string();
+                    // Each is named in another form, the same one in every task.
+                    mine.push(match (form + name.as_bytes()[0]) % 3 {
+                        0 => name.into(),
+                        1 => format!("./{name}").into(),
+                        _ => full,
+                    });
+                }
+                let turn = index % mine.len();
+                mine.rotate_left(turn);
+                let part = super::part(mine, &How { index, ..how.clone() }, &place, None).unwrap();
+                let name = |test: &OsString| test.to_str().unwrap().rsplit('/').next().unwrap().to_owned();
+                all.extend(part.tests.iter().map(name));
+            }
+            all.sort();
+            let mut wanted: Vec<_> = files.into_keys().collect();
+            wanted.sort();
+            prop_assert_eq!(all, wanted);
+        }
+    }
+
+    #[test]
+    fn sizes_that_another_task_may_see_otherwise_are_refused_and_none_at_all_split_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("b"), "long").unwrap();
+        let place = Place::of(dir.path(), dir.path());
+        let part = |tests: &[&str], total| {
+            let how = How { split_by: SplitBy::FileSize, total, ..How::default() };
+            super::part(tests.iter().map(OsString::from).collect(), &how, &place, None)
+        };
+        assert!(part(&["a", "b"], 2).unwrap_err().contains("1 of 2 tests are not files here"));
+        assert_eq!(part(&["a", "b"], 1).unwrap().tests, ["a", "b"]);
+        assert_eq!(part(&["a", "c"], 2).unwrap().tests, ["a"]);
     }
 
     #[test]

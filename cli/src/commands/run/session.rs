@@ -313,8 +313,12 @@ async fn collect_results(
             let label = format!("fetching {}", plain(&item.path));
             screen.doing(label.clone());
             let progress = screen.progress(label, item.size);
-            let file =
+            let placed =
                 fetch::fetch_artifact(client, job.id.as_str(), &item, &below, progress).await?;
+            if let Some(note) = placed.note {
+                screen.say(&screen.paint().warn(&format!("warning: {note}")))?;
+            }
+            let file = placed.path;
             fetched.push(Fetched { job: job.name.clone(), path: item.path, size: item.size, file });
         }
     }

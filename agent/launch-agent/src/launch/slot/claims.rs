@@ -85,8 +85,7 @@ impl SlotClaims {
     fn take_task(&self, class: &Class, claimed: ClaimResponse) {
         let info = &*self.info;
         self.meter.note_claimed(info);
-        // CircleCI's server sends an empty one with every claim.
-        if let Some(warning) = claimed.warning.as_deref().filter(|text| !text.trim().is_empty()) {
+        if let Some(warning) = warning_of_claim(&claimed) {
             tracing::warn!(warning, "the control plane took the claim with a warning");
         }
         let refused = find_refusal(class, &claimed);
@@ -119,10 +118,34 @@ impl SlotClaims {
     }
 }
 
+/// Returns the server's warning. CircleCI's server sends an empty one with every claim.
+fn warning_of_claim(claimed: &ClaimResponse) -> Option<&str> {
+    claimed.warning.as_deref().filter(|text| !text.trim().is_empty())
+}
+
 /// Shows people the task of a journal.
 pub(super) fn show_task(info: &SlotInfo, journal: &Journal) {
     let Shared { sink, clock, .. } = &*info.shared;
     sink.outputs.begin(info.number);
     sink.board.begin(info.number, journal.shown.clone(), clock.wall_ms());
     sink.send(Event::Claimed { slot: info.number, job: journal.shown.job.clone() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning_of_claim;
+
+    #[test]
+    fn an_empty_warning_is_none() {
+        let claim = |warning: serde_json::Value| {
+            let claim =
+                serde_json::json!({"allocation": "a", "task_token": "t", "warning": warning});
+            let claim = serde_json::from_value(claim).unwrap();
+            warning_of_claim(&claim).map(str::to_owned)
+        };
+        for none in [serde_json::json!(null), serde_json::json!(""), serde_json::json!(" \n")] {
+            assert_eq!(claim(none.clone()), None, "{none}");
+        }
+        assert_eq!(claim(serde_json::json!("old agent")).as_deref(), Some("old agent"));
+    }
 }

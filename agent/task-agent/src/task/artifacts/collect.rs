@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
+use crate::bundle;
 use crate::mask::Masks;
 
 /// A file to store.
@@ -16,6 +17,18 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     /// Name among the job's artifacts.
     pub(super) name: String,
+    /// Set for a directory that is stored as one archive.
+    pub(super) is_bundle: bool,
+}
+
+impl File {
+    fn new(path: PathBuf, name: String) -> Self {
+        Self { path, name, is_bundle: false }
+    }
+
+    fn bundle(path: PathBuf, prefix: &str, own: &str) -> Self {
+        Self { path, name: bundle::archive_name(prefix, own), is_bundle: true }
+    }
 }
 
 /// Files that were found.
@@ -78,11 +91,14 @@ pub(super) fn find_files(root: &Path, prefix: &str) -> Result<Found, String> {
     };
     let metadata = std::fs::symlink_metadata(&real)
         .map_err(|error| format!("could not look at {}: {error}", root.display()))?;
+    let own =
+        root.file_name().or(real.file_name()).unwrap_or_default().to_string_lossy().into_owned();
     if metadata.is_file() {
         // `destination: .` names the directory of a file; without a name it could not be stored.
-        let own = root.file_name().or(real.file_name()).unwrap_or_default().to_string_lossy();
-        let name = if prefix.is_empty() { own.into_owned() } else { prefix.to_owned() };
-        found.files.push(File { path: real, name });
+        let name = if prefix.is_empty() { own } else { prefix.to_owned() };
+        found.files.push(File::new(real, name));
+    } else if metadata.is_dir() && bundle::is_bundle(&own) {
+        found.files.push(File::bundle(real, prefix, &own));
     } else if metadata.is_dir() {
         walk_directory(&real, prefix, &mut found)?;
     } else {
@@ -104,10 +120,14 @@ fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), St
         };
         for entry in entries.flatten() {
             let path = entry.path();
-            let name = join_name(&prefix, &entry.file_name().to_string_lossy());
+            let own = entry.file_name().to_string_lossy().into_owned();
+            let name = join_name(&prefix, &own);
             match entry.file_type() {
+                Ok(kind) if kind.is_dir() && bundle::is_bundle(&own) => {
+                    found.files.push(File::bundle(path, &name, &own));
+                }
                 Ok(kind) if kind.is_dir() => open.push((path, name)),
-                Ok(kind) if kind.is_file() => found.files.push(File { path, name }),
+                Ok(kind) if kind.is_file() => found.files.push(File::new(path, name)),
                 Ok(kind) if kind.is_symlink() => follow_link(root, &path, name, found),
                 _ => found.notes.push(format!("{name} is no file and was left out")),
             }
@@ -126,7 +146,7 @@ fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), St
 fn follow_link(root: &Path, link: &Path, name: String, found: &mut Found) {
     match link.canonicalize() {
         Ok(path) if path.starts_with(root) && path.is_file() => {
-            found.files.push(File { path, name });
+            found.files.push(File::new(path, name));
         }
         _ => found.notes.push(format!(
             "{name} is a link that does not lead to a file of the same directory, and was left out"
@@ -184,11 +204,36 @@ mod tests {
     fn names_show_no_secret_and_stay_different() {
         let masks = Masks::new(&[Secret::new("hunter2"), Secret::new("letmein")]).unwrap();
         let names = ["a", "log-hunter2", "log-letmein", "x/hunter2/y", "log-****-2"];
-        let file = |name: &str| File { path: name.into(), name: name.to_owned() };
+        let file = |name: &str| File::new(name.into(), name.to_owned());
         let mut files = names.map(file);
         mask_names(&mut files, &masks);
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a", "log-****", "log-****-3", "x/****/y", "log-****-2"]);
+    }
+
+    #[test]
+    fn a_bundle_is_one_artifact_also_as_the_path_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = dir.path().join("out/Demo.app");
+        std::fs::create_dir_all(app.join("Contents/Frameworks/Kit.framework")).unwrap();
+        std::fs::write(app.join("Contents/Info.plist"), "x").unwrap();
+        std::fs::write(dir.path().join("out/Other.app"), "a file").unwrap();
+        std::fs::write(dir.path().join("out/log"), "x").unwrap();
+        let found = |root: &Path, prefix: &str| -> Vec<(String, bool)> {
+            let files = find_files(root, prefix).unwrap().files.into_iter();
+            files.map(|file| (file.name, file.is_bundle)).collect()
+        };
+        let bundle = |name: &str| (name.to_owned(), true);
+        let file = |name: &str| (name.to_owned(), false);
+        let out = found(&dir.path().join("out"), "p");
+        assert_eq!(out, [bundle("p/Demo.app.zip"), file("p/Other.app"), file("p/log")]);
+        assert_eq!(found(&app, "out/Demo.app"), [bundle("out/Demo.app.zip")]);
+        assert_eq!(found(&app, ""), [bundle("Demo.app.zip")]);
+        assert_eq!(found(&app, "builds/nightly"), [bundle("builds/nightly/Demo.app.zip")]);
+        assert_eq!(found(&app, "Named.app.zip"), [bundle("Named.app.zip")]);
+        // Asked for by name, its files are files.
+        let inside = found(&app.join("Contents"), "c");
+        assert_eq!(inside, [bundle("c/Frameworks/Kit.framework.zip"), file("c/Info.plist")]);
     }
 
     #[test]

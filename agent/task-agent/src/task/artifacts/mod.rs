@@ -1,13 +1,15 @@
 //! Storing files for people.
 
 mod collect;
+mod pack;
 mod send;
 
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
-use self::collect::Found;
+use self::collect::{File, Found};
+use self::send::{SendError, Sent};
 use super::api::Api;
 use super::directories::JobDirs;
 use super::journal::StepOutput;
@@ -55,11 +57,10 @@ impl ArtifactStore {
         self.send_files(output, files).await
     }
 
-    async fn send_files(&self, output: &StepOutput, files: Vec<collect::File>) -> StepEnd {
+    async fn send_files(&self, output: &StepOutput, files: Vec<File>) -> StepEnd {
         let mut sending = futures_util::stream::iter(files)
             .map(|file| async move {
-                let far = |far| output.say(&format!("  {}: {far} …", file.name));
-                let sent = send::send_file(&self.api, &file, far).await;
+                let sent = self.send_one(output, &file).await;
                 (file, sent)
             })
             .buffered(AT_ONCE);
@@ -72,17 +73,28 @@ impl ArtifactStore {
                         output.say(&format!("note: {}: {note}", file.name));
                     }
                 }
-                Err(send::SendError::Api(error)) => {
+                Err(SendError::Api(error)) => {
                     output.say(&format!("error: {}: {error}", file.name));
                     end = StepEnd::call_failed(&error, &self.stop);
                 }
-                Err(send::SendError::File(why)) => {
+                Err(SendError::File(why)) => {
                     output.say(&format!("error: {}: {why}", file.name));
                     end = StepEnd::failed(format!("{} could not be stored: {why}", file.name));
                 }
             }
         }
         end
+    }
+
+    /// Sends a file, or the archive of a bundle.
+    async fn send_one(&self, output: &StepOutput, file: &File) -> Result<Sent, SendError> {
+        let far = |far| output.say(&format!("  {}: {far} …", file.name));
+        if !file.is_bundle {
+            return send::send_file(&self.api, file, far).await;
+        }
+        let packed = pack::pack_bundle(&self.dirs.slot.tmp, output, file).await?;
+        let archive = File { path: packed.path().to_owned(), ..file.clone() };
+        send::send_file(&self.api, &archive, far).await
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn send_file(
 }
 
 /// Waits for `future`, and calls `tell` now and then meanwhile.
-async fn wait_with_notice<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
+pub(super) async fn wait_with_notice<T>(future: impl Future<Output = T>, tell: impl Fn()) -> T {
     let mut future = std::pin::pin!(future);
     loop {
         match tokio::time::timeout(PROGRESS, &mut future).await {
