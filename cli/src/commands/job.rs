@@ -46,16 +46,13 @@ pub(crate) enum JobCommand {
         connection: ConnectionArgs,
     },
     /// List a job's artifacts, or fetch them
-    ///
-    /// A bundle such as Demo.app is stored as an archive; fetched, it is restored with its links and
-    /// modes.
     #[command(
         after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/"
     )]
     Artifacts {
         /// Its id
         id: String,
-        /// Fetch them into this directory
+        /// Fetch them into this directory; a bundle such as Demo.app is restored from its archive
         #[arg(long, value_name = "DIR")]
         download: Option<PathBuf>,
         #[command(flatten)]

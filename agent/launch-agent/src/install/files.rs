@@ -84,7 +84,9 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<String> {
     let mut text = String::new();
     file.take(limit.saturating_add(1)).read_to_string(&mut text)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > limit) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is too large"));
+        let limit = russet_text::format_size(limit);
+        let message = format!("it is larger than {limit}, the limit of such a file");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(text)
 }

@@ -131,7 +131,7 @@ fn check_entries(archive: &Path, name: &Path, program: &Path) -> Result<(), Upda
         }
         bytes = bytes.saturating_add(entry.size());
         if bytes > LARGEST || seen.len() >= MOST {
-            return Err(refused(&path, "and is larger than a bundle is"));
+            return Err(refused(&path, "beyond 2 GiB or 10,000 files, the limits of a bundle"));
         }
         if !seen.insert(path.clone()) {
             return Err(refused(&path, "twice"));

@@ -95,7 +95,9 @@ pub(super) fn unpack_from(
         unpacked.entries += 1;
         unpacked.bytes = unpacked.bytes.saturating_add(entry.size);
         if unpacked.entries > MOST_ENTRIES || unpacked.bytes > MOST_BYTES {
-            return Err(broken("the archive holds more than one may"));
+            return Err(broken(
+                "the archive holds more than 10,000,000 entries or 1 TiB, the limits of one",
+            ));
         }
         let done = if entry.kind == EntryType::Directory { Ok(()) } else { admit(&entry.name) };
         done.and_then(|()| put(&mut place, &mut reader, &entry)).map_err(|error| {

@@ -20,8 +20,8 @@ const LARGE_FILE_BYTES: u64 = 4_000_000_000;
 /// remarks for people about files that were left out or will not be restored. Ends early once
 /// `stop` is set.
 ///
-/// Links, modes, times and empty directories are kept, on macOS extended attributes too. All reading
-/// is done with the rights of the process, and no link is followed.
+/// Links, modes, times and empty directories are kept, on macOS extended attributes too. Files are
+/// read with the rights of the process, and no link is followed.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ impl<W: Write + Seek> Packer<'_, W> {
         name: &str,
         metadata: &Metadata,
     ) -> Result<Vec<(PathBuf, String)>, BundleError> {
-        self.zip.add_directory(format!("{name}/"), options(metadata)?)?;
+        self.zip.add_directory(format!("{name}/"), entry_options(metadata)?)?;
         self.add_attributes(path, name)?;
         let mut entries = Vec::new();
         for entry in path.read_dir().map_err(BundleError::io("list", path))? {
@@ -91,10 +91,10 @@ impl<W: Write + Seek> Packer<'_, W> {
         let text = target.to_str().ok_or_else(|| BundleError::Name { path: path.to_owned() })?;
         if !stays_inside(Path::new(name), &target) {
             self.notes.push(format!(
-                "{name} is a link that leads out of the bundle: clients will leave the archive packed"
+                "{name} is a link that leads out of the bundle: clients leave the archive packed"
             ));
         }
-        Ok(self.zip.add_symlink(name, text, options(metadata)?)?)
+        Ok(self.zip.add_symlink(name, text, entry_options(metadata)?)?)
     }
 
     /// Adds a file with the size that it has when it is opened.
@@ -103,7 +103,7 @@ impl<W: Write + Seek> Packer<'_, W> {
         let file = File::options().read(true).custom_flags(flags).open(path);
         let file = file.map_err(BundleError::io("open", path))?;
         let metadata = file.metadata().map_err(BundleError::io("look at", path))?;
-        self.zip.start_file(name, options(&metadata)?)?;
+        self.zip.start_file(name, entry_options(&metadata)?)?;
         let mut content = file.take(metadata.len());
         let mut buffer = vec![0; PIECE];
         loop {
@@ -139,7 +139,7 @@ impl<W: Write + Seek> Packer<'_, W> {
     }
 }
 
-fn options(metadata: &Metadata) -> Result<FullFileOptions<'static, 'static>, BundleError> {
+fn entry_options(metadata: &Metadata) -> Result<FullFileOptions<'static, 'static>, BundleError> {
     // Zip holds seconds since 1970 in 32 bits. A time that does not fit is left out.
     let modified = u32::try_from(metadata.mtime()).ok();
     Ok(SimpleFileOptions::default()

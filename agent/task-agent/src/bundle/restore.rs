@@ -1,8 +1,8 @@
 //! Restoring a bundle from its archive, on a client.
 //!
-//! Threat: the archive comes from a job, which may have written it itself, so that the client writes
-//! outside of the directory it was told, or leaves a link there that leads somebody else out.
-//! So each name has plain components below the bundle's own; all directories are made first, then
+//! Threat: the archive comes from a job, which may have written it itself, to have the client write
+//! outside of the directory it was told, or leave a link there that leads somebody else out. So
+//! each name has plain components below the bundle's own; all directories are made first, then
 //! files, each anew, then links, so that nothing is ever written through a link; and a link may
 //! only lead into the bundle. It is done in a new directory beside the place, which is taken away
 //! unless all of it succeeds. Entries may not share bytes, so that an archive unpacks to at most

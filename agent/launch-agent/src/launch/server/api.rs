@@ -231,7 +231,7 @@ fn encode_message(message: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 enum BodyError {
     /// It is longer than an answer of a control plane is.
-    #[error("the answer is too long")]
+    #[error("the answer is longer than 1 MiB")]
     TooLong,
     /// The connection broke.
     #[error("{0}")]

@@ -251,7 +251,7 @@ impl Place {
 fn parts(name: &[u8]) -> io::Result<Vec<&[u8]>> {
     let name = name.strip_suffix(b"/").unwrap_or(name);
     if name.is_empty() || name.len() > LONGEST_NAME || name.contains(&0) {
-        return Err(refused("its name is empty or too long"));
+        return Err(refused("its name is empty or longer than 4,096 bytes"));
     }
     let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
     if parts.iter().any(|part| matches!(*part, b"" | b"." | b"..")) {
