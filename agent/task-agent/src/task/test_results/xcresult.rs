@@ -167,49 +167,80 @@ fn collect(node: &Node, suites: &[&str], depth: usize, results: &mut Vec<TestRes
 }
 
 fn result_of_case(case: &Node, suites: &[&str]) -> TestResult {
-    let mut runs = Vec::new();
-    repetitions(case, 0, &mut runs);
-    let last = runs.last().copied().unwrap_or(case);
-    let result = outcome(case);
+    let mut variants = Vec::new();
+    collect_variants(case, None, 0, &mut variants);
+    let attempts = variants.iter().map(|variant| variant.runs.len()).max().unwrap_or_default();
     let mut message = String::new();
-    messages(last, 0, &mut message);
-    for (number, run) in (1..).zip(runs.split_last().map(|(_, before)| before).unwrap_or_default())
-    {
-        let mut before = String::new();
-        messages(run, 0, &mut before);
-        if !message.is_empty() {
-            message.push_str("\n\n");
-        }
-        if attempts::is_failed(outcome(run)) {
-            message.push_str(&attempts::describe(number, Some(&before)));
-        } else {
-            message.push_str(&format!("attempt {number} passed"));
-        }
+    for variant in &variants {
+        describe_runs(variant, &mut message);
+    }
+    if variants.is_empty() {
+        add_messages(case, 0, &mut message);
     }
     TestResult {
         name: case.name.clone(),
         classname: suites.join("."),
-        result,
+        result: outcome(case),
         run_time_s: time(case),
         message: Some(cut(message, MAX_MESSAGE_BYTES)).filter(|text| !text.is_empty()),
-        attempts: u32::try_from(runs.len()).unwrap_or(u32::MAX).max(1),
+        attempts: u32::try_from(attempts).unwrap_or(u32::MAX).max(1),
         ..TestResult::default()
     }
 }
 
-/// The runs of a case that ran more than once, on whatever device.
-fn repetitions<'a>(node: &'a Node, depth: usize, found: &mut Vec<&'a Node>) {
-    for child in node.children.iter().filter(|_| depth < MAX_DEPTH) {
-        if child.node_type == "Repetition" {
-            found.push(child);
-        } else {
-            repetitions(child, depth + 1, found);
+/// The runs of a case with one set of arguments, or on one device.
+struct Variant<'a> {
+    /// Arguments or device; `None` where there is only one.
+    name: Option<&'a str>,
+    /// Runs, in their order.
+    runs: Vec<&'a Node>,
+}
+
+/// Adds what ran more than once: a case has its runs as children, one with several sets of arguments
+/// has them below each of these.
+fn collect_variants<'a>(
+    node: &'a Node,
+    name: Option<&'a str>,
+    depth: usize,
+    found: &mut Vec<Variant<'a>>,
+) {
+    let (runs, others): (Vec<_>, Vec<_>) =
+        node.children.iter().partition(|child| child.node_type == "Repetition");
+    if !runs.is_empty() {
+        found.push(Variant { name, runs });
+    }
+    for child in others.into_iter().filter(|_| depth < MAX_DEPTH) {
+        collect_variants(child, Some(&child.name), depth + 1, found);
+    }
+}
+
+/// Adds the messages of the last run, and then how the earlier ones ended, each in a paragraph.
+fn describe_runs(variant: &Variant<'_>, text: &mut String) {
+    let mut add = |paragraph: &str| {
+        if !paragraph.is_empty() && text.len() < MAX_MESSAGE_BYTES {
+            let gap = if text.is_empty() { "" } else { "\n\n" };
+            let name = variant.name.map(|name| format!("{name}: ")).unwrap_or_default();
+            text.push_str(&format!("{gap}{name}{paragraph}"));
+        }
+    };
+    let messages_of = |run: &Node| {
+        let mut messages = String::new();
+        add_messages(run, 0, &mut messages);
+        messages
+    };
+    let Some((last, before)) = variant.runs.split_last() else { return };
+    add(&messages_of(last));
+    for (number, run) in (1..).zip(before) {
+        if attempts::is_failed(outcome(run)) {
+            add(&attempts::describe(number, Some(&messages_of(run))));
+        } else if outcome(run) == TestOutcome::Success {
+            add(&format!("attempt {number} passed"));
         }
     }
 }
 
 /// Adds the messages of a run, each in lines of its own.
-fn messages(node: &Node, depth: usize, text: &mut String) {
+fn add_messages(node: &Node, depth: usize, text: &mut String) {
     if node.node_type == "Failure Message" && text.len() < MAX_MESSAGE_BYTES {
         if !text.is_empty() {
             text.push('\n');
@@ -217,7 +248,8 @@ fn messages(node: &Node, depth: usize, text: &mut String) {
         text.push_str(&node.name);
     }
     let children = node.children.iter().filter(|_| depth < MAX_DEPTH);
-    children.filter(|it| it.node_type != "Repetition").for_each(|it| messages(it, depth + 1, text));
+    let children = children.filter(|it| it.node_type != "Repetition");
+    children.for_each(|it| add_messages(it, depth + 1, text));
 }
 
 fn outcome(node: &Node) -> TestOutcome {
@@ -235,10 +267,7 @@ fn time(node: &Node) -> f64 {
     match (node.duration_in_seconds, &node.duration) {
         (Some(seconds), _) if seconds.is_finite() => seconds.max(0.0),
         (_, Some(written)) => seconds::parse(written),
-        _ => {
-            let runs = node.children.iter().filter(|child| child.node_type == "Repetition");
-            runs.map(time).sum()
-        }
+        _ => node.children.iter().map(time).sum(),
     }
 }
 
@@ -247,7 +276,9 @@ mod tests {
     use super::parse;
     use russet_protocol::runner::TestOutcome;
 
-    /// Written after the schema that Xcode 16.2 documents.
+    /// The nodes and fields of what Xcode 16 and Xcode 26 print, as recordings that others have
+    /// published show them (fastlane's `trainer/spec/fixtures/Xcode26-Mixed-XCTest-SwiftTesting.json`):
+    /// durations are in the language of the machine, and cases with arguments have them as nodes.
     const RECORDED: &str = include_str!("../../../tests/fixtures/xcresult-tests.json");
 
     #[test]
@@ -263,6 +294,7 @@ mod tests {
                 ("testFlaky()", TestOutcome::Success, 2),
                 ("testFails()", TestOutcome::Failure, 1),
                 ("testLater()", TestOutcome::Skipped, 1),
+                ("Feature flags", TestOutcome::Failure, 2),
                 ("crashes()", TestOutcome::Error, 1),
             ]
         );
@@ -272,6 +304,13 @@ mod tests {
         assert!(message.starts_with("attempt 1 failed: MathTests.swift:17: "), "{message}");
         let message = results[2].message.as_deref().unwrap();
         assert_eq!(message.lines().count(), 2, "{message}");
+        // Of a case with arguments, the runs of each count by themselves.
+        let message = results[4].message.as_deref().unwrap();
+        let paragraphs: Vec<_> = message.split("\n\n").collect();
+        assert_eq!(paragraphs[0], "\"basic\": attempt 1 passed");
+        assert!(paragraphs[1].starts_with("\"beta\": FlagTests.swift:40: "), "{message}");
+        assert!(paragraphs[2].starts_with("\"beta\": attempt 1 failed: "), "{message}");
+        assert!((results[4].run_time_s - 0.75061).abs() < 1e-9, "{}", results[4].run_time_s);
     }
 
     #[test]
