@@ -150,7 +150,10 @@ pub(crate) const STORE_ARTIFACTS: Vocabulary = Vocabulary {
     title: "`store_artifacts`",
     place: "a `store_artifacts` step",
     words: &[
-        yes("path", "File or directory. A bundle such as `Demo.app` is stored as one archive. Required."),
+        yes(
+            "path",
+            "File or directory. A bundle such as `Demo.app` is stored as one archive. Required.",
+        ),
         yes("destination", "Prefix under which the files are stored."),
         STEP_NAME,
         STEP_WHEN,
