@@ -108,6 +108,10 @@ pub struct Assignment {
     /// Directories that the task agent empties after its report, in mode [`Mode::Run`].
     #[serde(default)]
     pub tidy: Tidy,
+    /// Set if a clean-up has seen that the user has nothing in directories that all share. What is
+    /// older than the task then need not be looked at again.
+    #[serde(default)]
+    pub is_swept: bool,
 }
 
 /// Parts of its slot that a task agent empties before it exits. A launch agent that does not ask
@@ -180,6 +184,8 @@ pub enum Mode {
     Trim,
     /// Start another program that runs the task, as [`Assignment::external`] says, and watch it.
     External,
+    /// List the machine's directories where everybody may write, which a clean-up looks into.
+    Survey,
 }
 
 /// A task agent other than ours, started by CircleCI's contract: the task token on its standard

@@ -21,6 +21,7 @@ pub mod os;
 mod pipe_end;
 mod process_info;
 pub mod replace;
+pub mod shared_directories;
 mod syscall;
 pub mod trust;
 pub mod users;

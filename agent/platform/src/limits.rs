@@ -56,3 +56,9 @@ pub fn set_limit(limit: Limit, value: u64) -> std::io::Result<()> {
     // SAFETY: The pointer is to a structure that lives through the call.
     check(unsafe { libc::setrlimit(resource, &raw const value) }).map(drop)
 }
+
+/// Lets every other process go before this one, for work that nobody waits for.
+pub fn lower_priority() {
+    // SAFETY: Takes numbers only. Its first argument is of another type on each system.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+}

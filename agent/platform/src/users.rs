@@ -115,6 +115,18 @@ pub fn by_id(uid: u32, gid: u32) -> SlotUser {
     SlotUser { uid, gid, name, dedicated: false }
 }
 
+/// The user that owns nothing and may do what everybody may.
+#[must_use]
+pub fn nobody() -> SlotUser {
+    const NAME: &str = "nobody";
+    /// Its id where the user database has none: that of most Linux systems.
+    const ID: u32 = 65_534;
+    let user = User::from_name(NAME).ok().flatten();
+    let (uid, gid) = user.map_or((ID, ID), |user| (user.uid.as_raw(), user.gid.as_raw()));
+    // Without a name it has no other groups.
+    SlotUser { uid, gid, name: None, dedicated: false }
+}
+
 /// The account whose session at the screen tasks run in.
 ///
 /// # Errors

@@ -70,17 +70,20 @@ pub fn remove_ipc(uid: u32) -> usize {
     removed
 }
 
-/// The ids of a `/proc/sysvipc` table whose owner is `uid`. The head names the columns.
+/// The ids of a `/proc/sysvipc` table whose owner or creator is `uid`: who made an object and gave it
+/// to somebody else can use it still. The head names the columns.
 fn owned_ids(table: &str, uid: u32) -> Vec<i32> {
     let mut lines = table.lines();
     let head: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
     let column = |name: &str| head.iter().position(|title| *title == name);
     let id = ["shmid", "semid", "msqid"].iter().find_map(|name| column(name));
-    let (Some(id), Some(owner)) = (id, column("uid")) else { return Vec::new() };
+    let Some(id) = id else { return Vec::new() };
+    let users: Vec<usize> = ["uid", "cuid"].iter().filter_map(|name| column(name)).collect();
     lines
         .filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let is_owned = fields.get(owner)?.parse() == Ok(uid);
+            let is_user = |at: &usize| fields.get(*at).is_some_and(|id| id.parse() == Ok(uid));
+            let is_owned = users.iter().any(is_user);
             is_owned.then(|| fields.get(id)?.parse().ok()).flatten()
         })
         .collect()
@@ -92,10 +95,11 @@ mod tests {
 
     #[test]
     fn ipc_tables_are_read_by_their_head() {
-        let table = "       key      shmid perms  size  cpid lpid nattch   uid   gid\n\
-                     0          4   600  4096  1 1 0  59000 59000\n\
-                     0          5   600  4096  1 1 0  0 0\n";
-        assert_eq!(owned_ids(table, 59000), [4]);
+        let table = "       key      shmid perms  size  cpid lpid nattch   uid   gid  cuid  cgid\n\
+                     0          4   600  4096  1 1 0  59000 59000 59000 59000\n\
+                     0          5   600  4096  1 1 0  0 0 0 0\n\
+                     0          6   600  4096  1 1 0  59001 59001 59000 59000\n";
+        assert_eq!(owned_ids(table, 59000), [4, 6]);
         assert!(owned_ids("", 59000).is_empty());
     }
 }

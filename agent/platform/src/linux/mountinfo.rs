@@ -21,17 +21,44 @@ pub(super) fn of_user(table: &[u8], uid: u32) -> Vec<PathBuf> {
     table.split(|byte| *byte == b'\n').filter_map(|line| of_line(line, uid)).collect()
 }
 
+/// A line of the table:
 /// `36 35 98:0 /root /mount/point options optional… - type source super-options`
+pub(super) struct MountLine<'a> {
+    point: &'a [u8],
+    pub(super) kind: &'a [u8],
+    super_options: &'a [u8],
+    pub(super) is_read_only: bool,
+}
+
+impl<'a> MountLine<'a> {
+    /// Reads a line; one that is none is left out.
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let point = fields.nth(4)?;
+        let options = fields.next()?;
+        fields.find(|field| *field == b"-")?;
+        let kind = fields.next()?;
+        let super_options = fields.nth(1)?;
+        let is_read_only = [options, super_options]
+            .iter()
+            .any(|options| options.split(|byte| *byte == b',').any(|option| option == b"ro"));
+        Some(Self { point, kind, super_options, is_read_only })
+    }
+
+    /// Returns the mount point.
+    pub(super) fn point(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(unescape_field(self.point)))
+    }
+}
+
 fn of_line(line: &[u8], uid: u32) -> Option<PathBuf> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let point = fields.nth(4)?;
-    fields.find(|field| *field == b"-")?;
-    let kind = fields.next()?;
-    let options = std::str::from_utf8(fields.nth(1)?).ok()?;
-    let is_fuse = kind == b"fuse" || kind == b"fuseblk" || kind.starts_with(b"fuse.");
+    let line = MountLine::parse(line)?;
+    let options = std::str::from_utf8(line.super_options).ok()?;
+    let is_fuse =
+        line.kind == b"fuse" || line.kind == b"fuseblk" || line.kind.starts_with(b"fuse.");
     let wanted = format!("user_id={uid}");
     let is_owned = options.split(',').any(|option| option == wanted);
-    (is_fuse && is_owned).then(|| PathBuf::from(OsString::from_vec(unescape_field(point))))
+    (is_fuse && is_owned).then(|| line.point())
 }
 
 /// Space, tab, line end and backslash stand as three octal digits after a backslash.

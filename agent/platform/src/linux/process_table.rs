@@ -16,13 +16,27 @@ fn list_pids() -> io::Result<impl Iterator<Item = u32>> {
 
 /// Lists every process that can be seen. One that ends meanwhile is left out.
 pub fn processes() -> io::Result<Vec<ProcessInfo>> {
-    let info = |pid: u32| {
-        let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let (status, stat) = (String::from_utf8_lossy(&status), String::from_utf8_lossy(&stat));
-        parse_process(i32::try_from(pid).ok()?, &status, &stat)
-    };
-    Ok(list_pids()?.filter_map(info).collect())
+    Ok(list_pids()?.filter_map(|pid| read_process(pid, |_| true)).collect())
+}
+
+/// Lists the processes whose real, effective or saved user is `uid`: also a program that took the
+/// ids of somebody else, and one of this user's that somebody else started.
+///
+/// # Errors
+/// The table cannot be listed.
+pub fn processes_with_user(uid: u32) -> io::Result<Vec<ProcessInfo>> {
+    Ok(list_pids()?.filter_map(|pid| read_process(pid, |ids| ids.contains(&uid))).collect())
+}
+
+/// Reads the facts of a process whose user ids are `wanted`.
+fn read_process(pid: u32, wanted: impl Fn(&[u32]) -> bool) -> Option<ProcessInfo> {
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    if !wanted(&parse_user_ids(&status)?) {
+        return None;
+    }
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_process(i32::try_from(pid).ok()?, &status, &String::from_utf8_lossy(&stat))
 }
 
 /// Returns the start time of a process in the kernel's own units: together with the number and the
@@ -45,6 +59,21 @@ pub fn start_time(pid: u32) -> Option<u64> {
 #[must_use]
 pub fn processes_of(uid: u32) -> Vec<u32> {
     all_user_ids().filter(|(_, ids)| ids.contains(&uid)).map(|(pid, _)| pid).collect()
+}
+
+/// Returns true if `uid` is the real, effective or saved user of a process.
+#[must_use]
+pub fn is_of_user(pid: u32, uid: u32) -> bool {
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    parse_user_ids(&String::from_utf8_lossy(&status)).is_some_and(|ids| ids.contains(&uid))
+}
+
+/// Returns the age of a process whose start the kernel counts as `start`.
+pub fn age_of_start(start: u64) -> std::time::Duration {
+    // SAFETY: Takes a number only.
+    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    let started_ms = start.saturating_mul(1000) / ticks;
+    std::time::Duration::from_millis(crate::boot_clock_ms().saturating_sub(started_ms))
 }
 
 /// Returns true if `uid` is the real or the effective user of any process.

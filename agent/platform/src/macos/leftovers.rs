@@ -176,6 +176,10 @@ fn has_devices(uid: u32) -> bool {
 /// Lists the user's mounts, in the order in which they were mounted. Only the kernel's table is
 /// looked at: asking the file systems themselves could take for ever.
 pub fn mounts(uid: u32) -> Vec<PathBuf> {
+    mounts_where(|entry| entry.f_owner == uid)
+}
+
+pub(super) fn mounts_where(wanted: impl Fn(&libc::statfs) -> bool) -> Vec<PathBuf> {
     // SAFETY: Without a buffer the call says how many there are.
     let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };
     let room = usize::try_from(count).unwrap_or_default() + 8;
@@ -190,7 +194,7 @@ pub fn mounts(uid: u32) -> Vec<PathBuf> {
         let bytes = entry.f_mntonname.iter().map(|c| c.cast_unsigned());
         PathBuf::from(OsString::from_vec(bytes.take_while(|byte| *byte != 0).collect()))
     };
-    table.iter().filter(|entry| entry.f_owner == uid).map(path).collect()
+    table.iter().filter(|entry| wanted(entry)).map(path).collect()
 }
 
 /// Unmounts what this user mounted, as this user: the kernel lets who mounted do it.

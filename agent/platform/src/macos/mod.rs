@@ -10,9 +10,13 @@ mod clone;
 pub(crate) mod environment;
 mod groups;
 pub mod keychain;
+pub(crate) mod keyrings;
 pub(crate) mod leftovers;
+pub(crate) mod lingering;
+pub(crate) mod local_mounts;
 mod machine;
 mod memory;
+pub(crate) mod message_queues;
 mod power;
 pub(crate) mod privileges;
 mod process;
@@ -40,7 +44,7 @@ pub use memory::{memory, resident_memory};
 pub use power::stay_awake;
 pub use process::Process;
 pub use process_table::{
-    has_processes, processes_of, start_time, user_ids_with_processes, user_of,
+    has_processes, is_of_user, processes_of, start_time, user_ids_with_processes, user_of,
 };
 pub use time::{boot_clock_ms, boot_id};
 pub use watch::FileWatch;

@@ -112,7 +112,8 @@ pub fn holds_capabilities() -> io::Result<bool> {
 }
 
 /// Forbids other processes of the same user to trace this one. Reading the memory of another
-/// process takes its task port, which the system does not give for a process that denies tracing.
+/// process takes its task port, which the system gives nobody for a program with the hardened runtime
+/// and without `get-task-allow`, as releases are signed.
 pub fn make_undumpable() -> io::Result<()> {
     // SAFETY: The request takes neither address nor data.
     check(unsafe { libc::ptrace(libc::PT_DENY_ATTACH, 0, std::ptr::null_mut(), 0) })?;

@@ -35,6 +35,44 @@ pub fn processes() -> io::Result<Vec<ProcessInfo>> {
     Ok(pids(ALL_PIDS, 0)?.into_iter().filter_map(process_info).collect())
 }
 
+/// Lists the processes whose real or effective user is `uid`: also a program that took the ids of
+/// somebody else, of which the system tells only little.
+///
+/// # Errors
+/// The table cannot be listed.
+pub fn processes_with_user(uid: u32) -> io::Result<Vec<ProcessInfo>> {
+    let mut found = pids(UID_ONLY, uid)?;
+    found.extend(pids(RUID_ONLY, uid)?);
+    found.sort_unstable();
+    found.dedup();
+    let info = |pid| process_info(pid).or_else(|| short_info(pid));
+    Ok(found.into_iter().filter_map(info).collect())
+}
+
+/// Facts of a process of another user: XNU compares the effective users for all but the short form
+/// (`proc_pidinfo`, CHECK_SAME_USER).
+fn short_info(pid: i32) -> Option<ProcessInfo> {
+    let mut info = MaybeUninit::<libc::proc_bsdshortinfo>::zeroed();
+    let size = size_of_i32::<libc::proc_bsdshortinfo>();
+    // SAFETY: The buffer is as large as its size says.
+    let got = unsafe {
+        libc::proc_pidinfo(pid, libc::PROC_PIDT_SHORTBSDINFO, 0, info.as_mut_ptr().cast(), size)
+    };
+    // SAFETY: The kernel filled the whole structure, as the size that it returned says.
+    let info = (got >= size).then(|| unsafe { info.assume_init() })?;
+    let name: Vec<u8> =
+        info.pbsi_comm.iter().map(|c| c.cast_unsigned()).take_while(|c| *c != 0).collect();
+    Some(ProcessInfo {
+        pid,
+        parent: info.pbsi_ppid.cast_signed(),
+        // SAFETY: Takes a number only.
+        session: unsafe { libc::getsid(pid) },
+        uid: info.pbsi_ruid,
+        is_zombie: info.pbsi_status == libc::SZOMB,
+        command: String::from_utf8_lossy(&name).into_owned(),
+    })
+}
+
 fn process_info(pid: i32) -> Option<ProcessInfo> {
     let info = bsd_info(pid)?;
     let name: Vec<u8> =
@@ -89,11 +127,30 @@ pub fn start_time(pid: u32) -> Option<u64> {
     Some(info.pbi_start_tvsec.saturating_mul(1_000_000).saturating_add(info.pbi_start_tvusec))
 }
 
-/// Lists the processes whose effective user is `uid`.
+/// Lists the processes whose real or effective user is `uid`.
 #[must_use]
 pub fn processes_of(uid: u32) -> Vec<u32> {
-    let pids = pids(UID_ONLY, uid).unwrap_or_default();
-    pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()
+    let mut found: Vec<u32> = [UID_ONLY, RUID_ONLY]
+        .into_iter()
+        .flat_map(|kind| pids(kind, uid).unwrap_or_default())
+        .filter_map(|pid| u32::try_from(pid).ok())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Returns true if `uid` is the real or the effective user of a process.
+#[must_use]
+pub fn is_of_user(pid: u32, uid: u32) -> bool {
+    processes_of(uid).contains(&pid)
+}
+
+/// Returns the age of a process whose start the kernel counts as `start`: in microseconds since
+/// 1970.
+pub fn age_of_start(start: u64) -> std::time::Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().saturating_sub(std::time::Duration::from_micros(start))
 }
 
 /// Returns true if `uid` is the real or the effective user of any process.

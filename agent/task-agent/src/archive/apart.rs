@@ -13,9 +13,9 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::Bases;
 use super::place::{Place, write_with_holes};
 use super::unpack::{Entry, Source, Unpacked, inline, skip_padding, unpack_from};
+use super::{Bases, Limits};
 
 /// Contents of at least this many bytes lie apart. Writing fewer costs less than cloning them.
 const LARGE: u64 = 32 * 1024;
@@ -111,9 +111,10 @@ pub fn unpack_recorded(
     input: &mut dyn Read,
     recorder: &mut Recorder,
     bases: Bases,
+    limits: Limits,
     admit: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
-    unpack_from(&mut Recorded { input, recorder }, bases, admit)
+    unpack_from(&mut Recorded { input, recorder }, bases, limits, admit)
 }
 
 /// Unpacks what was written down in a directory.
@@ -123,10 +124,11 @@ pub fn unpack_recorded(
 pub fn unpack_apart(
     dir: OwnedFd,
     bases: Bases,
+    limits: Limits,
     admit: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
     let stream = BufReader::with_capacity(super::PIECE, open(&dir, STREAM)?);
-    unpack_from(&mut Apart { dir, stream, count: 0 }, bases, admit)
+    unpack_from(&mut Apart { dir, stream, count: 0 }, bases, limits, admit)
 }
 
 /// An archive that is written down as it is read.

@@ -8,7 +8,7 @@ use tar::EntryType;
 use xattr::FileExt as _;
 
 use super::tests::{archive, bases, header, packed, shape};
-use super::{Recorder, unpack_apart, unpack_recorded};
+use super::{Limits, Recorder, unpack_apart, unpack_recorded};
 
 fn dir(path: &Path) -> OwnedFd {
     std::fs::File::open(path).unwrap().into()
@@ -17,7 +17,13 @@ fn dir(path: &Path) -> OwnedFd {
 /// Unpacks an archive into `to` and has it written down in `copy`.
 fn record(archive: &[u8], copy: &Path, to: &Path) -> std::io::Result<()> {
     let mut recorder = Recorder::new(dir(copy), Box::new(|_| true)).unwrap();
-    let unpacked = unpack_recorded(&mut &archive[..], &mut recorder, bases(to), |_| Ok(()))?;
+    let unpacked = unpack_recorded(
+        &mut &archive[..],
+        &mut recorder,
+        bases(to),
+        Limits::default(),
+        |_| Ok(()),
+    )?;
     let again = tempfile::tempdir().unwrap();
     assert_eq!(super::unpack(&mut &archive[..], bases(again.path())).unwrap(), unpacked);
     recorder.finish()
@@ -54,7 +60,9 @@ fn a_tree_comes_back_from_what_was_written_down_of_its_archive() {
     assert_eq!(names(copy.path()), ["0", "1", "2", "archive"]);
     // What stands there gives way, as it does to an archive.
     symlink("/etc/passwd", second.path().join("top")).unwrap();
-    let unpacked = unpack_apart(dir(copy.path()), bases(second.path()), |_| Ok(())).unwrap();
+    let unpacked =
+        unpack_apart(dir(copy.path()), bases(second.path()), Limits::default(), |_| Ok(()))
+            .unwrap();
     assert_eq!(unpacked.bytes, 3_140_004);
     assert_eq!(shape(&top), shape(&first.path().join("top")));
     assert_eq!(shape(&top), shape(&second.path().join("top")));
@@ -70,7 +78,7 @@ fn a_tree_comes_back_from_what_was_written_down_of_its_archive() {
     // A job that changes its file changes nobody else's.
     std::fs::write(second.path().join("top/sub/same"), "changed").unwrap();
     let third = tempfile::tempdir().unwrap();
-    unpack_apart(dir(copy.path()), bases(third.path()), |_| Ok(())).unwrap();
+    unpack_apart(dir(copy.path()), bases(third.path()), Limits::default(), |_| Ok(())).unwrap();
     assert_eq!(shape(&top), shape(&third.path().join("top")));
 }
 
@@ -82,7 +90,7 @@ fn a_copy_that_is_not_what_was_written_is_no_archive() {
     record(&archive(&entries), copy.path(), to.path()).unwrap();
     let again = || {
         let to = tempfile::tempdir().unwrap();
-        unpack_apart(dir(copy.path()), bases(to.path()), |_| Ok(())).map(|_| ())
+        unpack_apart(dir(copy.path()), bases(to.path()), Limits::default(), |_| Ok(())).map(|_| ())
     };
     again().unwrap();
     let content = copy.path().join("0");
@@ -110,7 +118,10 @@ fn where_there_is_no_room_it_is_unpacked_and_not_written_down() {
         left >= 0
     };
     let mut recorder = Recorder::new(dir(copy.path()), Box::new(room)).unwrap();
-    unpack_recorded(&mut &archive[..], &mut recorder, bases(to.path()), |_| Ok(())).unwrap();
+    unpack_recorded(&mut &archive[..], &mut recorder, bases(to.path()), Limits::default(), |_| {
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(recorder.finish().unwrap_err().kind(), std::io::ErrorKind::StorageFull);
     assert_eq!(names(copy.path()), ["0", "archive"]);
     for number in [1_u8, 2] {
@@ -130,7 +141,8 @@ fn what_leads_elsewhere_leads_nowhere_from_a_copy_either() {
     for name in ["b/../x", "/tmp/x", "other/x"] {
         let evil = archive(&[(header(EntryType::Regular, name, 40_000), Vec::new())]);
         std::fs::write(copy.path().join("archive"), evil).unwrap();
-        let error = unpack_apart(dir(copy.path()), bases(&to), |_| Ok(())).unwrap_err();
+        let error =
+            unpack_apart(dir(copy.path()), bases(&to), Limits::default(), |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("it leads out of where it may be"), "{error}");
         assert_eq!(names(parent.path()), ["in"]);
     }

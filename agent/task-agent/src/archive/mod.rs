@@ -13,6 +13,7 @@ mod apart;
 #[cfg(test)]
 mod apart_tests;
 mod channel;
+mod limits;
 mod pack;
 mod pax;
 mod place;
@@ -22,6 +23,7 @@ mod unpack;
 
 pub use apart::{Recorder, Room, unpack_apart, unpack_recorded};
 pub use channel::{compress, decompressed};
+pub use limits::Limits;
 pub use pack::{Packed, Root, pack};
 pub use place::Bases;
 pub use unpack::{Unpacked, unpack, unpack_with};

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tar::{EntryType, Header};
 use xattr::FileExt as _;
 
-use super::{Bases, Root, compress, decompressed, pack, pax, unpack};
+use super::{Bases, Limits, Root, compress, decompressed, pack, pax, unpack, unpack_with};
 
 pub(super) fn bases(dir: &Path) -> Bases {
     vec![(b"b".to_vec(), dir.to_owned())]
@@ -314,4 +314,49 @@ proptest! {
         drop(unpack(&mut &archive[..], bases(&out)));
         prop_assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
     }
+}
+
+#[test]
+fn an_archive_becomes_no_more_than_its_task_may_have_on_disk() {
+    let within = |disk: u64, entries: &[(Header, Vec<u8>)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits::of_archive(1000, Some(disk));
+        let input = archive(entries);
+        let unpacked = unpack_with(&mut &input[..], bases(dir.path()), limits, |_| Ok(()));
+        (unpacked.map_err(|error| error.to_string()), bytes_in(dir.path()))
+    };
+    let file = |name: &str, byte: u8, size: usize| {
+        (header(EntryType::Regular, name, size as u64), vec![byte; size])
+    };
+    let (unpacked, _) = within(400_000, &[file("b/a", 1, 100_000), file("b/z", 0, 1_000_000)]);
+    unpacked.expect("holes take no room");
+    let (unpacked, used) = within(400_000, &[file("b/a", 1, 300_000), file("b/b", 1, 300_000)]);
+    let error = unpacked.unwrap_err();
+    assert!(error.starts_with("`b/b`: ") && error.contains("400 kB that the task has"), "{error}");
+    assert!(used <= 400_000, "{used}");
+    // Files without anything in them fill a disk as well.
+    let many: Vec<_> = (0..1000).map(|n| file(&format!("b/{n}"), 0, 0)).collect();
+    let (unpacked, _) = within(100_000, &many);
+    assert!(unpacked.unwrap_err().contains("more room"));
+}
+
+fn bytes_in(dir: &std::path::Path) -> u64 {
+    let sizes =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+    sizes.sum()
+}
+
+#[test]
+fn a_small_archive_does_not_become_a_thousand_times_as_large() {
+    let dir = tempfile::tempdir().unwrap();
+    // 20 GB of zeros, which zstd makes 2 MB of, and a sentence can promise.
+    let huge = archive(&[(header(EntryType::Regular, "b/huge", 20_000_000_000), Vec::new())]);
+    let limits = Limits::of_archive(2_000_000, None);
+    let error = unpack_with(&mut &huge[..], bases(dir.path()), limits, |_| Ok(())).unwrap_err();
+    assert!(error.to_string().contains("more than 2.0 GB"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    // An honest one of 10 MB holds 10 GB.
+    let limits = Limits::of_archive(20_000_000, None);
+    let error = unpack_with(&mut &huge[..], bases(dir.path()), limits, |_| Ok(())).unwrap_err();
+    assert!(!error.to_string().contains("more than"), "{error}");
 }

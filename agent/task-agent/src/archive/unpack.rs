@@ -5,13 +5,7 @@ use std::io::{self, Read};
 use tar::{EntryType, Header};
 
 use super::place::{Meta, Place};
-use super::{BLOCK, Bases, LARGEST_PAX, LINKED, XATTR, pax};
-
-/// Entries of one archive, at most.
-const MOST_ENTRIES: u64 = 10_000_000;
-
-/// Bytes in the files of one archive, at most: 1 TiB. A few bytes can say that they are more.
-const MOST_BYTES: u64 = 1 << 40;
+use super::{BLOCK, Bases, LARGEST_PAX, LINKED, Limits, XATTR, pax};
 
 /// Summary of an unpacked archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,19 +24,20 @@ pub struct Unpacked {
 /// The archive is none, holds what has no place in one, leads elsewhere, or a file cannot be
 /// written; the error names the entry. What came before it is there then.
 pub fn unpack(input: &mut dyn Read, bases: Bases) -> io::Result<Unpacked> {
-    unpack_with(input, bases, |_| Ok(()))
+    unpack_with(input, bases, Limits::default(), |_| Ok(()))
 }
 
-/// The same, asking `admit` before each entry that is no directory, with its name.
+/// The same within `limits`, asking `admit` before each entry that is no directory, with its name.
 ///
 /// # Errors
-/// Also what `admit` says.
+/// Also what `admit` says, and that a limit is exceeded.
 pub fn unpack_with(
     input: &mut dyn Read,
     bases: Bases,
+    limits: Limits,
     admit: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
-    unpack_from(&mut Plain(input), bases, admit)
+    unpack_from(&mut Plain(input), bases, limits, admit)
 }
 
 /// Source from which an archive is read, entry by entry.
@@ -86,19 +81,16 @@ pub(super) fn skip_padding(input: &mut dyn Read, size: u64) -> io::Result<()> {
 pub(super) fn unpack_from(
     source: &mut dyn Source,
     bases: Bases,
+    limits: Limits,
     mut admit: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Unpacked> {
     let mut unpacked = Unpacked::default();
-    let mut place = Place::new(bases);
+    let mut place = Place::new(bases, limits.room());
     let mut reader = Reader { source };
     while let Some(entry) = reader.next()? {
         unpacked.entries += 1;
         unpacked.bytes = unpacked.bytes.saturating_add(entry.size);
-        if unpacked.entries > MOST_ENTRIES || unpacked.bytes > MOST_BYTES {
-            return Err(broken(
-                "the archive holds more than 10,000,000 entries or 1 TiB, the limits of one",
-            ));
-        }
+        limits.check(unpacked.entries, unpacked.bytes)?;
         let done = if entry.kind == EntryType::Directory { Ok(()) } else { admit(&entry.name) };
         done.and_then(|()| put(&mut place, &mut reader, &entry)).map_err(|error| {
             let name = String::from_utf8_lossy(&entry.name).escape_debug().to_string();
@@ -111,6 +103,7 @@ pub(super) fn unpack_from(
 }
 
 fn put(place: &mut Place, reader: &mut Reader<'_>, entry: &Entry) -> io::Result<()> {
+    place.take_entry(entry.size, &entry.meta)?;
     match entry.kind {
         EntryType::Regular => reader.source.file(place, entry),
         EntryType::Directory => place.directory(&entry.name, entry.meta.clone()),

@@ -93,6 +93,7 @@ pub(crate) fn assemble_job(
         variables: variables.clone(),
         job: config.job,
         local,
+        disk: disk.clone(),
     };
     let (tool_dirs, tool_variables) = (dirs.clone(), variables.clone());
     let xcresult = XcresultTool { reaper, clock, dirs: tool_dirs, variables: tool_variables };

@@ -28,6 +28,8 @@ pub(crate) struct DiskLimit {
     said: watch::Sender<Option<String>>,
     /// Bytes; more after a failure.
     limit: Arc<AtomicU64>,
+    /// Directories of the task.
+    dirs: Arc<[PathBuf]>,
 }
 
 impl DiskLimit {
@@ -36,11 +38,12 @@ impl DiskLimit {
         let own = Self {
             said: watch::Sender::new(None),
             limit: Arc::new(limit.unwrap_or(u64::MAX).into()),
+            dirs: dirs.into(),
         };
         if limit.is_some() {
             let watched = own.clone();
             let thread = std::thread::Builder::new().stack_size(512 * 1024);
-            let started = thread.spawn(move || watched.measure_for_ever(&dirs));
+            let started = thread.spawn(move || watched.measure_for_ever());
             if let Err(error) = started {
                 tracing::warn!("the disk limit is not watched: {error}");
             }
@@ -69,10 +72,21 @@ impl DiskLimit {
         }
     }
 
-    fn measure_for_ever(&self, dirs: &[PathBuf]) {
+    /// Measures how many bytes more the task may have on disk, which may take a while. `None`: there
+    /// is no limit.
+    pub(crate) fn measure_room(&self) -> Option<u64> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        (limit < u64::MAX).then(|| limit.saturating_sub(self.measure_used()))
+    }
+
+    fn measure_used(&self) -> u64 {
+        self.dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add)
+    }
+
+    fn measure_for_ever(&self) {
         loop {
             let began = Instant::now();
-            let used = dirs.iter().map(|dir| used_by(dir)).fold(0, u64::saturating_add);
+            let used = self.measure_used();
             let limit = self.limit.load(Ordering::Relaxed);
             if used > limit {
                 let (used, limit) = (format_size(used), format_size(limit));

@@ -60,14 +60,41 @@ pub(crate) fn unclaim(assignment: Assignment) -> i32 {
     })
 }
 
+/// Does the work, unless the launch agent ends meanwhile: the next one starts another helper, and
+/// two would speak for the same task.
 fn in_runtime(work: impl Future<Output = i32>) -> i32 {
     log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(work),
+        Ok(runtime) => runtime.block_on(async {
+            tokio::select! {
+                code = work => code,
+                () = parent_ended() => {
+                    print_error(&"the launch agent has ended");
+                    exit::NOT_REPORTED
+                }
+            }
+        }),
         Err(error) => {
             print_error(&error);
             exit::NOT_REPORTED
         }
+    }
+}
+
+/// Interval at which the parent is looked at, where the system does not tell its end.
+const PARENT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Returns when the process that started this one has ended.
+async fn parent_ended() {
+    let parent = nix::unistd::getppid();
+    if let Ok(process) = russet_platform::Process::open(parent.as_raw().unsigned_abs())
+        && nix::unistd::getppid() == parent
+        && process.ended().await.is_ok()
+    {
+        return;
+    }
+    while nix::unistd::getppid() == parent {
+        tokio::time::sleep(PARENT_INTERVAL).await;
     }
 }
 

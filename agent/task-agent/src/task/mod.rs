@@ -60,6 +60,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use russet_platform::shared_directories::SharedDirectoryList;
 use russet_protocol::supervise::{Assignment, Mode, exit};
 
 use self::stderr::print_error;
@@ -84,6 +85,10 @@ fn run_assignment() -> i32 {
     };
     // Only root can reach these, and the user that it becomes may use no others.
     let mut copies = open_copies(&assignment);
+    let reach = clean::Reach::take(&assignment);
+    let draft = (assignment.mode == Mode::Survey)
+        .then(|| SharedDirectoryList::of_machine().open_draft())
+        .transpose();
     let (user, is_gui) = (assignment.user.as_ref(), assignment.gui.is_some());
     if let Err(error) = privileges::drop_for_good(user, &assignment.limits, is_gui) {
         print_error(&error);
@@ -95,16 +100,23 @@ fn run_assignment() -> i32 {
         Mode::Run => {
             let local = copies.pop().map(|(_, dir)| storage::Local::new(dir)).unwrap_or_default();
             local.tidy();
-            run::run_process(assignment, local)
+            run::run_process(assignment, local, reach)
         }
         Mode::Flush => flush::flush(assignment),
-        Mode::Clean => clean::clean_slot(&assignment),
+        Mode::Clean => clean::clean_slot(&assignment, &reach),
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
         Mode::Trim => {
             let trim = |asked| trim::trim_all(asked, &copies);
             assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim)
         }
+        Mode::Survey => match draft {
+            Ok(draft) => draft.map_or(exit::BAD_ASSIGNMENT, clean::list_shared_directories),
+            Err(error) => {
+                print_error(&format!("could not make the list of shared directories: {error}"));
+                exit::NOT_REPORTED
+            }
+        },
     }
 }
 

@@ -6,7 +6,8 @@
 //! 1. A thread that was started earlier would keep its own ids on some systems.
 //! 2. The session comes first, while root may still make one: a terminal of the launch agent is
 //!    no terminal of a job. With it comes a security session (macOS), without which the system
-//!    ignores the keychains of the slot's user.
+//!    ignores the keychains of the slot's user, and a session keyring (Linux), which tasks would
+//!    share with the launch agent.
 //! 3. Limits come before the user, since raising them takes root.
 //! 4. Groups come before the group, the group before the user: after `setuid` neither is allowed,
 //!    and root's supplementary groups would stay.
@@ -90,6 +91,9 @@ pub(crate) fn drop_for_good(
     own_session()?;
     if let Some(user) = to.filter(|_| !is_gui) {
         call("make a security session", os::own_security_session(user.uid))?;
+    }
+    if to.is_some() {
+        call("make a session keyring", os::own_session_keyring())?;
     }
     set_limits(limits)?;
     if let Some(user) = to {

@@ -8,13 +8,14 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{FinishMissing, FinishRequest};
 use russet_protocol::supervise::{
-    Assignment, FromTaskAgent, LeftBehind, ResultRecord, SlotDirs, Tidy, VERSION, exit,
+    Assignment, FromTaskAgent, ResultRecord, SlotDirs, Tidy, VERSION, exit,
 };
 use russet_protocol::task::TaskConfig;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::api::{Api, ApiError};
 use super::assemble::{Tools, assemble_job};
+use super::clean::{Cleaned, Reach};
 use super::events::Events;
 use super::heartbeat;
 use super::reaper::Reaper;
@@ -40,11 +41,11 @@ const PROMPT_REPORT: Duration = Duration::from_secs(1);
 const MOST_FINISHES: usize = 20;
 
 /// Runs the assigned task and returns the exit code.
-pub(crate) fn run_process(assignment: Assignment, local: Local) -> i32 {
+pub(crate) fn run_process(assignment: Assignment, local: Local, reach: Reach) -> i32 {
     log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(run_task(assignment, local));
+            let code = runtime.block_on(run_task(assignment, local, reach));
             // A reader of a terminal that is never closed must not keep us.
             runtime.shutdown_background();
             code
@@ -56,7 +57,7 @@ pub(crate) fn run_process(assignment: Assignment, local: Local) -> i32 {
     }
 }
 
-async fn run_task(assignment: Assignment, local: Local) -> i32 {
+async fn run_task(assignment: Assignment, local: Local, reach: Reach) -> i32 {
     let clock = Clock::system();
     let stop = StopSignal::new();
     let deadline = deadline_of(&assignment, &clock);
@@ -83,7 +84,7 @@ async fn run_task(assignment: Assignment, local: Local) -> i32 {
     match config {
         Ok(config) => {
             let local = Arc::new(local);
-            let running = Running { clock, stop, deadline, supervisor, api, local };
+            let running = Running { clock, stop, deadline, supervisor, api, local, reach };
             running.run(assignment, config).await
         }
         Err(ApiError::Stale(why)) => {
@@ -142,6 +143,7 @@ struct Running {
     supervisor: Arc<Supervisor>,
     api: Api,
     local: Arc<Local>,
+    reach: Reach,
 }
 
 /// Outcome of the task.
@@ -149,8 +151,7 @@ struct Running {
 struct Verdict {
     outcome: Outcome,
     message: Option<String>,
-    /// Remains of the job.
-    left: Vec<LeftBehind>,
+    cleaned: Cleaned,
 }
 
 impl Running {
@@ -222,13 +223,13 @@ impl Running {
     ) -> Verdict {
         if let Err(error) = home::fill(assignment).await {
             let (outcome, message) = (Outcome::InfrastructureFail, Some(error.to_string()));
-            return Verdict { outcome, message, left: Vec::new() };
+            return Verdict { outcome, message, cleaned: Cleaned::nothing() };
         }
         let prepared = match setup::prepare_task(assignment, &config, &tools.spool, events) {
             Ok(prepared) => prepared,
             Err(failure) => {
                 let (outcome, message) = (failure.outcome, Some(failure.message));
-                return Verdict { outcome, message, left: Vec::new() };
+                return Verdict { outcome, message, cleaned: Cleaned::nothing() };
             }
         };
         let (reaper, journal) = (tools.reaper.clone(), prepared.journal.clone());
@@ -259,9 +260,9 @@ impl Running {
             }
             Some(Stop::Stale(_)) | None => {}
         }
-        let left = clean::end_of_task(assignment, &reaper, &journal).await;
+        let cleaned = clean::end_of_task(assignment, &self.reach, &reaper, &journal).await;
         let message = message.map(|text| journal.masks().apply(&text));
-        Verdict { outcome, message, left }
+        Verdict { outcome, message, cleaned }
     }
 }
 
@@ -276,13 +277,14 @@ struct Report<'a> {
 
 impl Report<'_> {
     async fn send(&self, uploader: &mut Uploader, verdict: Verdict) -> i32 {
+        let is_done = verdict.cleaned.is_done;
         let mut record = ResultRecord {
             version: VERSION,
             allocation: self.allocation.clone(),
             outcome: verdict.outcome,
             message: verdict.message,
             reported: false,
-            left: verdict.left,
+            left: verdict.cleaned.left,
         };
         self.spool.release_reserve();
         self.keep(&record);
@@ -294,7 +296,8 @@ impl Report<'_> {
         match self.report(uploader, &record).await {
             Ok(()) => {
                 record.reported = true;
-                let emptied = clean::tidy_up(self.dirs, self.tidy);
+                // Where something is left, the slot is a helper's to clean.
+                let emptied = is_done && clean::tidy_up(self.dirs, self.tidy);
                 if !emptied {
                     self.keep(&record);
                 }

@@ -148,6 +148,7 @@ impl Task {
             xcode: None,
             relay: None,
             tidy: Tidy::Nothing,
+            is_swept: false,
         };
         let config = TaskConfig {
             version: TaskConfig::VERSION,
@@ -204,6 +205,33 @@ impl Task {
         let mut stdin = parent.stdin.take().unwrap();
         assert!(parent.wait().await.unwrap().success());
         stdin.write_all(&serde_json::to_vec(&self.assignment).unwrap()).await.unwrap();
+    }
+
+    /// Starts the task agent as the child of a shell, which is its parent then.
+    pub(crate) async fn start_below_another(&self) -> tokio::process::Child {
+        let mut child = tokio::process::Command::new("/bin/sh")
+            .args(["-c", "\"$0\"; true"])
+            .arg(std::env::current_exe().unwrap())
+            .env(crate::MARKER, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&serde_json::to_vec(&self.assignment).unwrap()).await.unwrap();
+        child
+    }
+
+    /// Makes this another task of the same slot, with a control plane of its own.
+    pub(crate) async fn go_on_with(&mut self, steps: Vec<Step>) {
+        let ended = self.then(Mode::Clean, None).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        (self.plane, self.assignment.api_url) = Plane::start().await;
+        self.assignment.mode = Mode::Run;
+        self.assignment.is_swept = true;
+        self.config.steps = steps;
     }
 
     /// Waits for the end of a task agent.

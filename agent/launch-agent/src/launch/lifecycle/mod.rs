@@ -9,6 +9,7 @@ mod shutdown_hook;
 mod slots;
 mod starts;
 mod stop_requests;
+mod survey;
 mod task_user;
 
 pub use run::run;

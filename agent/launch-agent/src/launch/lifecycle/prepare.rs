@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::slots::{SlotMaker, Slots};
 use super::starts::count_start;
+use super::survey::keep_list;
 use super::task_user::{TaskUsers, find_task_users};
 use crate::config::{Class, Config, Mode};
 use crate::launch::caches::SharedCaches;
@@ -146,7 +147,12 @@ pub(super) async fn prepare(
     }
     let maker =
         SlotMaker { shared: &shared, state: &state, path: &state_path, users: &users, inputs };
-    let Slots { drivers, classes, journals, listening } = maker.make_all()?;
+    let Slots { drivers, classes, journals, mut listening } = maker.make_all()?;
+    if matches!(users, TaskUsers::OfSlots)
+        && let Some(slot) = drivers.first()
+    {
+        listening.push(tokio::spawn(keep_list(Arc::clone(&slot.info), state)));
+    }
     let names = shared.config.classes.iter().map(Class::name).collect();
     shared.sink.board.slots(names, classes.clone(), options.clock.wall_ms());
     Ok(Ready { shared, slots: drivers, classes, journals, listening, _lock: lock })

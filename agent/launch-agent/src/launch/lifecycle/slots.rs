@@ -119,6 +119,7 @@ impl SlotMaker<'_> {
             dir,
             lease,
             inputs: self.inputs.clone(),
+            is_swept: false.into(),
         };
         slots.drivers.push(SlotDriver::new(info, channel, token));
         slots.journals.push(journal);

@@ -1,6 +1,7 @@
 //! The assignment of a task agent, and the journal that is written about it.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
@@ -53,6 +54,7 @@ impl SlotInfo {
             ca_file: config.ca_file.clone(),
             failure: None,
             tidy: self.tidy(),
+            is_swept: self.is_swept.load(Ordering::Relaxed),
             external: class.task_agent.as_deref().map(|program| {
                 let contract = AgentRunner {
                     program,
@@ -138,7 +140,7 @@ impl SlotInfo {
     }
 
     /// Makes an assignment for a slot of which nothing is known: enough to clean it.
-    pub(super) fn blank_assignment(&self) -> Assignment {
+    pub(in crate::launch) fn blank_assignment(&self) -> Assignment {
         let config = &self.shared.config;
         Assignment {
             version: VERSION,
@@ -170,6 +172,7 @@ impl SlotInfo {
             warm_up: None,
             gui: self.is_gui().then(Gui::default),
             tidy: Tidy::Nothing,
+            is_swept: false,
         }
     }
 }

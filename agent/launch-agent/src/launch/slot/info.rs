@@ -1,6 +1,7 @@
 //! The unchanging part of a slot.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use russet_protocol::supervise::{SlotUser, Tidy};
 use tokio::sync::mpsc;
@@ -22,6 +23,8 @@ pub(in crate::launch) struct SlotInfo {
     pub(in crate::launch) dir: SlotDir,
     pub(in crate::launch) lease: Lease,
     pub(in crate::launch) inputs: mpsc::UnboundedSender<state::Input>,
+    /// Set once a clean-up has seen that its user left nothing in directories that all share.
+    pub(in crate::launch) is_swept: AtomicBool,
 }
 
 impl SlotInfo {

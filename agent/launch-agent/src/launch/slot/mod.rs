@@ -12,6 +12,7 @@ mod external;
 mod helper;
 mod info;
 mod meter;
+mod processes;
 mod record;
 mod run;
 mod session;

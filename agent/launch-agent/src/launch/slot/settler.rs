@@ -4,24 +4,20 @@
 //! stays in the way of others until its lease ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::StatusCode;
-use russet_protocol::supervise::{Assignment, Failure, Mode, SlotUser, exit};
+use russet_protocol::supervise::{Assignment, Failure, Mode, exit};
 
 use super::helper::run_to_end;
 use super::info::SlotInfo;
 use super::meter::TaskMeter;
+use super::processes::end_processes;
 use super::record::TaskRecord;
 use crate::launch::process::describe_status;
 use crate::launch::server::Answer;
 use crate::launch::slot_dir::Journal;
 use crate::metrics::Failure as TroubleKind;
 use crate::state::slot::{Input, Settlement};
-
-/// Rounds and interval in which the processes of a killed task agent are ended.
-const MAX_END_ROUNDS: u32 = 100;
-const END_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Settles the tasks of a slot with the control plane.
 #[derive(Debug)]
@@ -144,31 +140,4 @@ impl Settler {
 fn session_since(journal: &Journal) -> Option<u64> {
     let began = journal.process.as_ref().map_or(u64::MAX, |process| process.start);
     journal.assignment.gui.as_ref().map(|_| began)
-}
-
-/// Ends everything of a user that is the slot's alone, or the part that began at `since` or later.
-/// It is done again, more thoroughly, by the helper that cleans: that one has the user's own id and
-/// so cannot miss any.
-async fn end_processes(user: &SlotUser, since: Option<u64>) {
-    if !user.dedicated || !nix::unistd::geteuid().is_root() {
-        return;
-    }
-    for _ in 0..MAX_END_ROUNDS {
-        let mut left = russet_platform::processes_of(user.uid);
-        left.retain(|pid| {
-            since.is_none_or(|since| russet_platform::start_time(*pid) >= Some(since))
-        });
-        if left.is_empty() {
-            return;
-        }
-        for pid in left {
-            // Held first and asked then, so that the number cannot come to mean another.
-            if let Ok(process) = russet_platform::Process::open(pid)
-                && russet_platform::user_of(pid) == Some(user.uid)
-            {
-                drop(process.signal(nix::sys::signal::Signal::SIGKILL));
-            }
-        }
-        tokio::time::sleep(END_INTERVAL).await;
-    }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 
+use crate::archive::limits::Room;
+
 /// Zeros of this many bytes become a hole.
 const HOLE: usize = 64 * 1024;
 
@@ -13,6 +15,7 @@ pub(super) fn write(
     buffer: &mut [u8],
     size: u64,
     content: &mut dyn Read,
+    room: &mut Room,
 ) -> io::Result<()> {
     let mut left = size;
     let mut ends_in_hole = false;
@@ -20,6 +23,7 @@ pub(super) fn write(
         let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let piece = buffer.get_mut(..most).unwrap_or_default();
         content.read_exact(piece)?;
+        room.take(count_bytes_outside_holes(size, piece))?;
         if size < HOLE as u64 {
             file.write_all(piece)?;
         } else {
@@ -46,6 +50,15 @@ pub(in crate::archive) fn write_with_holes(file: &mut File, piece: &[u8]) -> io:
         }
     }
     Ok(ends_in_hole)
+}
+
+/// Returns the number of bytes of a piece that are written, in a file of `size` bytes.
+fn count_bytes_outside_holes(size: u64, piece: &[u8]) -> u64 {
+    if size < HOLE as u64 {
+        return piece.len() as u64;
+    }
+    let written = piece.chunks(HOLE).filter(|part| !is_zero(part));
+    written.map(|part| part.len() as u64).sum()
 }
 
 fn is_zero(bytes: &[u8]) -> bool {

@@ -15,6 +15,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -25,6 +26,7 @@ use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, symlinkat, unlinkat};
 use xattr::FileExt as _;
 
 use self::directories::{Level, leave, open_dir, open_or_make};
+use super::limits::Room;
 use super::pack::is_kept;
 use super::{LONGEST_NAME, MOST_LEVELS, PIECE};
 use russet_platform::clone_file;
@@ -67,14 +69,22 @@ pub(super) struct Place {
     /// Names of files that may be linked to.
     linked: HashSet<Vec<u8>>,
     buffer: Vec<u8>,
+    /// Room that is left on disk.
+    room: Room,
     /// Attributes that the file system does not take.
     pub(super) lost_attributes: u64,
 }
 
 impl Place {
-    pub(super) fn new(bases: Bases) -> Self {
+    pub(super) fn new(bases: Bases, room: Room) -> Self {
         let (open, linked, buffer) = (Vec::new(), HashSet::new(), vec![0; PIECE]);
-        Self { bases, open, linked, buffer, lost_attributes: 0 }
+        Self { bases, open, linked, buffer, room, lost_attributes: 0 }
+    }
+
+    /// Takes the room of an entry of `size` bytes without its content, before it is made.
+    pub(super) fn take_entry(&mut self, size: u64, meta: &Meta) -> io::Result<()> {
+        let attributes = meta.attributes.iter().map(|(name, value)| name.len() + value.len());
+        self.room.take_entry(size, attributes.sum())
     }
 
     /// A directory, made where it is not there.
@@ -102,7 +112,7 @@ impl Place {
         let (dir, last) = self.parent(name)?;
         let mut file = new(dir, &last, create)?;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let written = content::write(&mut file, &mut buffer, size, content);
+        let written = content::write(&mut file, &mut buffer, size, content, &mut self.room);
         self.buffer = buffer;
         written?;
         self.finish_file(name, meta, &file)
@@ -111,9 +121,13 @@ impl Place {
     /// A file with the content of another one, which it shares where the file system can; elsewhere
     /// it is copied.
     pub(super) fn clone_of(&mut self, name: &[u8], meta: &Meta, source: &File) -> io::Result<()> {
+        let on_disk = source.metadata()?.blocks().saturating_mul(512);
         let (dir, last) = self.parent(name)?;
         match new(dir, &last, |dir, name| clone_file(source, dir, name)) {
-            Ok(file) => self.finish_file(name, meta, &file),
+            Ok(file) => {
+                self.room.take(on_disk)?;
+                self.finish_file(name, meta, &file)
+            }
             // It is on another file system, say. Whatever it is, writing says it too.
             Err(_) => self.file(name, meta, source.metadata()?.len(), &mut &*source),
         }

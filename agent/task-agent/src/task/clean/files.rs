@@ -23,6 +23,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use russet_platform::os;
 
+use super::listing::{Listing, MAX_NAMES};
+
 /// Directories below this depth are moved to the top before they are entered: each level costs
 /// a descriptor and stack.
 const MOST_LEVELS: usize = 64;
@@ -91,15 +93,31 @@ struct Sweep<'a> {
 
 impl Sweep<'_> {
     fn contents(&mut self, dir: OwnedFd, level: usize) -> io::Result<()> {
-        for name in list_names(&dir)? {
-            if Instant::now() > self.until {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "there is too much in it"));
+        loop {
+            let (mut count, mut failed) = (0, 0);
+            let mut listing = Listing::open(&dir)?;
+            loop {
+                let names = listing.next_names()?;
+                if names.is_empty() {
+                    break;
+                }
+                count += names.len();
+                for name in names {
+                    if Instant::now() > self.until {
+                        let text = "there is too much in it";
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                    }
+                    if let Err(error) = self.entry(&dir, &name.name, level)? {
+                        failed += 1;
+                        self.first_error.get_or_insert(error);
+                    }
+                }
             }
-            if let Err(error) = self.entry(&dir, &name, level)? {
-                self.first_error.get_or_insert(error);
+            // Where names are removed while the rest is read, some systems skip names.
+            if count <= MAX_NAMES || failed == count {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// The outer error ends everything, the inner one is about this entry only.
@@ -261,6 +279,16 @@ mod tests {
         let link = outside.path().join("link");
         symlink("/etc", &link).unwrap();
         empty_directory(&link, soon()).unwrap_err();
+    }
+
+    #[test]
+    fn more_names_than_are_read_at_once_all_go() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..3 * super::MAX_NAMES {
+            std::fs::write(dir.path().join(number.to_string()), b"").unwrap();
+        }
+        empty_directory(dir.path(), soon()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -63,9 +63,9 @@ fn remove_remains(
     tally: &mut Tally,
 ) {
     // Gone with the rest of the home in a moment; here they are counted.
-    sweep.directory(&home.join(SIMULATORS), Kind::Simulators, tally);
+    sweep.directory(&home.join(SIMULATORS), Kind::Simulators, None, tally);
     let Some(other) = of_record.filter(|other| is_other(other, home)) else { return };
-    sweep.directory(&other.join(SIMULATORS), Kind::Simulators, tally);
+    sweep.directory(&other.join(SIMULATORS), Kind::Simulators, None, tally);
     let goes = |path: &str| !(has_session && OF_SESSION.contains(&path));
     for (path, kind) in OF_RECORD.into_iter().filter(|(path, _)| goes(path)) {
         sweep.path(&other.join(path), kind, tally);
@@ -98,7 +98,7 @@ mod tests {
         std::fs::write(other.join(".profile"), b"x").unwrap();
         let uid = nix::unistd::getuid().as_raw();
         let until = Instant::now() + Duration::from_secs(60);
-        let sweep = Sweep { uid, spared: &[], until };
+        let sweep = Sweep { uid, spared: &[], until, session: None };
         let mut tally = Tally::default();
         let keychain = other.join("Library/Keychains/login.keychain-db");
         remove_remains(&sweep, &home, Some(&other), true, &mut Tally::default());

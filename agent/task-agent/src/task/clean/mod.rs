@@ -1,8 +1,8 @@
 //! Nothing of a task outlives it.
 //!
 //! First what would start things again (the user's launchd domain, its crontab, `at` jobs), then
-//! its processes, then what it mounted, its IPC objects and its files in directories that are not
-//! the slot's. At the end of a task what had to be ended or removed is shown in a step of its own,
+//! its processes, then what it mounted, its IPC objects, its keys in the kernel and its files in
+//! directories that are not the slot's. At the end of a task what had to be ended or removed is shown in a step of its own,
 //! because it is often what an author wonders about ("my server was gone in the next job"), and
 //! counted for the owner's metrics.
 //!
@@ -11,9 +11,13 @@
 
 pub(crate) mod files;
 mod homes;
+mod listing;
+mod moment;
 mod processes;
+mod reach;
 mod respawn;
 mod shared;
+mod survey;
 pub(crate) mod tally;
 
 use std::collections::BTreeSet;
@@ -23,6 +27,8 @@ use std::time::{Duration, Instant};
 use russet_protocol::supervise::{Assignment, LeftBehind, SlotDirs, SlotUser, Tidy, exit};
 use russet_protocol::task::CLEAN_UP_STEP;
 
+pub(crate) use self::reach::Reach;
+pub(crate) use self::survey::list_shared_directories;
 use self::tally::{Kind, Tally};
 use super::credentials;
 use super::journal::Journal;
@@ -31,15 +37,36 @@ use super::stderr::print_error;
 use super::step_end::StepEnd;
 use russet_platform::os;
 
-/// Deleting what a job left may take so long; the rest is for the next clean-up.
-const LONGEST_DELETION: Duration = Duration::from_secs(60);
+/// Time for looking at everything and deleting what a job left. A helper is killed a little later,
+/// and goes on the next time: what is deleted is done.
+const MAX_CLEANING_TIME: Duration = Duration::from_secs(150);
+
+/// The task agent's own share of that: heartbeats have no answer meanwhile.
+const MAX_OWN_TIME: Duration = Duration::from_secs(10);
+
+/// Findings of the clean-up at the end of a task.
+#[derive(Debug)]
+pub(crate) struct Cleaned {
+    /// Number of things of each kind that the job had left.
+    pub(crate) left: Vec<LeftBehind>,
+    /// Set if all of it is gone, so that the slot may have its next task.
+    pub(crate) is_done: bool,
+}
+
+impl Cleaned {
+    /// Of a task of which nothing ran.
+    pub(crate) fn nothing() -> Self {
+        Self { left: Vec::new(), is_done: true }
+    }
+}
 
 /// Ends and removes what the job left behind, shows it, and says how much it was.
 pub(crate) async fn end_of_task(
     assignment: &Assignment,
+    reach: &Reach,
     reaper: &Reaper,
     journal: &Journal,
-) -> Vec<LeftBehind> {
+) -> Cleaned {
     let user = assignment.user.as_ref();
     let sessions = Reaper::sessions();
     let mut tally = Tally::default();
@@ -47,7 +74,8 @@ pub(crate) async fn end_of_task(
     sweep_processes(assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
     credentials::remove(&assignment.dirs).iter().for_each(|line| print_error(line));
     if let Some(user) = dedicated_user(user) {
-        sweep_things(user, assignment, &mut tally);
+        let until = Instant::now() + MAX_OWN_TIME;
+        sweep_things(user, assignment, reach, since, until, &mut tally);
     }
     if tally.is_worth_showing() {
         let table = tally.table(&|text| journal.masks().apply(text));
@@ -55,32 +83,32 @@ pub(crate) async fn end_of_task(
         // The uploader has something to do meanwhile.
         tokio::task::yield_now().await;
     }
-    tally.numbers()
+    Cleaned { left: tally.numbers(), is_done: !tally.holds_slot() }
 }
 
 /// Cleans a slot after its task: processes, shared things, and the slot's own directories, which
 /// are empty afterwards. Returns the exit code.
 ///
-/// A process that does not end and a directory that does not get empty hold the slot: the next
-/// task would meet them. What is left elsewhere is said and no more: the next task would meet it
-/// in any slot.
-pub(crate) fn clean_slot(assignment: &Assignment) -> i32 {
+/// A process that does not end, a directory that does not get empty, a file elsewhere that stays and
+/// a look around that does not end hold the slot: the next task would meet them. The last lines on
+/// the standard error say which.
+pub(crate) fn clean_slot(assignment: &Assignment, reach: &Reach) -> i32 {
     let user = assignment.user.as_ref();
+    let until = Instant::now() + MAX_CLEANING_TIME;
     let mut code = exit::REPORTED;
     if let Some(user) = dedicated_user(user) {
         let mut tally = Tally::default();
         let since = assignment.gui.as_ref().and_then(|gui| gui.since);
         sweep_processes(assignment, since, &BTreeSet::new(), &|| {}, &mut tally);
-        sweep_things(user, assignment, &mut tally);
+        sweep_things(user, assignment, reach, since, until, &mut tally);
         tally.complaints().iter().for_each(|line| print_error(&tally::one_line(line)));
-        if tally.count_kept(Kind::Processes) > 0 {
+        if tally.holds_slot() {
             code = exit::NOT_REPORTED;
         }
     }
     let dirs = &assignment.dirs;
     // Of a task agent that was killed.
     credentials::remove(dirs).iter().for_each(|line| print_error(line));
-    let until = Instant::now() + LONGEST_DELETION;
     for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
         if let Err(error) = files::empty_directory(dir, until) {
             print_error(&format!("could not empty {}: {error}", dir.display()));
@@ -132,7 +160,8 @@ impl SlotProcesses {
         let mut found = match dedicated_user(self.user.as_ref()) {
             Some(user) if self.has_session => {
                 let since = russet_platform::start_time(me.unsigned_abs()).unwrap_or(u64::MAX);
-                processes::begun_since(&all, user.uid, since)
+                let own = all.into_iter().filter(|process| process.uid == user.uid);
+                processes::begun_since(&own.collect::<Vec<_>>(), since)
             }
             Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
             None => processes::descendants(&all, me, &Reaper::sessions()),
@@ -178,22 +207,59 @@ fn sweep_processes(
     }
 }
 
-/// Mounts, IPC objects, and files in directories that are not the slot's.
-fn sweep_things(user: &SlotUser, assignment: &Assignment, tally: &mut Tally) {
-    // Before anything is deleted: what is mounted may be somewhere in it, and be without end.
-    unmount_all(user.uid, tally);
+/// Mounts, IPC objects, keys, and files in directories that are not the slot's. `since` is the start
+/// of the task agent, before which everything belongs to a session at the screen, if there is one.
+fn sweep_things(
+    user: &SlotUser,
+    assignment: &Assignment,
+    reach: &Reach,
+    since: Option<u64>,
+    until: Instant,
+    tally: &mut Tally,
+) {
+    let has_session = assignment.gui.is_some();
+    // Before anything is deleted: what is mounted may be somewhere in it, and be without end. Those
+    // of a session at the screen are not told from its task's.
+    if !has_session {
+        unmount_all(user.uid, tally);
+    }
     tally.removed_more(Kind::IpcObjects, u64::try_from(os::remove_ipc(user.uid)).unwrap_or(0));
-    let until = Instant::now() + LONGEST_DELETION;
+    remove_keys(user.uid, tally);
     let dirs = &assignment.dirs;
     let spared: Vec<PathBuf> = dirs.root.ancestors().map(PathBuf::from).collect();
-    let sweep = shared::Sweep { uid: user.uid, spared: &spared, until };
+    let session = has_session.then(|| moment::of_process_start(since));
+    let sweep = shared::Sweep { uid: user.uid, spared: &spared, until, session };
     for dir in os::SHARED_DIRECTORIES {
-        sweep.directory(Path::new(dir), kind_of(dir), tally);
+        let is_opened = reach.unreadable.iter().any(|(path, _)| path == Path::new(dir));
+        if !is_opened {
+            sweep.directory(Path::new(dir), kind_of(dir), reach.since(), tally);
+        }
     }
-    for dir in os::user_directories(user.uid) {
-        sweep.directory(&dir, Kind::UserFiles, tally);
+    for dir in &reach.listed {
+        sweep.directory(dir, Kind::SharedFiles, None, tally);
     }
-    homes::sweep_homes(&sweep, &dirs.home, user.name.is_some(), assignment.gui.is_some(), tally);
+    for (path, dir) in &reach.unreadable {
+        sweep.open(dir, path, Kind::SharedFiles, tally);
+    }
+    if let Some(queues) = &reach.queues {
+        sweep.open(queues, Path::new("/dev/mqueue"), Kind::IpcObjects, tally);
+    }
+    // Under the programs of a session they are in use.
+    if !has_session {
+        for dir in os::user_directories(user.uid) {
+            sweep.directory(&dir, Kind::UserFiles, None, tally);
+        }
+    }
+    homes::sweep_homes(&sweep, &dirs.home, user.name.is_some(), has_session, tally);
+}
+
+fn remove_keys(uid: u32, tally: &mut Tally) {
+    let (removed, kept) = os::remove_keys(uid);
+    tally.removed_more(Kind::KernelKeys, removed);
+    if kept > 0 {
+        let why = "their permissions do not allow it; they are gone when the machine starts again";
+        tally.kept(Kind::KernelKeys, &format!("{kept} keys of user {uid} in the kernel"), why);
+    }
 }
 
 /// POSIX IPC objects are files in memory on Linux.

@@ -30,7 +30,7 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
     }
     end_processes(
         reap,
-        &|processes| processes.iter().filter(|process| process.uid == uid).cloned().collect(),
+        &|| os::processes_with_user(uid),
         // One call reaches everybody at once, so that nobody can fork away from it.
         &|_| {
             os::signal_others(libc::SIGKILL);
@@ -44,15 +44,16 @@ pub(super) fn end_all_of_user(uid: u32, reap: &dyn Fn(), tally: &mut Tally) {
 pub(super) fn end_since(uid: u32, since: u64, reap: &dyn Fn(), tally: &mut Tally) {
     reap();
     if uid != 0 && nix::unistd::getuid().as_raw() == uid {
-        end_processes(reap, &|processes| begun_since(processes, uid, since), &kill_each, tally);
+        let find = || Ok(begun_since(&os::processes_with_user(uid)?, since));
+        end_processes(reap, &find, &kill_each, tally);
     }
 }
 
-/// Those of `uid` that began at `since` or later.
-pub(super) fn begun_since(processes: &[ProcessInfo], uid: u32, since: u64) -> Vec<ProcessInfo> {
+/// Those that began at `since` or later.
+pub(super) fn begun_since(processes: &[ProcessInfo], since: u64) -> Vec<ProcessInfo> {
     let began = |process: &&ProcessInfo| russet_platform::start_time(process.pid.unsigned_abs());
     let is_later = |process: &&ProcessInfo| began(process).is_some_and(|began| began >= since);
-    processes.iter().filter(|process| process.uid == uid).filter(is_later).cloned().collect()
+    processes.iter().filter(is_later).cloned().collect()
 }
 
 fn kill_each(found: &[ProcessInfo]) {
@@ -70,7 +71,7 @@ pub(super) fn end_descendants(sessions: &BTreeSet<i32>, reap: &dyn Fn(), tally: 
         return;
     }
     let me = std::process::id().cast_signed();
-    end_processes(reap, &|processes| descendants(processes, me, sessions), &kill_each, tally);
+    end_processes(reap, &|| Ok(descendants(&os::processes()?, me, sessions)), &kill_each, tally);
 }
 
 fn has_children() -> bool {
@@ -83,7 +84,7 @@ fn has_children() -> bool {
 
 fn end_processes(
     reap: &dyn Fn(),
-    find: &dyn Fn(&[ProcessInfo]) -> Vec<ProcessInfo>,
+    find: &dyn Fn() -> std::io::Result<Vec<ProcessInfo>>,
     kill: &dyn Fn(&[ProcessInfo]),
     tally: &mut Tally,
 ) {
@@ -92,8 +93,14 @@ fn end_processes(
     let mut named: BTreeMap<i32, String> = BTreeMap::new();
     let mut met = BTreeSet::new();
     let mut stuck = BTreeSet::new();
-    while let Ok(processes) = os::processes() {
-        let mut alive = find(&processes);
+    loop {
+        let mut alive = match find() {
+            Ok(found) => found,
+            Err(error) => {
+                tally.kept(Kind::Processes, "processes", &format!("cannot list them: {error}"));
+                break;
+            }
+        };
         alive.retain(|process| !process.is_zombie && process.pid != me && process.pid > 1);
         if alive.is_empty() {
             break;
@@ -176,12 +183,11 @@ mod tests {
         let all = [process(me.cast_signed(), 1), process(pid, 1), process(i32::MAX, 1)];
         let began = russet_platform::start_time(child.id()).unwrap();
         let found = |since| {
-            let found = begun_since(&all, 1, since);
+            let found = begun_since(&all, since);
             found.iter().map(|process| process.pid).collect::<Vec<_>>()
         };
         assert!(found(began).contains(&pid));
         assert!(!found(began + 1).contains(&pid));
-        assert!(begun_since(&all, 2, 0).is_empty(), "somebody else's");
         // What has ended meanwhile is nobody's.
         assert_eq!(found(0), [me.cast_signed(), pid]);
         child.kill().unwrap();

@@ -24,6 +24,12 @@ pub(super) fn stop_respawning(uid: u32, tally: &mut Tally) {
     }
     remove_crontab(tally);
     remove_at_jobs(tally);
+    if let Some(result) = os::end_lingering(uid) {
+        match result {
+            Ok(()) => tally.removed(Kind::Lingering, 0, &format!("user {uid}")),
+            Err(why) => tally.kept(Kind::Lingering, "the lingering session", &why.to_string()),
+        }
+    }
 }
 
 /// As [`stop_respawning`], for a user with a session at the screen: only what a job put into that session,
@@ -45,7 +51,8 @@ fn remove_crontab(tally: &mut Tally) {
     // Without a crontab it fails, and so it does where cron is not installed.
     let Some(table) = run_tool("crontab", &["-l"]) else { return };
     let mut lines = table.lines().map(str::trim);
-    let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with('#')) else { return };
+    // One of comments alone starts nothing, and is a text for the next task all the same.
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or("comments");
     match run_tool("crontab", &["-r"]) {
         Some(_) => tally.removed(Kind::Crontab, 0, first),
         None => tally.kept(Kind::Crontab, "the crontab", "`crontab -r` failed"),

@@ -1,6 +1,7 @@
 //! Count of a job's remains: a table for its log, and numbers for the agent's metrics.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use russet_protocol::supervise::LeftBehind;
 
@@ -24,12 +25,16 @@ pub(crate) enum Kind {
     Crontab,
     /// Jobs of `at`.
     AtJobs,
+    /// A session of systemd's that was to go on without its user.
+    Lingering,
     /// Running programs.
     Processes,
     /// Disk images and other file systems that the user mounted.
     Mounts,
-    /// System V queues, semaphores and shared memory.
+    /// System V queues, semaphores and shared memory; POSIX ones where they are files.
     IpcObjects,
+    /// Keys and keyrings that the kernel keeps for the user.
+    KernelKeys,
     /// Files in directories that everybody shares.
     SharedFiles,
     /// Files in the directories that the system gives each user.
@@ -47,9 +52,11 @@ impl Kind {
             Self::LaunchdJobs => "launchd_jobs",
             Self::Crontab => "crontab",
             Self::AtJobs => "at_jobs",
+            Self::Lingering => "lingering",
             Self::Processes => "processes",
             Self::Mounts => "mounts",
             Self::IpcObjects => "ipc_objects",
+            Self::KernelKeys => "kernel_keys",
             Self::SharedFiles => "shared_files",
             Self::UserFiles => "user_files",
             Self::Keychains => "keychains",
@@ -63,9 +70,11 @@ impl Kind {
             Self::LaunchdJobs => "launchd jobs",
             Self::Crontab => "crontab",
             Self::AtJobs => "at jobs",
+            Self::Lingering => "lingering",
             Self::Processes => "processes",
             Self::Mounts => "mounts",
             Self::IpcObjects => "IPC objects",
+            Self::KernelKeys => "kernel keys",
             Self::SharedFiles => "shared files",
             Self::UserFiles => "per-user files",
             Self::Keychains => "keychains",
@@ -87,7 +96,12 @@ struct Row {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     rows: BTreeMap<Kind, Row>,
+    /// Complaints, in lines for people.
     kept: Vec<String>,
+    /// Number of things that are named there because they are left.
+    named: usize,
+    /// The first path that a sweep did not come past, and why.
+    unfinished: Option<String>,
 }
 
 impl Tally {
@@ -111,8 +125,37 @@ impl Tally {
     /// Something is there still.
     pub(crate) fn kept(&mut self, kind: Kind, what: &str, why: &str) {
         self.rows.entry(kind).or_default().kept += 1;
-        if self.kept.len() < MOST_KEPT {
+        if self.named < MOST_KEPT {
+            self.named += 1;
             self.kept.push(format!("could not remove {what}: {why}"));
+        }
+    }
+
+    /// Some more of a kind are there still; nothing is known of each.
+    pub(crate) fn kept_more(&mut self, kind: Kind, count: u64) {
+        if count > 0 {
+            self.rows.entry(kind).or_default().kept += count;
+        }
+    }
+
+    /// A sweep did not come past a path.
+    pub(crate) fn unfinished(&mut self, path: &Path, why: &str) {
+        if self.unfinished.is_none() {
+            let text = format!("the clean-up of {} has not ended: {why}", path.display());
+            self.kept.push(text.clone());
+            self.unfinished = Some(text);
+        }
+    }
+
+    /// Returns true if a sweep did not come to its end.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
+    }
+
+    /// A directory where everybody may write could not be looked into.
+    pub(crate) fn unseen(&mut self, path: &Path, why: &str) {
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(format!("could not look into {}: {why}", path.display()));
         }
     }
 
@@ -121,10 +164,18 @@ impl Tally {
         self.rows.get(&kind).map_or(0, |row| row.kept)
     }
 
+    /// Returns true if the slot may take no other task yet: a process or a file is left that the
+    /// next one would meet, or it is not known that none is.
+    pub(crate) fn holds_slot(&self) -> bool {
+        let kinds = [Kind::Processes, Kind::SharedFiles, Kind::IpcObjects];
+        self.is_unfinished() || kinds.iter().any(|kind| self.count_kept(*kind) > 0)
+    }
+
     /// Returns true if an author may wonder about it. Files of tools in the directories that the
     /// system gives each user is what they are for.
     pub(crate) fn is_worth_showing(&self) -> bool {
-        self.rows.iter().any(|(kind, row)| *kind != Kind::UserFiles || row.kept > 0)
+        self.is_unfinished()
+            || self.rows.iter().any(|(kind, row)| *kind != Kind::UserFiles || row.kept > 0)
     }
 
     /// Lists the things that could not be removed, in lines for people.
@@ -165,7 +216,7 @@ impl Tally {
             text.push_str(&shown(complaint));
         }
         let kept: u64 = self.rows.values().map(|row| row.kept).sum();
-        let named = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
+        let named = u64::try_from(self.named).unwrap_or(u64::MAX);
         if kept > named {
             text.push_str(&format!("\ncould not remove {} more", kept - named));
         }

@@ -18,6 +18,7 @@ use russet_protocol::task::{Action, JobInfo, Step};
 use self::step::StorageStep;
 use super::api::Api;
 use super::directories::JobDirs;
+use super::disk::DiskLimit;
 use super::environment::StepVariables;
 use super::journal::StepOutput;
 use super::step_end::StepEnd;
@@ -37,13 +38,14 @@ pub(crate) struct Storage {
     pub(crate) job: JobInfo,
     /// Copies of archives on this machine.
     pub(crate) local: Arc<Local>,
+    pub(crate) disk: DiskLimit,
 }
 
 impl Storage {
     /// Runs a step of these. It sees to it itself that the task may be stopped.
     pub(crate) async fn run_step(&self, action: &Action, output: &StepOutput) -> StepEnd {
-        let Self { api, stop, dirs, local, .. } = self;
-        let step = StorageStep { api, stop, dirs, local, output };
+        let Self { api, stop, dirs, local, disk, .. } = self;
+        let step = StorageStep { api, stop, dirs, local, output, disk };
         match action {
             Action::SaveCache { key, paths, retention_ms } => {
                 cache::save(step, self.facts(), key, paths, *retention_ms).await

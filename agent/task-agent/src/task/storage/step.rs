@@ -7,6 +7,7 @@ use super::transfer::{Failure, Fetched, Source, Transfer};
 use crate::archive::Packed;
 use crate::task::api::Api;
 use crate::task::directories::JobDirs;
+use crate::task::disk::DiskLimit;
 use crate::task::journal::StepOutput;
 use crate::task::step_end::StepEnd;
 use crate::task::stop::StopSignal;
@@ -21,13 +22,14 @@ pub(super) struct StorageStep<'a> {
     /// Copies of archives on this machine.
     pub(super) local: &'a Arc<Local>,
     pub(super) output: &'a StepOutput,
+    pub(super) disk: &'a DiskLimit,
 }
 
 impl<'a> StorageStep<'a> {
     /// Tools of a transfer.
     pub(super) fn transfer(self) -> Transfer<'a> {
-        let Self { api, stop, local, .. } = self;
-        Transfer { api, stop, local, spool: &self.dirs.slot.spool }
+        let Self { api, stop, local, disk, .. } = self;
+        Transfer { api, stop, local, spool: &self.dirs.slot.spool, disk }
     }
 
     /// Adds text to the step's output.

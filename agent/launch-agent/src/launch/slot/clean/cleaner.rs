@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russet_protocol::secret::Secret;
@@ -16,6 +17,7 @@ use crate::launch::caches::CacheUse;
 use crate::launch::process::describe_status;
 use crate::launch::slot::helper::run_within;
 use crate::launch::slot::info::SlotInfo;
+use crate::launch::slot::processes::end_processes;
 use crate::launch::slot::record::TaskRecord;
 use crate::launch::slot::run::TaskAgentLauncher;
 use crate::launch::slot_dir::Journal;
@@ -27,6 +29,9 @@ const QUICK_CLEANING: Duration = Duration::from_millis(50);
 
 /// Timeout of a cleaning helper; it is killed and tried again.
 const HELPER_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Processes that are named because they do not end.
+const MAX_NAMED: usize = 10;
 
 /// Makes a slot fresh.
 #[derive(Debug)]
@@ -100,7 +105,9 @@ impl SlotCleaner {
             return false;
         }
         self.forget_work(&journal.assignment);
-        self.info.dir.refresh(user).is_ok()
+        let is_fresh = self.info.dir.refresh(user).is_ok();
+        self.info.is_swept.fetch_or(is_fresh, Ordering::Relaxed);
+        is_fresh
     }
 
     fn forget_work(&self, assignment: &Assignment) {
@@ -154,9 +161,31 @@ impl SlotCleaner {
         }
         self.end_user_domain().await;
         let (status, said) = run_within(&self.info, &assignment, HELPER_TIMEOUT).await?;
-        if status.success() {
+        if !status.success() {
+            let text = format!("the helper {}: {said}", describe_status(status));
+            return Err(io::Error::other(text));
+        }
+        if !said.is_empty() {
+            tracing::warn!(slot = self.info.number, said, "what is left of a task");
+        }
+        self.end_rest(since).await?;
+        self.info.is_swept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Ends what the helper could not: programs that have the ids of other users as well.
+    async fn end_rest(&self, since: Option<u64>) -> io::Result<()> {
+        let user = self.info.user();
+        let since = self.info.is_gui().then(|| since.unwrap_or(u64::MAX));
+        let left = end_processes(user, since).await;
+        if left.is_empty() {
             return Ok(());
         }
-        Err(io::Error::other(format!("the helper {}: {said}", describe_status(status))))
+        let pids: Vec<String> = left.iter().take(MAX_NAMED).map(u32::to_string).collect();
+        Err(io::Error::other(format!(
+            "processes of user {} do not end: {}",
+            user.uid,
+            pids.join(", ")
+        )))
     }
 }

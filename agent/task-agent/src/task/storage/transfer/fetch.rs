@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::download::download_archive;
 use super::{Failure, Transfer};
-use crate::archive::{self, Bases, Recorder, Unpacked};
+use crate::archive::{self, Bases, Limits, Recorder, Unpacked};
 use crate::task::storage::growing::{End, Follower, Growing};
 use crate::task::storage::local::Draft;
 
@@ -49,7 +49,8 @@ pub(in crate::task::storage) async fn fetch_archive(
     bases: impl Fn() -> Bases,
     mut admit: impl FnMut() -> Admit,
 ) -> Result<Fetched, Failure> {
-    match clone(tools, wanted, bases(), admit()).await {
+    let limits = limits_for(tools, wanted).await;
+    match clone(tools, wanted, bases(), limits, admit()).await {
         Err(Failure::Other(why)) => {
             // Whatever is wrong, the archive says it again or does better.
             tracing::debug!(why, "a copy of an archive could not be cloned");
@@ -65,10 +66,26 @@ pub(in crate::task::storage) async fn fetch_archive(
     if let Some(file) = looking.await.ok().flatten() {
         let growing = Growing::new(file);
         growing.whole(wanted.size, wanted.blake3);
-        let unpacked = unpack_and_record(tools, wanted, &growing, bases(), admit()).await?;
+        let unpacking = Unpacking { bases: bases(), limits, admit: admit() };
+        let unpacked = unpack_and_record(tools, wanted, &growing, unpacking).await?;
         return Ok(Fetched { unpacked, source: Source::Copy });
     }
-    from_server(tools, wanted, bases, admit).await
+    let unpacking = || Unpacking { bases: bases(), limits, admit: admit() };
+    from_server(tools, wanted, unpacking).await
+}
+
+/// Where and how an archive is unpacked.
+struct Unpacking {
+    bases: Bases,
+    limits: Limits,
+    admit: Admit,
+}
+
+/// Returns the limits of an archive: what the task has left on disk, and a ratio to its size.
+async fn limits_for(tools: Transfer<'_>, wanted: Wanted<'_>) -> Limits {
+    let disk = tools.disk.clone();
+    let room = tokio::task::spawn_blocking(move || disk.measure_room()).await.ok().flatten();
+    Limits::of_archive(wanted.size, room)
 }
 
 /// Clones what lies apart on this machine. `None`: there is no such copy.
@@ -76,13 +93,14 @@ async fn clone(
     tools: Transfer<'_>,
     wanted: Wanted<'_>,
     bases: Bases,
+    limits: Limits,
     mut admit: Admit,
 ) -> Result<Option<Unpacked>, Failure> {
     let Some(copy) = tools.local.apart(wanted.blake3) else { return Ok(None) };
     let is_stopped = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&is_stopped);
     let mut cloning = tokio::task::spawn_blocking(move || {
-        archive::unpack_apart(copy, bases, |name| {
+        archive::unpack_apart(copy, bases, limits, |name| {
             if asked.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -108,12 +126,11 @@ async fn unpack_and_record(
     tools: Transfer<'_>,
     wanted: Wanted<'_>,
     growing: &Arc<Growing>,
-    bases: Bases,
-    admit: Admit,
+    unpacking: Unpacking,
 ) -> Result<Unpacked, Failure> {
-    let target = bases.first().map_or(Path::new("/"), |(_, path)| path);
+    let target = unpacking.bases.first().map_or(Path::new("/"), |(_, path)| path);
     let (draft, recorder) = tools.local.record(target).unzip();
-    let (unpacked, recorder) = unpack_growing(tools, growing, bases, admit, recorder).await?;
+    let (unpacked, recorder) = unpack_growing(tools, growing, unpacking, recorder).await?;
     if let (Some(draft), Some(recorder)) = (draft, recorder) {
         match recorder.finish() {
             Ok(()) => Draft::keep(draft, wanted.blake3),
@@ -126,8 +143,7 @@ async fn unpack_and_record(
 async fn from_server(
     tools: Transfer<'_>,
     wanted: Wanted<'_>,
-    bases: impl Fn() -> Bases,
-    mut admit: impl FnMut() -> Admit,
+    mut unpacking: impl FnMut() -> Unpacking,
 ) -> Result<Fetched, Failure> {
     // One that arrives damaged is fetched once more.
     for _ in 0..2 {
@@ -148,7 +164,7 @@ async fn from_server(
                 }
                 arrived
             },
-            unpack_growing(tools, &growing, bases(), admit(), None),
+            unpack_growing(tools, &growing, unpacking(), None),
         );
         let whole = End::Whole(wanted.blake3.to_owned());
         match (arrived, unpacked, growing.ended()) {
@@ -171,16 +187,16 @@ async fn from_server(
 async fn unpack_growing(
     tools: Transfer<'_>,
     growing: &Arc<Growing>,
-    bases: Bases,
-    mut admit: Admit,
+    unpacking: Unpacking,
     mut recorder: Option<Recorder>,
 ) -> Result<(Unpacked, Option<Recorder>), Failure> {
+    let Unpacking { bases, limits, mut admit } = unpacking;
     let follower = Follower::new(growing);
     let ending = Arc::clone(growing);
     let mut unpacking = tokio::task::spawn_blocking(move || {
         let unpacked = archive::decompressed(follower, |input| match &mut recorder {
-            Some(recorder) => archive::unpack_recorded(input, recorder, bases, &mut admit),
-            None => archive::unpack_with(input, bases, &mut admit),
+            Some(recorder) => archive::unpack_recorded(input, recorder, bases, limits, &mut admit),
+            None => archive::unpack_with(input, bases, limits, &mut admit),
         });
         if unpacked.is_err() {
             ending.end(End::Abandoned);

@@ -16,6 +16,7 @@ use reqwest::StatusCode;
 
 use super::local::Local;
 use crate::task::api::{Api, ApiError};
+use crate::task::disk::DiskLimit;
 use crate::task::stop::StopSignal;
 
 pub(super) use fetch::{Admit, Fetched, Source, Wanted, fetch_archive};
@@ -53,6 +54,7 @@ pub(super) struct Transfer<'a> {
     pub(super) local: &'a Arc<Local>,
     /// Directory for archives of which no copy is kept.
     pub(super) spool: &'a Path,
+    pub(super) disk: &'a DiskLimit,
 }
 
 async fn refused_by(call: &'static str, response: reqwest::Response) -> Failure {
