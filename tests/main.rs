@@ -45,6 +45,7 @@ mod relay;
 mod run;
 mod secrets;
 mod server;
+mod slots;
 mod splitting;
 mod storage;
 mod update;

@@ -12,7 +12,7 @@ use crate::ids::{JobId, PipelineId, ResourceClassId, SourceId, TokenId, Workflow
 use crate::local::Update;
 use crate::outcome::{Outcome, Phase};
 use crate::resource_class::ResourceClass;
-use crate::runner::TestResult;
+use crate::runner::{HeldSlot, TestResult};
 use crate::secret::Secret;
 
 /// The most that a control plane takes as JSON, in bytes. A configuration of the largest allowed
@@ -225,6 +225,9 @@ pub struct RunnerItem {
     /// Host of another agent that claims under the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rival: Option<String>,
+    /// Its slots that cannot be used, as it last reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_slots: Vec<HeldSlot>,
 }
 
 impl RunnerItem {

@@ -339,6 +339,49 @@ pub struct Slot {
     /// Task that runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// State of the slot.
+    #[serde(default)]
+    pub state: SlotState,
+    /// Reason why it cannot be used, or why the control plane could not be told so far how its task
+    /// ended, with the path or the process that is in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// State of a slot, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SlotState {
+    /// It is clean and empty.
+    Free,
+    /// It has a task.
+    Busy,
+    /// The control plane is being told how its task ended.
+    Settling,
+    /// It is being cleaned after a task, or at the start of the agent.
+    Cleaning,
+    /// It could not be cleaned, and takes no task until it is.
+    Held,
+    /// A word of a newer agent, or one that an older agent does not say.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl SlotState {
+    /// The word that people see.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Busy => "busy",
+            Self::Settling => "settling",
+            Self::Cleaning => "cleaning",
+            Self::Held => "held",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A task that runs. Names and addresses are left out for readers who may not know them.

@@ -40,7 +40,25 @@ pub struct ClaimRequest {
     /// The agent's process, by which two agents of one name are told apart. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
+    /// Slots of this class that cannot be used. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_slots: Vec<HeldSlot>,
 }
+
+/// A slot of a runner that takes no task before something that is in its way is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldSlot {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Reason, with the path or the process that is in the way. It may quote what a job calls its
+    /// files.
+    pub reason: String,
+}
+
+/// Path of the call with which a runner says how it is without claiming: the body is that of a
+/// claim. Ours.
+pub const REPORT_PATH: &str = "/api/v3/runner/report";
 
 /// A claimed task.
 #[derive(Clone, Debug, Serialize, Deserialize)]

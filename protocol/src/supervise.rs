@@ -403,6 +403,8 @@ pub mod exit {
     pub const STALE: i32 = 73;
     /// The outcome could not be reported; it is in the result record.
     pub const NOT_REPORTED: i32 = 75;
+    /// A helper stopped trying to reach the control plane.
+    pub const NO_ANSWER: i32 = 76;
 }
 
 #[cfg(test)]

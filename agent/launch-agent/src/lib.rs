@@ -9,6 +9,7 @@
 
 mod board;
 pub mod config;
+pub mod crash_points;
 mod files;
 pub mod health;
 pub mod install;

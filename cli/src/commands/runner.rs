@@ -34,6 +34,7 @@ pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
         Format::Json => render::print_json(&items)?,
         Format::Text => {
             warn_of_rivals(&items);
+            warn_of_held_slots(&items);
             render::print_text(&runners_table(items, of.as_deref()))?;
         }
     }
@@ -47,6 +48,20 @@ fn warn_of_rivals(items: &[RunnerItem]) {
             render::print_note(format_args!(
                 "warning: two agents claim as `{}`, on `{}` and `{host}`; give each a name of its own",
                 item.name, item.hostname
+            ));
+        }
+    }
+}
+
+/// Warns of slots that cannot be used, with the reason.
+fn warn_of_held_slots(items: &[RunnerItem]) {
+    for item in items {
+        for slot in &item.held_slots {
+            render::print_note(format_args!(
+                "warning: slot {} of `{}` cannot be used: {}",
+                slot.number,
+                render::plain(&item.name),
+                render::plain(&slot.reason)
             ));
         }
     }

@@ -2,7 +2,7 @@
 
 use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::resource_class::ResourceClass;
-use russet_protocol::runner::ClaimRequest;
+use russet_protocol::runner::{ClaimRequest, HeldSlot};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -16,6 +16,10 @@ const ABOUT_LIMIT: usize = 255;
 
 /// The most that is kept of how far an update is, in bytes.
 const UPDATE_LIMIT: usize = 4096;
+
+/// The most slots that are listed of a runner, and the most bytes of each reason.
+const MAX_HELD_SLOTS: usize = 64;
+const REASON_LIMIT: usize = 1024;
 
 /// Time after which a runner of a single task leaves the lists, in milliseconds.
 const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
@@ -41,6 +45,7 @@ fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError>
         update: json_maybe(row, "update_state")?,
         status: RunnerStatus::Idle,
         rival: rival.map(|rival| rival.host.clone()),
+        held_slots: json_maybe(row, "held_slots")?.unwrap_or_default(),
     })
 }
 
@@ -88,11 +93,12 @@ pub(crate) async fn touch(
     }
     sqlx::query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
-         update_state, single_task, claimants) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         update_state, single_task, claimants, held_slots) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
          update_state = excluded.update_state, single_task = excluded.single_task, \
-         claimants = excluded.claimants",
+         claimants = excluded.claimants, held_slots = excluded.held_slots",
     )
     .bind(class.as_str())
     .bind(&runner.name)
@@ -104,6 +110,7 @@ pub(crate) async fn touch(
     .bind(update)
     .bind(runner.single_task)
     .bind(to_json(&claimants)?)
+    .bind(held_slots(runner)?)
     .execute(&mut **tx)
     .await?;
     let warning = |rival: &Claimant| {
@@ -113,6 +120,16 @@ pub(crate) async fn touch(
         )
     };
     Ok(claimants.rival(now_ms).map(warning))
+}
+
+/// Returns the slots that cannot be used, as they are stored; none where all can.
+fn held_slots(runner: &ClaimRequest) -> Result<Option<String>, StoreError> {
+    let held = runner.held_slots.iter().take(MAX_HELD_SLOTS).map(|slot| HeldSlot {
+        number: slot.number,
+        reason: cut_text(&slot.reason, REASON_LIMIT).to_owned(),
+    });
+    let held: Vec<HeldSlot> = held.collect();
+    if held.is_empty() { Ok(None) } else { to_json(&held).map(Some) }
 }
 
 /// Returns who claimed under a name lately.

@@ -47,6 +47,26 @@ async fn a_task_is_claimed_run_and_finished() {
 }
 
 #[tokio::test]
+async fn a_runner_that_cannot_use_its_slots_says_so_and_gets_no_task() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(ONE_JOB).await;
+    let reason = "could not empty /s/2/spool".repeat(100);
+    let body = json!({"name": "mini-1", "hostname": "mini", "ip": "", "version": "1",
+                      "held_slots": [{"number": 2, "reason": reason}]});
+    let report = server.call(Method::POST, "/api/v3/runner/report").json(&body);
+    refused(report, 401).await;
+    let report = server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token).json(&body);
+    assert_eq!(ok(report).await.status(), StatusCode::NO_CONTENT);
+    let path = format!("/api/v3/runner?resource-class={CLASS}");
+    let held = server.get::<Items<RunnerItem>>(&path).await.items[0].held_slots.clone();
+    assert_eq!((held.len(), held[0].number, held[0].reason.len()), (1, 2, 1024));
+    // A claim says that all is well again, and gets the task.
+    assert!(server.claim(&token).await.is_some());
+    assert_eq!(server.get::<Items<RunnerItem>>(&path).await.items[0].held_slots, []);
+}
+
+#[tokio::test]
 async fn every_task_goes_to_exactly_one_of_many_claimers() {
     let server = Harness::start().await;
     let token = server.class().await;

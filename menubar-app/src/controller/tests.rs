@@ -1,6 +1,6 @@
 use jiff::tz::TimeZone;
 use russet_protocol::local::{
-    HealthCheck, HealthLevel, Hold, Recent, Slot, State, Status, Step, Task, Update,
+    HealthCheck, HealthLevel, Hold, Recent, Slot, SlotState, State, Status, Step, Task, Update,
 };
 use russet_protocol::outcome::Outcome;
 
@@ -147,6 +147,19 @@ shows!(unhealthy, {
         ),
         check("clock", HealthLevel::Warning, "it is 4 s off", None),
     ];
+    heard(status)
+});
+shows!(a_slot_that_is_held, {
+    let found = "slot 2 could not be cleaned and takes no task".to_owned();
+    let check = HealthCheck {
+        name: "slots".to_owned(),
+        level: HealthLevel::Warning,
+        found,
+        hint: Some("`russet agent status` names the reason".to_owned()),
+    };
+    let mut status = Status { health: vec![check], ..status(State::Idle) };
+    status.slots[1].state = SlotState::Held;
+    status.slots[1].reason = Some("could not empty /s/2/spool".to_owned());
     heard(status)
 });
 shows!(

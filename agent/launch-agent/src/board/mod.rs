@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russet_protocol::local::{HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update};
+use russet_protocol::runner::HeldSlot;
 use tokio::sync::watch;
 
 use crate::requests::HoldSource;
@@ -18,6 +19,7 @@ use model::{Model, is_page, short};
 mod event;
 mod history;
 mod model;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -123,8 +125,9 @@ impl Board {
             checks.iter().map(|check| (check.name.clone(), check.level)).collect()
         };
         let mut model = self.lock();
-        let is_same = levels(&model.status.health) == levels(&health);
-        model.status.health = health;
+        let is_same = levels(&model.health) == levels(&health);
+        model.health = health;
+        model.sum_up_health();
         drop(model);
         if !is_same {
             self.ring();
@@ -158,6 +161,12 @@ impl Board {
     /// Everything, now.
     pub(crate) fn status(&self) -> Status {
         self.lock().status.clone()
+    }
+
+    /// Returns the slots of a class that cannot be used, with the reasons.
+    pub(crate) fn held_slots(&self, class: usize) -> Vec<HeldSlot> {
+        let model = self.lock();
+        slots::held_slots(&model.status.slots, &model.slots, class)
     }
 
     /// Rings when anything has changed.

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use russet_protocol::local::{Hold, Recent, Slot, State, Status, Task};
+use russet_protocol::local::{HealthCheck, Hold, Recent, Slot, State, Status, Task};
 use russet_protocol::outcome::Outcome;
 
 use super::event::Event;
 use super::history::History;
+use super::slots;
 use crate::requests::HoldSource;
 use crate::state::View;
+use crate::state::slot::SlotView;
 
 /// Longest name that is shown, in characters: a job may say what it likes of itself.
 pub(super) const MAX_NAME_CHARS: usize = 200;
@@ -25,6 +27,8 @@ pub(super) struct Model {
     /// The class of each slot.
     pub(super) slots: Vec<Option<usize>>,
     pub(super) history: History,
+    /// Findings about the machine, without those about slots.
+    pub(super) health: Vec<HealthCheck>,
     /// Times at which holds of a source end, or act.
     pub(super) until: Vec<(HoldSource, u64)>,
 }
@@ -81,9 +85,9 @@ impl Model {
     /// A slot that has no task any more although no task agent ended in it gave its task back. One
     /// whose task is here, and that had none yet, is about to begin it: it is told after the claim.
     pub(super) fn see(&mut self, view: View, now_ms: u64) {
-        for (index, number) in (0..view.busy.len()).zip(1..) {
-            let had = self.view.busy.get(index) == Some(&true);
-            if had && view.busy.get(index) == Some(&false) {
+        for (index, number) in (0..view.slots.len()).zip(1..) {
+            let had = self.view.slots.get(index).is_some_and(SlotView::has_task);
+            if had && view.slots.get(index).is_some_and(|slot| !slot.has_task()) {
                 self.ended(number, None, now_ms);
             }
         }
@@ -98,7 +102,8 @@ impl Model {
             until_ms: self.until.iter().find(|(of, _)| of == source).map(|(_, until)| *until),
         });
         self.status.holds = holds.collect();
-        self.status.slots = (1..).zip(0..self.view.busy.len()).map(|at| self.slot(at)).collect();
+        self.status.slots = (1..).zip(0..self.view.slots.len()).map(|at| self.slot(at)).collect();
+        self.sum_up_health();
         let (state, reason) = self.state();
         if state != self.status.state {
             self.status.since_ms = now_ms;
@@ -107,18 +112,26 @@ impl Model {
         self.status.reason = reason;
     }
 
+    /// Lists the findings about the machine, and after them the one about slots.
+    pub(super) fn sum_up_health(&mut self) {
+        self.status.health.clone_from(&self.health);
+        self.status.health.extend(slots::check_slots(&self.status.slots));
+    }
+
     fn slot(&self, (number, index): (u32, usize)) -> Slot {
         let class = self.slots.get(index).copied().flatten();
         let class = class.and_then(|class| self.classes.get(class)).cloned();
+        let view = self.view.slots.get(index);
         let task = self.tasks.get(&number).map(|task| {
             let names = task.project.as_deref().zip(task.job.as_deref());
             Task {
                 usual_ms: names.and_then(|(project, job)| self.history.usual_ms(project, job)),
-                canceling: self.view.ending.get(index).cloned().flatten(),
+                canceling: view.and_then(SlotView::ending).map(str::to_owned),
                 ..task.clone()
             }
         });
-        Slot { number, class, task }
+        let (state, reason) = view.map(slots::shown_state).unwrap_or_default();
+        Slot { number, class, task, state, reason }
     }
 
     /// Returns the hold of the whole agent. The holds are in the order of their importance; one on
@@ -136,7 +149,7 @@ impl Model {
         if !self.view.is_ready {
             return (State::Starting, None);
         }
-        let is_busy = self.view.busy.contains(&true);
+        let is_busy = self.view.is_busy();
         if self.view.is_updating {
             let reason = is_busy.then(|| "an update waits for the tasks that run".to_owned());
             return (State::Updating, reason);
@@ -154,6 +167,9 @@ impl Model {
         }
         if let Some(reason) = &self.offline {
             return (State::Offline, Some(reason.clone()));
+        }
+        if let Some(reason) = slots::describe_total_loss(&self.status.slots) {
+            return (State::Unhealthy, Some(reason));
         }
         (if is_busy { State::Running } else { State::Idle }, None)
     }

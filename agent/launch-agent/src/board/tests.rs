@@ -3,11 +3,16 @@
 use super::{Board, Event};
 use crate::requests::HoldSource;
 use crate::state::View;
+use crate::state::slot::SlotView;
 use russet_protocol::local::{State, Task};
 use russet_protocol::outcome::Outcome;
 
 fn view(busy: &[bool]) -> View {
-    View { is_ready: true, busy: busy.to_vec(), ..View::default() }
+    let slot = |busy: &bool| match busy {
+        true => SlotView::Busy { ending: None },
+        false => SlotView::Free,
+    };
+    View { is_ready: true, slots: busy.iter().map(slot).collect(), ..View::default() }
 }
 
 #[test]
@@ -69,7 +74,7 @@ fn what_a_person_asked_for_comes_before_what_is_wrong() {
     ];
     board.view(held.clone(), 2);
     assert_eq!(board.status().state, State::Draining);
-    held.busy = vec![false];
+    held.slots = vec![SlotView::Free];
     board.view(held.clone(), 3);
     assert_eq!(board.status().state, State::Paused);
     held.holds.remove(0);
@@ -115,7 +120,7 @@ fn a_task_has_its_step_its_deadline_and_what_the_job_takes_as_a_rule() {
     board.deadline(1, 9_000, 2_001);
     board.step(1, 3, "swift test\u{1b}[31m", 2_002);
     let mut ending = view(&[true]);
-    ending.ending = vec![Some("not needed".to_owned())];
+    ending.slots = vec![SlotView::Busy { ending: Some("not needed".to_owned()) }];
     board.view(ending, 2_003);
     let slot = board.status().slots[0].clone();
     assert_eq!(slot.class.as_deref(), Some("acme/mini"));

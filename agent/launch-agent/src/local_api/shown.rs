@@ -106,6 +106,8 @@ fn visible_status(mut status: Status, access: Access) -> Status {
     status.may_change = Some(access == Access::Full);
     if matches!(access, Access::Nothing | Access::Look) {
         for slot in &mut status.slots {
+            // It can quote what a job calls its files.
+            slot.reason = None;
             slot.task = slot.task.take().map(|task| Task {
                 class: task.class,
                 since_ms: task.since_ms,
@@ -152,7 +154,7 @@ mod tests {
             url: secret(),
             ..Recent::default()
         };
-        let slots = vec![Slot { number: 1, task: Some(task), ..Slot::default() }];
+        let slots = vec![Slot { number: 1, task: Some(task), reason: secret(), ..Slot::default() }];
         let status = Status { slots, recent: vec![recent], ..Status::default() };
         let text = serde_json::to_string(&visible_status(status.clone(), Access::Look)).unwrap();
         assert!(!text.contains("secret") && text.contains("4711"), "{text}");

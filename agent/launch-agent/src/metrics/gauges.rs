@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use russet_protocol::local::State;
+use russet_protocol::local::{SlotState, State};
 
 use super::left::LeftBehindCounters;
 use crate::board::Board;
@@ -29,6 +29,10 @@ const STATES: [State; 8] = [
     State::Offline,
     State::Updating,
 ];
+
+/// Every state of a slot, likewise.
+const SLOT_STATES: [SlotState; 5] =
+    [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
 const HOLDS: [&str; 4] = ["drain", "pause", "health", "session"];
@@ -62,7 +66,8 @@ impl MetricSources {
     #[cfg(test)]
     pub(super) fn for_tests(slots: &[&str]) -> Self {
         let board = Arc::new(Board::default());
-        board.view(crate::state::View { busy: vec![false; slots.len()], ..Default::default() }, 0);
+        let free = vec![crate::state::slot::SlotView::Free; slots.len()];
+        board.view(crate::state::View { slots: free, ..Default::default() }, 0);
         let left = Arc::new(LeftBehindCounters::default());
         left.add(&[russet_protocol::supervise::LeftBehind {
             kind: "processes".to_owned(),
@@ -109,12 +114,11 @@ impl MetricSources {
         )?;
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for class in self.classes() {
-            counts.extend([((class, "busy"), 0), ((class, "free"), 0)]);
+            counts.extend(SLOT_STATES.map(|state| ((class, state.as_str()), 0)));
         }
         for (index, slot) in status.slots.iter().enumerate() {
             let class = self.slots.get(index).map_or(NO_CLASS, String::as_str);
-            let state = if slot.task.is_some() { "busy" } else { "free" };
-            *counts.entry((class, state)).or_default() += 1;
+            *counts.entry((class, slot.state.as_str())).or_default() += 1;
         }
         let slots: Vec<_> = counts
             .into_iter()
@@ -122,7 +126,9 @@ impl MetricSources {
             .collect();
         out.gauge(
             "slots",
-            "Slots by class; `busy` ones have a task; their sum is what is configured",
+            "Slots by class and state: `busy` ones have a task, `settling` ones tell the control \
+             plane how theirs ended, `held` ones could not be cleaned; their sum is what is \
+             configured",
             None,
             &labelled_rows(&slots),
         )?;

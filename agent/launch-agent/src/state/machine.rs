@@ -94,8 +94,7 @@ impl Machine {
             is_ready: true,
             is_ending: self.phase != Phase::Working,
             is_updating: self.is_updating(),
-            busy: self.slots.iter().map(Slot::has_task).collect(),
-            ending: self.slots.iter().map(|slot| slot.ending().map(str::to_owned)).collect(),
+            slots: self.slots.iter().map(Slot::view).collect(),
             holds: holds
                 .map(|(source, class, reason)| (source, class.map(&label), reason.to_owned()))
                 .collect(),

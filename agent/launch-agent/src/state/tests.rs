@@ -6,11 +6,12 @@ use proptest::prelude::*;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
-use super::slot::{Action as Do, BACKSTOP, Exit, Input as Got, Settlement};
+use super::slot::{Action as Do, BACKSTOP, Exit, Input as Got, Settlement, SlotView, Unsettled};
 use super::{Action, End, Input, Machine, Settings};
 use crate::requests::{HoldSource, Stop};
 use russet_platform::clock::BootTime;
 
+mod settling;
 mod update;
 
 const START: BootTime = BootTime(1_000_000);
@@ -54,6 +55,10 @@ impl Bench {
         self.send(Input::Tick)
     }
 
+    fn view(&self) -> SlotView {
+        self.machine.view(|_| String::new()).slots[0].clone()
+    }
+
     /// A slot with a task that may run for an hour.
     fn running(settings: Settings) -> Self {
         let (mut bench, _) = Self::new(settings);
@@ -67,6 +72,14 @@ impl Bench {
 
 fn on(action: Do) -> Action {
     Action::Slot(0, action)
+}
+
+fn not_settled() -> Got {
+    Got::NotSettled(Unsettled::Unanswered("connection refused".to_owned()))
+}
+
+fn not_cleaned() -> Got {
+    Got::NotCleaned("could not empty /s/1/spool".to_owned())
 }
 
 fn failure(outcome: Outcome, message: &str) -> Failure {
@@ -103,8 +116,7 @@ fn a_task_that_a_person_cancels_before_it_has_started_is_canceled_when_it_has() 
     bench.slot(Got::Cleaned { quick: false });
     bench.slot(Got::Claimed { refused: None });
     assert_eq!(bench.slot(Got::CancelWanted("not needed".to_owned())), []);
-    let ending = bench.machine.view(|_| String::new()).ending;
-    assert_eq!(ending, [Some("not needed".to_owned())]);
+    assert_eq!(bench.view(), SlotView::Busy { ending: Some("not needed".to_owned()) });
     let deadline = START.after(Duration::from_secs(3600));
     let canceled = Do::Cancel(failure(Outcome::Canceled, "not needed"));
     assert_eq!(bench.slot(Got::Started { deadline }), [on(canceled.clone())]);
@@ -180,7 +192,7 @@ fn a_control_plane_that_hears_nothing_keeps_no_agent_that_was_stopped() {
         }
         let actions = bench.slot(Got::Exited(Exit::Died("signal 15".to_owned())));
         assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(_))]));
-        assert_eq!(bench.slot(Got::NotSettled), []);
+        assert_eq!(bench.slot(not_settled()), []);
         let give_up_at = bench.machine.next_wakeup().unwrap();
         assert!(give_up_at <= bench.now.after(Duration::from_secs(15)));
         let mut waited = Duration::ZERO;
@@ -191,7 +203,7 @@ fn a_control_plane_that_hears_nothing_keeps_no_agent_that_was_stopped() {
             let actions = bench.wait(Duration::from_secs(5));
             ended = actions.contains(&Action::Exit(End::Stopped));
             if actions.iter().any(|it| matches!(it, Action::Slot(0, Do::Settle(_)))) {
-                ended |= bench.slot(Got::NotSettled).contains(&Action::Exit(End::Stopped));
+                ended |= bench.slot(not_settled()).contains(&Action::Exit(End::Stopped));
             }
         }
         assert!(ended, "after {stops} stops");
@@ -262,7 +274,7 @@ fn a_task_agent_that_could_not_start_gives_the_task_back() {
     let actions = bench.slot(Got::NotStarted("no such file".to_owned()));
     let expected = Settlement::GiveBack("no such file".to_owned());
     assert_eq!(actions, [on(Do::Settle(expected.clone()))]);
-    assert_eq!(bench.slot(Got::NotSettled), []);
+    assert_eq!(bench.slot(not_settled()), []);
     assert_eq!(bench.wait(Duration::from_secs(2)), [on(Do::Settle(expected))]);
     assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
 }
@@ -287,9 +299,9 @@ fn a_stale_task_is_killed_and_nothing_is_reported() {
 fn a_dirty_slot_takes_no_task_until_it_is_clean() {
     let mut bench = Bench::running(settings(1));
     bench.slot(Got::Exited(Exit::Reported));
-    assert_eq!(bench.slot(Got::NotCleaned), []);
+    assert_eq!(bench.slot(not_cleaned()), []);
     assert_eq!(bench.wait(Duration::from_secs(2)), [on(Do::Clean)]);
-    assert_eq!(bench.slot(Got::NotCleaned), []);
+    assert_eq!(bench.slot(not_cleaned()), []);
     assert_eq!(bench.wait(Duration::from_secs(2)), []);
     assert_eq!(bench.wait(Duration::from_secs(2)), [on(Do::Clean)]);
     assert_eq!(bench.slot(Got::Cleaned { quick: false }), [on(Do::Claim)]);
@@ -304,10 +316,10 @@ fn a_slot_that_can_not_be_cleaned_gives_back_one_task_and_claims_no_other() {
     bench.slot(Got::Started { deadline: START });
     assert_eq!(bench.slot(Got::Exited(Exit::Reported)), [on(Do::Clean), on(Do::Claim)]);
     bench.slot(Got::Claimed { refused: None });
-    let actions = bench.slot(Got::NotCleaned);
+    let actions = bench.slot(not_cleaned());
     assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
     assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
-    assert_eq!(bench.slot(Got::NotCleaned), []);
+    assert_eq!(bench.slot(not_cleaned()), []);
 }
 
 #[test]
@@ -475,7 +487,7 @@ impl World {
                     self.started += 1;
                     self.pending.push(action);
                 }
-                Action::Slot(_, Do::Cancel(_)) => {}
+                Action::Slot(_, Do::Cancel(_) | Do::GiveUp(_)) => {}
                 Action::Slot(index, Do::DropClaim) => {
                     let claim = Action::Slot(*index, Do::Claim);
                     assert!(self.pending.contains(&claim), "no claim to drop");
@@ -504,7 +516,7 @@ impl World {
         };
         let bad = how.is_multiple_of(5);
         let got = match action {
-            Do::Clean if bad => Got::NotCleaned,
+            Do::Clean if bad => not_cleaned(),
             Do::Clean => {
                 self.clean[index] = true;
                 Got::Cleaned { quick: how.is_multiple_of(2) }
@@ -520,9 +532,10 @@ impl World {
                 self.live[index] = false;
                 Got::Exited(Exit::Died("killed".to_owned()))
             }
-            Do::Settle(_) if bad => Got::NotSettled,
+            Do::Settle(_) if bad => Got::NotSettled(Unsettled::HelperFailed("full".to_owned())),
+            Do::Settle(_) if how.is_multiple_of(3) => not_settled(),
             Do::Settle(_) => Got::Settled,
-            Do::Cancel(_) | Do::DropClaim => return None,
+            Do::Cancel(_) | Do::DropClaim | Do::GiveUp(_) => return None,
         };
         Some((index, got))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::slot;
+use super::slot::{self, SlotView};
 use crate::requests::{HoldSource, Stop, UpdateMode};
 
 /// Number of a slot in the machine, from 0.
@@ -83,10 +83,15 @@ pub(crate) struct View {
     pub(crate) is_ending: bool,
     /// Set when it ends for another version to take its place.
     pub(crate) is_updating: bool,
-    /// True for each slot that has a task.
-    pub(crate) busy: Vec<bool>,
-    /// The reason for which the task of each slot is being ended, if it is.
-    pub(crate) ending: Vec<Option<String>>,
+    /// Each slot.
+    pub(crate) slots: Vec<SlotView>,
     /// Holds on claims, the most important first, with the class as people know it.
     pub(crate) holds: Vec<(HoldSource, Option<String>, String)>,
+}
+
+impl View {
+    /// Returns true if any slot has a task.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.slots.iter().any(SlotView::has_task)
+    }
 }

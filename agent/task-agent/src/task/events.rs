@@ -130,10 +130,12 @@ impl State {
     }
 }
 
-/// Reads events up to the first line that is torn: it was being written when its writer died.
+/// Reads events up to the first line that is none: it was being written when its writer died, or
+/// the job wrote it.
 fn read(path: &Path) -> io::Result<Vec<Event>> {
-    let text = std::fs::read_to_string(path)?;
-    let parsed = text.lines().map_while(|line| serde_json::from_str::<Event>(line).ok());
+    let text = std::fs::read(path)?;
+    let lines = text.split(|&byte| byte == b'\n');
+    let parsed = lines.map_while(|line| serde_json::from_slice::<Event>(line).ok());
     Ok(parsed.enumerate().map_while(in_sequence).collect())
 }
 
@@ -169,7 +171,7 @@ mod tests {
         events.add(started(2));
         let path = dir.path().join(EVENTS_FILE);
         let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-        file.write_all(b"{\"seq\":4,\"at").unwrap();
+        file.write_all(b"\xff\xfe{\"seq\":4,\"at").unwrap();
         let again = Events::open(dir.path(), Clock::system()).unwrap();
         assert_eq!(again.last_seq(), 3);
         assert_eq!(again.unfinished_steps(), [2]);

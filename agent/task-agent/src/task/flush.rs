@@ -2,9 +2,8 @@
 //! outcome, or gives the task back where nothing of it ran.
 
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use russet_protocol::ids::TaskId;
@@ -13,6 +12,7 @@ use russet_protocol::runner::{EventKind, UnclaimRequest};
 use russet_protocol::supervise::{Assignment, Failure, RESULT_FILE, ResultRecord, exit};
 
 use super::api::{Api, ApiError};
+use super::clean::files::keep_files;
 use super::events::Events;
 use super::record;
 use super::run::finish_task;
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// Time for which the control plane may be away before a task is not given back: who waits for that
 /// takes no other task.
 const UNCLAIM_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time for removing from the spool what a task agent does not put there.
+const MAX_REMOVAL_TIME: Duration = Duration::from_secs(60);
 
 /// A result record longer than this is none.
 const MOST_RECORD: u64 = 1024 * 1024;
@@ -102,6 +105,7 @@ fn code_of(error: &ApiError) -> i32 {
     print_error(error);
     match error {
         ApiError::Stale(_) => exit::STALE,
+        ApiError::GaveUp { .. } => exit::NO_ANSWER,
         _ => exit::NOT_REPORTED,
     }
 }
@@ -115,7 +119,8 @@ async fn send(assignment: Assignment) -> Result<(Outcome, Option<String>, Api), 
     let api = Api::new(&assignment, clock.clone(), clock.now().after(PATIENCE))
         .map_err(|error| local("reach the control plane", error))?;
     let dir = &assignment.dirs.spool;
-    keep_files(dir).map_err(|error| local("look at the spool", error))?;
+    let until = Instant::now() + MAX_REMOVAL_TIME;
+    keep_files(dir, until).map_err(|error| local("look at the spool", error))?;
     let spool =
         Spool::reopen(dir, clock.clone()).map_err(|error| local("read the spool", error))?;
     let events = Events::open(dir, clock).map_err(|error| local("read the events", error))?;
@@ -128,23 +133,6 @@ async fn send(assignment: Assignment) -> Result<(Outcome, Option<String>, Api), 
     let message = Some(message).filter(|text| !text.is_empty());
     finish_task(&api, &spool, &events, &uploader, outcome, message.clone()).await?;
     Ok((outcome, message, api))
-}
-
-/// Removes what is no file from the spool.
-///
-/// Threat: the job could write here. A FIFO in the place of a log or of the record would hold this
-/// process up for ever, and with it the slot; a link would send a file of somebody else.
-fn keep_files(spool: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(spool)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
-        } else if !kind.is_file() {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Returns the outcome of the task. Its own report before it died counts, unless its deadline was

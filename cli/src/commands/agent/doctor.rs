@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use russet_launch_agent::health::doctor::{Question, examine_machine, probe_address, worst_level};
 use russet_launch_agent::health::{Check, Level};
 use russet_platform::layout::Layout;
-use russet_protocol::local::{Status, Update};
+use russet_protocol::local::{Slot, SlotState, Status, Update};
 use serde_json::json;
 
 use crate::client::agent::AgentArgs;
@@ -50,7 +50,8 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
             Err(error) => Err(error),
         };
         let update = status.as_ref().ok().and_then(|status| check_update(status.update.as_ref()?));
-        checks.splice(1..1, [check_agent(status)].into_iter().chain(update));
+        let slots = status.as_ref().ok().and_then(|status| check_slots(&status.slots));
+        checks.splice(1..1, [check_agent(status)].into_iter().chain(slots).chain(update));
         print_checks(&checks, args.output.output)
     })
 }
@@ -93,6 +94,42 @@ fn check_agent(status: Result<Status>) -> Check {
         }
         Err(error) => check(Level::Warning, error.message().to_owned(), error.hint_text()),
     }
+}
+
+/// Checks that every slot can be used.
+fn check_slots(slots: &[Slot]) -> Option<Check> {
+    if slots.is_empty() {
+        return None;
+    }
+    let describe = |slot: &Slot| match (slot.state, &slot.reason) {
+        (SlotState::Held, reason) => Some(format!(
+            "slot {} takes no task, since it could not be cleaned{}",
+            slot.number,
+            reason.as_deref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default()
+        )),
+        (SlotState::Settling, Some(reason)) => Some(format!(
+            "slot {} cannot tell the control plane how its task ended: {}",
+            slot.number,
+            plain(reason)
+        )),
+        _ => None,
+    };
+    let stuck: Vec<String> = slots.iter().filter_map(describe).collect();
+    let level = match stuck.len() {
+        0 => Level::Ok,
+        count if count == slots.len() => Level::Bad,
+        _ => Level::Warning,
+    };
+    let found = match level {
+        Level::Ok => "each can be used".to_owned(),
+        _ => stuck.join("; "),
+    };
+    let hint = (level != Level::Ok).then(|| {
+        "remove what is in the way (operating.md, \"A slot that is held\"); the agent tries again \
+         each minute"
+            .to_owned()
+    });
+    Some(Check { name: "slots", level, found, hint })
 }
 
 /// Checks how the agent's last look for an update ended.
@@ -144,9 +181,9 @@ fn checks_text(checks: &[Check], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Level, check_update, checks_text};
+    use super::{Check, Level, check_slots, check_update, checks_text};
     use crate::color::Paint;
-    use russet_protocol::local::Update;
+    use russet_protocol::local::{Slot, SlotState, Update};
 
     #[test]
     fn an_update_that_should_be_and_is_not_is_a_warning() {
@@ -163,6 +200,29 @@ mod tests {
         for update in [Update::UpToDate, Update::RolloutPending { version: version() }] {
             assert_eq!(check_update(&update), None);
         }
+    }
+
+    #[test]
+    fn a_slot_that_is_held_is_named_with_the_reason() {
+        let slot = |number, state, reason: Option<&str>| Slot {
+            number,
+            state,
+            reason: reason.map(str::to_owned),
+            ..Slot::default()
+        };
+        let free = slot(1, SlotState::Free, None);
+        let settling = slot(2, SlotState::Settling, None);
+        let fine = check_slots(&[free.clone(), settling]).unwrap();
+        assert_eq!((fine.level, fine.hint), (Level::Ok, None));
+        let held = slot(2, SlotState::Held, Some("could not empty /s/2/spool"));
+        let check = check_slots(&[free, held.clone()]).unwrap();
+        assert_eq!(check.level, Level::Warning);
+        assert_eq!(
+            check.found,
+            "slot 2 takes no task, since it could not be cleaned: could not empty /s/2/spool"
+        );
+        assert_eq!(check_slots(&[held]).unwrap().level, Level::Bad);
+        assert_eq!(check_slots(&[]), None);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) async fn claim(
 }
 
 /// The characters that CircleCI allows in names of runners.
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     let allowed = |c: char| c.is_alphanumeric() || ".()-_ ".contains(c);
     if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(allowed) {
         return Err(ApiError::Bad(format!(

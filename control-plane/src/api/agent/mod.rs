@@ -11,6 +11,7 @@ mod fail;
 mod finish;
 mod heartbeat;
 mod output;
+mod report;
 mod source;
 mod test_results;
 mod timings;
@@ -20,16 +21,18 @@ mod workspace;
 
 use axum::Router;
 use axum::routing::{get, patch, post, put};
+use russet_protocol::runner::REPORT_PATH;
 use russet_protocol::storage;
 use russet_protocol::task::CONTINUE_PATH;
 
 use crate::state::App;
 
-/// The routes of agents. Each call carries its own token: that of a class for the claim, that of
+/// The routes of agents. Each call carries its own token: that of a class for claims and reports, that of
 /// the task for all others; updates, which are no secret, need none.
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/v3/runner/claim", post(claim::claim))
+        .route(REPORT_PATH, post(report::report))
         .route("/api/v3/runner/unclaim", post(unclaim::unclaim))
         .route("/api/v2/task/config", get(config::config))
         .route(CONTINUE_PATH, post(continuation::go_on))
@@ -56,6 +59,7 @@ pub(super) fn router() -> Router<App> {
 #[derive(Debug, utoipa::OpenApi)]
 #[openapi(paths(
     claim::claim,
+    report::report,
     unclaim::unclaim,
     config::config,
     continuation::go_on,

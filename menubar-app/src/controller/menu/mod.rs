@@ -6,7 +6,7 @@ mod update;
 pub(super) use tasks::{name_of, outcome};
 
 use russet_menubar_bundle::Shape;
-use russet_protocol::local::{HealthLevel, State, Status};
+use russet_protocol::local::{HealthLevel, Slot, State, Status};
 
 use super::words::{self, plain_text};
 use super::{Choice, Item, Link, Log, Lost, Model, Verb, View};
@@ -61,6 +61,7 @@ impl Model {
 
     fn of_agent(&self, status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
         health(status, menu);
+        stuck_slots(status, menu);
         tasks::running(status, now_ms, menu);
         tasks::add_recent_tasks(status, now_ms, &self.zone, menu);
         menu.push(Item::Separator);
@@ -123,6 +124,13 @@ fn lost(why: &Lost, since: &str) -> Vec<String> {
             vec![format!("The agent does not say how it is since {since}"), plain_text(why)]
         }
     }
+}
+
+/// Adds the reasons why slots cannot be used, below the finding that some cannot.
+fn stuck_slots(status: &Status, menu: &mut Vec<Item>) {
+    let reason = |slot: &Slot| Some((slot.number, slot.reason.as_deref().map(plain_text)?));
+    let lines = status.slots.iter().filter_map(reason);
+    menu.extend(lines.map(|(number, reason)| Item::Text(format!("    slot {number}: {reason}"))));
 }
 
 /// Adds the findings about the machine, with remedies.

@@ -24,7 +24,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Decides if this machine should stay awake.
 pub(in crate::launch) fn is_awake_wanted(policy: KeepAwake, view: &View) -> bool {
-    let is_busy = view.busy.contains(&true);
+    let is_busy = view.is_busy();
     let waits = || !view.is_ending && view.holds.iter().all(|(_, class, _)| class.is_some());
     match policy {
         KeepAwake::Never => false,
@@ -74,6 +74,7 @@ mod tests {
     use super::{RETRY_INTERVAL, START_DELAY, View, hold_while_wanted, is_awake_wanted};
     use crate::config::KeepAwake;
     use crate::requests::HoldSource;
+    use crate::state::slot::SlotView;
     use russet_platform::clock::Clock;
     use russet_platform::command::Tools;
     use russet_platform::command::testing::fake_tool;
@@ -81,8 +82,10 @@ mod tests {
 
     #[test]
     fn a_task_keeps_it_awake_and_waiting_for_one_only_as_the_owner_likes() {
-        let idle = View { is_ready: true, busy: vec![false, false], ..View::default() };
-        let busy = View { busy: vec![false, true], ..idle.clone() };
+        let idle =
+            View { is_ready: true, slots: vec![SlotView::Free, SlotView::Free], ..View::default() };
+        let busy =
+            View { slots: vec![SlotView::Free, SlotView::Busy { ending: None }], ..idle.clone() };
         let hold = |class| vec![(HoldSource::Pause, class, "lunch".to_owned())];
         let paused = View { holds: hold(None), ..idle.clone() };
         let one_class = View { holds: hold(Some("a/b".to_owned())), ..idle.clone() };

@@ -4,6 +4,7 @@
 mod awake;
 mod boot;
 mod prepare;
+mod reports;
 mod run;
 mod shutdown_hook;
 mod slots;

@@ -13,6 +13,7 @@ use super::starts::count_start;
 use super::survey::keep_list;
 use super::task_user::{TaskUsers, find_task_users};
 use crate::config::{Class, Config, Mode};
+use crate::crash_points;
 use crate::launch::caches::SharedCaches;
 use crate::launch::events::EventSink;
 use crate::launch::exit_reason::ExitReason;
@@ -81,6 +82,7 @@ pub(super) async fn prepare(
     let lock = users::lock_state(&state)
         .map_err(|error| failed(describe_failure("could not lock", &state_path, &error)))?
         .ok_or_else(|| in_use(&state_path))?;
+    crash_points::arm(&state_path);
     sink.outputs.keep_in(&state_path);
     sink.board.remember(&state_path, options.clock.wall_ms());
     let staged = stage_executable(&options.exe, &state_path).map_err(|error| {
@@ -131,6 +133,7 @@ pub(super) async fn prepare(
             // Said anew with each claim.
             ip: String::new(),
             update: None,
+            held_slots: Vec::new(),
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::awake::{is_awake_wanted, keep_awake};
 use super::boot::BootState;
 use super::prepare::{Ready, prepare};
+use super::reports::report_held_slots;
 use super::shutdown_hook::run_shutdown_hook;
 use super::stop_requests::StopRequests;
 use crate::board::Event;
@@ -203,9 +204,11 @@ impl Agent {
             let watching = tokio::spawn(slot.watch_session());
             self.ready.listening.push(watching);
         }
+        let reporting = tokio::spawn(report_held_slots(Arc::clone(&self.ready.shared)));
         let awake = keep_awake(self.awake.subscribe(), self.clock.clone());
         let awake = tokio::spawn(awake);
-        let started = listening.into_iter().chain([watching, keeping, awake]).chain(measuring);
+        let started =
+            listening.into_iter().chain([watching, keeping, awake, reporting]).chain(measuring);
         self.ready.listening.extend(started);
         (commands, staged)
     }

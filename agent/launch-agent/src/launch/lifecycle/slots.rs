@@ -95,6 +95,10 @@ impl SlotMaker<'_> {
         if let Some(obstacle) = find_obstacle(&dir.paths.root, &lease.user) {
             return Err(ExitReason::Failed(out_of_reach(&obstacle, &lease.user)));
         }
+        if let Err(error) = dir.complete(before.unwrap_or(&lease.user)) {
+            // Cleaning meets it again, and holds the slot.
+            tracing::warn!(slot = number, %error, "could not complete a slot's directory");
+        }
         let shared = self.shared;
         let (channel, listening) = TaskAgentChannel::listen(
             &dir.socket(),

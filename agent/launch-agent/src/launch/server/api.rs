@@ -10,7 +10,7 @@ use russet_protocol::ids::{AllocationId, TaskId};
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{
     ClaimRequest, ClaimResponse, FailRequest, HeartbeatFrom, HeartbeatRequest, HeartbeatResponse,
-    UnclaimRequest,
+    REPORT_PATH, UnclaimRequest,
 };
 use russet_protocol::secret::Secret;
 
@@ -128,6 +128,16 @@ impl Api {
             }
             _ => ClaimAnswer::Refused(read_problem(response).await),
         }
+    }
+
+    /// Says how this runner is, and claims nothing. A server that is not ours knows no such call.
+    pub(in crate::launch) async fn report(
+        &self,
+        token: &Secret,
+        request: &ClaimRequest,
+    ) -> Answer<()> {
+        let url = format!("{}{REPORT_PATH}", self.origin);
+        send_call(self.client.post(url).bearer_auth(token.expose()).json(request)).await.map(drop)
     }
 
     /// Says that the task is in hand.

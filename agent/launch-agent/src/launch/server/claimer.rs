@@ -54,6 +54,8 @@ pub(in crate::launch) struct Claimer<'a> {
     pub(in crate::launch) clock: &'a Clock,
     pub(in crate::launch) sink: &'a EventSink,
     pub(in crate::launch) class: &'a Class,
+    /// Place of the class in the configuration.
+    pub(in crate::launch) class_index: usize,
     pub(in crate::launch) metrics: &'a Metrics,
     /// The source of the class's token.
     pub(in crate::launch) token_source: &'a Arc<TokenSource>,
@@ -94,7 +96,8 @@ impl Claimer<'_> {
             };
             let update = self.sink.board.status().update;
             let ip = address::towards(self.api_url).map(|it| it.to_string()).unwrap_or_default();
-            let request = ClaimRequest { update, ip, ..self.request.clone() };
+            let held_slots = self.sink.board.held_slots(self.class_index);
+            let request = ClaimRequest { update, ip, held_slots, ..self.request.clone() };
             let dropped_for_good = async {
                 dropped.cancelled().await;
                 // A claim that was just sent may have been given a task, which nobody would run

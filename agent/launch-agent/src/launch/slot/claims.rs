@@ -11,6 +11,7 @@ use super::record::TaskRecord;
 use super::session::wait_for_session;
 use crate::board::Event;
 use crate::config::Class;
+use crate::crash_points::CrashPoint;
 use crate::launch::admission::{Granted, find_refusal, grant_credentials};
 use crate::launch::server::{Claimer, LogOnce, TokenSource};
 use crate::launch::shared::Shared;
@@ -56,7 +57,10 @@ impl SlotClaims {
             info.send(Input::ClaimDropped);
             return;
         }
+        let mut classes = info.shared.config.classes.iter();
+        let class_index = classes.position(|other| other.label == class.label).unwrap_or_default();
         let claimer = Claimer {
+            class_index,
             api: &info.shared.api,
             clock: &info.shared.clock,
             sink: &info.shared.sink,
@@ -84,6 +88,7 @@ impl SlotClaims {
 
     fn take_task(&self, class: &Class, claimed: ClaimResponse) {
         let info = &*self.info;
+        CrashPoint::Claimed.pass();
         self.meter.note_claimed(info);
         if let Some(warning) = warning_of_claim(&claimed) {
             tracing::warn!(warning, "the control plane took the claim with a warning");

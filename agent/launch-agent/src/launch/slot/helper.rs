@@ -9,16 +9,9 @@ use russet_protocol::supervise::Assignment;
 use super::info::SlotInfo;
 use crate::launch::process::run_helper;
 
-/// Runs a helper to its end. The second value is the end of its output.
-pub(super) async fn run_to_end(
-    info: &SlotInfo,
-    assignment: &Assignment,
-) -> io::Result<(ExitStatus, String)> {
-    let never = std::future::pending();
-    run_helper(&info.shared.staged.exe, &info.dir.fd, assignment, never).await
-}
-
-/// Runs a helper, and kills it when the limit is over.
+/// Runs a helper, and kills it when the limit is over. The second value is the end of its output.
+///
+/// Returns an error of kind `TimedOut` for one that was killed.
 pub(super) async fn run_within(
     info: &SlotInfo,
     assignment: &Assignment,

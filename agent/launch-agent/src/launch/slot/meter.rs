@@ -89,9 +89,16 @@ impl TaskMeter {
             match settlement {
                 Settlement::GiveBack(_) => End::GivenBack,
                 Settlement::Refuse(_) => End::Refused,
-                Settlement::Report(failure) => End::Outcome(failure.outcome),
+                Settlement::Report(failure) | Settlement::Fail(failure) => {
+                    End::Outcome(failure.outcome)
+                }
             },
         );
+    }
+
+    /// Counts a task whose end the control plane could not be told.
+    pub(super) fn count_given_up(&self, info: &SlotInfo) {
+        self.count_end(info, End::Unknown);
     }
 
     fn count_end(&self, info: &SlotInfo, end: End) {

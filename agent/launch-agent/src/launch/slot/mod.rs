@@ -107,6 +107,7 @@ impl SlotDriver {
         match action {
             Action::DropClaim => slot.claims.drop_outstanding(),
             Action::Kill => slot.watcher.agent.kill(),
+            Action::GiveUp(reason) => slot.settler.give_up(&reason),
             Action::Clean => return Some(Box::pin(async move { slot.cleaner.clean().await })),
             Action::Claim => {
                 let dropped = slot.claims.begin();

@@ -3,21 +3,31 @@
 //! None of this is tied to the cancel of a task or to a drain: a task that nobody speaks for
 //! stays in the way of others until its lease ends.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use russet_protocol::supervise::{Assignment, Failure, Mode, exit};
 
-use super::helper::run_to_end;
+use super::helper::run_within;
 use super::info::SlotInfo;
 use super::meter::TaskMeter;
 use super::processes::end_processes;
 use super::record::TaskRecord;
+use crate::crash_points::CrashPoint;
 use crate::launch::process::describe_status;
 use crate::launch::server::Answer;
 use crate::launch::slot_dir::Journal;
 use crate::metrics::Failure as TroubleKind;
-use crate::state::slot::{Input, Settlement};
+use crate::state::slot::{Input, Settlement, Unsettled};
+
+/// Timeout of the helper that sends what a task left. It stops by itself where the control plane
+/// is away for an hour.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(65 * 60);
+
+/// Timeout of the helper that gives a task back.
+const UNCLAIM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Settles the tasks of a slot with the control plane.
 #[derive(Debug)]
@@ -30,21 +40,36 @@ pub(super) struct Settler {
 impl Settler {
     /// Settles, and says whether it worked.
     pub(super) async fn settle(&self, settlement: Settlement) {
-        let settled = match self.record.journal() {
-            Some(journal) => {
-                let settled = self.try_settle(&journal, &settlement).await;
-                if settled {
-                    self.meter.count_settled(&self.info, &settlement);
-                }
-                settled
+        // Without a claim there is nothing to settle.
+        let Some(journal) = self.record.journal() else { return self.info.send(Input::Settled) };
+        match self.try_settle(&journal, &settlement).await {
+            Ok(()) => {
+                CrashPoint::Settled.pass();
+                self.meter.count_settled(&self.info, &settlement);
+                self.info.send(Input::Settled);
             }
-            // Without a claim there is nothing to settle.
-            None => true,
-        };
-        self.info.send(if settled { Input::Settled } else { Input::NotSettled });
+            Err(reason) => {
+                self.note_failure(&reason);
+                self.info.send(Input::NotSettled(reason));
+            }
+        }
     }
 
-    async fn try_settle(&self, journal: &Journal, settlement: &Settlement) -> bool {
+    /// Logs that the control plane is not told any more how the task ended.
+    pub(super) fn give_up(&self, reason: &str) {
+        self.meter.count_given_up(&self.info);
+        self.info.shared.sink.error(format!(
+            "slot {}: the control plane could not be told how a task ended, and is not asked any \
+             more; it ends the task itself: {reason}",
+            self.info.number
+        ));
+    }
+
+    async fn try_settle(
+        &self,
+        journal: &Journal,
+        settlement: &Settlement,
+    ) -> Result<(), Unsettled> {
         let user = journal.assignment.user.as_ref().unwrap_or_else(|| self.info.user());
         match settlement {
             Settlement::GiveBack(reason) => {
@@ -62,11 +87,12 @@ impl Settler {
                     self.flush(journal, failure).await
                 }
             }
+            Settlement::Fail(failure) => self.fail(journal, &failure.message).await,
         }
     }
 
     /// Hands the task back. A server that has had it back too often gets the reason instead.
-    async fn give_back(&self, journal: &Journal, reason: &str) -> bool {
+    async fn give_back(&self, journal: &Journal, reason: &str) -> Result<(), Unsettled> {
         self.info
             .shared
             .sink
@@ -75,64 +101,72 @@ impl Settler {
             return self.unclaim_as_user(journal, reason).await;
         };
         match self.info.shared.api.unclaim(task_id, &journal.assignment.token).await {
-            Answer::Done(()) => true,
+            Answer::Done(()) => Ok(()),
             Answer::Gone(StatusCode::CONFLICT) => self.fail(journal, reason).await,
-            Answer::Gone(_) => true,
+            Answer::Gone(_) => Ok(()),
             // It takes no task back; that it is not run here it may still want to know.
             Answer::Refused(_) => self.fail(journal, reason).await,
-            Answer::Failed(error) => self.not_settled(&error),
+            Answer::Failed(error) => Err(Unsettled::Unanswered(error)),
         }
     }
 
     /// A server that does not name the task in the claim names it in the task's config, which
     /// holds what the project says; so the slot's user reads it. Where that names none either, the
     /// task cannot be given back, and the server hears at once that it is not run.
-    async fn unclaim_as_user(&self, journal: &Journal, reason: &str) -> bool {
+    async fn unclaim_as_user(&self, journal: &Journal, reason: &str) -> Result<(), Unsettled> {
         let assignment = Assignment { mode: Mode::Unclaim, ..journal.assignment.clone() };
-        match run_to_end(&self.info, &assignment).await {
-            Ok((status, _)) if status.code() == Some(exit::REPORTED) => true,
+        match run_within(&self.info, &assignment, UNCLAIM_TIMEOUT).await {
+            Ok((status, _)) if status.code() == Some(exit::REPORTED) => Ok(()),
             _ => self.fail(journal, reason).await,
         }
     }
 
-    async fn fail(&self, journal: &Journal, message: &str) -> bool {
+    async fn fail(&self, journal: &Journal, message: &str) -> Result<(), Unsettled> {
         let token = &journal.assignment.token;
         let now = self.info.shared.clock.wall_ms();
         match self.info.shared.api.fail(token, &journal.allocation, now, message).await {
-            Answer::Done(()) | Answer::Gone(_) => true,
+            Answer::Done(()) | Answer::Gone(_) => Ok(()),
             Answer::Refused(error) => {
                 let slot = self.info.number;
                 tracing::warn!(slot, error, "the control plane does not want to hear of a task");
-                true
+                Ok(())
             }
-            Answer::Failed(error) => self.not_settled(&error),
+            Answer::Failed(error) => Err(Unsettled::Unanswered(error)),
         }
     }
 
     /// Sends what the task agent left in its spool, and the outcome, as the slot's user.
-    async fn flush(&self, journal: &Journal, failure: &Failure) -> bool {
+    async fn flush(&self, journal: &Journal, failure: &Failure) -> Result<(), Unsettled> {
         let assignment = Assignment {
             mode: Mode::Flush,
             failure: Some(failure.clone()),
             ..journal.assignment.clone()
         };
-        match run_to_end(&self.info, &assignment).await {
-            Ok((status, _)) if matches!(status.code(), Some(exit::REPORTED | exit::STALE)) => true,
-            Ok((status, said)) => {
-                self.not_settled(&format!("the helper {}: {said}", describe_status(status)))
+        let (status, said) = match run_within(&self.info, &assignment, FLUSH_TIMEOUT).await {
+            Ok(ended) => ended,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(Unsettled::HelperStuck(error.to_string()));
             }
-            Err(error) => self.not_settled(&error.to_string()),
+            Err(error) => return Err(Unsettled::HelperFailed(error.to_string())),
+        };
+        let text = || format!("the helper {}: {said}", describe_status(status));
+        match status.code() {
+            Some(exit::REPORTED | exit::STALE) => Ok(()),
+            Some(exit::NO_ANSWER) => Err(Unsettled::Unanswered(text())),
+            _ => Err(Unsettled::HelperFailed(text())),
         }
     }
 
-    fn not_settled(&self, reason: &str) -> bool {
+    fn note_failure(&self, reason: &Unsettled) {
+        let (Unsettled::Unanswered(reason)
+        | Unsettled::HelperFailed(reason)
+        | Unsettled::HelperStuck(reason)) = reason;
         self.info.shared.metrics.failed(TroubleKind::NotSettled);
         tracing::warn!(
             slot = self.info.number,
             reason,
-            "could not tell the control plane how a task ended; it is tried again"
+            "could not tell the control plane how a task ended"
         );
-        false
     }
 }
 

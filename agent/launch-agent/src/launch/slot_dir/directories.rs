@@ -9,11 +9,12 @@ use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::crash_points::CrashPoint;
 use crate::files::{make_own_directory, open_directory};
 use crate::output::Spool;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
+use nix::sys::stat::{Mode, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
 use russet_protocol::supervise::{RESULT_FILE, ResultRecord, SlotDirs, SlotUser};
 
@@ -97,31 +98,54 @@ impl SlotDir {
     /// Replaces the directories of the slot's user with fresh ones. Fails where one is not
     /// empty.
     pub(in crate::launch) fn refresh(&self, user: &SlotUser) -> io::Result<()> {
+        OWN.iter().try_for_each(|name| self.refresh_one(name, user))?;
+        CrashPoint::Refreshed.pass();
+        Ok(())
+    }
+
+    /// Ends what an earlier launch agent was killed in: a directory that it removed and did not
+    /// make again, or made and did not give to the user. Others are left as they are.
+    ///
+    /// What is root's here is empty, since only root could have put anything in it.
+    pub(in crate::launch) fn complete(&self, user: &SlotUser) -> io::Result<()> {
+        let me = nix::unistd::geteuid().as_raw();
         for name in OWN {
-            let named = |error: Errno| {
-                let error = io::Error::from(error);
-                io::Error::new(
-                    error.kind(),
-                    format!("{}: {error}", self.paths.root.join(name).display()),
-                )
-            };
-            match unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                // Not a directory: only root could have put it there.
-                Err(error) => return Err(named(error)),
+            match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Ok(stat) if stat.st_uid != me || me == user.uid => {}
+                Ok(_) | Err(Errno::ENOENT) => self.refresh_one(name, user)?,
+                Err(error) => return Err(self.named(name, error)),
             }
-            mkdirat(&self.fd, name, PRIVATE).map_err(named)?;
-            // Between the two calls the directory is root's, so nobody can have replaced it.
-            fchownat(
-                &self.fd,
-                name,
-                Some(Uid::from_raw(user.uid)),
-                Some(Gid::from_raw(user.gid)),
-                AtFlags::AT_SYMLINK_NOFOLLOW,
-            )
-            .map_err(named)?;
         }
         Ok(())
+    }
+
+    fn refresh_one(&self, name: &str, user: &SlotUser) -> io::Result<()> {
+        let named = |error| self.named(name, error);
+        match unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            // Not a directory: only root could have put it there.
+            Err(error) => return Err(named(error)),
+        }
+        CrashPoint::DirectoryRemoved.pass();
+        mkdirat(&self.fd, name, PRIVATE).map_err(named)?;
+        CrashPoint::DirectoryMade.pass();
+        // Between the two calls the directory is root's, so nobody can have replaced it.
+        fchownat(
+            &self.fd,
+            name,
+            Some(Uid::from_raw(user.uid)),
+            Some(Gid::from_raw(user.gid)),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )
+        .map_err(named)?;
+        CrashPoint::DirectoryGiven.pass();
+        Ok(())
+    }
+
+    fn named(&self, name: &str, error: Errno) -> io::Error {
+        let error = io::Error::from(error);
+        let text = format!("{}: {error}", self.paths.root.join(name).display());
+        io::Error::new(error.kind(), text)
     }
 
     /// The record that a task agent left, if there is one that can be believed to be its.
@@ -220,6 +244,23 @@ mod tests {
         let error = slot.refresh(&user()).unwrap_err();
         assert!(error.to_string().contains("tmp"), "{error}");
         assert!(slot.paths.tmp.join("left").exists());
+    }
+
+    #[test]
+    fn what_a_killed_agent_left_half_done_is_completed_and_nothing_else_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let slot = slot(&dir.path().join("state"));
+        slot.refresh(&user()).unwrap();
+        std::fs::write(slot.paths.spool.join("1.log"), "output").unwrap();
+        std::fs::remove_dir(&slot.paths.home).unwrap();
+        let me = nix::unistd::geteuid().as_raw();
+        std::os::unix::fs::chown(&slot.paths.tmp, Some(me), None).unwrap();
+        slot.complete(&user()).unwrap();
+        for path in [&slot.paths.home, &slot.paths.tmp, &slot.paths.work, &slot.paths.spool] {
+            let meta = std::fs::metadata(path).unwrap();
+            assert_eq!((meta.uid(), meta.mode() & 0o7777), (user().uid, 0o700), "{path:?}");
+        }
+        assert!(slot.paths.spool.join("1.log").exists());
     }
 
     #[test]

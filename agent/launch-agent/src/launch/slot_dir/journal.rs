@@ -16,6 +16,8 @@ use russet_protocol::local::Task;
 use russet_protocol::supervise::Assignment;
 use serde::{Deserialize, Serialize};
 
+use crate::crash_points::CrashPoint;
+
 /// The version that this code writes.
 pub(in crate::launch) const VERSION: u32 = 1;
 
@@ -86,8 +88,11 @@ impl Journal {
             | OFlag::O_NOFOLLOW
             | OFlag::O_CLOEXEC;
         let draft = openat(slot, DRAFT, flags, Mode::from_bits_truncate(0o600))?;
+        CrashPoint::DraftMade.pass();
         std::fs::File::from(draft).write_all(&text)?;
+        CrashPoint::DraftWritten.pass();
         renameat(slot, DRAFT, slot, NAME)?;
+        CrashPoint::JournalWritten.pass();
         Ok(())
     }
 
@@ -105,7 +110,11 @@ impl Journal {
     /// Deletes the journal: the slot is clean.
     pub(in crate::launch) fn remove(slot: &OwnedFd) -> io::Result<()> {
         match unlinkat(slot, NAME, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(nix::Error::ENOENT) => Ok(()),
+            Ok(()) => {
+                CrashPoint::JournalRemoved.pass();
+                Ok(())
+            }
+            Err(nix::Error::ENOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

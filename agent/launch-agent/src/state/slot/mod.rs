@@ -9,9 +9,14 @@ use russet_protocol::supervise::Failure;
 use super::Settings;
 use russet_platform::clock::BootTime;
 
+mod settling;
 mod types;
+mod view;
 
-pub(crate) use types::{Action, Exit, Input, Settlement};
+use settling::Attempts;
+
+pub(crate) use types::{Action, Exit, Input, Settlement, Unsettled};
+pub(crate) use view::SlotView;
 
 /// Delay after the deadline, which the task agent owns, until the launch agent acts on it.
 pub(crate) const BACKSTOP: Duration = Duration::from_secs(60);
@@ -29,10 +34,12 @@ enum State {
     Cleaning {
         /// Attempts that failed before this one.
         attempt: u32,
+        /// The reason why the last one failed.
+        trouble: Option<String>,
         next: Next,
     },
-    /// Could not be cleaned, and takes no task until it is.
-    Dirty { attempt: u32, retry_at: BootTime, claim: Claim },
+    /// Could not be cleaned for this reason, and takes no task until it is.
+    Dirty { attempt: u32, trouble: String, retry_at: BootTime, claim: Claim },
     /// Clean and empty.
     Ready { claim: Claim },
     /// A task agent is being started.
@@ -53,8 +60,7 @@ enum State {
     /// The control plane is being told.
     Settling {
         settlement: Settlement,
-        attempt: u32,
-        retry_at: Option<BootTime>,
+        attempts: Attempts,
         /// Set while the cleaning that the task waited for has not ended.
         is_cleaning: bool,
     },
@@ -120,7 +126,7 @@ impl Slot {
     /// Begins the first cleaning, unless a task was adopted or orphaned here.
     pub(super) fn start(&mut self, todo: &mut Vec<Action>) {
         if self.state == State::New {
-            self.clean(0, todo);
+            self.clean(0, None, todo);
         }
     }
 
@@ -130,7 +136,7 @@ impl Slot {
         match self.state {
             _ if self.class.is_none() => false,
             State::Ready { claim: Claim::None } => true,
-            State::Cleaning { attempt: 0, next: Next::Claim(Claim::None) } => {
+            State::Cleaning { attempt: 0, next: Next::Claim(Claim::None), .. } => {
                 self.pace == CleaningPace::Quick
             }
             _ => false,
@@ -204,19 +210,6 @@ impl Slot {
         matches!(self.state, State::New | State::Cleaning { .. })
     }
 
-    /// The reason for which its task is being ended, if it is.
-    pub(super) fn ending(&self) -> Option<&str> {
-        let failure = match &self.state {
-            State::Running { canceled: Some((failure, _)), .. }
-            | State::Killed(Verdict::Failure(failure)) => Some(failure),
-            State::Starting { cancel } | State::Cleaning { next: Next::Task { cancel }, .. } => {
-                cancel.as_ref()
-            }
-            _ => None,
-        };
-        failure.map(|failure| failure.message.as_str())
-    }
-
     /// Returns true in the middle of something that another launch agent cannot go on with.
     pub(super) fn is_between(&self) -> bool {
         matches!(
@@ -232,7 +225,7 @@ impl Slot {
             State::Running { backstop, canceled: Some((_, kill_at)) } => {
                 Some(*backstop.min(kill_at))
             }
-            State::Settling { retry_at, .. } => *retry_at,
+            State::Settling { attempts, .. } => attempts.retry_at,
             _ => None,
         }
     }
@@ -248,7 +241,7 @@ impl Slot {
     ) {
         match input {
             Input::Cleaned { quick } => self.finish_cleaning(quick, todo),
-            Input::NotCleaned => self.fail_cleaning(now, todo),
+            Input::NotCleaned(reason) => self.fail_cleaning(now, reason, todo),
             Input::Claimed { refused } => self.take_task(refused, todo),
             Input::ClaimedTooLate => {
                 self.end_claim();
@@ -294,15 +287,10 @@ impl Slot {
             }
             Input::Settled => {
                 if matches!(self.state, State::Settling { .. }) {
-                    self.clean(0, todo);
+                    self.clean(0, None, todo);
                 }
             }
-            Input::NotSettled => {
-                if let State::Settling { attempt, retry_at, .. } = &mut self.state {
-                    *retry_at = Some(now.after(retry_pause(*attempt)));
-                    *attempt += 1;
-                }
-            }
+            Input::NotSettled(reason) => self.fail_settling(now, reason, todo),
         }
     }
 
@@ -323,13 +311,14 @@ impl Slot {
         }
     }
 
-    fn fail_cleaning(&mut self, now: BootTime, todo: &mut Vec<Action>) {
+    fn fail_cleaning(&mut self, now: BootTime, reason: String, todo: &mut Vec<Action>) {
         // It takes no more tasks in advance that it would have to give back.
         self.pace = CleaningPace::Slow;
         match &mut self.state {
-            State::Cleaning { attempt, next: Next::Claim(claim) } => {
+            State::Cleaning { attempt, next: Next::Claim(claim), .. } => {
                 let retry_at = now.after(retry_pause(*attempt));
-                self.state = State::Dirty { attempt: *attempt + 1, retry_at, claim: *claim };
+                let (attempt, claim) = (attempt.saturating_add(1), *claim);
+                self.state = State::Dirty { attempt, trouble: reason, retry_at, claim };
             }
             State::Cleaning { next: Next::Task { cancel }, .. } => {
                 let cancel = cancel.take();
@@ -415,7 +404,9 @@ impl Slot {
 
     pub(super) fn pass_time(&mut self, now: BootTime, todo: &mut Vec<Action>) {
         match self.state.clone() {
-            State::Dirty { attempt, retry_at, .. } if retry_at <= now => self.clean(attempt, todo),
+            State::Dirty { attempt, trouble, retry_at, .. } if retry_at <= now => {
+                self.clean(attempt, Some(trouble), todo);
+            }
             // Whoever passes its deadline timed out, canceled or not.
             State::Running { backstop, .. } if backstop <= now => {
                 let message = "the task ran longer than it may, and its agent did not end it";
@@ -425,16 +416,12 @@ impl Slot {
             State::Running { canceled: Some((failure, kill_at)), .. } if kill_at <= now => {
                 self.kill(Verdict::Failure(failure), todo);
             }
-            State::Settling { settlement, attempt, retry_at: Some(at), is_cleaning }
-                if at <= now =>
+            State::Settling { settlement, mut attempts, is_cleaning }
+                if attempts.retry_at.is_some_and(|at| at <= now) =>
             {
-                self.state = State::Settling {
-                    settlement: settlement.clone(),
-                    attempt,
-                    retry_at: None,
-                    is_cleaning,
-                };
-                todo.push(Action::Settle(settlement));
+                attempts.retry_at = None;
+                todo.push(Action::Settle(settlement.clone()));
+                self.state = State::Settling { settlement, attempts, is_cleaning };
             }
             _ => {}
         }
@@ -453,7 +440,7 @@ impl Slot {
         };
         let settlement = match (exit, verdict) {
             (Exit::Reported | Exit::Stale, _) | (_, Some(Verdict::Stale)) => {
-                return self.clean(0, todo);
+                return self.clean(0, None, todo);
             }
             (Exit::NothingRan(reason), None) => Settlement::GiveBack(reason),
             (Exit::Died(reason), None) if settings.unsafe_retries => Settlement::GiveBack(reason),
@@ -470,39 +457,13 @@ impl Slot {
         self.settle(settlement, todo);
     }
 
-    fn settle(&mut self, settlement: Settlement, todo: &mut Vec<Action>) {
-        let (cancel, is_cleaning) = match &mut self.state {
-            State::Starting { cancel } => (cancel.take(), false),
-            State::Cleaning { next: Next::Task { cancel }, .. } => (cancel.take(), true),
-            State::Cleaning { .. } | State::Settling { is_cleaning: true, .. } => (None, true),
-            _ => (None, false),
-        };
-        self.begin_settling(settlement, cancel, is_cleaning, todo);
-    }
-
-    fn begin_settling(
-        &mut self,
-        settlement: Settlement,
-        cancel: Option<Failure>,
-        is_cleaning: bool,
-        todo: &mut Vec<Action>,
-    ) {
-        // What a person canceled does not run elsewhere.
-        let settlement = match (settlement, cancel) {
-            (Settlement::GiveBack(_), Some(failure)) => Settlement::Report(failure),
-            (settlement, _) => settlement,
-        };
-        todo.push(Action::Settle(settlement.clone()));
-        self.state = State::Settling { settlement, attempt: 0, retry_at: None, is_cleaning };
-    }
-
     /// Begins to clean, unless that is under way already for a task that never started.
-    fn clean(&mut self, attempt: u32, todo: &mut Vec<Action>) {
+    fn clean(&mut self, attempt: u32, trouble: Option<String>, todo: &mut Vec<Action>) {
         let is_under_way = matches!(
             self.state,
             State::Cleaning { .. } | State::Settling { is_cleaning: true, .. }
         );
-        self.state = State::Cleaning { attempt, next: Next::Claim(self.claim()) };
+        self.state = State::Cleaning { attempt, trouble, next: Next::Claim(self.claim()) };
         if !is_under_way {
             todo.push(Action::Clean);
         }

@@ -12,8 +12,8 @@ pub(crate) enum Input {
         /// Set when that took so little time that the next claim need not wait for it.
         quick: bool,
     },
-    /// That did not work.
-    NotCleaned,
+    /// That did not work, for this reason.
+    NotCleaned(String),
     /// A claim brought a task.
     Claimed {
         /// The reason why it must not run here; `None`: it may.
@@ -51,7 +51,18 @@ pub(crate) enum Input {
     /// The control plane knows how the task ended, or has the task back.
     Settled,
     /// That did not work.
-    NotSettled,
+    NotSettled(Unsettled),
+}
+
+/// The reason why the control plane was not told how a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unsettled {
+    /// The control plane did not answer, or could not act on the call: later it may.
+    Unanswered(String),
+    /// The helper that sends what a task left failed on what it found.
+    HelperFailed(String),
+    /// The helper did not end in time and was killed.
+    HelperStuck(String),
 }
 
 /// The end of a task agent.
@@ -88,6 +99,8 @@ pub(crate) enum Action {
     Kill,
     /// Tell the control plane how it ended: [`Input::Settled`] or [`Input::NotSettled`].
     Settle(Settlement),
+    /// Log that the control plane is not told any more how the task ended, and why.
+    GiveUp(String),
 }
 
 /// A report to the control plane of a task that its agent did not report itself.
@@ -99,4 +112,6 @@ pub(crate) enum Settlement {
     Refuse(String),
     /// It ended; send the rest of its output and this.
     Report(Failure),
+    /// It ended; the rest of its output cannot be sent, so only report this.
+    Fail(Failure),
 }

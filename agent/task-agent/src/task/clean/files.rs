@@ -61,6 +61,34 @@ fn empty_open(
     }
 }
 
+/// Leaves only files in a directory of this process's user, and rights to read and write them.
+///
+/// Threat: the directory is a spool that a job could write to. A FIFO in the place of a log would
+/// hold its reader up for ever, and with it the slot; a link would send a file of somebody else; a
+/// mode without rights would keep what is there from being sent. A directory that stays is in the
+/// way of nothing but its own name.
+pub(in crate::task) fn keep_files(dir: &Path, until: Instant) -> io::Result<()> {
+    let Some((top, _)) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
+    let rights = Mode::S_IRUSR | Mode::S_IWUSR;
+    for name in list_names(&top)? {
+        let stat = fstatat(&top, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let removed = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG if Mode::from_bits_truncate(stat.st_mode).contains(rights) => Ok(0),
+            SFlag::S_IFREG => {
+                let follow = FchmodatFlags::FollowSymlink;
+                Ok(fchmodat(&top, name.as_c_str(), rights, follow).map(|()| 0)?)
+            }
+            _ => remove_entry(&top, &name, &stat, until),
+        };
+        if let Err(error) = removed
+            && !is_directory(&stat)
+        {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// Removes one entry of an open directory, with everything in it. Says how many bytes it had.
 pub(crate) fn remove_entry(
     dir: &OwnedFd,
@@ -254,7 +282,7 @@ fn errno(error: &io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
-    use super::{empty_directory, retry_unprotected};
+    use super::{empty_directory, keep_files, retry_unprotected};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::{Duration, Instant};
 
@@ -289,6 +317,29 @@ mod tests {
         }
         empty_directory(dir.path(), soon()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_spool_without_rights_keeps_its_files_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = dir.path().join("spool");
+        let closed = |path: &std::path::Path| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        };
+        std::fs::create_dir_all(spool.join("2.log/sub")).unwrap();
+        std::fs::write(spool.join("2.log/sub/file"), b"x").unwrap();
+        std::fs::write(spool.join("1.log"), b"output").unwrap();
+        symlink("/etc/passwd", spool.join("3.log")).unwrap();
+        nix::unistd::mkfifo(&spool.join("4.log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        [spool.join("2.log/sub"), spool.join("1.log"), spool.clone()]
+            .iter()
+            .for_each(|path| closed(path));
+        keep_files(&spool, soon()).unwrap();
+        let names: Vec<_> =
+            std::fs::read_dir(&spool).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["1.log"]);
+        let mode = std::fs::metadata(spool.join("1.log")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

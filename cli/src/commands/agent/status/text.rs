@@ -1,6 +1,6 @@
 //! The status as people read it: all of it, and in a line.
 
-use russet_protocol::local::{HealthLevel, Hold, Slot, State, Status, Task, Update};
+use russet_protocol::local::{HealthLevel, Hold, Slot, SlotState, State, Status, Task, Update};
 
 use crate::color::{Paint, outcome_sign};
 use crate::render::numbers;
@@ -67,10 +67,10 @@ fn hold_end(hold: &Hold, now_ms: u64) -> Option<String> {
 fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let class = slot.class.as_deref().map(|class| format!("  {}", plain(class)));
     let title = format!("slot {}{}", slot.number, class.unwrap_or_default());
-    let Some(task) = &slot.task else {
-        return lines.push(format!("{title}  {}", paint.dim("free")));
-    };
-    lines.push(title);
+    let state = slot_state(slot, paint);
+    lines.push(format!("{title}{}", state.map(|state| format!("  {state}")).unwrap_or_default()));
+    lines.extend(slot.reason.as_deref().map(|reason| format!("  {}", plain(reason))));
+    let Some(task) = &slot.task else { return };
     let step = task.step.as_ref().map(|step| format!("  {}", paint.note(&plain(&step.name))));
     lines.push(format!("  {}{}", paint.strong(&task_name(task)), step.unwrap_or_default()));
     lines.push(format!("  {}", run_time(task, now_ms, paint)));
@@ -81,6 +81,23 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let words: Vec<String> = id.into_iter().chain(task.url.as_deref().map(plain)).collect();
     if !words.is_empty() {
         lines.push(format!("  {}", paint.dim(&words.join("  "))));
+    }
+}
+
+/// Describes the state of a slot, unless its task says enough.
+fn slot_state(slot: &Slot, paint: Paint) -> Option<String> {
+    let word = slot.state.as_str();
+    match slot.state {
+        SlotState::Busy => None,
+        // An agent that does not say.
+        SlotState::Unknown if slot.task.is_some() => None,
+        SlotState::Unknown => Some(paint.dim("no task")),
+        SlotState::Free | SlotState::Cleaning => Some(paint.dim(word)),
+        SlotState::Settling if slot.reason.is_none() => Some(paint.dim(word)),
+        SlotState::Settling => {
+            Some(paint.warn("settling: the control plane could not be told how its task ended"))
+        }
+        SlotState::Held => Some(paint.bad("held: it could not be cleaned")),
     }
 }
 
@@ -208,12 +225,16 @@ pub(super) fn change_line(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use russet_protocol::local::{
-        HealthCheck, HealthLevel, Hold, Recent, Slot, State, Status, Step, Task, Update,
+        HealthCheck, HealthLevel, Hold, Recent, Slot, SlotState, State, Status, Step, Task, Update,
     };
     use russet_protocol::outcome::Outcome;
 
     use super::{change_line, full_text};
     use crate::color::Paint;
+
+    fn slot(number: u32, state: SlotState, reason: Option<&str>) -> Slot {
+        Slot { number, state, reason: reason.map(str::to_owned), ..Slot::default() }
+    }
 
     fn status() -> Status {
         let task = Task {
@@ -247,9 +268,17 @@ mod tests {
                 ..Hold::default()
             }],
             slots: vec![
-                Slot { number: 1, class: Some("acme/mini".to_owned()), task: Some(task) },
-                Slot { number: 2, ..Slot::default() },
-                Slot { number: 3, task: Some(Task::default()), ..Slot::default() },
+                Slot {
+                    class: Some("acme/mini".to_owned()),
+                    task: Some(task),
+                    ..slot(1, SlotState::Busy, None)
+                },
+                slot(2, SlotState::Free, None),
+                Slot { task: Some(Task::default()), ..slot(3, SlotState::Unknown, None) },
+                slot(4, SlotState::Held, Some("could not empty /s/4/spool\u{1b}[2J")),
+                slot(5, SlotState::Settling, Some("connection refused")),
+                slot(6, SlotState::Settling, None),
+                slot(7, SlotState::Unknown, None),
             ],
             health: vec![
                 check("disk", HealthLevel::Warning, Some("delete what is not needed")),

@@ -13,6 +13,7 @@ use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Assignment, Mode};
 
 use super::trim::trim_caches;
+use crate::crash_points::CrashPoint;
 use crate::launch::caches::CacheUse;
 use crate::launch::process::describe_status;
 use crate::launch::slot::helper::run_within;
@@ -60,7 +61,7 @@ impl SlotCleaner {
                     "slot {} could not be cleaned and takes no task until it is: {error}",
                     self.info.number
                 ));
-                self.info.send(Input::NotCleaned);
+                self.info.send(Input::NotCleaned(error.to_string()));
             }
         }
     }
@@ -168,6 +169,7 @@ impl SlotCleaner {
         if !said.is_empty() {
             tracing::warn!(slot = self.info.number, said, "what is left of a task");
         }
+        CrashPoint::Emptied.pass();
         self.end_rest(since).await?;
         self.info.is_swept.store(true, Ordering::Relaxed);
         Ok(())

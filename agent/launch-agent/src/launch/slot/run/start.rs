@@ -8,6 +8,7 @@ use russet_protocol::supervise::Assignment;
 use super::handle::TaskAgentHandle;
 use super::heartbeat::Heartbeats;
 use super::launcher::TaskAgentLauncher;
+use crate::crash_points::CrashPoint;
 use crate::launch::caches::CacheUse;
 use crate::launch::process::{Spawned, empty_log, hand_over};
 use crate::launch::slot::info::SlotInfo;
@@ -64,6 +65,7 @@ impl TaskStarter {
         }
         self.caches.begin(&info.shared.caches).await;
         let Spawned { mut child, pid } = self.launcher.take()?;
+        CrashPoint::AgentStarted.pass();
         // Before it has a task, so before it has started anything.
         join_group(info, pid);
         // Its lines are about the task before.
@@ -74,8 +76,10 @@ impl TaskStarter {
         show_deadline(info, deadline);
         // Before the task agent has its assignment: a task that runs is always in the journal.
         journal.write(&info.dir.fd)?;
+        CrashPoint::AgentNoted.pass();
         self.agent.channel.begin(&journal.allocation);
         hand_over(&mut child, &self.full_assignment(&journal)).await?;
+        CrashPoint::AssignmentHandedOver.pass();
         self.agent.set_process(process.ok());
         self.record.set_journal(journal);
         self.meter.note_started(info);

@@ -11,6 +11,7 @@ use super::handle::TaskAgentHandle;
 use super::heartbeat::Heartbeats;
 use super::launcher::TaskAgentLauncher;
 use crate::board::Event;
+use crate::crash_points::CrashPoint;
 use crate::launch::process::{judge_exit, shown_outcome, tail_of_log};
 use crate::launch::slot::info::SlotInfo;
 use crate::launch::slot::meter::TaskMeter;
@@ -70,6 +71,7 @@ impl TaskWatcher {
     }
 
     fn finish_task(&self, status: Option<ExitStatus>, gone: &str) {
+        CrashPoint::AgentEnded.pass();
         let words = self.agent.channel.end().filter(|words| is_believed(words, status));
         self.record.set_emptied(words.is_some());
         self.heartbeats.stop();
