@@ -3,12 +3,15 @@
 //! Cargo keeps crates apart, but only as long as nobody adds the dependency back; within a crate
 //! nothing keeps modules apart but this.
 
+mod imports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
+use self::imports::{CrateImports, reachable};
 use crate::support::checkout;
 
 /// Crates that the launch agent, which is root, must not depend on: parsers of what a project
@@ -78,6 +81,7 @@ fn sources(package: &Value) -> Vec<(PathBuf, String)> {
 
 fn without_tests_and_comments(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    let text = text.split("\nmod tests {").next().unwrap();
     let lines = text.lines().map(|line| line.split("//").next().unwrap());
     lines.map(|line| format!("{line}\n")).collect()
 }
@@ -86,70 +90,6 @@ fn without_tests_and_comments(text: &str) -> String {
 fn module(path: &Path) -> String {
     let first = Path::new(path.components().next().unwrap().as_os_str());
     first.file_stem().unwrap().to_str().unwrap().to_owned()
-}
-
-/// Names that follow `crate::` in the text, also within braces.
-fn imported_modules(text: &str) -> BTreeSet<String> {
-    let name = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-    };
-    let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        // `pub(in crate::x)` opens a door and goes through none.
-        if text[..at].ends_with("in ") {
-            continue;
-        }
-        let rest = &text[at + "crate::".len()..];
-        let Some(group) = rest.strip_prefix('{') else {
-            found.insert(name(rest));
-            continue;
-        };
-        let mut depth = 0;
-        found.insert(name(group));
-        for (at, c) in group.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => drop(found.insert(name(&group[at + 1..]))),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-/// Imports between the top modules of a crate.
-fn imports(package: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let sources = sources(package);
-    let modules: BTreeSet<String> = sources.iter().map(|(path, _)| module(path)).collect();
-    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (path, text) in &sources {
-        let from = module(path);
-        let to =
-            imported_modules(text).into_iter().filter(|to| *to != from && modules.contains(to));
-        imports.entry(from.clone()).or_default().extend(to);
-    }
-    // These declare all others.
-    imports.remove("lib");
-    imports.remove("main");
-    imports
-}
-
-/// Modules that a module reaches by imports, in any number of steps.
-fn reachable<'a>(
-    imports: &'a BTreeMap<String, BTreeSet<String>>,
-    from: &'a str,
-) -> BTreeSet<&'a str> {
-    let (mut found, mut open) = (BTreeSet::new(), vec![from]);
-    while let Some(module) = open.pop() {
-        for next in imports.get(module).into_iter().flatten() {
-            if found.insert(next.as_str()) {
-                open.push(next);
-            }
-        }
-    }
-    found
 }
 
 #[test]
@@ -201,26 +141,29 @@ fn the_platform_sees_neither_agent_and_neither_agent_sees_the_other() {
 }
 
 #[test]
-fn no_modules_import_each_other_in_a_circle() {
+fn no_modules_import_each_other_in_a_circle_at_any_level() {
     for (name, package) in packages() {
-        let imports = imports(&package);
-        for (from, direct) in &imports {
-            for to in direct {
-                assert!(
-                    !reachable(&imports, to).contains(from.as_str()),
-                    "{name}: {from} imports {to}, whose imports lead back to {from}"
-                );
+        let found = CrateImports::of_sources(&sources(&package)).by_folder;
+        for (folder, imports) in &found {
+            for (from, direct) in imports {
+                for to in direct {
+                    assert!(
+                        !reachable(imports, to).contains(from.as_str()),
+                        "{name}: in src/{folder}, {from} imports {to}, whose imports lead back to \
+                         {from}"
+                    );
+                }
             }
         }
     }
 }
 
 #[test]
-fn imports_are_found_alone_and_in_groups() {
-    let text = "use crate::one;\nuse crate::{two::{a, b}, three, four::C};\npub(in crate::five) x;";
-    let found = imported_modules(text);
-    assert_eq!(
-        found.iter().map(String::as_str).collect::<Vec<_>>(),
-        ["four", "one", "three", "two"]
-    );
+fn the_modules_of_a_task_and_of_its_launch_name_nothing_of_the_folder_above() {
+    let packages = packages();
+    for (name, folder) in [("russet-task-agent", "task"), ("russet-launch-agent", "launch")] {
+        let found = CrateImports::of_sources(&sources(&packages[name]));
+        let upwards = found.upwards.get(folder);
+        assert_eq!(upwards, None, "{name}: these name an item of src/{folder}/mod.rs");
+    }
 }

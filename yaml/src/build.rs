@@ -10,15 +10,8 @@ use super::limits::Limits;
 use super::merge::{self, RawEntry};
 use super::node::{Entry, NODE_SIZE, Node, Value};
 use crate::fault::{self, Fault};
-use crate::source::{Span, quoted};
+use crate::source::{Span, Text, quoted};
 use crate::suggest::Suggestions;
-
-/// A text that is read, and what its first byte counts as in a span.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
-    pub(super) text: &'a str,
-    pub(super) base: usize,
-}
 
 /// Parses a text whose first byte counts as `base` in spans. The tree is absent where the text is
 /// empty, or where a fault prevents reading on; a tree may come with faults as well.

@@ -2,9 +2,8 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::build::Text;
 use crate::fault::Fault;
-use crate::source::{Span, quoted};
+use crate::source::{Span, Text, quoted};
 
 /// Turns an error of the parser into one of ours, with a hint where we know the usual cause.
 /// `open` is the bracket that is open at the error, if one is.

@@ -33,6 +33,13 @@ impl Span {
     }
 }
 
+/// A text that is read, and what its first byte counts as in a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) base: usize,
+}
+
 /// A line of the text in a form that can be printed, and which part of it is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snippet {

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod cli;
+mod compile;
 pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod context;

@@ -8,7 +8,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::{CompileArgs, compiler_value, pipeline_by_hand};
+use super::compile::{CompileArgs, compiler_value, pipeline_by_hand};
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use crate::client::{Client, ConnectionArgs};

@@ -12,14 +12,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Row};
 use tokio::sync::Mutex;
 
-use super::write::Writer;
+use super::write::{MAX_LOG_BYTES, Writer};
 use super::{Store, StoreError};
 use crate::signals::Bus;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// Length of the write-ahead log above which it is cut, in bytes.
-pub(super) const MAX_LOG_BYTES: u64 = 16 << 20;
 
 /// Numbers of commits that one start of a server sets aside: more than it can use.
 const NUMBERS_PER_START: i64 = 1 << 40;

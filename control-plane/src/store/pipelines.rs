@@ -1,14 +1,14 @@
 //! Tables `pipelines` and `projects`.
 
 use russet_protocol::admin::Pipeline;
-use russet_protocol::ids::{PipelineId, SourceId, WorkflowId};
+use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::resource_class::ResourceClass;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::jobs::NewJob;
 use super::rows::{count_column, int_value, json, to_json};
-use super::{Conn, StoreError, WriteTx, workflows};
+use super::workflows::{self, NewWorkflow};
+use super::{Conn, StoreError, WriteTx};
 
 /// A pipeline to add.
 #[derive(Debug)]
@@ -25,14 +25,6 @@ pub(crate) struct NewPipeline {
     pub(crate) source: Option<SourceId>,
     pub(crate) warnings: Vec<String>,
     pub(crate) workflows: Vec<NewWorkflow>,
-}
-
-/// A workflow of a pipeline to add.
-#[derive(Debug)]
-pub(crate) struct NewWorkflow {
-    pub(crate) id: WorkflowId,
-    pub(crate) name: String,
-    pub(crate) jobs: Vec<NewJob>,
 }
 
 /// The number that the next pipeline of a project gets, unless another one comes before it.

@@ -158,11 +158,11 @@ async fn the_log_is_cut_after_a_reader_that_kept_it() {
     for _ in 0..20 {
         write().await;
     }
-    assert!(log().len() > super::open::MAX_LOG_BYTES, "the reader kept nothing");
+    assert!(log().len() > super::write::MAX_LOG_BYTES, "the reader kept nothing");
     sqlx::query("COMMIT").execute(&mut *reader).await.unwrap();
     write().await;
     write().await;
-    assert!(log().len() <= super::open::MAX_LOG_BYTES, "{} bytes", log().len());
+    assert!(log().len() <= super::write::MAX_LOG_BYTES, "{} bytes", log().len());
     for file in [path, temp.path().join("russet.db-wal")] {
         assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
     }

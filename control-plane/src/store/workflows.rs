@@ -5,9 +5,17 @@ use russet_protocol::ids::{PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 use sqlx::Row;
 
-use super::pipelines::NewWorkflow;
+use super::jobs::{self, NewJob};
 use super::rows::{parse, parse_maybe};
-use super::{Conn, StoreError, WriteTx, jobs};
+use super::{Conn, StoreError, WriteTx};
+
+/// A workflow of a pipeline to add.
+#[derive(Debug)]
+pub(crate) struct NewWorkflow {
+    pub(crate) id: WorkflowId,
+    pub(crate) name: String,
+    pub(crate) jobs: Vec<NewJob>,
+}
 
 /// Adds a workflow whose jobs are numbered from `job_number`.
 pub(super) async fn insert(

@@ -8,8 +8,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::OwnedMutexGuard;
 
 use super::StoreError;
-use super::open::MAX_LOG_BYTES;
 use crate::signals::Bus;
+
+/// Length of the write-ahead log above which it is cut, in bytes.
+pub(super) const MAX_LOG_BYTES: u64 = 16 << 20;
 
 /// The connection that writes.
 #[derive(Debug)]

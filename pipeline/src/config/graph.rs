@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::workflows::Invocation;
+use super::invocation::Invocation;
 use crate::problem::Problem;
 use crate::source::quoted;
 

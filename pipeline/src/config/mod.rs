@@ -10,12 +10,14 @@ mod environment;
 mod executors;
 mod filters;
 mod graph;
+mod invocation;
 mod jobs;
 mod not_run;
 mod root;
 mod steps;
 mod workflows;
 
+pub(crate) use invocation::Invocation;
 pub(crate) use jobs::JobDefinition;
 pub(crate) use root::{Config, Written, read};
-pub(crate) use workflows::{Invocation, WorkflowDefinition};
+pub(crate) use workflows::WorkflowDefinition;

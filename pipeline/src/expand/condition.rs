@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::expression::{self, ErrorKind, ExpressionError, Tree};
+use super::tag::whole_name;
 use super::{Expander, Scope};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
@@ -49,7 +50,7 @@ impl Expander<'_, '_> {
     /// part of it, it is a text, and any text holds.
     fn warn_of_a_text(&mut self, text: &str, place: Span) {
         let operators = ["==", "!=", " and ", " or ", "not "];
-        let is_part = text.contains("<<") && super::template::whole_name(text).is_none();
+        let is_part = text.contains("<<") && whole_name(text).is_none();
         if is_part && operators.iter().any(|operator| text.contains(operator)) {
             let message = "this condition is a text, and always holds";
             let hint = "write all of it without `<<` and `>>`, such as `pipeline.number == 1`";

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::executors::fill_gaps;
 use super::package::Definition;
-use super::parameters::Arguments;
+use super::parameters::{Argument, Arguments};
 use super::{Expander, Scope};
 use crate::yaml::{Entry, Node};
 
@@ -70,7 +70,7 @@ impl Expander<'_, '_> {
     }
 
     fn job_steps(&mut self, node: &Node, scope: Scope<'_>, extra: Extra) -> Node {
-        let is_steps = self.argument_of(node, scope).is_some_and(super::template::is_steps);
+        let is_steps = self.argument_of(node, scope).is_some_and(Argument::is_steps);
         if !is_steps && !matches!(node.value, crate::yaml::Value::List(_)) {
             // What reads the job says what is wrong with it.
             return self.fill_templates(node, scope);

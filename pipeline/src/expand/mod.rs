@@ -9,6 +9,7 @@
 //! Whoever can push to a project writes the text, and a few lines of it may stand for very much:
 //! every node that is made counts against one limit, and so does every level of nesting.
 
+mod arguments;
 mod condition;
 mod executors;
 mod expression;
@@ -19,7 +20,9 @@ mod package;
 mod parameters;
 mod pipeline;
 mod steps;
+mod tag;
 mod template;
+mod value_text;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::parameters::{self, Kind as Type};
+use super::value_text::truth_text;
 use super::{Expander, Scope};
 use crate::options::Value as Given;
 use crate::problem::Problem;
@@ -174,7 +175,7 @@ fn undefined(place: Span) -> Node {
 }
 
 fn boolean(value: bool, place: Span) -> Node {
-    Node::made_plain(super::template::truth_text(value), place)
+    Node::made_plain(truth_text(value), place)
 }
 
 /// Returns the host of the project as CircleCI calls it: by its slug (`gh/owner/name`), else by the

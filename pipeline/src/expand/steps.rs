@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::package::{Definition, Found, given_arguments};
 use super::parameters::{Argument, Arguments};
-use super::{Expander, Scope, template};
+use super::{Expander, Scope};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::vocabulary;
@@ -13,7 +13,7 @@ use crate::yaml::{Entry, Kind, Mapping, Node, Value};
 impl Expander<'_, '_> {
     /// Writes out a list of steps, or a parameter that stands for one.
     pub(super) fn write_steps(&mut self, node: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
-        if let Some(argument) = self.argument_of(node, scope).filter(|a| template::is_steps(a)) {
+        if let Some(argument) = self.argument_of(node, scope).filter(|a| a.is_steps()) {
             self.put_steps(&argument.node, node.used_at(), out);
             return;
         }
@@ -51,9 +51,7 @@ impl Expander<'_, '_> {
     fn write_step(&mut self, item: &Node, scope: Scope<'_>, out: &mut Vec<Node>) {
         match &item.value {
             Value::Scalar { .. } => {
-                if let Some(argument) =
-                    self.argument_of(item, scope).filter(|a| template::is_steps(a))
-                {
+                if let Some(argument) = self.argument_of(item, scope).filter(|a| a.is_steps()) {
                     self.put_steps(&argument.node, item.used_at(), out);
                     return;
                 }

@@ -7,41 +7,16 @@
 
 use std::rc::Rc;
 
-use super::parameters::Kind as Type;
-use super::{Expander, Scope, condition, expression, pipeline};
+use super::tag::{Piece, has_namespace, is_plain_name, next_piece, section_end, whole_name};
+use super::value_text::{expression_node, write_json};
+use super::{Expander, Scope, condition, pipeline};
 use crate::problem::Problem;
 use crate::source::{Span, quoted};
 use crate::yaml::limits::{MAX_DEPTH, NODE_SIZE};
 use crate::yaml::{Entry, Kind, Node, Value};
 
-/// Bytes of an expression between brackets, at most.
-const MAX_EXPRESSION: usize = 1000;
-
-/// Places of `>>` that are tried as the end of an expression: a text in it may hold some.
-const MAX_ENDS: usize = 4;
-
 /// Sections within sections, at most.
 const MOST_SECTIONS: usize = 20;
-
-/// A `<< … >>` in a text, by its bytes.
-#[derive(Clone, Copy, Debug)]
-struct Tag<'t> {
-    start: usize,
-    end: usize,
-    /// The text between the brackets, without a section's mark.
-    name: &'t str,
-    mark: Option<char>,
-}
-
-/// The next part of a text.
-enum Piece<'t> {
-    Tag(Tag<'t>),
-    /// `\<<`, by its first byte.
-    Escape(usize),
-    /// `<<` without its end.
-    Open(usize),
-    End,
-}
 
 /// A text with its expressions replaced, as far as it was read.
 #[derive(Debug)]
@@ -372,76 +347,6 @@ impl Expander<'_, '_> {
     }
 }
 
-/// The name, if a text is nothing but one expression.
-pub(super) fn whole_name(text: &str) -> Option<&str> {
-    let text = text.trim();
-    match next_piece(text, 0, text.len()) {
-        Piece::Tag(tag) if tag.start == 0 && tag.end == text.len() && tag.mark.is_none() => {
-            Some(tag.name)
-        }
-        _ => None,
-    }
-}
-
-/// The next piece of a text from a byte on that is not plain.
-fn next_piece(text: &str, from: usize, end: usize) -> Piece<'_> {
-    let rest = text.get(from..end).unwrap_or("");
-    let Some(found) = rest.find("<<") else { return Piece::End };
-    let start = from + found;
-    if rest.get(..found).is_some_and(|before| before.ends_with('\\')) {
-        return Piece::Escape(start - 1);
-    }
-    let inner = text.get(start + 2..end).unwrap_or("");
-    let in_expression = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-/#^".contains(c);
-    let plain = inner.find(|c: char| !in_expression(c)).unwrap_or(inner.len());
-    let is_closed = inner.get(plain..).is_some_and(|rest| rest.starts_with(">>"));
-    let Some(length) = is_closed.then_some(plain).or_else(|| expression_end(inner)) else {
-        return Piece::Open(start);
-    };
-    let name = inner.get(..length).unwrap_or("").trim();
-    let mark = name.chars().next().filter(|c| "#^/".contains(*c));
-    let name = if mark.is_some() { name.get(1..).unwrap_or("").trim() } else { name };
-    Piece::Tag(Tag { start, end: start + 2 + length + 2, name, mark })
-}
-
-/// Returns the length of the expression that a text starts with, up to its `>>`. Whatever names
-/// nothing that could have a value is not one, but rather a here-document.
-fn expression_end(text: &str) -> Option<usize> {
-    let text = text.get(..text.floor_char_boundary(MAX_EXPRESSION))?;
-    let ends = || text.match_indices(">>").map(|(at, _)| at).take(MAX_ENDS);
-    let part = |end: usize| text.get(..end).unwrap_or("");
-    let whole = ends()
-        .find(|end| has_namespace(part(*end)) && expression::parse(part(*end).trim()).is_ok());
-    // One with a mistake is shown as such where it stands in one line.
-    whole.or_else(|| {
-        ends().next().filter(|end| has_namespace(part(*end)) && !part(*end).contains('\n'))
-    })
-}
-
-/// Returns true for a text that uses a name which could have a value.
-fn has_namespace(text: &str) -> bool {
-    expression::NAMESPACES.iter().any(|start| text.contains(start))
-}
-
-/// Returns true for a name without anything else, whatever letters it has.
-fn is_plain_name(text: &str) -> bool {
-    text.chars().all(|c| c.is_alphanumeric() || "._-?".contains(c))
-}
-
-/// Returns the node of an expression's value. Without a value, a comparison is false, and all
-/// else is an empty text.
-fn expression_node(value: &expression::Value, is_boolean: bool, place: Span) -> Node {
-    match value {
-        expression::Value::Unknown => Node::unknown(place),
-        expression::Value::Undefined if is_boolean => Node::made_plain("false", place),
-        expression::Value::Undefined => Node::made_text("", place),
-        expression::Value::Boolean(value) => Node::made_plain(truth_text(*value), place),
-        expression::Value::Number(value) => Node::made_plain(&value.to_string(), place),
-        expression::Value::Text(text) => Node::made_text(text, place),
-        expression::Value::Pattern(text) => Node::made_text(&format!("/{text}/"), place),
-    }
-}
-
 /// Returns a value as `environment` has it: booleans are `1` and `0` there, as CircleCI's own
 /// orbs test for.
 fn environment_value(found: Node, scope: Scope<'_>) -> Node {
@@ -451,86 +356,4 @@ fn environment_value(found: Node, scope: Scope<'_>) -> Node {
         }
         _ => found,
     }
-}
-
-/// Returns a boolean as it is written in texts.
-pub(super) fn truth_text(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
-}
-
-/// For the start of a section: where what it holds ends, and what comes after it begins. For all
-/// else: behind the tag.
-fn section_end(text: &str, tag: Tag<'_>, end: usize) -> Option<(usize, usize)> {
-    if !matches!(tag.mark, Some('#' | '^')) {
-        return Some((tag.end, tag.end));
-    }
-    let (mut at, mut open) = (tag.end, 1);
-    loop {
-        match next_piece(text, at, end) {
-            Piece::End | Piece::Open(_) => return None,
-            Piece::Escape(start) => at = start + 3,
-            Piece::Tag(next) => {
-                at = next.end;
-                match next.mark {
-                    Some('#' | '^') if next.name == tag.name => open += 1,
-                    Some('/') if next.name == tag.name => open -= 1,
-                    _ => {}
-                }
-                if open == 0 {
-                    return Some((next.start, next.end));
-                }
-            }
-        }
-    }
-}
-
-/// Writes a tree as JSON, as CircleCI puts `pipeline.parameters` into a text.
-fn write_json(node: &Node, out: &mut String) {
-    match &node.value {
-        Value::Unknown => out.push_str("null"),
-        Value::Scalar { text, .. } => match node.kind() {
-            Kind::Nothing => out.push_str("null"),
-            Kind::Boolean(value) => out.push_str(if value { "true" } else { "false" }),
-            Kind::Number => out.push_str(text),
-            _ => json_text(text, out),
-        },
-        Value::List(items) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                out.push_str(if at > 0 { "," } else { "" });
-                write_json(item, out);
-            }
-            out.push(']');
-        }
-        Value::Mapping(mapping) => {
-            out.push('{');
-            for (at, entry) in mapping.entries.iter().enumerate() {
-                out.push_str(if at > 0 { "," } else { "" });
-                json_text(&entry.key, out);
-                out.push(':');
-                write_json(&entry.value, out);
-            }
-            out.push('}');
-        }
-    }
-}
-
-fn json_text(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-/// Returns whether an argument is a list of steps, which are put in as they are.
-pub(super) fn is_steps(argument: &super::Argument) -> bool {
-    argument.kind == Type::Steps
 }

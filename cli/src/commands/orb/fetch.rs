@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::client::{Client, ConnectionArgs};
 use crate::color::Paint;
-use crate::commands::config::{CompileFailure, ConfigArgs, Prepared};
+use crate::commands::compile::{CompileFailure, ConfigArgs, Prepared};
 use crate::commands::orbs::{self, Local};
 use crate::commands::{block_on, quoted_for_shell};
 use crate::error::{CliError, Result};

@@ -10,7 +10,7 @@ use russet_pipeline::{OrbUse, Orbs, check_orb};
 use russet_protocol::admin::Orb;
 use serde_json::json;
 
-use super::config::{CompileFailure, ConfigArgs, Prepared};
+use super::compile::{CompileFailure, ConfigArgs, Prepared};
 use super::orbs::Local;
 use super::values::{OrbReference, parse_orb_reference};
 use super::{OutputArgs, block_on, orb_pack, orbs};

@@ -15,7 +15,9 @@ use russet_pipeline::{Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::config::{CompileArgs, compile_config, compiler_value, pipeline_by_hand, show_warnings};
+use super::compile::{
+    CompileArgs, compile_config, compiler_value, pipeline_by_hand, show_warnings,
+};
 use super::context::env_file;
 use super::orbs::{Local, sent};
 use super::secret_input::{read_secret_file, secret_text};
@@ -126,7 +128,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     options.orbs = shelf.orbs();
     // Before anything is started: a mistake in the configuration is the most likely failure.
     let compiled = compile_config(&project.config, &options)
-        .map_err(super::config::CompileFailure::into_cli)?;
+        .map_err(super::compile::CompileFailure::into_cli)?;
     show_warnings(&compiled);
     let named = || compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
     let tasks = named().map(|job| usize::try_from(job.parallelism).unwrap_or(usize::MAX));

@@ -16,7 +16,7 @@ use super::children::{Children, log_tail};
 use super::interrupts::Interrupts;
 use super::workspace::Workspace;
 use crate::client::{Client, Owner};
-use crate::commands::config::LOCAL_TRIGGER;
+use crate::commands::compile::LOCAL_TRIGGER;
 use crate::commands::fetch;
 use crate::commands::follow::{Followed, follow_pipeline, show_tests};
 use crate::commands::orbs::{RegistryArgs, Sent};

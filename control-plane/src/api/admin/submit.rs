@@ -19,7 +19,8 @@ use crate::orbs;
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
-use crate::store::pipelines::{NewPipeline, NewWorkflow};
+use crate::store::pipelines::NewPipeline;
+use crate::store::workflows::NewWorkflow;
 use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
 
 /// The longest name of a project, in bytes.
