@@ -3,22 +3,23 @@
 //!
 //! Everything here needs root, as the service does.
 
+#[cfg(target_os = "linux")]
+mod groups;
+mod way_back;
+
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use russet_protocol::admin::Pipeline;
-use russet_protocol::boot_files::{BAD, Fault, PROBATION, STRIKES};
+use russet_protocol::boot_files::PROBATION;
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::installation::can_run_service;
-use crate::support::{
-    FaultProxy, Installation, Lacks, Process, Server, Version, config, run, skip, wait_for,
-};
+use crate::support::{FaultProxy, Installation, Server, Version, config, run, wait_for};
 
-/// A probation that a version which does nothing fails soon, and a real one never.
-const SHORT: u64 = 3;
+/// A probation that a real version never fails.
 const LONG: u64 = 300;
 
 /// A task that counts until the file is there.
@@ -158,52 +159,6 @@ fn what_ended_while_no_agent_ran_is_reported_from_its_record() {
 }
 
 #[test]
-fn a_version_that_crashes_is_taken_back_under_a_running_task() {
-    if !can_run_service() {
-        return;
-    }
-    let server = Server::start();
-    let agent = Installation::start(&server);
-    let first = agent.wait_proved(None);
-    let good = agent.bundle();
-    let pipeline = start_counting(&server, &agent);
-    agent.update("9.9.9", Version::Script("echo boom >&2; exit 101"), LONG);
-    kill(first, Signal::SIGTERM).unwrap();
-    agent.wait_proved(Some(first));
-    assert_eq!(agent.bundle(), good);
-    let bad = agent.bad();
-    assert_eq!((bad[0].version.as_str(), bad[0].fault), ("9.9.9", Fault::Crashed));
-    assert_eq!(agent.log().matches("boom").count(), 3, "{}", agent.log());
-    assert!(agent.boot_file(PROBATION).is_none() && agent.boot_file(STRIKES).is_none());
-    agent.wait_log("version 9.9.9 was taken back on this machine: it exited with code 101");
-    end_counting(&server, &agent, &pipeline);
-}
-
-#[test]
-fn a_version_that_hangs_refuses_or_ends_is_taken_back() {
-    if !can_run_service() {
-        return;
-    }
-    let server = Server::start();
-    let agent = Installation::start(&server);
-    let good = agent.bundle();
-    let versions = [
-        ("1.0.1", "exec sleep 1000", Fault::Hung),
-        ("1.0.2", "exit 2", Fault::Refused),
-        ("1.0.3", "exit 0", Fault::Crashed),
-    ];
-    for (version, script, fault) in versions {
-        let before = agent.wait_proved(None);
-        agent.update(version, Version::Script(script), SHORT);
-        kill(before, Signal::SIGTERM).unwrap();
-        agent.wait_proved(Some(before));
-        let bad = agent.bad().pop().unwrap();
-        assert_eq!((bad.version.as_str(), bad.fault), (version, fault), "{}", agent.log());
-        assert_eq!(agent.bundle(), good);
-    }
-}
-
-#[test]
 fn a_version_that_proves_itself_stays_and_adopts_the_task() {
     if !can_run_service() {
         return;
@@ -226,121 +181,6 @@ fn a_version_that_proves_itself_stays_and_adopts_the_task() {
     agent.wait_proved(Some(third));
     assert_ne!(agent.bundle(), old);
     end_counting(&server, &agent, &pipeline);
-}
-
-#[test]
-fn a_version_that_no_control_plane_answers_is_taken_back_as_one_that_may_be_tried_again() {
-    if !can_run_service() {
-        return;
-    }
-    let mut server = Server::start();
-    let agent = Installation::start(&server);
-    let first = agent.wait_proved(None);
-    server.kill();
-    agent.update("2.0.0", Version::Real, SHORT);
-    kill(first, Signal::SIGTERM).unwrap();
-    let bad = wait_for("it is taken back", || agent.bad().pop());
-    assert_eq!((bad.version.as_str(), bad.fault), ("2.0.0", Fault::Unreached));
-    server.start_again();
-    agent.wait_proved(Some(first));
-}
-
-#[test]
-fn an_agent_that_is_gone_or_no_program_is_replaced_by_the_previous_version() {
-    if !can_run_service() {
-        return;
-    }
-    let server = Server::start();
-    let agent = Installation::start(&server);
-    let before = agent.wait_proved(None);
-    // What lies in `previous` is a real one. There is no probation.
-    agent.update("unused", Version::Real, LONG);
-    agent.exchange();
-    std::fs::remove_file(agent.layout.boot_state().join(PROBATION)).unwrap();
-    std::fs::remove_dir_all(agent.layout.bundle()).unwrap();
-    kill(before, Signal::SIGKILL).unwrap();
-    let second = agent.wait_proved(Some(before));
-    assert!(!agent.layout.previous().exists());
-    agent.update("1.1.0", Version::Unexecutable, LONG);
-    kill(second, Signal::SIGKILL).unwrap();
-    agent.wait_proved(Some(second));
-    let bad = agent.bad().pop().unwrap();
-    assert_eq!((bad.version.as_str(), bad.fault), ("1.1.0", Fault::Broken));
-}
-
-#[test]
-fn an_update_that_was_cut_off_anywhere_ends_in_one_version_or_the_other() {
-    if !can_run_service() {
-        return;
-    }
-    let server = Server::start();
-    let mut agent = Installation::start(&server);
-    let (good, files) = (agent.bundle(), agent.layout.boot_state());
-    let crash = Version::Script("exit 101");
-    let end = |agent: &mut Installation| agent.supervisor.take().unwrap().bootout();
-    let starts = |agent: &mut Installation| {
-        agent.bootstrap();
-        agent.wait_proved(None);
-        assert_eq!(agent.bundle(), good);
-        assert!(agent.boot_file(PROBATION).is_none(), "{:?}", agent.boot_file(PROBATION));
-    };
-    end(&mut agent);
-    // Power was lost between the note and the exchange.
-    agent.update("3.0.0", crash, LONG);
-    agent.exchange();
-    starts(&mut agent);
-    assert_eq!(agent.bad(), []);
-    end(&mut agent);
-    // Between the note that it is bad and the exchange back.
-    agent.update("3.0.1", crash, LONG);
-    let bundle = agent.bundle();
-    std::fs::write(files.join(BAD), format!("bad 3.0.1 {bundle} crashed it did\n")).unwrap();
-    starts(&mut agent);
-    end(&mut agent);
-    // And the machine went down with it three times.
-    agent.update("3.0.2", crash, LONG);
-    let bundle = agent.bundle();
-    std::fs::write(files.join(STRIKES), format!("bundle {bundle}\nstrikes 3\n")).unwrap();
-    starts(&mut agent);
-    assert_eq!(agent.bad().pop().unwrap().version, "3.0.2");
-    end(&mut agent);
-    // Files that make no sense say nothing.
-    for name in [PROBATION, STRIKES, BAD, "health"] {
-        std::fs::write(files.join(name), b"\xff\0\nversion\nbundle\n").unwrap();
-    }
-    agent.bootstrap();
-    agent.wait_proved(None);
-    assert_eq!(agent.bundle(), good);
-}
-
-#[test]
-fn a_russet_boot_that_is_killed_at_any_moment_of_a_bad_update_still_ends_in_the_good_version() {
-    if !can_run_service() {
-        return;
-    }
-    let server = Server::start();
-    let mut agent = Installation::start(&server);
-    let good = agent.bundle();
-    agent.supervisor.take().unwrap().bootout();
-    for round in 0..16 {
-        // Unless the version of the round before is still there, killed before it was taken back.
-        if agent.bundle() == good {
-            agent.update(&format!("4.0.{round}"), Version::Script("exit 101"), LONG);
-        }
-        let boot = std::process::Command::new(agent.layout.boot())
-            .stderr(std::process::Stdio::null())
-            .spawn();
-        let mut boot = Process(boot.unwrap());
-        // A different moment in each round.
-        std::thread::sleep(Duration::from_millis(3 + 11 * round));
-        boot.kill();
-    }
-    agent.bootstrap();
-    agent.wait_proved(None);
-    assert_eq!(agent.bundle(), good);
-    assert!(agent.boot_file(PROBATION).is_none() && agent.boot_file(STRIKES).is_none());
-    let bad = agent.bad();
-    assert!(!bad.is_empty() && bad.iter().all(|bad| bad.fault == Fault::Crashed), "{bad:?}");
 }
 
 #[test]
@@ -371,7 +211,7 @@ fn an_agent_that_ended_as_its_owner_wanted_stays_down() {
     agent.bootstrap();
     let job = server.admin.run(&config(&[&run("echo once")]));
     assert_outcome(&server.admin, &job, Outcome::Success);
-    agent.wait_log("it stays so until it is started again");
+    agent.wait_log("exited with code 0, as asked; it stays so until it is started again");
     let boot = agent.supervisor().pid();
     let next = server.admin.submit(&config(&[&run("echo twice")]));
     assert!(boot.is_some() && agent.supervisor().pid() == boot);
@@ -440,77 +280,18 @@ fn russet_boot_is_for_root() {
     assert!(said.contains("has to be started by root"), "{said}");
 }
 
-/// A control group that is delegated as systemd does it; `None` where there can be none.
-#[cfg(target_os = "linux")]
-struct Delegated(std::path::PathBuf);
-
-#[cfg(target_os = "linux")]
-impl Delegated {
-    fn make() -> Option<Self> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-        let name = format!("russet-test-{}.service", std::process::id());
-        let path = Path::new(mount.split(' ').nth(4)?).join(name);
-        std::fs::create_dir(&path).ok()?;
-        let made = Self(path);
-        let path = std::ffi::CString::new(made.0.to_str()?).ok()?;
-        let (mark, value) = (c"trusted.delegate", b"1");
-        // SAFETY: names that end with a zero, and one byte.
-        let set = unsafe {
-            libc::setxattr(path.as_ptr(), mark.as_ptr(), value.as_ptr().cast(), value.len(), 0)
-        };
-        (set == 0).then_some(made)
-    }
-
-    fn processes(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.0.join("slot-1/cgroup.procs"));
-        text.unwrap_or_default().lines().map(str::to_owned).collect()
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Delegated {
-    fn drop(&mut self) {
-        for path in [self.0.join("slot-1"), self.0.clone()] {
-            let limit = std::time::Instant::now() + Duration::from_secs(5);
-            // What was killed takes a moment to be gone.
-            while path.exists() && std::fs::remove_dir(&path).is_err() {
-                if std::time::Instant::now() > limit {
-                    eprintln!("{} is still there", path.display());
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
 #[test]
-fn a_task_has_a_control_group_of_its_own_and_all_of_it_ends_with_the_task() {
+fn an_agent_that_exits_with_0_though_nobody_asked_is_started_again() {
     if !can_run_service() {
         return;
     }
-    let Some(delegated) = Delegated::make() else {
-        skip(Lacks::Machine, "no control group can be made here");
-        return;
-    };
     let server = Server::start();
     let mut agent = Installation::new(&server, &[]);
-    agent.bootstrap_in(&delegated.0);
-    let first = agent.wait_proved(None);
-    let pipeline = start_counting(&server, &agent);
-    // A process of root's in it, as a setuid program of the job would leave one: the slot's user
-    // cannot end that.
-    let mut roots = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    std::fs::write(delegated.0.join("slot-1/cgroup.procs"), roots.id().to_string()).unwrap();
-    assert!(delegated.processes().len() >= 3, "{:?}", delegated.processes());
-    kill(first, Signal::SIGKILL).unwrap();
-    agent.wait_proved(Some(first));
-    assert!(roots.try_wait().unwrap().is_none());
-    end_counting(&server, &agent, &pipeline);
-    wait_for("an empty group", || delegated.processes().is_empty().then_some(()));
-    assert!(!roots.wait().unwrap().success());
+    agent.replace(Version::Script("test -e /tmp/never || exit 0"));
+    agent.bootstrap();
+    agent.wait_log("exited with code 0, though nobody asked it to end; next start in 2 s");
+    agent.replace(Version::Real);
+    agent.wait_proved(None);
 }
 
 /// A test of the supervisor that the other tests rely on.

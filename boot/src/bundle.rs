@@ -1,17 +1,21 @@
 //! The two bundles, the current one and the one before, and their exchange.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::error::BootError;
 use crate::layout::Layout;
-use crate::state::State;
+use crate::memory::{NO_BUNDLE, Places};
 use crate::{exchange, files, trust};
 
 /// Paths of the bundles.
 #[derive(Debug)]
 pub(crate) struct Bundles {
+    code: PathBuf,
     current: PathBuf,
+    executable: PathBuf,
     previous: PathBuf,
     previous_executable: PathBuf,
 }
@@ -19,34 +23,46 @@ pub(crate) struct Bundles {
 impl Bundles {
     pub(crate) fn new(layout: &Layout) -> Self {
         Self {
+            code: layout.code(),
             current: layout.bundle(),
+            executable: layout.executable(),
             previous: layout.previous(),
             previous_executable: layout.previous_executable(),
         }
     }
 
-    /// Identity of the current bundle, which an exchange does not change.
-    pub(crate) fn identity(&self) -> String {
-        identity(&self.current)
+    /// Returns the bundles that stand in the two places now, and which of them could be started.
+    pub(crate) fn places(&self) -> Places {
+        let is_trusted = |path| trust::check_program(path, trust::ROOT).is_ok();
+        Places {
+            current: identity(&self.current),
+            previous: identity(&self.previous),
+            is_current_trusted: is_trusted(&self.executable),
+            is_previous_trusted: is_trusted(&self.previous_executable),
+        }
     }
 
-    /// Puts the previous bundle in the place of the current one, in one step. That it does so is
-    /// noted before, in the list of bad ones: killed in between, the next one does it.
-    pub(crate) fn go_back(&self, state: &State) -> Result<(), String> {
-        trust::check_program(&self.previous_executable, trust::ROOT)?;
-        if state.is_bad(&identity(&self.previous)) {
-            return Err(format!("{} is one that it went back from", self.previous.display()));
-        }
+    /// Checks that the previous version could be started.
+    pub(crate) fn check_previous(&self) -> Result<(), BootError> {
+        Ok(trust::check_program(&self.previous_executable, trust::ROOT)?)
+    }
+
+    /// Puts the previous bundle in the place of the current one, in one step that has reached the
+    /// disk when this returns: what is noted elsewhere, perhaps on another disk, may be forgotten
+    /// then and not sooner.
+    pub(crate) fn exchange(&self) -> Result<(), BootError> {
+        self.check_previous()?;
         exchange_or_move(&self.previous, &self.current)
-            .map_err(|error| format!("{}: {error}", self.current.display()))?;
-        state.end_probation();
-        Ok(())
+            .map_err(BootError::at(BootError::Exchange, &self.current))?;
+        let synced = File::open(&self.code).and_then(|directory| directory.sync_all());
+        synced.map_err(BootError::at(BootError::Sync, &self.code))
     }
 }
 
+/// Returns the identity of a bundle, which an exchange does not change.
 fn identity(path: &Path) -> String {
     std::fs::symlink_metadata(path).map_or_else(
-        |_| "none".to_owned(),
+        |_| NO_BUNDLE.to_owned(),
         |meta| files::identity(meta.ino(), meta.mtime(), meta.mtime_nsec()),
     )
 }

@@ -1,67 +1,26 @@
 //! The agent as a child: started with fixed arguments, watched until it ends.
 
-use std::fmt;
-use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::files::Health;
+use crate::ended::{End, Ended};
 use crate::layout::Layout;
+use crate::memory::Memory;
 use crate::signals::Signals;
 use crate::state::State;
 
 /// After TERM the agent needs less than 30 s; launchd and systemd kill after 60 s.
-const LEAVE_LIMIT: Duration = Duration::from_secs(45);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Interval of looking at the health of a version in probation.
-const LOOK: Duration = Duration::from_millis(100);
+/// Interval of looking at an agent that was told to end.
+const LEAVE_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(target_os = "macos")]
 const HOST: &str = "launchd";
 #[cfg(not(target_os = "macos"))]
 const HOST: &str = "systemd";
-
-/// End of the agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It could not be executed, and never will be.
-    NotStarted(String),
-    /// There was no room for another process.
-    NoRoom(String),
-    /// With this code.
-    Exit(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It did not prove itself in its time, having come so far, and was killed. Its tasks go on.
-    TooLate(Option<Health>),
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted(reason) | Self::NoRoom(reason) => {
-                write!(f, "cannot be started: {reason}")
-            }
-            Self::Exit(code) => {
-                let meaning = crate::table::AgentExit::from_code(*code)
-                    .map_or("it crashed", crate::table::AgentExit::meaning);
-                write!(f, "exited with code {code} ({meaning})")
-            }
-            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
-            Self::TooLate(None) => f.write_str("was not ready within its probation"),
-            Self::TooLate(Some(_)) => {
-                f.write_str("had no answer from the control plane within its probation")
-            }
-        }
-    }
-}
-
-/// Arguments and environment of its start.
-pub(crate) struct Arguments<'a> {
-    pub(crate) exe: PathBuf,
-    pub(crate) layout: &'a Layout,
-}
 
 /// The agent while it runs.
 pub(crate) struct Run {
@@ -71,17 +30,9 @@ pub(crate) struct Run {
     _life: Option<ChildStdin>,
 }
 
-/// Observations of a run.
-pub(crate) struct Watched {
-    pub(crate) ended: Ended,
-    pub(crate) health: Option<Health>,
-    /// It was in probation, and proved itself.
-    pub(crate) proved: bool,
-}
-
 impl Run {
-    pub(crate) fn start(arguments: &Arguments<'_>) -> std::io::Result<Self> {
-        let Arguments { exe, layout } = arguments;
+    /// Starts the agent in a process group of its own.
+    pub(crate) fn start(exe: &Path, layout: &Layout) -> std::io::Result<Self> {
         let mut child = Command::new(exe)
             .args(["agent", "run", "--host", HOST, "--config"])
             .arg(layout.config())
@@ -90,49 +41,69 @@ impl Run {
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            .process_group(0)
             .spawn()?;
         let life = child.stdin.take();
         Ok(Self { child, _life: life })
     }
 
-    /// Waits for its end, forwards a TERM, and watches a version in probation.
+    /// Waits for its end, forwards a TERM, and watches the bundle `current` while it is in
+    /// probation.
     pub(crate) fn watch(
         mut self,
         signals: &Signals,
-        state: &State,
-        mut probation: Option<Duration>,
-    ) -> Watched {
+        state: &mut State,
+        memory: &mut Memory,
+        current: &str,
+    ) -> End {
         let began = Instant::now();
         let mut leave_by = None;
-        let mut proved = false;
         loop {
-            let status = self.child.try_wait();
-            let health = state.health(self.child.id());
-            if probation.is_some() && health == Some(Health::Proved) {
-                state.end_probation();
-                (probation, proved) = (None, true);
+            // In this order: what it said last is heard.
+            let has_ended = self.has_ended();
+            let (report, ran) = (state.report(self.child.id()), began.elapsed());
+            if memory.advance(current, report.health, ran) {
+                state.save(memory);
+                state.keep_note(memory.note().as_ref());
             }
-            if let Ok(Some(status)) = status {
-                return Watched { ended: ended(status), health, proved };
+            let end = |ended| End {
+                ended,
+                health: report.health,
+                is_asked: report.is_asked,
+                is_mute: !state.is_usable(),
+                ran,
+            };
+            if has_ended {
+                return end(self.reap());
             }
             if signals.must_end() && leave_by.is_none() {
                 self.signal(libc::SIGTERM);
-                leave_by = Some(Instant::now() + LEAVE_LIMIT);
+                leave_by = Some(Instant::now() + LEAVE_TIMEOUT);
             }
             if leave_by.is_some_and(|at| Instant::now() >= at) {
-                self.kill();
-                return Watched { ended: Ended::Signal(libc::SIGKILL), health, proved };
+                return end(self.reap());
             }
-            let too_late = probation.is_some_and(|limit| began.elapsed() >= limit);
-            if too_late && leave_by.is_none() {
-                self.kill();
-                return Watched { ended: Ended::TooLate(health), health, proved };
+            if leave_by.is_none() && memory.is_late(ran) {
+                self.reap();
+                return end(Ended::TooLate);
             }
-            let soon = (probation.is_some() || leave_by.is_some()).then_some(LOOK);
-            signals.wait(soon);
+            let leaving = leave_by.map(|_| LEAVE_INTERVAL);
+            signals.wait(leaving.or_else(|| memory.look_after(current, ran)));
         }
     }
 
+    /// Returns true if it has ended. It stays a zombie, so that its number is nobody else's.
+    fn has_ended(&self) -> bool {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: a siginfo_t of zeros is one, and says that nothing has ended.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the structure lives through the call.
+        let result = unsafe { libc::waitid(libc::P_PID, self.child.id(), &raw mut info, flags) };
+        // SAFETY: the call filled it in for the end of a child, or left it as it was.
+        result != 0 || unsafe { info.si_pid() } != 0
+    }
+
+    /// Sends a signal to the agent alone.
     fn signal(&self, signal: i32) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
             // SAFETY: kill takes two integers. The child was not waited for, so the number is its.
@@ -140,29 +111,17 @@ impl Run {
         }
     }
 
-    fn kill(&mut self) {
-        self.signal(libc::SIGKILL);
-        // It is gone at once, or it is in the kernel and will be.
-        drop(self.child.wait());
-    }
-}
-
-/// Classifies the error of a program that cannot be started.
-pub(crate) fn not_started(error: &std::io::Error) -> Ended {
-    let text = error.to_string();
-    #[cfg(target_os = "macos")]
-    let of_the_file = [libc::ENOENT, libc::EACCES, libc::ENOEXEC, libc::EBADARCH, libc::EBADMACHO];
-    #[cfg(not(target_os = "macos"))]
-    let of_the_file = [libc::ENOENT, libc::EACCES, libc::ENOEXEC];
-    match error.raw_os_error() {
-        Some(number) if of_the_file.contains(&number) => Ended::NotStarted(text),
-        _ => Ended::NoRoom(text),
-    }
-}
-
-fn ended(status: ExitStatus) -> Ended {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Ended::Exit(code),
-        (None, signal) => Ended::Signal(signal.unwrap_or(0)),
+    /// Ends it, if it has not ended, and every process of its group.
+    ///
+    /// Threat: a version leaves a process behind that holds the state directory's lock, and no
+    /// other version can start. Tasks have groups and sessions of their own and go on.
+    fn reap(&mut self) -> Ended {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // SAFETY: kill takes two integers. The group's number is the child's, which was not
+            // waited for.
+            unsafe { libc::kill(-pid, libc::SIGKILL) };
+        }
+        // A child that was killed is gone at once, or it is in the kernel and will be.
+        self.child.wait().map_or(Ended::Signal(libc::SIGKILL), Ended::from)
     }
 }

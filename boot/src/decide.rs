@@ -1,199 +1,120 @@
-//! Decision after an end of the agent: a pure function of the end and of known facts.
+//! Reaction to an end of the agent, whatever version it is: pure functions of the end.
 
 use std::time::Duration;
 
-use crate::child::Ended;
-use crate::files::{Fault, Health};
+use crate::ended::{End, Ended};
 use crate::table::{Action, AgentExit, CRASH, Verdict};
 
-/// No pause is longer than this.
-pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Longest pause between two starts.
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// So many strikes, and a version in probation is bad.
-pub(crate) const STRIKES: u32 = 3;
+/// Time after which an end does not count as a quick one.
+const QUICK_TIME: Duration = Duration::from_secs(10);
 
-/// Facts that a decision rests on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Facts {
-    /// The version has to prove itself, and has not.
-    pub(crate) probation: bool,
-    /// Progress that it reported.
-    pub(crate) health: Option<Health>,
-    /// Set if it ran for a while.
-    pub(crate) lasted: bool,
-    /// Strikes before this end.
-    pub(crate) strikes: u32,
-    /// Number of quick ends in a row, this one included.
-    pub(crate) soon: u32,
-}
-
-/// Next action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It is started again after the pause.
-    Start(Duration),
-    /// The previous version takes its place.
-    GoBack(Fault),
-    /// Nothing, until somebody starts the service again.
-    Stay,
-}
-
-/// Decides. The number is that of the strikes from now on.
-pub(crate) fn decide(ended: &Ended, facts: &Facts) -> (Next, u32) {
-    let (action, verdict) = match ended {
-        Ended::NotStarted(_) => return (Next::GoBack(Fault::Broken), facts.strikes),
-        Ended::TooLate(Some(_)) => return (Next::GoBack(Fault::Unreached), facts.strikes),
-        Ended::TooLate(None) => return (Next::GoBack(Fault::Hung), facts.strikes),
+/// Returns what an end asks for, and what it means for a version in probation.
+pub(crate) fn judge_end(end: &End) -> (Action, Verdict) {
+    match end.ended {
+        Ended::Untrusted(_) | Ended::Unexecutable(_) | Ended::TooLate => {
+            (Action::Restart, Verdict::Bad)
+        }
         Ended::NoRoom(_) => (Action::Restart, Verdict::Nothing),
         Ended::Signal(_) => CRASH,
-        Ended::Exit(code) => match AgentExit::from_code(*code) {
-            // Whatever exits with 0 at once has not done what its owner wanted.
-            Some(AgentExit::Ended) if facts.health.is_none() && !facts.lasted => CRASH,
+        Ended::Exit(code) => match AgentExit::from_code(code) {
+            // A version that ends and does not say why has not done what its owner wanted.
+            Some(AgentExit::Ended) if !end.is_asked => CRASH,
             Some(exit) => (exit.action(), exit.verdict()),
             None => CRASH,
         },
-    };
-    let strikes = facts.strikes.saturating_add(u32::from(verdict == Verdict::Strike));
-    if facts.probation && verdict == Verdict::Bad {
-        return (Next::GoBack(Fault::Refused), strikes);
     }
-    if facts.probation && strikes >= STRIKES {
-        return (Next::GoBack(Fault::Crashed), strikes);
-    }
-    let next = match action {
-        // Asked for by its owner, but nobody asks a version that has not proved itself.
-        Action::Stay if facts.probation => Next::Start(growing_pause(facts.soon)),
-        Action::Stay => Next::Stay,
-        Action::StartNow if facts.soon <= 1 => Next::Start(Duration::ZERO),
-        Action::StartNow | Action::Restart => Next::Start(growing_pause(facts.soon)),
-        Action::Retry(seconds) => Next::Start(Duration::from_secs(seconds.into())),
-    };
-    (next, strikes)
 }
 
-/// Counts the quick ends in a row, this one included; `facts.soon` is the number before.
+/// Returns the pause before the next start. `None`: there is none.
+pub(crate) fn pause_before(action: Action, quick_ends: u32) -> Option<Duration> {
+    match action {
+        Action::Stay => None,
+        Action::StartNow if quick_ends <= 1 => Some(Duration::ZERO),
+        Action::StartNow | Action::Restart => Some(growing_pause(quick_ends)),
+        Action::Retry(seconds) => Some(Duration::from_secs(seconds.into())),
+    }
+}
+
+/// Counts the quick ends in a row, this one included.
 ///
 /// One that had proved itself and asks to be started at once did what it was for, however quickly:
 /// updates that follow one another are not slowed down. One that never proves itself is, whatever
 /// it asks for.
-pub(crate) fn soon(ended: &Ended, facts: &Facts) -> u32 {
-    let exit = match ended {
-        Ended::Exit(code) => AgentExit::from_code(*code),
-        _ => None,
-    };
-    let asks = exit.is_some_and(|exit| exit.action() == Action::StartNow);
-    if facts.lasted || (asks && facts.health == Some(Health::Proved)) {
+pub(crate) fn quick_ends(end: &End, before: u32) -> u32 {
+    let asks = judge_end(end).0 == Action::StartNow;
+    if end.ran >= QUICK_TIME || (asks && end.is_proved()) {
         return 0;
     }
-    facts.soon.saturating_add(1)
+    before.saturating_add(1)
 }
 
-/// 1 s, 2 s, 4 s, … [`LONGEST_PAUSE`].
-fn growing_pause(soon: u32) -> Duration {
-    let seconds = 1_u64.checked_shl(soon.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
-    Duration::from_secs(seconds).min(LONGEST_PAUSE)
+/// 1 s, 2 s, 4 s, … [`MAX_PAUSE`].
+pub(crate) fn growing_pause(quick_ends: u32) -> Duration {
+    let seconds = 1_u64.checked_shl(quick_ends.saturating_sub(1).min(32)).unwrap_or(u64::MAX);
+    Duration::from_secs(seconds).min(MAX_PAUSE)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, Next, decide, soon};
-    use crate::child::Ended;
-    use crate::files::{Fault, Health};
-    use crate::table::AgentExit;
+    use super::{growing_pause, judge_end, pause_before, quick_ends};
+    use crate::ended::{End, Ended};
+    use crate::files::Health;
+    use crate::table::{Action, AgentExit, CRASH};
     use std::time::Duration;
 
-    fn exit(exit: AgentExit) -> Ended {
-        Ended::Exit(i32::from(exit.code()))
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn exit(exit: AgentExit) -> End {
+        End::new(Ended::Exit(i32::from(exit.code())))
     }
 
-    fn start(seconds: u64) -> Next {
-        Next::Start(Duration::from_secs(seconds))
+    /// Pause after an end that is the last of so many quick ones.
+    fn pause(end: &End, quick: u32) -> Option<u64> {
+        pause_before(judge_end(end).0, quick).map(|pause| pause.as_secs())
     }
-
-    /// A version that is settled and ran for a while.
-    const SETTLED: Facts =
-        Facts { probation: false, health: Some(Health::Proved), lasted: true, strikes: 0, soon: 0 };
-
-    /// A new one that ended soon.
-    const NEW: Facts = Facts { probation: true, health: None, lasted: false, strikes: 0, soon: 1 };
 
     #[test]
-    fn a_settled_version_is_treated_as_its_exit_asks_and_never_taken_back() {
-        let next = |ended: &Ended| decide(ended, &SETTLED).0;
-        assert_eq!(next(&exit(AgentExit::Ended)), Next::Stay);
-        assert_eq!(next(&exit(AgentExit::Left)), start(0));
-        assert_eq!(next(&exit(AgentExit::Updated)), start(0));
-        assert_eq!(next(&exit(AgentExit::BadConfig)), start(60));
-        assert_eq!(next(&exit(AgentExit::StateInUse)), start(10));
-        assert_eq!(next(&exit(AgentExit::Failed)), start(1));
-        assert_eq!(next(&Ended::Signal(9)), start(1));
-        assert_eq!(next(&Ended::Exit(101)), start(1));
-        for strikes in 0..10 {
-            let facts = Facts { strikes, soon: strikes, lasted: false, ..SETTLED };
-            assert!(matches!(decide(&Ended::Signal(11), &facts).0, Next::Start(_)));
+    fn each_exit_has_its_pause_and_those_of_crashes_grow_to_a_minute() {
+        assert_eq!(pause(&exit(AgentExit::BadConfig), 1), Some(60));
+        assert_eq!(pause(&exit(AgentExit::StateInUse), 1), Some(10));
+        assert_eq!(pause(&exit(AgentExit::Failed), 0), Some(1));
+        let pauses = [1, 2, 3, 7, 40, u32::MAX].map(|quick| growing_pause(quick).as_secs());
+        assert_eq!(pauses, [1, 2, 4, 60, 60, 60]);
+        for asks in [AgentExit::Updated, AgentExit::Left] {
+            assert_eq!(pause(&exit(asks), 1), Some(0));
+            assert_eq!(pause(&exit(asks), 3), Some(4));
         }
     }
 
     #[test]
-    fn pauses_grow_to_a_minute_also_for_one_that_asks_to_be_started_now() {
-        let pause =
-            |ended: &Ended, soon: u32| decide(ended, &Facts { soon, lasted: false, ..SETTLED }).0;
-        let crash = Ended::Signal(6);
-        let pauses: Vec<Next> = [1, 2, 3, 7, 40, u32::MAX].map(|n| pause(&crash, n)).into();
-        assert_eq!(pauses, [start(1), start(2), start(4), start(60), start(60), start(60)]);
-        assert_eq!(pause(&exit(AgentExit::Updated), 1), start(0));
-        assert_eq!(pause(&exit(AgentExit::Updated), 3), start(4));
+    fn only_an_agent_that_noted_it_was_asked_stays_down_after_exiting_with_0() {
+        let asked = End { is_asked: true, ..exit(AgentExit::Ended) };
+        assert_eq!(judge_end(&asked).0, Action::Stay);
+        assert_eq!(pause(&asked, 1), None);
+        for health in [None, Some(Health::Proved)] {
+            let unasked = End { health, ran: LONG, ..exit(AgentExit::Ended) };
+            assert_eq!(judge_end(&unasked), CRASH);
+            assert_eq!(pause(&unasked, 0), Some(1));
+        }
+        assert_eq!(judge_end(&End { is_asked: true, ..End::new(Ended::Exit(1)) }), CRASH);
     }
 
     #[test]
-    fn only_one_that_had_proved_itself_and_asks_to_be_started_ends_the_row_of_soon_ends() {
-        let quick = |health, soon| Facts { health, soon, lasted: false, ..SETTLED };
-        let proved = quick(Some(Health::Proved), 6);
+    fn only_one_that_had_proved_itself_and_asks_to_be_started_ends_the_row_of_quick_ends() {
+        let proved = |end: End| End { health: Some(Health::Proved), ..end };
         for asks in [AgentExit::Updated, AgentExit::Left] {
-            assert_eq!(soon(&exit(asks), &proved), 0);
+            assert_eq!(quick_ends(&proved(exit(asks)), 6), 0);
             for health in [None, Some(Health::Ready)] {
-                assert_eq!(soon(&exit(asks), &quick(health, 6)), 7, "{health:?}");
+                assert_eq!(quick_ends(&End { health, ..exit(asks) }, 6), 7, "{health:?}");
             }
         }
-        for ended in [exit(AgentExit::Failed), exit(AgentExit::Ended), Ended::Signal(9)] {
-            assert_eq!(soon(&ended, &proved), 7, "{ended}");
-            assert_eq!(soon(&ended, &Facts { lasted: true, ..proved }), 0, "{ended}");
+        for end in [exit(AgentExit::Failed), exit(AgentExit::Ended), End::new(Ended::Signal(9))] {
+            assert_eq!(quick_ends(&proved(end.clone()), 6), 7, "{end}");
+            assert_eq!(quick_ends(&End { ran: LONG, ..end.clone() }, 6), 0, "{end}");
         }
-        assert_eq!(soon(&Ended::Signal(9), &quick(None, u32::MAX)), u32::MAX);
-    }
-
-    #[test]
-    fn a_new_version_is_taken_back_at_its_third_crash_and_at_once_if_it_refuses() {
-        for ended in [Ended::Signal(11), Ended::Exit(101), Ended::Exit(0), Ended::Exit(5)] {
-            assert_eq!(decide(&ended, &NEW), (start(1), 1), "{ended}");
-            let third = Facts { strikes: 2, ..NEW };
-            assert_eq!(decide(&ended, &third), (Next::GoBack(Fault::Crashed), 3), "{ended}");
-        }
-        for refusal in [AgentExit::Usage, AgentExit::BadConfig] {
-            assert_eq!(decide(&exit(refusal), &NEW).0, Next::GoBack(Fault::Refused));
-        }
-        let third = Facts { strikes: 2, ..NEW };
-        assert_eq!(decide(&exit(AgentExit::StateInUse), &third), (start(10), 2));
-        assert_eq!(decide(&exit(AgentExit::Left), &third), (start(0), 2));
-    }
-
-    #[test]
-    fn what_can_not_be_started_or_does_not_prove_itself_is_taken_back() {
-        let broken = Ended::NotStarted("it is gone".to_owned());
-        assert_eq!(decide(&broken, &SETTLED).0, Next::GoBack(Fault::Broken));
-        assert_eq!(decide(&Ended::TooLate(None), &NEW).0, Next::GoBack(Fault::Hung));
-        let no_room = Ended::NoRoom("out of memory".to_owned());
-        assert_eq!(decide(&no_room, &Facts { strikes: 2, ..NEW }), (start(1), 2));
-        let ready = Ended::TooLate(Some(Health::Ready));
-        assert_eq!(decide(&ready, &NEW).0, Next::GoBack(Fault::Unreached));
-    }
-
-    #[test]
-    fn exiting_with_0_means_staying_down_only_for_one_that_was_up() {
-        let ended = exit(AgentExit::Ended);
-        let never_up = Facts { health: None, lasted: false, soon: 1, ..SETTLED };
-        assert_eq!(decide(&ended, &never_up), (start(1), 1));
-        let quick = Facts { health: Some(Health::Ready), ..never_up };
-        assert_eq!(decide(&ended, &quick).0, Next::Stay);
+        assert_eq!(quick_ends(&End::new(Ended::Signal(9)), u32::MAX), u32::MAX);
     }
 }

@@ -13,6 +13,8 @@
 mod bundle;
 mod child;
 mod decide;
+mod ended;
+mod error;
 #[allow(unreachable_pub, clippy::allow_attributes, reason = "the agent names it in its API")]
 #[path = "../../agent/platform/src/exchange.rs"]
 mod exchange;
@@ -23,27 +25,26 @@ mod files;
 #[path = "../../agent/platform/src/layout.rs"]
 mod layout;
 mod log;
+mod memory;
 mod signals;
 mod state;
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "the agent uses the rest")]
 #[path = "../../protocol/src/exit_reason.rs"]
 mod table;
+mod trial;
 mod trust;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use bundle::Bundles;
-use child::{Ended, Run};
-use decide::{Facts, Next};
-use files::Fault;
+use child::Run;
+use ended::{End, Ended};
+use error::BootError;
 use layout::Layout;
+use memory::{Memory, Next, Places};
 use signals::Signals;
 use state::State;
-
-/// One that ends within this time counts as ending soon.
-const SOON: Duration = Duration::from_secs(10);
 
 /// Code of an installation that cannot be used: launchd and systemd try again, with a pause.
 const UNUSABLE: u8 = 1;
@@ -54,8 +55,8 @@ fn main() -> ExitCode {
             boot.run();
             ExitCode::SUCCESS
         }
-        Err(reason) => {
-            signals::log_line(&reason);
+        Err(error) => {
+            signals::log_line(&error.to_string());
             ExitCode::from(UNUSABLE)
         }
     }
@@ -65,138 +66,128 @@ fn main() -> ExitCode {
 struct Boot {
     layout: Layout,
     state: State,
+    memory: Memory,
     bundles: Bundles,
     signals: Signals,
     /// Last message: the same again is not written, since its file has little room.
     said: String,
-    /// Number of quick ends in a row, see [`decide::soon`].
-    soon: u32,
 }
 
 impl Boot {
-    fn new() -> Result<Self, String> {
+    fn new() -> Result<Self, BootError> {
         // SAFETY: geteuid has no preconditions and cannot fail.
         if unsafe { libc::geteuid() } != 0 {
-            return Err("russet-boot has to be started by root (launchd or systemd)".to_owned());
+            return Err(BootError::NotRoot);
         }
-        let exe = std::env::current_exe()
-            .map_err(|error| format!("could not find the path of russet-boot: {error}"))?;
+        let exe = std::env::current_exe().map_err(BootError::OwnPath)?;
         trust::check_program(&exe, trust::ROOT)?;
         let layout = Layout::below(&own_root(&exe)?);
         if layout.boot() != exe {
-            return Err(format!("{} is no place of an installation", exe.display()));
+            return Err(BootError::Misplaced(exe));
         }
-        let signals = Signals::listen().map_err(|error| format!("no signals: {error}"))?;
+        let signals = Signals::listen().map_err(BootError::Signals)?;
         let state = State::open(&layout.state(), &layout.boot_state());
-        let bundles = Bundles::new(&layout);
-        Ok(Self { layout, state, bundles, signals, said: String::new(), soon: 0 })
+        let (memory, bundles) = (state.load(), Bundles::new(&layout));
+        Ok(Self { layout, state, memory, bundles, signals, said: String::new() })
     }
 
     /// Starts the agent again and again, until this process is told to end.
     fn run(&mut self) {
         while !self.signals.must_end() {
-            self.settle();
+            let Places { current, .. } = self.settle();
             log::make_room(&self.layout.boot_log());
-            let began = Instant::now();
-            let (ended, facts) = self.once();
+            let end = self.run_agent(&current);
             if self.signals.must_end() {
                 // That was no fault of the version.
-                self.count(&facts, facts.strikes);
+                self.memory.count_stop(&current, end.ran);
+                self.state.save(&self.memory);
                 break;
             }
-            let facts = Facts { soon: self.soon, lasted: began.elapsed() >= SOON, ..facts };
-            self.soon = decide::soon(&ended, &facts);
-            let facts = Facts { soon: self.soon, ..facts };
-            let (next, strikes) = decide::decide(&ended, &facts);
-            self.count(&facts, strikes);
-            self.act(&ended, next);
+            let next = self.memory.decide(&current, &self.bundles.places(), &end);
+            self.state.save(&self.memory);
+            self.act(&end, next);
         }
     }
 
-    /// Finishes what an earlier russet-boot, or an update, was killed in the middle of.
-    fn settle(&mut self) {
-        let Some(probation) = self.state.probation() else { return };
-        if probation.bundle != self.bundles.identity() {
-            // The exchange never came about, or was taken back.
-            self.state.end_probation();
-        } else {
-            if self.state.quick_ends_of(&probation.bundle) >= decide::STRIKES {
-                let reason = "russet-boot or the machine went down each time it ran";
-                self.state.add_bad(&probation.bundle, Fault::Crashed, reason);
-            }
-            if !self.state.is_bad(&probation.bundle) {
-                return;
-            }
-            let result = self.bundles.go_back(&self.state);
-            self.report(result);
+    /// Sees to it that the right version stands in the agent's place, whatever an update, an
+    /// earlier russet-boot or this one was cut off at. Returns what stands where then.
+    fn settle(&mut self) -> Places {
+        let places = self.bundles.places();
+        self.memory.take_note(self.state.note(), &places.current);
+        self.memory.judge_unseen();
+        let is_saved = self.state.save(&self.memory);
+        let is_exchanged = self.memory.prefers_previous(&places) && self.go_back(&places);
+        if is_saved || is_exchanged {
+            self.state.keep_note(self.memory.note().as_ref());
         }
+        self.bundles.places()
     }
 
-    /// Notes the strikes of a version in probation.
-    fn count(&self, facts: &Facts, strikes: u32) {
-        if facts.probation {
-            self.state.set_strikes(&self.bundles.identity(), strikes);
+    /// Exchanges the bundles. Only when that has reached the disk is the probation forgotten.
+    fn go_back(&mut self, places: &Places) -> bool {
+        if let Err(error) = self.bundles.exchange() {
+            self.say(format!("could not go back to the previous version: {error}"));
+            return false;
         }
+        let bad = self.memory.bad.iter().rfind(|bad| bad.bundle == places.current);
+        let why =
+            bad.map_or_else(String::new, |bad| format!(": version {} {}", bad.version, bad.why()));
+        self.say(format!("went back to the previous version{why}"));
+        self.memory.exchanged(places);
+        self.state.save(&self.memory);
+        true
     }
 
     /// Runs the agent to its end.
-    fn once(&mut self) -> (Ended, Facts) {
-        let exe = self.layout.executable();
-        let bundle = self.bundles.identity();
-        let probation = self.state.probation().filter(|probation| probation.bundle == bundle);
-        let facts = Facts {
-            probation: probation.is_some(),
-            strikes: self.state.quick_ends_of(&bundle),
-            ..Facts::default()
-        };
+    fn run_agent(&mut self, current: &str) -> End {
+        // Before it runs: it may take this process, or the machine, with it.
+        self.memory.count_start();
+        self.state.save(&self.memory);
         self.state.forget_health();
-        if let Err(reason) = trust::check_program(&exe, trust::ROOT) {
-            return (Ended::NotStarted(reason), facts);
+        let exe = self.layout.executable();
+        if let Err(error) = trust::check_program(&exe, trust::ROOT) {
+            return End::new(Ended::Untrusted(error.to_string()));
         }
-        // Counted before it runs: it may take this process, or the machine, with it.
-        self.count(&facts, facts.strikes.saturating_add(1));
-        let arguments = child::Arguments { exe, layout: &self.layout };
-        match Run::start(&arguments) {
-            Ok(run) => {
-                let limit = probation.map(|probation| Duration::from_secs(probation.limit));
-                let watched = run.watch(&self.signals, &self.state, limit);
-                let facts = Facts { health: watched.health, ..facts };
-                // A version that has proved itself is not in probation any more.
-                (watched.ended, Facts { probation: facts.probation && !watched.proved, ..facts })
-            }
-            Err(error) => (child::not_started(&error), facts),
+        match Run::start(&exe, &self.layout) {
+            Ok(run) => run.watch(&self.signals, &mut self.state, &mut self.memory, current),
+            Err(error) => End::new(Ended::not_started(&error)),
         }
     }
 
-    fn act(&mut self, ended: &Ended, next: Next) {
+    fn act(&mut self, end: &End, next: Next) {
         match next {
             Next::Start(pause) => {
-                self.say(format!("the agent {ended}; next start in {} s", pause.as_secs()));
+                self.say(format!("the agent {end}; next start in {} s", pause.as_secs()));
                 self.signals.pause(Some(pause));
             }
-            Next::GoBack(fault) => {
-                self.say(format!("the agent {ended}; going back to the previous version"));
-                self.state.add_bad(&self.bundles.identity(), fault, &ended.to_string());
-                let result = self.bundles.go_back(&self.state);
-                if result.is_err() {
-                    // There is nothing to go back to: this version is tried again, slowly.
-                    self.report(result);
-                    self.signals.pause(Some(decide::LONGEST_PAUSE));
-                } else {
-                    self.soon = 0;
+            Next::GoBack => {
+                self.say(format!("the agent {end}; going back to the previous version"));
+                let before = self.bundles.places();
+                if self.settle().current == before.current {
+                    self.stay_in_place(&before);
                 }
             }
             Next::Stay => {
-                self.say(format!("the agent {ended}; it stays so until it is started again"));
+                self.say(format!("the agent {end}; it stays so until it is started again"));
                 self.signals.pause(None);
             }
         }
     }
 
-    fn report(&mut self, result: Result<(), String>) {
-        if let Err(reason) = result {
-            self.say(format!("could not go back to the previous version: {reason}"));
+    /// Waits before the version in place is tried again, since there is none to go back to.
+    fn stay_in_place(&mut self, places: &Places) {
+        let pause = self.memory.pause_in_place();
+        if !self.memory.prefers_previous(places) {
+            let why = self.bundles.check_previous().map_or_else(
+                |error| error.to_string(),
+                |()| "that was taken back too, and ran for less time".to_owned(),
+            );
+            let seconds = pause.as_secs();
+            self.say(format!(
+                "there is no version to go back to: {why}; next start of this one in {seconds} s"
+            ));
         }
+        self.signals.pause(Some(pause));
     }
 
     fn say(&mut self, text: String) {
@@ -208,7 +199,7 @@ impl Boot {
 }
 
 /// Returns the part before `opt/russet/russet-boot` in the path of this program.
-fn own_root(exe: &std::path::Path) -> Result<PathBuf, String> {
-    let root = exe.ancestors().nth(3);
-    root.map(std::path::Path::to_owned).ok_or_else(|| format!("{} is too short", exe.display()))
+fn own_root(exe: &Path) -> Result<PathBuf, BootError> {
+    let root = exe.ancestors().nth(3).map(Path::to_owned);
+    root.ok_or_else(|| BootError::Misplaced(exe.to_owned()))
 }

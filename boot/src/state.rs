@@ -3,91 +3,108 @@
 //! The agent must start with whatever is found here: a file that is missing or makes no sense
 //! says nothing, and one that cannot be written is done without.
 
-use std::cell::RefCell;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Bad, Fault, Health, Probation};
+use crate::error::BootError;
+use crate::files::{self, Health, Probation};
+use crate::memory::{Memory, parse_ran, ran_text};
+use crate::trial::Trial;
 use crate::{signals, trust};
 
-/// A longer file is none of these.
-const LONGEST: u64 = 16 * 1024;
+/// Bytes of a file that are read.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// Messages of the agent to this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) health: Option<Health>,
+    /// Set if it ends because its owner wants it to.
+    pub(crate) is_asked: bool,
+}
 
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct State {
+    state: PathBuf,
+    boot: PathBuf,
     /// `None`: it cannot be used.
     path: Option<PathBuf>,
-    /// The strikes of this boot, should they not be writable.
-    strikes: RefCell<(String, u32)>,
 }
 
 impl State {
     /// Makes the directory where it is absent. It has to be root's alone.
     pub(crate) fn open(state: &Path, boot: &Path) -> Self {
-        let path = prepare_directory(state, boot).map_err(|reason| {
-            signals::log_line(&format!("{reason}; going on without memory of bad versions"));
-        });
-        Self { path: path.ok(), strikes: RefCell::default() }
+        let (state, boot) = (state.to_owned(), boot.to_owned());
+        let mut opened = Self { path: Some(boot.clone()), state, boot };
+        opened.open_again();
+        opened
     }
 
-    /// Returns the version that has to prove itself, if there is one.
-    pub(crate) fn probation(&self) -> Option<Probation> {
+    /// A version that ran may have removed it, and its owner may have put it right.
+    fn open_again(&mut self) {
+        match prepare_directory(&self.state, &self.boot) {
+            Ok(path) => self.path = Some(path),
+            Err(error) => {
+                if self.path.take().is_some() {
+                    signals::log_line(&format!("{error}; going on without files"));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// Reads what an earlier russet-boot remembered.
+    pub(crate) fn load(&self) -> Memory {
+        let text = |name| self.read(name).unwrap_or_default();
+        Memory::new(
+            Trial::parse(&text(files::STRIKES), self.note().as_ref()),
+            files::parse_bad(&text(files::BAD)),
+            parse_ran(&text(files::RAN)),
+        )
+    }
+
+    /// Writes what is remembered, where it does not stand there. Returns false if it could not.
+    pub(crate) fn save(&mut self, memory: &Memory) -> bool {
+        self.open_again();
+        let trial = memory.trial.as_ref().map(Trial::text).unwrap_or_default();
+        let texts = [
+            (files::BAD, files::bad_text(&memory.bad)),
+            (files::STRIKES, trial),
+            (files::RAN, ran_text(&memory.ran)),
+        ];
+        texts.iter().fold(true, |is_saved, (name, text)| self.keep(name, text) && is_saved)
+    }
+
+    /// Returns the note of an update, if there is one.
+    pub(crate) fn note(&self) -> Option<Probation> {
         Probation::parse(&self.read(files::PROBATION)?)
     }
 
-    /// It proved itself, or is gone.
-    pub(crate) fn end_probation(&self) {
-        self.strikes.take();
-        self.remove(files::PROBATION);
-        self.remove(files::STRIKES);
+    /// Makes the note what it has to be: there, for a version in probation, which may have removed
+    /// it, and gone for any other.
+    pub(crate) fn keep_note(&self, note: Option<&Probation>) {
+        self.keep(files::PROBATION, &note.map(Probation::text).unwrap_or_default());
     }
 
-    /// Returns the number of quick ends of this bundle.
-    pub(crate) fn quick_ends_of(&self, bundle: &str) -> u32 {
-        let here = self.strikes.borrow();
-        let here = if here.0 == bundle { here.1 } else { 0 };
-        let text = self.read(files::STRIKES).unwrap_or_default();
-        files::parse_strikes(&text, bundle).max(here)
-    }
-
-    /// Notes it.
-    pub(crate) fn set_strikes(&self, bundle: &str, strikes: u32) {
-        self.strikes.replace((bundle.to_owned(), strikes));
-        self.write(files::STRIKES, &files::strikes_text(bundle, strikes));
-    }
-
-    /// Returns the progress of the agent with this process id.
-    pub(crate) fn health(&self, pid: u32) -> Option<Health> {
-        Health::parse(&self.read(files::HEALTH)?, pid)
+    /// Returns what the agent with this process id said.
+    pub(crate) fn report(&self, pid: u32) -> Report {
+        let Some(text) = self.read(files::HEALTH) else { return Report::default() };
+        let is_asked = Health::ends_as_asked(&text, pid);
+        Report { health: Health::parse(&text, pid), is_asked }
     }
 
     /// Forgets what an earlier agent said.
     pub(crate) fn forget_health(&self) {
-        self.remove(files::HEALTH);
-    }
-
-    /// Returns true if it went back from this bundle before.
-    pub(crate) fn is_bad(&self, bundle: &str) -> bool {
-        self.bad().iter().any(|bad| bad.bundle == bundle)
-    }
-
-    fn bad(&self) -> Vec<Bad> {
-        files::parse_bad(&self.read(files::BAD).unwrap_or_default())
-    }
-
-    /// Notes that it goes back from this bundle, before it does.
-    pub(crate) fn add_bad(&self, bundle: &str, fault: Fault, reason: &str) {
-        let version = self
-            .probation()
-            .filter(|probation| probation.bundle == bundle)
-            .map_or_else(|| "unknown".to_owned(), |probation| probation.version);
-        let mut all = self.bad();
-        all.retain(|bad| bad.bundle != bundle);
-        all.push(Bad { version, bundle: bundle.to_owned(), fault, reason: reason.to_owned() });
-        self.write(files::BAD, &files::bad_text(&all));
+        if let Some(directory) = &self.path {
+            // What is not there need not be removed.
+            drop(std::fs::remove_file(directory.join(files::HEALTH)));
+        }
     }
 
     fn read(&self, name: &str) -> Option<String> {
@@ -95,114 +112,64 @@ impl State {
         let path = self.path.as_ref()?.join(name);
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
         let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).ok()?;
+        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
         Some(text)
     }
 
-    /// Replaces the file, whole or not at all, also when the machine loses power.
-    fn write(&self, name: &str, text: &str) {
-        let Some(directory) = &self.path else { return };
-        let replace = || -> io::Result<()> {
-            let draft = directory.join(format!("{name}.new"));
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&draft, directory.join(name))?;
-            File::open(directory)?.sync_all()
+    /// Makes a file have this text, or be gone for none, also when the machine loses power. Returns
+    /// false if it could not.
+    fn keep(&self, name: &str, text: &str) -> bool {
+        let Some(directory) = &self.path else { return false };
+        let result = match self.read(name) {
+            Some(there) if there == text && !text.is_empty() => Ok(()),
+            _ if text.is_empty() => remove_file(directory, name),
+            _ => replace_file(directory, name, text),
         };
-        if let Err(error) = replace() {
-            signals::log_line(&format!(
-                "could not write {}: {error}",
-                directory.join(name).display()
-            ));
+        if let Err(error) = &result {
+            let path = directory.join(name);
+            signals::log_line(&format!("could not write {}: {error}", path.display()));
         }
-    }
-
-    fn remove(&self, name: &str) {
-        if let Some(directory) = &self.path {
-            // What is not there need not be removed.
-            drop(std::fs::remove_file(directory.join(name)));
-        }
+        result.is_ok()
     }
 }
 
-/// The directory, without links on the way to it (`/var` is one on macOS).
-fn prepare_directory(state: &Path, boot: &Path) -> Result<PathBuf, String> {
-    let failed = |error: io::Error| format!("could not make {}: {error}", boot.display());
-    DirBuilder::new().recursive(true).mode(0o711).create(state).map_err(failed)?;
+/// Replaces a file, whole or not at all.
+fn replace_file(directory: &Path, name: &str, text: &str) -> io::Result<()> {
+    let draft = directory.join(format!("{name}.new"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&draft, directory.join(name))?;
+    File::open(directory)?.sync_all()
+}
+
+fn remove_file(directory: &Path, name: &str) -> io::Result<()> {
+    match std::fs::remove_file(directory.join(name)) {
+        Ok(()) => File::open(directory)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directory, and returns its path without links on the way (`/var` is one on macOS).
+fn prepare_directory(state: &Path, boot: &Path) -> Result<PathBuf, BootError> {
+    let failed = BootError::at(BootError::State, boot);
+    DirBuilder::new().recursive(true).mode(0o711).create(state).map_err(&failed)?;
     match DirBuilder::new().mode(0o700).create(boot) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
     let name = boot.file_name().unwrap_or_default();
-    let path = state.canonicalize().map_err(failed)?.join(name);
+    let path = state.canonicalize().map_err(&failed)?.join(name);
     trust::check_directory(&path, trust::ROOT)?;
     Ok(path)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::State;
-    use crate::files::{Fault, Health};
-    use std::cell::RefCell;
-
-    fn state(dir: &tempfile::TempDir) -> State {
-        State { path: Some(dir.path().to_owned()), strikes: RefCell::default() }
-    }
-
-    #[test]
-    fn what_is_written_is_there_for_the_next_one_and_drafts_are_not_read() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("probation"), "version 2\nbundle 7\nlimit 60\n").unwrap();
-        state(&dir).set_strikes("7", 2);
-        assert_eq!(state(&dir).quick_ends_of("7"), 2);
-        assert_eq!(state(&dir).quick_ends_of("8"), 0);
-        state(&dir).add_bad("7", Fault::Crashed, "it fell");
-        // Killed while it was writing.
-        std::fs::write(dir.path().join("bad.new"), "bad 3 9 cra").unwrap();
-        assert!(state(&dir).is_bad("7") && !state(&dir).is_bad("9"));
-        assert_eq!(state(&dir).bad()[0].version, "2");
-        state(&dir).end_probation();
-        assert_eq!(state(&dir).probation(), None);
-        assert_eq!(state(&dir).quick_ends_of("7"), 0);
-        assert!(state(&dir).is_bad("7"), "it is remembered");
-    }
-
-    #[test]
-    fn nonsense_says_nothing_and_nothing_waits_for_a_fifo() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["probation", "strikes", "bad", "health"] {
-            std::fs::write(dir.path().join(name), b"\xff\x00 inode\n").unwrap();
-        }
-        let state = state(&dir);
-        assert_eq!(state.probation(), None);
-        assert_eq!(
-            (state.quick_ends_of("1"), state.health(1), state.is_bad("1")),
-            (0, None, false)
-        );
-        let fifo = dir.path().join("health");
-        std::fs::remove_file(&fifo).unwrap();
-        let name = std::ffi::CString::new(fifo.to_str().unwrap()).unwrap();
-        // SAFETY: the name ends with a zero.
-        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-        assert_eq!(state.health(1), None);
-        std::fs::remove_file(&fifo).unwrap();
-        std::fs::write(&fifo, Health::Ready.text(1)).unwrap();
-        assert_eq!(state.health(1), Some(Health::Ready));
-    }
-
-    #[test]
-    fn without_a_directory_strikes_are_counted_all_the_same() {
-        let state = State { path: None, strikes: RefCell::default() };
-        state.set_strikes("7", 2);
-        state.add_bad("7", Fault::Hung, "");
-        assert_eq!((state.quick_ends_of("7"), state.quick_ends_of("8")), (2, 0));
-        assert_eq!(state.probation(), None);
-    }
-}
+mod tests;

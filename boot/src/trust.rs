@@ -5,6 +5,7 @@
 //! make such) lets them exchange what root starts at the next boot.
 
 use std::ffi::CString;
+use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
@@ -18,52 +19,85 @@ pub(crate) const ROOT: u32 = 0;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
+/// Reason for which a path is not trusted.
+#[derive(Debug)]
+pub(crate) enum TrustError {
+    /// It is not absolute, or has `.` or `..` in it.
+    NotAbsolute(PathBuf),
+    /// It is not an executable file.
+    NotProgram(PathBuf),
+    /// It is not a directory, or others can add names to it.
+    NotDirectory(PathBuf),
+    /// It belongs to this user.
+    Owner(PathBuf, u32),
+    /// Others can write to it.
+    Writable(PathBuf),
+    /// It is not there or cannot be opened.
+    Open(PathBuf, io::Error),
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAbsolute(path) => write!(f, "{} is not an absolute path", path.display()),
+            Self::NotProgram(path) => write!(f, "{} is not a program", path.display()),
+            Self::NotDirectory(path) => {
+                write!(f, "{} is not a directory of root's own", path.display())
+            }
+            Self::Owner(path, user) => {
+                write!(f, "{} belongs to user {user}, not to root: `chown root` it", path.display())
+            }
+            Self::Writable(path) => {
+                write!(f, "{} can be changed by others than root: `chmod go-w` it", path.display())
+            }
+            Self::Open(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
 /// Checks that `path` is a program that only `owner` (or root) can change.
 ///
 /// It is walked name by name, following no link, so what was checked is what is run: whoever
 /// could exchange it in between would have been found.
-pub(crate) fn check_program(path: &Path, owner: u32) -> Result<(), String> {
+pub(crate) fn check_program(path: &Path, owner: u32) -> Result<(), TrustError> {
     let meta = walk_path(path, owner)?;
     if !meta.is_file() || meta.mode() & 0o111 == 0 {
-        return Err(format!("{} is not a program", path.display()));
+        return Err(TrustError::NotProgram(path.to_owned()));
     }
     Ok(())
 }
 
 /// Checks that `path` is a directory that only `owner` (or root) can change.
-pub(crate) fn check_directory(path: &Path, owner: u32) -> Result<(), String> {
+pub(crate) fn check_directory(path: &Path, owner: u32) -> Result<(), TrustError> {
     let meta = walk_path(path, owner)?;
     if !meta.is_dir() || meta.mode() & STICKY != 0 {
-        return Err(format!("{} is not a directory of root's own", path.display()));
+        return Err(TrustError::NotDirectory(path.to_owned()));
     }
     Ok(())
 }
 
 /// Checks every directory on the way and the end of it, and returns what the end is.
-fn walk_path(path: &Path, owner: u32) -> Result<Metadata, String> {
+fn walk_path(path: &Path, owner: u32) -> Result<Metadata, TrustError> {
     let mut at: Option<File> = None;
     let mut walked = PathBuf::new();
-    let mut end = Err(format!("{} is no absolute path", path.display()));
+    let not_absolute = || TrustError::NotAbsolute(path.to_owned());
+    let mut end = Err(not_absolute());
     for component in path.components() {
         let name = match component {
             Component::RootDir => "/".as_ref(),
             Component::Normal(name) if at.is_some() => name,
-            _ => return Err(format!("{} is no absolute path", path.display())),
+            _ => return Err(not_absolute()),
         };
         walked.push(name);
-        let failed = |error: io::Error| format!("{}: {error}", walked.display());
+        let failed = |error: io::Error| TrustError::Open(walked.clone(), error);
         let next = open_component(at.as_ref(), name.as_bytes()).map_err(failed)?;
         let meta = next.metadata().map_err(failed)?;
         if meta.uid() != ROOT && meta.uid() != owner {
-            return Err(format!(
-                "{} belongs to user {}, not to root",
-                walked.display(),
-                meta.uid()
-            ));
+            return Err(TrustError::Owner(walked, meta.uid()));
         }
         // In a sticky directory others can add names, and cannot exchange those of root.
         if meta.mode() & WRITABLE_BY_OTHERS != 0 && meta.mode() & STICKY == 0 {
-            return Err(format!("{} can be changed by others than root", walked.display()));
+            return Err(TrustError::Writable(walked));
         }
         at = Some(next);
         end = Ok(meta);
@@ -112,13 +146,18 @@ mod tests {
         (dir, exe)
     }
 
+    fn refusal(path: &Path, owner: u32) -> String {
+        check_program(path, owner).unwrap_err().to_string()
+    }
+
     #[test]
     fn a_program_below_directories_of_its_owner_is_trusted() {
         let (_dir, exe) = place();
-        assert_eq!(check_program(&exe, me()), Ok(()));
-        assert_eq!(check_directory(exe.parent().unwrap(), me()), Ok(()));
-        assert!(check_directory(&exe, me()).unwrap_err().contains("not a directory"));
-        assert!(check_program(exe.parent().unwrap(), me()).unwrap_err().contains("not a program"));
+        check_program(&exe, me()).unwrap();
+        check_directory(exe.parent().unwrap(), me()).unwrap();
+        let reason = check_directory(&exe, me()).unwrap_err().to_string();
+        assert!(reason.contains("not a directory"), "{reason}");
+        assert!(refusal(exe.parent().unwrap(), me()).contains("not a program"));
     }
 
     #[test]
@@ -126,14 +165,14 @@ mod tests {
         let (_dir, exe) = place();
         for (path, bits) in [(exe.as_path(), 0o775), (exe.parent().unwrap(), 0o777)] {
             mode(path, bits);
-            let reason = check_program(&exe, me()).unwrap_err();
+            let reason = refusal(&exe, me());
             assert!(reason.contains(&format!("{} can be changed", path.display())), "{reason}");
             mode(path, 0o755);
         }
         mode(&exe, 0o644);
-        assert!(check_program(&exe, me()).unwrap_err().contains("not a program"));
+        assert!(refusal(&exe, me()).contains("not a program"));
         std::fs::remove_file(&exe).unwrap();
-        assert!(check_program(&exe, me()).unwrap_err().contains("No such file"));
+        assert!(refusal(&exe, me()).contains("No such file"));
     }
 
     #[test]
@@ -141,9 +180,9 @@ mod tests {
         let (_dir, exe) = place();
         if me() == 0 {
             std::os::unix::fs::chown(&exe, Some(58_999), None).unwrap();
-            assert!(check_program(&exe, 0).unwrap_err().contains("belongs to user 58999"));
+            assert!(refusal(&exe, 0).contains("belongs to user 58999"));
         } else {
-            assert!(check_program(&exe, 0).unwrap_err().contains("not to root"));
+            assert!(refusal(&exe, 0).contains("not to root"));
         }
     }
 

@@ -11,17 +11,23 @@ pub const PROBATION: &str = "probation";
 /// Written by the launch agent: how far it is.
 pub const HEALTH: &str = "health";
 
-/// Written by `russet-boot`: how often the version in probation ended too soon.
+/// Written by `russet-boot`: starts and ends of the version in probation.
 pub const STRIKES: &str = "strikes";
+
+/// Written by `russet-boot`: seconds that each bundle ran.
+pub const RAN: &str = "ran";
 
 /// Written by `russet-boot`: versions that it went back from.
 pub const BAD: &str = "bad";
 
-/// So many versions are remembered.
-const MOST_BAD: usize = 16;
+/// Line of [`HEALTH`] by which a launch agent says that it ends because its owner wants it to.
+const ENDS_AS_ASKED: &str = "ends as-asked";
 
-/// Versions and reasons are cut at this length.
-const LONGEST: usize = 200;
+/// Versions that are remembered.
+const MAX_BAD: usize = 16;
+
+/// Characters at which versions and reasons are cut.
+const MAX_WORD: usize = 200;
 
 /// A version that has to prove itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +37,7 @@ pub struct Probation {
     /// Its bundle ([`identity`]): the one that stands at the agent's path is in probation if it is
     /// this. So it does not matter between which two steps of an update the machine loses power.
     pub bundle: String,
-    /// Seconds within which it has to prove itself, each time it is started.
+    /// Seconds within which it has to prove itself, those of all its starts together.
     pub limit: u64,
 }
 
@@ -62,14 +68,15 @@ pub struct Bad {
 pub enum Fault {
     /// It could not be executed at all.
     Broken,
-    /// It ended too soon, too often.
+    /// It crashed too often before it had proved itself.
     Crashed,
     /// It refused its command line or a configuration that the version before had read.
     Refused,
     /// It was not ready within its time.
     Hung,
-    /// It was ready, but the control plane did not answer it. That may be the control plane's
-    /// doing: such a version may be tried again later.
+    /// It was not well, which may be the doing of its surroundings: the control plane did not
+    /// answer, the machine went down, something held the state directory. Such a version is tried
+    /// again later.
     Unreached,
 }
 
@@ -88,6 +95,18 @@ impl Fault {
     }
 }
 
+impl Bad {
+    /// Returns the reason, and when the version is tried again.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let again = match self.fault {
+            Fault::Unreached => "it is tried again by itself a day after it was installed",
+            _ => "it is not tried again on this machine, a later version is",
+        };
+        format!("{}; {again}", self.reason)
+    }
+}
+
 /// Identity of a bundle: what stays the same when the directory is renamed or exchanged. The inode
 /// alone would not do, the file system gives it to another directory later.
 #[must_use]
@@ -95,19 +114,28 @@ pub fn identity(inode: u64, modified_s: i64, modified_ns: i64) -> String {
     format!("{inode}.{modified_s}.{modified_ns}")
 }
 
-/// The value of a line that begins with `word`.
-fn value<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+/// Returns true if two identities are of one directory, in which names may have changed meanwhile.
+/// This holds while the directory exists.
+#[must_use]
+pub fn is_same_directory(a: &str, b: &str) -> bool {
+    let inode = |identity: &str| identity.split_once('.').map(|(inode, _)| inode.to_owned());
+    a == b || inode(a).is_some_and(|of_a| Some(of_a) == inode(b))
+}
+
+/// Returns the value of the first line that begins with `word`.
+pub(crate) fn value<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
 }
 
-fn number(text: &str, word: &str) -> Option<u64> {
+/// Returns the value of the first line that begins with `word`, where it is a number.
+pub(crate) fn number(text: &str, word: &str) -> Option<u64> {
     value(text, word)?.parse().ok()
 }
 
-/// One word that can stand in a line: a version comes from a file that was downloaded.
-fn word(text: &str) -> String {
+/// Makes a word that can stand in a line: a version comes from a file that was downloaded.
+pub(crate) fn word(text: &str) -> String {
     let fits = |c: &char| c.is_ascii_alphanumeric() || ".+-_".contains(*c);
-    let word: String = text.chars().filter(fits).take(LONGEST).collect();
+    let word: String = text.chars().filter(fits).take(MAX_WORD).collect();
     if word.is_empty() { "unknown".to_owned() } else { word }
 }
 
@@ -141,6 +169,21 @@ impl Health {
         format!("pid {pid}\nstate {state}\n")
     }
 
+    /// The text of the file once the process `pid`, which had said `text`, ends because its owner
+    /// wants it to. An earlier `russet-boot` skips the line that is added.
+    #[must_use]
+    pub fn ending_text(text: &str, pid: u32) -> String {
+        let told = Self::parse(text, pid).map_or_else(|| format!("pid {pid}\n"), |it| it.text(pid));
+        format!("{told}{ENDS_AS_ASKED}\n")
+    }
+
+    /// Returns true if the process `pid` said that it ends because its owner wants it to.
+    #[must_use]
+    pub fn ends_as_asked(text: &str, pid: u32) -> bool {
+        number(text, "pid") == Some(u64::from(pid))
+            && text.lines().any(|line| line == ENDS_AS_ASKED)
+    }
+
     /// Reads the health that the process `pid` reported. `None`: nothing, or another process's.
     #[must_use]
     pub fn parse(text: &str, pid: u32) -> Option<Self> {
@@ -155,30 +198,16 @@ impl Health {
     }
 }
 
-/// The text of [`STRIKES`], of this bundle.
-#[must_use]
-pub fn strikes_text(bundle: &str, strikes: u32) -> String {
-    format!("bundle {}\nstrikes {strikes}\n", word(bundle))
-}
-
-/// The strikes of this bundle. A text of another one counts none.
-#[must_use]
-pub fn parse_strikes(text: &str, bundle: &str) -> u32 {
-    let of_it = value(text, "bundle") == Some(bundle);
-    let strikes = number(text, "strikes").filter(|_| of_it).unwrap_or(0);
-    u32::try_from(strikes).unwrap_or(u32::MAX)
-}
-
 /// The text of [`BAD`]: a line for each, the newest last.
 #[must_use]
 pub fn bad_text(all: &[Bad]) -> String {
-    let newest = &all[all.len().saturating_sub(MOST_BAD)..];
+    let newest = &all[all.len().saturating_sub(MAX_BAD)..];
     let line = |bad: &Bad| {
         let reason: String = bad
             .reason
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
-            .take(LONGEST)
+            .take(MAX_WORD)
             .collect();
         format!("bad {} {} {} {reason}\n", word(&bad.version), word(&bad.bundle), bad.fault.word())
     };
@@ -203,9 +232,7 @@ pub fn parse_bad(text: &str) -> Vec<Bad> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Bad, Fault, Health, Probation, bad_text, identity, parse_bad, parse_strikes, strikes_text,
-    };
+    use super::{Bad, Fault, Health, Probation, bad_text, identity, is_same_directory, parse_bad};
 
     #[test]
     fn files_of_the_first_version_are_understood_for_ever() {
@@ -216,10 +243,14 @@ mod tests {
         assert_eq!(Probation::parse(newer), Some(probation));
         assert_eq!(Health::Proved.text(9), "pid 9\nstate proved\n");
         assert_eq!(Health::parse("pid 9\nstate ready\n", 9), Some(Health::Ready));
-        assert_eq!(parse_strikes(&strikes_text("7.1.2", 2), "7.1.2"), 2);
         let bad = parse_bad("bad 1.4.0 7.1.2 crashed it was killed by signal 11\n");
         assert_eq!(bad[0].fault, Fault::Crashed);
         assert_eq!(bad[0].reason, "it was killed by signal 11");
+        assert!(
+            bad[0]
+                .why()
+                .ends_with("signal 11; it is not tried again on this machine, a later version is")
+        );
         assert_eq!(parse_bad(&bad_text(&bad)), bad);
     }
 
@@ -230,12 +261,27 @@ mod tests {
         assert_eq!(Probation::parse(""), None);
         assert_eq!(Health::parse("pid 9\nstate ready\n", 8), None);
         assert_eq!(Health::parse("pid 9\nstate re", 9), None);
-        assert_eq!(parse_strikes(&strikes_text("7.1.2", 2), "7.1.3"), 0);
         assert_eq!(parse_bad("bad 1.4.0\n\0\nbad x y fell\n"), []);
     }
 
     #[test]
-    fn a_version_can_not_add_a_line_and_the_list_stays_short() {
+    fn an_end_as_asked_is_an_addition_to_what_was_said_by_the_same_process() {
+        let text = Health::ending_text(&Health::Proved.text(9), 9);
+        assert_eq!(text, "pid 9\nstate proved\nends as-asked\n");
+        assert_eq!(Health::parse(&text, 9), Some(Health::Proved));
+        assert!(Health::ends_as_asked(&text, 9) && !Health::ends_as_asked(&text, 8));
+        assert!(!Health::ends_as_asked(&Health::Proved.text(9), 9));
+        assert!(Health::ends_as_asked(&Health::ending_text("pid 8\nstate ready\n", 9), 9));
+    }
+
+    #[test]
+    fn a_directory_is_known_again_by_its_inode_alone() {
+        assert!(is_same_directory("7.1.2", "7.9.9") && is_same_directory("none", "none"));
+        assert!(!is_same_directory("7.1.2", "71.1.2") && !is_same_directory("none", "7.1.2"));
+    }
+
+    #[test]
+    fn a_version_cannot_add_a_line_and_the_list_stays_short() {
         let bad = |version: String| Bad {
             version,
             bundle: "1.1.1".to_owned(),

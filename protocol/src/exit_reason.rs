@@ -27,7 +27,8 @@ pub enum AgentExit {
 /// Reaction of `russet-boot` to an end of the launch agent that it did not ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing, until somebody starts the service again or the machine restarts.
+    /// Nothing, until somebody starts the service again or the machine restarts. An agent that has
+    /// not noted that it was asked to end has crashed.
     Stay,
     /// Start it now.
     StartNow,
@@ -40,9 +41,9 @@ pub enum Action {
 /// Meaning of an end for a version in its probation that has not proved healthy yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: it was not the version's doing.
+    /// Not the version's doing by itself; only the number of starts and the time are bounded.
     Nothing,
-    /// One of the ends that it is allowed.
+    /// One of the few ends that it is allowed.
     Strike,
     /// It would end the same way each time: back to the previous version at once.
     Bad,
@@ -131,7 +132,11 @@ impl Action {
     #[must_use]
     pub fn describe(self) -> String {
         match self {
-            Self::Stay => "leaves it ended until the service is started again".to_owned(),
+            Self::Stay => {
+                "leaves it ended until the service is started again, where the agent noted \
+                           that it was asked to end; else starts it again as after a crash"
+                    .to_owned()
+            }
             Self::StartNow => "starts it now".to_owned(),
             Self::Restart => "starts it again, after a pause that grows to a minute".to_owned(),
             Self::Retry(seconds) => format!("says why, and tries again every {seconds} s"),
@@ -144,8 +149,12 @@ impl Verdict {
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::Nothing => "the same",
-            Self::Strike => "the same, and back to the previous version at the third time",
+            Self::Nothing => {
+                "the same, and back to the previous version after 10 starts or when its time is over"
+            }
+            Self::Strike => {
+                "starts it again after a pause, and back to the previous version at the third time"
+            }
             Self::Bad => "back to the previous version",
         }
     }

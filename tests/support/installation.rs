@@ -140,7 +140,7 @@ impl Installation {
         let relative = self.layout.executable();
         let relative = relative.strip_prefix(self.layout.bundle()).unwrap();
         make(&staged, &staged.join(relative), what);
-        let bundle = identity(&staged);
+        let bundle = identity_of(&staged);
         let probation = Probation { version: version.to_owned(), bundle, limit };
         let place = self.layout.boot_state();
         std::fs::write(place.join("probation.new"), probation.text()).unwrap();
@@ -159,7 +159,7 @@ impl Installation {
 
     /// Identity of the current bundle.
     pub fn bundle(&self) -> String {
-        identity(&self.layout.bundle())
+        identity_of(&self.layout.bundle())
     }
 
     /// The versions that russet-boot went back from.
@@ -212,7 +212,8 @@ fn make(bundle: &Path, exe: &Path, version: Version<'_>) {
     }
 }
 
-fn identity(bundle: &Path) -> String {
+/// Identity of a bundle, by which `russet-boot` knows it.
+pub fn identity_of(bundle: &Path) -> String {
     let meta = std::fs::metadata(bundle).unwrap();
     boot_files::identity(meta.ino(), meta.mtime(), meta.mtime_nsec())
 }

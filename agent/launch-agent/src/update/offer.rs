@@ -139,7 +139,7 @@ pub(super) fn decide_offer(manifest: &Manifest, machine: &Machine<'_>) -> Result
         let was_recent =
             machine.taken_back_s.is_none_or(|at| is_recent(at, machine.now_s, UNREACHED_AGAIN_S));
         if bad.fault != Fault::Unreached || was_recent {
-            return Err(Refusal::Bad(version(), bad.reason.clone()));
+            return Err(Refusal::Bad(version(), bad.why()));
         }
     }
     let artifact = find_artifact(manifest, machine)?;

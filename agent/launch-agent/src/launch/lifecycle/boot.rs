@@ -26,6 +26,9 @@ use russet_platform::http;
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Interval of tries to note the end.
+const END_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Interval at which the end of the probation is looked for.
 const PROBATION_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -56,6 +59,33 @@ impl BootState {
         }
     }
 
+    /// Notes that this process ends because its owner wants it to, without which `russet-boot`
+    /// starts it again. Returns when it is noted: an agent in single-task mode must not take a
+    /// second task because a disk was full.
+    pub(in crate::launch) async fn note_end(&self, clock: &Clock) {
+        let mut was_said = false;
+        while let Err(error) = self.write_end() {
+            if !std::mem::replace(&mut was_said, true) {
+                tracing::error!(
+                    %error,
+                    path = %self.0.display(),
+                    "could not note that this agent ends as asked; it stays until it can, since it \
+                     would be started again"
+                );
+            }
+            clock.sleep(END_INTERVAL).await;
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the directory is root's; the text is parsed and believed in nothing else"
+    )]
+    fn write_end(&self) -> io::Result<()> {
+        let told = std::fs::read_to_string(self.0.join(HEALTH)).unwrap_or_default();
+        self.write(&Health::ending_text(&told, std::process::id()))
+    }
+
     fn tell(&self, health: Health) {
         if let Err(error) = self.write(&health.text(std::process::id())) {
             tracing::warn!(%error, path = %self.0.display(), "could not tell russet-boot");
@@ -77,7 +107,8 @@ impl BootState {
             sink.board.update(Update::Proving { version }, sink.clock.wall_ms());
             return;
         }
-        let Some(Bad { version, reason: why, .. }) = bad_versions(&self.0).pop() else { return };
+        let Some(bad) = bad_versions(&self.0).pop() else { return };
+        let (why, Bad { version, .. }) = (bad.why(), bad);
         sink.warn(format!("version {version} was taken back on this machine: it {why}"));
         // One that is older than this one is history.
         if is_newer(&version, &sink.board.status().agent_version) {
@@ -91,6 +122,7 @@ mod tests {
     use super::{BootState, bad_versions};
     use crate::board::Event;
     use crate::launch::events::EventSink;
+    use russet_platform::clock::Clock;
     use russet_protocol::boot_files::{HEALTH, Health, PROBATION, Probation};
     use russet_protocol::local::Update;
 
@@ -103,6 +135,24 @@ mod tests {
         assert_eq!(Health::parse(&text, 1), None);
     }
 
+    #[tokio::test]
+    async fn an_end_as_asked_is_noted_as_soon_as_there_is_room_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let boot = BootState::new(dir.path());
+        boot.tell(Health::Proved);
+        // In the way, as a disk without room is.
+        let draft = dir.path().join(format!("{HEALTH}.new"));
+        std::fs::create_dir(&draft).unwrap();
+        let (clock, pid) = (Clock::system(), std::process::id());
+        let mut noting = std::pin::pin!(boot.note_end(&clock));
+        assert!(futures_util::poll!(&mut noting).is_pending());
+        std::fs::remove_dir(&draft).unwrap();
+        noting.await;
+        let text = std::fs::read_to_string(dir.path().join(HEALTH)).unwrap();
+        assert!(Health::ends_as_asked(&text, pid));
+        assert_eq!(Health::parse(&text, pid), Some(Health::Proved));
+    }
+
     #[test]
     fn a_version_that_was_taken_back_is_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
@@ -113,7 +163,9 @@ mod tests {
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let sink = EventSink { events: Some(sender), ..EventSink::default() };
         BootState::new(dir.path()).show_state(&sink);
-        let (version, why) = ("1.4.0".to_owned(), "was not ready".to_owned());
+        let version = "1.4.0".to_owned();
+        let why =
+            "was not ready; it is not tried again on this machine, a later version is".to_owned();
         assert_eq!(sink.board.status().update, Some(Update::RolledBack { version, why }));
         let Ok(Event::Notice(text)) = events.try_recv() else { panic!("nothing was said") };
         assert!(text.contains("1.4.0") && text.contains("was not ready"), "{text}");

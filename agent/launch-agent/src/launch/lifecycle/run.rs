@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use russet_protocol::exit_reason::AgentExit;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -91,7 +92,7 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     }
     agent.adopt();
     agent.publish();
-    if let Some(boot) = boot {
+    if let Some(boot) = boot.clone() {
         agent.tell_boot(boot);
     }
     let reason = agent.work(inputs, commands, stops).await;
@@ -100,6 +101,9 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     }
     if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
         run_shutdown_hook(hook).await;
+    }
+    if let (AgentExit::Ended, Some(boot)) = (reason.exit(), boot) {
+        boot.note_end(&clock).await;
     }
     reason
 }
