@@ -3,6 +3,8 @@
 //!
 //! It is kept here besides the files: a version in probation is root and may remove them.
 
+mod run_times;
+
 use std::time::Duration;
 
 use crate::decide::{growing_pause, judge_end, pause_before, quick_ends};
@@ -10,15 +12,13 @@ use crate::ended::{End, Ended};
 use crate::files::{self, Bad, Fault, Health, Probation};
 use crate::table::Action;
 use crate::trial::{SETTLE_TIME, Trial};
+pub(crate) use run_times::RunTimes;
 
 /// Interval of looking at the health of a version that has to prove itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Identity of a bundle that is missing.
 pub(crate) const NO_BUNDLE: &str = "none";
-
-/// Bundles whose running time is remembered.
-const MAX_RAN: usize = 8;
 
 /// The two bundles, by their identity, and which of them may be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,7 @@ pub(crate) struct Memory {
     pub(crate) trial: Option<Trial>,
     /// Versions that failed in their probation, the newest last.
     pub(crate) bad: Vec<Bad>,
-    /// Seconds that bundles ran, the one that ended last at the end.
-    pub(crate) ran: Vec<(String, u64)>,
+    pub(crate) ran: RunTimes,
     /// Bundles that could not be started when it was tried last, though the other one could have
     /// been.
     dead: Vec<String>,
@@ -58,7 +57,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Begins with what an earlier `russet-boot` remembered.
-    pub(crate) fn new(trial: Option<Trial>, bad: Vec<Bad>, ran: Vec<(String, u64)>) -> Self {
+    pub(crate) fn new(trial: Option<Trial>, bad: Vec<Bad>, ran: RunTimes) -> Self {
         Self { trial, bad, ran, dead: Vec::new(), quick_ends: 0 }
     }
 
@@ -111,8 +110,7 @@ impl Memory {
             (false, true) => false,
             (false, false) => {
                 self.is_bad(current)
-                    && (!self.is_bad(previous)
-                        || self.seconds_of(previous) > self.seconds_of(current))
+                    && (!self.is_bad(previous) || self.ran.of(previous) > self.ran.of(current))
             }
         }
     }
@@ -170,7 +168,7 @@ impl Memory {
 
     /// Counts the end of a run that the service was told to end.
     pub(crate) fn count_stop(&mut self, current: &str, ran: Duration) {
-        self.add_run(current, ran);
+        self.ran.add(current, ran);
         if let Some(trial) = &mut self.trial {
             trial.count_stop(ran);
         }
@@ -178,7 +176,7 @@ impl Memory {
 
     /// Decides about any other end of the bundle `ran`. `places` were seen after it.
     pub(crate) fn decide(&mut self, ran: &str, places: &Places, end: &End) -> Next {
-        self.add_run(ran, end.ran);
+        self.ran.add(ran, end.ran);
         // An agent that exits to be updated has put another one in its place.
         self.follow(&places.current);
         self.quick_ends = quick_ends(end, self.quick_ends);
@@ -251,17 +249,6 @@ impl Memory {
         }
     }
 
-    fn add_run(&mut self, bundle: &str, ran: Duration) {
-        let seconds = self.seconds_of(bundle).saturating_add(ran.as_secs());
-        self.ran.retain(|(known, _)| known != bundle);
-        self.ran.push((bundle.to_owned(), seconds));
-        self.ran.drain(..self.ran.len().saturating_sub(MAX_RAN));
-    }
-
-    fn seconds_of(&self, bundle: &str) -> u64 {
-        self.ran.iter().find(|(known, _)| known == bundle).map_or(0, |(_, seconds)| *seconds)
-    }
-
     pub(crate) fn is_bad(&self, bundle: &str) -> bool {
         self.bad.iter().any(|bad| bad.bundle == bundle)
     }
@@ -269,20 +256,6 @@ impl Memory {
     fn is_dead(&self, bundle: &str) -> bool {
         self.dead.iter().any(|dead| dead == bundle)
     }
-}
-
-/// Text of the file [`files::RAN`].
-pub(crate) fn ran_text(ran: &[(String, u64)]) -> String {
-    ran.iter().map(|(bundle, seconds)| format!("ran {} {seconds}\n", files::word(bundle))).collect()
-}
-
-/// Reads that text. Other lines are left out.
-pub(crate) fn parse_ran(text: &str) -> Vec<(String, u64)> {
-    let parse = |line: &str| {
-        let (bundle, seconds) = line.strip_prefix("ran ")?.split_once(' ')?;
-        Some((bundle.to_owned(), seconds.parse().ok()?))
-    };
-    text.lines().filter_map(parse).collect()
 }
 
 #[cfg(test)]

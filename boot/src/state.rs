@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::BootError;
 use crate::files::{self, Health, Probation};
-use crate::memory::{Memory, parse_ran, ran_text};
+use crate::memory::{Memory, RunTimes};
 use crate::trial::Trial;
 use crate::{signals, trust};
 
@@ -65,7 +65,7 @@ impl State {
         Memory::new(
             Trial::parse(&text(files::STRIKES), self.note().as_ref()),
             files::parse_bad(&text(files::BAD)),
-            parse_ran(&text(files::RAN)),
+            RunTimes::parse(&text(files::RAN)),
         )
     }
 
@@ -76,7 +76,7 @@ impl State {
         let texts = [
             (files::BAD, files::bad_text(&memory.bad)),
             (files::STRIKES, trial),
-            (files::RAN, ran_text(&memory.ran)),
+            (files::RAN, memory.ran.text()),
         ];
         texts.iter().fold(true, |is_saved, (name, text)| self.keep(name, text) && is_saved)
     }

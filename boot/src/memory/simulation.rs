@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Memory, Next, Places, parse_ran, ran_text};
+use super::{Memory, Next, Places, RunTimes};
 use crate::ended::{End, Ended};
 use crate::files::{self, Fault, Health, Probation};
 use crate::trial::Trial;
@@ -92,12 +92,12 @@ struct Disk {
 impl Disk {
     fn save(&mut self, memory: &Memory) {
         self.strikes = memory.trial.as_ref().map(Trial::text).unwrap_or_default();
-        (self.bad, self.ran) = (files::bad_text(&memory.bad), ran_text(&memory.ran));
+        (self.bad, self.ran) = (files::bad_text(&memory.bad), memory.ran.text());
     }
 
     fn load(&self) -> Memory {
         let trial = Trial::parse(&self.strikes, self.note.as_ref());
-        Memory::new(trial, files::parse_bad(&self.bad), parse_ran(&self.ran))
+        Memory::new(trial, files::parse_bad(&self.bad), RunTimes::parse(&self.ran))
     }
 }
 

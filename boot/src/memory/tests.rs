@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Memory, Next, Places, parse_ran, ran_text};
+use super::{Memory, Next, Places};
 use crate::ended::{End, Ended};
 use crate::files::{Bad, Fault, Health, Probation};
 
@@ -175,12 +175,11 @@ fn where_neither_can_be_started_they_take_turns_with_pauses() {
 fn of_two_bad_ones_the_one_that_ran_longest_is_started() {
     let mut memory = Memory { bad: vec![bad(OLD), bad(NEW)], ..Memory::default() };
     assert!(!memory.prefers_previous(&places()), "neither ran: the one in place is");
-    memory.ran = vec![(OLD.to_owned(), 5), (NEW.to_owned(), 4)];
+    memory.ran.add(OLD, Duration::from_secs(5));
+    memory.ran.add(NEW, Duration::from_secs(4));
     assert!(memory.prefers_previous(&places()));
-    memory.ran = vec![(OLD.to_owned(), 5), (NEW.to_owned(), 6)];
+    memory.ran.add(NEW, Duration::from_secs(2));
     assert!(!memory.prefers_previous(&places()));
-    assert_eq!(parse_ran(&ran_text(&memory.ran)), memory.ran);
-    assert_eq!(parse_ran("ran x\n\u{0}\nran y 1\n"), [("y".to_owned(), 1)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use super::State;
 use crate::files::{Bad, Fault, Health, Probation};
-use crate::memory::Memory;
+use crate::memory::{Memory, RunTimes};
 use crate::trial::Trial;
 
 /// The directory, as it is after it was found to be root's.
@@ -16,7 +16,7 @@ fn remembered() -> Memory {
     trial.count_start();
     let (version, reason) = ("1".to_owned(), "it fell".to_owned());
     let bad = Bad { version, bundle: "5.1.1".to_owned(), fault: Fault::Crashed, reason };
-    let ran = vec![("5.1.1".to_owned(), 9)];
+    let ran = RunTimes::parse("ran 5.1.1 9\n");
     Memory::new(Some(trial), vec![bad], ran)
 }
 
@@ -25,7 +25,7 @@ fn keep_all(state: &State, memory: &Memory) {
     let trial = memory.trial.as_ref().map(Trial::text).unwrap_or_default();
     assert!(state.keep("strikes", &trial));
     assert!(state.keep("bad", &crate::files::bad_text(&memory.bad)));
-    assert!(state.keep("ran", &crate::memory::ran_text(&memory.ran)));
+    assert!(state.keep("ran", &memory.ran.text()));
     state.keep_note(memory.note().as_ref());
 }
 
