@@ -24,10 +24,11 @@ fn take_back(agent: &Installation, version: &str, script: &str, limit: u64) -> (
     let (good, before) = (agent.bundle(), agent.wait_proved(None));
     agent.update(version, Version::Script(script), limit);
     kill(before, Signal::SIGTERM).unwrap();
+    let bad = wait_for(&format!("{version} to be taken back"), || {
+        agent.bad().pop().filter(|bad| bad.version == version)
+    });
     let after = agent.wait_proved(Some(before));
     assert_eq!(agent.bundle(), good, "{}", agent.log());
-    let bad = agent.bad().pop().unwrap();
-    assert_eq!(bad.version, version, "{}", agent.log());
     assert!(agent.boot_file(PROBATION).is_none() && agent.boot_file(STRIKES).is_none());
     (bad, after)
 }
