@@ -115,7 +115,10 @@ impl Journal {
                 Ok(())
             }
             Err(nix::Error::ENOENT) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let error = io::Error::from(error);
+                Err(io::Error::new(error.kind(), format!("could not delete {NAME}: {error}")))
+            }
         }
     }
 
