@@ -33,6 +33,8 @@ pub struct Limits {
     pub anonymous_timeout: Duration,
     /// Time without a byte of a body.
     pub body_timeout: Duration,
+    /// Time for which the other end may take no byte of an answer.
+    pub write_timeout: Duration,
     /// Free bytes of the data directory below which no pipeline is taken and no task handed out.
     pub min_free_bytes: u64,
 }
@@ -52,6 +54,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(120),
             anonymous_timeout: Duration::from_secs(600),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
             min_free_bytes: 32 << 20,
         }
     }

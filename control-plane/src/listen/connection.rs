@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -26,8 +26,10 @@ pub(crate) struct Connection {
     gate: Arc<Gate>,
     /// It showed a token.
     is_known: AtomicBool,
-    /// Bytes of an answer wait for the other end.
-    pub(super) is_blocked: AtomicBool,
+    /// Since when bytes of an answer wait for the other end, in milliseconds since `began`; 0: none
+    /// do.
+    blocked_ms: AtomicU64,
+    began: Instant,
     activity: Mutex<Activity>,
 }
 
@@ -40,9 +42,28 @@ struct Activity {
 
 impl Connection {
     pub(super) fn new(id: u64, peer: IpAddr, gate: Arc<Gate>) -> Self {
-        let activity = Mutex::new(Activity { is_busy: false, since: Instant::now() });
-        let (is_known, is_blocked) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id, peer, gate, is_known, is_blocked, activity }
+        let began = Instant::now();
+        let activity = Mutex::new(Activity { is_busy: false, since: began });
+        let (is_known, blocked_ms) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { id, peer, gate, is_known, blocked_ms, began, activity }
+    }
+
+    /// Notes whether the other end takes what is sent.
+    fn set_blocked(&self, is_blocked: bool) {
+        let was_ms = self.blocked_ms.load(Ordering::Relaxed);
+        if is_blocked && was_ms == 0 {
+            let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.blocked_ms.store(now_ms.max(1), Ordering::Relaxed);
+        } else if !is_blocked && was_ms != 0 {
+            self.blocked_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the time for which the other end has taken nothing of what is sent.
+    fn blocked_for(&self, now: Instant) -> Option<Duration> {
+        let since = Some(self.blocked_ms.load(Ordering::Relaxed)).filter(|since| *since != 0)?;
+        let age = now.saturating_duration_since(self.began);
+        Some(age.saturating_sub(Duration::from_millis(since)))
     }
 
     /// Address of the client of a request, as calls without a token are counted.
@@ -63,11 +84,21 @@ impl Connection {
     }
 
     /// Time that it may go on like this; zero when it is over.
+    ///
+    /// Threat: a reader that takes nothing keeps what it asked for in memory, also one that has a
+    /// token: readers of streams are forgotten, and never hang up.
     fn left(&self, now: Instant) -> Duration {
+        let limits = &self.gate.limits;
+        let blocked = self.blocked_for(now);
+        let left = self.left_of_activity(now, blocked.is_some());
+        left.min(limits.write_timeout.saturating_sub(blocked.unwrap_or_default()))
+    }
+
+    fn left_of_activity(&self, now: Instant, is_blocked: bool) -> Duration {
         let limits = &self.gate.limits;
         let Activity { is_busy, since } =
             *self.activity.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_busy = is_busy || self.is_blocked.load(Ordering::Relaxed);
+        let is_busy = is_busy || is_blocked;
         let limit = match (is_busy, self.is_known.load(Ordering::Relaxed)) {
             (false, false) => limits.head_timeout,
             (false, true) => limits.idle_timeout,
@@ -160,7 +191,7 @@ impl<S> Watched<S> {
     }
 
     fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
-        self.connection.is_blocked.store(poll.is_pending(), Ordering::Relaxed);
+        self.connection.set_blocked(poll.is_pending());
         poll
     }
 }

@@ -145,6 +145,40 @@ async fn silence_is_ended_before_a_head_within_one_and_within_a_body() {
 }
 
 #[tokio::test]
+async fn a_reader_with_a_token_that_never_reads_is_ended() {
+    let server = Harness::start_limited(|limits| {
+        limits.write_timeout = Duration::from_millis(300);
+        limits.calls_per_token = 1;
+    })
+    .await;
+    let token = server.class().await;
+    // More than both ends of a connection take without a reader.
+    let bytes = vec![7; 48 << 20];
+    let hash = blake3::hash(&bytes).to_hex().to_string();
+    let path = format!("/api/v3/sources/{hash}");
+    ok(server.as_admin(Method::PUT, &path).body(bytes)).await;
+    let body = serde_json::json!({"project": "p", "config": ONE_JOB, "source": hash});
+    ok(server.as_admin(Method::POST, "/api/v3/pipelines").json(&body)).await;
+    let agent = server.claim(&token).await.unwrap();
+    let mut reader = Raw::open(&server).await;
+    let head = format!(
+        "GET /api/v3/task/source HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+        agent.claim.task_token.expose()
+    );
+    reader.write(&head).await;
+    assert!(reader.head().await.starts_with("HTTP/1.1 200"));
+    // Its answer takes the only call of the token until it has ended.
+    let config = || agent.call(Method::GET, "/api/v2/task/config");
+    refused(config(), 429).await;
+    let ended = async {
+        while config().send().await.unwrap().status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, ended).await.expect("the reader keeps its connection");
+}
+
+#[tokio::test]
 async fn a_call_that_waits_is_no_silence() {
     let server = Harness::start_limited(|limits| {
         limits.head_timeout = Duration::from_millis(100);
