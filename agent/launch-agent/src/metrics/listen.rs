@@ -1,10 +1,11 @@
 //! Metrics over HTTP on a loopback port, where the owner wants one.
 //!
 //! Threat: every process of the machine can connect, tasks included. So there are numbers behind it
-//! and no names, few connections, and little time for each; what is stuck costs a place for a few
-//! seconds and nothing else. A task can still take every place, or the port itself while no agent
-//! runs; the local socket is for those who mind.
+//! and no names, few connections, and little time for each; what is stuck costs a place until
+//! somebody else wants it. A task can still take the port itself while no agent runs, or connect
+//! faster than others are answered; the local socket is for those who mind.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::Metrics;
 
-/// Connections at once. A farm has one or two who ask.
-const CONNECTIONS: usize = 16;
+/// Connections at once. A farm has one or two who ask. The oldest ends for one more: whoever reads
+/// is answered in milliseconds, so it is one that does not.
+const MAX_CONNECTIONS: usize = 16;
 
 /// Maximum duration of a connection.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -67,29 +69,54 @@ pub(crate) fn start_listening(
 ) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         let listener = bind_listener(address).await;
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        // Dropped with this task: connections end with the launch agent.
-        let mut connections = tokio::task::JoinSet::new();
+        let mut connections = Connections::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                Some(_) = connections.join_next() => continue,
+                () = connections.ended() => continue,
             };
             let Ok((stream, _)) = accepted else {
                 // Out of descriptors, most likely.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            // One too many is hung up on.
-            let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
             let metrics = Arc::clone(&metrics);
-            connections.spawn(async move {
+            connections.begin(async move {
                 // Its errors are its own.
                 drop(tokio::time::timeout(LONGEST, serve_connection(stream, &metrics)).await);
-                drop(place);
             });
         }
     })
+}
+
+/// The connections that are served, which end with the launch agent.
+#[derive(Debug, Default)]
+struct Connections {
+    running: JoinSet<()>,
+    /// The oldest first.
+    by_age: VecDeque<AbortHandle>,
+}
+
+impl Connections {
+    /// Serves one, in the place of the oldest where there are too many.
+    fn begin(&mut self, serving: impl Future<Output = ()> + Send + 'static) {
+        if self.by_age.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.by_age.pop_front()
+        {
+            oldest.abort();
+        }
+        self.by_age.push_back(self.running.spawn(serving));
+    }
+
+    /// Returns when one has ended; never while there is none.
+    async fn ended(&mut self) {
+        let id: Id = match self.running.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => std::future::pending().await,
+        };
+        self.by_age.retain(|handle| handle.id() != id);
+    }
 }
 
 async fn bind_listener(address: SocketAddr) -> TcpListener {
@@ -133,6 +160,45 @@ async fn serve_connection(stream: TcpStream, metrics: &Metrics) -> hyper::Result
 mod tests {
     use super::super::{MetricSources, Metrics};
     use axum::http::{Request, StatusCode};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    /// Connects to a listener that may just be starting.
+    async fn connect(address: std::net::SocketAddr) -> TcpStream {
+        let connecting = async {
+            loop {
+                match TcpStream::connect(address).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), connecting).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_is_answered_while_others_hold_every_place() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let metrics = Arc::new(Metrics::new(MetricSources::for_tests(&["acme/mini"])));
+        let listening = super::start_listening(address, metrics);
+        let mut slow = Vec::new();
+        for _ in 0..super::MAX_CONNECTIONS + 4 {
+            let mut stream = connect(address).await;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nhost").await.unwrap();
+            slow.push(stream);
+        }
+        let mut owner = connect(address).await;
+        owner.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        let reading = owner.read_to_string(&mut answer);
+        tokio::time::timeout(super::LONGEST / 2, reading).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        listening.abort();
+    }
 
     #[test]
     fn there_is_one_page_in_two_forms() {
