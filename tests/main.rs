@@ -29,6 +29,7 @@ mod control;
 mod dynamic;
 mod errors;
 mod faults;
+mod give_back;
 mod golden;
 mod housekeeping;
 mod install;

@@ -207,10 +207,6 @@ fn a_file_that_only_root_can_delete_holds_the_slot_and_is_named() {
     assert_takes_tasks(&server);
 }
 
-/// Steps after which it is not known whether the task agent has its assignment: a task that has not
-/// begun may end as an infrastructure failure.
-const DURING_HAND_OVER: [&str; 3] = ["journal written", "agent noted", "assignment handed over"];
-
 /// The script of a task in which a step of the launch agent comes about, and the task's outcome.
 fn task_with(step: &str) -> (String, Outcome) {
     match step {
@@ -239,9 +235,6 @@ fn survive_kill_at(server: &Server, token: &str, step: &str, time: u32) {
     for pipeline in &pipelines {
         server.admin.wait(pipeline);
         let job = server.admin.only_job(pipeline);
-        if DURING_HAND_OVER.contains(&step) && job.outcome == Some(Outcome::InfrastructureFail) {
-            continue;
-        }
         assert_eq!(job.outcome, Some(outcome), "{round}: {:?}\n{}", job.message, agent.log());
         let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
         assert_eq!(output, "once\n", "{round}");

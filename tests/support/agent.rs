@@ -13,6 +13,8 @@ use super::{CLASS, Process, Server, russet, test_dir, wait_for};
 /// Options of an agent under test.
 #[derive(Clone, Debug, Default)]
 pub struct AgentOptions {
+    /// Its name, instead of `test`.
+    pub name: Option<String>,
     /// Address to claim from, instead of the server's own (a proxy).
     pub url: Option<String>,
     /// Lines below `api:` instead of the token, without their indentation.
@@ -68,7 +70,8 @@ impl Agent {
         let mount = options.disk.map(|size| Mount::tmpfs(&state, size));
         write!(
             file,
-            "api:\n  url: {url}\n{api}runner:\n  name: test\n  state_directory: {}\n",
+            "api:\n  url: {url}\n{api}runner:\n  name: {}\n  state_directory: {}\n",
+            options.name.as_deref().unwrap_or("test"),
             state.display()
         )
         .unwrap();

@@ -11,7 +11,12 @@ use std::path::Path;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
+use russet_protocol::task::SETUP_STEP;
+
 use crate::files::open_directory;
+
+/// Most names in the spool of a task of which no step has begun.
+const MAX_UNBEGUN_NAMES: usize = 1_000;
 
 /// The spool of a slot, as somebody reads it who is not its user: nothing in it is believed to be
 /// what its name says.
@@ -43,11 +48,26 @@ impl Spool {
     pub(crate) fn steps(&self, most: usize) -> io::Result<Vec<u32>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty())?;
-        let number = |name: &str| name.strip_suffix(".log")?.parse().ok();
-        let names = dir.iter().filter_map(|entry| number(entry.ok()?.file_name().to_str().ok()?));
+        let names =
+            dir.iter().filter_map(|entry| step_number(entry.ok()?.file_name().to_str().ok()?));
         let mut numbers: Vec<u32> = names.take(most).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Returns true if a step of the job has begun: the file of its output is made before it runs.
+    /// What the task agent itself prepares does not count.
+    pub(crate) fn has_begun(&self) -> io::Result<bool> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty())?;
+        for (count, entry) in dir.iter().enumerate() {
+            let number = entry?.file_name().to_str().ok().and_then(step_number);
+            // No task agent makes so many names: a job did.
+            if count >= MAX_UNBEGUN_NAMES || number.is_some_and(|number| number != SETUP_STEP) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The output of a step.
@@ -66,5 +86,33 @@ impl Spool {
             return Err(io::Error::other(format!("{name} is not what it should be")));
         }
         Ok(file.into())
+    }
+}
+
+/// Returns the number of the step whose output a file of this name is.
+fn step_number(name: &str) -> Option<u32> {
+    name.strip_suffix(".log")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spool;
+
+    #[test]
+    fn a_step_has_begun_once_its_output_is_there_and_what_cannot_be_told_counts_as_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = || Spool { fd: std::fs::File::open(dir.path()).unwrap().into(), uid: 0 };
+        assert!(!spool().has_begun().unwrap());
+        for name in ["0.log", "events.jsonl", "1.log.new", "x.log"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(!spool().has_begun().unwrap());
+        std::fs::write(dir.path().join("1.log"), "").unwrap();
+        assert!(spool().has_begun().unwrap());
+        std::fs::remove_file(dir.path().join("1.log")).unwrap();
+        for number in 0..super::MAX_UNBEGUN_NAMES {
+            std::fs::write(dir.path().join(format!("junk-{number}")), "").unwrap();
+        }
+        assert!(spool().has_begun().unwrap());
     }
 }

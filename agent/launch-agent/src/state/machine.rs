@@ -140,6 +140,7 @@ impl Machine {
         }
         let input = match input {
             slot::Input::Claimed { .. } if unwanted => slot::Input::ClaimedTooLate,
+            slot::Input::NotTakenBack if self.may_run_unwanted() => slot::Input::RunAnyway,
             other => other,
         };
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -249,6 +250,12 @@ impl Machine {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);
         self.accepts_in(index) || (waits && !self.holds.holds(class))
+    }
+
+    /// Returns true if a task that the control plane does not take back may run, although none is
+    /// wanted: it is waited for as those that ran before.
+    fn may_run_unwanted(&self) -> bool {
+        matches!(self.phase, Phase::Working | Phase::Draining { .. }) && !self.settings.single_task
     }
 
     /// Derives what follows from the state as it is now: claims to make or to drop, and the end.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::Failure;
 
 use super::slot::{Action as Do, BACKSTOP, Exit, Input as Got, Settlement, SlotView, Unsettled};
@@ -11,6 +12,7 @@ use super::{Action, End, Input, Machine, Settings};
 use crate::requests::{HoldSource, Stop};
 use russet_platform::clock::BootTime;
 
+mod kept;
 mod settling;
 mod update;
 
@@ -34,10 +36,15 @@ struct Bench {
 
 impl Bench {
     fn new(settings: Settings) -> (Self, Vec<Action>) {
-        let mut bench = Self { machine: Machine::new(settings, START), now: START };
+        let mut bench = Self::unstarted(settings);
         let mut actions = Vec::new();
         bench.machine.start(START, &mut actions);
         (bench, actions)
+    }
+
+    /// One that has not begun: a task may be found in it.
+    fn unstarted(settings: Settings) -> Self {
+        Self { machine: Machine::new(settings, START), now: START }
     }
 
     fn send(&mut self, input: Input) -> Vec<Action> {
@@ -167,7 +174,7 @@ fn a_task_that_comes_during_a_drain_is_given_back() {
     bench.slot(Got::Cleaned { quick: false });
     bench.send(Input::Stop(Stop::Drain));
     let actions = bench.slot(Got::Claimed { refused: None });
-    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(..)))]));
     assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
     assert_eq!(bench.slot(Got::Cleaned { quick: true }), [Action::Exit(End::Stopped)]);
 }
@@ -255,7 +262,7 @@ fn a_task_agent_that_dies_is_an_infrastructure_failure_or_a_retry() {
         if failure.outcome == Outcome::InfrastructureFail && failure.message.contains("signal 9")));
     let unsafe_retries = Settings { unsafe_retries: true, ..settings(1) };
     let actions = Bench::running(unsafe_retries).slot(died());
-    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(..)))]));
 }
 
 #[test]
@@ -263,7 +270,7 @@ fn with_unsafe_retries_a_stop_gives_the_running_task_back() {
     let mut bench = Bench::running(Settings { unsafe_retries: true, ..settings(1) });
     assert_eq!(bench.send(Input::Stop(Stop::Cancel)), [on(Do::Kill)]);
     let actions = bench.slot(Got::Exited(Exit::Died("signal 9".to_owned())));
-    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(..)))]));
 }
 
 #[test]
@@ -272,7 +279,7 @@ fn a_task_agent_that_could_not_start_gives_the_task_back() {
     bench.slot(Got::Cleaned { quick: false });
     bench.slot(Got::Claimed { refused: None });
     let actions = bench.slot(Got::NotStarted("no such file".to_owned()));
-    let expected = Settlement::GiveBack("no such file".to_owned());
+    let expected = Settlement::GiveBack(UnclaimCause::NotStarted, "no such file".to_owned());
     assert_eq!(actions, [on(Do::Settle(expected.clone()))]);
     assert_eq!(bench.slot(not_settled()), []);
     assert_eq!(bench.wait(Duration::from_secs(2)), [on(Do::Settle(expected))]);
@@ -317,7 +324,7 @@ fn a_slot_that_can_not_be_cleaned_gives_back_one_task_and_claims_no_other() {
     assert_eq!(bench.slot(Got::Exited(Exit::Reported)), [on(Do::Clean), on(Do::Claim)]);
     bench.slot(Got::Claimed { refused: None });
     let actions = bench.slot(not_cleaned());
-    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(..)))]));
     assert_eq!(bench.slot(Got::Settled), [on(Do::Clean)]);
     assert_eq!(bench.slot(not_cleaned()), []);
 }
@@ -332,7 +339,7 @@ fn single_task_stops_after_one_and_gives_a_second_back() {
     let actions = bench.slot(Got::Claimed { refused: None });
     assert_eq!(actions, [on(Do::Start), Action::Slot(1, Do::DropClaim)]);
     let actions = bench.send(Input::Slot(1, Got::Claimed { refused: None }));
-    assert!(matches!(actions[..], [Action::Slot(1, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(1, Do::Settle(Settlement::GiveBack(..)))]));
     bench.slot(Got::Started { deadline: START });
     bench.slot(Got::Exited(Exit::Reported));
     bench.slot(Got::Cleaned { quick: true });
@@ -408,7 +415,7 @@ fn a_task_that_comes_although_claims_are_held_is_given_back() {
     bench.slot(Got::Cleaned { quick: false });
     bench.send(hold(HoldSource::Pause, Some("lunch")));
     let actions = bench.slot(Got::Claimed { refused: None });
-    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(_)))]));
+    assert!(matches!(actions[..], [Action::Slot(0, Do::Settle(Settlement::GiveBack(..)))]));
 }
 
 #[test]
@@ -525,6 +532,8 @@ impl World {
             Do::Claim => Got::Claimed { refused: None },
             Do::Start if bad => {
                 self.live[index] = false;
+                // Nobody had it, so nothing was changed.
+                self.clean[index] = true;
                 Got::NotStarted("no".to_owned())
             }
             Do::Start => Got::Started { deadline: now.after(Duration::from_secs(600)) },
@@ -532,6 +541,7 @@ impl World {
                 self.live[index] = false;
                 Got::Exited(Exit::Died("killed".to_owned()))
             }
+            Do::Settle(Settlement::GiveBack(..)) if how.is_multiple_of(4) => Got::NotTakenBack,
             Do::Settle(_) if bad => Got::NotSettled(Unsettled::HelperFailed("full".to_owned())),
             Do::Settle(_) if how.is_multiple_of(3) => not_settled(),
             Do::Settle(_) => Got::Settled,
@@ -560,6 +570,7 @@ impl World {
                         3 => Exit::Died("signal".to_owned()),
                         4 => Exit::Unreported(failure(Outcome::Success, "")),
                         5 => Exit::NothingRan("no user".to_owned()),
+                        6 => Exit::DiedEarly(UnclaimCause::Interrupted, "no word".to_owned()),
                         _ => Exit::Reported,
                     })
                 }

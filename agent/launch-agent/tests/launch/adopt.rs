@@ -10,8 +10,13 @@ const WAIT: &str = r#"while [ ! -e "$DIR/go" ]; do sleep 0.02; done
 printf '{"version":1,"allocation":"%s","outcome":"success","reported":true}' "$ALLOCATION" > "$SPOOL/result.json"
 chown --reference "$SPOOL" "$SPOOL/result.json"; echo "done $ALLOCATION" >> "$DIR/modes"; exit 0"#;
 
-/// A launch agent with a task that runs.
+/// A launch agent with a task whose first step runs.
 async fn with_a_task(run: &str) -> (Bench, std::path::PathBuf, Running) {
+    with_an_agent(&format!(": > \"$SPOOL/1.log\"\n{run}")).await
+}
+
+/// A launch agent with a task agent that does this.
+async fn with_an_agent(run: &str) -> (Bench, std::path::PathBuf, Running) {
     let bench = Bench::new().await;
     let exe = script_agent(bench.dir.path(), run);
     bench.plane.queue("class-token", task("a1"));
@@ -110,6 +115,25 @@ async fn after_a_restart_of_the_machine_the_task_has_failed_and_says_so() {
     until("it is flushed", || bench.modes().contains(&"clean a1".to_owned())).await;
     assert_eq!(agent.drain().await, ExitReason::Stopped);
     assert_eq!(flushed(&bench)["message"], "the machine restarted");
+}
+
+#[tokio::test]
+async fn a_task_agent_that_ended_before_a_step_with_nobody_to_hear_its_code_gives_the_task_back() {
+    for is_taken in [true, false] {
+        let (bench, exe, agent) = with_an_agent("sleep 1000").await;
+        crash(agent).await;
+        kill(&bench).await;
+        if !is_taken {
+            let message = serde_json::json!({"message": "a step has started"});
+            bench.plane.answer("/api/v3/runner/unclaim", 409, message);
+        }
+        let agent = bench.start(bench.config(""), &exe);
+        let unclaims = bench.plane.wait_for("/api/v3/runner/unclaim", 1).await;
+        assert_eq!(unclaims[0].body["cause"], "interrupted");
+        until("it is clean", || bench.modes().contains(&"clean a1".to_owned())).await;
+        assert_eq!(agent.drain().await, ExitReason::Stopped);
+        assert_eq!(bench.file("flush").exists(), !is_taken);
+    }
 }
 
 #[tokio::test]

@@ -118,7 +118,8 @@ async fn a_program_that_can_not_be_started_gives_the_task_back_or_fails_it() {
         bench.plane.queue("class-token", task);
         let agent = bench.start(bench.config(&key), &real_agent(bench.dir.path()));
         let unclaims = bench.plane.wait_for(unclaim, 1).await;
-        assert_eq!(unclaims[0].body, json!({"task_id": "id-1", "task_token": "task-token"}));
+        let body = json!({"task_id": "id-1", "task_token": "task-token", "cause": "not_started"});
+        assert_eq!(unclaims[0].body, body);
         let fails = bench.plane.wait_for(FAIL, expected).await;
         if let Some(fail) = fails.first() {
             assert!(message(fail).contains("could not start"), "{}", message(fail));

@@ -53,6 +53,21 @@ async fn it_survives_a_control_plane_that_is_away_for_an_hour() {
 }
 
 #[tokio::test]
+async fn a_control_plane_that_is_back_is_known_before_it_has_a_task() {
+    let bench = Bench::new().await;
+    bench.plane.set_broken(Some(503));
+    let mut agent = bench.start(bench.config(""), &script_agent(bench.dir.path(), "exit 0"));
+    agent.event(|event| matches!(event, Event::Offline { .. })).await;
+    bench.plane.set_broken(None);
+    // A long poll would be answered after 50 s, which is longer than this waits.
+    agent.event(|event| *event == Event::Online).await;
+    assert_eq!(agent.drain().await, ExitReason::Stopped);
+    let prefers: Vec<_> = bench.plane.claims().into_iter().filter_map(|it| it.prefer).collect();
+    assert_eq!(prefers.first().map(String::as_str), Some("wait=50"), "{prefers:?}");
+    assert!(prefers.contains(&"wait=0".to_owned()), "{prefers:?}");
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_the_same_as_a_broken_server() {
     let bench = Bench::new().await;
     let exe = script_agent(bench.dir.path(), "exit 0");
@@ -168,7 +183,7 @@ async fn a_heartbeat_that_says_cancel_cancels_and_one_that_says_gone_stops() {
 #[tokio::test]
 async fn a_task_agent_that_is_stopped_is_noticed_killed_and_flushed() {
     let bench = Bench::new().await;
-    let exe = script_agent(bench.dir.path(), "kill -STOP $$");
+    let exe = script_agent(bench.dir.path(), ": > \"$SPOOL/1.log\"; kill -STOP $$");
     let mut quick = task("a1");
     quick["heartbeat_ms"] = json!(50);
     bench.plane.answer("/api/v3/task/heartbeat", 200, json!({"lease_ms": 60_000}));

@@ -128,6 +128,7 @@ async fn answer(State(plane): State<FakePlane>, request: Request) -> Response {
     let prefer = header("prefer");
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let waits = prefer.as_deref() != Some("wait=0");
     let call = Call { path: path.clone(), bearer: bearer.clone(), prefer, body };
     let broken = plane.edit(|state| {
         state.calls.push(call);
@@ -137,7 +138,7 @@ async fn answer(State(plane): State<FakePlane>, request: Request) -> Response {
         return reply(status, Value::Null);
     }
     if path == "/api/v3/runner/claim" {
-        return claim(&plane, &bearer).await;
+        return claim(&plane, &bearer, waits).await;
     }
     let found = plane.edit(|state| {
         state.answers.iter().find(|(known, _)| *known == path).map(|(_, answer)| answer.clone())
@@ -146,14 +147,14 @@ async fn answer(State(plane): State<FakePlane>, request: Request) -> Response {
     reply(status, body)
 }
 
-async fn claim(plane: &FakePlane, token: &str) -> Response {
+async fn claim(plane: &FakePlane, token: &str, waits: bool) -> Response {
     loop {
         let changed = plane.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
         let (next, at_once) = {
             let mut state = plane.plane.lock().unwrap();
-            let at_once = state.ignores_prefer;
+            let at_once = state.ignores_prefer || !waits;
             let next = state
                 .claims
                 .iter_mut()

@@ -8,6 +8,7 @@ use russet_protocol::outcome::Outcome;
 use serde_json::json;
 
 const CLAIM: &str = "/api/v3/runner/claim";
+const UNCLAIM: &str = "/api/v3/runner/unclaim";
 
 /// A result record, and exit 0: the task agent reported.
 const SUCCEED: &str = r#"printf '{"version":1,"allocation":"%s","outcome":"success","reported":true}' "$ALLOCATION" > "$SPOOL/result.json"; chown --reference "$SPOOL" "$SPOOL/result.json"; exit 0"#;
@@ -141,7 +142,8 @@ async fn the_third_stop_kills_and_the_outcome_is_flushed() {
 #[tokio::test]
 async fn a_task_agent_that_is_killed_is_an_infrastructure_failure_that_says_so() {
     let bench = Bench::new().await;
-    let exe = script_agent(bench.dir.path(), "echo 'last words' >&2; kill -9 $$");
+    let exe =
+        script_agent(bench.dir.path(), ": > \"$SPOOL/1.log\"; echo 'last words' >&2; kill -9 $$");
     bench.plane.queue("class-token", task("a1"));
     let mut agent = bench.start(bench.config(""), &exe);
     agent.notice("killed by signal 9 (SIGKILL): last words").await;
@@ -159,8 +161,51 @@ async fn a_task_agent_that_can_not_give_up_root_hands_the_task_back() {
     bench.plane.queue("class-token", task("a1"));
     let agent = bench.start(bench.config(""), &exe);
     let unclaims = bench.plane.wait_for("/api/v3/runner/unclaim", 1).await;
-    assert_eq!(unclaims[0].body, json!({"task_id": "id-of-a1", "task_token": "token-of-a1"}));
+    let expected = json!({
+        "task_id": "id-of-a1", "task_token": "token-of-a1", "cause": "not_started"
+    });
+    assert_eq!(unclaims[0].body, expected);
     assert_eq!(agent.drain().await, ExitReason::Stopped);
+}
+
+#[tokio::test]
+async fn a_task_agent_that_is_killed_before_a_step_gives_the_task_back_or_reports_it() {
+    for is_taken in [true, false] {
+        let bench = Bench::new().await;
+        let exe = script_agent(bench.dir.path(), "kill -9 $$");
+        if !is_taken {
+            bench.plane.answer(UNCLAIM, 409, json!({"message": "a step has started"}));
+        }
+        bench.plane.queue("class-token", task("a1"));
+        let agent = bench.start(bench.config(""), &exe);
+        let unclaims = bench.plane.wait_for(UNCLAIM, 1).await;
+        assert_eq!(unclaims[0].body["cause"], "not_started");
+        until("it is clean", || bench.modes().contains(&"clean a1".to_owned())).await;
+        assert_eq!(agent.drain().await, ExitReason::Stopped);
+        assert_eq!(bench.file("flush").exists(), !is_taken);
+        assert!(bench.plane.calls("/api/v2/task/event/fail").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_comes_when_none_is_wanted_runs_where_the_control_plane_does_not_take_it() {
+    for is_taken in [true, false] {
+        let bench = Bench::new().await;
+        let exe = script_agent(bench.dir.path(), SUCCEED);
+        if !is_taken {
+            bench.plane.answer(UNCLAIM, 409, json!({"message": "retries exhausted"}));
+        }
+        let agent = bench.start(bench.config(""), &exe);
+        bench.plane.wait_for(CLAIM, 1).await;
+        agent.stop.send(Stop::Drain).unwrap();
+        bench.plane.queue("class-token", task("a1"));
+        let unclaims = bench.plane.wait_for(UNCLAIM, 1).await;
+        assert_eq!(unclaims[0].body["cause"], "not_taking");
+        assert_eq!(agent.exit().await, ExitReason::Stopped);
+        assert_eq!(bench.modes().contains(&"run a1".to_owned()), !is_taken);
+        assert!(bench.plane.calls("/api/v2/task/event/fail").is_empty());
+        assert_eq!(bench.plane.calls(UNCLAIM).len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::process::ExitStatus;
 
 use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::{Failure, ResultRecord, exit};
 
 use super::spawn;
@@ -12,17 +13,25 @@ use crate::state::slot::Exit;
 /// Characters of a record's message that are passed on.
 const MAX_MESSAGE_CHARS: usize = 2_000;
 
-/// Judges. `status` is `None` for a task agent that an earlier launch agent started: its exit
-/// went to somebody else. `gone` is what to say of one that left nothing.
-pub(in crate::launch) fn judge_exit(
-    status: Option<ExitStatus>,
-    record: Option<&ResultRecord>,
-    allocation: &AllocationId,
-    said: &str,
-    gone: &str,
-) -> Exit {
+/// Traces of a task agent that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::launch) struct Traces<'a> {
+    /// `None` for one that an earlier launch agent started: its exit went to somebody else.
+    pub(in crate::launch) status: Option<ExitStatus>,
+    pub(in crate::launch) record: Option<&'a ResultRecord>,
+    /// Set unless it is known that no step of the task has begun.
+    pub(in crate::launch) has_begun: bool,
+    /// The end of its own output.
+    pub(in crate::launch) said: &'a str,
+    /// What to say of one without an exit status.
+    pub(in crate::launch) gone: &'a str,
+}
+
+/// Judges.
+pub(in crate::launch) fn judge_exit(traces: Traces<'_>, allocation: &AllocationId) -> Exit {
+    let Traces { status, said, gone, .. } = traces;
     let code = status.and_then(|status| status.code());
-    let record = record.filter(|record| record.allocation == *allocation);
+    let record = traces.record.filter(|record| record.allocation == *allocation);
     match code {
         Some(exit::REPORTED) => return Exit::Reported,
         Some(exit::STALE) => return Exit::Stale,
@@ -39,7 +48,15 @@ pub(in crate::launch) fn judge_exit(
             outcome: record.outcome,
             message: plain_message(record.message.as_deref().unwrap_or_default()),
         }),
-        None => Exit::Died(describe_end(status, said, gone)),
+        None if traces.has_begun => Exit::Died(describe_end(status, said, gone)),
+        // The status tells of the task agent's own fault, which may be the next one's as well.
+        None => {
+            let cause = match status {
+                Some(_) => UnclaimCause::NotStarted,
+                None => UnclaimCause::Interrupted,
+            };
+            Exit::DiedEarly(cause, describe_end(status, said, gone))
+        }
     }
 }
 
@@ -65,21 +82,27 @@ pub(in crate::launch) fn shown_outcome(
         Exit::Reported => record.map(|record| record.outcome),
         Exit::Unreported(failure) => Some(failure.outcome),
         Exit::Died(_) => Some(Outcome::InfrastructureFail),
-        Exit::Stale | Exit::NothingRan(_) => None,
+        Exit::Stale | Exit::NothingRan(_) | Exit::DiedEarly(..) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge_exit;
+    use super::{Traces, judge_exit};
     use crate::state::slot::Exit;
     use russet_protocol::outcome::Outcome;
+    use russet_protocol::runner::UnclaimCause;
     use russet_protocol::supervise::ResultRecord;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
 
     fn code(code: i32) -> Option<ExitStatus> {
         Some(ExitStatus::from_raw(code << 8))
+    }
+
+    /// What a task agent left that had begun.
+    fn traces(status: Option<ExitStatus>, record: Option<&ResultRecord>) -> Traces<'_> {
+        Traces { status, record, has_begun: true, said: "", gone: "gone" }
     }
 
     fn record(allocation: &str, reported: bool) -> ResultRecord {
@@ -95,7 +118,7 @@ mod tests {
 
     #[test]
     fn exit_codes_say_what_happened() {
-        let judged = |status| judge_exit(status, None, &"a".into(), "", "gone");
+        let judged = |status| judge_exit(traces(status, None), &"a".into());
         assert_eq!(judged(code(0)), Exit::Reported);
         assert_eq!(judged(code(73)), Exit::Stale);
         assert!(matches!(judged(code(70)), Exit::NothingRan(_)));
@@ -107,9 +130,28 @@ mod tests {
     }
 
     #[test]
+    fn one_that_died_before_a_step_began_says_whose_fault_it_was() {
+        let [reported, unreported] = [true, false].map(|reported| record("a", reported));
+        let judged = |status, record| {
+            let early = Traces { has_begun: false, ..traces(status, record) };
+            judge_exit(early, &"a".into())
+        };
+        // Its exit code was for a launch agent that is gone: it may have read no assignment.
+        let lost = Exit::DiedEarly(UnclaimCause::Interrupted, "gone".to_owned());
+        assert_eq!(judged(None, None), lost);
+        let killed = Some(ExitStatus::from_raw(9));
+        assert!(matches!(judged(killed, None), Exit::DiedEarly(UnclaimCause::NotStarted, _)));
+        assert!(matches!(judged(code(70), None), Exit::NothingRan(_)));
+        assert_eq!(judged(None, Some(&reported)), Exit::Reported);
+        assert!(matches!(judged(None, Some(&unreported)), Exit::Unreported(_)));
+    }
+
+    #[test]
     fn the_record_speaks_for_an_agent_that_can_not() {
-        let judged =
-            |status, record| judge_exit(status, Some(&record), &"a".into(), "last words", "gone");
+        let judged = |status, record: ResultRecord| {
+            let traces = Traces { said: "last words", ..traces(status, Some(&record)) };
+            judge_exit(traces, &"a".into())
+        };
         assert_eq!(judged(None, record("a", true)), Exit::Reported);
         assert!(matches!(judged(code(75), record("a", false)), Exit::Unreported(failure)
             if failure.outcome == Outcome::Failed));

@@ -10,7 +10,7 @@ use russet_protocol::ids::{AllocationId, TaskId};
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{
     ClaimRequest, ClaimResponse, FailRequest, HeartbeatFrom, HeartbeatRequest, HeartbeatResponse,
-    REPORT_PATH, UnclaimRequest,
+    REPORT_PATH, UnclaimCause, UnclaimRequest,
 };
 use russet_protocol::secret::Secret;
 
@@ -82,17 +82,18 @@ impl Api {
         self.client.get(&self.origin).timeout(CALL_TIMEOUT).send().await.is_ok()
     }
 
-    /// Claims, and waits for a task as long as the server lets us.
+    /// Claims, and asks the server to wait for a task for so many seconds.
     pub(in crate::launch) async fn claim(
         &self,
         token: &Secret,
         request: &ClaimRequest,
+        wait_seconds: u64,
     ) -> ClaimAnswer {
         let sent = self
             .client
             .post(format!("{}/api/v3/runner/claim", self.origin))
             .bearer_auth(token.expose())
-            .header("prefer", format!("wait={LONG_POLL_SECONDS}"))
+            .header("prefer", format!("wait={wait_seconds}"))
             .timeout(CLAIM_TIMEOUT)
             .json(request)
             .send()
@@ -170,9 +171,14 @@ impl Api {
     }
 
     /// Gives a task back. The token in the body is what authorizes it.
-    pub(in crate::launch) async fn unclaim(&self, task_id: &TaskId, token: &Secret) -> Answer<()> {
-        let request =
-            UnclaimRequest { task_id: task_id.clone(), task_token: token.clone(), cause: None };
+    pub(in crate::launch) async fn unclaim(
+        &self,
+        task_id: &TaskId,
+        token: &Secret,
+        cause: UnclaimCause,
+    ) -> Answer<()> {
+        let (task_id, task_token) = (task_id.clone(), token.clone());
+        let request = UnclaimRequest { task_id, task_token, cause: Some(cause) };
         let url = format!("{}/api/v3/runner/unclaim", self.origin);
         send_call(self.client.post(url).bearer_auth(token.expose()).json(&request)).await.map(drop)
     }

@@ -11,7 +11,7 @@ use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 use tokio_util::sync::CancellationToken;
 
 use super::address;
-use super::api::{Api, ClaimAnswer};
+use super::api::{Api, ClaimAnswer, LONG_POLL_SECONDS};
 use super::log_once::LogOnce;
 use super::token::TokenSource;
 use crate::board::Event;
@@ -98,6 +98,10 @@ impl Claimer<'_> {
             let ip = address::towards(self.api_url).map(|it| it.to_string()).unwrap_or_default();
             let held_slots = self.sink.board.held_slots(self.class_index);
             let request = ClaimRequest { update, ip, held_slots, ..self.request.clone() };
+            // After trouble the answer comes at once: people see within a second that it is over, and
+            // not when a long poll ends.
+            let has_trouble = self.server.has_trouble() || self.token.has_trouble();
+            let wait_seconds = if has_trouble { 0 } else { LONG_POLL_SECONDS };
             let dropped_for_good = async {
                 dropped.cancelled().await;
                 // A claim that was just sent may have been given a task, which nobody would run
@@ -108,7 +112,7 @@ impl Claimer<'_> {
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
                 biased;
-                answer = self.api.claim(&token, &request) => answer,
+                answer = self.api.claim(&token, &request, wait_seconds) => answer,
                 () = dropped_for_good => return None,
             };
             let pause = match answer {

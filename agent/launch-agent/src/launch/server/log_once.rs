@@ -15,6 +15,11 @@ impl LogOnce {
         is_news
     }
 
+    /// Returns true if there is trouble.
+    pub(super) fn has_trouble(&self) -> bool {
+        self.0.lock().is_ok_and(|last| last.is_some())
+    }
+
     /// Notes that all is well; true if there was trouble before.
     pub(super) fn note_recovery(&self) -> bool {
         self.0.lock().is_ok_and(|mut last| last.take().is_some())
@@ -30,8 +35,8 @@ mod tests {
         let log = LogOnce::default();
         assert!(!log.note_recovery());
         assert!(log.note_trouble("offline") && !log.note_trouble("offline"));
-        assert!(log.note_trouble("denied"));
-        assert!(log.note_recovery() && !log.note_recovery());
+        assert!(log.note_trouble("denied") && log.has_trouble());
+        assert!(log.note_recovery() && !log.note_recovery() && !log.has_trouble());
         assert!(log.note_trouble("denied"));
     }
 }

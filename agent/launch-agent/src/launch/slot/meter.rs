@@ -13,7 +13,7 @@ use russet_platform::clock::BootTime;
 #[derive(Debug, Default)]
 pub(super) struct TaskMeter(Mutex<Option<Measured>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Measured {
     /// Time of the answer to the claim; `None`: an earlier launch agent claimed it.
     claimed: Option<BootTime>,
@@ -21,18 +21,27 @@ struct Measured {
     started: Option<BootTime>,
     /// Set once the control plane does not know it as ours any more.
     is_stale: bool,
+    /// Fault of this machine that is counted when the task is settled.
+    fault: Option<Fault>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Known(Failure),
+    /// Its agent died before a step is known to have begun: the control plane knows.
+    DiedEarly,
 }
 
 impl TaskMeter {
     /// Notes that a claim brought a task.
     pub(super) fn note_claimed(&self, info: &SlotInfo) {
         let claimed = Some(info.shared.clock.now());
-        self.with(|task| *task = Some(Measured { claimed, started: None, is_stale: false }));
+        self.with(|task| *task = Some(Measured { claimed, ..Measured::default() }));
     }
 
     /// Notes a task of an earlier launch agent.
     pub(super) fn note_found(&self) {
-        self.with(|task| *task = Some(Measured { claimed: None, started: None, is_stale: false }));
+        self.with(|task| *task = Some(Measured::default()));
     }
 
     /// Notes that the task agent has its task.
@@ -57,37 +66,58 @@ impl TaskMeter {
         });
     }
 
-    /// Counts a task whose agent has ended. A task that it did not report is counted when it is
-    /// settled.
-    pub(super) fn count_exit(&self, info: &SlotInfo, exit: &Exit, outcome: Option<Outcome>) {
+    /// Notes a fault, which is counted when the task is settled.
+    pub(super) fn note_fault(&self, failure: Failure) {
+        self.set_fault(Fault::Known(failure));
+    }
+
+    /// Notes the end of a task's agent. A task that is reported or stale is counted: the control
+    /// plane has its end. Any other is counted when it is settled, which may be by the next launch
+    /// agent.
+    pub(super) fn note_exit(&self, info: &SlotInfo, exit: &Exit, outcome: Option<Outcome>) {
         let is_stale = self.with(|task| task.as_ref().is_some_and(|task| task.is_stale));
-        let failure = match exit {
-            Exit::Reported if outcome == Some(Outcome::InfrastructureFail) => {
-                Some(Failure::Reported)
-            }
-            Exit::Reported => None,
-            Exit::Stale => Some(Failure::Stale),
-            _ if is_stale => Some(Failure::Stale),
-            Exit::NothingRan(_) => Some(Failure::NothingRan),
-            Exit::Unreported(_) => Some(Failure::NotReported),
-            Exit::Died(_) => Some(Failure::Died),
-        };
-        if let Some(failure) = failure {
-            info.shared.metrics.failed(failure);
-        }
         match exit {
-            Exit::Reported => self.count_end(info, outcome.map_or(End::Unknown, End::Outcome)),
-            _ if failure == Some(Failure::Stale) => self.count_end(info, End::Stale),
-            _ => {}
+            Exit::Reported => {
+                if outcome == Some(Outcome::InfrastructureFail) {
+                    info.shared.metrics.failed(Failure::Reported);
+                }
+                self.count_end(info, outcome.map_or(End::Unknown, End::Outcome));
+            }
+            _ if is_stale || *exit == Exit::Stale => {
+                info.shared.metrics.failed(Failure::Stale);
+                self.count_end(info, End::Stale);
+            }
+            Exit::NothingRan(_) => self.set_fault(Fault::Known(Failure::NothingRan)),
+            Exit::Unreported(_) => self.set_fault(Fault::Known(Failure::NotReported)),
+            Exit::DiedEarly(..) => self.set_fault(Fault::DiedEarly),
+            Exit::Died(_) | Exit::Stale => self.set_fault(Fault::Known(Failure::Died)),
         }
+    }
+
+    /// Sets the fault, unless an earlier one explains it.
+    fn set_fault(&self, fault: Fault) {
+        self.with(|task| {
+            if let Some(task) = task {
+                task.fault.get_or_insert(fault);
+            }
+        });
     }
 
     /// Counts a task that the control plane was told about.
     pub(super) fn count_settled(&self, info: &SlotInfo, settlement: &Settlement) {
+        let is_given_back = matches!(settlement, Settlement::GiveBack(..));
+        match self.with(|task| task.as_mut()?.fault.take()) {
+            Some(Fault::Known(failure)) => info.shared.metrics.failed(failure),
+            Some(Fault::DiedEarly) if is_given_back => {
+                info.shared.metrics.failed(Failure::NothingRan);
+            }
+            Some(Fault::DiedEarly) => info.shared.metrics.failed(Failure::Died),
+            None => {}
+        }
         self.count_end(
             info,
             match settlement {
-                Settlement::GiveBack(_) => End::GivenBack,
+                Settlement::GiveBack(..) => End::GivenBack,
                 Settlement::Refuse(_) => End::Refused,
                 Settlement::Report(failure) | Settlement::Fail(failure) => {
                     End::Outcome(failure.outcome)

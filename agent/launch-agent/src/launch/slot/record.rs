@@ -68,9 +68,14 @@ impl TaskRecord {
         });
     }
 
-    /// Takes the credentials of the claimed task.
-    pub(super) fn take_granted(&self) -> Granted {
-        self.with(|entry| std::mem::take(&mut entry.granted))
+    /// Credentials of the claimed task. A start that fails is tried again with the same.
+    pub(super) fn granted(&self) -> Granted {
+        self.with(|entry| entry.granted.clone())
+    }
+
+    /// Forgets the credentials: the task agent has them.
+    pub(super) fn forget_granted(&self) {
+        self.with(|entry| entry.granted = Granted::default());
     }
 
     /// Notes the task agent's word that it emptied its directories, or that it said none.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::{Assignment, Failure, Mode, exit};
 
 use super::helper::run_within;
@@ -29,6 +30,15 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(65 * 60);
 /// Timeout of the helper that gives a task back.
 const UNCLAIM_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Result of an attempt that the control plane answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// As meant.
+    Done,
+    /// It does not want the task back.
+    NotTakenBack,
+}
+
 /// Settles the tasks of a slot with the control plane.
 #[derive(Debug)]
 pub(super) struct Settler {
@@ -43,11 +53,12 @@ impl Settler {
         // Without a claim there is nothing to settle.
         let Some(journal) = self.record.journal() else { return self.info.send(Input::Settled) };
         match self.try_settle(&journal, &settlement).await {
-            Ok(()) => {
+            Ok(Settled::Done) => {
                 CrashPoint::Settled.pass();
                 self.meter.count_settled(&self.info, &settlement);
                 self.info.send(Input::Settled);
             }
+            Ok(Settled::NotTakenBack) => self.info.send(Input::NotTakenBack),
             Err(reason) => {
                 self.note_failure(&reason);
                 self.info.send(Input::NotSettled(reason));
@@ -69,12 +80,12 @@ impl Settler {
         &self,
         journal: &Journal,
         settlement: &Settlement,
-    ) -> Result<(), Unsettled> {
+    ) -> Result<Settled, Unsettled> {
         let user = journal.assignment.user.as_ref().unwrap_or_else(|| self.info.user());
         match settlement {
-            Settlement::GiveBack(reason) => {
+            Settlement::GiveBack(cause, reason) => {
                 end_processes(user, session_since(journal)).await;
-                self.give_back(journal, reason).await
+                return self.give_back(journal, *cause, reason).await;
             }
             Settlement::Refuse(reason) => self.fail(journal, reason).await,
             Settlement::Report(failure) => {
@@ -89,35 +100,48 @@ impl Settler {
             }
             Settlement::Fail(failure) => self.fail(journal, &failure.message).await,
         }
+        .map(|()| Settled::Done)
     }
 
-    /// Hands the task back. A server that has had it back too often gets the reason instead.
-    async fn give_back(&self, journal: &Journal, reason: &str) -> Result<(), Unsettled> {
-        self.info
-            .shared
-            .sink
-            .warn(format!("slot {}: gave a task back: {reason}", self.info.number));
-        let Some(task_id) = &journal.task_id else {
-            return self.unclaim_as_user(journal, reason).await;
+    /// Hands the task back. A server that does not take it knows of a step that began, or had it
+    /// back too often.
+    async fn give_back(
+        &self,
+        journal: &Journal,
+        cause: UnclaimCause,
+        reason: &str,
+    ) -> Result<Settled, Unsettled> {
+        let settled = match &journal.task_id {
+            None => self.unclaim_as_user(journal).await,
+            Some(task_id) => {
+                let (api, token) = (&self.info.shared.api, &journal.assignment.token);
+                match api.unclaim(task_id, token, cause).await {
+                    Answer::Done(()) => Settled::Done,
+                    Answer::Gone(StatusCode::CONFLICT) | Answer::Refused(_) => {
+                        Settled::NotTakenBack
+                    }
+                    // It is not held by us any more.
+                    Answer::Gone(_) => Settled::Done,
+                    Answer::Failed(error) => return Err(Unsettled::Unanswered(error)),
+                }
+            }
         };
-        match self.info.shared.api.unclaim(task_id, &journal.assignment.token).await {
-            Answer::Done(()) => Ok(()),
-            Answer::Gone(StatusCode::CONFLICT) => self.fail(journal, reason).await,
-            Answer::Gone(_) => Ok(()),
-            // It takes no task back; that it is not run here it may still want to know.
-            Answer::Refused(_) => self.fail(journal, reason).await,
-            Answer::Failed(error) => Err(Unsettled::Unanswered(error)),
-        }
+        let what = match settled {
+            Settled::Done => "gave a task back",
+            Settled::NotTakenBack => "the control plane does not take a task back",
+        };
+        self.info.shared.sink.warn(format!("slot {}: {what}: {reason}", self.info.number));
+        Ok(settled)
     }
 
     /// A server that does not name the task in the claim names it in the task's config, which
     /// holds what the project says; so the slot's user reads it. Where that names none either, the
-    /// task cannot be given back, and the server hears at once that it is not run.
-    async fn unclaim_as_user(&self, journal: &Journal, reason: &str) -> Result<(), Unsettled> {
+    /// task cannot be given back.
+    async fn unclaim_as_user(&self, journal: &Journal) -> Settled {
         let assignment = Assignment { mode: Mode::Unclaim, ..journal.assignment.clone() };
         match run_within(&self.info, &assignment, UNCLAIM_TIMEOUT).await {
-            Ok((status, _)) if status.code() == Some(exit::REPORTED) => Ok(()),
-            _ => self.fail(journal, reason).await,
+            Ok((status, _)) if status.code() == Some(exit::REPORTED) => Settled::Done,
+            _ => Settled::NotTakenBack,
         }
     }
 

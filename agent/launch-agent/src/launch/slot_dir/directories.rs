@@ -148,6 +148,14 @@ impl SlotDir {
         io::Error::new(error.kind(), text)
     }
 
+    /// Returns true unless the spool shows that no step of the task has begun.
+    pub(in crate::launch) fn has_begun(&self, user: &SlotUser) -> bool {
+        match open_directory(&self.fd, Path::new("spool")) {
+            Ok(fd) => Spool::at(fd, user.uid).has_begun().unwrap_or(true),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
     /// The record that a task agent left, if there is one that can be believed to be its.
     pub(in crate::launch) fn result(&self, user: &SlotUser) -> Option<ResultRecord> {
         let fd = open_directory(&self.fd, Path::new("spool")).ok()?;

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use russet_protocol::backoff::Backoff;
 use russet_protocol::outcome::Outcome;
+use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::Failure;
 
 use super::Settings;
 use russet_platform::clock::BootTime;
 
+mod kept;
 mod settling;
 mod types;
 mod view;
 
+use kept::Otherwise;
 use settling::Attempts;
 
 pub(crate) use types::{Action, Exit, Input, Settlement, Unsettled};
@@ -47,6 +50,12 @@ enum State {
         /// A cancel that arrived before the task agent did.
         cancel: Option<Failure>,
     },
+    /// A task agent could not be started, and is again at this time.
+    Waiting {
+        start_at: BootTime,
+        /// A cancel that arrived meanwhile.
+        cancel: Option<Failure>,
+    },
     /// A task agent runs.
     Running {
         /// Time at which the launch agent itself ends the task.
@@ -61,6 +70,8 @@ enum State {
     Settling {
         settlement: Settlement,
         attempts: Attempts,
+        /// The fate of a task that is not taken back.
+        otherwise: Otherwise,
         /// Set while the cleaning that the task waited for has not ended.
         is_cleaning: bool,
     },
@@ -116,11 +127,13 @@ pub(crate) struct Slot {
     pub(super) class: Option<usize>,
     state: State,
     pace: CleaningPace,
+    /// Starts of its task that failed.
+    failed_starts: u32,
 }
 
 impl Slot {
     pub(super) fn new(class: Option<usize>) -> Self {
-        Self { class, state: State::New, pace: CleaningPace::Slow }
+        Self { class, state: State::New, pace: CleaningPace::Slow, failed_starts: 0 }
     }
 
     /// Begins the first cleaning, unless a task was adopted or orphaned here.
@@ -194,6 +207,7 @@ impl Slot {
             State::Cleaning { next, .. } => matches!(next, Next::Task { .. }),
             State::New | State::Dirty { .. } | State::Ready { .. } => false,
             State::Starting { .. }
+            | State::Waiting { .. }
             | State::Running { .. }
             | State::Killed(_)
             | State::Settling { .. } => true,
@@ -220,7 +234,7 @@ impl Slot {
 
     pub(super) fn next_wakeup(&self) -> Option<BootTime> {
         match &self.state {
-            State::Dirty { retry_at, .. } => Some(*retry_at),
+            State::Dirty { retry_at: at, .. } | State::Waiting { start_at: at, .. } => Some(*at),
             State::Running { backstop, canceled: None } => Some(*backstop),
             State::Running { backstop, canceled: Some((_, kill_at)) } => {
                 Some(*backstop.min(kill_at))
@@ -246,7 +260,7 @@ impl Slot {
             Input::ClaimedTooLate => {
                 self.end_claim();
                 let reason = "the runner takes no tasks any more".to_owned();
-                self.settle(Settlement::GiveBack(reason), todo);
+                self.settle(Settlement::GiveBack(UnclaimCause::NotTaking, reason), todo);
             }
             Input::ClaimDropped => self.end_claim(),
             Input::Adopted { deadline } | Input::Started { deadline } => {
@@ -263,7 +277,8 @@ impl Slot {
             Input::Orphaned(exit) | Input::Exited(exit) => self.end_task(exit, settings, todo),
             Input::NotStarted(reason) => {
                 if matches!(self.state, State::Starting { .. }) {
-                    self.settle(Settlement::GiveBack(reason), todo);
+                    self.failed_starts = self.failed_starts.saturating_add(1);
+                    self.settle(Settlement::GiveBack(UnclaimCause::NotStarted, reason), todo);
                 }
             }
             Input::CancelAsked(reason) => {
@@ -274,6 +289,7 @@ impl Slot {
                 let failure = Failure { outcome: Outcome::Canceled, message: reason };
                 match &mut self.state {
                     State::Starting { cancel }
+                    | State::Waiting { cancel, .. }
                     | State::Cleaning { next: Next::Task { cancel }, .. } => {
                         *cancel = Some(failure);
                     }
@@ -291,6 +307,8 @@ impl Slot {
                 }
             }
             Input::NotSettled(reason) => self.fail_settling(now, reason, todo),
+            Input::NotTakenBack => self.keep_task(now, false, todo),
+            Input::RunAnyway => self.keep_task(now, true, todo),
         }
     }
 
@@ -323,9 +341,13 @@ impl Slot {
             State::Cleaning { next: Next::Task { cancel }, .. } => {
                 let cancel = cancel.take();
                 let reason = "the slot could not be cleaned for it".to_owned();
-                self.begin_settling(Settlement::GiveBack(reason), cancel, false, todo);
+                let settlement = Settlement::GiveBack(UnclaimCause::NotTaking, reason);
+                self.begin_settling(settlement, Otherwise::Fail, cancel, false, todo);
             }
-            State::Settling { is_cleaning, .. } => *is_cleaning = false,
+            State::Settling { is_cleaning, otherwise, .. } => {
+                *is_cleaning = false;
+                *otherwise = Otherwise::Fail;
+            }
             _ => {}
         }
     }
@@ -346,7 +368,7 @@ impl Slot {
             // The cleaning failed while the claim was on its way.
             State::Dirty { .. } => {
                 let reason = "the slot could not be cleaned for it".to_owned();
-                self.settle(Settlement::GiveBack(reason), todo);
+                self.settle(Settlement::GiveBack(UnclaimCause::NotTaking, reason), todo);
             }
             _ => {}
         }
@@ -364,8 +386,9 @@ impl Slot {
                 *canceled = Some((failure.clone(), now.after(settings.cancel_patience)));
                 todo.push(Action::Cancel(failure));
             }
-            State::Cleaning { next: Next::Task { .. }, .. } => {
-                self.settle(Settlement::GiveBack(failure.message), todo);
+            State::Cleaning { next: Next::Task { .. }, .. } | State::Waiting { .. } => {
+                let settlement = Settlement::GiveBack(UnclaimCause::NotTaking, failure.message);
+                self.settle(settlement, todo);
             }
             _ => {}
         }
@@ -407,6 +430,10 @@ impl Slot {
             State::Dirty { attempt, trouble, retry_at, .. } if retry_at <= now => {
                 self.clean(attempt, Some(trouble), todo);
             }
+            State::Waiting { start_at, cancel } if start_at <= now => {
+                self.state = State::Starting { cancel };
+                todo.push(Action::Start);
+            }
             // Whoever passes its deadline timed out, canceled or not.
             State::Running { backstop, .. } if backstop <= now => {
                 let message = "the task ran longer than it may, and its agent did not end it";
@@ -416,12 +443,12 @@ impl Slot {
             State::Running { canceled: Some((failure, kill_at)), .. } if kill_at <= now => {
                 self.kill(Verdict::Failure(failure), todo);
             }
-            State::Settling { settlement, mut attempts, is_cleaning }
+            State::Settling { settlement, mut attempts, otherwise, is_cleaning }
                 if attempts.retry_at.is_some_and(|at| at <= now) =>
             {
                 attempts.retry_at = None;
                 todo.push(Action::Settle(settlement.clone()));
-                self.state = State::Settling { settlement, attempts, is_cleaning };
+                self.state = State::Settling { settlement, attempts, otherwise, is_cleaning };
             }
             _ => {}
         }
@@ -442,16 +469,26 @@ impl Slot {
             (Exit::Reported | Exit::Stale, _) | (_, Some(Verdict::Stale)) => {
                 return self.clean(0, None, todo);
             }
-            (Exit::NothingRan(reason), None) => Settlement::GiveBack(reason),
-            (Exit::Died(reason), None) if settings.unsafe_retries => Settlement::GiveBack(reason),
+            (Exit::NothingRan(reason), None) => {
+                let settlement = Settlement::GiveBack(UnclaimCause::NotStarted, reason);
+                return self.begin_settling(settlement, Otherwise::Fail, None, false, todo);
+            }
+            (Exit::DiedEarly(cause, reason), None) => Settlement::GiveBack(cause, reason),
+            // It was killed because it did not answer: that is no reason to ask nobody.
+            (Exit::DiedEarly(..), Some(Verdict::Failure(failure)))
+                if failure.outcome == Outcome::InfrastructureFail =>
+            {
+                Settlement::GiveBack(UnclaimCause::NotStarted, failure.message)
+            }
+            (Exit::Died(reason), None) if settings.unsafe_retries => interrupted(reason),
             (Exit::Died(reason), None) => Settlement::Report(infrastructure_failure(&reason)),
             (Exit::Unreported(failure), None)
                 if settings.unsafe_retries && failure.outcome == Outcome::InfrastructureFail =>
             {
-                Settlement::GiveBack(failure.message)
+                interrupted(failure.message)
             }
             (Exit::Unreported(failure), None) => Settlement::Report(failure),
-            (_, Some(Verdict::GiveBack(reason))) => Settlement::GiveBack(reason),
+            (_, Some(Verdict::GiveBack(reason))) => interrupted(reason),
             (_, Some(Verdict::Failure(failure))) => Settlement::Report(failure),
         };
         self.settle(settlement, todo);
@@ -463,11 +500,16 @@ impl Slot {
             self.state,
             State::Cleaning { .. } | State::Settling { is_cleaning: true, .. }
         );
+        self.failed_starts = 0;
         self.state = State::Cleaning { attempt, trouble, next: Next::Claim(self.claim()) };
         if !is_under_way {
             todo.push(Action::Clean);
         }
     }
+}
+
+fn interrupted(reason: String) -> Settlement {
+    Settlement::GiveBack(UnclaimCause::Interrupted, reason)
 }
 
 fn infrastructure_failure(message: &str) -> Failure {

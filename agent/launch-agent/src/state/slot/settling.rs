@@ -10,6 +10,7 @@ use std::time::Duration;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
+use super::kept::Otherwise;
 use super::types::{Action, Settlement, Unsettled};
 use super::{Next, Slot, State, retry_pause};
 use russet_platform::clock::BootTime;
@@ -80,29 +81,39 @@ impl Attempts {
 
 impl Slot {
     pub(super) fn settle(&mut self, settlement: Settlement, todo: &mut Vec<Action>) {
-        let (cancel, is_cleaning) = match &mut self.state {
-            State::Starting { cancel } => (cancel.take(), false),
-            State::Cleaning { next: Next::Task { cancel }, .. } => (cancel.take(), true),
-            State::Cleaning { .. } | State::Settling { is_cleaning: true, .. } => (None, true),
-            _ => (None, false),
+        let (otherwise, cancel, is_cleaning) = match &mut self.state {
+            State::Starting { cancel } | State::Waiting { cancel, .. } => {
+                (Otherwise::Run, cancel.take(), false)
+            }
+            State::Cleaning { next: Next::Task { cancel }, .. } => {
+                (Otherwise::Run, cancel.take(), true)
+            }
+            State::Cleaning { .. } | State::Settling { is_cleaning: true, .. } => {
+                (Otherwise::Run, None, true)
+            }
+            State::Ready { .. } => (Otherwise::Run, None, false),
+            State::Dirty { .. } => (Otherwise::Fail, None, false),
+            _ => (Otherwise::Report, None, false),
         };
-        self.begin_settling(settlement, cancel, is_cleaning, todo);
+        self.begin_settling(settlement, otherwise, cancel, is_cleaning, todo);
     }
 
     pub(super) fn begin_settling(
         &mut self,
         settlement: Settlement,
+        otherwise: Otherwise,
         cancel: Option<Failure>,
         is_cleaning: bool,
         todo: &mut Vec<Action>,
     ) {
         // What a person canceled does not run elsewhere.
         let settlement = match (settlement, cancel) {
-            (Settlement::GiveBack(_), Some(failure)) => Settlement::Report(failure),
+            (Settlement::GiveBack(..), Some(failure)) => Settlement::Report(failure),
             (settlement, _) => settlement,
         };
         todo.push(Action::Settle(settlement.clone()));
-        self.state = State::Settling { settlement, attempts: Attempts::default(), is_cleaning };
+        let attempts = Attempts::default();
+        self.state = State::Settling { settlement, attempts, otherwise, is_cleaning };
     }
 
     /// Takes the failure of an attempt to settle.

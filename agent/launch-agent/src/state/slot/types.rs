@@ -1,5 +1,6 @@
 //! Inputs and actions of a slot.
 
+use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::Failure;
 
 use russet_platform::clock::BootTime;
@@ -52,6 +53,10 @@ pub(crate) enum Input {
     Settled,
     /// That did not work.
     NotSettled(Unsettled),
+    /// The control plane does not take the task back, and it is not to run here.
+    NotTakenBack,
+    /// The control plane does not take the task back, so it is to run here where it can.
+    RunAnyway,
 }
 
 /// The reason why the control plane was not told how a task ended.
@@ -78,6 +83,9 @@ pub(crate) enum Exit {
     Unreported(Failure),
     /// It ended otherwise.
     Died(String),
+    /// It ended otherwise, and nothing here tells of a step that began: the control plane knows
+    /// better.
+    DiedEarly(UnclaimCause, String),
 }
 
 /// An action to carry out in a slot.
@@ -106,8 +114,9 @@ pub(crate) enum Action {
 /// A report to the control plane of a task that its agent did not report itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settlement {
-    /// It was not run and may run elsewhere.
-    GiveBack(String),
+    /// It was not run and may run elsewhere: [`Input::NotTakenBack`] where the control plane does
+    /// not want that.
+    GiveBack(UnclaimCause, String),
     /// It was not run and is not going to.
     Refuse(String),
     /// It ended; send the rest of its output and this.

@@ -51,9 +51,9 @@ impl Slot {
             State::Settling { attempts, .. } => {
                 return SlotView::Settling { trouble: attempts.trouble.clone() };
             }
-            State::Starting { cancel } | State::Cleaning { next: Next::Task { cancel }, .. } => {
-                cancel.as_ref()
-            }
+            State::Starting { cancel }
+            | State::Waiting { cancel, .. }
+            | State::Cleaning { next: Next::Task { cancel }, .. } => cancel.as_ref(),
             State::Running { canceled, .. } => canceled.as_ref().map(|(failure, _)| failure),
             State::Killed(Verdict::Failure(failure)) => Some(failure),
             State::Killed(Verdict::Stale | Verdict::GiveBack(_)) => None,

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use russet_protocol::runner::UnclaimCause;
+
 use super::start::show_deadline;
 use super::watch::TaskWatcher;
 use crate::board::Event;
 use crate::launch::caches::CacheUse;
-use crate::launch::process::{judge_exit, shown_outcome, tail_of_log};
+use crate::launch::process::{Traces, judge_exit, shown_outcome, tail_of_log};
 use crate::launch::slot::claims::show_task;
 use crate::launch::slot_dir::{Found, Journal};
 use crate::metrics::Failure;
@@ -33,6 +35,7 @@ impl TaskAdopter {
         let watcher = &self.watcher;
         let info = &*watcher.info;
         let found = journal.find_task_agent(&info.shared.boot_id);
+        let is_rebooted = matches!(found, Found::Rebooted);
         show_task(info, &journal);
         self.caches.begin_now(&info.shared.caches);
         watcher.meter.note_found();
@@ -41,21 +44,24 @@ impl TaskAdopter {
             Found::Alive(process) => return self.adopt_running(&journal, Arc::new(process)),
             Found::NeverStarted => {
                 let reason = "the launch agent ended before the task was started".to_owned();
-                return Input::Orphaned(Exit::NothingRan(reason));
+                return Input::Orphaned(Exit::DiedEarly(UnclaimCause::Interrupted, reason));
             }
             Found::Ended => "the task agent ended while no launch agent watched it",
             Found::Rebooted => {
-                info.shared.metrics.failed(Failure::Rebooted);
+                watcher.meter.note_fault(Failure::Rebooted);
                 "the machine restarted"
             }
         };
         let allocation = &journal.allocation;
         let record = watcher.read_result(journal.assignment.user.as_ref());
         let said = tail_of_log(&info.dir.fd);
-        let exit = judge_exit(None, record.as_ref(), allocation, &said, gone);
+        // After a loss of power the spool may have less than there was.
+        let has_begun = is_rebooted || watcher.has_begun(&journal);
+        let traces = Traces { status: None, record: record.as_ref(), has_begun, said: &said, gone };
+        let exit = judge_exit(traces, allocation);
         tracing::info!(slot = info.number, %allocation, "found a task of an earlier agent: {gone}");
         let outcome = shown_outcome(&exit, record.as_ref());
-        watcher.meter.count_exit(info, &exit, outcome);
+        watcher.meter.note_exit(info, &exit, outcome);
         info.shared.sink.send(Event::Ended { slot: info.number, outcome });
         Input::Orphaned(exit)
     }

@@ -79,6 +79,7 @@ impl TaskStarter {
         CrashPoint::AgentNoted.pass();
         self.agent.channel.begin(&journal.allocation);
         hand_over(&mut child, &self.full_assignment(&journal)).await?;
+        self.record.forget_granted();
         CrashPoint::AssignmentHandedOver.pass();
         self.agent.set_process(process.ok());
         self.record.set_journal(journal);
@@ -89,7 +90,7 @@ impl TaskStarter {
 
     /// The assignment of the journal with the credentials, which are not in the journal.
     fn full_assignment(&self, journal: &Journal) -> Assignment {
-        let granted = self.record.take_granted();
+        let granted = self.record.granted();
         Assignment {
             credentials: granted.credentials,
             withheld: granted.withheld,

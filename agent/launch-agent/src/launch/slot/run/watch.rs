@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
-use russet_protocol::supervise::{ResultRecord, SlotUser, VERSION, exit as codes};
+use russet_protocol::supervise::{Mode, ResultRecord, SlotUser, VERSION, exit as codes};
 
 use super::handle::TaskAgentHandle;
 use super::heartbeat::Heartbeats;
 use super::launcher::TaskAgentLauncher;
 use crate::board::Event;
 use crate::crash_points::CrashPoint;
-use crate::launch::process::{judge_exit, shown_outcome, tail_of_log};
+use crate::launch::process::{Traces, judge_exit, shown_outcome, tail_of_log};
 use crate::launch::slot::info::SlotInfo;
 use crate::launch::slot::meter::TaskMeter;
 use crate::launch::slot::record::TaskRecord;
@@ -70,6 +70,13 @@ impl TaskWatcher {
         self.info.dir.result(user.unwrap_or(self.info.user()))
     }
 
+    /// Returns true unless it is known that no step of the task has begun. Programs of others leave
+    /// no traces here.
+    pub(super) fn has_begun(&self, journal: &Journal) -> bool {
+        let user = journal.assignment.user.as_ref().unwrap_or(self.info.user());
+        journal.assignment.mode == Mode::External || self.info.dir.has_begun(user)
+    }
+
     fn finish_task(&self, status: Option<ExitStatus>, gone: &str) {
         CrashPoint::AgentEnded.pass();
         let words = self.agent.channel.end().filter(|words| is_believed(words, status));
@@ -94,7 +101,9 @@ impl TaskWatcher {
         // A task agent that reported says nothing that matters.
         let has_reported = status.is_some_and(|status| status.success());
         let said = if has_reported { String::new() } else { tail_of_log(&self.info.dir.fd) };
-        let exit = judge_exit(status, record.as_ref(), &journal.allocation, &said, gone);
+        let has_begun = record.is_some() || self.has_begun(&journal);
+        let traces = Traces { status, record: record.as_ref(), has_begun, said: &said, gone };
+        let exit = judge_exit(traces, &journal.allocation);
         let outcome = shown_outcome(&exit, record.as_ref());
         self.report_end(&journal, exit, outcome);
     }
@@ -107,10 +116,10 @@ impl TaskWatcher {
             outcome = outcome.map(Outcome::as_str),
             "the task agent has ended"
         );
-        self.meter.count_exit(info, &exit, outcome);
+        self.meter.note_exit(info, &exit, outcome);
         let sink = &info.shared.sink;
         sink.outputs.ended(info.number, journal.shown.id.as_ref());
-        if let Exit::Died(reason) | Exit::NothingRan(reason) = &exit {
+        if let Exit::Died(reason) | Exit::DiedEarly(_, reason) | Exit::NothingRan(reason) = &exit {
             sink.warn(format!("slot {}: {reason}", info.number));
         }
         sink.send(Event::Ended { slot: info.number, outcome });
