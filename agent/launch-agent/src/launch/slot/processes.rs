@@ -51,7 +51,6 @@ pub(super) async fn end_processes(user: &SlotUser, since: Option<u64>) -> Vec<u3
 mod tests {
     use super::end_processes;
     use russet_protocol::supervise::SlotUser;
-    use std::os::unix::process::CommandExt as _;
 
     const UID: u32 = 58_601;
 
@@ -61,17 +60,17 @@ mod tests {
         if !russet_test_skip::can_be_root("to have processes of others") {
             return;
         }
-        // As a set-uid program of root's that the user started: the real user alone is its.
-        let mut command = std::process::Command::new("sleep");
-        command.arg("1000");
-        // SAFETY: setresuid may be called between fork and exec.
-        unsafe {
-            command.pre_exec(|| {
-                let (uid, root) = (nix::unistd::Uid::from_raw(UID), nix::unistd::Uid::from_raw(0));
-                Ok(nix::unistd::setresuid(uid, root, root)?)
-            });
+        if !russet_test_skip::has_tool("setpriv") {
+            return;
         }
+        // As a set-uid program of root's that the user started: the real user alone is its.
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--ruid", &UID.to_string(), "--euid", "0", "sleep", "1000"]);
         let mut child = command.spawn().unwrap();
+        while russet_platform::processes_of(UID).is_empty() {
+            assert!(child.try_wait().unwrap().is_none(), "it has ended");
+            tokio::task::yield_now().await;
+        }
         let user = SlotUser { uid: UID, gid: UID, name: None, dedicated: true };
         let someone = SlotUser { dedicated: false, ..user.clone() };
         assert!(end_processes(&someone, None).await.is_empty());
