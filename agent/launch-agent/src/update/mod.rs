@@ -19,6 +19,7 @@
 mod boot_files;
 mod exchange;
 mod fetch;
+mod find;
 mod keys;
 mod list;
 mod offer;

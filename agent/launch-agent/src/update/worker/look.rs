@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 use super::super::boot_files::bad_versions;
 use super::super::exchange::Staged;
+use super::super::find::{Found, find_newest};
 use super::super::offer::{Machine, Offer, decide_offer, rollout_place};
 use super::super::record::{MAX_CHANNELS, Record, identity_of, is_recent};
 use super::super::request::FetchError;
 use super::super::seen::{Seen, judge_absence};
 use super::super::servers::Servers;
-use super::super::source::Found;
 use super::super::staging::{make_private, sweep_staging};
 use super::super::{UpdateError, fetch, pace, unpack};
 use super::{FAILED_AGAIN_S, Parts, Worker, put_in_place_failed};
@@ -115,7 +115,8 @@ impl Worker {
 
     async fn shown(&self, reach: &Reach) -> Result<(Option<Found>, Option<Pin>), UpdateError> {
         let Parts { control_plane, runner, .. } = &self.parts;
-        let looking = self.source.look(&reach.client, &reach.servers, control_plane, runner);
+        let looking =
+            find_newest(&self.source, &reach.client, &reach.servers, control_plane, runner);
         match tokio::time::timeout(SHOWN_TIMEOUT, looking).await {
             Ok(shown) => shown,
             Err(_) => Err(UpdateError::fetch("the manifest")(FetchError::Http(Failure::Slow))),
