@@ -87,7 +87,8 @@ impl Boot {
         }
         let signals = Signals::listen().map_err(BootError::Signals)?;
         let state = State::open(&layout.state(), &layout.boot_state());
-        let (memory, bundles) = (state.load(), Bundles::new(&layout));
+        let bundles = Bundles::new(&layout);
+        let memory = state.load(&bundles.places().current);
         Ok(Self { layout, state, memory, bundles, signals, said: String::new() })
     }
 

@@ -59,11 +59,13 @@ impl State {
         self.path.is_some()
     }
 
-    /// Reads what an earlier russet-boot remembered.
-    pub(crate) fn load(&self) -> Memory {
+    /// Reads what an earlier russet-boot remembered. Its probation counts for the bundle `current`
+    /// alone: whoever installed another one since may have been given the inode of the one before.
+    pub(crate) fn load(&self, current: &str) -> Memory {
         let text = |name| self.read(name).unwrap_or_default();
+        let trial = Trial::parse(&text(files::STRIKES), self.note().as_ref());
         Memory::new(
-            Trial::parse(&text(files::STRIKES), self.note().as_ref()),
+            trial.filter(|trial| trial.bundle == current),
             files::parse_bad(&text(files::BAD)),
             RunTimes::parse(&text(files::RAN)),
         )

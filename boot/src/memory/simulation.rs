@@ -95,9 +95,13 @@ impl Disk {
         (self.bad, self.ran) = (files::bad_text(&memory.bad), memory.ran.text());
     }
 
-    fn load(&self) -> Memory {
+    fn load(&self, current: &str) -> Memory {
         let trial = Trial::parse(&self.strikes, self.note.as_ref());
-        Memory::new(trial, files::parse_bad(&self.bad), RunTimes::parse(&self.ran))
+        Memory::new(
+            trial.filter(|trial| trial.bundle == current),
+            files::parse_bad(&self.bad),
+            RunTimes::parse(&self.ran),
+        )
     }
 }
 
@@ -169,13 +173,15 @@ impl World {
             Event::LoseNote => self.disk.note = None,
             Event::LoseFiles => self.disk = Disk::default(),
             Event::Touch => self.current.0.push('9'),
-            Event::PowerLoss(_) => return self.memory = self.disk.load(),
+            Event::PowerLoss(_) => return self.memory = self.disk.load(&self.current.0),
             Event::Restart(_) => {
                 self.memory.count_stop(&bundle, end.ran);
                 self.disk.save(&self.memory);
-                return self.memory = self.disk.load();
+                return self.memory = self.disk.load(&self.current.0);
             }
-            _ if self.current.1 == Kind::TakesDown => return self.memory = self.disk.load(),
+            _ if self.current.1 == Kind::TakesDown => {
+                return self.memory = self.disk.load(&self.current.0);
+            }
             _ => {}
         }
         let next = self.memory.decide(&bundle, &self.places(event), &end);

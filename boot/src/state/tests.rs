@@ -36,16 +36,18 @@ fn what_is_written_is_there_for_the_next_one_and_drafts_are_not_read() {
     keep_all(&state(&dir), &memory);
     // Killed while it was writing.
     std::fs::write(dir.path().join("boot/bad.new"), "bad 3 9 cra").unwrap();
-    assert_eq!(state(&dir).load(), memory);
+    assert_eq!(state(&dir).load("7.1.1"), memory);
     assert_eq!(state(&dir).note(), memory.note());
+    let another = state(&dir).load("7.1.2");
+    assert_eq!((another.trial, another.bad), (None, memory.bad.clone()));
     // Somebody removed one and changed another.
     std::fs::remove_file(dir.path().join("boot/probation")).unwrap();
     std::fs::write(dir.path().join("boot/bad"), "").unwrap();
     keep_all(&state(&dir), &memory);
-    assert_eq!((state(&dir).load(), state(&dir).note()), (memory.clone(), memory.note()));
+    assert_eq!((state(&dir).load("7.1.1"), state(&dir).note()), (memory.clone(), memory.note()));
     let settled = Memory::new(None, memory.bad, memory.ran);
     keep_all(&state(&dir), &settled);
-    assert_eq!((state(&dir).load(), state(&dir).note()), (settled, None));
+    assert_eq!((state(&dir).load("7.1.1"), state(&dir).note()), (settled, None));
     assert!(!dir.path().join("boot/strikes").exists());
 }
 
@@ -56,7 +58,7 @@ fn nonsense_says_nothing_and_nothing_waits_for_a_fifo() {
     for name in ["probation", "strikes", "bad", "ran", "health"] {
         std::fs::write(dir.path().join("boot").join(name), b"\xff\x00 inode\n").unwrap();
     }
-    assert_eq!((state.load(), state.note()), (Memory::default(), None));
+    assert_eq!((state.load("7.1.1"), state.note()), (Memory::default(), None));
     assert_eq!(state.report(1), super::Report::default());
     let fifo = dir.path().join("boot/health");
     std::fs::remove_file(&fifo).unwrap();
@@ -76,5 +78,5 @@ fn a_directory_that_cannot_be_used_is_done_without() {
     std::fs::write(&file, "in the way").unwrap();
     let mut state = State::open(&file, &file.join("boot"));
     assert!(!state.is_usable() && !state.save(&remembered()));
-    assert_eq!((state.load(), state.note()), (Memory::default(), None));
+    assert_eq!((state.load("7.1.1"), state.note()), (Memory::default(), None));
 }
