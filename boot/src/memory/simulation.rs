@@ -1,4 +1,4 @@
-//! Machines that go through everything that can happen, by the same steps as `main.rs`.
+//! Machines that go through everything that can happen, by the same steps as `service.rs`.
 
 use std::time::Duration;
 
