@@ -22,6 +22,8 @@ mod support;
 
 mod agent;
 mod artifacts;
+#[cfg(target_os = "linux")]
+mod attacks;
 mod boot;
 mod caches;
 mod commands;
