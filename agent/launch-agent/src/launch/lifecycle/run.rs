@@ -50,10 +50,10 @@ pub async fn run(config: Config, options: Options) -> ExitReason {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        // Threat: a core file would hold the tokens of classes and tasks, wherever it falls.
-        if let Err(error) = russet_platform::os::make_undumpable() {
-            tracing::warn!(%error, "a crash of this agent may leave its memory in a core file");
-        }
+    }
+    // Threat: a core file would hold the tokens of classes and tasks, wherever it falls.
+    if let Err(error) = russet_platform::os::make_undumpable() {
+        tracing::warn!(%error, "a crash of this agent may leave its memory in a core file");
     }
     let reason = run_to_end(config, options).await;
     if let (true, ExitReason::Failed(text) | ExitReason::StateInUse(text)) = (is_service, &reason) {
