@@ -107,7 +107,7 @@ fn the_script_goes_to_its_end_and_its_report_has_a_row_for_every_check() {
     assert!(row("binary-runs").unwrap().starts_with("ok"), "{text}");
     assert_eq!(
         row("run-a-job").unwrap().split_whitespace().collect::<Vec<_>>(),
-        ["skip", "run-a-job", "needs", "--change"]
+        ["skip", "run-a-job", "-", "needs", "--change"]
     );
     assert_eq!(output.status.code(), Some(1));
     let report = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();

@@ -51,11 +51,11 @@ impl Limits {
     /// Checks an archive so far, before its next content is written.
     pub(super) fn check(self, entries: u64, bytes: u64) -> io::Result<()> {
         if entries > MAX_ENTRIES {
-            return Err(refused("the archive holds more than 10 million files".to_owned()));
+            return Err(refused("the archive: it holds more than 10 million files".to_owned()));
         }
         if bytes > self.bytes {
             let most = format_size(self.bytes);
-            return Err(refused(format!("the archive says that it holds more than {most}")));
+            return Err(refused(format!("the archive: it says that it holds more than {most}")));
         }
         Ok(())
     }
