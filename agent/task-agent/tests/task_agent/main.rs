@@ -10,7 +10,8 @@ mod faults;
 mod files;
 #[cfg(test)]
 mod isolation;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod outlive;
 #[cfg(test)]
 mod outputs;

@@ -47,7 +47,7 @@ async fn keys_of_a_task_are_gone_when_the_next_one_looks_for_them() {
     );
     task.go_on_with(scripts(&[&found])).await;
     task.run_to(Outcome::Success).await;
-    let nothing = vec!["-1"; 12].join(", ");
+    let nothing = ["-1"; 12].join(", ");
     assert_eq!(task.text(1), format!("[{nothing}] 0\n"));
 }
 
