@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{Refusal, note};
+use super::error::HelperError;
+use super::note;
 
 /// Alternatives of one pattern at most: braces multiply.
 const MOST_ALTERNATIVES: usize = 4096;
@@ -26,7 +27,7 @@ enum Part {
 }
 
 /// The files that match, one a line: sorted for each pattern, none twice.
-pub(super) fn glob(patterns: &[OsString]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn glob(patterns: &[OsString]) -> Result<Vec<u8>, HelperError> {
     let mut out = Vec::new();
     let mut seen = BTreeSet::new();
     for pattern in patterns {
@@ -58,13 +59,13 @@ pub(super) fn glob(patterns: &[OsString]) -> Result<Vec<u8>, Refusal> {
 
 /// The pattern once for each choice that its braces leave. Braces that are not closed mean
 /// themselves, as in a shell.
-fn alternatives(pattern: &OsStr) -> Result<Vec<OsString>, Refusal> {
+fn alternatives(pattern: &OsStr) -> Result<Vec<OsString>, HelperError> {
     let mut open = vec![pattern.as_bytes().to_vec()];
     let mut done = Vec::new();
     while let Some(text) = open.pop() {
         if open.len() + done.len() > MOST_ALTERNATIVES {
-            let pattern = pattern.display();
-            return Err(format!("{pattern} stands for more than {MOST_ALTERNATIVES} patterns"));
+            let pattern = PathBuf::from(pattern);
+            return Err(HelperError::Alternatives { pattern, limit: MOST_ALTERNATIVES });
         }
         let Some((start, end, commas)) = braces(&text) else {
             done.push(OsString::from_vec(text));
@@ -113,12 +114,12 @@ fn find_open(text: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-fn parts(pattern: &OsStr) -> Result<Vec<Part>, Refusal> {
+fn parts(pattern: &OsStr) -> Result<Vec<Part>, HelperError> {
     let names = pattern.as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
     names.filter(|name| *name != b".").map(part).collect()
 }
 
-fn part(name: &[u8]) -> Result<Part, Refusal> {
+fn part(name: &[u8]) -> Result<Part, HelperError> {
     if name == b"**" {
         return Ok(Part::Folders);
     }
@@ -130,7 +131,7 @@ fn part(name: &[u8]) -> Result<Part, Refusal> {
         .literal_separator(true)
         .build()
         .map(|glob| Part::Pattern(glob.compile_matcher()))
-        .map_err(|error| format!("{text} is no pattern: {}", error.kind()))
+        .map_err(|error| HelperError::Pattern { pattern: text.clone(), kind: error.kind().clone() })
 }
 
 /// Escapes braces that were not closed: they mean themselves.
@@ -270,9 +271,9 @@ mod tests {
     #[test]
     fn braces_multiply_up_to_a_limit() {
         let of = |text: &str| alternatives(text.as_ref()).map(|all| all.len());
-        assert_eq!(of("{a,b{c,d}}{,e}"), Ok(6));
-        assert_eq!(of("{a,b"), Ok(1));
-        assert_eq!(of(r"\{a,b}"), Ok(1));
+        assert_eq!(of("{a,b{c,d}}{,e}").unwrap(), 6);
+        assert_eq!(of("{a,b").unwrap(), 1);
+        assert_eq!(of(r"\{a,b}").unwrap(), 1);
         assert!(of(&"{a,b}".repeat(20)).is_err());
     }
 

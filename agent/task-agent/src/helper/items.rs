@@ -5,22 +5,23 @@ use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
-use super::Refusal;
 use super::args::TimingsType;
+use super::error::HelperError;
+use crate::path_error::PathError;
 
 /// Reads the tests of files, or of standard input, in their order and each once as often as it
 /// is there.
-pub(super) fn read(files: &[PathBuf], named_by: TimingsType) -> Result<Vec<OsString>, Refusal> {
+pub(super) fn read_tests(
+    files: &[PathBuf],
+    named_by: TimingsType,
+) -> Result<Vec<OsString>, HelperError> {
     let mut text = Vec::new();
     let standard = [PathBuf::from("-")];
     for file in if files.is_empty() { &standard[..] } else { files } {
         if file == Path::new("-") {
-            std::io::stdin().lock().read_to_end(&mut text).map_err(|error| {
-                format!("could not read the tests from standard input: {error}")
-            })?;
+            std::io::stdin().lock().read_to_end(&mut text).map_err(HelperError::Tests)?;
         } else {
-            let bytes = std::fs::read(file)
-                .map_err(|error| format!("could not read {}: {error}", file.display()))?;
+            let bytes = std::fs::read(file).map_err(PathError::when("read", file))?;
             text.extend(bytes);
         }
         text.push(b'\n');

@@ -6,6 +6,7 @@
 //! call them in loops, so nothing is set up here that an answer does not need.
 
 mod args;
+mod error;
 mod glob;
 mod items;
 mod place;
@@ -23,6 +24,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::continuation;
 use args::{Command, Env, Helper, Step, Tests};
+use error::HelperError;
 
 /// Variable with the directory through which steps talk to their task agent.
 pub const TASK_DATA_VARIABLE: &str = "CIRCLE_INTERNAL_TASK_DATA";
@@ -37,9 +39,6 @@ const FAILED: u8 = 1;
 /// The command was not understood.
 const USAGE: u8 = 2;
 
-/// Reason of a failure: a sentence, and after a line break perhaps a hint.
-pub(crate) type Refusal = String;
-
 /// Runs `name` with `args` (without the program's own name).
 #[must_use]
 pub fn main(name: &str, args: &[OsString]) -> ExitCode {
@@ -53,8 +52,8 @@ pub fn main(name: &str, args: &[OsString]) -> ExitCode {
     };
     match answer(name, command) {
         Ok(code) => ExitCode::from(code),
-        Err(refusal) => {
-            note(&format!("error: {refusal}"));
+        Err(error) => {
+            note(&format!("error: {error}"));
             ExitCode::from(FAILED)
         }
     }
@@ -68,7 +67,7 @@ fn parse(name: &str, args: &[OsString]) -> Result<Command, clap::Error> {
     Ok(Helper::from_arg_matches(&matches)?.command)
 }
 
-fn answer(name: &str, command: Command) -> Result<u8, Refusal> {
+fn answer(name: &str, command: Command) -> Result<u8, HelperError> {
     let data = std::env::var_os(TASK_DATA_VARIABLE).map(PathBuf::from);
     match command {
         Command::Step(Step::Halt) => halt(name, data.as_deref()).map(|()| DONE),
@@ -84,32 +83,28 @@ fn answer(name: &str, command: Command) -> Result<u8, Refusal> {
             run::run(&command, &files, &how, verbose, data.as_deref())
         }
         Command::Continue { file, parameters } => {
-            let message = continuation::continue_pipeline(&file, parameters.as_deref())
-                .map_err(|error| error.to_string())?;
+            let message = continuation::continue_pipeline(&file, parameters.as_deref())?;
             print(format!("{message}\n").as_bytes())
         }
-        Command::Env(Env::Subst { text }) => print(&subst::main(&text)?),
+        Command::Env(Env::Subst { text }) => print(&subst::substitute_variables(&text)?),
         Command::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
     }
 }
 
-fn halt(name: &str, data: Option<&Path>) -> Result<(), Refusal> {
+fn halt(name: &str, data: Option<&Path>) -> Result<(), HelperError> {
     let Some(data) = data else {
-        return Err(format!(
-            "`{name} step halt` was called outside a task\n\nhint: {TASK_DATA_VARIABLE} is not \
-             set; call it from a step"
-        ));
+        return Err(HelperError::Outside { helper: name.to_owned() });
     };
     std::fs::write(data.join(HALT_FILE), b"")
-        .map_err(|error| format!("could not halt the job through {}: {error}", data.display()))
+        .map_err(|source| HelperError::Halt { data: data.to_owned(), source })
 }
 
 /// Writes an answer. A reader that has heard enough is no error.
-fn print(bytes: &[u8]) -> Result<u8, Refusal> {
+fn print(bytes: &[u8]) -> Result<u8, HelperError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("could not write to standard output: {error}"))
+            Err(HelperError::Output(error))
         }
         _ => Ok(DONE),
     }
@@ -136,7 +131,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         halt("circleci-agent", Some(data.path())).unwrap();
         assert!(data.path().join(HALT_FILE).exists());
-        assert!(halt("circleci", None).unwrap_err().contains("outside a task"));
+        assert!(halt("circleci", None).unwrap_err().to_string().contains("outside a task"));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::args::How;
-use super::{DONE, FAILED, Refusal, note, print, split};
+use super::error::HelperError;
+use super::{DONE, FAILED, note, print, split};
 
 /// Runs the command and answers its exit code.
 pub(super) fn run(
@@ -17,7 +18,7 @@ pub(super) fn run(
     how: &How,
     is_verbose: bool,
     data: Option<&Path>,
-) -> Result<u8, Refusal> {
+) -> Result<u8, HelperError> {
     let part = split::split(files, how, data)?;
     if is_verbose {
         note(&format!("{}: run {} of {}", part.counts(), how.index + 1, how.total));
@@ -38,12 +39,12 @@ pub(super) fn run(
         .arg(command)
         .stdin(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("could not start {shell}: {error}"))?;
+        .map_err(|source| HelperError::Start { shell, source })?;
     if let Some(mut input) = child.stdin.take() {
         // A command that reads no more of it has what it wants.
         let _unread = input.write_all(&joined(&part.tests));
     }
-    let status = child.wait().map_err(|error| format!("could not wait for it: {error}"))?;
+    let status = child.wait().map_err(HelperError::Wait)?;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     Ok(if status.success() {
         DONE

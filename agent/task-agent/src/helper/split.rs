@@ -9,9 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::args::{How, SplitBy, TimingsType};
+use super::error::HelperError;
 use super::place::Place;
 use super::timings::Timings;
-use super::{Refusal, items, note};
+use super::{items, note};
 
 /// The part of one run.
 #[derive(Debug)]
@@ -36,14 +37,15 @@ impl Part {
 }
 
 /// Reads the tests and takes the part of this run.
-pub(super) fn split(files: &[PathBuf], how: &How, data: Option<&Path>) -> Result<Part, Refusal> {
+pub(super) fn split(
+    files: &[PathBuf],
+    how: &How,
+    data: Option<&Path>,
+) -> Result<Part, HelperError> {
     if how.index >= how.total {
-        return Err(format!(
-            "--index {} is not below --total {}\n\nhint: the first run has the index 0",
-            how.index, how.total
-        ));
+        return Err(HelperError::Index { index: how.index, total: how.total });
     }
-    let tests = items::read(files, how.timings_type)?;
+    let tests = items::read_tests(files, how.timings_type)?;
     let place = Place::here();
     let timings = match (how.split_by, data) {
         (SplitBy::Timings, Some(data)) => timings(how, data)?,
@@ -56,7 +58,7 @@ pub(super) fn split(files: &[PathBuf], how: &How, data: Option<&Path>) -> Result
 const TOTAL_VARIABLE: &str = "CIRCLE_NODE_TOTAL";
 
 /// Returns the timings that all parts are computed from; `None` where they are split by name.
-fn timings(how: &How, data: &Path) -> Result<Option<Timings>, Refusal> {
+fn timings(how: &How, data: &Path) -> Result<Option<Timings>, HelperError> {
     let tasks = std::env::var(TOTAL_VARIABLE).ok().and_then(|total| total.parse::<usize>().ok());
     if how.total > 1 && tasks.is_some_and(|tasks| tasks != how.total) {
         // Each job has times of its own.
@@ -68,10 +70,7 @@ fn timings(how: &How, data: &Path) -> Result<Option<Timings>, Refusal> {
         return Ok(None);
     }
     match Timings::read(data)? {
-        None if how.total > 1 => Err("the times of earlier tests could not be had from the \
-             control plane, and without them this task would take other tests than its part\n\n\
-             hint: run the job again, or split by name; the agent's log says what failed"
-            .to_owned()),
+        None if how.total > 1 => Err(HelperError::NoTimings),
         None => {
             note("note: no times of earlier tests could be had, falling back to splitting by name");
             Ok(None)
@@ -86,17 +85,17 @@ fn part(
     how: &How,
     place: &Place,
     timings: Option<&Timings>,
-) -> Result<Part, Refusal> {
+) -> Result<Part, HelperError> {
     tests.sort_by(|a, b| (place.name(a), a).cmp(&(place.name(b), b)));
     let (weights, by) = match (how.split_by, timings) {
-        (SplitBy::FileSize, _) => (sizes(&tests, how, place)?, "file size".to_owned()),
+        (SplitBy::FileSize, _) => (file_sizes(&tests, how, place)?, "file size".to_owned()),
         (SplitBy::Timings, Some(timings)) => timed(&tests, how, timings, place),
         (SplitBy::Name | SplitBy::Timings, _) => (None, "name".to_owned()),
     };
     let of = tests.len();
     let runs = match weights {
         None => (0..of).map(|at| at % how.total).collect(),
-        Some(weights) => share(&weights, how.total),
+        Some(weights) => assign_runs(&weights, how.total),
     };
     let mine = tests.into_iter().zip(runs).filter(|(_, run)| *run == how.index);
     Ok(Part { tests: mine.map(|(test, _)| test).collect(), of, by })
@@ -104,7 +103,7 @@ fn part(
 
 /// Which run each of the weights goes to: the heaviest first, each to the run that has least so
 /// far. No run gets more than a third above what the best of all ways would give it.
-fn share(weights: &[f64], total: usize) -> Vec<usize> {
+fn assign_runs(weights: &[f64], total: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     // Those of the same weight stay in the order of their names.
     order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
@@ -128,7 +127,11 @@ fn share(weights: &[f64], total: usize) -> Vec<usize> {
 ///
 /// Where some are files and others are not, another task may have them, and would compute other
 /// parts.
-fn sizes(tests: &[OsString], how: &How, place: &Place) -> Result<Option<Vec<f64>>, Refusal> {
+fn file_sizes(
+    tests: &[OsString],
+    how: &How,
+    place: &Place,
+) -> Result<Option<Vec<f64>>, HelperError> {
     let sizes: Vec<_> = tests.iter().map(|test| place.file_size(test)).collect();
     let missing: Vec<&OsStr> = tests
         .iter()
@@ -144,10 +147,7 @@ fn sizes(tests: &[OsString], how: &How, place: &Place) -> Result<Option<Vec<f64>
             return Ok(None);
         }
         if how.total > 1 {
-            return Err(format!(
-                "{what}, and another task that has them would take other tests than its part\n\n\
-                 hint: list only files that every task has, or split by name"
-            ));
+            return Err(HelperError::MissingFiles(what));
         }
     }
     Ok(Some(sizes.into_iter().map(|size| size.unwrap_or_default() as f64).collect()))
@@ -189,7 +189,7 @@ fn timed(
 
 #[cfg(test)]
 mod tests {
-    use super::{How, Place, SplitBy, Timings, share, split};
+    use super::{How, Place, SplitBy, Timings, assign_runs, split};
     use proptest::prelude::*;
     use std::ffi::OsString;
     use std::path::Path;
@@ -199,7 +199,7 @@ mod tests {
         fn the_parts_are_the_whole_and_none_has_much_more(
             weights in prop::collection::vec(0.0..100.0_f64, 0..60), total in 1..9_usize,
         ) {
-            let runs = share(&weights, total);
+            let runs = assign_runs(&weights, total);
             prop_assert_eq!(runs.len(), weights.len());
             prop_assert!(runs.iter().all(|run| *run < total));
             let load = |run| {
@@ -259,7 +259,7 @@ mod tests {
         std::fs::write(dir.path().join("list"), "a\nb").unwrap();
         let how = |total| How { split_by: SplitBy::Timings, total, ..How::default() };
         let part = |total| split(&[dir.path().join("list")], &how(total), Some(dir.path()));
-        assert!(part(2).unwrap_err().contains("could not be had"));
+        assert!(part(2).unwrap_err().to_string().contains("could not be had"));
         assert_eq!(part(1).unwrap().tests, ["a", "b"]);
     }
 
@@ -371,7 +371,9 @@ mod tests {
             let how = How { split_by: SplitBy::FileSize, total, ..How::default() };
             super::part(tests.iter().map(OsString::from).collect(), &how, &place, None)
         };
-        assert!(part(&["a", "b"], 2).unwrap_err().contains("1 of 2 tests are not files here"));
+        assert!(
+            part(&["a", "b"], 2).unwrap_err().to_string().contains("1 of 2 tests are not files")
+        );
         assert_eq!(part(&["a", "b"], 1).unwrap().tests, ["a", "b"]);
         assert_eq!(part(&["a", "c"], 2).unwrap().tests, ["a"]);
     }
@@ -379,6 +381,6 @@ mod tests {
     #[test]
     fn an_index_beyond_the_total_is_refused() {
         let how = How { index: 2, total: 2, ..How::default() };
-        assert!(split(&[], &how, None).unwrap_err().contains("--index 2"));
+        assert!(split(&[], &how, None).unwrap_err().to_string().contains("--index 2"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use super::Refusal;
+use super::error::HelperError;
 
 /// Text around a name in braces.
 struct Reference<'a> {
@@ -17,13 +17,10 @@ struct Reference<'a> {
 }
 
 /// Replaces variables in the text, or in standard input.
-pub(super) fn main(text: &[OsString]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn substitute_variables(text: &[OsString]) -> Result<Vec<u8>, HelperError> {
     if text.is_empty() {
         let mut input = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut input)
-            .map_err(|error| format!("could not read standard input: {error}"))?;
+        std::io::stdin().lock().read_to_end(&mut input).map_err(HelperError::Input)?;
         return substitute(&input, &look_up);
     }
     let words: Vec<&[u8]> = text.iter().map(|word| word.as_bytes()).collect();
@@ -39,7 +36,7 @@ fn look_up(name: &[u8]) -> Option<Vec<u8>> {
 type LookUp<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
 
 /// A variable that is not there is replaced by nothing.
-fn substitute(text: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, Refusal> {
+fn substitute(text: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, HelperError> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
@@ -52,7 +49,8 @@ fn substitute(text: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, Refusal> {
             }
             [b'{', after @ ..] => {
                 let end = closing(after).ok_or_else(|| {
-                    format!("`${{{}` has no end", String::from_utf8_lossy(first_line(after)))
+                    let shown = String::from_utf8_lossy(first_line(after));
+                    HelperError::OpenReference(shown.into_owned())
                 })?;
                 out.extend(value(&after[..end], look_up)?);
                 rest = &after[end + 1..];
@@ -91,10 +89,10 @@ fn closing(text: &[u8]) -> Option<usize> {
     None
 }
 
-fn value(inside: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, Refusal> {
+fn value(inside: &[u8], look_up: LookUp<'_>) -> Result<Vec<u8>, HelperError> {
     let Some(reference) = read(inside) else {
         let inside = String::from_utf8_lossy(first_line(inside));
-        return Err(format!("`${{{inside}}}` names no variable"));
+        return Err(HelperError::NoVariable(inside.into_owned()));
     };
     let value = look_up(reference.name);
     let is_set = value.as_ref().is_some_and(|it| !reference.with_colon || !it.is_empty());
@@ -148,7 +146,9 @@ mod tests {
             b"EMPTY" => Some(Vec::new()),
             _ => None,
         };
-        substitute(text.as_bytes(), &look_up).map(|bytes| String::from_utf8(bytes).unwrap())
+        substitute(text.as_bytes(), &look_up)
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

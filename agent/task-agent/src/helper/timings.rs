@@ -11,7 +11,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::args::TimingsType;
+use super::error::HelperError;
 use super::place::Place;
+use crate::path_error::PathError;
 
 /// The file, next to [`super::HALT_FILE`].
 pub(crate) const TIMINGS_FILE: &str = "timings.json";
@@ -31,16 +33,16 @@ pub(super) struct Timings {
 impl Timings {
     /// Reads the timings of this task. `None`: the task agent left none, because it could not get
     /// any.
-    pub(super) fn read(data: &Path) -> Result<Option<Self>, String> {
+    pub(super) fn read(data: &Path) -> Result<Option<Self>, HelperError> {
         let path = data.join(TIMINGS_FILE);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("could not read {}: {error}", path.display())),
+            Err(error) => return Err(PathError::when("read", &path)(error).into()),
         };
         serde_json::from_slice(&text)
             .map(Some)
-            .map_err(|error| format!("{} holds no times of tests: {error}", path.display()))
+            .map_err(|source| HelperError::Timings { path, source })
     }
 
     /// Returns the kind of names that most of the tests are found under, of several the first.
@@ -129,6 +131,6 @@ mod tests {
         std::fs::write(data.path().join(TIMINGS_FILE), "{}").unwrap();
         assert!(Timings::read(data.path()).unwrap().is_some());
         std::fs::write(data.path().join(TIMINGS_FILE), "{").unwrap();
-        assert!(Timings::read(data.path()).unwrap_err().contains(TIMINGS_FILE));
+        assert!(Timings::read(data.path()).unwrap_err().to_string().contains(TIMINGS_FILE));
     }
 }

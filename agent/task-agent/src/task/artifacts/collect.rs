@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::bundle;
 use crate::mask::Masks;
+use crate::path_error::PathError;
 
 /// A file to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,20 @@ pub(super) struct Found {
 /// More would be a mistake, like the root directory.
 const MOST_FILES: usize = 100_000;
 
+/// Reason why the files of a step were not collected.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CollectError {
+    #[error(
+        "`{}` is not a destination: `..` would lead out of the job's artifacts",
+        .0.escape_debug()
+    )]
+    Destination(String),
+    #[error(transparent)]
+    File(#[from] PathError),
+    #[error("there are more than {MOST_FILES} files in {}", .0.display())]
+    TooMany(PathBuf),
+}
+
 /// Returns the prefix of the names of `root`'s artifacts: the destination, or the path below the
 /// working directory, the home or the root directory.
 pub(super) fn name_prefix(
@@ -49,14 +64,10 @@ pub(super) fn name_prefix(
     destination: Option<&str>,
     work: &Path,
     home: &Path,
-) -> Result<String, String> {
+) -> Result<String, CollectError> {
     if let Some(written) = destination {
-        return clean_path(Path::new(written)).ok_or_else(|| {
-            format!(
-                "`{}` is no destination: `..` would lead out of the job's artifacts",
-                written.escape_debug()
-            )
-        });
+        return clean_path(Path::new(written))
+            .ok_or_else(|| CollectError::Destination(written.to_owned()));
     }
     // `..` in the path itself may be meant; the name then is of where it leads.
     let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
@@ -82,15 +93,14 @@ fn clean_path(path: &Path) -> Option<String> {
 
 /// Finds the files at `root`. A root that is not there has none. A root that is itself a link is
 /// followed, with the rights of the slot's user.
-pub(super) fn find_files(root: &Path, prefix: &str) -> Result<Found, String> {
+pub(super) fn find_files(root: &Path, prefix: &str) -> Result<Found, CollectError> {
     let mut found = Found::default();
     let real = match root.canonicalize() {
         Ok(real) => real,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(format!("could not look at {}: {error}", root.display())),
+        Err(error) => return Err(PathError::when("look at", root)(error).into()),
     };
-    let metadata = std::fs::symlink_metadata(&real)
-        .map_err(|error| format!("could not look at {}: {error}", root.display()))?;
+    let metadata = std::fs::symlink_metadata(&real).map_err(PathError::when("look at", root))?;
     let own =
         root.file_name().or(real.file_name()).unwrap_or_default().to_string_lossy().into_owned();
     if metadata.is_file() {
@@ -108,7 +118,7 @@ pub(super) fn find_files(root: &Path, prefix: &str) -> Result<Found, String> {
     Ok(found)
 }
 
-fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), String> {
+fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), CollectError> {
     let mut open = vec![(root.to_owned(), prefix.to_owned())];
     while let Some((dir, prefix)) = open.pop() {
         let entries = match std::fs::read_dir(&dir) {
@@ -132,10 +142,7 @@ fn walk_directory(root: &Path, prefix: &str, found: &mut Found) -> Result<(), St
                 _ => found.notes.push(format!("{name} is no file and was left out")),
             }
             if found.files.len() > MOST_FILES {
-                return Err(format!(
-                    "there are more than {MOST_FILES} files in {}",
-                    root.display()
-                ));
+                return Err(CollectError::TooMany(root.to_owned()));
             }
         }
     }

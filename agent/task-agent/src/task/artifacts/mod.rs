@@ -39,11 +39,11 @@ impl ArtifactStore {
         let root = self.dirs.resolve(path);
         let prefix = match collect::name_prefix(&root, destination, work, &slot.home) {
             Ok(prefix) => prefix,
-            Err(message) => return output.fail(message),
+            Err(error) => return output.fail(error),
         };
         let Found { mut files, notes } = match collect::find_files(&root, &prefix) {
             Ok(found) => found,
-            Err(message) => return output.fail(message),
+            Err(error) => return output.fail(error),
         };
         collect::mask_names(&mut files, output.masks());
         for note in &notes {
