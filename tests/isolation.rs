@@ -306,6 +306,25 @@ fn a_step_that_fills_a_small_disk_fails_with_a_message_and_the_next_task_runs() 
 }
 
 #[test]
+fn a_step_whose_last_line_meets_a_full_disk_has_not_succeeded() {
+    if !can_run() {
+        return;
+    }
+    let (server, user) = (Server::start(), User::create());
+    let options = AgentOptions { disk: Some("40m"), ..user.options() };
+    let _agent = Agent::start_with(&server, &options);
+    // It exits at once after the line: whether the agent sees the exit or the full disk first is
+    // chance, so it is tried a few times.
+    let script = "head -c 200000000 /dev/zero > big 2>/dev/null || echo the last line";
+    for _ in 0..4 {
+        let job = server.admin.run(&config(&[&run(script)]));
+        assert_outcome(&server.admin, &job, Outcome::Failed);
+        let message = job.steps[0].message.clone().unwrap_or_default();
+        assert!(message.contains("could not keep the output"), "{message} {:?}", job.steps);
+    }
+}
+
+#[test]
 fn a_step_may_open_as_many_files_as_builds_need() {
     if !can_run() {
         return;

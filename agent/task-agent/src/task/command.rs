@@ -52,7 +52,27 @@ enum Cause {
     TooLong(Duration),
     Stopped,
     JobOver,
-    NoRoom(String),
+    /// There is no room for its output, or for its files.
+    NoRoom {
+        why: String,
+        /// Exit code, where it had ended by itself before that was seen.
+        exit_code: Option<i32>,
+    },
+}
+
+impl Cause {
+    fn no_room(why: String) -> Self {
+        Self::NoRoom { why, exit_code: None }
+    }
+
+    /// Returns the cause once all of the output was read. The last of it may have met a full disk
+    /// after the command had exited: without its output no command has done well.
+    fn after_output(self, lost_output: Option<String>) -> Self {
+        match (self, lost_output) {
+            (Self::Exited(status), Some(why)) => Self::NoRoom { why, exit_code: status.code() },
+            (cause, _) => cause,
+        }
+    }
 }
 
 /// Reason why a command was not started.
@@ -136,15 +156,15 @@ impl Commands {
             }
             () = self.stop.requested() => Cause::Stopped,
             () = wait_for_job(spec.job_is_over.clone()) => Cause::JobOver,
-            why = log.broken() => Cause::NoRoom(why),
-            why = self.disk.exceeded() => Cause::NoRoom(why),
+            why = log.broken() => Cause::no_room(why),
+            why = self.disk.exceeded() => Cause::no_room(why),
         };
         if self.is_out_of_time(spec, &cause) {
             // What it waited for is only to be seen while it is there.
             output.say(&process_table::process_table(&self.processes, output.masks()));
         }
         if !matches!(cause, Cause::Exited(_)) {
-            let has_no_room = matches!(cause, Cause::NoRoom(_));
+            let has_no_room = matches!(cause, Cause::NoRoom { .. });
             let grace = if has_no_room { Duration::ZERO } else { self.kill_grace };
             kill::end_step(&mut child, grace, &self.clock, &self.stop).await;
         }
@@ -154,7 +174,7 @@ impl Commands {
                  prints from here on is not shown",
             );
         }
-        self.end_for(cause)
+        self.end_for(cause.after_output(log.lost_because()))
     }
 
     /// Returns true if a time limit is the reason why the command is about to be ended. The
@@ -166,7 +186,7 @@ impl Commands {
             Cause::Stopped => {
                 spec.job_is_over.is_none() && self.stop.reason() == Some(Stop::Deadline)
             }
-            Cause::Exited(_) | Cause::JobOver | Cause::NoRoom(_) => false,
+            Cause::Exited(_) | Cause::JobOver | Cause::NoRoom { .. } => false,
         }
     }
 
@@ -182,10 +202,10 @@ impl Commands {
                 "it ran for longer than {} and was ended",
                 russet_text::format_duration(longest)
             )),
-            Cause::NoRoom(why) => {
+            Cause::NoRoom { why, exit_code } => {
                 // From here on the space belongs to the end of the story.
                 self.spool.release_reserve();
-                StepEnd::failed(why)
+                StepEnd { exit_code, ..StepEnd::failed(why) }
             }
             Cause::JobOver => StepEnd {
                 message: Some("it was ended because the job is over".to_owned()),
@@ -230,10 +250,23 @@ fn interpret_status(status: ExitStatus) -> StepEnd {
 
 #[cfg(test)]
 mod tests {
-    use super::interpret_status;
+    use super::{Cause, interpret_status};
     use russet_protocol::outcome::Outcome;
     use std::os::unix::process::ExitStatusExt as _;
     use std::process::ExitStatus;
+
+    #[test]
+    fn a_command_that_exits_before_its_last_output_meets_a_full_disk_has_not_succeeded() {
+        let exited = || Cause::Exited(ExitStatus::from_raw(0));
+        let cause = exited().after_output(Some("no space".to_owned()));
+        assert!(
+            matches!(&cause, Cause::NoRoom { why, exit_code: Some(0) } if why == "no space"),
+            "{cause:?}"
+        );
+        assert!(matches!(exited().after_output(None), Cause::Exited(_)));
+        let stopped = Cause::Stopped.after_output(Some("no space".to_owned()));
+        assert!(matches!(stopped, Cause::Stopped));
+    }
 
     #[test]
     fn a_signal_is_named() {

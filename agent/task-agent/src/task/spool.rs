@@ -349,6 +349,11 @@ impl StepLog {
         self.last_output.store(self.clock.now().0, Ordering::Relaxed);
     }
 
+    /// Returns the reason why output could not be kept, if some could not.
+    pub(crate) fn lost_because(&self) -> Option<String> {
+        self.broken.borrow().clone()
+    }
+
     /// Returns when output could not be kept, and says why.
     pub(crate) async fn broken(&self) -> String {
         let mut receiver = self.broken.subscribe();
