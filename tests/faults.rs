@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use russet_protocol::local::State;
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
+use crate::support::disk::fill_disk;
 use crate::support::{
-    Agent, AgentOptions, Fault, FaultProxy, Process, Server, config, run, wait_for,
+    Agent, AgentOptions, Fault, FaultProxy, Process, Server, can_be_root, config, run, wait_for,
 };
 
 /// Prints a numbered line every 20 ms, so that a fault meets output on its way.
@@ -268,4 +270,42 @@ fn a_machine_that_restarted_is_told_from_a_crash() {
     assert_outcome(&server.admin, &job, Outcome::InfrastructureFail);
     let message = job.message.unwrap_or_default();
     assert!(message.contains("restarted"), "{message}");
+}
+
+#[test]
+fn an_agent_whose_log_cannot_be_written_runs_tasks_all_the_same() {
+    let server = Server::start();
+    let mut agent = Agent::start(&server);
+    agent.kill();
+    // Every write to it fails as on a full disk.
+    let log = agent.config_file().with_file_name("agent.log");
+    std::fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    agent.start_again();
+    for _ in 0..2 {
+        let job = server.admin.run(&config(&[&run("echo it runs")]));
+        assert_outcome(&server.admin, &job, Outcome::Success);
+    }
+    assert!(agent.process().is_running());
+}
+
+#[test]
+fn a_task_that_begins_on_a_full_disk_ends_with_that_reason_and_the_next_one_runs() {
+    if !can_be_root("to mount a disk") {
+        return;
+    }
+    let server = Server::start();
+    let options = AgentOptions { disk: Some("40m"), ..Default::default() };
+    let agent = Agent::start_with(&server, &options);
+    // Its health was looked at, and is not again for a while.
+    agent.wait_for_state(State::Idle);
+    let ballast = agent.state().join("ballast");
+    fill_disk(&ballast);
+    let job = server.admin.run(&config(&[&run("echo no room")]));
+    assert_ne!(job.outcome, Some(Outcome::Success), "was the disk full at all?");
+    let said = format!("{:?} {:?} {}", job.message, job.steps, server.admin.output(&job));
+    assert!(said.contains("No space left on device"), "{said}");
+    std::fs::remove_file(&ballast).unwrap();
+    let job = server.admin.run(&config(&[&run("echo again")]));
+    assert_outcome(&server.admin, &job, Outcome::Success);
 }

@@ -82,6 +82,9 @@ fn install_subscriber(default: &str, writer: BoxMakeWriter, color: bool, json: b
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(color)
+        // A line that cannot be written would be told to the standard error, which may be on the
+        // same full disk: that would end the thread.
+        .log_internal_errors(false)
         .with_target(false);
     // A second call keeps the first subscriber, which is what is wanted.
     let _already_started = if json { lines.json().try_init() } else { lines.try_init() };

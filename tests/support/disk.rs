@@ -112,6 +112,18 @@ impl Drop for Disk {
     }
 }
 
+/// Fills a disk with a file, to the last byte.
+pub fn fill_disk(file: &Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(file).unwrap();
+    let mut block = vec![0_u8; 1 << 20];
+    while !block.is_empty() {
+        if file.write_all(&block).is_err() {
+            block.truncate(block.len() / 2);
+        }
+    }
+}
+
 fn unmount(path: &Path, options: &[&str]) {
     let output = Command::new("umount").args(options).arg(path).output().unwrap();
     if !output.status.success() && options.is_empty() {

@@ -19,7 +19,7 @@ use russet_protocol::supervise::{TRIMMED_SUM, Trim, exit};
 
 use self::plan::{Entry, Rules, plan_removal};
 use super::clean::files;
-use super::stderr::print_error;
+use super::stderr::{print_error, print_to_stderr};
 use russet_text::format_size as size;
 
 /// Time limit of measuring and of deleting, for all directories.
@@ -37,7 +37,7 @@ pub(crate) fn trim_all(asked: &Trim, copies: &[(PathBuf, OwnedFd)]) -> i32 {
             Ok(None) => {}
             Ok(Some((count, bytes))) => {
                 sum = sum.saturating_add(bytes);
-                print_line(&format!("removed {count} of {}: {}", path.display(), size(bytes)));
+                print_to_stderr(&format!("removed {count} of {}: {}", path.display(), size(bytes)));
             }
             Err(error) => {
                 print_error(&format!("could not trim {}: {error}", path.display()));
@@ -46,14 +46,9 @@ pub(crate) fn trim_all(asked: &Trim, copies: &[(PathBuf, OwnedFd)]) -> i32 {
         }
     }
     if sum > 0 {
-        print_line(&format!("removed {sum}{TRIMMED_SUM}"));
+        print_to_stderr(&format!("removed {sum}{TRIMMED_SUM}"));
     }
     code
-}
-
-#[expect(clippy::print_stderr, reason = "the launch agent keeps it")]
-fn print_line(text: &str) {
-    eprintln!("{text}");
 }
 
 #[cfg_attr(
