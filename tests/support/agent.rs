@@ -185,10 +185,11 @@ pub fn agent_command(program: &Path, socket: &Path, arguments: &[&str]) -> Comma
 }
 
 /// A small file system, unmounted when the test ends.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
-    fn tmpfs(path: &Path, size: &str) -> Self {
+    /// Makes a directory and mounts a file system in memory there. Root only.
+    pub fn tmpfs(path: &Path, size: &str) -> Self {
         std::fs::create_dir(path).unwrap();
         let options = format!("size={size},mode=0711");
         let status =
