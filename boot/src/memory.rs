@@ -14,6 +14,10 @@ use crate::table::Action;
 use crate::trial::{SETTLE_TIME, Trial};
 pub(crate) use run_times::RunTimes;
 
+/// Quick ends in a row after which a version that could not be started is given another try, should
+/// the one in place be bad: their pauses have grown to a minute.
+const FORGIVING_ENDS: u32 = 7;
+
 /// Interval of looking at the health of a version that has to prove itself.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -188,7 +192,7 @@ impl Memory {
             self.uncount_start();
             return Next::Start(growing_pause(self.quick_ends));
         }
-        self.dead.retain(|bundle| bundle != ran);
+        self.dead.retain(|bundle| bundle != ran && self.quick_ends < FORGIVING_ENDS);
         let Some(trial) = &mut self.trial else {
             return pause_before(action, self.quick_ends).map_or(Next::Stay, Next::Start);
         };

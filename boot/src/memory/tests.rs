@@ -172,6 +172,22 @@ fn where_neither_can_be_started_they_take_turns_with_pauses() {
 }
 
 #[test]
+fn a_version_that_could_not_be_started_is_tried_again_when_the_bad_one_in_place_keeps_ending() {
+    let mut memory = Memory { bad: vec![bad(OLD)], ..Memory::default() };
+    let gone = Places { is_current_trusted: false, ..places() };
+    let end = End::new(Ended::Untrusted("gone".to_owned()));
+    assert_eq!(memory.decide(NEW, &gone, &end), Next::GoBack);
+    memory.exchanged(&gone);
+    let swapped = Places { current: OLD.to_owned(), previous: NEW.to_owned(), ..places() };
+    for _ in 0..6 {
+        memory.decide(OLD, &swapped, &End::new(Ended::Signal(11)));
+        assert!(!memory.prefers_previous(&swapped));
+    }
+    memory.decide(OLD, &swapped, &End::new(Ended::Signal(11)));
+    assert!(memory.prefers_previous(&swapped));
+}
+
+#[test]
 fn of_two_bad_ones_the_one_that_ran_longest_is_started() {
     let mut memory = Memory { bad: vec![bad(OLD), bad(NEW)], ..Memory::default() };
     assert!(!memory.prefers_previous(&places()), "neither ran: the one in place is");
