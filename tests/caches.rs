@@ -187,6 +187,23 @@ fn copies_that_were_not_used_for_a_week_go() {
 }
 
 #[test]
+fn a_cache_that_needs_more_room_than_the_task_has_left_is_not_unpacked() {
+    let server = Server::start();
+    let runner = vec!["limits: {disk: 60MB}".to_owned()];
+    let _agent = Agent::start_with(&server, &AgentOptions { runner, ..AgentOptions::default() });
+    let save = "save_cache: {key: k, paths: [big]}";
+    log_of(&server, &[&run("head -c 20000000 /dev/urandom > big"), save]);
+    let other = run("head -c 45000000 /dev/urandom > other");
+    let job = server.admin.run(&config(&[&other, RESTORE]));
+    assert_outcome(&server.admin, &job, Outcome::Failed);
+    let log = server.admin.output(&job);
+    assert!(log.contains("the archive needs more room than the"), "{log}");
+    assert!(log.contains("the owner of this runner sets the limit"), "{log}");
+    // With room it is.
+    assert!(log_of(&server, &[RESTORE, &run("stat -c %s big")]).ends_with("20000000\n"));
+}
+
+#[test]
 fn caches_of_a_project_beyond_the_limit_go_the_oldest_first() {
     let dir = test_dir();
     let server = Server::start_in(&dir.path().join("data"), &["--cache-limit", "1MB"]);
