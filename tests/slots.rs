@@ -211,7 +211,12 @@ fn a_file_that_only_root_can_delete_holds_the_slot_and_is_named() {
 fn task_with(step: &str) -> (String, Outcome) {
     match step {
         // Only a task agent that dies needs these.
-        "settled" | "emptied" => (format!("echo once; {KILL}"), Outcome::InfrastructureFail),
+        "settled" | "emptied" => {
+            // Its output has to be in the spool before its reader is killed.
+            let kept = "grep -qs once \"$(dirname \"$HOME\")\"/spool/*.log";
+            let script = format!("echo once; until {kept}; do sleep 0.02; done; {KILL}");
+            (script, Outcome::InfrastructureFail)
+        }
         _ => ("echo once".to_owned(), Outcome::Success),
     }
 }
