@@ -67,8 +67,8 @@ impl Run {
         let seed = number("RUSSET_CHAOS_SEED").unwrap_or(u32::from_ne_bytes(random).into());
         let tasks =
             number("RUSSET_CHAOS_TASKS").map_or(TASKS, |tasks| usize::try_from(tasks).unwrap());
-        // Two hundred tasks have three minutes.
-        let limit = number("RUSSET_CHAOS_LIMIT").unwrap_or(40 + tasks as u64 * 7 / 10);
+        // Two hundred tasks have three minutes, with the account at the end.
+        let limit = number("RUSSET_CHAOS_LIMIT").unwrap_or(20 + tasks as u64 * 7 / 10);
         let logs = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}"));
         std::fs::create_dir_all(&logs).unwrap();
         Self { seed, tasks, limit: Duration::from_secs(limit), logs }
