@@ -10,8 +10,9 @@ use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, wait_for};
 const AGENTS: usize = 3;
 const SLOTS: usize = 4;
 
-/// Times at which all are paused, and tasks that come then.
+/// Times at which all are paused, and pipelines and tasks of each that come meanwhile.
 const PAUSES: usize = 6;
+const PIPELINES: usize = 3;
 const TASKS: usize = 3;
 
 /// Does the same with all agents at the same time.
@@ -39,12 +40,12 @@ fn agents_that_are_paused_together_over_a_busy_queue_fail_no_task() {
     let mut pipelines = Vec::new();
     for _ in 0..PAUSES {
         // Claims that are as young as can be when their agent is paused: each of them still gets
-        // a task if one comes now.
-        with_each(&agents, |agent| {
-            agent.ask_well(&["resume"]);
-            agent.ask_well(&["pause"]);
+        // a task that comes then.
+        with_each(&agents, |agent| drop(agent.ask_well(&["resume"])));
+        std::thread::scope(|scope| {
+            scope.spawn(|| with_each(&agents, |agent| drop(agent.ask_well(&["pause"]))));
+            pipelines.extend((0..PIPELINES).map(|_| server.admin.submit(&tasks)));
         });
-        pipelines.push(server.admin.submit(&tasks));
     }
     with_each(&agents, |agent| drop(agent.ask_well(&["resume"])));
     for pipeline in &pipelines {
