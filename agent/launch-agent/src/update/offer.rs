@@ -1,6 +1,8 @@
 //! Decision on whether this machine takes the version of a manifest. Pure: facts go in, a decision
 //! comes out.
 
+use std::time::Duration;
+
 use russet_protocol::boot_files::{Bad, Fault};
 use russet_protocol::manifest::{Artifact, EVERYBODY, Manifest, Platform, STABLE, is_name};
 use semver::Version;
@@ -65,11 +67,11 @@ pub(crate) enum Refusal {
         "the manifest is number {0}, and number {1} was here before: somebody shows an old one"
     )]
     Replayed(u64, u64),
-    /// Its time is over.
+    /// Its time is over, for so long.
     #[error(
-        "the manifest expired {0} s ago; the source is not kept up to date, or somebody holds new ones back"
+        "the manifest expired {0} ago; the source is not kept up to date, or somebody holds new ones back"
     )]
-    Expired(u64),
+    Expired(String),
     /// It is of the future.
     #[error("the manifest was signed in the future: is this machine's clock right?")]
     Future,
@@ -117,7 +119,8 @@ pub(super) fn decide_offer(manifest: &Manifest, machine: &Machine<'_>) -> Result
         return Err(Refusal::Replayed(manifest.counter, machine.counter));
     }
     if manifest.expires_s <= machine.now_s {
-        return Err(Refusal::Expired(machine.now_s - manifest.expires_s));
+        let since = Duration::from_secs(machine.now_s - manifest.expires_s);
+        return Err(Refusal::Expired(russet_text::format_duration(since)));
     }
     // A day is more than time zones make of a clock that was set by hand.
     if manifest.created_s > machine.now_s.saturating_add(24 * 3600) {

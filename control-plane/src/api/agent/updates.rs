@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
-use crate::releases::of_runner;
+use crate::releases::{Release, of_runner};
 use crate::state::App;
 use crate::store::classes;
 
@@ -35,14 +35,11 @@ pub(super) async fn get(
         let mut conn = app.store.read().await?;
         classes::pins_of_runner(&mut conn, &runner).await?
     };
-    let releases = std::sync::Arc::clone(&app.releases);
-    let find = move || {
-        let releases = releases.list();
-        let (release, pin) = of_runner(&releases, &pins);
+    let (path, pin) = with_releases(&app, move |releases| {
+        let (release, pin) = of_runner(releases, &pins);
         (release.and_then(|release| release.file(&file)), pin.cloned())
-    };
-    let found = tokio::task::spawn_blocking(find).await;
-    let (path, pin) = found.map_err(|error| ApiError::Internal(Box::new(error)))?;
+    })
+    .await?;
     let mut response = match path {
         Some(path) => send_file(&path, &headers).await,
         None => Err(no_release()),
@@ -57,6 +54,16 @@ pub(super) async fn get(
 
 fn no_release() -> ApiError {
     ApiError::NotFound("there is no such file of a release for it".to_owned())
+}
+
+/// Looks at the releases on a thread that may block.
+pub(in crate::api) async fn with_releases<T: Send + 'static>(
+    app: &App,
+    look: impl FnOnce(&[Release]) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let releases = std::sync::Arc::clone(&app.releases);
+    let found = tokio::task::spawn_blocking(move || look(&releases.list())).await;
+    found.map_err(|error| ApiError::Internal(Box::new(error)))
 }
 
 /// Sends a file from the offset on that a caller asks for.

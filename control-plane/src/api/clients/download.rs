@@ -13,13 +13,13 @@ use russet_protocol::admin::Pin;
 use russet_protocol::manifest::Platform;
 use serde::{Deserialize, Serialize};
 
-use crate::api::agent::updates::send_file;
+use crate::api::agent::updates::{send_file, with_releases};
 use crate::api::bearer::ClassCaller;
 use crate::api::body::{self, SMALL};
 use crate::api::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
-use crate::releases::{Release, of_class};
+use crate::releases::of_class;
 use crate::state::App;
 use crate::store::classes;
 
@@ -124,16 +124,6 @@ fn platform(os: Option<&str>, arch: Option<&str>) -> Result<Platform, ApiError> 
 fn no_release(pin: Option<&Pin>) -> ApiError {
     let wanted = pin.map_or_else(|| "of the stable channel".to_owned(), |pin| format!("of {pin}"));
     ApiError::NotFound(format!("the server has no release {wanted}"))
-}
-
-/// Looks at the releases on a thread that may block.
-async fn with_releases<T: Send + 'static>(
-    app: &App,
-    look: impl FnOnce(&[Release]) -> T + Send + 'static,
-) -> Result<T, ApiError> {
-    let releases = std::sync::Arc::clone(&app.releases);
-    let found = tokio::task::spawn_blocking(move || look(&releases.list())).await;
-    found.map_err(|error| ApiError::Internal(Box::new(error)))
 }
 
 /// Sends an archive of a release.
