@@ -1,5 +1,7 @@
 //! A server with releases, and an installed agent that follows them.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -127,6 +129,19 @@ impl Farm {
             let (ok, text) = self.cli(&["install"]);
             (ok || !text.contains("could not reach the agent")).then_some(())
         });
+    }
+
+    /// Asks for the update as an operator does who does not wait for what comes of it.
+    pub fn ask_install(&self) {
+        let socket = self.agent.layout.state().join("agent.sock");
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let request = "POST /v1/update/install HTTP/1.1\r\nHost: agent\r\nContent-Length: 0\r\n\
+                       Connection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     }
 
     /// The agent's status, while it answers.
