@@ -35,6 +35,9 @@ fn agents_that_are_paused_together_over_a_busy_queue_fail_no_task() {
             Agent::start_at(server.url(), &token, &options)
         })
         .collect();
+    for agent in &agents {
+        wait_for("the agents", || agent.status());
+    }
     let tasks = config(&[&run("echo done")])
         .replace("machine: true", &format!("machine: true\n    parallelism: {TASKS}"));
     let mut pipelines = Vec::new();
