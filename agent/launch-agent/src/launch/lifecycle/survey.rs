@@ -36,7 +36,8 @@ pub(super) async fn keep_list(info: Arc<SlotInfo>, log: OwnedFd) {
                         leaves in unusual ones stays there";
             tracing::warn!(%error, "{text}");
         }
-        info.shared.clock.sleep(LOOK_INTERVAL).await;
+        // By the runtime's clock: the list's age is that of a file, which the system's clock tells.
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
@@ -45,7 +46,7 @@ async fn make_list(list: &SharedDirectoryList, info: &SlotInfo, log: &OwnedFd) -
     let Some(lock) = list.lock()? else { return Ok(()) };
     let assignment =
         Assignment { mode: Mode::Survey, user: Some(users::nobody()), ..info.blank_assignment() };
-    let limit = info.shared.clock.sleep(HELPER_TIMEOUT);
+    let limit = tokio::time::sleep(HELPER_TIMEOUT);
     let (status, said) = run_helper(&info.shared.staged.exe, log, &assignment, limit).await?;
     if !status.success() {
         let text = format!("the helper {}: {said}", describe_status(status));
