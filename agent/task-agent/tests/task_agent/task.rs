@@ -208,6 +208,7 @@ impl Task {
     }
 
     /// Starts the task agent as the child of a shell, which is its parent then.
+    #[cfg(target_os = "linux")]
     pub(crate) async fn start_below_another(&self) -> tokio::process::Child {
         let mut child = tokio::process::Command::new("/bin/sh")
             .args(["-c", "\"$0\"; true"])
@@ -225,6 +226,7 @@ impl Task {
     }
 
     /// Makes this another task of the same slot, with a control plane of its own.
+    #[cfg(target_os = "linux")]
     pub(crate) async fn go_on_with(&mut self, steps: Vec<Step>) {
         let ended = self.then(Mode::Clean, None).await;
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
