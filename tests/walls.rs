@@ -36,10 +36,6 @@ const CONFINED: [(&str, &[&str]); 3] = [
     ("self_update", &["update", "install"]),
 ];
 
-/// Modules that still import each other in a circle, by crate and folder. Entries are only removed.
-const KNOWN_CIRCLES: [(&str, &str, [&str; 2]); 1] =
-    [("russet-menubar", "macos", ["log_window", "ui"])];
-
 /// Crates of the workspace, by name, as Cargo reads them.
 fn packages() -> BTreeMap<String, Value> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -149,15 +145,10 @@ fn no_modules_import_each_other_in_a_circle_at_any_level() {
     for (name, package) in packages() {
         let found = CrateImports::of_sources(&sources(&package)).by_folder;
         for (folder, imports) in &found {
-            let is_known = |from: &str, to: &str| {
-                KNOWN_CIRCLES.iter().any(|(of, at, circle)| {
-                    *of == name && at == folder && circle.contains(&from) && circle.contains(&to)
-                })
-            };
             for (from, direct) in imports {
                 for to in direct {
                     assert!(
-                        is_known(from, to) || !reachable(imports, to).contains(from.as_str()),
+                        !reachable(imports, to).contains(from.as_str()),
                         "{name}: in src/{folder}, {from} imports {to}, whose imports lead back to \
                          {from}"
                     );

@@ -6,15 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use objc2::rc::Retained;
 use objc2::{MainThreadMarker, MainThreadOnly as _};
-use objc2_app_kit::{
-    NSApplication, NSBackingStoreType, NSColor, NSFont, NSTextView, NSWindow, NSWindowStyleMask,
-};
+use objc2_app_kit::{NSBackingStoreType, NSColor, NSFont, NSTextView, NSWindow, NSWindowStyleMask};
 use objc2_foundation::{NSPoint, NSRange, NSRect, NSSize, NSString};
 
-use super::ui::{Ui, come_forward};
-use super::{on_main, on_main_now};
 use crate::controller::Log;
-use crate::front;
 
 /// A window with more text than this, in UTF-16 units, loses the first quarter of it.
 const LONGEST: usize = 8 * 1024 * 1024;
@@ -25,60 +20,15 @@ const NEAR_THE_END: f64 = 40.0;
 /// A window, on the main thread.
 #[derive(Debug)]
 pub(super) struct LogWindow {
-    log: Log,
-    window: Retained<NSWindow>,
-    text: Retained<NSTextView>,
-    is_closed: Arc<AtomicBool>,
+    pub(super) log: Log,
+    pub(super) window: Retained<NSWindow>,
+    pub(super) text: Retained<NSTextView>,
+    pub(super) is_closed: Arc<AtomicBool>,
 }
 
 impl Drop for LogWindow {
     fn drop(&mut self) {
         self.is_closed.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The other end of it, where the log is read.
-#[derive(Debug)]
-pub(crate) struct Pane {
-    number: u64,
-    is_closed: Arc<AtomicBool>,
-}
-
-impl Pane {
-    /// Opens a window; one that this log has already is emptied instead.
-    pub(super) fn open(number: u64, log: Log) -> Self {
-        let is_closed = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&is_closed);
-        on_main(move |ui, main| {
-            let mut windows = ui.windows.borrow_mut();
-            let before = windows.iter().find(|(_, open)| open.log == log).map(|(&at, _)| at);
-            let (window, text) = match before.and_then(|at| windows.remove(&at)) {
-                Some(open) => (open.window.clone(), open.text.clone()),
-                None => match make(&log.title(), main) {
-                    Some(made) => made,
-                    None => return,
-                },
-            };
-            text.setString(&NSString::new());
-            windows
-                .insert(number, LogWindow { log, window: window.clone(), text, is_closed: flag });
-            drop(windows);
-            come_forward(&NSApplication::sharedApplication(main));
-            window.makeKeyAndOrderFront(None);
-        });
-        Self { number, is_closed }
-    }
-}
-
-impl front::Pane for Pane {
-    fn add(&mut self, text: &str) -> bool {
-        let number = self.number;
-        on_main_now(|ui, _| {
-            if let Some(window) = ui.windows.borrow().get(&number) {
-                window.add(text);
-            }
-        });
-        !self.is_closed.load(Ordering::Relaxed)
     }
 }
 
@@ -88,7 +38,8 @@ impl LogWindow {
         std::ptr::eq(&*self.window, window)
     }
 
-    fn add(&self, text: &str) {
+    /// Adds text at the end.
+    pub(super) fn add(&self, text: &str) {
         let view = &self.text;
         let (seen, all) = (view.visibleRect(), view.bounds());
         let below = all.size.height - (seen.origin.y + seen.size.height);
@@ -104,8 +55,11 @@ impl LogWindow {
     }
 }
 
-/// A window with nothing in it.
-fn make(title: &str, main: MainThreadMarker) -> Option<(Retained<NSWindow>, Retained<NSTextView>)> {
+/// Makes a window with nothing in it.
+pub(super) fn make_window(
+    title: &str,
+    main: MainThreadMarker,
+) -> Option<(Retained<NSWindow>, Retained<NSTextView>)> {
     let frame = NSRect::new(NSPoint::new(0.0, 0.0), NSSize::new(900.0, 540.0));
     let style = NSWindowStyleMask::Titled
         | NSWindowStyleMask::Closable
@@ -135,6 +89,5 @@ fn make(title: &str, main: MainThreadMarker) -> Option<(Retained<NSWindow>, Reta
     window.setTitle(&NSString::from_str(title));
     window.setContentView(Some(&scroll));
     window.center();
-    Ui::adopt(&window);
     Some((window, text))
 }

@@ -9,6 +9,7 @@
 
 mod item;
 mod keys;
+mod log_pane;
 mod log_window;
 mod notify;
 mod ui;
@@ -85,7 +86,7 @@ struct MenuBar {
 }
 
 impl Front for MenuBar {
-    type Pane = log_window::Pane;
+    type Pane = log_pane::Pane;
 
     async fn show(&mut self, model: Arc<Model>) -> bool {
         on_main(move |ui, main| ui.show(model, main));
@@ -103,7 +104,7 @@ impl Front for MenuBar {
 
     fn open_log(&mut self, log: &Log) -> anyhow::Result<Self::Pane> {
         self.panes += 1;
-        Ok(log_window::Pane::open(self.panes, log.clone()))
+        Ok(log_pane::Pane::open(self.panes, log.clone()))
     }
 
     fn about(&mut self, title: &str, text: &str) {
