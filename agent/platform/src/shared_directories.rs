@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::replace::draft_path;
+use crate::users::own_directory;
 
 /// Name of the list.
 const NAME: &str = "shared-directories";
@@ -79,8 +80,9 @@ impl SharedDirectoryList {
     /// Reads the list. One that was not made yet is empty.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read, or somebody else made the directory that it lies in.
     pub fn read(&self) -> io::Result<Vec<SharedDirectory>> {
+        self.own_directory()?;
         let mut options = File::options();
         let file = match options.read(true).custom_flags(libc::O_NOFOLLOW).open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -102,8 +104,9 @@ impl SharedDirectoryList {
     /// Locks the list. `None`: another process makes it just now.
     ///
     /// # Errors
-    /// The file of the lock cannot be opened.
+    /// The file of the lock cannot be opened, or somebody else made its directory.
     pub fn lock(&self) -> io::Result<Option<ListLock>> {
+        self.own_directory()?;
         let path = self.path.with_extension("lock");
         let file = File::options()
             .write(true)
@@ -122,11 +125,20 @@ impl SharedDirectoryList {
     /// Opens the draft of a new list.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be made, or somebody else made its directory.
     pub fn open_draft(&self) -> io::Result<File> {
+        self.own_directory()?;
         let mut options = File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
         options.custom_flags(libc::O_NOFOLLOW).open(draft_path(&self.path))
+    }
+
+    /// Makes the directory of the list, or checks that it belongs to this user alone.
+    ///
+    /// Threat: everybody may make names beside it on Linux. A job that made it first would choose
+    /// what root opens there, and where clean-ups look.
+    fn own_directory(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), own_directory)
     }
 
     /// Puts the draft in the place of the list.
@@ -140,6 +152,8 @@ impl SharedDirectoryList {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::{SharedDirectory, SharedDirectoryList};
 
     #[test]
@@ -157,5 +171,18 @@ mod tests {
         list.keep_draft(&lock).unwrap();
         assert_eq!(list.read().unwrap(), all);
         assert!(list.age().is_some());
+    }
+
+    #[test]
+    fn its_directory_is_made_and_one_that_others_can_change_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("russet");
+        let list = SharedDirectoryList::below(&missing);
+        assert!(list.read().unwrap().is_empty());
+        drop(list.lock().unwrap().unwrap());
+        std::fs::set_permissions(&missing, std::fs::Permissions::from_mode(0o777)).unwrap();
+        for refused in [list.read().map(drop), list.lock().map(drop), list.open_draft().map(drop)] {
+            assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        }
     }
 }

@@ -287,7 +287,7 @@ fn lock_uid(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
 
 /// Makes the directory of locks. Its parent is one where everybody may make files on some
 /// systems, so one that somebody else made first is refused.
-fn own_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn own_directory(path: &Path) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -120,7 +120,6 @@ impl Drop for Directory {
 /// Makes the list of this machine anew, as a launch agent does.
 async fn survey(task: &mut Task) {
     let list = SharedDirectoryList::of_machine();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create("/run/lock/russet").unwrap();
     let limit = tokio::time::Instant::now() + Duration::from_secs(120);
     let lock = loop {
         if let Some(lock) = list.lock().unwrap() {
