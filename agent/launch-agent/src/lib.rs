@@ -20,5 +20,7 @@ mod metrics;
 mod output;
 mod requests;
 mod state;
+#[cfg(test)]
+mod testing;
 pub mod update;
 pub mod vault;

@@ -6,7 +6,6 @@
 //! the machine's curl for everything else. New ones write `circleci-agent continue FILE`.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -18,6 +17,7 @@ use russet_protocol::task::{CONTINUATION_KEY_VARIABLE, CONTINUE_PATH, TaskConfig
 use serde_json::{Map, Value, json};
 
 use crate::path_error::PathError;
+use crate::stderr::print_to_stderr;
 use russet_platform::http;
 
 /// Variable with the URL to send it to.
@@ -69,7 +69,7 @@ pub fn curl(arguments: Vec<OsString>) -> ExitCode {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::current_exe().and_then(std::fs::canonicalize).ok();
     let Some(program) = next_on_path(&path, own.as_deref()) else {
-        say("curl: command not found");
+        print_to_stderr(&"curl: command not found");
         return ExitCode::from(NOT_FOUND);
     };
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -83,7 +83,7 @@ pub fn curl(arguments: Vec<OsString>) -> ExitCode {
         None => arguments,
     };
     let error = Command::new(&program).args(arguments).exec();
-    say(&format!("curl: could not start {}: {error}", program.display()));
+    print_to_stderr(&format!("curl: could not start {}: {error}", program.display()));
     ExitCode::from(NOT_FOUND)
 }
 
@@ -257,11 +257,6 @@ async fn read_answer(response: reqwest::Response, tries: u32) -> Result<String, 
         all = format!("{all}\n\nhint: {hint}");
     }
     Err(ContinuationError::Refused(all))
-}
-
-fn say(message: &str) {
-    // Where nobody can be told anything there is nothing else to do.
-    drop(writeln!(std::io::stderr(), "{message}"));
 }
 
 #[cfg(test)]

@@ -7,4 +7,5 @@ pub mod continuation;
 pub mod helper;
 pub mod mask;
 mod path_error;
+mod stderr;
 pub mod task;

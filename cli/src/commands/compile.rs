@@ -91,6 +91,12 @@ impl CompileArgs {
         known.into_iter().chain(given).collect()
     }
 
+    /// The same as the compiler takes them.
+    pub(crate) fn compiler_pipeline_values(&self, revision: &Revision) -> BTreeMap<String, Value> {
+        let values = self.pipeline_values(revision).into_iter();
+        values.map(|(name, value)| (name, compiler_value(value))).collect()
+    }
+
     /// The parameters as a control plane takes them.
     pub(crate) fn parameters(&self) -> BTreeMap<String, ParameterValue> {
         let given = self.parameters.iter().cloned();
@@ -128,7 +134,7 @@ fn typed(text: &str) -> ParameterValue {
 }
 
 /// Returns a value as the compiler takes it.
-pub(crate) fn compiler_value(value: ParameterValue) -> Value {
+fn compiler_value(value: ParameterValue) -> Value {
     match value {
         ParameterValue::Boolean(value) => Value::Boolean(value),
         ParameterValue::Integer(value) => Value::Integer(value),
@@ -166,12 +172,7 @@ impl Prepared {
             class_aliases: args.compile.class_aliases()?,
             orbs: local.shelf().orbs(),
             pipeline: Pipeline {
-                values: args
-                    .compile
-                    .pipeline_values(&Revision::default())
-                    .into_iter()
-                    .map(|(name, value)| (name, compiler_value(value)))
-                    .collect(),
+                values: args.compile.compiler_pipeline_values(&Revision::default()),
                 ..pipeline_by_hand()
             },
             ..Options::default()

@@ -8,7 +8,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::compile::{CompileArgs, compiler_value, pipeline_by_hand};
+use super::compile::{CompileArgs, pipeline_by_hand};
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use crate::client::{Client, ConnectionArgs};
@@ -212,12 +212,7 @@ async fn orbs_of(args: &SubmitArgs, project: &Project, client: &Client) -> Resul
         branch: project.revision.branch.clone(),
         parameters: args.compile.values(),
         pipeline: russet_pipeline::Pipeline {
-            values: args
-                .compile
-                .pipeline_values(&project.revision)
-                .into_iter()
-                .map(|(name, value)| (name, compiler_value(value)))
-                .collect(),
+            values: args.compile.compiler_pipeline_values(&project.revision),
             ..pipeline_by_hand()
         },
         ..Options::default()

@@ -108,7 +108,7 @@ impl Connections {
         self.by_age.push_back(self.running.spawn(serving));
     }
 
-    /// Returns when one has ended; never while there is none.
+    /// Waits until one has ended; for ever while there is none.
     async fn ended(&mut self) {
         let id: Id = match self.running.join_next_with_id().await {
             Some(Ok((id, ()))) => id,

@@ -56,13 +56,13 @@ impl Spool {
     }
 
     /// Returns true if a step of the job has begun: the file of its output is made before it runs.
-    /// What the task agent itself prepares does not count.
+    /// Preparations of the task agent itself do not count.
     pub(crate) fn has_begun(&self) -> io::Result<bool> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut dir = nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty())?;
         for (count, entry) in dir.iter().enumerate() {
             let number = entry?.file_name().to_str().ok().and_then(step_number);
-            // No task agent makes so many names: a job did.
+            // More names than any task agent makes: a job made them.
             if count >= MAX_UNBEGUN_NAMES || number.is_some_and(|number| number != SETUP_STEP) {
                 return Ok(true);
             }

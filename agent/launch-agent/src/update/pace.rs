@@ -74,7 +74,7 @@ mod tests {
 
     use super::{LIMITS, Pace, TooSlow};
 
-    /// Seconds after which a transfer is given up that brings so many bytes each second.
+    /// Seconds after which a transfer of `rate` bytes each second is given up.
     fn given_up(rate: impl Fn(u64) -> u64, seconds: u64) -> Option<u64> {
         let start = Instant::now();
         let mut pace = Pace::new(LIMITS, start);

@@ -106,7 +106,7 @@ pub(super) async fn send(
     Ok(request.send().await.map_err(|error| Failure::of(&error))?)
 }
 
-/// Reads a body that has no more than so many bytes.
+/// Reads a body of bounded length.
 pub(super) async fn read_within(
     mut response: Response,
     max_bytes: u64,

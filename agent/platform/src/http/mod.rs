@@ -24,7 +24,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Reason why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The address is none.
+    /// The URL is invalid.
     #[error("`{url}` is not the address of a control plane: {reason}")]
     BadUrl {
         /// URL that was given.
@@ -50,7 +50,7 @@ pub enum HttpError {
 /// there; TLS is still ours and proves the server's name. Proxies are not asked then.
 ///
 /// # Errors
-/// The address is not `http://…` or `https://…`, or the certificates are none.
+/// The address is not `http://…` or `https://…`, or the certificates are invalid.
 pub fn api_client(
     api_url: &str,
     ca_file: Option<&Path>,
@@ -136,7 +136,7 @@ pub fn backoff(first: Duration, longest: Duration) -> Backoff {
     Backoff::new(first, longest).with_jitter(random_fraction)
 }
 
-/// A number in `0.0..1.0`. Where the system has no random bytes the middle does: nothing secret
+/// A random number in `0.0..1.0`; 0.5 where the system has no random bytes, since nothing secret
 /// depends on it.
 pub fn random_fraction() -> f64 {
     let mut bytes = [0; 4];
@@ -146,7 +146,7 @@ pub fn random_fraction() -> f64 {
     }
 }
 
-/// A number that nobody has to be unable to guess.
+/// A random number; not cryptographically secure.
 pub fn random_number() -> u64 {
     let mut bytes = [0; 8];
     // Without random bytes all machines are the same one, and are updated at the same time.

@@ -97,10 +97,8 @@ impl SecurityError {
 /// Returns true for the same path: `security` prints one below `/private/var` that was given below
 /// `/var`, which is a link to it.
 fn is_same_keychain(printed: &Path, given: &Path) -> bool {
-    printed == given
-        || printed
-            .strip_prefix("/private")
-            .is_ok_and(|rest| given.strip_prefix("/").is_ok_and(|given| rest == given))
+    let is_behind_link = |rest: &Path| Path::new("/").join(rest) == given;
+    printed == given || printed.strip_prefix("/private").is_ok_and(is_behind_link)
 }
 
 /// A word of a line of `security -i`: in quotes, where a backslash takes the next character as it

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::error::HelperError;
-use super::note;
+use crate::stderr::print_to_stderr;
 
 /// Alternatives of one pattern at most: braces multiply.
 const MOST_ALTERNATIVES: usize = 4096;
@@ -44,7 +44,7 @@ pub(super) fn glob(patterns: &[OsString]) -> Result<Vec<u8>, HelperError> {
             found.append(&mut matches);
         }
         if found.is_empty() {
-            note(&format!("note: nothing matches {}", pattern.display()));
+            print_to_stderr(&format!("note: nothing matches {}", pattern.display()));
         }
         for path in found {
             let path = path.into_os_string();

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::continuation;
+use crate::stderr::print_to_stderr;
 use args::{Command, Env, Helper, Step, Tests};
 use error::HelperError;
 
@@ -53,7 +54,7 @@ pub fn main(name: &str, args: &[OsString]) -> ExitCode {
     match answer(name, command) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            note(&format!("error: {error}"));
+            print_to_stderr(&format!("error: {error}"));
             ExitCode::from(FAILED)
         }
     }
@@ -75,7 +76,7 @@ fn answer(name: &str, command: Command) -> Result<u8, HelperError> {
         Command::Tests(Tests::Split { files, show_counts, how }) => {
             let wanted = split::split(&files, &how, data.as_deref())?;
             if show_counts {
-                note(&wanted.counts());
+                print_to_stderr(&wanted.counts());
             }
             print(&wanted.lines())
         }
@@ -108,12 +109,6 @@ fn print(bytes: &[u8]) -> Result<u8, HelperError> {
         }
         _ => Ok(DONE),
     }
-}
-
-/// Says something to people, beside the answer.
-fn note(message: &str) {
-    // Where nobody can be told anything there is nothing else to do.
-    drop(writeln!(std::io::stderr(), "{message}"));
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 
 use super::args::How;
 use super::error::HelperError;
-use super::{DONE, FAILED, note, print, split};
+use super::{DONE, FAILED, print, split};
+use crate::stderr::print_to_stderr;
 
 /// Runs the command and answers its exit code.
 pub(super) fn run(
@@ -21,9 +22,9 @@ pub(super) fn run(
 ) -> Result<u8, HelperError> {
     let part = split::split(files, how, data)?;
     if is_verbose {
-        note(&format!("{}: run {} of {}", part.counts(), how.index + 1, how.total));
+        print_to_stderr(&format!("{}: run {} of {}", part.counts(), how.index + 1, how.total));
         for test in &part.tests {
-            note(&format!("  {}", test.display()));
+            print_to_stderr(&format!("  {}", test.display()));
         }
     }
     if part.tests.is_empty() {
@@ -31,7 +32,7 @@ pub(super) fn run(
         return print(b"There were no tests found\n");
     }
     if is_verbose {
-        note(&format!("running: {}", command.display()));
+        print_to_stderr(&format!("running: {}", command.display()));
     }
     let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
     let mut child = Command::new(shell)

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::args::{How, SplitBy, TimingsType};
 use super::error::HelperError;
+use super::items;
 use super::place::Place;
 use super::timings::Timings;
-use super::{items, note};
+use crate::stderr::print_to_stderr;
 
 /// The part of one run.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ fn timings(how: &How, data: &Path) -> Result<Option<Timings>, HelperError> {
     let tasks = std::env::var(TOTAL_VARIABLE).ok().and_then(|total| total.parse::<usize>().ok());
     if how.total > 1 && tasks.is_some_and(|tasks| tasks != how.total) {
         // Each job has times of its own.
-        note(&format!(
+        print_to_stderr(&format!(
             "note: --total {} is not the parallelism of this job, so other jobs take the other \
              parts, with other times; falling back to splitting by name",
             how.total
@@ -72,7 +73,9 @@ fn timings(how: &How, data: &Path) -> Result<Option<Timings>, HelperError> {
     match Timings::read(data)? {
         None if how.total > 1 => Err(HelperError::NoTimings),
         None => {
-            note("note: no times of earlier tests could be had, falling back to splitting by name");
+            print_to_stderr(
+                &"note: no times of earlier tests could be had, falling back to splitting by name",
+            );
             Ok(None)
         }
         timings => Ok(timings),
@@ -143,7 +146,7 @@ fn file_sizes(
         let (count, of, first) = (missing.len(), tests.len(), first.display());
         let what = format!("{count} of {of} tests are not files here, such as {first}");
         if count == of {
-            note(&format!("note: {what}, falling back to splitting by name"));
+            print_to_stderr(&format!("note: {what}, falling back to splitting by name"));
             return Ok(None);
         }
         if how.total > 1 {
@@ -161,7 +164,7 @@ fn timed(
     place: &Place,
 ) -> (Option<Vec<f64>>, String) {
     let by_name = |why: &str| {
-        note(&format!("note: {why}, falling back to splitting by name"));
+        print_to_stderr(&format!("note: {why}, falling back to splitting by name"));
         (None, "name".to_owned())
     };
     let named_by = match how.timings_type {

@@ -21,8 +21,8 @@ use super::stop::{Stop, StopSignal};
 use super::supervisor::Supervisor;
 use russet_platform::os;
 
-use super::stderr::{log_to_stderr, print_error};
 use super::{home, kill, record, run};
+use crate::stderr::{log_to_stderr, print_error};
 use russet_platform::clock::Clock;
 
 /// Bytes of the beginning and of the end of the standard error that go into a failure.

@@ -17,9 +17,9 @@ use super::events::Events;
 use super::record;
 use super::run::finish_task;
 use super::spool::Spool;
-use super::stderr::{log_to_stderr, print_error};
 use super::stop::StopSignal;
 use super::upload::Uploader;
+use crate::stderr::{log_to_stderr, print_error};
 use russet_platform::clock::Clock;
 
 /// Time for which the control plane may be away before the spool is given up.

@@ -46,7 +46,6 @@ mod setup;
 mod shell;
 mod spool;
 mod ssh_keys;
-mod stderr;
 mod step_end;
 mod stop;
 mod storage;
@@ -63,7 +62,7 @@ use std::process::ExitCode;
 use russet_platform::shared_directories::SharedDirectoryList;
 use russet_protocol::supervise::{Assignment, Mode, exit};
 
-use self::stderr::print_error;
+use crate::stderr::print_error;
 
 #[cfg(test)]
 mod testing;

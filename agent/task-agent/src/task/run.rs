@@ -20,12 +20,12 @@ use super::events::Events;
 use super::heartbeat;
 use super::reaper::Reaper;
 use super::spool::Spool;
-use super::stderr::{log_to_stderr, print_error};
 use super::stop::{Stop, StopSignal};
 use super::storage::Local;
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
 use super::{clean, home, hooks, job, record, setup, warm_up};
+use crate::stderr::{log_to_stderr, print_error};
 use russet_platform::clock::{BootTime, Clock};
 
 /// Time after its deadline in which a task may still be reported. The launch agent takes over a

@@ -176,14 +176,15 @@ impl Task {
     /// Starts the task agent.
     pub(crate) async fn start(&self) -> tokio::process::Child {
         self.plane.set_config(self.config.clone());
-        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .env(crate::MARKER, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+        command.stderr(Stdio::piped());
+        self.start_with(command).await
+    }
+
+    /// Starts a command that is the task agent, or starts it, and hands it the assignment.
+    async fn start_with(&self, mut command: tokio::process::Command) -> tokio::process::Child {
+        command.env(crate::MARKER, "1").stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&serde_json::to_vec(&self.assignment).unwrap()).await.unwrap();
         child
@@ -210,19 +211,10 @@ impl Task {
     /// Starts the task agent as the child of a shell, which is its parent then.
     #[cfg(target_os = "linux")]
     pub(crate) async fn start_below_another(&self) -> tokio::process::Child {
-        let mut child = tokio::process::Command::new("/bin/sh")
-            .args(["-c", "\"$0\"; true"])
-            .arg(std::env::current_exe().unwrap())
-            .env(crate::MARKER, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&serde_json::to_vec(&self.assignment).unwrap()).await.unwrap();
-        child
+        let mut shell = tokio::process::Command::new("/bin/sh");
+        shell.args(["-c", "\"$0\"; true"]).arg(std::env::current_exe().unwrap());
+        shell.stderr(Stdio::null());
+        self.start_with(shell).await
     }
 
     /// Makes this another task of the same slot, with a control plane of its own.

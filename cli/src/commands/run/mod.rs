@@ -15,9 +15,7 @@ use russet_pipeline::{Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
-use super::compile::{
-    CompileArgs, compile_config, compiler_value, pipeline_by_hand, show_warnings,
-};
+use super::compile::{CompileArgs, compile_config, pipeline_by_hand, show_warnings};
 use super::context::env_file;
 use super::orbs::{Local, sent};
 use super::secret_input::{read_secret_file, secret_text};
@@ -113,12 +111,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
             project: Some(project.name.clone()),
             repository_url: project.revision.remote.clone(),
             revision: project.revision.commit.clone(),
-            values: args
-                .compile
-                .pipeline_values(&project.revision)
-                .into_iter()
-                .map(|(name, value)| (name, compiler_value(value)))
-                .collect(),
+            values: args.compile.compiler_pipeline_values(&project.revision),
             ..pipeline_by_hand()
         },
         ..Options::default()

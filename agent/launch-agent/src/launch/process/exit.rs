@@ -23,7 +23,7 @@ pub(in crate::launch) struct Traces<'a> {
     pub(in crate::launch) has_begun: bool,
     /// The end of its own output.
     pub(in crate::launch) said: &'a str,
-    /// What to say of one without an exit status.
+    /// Message for one without an exit status.
     pub(in crate::launch) gone: &'a str,
 }
 
@@ -100,7 +100,7 @@ mod tests {
         Some(ExitStatus::from_raw(code << 8))
     }
 
-    /// What a task agent left that had begun.
+    /// Traces of a task agent that had begun a step.
     fn traces(status: Option<ExitStatus>, record: Option<&ResultRecord>) -> Traces<'_> {
         Traces { status, record, has_begun: true, said: "", gone: "gone" }
     }

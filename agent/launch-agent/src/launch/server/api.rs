@@ -82,7 +82,7 @@ impl Api {
         self.client.get(&self.origin).timeout(CALL_TIMEOUT).send().await.is_ok()
     }
 
-    /// Claims, and asks the server to wait for a task for so many seconds.
+    /// Claims a task; the server may wait up to `wait_seconds` for one.
     pub(in crate::launch) async fn claim(
         &self,
         token: &Secret,

@@ -106,7 +106,7 @@ impl SlotDir {
     /// Ends what an earlier launch agent was killed in: a directory that it removed and did not
     /// make again, or made and did not give to the user. Others are left as they are.
     ///
-    /// What is root's here is empty, since only root could have put anything in it.
+    /// A directory that is root's is empty, since only root could have put anything in it.
     pub(in crate::launch) fn complete(&self, user: &SlotUser) -> io::Result<()> {
         let me = nix::unistd::geteuid().as_raw();
         for name in OWN {

@@ -18,7 +18,7 @@ pub(super) enum Otherwise {
     Run,
     /// It fails: its agent, or the slot, is of no use.
     Fail,
-    /// What its agent left is sent, and that it failed.
+    /// The rest of its output is sent, with the report that it failed.
     Report,
 }
 

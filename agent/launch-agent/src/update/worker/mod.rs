@@ -28,7 +28,7 @@ use russet_platform::layout::Layout;
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const PROVED_SOON: Duration = Duration::from_millis(200);
 
-/// A version that could not be put in place is left alone for so many seconds.
+/// Seconds for which a version that could not be put in place is left alone.
 const FAILED_AGAIN_S: u64 = 3600;
 
 /// The longest wait before the first look, so that a farm that is switched on at once does not ask

@@ -13,14 +13,13 @@ use russet_platform::clock::Clock;
 use russet_platform::layout::Layout;
 use russet_protocol::local::{LookAnswer, Update};
 use russet_protocol::manifest::Platform;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use super::{Parts, Worker, start_worker};
 use crate::board::Board;
 use crate::requests::{UpdateAction, UpdateRequests};
+use crate::testing::tls_acceptor;
 use crate::update::keys::tests::{Signer, envelope, trust};
 use crate::update::record::{Failed, Record};
 use crate::update::seen::Seen;
@@ -260,12 +259,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixture
 
 /// A server with TLS that has nothing.
 async fn tls_server() -> String {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let read = |name: &str| PathBuf::from(FIXTURES).join(name);
-    let chain = vec![CertificateDer::from_pem_file(read("server.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(read("server.key")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+    let acceptor = tls_acceptor(FIXTURES);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

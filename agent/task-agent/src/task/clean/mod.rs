@@ -33,8 +33,8 @@ use self::tally::{Kind, Tally};
 use super::credentials;
 use super::journal::Journal;
 use super::reaper::Reaper;
-use super::stderr::print_error;
 use super::step_end::StepEnd;
+use crate::stderr::print_error;
 use russet_platform::os;
 
 /// Time for looking at everything and deleting what a job left. A helper is killed a little later,

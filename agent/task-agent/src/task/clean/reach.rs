@@ -11,7 +11,7 @@ use russet_protocol::supervise::{Assignment, Mode};
 
 use super::files;
 use super::moment::{Beginning, Moment};
-use crate::task::stderr::print_error;
+use crate::stderr::print_error;
 
 /// Directories that everybody may write to and nobody else may list, at most. Each costs a
 /// descriptor.

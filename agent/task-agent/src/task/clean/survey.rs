@@ -20,7 +20,7 @@ use russet_protocol::supervise::exit;
 
 use super::files;
 use super::listing::Listing;
-use crate::task::stderr::print_error;
+use crate::stderr::print_error;
 
 /// Levels of directories that are looked into. Each costs a descriptor.
 const MAX_LEVELS: usize = 200;

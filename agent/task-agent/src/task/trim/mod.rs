@@ -19,7 +19,7 @@ use russet_protocol::supervise::{TRIMMED_SUM, Trim, exit};
 
 use self::plan::{Entry, Rules, plan_removal};
 use super::clean::files;
-use super::stderr::{print_error, print_to_stderr};
+use crate::stderr::{print_error, print_to_stderr};
 use russet_text::format_size as size;
 
 /// Time limit of measuring and of deleting, for all directories.

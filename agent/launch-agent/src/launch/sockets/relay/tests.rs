@@ -1,13 +1,11 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
 
 use super::{MAX_CONNECTIONS, RelayTarget, start_relay};
+use crate::testing::tls_acceptor;
 use russet_platform::clock::Clock;
 use russet_platform::users;
 
@@ -126,12 +124,7 @@ async fn a_server_that_is_away_ends_the_connection_and_not_the_relay() {
 
 /// A server with TLS that answers every request of a connection with `ok`.
 async fn tls_server() -> u16 {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let read = |name: &str| PathBuf::from(FIXTURES).join(name);
-    let chain = vec![CertificateDer::from_pem_file(read("server.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(read("server.key")).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+    let acceptor = tls_acceptor(FIXTURES);
     let (listener, port) = server().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -1,4 +1,4 @@
-//! Standard error of the task agent, which the launch agent keeps.
+//! Standard error: of the task agent, which the launch agent keeps, and of the helpers of steps.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -8,8 +8,8 @@ pub(crate) fn print_error(problem: &dyn Display) {
     print_to_stderr(&format_args!("error: {problem}"));
 }
 
-/// Prints a line on the standard error. It may be a file on a disk that is full, where `eprintln!`
-/// would end the process.
+/// Prints a line on the standard error. It may be a file on a disk that is full or a closed pipe,
+/// where `eprintln!` would end the process, and nobody else could be told.
 pub(crate) fn print_to_stderr(line: &dyn Display) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
