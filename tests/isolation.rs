@@ -6,9 +6,7 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::user::SlotUser as User;
-use crate::support::{
-    Agent, AgentOptions, CLASS, Server, can_be_root, config, run, test_dir, wait_for,
-};
+use crate::support::{Agent, AgentOptions, Server, can_be_root, config, run, test_dir, wait_for};
 
 /// Returns true if the test can run; otherwise it is skipped.
 #[track_caller]
@@ -336,22 +334,4 @@ fn a_step_may_open_as_many_files_as_builds_need() {
     let output = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
     let limits: Vec<u64> = output.lines().map(|line| line.parse().unwrap_or(u64::MAX)).collect();
     assert!(limits[0] >= limits[1].min(10_240), "{output}");
-}
-
-#[test]
-fn a_class_with_an_xcode_that_is_not_installed_fails_its_tasks_as_infrastructure() {
-    if !can_run() {
-        return;
-    }
-    let (server, user) = (Server::start(), User::create());
-    let token = server.admin.class_token(CLASS);
-    let mut options = user.options();
-    options.api = vec!["ca_file:".to_owned()];
-    let class = format!("classes: [{{token: {token}, xcode: \"1.0\"}}]");
-    options.runner.push(class);
-    let _agent = Agent::start_at(server.url(), "", &options);
-    let job = server.admin.run(&config(&[&run("echo it ran")]));
-    assert_outcome(&server.admin, &job, Outcome::InfrastructureFail);
-    let said = format!("{:?}", job.message);
-    assert!(said.contains("Xcode 1.0 is not installed"), "{said}");
 }

@@ -54,3 +54,4 @@ mod storage;
 mod update;
 mod verify_on_a_mac;
 mod walls;
+mod xcodes;

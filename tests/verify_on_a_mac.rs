@@ -75,7 +75,9 @@ fn every_entry_says_a_command_and_what_it_must_print() {
 fn shellcheck_has_nothing_to_say() {
     let mut scripts = check_files();
     scripts.push(checkout().join("docs/verify-on-a-mac.sh"));
-    for name in ["clean", "job", "project", "run-check", "steps", "submit"] {
+    for name in
+        ["clean", "job", "path-order", "path-steps", "project", "run-check", "steps", "submit"]
+    {
         scripts.push(checkout().join("docs/verify-on-a-mac/tools").join(name));
     }
     for script in &scripts {
@@ -89,6 +91,29 @@ fn shellcheck_has_nothing_to_say() {
         let output =
             Command::new("shellcheck").args(["-s", shell]).args(&scripts).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn the_check_of_path_fails_where_homebrew_is_behind_or_two_shells_differ() {
+    let judge = |lines: &[&str]| {
+        let tool = checkout().join("docs/verify-on-a-mac/tools/path-order");
+        let text = lines.iter().fold(String::new(), |text, line| format!("{text}{line}\n"));
+        let command = format!("printf '%s' \"$TEXT\" | '{}' 2", tool.display());
+        let output = Command::new("sh").args(["-c", &command]).env("TEXT", text).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let good = "  job  path bash /opt/homebrew/bin:/usr/bin:/bin";
+    let zsh = "path zsh-login /opt/homebrew/bin:/usr/bin:/bin";
+    assert_eq!(judge(&["$ echo \"path bash $PATH\"", good, zsh]), (true, "order ok\n".to_owned()));
+    for (lines, said) in [
+        (&[good][..], "1 shells"),
+        (&[good, "path zsh /usr/bin:/opt/homebrew/bin:/bin"], "behind /usr/bin in zsh"),
+        (&[good, "path zsh /usr/bin:/opt/homebrew/bin:/bin"], "another order in zsh"),
+        (&["path a /usr/bin:/bin", "path b /usr/bin:/bin"], "no Homebrew in a"),
+    ] {
+        let (is_ok, text) = judge(lines);
+        assert!(!is_ok && text.contains(said) && !text.contains("order ok"), "{text}");
     }
 }
 

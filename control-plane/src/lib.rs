@@ -48,6 +48,7 @@ mod sweep;
 mod task_steps;
 mod text;
 mod timings;
+mod waits;
 mod web;
 
 pub use clock::{Clock, ManualClock};

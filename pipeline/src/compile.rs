@@ -143,6 +143,7 @@ fn compile_job(definition: &JobDefinition, invocation: Invocation) -> Job {
         resource_class: definition.resource_class.clone(),
         shell: definition.shell.clone(),
         working_directory: definition.working_directory.clone(),
+        xcode: definition.xcode.clone(),
         environment: definition.environment.clone(),
         steps: definition.steps.clone(),
     }

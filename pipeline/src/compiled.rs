@@ -56,6 +56,8 @@ pub struct Job {
     pub shell: Option<String>,
     /// Working directory of its steps, where the job sets one.
     pub working_directory: Option<String>,
+    /// Version of Xcode that it needs; `None`: any will do.
+    pub xcode: Option<String>,
     /// Environment of its steps, each name once, in the order of the text.
     pub environment: Vec<(String, String)>,
     /// The steps, numbered from [`russet_protocol::task::FIRST_STEP`]. Empty only for a job that

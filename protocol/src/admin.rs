@@ -14,6 +14,7 @@ use crate::outcome::{Outcome, Phase};
 use crate::resource_class::ResourceClass;
 use crate::runner::{HeldSlot, TestResult};
 use crate::secret::Secret;
+use crate::xcode::Xcode;
 
 /// The most that a control plane takes as JSON, in bytes. A configuration of the largest allowed
 /// size fits in, escaped.
@@ -228,6 +229,15 @@ pub struct RunnerItem {
     /// Its slots that cannot be used, as it last reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_slots: Vec<HeldSlot>,
+    /// Xcodes of its machine, as it last reported; none: it says nothing of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcodes: Option<Vec<Xcode>>,
+    /// Simulator runtimes of its machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<String>,
+    /// Reasons for which it takes no tasks, as it last reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<String>,
 }
 
 impl RunnerItem {
@@ -497,12 +507,15 @@ pub struct Job {
     /// Number of tasks that share it.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub parallelism: u32,
+    /// Xcode that it names; none: any machine of the class will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcode: Option<String>,
     /// Progress.
     pub phase: Phase,
     /// Outcome.
     #[serde(default)]
     pub outcome: Option<Outcome>,
-    /// Reason, where the steps do not give it.
+    /// Reason of the outcome, where the steps do not give it, or why the job waits.
     #[serde(default)]
     pub message: Option<String>,
     /// Time of queueing, in milliseconds since 1970.

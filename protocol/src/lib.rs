@@ -28,6 +28,7 @@ pub mod secret;
 pub mod storage;
 pub mod supervise;
 pub mod task;
+pub mod xcode;
 
 /// Header with the allocation that a write belongs to: the fencing token of every task call.
 pub const ALLOCATION_HEADER: &str = "russet-allocation";

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::TaskId;
 use crate::outcome::Outcome;
+use crate::xcode::Xcode;
 
 /// State of the agent, in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +100,13 @@ pub struct Status {
     /// restart; none: an agent that does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_answers: Option<Vec<LookAnswer>>,
+    /// Xcodes that can be used, releases before betas, the newest first; none: the agent does not look
+    /// for any, as on Linux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcodes: Option<Vec<Xcode>>,
+    /// Simulator runtimes: `iOS 18.1 (22B81)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<String>,
     /// Set if the reader may change anything, and read logs; none: an agent that does not
     /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -312,8 +320,9 @@ pub struct Looking {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
-    /// Owner: `drain`, `pause`, `health`, or `session` where an account is not logged in at the
-    /// screen.
+    /// Owner: `drain`, `pause`, `health`, `session` where an account is not logged in at the screen,
+    /// `xcode` where a class's Xcode cannot be used, or `failures` where its tasks failed one after
+    /// the other for reasons of this machine.
     pub source: String,
     /// The class that is held back; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

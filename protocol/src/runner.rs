@@ -12,6 +12,7 @@ use crate::ids::{AllocationId, InstanceId, TaskId};
 use crate::local::Update;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
+use crate::xcode::Xcode;
 
 /// `POST /api/v3/runner/claim`, with the class token.
 ///
@@ -43,6 +44,16 @@ pub struct ClaimRequest {
     /// Slots of this class that cannot be used. Ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_slots: Vec<HeldSlot>,
+    /// Reasons for which the runner takes no tasks of this class. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<String>,
+    /// Xcodes that its tasks can use; none: it does not say, and gets tasks whatever their jobs name.
+    /// Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcodes: Option<Vec<Xcode>>,
+    /// Simulator runtimes of its machine: `iOS 18.1 (22B81)`. Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<String>,
 }
 
 /// A slot of a runner that takes no task before something that is in its way is gone.

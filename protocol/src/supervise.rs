@@ -88,6 +88,14 @@ pub struct Assignment {
     /// The Xcode that the owner chose for the class: a version, or the path of an `.app`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub xcode: Option<String>,
+    /// Directories in which the Xcode of the class, and one that the job names, are looked for; none:
+    /// the job's is not looked for on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcode_directories: Option<Vec<PathBuf>>,
+    /// Set if the control plane was told which Xcodes there are: a task whose Xcode is missing all
+    /// the same does not run.
+    #[serde(default)]
+    pub matches_xcode: bool,
     /// Socket of the launch agent that leads to the control plane, for a task agent that may not
     /// use the network itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -320,6 +328,9 @@ pub enum FromTaskAgent {
         /// Set if everything that [`Assignment::tidy`] names is empty now, the record included.
         #[serde(default)]
         emptied: bool,
+        /// Reason of a failure of the machine's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
         /// Remains of the job, as in [`ResultRecord::left`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<LeftBehind>,

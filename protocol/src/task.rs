@@ -37,6 +37,9 @@ pub struct TaskConfig {
     /// Working directory of the job, where it sets one. `~` is the task's home.
     #[serde(default)]
     pub working_directory: Option<String>,
+    /// Xcode that the job names: a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xcode: Option<String>,
     /// Source of `checkout`.
     #[serde(default)]
     pub source: Option<Source>,

@@ -23,6 +23,10 @@ pub enum Stop {
 pub(crate) enum Command {
     /// Hold all claims back for this reason; `None` lifts the hold.
     Hold(HoldSource, Option<String>),
+    /// Hold the claims of a class back for this reason; `None` lifts the hold.
+    HoldClass(HoldSource, usize, Option<String>),
+    /// Try again what failed: a person says that it may work now.
+    Retry,
     /// Cancel all running tasks.
     CancelTasks(String),
     /// A new version is staged, and this is how far the agent may go for it; `None` withdraws it.
@@ -95,6 +99,10 @@ pub(crate) enum HoldSource {
     Health,
     /// The account whose session a class needs is not logged in at the screen.
     Session,
+    /// The Xcode of a class is missing, half there, or cannot be used.
+    Xcode,
+    /// Tasks of a class failed one after the other for reasons of this machine.
+    Failures,
 }
 
 impl HoldSource {
@@ -105,6 +113,8 @@ impl HoldSource {
             Self::Pause => "pause",
             Self::Health => "health",
             Self::Session => "session",
+            Self::Xcode => "xcode",
+            Self::Failures => "failures",
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Machine {
     pub architecture: String,
     /// This process is compiled for another processor, and translated (Rosetta).
     pub is_translated: bool,
-    /// The Xcodes that are installed, by version.
+    /// The Xcodes in `/Applications` when the agent started, the newest release first.
     pub xcodes: Vec<String>,
 }
 

@@ -11,8 +11,8 @@ pub use crate::limits::{
 pub use crate::process_info::{Ids, ProcessInfo, Usage};
 pub use crate::syscall::check;
 pub use system::environment::{
-    DEFAULT_SHELL, HOME_DIRECTORIES, LANG, ORPHANS_COME_BACK, SHARED_DIRECTORIES, TERMINAL_FLOOD,
-    login_path, standard_path,
+    DEFAULT_SHELL, HOME_DIRECTORIES, LANG, LOGIN_SHELLS_REORDER_PATH, ORPHANS_COME_BACK,
+    SHARED_DIRECTORIES, TERMINAL_FLOOD, login_path, standard_path,
 };
 pub use system::keyrings::{own_session_keyring, remove_keys};
 pub use system::leftovers::{

@@ -1,6 +1,7 @@
 //! `russet runner`.
 
 use russet_protocol::admin::RunnerItem;
+use russet_protocol::xcode::Xcode;
 
 use super::OutputArgs;
 use crate::client::ConnectionArgs;
@@ -35,6 +36,7 @@ pub(crate) async fn main(command: RunnerCommand) -> Result<Exit> {
         Format::Text => {
             warn_of_rivals(&items);
             warn_of_held_slots(&items);
+            warn_of_holds(&items);
             render::print_text(&runners_table(items, of.as_deref()))?;
         }
     }
@@ -67,6 +69,29 @@ fn warn_of_held_slots(items: &[RunnerItem]) {
     }
 }
 
+/// Warns of runners that take no tasks, with the reason.
+fn warn_of_holds(items: &[RunnerItem]) {
+    for item in items {
+        for hold in &item.holds {
+            render::print_note(format_args!(
+                "warning: `{}` takes no tasks of {}: {}",
+                render::plain(&item.name),
+                item.resource_class,
+                render::plain(hold)
+            ));
+        }
+    }
+}
+
+/// The versions of a runner's Xcodes, in a few words.
+fn xcode_versions(item: &RunnerItem) -> String {
+    let version = |xcode: &Xcode| {
+        let beta = if xcode.is_beta { " beta" } else { "" };
+        render::plain(&format!("{}{beta}", xcode.version))
+    };
+    item.xcodes.iter().flatten().map(version).collect::<Vec<_>>().join(", ")
+}
+
 fn runners_table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
     let mut table = Table::new(&[
         "NAME",
@@ -74,6 +99,7 @@ fn runners_table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
         "RESOURCE CLASS",
         "HOST",
         "VERSION",
+        "XCODE",
         "UPDATE",
         "LAST CONTACT",
     ]);
@@ -84,6 +110,7 @@ fn runners_table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
             state => state,
         };
         let class = item.resource_class.to_string();
+        let xcodes = xcode_versions(&item);
         // A runner says this of itself.
         let update = item.update.map(|update| update.short()).unwrap_or_default();
         table.row([
@@ -92,6 +119,7 @@ fn runners_table(items: Vec<RunnerItem>, of: Option<&str>) -> String {
             class,
             item.hostname,
             item.version,
+            xcodes,
             update,
             item.last_connected,
         ]);

@@ -42,6 +42,8 @@ pub(crate) struct JobSpec {
     pub(crate) working_directory: Option<String>,
     #[serde(default)]
     pub(crate) environment: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) xcode: Option<String>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -75,6 +77,7 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
             requires: json(row, "requires")?,
             resource_class: job_class(row)?,
             parallelism: row.try_get("parallelism")?,
+            xcode: row.try_get("xcode")?,
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,
@@ -103,8 +106,8 @@ pub(super) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
-         statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev, project) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?, \
+         statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev, xcode, project) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?, ?, \
          (SELECT project FROM pipelines WHERE id = ?))",
     )
     .bind(new.id.as_str())
@@ -122,6 +125,7 @@ pub(super) async fn insert(
     .bind(new.parallelism)
     .bind(new.max_reruns)
     .bind(tx.rev())
+    .bind(&new.spec.xcode)
     .bind(pipeline.as_str())
     .execute(&mut **tx)
     .await?;

@@ -15,6 +15,7 @@ pub(crate) mod classes;
 pub(crate) mod job_tasks;
 pub(crate) mod job_timings;
 pub(crate) mod jobs;
+pub(crate) mod line;
 pub(crate) mod loads;
 mod open;
 pub(crate) mod orbs;

@@ -3,6 +3,7 @@
 use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
+use russet_protocol::xcode::Xcode;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -20,6 +21,15 @@ const UPDATE_LIMIT: usize = 4096;
 /// The most slots that are listed of a runner, and the most bytes of each reason.
 const MAX_HELD_SLOTS: usize = 64;
 const REASON_LIMIT: usize = 1024;
+
+/// The most Xcodes of a runner that are kept, the most names of each, and the most bytes of a text.
+const MAX_XCODES: usize = 64;
+const MAX_NAMES: usize = 8;
+const MAX_NAME_BYTES: usize = 128;
+
+/// The most simulator runtimes, and reasons to take no tasks, that are kept of a runner.
+const MAX_RUNTIMES: usize = 64;
+const MAX_HOLDS: usize = 8;
 
 /// Time after which a runner of a single task leaves the lists, in milliseconds.
 const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
@@ -46,6 +56,9 @@ fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError>
         status: RunnerStatus::Idle,
         rival: rival.map(|rival| rival.host.clone()),
         held_slots: json_maybe(row, "held_slots")?.unwrap_or_default(),
+        xcodes: json_maybe(row, "xcodes")?,
+        runtimes: json_maybe(row, "runtimes")?.unwrap_or_default(),
+        holds: json_maybe(row, "holds")?.unwrap_or_default(),
     })
 }
 
@@ -93,12 +106,13 @@ pub(crate) async fn touch(
     }
     sqlx::query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
-         update_state, single_task, claimants, held_slots) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         update_state, single_task, claimants, held_slots, xcodes, runtimes, holds) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
          update_state = excluded.update_state, single_task = excluded.single_task, \
-         claimants = excluded.claimants, held_slots = excluded.held_slots",
+         claimants = excluded.claimants, held_slots = excluded.held_slots, \
+         xcodes = excluded.xcodes, runtimes = excluded.runtimes, holds = excluded.holds",
     )
     .bind(class.as_str())
     .bind(&runner.name)
@@ -111,6 +125,9 @@ pub(crate) async fn touch(
     .bind(runner.single_task)
     .bind(to_json(&claimants)?)
     .bind(held_slots(runner)?)
+    .bind(xcodes(runner)?)
+    .bind(texts(&runner.runtimes, MAX_RUNTIMES, ABOUT_LIMIT)?)
+    .bind(texts(&runner.holds, MAX_HOLDS, REASON_LIMIT)?)
     .execute(&mut **tx)
     .await?;
     let warning = |rival: &Claimant| {
@@ -130,6 +147,42 @@ fn held_slots(runner: &ClaimRequest) -> Result<Option<String>, StoreError> {
     });
     let held: Vec<HeldSlot> = held.collect();
     if held.is_empty() { Ok(None) } else { to_json(&held).map(Some) }
+}
+
+/// Returns the Xcodes of a runner, as they are stored; none where it says nothing of them.
+fn xcodes(runner: &ClaimRequest) -> Result<Option<String>, StoreError> {
+    let Some(all) = &runner.xcodes else { return Ok(None) };
+    let short = |text: &String| cut_text(text, MAX_NAME_BYTES).to_owned();
+    let shortened = |xcode: &Xcode| Xcode {
+        version: short(&xcode.version),
+        build: xcode.build.as_ref().map(short),
+        names: xcode.names.iter().take(MAX_NAMES).map(short).collect(),
+        ..*xcode
+    };
+    let all: Vec<Xcode> = all.iter().take(MAX_XCODES).map(shortened).collect();
+    to_json(&all).map(Some)
+}
+
+/// Returns texts of a runner, as they are stored; none where there are none.
+fn texts(all: &[String], count: usize, bytes: usize) -> Result<Option<String>, StoreError> {
+    let all: Vec<&str> = all.iter().take(count).map(|text| cut_text(text, bytes)).collect();
+    if all.is_empty() { Ok(None) } else { to_json(&all).map(Some) }
+}
+
+/// Returns the runners of a class that claimed or reported since a moment, in milliseconds since
+/// 1970.
+pub(crate) async fn of_class_since(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    since_ms: i64,
+    now_ms: i64,
+) -> Result<Vec<RunnerItem>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM runners WHERE class = ? AND last_ms >= ? ORDER BY name")
+        .bind(class.as_str())
+        .bind(since_ms)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| item_from_row(row, now_ms)).collect()
 }
 
 /// Returns who claimed under a name lately.

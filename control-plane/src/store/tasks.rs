@@ -49,8 +49,8 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
     for index in 0..new.parallelism {
         let place = tx.next_in_line();
         sqlx::query(
-            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue) \
-             VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
+            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode) \
+             VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, (SELECT xcode FROM jobs WHERE id = ?))",
         )
         .bind(TaskId::generate().as_str())
         .bind(new.job.as_str())
@@ -59,6 +59,7 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
         .bind(new.run)
         .bind(first + index)
         .bind(place)
+        .bind(new.job.as_str())
         .execute(&mut **tx)
         .await?;
     }
@@ -101,24 +102,11 @@ pub(crate) async fn requeue(
     Ok(())
 }
 
-/// The task that stands first in the line of a class.
-pub(crate) async fn first_in_line(
-    conn: &mut Conn,
-    class: &ResourceClass,
-) -> Result<Option<Claimed>, StoreError> {
-    let row = sqlx::query(
-        "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
-         tasks.ordinal, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
-         FROM tasks JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
-         WHERE tasks.class = ? AND tasks.phase = 'queued' ORDER BY tasks.queue LIMIT 1",
-    )
-    .bind(class.as_str())
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
+/// Reads a task with its job and its pipeline.
+pub(super) fn claimed_from_row(row: &SqliteRow) -> Result<Claimed, StoreError> {
     let node_total: u32 = row.try_get("parallelism")?;
     let ordinal: u32 = row.try_get("ordinal")?;
-    Ok(Some(Claimed {
+    Ok(Claimed {
         task: row.try_get::<String, _>("id")?.into(),
         job: row.try_get::<String, _>("job")?.into(),
         job_name: row.try_get("job_name")?,
@@ -130,7 +118,7 @@ pub(crate) async fn first_in_line(
         from_fork: row.try_get("from_fork")?,
         node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
         node_total,
-    }))
+    })
 }
 
 /// A claim to note.

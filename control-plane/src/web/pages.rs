@@ -17,6 +17,7 @@ use crate::state::App;
 use crate::store::{
     StoreError, artifacts, classes, job_tasks, jobs, pipelines, runners, steps, tasks, test_results,
 };
+use crate::waits::explain_wait;
 
 /// Number of pipelines that are listed.
 const PIPELINES: u32 = 50;
@@ -147,7 +148,8 @@ pub(super) async fn job_page(
     let mut conn = app.store.read().await?;
     let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
-    let job = row.job;
+    let mut job = row.job;
+    explain_wait(&mut conn, &mut job, app.clock.wall_ms()).await?;
     let steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step);
     let steps: Vec<_> = steps.collect();
     let tasks = job_tasks::of_job(&mut conn, &id).await?;

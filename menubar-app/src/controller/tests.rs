@@ -107,6 +107,23 @@ fn drawn(view: &View) -> String {
     text
 }
 
+#[test]
+fn a_class_that_is_held_alone_is_named_with_the_reason_and_what_failed_can_be_tried_again() {
+    let hold = Hold {
+        source: "failures".to_owned(),
+        class: Some("acme/ios".to_owned()),
+        reason: "3 tasks in a row failed".to_owned(),
+        ..Hold::default()
+    };
+    let one = Status { holds: vec![hold.clone()], ..status(State::Idle) };
+    let text = drawn(&heard(one));
+    assert!(text.contains("! acme/ios: 3 tasks in a row failed"), "{text}");
+    assert!(text.contains("> Try Again Now") && text.contains("> Pause"), "{text}");
+    let all =
+        Status { reason: Some(hold.reason.clone()), holds: vec![hold], ..status(State::Unhealthy) };
+    assert_eq!(drawn(&heard(all)).matches("3 tasks in a row failed").count(), 1);
+}
+
 macro_rules! shows {
     ($name:ident, $view:expr) => {
         #[test]

@@ -2,6 +2,7 @@
 //! shares with a job: class, shell, working directory, environment.
 
 use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::xcode::MAX_NAME_CHARS;
 
 use super::environment::{Variables, unique_variables};
 use crate::context::{Context, is_empty_text};
@@ -17,6 +18,8 @@ pub(super) struct Executor {
     pub(super) kind: Option<(ExecutorKind, Span)>,
     pub(super) resource_class: Option<(String, Span)>,
     pub(super) shell: Option<String>,
+    /// Version of Xcode, of `macos`.
+    pub(super) xcode: Option<String>,
     pub(super) working_directory: Option<String>,
     pub(super) environment: Variables,
 }
@@ -37,6 +40,7 @@ impl Executor {
             kind: self.kind.or(other.kind),
             resource_class: self.resource_class.or(other.resource_class),
             shell: self.shell.or(other.shell),
+            xcode: self.xcode.or(other.xcode),
             working_directory: self.working_directory.or(other.working_directory),
             environment: unique_variables(environment),
         }
@@ -60,6 +64,7 @@ impl Context<'_> {
             kind: self.executor_kind(mapping),
             resource_class: self.class_text(mapping),
             shell: self.optional_text(mapping, "shell"),
+            xcode: None,
             working_directory: self.optional_text(mapping, "working_directory"),
             environment: self.read_environment(mapping),
         };
@@ -73,10 +78,23 @@ impl Context<'_> {
             executor = executor.or(Executor {
                 resource_class: self.class_text(mapping),
                 shell: self.optional_text(mapping, "shell"),
+                xcode: self.xcode_text(mapping),
                 ..Executor::default()
             });
         }
         executor
+    }
+
+    /// Reads the Xcode of `macos`.
+    fn xcode_text(&mut self, mapping: &Mapping) -> Option<String> {
+        let node = mapping.get("xcode").filter(|node| !is_empty_text(node))?;
+        let text = self.expect_nonempty(node, "`xcode`")?;
+        if text.chars().count() > MAX_NAME_CHARS || text.chars().any(char::is_control) {
+            let message = format!("`{}` is not a version of Xcode", quoted(&text));
+            self.report(Problem::error(node.span, message).hint("write `xcode: \"16.2\"`"));
+            return None;
+        }
+        Some(text)
     }
 
     fn class_text(&mut self, mapping: &Mapping) -> Option<(String, Span)> {

@@ -22,6 +22,8 @@ pub(crate) struct JobDefinition {
     pub(crate) resource_class: Option<ResourceClass>,
     pub(crate) shell: Option<String>,
     pub(crate) working_directory: Option<String>,
+    /// Version of Xcode that it needs.
+    pub(crate) xcode: Option<String>,
     pub(crate) environment: Variables,
     pub(crate) steps: Vec<Step>,
     pub(crate) kind: JobKind,
@@ -44,6 +46,7 @@ impl JobDefinition {
             resource_class: None,
             shell: None,
             working_directory: None,
+            xcode: None,
             environment: Variables::default(),
             steps: Vec::new(),
             kind: JobKind::Other,
@@ -99,6 +102,7 @@ impl Context<'_> {
             resource_class: None,
             shell: None,
             working_directory: None,
+            xcode: None,
             environment: Variables::new(),
             steps: Vec::new(),
             kind: JobKind::Build,
@@ -137,6 +141,7 @@ impl Context<'_> {
         job.resource_class = options.resource_class.clone().or(class);
         job.shell = executor.shell;
         job.working_directory = executor.working_directory;
+        job.xcode = executor.xcode;
         job.environment = executor.environment;
         // A job of another type than `build` has none, and an error of its own.
         if job.kind == JobKind::Build || mapping.get("steps").is_some() {

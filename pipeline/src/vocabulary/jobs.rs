@@ -65,9 +65,10 @@ pub(crate) const MACOS: Vocabulary = Vocabulary {
     title: "`macos`",
     place: "`macos`",
     words: &[
-        no_effect(
+        yes(
             "xcode",
-            "steps use the Xcode that is selected on the machine; set DEVELOPER_DIR to choose one",
+            "Version of Xcode. The job waits for a machine that has it; where machines do not say \
+             what they have, it uses the one that is selected there. See [xcode.md](xcode.md).",
         ),
         CLASS,
         SHELL,

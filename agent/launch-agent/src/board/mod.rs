@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use russet_protocol::local::{HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update};
 use russet_protocol::runner::HeldSlot;
+use russet_protocol::xcode::Xcode;
 use tokio::sync::watch;
 
 use crate::requests::HoldSource;
@@ -25,6 +26,9 @@ mod tests;
 
 pub use event::Event;
 pub(crate) use history::RECENT;
+
+/// Longest reason of a hold that the control plane is told, in characters.
+const MAX_REASON_CHARS: usize = 1_000;
 
 /// Between two writes of the history.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
@@ -167,6 +171,30 @@ impl Board {
     pub(crate) fn held_slots(&self, class: usize) -> Vec<HeldSlot> {
         let model = self.lock();
         slots::held_slots(&model.status.slots, &model.slots, class)
+    }
+
+    /// Returns the reasons for which a class is held by itself.
+    pub(crate) fn class_holds(&self, label: &str) -> Vec<String> {
+        let model = self.lock();
+        let of_class = model.view.holds.iter().filter(|(_, of, _)| of.as_deref() == Some(label));
+        of_class
+            .map(|(source, _, reason)| {
+                let text = format!("{}: {reason}", source.as_str());
+                russet_text::one_line_within(&text, MAX_REASON_CHARS)
+            })
+            .collect()
+    }
+
+    /// Records the Xcodes and simulator runtimes of this machine.
+    pub(crate) fn xcodes(&self, xcodes: Vec<Xcode>, runtimes: Vec<String>) {
+        let mut model = self.lock();
+        let is_same =
+            model.status.xcodes.as_ref() == Some(&xcodes) && model.status.runtimes == runtimes;
+        (model.status.xcodes, model.status.runtimes) = (Some(xcodes), runtimes);
+        drop(model);
+        if !is_same {
+            self.ring();
+        }
     }
 
     /// Rings when anything has changed.

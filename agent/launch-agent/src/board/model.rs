@@ -161,7 +161,10 @@ impl Model {
             let state = match source {
                 HoldSource::Drain if is_busy => State::Draining,
                 HoldSource::Drain | HoldSource::Pause => State::Paused,
-                HoldSource::Health | HoldSource::Session => State::Unhealthy,
+                HoldSource::Health
+                | HoldSource::Session
+                | HoldSource::Xcode
+                | HoldSource::Failures => State::Unhealthy,
             };
             return (state, Some(reason.clone()));
         }

@@ -9,7 +9,9 @@ use super::Reserve;
 use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
-use super::{Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session};
+use super::{
+    Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session, XcodeHealth,
+};
 use crate::logs::Limits as LogLimits;
 use russet_platform::clock::whole_millis;
 
@@ -69,7 +71,14 @@ pub(super) fn build_config(
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
         user_prefix: build.user_prefix()?,
         disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
-        health_xcode: values.flag("runner.health.xcode").unwrap_or_default(),
+        health_xcode: match values.flag("runner.health.xcode") {
+            Some(true) => XcodeHealth::All,
+            Some(false) => XcodeHealth::Never,
+            None => XcodeHealth::Named,
+        },
+        holds_failing: values.flag("runner.health.failures").unwrap_or(true),
+        xcode_directories: build.xcode_directories()?,
+        matches_xcode: values.flag("runner.xcode.match").unwrap_or(true),
         local_api: build.local_api(&state_directory),
         state_directory,
         path: build.step_path()?,
@@ -390,12 +399,30 @@ impl Build<'_> {
     fn xcode(&self, values: &Values) -> Result<Option<String>, ConfigError> {
         let Some(text) = values.text("xcode") else { return Ok(None) };
         let is_version =
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !text.is_empty() && (is_version || text.starts_with('/')) {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._- ".contains(&byte));
+        if !text.trim().is_empty() && (is_version || text.starts_with('/')) {
             return Ok(Some(text));
         }
         let message = "is neither a version nor the path of an .app";
         Err(values.error(self.file, "xcode", message, Some("write `xcode: \"16.2\"`")))
+    }
+
+    /// Directories of Xcodes. Threat: what is found there is run and chosen by tasks of everybody, so
+    /// that others must not be able to put something there.
+    fn xcode_directories(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        let key = "runner.xcode.directories";
+        let paths = self.values.words(key).unwrap_or_default();
+        let paths: Vec<PathBuf> = paths.iter().map(|path| self.path(path)).collect();
+        for path in &paths {
+            let is_open = std::fs::metadata(path)
+                .is_ok_and(|meta| std::os::unix::fs::MetadataExt::mode(&meta) & 0o002 != 0);
+            if is_open {
+                let message = format!("has {}, where everybody may write", path.display());
+                let hint = format!("`sudo chmod o-w {}`", path.display());
+                return Err(self.values.error(self.file, key, &message, Some(&hint)));
+            }
+        }
+        Ok(paths)
     }
 
     /// The token by one of three keys: its text, a file, the name of a stored one.

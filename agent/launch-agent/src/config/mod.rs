@@ -92,8 +92,14 @@ pub struct Config {
     pub keep_awake: KeepAwake,
     /// Space that has to be free on the disk for a task to be taken.
     pub disk_reserve: Reserve,
-    /// Set if no task is taken while an Xcode that classes use is not ready.
-    pub health_xcode: bool,
+    /// Classes that are held while their Xcode is not ready.
+    pub health_xcode: XcodeHealth,
+    /// Set if a class is held whose tasks fail one after the other for reasons of this machine.
+    pub holds_failing: bool,
+    /// Directories of Xcodes besides `/Applications`.
+    pub xcode_directories: Vec<PathBuf>,
+    /// Set if the control plane is told which Xcodes there are.
+    pub matches_xcode: bool,
     /// The local API.
     pub local_api: LocalApi,
     /// Loopback address on which metrics are served over HTTP.
@@ -156,6 +162,26 @@ pub enum Session {
         /// Name of the account.
         user: String,
     },
+}
+
+/// Classes that are held while their Xcode is not ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XcodeHealth {
+    /// Those that name one.
+    #[default]
+    Named,
+    /// Also those that use the one that is selected.
+    All,
+    /// None.
+    Never,
+}
+
+impl Config {
+    /// Returns true if Xcodes are looked for on this machine.
+    #[must_use]
+    pub fn knows_xcodes(&self) -> bool {
+        cfg!(target_os = "macos") || !self.xcode_directories.is_empty()
+    }
 }
 
 /// Caches to trim between tasks.

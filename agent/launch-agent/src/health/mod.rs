@@ -7,7 +7,9 @@
 pub(crate) mod clock;
 pub mod doctor;
 pub mod facts;
+mod readiness;
 pub(crate) mod watch;
+pub(crate) mod xcodes;
 
 use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;

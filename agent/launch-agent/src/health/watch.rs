@@ -8,17 +8,13 @@ use tokio::sync::mpsc;
 
 use super::clock::Skew;
 use super::facts::{Facts, gather_facts};
-use super::{Check, doctor, first_obstacle, health_checks};
+use super::{Check, first_obstacle, health_checks};
 use crate::board::Board;
-use crate::config::{Class, Reserve};
+use crate::config::Reserve;
 use crate::requests::{Command, HoldSource};
-use russet_platform::command::Tools;
 
 /// Interval of looks. A look costs microseconds; more often would only wake the processor up.
 const PERIOD: Duration = Duration::from_secs(30);
-
-/// Every how many looks an Xcode is looked at, which starts processes: every ten minutes.
-const XCODE_EVERY: u32 = 20;
 
 /// Subjects of a look.
 #[derive(Debug)]
@@ -29,16 +25,9 @@ pub(crate) struct Watched {
     pub(crate) skew: Arc<Skew>,
     /// Number of files that tasks may open, where their owner says so.
     pub(crate) open_files: Option<u64>,
-    /// The Xcodes that have to be ready, where that is wanted.
-    pub(crate) xcodes: Option<Vec<Option<String>>>,
 }
 
-/// The Xcodes that classes use.
-pub(crate) fn named_xcodes(classes: &[Class]) -> Vec<Option<String>> {
-    doctor::check_xcodes(classes)
-}
-
-/// Looks for as long as there is an agent. The first look, but for Xcode's, is done when this
+/// Looks for as long as there is an agent. The first look is done when this
 /// returns.
 pub(crate) fn start_watch(
     watched: Watched,
@@ -46,38 +35,26 @@ pub(crate) fn start_watch(
     board: Arc<Board>,
 ) -> tokio::task::JoinHandle<()> {
     let mut held = None;
-    check_machine(&watched, &[], &mut held, &commands, &board);
+    check_machine(&watched, &mut held, &commands, &board);
     tokio::spawn(async move {
-        let mut looks = 0_u32;
-        let mut xcode = Vec::new();
         loop {
-            if let Some(wanted) = watched.xcodes.clone()
-                && looks.is_multiple_of(XCODE_EVERY)
-            {
-                let ask = move || doctor::xcodes_ready(&Tools::system(), &wanted);
-                xcode = tokio::task::spawn_blocking(ask).await.unwrap_or_default();
-                check_machine(&watched, &xcode, &mut held, &commands, &board);
-            }
             // The plain timer: nothing is due at a certain time, and a machine that slept is
             // looked at soon after it wakes up.
             tokio::time::sleep(PERIOD).await;
-            looks = looks.wrapping_add(1);
-            check_machine(&watched, &xcode, &mut held, &commands, &board);
+            check_machine(&watched, &mut held, &commands, &board);
         }
     })
 }
 
 fn check_machine(
     watched: &Watched,
-    xcode: &[Check],
     held: &mut Option<String>,
     commands: &mpsc::UnboundedSender<Command>,
     board: &Board,
 ) {
     let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather_facts(&watched.state) };
     facts.open_files = watched.open_files.unwrap_or(facts.open_files);
-    let mut all = health_checks(&facts, watched.reserve);
-    all.extend_from_slice(xcode);
+    let all = health_checks(&facts, watched.reserve);
     board.health(all.iter().map(Check::told).collect());
     let found = first_obstacle(&all);
     // The numbers in the reason change all the time; that there is one matters.

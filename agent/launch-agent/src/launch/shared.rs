@@ -9,6 +9,7 @@ use super::events::EventSink;
 use super::process::Staged;
 use super::server::{Api, LogOnce};
 use crate::config::Config;
+use crate::health::xcodes::Xcodes;
 use crate::metrics::{LeftBehindCounters, Metrics};
 use russet_platform::Groups;
 use russet_platform::clock::Clock;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     /// Troubles with the control plane that were logged.
     pub(super) server: LogOnce,
     pub(super) request: ClaimRequest,
+    /// Xcodes of this machine.
+    pub(super) xcodes: Arc<Xcodes>,
     pub(super) left: Arc<LeftBehindCounters>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) caches: SharedCaches,

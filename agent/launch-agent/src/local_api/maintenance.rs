@@ -179,6 +179,10 @@ async fn keep_maintenance(
         let (command, answer) = tokio::select! {
             wish = wishes.recv() => {
                 let Some((change, answer)) = wish else { return };
+                if matches!(change, Change::Resume) {
+                    // The receiver is the launch agent, which is about to read it.
+                    drop(commands.send(Command::Retry));
+                }
                 wanted.change(change, clock.wall_ms());
                 (None, Some(answer))
             }

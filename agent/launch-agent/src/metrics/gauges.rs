@@ -35,7 +35,7 @@ const SLOT_STATES: [SlotState; 5] =
     [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [&str; 4] = ["drain", "pause", "health", "session"];
+const HOLDS: [&str; 6] = ["drain", "pause", "health", "session", "xcode", "failures"];
 
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
@@ -140,8 +140,9 @@ impl MetricSources {
             sources.into_iter().map(|(source, count)| ([("source", source)], count)).collect();
         out.gauge(
             "holds",
-            "What holds claims back: a person (`drain`, `pause`), the machine (`health`), or an account \
-             that is not logged in at the screen (`session`); more \
+            "What holds claims back: a person (`drain`, `pause`), the machine (`health`), an account \
+             that is not logged in at the screen (`session`), an Xcode that cannot be used (`xcode`), \
+             or tasks that failed one after the other for a reason of this machine (`failures`); more \
              than 1 where several classes are held",
             None,
             &labelled_rows(&holds),

@@ -5,10 +5,11 @@ use std::time::Duration;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::Failure;
 
+use super::failures::Failures;
 use super::holds::Holds;
 use super::slot::{self, Slot};
-use super::types::{Action, End, Input, Settings, SlotIndex, View};
-use crate::requests::{Stop, UpdateMode};
+use super::types::{Action, End, Input, Settings, SlotIndex, TaskEnd, TaskResult, View};
+use crate::requests::{HoldSource, Stop, UpdateMode};
 use russet_platform::clock::BootTime;
 
 /// Time in which an agent that was told to end tries to tell the control plane how tasks ended.
@@ -45,6 +46,8 @@ pub(crate) struct Machine {
     phase: Phase,
     slots: Vec<Slot>,
     holds: Holds,
+    /// Tasks that failed in a row for reasons of this machine.
+    failures: Failures,
     /// A new version lies ready.
     update: Option<UpdateMode>,
     /// Tasks that were claimed so far.
@@ -57,9 +60,9 @@ impl Machine {
     /// A machine whose slots are all to be cleaned, or adopted.
     pub(crate) fn new(settings: Settings, now: BootTime) -> Self {
         let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
-        let holds = Holds::default();
+        let (holds, failures) = (Holds::default(), Failures::default());
         let (phase, idle_since) = (Phase::Working, Some(now));
-        Self { settings, phase, slots, holds, update: None, taken: 0, idle_since }
+        Self { settings, phase, slots, holds, failures, update: None, taken: 0, idle_since }
     }
 
     /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
@@ -79,6 +82,8 @@ impl Machine {
             Input::Hold { source, class, reason } => {
                 self.holds.set(source, class, reason);
             }
+            Input::Retry => self.failures.clear(),
+            Input::TaskEnded(index, end) => self.note_end(now, index, end),
             Input::Update(mode) => self.update = mode,
             Input::CancelTasks(reason) => self.interrupt_all(now, &reason, actions),
             Input::Slot(index, input) => self.slot_input(now, index, input, actions),
@@ -90,13 +95,17 @@ impl Machine {
     /// Returns what people see. `label` names a class.
     pub(crate) fn view(&self, label: impl Fn(usize) -> String) -> View {
         let holds = self.holds.iter();
+        let holds = holds.map(|(source, class, reason)| (source, class, reason.to_owned()));
+        let failures = self.failures.holds();
+        let failures = failures.map(|(class, reason)| (HoldSource::Failures, Some(class), reason));
         View {
             is_ready: true,
             is_ending: self.phase != Phase::Working,
             is_updating: self.is_updating(),
             slots: self.slots.iter().map(Slot::view).collect(),
             holds: holds
-                .map(|(source, class, reason)| (source, class.map(&label), reason.to_owned()))
+                .chain(failures)
+                .map(|(source, class, reason)| (source, class.map(&label), reason))
                 .collect(),
         }
     }
@@ -114,6 +123,7 @@ impl Machine {
             .filter_map(Slot::next_wakeup)
             .chain(drain)
             .chain(self.idle_deadline())
+            .chain(self.failures.next_wakeup())
             .min()
     }
 
@@ -138,6 +148,10 @@ impl Machine {
         {
             self.taken += 1;
         }
+        if let slot::Input::NotStarted(reason) = &input {
+            let result = TaskResult::Failed { reason: reason.clone(), has_begun: false };
+            self.note_end(now, index, TaskEnd { result, project: None, took: None });
+        }
         let input = match input {
             slot::Input::Claimed { .. } if unwanted => slot::Input::ClaimedTooLate,
             slot::Input::NotTakenBack if self.may_run_unwanted() => slot::Input::RunAnyway,
@@ -147,6 +161,15 @@ impl Machine {
         let mut todo = Vec::new();
         slot.handle(now, input, &self.settings, &mut todo);
         actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
+    }
+
+    /// Counts failures of tasks that nobody ended.
+    fn note_end(&mut self, now: BootTime, index: SlotIndex, end: TaskEnd) {
+        let Some(slot) = self.slots.get(index) else { return };
+        let counts = self.settings.holds_failing && slot.view().ending().is_none();
+        if let Some(class) = slot.class.filter(|_| counts) {
+            self.failures.note(now, class, &end);
+        }
     }
 
     fn stop(&mut self, now: BootTime, stop: Stop, actions: &mut Vec<Action>) {
@@ -222,6 +245,7 @@ impl Machine {
 
     fn pass_time(&mut self, now: BootTime, actions: &mut Vec<Action>) {
         self.each_slot(actions, |slot, _, todo| slot.pass_time(now, todo));
+        self.failures.pass_time(now);
         if let Phase::Draining { cancel_at: Some(at), .. } = self.phase
             && at <= now
         {
@@ -240,7 +264,7 @@ impl Machine {
     /// Returns true if tasks are wanted in a slot.
     fn accepts_in(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
-        self.accepts() && !self.holds.holds(class)
+        self.accepts() && self.is_open(index, class)
     }
 
     /// Returns true if a task is run that comes with a claim which was on its way. An update that
@@ -249,7 +273,13 @@ impl Machine {
     fn accepts_late(&self, index: SlotIndex) -> bool {
         let class = self.slots.get(index).and_then(|slot| slot.class);
         let waits = self.is_updating() && self.update == Some(UpdateMode::WhenIdle);
-        self.accepts_in(index) || (waits && !self.holds.holds(class))
+        self.accepts_in(index) || (waits && self.is_open(index, class))
+    }
+
+    /// Returns true if nothing holds a slot of a class back.
+    fn is_open(&self, index: SlotIndex, class: Option<usize>) -> bool {
+        let permits = class.is_none_or(|class| self.failures.permits(class, index));
+        permits && !self.holds.holds(class)
     }
 
     /// Returns true if a task that the control plane does not take back may run, although none is
@@ -262,6 +292,10 @@ impl Machine {
     fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
         let busy = self.slots.iter().any(Slot::has_task);
         self.make_way(busy);
+        let slots = &self.slots;
+        self.failures.release(|index| {
+            slots.get(index).is_some_and(|slot| slot.has_claim() || slot.has_task())
+        });
         for index in 0..self.slots.len() {
             let accepts = self.accepts_in(index);
             let is_served = self.class_is_served(index);
@@ -269,13 +303,17 @@ impl Machine {
             let mut todo = Vec::new();
             if accepts && slot.may_claim() && !is_served {
                 slot.begin_claim(&mut todo);
+                if let Some(class) = slot.class {
+                    self.failures.begin_claim(class, index);
+                }
             } else if !accepts {
                 slot.drop_claim(&mut todo);
             }
             actions.extend(todo.into_iter().map(|action| Action::Slot(index, action)));
         }
         // A machine that is held back is not without work: nobody asks whether there is some.
-        self.idle_since = match (busy || !self.holds.is_empty(), self.idle_since) {
+        let is_held = !self.holds.is_empty() || self.failures.holds().next().is_some();
+        self.idle_since = match (busy || is_held, self.idle_since) {
             (true, _) => None,
             (false, None) => Some(now),
             (false, since) => since,

@@ -4,6 +4,7 @@
 //! when to come again without an input. The agent has a phase (`Phase`), and each slot a state
 //! of its own (`slot::State`); everything that follows from both is here and in `slot`.
 
+mod failures;
 mod holds;
 mod machine;
 pub(crate) mod slot;
@@ -12,4 +13,4 @@ mod tests;
 mod types;
 
 pub(crate) use machine::Machine;
-pub(crate) use types::{Action, End, Input, Settings, View};
+pub(crate) use types::{Action, End, Input, Settings, TaskEnd, TaskResult, View};

@@ -12,6 +12,7 @@ use super::{Action, End, Input, Machine, Settings};
 use crate::requests::{HoldSource, Stop};
 use russet_platform::clock::BootTime;
 
+mod failing;
 mod kept;
 mod settling;
 mod update;
@@ -25,6 +26,7 @@ fn settings(slots: usize) -> Settings {
         drain_limit: Duration::from_secs(3600),
         cancel_patience: Duration::from_secs(40),
         unsafe_retries: false,
+        holds_failing: false,
         classes: vec![Some(0); slots],
     }
 }
@@ -590,11 +592,12 @@ proptest! {
         slots in 1_usize..4,
         single_task: bool,
         unsafe_retries: bool,
+        holds_failing: bool,
         idle: bool,
     ) {
         let idle_timeout = idle.then(|| Duration::from_secs(900));
         let settings = Settings {
-            single_task, unsafe_retries, idle_timeout,
+            single_task, unsafe_retries, holds_failing, idle_timeout,
             classes: (0..slots).map(|slot| Some(slot % 2)).collect(),
             ..settings(slots)
         };

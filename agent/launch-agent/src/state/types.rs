@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) cancel_patience: Duration,
     /// Give interrupted tasks back instead of failing them.
     pub(crate) unsafe_retries: bool,
+    /// Hold a class whose tasks fail one after the other for reasons of this machine.
+    pub(crate) holds_failing: bool,
     /// The class of each slot; `None` for one that only has a task to end.
     pub(crate) classes: Vec<Option<usize>>,
 }
@@ -41,6 +43,10 @@ pub(crate) enum Input {
         /// The reason; `None` lifts the hold.
         reason: Option<String>,
     },
+    /// A person wants that what failed is tried again.
+    Retry,
+    /// The task of a slot has ended; the input about its agent follows.
+    TaskEnded(SlotIndex, TaskEnd),
     /// Running tasks are to be canceled, for this reason, and the agent goes on.
     CancelTasks(String),
     /// A new version lies ready, and this is how far the agent may go for it; or it does not any
@@ -48,6 +54,33 @@ pub(crate) enum Input {
     Update(Option<UpdateMode>),
     /// Something happened in a slot.
     Slot(SlotIndex, slot::Input),
+}
+
+/// The end of a task, as far as it says something about this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskEnd {
+    /// Its result.
+    pub(crate) result: TaskResult,
+    /// Its project, where the control plane says it.
+    pub(crate) project: Option<String>,
+    /// Time since the claim, where this agent sent it.
+    pub(crate) took: Option<Duration>,
+}
+
+/// The result of a task, as far as it says something about this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TaskResult {
+    /// The machine did its part, whatever came of the job.
+    Worked,
+    /// It did not.
+    Failed {
+        /// The reason.
+        reason: String,
+        /// Set unless it is known that no step of the job had begun.
+        has_begun: bool,
+    },
+    /// It says nothing: it was canceled, or given to somebody else.
+    Neutral,
 }
 
 /// Something to do.

@@ -211,7 +211,7 @@ fn every_mistake_names_its_place_and_the_way_out() {
         "runner:\n  classes:\n    - { token: x, resource_class: a/b, credentials: [a-b, a.b] }\n",
         "runner:\n  classes:\n    - { token: x, token_stored: y }\n",
         "runner:\n  classes:\n    - { token_stored: ../y }\n",
-        "runner:\n  classes:\n    - { token: x, xcode: \"16 beta\" }\n",
+        "runner:\n  classes:\n    - { token: x, xcode: \"16;beta\" }\n",
         "runner:\n  classes:\n    - { token: x, hooks: { pre_task: /no/such/hook } }\n",
         "runner:\n  classes:\n    - { token: x, resource_class: mini }\n",
         "api: { auth_token: x }\nrunner:\n  ssh:\n    advertise_addr_url: http://x\n",

@@ -80,6 +80,8 @@ pub struct Command {
     input: Input,
     limit: Duration,
     output_limit: usize,
+    /// Ids of the user and the group as whom it runs; `None`: the caller's.
+    user: Option<(u32, u32)>,
 }
 
 /// Bytes for standard input, wiped afterwards. Not shown by Debug: they may be a secret.
@@ -103,6 +105,7 @@ impl Command {
             input: Input::default(),
             limit: LIMIT,
             output_limit: OUTPUT_LIMIT,
+            user: None,
         }
     }
 
@@ -147,6 +150,14 @@ impl Command {
     #[must_use]
     pub fn output_limit(mut self, bytes: usize) -> Self {
         self.output_limit = bytes;
+        self
+    }
+
+    /// Runs it as another user, with that group and no other. For programs that root finds and must
+    /// not trust; only root can.
+    #[must_use]
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = Some((uid, gid));
         self
     }
 

@@ -87,6 +87,10 @@ pub(super) fn prepare_process(command: &Command) -> io::Result<std::process::Com
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    if let Some((uid, gid)) = command.user {
+        // The standard library drops the supplementary groups, then the group, then the user.
+        prepared.gid(gid).uid(uid);
+    }
     Ok(prepared)
 }
 

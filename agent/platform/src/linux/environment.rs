@@ -27,6 +27,9 @@ pub fn standard_path() -> String {
     STANDARD_PATH.to_owned()
 }
 
+/// Login shells of all kinds put the system's directories first, in a way that is known.
+pub const LOGIN_SHELLS_REORDER_PATH: bool = false;
+
 /// `PATH` of a login shell after `/etc/profile`: every distribution makes another, so what is known
 /// is the caller's.
 pub fn login_path(path: &str) -> String {

@@ -29,6 +29,10 @@ pub fn standard_path() -> String {
     all.join(":")
 }
 
+/// Login shells of all kinds put the system's directories first, in a way that is known:
+/// `/etc/profile` and `/etc/zprofile` run path_helper(8).
+pub const LOGIN_SHELLS_REORDER_PATH: bool = true;
+
 /// `PATH` of a login shell after `/etc/profile`, where its caller's was `path`.
 pub fn login_path(path: &str) -> String {
     path_helper::after_login(Path::new("/"), path)

@@ -33,7 +33,10 @@ pub fn read_machine(kernel: Kernel, root: &Path) -> Machine {
         system: preferences::system_version(root).map(|version| format!("macOS {version}")),
         architecture: if is_arm { "arm64" } else { "x86_64" }.to_owned(),
         is_translated: kernel.translated == Some(1),
-        xcodes: xcode::xcode_versions(&root.join("Applications")),
+        xcodes: xcode::usable_xcodes(&[root.join("Applications")])
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::command::{CommandError, Tools};
 
-const XCODEBUILD: &str = "/usr/bin/xcodebuild";
 const XCODE_SELECT: &str = "/usr/bin/xcode-select";
 
 /// The first call after a start of the Mac takes long.
@@ -29,7 +28,21 @@ pub enum Readiness {
     Broken(String),
 }
 
+/// Returns the assignment before a command that makes it use the Xcode in `dir`, as a shell takes it:
+/// `DEVELOPER_DIR=… `. sudo passes no variable on, so each command needs its own.
+#[must_use]
+pub fn developer_dir_assignment(dir: &Path) -> String {
+    let text = dir.to_string_lossy();
+    let quoted =
+        shlex::try_quote(&text).map_or_else(|_| text.to_string(), |quoted| quoted.into_owned());
+    format!("DEVELOPER_DIR={quoted} ")
+}
+
 /// Looks at the Xcode in `developer_dir`; `None`: the one that is selected.
+///
+/// Its own `xcodebuild` is run, as `/usr/bin/xcodebuild` does. Threat: administrators may write to
+/// `/Applications`, and what they put there must not run as root: a caller that is root names the
+/// ids of a user and a group without rights.
 ///
 /// # Errors
 ///
@@ -37,6 +50,7 @@ pub enum Readiness {
 pub fn check_readiness(
     tools: &Tools,
     developer_dir: Option<&Path>,
+    user: Option<(u32, u32)>,
 ) -> Result<Readiness, CommandError> {
     let selected = match developer_dir {
         Some(dir) => dir.to_owned(),
@@ -53,8 +67,13 @@ pub fn check_readiness(
         return Ok(Readiness::ToolsOnly);
     }
     let xcodebuild = |args: &[&str]| {
-        let command = tools.command(XCODEBUILD).args(args).env("DEVELOPER_DIR", &selected);
-        command.limit(LIMIT).run()
+        let program = selected.join("usr/bin/xcodebuild");
+        let command = tools.command(&program.to_string_lossy()).args(args);
+        let command = command.env("DEVELOPER_DIR", &selected).limit(LIMIT);
+        match user {
+            Some((uid, gid)) => command.as_user(uid, gid).run(),
+            None => command.run(),
+        }
     };
     let licence = xcodebuild(&["-license", "check"])?;
     if licence.code() == Some(69) {
@@ -90,7 +109,7 @@ mod tests {
                  case $1 in -license) exit {licence} ;; *) echo odd >&2; exit {first} ;; esac"
             );
             fake_tool(dir.path(), "xcodebuild", &script);
-            check_readiness(&tools, Some(Path::new("/X/Contents/Developer"))).unwrap()
+            check_readiness(&tools, Some(Path::new("/X/Contents/Developer")), None).unwrap()
         };
         assert_eq!(ready(0, 0), Readiness::Ready);
         assert_eq!(ready(69, 69), Readiness::Licence);
@@ -99,10 +118,10 @@ mod tests {
         // An old Xcode that knows no `-license check` and is ready.
         assert_eq!(ready(64, 0), Readiness::Ready);
         fake_tool(dir.path(), "xcode-select", "echo /Library/Developer/CommandLineTools");
-        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::ToolsOnly);
+        assert_eq!(check_readiness(&tools, None, None).unwrap(), Readiness::ToolsOnly);
         fake_tool(dir.path(), "xcode-select", "exit 2");
-        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::None);
+        assert_eq!(check_readiness(&tools, None, None).unwrap(), Readiness::None);
         fake_tool(dir.path(), "xcode-select", "echo /X/Contents/Developer");
-        assert_eq!(check_readiness(&tools, None).unwrap(), Readiness::Ready);
+        assert_eq!(check_readiness(&tools, None, None).unwrap(), Readiness::Ready);
     }
 }

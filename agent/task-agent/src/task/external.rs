@@ -98,7 +98,7 @@ async fn task(assignment: Assignment) -> i32 {
     if let Err(error) = record::write(spool, allocation, outcome, message.as_deref(), reported) {
         print_error(&error);
     }
-    supervisor.done(outcome, false, Vec::new()).await;
+    supervisor.done(outcome, false, None, Vec::new()).await;
     if reported { exit::REPORTED } else { exit::NOT_REPORTED }
 }
 

@@ -7,6 +7,7 @@
 //! `.bash_profile` of `runner.home_skeleton` added around that stays, and one that sets a PATH of
 //! its own keeps it.
 
+use std::io;
 use std::path::Path;
 
 use russet_platform::os;
@@ -43,6 +44,38 @@ pub(super) const BASH_ENV: &str = r#"if [ -n "${CIRCLE_INTERNAL_STEP_PATH-}" ] &
   unset __russet_login
 fi
 "#;
+
+/// Profiles of other login shells, which read no `BASH_ENV`: sh, and zsh.
+const PROFILES: [&str; 2] = [".profile", ".zprofile"];
+
+/// The same for a profile in the home, which is read right after the system's. Where that made
+/// something unknown of PATH, it is left.
+const PROFILE: &str = r#"# The PATH of the step, where the system's profile stands.
+if [ -n "${CIRCLE_INTERNAL_LOGIN_PATH-}" ]; then
+  case ":$PATH:" in
+    *":$CIRCLE_INTERNAL_LOGIN_PATH:"*)
+      PATH=${PATH%%"$CIRCLE_INTERNAL_LOGIN_PATH"*}$CIRCLE_INTERNAL_STEP_PATH${PATH#*"$CIRCLE_INTERNAL_LOGIN_PATH"} ;;
+  esac
+fi
+"#;
+
+/// Puts the order of PATH before what the profiles in the home of a task do. They are the task's own
+/// copies of those of the skeleton, or made here.
+///
+/// # Errors
+///
+/// One of them cannot be read or written.
+pub(super) fn write_profiles(home: &Path) -> io::Result<()> {
+    for name in PROFILES {
+        let path = home.join(name);
+        let own = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        std::fs::write(&path, [PROFILE.as_bytes(), &own].concat())?;
+    }
+    Ok(())
+}
 
 /// Lets the file of [`BASH_ENV`] know what PATH the step is to have, its own `PATH` counted.
 pub(super) fn tell(variables: &mut Variables) {
@@ -113,6 +146,39 @@ mod tests {
         let adds = format!("PATH='/before:{helped}:/behind'");
         assert_eq!(path_in(&LOGIN, &adds, &helped, ""), format!("/before:{STEP}:/behind"));
         assert_eq!(path_in(&LOGIN, "PATH=/only:/usr/bin", &helped, ""), "/only:/usr/bin");
+    }
+
+    /// What a login `sh` has as PATH whose system's profile made `login_path` of it.
+    fn path_in_sh(profile: Option<&str>, login_path: &str) -> String {
+        let home = tempfile::tempdir().unwrap();
+        if let Some(text) = profile {
+            std::fs::write(home.path().join(".profile"), text).unwrap();
+        }
+        super::write_profiles(home.path()).unwrap();
+        let own = std::fs::read_to_string(home.path().join(".profile")).unwrap();
+        // The beginning of the profile stands for the system's, which a test cannot exchange.
+        let text = format!("PATH='{login_path}'\n{own}");
+        std::fs::write(home.path().join(".profile"), text).unwrap();
+        let output = Command::new("/bin/sh")
+            .args(["-l", "-e", "-c", "printf %s \"$PATH\""])
+            .env_clear()
+            .env("HOME", home.path())
+            .env("PATH", STEP)
+            .env(STEP_PATH, STEP)
+            .env(LOGIN_PATH, helped())
+            .output()
+            .unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_login_shell_that_is_no_bash_has_the_same_order() {
+        assert_eq!(path_in_sh(None, &helped()), STEP);
+        assert_eq!(path_in_sh(Some("PATH=\"/mine:$PATH\""), &helped()), format!("/mine:{STEP}"));
+        assert_eq!(path_in_sh(Some("PATH=/only:/usr/bin"), &helped()), "/only:/usr/bin");
+        // A script changed it before it started the shell: path_helper's order stays.
+        assert_eq!(path_in_sh(None, "/usr/bin:/bin:/changed"), "/usr/bin:/bin:/changed");
     }
 
     #[test]

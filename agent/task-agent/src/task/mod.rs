@@ -54,6 +54,7 @@ mod test_results;
 mod trim;
 mod upload;
 mod warm_up;
+mod xcode;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

@@ -302,7 +302,10 @@ impl Report<'_> {
                     self.keep(&record);
                 }
                 let supervisor = &self.running.supervisor;
-                let heard = supervisor.done(record.outcome, emptied, record.left.clone()).await;
+                let is_ours = record.outcome == Outcome::InfrastructureFail;
+                let message = record.message.clone().filter(|_| is_ours);
+                let left = record.left.clone();
+                let heard = supervisor.done(record.outcome, emptied, message, left).await;
                 // A launch agent that comes back later has nothing else to go by.
                 if emptied && !heard {
                     self.keep(&record);

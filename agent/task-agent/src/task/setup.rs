@@ -10,15 +10,15 @@ use russet_protocol::supervise::{Assignment, Failure};
 use russet_protocol::task::{SETUP_STEP, TaskConfig};
 
 use super::directories::{JobDirs, make_directory};
-use super::environment::{self, Person, SharedPaths, StepVariables, Variables};
+use super::environment::{self, Person, SharedPaths, StepVariables};
 use super::events::Events;
 use super::journal::Journal;
 use super::spool::Spool;
 use super::step_end::StepEnd;
-use super::{credentials, login_path, secrets, shell};
+use super::{credentials, login_path, secrets, shell, xcode};
 use crate::continuation;
 use crate::mask::Masks;
-use russet_platform::macos_tools::xcode;
+use russet_platform::os;
 
 /// Environment of a task whose steps can run.
 #[derive(Debug)]
@@ -51,15 +51,23 @@ pub(crate) fn prepare_task(
     let shared = SharedPaths::new(tmp, config.task_id.as_str());
     make_shared(&shared, &bash_env(assignment, config))
         .map_err(|error| broken(format!("could not write to {}: {error}", tmp.display())))?;
+    // The home of a session at the screen is not the task's own.
+    if os::LOGIN_SHELLS_REORDER_PATH && assignment.gui.is_none() {
+        let home = &assignment.dirs.home;
+        login_path::write_profiles(home).map_err(|error| {
+            broken(format!("could not write profiles to {}: {error}", home.display()))
+        })?;
+    }
     let delivered = credentials::deliver(assignment)
         .map_err(|problem| broken(format!("could not hand over what was granted: {problem}")))?;
     let default_shell = shell::default_shell();
     let person = find_person(assignment, &default_shell);
     let mut variables = environment::of_job(assignment, config, &person, &dirs.work, &shared);
     variables.extend(delivered.variables);
-    choose_xcode(assignment, &mut variables)?;
+    let mut lines = delivered.lines;
+    lines.extend(xcode::choose_xcode(assignment, config, &mut variables)?);
     make_work(&dirs.work, &journal)?;
-    show_lines(&delivered.lines, &journal);
+    show_lines(&lines, &journal);
     Ok(Prepared {
         begun,
         journal,
@@ -74,16 +82,8 @@ fn broken(message: String) -> Failure {
     Failure { outcome: Outcome::InfrastructureFail, message }
 }
 
-fn choose_xcode(assignment: &Assignment, variables: &mut Variables) -> Result<(), Failure> {
-    let Some(wanted) = &assignment.xcode else { return Ok(()) };
-    let chosen = xcode::find_developer_dir(wanted).map_err(|error| broken(error.to_string()))?;
-    let chosen = chosen.to_string_lossy().into_owned();
-    variables.entry("DEVELOPER_DIR".to_owned()).or_insert(chosen);
-    Ok(())
-}
-
-/// Says which credentials the task has and which it has not: a job that misses one shows it as an
-/// error of a tool that knows nothing of grants.
+/// Says which Xcode the task has, and which credentials it has and has not: a job that misses one
+/// shows it as an error of a tool that knows nothing of grants.
 fn show_lines(lines: &[String], journal: &Journal) {
     if !lines.is_empty() {
         journal.show_step(SETUP_STEP, "Set up", &lines.join("\n"), &StepEnd::success());

@@ -89,9 +89,10 @@ impl Supervisor {
         &self,
         outcome: Outcome,
         emptied: bool,
+        message: Option<String>,
         left: Vec<LeftBehind>,
     ) -> bool {
-        self.say(FromTaskAgent::Done { outcome, emptied, left });
+        self.say(FromTaskAgent::Done { outcome, emptied, message, left });
         let mut was_heard = self.was_heard.clone();
         let taken = tokio::time::timeout(LAST_WORDS, was_heard.wait_for(Option::is_some)).await;
         matches!(taken, Ok(Ok(heard)) if *heard == Some(true))

@@ -284,7 +284,12 @@ async fn the_launch_agent_hears_how_far_the_task_is_and_is_redialed() {
         writer.write_all(&text).await.unwrap();
     }
     assert_eq!(next(&mut reader).await, FromTaskAgent::Pong);
-    let done = FromTaskAgent::Done { outcome: Outcome::Canceled, emptied: false, left: Vec::new() };
+    let done = FromTaskAgent::Done {
+        outcome: Outcome::Canceled,
+        emptied: false,
+        message: None,
+        left: Vec::new(),
+    };
     assert_eq!(next(&mut reader).await, done);
     assert_eq!(task.wait(agent).await.code, Some(0));
     let held = task.plane.held.borrow();

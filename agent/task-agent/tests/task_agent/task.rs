@@ -145,12 +145,15 @@ impl Task {
             external: None,
             credentials: Vec::new(),
             withheld: Vec::new(),
+            xcode_directories: None,
+            matches_xcode: false,
             xcode: None,
             relay: None,
             tidy: Tidy::Nothing,
             is_swept: false,
         };
         let config = TaskConfig {
+            xcode: None,
             version: TaskConfig::VERSION,
             task_id: "task-1".into(),
             allocation: "allocation-1".into(),

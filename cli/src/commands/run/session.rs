@@ -215,6 +215,9 @@ fn agent_config(plan: &Plan, workspace: &Workspace, url: &str, token: &Secret) -
             "name": runner_name(),
             "state_directory": workspace.path("agent"),
             "classes": [{ "token": token.expose(), "slots": plan.slots }],
+            // There is no other machine that a job could wait for.
+            "xcode": { "match": false },
+            "health": { "failures": false },
         },
         "logging": { "format": "text" },
     })

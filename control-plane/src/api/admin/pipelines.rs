@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::state::App;
 use crate::store::pipelines;
+use crate::waits::explain_wait;
 
 /// Number of pipelines that are listed.
 const LIST_LENGTH: u32 = 50;
@@ -46,8 +47,12 @@ pub(super) async fn get(
     Path(id): Path<PipelineId>,
 ) -> Result<Json<Pipeline>, ApiError> {
     let mut conn = app.store.read().await?;
-    let pipeline = pipelines::get(&mut conn, &id).await?;
-    pipeline.map(Json).ok_or_else(|| no_such_pipeline(&id))
+    let found = pipelines::get(&mut conn, &id).await?;
+    let mut pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;
+    for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+        explain_wait(&mut conn, job, app.clock.wall_ms()).await?;
+    }
+    Ok(Json(pipeline))
 }
 
 pub(super) fn no_such_pipeline(id: &PipelineId) -> ApiError {

@@ -265,6 +265,7 @@ pub(in crate::api) fn prepare_workflows(
                     shell: job.shell,
                     working_directory: job.working_directory,
                     environment: job.environment,
+                    xcode: job.xcode,
                     steps: job.steps,
                 },
             });

@@ -15,13 +15,13 @@ use crate::api::prefer;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{WriteTx, jobs, runners, tasks, tokens, workflows};
+use crate::store::{WriteTx, jobs, line, runners, tasks, tokens, workflows};
 
 /// The longest that a runner's name may be, in bytes.
 const NAME_LIMIT: usize = 255;
 
-/// Gives the runner the task that stands first in the line of its class, or 204; registers the
-/// runner either way.
+/// Gives the runner the task that stands first in the line of its class among those whose Xcode it
+/// has, or 204; registers the runner either way.
 ///
 /// A call that is dropped while it waits takes nothing: a task is given away in one transaction
 /// right before the answer. If that answer does not arrive, the lease puts the task back.
@@ -48,7 +48,7 @@ pub(super) async fn claim(
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         // All claims of a class are woken for each of its tasks: those that find none any more must
         // not keep others from writing.
-        if (first || (rest.is_none() && may_get(&app, &hash, &class).await?))
+        if (first || (rest.is_none() && may_get(&app, &hash, &class, &runner).await?))
             && let Some(task) = try_claim(&app, &hash, &class, &runner, first).await?
         {
             return Ok(JsonAnswer(task).into_response());
@@ -85,12 +85,18 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 
 /// Returns true where a task is queued, as far as a look tells that locks nothing. An error says
 /// that the token was revoked.
-async fn may_get(app: &App, hash: &TokenHash, class: &ResourceClass) -> Result<bool, ApiError> {
+async fn may_get(
+    app: &App,
+    hash: &TokenHash,
+    class: &ResourceClass,
+    runner: &ClaimRequest,
+) -> Result<bool, ApiError> {
     let mut conn = app.store.read().await?;
     if tokens::class_of(&mut conn, hash).await?.as_ref() != Some(class) {
         return Err(ApiError::Token);
     }
-    Ok(tasks::first_in_line(&mut conn, class).await?.is_some())
+    let next = line::next_in_line(&mut conn, class, runner.xcodes.as_deref()).await?;
+    Ok(next.is_some())
 }
 
 /// One look at the queue.
@@ -133,7 +139,8 @@ async fn take_task(
     class: &ResourceClass,
     runner: &ClaimRequest,
 ) -> Result<Option<ClaimResponse>, ApiError> {
-    let Some(next) = tasks::first_in_line(tx, class).await? else { return Ok(None) };
+    let next = line::next_in_line(tx, class, runner.xcodes.as_deref()).await?;
+    let Some(next) = next else { return Ok(None) };
     let token = new_token(TokenKind::Task)?;
     let allocation = AllocationId::generate();
     let (now_ms, steady_ms) = (app.clock.wall_ms(), app.clock.steady_ms());

@@ -65,6 +65,7 @@ pub(super) async fn config(
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,
+        xcode: spec.xcode,
         source: around.source.map(|id| Source::Snapshot { id }).or(git),
         ssh_keys,
         steps: spec.steps,

@@ -60,6 +60,7 @@ impl Model {
     }
 
     fn of_agent(&self, status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
+        held_classes(status, menu);
         health(status, menu);
         stuck_slots(status, menu);
         tasks::running(status, now_ms, menu);
@@ -133,6 +134,20 @@ fn stuck_slots(status: &Status, menu: &mut Vec<Item>) {
     menu.extend(lines.map(|(number, reason)| Item::Text(format!("    slot {number}: {reason}"))));
 }
 
+/// Adds the reasons why classes are held, unless one of them is the reason of the whole state.
+fn held_classes(status: &Status, menu: &mut Vec<Item>) {
+    let lines = status.holds.iter().filter_map(|hold| {
+        let class = plain_text(hold.class.as_deref()?);
+        let is_said = status.reason.as_ref() == Some(&hold.reason);
+        (!is_said).then(|| Item::Text(format!("! {class}: {}", plain_text(&hold.reason))))
+    });
+    let mut lines: Vec<Item> = lines.collect();
+    if !lines.is_empty() {
+        menu.push(Item::Separator);
+        menu.append(&mut lines);
+    }
+}
+
 /// Adds the findings about the machine, with remedies.
 fn health(status: &Status, menu: &mut Vec<Item>) {
     let mut lines = Vec::new();
@@ -166,6 +181,9 @@ fn verbs(status: &Status, menu: &mut Vec<Item>) {
         menu.push(verb("Resume", Verb::Resume));
     } else {
         menu.push(verb("Pause", Verb::Pause));
+    }
+    if !is_held && status.holds.iter().any(|hold| hold.source == "failures") {
+        menu.push(verb("Try Again Now", Verb::Resume));
     }
     if !status.holds.iter().any(|hold| hold.source == "drain") && count_busy_slots(status) > 0 {
         menu.push(verb("Drain, Then Pause", Verb::Drain));

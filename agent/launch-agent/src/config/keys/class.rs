@@ -73,9 +73,10 @@ pub(in crate::config) const CLASS_KEYS: &[Key] = &[
         &[],
         Kind::Text,
         "the one that is selected on the machine",
-        "The Xcode of the class's tasks, which becomes their DEVELOPER_DIR unless they set it: a \
-         version, looked for as `/Applications/Xcode-16.2.app` and `Xcode_16.2.app`, or the path of \
-         an .app. A task is not run where it is missing.",
+        "The Xcode of the class's tasks, which becomes their DEVELOPER_DIR unless they set it or their \
+         job names one under `macos`: a version (`16.2`, `26`, `26.1 beta 3`), which is looked for by \
+         what each bundle says of itself, or the path of an .app. While it is missing, half there or \
+         not ready, the class is held; see xcode.md.",
     ),
     key(
         "hooks.pre_task",

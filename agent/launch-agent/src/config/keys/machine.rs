@@ -133,9 +133,35 @@ pub(super) const MACHINE: &[Key] = &[
         "runner.health.xcode",
         &[],
         Kind::Flag,
-        "`false`",
-        "macOS: no task is taken while the Xcode of a class (`xcode`, or the one that is selected) \
-         has a licence that was not agreed to, or a first launch that was not done. It is looked at \
-         every ten minutes.",
+        "for classes that name an `xcode`",
+        "Whether a class is held while its Xcode has a licence that was not agreed to, or a first \
+         launch that was not done. It is looked at every ten minutes. `true`: also for classes that \
+         use the one that is selected; `false`: for none. One that is missing or half there holds its \
+         class in any case.",
+    ),
+    key(
+        "runner.health.failures",
+        &[],
+        Kind::Flag,
+        "`true`",
+        "Whether a class is held after three of its tasks in a row failed for a reason of this \
+         machine. One is tried after five minutes, and later each time that it fails; see \
+         operating.md.",
+    ),
+    key(
+        "runner.xcode.directories",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "Directories in which Xcodes are looked for besides `/Applications`.",
+    ),
+    key(
+        "runner.xcode.match",
+        &[],
+        Kind::Flag,
+        "`true`",
+        "Whether the control plane is told which Xcodes there are. Then a job that names one under \
+         `macos` is only given to a machine that has it. macOS, or where `runner.xcode.directories` \
+         is set.",
     ),
 ];

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use super::screen_accounts;
-use crate::config::{Class, Config, KeepAwake};
+use crate::config::{Class, Config, KeepAwake, XcodeHealth};
+use crate::health::readiness::{self, Verdict};
 use crate::health::{Check, Level};
 use russet_platform::command::{CommandError, Tools};
 use russet_platform::layout::LABEL;
 use russet_platform::macos_tools::background_items::{self, Approval};
 use russet_platform::macos_tools::power_settings::{self, PowerSettings};
 use russet_platform::macos_tools::preferences::{self, Updates};
-use russet_platform::macos_tools::xcodebuild::{self, Readiness};
+use russet_platform::macos_tools::xcodebuild::Readiness;
 use russet_platform::macos_tools::{file_vault, xcode};
 
 /// Looks at the Mac whose files are below `root`.
@@ -27,11 +28,14 @@ pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) ->
     ];
     let login = preferences::automatic_login(root);
     found.extend(accounts.iter().map(|account| automatic_login(account, login.as_deref())));
-    found.extend(
-        check_xcodes(classes)
-            .iter()
-            .map(|wanted| xcode_of(tools, wanted.as_deref(), wanted.is_some())),
-    );
+    let more = config.map_or(&[][..], |config| &config.xcode_directories);
+    let directories = xcode::search_directories(more);
+    let are_all_needed = config.is_some_and(|config| config.health_xcode == XcodeHealth::All);
+    found.push(check_inventory(&directories, root));
+    found.extend(used_xcodes(classes).iter().map(|wanted| {
+        let is_needed = wanted.is_some() || are_all_needed;
+        check_xcode(tools, &directories, wanted.as_deref(), is_needed)
+    }));
     if major_version(root).is_none_or(|major| major >= 13) {
         let approval = background_items::approval_of(tools, LABEL);
         found.push(or_unknown("background item", approval, check_background_item));
@@ -126,63 +130,55 @@ fn automatic_login(account: &str, login: Option<&str>) -> Check {
 }
 
 /// The Xcodes that classes use, each once; `None` is the one that is selected.
-pub(in crate::health) fn check_xcodes(classes: &[Class]) -> Vec<Option<String>> {
+fn used_xcodes(classes: &[Class]) -> Vec<Option<String>> {
     let mut wanted: Vec<Option<String>> = classes.iter().map(|class| class.xcode.clone()).collect();
     wanted.sort();
     wanted.dedup();
     if wanted.is_empty() { vec![None] } else { wanted }
 }
 
-/// Returns true if these Xcodes can be used, each of which has to be.
-pub(in crate::health) fn xcodes_ready(tools: &Tools, wanted: &[Option<String>]) -> Vec<Check> {
-    wanted.iter().map(|wanted| xcode_of(tools, wanted.as_deref(), true)).collect()
-}
-
-fn xcode_of(tools: &Tools, wanted: Option<&str>, is_needed: bool) -> Check {
-    let dir: Option<PathBuf> = match wanted.map(xcode::find_developer_dir).transpose() {
-        Ok(dir) => dir,
-        Err(error) => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default().to_owned();
-            return Check::new(
-                "Xcode",
-                Level::Bad,
-                first,
-                "install it, or name another in `xcode`",
-            );
-        }
+/// Looks at one Xcode. One that nobody named is needed by nobody: a Mac without it may build other
+/// things.
+fn check_xcode(
+    tools: &Tools,
+    directories: &[PathBuf],
+    wanted: Option<&str>,
+    is_needed: bool,
+) -> Check {
+    let found = match wanted.map(|wanted| xcode::find_xcode(directories, wanted)).transpose() {
+        Ok(found) => found,
+        Err(error) => return Check::new("Xcode", Level::Bad, error.reason(), &error.hint()),
     };
-    let title = dir.as_ref().map_or("the selected one".to_owned(), |dir| dir.display().to_string());
-    or_unknown("Xcode", xcodebuild::check_readiness(tools, dir.as_deref()), |ready| {
-        xcode_ready(&title, is_needed, &ready)
-    })
+    let dir = found.as_ref().map(xcode::Installed::developer_dir);
+    let verdict = readiness::ask(tools, dir.as_deref(), readiness::powerless_user());
+    let version = found.map(|found| format!(" ({})", found.xcode)).unwrap_or_default();
+    judge_xcode(&verdict, &version, is_needed)
 }
 
-fn xcode_ready(title: &str, is_needed: bool, ready: &Readiness) -> Check {
-    // Nobody asked for an Xcode: a Mac without one may build other things.
+fn judge_xcode(verdict: &Verdict, version: &str, is_needed: bool) -> Check {
     let level = if is_needed { Level::Bad } else { Level::Warning };
-    let (found, hint) = match ready {
-        Readiness::Ready => {
-            return Check::new("Xcode", Level::Ok, format!("{title} is ready"), "");
-        }
-        Readiness::ToolsOnly => {
+    match (verdict.fault(is_needed), &verdict.readiness) {
+        (Some((found, remedy)), _) => Check::new("Xcode", level, found, &remedy),
+        (None, Err(error)) => Check::new("Xcode", Level::Unknown, error.clone(), ""),
+        (None, Ok(Readiness::ToolsOnly)) => {
             let found = "only the command line tools are selected".to_owned();
-            return Check::new("Xcode", Level::Ok, found, "");
+            Check::new("Xcode", Level::Ok, found, "")
         }
-        Readiness::None => (
-            "there are no developer tools".to_owned(),
-            "`xcode-select --install`, or install Xcode",
-        ),
-        Readiness::Licence => (
-            format!("{title}: its licence was not agreed to, and its tools refuse to run"),
-            "`sudo xcodebuild -license accept`",
-        ),
-        Readiness::FirstLaunch => {
-            (format!("{title}: its first launch is not done"), "`sudo xcodebuild -runFirstLaunch`")
+        (None, Ok(_)) => {
+            let found = format!("{}{version} is ready", verdict.title);
+            Check::new("Xcode", Level::Ok, found, "")
         }
-        Readiness::Broken(said) => (format!("{title}: {said}"), "run `xcodebuild -version`"),
-    };
-    Check::new("Xcode", level, found, hint)
+    }
+}
+
+/// Lists what there is.
+fn check_inventory(directories: &[PathBuf], root: &Path) -> Check {
+    let xcodes = xcode::usable_xcodes(directories);
+    let xcodes: Vec<String> = xcodes.iter().map(ToString::to_string).collect();
+    let runtimes = xcode::simulator_runtimes(root);
+    let listed = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    let found = format!("{}; simulators: {}", listed(xcodes), listed(runtimes));
+    Check::new("Xcodes", Level::Ok, found, "")
 }
 
 fn check_background_item(approval: Approval) -> Check {
@@ -248,18 +244,21 @@ mod tests {
         let expected = [
             ("sleep", Level::Warning),
             ("FileVault", Level::Warning),
+            ("Xcodes", Level::Ok),
             ("Xcode", Level::Warning),
             ("background item", Level::Bad),
         ];
         assert_eq!(levels(&other), expected);
-        assert!(other.iter().all(|check| check.hint.is_some()));
+        assert!(other.iter().all(|check| check.hint.is_some() || check.level == Level::Ok));
     }
 
     #[test]
     fn tools_that_are_missing_fail_or_talk_nonsense_leave_it_unknown() {
         let dir = tempfile::tempdir().unwrap();
         let all_unknown = |checks: &[Check]| {
-            assert!(checks.iter().all(|check| check.level == Level::Unknown), "{checks:?}");
+            let asked = |check: &&Check| check.name != "Xcodes";
+            let unknown = |check: &Check| check.level == Level::Unknown;
+            assert!(checks.iter().filter(asked).all(unknown), "{checks:?}");
         };
         all_unknown(&mac_checks(&Tools::below(dir.path()), dir.path(), None));
         for name in ["pmset", "fdesetup", "sfltool", "xcodebuild"] {
@@ -295,14 +294,21 @@ mod tests {
 
     #[test]
     fn an_xcode_that_a_class_names_has_to_be_ready() {
-        let missing = xcode_of(&Tools::below(Path::new("/none")), Some("1.0"), true);
+        let tools = Tools::below(Path::new("/none"));
+        let missing = check_xcode(&tools, &["/none".into()], Some("1.0"), true);
         assert_eq!(
             (missing.level, missing.found.as_str()),
             (Level::Bad, "Xcode 1.0 is not installed")
         );
-        assert_eq!(xcode_ready("X", true, &Readiness::Licence).level, Level::Bad);
-        assert_eq!(xcode_ready("X", false, &Readiness::FirstLaunch).level, Level::Warning);
-        assert_eq!(xcode_ready("X", false, &Readiness::ToolsOnly).level, Level::Ok);
+        assert!(missing.hint.unwrap().contains("install it"));
+        let level = |readiness, is_needed| {
+            judge_xcode(&Verdict::new(None, Ok(readiness)), "", is_needed).level
+        };
+        assert_eq!(level(Readiness::Licence, true), Level::Bad);
+        assert_eq!(level(Readiness::FirstLaunch, false), Level::Warning);
+        assert_eq!(level(Readiness::ToolsOnly, false), Level::Ok);
+        assert_eq!(level(Readiness::ToolsOnly, true), Level::Bad);
+        assert_eq!(level(Readiness::Broken("odd".to_owned()), true), Level::Bad);
     }
 
     #[test]

@@ -19,7 +19,6 @@ use russet_platform::command::Tools;
 use russet_platform::layout::Layout;
 use russet_platform::machine::Machine;
 
-pub(super) use mac::{check_xcodes, xcodes_ready};
 pub use reach::probe_address;
 
 /// Subjects of the checks.

@@ -14,6 +14,7 @@ use super::survey::keep_list;
 use super::task_user::{TaskUsers, find_task_users};
 use crate::config::{Class, Config, Mode};
 use crate::crash_points;
+use crate::health::xcodes::Xcodes;
 use crate::launch::caches::SharedCaches;
 use crate::launch::events::EventSink;
 use crate::launch::exit_reason::ExitReason;
@@ -134,9 +135,13 @@ pub(super) async fn prepare(
             ip: String::new(),
             update: None,
             held_slots: Vec::new(),
+            holds: Vec::new(),
+            xcodes: None,
+            runtimes: Vec::new(),
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },
+        xcodes: Arc::new(Xcodes::of(&config)),
         left,
         metrics,
         caches: SharedCaches::default(),

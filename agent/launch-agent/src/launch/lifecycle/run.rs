@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::awake::{is_awake_wanted, keep_awake};
 use super::boot::BootState;
 use super::prepare::{Ready, prepare};
-use super::reports::report_held_slots;
+use super::reports::report_obstacles;
 use super::shutdown_hook::run_shutdown_hook;
 use super::stop_requests::StopRequests;
 use crate::board::Event;
@@ -126,6 +126,7 @@ fn machine_settings(config: &Config) -> Settings {
         drain_limit: config.max_run_time,
         cancel_patience: grace + CANCEL_TIMEOUT,
         unsafe_retries: config.enable_unsafe_retries,
+        holds_failing: config.holds_failing,
         classes: Vec::new(),
     }
 }
@@ -200,11 +201,11 @@ impl Agent {
                 reserve: config.disk_reserve,
                 skew: shared.api.skew(),
                 open_files: health::open_files_of(&config.classes),
-                xcodes: config.health_xcode.then(|| health::watch::named_xcodes(&config.classes)),
             },
-            sender,
-            board,
+            sender.clone(),
+            Arc::clone(&board),
         );
+        let looking = health::xcodes::start_watch(Arc::clone(&shared.xcodes), sender, board);
         let measuring = config
             .metrics
             .map(|at| crate::metrics::start_listening(at, Arc::clone(&shared.metrics)));
@@ -212,11 +213,13 @@ impl Agent {
             let watching = tokio::spawn(slot.watch_session());
             self.ready.listening.push(watching);
         }
-        let reporting = tokio::spawn(report_held_slots(Arc::clone(&self.ready.shared)));
+        let reporting = tokio::spawn(report_obstacles(Arc::clone(&self.ready.shared)));
         let awake = keep_awake(self.awake.subscribe(), self.clock.clone());
         let awake = tokio::spawn(awake);
-        let started =
-            listening.into_iter().chain([watching, keeping, awake, reporting]).chain(measuring);
+        let started = listening
+            .into_iter()
+            .chain([watching, looking, keeping, awake, reporting])
+            .chain(measuring);
         self.ready.listening.extend(started);
         (commands, staged)
     }
@@ -254,6 +257,10 @@ impl Agent {
     fn input_of(&self, command: Command) -> Input {
         match command {
             Command::Hold(source, reason) => Input::Hold { source, class: None, reason },
+            Command::HoldClass(source, class, reason) => {
+                Input::Hold { source, class: Some(class), reason }
+            }
+            Command::Retry => Input::Retry,
             Command::CancelTasks(reason) => Input::CancelTasks(reason),
             Command::Update(mode) => Input::Update(mode),
             Command::CancelTask { id, reason } => {

@@ -8,10 +8,14 @@ use russet_protocol::runner::UnclaimCause;
 use russet_protocol::supervise::{Failure, ResultRecord, exit};
 
 use super::spawn;
+use crate::state::TaskResult;
 use crate::state::slot::Exit;
 
 /// Characters of a record's message that are passed on.
 const MAX_MESSAGE_CHARS: usize = 2_000;
+
+/// Characters of a reason that is shown as long as its class is held.
+const MAX_REASON_CHARS: usize = 400;
 
 /// Traces of a task agent that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -86,9 +90,36 @@ pub(in crate::launch) fn shown_outcome(
     }
 }
 
+/// Judges what the end of a task says about this machine. `has_stepped`: a step of the job is known
+/// to have begun, or may have.
+pub(in crate::launch) fn judge_result(
+    exit: &Exit,
+    outcome: Option<Outcome>,
+    message: Option<&str>,
+    has_stepped: bool,
+) -> TaskResult {
+    let failed = |reason: &str, has_begun| {
+        let reason = russet_text::one_line_within(reason, MAX_REASON_CHARS);
+        TaskResult::Failed { reason, has_begun }
+    };
+    let unsaid = "it ended as a failure of the infrastructure";
+    match exit {
+        Exit::NothingRan(reason) | Exit::DiedEarly(UnclaimCause::NotStarted, reason) => {
+            failed(reason, false)
+        }
+        Exit::Died(reason) => failed(reason, true),
+        Exit::Reported | Exit::Unreported(_) => match outcome {
+            Some(Outcome::InfrastructureFail) => failed(message.unwrap_or(unsaid), has_stepped),
+            Some(Outcome::Success | Outcome::Failed | Outcome::TimedOut) => TaskResult::Worked,
+            _ => TaskResult::Neutral,
+        },
+        Exit::Stale | Exit::DiedEarly(..) => TaskResult::Neutral,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Traces, judge_exit};
+    use super::{Traces, judge_exit, judge_result};
     use crate::state::slot::Exit;
     use russet_protocol::outcome::Outcome;
     use russet_protocol::runner::UnclaimCause;
@@ -127,6 +158,27 @@ mod tests {
         let expected = Exit::Died("the task agent was killed by signal 9 (SIGKILL)".to_owned());
         assert_eq!(judged(killed), expected);
         assert_eq!(judged(None), Exit::Died("gone".to_owned()));
+    }
+
+    #[test]
+    fn an_end_says_something_of_the_machine_where_the_machine_had_a_part_in_it() {
+        let result = |exit, outcome, message| judge_result(&exit, outcome, message, false);
+        let failed = |reason: &str, has_begun| super::TaskResult::Failed {
+            reason: reason.to_owned(),
+            has_begun,
+        };
+        let broken = Some(Outcome::InfrastructureFail);
+        assert_eq!(result(Exit::Reported, broken, Some("no\nroom")), failed("no room", false));
+        assert_eq!(result(Exit::NothingRan("x".to_owned()), None, None), failed("x", false));
+        assert_eq!(result(Exit::Died("x".to_owned()), broken, None), failed("x", true));
+        let neutral = super::TaskResult::Neutral;
+        assert_eq!(result(Exit::Reported, Some(Outcome::Canceled), None), neutral);
+        let lost = Exit::DiedEarly(UnclaimCause::Interrupted, "gone".to_owned());
+        assert_eq!(result(lost, None, None), neutral);
+        for outcome in [Outcome::Success, Outcome::Failed, Outcome::TimedOut] {
+            let worked = result(Exit::Reported, Some(outcome), None);
+            assert_eq!(worked, super::TaskResult::Worked);
+        }
     }
 
     #[test]

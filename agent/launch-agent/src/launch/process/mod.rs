@@ -6,7 +6,7 @@ mod prefix;
 mod spawn;
 mod stage;
 
-pub(super) use exit::{Traces, judge_exit, shown_outcome};
+pub(super) use exit::{Traces, judge_exit, judge_result, shown_outcome};
 pub(super) use prefix::probe_prefix;
 pub(super) use spawn::{
     Spawned, describe_status, empty_log, hand_over, run_helper, spawn_task_agent, tail_of_log,

@@ -16,6 +16,7 @@ use super::log_once::LogOnce;
 use super::token::TokenSource;
 use crate::board::Event;
 use crate::config::Class;
+use crate::health::xcodes::Xcodes;
 use crate::launch::events::EventSink;
 use crate::metrics::{self, Metrics};
 use russet_platform::clock::Clock;
@@ -64,6 +65,8 @@ pub(in crate::launch) struct Claimer<'a> {
     /// Troubles with the token that were logged.
     pub(in crate::launch) token: &'a LogOnce,
     pub(in crate::launch) request: &'a ClaimRequest,
+    /// Xcodes of this machine.
+    pub(in crate::launch) xcodes: &'a Xcodes,
     pub(in crate::launch) api_url: &'a str,
 }
 
@@ -97,7 +100,15 @@ impl Claimer<'_> {
             let update = self.sink.board.status().update;
             let ip = address::towards(self.api_url).map(|it| it.to_string()).unwrap_or_default();
             let held_slots = self.sink.board.held_slots(self.class_index);
-            let request = ClaimRequest { update, ip, held_slots, ..self.request.clone() };
+            let request = ClaimRequest {
+                update,
+                ip,
+                held_slots,
+                holds: self.sink.board.class_holds(&self.class.label),
+                xcodes: self.xcodes.told(),
+                runtimes: self.xcodes.told_runtimes(),
+                ..self.request.clone()
+            };
             // After trouble the answer comes at once: people see within a second that it is over, and
             // not when a long poll ends.
             let has_trouble = self.server.has_trouble() || self.token.has_trouble();

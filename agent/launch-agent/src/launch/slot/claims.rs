@@ -9,6 +9,7 @@ use super::info::SlotInfo;
 use super::meter::TaskMeter;
 use super::record::TaskRecord;
 use super::session::wait_for_session;
+use super::xcode::wait_for_xcode;
 use crate::board::Event;
 use crate::config::Class;
 use crate::crash_points::CrashPoint;
@@ -53,14 +54,12 @@ impl SlotClaims {
         let info = &*self.info;
         let Some(class) = info.class.clone() else { return };
         let token_source = Arc::new(TokenSource::new(&info.shared.config, &class));
-        if !wait_for_session(info, &dropped).await {
+        if !wait_for_session(info, &dropped).await || !wait_for_xcode(info, &dropped).await {
             info.send(Input::ClaimDropped);
             return;
         }
-        let mut classes = info.shared.config.classes.iter();
-        let class_index = classes.position(|other| other.label == class.label).unwrap_or_default();
         let claimer = Claimer {
-            class_index,
+            class_index: info.class_index().unwrap_or_default(),
             api: &info.shared.api,
             clock: &info.shared.clock,
             sink: &info.shared.sink,
@@ -70,6 +69,7 @@ impl SlotClaims {
             server: &info.shared.server,
             token: &self.token,
             request: &info.shared.request,
+            xcodes: &info.shared.xcodes,
             api_url: &info.shared.config.api_url,
         };
         match claimer.claim(&dropped).await {

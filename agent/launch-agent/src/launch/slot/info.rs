@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::config::{Class, Session};
 use crate::launch::shared::Shared;
 use crate::launch::slot_dir::SlotDir;
-use crate::state::{self, slot::Input};
+use crate::state::{self, TaskEnd, slot::Input};
 use russet_platform::users::Lease;
 
 /// A slot's number, class, directory and user, and the way to the state machine.
@@ -32,6 +32,18 @@ impl SlotInfo {
     pub(super) fn send(&self, input: Input) {
         // Nobody listens any more when the launch agent ends.
         drop(self.inputs.send(state::Input::Slot(self.index, input)));
+    }
+
+    /// Tells the state machine how a task ended, before its agent's end.
+    pub(super) fn send_end(&self, end: TaskEnd) {
+        // Nobody listens any more when the launch agent ends.
+        drop(self.inputs.send(state::Input::TaskEnded(self.index, end)));
+    }
+
+    /// Place of its class in the configuration.
+    pub(super) fn class_index(&self) -> Option<usize> {
+        let label = &self.class.as_ref()?.label;
+        self.shared.config.classes.iter().position(|one| one.label == *label)
     }
 
     /// The user of its tasks.

@@ -1,6 +1,7 @@
 //! The measurement of a slot's task: counted once, whoever is the first to know how it ended.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use russet_protocol::outcome::Outcome;
 
@@ -55,6 +56,12 @@ impl TaskMeter {
         if let Some(claimed) = claimed {
             info.shared.metrics.dispatched(&info.class_name(), now.since(claimed));
         }
+    }
+
+    /// Returns the time since the claim, where this launch agent sent it.
+    pub(super) fn time_since_claim(&self, info: &SlotInfo) -> Option<Duration> {
+        let claimed = self.with(|task| task.as_ref()?.claimed)?;
+        Some(info.shared.clock.now().since(claimed))
     }
 
     /// Notes that the control plane gave the task to somebody else, or ended it.

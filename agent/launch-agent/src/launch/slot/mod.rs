@@ -17,6 +17,7 @@ mod record;
 mod run;
 mod session;
 mod settler;
+mod xcode;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -54,9 +54,10 @@ pub(super) async fn session_absence(info: &SlotInfo) -> Option<String> {
 
 /// Sets the hold of the class, or lifts it. The same again changes nothing.
 fn set_hold(info: &SlotInfo, reason: Option<String>) {
-    let Some(class) = &info.class else { return };
-    let classes = &info.shared.config.classes;
-    let class = classes.iter().position(|one| one.label == class.label);
+    let class = info.class_index();
+    if class.is_none() {
+        return;
+    }
     let hold = Input::Hold { source: HoldSource::Session, class, reason };
     // Nobody listens any more when the launch agent ends.
     drop(info.inputs.send(hold));

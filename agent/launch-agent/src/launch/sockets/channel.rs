@@ -13,6 +13,7 @@ use std::time::Duration;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, LeftBehind, SlotUser};
+use russet_protocol::task::{FIRST_STEP, PRE_TASK_STEP};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -56,6 +57,8 @@ pub(in crate::launch) struct LastWords {
     pub(in crate::launch) outcome: Outcome,
     /// Set if it emptied what it was asked to.
     pub(in crate::launch) emptied: bool,
+    /// Reason of a failure of the machine's.
+    pub(in crate::launch) message: Option<String>,
     pub(in crate::launch) left: Vec<LeftBehind>,
 }
 
@@ -74,6 +77,8 @@ struct Current {
     /// Connections that said hello and are read from.
     open: usize,
     last_words: Option<LastWords>,
+    /// Set once a step of the job has begun.
+    has_stepped: bool,
 }
 
 impl TaskAgentChannel {
@@ -110,6 +115,7 @@ impl TaskAgentChannel {
                 cancel: None,
                 open: 0,
                 last_words: None,
+                has_stepped: false,
             });
         }
     }
@@ -117,6 +123,11 @@ impl TaskAgentChannel {
     /// The task has ended. Answers what its agent said last.
     pub(in crate::launch) fn end(&self) -> Option<LastWords> {
         self.state.lock().ok()?.take()?.last_words
+    }
+
+    /// Returns true if a step of the job is known to have begun.
+    pub(in crate::launch) fn has_stepped(&self) -> bool {
+        self.with(|current| current.has_stepped).unwrap_or(false)
     }
 
     /// Returns when nobody speaks for the task any more, or soon after: what a task agent said
@@ -279,9 +290,16 @@ impl TaskAgentChannel {
             if current.allocation != *allocation {
                 return false;
             }
-            if let FromTaskAgent::Done { outcome, emptied, left } = line {
-                let (outcome, emptied, left) = (*outcome, *emptied, left.clone());
-                current.last_words = Some(LastWords { outcome, emptied, left });
+            match line {
+                FromTaskAgent::Done { outcome, emptied, message, left } => {
+                    let (message, left) = (message.clone(), left.clone());
+                    let (outcome, emptied) = (*outcome, *emptied);
+                    current.last_words = Some(LastWords { outcome, emptied, message, left });
+                }
+                FromTaskAgent::Step { number, .. } => {
+                    current.has_stepped |= (FIRST_STEP..PRE_TASK_STEP).contains(number);
+                }
+                _ => {}
             }
             true
         });

@@ -20,6 +20,7 @@ pub(super) fn full_text(status: &Status, now_ms: u64, paint: Paint) -> String {
         lines.push(String::new());
         in_slot(slot, now_ms, paint, &mut lines);
     }
+    add_xcodes(status, paint, &mut lines);
     add_troubles(status, paint, &mut lines);
     add_recent_tasks(status, paint, &mut lines);
     lines.join("\n") + "\n"
@@ -52,6 +53,19 @@ fn add_head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>)
         let reason = plain(&hold.reason);
         let then = hold_end(hold, now_ms).unwrap_or_default();
         lines.push(format!("{}: {reason}{then}", paint.warn(&format!("{source}{of}"))));
+    }
+}
+
+/// Lists the Xcodes and simulator runtimes of a machine that has any to look for.
+fn add_xcodes(status: &Status, paint: Paint, lines: &mut Vec<String>) {
+    let Some(xcodes) = &status.xcodes else { return };
+    let listed = |all: Vec<String>| if all.is_empty() { "none".to_owned() } else { all.join(", ") };
+    let xcodes = xcodes.iter().map(|xcode| plain(&xcode.to_string())).collect();
+    lines.push(String::new());
+    lines.push(format!("{} {}", paint.dim("Xcode"), listed(xcodes)));
+    if !status.runtimes.is_empty() {
+        let runtimes = status.runtimes.iter().map(|runtime| plain(runtime)).collect();
+        lines.push(format!("{} {}", paint.dim("simulators"), listed(runtimes)));
     }
 }
 
@@ -228,6 +242,7 @@ mod tests {
         HealthCheck, HealthLevel, Hold, Recent, Slot, SlotState, State, Status, Step, Task, Update,
     };
     use russet_protocol::outcome::Outcome;
+    use russet_protocol::xcode::Xcode;
 
     use super::{change_line, full_text};
     use crate::color::Paint;
@@ -284,6 +299,12 @@ mod tests {
                 check("disk", HealthLevel::Warning, Some("delete what is not needed")),
                 check("memory", HealthLevel::Ok, None),
             ],
+            xcodes: Some(vec![Xcode {
+                version: "16.2".to_owned(),
+                build: Some("16C5032a".to_owned()),
+                ..Xcode::default()
+            }]),
+            runtimes: vec!["iOS 18.2 (22C150)".to_owned()],
             update: Some(Update::RolledBack { version: "0.2.0".into(), why: "crashed".into() }),
             ..Status::default()
         }

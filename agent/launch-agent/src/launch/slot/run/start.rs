@@ -15,6 +15,7 @@ use crate::launch::slot::info::SlotInfo;
 use crate::launch::slot::meter::TaskMeter;
 use crate::launch::slot::record::TaskRecord;
 use crate::launch::slot::session::session_absence;
+use crate::launch::slot::xcode::xcode_obstacle;
 use crate::launch::slot_dir::{Identity, Journal, make_work};
 use crate::metrics::Failure;
 use crate::state::slot::Input;
@@ -58,6 +59,9 @@ impl TaskStarter {
         let mut journal =
             self.record.journal().ok_or_else(|| io::Error::other("there is no claimed task"))?;
         if let Some(why) = session_absence(info).await {
+            return Err(io::Error::other(why));
+        }
+        if let Some(why) = xcode_obstacle(info) {
             return Err(io::Error::other(why));
         }
         if journal.assignment.dirs.work != info.dir.paths.work {

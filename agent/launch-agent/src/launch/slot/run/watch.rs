@@ -12,12 +12,13 @@ use super::heartbeat::Heartbeats;
 use super::launcher::TaskAgentLauncher;
 use crate::board::Event;
 use crate::crash_points::CrashPoint;
-use crate::launch::process::{Traces, judge_exit, shown_outcome, tail_of_log};
+use crate::launch::process::{Traces, judge_exit, judge_result, shown_outcome, tail_of_log};
 use crate::launch::slot::info::SlotInfo;
 use crate::launch::slot::meter::TaskMeter;
 use crate::launch::slot::record::TaskRecord;
 use crate::launch::slot_dir::Journal;
 use crate::launch::sockets::LastWords;
+use crate::state::TaskEnd;
 use crate::state::slot::{Exit, Input};
 use russet_platform::Process;
 
@@ -79,17 +80,19 @@ impl TaskWatcher {
 
     fn finish_task(&self, status: Option<ExitStatus>, gone: &str) {
         CrashPoint::AgentEnded.pass();
+        // Of one that was adopted it is not known.
+        let has_stepped = status.is_none() || self.agent.channel.has_stepped();
         let words = self.agent.channel.end().filter(|words| is_believed(words, status));
         self.record.set_emptied(words.is_some());
         self.heartbeats.stop();
         self.agent.set_process(None);
         let Some(journal) = self.record.journal() else { return };
         let record = match words {
-            Some(LastWords { outcome, left, .. }) => Some(ResultRecord {
+            Some(LastWords { outcome, message, left, .. }) => Some(ResultRecord {
                 version: VERSION,
                 allocation: journal.allocation.clone(),
                 outcome,
-                message: None,
+                message,
                 reported: true,
                 left,
             }),
@@ -105,6 +108,13 @@ impl TaskWatcher {
         let traces = Traces { status, record: record.as_ref(), has_begun, said: &said, gone };
         let exit = judge_exit(traces, &journal.allocation);
         let outcome = shown_outcome(&exit, record.as_ref());
+        let message = record.as_ref().and_then(|record| record.message.as_deref());
+        let end = TaskEnd {
+            result: judge_result(&exit, outcome, message, has_stepped),
+            project: journal.shown.project.clone(),
+            took: self.meter.time_since_claim(&self.info),
+        };
+        self.info.send_end(end);
         self.report_end(&journal, exit, outcome);
     }
 
