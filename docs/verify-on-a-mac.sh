@@ -106,6 +106,7 @@ met() {
             - | limit=*) ;;
             change) [ $change = yes ] || missing="--change" ;;
             eyes) { [ $ask = yes ] && [ -r /dev/tty ]; } || missing="--ask, at a terminal" ;;
+            not-root) [ "$(id -u)" != 0 ] || missing="a run without sudo" ;;
             root | daemon) { [ "$(id -u)" = 0 ] && [ "${RUSSET_VERIFY_ANYWHERE:-}" != 1 ]; } || missing="root" ;;
             ssh) [ -n "${RUSSET_SSH:-}" ] || missing="RUSSET_SSH, an administrator's login over SSH with a key, as root@localhost" ;;
             rebooted)

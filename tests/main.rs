@@ -39,6 +39,7 @@ mod isolation;
 mod kill;
 mod local_api;
 mod logs;
+mod machine;
 #[cfg(target_os = "linux")]
 mod menubar;
 mod observe;

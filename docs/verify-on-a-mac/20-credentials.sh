@@ -23,8 +23,8 @@ check security-profile-form xcode '<key>UUID</key>|^none here$' \
      done; echo none here'
 
 check task-keychain change '1 identities found' \
-    'openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=russet-verify -keyout k.pem -out c.pem
-     openssl pkcs12 -export -inkey k.pem -in c.pem -out x.p12 -passout pass:opensesame
+    '/usr/bin/openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=russet-verify -keyout k.pem -out c.pem
+     /usr/bin/openssl pkcs12 -export -inkey k.pem -in c.pem -out x.p12 -passout pass:opensesame
      keychain="$here/russet-task-verify.keychain-db"
      tell() { printf "%s\n" "$1" | security -i; }
      tell "create-keychain -p x $keychain" && tell "set-keychain-settings $keychain" &&

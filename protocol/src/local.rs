@@ -320,9 +320,9 @@ pub struct Looking {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
-    /// Owner: `drain`, `pause`, `health`, `session` where an account is not logged in at the screen,
-    /// `xcode` where a class's Xcode cannot be used, or `failures` where its tasks failed one after
-    /// the other for reasons of this machine.
+    /// Owner: `drain`, `pause`, `machine` where the installation came from other hardware, `health`,
+    /// `session` where an account is not logged in at the screen, `xcode` where a class's Xcode cannot
+    /// be used, or `failures` where its tasks failed one after the other for reasons of this machine.
     pub source: String,
     /// The class that is held back; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -95,6 +95,8 @@ pub(crate) enum HoldSource {
     Drain,
     /// A person paused it.
     Pause,
+    /// The installation came from another machine, and nobody has said that it is for this one.
+    Machine,
     /// The machine is not well: no room on the disk, no memory.
     Health,
     /// The account whose session a class needs is not logged in at the screen.
@@ -111,6 +113,7 @@ impl HoldSource {
         match self {
             Self::Drain => "drain",
             Self::Pause => "pause",
+            Self::Machine => "machine",
             Self::Health => "health",
             Self::Session => "session",
             Self::Xcode => "xcode",

@@ -149,6 +149,13 @@ impl Layout {
         self.root.join(os::CONFIG)
     }
 
+    /// Returns the note of the machine that the installation is for. It lies beside the
+    /// configuration, since it is to go wherever the token in there goes.
+    #[must_use]
+    pub fn seal(&self) -> PathBuf {
+        self.config().with_file_name("machine.json")
+    }
+
     /// Journals, slots, credentials, the receipt of the installation.
     #[must_use]
     pub fn state(&self) -> PathBuf {
@@ -215,6 +222,18 @@ impl Layout {
     #[must_use]
     pub fn systemd_unit(&self) -> PathBuf {
         self.root.join("etc/systemd/system").join(SYSTEMD_UNIT)
+    }
+
+    /// The log of the package's scripts on macOS.
+    #[must_use]
+    pub fn package_log(&self) -> PathBuf {
+        self.root.join("var/log/russet-install.log")
+    }
+
+    /// What the machine's owner told the package on macOS, unless by a profile.
+    #[must_use]
+    pub fn package_settings(&self) -> PathBuf {
+        self.root.join("Library/Preferences/dev.russet.package.plist")
     }
 
     /// Returns the receipt of the installation, for undoing exactly what it did.

@@ -4,11 +4,14 @@
 //! This is the one place that chooses between systems. Code that is the same on both stands in
 //! its own file here.
 
+pub mod access_list;
 pub mod account;
 pub mod clock;
 pub mod command;
+pub mod darwin_abi;
 mod errors;
 mod exchange;
+pub mod hardware;
 pub mod http;
 pub mod job;
 pub mod layout;

@@ -40,6 +40,18 @@ pub enum TrustError {
     /// Its group or everybody may change it.
     #[error("{} can be changed by others", .0.display())]
     Writable(PathBuf),
+    /// Its access list lets somebody else change it.
+    #[error(
+        "{path} can be changed by others: its access list lets {who} (`ls -led {path}` shows it, `sudo \
+         chmod -N {path}` removes it)",
+        path = path.display()
+    )]
+    AccessList {
+        /// The path.
+        path: PathBuf,
+        /// Who may, as `group staff`.
+        who: String,
+    },
 }
 
 /// Checks a program and every directory above it. Each has to be root's, or the caller's where
@@ -86,21 +98,49 @@ fn check_path(
     }
     // The link itself, and its way, can be exchanged as well.
     for path in path.ancestors().skip(1).chain(real.ancestors()).filter(|at| at.is_absolute()) {
-        let meta = path.metadata().map_err(|error| unreadable(path, error))?;
-        if ![0, me].contains(&meta.uid()) {
-            return Err(TrustError::Owner { path: path.to_owned(), owner: meta.uid() });
-        }
-        let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
-        if meta.mode() & OTHERS_WRITE != 0 && !is_sticky {
-            return Err(TrustError::Writable(path.to_owned()));
-        }
+        check_entry(path, &[0, me])?;
     }
     Ok(())
 }
 
+/// Checks one file or directory: its owner, its mode and its access list. A sticky directory may be
+/// written to by others, whose entries are their own.
+///
+/// # Errors
+///
+/// Somebody other than `owners` owns it or can change it.
+pub fn check_entry(path: &Path, owners: &[u32]) -> Result<(), TrustError> {
+    let unreadable = |error| TrustError::Unreadable { path: path.to_owned(), error };
+    let real = path.canonicalize().map_err(unreadable)?;
+    let meta = real.symlink_metadata().map_err(unreadable)?;
+    let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
+    let who = crate::list_writer(&real).map_err(unreadable)?;
+    judge_entry(path, (meta.uid(), meta.mode()), is_sticky, who, owners)
+}
+
+fn judge_entry(
+    path: &Path,
+    (owner, mode): (u32, u32),
+    is_sticky: bool,
+    who: Option<String>,
+    owners: &[u32],
+) -> Result<(), TrustError> {
+    let path = path.to_owned();
+    if !owners.contains(&owner) {
+        return Err(TrustError::Owner { path, owner });
+    }
+    if mode & OTHERS_WRITE != 0 && !is_sticky {
+        return Err(TrustError::Writable(path));
+    }
+    match who {
+        Some(who) => Err(TrustError::AccessList { path, who }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{check_directory, check_program};
+    use super::{check_directory, check_program, judge_entry};
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
     use std::path::Path;
 
@@ -145,5 +185,49 @@ mod tests {
                 check_program(&hook).unwrap_err().to_string().contains("belongs to user 58001")
             );
         }
+    }
+    #[test]
+    fn an_access_list_that_lets_somebody_write_is_refused_though_the_mode_does_not() {
+        let judge = |who: Option<&str>| {
+            let who = who.map(str::to_owned);
+            judge_entry(Path::new("/opt"), (0, 0o40_755), false, who, &[0])
+        };
+        judge(None).unwrap();
+        let error = judge(Some("group staff")).unwrap_err().to_string();
+        assert!(error.contains("/opt can be changed by others: its access list lets group staff"));
+        assert!(error.contains("sudo chmod -N /opt"), "{error}");
+    }
+
+    /// On Linux the mode shows what a list grants: its group bits are the list's mask.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_posix_access_list_that_lets_somebody_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let hook = dir.path().join("hook");
+        std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+        mode(&hook, 0o755);
+        // acl(5), posix_acl_xattr.h: version 2, then tag, rights and id of each entry.
+        let entries: [(u16, u16, u32); 5] = [
+            (0x01, 7, u32::MAX),
+            (0x02, 6, 58_001),
+            (0x04, 5, u32::MAX),
+            (0x10, 7, u32::MAX),
+            (0x20, 5, u32::MAX),
+        ];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, rights, id) in entries {
+            list.extend(tag.to_le_bytes().into_iter().chain(rights.to_le_bytes()));
+            list.extend(id.to_le_bytes());
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        match rustix::fs::setxattr(&hook, c"system.posix_acl_access", &list, flags) {
+            Err(rustix::io::Errno::OPNOTSUPP) => {
+                let lacks = russet_test_skip::Lacks::Machine;
+                return russet_test_skip::skip(lacks, "this file system has no access lists");
+            }
+            set => set.unwrap(),
+        }
+        let error = check_program(&hook).unwrap_err().to_string();
+        assert!(error.contains("changed by others"), "{error}");
     }
 }

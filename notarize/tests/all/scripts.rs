@@ -30,11 +30,11 @@ impl Mac {
         }
         // What the real ones of a Mac would answer.
         mac.tool("PlistBuddy", r#"key=${2#Print :}; value=$(sed -n "s|^$key=||p" "$3"); [ -n "$value" ] && printf '%s\n' "$value""#);
-        mac.tool("stat", "cat \"$TEST/console\"");
-        mac.tool("id", "echo 501");
+        mac.tool("ps", "cat \"$TEST/uids\"");
+        mac.tool("id", "echo anna");
         mac.tool("sleep", "true");
-        mac.tool("launchctl", "case $1/$2 in print/gui/501/*) exit 113;; esac; ! grep -qx \"$1\" \"$TEST/launchctl-fails\"");
-        fs::write(mac.path("console"), "anna\n").unwrap();
+        mac.tool("launchctl", "case $1/$2 in print/gui/50[12]/*|print/gui/503) exit 113;; esac; ! grep -qx \"$1\" \"$TEST/launchctl-fails\"");
+        fs::write(mac.path("uids"), "    0\n  501\n  248\n  501\n").unwrap();
         fs::write(mac.path("launchctl-fails"), "").unwrap();
         Some(mac)
     }
@@ -385,7 +385,7 @@ fn a_control_plane_and_a_token_that_were_placed_before_are_used_once() {
 }
 
 #[test]
-fn the_companion_of_whoever_sits_there_is_started_by_launchd() {
+fn the_companion_of_everybody_at_the_screen_is_started_by_launchd() {
     let Some(mac) = Mac::new() else { return };
     mac.installed("2.0.0", IDLE);
     let agents = mac.path("root/Library/LaunchAgents");
@@ -395,13 +395,22 @@ fn the_companion_of_whoever_sits_there_is_started_by_launchd() {
     let calls = mac.calls();
     assert!(calls.contains("launchctl bootout gui/501/dev.russet.menubar\n"), "{calls}");
     assert!(calls.contains("launchctl bootstrap gui/501 "), "{calls}");
+    // With fast user switching there is more than one session. Who is in over SSH has none.
+    fs::write(mac.path("uids"), "0\n502\n501\n503\n").unwrap();
+    succeeds(&mac.postinstall());
+    let calls = mac.calls();
+    for uid in [501, 502] {
+        assert!(calls.contains(&format!("bootout gui/{uid}/dev.russet.menubar\n")), "{calls}");
+        assert!(calls.contains(&format!("bootstrap gui/{uid} ")), "{calls}");
+    }
+    assert!(!calls.contains("bootstrap gui/503"), "{calls}");
     // Nothing about it is a reason to fail.
     fs::write(mac.path("launchctl-fails"), "bootstrap\n").unwrap();
     let output = mac.postinstall();
     succeeds(&output);
     assert!(text(&output).contains("with the next login"), "{}", text(&output));
-    for nobody in ["", "root\n", "loginwindow\n", "_mbsetupuser\n"] {
-        fs::write(mac.path("console"), nobody).unwrap();
+    for nobody in ["", "0\n", "0\n248\n350\n"] {
+        fs::write(mac.path("uids"), nobody).unwrap();
         succeeds(&mac.postinstall());
         assert!(!mac.calls().contains("launchctl"), "{nobody:?}: {}", mac.calls());
     }

@@ -161,7 +161,8 @@ impl Model {
             let state = match source {
                 HoldSource::Drain if is_busy => State::Draining,
                 HoldSource::Drain | HoldSource::Pause => State::Paused,
-                HoldSource::Health
+                HoldSource::Machine
+                | HoldSource::Health
                 | HoldSource::Session
                 | HoldSource::Xcode
                 | HoldSource::Failures => State::Unhealthy,

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::bundle;
+use super::developer;
 use super::error::InstallError;
 use super::files;
 use super::plan::{How, Step};
@@ -12,7 +13,7 @@ use super::slots;
 use russet_platform::accounts::{Accounts, SHELL};
 use russet_platform::command::Tools;
 use russet_platform::layout::Layout;
-use russet_platform::macos_tools::package;
+use russet_platform::macos_tools::{backups, package};
 use russet_platform::service::Service;
 
 /// Context that actions need.
@@ -33,12 +34,20 @@ pub(super) struct Machine<'a> {
 pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, InstallError> {
     let path = step.item.path();
     match &step.how {
-        How::Directory { mode } => check_directory(path, *mode, &step.item),
+        How::Directory { mode, is_backed_up } => {
+            check_directory(path, *mode, *is_backed_up, &step.item)
+        }
         // A configuration is its owner's once it is there.
         How::Text { keep: true, .. } if path.exists() => Ok(Check::Same),
         How::Text { text, mode, .. } => {
             check_file(path, *mode, |path| Ok(std::fs::read(path)? == text.as_bytes()))
         }
+        // What a machine is, is decided once: `agent install` on a copy of it changes nothing.
+        How::Seal { is_image: false, .. } if path.exists() => Ok(Check::Same),
+        How::Seal { text, .. } => {
+            check_file(path, 0o644, |path| Ok(std::fs::read(path)? == text.as_bytes()))
+        }
+        How::Developer => developer::check_item(&step.item, &Tools::system()),
         How::Program { from } => {
             check_file(path, 0o755, |path| files::have_same_content(path, from))
         }
@@ -69,7 +78,12 @@ pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, In
     }
 }
 
-fn check_directory(path: &Path, mode: u32, item: &Item) -> Result<Check, InstallError> {
+fn check_directory(
+    path: &Path,
+    mode: u32,
+    is_backed_up: bool,
+    item: &Item,
+) -> Result<Check, InstallError> {
     let meta = match std::fs::symlink_metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Check::Absent),
@@ -85,11 +99,27 @@ fn check_directory(path: &Path, mode: u32, item: &Item) -> Result<Check, Install
         return Err(InstallError::InTheWay { path: path.to_owned(), what });
     }
     let before = Before { uid: meta.uid(), mode: meta.mode() & 0o7777 };
-    Ok(if before == (Before { uid: 0, mode }) {
+    let is_left_in = !is_backed_up && is_in_backups(path);
+    Ok(if before == (Before { uid: 0, mode }) && !is_left_in {
         Check::Same
     } else {
         Check::Different(Some(before))
     })
+}
+
+/// Returns true if Time Machine copies a directory that it could leave out.
+fn is_in_backups(path: &Path) -> bool {
+    cfg!(target_os = "macos") && backups::is_excluded(path).is_ok_and(|is_excluded| !is_excluded)
+}
+
+/// Leaves a directory out of Time Machine. That this fails is no reason to fail.
+fn leave_out_of_backups(path: &Path) -> Vec<String> {
+    if !cfg!(target_os = "macos") {
+        return Vec::new();
+    }
+    let failed = backups::exclude_directory(path).err();
+    let note = |error| format!("Time Machine could not be told to leave it out: {error}");
+    failed.map(note).into_iter().collect()
 }
 
 fn check_file(
@@ -137,7 +167,14 @@ pub(super) fn perform_step(
     }
     let wrote = InstallError::file("write", path);
     match &step.how {
-        How::Directory { mode } => files::make_directory(path, *mode).map_err(wrote)?,
+        How::Directory { mode, is_backed_up } => {
+            files::make_directory(path, *mode).map_err(wrote)?;
+            if !is_backed_up {
+                return Ok(leave_out_of_backups(path));
+            }
+        }
+        How::Seal { text, .. } => files::write(path, text.as_bytes(), 0o644).map_err(wrote)?,
+        How::Developer => developer::set_item(&step.item, &Tools::system(), true)?,
         How::Text { text, mode, .. } => {
             files::write(path, text.as_bytes(), *mode).map_err(wrote)?
         }
@@ -204,7 +241,7 @@ pub(super) fn undo_entry(
                 machine.service.forget()?;
             }
             if path == machine.layout.menubar_plist() {
-                package::stop_menubar(&Tools::system());
+                package::stop_menubars(&Tools::system());
             }
         }
         (Item::Bundle { .. }, _) => bundle::remove_bundle(machine.layout).map_err(removed)?,
@@ -223,6 +260,9 @@ pub(super) fn undo_entry(
             package::forget_receipt(&Tools::system(), identifier).map_err(|source| {
                 InstallError::Package { identifier: identifier.clone(), source }
             })?;
+        }
+        (Item::DeveloperMode | Item::Member { .. }, _) => {
+            developer::set_item(&entry.item, &Tools::system(), false)?;
         }
         (Item::Job, _) => {
             machine.service.stop()?;

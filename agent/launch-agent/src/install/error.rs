@@ -115,6 +115,16 @@ pub enum InstallError {
         /// Message of `pkgutil`.
         source: CommandError,
     },
+    /// Developers' tools of macOS.
+    #[error("could not {doing} {what}: {source}")]
+    Developer {
+        /// Action that failed.
+        doing: &'static str,
+        /// Setting.
+        what: String,
+        /// Message of the tool.
+        source: CommandError,
+    },
     /// Whoever watches wants no more.
     #[error("interrupted; run it again to finish")]
     Interrupted,
@@ -133,7 +143,8 @@ impl InstallError {
         Some(match self {
             Self::NotRoot { .. } => "run it with `sudo`".to_owned(),
             Self::Untrusted { path, .. } => format!(
-                "`sudo chown root {path}` and `sudo chmod go-w {path}`, if nothing else needs it so",
+                "`sudo chown root {path}`, `sudo chmod go-w {path}` and, on a Mac, `sudo chmod -N {path}` \
+                 for its access list, if nothing else needs it so",
                 path = path.display()
             ),
             Self::InTheWay { path, .. } => {
@@ -159,6 +170,11 @@ impl InstallError {
             Self::Running => "end it with TERM to its `russet-boot`, and run this again".to_owned(),
             Self::Unhealthy { log, .. } => {
                 format!("look into {} and at `sudo russet agent doctor`", log.display())
+            }
+            Self::Developer { .. } => {
+                "install the command line tools (`xcode-select --install`), or do \
+                                       without `--developer`"
+                    .to_owned()
             }
             Self::Package { identifier, .. } => format!("sudo pkgutil --forget {identifier}"),
             Self::File { path, source, .. } => hint_of_file(path, source)?,

@@ -5,9 +5,7 @@
 //! slots: [`remove_tree`] deletes nothing in a directory that is not root's.
 
 use std::io::{self, Read as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use nix::fcntl::AT_FDCWD;
@@ -19,22 +17,25 @@ pub(super) use crate::files::{remove_tree, remove_tree_but};
 pub(super) use russet_platform::replace::{
     copy_file, draft_path, remove_file, sync_directory, write,
 };
+use russet_platform::trust::{TrustError, check_entry};
 
-/// Returns true if somebody other than root could exchange what lies at `path`: every directory
-/// above it that exists has to be root's and closed to others, or sticky.
+/// Checks that nobody but root could exchange what lies at `path`: every directory above it that
+/// exists has to be root's and closed to others, by mode and access list, or sticky.
 pub(super) fn check_trusted(path: &Path) -> Result<(), InstallError> {
     // Links on the way that root made (`/var` on macOS) are followed once, here.
     let existing = path.ancestors().skip(1).find(|path| path.exists()).unwrap_or(Path::new("/"));
     let real = std::fs::canonicalize(existing).map_err(InstallError::file("look at", existing))?;
     for directory in real.ancestors() {
-        let meta = std::fs::symlink_metadata(directory)
-            .map_err(InstallError::file("look at", directory))?;
-        let fault = if meta.uid() != 0 {
-            format!("belongs to user {}", meta.uid())
-        } else if meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0 {
-            "can be written to by others than root".to_owned()
-        } else {
-            continue;
+        let fault = match check_entry(directory, &[0]) {
+            Ok(()) => continue,
+            Err(TrustError::Owner { owner, .. }) => format!("belongs to user {owner}"),
+            Err(TrustError::AccessList { who, .. }) => {
+                format!("can be written to by others than root: its access list lets {who}")
+            }
+            Err(TrustError::Unreadable { error, .. }) => {
+                return Err(InstallError::file("look at", directory)(error));
+            }
+            Err(_) => "can be written to by others than root".to_owned(),
         };
         return Err(InstallError::Untrusted { path: directory.to_owned(), what: fault });
     }

@@ -1,4 +1,4 @@
-//! Installing the agent on a machine, and removing it without a trace.
+//! Installing the agent on a machine, and removing it with all its traces.
 //!
 //! An installation is a list of actions (`plan`), each of which can say in a sentence
 //! what it does, look whether that is done already, do it, and undo it. Before each one the receipt
@@ -11,25 +11,30 @@
 
 mod act;
 mod bundle;
+mod developer;
 mod error;
 mod files;
 mod health;
+mod leftovers;
 mod plan;
 mod receipt;
 mod remove;
 mod repair;
 mod report;
 mod run;
+mod seal;
 mod slots;
 
 pub use error::InstallError;
 pub use health::{agent_concerns, socket_path, wait_for_health};
+pub use leftovers::{Leftover, list_leftovers};
 pub use plan::{ConfigSource, Settings, Step, plan_install};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
 pub use remove::{Removal, busy_slots, uninstall_agent};
 pub use repair::repair_users;
 pub use report::{Moment, Outcome, Report, Watch};
 pub use run::{install_agent, installed_program, require_root};
+pub use seal::{Seal, SealedMachine, Verdict};
 
 #[cfg(test)]
 mod tests;

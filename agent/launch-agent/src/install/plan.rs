@@ -7,9 +7,11 @@ use zeroize::Zeroizing;
 use super::error::InstallError;
 use super::files;
 use super::receipt::{Item, Receipt};
+use super::seal::SealedMachine;
 use crate::config::{self, Config};
 use russet_platform::account::Wanted;
 use russet_platform::layout::Layout;
+use russet_platform::macos_tools::developer_tools::GROUP;
 use russet_platform::service::Service;
 
 /// A configuration is not larger than this.
@@ -36,6 +38,10 @@ pub struct Settings {
     pub users: bool,
     /// The service manager that is to start the agent, if one is.
     pub service: Option<Service>,
+    /// The disk is an image that is copied to many machines.
+    pub is_image: bool,
+    /// Turns developer mode on (macOS), and lets slots' users debug.
+    pub is_for_developers: bool,
 }
 
 /// Source of the configuration.
@@ -59,8 +65,8 @@ pub struct Step {
 /// Source of a thing.
 #[derive(Debug)]
 pub(super) enum How {
-    /// A directory with this mode.
-    Directory { mode: u32 },
+    /// A directory with this mode; caches and slots are left out of backups.
+    Directory { mode: u32, is_backed_up: bool },
     /// A file with this text.
     Text { text: Zeroizing<String>, mode: u32, keep: bool },
     /// A copy of a program.
@@ -73,6 +79,10 @@ pub(super) enum How {
     Packaged,
     /// An account.
     User,
+    /// A setting of developers' tools.
+    Developer,
+    /// The note of the machine with this text. One that is there stays, except for an image's.
+    Seal { text: String, is_image: bool },
     /// The job.
     Job,
 }
@@ -83,7 +93,12 @@ impl Step {
     }
 
     fn directory(path: PathBuf, mode: u32) -> Self {
-        Self::new(Item::Directory { path }, How::Directory { mode })
+        Self::new(Item::Directory { path }, How::Directory { mode, is_backed_up: true })
+    }
+
+    /// A directory of slots, caches and journals, which nobody wants in a backup.
+    fn state_directory(path: PathBuf) -> Self {
+        Self::new(Item::Directory { path }, How::Directory { mode: 0o711, is_backed_up: false })
     }
 
     fn text(path: PathBuf, text: &str, mode: u32) -> Self {
@@ -118,10 +133,18 @@ impl Step {
             }
             (
                 Item::SharedDirectory { path } | Item::Directory { path },
-                How::Directory { mode },
+                How::Directory { mode, .. },
             ) => {
                 format!("make the directory {} ({mode:04o}, root)", path.display())
             }
+            (Item::File { path }, How::Seal { is_image: true, .. }) => {
+                format!("note in {} that this disk is an image, for any machine", path.display())
+            }
+            (Item::File { path }, How::Seal { .. }) => {
+                format!("note in {} which machine this is", path.display())
+            }
+            (Item::Member { user }, _) => format!("let {user} debug (the group {GROUP})"),
+            (Item::DeveloperMode, _) => "turn developer mode on".to_owned(),
             (Item::File { path }, How::Text { mode, keep: true, .. }) => {
                 format!("write the configuration {} ({mode:04o}, root)", path.display())
             }
@@ -148,7 +171,7 @@ impl Step {
 }
 
 impl Item {
-    /// Returns its path; empty for users and the job.
+    /// Returns its path; empty for what has none, as users and the job.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -157,7 +180,11 @@ impl Item {
             | Self::File { path }
             | Self::Link { path }
             | Self::Bundle { path } => path,
-            Self::User { .. } | Self::Job | Self::Package { .. } => Path::new(""),
+            Self::User { .. }
+            | Self::Job
+            | Self::Package { .. }
+            | Self::DeveloperMode
+            | Self::Member { .. } => Path::new(""),
         }
     }
 
@@ -178,6 +205,8 @@ impl Item {
                 name = wanted.name
             ),
             Self::Package { identifier } => format!("forget the receipt of {identifier}"),
+            Self::DeveloperMode => "turn developer mode off, as it was before".to_owned(),
+            Self::Member { user } => format!("let {user} not debug any more"),
             Self::Job => "stop the agent, and let it not start with the system any more".to_owned(),
         }
     }
@@ -205,7 +234,7 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
         Step::directory(layout.code(), 0o755)
     };
     let mut steps = vec![
-        Step::directory(layout.state(), 0o711),
+        Step::state_directory(layout.state()),
         code,
         Step::new(
             Item::Bundle { path: layout.bundle() },
@@ -227,8 +256,9 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
         let how = How::Text { text, mode: 0o600, keep: true };
         steps.push(Step::new(Item::File { path: config_path }, how));
     }
+    steps.extend(seal_step(settings)?);
     if let Some(path) = own_state(&config, layout)? {
-        steps.push(Step::directory(path, 0o711));
+        steps.push(Step::state_directory(path));
     }
     steps.push(Step::directory(layout.logs(), 0o755));
     steps.push(Step::directory(layout.sockets(), 0o755));
@@ -238,6 +268,12 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
                 .into_iter()
                 .map(|wanted| Step::new(Item::User { wanted }, How::User)),
         );
+    }
+    if settings.is_for_developers {
+        let users = user_steps(&config).into_iter().filter(|_| settings.users);
+        let members = users.map(|wanted| Item::Member { user: wanted.name });
+        let items = members.chain([Item::DeveloperMode]);
+        steps.extend(items.map(|item| Step::new(item, How::Developer)));
     }
     let job_file = if cfg!(target_os = "macos") {
         let line = format!("{}\n", layout.bin().display());
@@ -261,6 +297,9 @@ fn packaged_steps(layout: &Layout) -> Vec<Step> {
         return Vec::new();
     }
     let mut steps = vec![Step::packaged(Item::File { path: uninstaller })];
+    if layout.package_log().is_file() {
+        steps.push(Step::packaged(Item::File { path: layout.package_log() }));
+    }
     let mut packages = vec!["dev.russet.agent.pkg"];
     if layout.menubar_plist().is_file() {
         steps.push(Step::packaged(Item::Directory { path: layout.menubar_bundle() }));
@@ -273,6 +312,15 @@ fn packaged_steps(layout: &Layout) -> Vec<Step> {
             .map(|identifier| Step::packaged(Item::Package { identifier: identifier.to_owned() })),
     );
     steps
+}
+
+/// The note of the machine that the installation is for, where the system says which this is.
+fn seal_step(settings: &Settings) -> Result<Option<Step>, InstallError> {
+    let (layout, is_image) = (&settings.layout, settings.is_image);
+    let path = layout.seal();
+    let Some(seal) = SealedMachine::of(layout).new_seal(is_image) else { return Ok(None) };
+    let text = seal.text().map_err(|error| InstallError::file("write", &path)(error.into()))?;
+    Ok(Some(Step::new(Item::File { path }, How::Seal { text, is_image })))
 }
 
 /// The state directory of the owner's choice, if it is ours to make and to remove: one that was
@@ -363,7 +411,7 @@ fn with_ancestors(steps: Vec<Step>, layout: &Layout) -> Vec<Step> {
         for ancestor in ancestors {
             if all.iter().all(|step| step.item.path() != ancestor) {
                 let item = Item::SharedDirectory { path: ancestor.to_owned() };
-                all.push(Step::new(item, How::Directory { mode: 0o755 }));
+                all.push(Step::new(item, How::Directory { mode: 0o755, is_backed_up: true }));
             }
         }
         all.push(step);

@@ -59,6 +59,13 @@ pub enum Item {
         /// The package's identifier.
         identifier: String,
     },
+    /// Developer mode of macOS. An older version that does not know it cannot read the receipt.
+    DeveloperMode,
+    /// The membership of a slot's user in the group of those who may debug.
+    Member {
+        /// The user.
+        user: String,
+    },
     /// The job in launchd or systemd.
     Job,
 }

@@ -161,6 +161,7 @@ fn is_data(item: &Item, layout: &Layout) -> bool {
     path == layout.state()
         || path == layout.logs()
         || path == config
+        || path == layout.seal()
         || Some(path) == config.parent()
 }
 

@@ -9,8 +9,8 @@ use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::{
-    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Report, Settings, install_agent,
-    installed_program, repair_users, uninstall_agent,
+    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Report, SealedMachine, Settings,
+    Verdict, install_agent, installed_program, repair_users, uninstall_agent,
 };
 use crate::vault::Vault;
 use russet_platform::account::{Account, Ids};
@@ -60,6 +60,8 @@ impl Machine {
             config: Some(ConfigSource::Text(Zeroizing::new(text))),
             users: true,
             service: None,
+            is_image: false,
+            is_for_developers: false,
         }
     }
 
@@ -233,6 +235,68 @@ fn a_removal_that_keeps_data_keeps_configuration_and_logs_until_one_that_does_no
     assert_eq!(std::fs::read_to_string(layout.config()).unwrap(), edited);
     machine.uninstall_agent(Removal::default());
     assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn the_machine_is_noted_once_and_an_image_says_that_it_is_one() {
+    let Some(machine) = Machine::new() else { return };
+    let layout = machine.layout();
+    let id = layout.root().join("etc/machine-id");
+    std::fs::create_dir_all(id.parent().unwrap()).unwrap();
+    std::fs::write(&id, "11112222333344445555666677778888\n").unwrap();
+    let before = machine.listing();
+    machine.install_agent();
+    let sealed = || std::fs::read_to_string(layout.seal()).unwrap();
+    assert!(sealed().contains("11112222333344445555666677778888"));
+    // An installer that runs on a copy does not decide that it is no copy.
+    std::fs::write(&id, "aaaabbbbccccddddeeeeffff00001111\n").unwrap();
+    let again = machine.install_agent();
+    assert!(again.iter().all(|report| report.outcome == Outcome::Unchanged), "{again:?}");
+    assert!(sealed().contains("11112222333344445555666677778888"));
+    assert!(matches!(SealedMachine::of(&layout).verdict(), Verdict::Elsewhere { .. }));
+    let image = Settings { is_image: true, ..machine.settings() };
+    let reports = install_agent(&image, false, &mut |_| ControlFlow::Continue(())).unwrap();
+    let done = reports.iter().filter(|report| report.outcome == Outcome::Done);
+    assert!(
+        done.map(|report| &report.action).all(|action| action.contains("image")),
+        "{reports:?}"
+    );
+    assert_eq!(SealedMachine::of(&layout).verdict(), Verdict::Image);
+    machine.uninstall_agent(Removal::default());
+    assert_eq!(machine.listing(), before);
+}
+
+#[test]
+fn a_directory_whose_access_list_lets_others_write_is_not_installed_into() {
+    let Some(machine) = Machine::new() else { return };
+    let opt = machine.layout().code().parent().unwrap().to_owned();
+    std::fs::create_dir_all(&opt).unwrap();
+    // A POSIX list shows in the mode; one of macOS does not, and is compared in platform/trust.rs.
+    let set = std::process::Command::new("setfacl").args(["-m", "u:58001:rwx"]).arg(&opt).status();
+    if !set.is_ok_and(|status| status.success()) {
+        russet_test_skip::skip(russet_test_skip::Lacks::Machine, "no setfacl, or no access lists");
+        return;
+    }
+    let error =
+        install_agent(&machine.settings(), false, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(error, InstallError::Untrusted { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("chmod -N"), "{error}");
+    machine.uninstall_agent(Removal::default());
+}
+
+#[test]
+fn developer_mode_is_set_after_the_users_and_taken_back_before_them() {
+    let Some(machine) = Machine::new() else { return };
+    let settings = Settings { is_for_developers: true, ..machine.settings() };
+    let (steps, _) = super::plan_install(&settings).unwrap();
+    let at = |fits: &dyn Fn(&Item) -> bool| steps.iter().position(|step| fits(&step.item)).unwrap();
+    let user = at(&|item| matches!(item, Item::User { .. }));
+    let member = at(&|item| matches!(item, Item::Member { user } if *user == machine.user()));
+    let mode = at(&|item| *item == Item::DeveloperMode);
+    assert!(user < member && member < mode);
+    for step in steps.iter().skip(member).take(2) {
+        assert!(step.sentence().len() > 10 && step.item.undoing().len() > 10, "{step:?}");
+    }
 }
 
 #[test]

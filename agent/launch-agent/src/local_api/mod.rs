@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::board::Board;
+use crate::install::SealedMachine;
 use crate::metrics::Metrics;
 use crate::requests::{Command, UpdateRequests};
 use russet_platform::clock::Clock;
@@ -47,6 +48,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) log: Option<PathBuf>,
     /// Way of requests about updates; none where this agent looks for none.
     pub(crate) updates: Option<UpdateRequests>,
+    /// The machine that the installation is for; none where the agent is not installed.
+    pub(crate) machine: Option<SealedMachine>,
     /// Channel of commands.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
@@ -54,7 +57,8 @@ pub(crate) struct Parts<'a> {
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Parts { socket, state, policy, board, clock, metrics, log, updates, commands } = parts;
+    let Parts { socket, state, policy, board, clock, metrics, log, updates, machine, commands } =
+        parts;
     let (maintenance, keeping) =
         maintenance::start_keeper(state, clock.clone(), commands.clone(), &board);
     let mut running = vec![keeping];
@@ -72,6 +76,7 @@ pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
                 metrics,
                 log,
                 state,
+                machine,
             };
             let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();

@@ -23,12 +23,14 @@ use super::audit::Audit;
 use super::listener::Peer;
 use super::logs;
 use super::maintenance::{Change, Keeper};
+use super::reading::read_apart;
 use super::shown::Shown;
 use super::state::{Api, problem};
 use super::task_log;
 use crate::board::Board;
+use crate::install::SealedMachine;
 use crate::metrics::{self, Metrics};
-use crate::requests::{Command, UpdateAction, UpdateRequests};
+use crate::requests::{Command, HoldSource, UpdateAction, UpdateRequests};
 use russet_platform::clock::Clock;
 
 /// The longest request; they are a sentence and a number.
@@ -49,11 +51,23 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Option<PathBuf>,
     pub(super) state: PathBuf,
+    pub(super) machine: Option<SealedMachine>,
 }
 
 /// All calls.
 pub(super) fn router(parts: Parts) -> Router {
-    let Parts { board, maintenance, commands, updates, policy, clock, metrics, log, state } = parts;
+    let Parts {
+        board,
+        maintenance,
+        commands,
+        updates,
+        policy,
+        clock,
+        metrics,
+        log,
+        state,
+        machine,
+    } = parts;
     let api = Api {
         shown: Arc::new(Shown::new(board)),
         keeper: maintenance,
@@ -64,6 +78,7 @@ pub(super) fn router(parts: Parts) -> Router {
         metrics,
         log: log.map(Arc::new),
         state: Arc::new(state),
+        machine: machine.map(Arc::new),
     };
     Router::new()
         .route("/v1/status", get(status))
@@ -75,6 +90,7 @@ pub(super) fn router(parts: Parts) -> Router {
         .route("/v1/resume", post(resume))
         .route("/v1/tasks/{id}/cancel", post(cancel))
         .route("/v1/tasks/{id}/log", get(task_log::task_log))
+        .route("/v1/machine/accept", post(accept_machine))
         .route("/v1/update/check", post(check_update))
         .route("/v1/update/install", post(install_update))
         .layer(from_fn_with_state(api.clone(), admit_caller))
@@ -95,6 +111,7 @@ pub(super) fn router(parts: Parts) -> Router {
     drain,
     resume,
     cancel,
+    accept_machine,
     check_update,
     install_update
 ))]
@@ -234,6 +251,35 @@ async fn cancel(
     // Nobody listens any more when the agent ends, and then the task is left to the next one.
     drop(api.commands.send(Command::CancelTask { id, reason }));
     StatusCode::ACCEPTED.into_response()
+}
+
+/// Note that the installation is for this machine, and claim here: after a disk was copied, or a Mac
+/// was set up from another one.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/machine/accept", tag = "change",
+    responses(
+        (status = 204, description = "It is noted, and the hold `machine` has ended"),
+        (status = 403, description = "The caller is neither root nor an operator", body = Problem),
+        (status = 409, description = "This agent is not installed as a service, so it claims anywhere", body = Problem),
+        (status = 500, description = "It could not be written down, and nothing was changed", body = Problem),
+    ),
+))]
+async fn accept_machine(State(api): State<Api>) -> Response {
+    let Some(machine) = api.machine.clone() else {
+        let message = "this agent is not installed as a service: it claims on any machine";
+        return problem(StatusCode::CONFLICT, message);
+    };
+    match read_apart(move || machine.accept()).await {
+        Ok(()) => {
+            // Nobody listens any more when the agent ends.
+            drop(api.commands.send(Command::Hold(HoldSource::Machine, None)));
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &format!("it could not be written down, so nothing was changed: {error}"),
+        ),
+    }
 }
 
 /// Look for an update now. How far it is, the status says.

@@ -13,6 +13,7 @@ use super::access::Gate;
 use super::audit::Audit;
 use super::maintenance::Keeper;
 use super::shown::Shown;
+use crate::install::SealedMachine;
 use crate::metrics::Metrics;
 use crate::requests::{Command, UpdateRequests};
 
@@ -28,6 +29,7 @@ pub(super) struct Api {
     pub(super) metrics: Arc<Metrics>,
     pub(super) log: Option<Arc<PathBuf>>,
     pub(super) state: Arc<PathBuf>,
+    pub(super) machine: Option<Arc<SealedMachine>>,
 }
 
 /// Answers with an error, as JSON.

@@ -35,7 +35,8 @@ const SLOT_STATES: [SlotState; 5] =
     [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [&str; 6] = ["drain", "pause", "health", "session", "xcode", "failures"];
+const HOLDS: [&str; 7] =
+    ["drain", "pause", "machine", "health", "session", "xcode", "failures"];
 
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
@@ -140,10 +141,11 @@ impl MetricSources {
             sources.into_iter().map(|(source, count)| ([("source", source)], count)).collect();
         out.gauge(
             "holds",
-            "What holds claims back: a person (`drain`, `pause`), the machine (`health`), an account \
-             that is not logged in at the screen (`session`), an Xcode that cannot be used (`xcode`), \
-             or tasks that failed one after the other for a reason of this machine (`failures`); more \
-             than 1 where several classes are held",
+            "What holds claims back: a person (`drain`, `pause`), other hardware than the agent was \
+             installed on (`machine`), the machine's fitness (`health`), an account that is not logged \
+             in at the screen (`session`), an Xcode that cannot be used (`xcode`), or tasks that failed \
+             one after the other for a reason of this machine (`failures`); more than 1 where several \
+             classes are held",
             None,
             &labelled_rows(&holds),
         )

@@ -1,5 +1,7 @@
 //! Facts about this machine.
 
+use std::path::Path;
+
 use crate::machine::Machine;
 
 /// Looks.
@@ -17,6 +19,16 @@ pub fn machine() -> Machine {
         is_translated: false,
         xcodes: Vec::new(),
     }
+}
+
+/// Returns the id of this hardware: that of its firmware, which root alone may read, else the one
+/// that the system made for itself, which a copy of its disk takes along. The files are below
+/// `root`. `None`: there is neither.
+#[must_use]
+pub fn hardware_id(root: &Path) -> Option<String> {
+    let files = ["sys/class/dmi/id/product_uuid", "etc/machine-id"];
+    let mut ids = files.iter().filter_map(|file| std::fs::read_to_string(root.join(file)).ok());
+    ids.find_map(|id| crate::hardware::parse_id(&id))
 }
 
 /// Returns the kernel's architecture, known since 6.1, or the one that we were compiled for.
@@ -45,5 +57,24 @@ mod tests {
         assert_eq!(value_of(system, "PRETTY_NAME", '=').as_deref(), Some("Debian GNU/Linux 13"));
         assert_eq!(value_of(system, "EMPTY", '='), None);
         assert_eq!(value_of(system, "VERSION", '='), None);
+    }
+    #[test]
+    fn hardware_has_the_id_of_its_firmware_or_else_of_its_system() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        assert_eq!(super::hardware_id(root.path()), None);
+        write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        let of_system = "0123456789abcdef0123456789abcdef";
+        assert_eq!(super::hardware_id(root.path()).as_deref(), Some(of_system));
+        // As makers of boards leave it who set none.
+        write("sys/class/dmi/id/product_uuid", "00000000-0000-0000-0000-000000000000\n");
+        assert_eq!(super::hardware_id(root.path()).as_deref(), Some(of_system));
+        write("sys/class/dmi/id/product_uuid", "4C4C4544-0042-3010-8054-B7C04F4E5A31\n");
+        let of_firmware = "4c4c4544-0042-3010-8054-b7c04f4e5a31";
+        assert_eq!(super::hardware_id(root.path()).as_deref(), Some(of_firmware));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::macos_tools::user_domain::DomainError;
 
+mod access_list;
 pub mod accounts;
 mod attributes;
 mod bundle;
@@ -35,12 +36,13 @@ pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+pub use access_list::list_writer;
 pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
 pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;
-pub use machine::machine;
+pub use machine::{hardware_id, machine};
 pub use memory::{memory, resident_memory};
 pub use power::stay_awake;
 pub use process::Process;

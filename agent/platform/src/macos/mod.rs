@@ -3,6 +3,7 @@
 use crate::command::Tools;
 use crate::macos_tools::user_domain::{self, DomainError};
 
+mod access_list;
 pub mod accounts;
 mod attributes;
 mod bundle;
@@ -35,11 +36,12 @@ pub const LOCK_DIRECTORY: &str = "/var/run/russet";
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
+pub use access_list::list_writer;
 pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
 pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use groups::Groups;
-pub use machine::machine;
+pub use machine::{hardware_id, machine};
 pub use memory::{memory, resident_memory};
 pub use power::stay_awake;
 pub use process::Process;

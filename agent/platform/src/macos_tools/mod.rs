@@ -5,7 +5,9 @@
 
 pub mod accounts;
 pub mod background_items;
+pub mod backups;
 pub mod caffeinate;
+pub mod developer_tools;
 pub mod disk_images;
 pub mod dscl;
 pub mod file_vault;
@@ -13,6 +15,7 @@ pub mod hardware;
 pub mod home;
 pub mod launchctl;
 pub mod launchd;
+pub mod other_runners;
 pub mod package;
 pub mod path_helper;
 pub mod power_settings;

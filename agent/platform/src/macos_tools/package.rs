@@ -1,7 +1,7 @@
 //! Traces of an installer package on a Mac beside its files: a receipt, and the menubar companion
-//! in the session of whoever sits there.
+//! in the session of everybody who is logged in at the screen.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::BTreeSet;
 
 use crate::command::{CommandError, Tools};
 use crate::layout::MENUBAR_LABEL;
@@ -24,19 +24,34 @@ pub fn forget_receipt(tools: &Tools, identifier: &str) -> Result<(), CommandErro
     tools.command(PKGUTIL).args(["--forget", identifier]).run_ok().map(drop)
 }
 
-/// Ends the menubar companion of whoever sits at this Mac. That it does not run, or that nobody
-/// sits there, is as good.
-pub fn stop_menubar(tools: &Tools) {
-    let Ok(console) = std::fs::metadata("/dev/console") else { return };
-    if console.uid() != 0 {
-        let job = format!("gui/{}/{MENUBAR_LABEL}", console.uid());
+/// The first user id of people.
+const FIRST_PERSON: u32 = 500;
+
+/// Ends the menubar companion of everybody who is logged in at the screen: with fast user switching
+/// that is more than one. One that does not run is as good.
+pub fn stop_menubars(tools: &Tools) {
+    for uid in screen_sessions(tools, &crate::user_ids_with_processes()) {
+        let job = format!("gui/{uid}/{MENUBAR_LABEL}");
         drop(tools.command(LAUNCHCTL).args(["bootout", &job]).run_ok());
     }
 }
 
+/// Lists the users among `uids` who have a session at the screen, whether they are in front of it or
+/// were switched away from.
+#[must_use]
+pub fn screen_sessions(tools: &Tools, uids: &BTreeSet<u32>) -> Vec<u32> {
+    let has_session = |uid: &u32| {
+        let domain = format!("gui/{uid}");
+        *uid >= FIRST_PERSON && tools.command(LAUNCHCTL).args(["print", &domain]).run_ok().is_ok()
+    };
+    uids.iter().copied().filter(has_session).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::forget_receipt;
+    use std::collections::BTreeSet;
+
+    use super::{forget_receipt, screen_sessions};
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
 
@@ -63,5 +78,16 @@ mod tests {
         );
         fake_tool(dir.path(), "pkgutil", "case $1 in --forget) exit 1;; esac");
         assert!(forget_receipt(&tools, "dev.russet.agent.pkg").is_err());
+    }
+
+    #[test]
+    fn everybody_who_is_logged_in_at_the_screen_has_a_session() {
+        let dir = tempfile::tempdir().unwrap();
+        let domains = "case $2 in gui/501|gui/502|gui/88) ;; *) exit 113;; esac";
+        fake_tool(dir.path(), "launchctl", domains);
+        let tools = Tools::below(dir.path());
+        // Root, a service of Apple's, two people, and one who is logged in over SSH.
+        let uids = BTreeSet::from([0, 88, 501, 502, 503]);
+        assert_eq!(screen_sessions(&tools, &uids), [501, 502]);
     }
 }

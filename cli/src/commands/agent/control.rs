@@ -36,6 +36,13 @@ pub(crate) struct ResumeArgs {
     agent: AgentArgs,
 }
 
+/// `russet agent accept-machine`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct AcceptMachineArgs {
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
 /// `russet agent drain`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DrainArgs {
@@ -82,6 +89,21 @@ pub(crate) fn resume_agent(args: &ResumeArgs) -> Result<Exit> {
     block_on(async {
         args.agent.connect()?.ask("resume", &()).await?;
         render::print_note("Tasks are claimed again.");
+        Ok(Exit::Success)
+    })
+}
+
+/// Says that the installation is for this machine.
+pub(crate) fn accept_machine(args: &AcceptMachineArgs) -> Result<Exit> {
+    block_on(async {
+        let agent = args.agent.connect()?;
+        agent.ask("machine/accept", &()).await?;
+        let name = agent.status().await?.name;
+        render::print_note(format_args!(
+            "The agent is for this machine now, and claims as {}. If the machine that it was copied \
+             from goes on, give one of them another `runner.name` and a token of its own.",
+            plain(&name)
+        ));
         Ok(Exit::Success)
     })
 }

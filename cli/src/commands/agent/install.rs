@@ -50,6 +50,14 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "NUMBER")]
     slots: Option<u32>,
 
+    /// This disk is an image that is copied to many machines: each copy claims, under a name of its own
+    #[arg(long)]
+    image: bool,
+
+    /// Turn developer mode on and let the slots' users debug (macOS)
+    #[arg(long)]
+    developer: bool,
+
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -72,6 +80,12 @@ pub(crate) struct InstallArgs {
 
 /// Runs the command.
 pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
+    if args.developer && !cfg!(target_os = "macos") {
+        return Err(CliError::new(
+            Exit::Usage,
+            "`--developer` is for macOS: elsewhere anybody may debug",
+        ));
+    }
     let layout = layout_below(args.root.as_deref())?;
     let mut notes = Vec::new();
     let mut service = args.root.is_none().then(|| Service::system(&layout));
@@ -83,7 +97,15 @@ pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
     let program =
         program.map_err(|error| CliError::local("could not find the russet executable", error))?;
     let config = source(&args, &layout, &mut notes)?;
-    let settings = Settings { layout, program, config, users: !args.no_users, service };
+    let settings = Settings {
+        layout,
+        program,
+        config,
+        users: !args.no_users,
+        service,
+        is_image: args.image,
+        is_for_developers: args.developer,
+    };
     let format = args.output.output;
     let mut watch = |moment: Moment<'_>| {
         if let (Moment::Over(report), Format::Text) = (moment, format) {

@@ -97,6 +97,13 @@ taken for it.")]
   sudo russet agent drain --wait --deadline 30m --reason 'macOS update'")]
     Drain(control::DrainArgs),
 
+    /// Let the agent claim tasks on this machine, though it was installed on another
+    ///
+    /// A copied disk, and a Mac that was set up from another one, hold claims back until then.
+    #[command(after_help = "Examples:
+  sudo russet agent accept-machine")]
+    AcceptMachine(control::AcceptMachineArgs),
+
     /// Cancel a task that runs here: its steps are ended, and it ends as canceled
     ///
     /// It does not run elsewhere. Returns when it has ended.
@@ -142,6 +149,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Pause(args) => control::pause_agent(args),
         AgentCommand::Resume(args) => control::resume_agent(&args),
         AgentCommand::Drain(args) => control::drain_agent(args),
+        AgentCommand::AcceptMachine(args) => control::accept_machine(&args),
         AgentCommand::Cancel(args) => control::cancel_task(args),
         AgentCommand::Logs(args) => logs::main(&args),
         AgentCommand::Update(command) => update::main(command),

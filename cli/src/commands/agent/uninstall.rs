@@ -15,7 +15,7 @@ use crate::commands::values;
 use crate::commands::{OutputArgs, block_on};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::render::{self, Format};
+use crate::render::{self, Format, plain};
 
 /// Time that canceled tasks have to end and to report, before they are killed.
 const CANCELED_END: Duration = Duration::from_secs(60);
@@ -76,11 +76,16 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
             .map_err(progress::install_failure)?;
     let actions = reports.as_deref().unwrap_or_default();
     let failed = actions.iter().filter(|report| report.outcome == Outcome::Failed).count();
+    let left = match &reports {
+        Some(_) if !args.dry_run && !args.keep_data => install::list_leftovers(&layout),
+        _ => Vec::new(),
+    };
     if format == Format::Json {
         let value = serde_json::json!({
             "dry_run": args.dry_run,
             "installed": reports.is_some(),
             "actions": actions,
+            "left": left,
         });
         render::print_json(&value)?;
     } else if reports.is_none() {
@@ -92,6 +97,12 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
         ))?;
     } else if failed == 0 {
         render::print_line("Uninstalled.")?;
+    }
+    if format == Format::Text && !left.is_empty() {
+        render::print_note("Left on this machine:");
+        for one in &left {
+            render::print_note(format_args!("  {}: {}", plain(&one.what), plain(&one.why)));
+        }
     }
     if failed > 0 {
         return Err(CliError::new(

@@ -1,5 +1,4 @@
-//! Checks that only a Mac has: sleep, FileVault and automatic login, Xcode, the background item,
-//! updates.
+//! Checks that only a Mac has: sleep, FileVault and automatic login, Xcode, updates.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +7,6 @@ use crate::config::{Class, Config, KeepAwake, XcodeHealth};
 use crate::health::readiness::{self, Verdict};
 use crate::health::{Check, Level};
 use russet_platform::command::{CommandError, Tools};
-use russet_platform::layout::LABEL;
-use russet_platform::macos_tools::background_items::{self, Approval};
 use russet_platform::macos_tools::power_settings::{self, PowerSettings};
 use russet_platform::macos_tools::preferences::{self, Updates};
 use russet_platform::macos_tools::xcodebuild::Readiness;
@@ -36,16 +33,12 @@ pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) ->
         let is_needed = wanted.is_some() || are_all_needed;
         check_xcode(tools, &directories, wanted.as_deref(), is_needed)
     }));
-    if major_version(root).is_none_or(|major| major >= 13) {
-        let approval = background_items::approval_of(tools, LABEL);
-        found.push(or_unknown("background item", approval, check_background_item));
-    }
     found.extend(preferences::updates(root).map(|found| check_updates(&found)));
     found
 }
 
 /// Turns a question that could not be asked into a remark, which is not a fault.
-fn or_unknown<T>(
+pub(super) fn or_unknown<T>(
     name: &'static str,
     facts: Result<T, CommandError>,
     judge: impl FnOnce(T) -> Check,
@@ -57,7 +50,7 @@ fn or_unknown<T>(
 }
 
 /// The first number of macOS's version.
-fn major_version(root: &Path) -> Option<u32> {
+pub(super) fn major_version(root: &Path) -> Option<u32> {
     preferences::system_version(root)?.split(['.', ' ']).next()?.parse().ok()
 }
 
@@ -181,23 +174,6 @@ fn check_inventory(directories: &[PathBuf], root: &Path) -> Check {
     Check::new("Xcodes", Level::Ok, found, "")
 }
 
-fn check_background_item(approval: Approval) -> Check {
-    let name = "background item";
-    match approval {
-        Approval::Allowed => Check::new(name, Level::Ok, "allowed".to_owned(), ""),
-        Approval::Unknown => {
-            let found = "macOS knows none of ours yet".to_owned();
-            Check::new(name, Level::Unknown, found, "")
-        }
-        Approval::Disallowed => {
-            let found = "somebody switched Russet off: launchd does not start it".to_owned();
-            let hint = "System Settings, General, Login Items & Extensions, \"Allow in the \
-                        Background\"; a profile with `ServiceManagementManagedItems` keeps it on";
-            Check::new(name, Level::Bad, found, hint)
-        }
-    }
-}
-
 fn check_updates(updates: &Updates) -> Check {
     let name = "macOS updates";
     let automatic = match updates.automatic {
@@ -224,29 +200,25 @@ mod tests {
         checks.iter().map(|check| (check.name, check.level)).collect()
     }
 
-    fn tools(dir: &Path, sleep: u32, vault: &str, licence: i32, allowed: &str) -> Tools {
+    fn tools(dir: &Path, sleep: u32, vault: &str, licence: i32) -> Tools {
         fake_tool(dir, "pmset", &format!("echo 'Currently in use:'; echo ' sleep {sleep}'"));
         fake_tool(dir, "fdesetup", &format!("echo 'FileVault is {vault}.'"));
         fake_tool(dir, "xcode-select", "echo /Applications/Xcode.app/Contents/Developer");
         fake_tool(dir, "xcodebuild", &format!("exit {licence}"));
-        let dump =
-            format!("#1:\n Disposition: [enabled, {allowed}] (0x9)\n Identifier: 16.{LABEL}");
-        fake_tool(dir, "sfltool", &format!("printf '{dump}\\n'"));
         Tools::below(dir)
     }
 
     #[test]
     fn a_mac_that_is_set_up_for_a_farm_is_well_and_another_is_told_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let well = mac_checks(&tools(dir.path(), 0, "Off", 0, "allowed"), dir.path(), None);
+        let well = mac_checks(&tools(dir.path(), 0, "Off", 0), dir.path(), None);
         assert!(well.iter().all(|check| check.level == Level::Ok), "{well:?}");
-        let other = mac_checks(&tools(dir.path(), 10, "On", 69, "disallowed"), dir.path(), None);
+        let other = mac_checks(&tools(dir.path(), 10, "On", 69), dir.path(), None);
         let expected = [
             ("sleep", Level::Warning),
             ("FileVault", Level::Warning),
             ("Xcodes", Level::Ok),
             ("Xcode", Level::Warning),
-            ("background item", Level::Bad),
         ];
         assert_eq!(levels(&other), expected);
         assert!(other.iter().all(|check| check.hint.is_some() || check.level == Level::Ok));
@@ -261,7 +233,7 @@ mod tests {
             assert!(checks.iter().filter(asked).all(unknown), "{checks:?}");
         };
         all_unknown(&mac_checks(&Tools::below(dir.path()), dir.path(), None));
-        for name in ["pmset", "fdesetup", "sfltool", "xcodebuild"] {
+        for name in ["pmset", "fdesetup", "xcodebuild"] {
             fake_tool(dir.path(), name, "echo nonsense");
         }
         fake_tool(dir.path(), "xcode-select", "kill -9 $$; exit 1");

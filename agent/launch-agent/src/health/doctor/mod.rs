@@ -4,8 +4,11 @@
 //!
 //! Each part gathers facts and has its judgement beside it, as a pure function.
 
+mod background;
 mod control_plane;
+mod hardware;
 mod mac;
+mod mac_setup;
 mod reach;
 mod service;
 mod updates;
@@ -36,6 +39,7 @@ pub struct Question {
 pub async fn examine_machine(question: &Question) -> Vec<Check> {
     let (config, mut found) = check_configuration(&question.config);
     found.push(check_machine(&russet_platform::machine()));
+    found.extend(hardware::check_hardware(&question.layout));
     found.push(service::check_service(&question.layout));
     let mut skew = None;
     if let Some(config) = &config {
@@ -57,7 +61,10 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
     facts.open_files = open_files_of(classes).unwrap_or(facts.open_files);
     found.extend(health_checks(&facts, reserve));
     if cfg!(target_os = "macos") {
-        found.extend(mac::mac_checks(&Tools::system(), Path::new("/"), config.as_ref()));
+        let (tools, root) = (Tools::system(), Path::new("/"));
+        found.extend(mac::mac_checks(&tools, root, config.as_ref()));
+        found.extend(background::background_checks(&tools, &question.layout));
+        found.extend(mac_setup::setup_checks(&tools, root, &state, config.as_ref()));
     }
     found
 }

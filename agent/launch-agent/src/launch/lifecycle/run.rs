@@ -16,11 +16,12 @@ use super::stop_requests::StopRequests;
 use crate::board::Event;
 use crate::config::{Config, Mode};
 use crate::health;
+use crate::install::SealedMachine;
 use crate::launch::exit_reason::ExitReason;
 use crate::launch::options::Options;
 use crate::launch::slot::SlotDriver;
 use crate::local_api;
-use crate::requests::{Command, Stop, UpdateRequests};
+use crate::requests::{Command, HoldSource, Stop, UpdateRequests};
 use crate::state::slot::{Action as SlotAction, Input as SlotInput};
 use crate::state::{Action, End, Input, Machine, Settings, View};
 use crate::update;
@@ -73,6 +74,11 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     };
     let (sender, inputs) = mpsc::unbounded_channel();
     let settings = machine_settings(&config);
+    let sealed = sealed_machine(&options);
+    let config = match &sealed {
+        Some(machine) => machine.named(config),
+        None => config,
+    };
     let ready = match prepare(config, &options, &sender).await {
         Ok(ready) => ready,
         Err(reason) => return reason,
@@ -89,7 +95,7 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         // Whoever asks this agent is told of an update from the first answer on.
         boot.show_state(&agent.ready.shared.sink);
     }
-    let (mut commands, staged) = agent.listen(&options);
+    let (mut commands, staged) = agent.listen(&options, sealed);
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
         agent.machine.handle(agent.clock.now(), agent.input_of(command), &mut Vec::new());
@@ -110,6 +116,12 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         boot.note_end(&clock).await;
     }
     reason
+}
+
+/// Returns the machine that an installed agent is for, to be compared with this one.
+fn sealed_machine(options: &Options) -> Option<SealedMachine> {
+    let layout = options.boot_state.as_deref().and_then(Layout::of_boot_state);
+    layout.filter(|_| options.host.is_service()).map(|layout| SealedMachine::of(&layout))
 }
 
 fn machine_settings(config: &Config) -> Settings {
@@ -170,8 +182,16 @@ struct Agent {
 
 impl Agent {
     /// Opens the local API. What comes from it arrives here.
-    fn listen(&mut self, options: &Options) -> (mpsc::UnboundedReceiver<Command>, ToInstall) {
+    fn listen(
+        &mut self,
+        options: &Options,
+        machine: Option<SealedMachine>,
+    ) -> (mpsc::UnboundedReceiver<Command>, ToInstall) {
         let (sender, commands) = mpsc::unbounded_channel();
+        // Before the first claim, as what is asked for over the local API.
+        if let Some(reason) = machine.as_ref().and_then(SealedMachine::obstacle) {
+            drop(sender.send(Command::Hold(HoldSource::Machine, Some(reason))));
+        }
         let (staged, updates) = self.look_for_updates(options, &sender);
         let shared = &self.ready.shared;
         let config = &shared.config;
@@ -190,6 +210,7 @@ impl Agent {
             metrics: Arc::clone(&shared.metrics),
             log: config.logging.file.clone(),
             updates,
+            machine,
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();

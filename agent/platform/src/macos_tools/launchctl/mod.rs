@@ -172,12 +172,18 @@ fn top_level(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns true if `print-disabled` says that the job is kept from starting. macOS 11 and earlier
-/// write
-/// `true` and `false`, later ones `disabled` and `enabled`; without a line there is no override.
+/// Returns true if `print-disabled` says that the agent's job is kept from starting.
 #[must_use]
 pub fn parse_disabled(text: &str) -> bool {
-    let name = format!("\"{LABEL}\"");
+    is_disabled(text, LABEL)
+}
+
+/// Returns true if `print-disabled` says that a job is kept from starting. macOS 11 and earlier
+/// write `true` and `false`, later ones `disabled` and `enabled`; without a line there is no
+/// override.
+#[must_use]
+pub fn is_disabled(text: &str, label: &str) -> bool {
+    let name = format!("\"{label}\"");
     text.lines()
         .filter_map(|line| line.trim().split_once("=>"))
         .any(|(key, value)| key.trim() == name && matches!(value.trim(), "disabled" | "true"))
