@@ -8,7 +8,6 @@ pub mod access_list;
 pub mod account;
 pub mod clock;
 pub mod command;
-pub mod darwin_abi;
 mod errors;
 mod exchange;
 pub mod hardware;

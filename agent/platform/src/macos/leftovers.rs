@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{CommandError, Tools};
-use crate::darwin_abi::{KAUTH_FILESEC_MAGIC, KAUTH_FILESEC_NOACL, KAUTH_FILESEC_SIZE, MNT_FORCE};
 use crate::macos_tools::disk_images;
 use crate::macos_tools::user_domain::{self, DomainError};
 use crate::syscall::check;
@@ -19,6 +18,9 @@ unsafe extern "C" {
     #[link_name = "unmount"]
     fn sys_unmount(path: *const libc::c_char, flags: libc::c_int) -> libc::c_int;
 }
+
+/// `MNT_FORCE` of sys/mount.h: also while it is in use.
+const FORCE: libc::c_int = 0x0008_0000;
 
 /// Ends the user's launchd domain. Says what was in it, and what went wrong.
 pub fn end_user_domain(uid: u32) -> (Vec<String>, Option<DomainError>) {
@@ -98,19 +100,25 @@ pub fn unprotect(dir: BorrowedFd<'_>, name: &CStr) -> bool {
     let mut no_flags = 0_u32.to_ne_bytes();
     // An attribute reference (offset and length), and a `kauth_filesec` without owner, group and
     // list: XNU takes that for "remove the list" (`setattrlist_internal`).
-    let mut no_list = [0_u8; 8 + KAUTH_FILESEC_SIZE];
-    let reference = [8_u32, KAUTH_FILESEC_SIZE as u32, KAUTH_FILESEC_MAGIC];
+    let mut no_list = [0_u8; 8 + FILESEC];
+    let reference = [8_u32, FILESEC as u32, FILESEC_MAGIC];
     for (place, number) in no_list.chunks_exact_mut(4).zip(reference) {
         place.copy_from_slice(&number.to_ne_bytes());
     }
-    if let Some(count) = no_list.get_mut(KAUTH_FILESEC_SIZE..KAUTH_FILESEC_SIZE + 4) {
-        count.copy_from_slice(&KAUTH_FILESEC_NOACL.to_ne_bytes());
+    if let Some(count) = no_list.get_mut(8 + FILESEC - 8..8 + FILESEC - 4) {
+        count.copy_from_slice(&FILESEC_NO_LIST.to_ne_bytes());
     }
     // Flags first: a file that may not be changed keeps its list too.
     let flags = set_attribute(dir, name, libc::ATTR_CMN_FLAGS, &mut no_flags);
     let list = set_attribute(dir, name, libc::ATTR_CMN_EXTENDED_SECURITY, &mut no_list);
     flags || list
 }
+
+/// `KAUTH_FILESEC_SIZE(0)`, `KAUTH_FILESEC_MAGIC` and `KAUTH_FILESEC_NOACL` of sys/kauth.h: a magic
+/// number, two ids of 16 bytes, the count of entries and flags.
+const FILESEC: usize = 4 + 16 + 16 + 4 + 4;
+const FILESEC_MAGIC: u32 = 0x012c_c16d;
+const FILESEC_NO_LIST: u32 = u32::MAX;
 
 fn set_attribute(dir: BorrowedFd<'_>, name: &CStr, what: u32, value: &mut [u8]) -> bool {
     let mut list = libc::attrlist {
@@ -193,7 +201,7 @@ pub(super) fn mounts_where(wanted: impl Fn(&libc::statfs) -> bool) -> Vec<PathBu
 pub fn unmount(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: The path is a C string.
-    let result = unsafe { sys_unmount(path.as_ptr(), MNT_FORCE) };
+    let result = unsafe { sys_unmount(path.as_ptr(), FORCE) };
     check(result).map(drop)
 }
 

@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 
-use crate::darwin_abi::{PROC_ALL_PIDS, PROC_RUID_ONLY, PROC_UID_ONLY, TimeBase};
 use crate::macos_tools::procargs;
 use crate::process_info::{ProcessInfo, Usage};
 use crate::syscall::check;
+
+/// `PROC_ALL_PIDS`, `PROC_UID_ONLY` and `PROC_RUID_ONLY` of `libproc.h`. The libc crate has the call
+/// only.
+const ALL_PIDS: u32 = 1;
+const UID_ONLY: u32 = 4;
+const RUID_ONLY: u32 = 5;
 
 /// Lists the numbers of processes of a kind.
 fn pids(kind: u32, argument: u32) -> io::Result<Vec<libc::pid_t>> {
@@ -27,7 +32,7 @@ fn pids(kind: u32, argument: u32) -> io::Result<Vec<libc::pid_t>> {
 
 /// Lists every process that can be seen. One that ends meanwhile is left out.
 pub fn processes() -> io::Result<Vec<ProcessInfo>> {
-    Ok(pids(PROC_ALL_PIDS, 0)?.into_iter().filter_map(process_info).collect())
+    Ok(pids(ALL_PIDS, 0)?.into_iter().filter_map(process_info).collect())
 }
 
 /// Lists the processes whose real or effective user is `uid`: also a program that took the ids of
@@ -36,8 +41,8 @@ pub fn processes() -> io::Result<Vec<ProcessInfo>> {
 /// # Errors
 /// The table cannot be listed.
 pub fn processes_with_user(uid: u32) -> io::Result<Vec<ProcessInfo>> {
-    let mut found = pids(PROC_UID_ONLY, uid)?;
-    found.extend(pids(PROC_RUID_ONLY, uid)?);
+    let mut found = pids(UID_ONLY, uid)?;
+    found.extend(pids(RUID_ONLY, uid)?);
     found.sort_unstable();
     found.dedup();
     let info = |pid| process_info(pid).or_else(|| short_info(pid));
@@ -125,7 +130,7 @@ pub fn start_time(pid: u32) -> Option<u64> {
 /// Lists the processes whose real or effective user is `uid`.
 #[must_use]
 pub fn processes_of(uid: u32) -> Vec<u32> {
-    let mut found: Vec<u32> = [PROC_UID_ONLY, PROC_RUID_ONLY]
+    let mut found: Vec<u32> = [UID_ONLY, RUID_ONLY]
         .into_iter()
         .flat_map(|kind| pids(kind, uid).unwrap_or_default())
         .filter_map(|pid| u32::try_from(pid).ok())
@@ -151,15 +156,13 @@ pub fn age_of_start(start: u64) -> std::time::Duration {
 /// Returns true if `uid` is the real or the effective user of any process.
 #[must_use]
 pub fn has_processes(uid: u32) -> bool {
-    [PROC_UID_ONLY, PROC_RUID_ONLY]
-        .iter()
-        .any(|kind| pids(*kind, uid).is_ok_and(|pids| !pids.is_empty()))
+    [UID_ONLY, RUID_ONLY].iter().any(|kind| pids(*kind, uid).is_ok_and(|pids| !pids.is_empty()))
 }
 
 /// Lists the users that have processes.
 #[must_use]
 pub fn user_ids_with_processes() -> BTreeSet<u32> {
-    let pids = pids(PROC_ALL_PIDS, 0).unwrap_or_default();
+    let pids = pids(ALL_PIDS, 0).unwrap_or_default();
     pids.into_iter().filter_map(bsd_info).map(|info| info.pbi_uid).collect()
 }
 
@@ -239,6 +242,13 @@ fn mach_ms(ticks: u64) -> u64 {
     unsafe { mach_timebase_info(&raw mut base) };
     let nanoseconds = u128::from(ticks) * u128::from(base.numer) / u128::from(base.denom.max(1));
     u64::try_from(nanoseconds / 1_000_000).unwrap_or(u64::MAX)
+}
+
+/// `mach_timebase_info_data_t` of mach/mach_time.h, which the libc crate has given up.
+#[repr(C)]
+struct TimeBase {
+    numer: u32,
+    denom: u32,
 }
 
 unsafe extern "C" {
