@@ -50,7 +50,7 @@ pub(crate) struct InstallArgs {
     #[arg(long, value_name = "NUMBER")]
     slots: Option<u32>,
 
-    /// This disk is an image that is copied to many machines: each copy claims, under a name of its own
+    /// This disk is an image: each copy of it claims, under a name of its own
     #[arg(long)]
     image: bool,
 
