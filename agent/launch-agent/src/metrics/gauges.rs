@@ -35,8 +35,7 @@ const SLOT_STATES: [SlotState; 5] =
     [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [&str; 7] =
-    ["drain", "pause", "machine", "health", "session", "xcode", "failures"];
+const HOLDS: [&str; 7] = ["drain", "pause", "machine", "health", "session", "xcode", "failures"];
 
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
