@@ -120,6 +120,14 @@ met() {
             team) [ -n "${RUSSET_TEAM_ID:-}" ] || missing="RUSSET_TEAM_ID, the team of the build" ;;
             class) [ -n "${RUSSET_CLASS:-}" ] || missing="RUSSET_CLASS, a class that this agent serves" ;;
             gui-class) [ -n "${RUSSET_GUI_CLASS:-}" ] || missing="RUSSET_GUI_CLASS, a class with session: gui" ;;
+            gui-account)
+                { [ -n "${RUSSET_GUI_USER:-}" ] && [ -r "${RUSSET_GUI_PASSWORD:-}" ]; } ||
+                    missing="RUSSET_GUI_USER, an account for the screen, and RUSSET_GUI_PASSWORD, a file with its password"
+                ;;
+            skeleton)
+                [ -d "${RUSSET_SKELETON:-}/Library/Developer/CoreSimulator/Devices" ] ||
+                    missing="RUSSET_SKELETON, a skeleton of homes with simulators"
+                ;;
             signing-class) [ -n "${RUSSET_SIGNING_CLASS:-}" ] || missing="RUSSET_SIGNING_CLASS, a class with a signing credential" ;;
             uninstall) [ -n "${RUSSET_UNINSTALL:-}" ] || missing="RUSSET_UNINSTALL=yes, which removes Russet at the end" ;;
             updated) [ -e /opt/russet/previous ] || missing="an agent that was updated" ;;

@@ -18,6 +18,3 @@ check session-services-form gui '^[[:space:]]+[0-9]+ +[-0-9]+ +com\.apple\.(Find
     'launchctl print "gui/$screen" | sed -n "/services = {/,/}/p" | tr "\t" " "'
 
 check simulators-listed xcode '^== Devices ==' 'xcrun simctl list devices'
-
-check lock-without-writing - '^locked$' \
-    'perl -e "use Fcntl q(:flock); open(F, q(<), q(/etc/hosts)) or die; flock(F, LOCK_EX | LOCK_NB) or die; print qq(locked\n)"'

@@ -156,14 +156,15 @@ pub struct Trim {
     pub everything: bool,
 }
 
-/// A service of the host that several slots must not start at the same moment.
+/// A service of the machine that is started, and waited for, before the first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmUp {
     /// Program and arguments that warm the machine up.
     pub command: Vec<String>,
-    /// A file of root's that is locked meanwhile.
+    /// Empty. Earlier versions took a lock here, and do not read a journal without it.
+    #[serde(default)]
     pub lock: PathBuf,
-    /// Timeout of waiting for the lock, and then of the command, in milliseconds each.
+    /// Timeout of the command, in milliseconds.
     pub timeout_ms: u64,
 }
 

@@ -19,6 +19,7 @@ pub mod logs;
 mod metrics;
 mod output;
 mod requests;
+pub mod setup;
 mod state;
 #[cfg(test)]
 mod testing;

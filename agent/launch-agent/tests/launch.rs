@@ -19,6 +19,8 @@ mod config;
 mod external;
 #[path = "launch/server.rs"]
 mod server;
+#[path = "launch/session.rs"]
+mod session;
 #[path = "launch/support.rs"]
 mod support;
 #[path = "launch/tasks.rs"]

@@ -27,12 +27,14 @@ pub mod shared_directories;
 mod syscall;
 pub mod trust;
 pub mod users;
+mod wakefulness;
 
 pub use errors::{KeychainError, SignatureError};
 pub use exchange::exchange_paths;
 pub use load::load_average;
-pub use memory::Memory;
+pub use memory::{Memory, MemoryPressure, Swap};
 pub use pipe_end::PipeEnd;
+pub use wakefulness::Wakefulness;
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -8,3 +8,23 @@ pub struct Memory {
     /// All of it.
     pub total: u64,
 }
+
+/// Pressure on memory, as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryPressure {
+    /// There is enough.
+    Normal,
+    /// Programs wait for memory now and then.
+    Warning,
+    /// They wait for little else, and may be killed.
+    Critical,
+}
+
+/// Space for memory on disk, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swap {
+    /// What is in it.
+    pub used: u64,
+    /// All of it. macOS makes more as it needs.
+    pub total: u64,
+}

@@ -127,12 +127,21 @@ pub fn nobody() -> SlotUser {
     SlotUser { uid, gid, name: None, dedicated: false }
 }
 
-/// The account whose session at the screen tasks run in.
+/// The account whose session at the screen tasks run in, with the right to do so.
 ///
 /// # Errors
 ///
 /// There is none of this name, or it is not one for tasks.
 pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
+    find_screen_account(name).and_then(named_user)
+}
+
+/// The account of this name, whose session at the screen tasks may run in.
+///
+/// # Errors
+///
+/// There is none of this name, or it is not one for tasks.
+pub fn find_screen_account(name: &str) -> Result<User, UserError> {
     let unfit = |what: String| UserError::Unfit { name: name.to_owned(), what };
     let user = User::from_name(name)
         .map_err(|source| UserError::LookUp { name: name.to_owned(), source })?
@@ -140,7 +149,7 @@ pub fn at_the_screen(name: &str) -> Result<Lease, UserError> {
     let groups = group_names(&user).map_err(|error| unfit(format!("unknown groups: {error}")))?;
     match find_unfitness(user.uid.as_raw(), &groups) {
         Some(what) => Err(unfit(what)),
-        None => named_user(user),
+        None => Ok(user),
     }
 }
 

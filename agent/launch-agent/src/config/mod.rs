@@ -86,7 +86,7 @@ pub struct Config {
     pub housekeeping: Housekeeping,
     /// Program to run after the one task of single-task mode.
     pub shutdown_hook: Option<ShutdownHook>,
-    /// Starts the simulators' service before a task's steps, one slot at a time.
+    /// Starts the simulators' service before a task's steps, and waits until it has devices.
     pub warm_simulators: bool,
     /// Policy of keeping this machine awake.
     pub keep_awake: KeepAwake,

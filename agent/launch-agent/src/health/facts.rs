@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use russet_platform::Memory;
+use russet_platform::{Memory, MemoryPressure, Swap};
 
 /// Facts that the checks are made of. What is not known here is `None`.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,10 @@ pub struct Facts {
     pub disk: Option<Disk>,
     /// Memory.
     pub memory: Option<Memory>,
+    /// Pressure on memory.
+    pub pressure: Option<MemoryPressure>,
+    /// Space for memory on disk.
+    pub swap: Option<Swap>,
     /// Number of processes that wanted to run over the last minute.
     pub load: Option<f64>,
     /// Number of processors.
@@ -36,6 +40,8 @@ pub fn gather_facts(state: &Path) -> Facts {
     Facts {
         disk: find_disk(state),
         memory: russet_platform::memory(),
+        pressure: russet_platform::memory_pressure(),
+        swap: russet_platform::swap(),
         load: russet_platform::load_average(),
         cores: std::thread::available_parallelism()
             .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX)),

@@ -5,6 +5,7 @@
 //! tasks until it is; what runs is left alone.
 
 pub(crate) mod clock;
+mod damper;
 pub mod doctor;
 pub mod facts;
 mod readiness;
@@ -15,14 +16,13 @@ use russet_protocol::local::{HealthCheck, HealthLevel};
 use serde::Serialize;
 
 use crate::config::{Class, Reserve};
+use damper::{Shortage, restored_from};
 use facts::Facts;
+use russet_platform::{Memory, MemoryPressure};
 use russet_text::format_size as size;
 
-/// Less free memory than this part of all is a warning.
+/// Less free memory than this part of all is a warning, where the kernel has no measure of pressure.
 const LITTLE_MEMORY: u64 = 20;
-
-/// And less than this is too little to take a task.
-const NO_MEMORY: u64 = 50;
 
 /// Fewer open files than this breaks builds: macOS gives 256, linkers and indexers take thousands.
 const OPEN_FILES: u64 = 4096;
@@ -92,11 +92,20 @@ pub(crate) fn open_files_of(classes: &[Class]) -> Option<u64> {
     classes.iter().filter_map(|class| class.limits.open_files).min()
 }
 
-/// Judges the facts, in the order in which they are told.
+/// Judges the facts of one look, in the order in which they are told.
 #[must_use]
 pub fn health_checks(facts: &Facts, reserve: Reserve) -> Vec<Check> {
-    let mut checks =
-        vec![check_disk(facts, reserve), check_memory(facts), check_load(facts), open_files(facts)];
+    judge_facts(facts, reserve, Shortage::now(facts, reserve))
+}
+
+/// Judges the facts, where looks before say what is short.
+fn judge_facts(facts: &Facts, reserve: Reserve, shortage: Shortage) -> Vec<Check> {
+    let mut checks = vec![
+        check_disk(facts, reserve, shortage.disk),
+        check_memory(facts, shortage.memory),
+        check_load(facts),
+        open_files(facts),
+    ];
     checks.extend(facts.clock_skew_s.map(check_clock));
     checks
 }
@@ -112,36 +121,53 @@ pub fn first_obstacle(checks: &[Check]) -> Option<String> {
     (!bad.is_empty()).then(|| bad.join("; "))
 }
 
-fn check_disk(facts: &Facts, reserve: Reserve) -> Check {
+fn check_disk(facts: &Facts, reserve: Reserve, is_short: bool) -> Check {
     let Some(disk) = &facts.disk else {
         let found = "the file system of the state directory does not say".to_owned();
         return Check::new("disk", Level::Unknown, found, "");
     };
     let wanted = reserve.bytes(disk.size);
     let level = match disk.free {
-        free if free < wanted => Level::Bad,
+        _ if is_short => Level::Bad,
         free if free < wanted.saturating_mul(2) => Level::Warning,
         _ => Level::Ok,
     };
+    let again = if is_short && disk.free >= wanted {
+        format!("; it was less, and tasks are taken again from {} on", size(restored_from(wanted)))
+    } else {
+        String::new()
+    };
     let found = format!(
-        "{} free where tasks work, {} wanted (`runner.health.disk_reserve`)",
+        "{} free where tasks work, {} wanted (`runner.health.disk_reserve`){again}",
         size(disk.free),
         size(wanted)
     );
     Check::new("disk", level, found, "delete what is not needed, or lower the reserve")
 }
 
-fn check_memory(facts: &Facts) -> Check {
-    let Some(memory) = &facts.memory else {
-        let found = "this system does not say".to_owned();
-        return Check::new("memory", Level::Unknown, found, "");
-    };
-    let level = match memory.available {
-        free if free < memory.total / NO_MEMORY => Level::Bad,
-        free if free < memory.total / LITTLE_MEMORY => Level::Warning,
+fn check_memory(facts: &Facts, is_short: bool) -> Check {
+    let little = |memory: &Memory| memory.available < memory.total / LITTLE_MEMORY;
+    let level = match (facts.pressure, &facts.memory) {
+        _ if is_short => Level::Bad,
+        (Some(MemoryPressure::Critical | MemoryPressure::Warning), _) => Level::Warning,
+        (None, Some(memory)) if little(memory) => Level::Warning,
+        (None, None) => Level::Unknown,
         _ => Level::Ok,
     };
-    let found = format!("{} of {} available", size(memory.available), size(memory.total));
+    let pressure = facts.pressure.map(|pressure| match pressure {
+        MemoryPressure::Normal => "normal pressure",
+        MemoryPressure::Warning => "under pressure",
+        MemoryPressure::Critical => "under critical pressure",
+    });
+    let available = facts
+        .memory
+        .map(|memory| format!("{} of {} available", size(memory.available), size(memory.total)));
+    let swap = facts.swap.filter(|swap| swap.used > 0);
+    let swap = swap.map(|swap| format!("{} on disk (swap)", size(swap.used)));
+    let known = [available, pressure.map(str::to_owned), swap];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    let found =
+        if known.is_empty() { "this system does not say".to_owned() } else { known.join(", ") };
     Check::new("memory", level, found, "end what takes it, or configure fewer slots")
 }
 
@@ -181,14 +207,16 @@ fn check_clock(skew_s: i64) -> Check {
 #[cfg(test)]
 mod tests {
     use super::facts::{Disk, Facts};
-    use super::{Level, first_obstacle, health_checks};
+    use super::{Level, Shortage, first_obstacle, health_checks, judge_facts};
     use crate::config::Reserve;
-    use russet_platform::Memory;
+    use russet_platform::{Memory, MemoryPressure, Swap};
 
     fn facts() -> Facts {
         Facts {
             disk: Some(Disk { free: 100_000_000_000, size: 500_000_000_000 }),
             memory: Some(Memory { available: 8_000_000_000, total: 16_000_000_000 }),
+            pressure: Some(MemoryPressure::Normal),
+            swap: Some(Swap { used: 1_000_000_000, total: 2_000_000_000 }),
             load: Some(3.0),
             cores: 8,
             open_files: 10_240,
@@ -208,14 +236,45 @@ mod tests {
     fn a_full_disk_is_an_obstacle_and_a_nearly_full_one_a_warning() {
         let mut facts = facts();
         facts.disk = Some(Disk { free: 999_999_999, size: 500_000_000_000 });
-        let reason = first_obstacle(&health_checks(&facts, Reserve(None))).unwrap();
+        let reason = first_obstacle(&health_checks(&facts, Reserve(Some(1_000_000_000)))).unwrap();
         assert_eq!(
             reason,
             "1.0 GB free where tasks work, 1.0 GB wanted (`runner.health.disk_reserve`)"
         );
         assert_eq!(first_obstacle(&health_checks(&facts, Reserve(Some(1_000_000)))), None);
         facts.disk = Some(Disk { free: 1_500_000_000, size: 500_000_000_000 });
-        assert_eq!(health_checks(&facts, Reserve(None))[0].level, Level::Warning);
+        let reserve = Reserve(Some(1_000_000_000));
+        assert_eq!(health_checks(&facts, reserve)[0].level, Level::Warning);
+    }
+
+    #[test]
+    fn memory_is_what_the_kernel_says_and_not_what_is_free() {
+        let of = |pressure, available| {
+            let memory = Some(Memory { available, total: 16_000_000_000 });
+            let facts = Facts { pressure, memory, ..facts() };
+            health_checks(&facts, Reserve(None)).swap_remove(1)
+        };
+        // Little is free, as on every Mac, and nothing waits for it.
+        assert_eq!(of(Some(MemoryPressure::Normal), 100_000_000).level, Level::Ok);
+        assert_eq!(of(Some(MemoryPressure::Warning), 8_000_000_000).level, Level::Warning);
+        let critical = of(Some(MemoryPressure::Critical), 8_000_000_000);
+        assert_eq!(critical.level, Level::Bad);
+        assert_eq!(
+            critical.found,
+            "8.0 GB of 16.0 GB available, under critical pressure, 1.0 GB on disk (swap)"
+        );
+        // A kernel without that measure.
+        assert_eq!(of(None, 100_000_000).level, Level::Warning);
+    }
+
+    #[test]
+    fn a_disk_that_was_short_says_from_where_on_it_is_used_again() {
+        let mut facts = facts();
+        facts.disk = Some(Disk { free: 1_200_000_000, size: 500_000_000_000 });
+        let short = Shortage { disk: true, memory: false };
+        let check = judge_facts(&facts, Reserve(Some(1_000_000_000)), short).swap_remove(0);
+        assert_eq!(check.level, Level::Bad);
+        assert!(check.found.ends_with("taken again from 1.5 GB on"), "{}", check.found);
     }
 
     #[test]
@@ -223,6 +282,8 @@ mod tests {
         let facts = Facts {
             disk: None,
             memory: None,
+            pressure: None,
+            swap: None,
             load: None,
             cores: 2,
             open_files: 256,

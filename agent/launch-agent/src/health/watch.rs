@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::clock::Skew;
+use super::damper::Damper;
 use super::facts::{Facts, gather_facts};
-use super::{Check, first_obstacle, health_checks};
+use super::{Check, first_obstacle, judge_facts};
 use crate::board::Board;
 use crate::config::Reserve;
 use crate::requests::{Command, HoldSource};
@@ -27,6 +28,14 @@ pub(crate) struct Watched {
     pub(crate) open_files: Option<u64>,
 }
 
+/// What the looks before have led to.
+#[derive(Debug, Default)]
+struct Held {
+    /// Reason for which claims are held back.
+    reason: Option<String>,
+    damper: Damper,
+}
+
 /// Looks for as long as there is an agent. The first look is done when this
 /// returns.
 pub(crate) fn start_watch(
@@ -34,7 +43,7 @@ pub(crate) fn start_watch(
     commands: mpsc::UnboundedSender<Command>,
     board: Arc<Board>,
 ) -> tokio::task::JoinHandle<()> {
-    let mut held = None;
+    let mut held = Held::default();
     check_machine(&watched, &mut held, &commands, &board);
     tokio::spawn(async move {
         loop {
@@ -48,19 +57,20 @@ pub(crate) fn start_watch(
 
 fn check_machine(
     watched: &Watched,
-    held: &mut Option<String>,
+    held: &mut Held,
     commands: &mpsc::UnboundedSender<Command>,
     board: &Board,
 ) {
     let mut facts = Facts { clock_skew_s: watched.skew.seconds(), ..gather_facts(&watched.state) };
     facts.open_files = watched.open_files.unwrap_or(facts.open_files);
-    let all = health_checks(&facts, watched.reserve);
+    let shortage = held.damper.take_look(&facts, watched.reserve);
+    let all = judge_facts(&facts, watched.reserve, shortage);
     board.health(all.iter().map(Check::told).collect());
     let found = first_obstacle(&all);
     // The numbers in the reason change all the time; that there is one matters.
-    if found.is_some() != held.is_some() {
+    if found.is_some() != held.reason.is_some() {
         // Nobody listens any more when the agent ends.
         drop(commands.send(Command::Hold(HoldSource::Health, found.clone())));
-        *held = found;
+        held.reason = found;
     }
 }

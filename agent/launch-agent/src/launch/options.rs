@@ -6,6 +6,7 @@ use crate::board::Event;
 use crate::config::Host;
 use crate::requests::Stop;
 use russet_platform::clock::Clock;
+use russet_platform::command::Tools;
 
 /// Options of a run of the launch agent; what the owner decides is in the configuration.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Options {
     pub exe: PathBuf,
     /// Time.
     pub clock: Clock,
+    /// The system's tools. Tests put their own in their place.
+    pub tools: Tools,
     /// Receiver of events, for a terminal that shows them.
     pub on_event: Option<tokio::sync::mpsc::UnboundedSender<Event>>,
     /// Directory of the files between this agent and `russet-boot`.
@@ -38,6 +41,7 @@ impl Options {
             host: Host::Foreground,
             exe,
             clock: Clock::system(),
+            tools: Tools::system(),
             on_event: None,
             boot_state: None,
             parent: None,

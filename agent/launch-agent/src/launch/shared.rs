@@ -13,12 +13,15 @@ use crate::health::xcodes::Xcodes;
 use crate::metrics::{LeftBehindCounters, Metrics};
 use russet_platform::Groups;
 use russet_platform::clock::Clock;
+use russet_platform::command::Tools;
 
 /// Parts that all slots share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) clock: Clock,
+    /// The system's tools.
+    pub(super) tools: Tools,
     pub(super) sink: EventSink,
     pub(super) api: Api,
     pub(super) staged: Staged,

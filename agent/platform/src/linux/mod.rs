@@ -43,7 +43,7 @@ pub use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;
 pub use machine::{hardware_id, machine};
-pub use memory::{memory, resident_memory};
+pub use memory::{memory, memory_pressure, resident_memory, swap};
 pub use power::stay_awake;
 pub use process::Process;
 pub use process_table::{

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::Wakefulness;
 use crate::command::{Command, Tools};
 
 const INHIBIT: &str = "/usr/bin/systemd-inhibit";
@@ -10,9 +11,10 @@ const INHIBIT: &str = "/usr/bin/systemd-inhibit";
 const BOOTED: &str = "/run/systemd/system";
 
 /// Returns the command that keeps the machine awake for as long as it is held; `None` where nothing
-/// is known that puts it to sleep. Others than root would be asked for a password.
+/// is known that puts it to sleep. Others than root would be asked for a password. A display is the
+/// same to logind, since its idleness is that of the seat.
 #[must_use]
-pub fn stay_awake(tools: &Tools) -> Option<Command> {
+pub fn stay_awake(tools: &Tools, _wakefulness: Wakefulness) -> Option<Command> {
     let is_there = Path::new(BOOTED).is_dir() && nix::unistd::geteuid().is_root();
     is_there.then(|| inhibit_command(tools))
 }

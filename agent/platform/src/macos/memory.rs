@@ -4,7 +4,8 @@
 //! the percentage that the kernel takes for available (xnu, `bsd/kern/kern_memorystatus.c`).
 
 use super::sysctl;
-use crate::Memory;
+use crate::macos_tools::memory::{parse_swap_usage, pressure_of_level};
+use crate::{Memory, MemoryPressure, Swap};
 
 /// Memory of this machine.
 #[must_use]
@@ -12,6 +13,19 @@ pub fn memory() -> Option<Memory> {
     let total: u64 = sysctl::read_number(c"hw.memsize")?;
     let percent: u64 = sysctl::read_number(c"kern.memorystatus_level")?;
     Some(Memory { available: total / 100 * percent.min(100), total })
+}
+
+/// Pressure on memory.
+#[must_use]
+pub fn memory_pressure() -> Option<MemoryPressure> {
+    pressure_of_level(sysctl::read_number(c"kern.memorystatus_vm_pressure_level")?)
+}
+
+/// Space for memory on disk.
+#[must_use]
+pub fn swap() -> Option<Swap> {
+    let mut usage = [0_u8; 64];
+    parse_swap_usage(sysctl::read_bytes(c"vm.swapusage", &mut usage)?)
 }
 
 /// Memory that this process takes, in bytes (`PROC_PIDTASKINFO` of `libproc.h`).

@@ -42,7 +42,7 @@ pub use bundle::check_code_signature;
 pub use clone::clone_file;
 pub use groups::Groups;
 pub use machine::{hardware_id, machine};
-pub use memory::{memory, resident_memory};
+pub use memory::{memory, memory_pressure, resident_memory, swap};
 pub use power::stay_awake;
 pub use process::Process;
 pub use process_table::{

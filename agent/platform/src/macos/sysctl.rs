@@ -5,14 +5,14 @@ use std::ffi::CStr;
 /// The text under `name`, without its closing NUL.
 pub(super) fn read_string(name: &CStr) -> Option<String> {
     let mut buffer = [0_u8; 256];
-    let text = read(name, &mut buffer)?.split(|byte| *byte == 0).next()?;
+    let text = read_bytes(name, &mut buffer)?.split(|byte| *byte == 0).next()?;
     String::from_utf8(text.to_vec()).ok()
 }
 
 /// The number under `name`, which the kernel gives in four or eight bytes.
 pub(super) fn read_number(name: &CStr) -> Option<u64> {
     let mut buffer = [0_u8; 8];
-    let bytes = read(name, &mut buffer)?;
+    let bytes = read_bytes(name, &mut buffer)?;
     match bytes.len() {
         4 => bytes.first_chunk().map(|bytes| u64::from(u32::from_ne_bytes(*bytes))),
         8 => bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
@@ -21,7 +21,7 @@ pub(super) fn read_number(name: &CStr) -> Option<u64> {
 }
 
 /// Reads the value under `name`, as far as it fits.
-fn read<'a>(name: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+pub(super) fn read_bytes<'a>(name: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let mut length = buffer.len();
     // SAFETY: name is a C string, buffer and length describe each other, nothing is written.
     let result = unsafe {

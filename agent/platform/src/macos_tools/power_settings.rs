@@ -9,6 +9,8 @@ const PMSET: &str = "/usr/bin/pmset";
 pub struct PowerSettings {
     /// Minutes of idleness until the system sleeps; 0: never.
     pub sleep_minutes: Option<u32>,
+    /// Minutes of idleness until the display sleeps; 0: never.
+    pub display_minutes: Option<u32>,
     /// It never sleeps, whatever the minutes say (`pmset disablesleep 1`).
     pub sleep_disabled: bool,
     /// It starts by itself after a power failure.
@@ -24,6 +26,15 @@ pub fn read(tools: &Tools) -> Result<PowerSettings, CommandError> {
     Ok(parse(&tools.command(PMSET).arg("-g").run_ok()?.text()))
 }
 
+/// Sets the minutes of idleness until the display sleeps, for every source of power.
+///
+/// # Errors
+///
+/// pmset refused.
+pub fn set_display_minutes(tools: &Tools, minutes: &str) -> Result<(), CommandError> {
+    tools.command(PMSET).args(["-a", "displaysleep", minutes]).run_ok().map(drop)
+}
+
 /// Each line is a name, perhaps of several words, a value, and perhaps a remark in parentheses.
 fn parse(text: &str) -> PowerSettings {
     let mut settings = PowerSettings::default();
@@ -35,6 +46,7 @@ fn parse(text: &str) -> PowerSettings {
         };
         match name {
             "sleep" => settings.sleep_minutes = value.parse().ok(),
+            "displaysleep" => settings.display_minutes = value.parse().ok(),
             "SleepDisabled" => settings.sleep_disabled = value == "1",
             "autorestart" => settings.restarts = Some(value == "1"),
             _ => {}
@@ -61,10 +73,18 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_understood_and_what_is_not_stays_unknown() {
-        let desktop =
-            PowerSettings { sleep_minutes: Some(1), sleep_disabled: false, restarts: Some(false) };
+        let desktop = PowerSettings {
+            sleep_minutes: Some(1),
+            display_minutes: Some(10),
+            sleep_disabled: false,
+            restarts: Some(false),
+        };
         assert_eq!(parse(DESKTOP), desktop);
-        let busy = PowerSettings { sleep_minutes: Some(1), sleep_disabled: true, restarts: None };
+        let busy = PowerSettings {
+            sleep_minutes: Some(1),
+            sleep_disabled: true,
+            ..PowerSettings::default()
+        };
         assert_eq!(parse(BUSY), busy);
         assert_eq!(parse("no power here"), PowerSettings::default());
     }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 const LOGIN: &str = "Library/Preferences/com.apple.loginwindow.plist";
 const UPDATES: &str = "Library/Preferences/com.apple.SoftwareUpdate.plist";
+const STORE: &str = "Library/Preferences/com.apple.commerce.plist";
 const VERSION: &str = "System/Library/CoreServices/SystemVersion.plist";
 
 /// The account that is logged in at the screen by itself when the Mac starts.
@@ -28,6 +29,8 @@ pub struct Updates {
     pub found: Vec<String>,
     /// Set if macOS installs them, and restarts, by itself.
     pub automatic: Option<bool>,
+    /// Set if macOS installs security responses by itself, some of which restart it.
+    pub critical: Option<bool>,
 }
 
 /// Returns macOS's own record of its updates; `None`: nothing.
@@ -40,6 +43,8 @@ pub fn updates(root: &Path) -> Option<Updates> {
         recommended_updates: Vec<Found>,
         #[serde(rename = "AutomaticallyInstallMacOSUpdates")]
         automatic: Option<bool>,
+        #[serde(rename = "CriticalUpdateInstall")]
+        critical: Option<bool>,
     }
     #[derive(Deserialize)]
     struct Found {
@@ -57,7 +62,25 @@ pub fn updates(root: &Path) -> Option<Updates> {
             .map_or_else(|| name.clone(), |version| format!("{name} {version}"))
     };
     let found = document.recommended_updates.into_iter().map(named).collect();
-    Some(Updates { found, automatic: document.automatic })
+    Some(Updates { found, automatic: document.automatic, critical: document.critical })
+}
+
+/// Set if the App Store exchanges its applications by itself, an Xcode of its own among them. An
+/// application of the App Store has a receipt.
+#[must_use]
+pub fn store_updates(root: &Path) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Store {
+        #[serde(rename = "AutoUpdate")]
+        automatic: Option<bool>,
+    }
+    read::<Store>(&root.join(STORE))?.automatic
+}
+
+/// Returns true if there is an Xcode that came from the App Store.
+#[must_use]
+pub fn has_store_xcode(root: &Path) -> bool {
+    root.join("Applications/Xcode.app/Contents/_MASReceipt/receipt").exists()
 }
 
 /// The version of macOS and its build, as `15.6.1 (24G90)`.
@@ -82,7 +105,9 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Updates, automatic_login, system_version, updates};
+    use super::{
+        Updates, automatic_login, has_store_xcode, store_updates, system_version, updates,
+    };
     use std::path::Path;
 
     fn write(root: &Path, path: &str, inner: &str) {
@@ -121,7 +146,11 @@ mod tests {
         assert_eq!(automatic_login(root).as_deref(), Some("ci"));
         assert_eq!(system_version(root).as_deref(), Some("15.6.1 (24G90)"));
         let found = vec!["macOS Sequoia 15.7".to_owned(), "Safari 26.0".to_owned()];
-        assert_eq!(updates(root), Some(Updates { found, automatic: Some(true) }));
+        assert_eq!(updates(root), Some(Updates { found, automatic: Some(true), critical: None }));
+        assert_eq!((store_updates(root), has_store_xcode(root)), (None, false));
+        write(root, super::STORE, "<key>AutoUpdate</key><true/>");
+        write(root, "Applications/Xcode.app/Contents/_MASReceipt/receipt", "");
+        assert_eq!((store_updates(root), has_store_xcode(root)), (Some(true), true));
         std::fs::write(root.join(super::LOGIN), "garbage").unwrap();
         assert_eq!(automatic_login(root), None);
     }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::console;
 use crate::command::{Command, CommandError, Output, Tools};
 
 /// launchctl(1).
@@ -55,19 +56,30 @@ pub fn bootout_session_job(tools: &Tools, uid: u32, label: &str) -> Command {
 /// whoever started it (launchctl(1): it takes over bootstrap namespace and audit session, and
 /// does not change user or environment).
 #[must_use]
-pub fn in_session(uid: u32) -> Vec<String> {
-    vec![LAUNCHCTL.to_owned(), "asuser".to_owned(), uid.to_string()]
+pub fn in_session(tools: &Tools, uid: u32) -> Vec<String> {
+    let launchctl = tools.path(LAUNCHCTL).to_string_lossy().into_owned();
+    vec![launchctl, "asuser".to_owned(), uid.to_string()]
 }
 
-/// Returns true if the user is logged in at the screen. `None`: it is. Else why not, in words.
+/// Returns the reason for which a user cannot use the screen: not logged in there, locked, or behind
+/// somebody else's session. `None`: it can.
 #[must_use]
 pub fn session_absence(tools: &Tools, uid: u32, name: &str) -> Option<String> {
     match print_session(tools, uid).run() {
-        Ok(output) if output.status.success() => None,
-        Ok(_) => Some(format!(
-            "{name} is not logged in at the screen; log it in, or turn automatic login on for it"
-        )),
-        Err(error) => Some(format!("could not ask whether {name} is logged in: {error}")),
+        Ok(output) if output.status.success() => {}
+        Ok(_) => {
+            return Some(format!(
+                "{name} is not logged in at the screen; log it in, or turn automatic login on \
+                 with `sudo russet agent gui setup`"
+            ));
+        }
+        Err(error) => return Some(format!("could not ask whether {name} is logged in: {error}")),
+    }
+    match console::console_sessions(tools) {
+        Ok(sessions) => console::screen_obstacle(&sessions.unwrap_or_default(), uid, name),
+        Err(error) => {
+            Some(format!("could not ask whether the screen of {name} is locked: {error}"))
+        }
     }
 }
 
@@ -208,13 +220,26 @@ mod tests {
         let (_dir, tools) = tools("echo \"$@\"");
         let said = bootout_session_job(&tools, 502, "dev.job.watcher").run().unwrap().text();
         assert_eq!(said, "bootout gui/502/dev.job.watcher\n");
-        assert_eq!(in_session(502), ["/bin/launchctl", "asuser", "502"]);
+        assert_eq!(in_session(&Tools::system(), 502), ["/bin/launchctl", "asuser", "502"]);
     }
 
     #[test]
     fn who_is_not_logged_in_is_told_from_who_is() {
-        let (_dir, here) = tools("[ \"$*\" = 'print gui/502' ]");
+        let (dir, here) = tools("[ \"$*\" = 'print gui/502' ]");
+        // Logged in, and nobody says if the screen can be used.
+        let unknown = session_absence(&here, 502, "ci-gui").unwrap();
+        assert!(unknown.contains("could not ask whether the screen"), "{unknown}");
+        let registry = |locked: &str| {
+            format!(
+                "echo '<plist version=\"1.0\"><dict><key>IOConsoleUsers</key><array><dict>\
+                 <key>kCGSSessionUserIDKey</key><integer>502</integer>{locked}</dict></array></dict>\
+                 </plist>'"
+            )
+        };
+        fake_tool(dir.path(), "ioreg", &registry(""));
         assert_eq!(session_absence(&here, 502, "ci-gui"), None);
+        fake_tool(dir.path(), "ioreg", &registry("<key>CGSSessionScreenIsLocked</key><true/>"));
+        assert!(session_absence(&here, 502, "ci-gui").unwrap().contains("is locked"));
         for code in [113, 125, 1] {
             let (_dir, gone) = tools(&format!("echo 'Could not find domain' >&2; exit {code}"));
             assert!(session_absence(&gone, 502, "ci-gui").unwrap().contains("not logged in"));

@@ -77,6 +77,7 @@ pub(crate) fn assemble_job(
         spool: spool.clone(),
         clock: clock.clone(),
         stop: stop.clone(),
+        has_screen: assignment.gui.is_some(),
     };
     let ssh_keys = SshKeys {
         keys: config.ssh_keys,

@@ -39,6 +39,7 @@ mod pty;
 mod reader;
 mod reaper;
 mod record;
+mod refusals;
 mod run;
 mod script;
 mod secrets;

@@ -239,7 +239,7 @@ impl Running {
         let mut outcome = match hooks::pre_task(&assignment.hooks, &owner_steps, &self.stop).await {
             Ok(()) => {
                 if let Some(wanted) = &assignment.warm_up {
-                    warm_up::warm_up(wanted, &owner_steps, &self.clock, &self.stop).await;
+                    warm_up::warm_up(wanted, &owner_steps).await;
                 }
                 job.storage.provide_timings(&job.steps, &task_data).await;
                 job::run_steps(&Arc::new(job), &self.supervisor).await

@@ -16,7 +16,7 @@ use super::journal::StepOutput;
 use super::spool::Spool;
 use super::step_end::StepEnd;
 use super::stop::StopSignal;
-use super::{login_path, shell};
+use super::{login_path, refusals, shell};
 use russet_platform::clock::Clock;
 
 /// Reason why a script was not run.
@@ -41,6 +41,8 @@ pub(crate) struct Scripts {
     pub(crate) spool: Arc<Spool>,
     pub(crate) clock: Clock,
     pub(crate) stop: StopSignal,
+    /// Set if the task has a session at the screen.
+    pub(crate) has_screen: bool,
 }
 
 impl Scripts {
@@ -51,6 +53,23 @@ impl Scripts {
 
     /// Runs a step's script. One in the background ends with the job.
     pub(crate) async fn run_script(
+        &self,
+        number: u32,
+        run: &Run,
+        output: &StepOutput,
+        job_is_over: Option<watch::Receiver<bool>>,
+    ) -> StepEnd {
+        let end = self.run_with_reruns(number, run, output, job_is_over).await;
+        if end.outcome == Outcome::Failed
+            && let Ok(tail) = output.log().tail(refusals::TAIL_BYTES)
+            && let Some(hint) = refusals::hint_about(&tail, self.has_screen)
+        {
+            output.say(hint);
+        }
+        end
+    }
+
+    async fn run_with_reruns(
         &self,
         number: u32,
         run: &Run,

@@ -208,6 +208,11 @@ fn open_spool_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+fn open_to_read(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
 impl StepLog {
     /// The step's number.
     pub(crate) fn number(&self) -> u32 {
@@ -332,11 +337,21 @@ impl StepLog {
         buffer.clear();
         buffer.resize(length, 0);
         if length > 0 {
-            let nofollow = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-            let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&self.path)?;
-            file.read_exact_at(buffer, self.committed())?;
+            open_to_read(&self.path)?.read_exact_at(buffer, self.committed())?;
         }
         Ok(buffer.split().freeze())
+    }
+
+    /// Returns the last bytes, at most `most` of them.
+    pub(crate) fn tail(&self, most: usize) -> io::Result<Vec<u8>> {
+        let spooled = self.spooled();
+        let length = usize::try_from(spooled).unwrap_or(most).min(most);
+        let mut bytes = vec![0; length];
+        if length > 0 {
+            let begin = spooled.saturating_sub(u64::try_from(length).unwrap_or_default());
+            open_to_read(&self.path)?.read_exact_at(&mut bytes, begin)?;
+        }
+        Ok(bytes)
     }
 
     /// Returns the time of the last appending.

@@ -52,6 +52,24 @@ async fn after_a_failure_only_what_asked_for_it_runs() {
 }
 
 #[tokio::test]
+async fn a_step_that_macos_refused_for_want_of_a_session_is_told_what_it_takes() {
+    let refusal = "echo The connection to service named com.apple.testmanagerd.control was \
+                   invalidated: Connection init failed at lookup with error 3 - No such process";
+    let failing = format!("{refusal}; exit 65");
+    let task = Task::new(steps(vec![
+        (When::OnSuccess, Action::Run(run(refusal))),
+        (When::OnSuccess, Action::Run(run(&failing))),
+        (When::OnFail, Action::Run(run("echo other; exit 1"))),
+    ]))
+    .await;
+    task.run_to(Outcome::Failed).await;
+    assert!(!task.text(1).contains("hint:"), "{}", task.text(1));
+    let told = task.text(2);
+    assert!(told.contains("\nhint: this class has no session at the screen"), "{told}");
+    assert_eq!(task.text(3), "other\n");
+}
+
+#[tokio::test]
 async fn a_step_that_failed_runs_again_as_often_as_it_may() {
     let mut flaky = run("echo x >> tries; echo $(wc -l < tries); test $(wc -l < tries) -ge 3");
     flaky.max_auto_reruns = 5;

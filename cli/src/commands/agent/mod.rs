@@ -3,11 +3,14 @@
 mod control;
 mod credential;
 mod doctor;
+mod gui;
 mod install;
 mod logs;
+mod prepare;
 mod progress;
 mod run;
 mod service;
+mod setup;
 mod status;
 mod token;
 mod uninstall;
@@ -128,6 +131,21 @@ taken for it.")]
     )]
     Update(update::UpdateCommand),
 
+    /// Make an Xcode ready to build: licence, first launch, components, runtimes
+    ///
+    /// Each step looks first, so a second run does what is left. Everything is done for the Xcode
+    /// that is named, whichever is selected. Nothing takes an Apple ID.
+    #[command(after_help = "Examples:
+  sudo russet agent prepare --xcode 26.1 --runtimes iOS --dry-run
+  sudo russet agent prepare --xcode 26.1 --runtimes iOS,watchOS=11.5 --rosetta
+  sudo russet agent prepare --xcode /Applications/Xcode-beta.app --without-metal --output json
+
+A step that fails ends it, since those behind it need it: exit code 5.")]
+    Prepare(prepare::PrepareArgs),
+
+    #[command(subcommand)]
+    Gui(gui::GuiCommand),
+
     #[command(subcommand)]
     Token(token::TokenCommand),
 
@@ -153,6 +171,8 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Cancel(args) => control::cancel_task(args),
         AgentCommand::Logs(args) => logs::main(&args),
         AgentCommand::Update(command) => update::main(command),
+        AgentCommand::Prepare(args) => prepare::main(&args),
+        AgentCommand::Gui(command) => gui::main(&command),
         AgentCommand::Token(command) => token::main(command),
         AgentCommand::Credential(command) => credential::main(command),
     }

@@ -118,15 +118,14 @@ pub(super) const MACHINE: &[Key] = &[
         &[],
         Kind::Flag,
         "`false`",
-        "macOS: run `xcrun simctl list devices` before a task's first step, one slot after the \
-         other, so that several slots do not start CoreSimulator at the same moment, which can make \
-         it hang.",
+        "macOS: start CoreSimulator before a task's first step, and wait until it has simulators, \
+         for ten minutes at most. See ios.md.",
     ),
     key(
         "runner.health.disk_reserve",
         &[],
         Kind::Size,
-        "`1GB`, or a twentieth of the file system where that is less",
+        "`20GB` on macOS, `1GB` elsewhere, or a twentieth of the file system where that is less",
         "No task is taken while less than this is free on the disk of the state directory.",
     ),
     key(

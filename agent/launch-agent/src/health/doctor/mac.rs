@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::screen::screen_checks;
 use super::screen_accounts;
 use crate::config::{Class, Config, KeepAwake, XcodeHealth};
 use crate::health::readiness::{self, Verdict};
@@ -20,11 +21,13 @@ pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) ->
     let mut found = vec![
         or_unknown("sleep", power_settings::read(tools), |now| check_sleep(now, keep_awake)),
         or_unknown("FileVault", file_vault::is_on(tools), |on| {
-            check_file_vault(on, !accounts.is_empty())
+            let is_new = major_version(root).is_some_and(|major| major >= 26);
+            check_file_vault(on, !accounts.is_empty(), is_new)
         }),
     ];
     let login = preferences::automatic_login(root);
     found.extend(accounts.iter().map(|account| automatic_login(account, login.as_deref())));
+    found.extend(screen_checks(tools, root, &accounts));
     let more = config.map_or(&[][..], |config| &config.xcode_directories);
     let directories = xcode::search_directories(more);
     let are_all_needed = config.is_some_and(|config| config.health_xcode == XcodeHealth::All);
@@ -89,15 +92,23 @@ fn check_sleep(settings: PowerSettings, keep_awake: KeepAwake) -> Check {
     }
 }
 
-/// FileVault keeps a restarted Mac at its password, before launchd and the network.
-fn check_file_vault(on: Option<bool>, needs_login: bool) -> Check {
+/// FileVault keeps a restarted Mac at its password, before launchd. From macOS 26 on, Apple silicon
+/// takes that over SSH where Remote Login was on (apple_ssh_and_filevault(7)).
+fn check_file_vault(on: Option<bool>, needs_login: bool, is_new: bool) -> Check {
     let name = "FileVault";
     match on {
         Some(false) => Check::new(name, Level::Ok, "off: a restart needs nobody".to_owned(), ""),
         Some(true) => {
             let login = if needs_login { ", and nobody is logged in by itself" } else { "" };
             let found = format!("on: after a restart the Mac waits for somebody's password{login}");
-            let hint = "turn it off on a farm; or restart with `sudo fdesetup authrestart`";
+            let hint = if is_new {
+                "turn it off on a farm (`sudo fdesetup disable`); or restart with `sudo fdesetup \
+                 authrestart`; or, on Apple silicon with Remote Login on, unlock it by `ssh` with a \
+                 password (`man apple_ssh_and_filevault`)"
+            } else {
+                "turn it off on a farm (`sudo fdesetup disable`); or restart with `sudo fdesetup \
+                 authrestart`"
+            };
             Check::new(name, Level::Warning, found, hint)
         }
         None => Check::new(name, Level::Unknown, "fdesetup says neither on nor off".to_owned(), ""),
@@ -106,7 +117,8 @@ fn check_file_vault(on: Option<bool>, needs_login: bool) -> Check {
 
 fn automatic_login(account: &str, login: Option<&str>) -> Check {
     let name = "automatic login";
-    let hint = "System Settings, Users & Groups, \"Automatically log in as\"";
+    let hint = "`sudo russet agent gui setup`, or System Settings, Users & Groups, \"Automatically \
+                log in as\"";
     match login {
         Some(user) if user == account => {
             Check::new(name, Level::Ok, format!("{account} is logged in when the Mac starts"), "")
@@ -178,6 +190,9 @@ fn check_updates(updates: &Updates) -> Check {
     let name = "macOS updates";
     let automatic = match updates.automatic {
         Some(true) => "; macOS installs them, and restarts, when it likes",
+        Some(false) if updates.critical == Some(true) => {
+            "; it installs security responses by itself, some of which restart it"
+        }
         Some(false) => "; none is installed by itself",
         None => "",
     };
@@ -261,7 +276,9 @@ mod tests {
         assert_eq!(automatic_login("ci", Some("ci")).level, Level::Ok);
         assert_eq!(automatic_login("ci", Some("anna")).level, Level::Warning);
         assert!(automatic_login("ci", None).found.contains("its class waits"));
-        assert!(check_file_vault(Some(true), true).found.contains("nobody is logged in"));
+        let on = |is_new| check_file_vault(Some(true), true, is_new);
+        assert!(on(false).found.contains("nobody is logged in"));
+        assert!(!on(false).hint.unwrap().contains("ssh") && on(true).hint.unwrap().contains("ssh"));
     }
 
     #[test]
@@ -287,7 +304,7 @@ mod tests {
     fn updates_that_wait_or_come_by_themselves_are_a_warning() {
         let of = |found: &[&str], automatic| {
             let found = found.iter().map(|name| (*name).to_owned()).collect();
-            check_updates(&Updates { found, automatic })
+            check_updates(&Updates { found, automatic, critical: None })
         };
         assert_eq!(of(&[], Some(false)).level, Level::Ok);
         assert_eq!(of(&[], Some(true)).level, Level::Warning);

@@ -10,8 +10,10 @@ mod hardware;
 mod mac;
 mod mac_setup;
 mod reach;
+mod screen;
 mod service;
 mod updates;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +67,7 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
         found.extend(mac::mac_checks(&tools, root, config.as_ref()));
         found.extend(background::background_checks(&tools, &question.layout));
         found.extend(mac_setup::setup_checks(&tools, root, &state, config.as_ref()));
+        found.extend(upkeep::upkeep_checks(&tools, root, &state, config.as_ref()));
     }
     found
 }

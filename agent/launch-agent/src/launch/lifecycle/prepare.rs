@@ -22,8 +22,8 @@ use crate::launch::options::Options;
 use crate::launch::process::stage_executable;
 use crate::launch::server::{Api, LogOnce, TokenSource};
 use crate::launch::shared::Shared;
-use crate::launch::slot::{SlotDriver, WARM_UP_LOCK};
-use crate::launch::slot_dir::{Journal, make_lock_file, make_state};
+use crate::launch::slot::SlotDriver;
+use crate::launch::slot_dir::{Journal, make_state};
 use crate::launch::sockets::{Circumstances, is_relay_wanted};
 use crate::metrics::{LeftBehindCounters, MetricSources, Metrics};
 use crate::state;
@@ -89,9 +89,6 @@ pub(super) async fn prepare(
     let staged = stage_executable(&options.exe, &state_path).map_err(|error| {
         failed(describe_failure("could not make the executable ready in", &state_path, &error))
     })?;
-    make_lock_file(&state, WARM_UP_LOCK).map_err(|error| {
-        failed(describe_failure("could not make a lock in", &state_path, &error))
-    })?;
     let client =
         russet_platform::http::api_client(&config.api_url, config.ca_file.as_deref(), None)
             .map_err(|error| failed(error.to_string()))?;
@@ -124,6 +121,7 @@ pub(super) async fn prepare(
     let shared = Arc::new(Shared {
         api: Api::new(client, &config.api_url),
         clock: options.clock.clone(),
+        tools: options.tools.clone(),
         sink,
         staged,
         server: LogOnce::default(),

@@ -7,7 +7,7 @@ use russet_protocol::exit_reason::AgentExit;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::awake::{is_awake_wanted, keep_awake};
+use super::awake::{keep_awake, wakefulness_wanted};
 use super::boot::BootState;
 use super::prepare::{Ready, prepare};
 use super::reports::report_obstacles;
@@ -25,6 +25,7 @@ use crate::requests::{Command, HoldSource, Stop, UpdateRequests};
 use crate::state::slot::{Action as SlotAction, Input as SlotInput};
 use crate::state::{Action, End, Input, Machine, Settings, View};
 use crate::update;
+use russet_platform::Wakefulness;
 use russet_platform::clock::{BootTime, Clock};
 use russet_platform::layout::Layout;
 
@@ -86,7 +87,7 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     let settings = Settings { classes: ready.classes.clone(), ..settings };
     let machine = Machine::new(settings, options.clock.now());
     let view = View::default();
-    let (jobs, awake) = (JoinSet::new(), tokio::sync::watch::Sender::new(false));
+    let (jobs, awake) = (JoinSet::new(), tokio::sync::watch::Sender::new(None));
     let clock = options.clock.clone();
     let mut agent =
         Agent { machine, ready, jobs, clock: clock.clone(), leave_by: None, view, awake };
@@ -176,8 +177,8 @@ struct Agent {
     leave_by: Option<BootTime>,
     /// View that people were shown last.
     view: View,
-    /// Set if this machine should stay awake.
-    awake: tokio::sync::watch::Sender<bool>,
+    /// Part of this machine that should stay awake.
+    awake: tokio::sync::watch::Sender<Option<Wakefulness>>,
 }
 
 impl Agent {
@@ -235,7 +236,8 @@ impl Agent {
             self.ready.listening.push(watching);
         }
         let reporting = tokio::spawn(report_obstacles(Arc::clone(&self.ready.shared)));
-        let awake = keep_awake(self.awake.subscribe(), self.clock.clone());
+        let tools = self.ready.shared.tools.clone();
+        let awake = keep_awake(self.awake.subscribe(), self.clock.clone(), tools);
         let awake = tokio::spawn(awake);
         let started = listening
             .into_iter()
@@ -314,7 +316,9 @@ impl Agent {
             tracing::info!("claims are not held back any more");
         }
         shared.sink.board.view(view.clone(), self.clock.wall_ms());
-        self.awake.send_replace(is_awake_wanted(shared.config.keep_awake, &view));
+        let slots = &self.ready.slots;
+        let is_gui = |index: usize| slots.get(index).is_some_and(|slot| slot.info.is_gui());
+        self.awake.send_replace(wakefulness_wanted(shared.config.keep_awake, &view, is_gui));
         self.view = view;
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
 use russet_protocol::local::Task;
@@ -14,16 +13,11 @@ use russet_protocol::supervise::{
 
 use super::external::AgentRunner;
 use super::info::SlotInfo;
+use super::simulators::simulators_ready;
 use crate::config::Class;
 use crate::launch::process::own_path;
 use crate::launch::slot_dir::{JOURNAL_VERSION, Journal, copies_scope};
 use russet_platform::clock::whole_millis;
-
-/// Name of the file in the state directory that is locked while simulators are started.
-pub(in crate::launch) const WARM_UP_LOCK: &str = "simulators.lock";
-
-/// Time that a slot waits for another one, and for the simulators.
-const WARM_UP_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl SlotInfo {
     /// Makes the journal of a task that was just claimed, with the assignment of its agent.
@@ -99,15 +93,9 @@ impl SlotInfo {
         }
     }
 
-    /// The command that is run before the first step. Users of Xcode see `CoreSimulatorService`
-    /// hang when several users start it at the same moment, so one waits for the other.
+    /// The command that is run before the first step, on Macs.
     fn warm_up(&self) -> Option<WarmUp> {
-        let config = &self.shared.config;
-        (config.warm_simulators && cfg!(target_os = "macos")).then(|| WarmUp {
-            command: ["/usr/bin/xcrun", "simctl", "list", "devices"].map(str::to_owned).to_vec(),
-            lock: config.state_directory.join(WARM_UP_LOCK),
-            timeout_ms: whole_millis(WARM_UP_TIMEOUT),
-        })
+        (self.shared.config.warm_simulators && cfg!(target_os = "macos")).then(simulators_ready)
     }
 
     /// Makes the directory of copies for the claimed task. A task can do without.

@@ -17,6 +17,7 @@ mod record;
 mod run;
 mod session;
 mod settler;
+mod simulators;
 mod xcode;
 
 use std::pin::Pin;
@@ -36,7 +37,6 @@ use record::TaskRecord;
 use run::{Heartbeats, TaskAdopter, TaskAgentHandle, TaskAgentLauncher, TaskStarter, TaskWatcher};
 use settler::Settler;
 
-pub(super) use assignment::WARM_UP_LOCK;
 pub(super) use info::SlotInfo;
 
 /// An action that takes time.

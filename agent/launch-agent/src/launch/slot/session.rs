@@ -1,8 +1,8 @@
 //! Waiting for the session at the screen that a class's tasks run in.
 //!
-//! A class whose account is not logged in is held back, which people see with the reason,
-//! and it is looked again every minute: a task that is not claimed runs elsewhere, or when somebody
-//! logs the account in.
+//! A class whose account is not logged in, or whose screen is locked, is held back, which people
+//! see with the reason, and it is looked again every minute: a task that is not claimed runs
+//! elsewhere, or when somebody logs the account in or unlocks the screen.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::info::SlotInfo;
 use crate::requests::HoldSource;
 use crate::state::Input;
-use russet_platform::command::Tools;
 use russet_platform::macos_tools::user_domain;
 
 /// Time between two checks.
@@ -48,7 +47,8 @@ pub(super) async fn session_absence(info: &SlotInfo) -> Option<String> {
     }
     let user = info.user();
     let (uid, name) = (user.uid, user.name.clone().unwrap_or_default());
-    let look = move || user_domain::session_absence(&Tools::system(), uid, &name);
+    let tools = info.shared.tools.clone();
+    let look = move || user_domain::session_absence(&tools, uid, &name);
     tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| Some(error.to_string()))
 }
 

@@ -13,8 +13,8 @@ use crate::crash_points::CrashPoint;
 use crate::files::{make_own_directory, open_directory};
 use crate::output::Spool;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{Mode, fchmod, fstat, fstatat, mkdirat};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
 use russet_protocol::supervise::{RESULT_FILE, ResultRecord, SlotDirs, SlotUser};
 
@@ -34,15 +34,6 @@ pub(in crate::launch) fn make_state(path: &Path) -> io::Result<OwnedFd> {
         std::fs::create_dir_all(parent)?;
     }
     make_own_directory(AT_FDCWD, path, PASSAGE)
-}
-
-/// Makes a file that every user may lock and nobody but this process's user may change.
-pub(in crate::launch) fn make_lock_file(state: &OwnedFd, name: &str) -> io::Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mode = Mode::from_bits_truncate(0o644);
-    let file = openat(state, name, flags, mode)?;
-    // The umask may have taken bits away.
-    Ok(fchmod(&file, mode)?)
 }
 
 /// Finds the first directory on the way to `path` that the user cannot pass through, if there is

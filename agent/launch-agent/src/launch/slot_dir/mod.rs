@@ -5,5 +5,5 @@ mod directories;
 mod journal;
 
 pub(super) use copies::copies_scope;
-pub(super) use directories::{SlotDir, find_obstacle, make_lock_file, make_state, make_work};
+pub(super) use directories::{SlotDir, find_obstacle, make_state, make_work};
 pub(super) use journal::{Found, Identity, Journal, VERSION as JOURNAL_VERSION};

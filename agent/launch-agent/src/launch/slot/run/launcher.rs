@@ -29,7 +29,7 @@ impl TaskAgentLauncher {
         }
         let info = &self.info;
         let prefix = if info.is_gui() {
-            user_domain::in_session(info.user().uid)
+            user_domain::in_session(&info.shared.tools, info.user().uid)
         } else {
             info.shared.config.command_prefix.clone()
         };
