@@ -41,8 +41,9 @@ fn checks_of(tools: &Tools, root: &Path, account: Account) -> Vec<Check> {
         account,
         password: None,
     };
-    // Automatic login has a check of its own.
-    let settings = Setting::ALL.into_iter().filter(|one| *one != Setting::AutomaticLogin);
+    // These have checks of their own.
+    let elsewhere = [Setting::AutomaticLogin, Setting::DeveloperTools];
+    let settings = Setting::ALL.into_iter().filter(|one| !elsewhere.contains(one));
     found.extend(settings.map(|setting| match setting.look(&host) {
         Ok(looked) => check_setting(setting, looked),
         Err(error) => Check::new(setting.name(), Level::Unknown, error.to_string(), ""),
