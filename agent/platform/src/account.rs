@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use super::command::CommandError;
+use super::macos_tools::privacy::Responsible;
 
 /// Account as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -142,14 +143,17 @@ pub enum AccountError {
         /// The last one.
         last: u32,
     },
-    /// macOS lets nobody without Full Disk Access delete a user, not even root.
+    /// macOS lets nobody without Full Disk Access delete a user or change its home or id, not even
+    /// root, and depending on the version not make one either.
     #[error(
-        "macOS refused to delete the user {name}: whoever deletes a user needs Full Disk Access, \
-         root included ({source})"
+        "macOS refused to {what}: it takes Full Disk Access, root included, which the program that \
+         is responsible for this process does not have ({source})"
     )]
     NeedsFullDiskAccess {
-        /// The user, which still exists.
-        name: String,
+        /// Action that was refused, with the user.
+        what: String,
+        /// The program that needs it.
+        responsible: Responsible,
         /// Error of the tool.
         source: Box<CommandError>,
     },
@@ -181,12 +185,7 @@ impl AccountError {
                 Some("set `runner.user_prefix` to another prefix, or delete that user".to_owned())
             }
             Self::NoneFree { .. } => Some("delete users that nobody needs".to_owned()),
-            Self::NeedsFullDiskAccess { name, .. } => Some(format!(
-                "open System Settings, Privacy & Security, Full Disk Access, allow the program that \
-                 this runs in (Terminal; for a session over SSH, “Allow full disk access for remote \
-                 users” in Sharing), and run it again; or delete the user by hand: `sudo \
-                 sysadminctl -deleteUser {name}`"
-            )),
+            Self::NeedsFullDiskAccess { responsible, .. } => Some(responsible.remedy()),
             Self::LookUp { .. } | Self::NotAsMade { .. } => None,
         }
     }

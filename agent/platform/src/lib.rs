@@ -8,6 +8,8 @@ pub mod access_list;
 pub mod account;
 pub mod clock;
 pub mod command;
+#[cfg(any(target_os = "macos", test))]
+mod darwin_abi;
 mod errors;
 mod exchange;
 pub mod hardware;

@@ -23,6 +23,7 @@ mod power;
 pub(crate) mod privileges;
 mod process;
 pub(crate) mod process_table;
+mod responsibility;
 pub mod service;
 mod time;
 mod watch;
@@ -32,6 +33,12 @@ pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
 
 /// Locks of user ids. Memory on every distribution: a reboot clears it.
 pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
+
+/// Slots do with a number where nobody made a user.
+pub const NEEDS_USER_RECORDS: bool = false;
+
+/// The agent repairs its users by itself.
+pub const MAY_REPAIR_USERS: bool = true;
 
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,6 +56,7 @@ pub use process::Process;
 pub use process_table::{
     has_processes, is_of_user, processes_of, start_time, user_ids_with_processes, user_of,
 };
+pub use responsibility::disclaim_responsibility;
 pub use time::{boot_clock_ms, boot_id};
 pub use watch::FileWatch;
 

@@ -1,4 +1,6 @@
-//! Accounts of slots in the local user database, by `dscl`.
+//! Accounts of slots in the local user database, by `dsimport` and `dscl`.
+
+use std::path::PathBuf;
 
 use nix::unistd::{Uid, User};
 
@@ -18,7 +20,12 @@ impl Accounts {
     pub fn system() -> Self {
         // Open Directory answers for directory servers too, which `dscl .` does not list.
         let taken = |id| !matches!(User::from_uid(Uid::from_raw(id)), Ok(None));
-        Self(macos_tools::accounts::Accounts::new(Tools::system(), taken))
+        Self(macos_tools::accounts::Accounts {
+            tools: Tools::system(),
+            scratch: PathBuf::from(super::LOCK_DIRECTORY),
+            taken_elsewhere: taken,
+            responsible: super::responsibility::responsible_program,
+        })
     }
 
     /// The account of this name.
@@ -35,7 +42,8 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// The name is somebody's, no id is free, or `dscl` refuses.
+    /// The name is somebody's, no id is free, [`AccountError::NeedsFullDiskAccess`], or `dscl`
+    /// refuses for another reason.
     pub fn ensure(&self, wanted: &Wanted) -> Result<(Account, Vec<String>), AccountError> {
         self.0.ensure(wanted)
     }

@@ -9,6 +9,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{CommandError, Tools};
+use crate::darwin_abi::{
+    FILESEC_BYTES as FILESEC, KAUTH_FILESEC_MAGIC as FILESEC_MAGIC,
+    KAUTH_FILESEC_NOACL as FILESEC_NO_LIST, MNT_FORCE as FORCE,
+};
 use crate::macos_tools::disk_images;
 use crate::macos_tools::user_domain::{self, DomainError};
 use crate::syscall::check;
@@ -18,9 +22,6 @@ unsafe extern "C" {
     #[link_name = "unmount"]
     fn sys_unmount(path: *const libc::c_char, flags: libc::c_int) -> libc::c_int;
 }
-
-/// `MNT_FORCE` of sys/mount.h: also while it is in use.
-const FORCE: libc::c_int = 0x0008_0000;
 
 /// Ends the user's launchd domain. Says what was in it, and what went wrong.
 pub fn end_user_domain(uid: u32) -> (Vec<String>, Option<DomainError>) {
@@ -113,12 +114,6 @@ pub fn unprotect(dir: BorrowedFd<'_>, name: &CStr) -> bool {
     let list = set_attribute(dir, name, libc::ATTR_CMN_EXTENDED_SECURITY, &mut no_list);
     flags || list
 }
-
-/// `KAUTH_FILESEC_SIZE(0)`, `KAUTH_FILESEC_MAGIC` and `KAUTH_FILESEC_NOACL` of sys/kauth.h: a magic
-/// number, two ids of 16 bytes, the count of entries and flags.
-const FILESEC: usize = 4 + 16 + 16 + 4 + 4;
-const FILESEC_MAGIC: u32 = 0x012c_c16d;
-const FILESEC_NO_LIST: u32 = u32::MAX;
 
 fn set_attribute(dir: BorrowedFd<'_>, name: &CStr, what: u32, value: &mut [u8]) -> bool {
     let mut list = libc::attrlist {

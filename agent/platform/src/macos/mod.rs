@@ -22,6 +22,7 @@ mod power;
 pub(crate) mod privileges;
 mod process;
 pub(crate) mod process_table;
+mod responsibility;
 pub mod service;
 mod sysctl;
 mod time;
@@ -32,6 +33,13 @@ pub const ROOT_STATE_DIRECTORY: &str = "/var/db/russet";
 
 /// Locks of user ids. The system clears it when it starts.
 pub const LOCK_DIRECTORY: &str = "/var/run/russet";
+
+/// Slots need a user with a record: Foundation, `ssh` and the simulators find no home for a number.
+pub const NEEDS_USER_RECORDS: bool = true;
+
+/// The agent may not repair its users by itself: macOS refuses that to what launchd started, or has
+/// to be told otherwise by a person.
+pub const MAY_REPAIR_USERS: bool = false;
 
 /// `PATH` where there is none.
 pub const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
@@ -48,6 +56,7 @@ pub use process::Process;
 pub use process_table::{
     has_processes, is_of_user, processes_of, start_time, user_ids_with_processes, user_of,
 };
+pub use responsibility::disclaim_responsibility;
 pub use time::{boot_clock_ms, boot_id};
 pub use watch::FileWatch;
 

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::io;
 
 use super::process_table::{bsd_info, size_of_i32, task_info};
+use crate::darwin_abi::{AU_ASSIGN_ASID, AU_IPV4, AuditInfo};
 use crate::process_info::Ids;
 use crate::syscall::check;
 
@@ -26,27 +27,6 @@ pub fn close_from(first: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// `struct auditinfo_addr` of bsm/audit.h, which the libc crate does not have.
-#[repr(C)]
-struct AuditInfo {
-    user: u32,
-    mask: [u32; 2],
-    terminal_port: i32,
-    terminal_type: u32,
-    terminal_address: [u32; 4],
-    session: i32,
-    flags: u64,
-}
-
-/// Size of `auditinfo_addr_t` in xnu 11417, bsd/bsm/audit.h: compiling fails where ours differs.
-const _: () = assert!(size_of::<AuditInfo>() == 48);
-
-/// `AU_IPv4` of bsm/audit.h: a terminal has an address of one of two kinds, and may be none.
-const IPV4: u32 = 4;
-
-/// `AU_ASSIGN_ASID` of bsm/audit.h: the kernel chooses.
-const ASSIGN: i32 = -1;
-
 unsafe extern "C" {
     /// setaudit_addr(2): root alone. It writes the new session's id back into the structure
     /// (xnu, `audit_syscalls.c`).
@@ -63,9 +43,9 @@ pub fn own_security_session(uid: u32) -> io::Result<()> {
         user: uid,
         mask: [0; 2],
         terminal_port: 0,
-        terminal_type: IPV4,
+        terminal_type: AU_IPV4,
         terminal_address: [0; 4],
-        session: ASSIGN,
+        session: AU_ASSIGN_ASID,
         flags: 0,
     };
     // SAFETY: The pointer is to a structure of this length (bsm/audit.h, 48 bytes) that lives through

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 
+use crate::darwin_abi::{
+    PROC_ALL_PIDS as ALL_PIDS, PROC_RUID_ONLY as RUID_ONLY, PROC_UID_ONLY as UID_ONLY, TimeBase,
+};
 use crate::macos_tools::procargs;
 use crate::process_info::{ProcessInfo, Usage};
 use crate::syscall::check;
-
-/// `PROC_ALL_PIDS`, `PROC_UID_ONLY` and `PROC_RUID_ONLY` of `libproc.h`. The libc crate has the call
-/// only.
-const ALL_PIDS: u32 = 1;
-const UID_ONLY: u32 = 4;
-const RUID_ONLY: u32 = 5;
 
 /// Lists the numbers of processes of a kind.
 fn pids(kind: u32, argument: u32) -> io::Result<Vec<libc::pid_t>> {
@@ -86,6 +83,11 @@ fn process_info(pid: i32) -> Option<ProcessInfo> {
         is_zombie: info.pbi_status == libc::SZOMB,
         command: String::from_utf8_lossy(&name).into_owned(),
     })
+}
+
+/// Returns the parent of a process, whoever's it is.
+pub(super) fn parent_of(pid: i32) -> Option<i32> {
+    process_info(pid).or_else(|| short_info(pid)).map(|info| info.parent)
 }
 
 /// Facts of the process table.
@@ -242,13 +244,6 @@ fn mach_ms(ticks: u64) -> u64 {
     unsafe { mach_timebase_info(&raw mut base) };
     let nanoseconds = u128::from(ticks) * u128::from(base.numer) / u128::from(base.denom.max(1));
     u64::try_from(nanoseconds / 1_000_000).unwrap_or(u64::MAX)
-}
-
-/// `mach_timebase_info_data_t` of mach/mach_time.h, which the libc crate has given up.
-#[repr(C)]
-struct TimeBase {
-    numer: u32,
-    denom: u32,
 }
 
 unsafe extern "C" {

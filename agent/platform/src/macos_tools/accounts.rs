@@ -1,13 +1,16 @@
 //! Accounts of slots in macOS's local user database.
 //!
 //! Each is a role account as Apple's own: hidden, without a password, with a shell that ends at
-//! once. Records are made attribute by attribute, so a Mac that loses power leaves half of one;
-//! what is there is therefore looked at first and completed, never taken on trust.
+//! once. A user's record is made whole by `dsimport`, which asks nobody's permission; where that is
+//! refused or missing, attribute by attribute, which macOS may want Full Disk Access for. A group's
+//! is always made so. A Mac that loses power may leave half of one, so what is there is looked at
+//! first and completed, never taken on trust.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::dscl::{self, DsError, Kind};
+use super::privacy::Responsible;
 use crate::account::{Account, AccountError, Ids, Wanted, as_made};
 use crate::command::{Command, CommandError, Output, Tools};
 
@@ -21,19 +24,17 @@ const IDS: std::ops::RangeInclusive<u32> = 350..=499;
 /// The local user database.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    tools: Tools,
-    /// Set if an id means somebody elsewhere (a directory server).
-    taken_elsewhere: fn(u32) -> bool,
+    /// The tools that read and change it.
+    pub tools: Tools,
+    /// Directory of root's alone for files to import; made where it is missing.
+    pub scratch: PathBuf,
+    /// Returns true if an id means somebody elsewhere (a directory server).
+    pub taken_elsewhere: fn(u32) -> bool,
+    /// Returns the program that macOS asks about privacy.
+    pub responsible: fn() -> Responsible,
 }
 
 impl Accounts {
-    /// The database behind these tools. `taken_elsewhere` says whether an id is somebody's who
-    /// is not in the local database.
-    #[must_use]
-    pub fn new(tools: Tools, taken_elsewhere: fn(u32) -> bool) -> Self {
-        Self { tools, taken_elsewhere }
-    }
-
     /// The account of this name.
     ///
     /// # Errors
@@ -50,7 +51,8 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// The name is somebody's, no id is free, or dscl refuses.
+    /// The name is somebody's, no id is free, [`AccountError::NeedsFullDiskAccess`], or dscl refuses
+    /// for another reason.
     pub fn ensure(&self, wanted: &Wanted) -> Result<(Account, Vec<String>), AccountError> {
         let name = &wanted.name;
         let mut done = Vec::new();
@@ -59,46 +61,28 @@ impl Accounts {
             refuse_foreign(wanted, user)?;
         }
         let gid = self.ensure_group(wanted, &mut done)?;
+        let is_new = user.is_none();
         let user = match user {
             Some(user) => user,
-            None => {
-                self.run(
-                    dscl::create_record(&self.tools, Kind::User, name),
-                    "make the user",
-                    name,
-                )?;
-                done.push(format!("made the user {name}"));
-                if let Some(before) = wanted.before.as_ref().filter(|b| !b.generated_uid.is_empty())
-                {
-                    self.set(Kind::User, name, "GeneratedUID", &before.generated_uid)?;
-                }
-                BTreeMap::new()
-            }
+            None => self.make_user(wanted, gid, &mut done)?,
         };
         let get = |key: &str| user.get(key).map_or("", String::as_str);
-        if get("UniqueID").is_empty() {
-            let before = wanted.before.as_ref().map(|before| before.uid);
-            let uid = self.free_id(Kind::User, before.or(Some(gid)))?;
-            self.set(Kind::User, name, "UniqueID", &uid.to_string())?;
-        }
-        let home = wanted.home.to_string_lossy();
-        let gid = gid.to_string();
-        for (key, value) in [
-            ("PrimaryGroupID", gid.as_str()),
-            ("NFSHomeDirectory", &home),
-            ("UserShell", SHELL),
-            ("IsHidden", "1"),
-            ("RealName", &wanted.full_name),
-        ] {
+        let (home, gid_text) = (wanted.home.to_string_lossy(), gid.to_string());
+        // The home before the id: a user whose home is refused is nobody yet.
+        for (key, value) in attributes(&home, &gid_text, &wanted.full_name) {
             if get(key) != value {
                 self.set(Kind::User, name, key, value)?;
-                if !user.is_empty() {
+                if !is_new {
                     done.push(format!("set {key} of the user {name} to {value}"));
                 }
             }
         }
+        if get("UniqueID").is_empty() {
+            let uid = self.free_uid(wanted, gid)?;
+            self.set(Kind::User, name, "UniqueID", &uid.to_string())?;
+        }
         // A single star matches no password. What is shown of one that is set are eight.
-        if user.is_empty() || get("Password").is_empty() {
+        if get("Password").is_empty() {
             self.set(Kind::User, name, "Password", "*")?;
         }
         Ok((as_made(self.find(&wanted.name)?, wanted, SHELL)?, done))
@@ -119,19 +103,50 @@ impl Accounts {
                 any = true;
                 continue;
             }
-            let source = output.failed(None);
-            match dscl::error_of(&output) {
-                DsError::NotFound => {}
-                DsError::Permission => {
-                    return Err(AccountError::NeedsFullDiskAccess {
-                        name: name.to_owned(),
-                        source: Box::new(source),
-                    });
-                }
-                _ => return Err(account_error("delete the user", name, source)),
+            if dscl::error_of(&output) != DsError::NotFound {
+                let source = output.failed(None);
+                return Err(self.error("delete the user", name, dscl::error_of(&output), source));
             }
         }
         Ok(any)
+    }
+
+    /// Makes a user's record whole, or else one with a home alone. Returns what is in it.
+    fn make_user(
+        &self,
+        wanted: &Wanted,
+        gid: u32,
+        done: &mut Vec<String>,
+    ) -> Result<BTreeMap<String, String>, AccountError> {
+        let name = &wanted.name;
+        let uid = self.free_uid(wanted, gid)?.to_string();
+        let (home, gid) = (wanted.home.to_string_lossy(), gid.to_string());
+        let before = wanted.before.as_ref().map_or("", |before| before.generated_uid.as_str());
+        let mut record = vec![("UniqueID", uid.as_str()), ("GeneratedUID", before)];
+        record.push(("Password", "*"));
+        record.extend(attributes(&home, &gid, &wanted.full_name));
+        let imported = import::import_user(&self.tools, &self.scratch, name, &record);
+        // The database itself says what came of it.
+        if let Some(user) = self.record(Kind::User, name)? {
+            done.push(format!("made the user {name}"));
+            return Ok(user);
+        }
+        // The home makes the record: it is no change of one that exists.
+        self.set(Kind::User, name, "NFSHomeDirectory", &home)?;
+        let why = imported.err().map_or_else(
+            || "not all at once: it was not there afterwards".to_owned(),
+            |error| format!("not all at once: {error}"),
+        );
+        done.push(format!("made the user {name} ({why})"));
+        if !before.is_empty() {
+            self.set(Kind::User, name, "GeneratedUID", before)?;
+        }
+        Ok(BTreeMap::from([("NFSHomeDirectory".to_owned(), home.into_owned())]))
+    }
+
+    fn free_uid(&self, wanted: &Wanted, gid: u32) -> Result<u32, AccountError> {
+        let before = wanted.before.as_ref().map(|before| before.uid);
+        self.free_id(Kind::User, before.or(Some(gid)))
     }
 
     fn ensure_group(&self, wanted: &Wanted, done: &mut Vec<String>) -> Result<u32, AccountError> {
@@ -193,8 +208,35 @@ impl Accounts {
     }
 
     fn run(&self, command: Command, what: &str, name: &str) -> Result<Output, AccountError> {
-        command.run_ok().map_err(|source| account_error(what, name, source))
+        let output = command.run().map_err(|source| account_error(what, name, source))?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        Err(self.error(what, name, dscl::error_of(&output), output.failed(None)))
     }
+
+    /// The error that a refusal or another failure of a tool is.
+    fn error(&self, what: &str, name: &str, kind: DsError, source: CommandError) -> AccountError {
+        if kind != DsError::Permission {
+            return account_error(what, name, source);
+        }
+        AccountError::NeedsFullDiskAccess {
+            what: format!("{what} {name}"),
+            responsible: (self.responsible)(),
+            source: Box::new(source),
+        }
+    }
+}
+
+/// Attributes of every slot's user, which are put right where they differ.
+fn attributes<'a>(home: &'a str, gid: &'a str, full_name: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        ("NFSHomeDirectory", home),
+        ("PrimaryGroupID", gid),
+        ("UserShell", SHELL),
+        ("IsHidden", "1"),
+        ("RealName", full_name),
+    ]
 }
 
 fn account_error(what: &str, name: &str, source: CommandError) -> AccountError {
@@ -245,5 +287,6 @@ fn read_account(
     }
 }
 
+mod import;
 #[cfg(test)]
 mod tests;

@@ -83,27 +83,38 @@ pub enum DsError {
     NotFound,
     /// `eDSRecordAlreadyExists` (-14135): the record, or its id, is taken.
     Exists,
-    /// `eDSPermissionError` (-14120), `eDSNotAuthorized` (-14123): not root, or without Full Disk
-    /// Access.
+    /// `eDSPermissionError` (-14120), `eDSNotAuthorized` (-14123), `eDSAuthFailed` (-14090): for
+    /// root, without Full Disk Access.
     Permission,
     /// Another one.
     Other,
 }
 
-/// Classifies an error by its message.
+/// Names of errors with their numbers without the sign (DirectoryService's DirServicesTypes.h).
+const ERRORS: [(&str, i32, DsError); 6] = [
+    ("eDSRecordNotFound", 14136, DsError::NotFound),
+    ("eDSUnknownNodeName", 14009, DsError::NotFound),
+    ("eDSRecordAlreadyExists", 14135, DsError::Exists),
+    ("eDSPermissionError", 14120, DsError::Permission),
+    ("eDSNotAuthorized", 14123, DsError::Permission),
+    ("eDSAuthFailed", 14090, DsError::Permission),
+];
+
+/// Classifies an error by its message, and one without a message by its exit code.
 #[must_use]
 pub fn error_of(output: &Output) -> DsError {
-    let said = output.error_text();
-    let says = |name: &str| said.contains(name);
-    if says("eDSRecordNotFound") || says("eDSUnknownNodeName") {
-        DsError::NotFound
-    } else if says("eDSRecordAlreadyExists") {
-        DsError::Exists
-    } else if says("eDSPermissionError") || says("eDSNotAuthorized") {
-        DsError::Permission
-    } else {
-        DsError::Other
-    }
+    classify_error(&output.error_text(), output.code())
+}
+
+fn classify_error(said: &str, code: Option<i32>) -> DsError {
+    let named = ERRORS.iter().find(|(name, ..)| said.contains(name));
+    // Other tools, and `sysadminctl` below them, say the number alone.
+    let numbered = || ERRORS.iter().find(|(_, number, _)| said.contains(&format!("-{number}")));
+    let coded = || {
+        let is_silent = said.trim().is_empty();
+        ERRORS.iter().find(|(_, number, _)| is_silent && code == Some(number & 0xff))
+    };
+    named.or_else(numbered).or_else(coded).map_or(DsError::Other, |(.., error)| *error)
 }
 
 /// The names and ids of a list. Names may hold spaces; the id is the last word.
@@ -142,7 +153,7 @@ pub fn parse_record(text: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_ids, parse_record};
+    use super::{DsError, classify_error, parse_ids, parse_record};
 
     /// NixOS/nix-installer#33 (macOS 12), shortened.
     const RECORD: &str = r#"dsAttrTypeNative:_writers_passwd: _nixbld1
@@ -181,6 +192,25 @@ UserShell: /sbin/nologin
         assert_eq!(get("RealName"), Some("Russet slot 1"));
         assert_eq!(get("GeneratedUID"), Some("95CA4ABC-6A65-4EE0-8430-1F8BC58E9C64"));
         assert_eq!(get("AuthenticationAuthority"), None);
+    }
+
+    #[test]
+    fn a_refusal_for_privacy_is_told_from_other_errors() {
+        // NixOS/nix#2542, chef/chef#11731 (sysadminctl), CZ4B/RDP#9 (exit code 40).
+        let home = "<main> attribute status: eDSPermissionError\n<dscl_cmd> DS Error: -14120 (eDSPermissionError)\n";
+        let uid = "### Error:-14120 File:/System/Volumes/Data/SWE/DSRecord.m Line:418\n";
+        for said in [home, uid, "<dscl_cmd> DS Error: -14123 (eDSNotAuthorized)"] {
+            assert_eq!(classify_error(said, Some(1)), DsError::Permission, "{said}");
+        }
+        assert_eq!(classify_error("", Some(40)), DsError::Permission);
+        assert_eq!(classify_error("", Some(56)), DsError::NotFound);
+        let taken = "<dscl_cmd> DS Error: -14135 (eDSRecordAlreadyExists)";
+        assert_eq!(classify_error(taken, Some(55)), DsError::Exists);
+        for (said, code) in
+            [("killed", 40), ("", 1), ("DS Error: -14987 (eNotYetImplemented)", 139)]
+        {
+            assert_eq!(classify_error(said, Some(code)), DsError::Other, "{said}");
+        }
     }
 
     #[test]
