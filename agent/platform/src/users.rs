@@ -19,7 +19,8 @@ use russet_protocol::supervise::SlotUser;
 pub const OWN_IDS: std::ops::RangeInclusive<u32> = 59_000..=59_999;
 
 /// Returns the warning about tasks whose users are only numbers: tools that look themselves up in
-/// the user database fail without a word about the reason. `None` where each has a name.
+/// the user database fail without a word about the reason. `None` where each has a name. (macOS has
+/// no such tasks: see [`find_missing_user`].)
 #[must_use]
 pub fn warning_of_nameless(prefix: &str, users: &[SlotUser]) -> Option<String> {
     let nameless = |user: &&SlotUser| user.dedicated && user.name.is_none();
@@ -28,23 +29,33 @@ pub fn warning_of_nameless(prefix: &str, users: &[SlotUser]) -> Option<String> {
         return None;
     }
     let count = users.len();
+    let noun = if ids.len() == 1 { "id" } else { "ids" };
     Some(format!(
-        "tasks run as user {} {}, which have no name on this machine: ssh (also of git) refuses to \
-         run as such a user, and node, java and others find no user or home\n  hint: {}",
-        if ids.len() == 1 { "id" } else { "ids" },
+        "tasks run as user {noun} {}, which have no name on this machine: ssh (also of git) refuses \
+         to run as such a user, and node, java and others find no user or home\n  hint: `for n in \
+         $(seq {count}); do sudo useradd --system {prefix}$n; done` makes users; so does `sudo russet \
+         agent install`",
         ids.join(", "),
-        if cfg!(target_os = "macos") {
-            format!(
-                "`sudo russet agent install --slots {count}` makes the users {prefix}1 to \
-                 {prefix}{count}; macOS has no other way to give an id a name"
-            )
-        } else {
-            format!(
-                "`for n in $(seq {count}); do sudo useradd --system {prefix}$n; done` makes users; \
-                 so does `sudo russet agent install`"
-            )
-        }
     ))
+}
+
+/// Returns the reason for which a slot without its user takes no task, where the system needs a
+/// record of it (`needs_record`). `None`: the user will do.
+#[must_use]
+pub fn find_missing_user(
+    prefix: &str,
+    number: u32,
+    user: &SlotUser,
+    needs_record: bool,
+) -> Option<String> {
+    let is_nameless = user.dedicated && user.name.is_none();
+    (needs_record && is_nameless).then(|| {
+        format!(
+            "the user {prefix}{number} does not exist, and as a mere number tasks find no home, no \
+             keychain and no simulator; `sudo russet agent repair` makes it again, and `sudo russet \
+             agent install` in the first place"
+        )
+    })
 }
 
 /// Reason why a slot has no user.
@@ -352,6 +363,24 @@ mod tests {
         let warning = super::warning_of_nameless("_russet", &users).unwrap();
         assert!(warning.contains("59000") && !warning.contains("400"), "{warning}");
         assert!(warning.contains("sudo ") && warning.contains("_russet"), "{warning}");
+    }
+
+    #[test]
+    fn a_slot_without_the_record_of_its_user_is_held_where_the_system_needs_one() {
+        let user = |name: Option<&str>, dedicated| super::SlotUser {
+            uid: 59_000,
+            gid: 59_000,
+            name: name.map(str::to_owned),
+            dedicated,
+        };
+        let missing = |user, needs| super::find_missing_user("_russet", 2, &user, needs);
+        let reason = missing(user(None, true), true).unwrap();
+        assert!(reason.contains("_russet2 does not exist"), "{reason}");
+        assert!(reason.contains("sudo russet agent repair"), "{reason}");
+        assert_eq!(missing(user(Some("_russet2"), true), true), None);
+        // Linux does with a number; and who a prefix lands in is its owner's matter.
+        assert_eq!(missing(user(None, true), false), None);
+        assert_eq!(missing(user(None, false), true), None);
     }
 
     use super::{OWN_IDS, lease_user};

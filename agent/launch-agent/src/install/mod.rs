@@ -31,7 +31,7 @@ pub use leftovers::{Leftover, list_leftovers};
 pub use plan::{ConfigSource, Settings, Step, plan_install};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
 pub use remove::{Removal, busy_slots, uninstall_agent};
-pub use repair::repair_users;
+pub use repair::{Repair, look_at_users, repair_installation, request_repair, user_faults};
 pub use report::{Moment, Outcome, Report, Watch};
 pub use run::{install_agent, installed_program, require_root};
 pub use seal::{Seal, SealedMachine, Verdict};

@@ -9,8 +9,9 @@ use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::{
-    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Report, SealedMachine, Settings,
-    Verdict, install_agent, installed_program, repair_users, uninstall_agent,
+    ConfigSource, InstallError, Item, Moment, Outcome, Removal, Repair, Report, SealedMachine,
+    Settings, Verdict, install_agent, installed_program, look_at_users, repair_installation,
+    request_repair, uninstall_agent, user_faults,
 };
 use crate::vault::Vault;
 use russet_platform::account::{Account, Ids};
@@ -322,7 +323,8 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     let Some(machine) = Machine::new() else { return };
     machine.install_agent();
     let state = machine.layout().state();
-    assert_eq!(repair_users(&state, &machine.prefix).unwrap(), Vec::<String>::new());
+    let look = |prefix: &str| look_at_users(&state, prefix, true).unwrap();
+    assert_eq!(look(&machine.prefix), Repair::default());
     let accounts = Accounts::system();
     let account = accounts.find(&machine.user()).unwrap().unwrap();
     // Ids that no test which runs at the same time is given.
@@ -332,11 +334,35 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     receipt.has_ids(&machine.user(), &ids).unwrap();
     let account = Account { ids, ..account };
     accounts.delete(&machine.user()).unwrap();
-    assert_eq!(repair_users(&state, &machine.prefix).unwrap().len(), 2);
+    assert_eq!(look(&machine.prefix).done.len(), 2);
     assert_eq!(accounts.find(&machine.user()).unwrap(), Some(account));
     // Users of another prefix are not this agent's.
     accounts.delete(&machine.user()).unwrap();
-    assert_eq!(repair_users(&state, "_another").unwrap(), Vec::<String>::new());
+    assert_eq!(look("_another"), Repair::default());
+    machine.uninstall_agent(Removal::default());
+}
+
+#[test]
+fn an_agent_that_may_not_repair_its_users_says_what_is_wrong_until_it_is_asked_to() {
+    let Some(machine) = Machine::new() else { return };
+    assert_eq!(repair_installation(&machine.layout()).unwrap(), None);
+    machine.install_agent();
+    let (state, accounts) = (machine.layout().state(), Accounts::system());
+    let look = || look_at_users(&state, &machine.prefix, false).unwrap();
+    assert_eq!(look(), Repair::default());
+    accounts.delete(&machine.user()).unwrap();
+    let gone = vec![format!("the user {} does not exist any more", machine.user())];
+    assert_eq!(look(), Repair { done: Vec::new(), wrong: gone.clone() });
+    assert_eq!(user_faults(&machine.layout()).unwrap(), gone);
+    assert_eq!(accounts.find(&machine.user()).unwrap(), None);
+    // Asked once, it does so once.
+    request_repair(&machine.layout()).unwrap();
+    assert_eq!(look().done.len(), 2);
+    accounts.delete(&machine.user()).unwrap();
+    assert_eq!(look().wrong, gone);
+    // Whoever runs the command does it by itself.
+    assert_eq!(repair_installation(&machine.layout()).unwrap().map(|done| done.len()), Some(2));
+    assert_eq!(user_faults(&machine.layout()).unwrap(), Vec::<String>::new());
     machine.uninstall_agent(Removal::default());
 }
 

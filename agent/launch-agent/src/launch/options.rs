@@ -26,6 +26,8 @@ pub struct Options {
     /// Once this file descriptor reaches its end, the process that started this one is gone: a
     /// service leaves its tasks to the next agent, another host has them canceled.
     pub parent: Option<std::os::fd::OwnedFd>,
+    /// Holds slots whose user has no record, which other systems do with a number.
+    pub needs_user_records: bool,
     /// Handles TERM, INT and HUP. Tests that run several launch agents in one process
     /// do without.
     pub signals: bool,
@@ -45,6 +47,7 @@ impl Options {
             on_event: None,
             boot_state: None,
             parent: None,
+            needs_user_records: russet_platform::NEEDS_USER_RECORDS,
             signals: true,
             stop: None,
         }

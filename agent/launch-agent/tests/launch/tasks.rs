@@ -222,6 +222,29 @@ async fn a_task_that_can_not_be_given_back_again_fails_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_slot_whose_user_is_gone_is_held_where_the_system_needs_its_record() {
+    if !russet_test_skip::can_be_root("to have users of slots") {
+        return;
+    }
+    let bench = Bench::new().await;
+    let exe = script_agent(bench.dir.path(), SUCCEED);
+    bench.plane.queue("class-token", task("a1"));
+    let (clock, hand) = russet_platform::clock::Clock::manual("boot");
+    let options = Options { clock, needs_user_records: true, ..Options::new(exe) };
+    let mut agent = bench.start_with(bench.config(""), options);
+    let notice = agent.notice("slot 1 takes no tasks").await;
+    assert!(notice.contains("the user _rt_none1 does not exist"), "{notice}");
+    assert!(notice.contains("`sudo russet agent repair`"), "{notice}");
+    // It looks again and again, and neither claims nor cleans: its directories are somebody's.
+    for _ in 0..5 {
+        hand.advance(hand.next_sleeper().await);
+    }
+    assert_eq!(agent.drain().await, ExitReason::Stopped);
+    assert_eq!(bench.plane.claims().len(), 0);
+    assert_eq!(bench.modes(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn single_task_mode_ends_after_one_task() {
     let bench = Bench::new().await;
     let exe = script_agent(bench.dir.path(), SUCCEED);

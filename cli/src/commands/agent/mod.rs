@@ -8,6 +8,7 @@ mod install;
 mod logs;
 mod prepare;
 mod progress;
+mod repair;
 mod run;
 mod service;
 mod setup;
@@ -63,6 +64,15 @@ pub(crate) enum AgentCommand {
 
     /// Stop and start the installed agent; tasks that run go on
     Restart,
+
+    /// Put the users of slots right that an upgrade of the system removed or changed
+    ///
+    /// They get the ids that they had, where those are free, and the agent starts again with them;
+    /// tasks that run go on. On macOS this may take Full Disk Access: it says which program needs it
+    /// and how to give it, and asks the agent, which may have it by a profile.
+    #[command(after_help = "Examples:
+  sudo russet agent repair")]
+    Repair,
 
     /// Show what the agent of this machine does
     #[command(after_help = "Examples:
@@ -162,6 +172,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Start => service::main(service::Verb::Start),
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
+        AgentCommand::Repair => repair::main(),
         AgentCommand::Status(args) => status::main(&args),
         AgentCommand::Doctor(args) => doctor::main(&args),
         AgentCommand::Pause(args) => control::pause_agent(args),

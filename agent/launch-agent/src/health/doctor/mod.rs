@@ -14,6 +14,7 @@ mod screen;
 mod service;
 mod updates;
 mod upkeep;
+mod users;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,7 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
     found.push(check_machine(&russet_platform::machine()));
     found.extend(hardware::check_hardware(&question.layout));
     found.push(service::check_service(&question.layout));
+    found.extend(users::check_users(&question.layout));
     let mut skew = None;
     if let Some(config) = &config {
         let answer = control_plane::ask_control_plane(config).await;

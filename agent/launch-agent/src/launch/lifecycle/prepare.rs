@@ -149,10 +149,16 @@ pub(super) async fn prepare(
         config,
     });
     if matches!(users, TaskUsers::OfSlots) {
-        repair_users(&shared);
+        look_at_users(&shared);
     }
-    let maker =
-        SlotMaker { shared: &shared, state: &state, path: &state_path, users: &users, inputs };
+    let maker = SlotMaker {
+        shared: &shared,
+        state: &state,
+        path: &state_path,
+        users: &users,
+        inputs,
+        needs_user_records: options.needs_user_records,
+    };
     let Slots { drivers, classes, journals, mut listening } = maker.make_all()?;
     if matches!(users, TaskUsers::OfSlots)
         && let Some(slot) = drivers.first()
@@ -165,14 +171,24 @@ pub(super) async fn prepare(
 }
 
 /// The users of an installation are looked at before they are used: upgrades of macOS have removed
-/// such users, or given their ids away.
-fn repair_users(shared: &Shared) {
+/// such users, or given their ids away. What the agent may not repair, it says.
+fn look_at_users(shared: &Shared) {
+    const HINT: &str =
+        "hint: `sudo russet agent repair` puts the users right, and says what it needs";
     let config = &shared.config;
-    match crate::install::repair_users(&config.state_directory, &config.user_prefix) {
-        Ok(done) => done.into_iter().for_each(|what| shared.sink.warn(what)),
-        // A slot whose user is gone runs as an id of its own; one that is unfit says so itself.
+    let may_repair = russet_platform::MAY_REPAIR_USERS;
+    let looked =
+        crate::install::look_at_users(&config.state_directory, &config.user_prefix, may_repair);
+    match looked {
+        Ok(found) => {
+            found.done.into_iter().for_each(|what| shared.sink.warn(what));
+            found.wrong.into_iter().for_each(|what| shared.sink.warn(format!("{what}\n  {HINT}")));
+        }
+        // A slot whose user is gone is held or runs as an id of its own; one that is unfit says so
+        // itself.
         Err(error) => {
-            shared.sink.error(format!("the users of slots could not be checked: {error}"))
+            let hint = error.hint().map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+            shared.sink.error(format!("the users of slots could not be checked: {error}{hint}"));
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct SlotMaker<'a> {
     pub(super) path: &'a Path,
     pub(super) users: &'a TaskUsers,
     pub(super) inputs: &'a mpsc::UnboundedSender<state::Input>,
+    /// Holds slots whose user has no record.
+    pub(super) needs_user_records: bool,
 }
 
 /// The slots of the launch agent.
@@ -68,7 +70,9 @@ impl SlotMaker<'_> {
         let users: Vec<SlotUser> =
             slots.drivers.iter().map(|slot| slot.info.lease.user.clone()).collect();
         let prefix = &self.shared.config.user_prefix;
-        if let Some(warning) = users::warning_of_nameless(prefix, &users) {
+        if !self.needs_user_records
+            && let Some(warning) = users::warning_of_nameless(prefix, &users)
+        {
             self.shared.sink.warn(warning);
         }
         Ok(slots)
@@ -95,7 +99,10 @@ impl SlotMaker<'_> {
         if let Some(obstacle) = find_obstacle(&dir.paths.root, &lease.user) {
             return Err(ExitReason::Failed(out_of_reach(&obstacle, &lease.user)));
         }
-        if let Err(error) = dir.complete(before.unwrap_or(&lease.user)) {
+        let missing_user = self.find_missing_user(number, &lease.user);
+        if let Some(reason) = &missing_user {
+            self.shared.sink.error(format!("slot {number} takes no tasks: {reason}"));
+        } else if let Err(error) = dir.complete(before.unwrap_or(&lease.user)) {
             // Cleaning meets it again, and holds the slot.
             tracing::warn!(slot = number, %error, "could not complete a slot's directory");
         }
@@ -122,6 +129,7 @@ impl SlotMaker<'_> {
             class,
             dir,
             lease,
+            missing_user,
             inputs: self.inputs.clone(),
             is_swept: false.into(),
         };
@@ -129,6 +137,12 @@ impl SlotMaker<'_> {
         slots.journals.push(journal);
         slots.listening.push(listening);
         Ok(())
+    }
+
+    /// Returns the reason for which a slot without its user is held.
+    fn find_missing_user(&self, number: u32, user: &SlotUser) -> Option<String> {
+        let prefix = &self.shared.config.user_prefix;
+        users::find_missing_user(prefix, number, user, self.needs_user_records)
     }
 
     /// Leases the user of a slot. `before` is the user that its journal names.

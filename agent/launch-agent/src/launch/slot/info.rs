@@ -22,6 +22,9 @@ pub(in crate::launch) struct SlotInfo {
     pub(in crate::launch) class: Option<Arc<Class>>,
     pub(in crate::launch) dir: SlotDir,
     pub(in crate::launch) lease: Lease,
+    /// The reason for which it takes no task as long as this agent runs; its directories are left
+    /// alone then.
+    pub(in crate::launch) missing_user: Option<String>,
     pub(in crate::launch) inputs: mpsc::UnboundedSender<state::Input>,
     /// Set once a clean-up has seen that its user left nothing in directories that all share.
     pub(in crate::launch) is_swept: AtomicBool,

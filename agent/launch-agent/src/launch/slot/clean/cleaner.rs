@@ -46,6 +46,11 @@ pub(in crate::launch::slot) struct SlotCleaner {
 impl SlotCleaner {
     /// Ends what is left of a task, and makes the slot fresh.
     pub(in crate::launch::slot) async fn clean(&self) {
+        if let Some(reason) = &self.info.missing_user {
+            // Its directories belong to a user that is gone, and is to come back.
+            self.info.send(Input::NotCleaned(reason.clone()));
+            return;
+        }
         let began = self.info.shared.clock.now();
         match self.try_clean().await {
             Ok(()) => {
