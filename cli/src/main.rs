@@ -9,6 +9,7 @@
 mod client;
 mod color;
 mod commands;
+mod disclaim;
 #[cfg(test)]
 mod docs;
 mod error;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use russet_protocol::supervise::{DISCLAIM, TASK_AGENT};
 
 use crate::color::Paint;
 use crate::commands::cli::Cli;
@@ -42,8 +44,12 @@ fn main() -> ExitCode {
         return russet_task_agent::continuation::curl(arguments.collect());
     }
     // Before clap and before any thread: the task agent drops privileges while it is alone.
-    if arguments.next().is_some_and(|word| word == "task-agent") {
-        return russet_task_agent::task::main();
+    match arguments.next() {
+        Some(word) if word == TASK_AGENT => return russet_task_agent::task::main(),
+        Some(word) if word == DISCLAIM => {
+            return disclaim::run_disclaimed(&arguments.collect::<Vec<_>>());
+        }
+        _ => {}
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

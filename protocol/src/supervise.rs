@@ -398,6 +398,13 @@ pub const SETUP_HELPERS: &str = "setup";
 /// Program that [`SETUP_HELPERS`] stands in for.
 pub const SETUP_CURL: &str = "curl";
 
+/// First word of a command line of ours whose rest is to run as its own responsible process (macOS):
+/// [`TASK_AGENT`], or the path of a program with its arguments.
+pub const DISCLAIM: &str = "disclaim";
+
+/// First word of a task agent's command line.
+pub const TASK_AGENT: &str = "task-agent";
+
 /// Name of the result record in the spool.
 pub const RESULT_FILE: &str = "result.json";
 

@@ -106,12 +106,13 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     if let Some(boot) = boot.clone() {
         agent.tell_boot(boot);
     }
+    let exe = agent.ready.shared.staged.exe.clone();
     let reason = agent.work(inputs, commands, stops).await;
     if reason == ExitReason::Updated {
         return install_update(&staged, &clock);
     }
     if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
-        run_shutdown_hook(hook).await;
+        run_shutdown_hook(hook, exe).await;
     }
     if let (AgentExit::Ended, Some(boot)) = (reason.exit(), boot) {
         boot.note_end(&clock).await;

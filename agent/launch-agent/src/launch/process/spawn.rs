@@ -11,8 +11,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
-use russet_protocol::supervise::Assignment;
+use nix::sys::stat;
+use russet_protocol::supervise::{Assignment, DISCLAIM, Mode, TASK_AGENT};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
@@ -57,7 +57,27 @@ pub(in crate::launch) fn spawn_task_agent(
     slot: &OwnedFd,
 ) -> io::Result<Spawned> {
     let log = log_file(slot, AGENT_LOG)?;
-    spawn_agent(exe, prefix, &log)
+    spawn_agent(exe, prefix, Responsible::Itself, &log)
+}
+
+/// Process that macOS asks about privacy on behalf of one that is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Responsible {
+    /// The launch agent's, `russet-boot`: what its owner granted holds.
+    Agent,
+    /// The started process itself.
+    Itself,
+}
+
+/// Returns who is responsible for a helper. One that deletes as the slot's user may need what the
+/// owner granted; it runs nothing of a project's. Everything else has no use for it.
+fn responsible_for(mode: Mode) -> Responsible {
+    match mode {
+        Mode::Clean | Mode::Trim => Responsible::Agent,
+        Mode::Run | Mode::Flush | Mode::Unclaim | Mode::External | Mode::Survey => {
+            Responsible::Itself
+        }
+    }
 }
 
 /// Empties the slot's log. A task agent that waits for its assignment has it open already, to
@@ -70,7 +90,12 @@ pub(in crate::launch) fn empty_log(slot: &OwnedFd) -> io::Result<()> {
     clippy::disallowed_methods,
     reason = "the program is the staged executable, or the owner's prefix; the environment is cleared"
 )]
-fn spawn_agent(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result<Spawned> {
+fn spawn_agent(
+    exe: &Path,
+    prefix: &[String],
+    responsible: Responsible,
+    log: &std::fs::File,
+) -> io::Result<Spawned> {
     let mut command = match prefix.split_first() {
         Some((program, rest)) => {
             let mut command = Command::new(program);
@@ -79,8 +104,12 @@ fn spawn_agent(exe: &Path, prefix: &[String], log: &std::fs::File) -> io::Result
         }
         None => Command::new(exe),
     };
+    if responsible == Responsible::Itself {
+        // Behind the prefix: what stands there is the owner's, and need not know of it.
+        command.arg(DISCLAIM);
+    }
     command
-        .arg("task-agent")
+        .arg(TASK_AGENT)
         .env_clear()
         .env("PATH", stage::own_path())
         .envs(PASSED_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
@@ -123,7 +152,7 @@ pub(in crate::launch) async fn run_helper(
 ) -> io::Result<(ExitStatus, String)> {
     let log = log_file(slot, HELPER_LOG)?;
     log.set_len(0)?;
-    let mut spawned = spawn_agent(exe, &[], &log)?;
+    let mut spawned = spawn_agent(exe, &[], responsible_for(assignment.mode), &log)?;
     hand_over(&mut spawned.child, assignment).await?;
     tokio::select! {
         status = spawned.child.wait() => Ok((status?, read_tail(log))),
@@ -140,14 +169,14 @@ pub(in crate::launch) async fn run_helper(
 /// The end of the slot's log of the task agent, on one line.
 pub(in crate::launch) fn tail_of_log(slot: &OwnedFd) -> String {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(slot, AGENT_LOG, flags, Mode::empty())
+    openat(slot, AGENT_LOG, flags, stat::Mode::empty())
         .map_or_else(|_| String::new(), |file| read_tail(std::fs::File::from(file)))
 }
 
 fn log_file(slot: &OwnedFd, name: &str) -> io::Result<std::fs::File> {
     let flags =
         OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    Ok(openat(slot, name, flags, Mode::from_bits_truncate(0o600))?.into())
+    Ok(openat(slot, name, flags, stat::Mode::from_bits_truncate(0o600))?.into())
 }
 
 fn read_tail(mut file: std::fs::File) -> String {
@@ -175,5 +204,54 @@ pub(in crate::launch) fn describe_status(status: ExitStatus) -> String {
             format!("was killed by signal {signal}{name}")
         }
         (None, None) => "ended".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Responsible, log_file, responsible_for, spawn_agent, spawn_task_agent};
+    use russet_protocol::supervise::Mode;
+    use std::os::fd::OwnedFd;
+    use std::path::PathBuf;
+
+    /// A program that says how it was called, and its directory.
+    fn made() -> (tempfile::TempDir, PathBuf, OwnedFd) {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "echo called \"$@\"";
+        russet_platform::command::testing::fake_tool(dir.path(), "russet", script);
+        let exe = dir.path().join("russet");
+        let slot = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+        (dir, exe, slot)
+    }
+
+    fn said(dir: &tempfile::TempDir, log: &str) -> String {
+        std::fs::read_to_string(dir.path().join(log)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn task_agents_disclaim_responsibility_behind_the_prefix_too() {
+        let (dir, exe, slot) = made();
+        let mut spawned = spawn_task_agent(&exe, &[], &slot).unwrap();
+        spawned.child.wait().await.unwrap();
+        let prefix = ["/usr/bin/env".to_owned(), "A=b".to_owned()];
+        let mut spawned = spawn_task_agent(&exe, &prefix, &slot).unwrap();
+        spawned.child.wait().await.unwrap();
+        let call = "called disclaim task-agent\n";
+        assert_eq!(said(&dir, super::AGENT_LOG), format!("{call}{call}"));
+    }
+
+    #[tokio::test]
+    async fn only_helpers_that_delete_have_the_grants_of_the_agent() {
+        let (dir, exe, slot) = made();
+        for mode in [Mode::Clean, Mode::Trim] {
+            assert_eq!(responsible_for(mode), Responsible::Agent);
+        }
+        for mode in [Mode::Run, Mode::Flush, Mode::Unclaim, Mode::External, Mode::Survey] {
+            assert_eq!(responsible_for(mode), Responsible::Itself);
+        }
+        let log = log_file(&slot, super::HELPER_LOG).unwrap();
+        let mut spawned = spawn_agent(&exe, &[], Responsible::Agent, &log).unwrap();
+        spawned.child.wait().await.unwrap();
+        assert_eq!(said(&dir, super::HELPER_LOG), "called task-agent\n");
     }
 }
