@@ -340,6 +340,66 @@ fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
     }
 }
 
+/// What jobs may ask for: the entitlement that lets macOS ask, and the words that it shows.
+const ASKED_FOR: [(&str, &str); 7] = [
+    ("automation.apple-events", "NSAppleEventsUsageDescription"),
+    ("device.audio-input", "NSMicrophoneUsageDescription"),
+    ("device.camera", "NSCameraUsageDescription"),
+    ("personal-information.addressbook", "NSContactsUsageDescription"),
+    ("personal-information.calendars", "NSCalendarsUsageDescription"),
+    ("personal-information.location", "NSLocationUsageDescription"),
+    ("personal-information.photos-library", "NSPhotoLibraryUsageDescription"),
+];
+
+/// Entitlements of the item with this executable, by what jobs may ask for.
+fn wanted_entitlements(program: &str) -> Vec<String> {
+    let is_agent = program.ends_with("/russet");
+    let wanted = ASKED_FOR.iter().filter(|_| is_agent);
+    wanted.map(|(key, _)| format!("com.apple.security.{key}")).collect()
+}
+
+/// Names of the entitlements in a text, each of which has to be given.
+fn names_of_entitlements(text: &str) -> Vec<String> {
+    let allowed: plist::Dictionary = plist::from_bytes(text.as_bytes()).unwrap();
+    assert!(allowed.values().all(|value| value.as_boolean() == Some(true)), "{text}");
+    let mut names: Vec<String> = allowed.keys().cloned().collect();
+    names.sort();
+    names
+}
+
+fn check_usage_descriptions(information: &[u8]) {
+    let plist: plist::Dictionary = plist::from_bytes(information).unwrap();
+    for (_, key) in ASKED_FOR {
+        let words = plist.get(key).and_then(plist::Value::as_string).unwrap_or_default();
+        assert!(words.contains("CI runner"), "{key}: {words}");
+    }
+}
+
+#[test]
+fn the_agent_alone_may_ask_for_what_jobs_need_and_says_what_for() {
+    for item in russet_notarize::bundle::SIGNED {
+        let program = format!("{}/{}", item.path, item.executable);
+        assert_eq!(names_of_entitlements(item.entitlements), wanted_entitlements(&program));
+    }
+    check_usage_descriptions(russet_notarize::bundle::agent_plist("1.2.3").as_bytes());
+}
+
+#[test]
+fn a_bundle_that_was_built_and_signed_may_ask_for_the_same() {
+    let Some(full) = Full::get() else { return };
+    for (program, _) in EXECUTABLES {
+        let bytes = fs::read(full.payload(program)).unwrap();
+        for slice in apple_codesign::MachFile::parse(&bytes).unwrap().iter_macho() {
+            let signature = slice.code_signature().unwrap().unwrap();
+            let entitlements = signature.entitlements().unwrap();
+            let names = entitlements.map(|blob| names_of_entitlements(blob.as_str()));
+            assert_eq!(names.unwrap_or_default(), wanted_entitlements(program));
+        }
+    }
+    let path = full.payload("RussetAgent.app/Contents/Info.plist");
+    check_usage_descriptions(&fs::read(path).unwrap());
+}
+
 #[test]
 fn the_signature_of_the_package_is_verified_by_openssl() {
     let Some(full) = Full::get() else { return };
