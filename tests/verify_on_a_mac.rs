@@ -322,3 +322,50 @@ check hangs-there 'daemon limit=2' x 'echo x; sleep 3600'
     let removed = std::fs::read_to_string(mac.path().join("removed")).unwrap();
     assert!(removed.lines().count() >= 4, "{removed}");
 }
+
+/// The check of the project's own that makes a user, with tools that answer as macOS does.
+fn make_user(dsimport: &str, dscl: &str) -> String {
+    let mac = FakeMac::new("");
+    let part = checkout().join("docs/verify-on-a-mac/32-users.sh");
+    std::fs::copy(part, mac.path().join("checks/32-users.sh")).unwrap();
+    mac.add_tool("dsimport", dsimport);
+    mac.add_tool("dscl", dscl);
+    let (_, text) = mac.run(&["--change", "--only", "user-made-from-terminal"]);
+    text
+}
+
+#[test]
+fn making_a_user_is_told_by_the_database_and_not_by_the_end_of_dsimport() {
+    if !can_be_root("to make users") {
+        return;
+    }
+    // What it was given, in the form of `dscl . -read`, whose first word is the attribute.
+    let import = r#"[ "$2 $3 $4" = "/Local/Default I --outputfile" ] || exit 64
+        echo "<plist/>" >"$5"
+        IFS=: read -r name uid password home group shell hidden full <<V
+$(tail -n 1 "$1")
+V
+        printf 'NFSHomeDirectory: %s\nUniqueID: %s\n' "$home" "$uid" >"$FAKE/record""#;
+    let by_database = r#"case $2 in
+        -read) cat "$FAKE/record" 2>/dev/null || { echo "DS Error: -14136 (eDSRecordNotFound)" >&2; exit 56; } ;;
+        -create) [ ! -e "$FAKE/denied" ] || { echo "DS Error: -14120 (eDSPermissionError)" >&2; exit 40; }
+                 echo "$4: $5" >>"$FAKE/record" ;;
+        esac"#;
+    let nothing = r#"echo "<plist/>" >"$5""#;
+    let text = make_user(import, by_database);
+    assert!(text.contains("made at once"), "{text}");
+    assert_eq!(verdict(&text, "user-made-from-terminal"), "ok", "{text}");
+    let text = make_user(nothing, by_database);
+    assert!(text.contains("made by attributes"), "{text}");
+    let denied = format!("touch \"$FAKE/denied\"; {nothing}");
+    let text = make_user(&denied, by_database);
+    assert!(text.contains("refused: Full Disk Access is needed"), "{text}");
+    assert_eq!(verdict(&text, "user-made-from-terminal"), "ok", "{text}");
+    // A fact of neither kind is none that is handled.
+    let text = make_user(nothing, "case $2 in -read) exit 56 ;; *) exit 1 ;; esac");
+    assert_eq!(verdict(&text, "user-made-from-terminal"), "FAIL", "{text}");
+    let login =
+        format!("{import}\necho 'AuthenticationAuthority: ;ShadowHash;' >>\"$FAKE/record\"");
+    let text = make_user(&login, by_database);
+    assert_eq!(verdict(&text, "user-made-from-terminal"), "FAIL", "{text}");
+}

@@ -44,7 +44,8 @@ check install-restarts 'change root agent' '^another process$' \
      before=$(pid); "$RUSSET" agent restart; after=$(pid)
      if [ -n "$after" ] && [ "$after" != "$before" ]; then echo another process; else echo "$before $after"; fi'
 
-check install-repairs-user 'change root agent' '^the same record$' \
+check install-holds-without-user 'change root agent limit=180' '^held, and the same record afterwards$' \
     'ids() { dscl . -read /Users/_russet1 UniqueID PrimaryGroupID GeneratedUID; }
      before=$(ids); "$RUSSET" agent stop; dscl . -delete /Users/_russet1; "$RUSSET" agent start
-     if [ "$(ids)" = "$before" ]; then echo the same record; else echo "$before"; ids; fi'
+     "$RUSSET" agent status >held; "$RUSSET" agent repair; cat held; ids
+     if grep -q "_russet1 does not exist" held && [ "$(ids)" = "$before" ]; then echo held, and the same record afterwards; fi'
