@@ -252,6 +252,30 @@ fn an_agent_is_installed_works_crashes_adopts_drains_and_is_removed_without_a_tr
 }
 
 #[test]
+fn a_user_that_is_gone_comes_back_by_a_command_with_its_ids() {
+    let Some(machine) = Machine::new() else { return };
+    let output = machine.russet(&["repair"], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("nothing is installed") && said.contains("agent install"), "{said}");
+    let server = Server::start();
+    machine.install(&server, &server.admin.class_token(CLASS));
+    let ids = || {
+        let user = nix::unistd::User::from_name(&machine.user()).unwrap()?;
+        Some((user.uid, user.gid, user.dir))
+    };
+    let before = ids();
+    assert!(before.is_some());
+    let said = |output: Output| String::from_utf8(output.stderr).unwrap();
+    assert!(said(machine.russet(&["repair"], "")).contains("as they should be"));
+    assert!(Command::new("userdel").arg(machine.user()).status().unwrap().success());
+    assert_eq!(ids(), None);
+    let text = said(machine.russet(&["repair"], ""));
+    assert!(text.contains(&format!("made the user {}", machine.user())), "{text}");
+    assert_eq!(ids(), before);
+    machine.succeeds(&["uninstall"], "");
+}
+
+#[test]
 fn an_agent_with_a_running_task_is_removed_only_by_force_and_takes_the_task_with_it() {
     let Some(machine) = Machine::new() else { return };
     let server = Server::start();

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use super::command::CommandError;
-use super::macos_tools::privacy::Responsible;
+use super::privacy::Responsible;
 
 /// Account as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

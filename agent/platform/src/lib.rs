@@ -23,6 +23,8 @@ pub mod macos_tools;
 mod memory;
 pub mod os;
 mod pipe_end;
+pub mod privacy;
+mod private_directory;
 mod process_info;
 pub mod replace;
 pub mod shared_directories;

@@ -15,8 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::private_directory::own_directory;
 use crate::replace::draft_path;
-use crate::users::own_directory;
 
 /// Name of the list.
 const NAME: &str = "shared-directories";

@@ -7,12 +7,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Gid, Group, Uid, User};
 use russet_protocol::supervise::SlotUser;
+
+use crate::private_directory::own_directory;
 
 /// The ids that slots take where no user is set up. Far from people's ids, from those of the
 /// system and from 65534 (nobody).
@@ -303,23 +305,6 @@ fn lock_uid(uid: u32) -> Result<Option<Flock<std::fs::File>>, UserError> {
         Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
         Err((_, error)) => Err(failed(error.into())),
     }
-}
-
-/// Makes the directory of locks. Its parent is one where everybody may make files on some
-/// systems, so one that somebody else made first is refused.
-pub(crate) fn own_directory(path: &Path) -> io::Result<()> {
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    let meta = std::fs::symlink_metadata(path)?;
-    let me = nix::unistd::geteuid().as_raw();
-    if meta.is_dir() && meta.uid() == me && meta.mode() & 0o022 == 0 {
-        return Ok(());
-    }
-    let message = format!("{} is not a directory that belongs to this user alone", path.display());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 /// Keeps other launch agents out of a state directory while it lives.

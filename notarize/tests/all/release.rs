@@ -340,7 +340,7 @@ fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
     }
 }
 
-/// What jobs may ask for: the entitlement that lets macOS ask, and the words that it shows.
+/// Resources that jobs may ask for: the entitlement that lets macOS ask, and the words that it shows.
 const ASKED_FOR: [(&str, &str); 7] = [
     ("automation.apple-events", "NSAppleEventsUsageDescription"),
     ("device.audio-input", "NSMicrophoneUsageDescription"),
@@ -382,6 +382,36 @@ fn the_agent_alone_may_ask_for_what_jobs_need_and_says_what_for() {
         assert_eq!(names_of_entitlements(item.entitlements), wanted_entitlements(&program));
     }
     check_usage_descriptions(russet_notarize::bundle::agent_plist("1.2.3").as_bytes());
+}
+
+#[test]
+fn the_profile_lets_russet_boot_change_user_records_and_nothing_else() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let payloads = |file: &str| -> Vec<plist::Dictionary> {
+        let profile: plist::Dictionary = plist::from_file(docs.join(file)).unwrap();
+        let payloads = profile.get("PayloadContent").unwrap().as_array().unwrap();
+        payloads.iter().map(|payload| payload.as_dictionary().unwrap().clone()).collect()
+    };
+    // Nobody gets it who did not ask for it.
+    assert!(
+        payloads("russet.mobileconfig").iter().all(|payload| !payload.contains_key("Services"))
+    );
+    let [payload] = payloads("russet-privacy.mobileconfig").try_into().unwrap();
+    let services = payload.get("Services").unwrap().as_dictionary().unwrap();
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["SystemPolicySysAdminFiles"]);
+    let [grant] = services.values().next().unwrap().as_array().unwrap().as_slice() else {
+        panic!("{services:?}");
+    };
+    let grant = grant.as_dictionary().unwrap();
+    let text = |key: &str| grant.get(key).unwrap().as_string().unwrap();
+    assert_eq!((text("Identifier"), text("IdentifierType")), ("/opt/russet/russet-boot", "path"));
+    let boot = &russet_notarize::bundle::SIGNED[0];
+    let requirement = text("CodeRequirement");
+    assert!(
+        requirement
+            .starts_with(&format!("identifier \"{}\" and anchor apple generic ", boot.identifier))
+    );
+    assert!(requirement.contains("certificate leaf[subject.OU] = \"ABCDE12345\""), "{requirement}");
 }
 
 #[test]

@@ -17,12 +17,12 @@ use russet_platform::layout::Layout;
 /// Name of the request to the agent, in the state directory, where only root can write.
 const REQUEST: &str = "repair-users";
 
-/// What the agent found, or did, when it looked at its users. Each is a sentence.
+/// Repairs and faults of the users that were looked at, each a sentence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repair {
-    /// What was done.
+    /// Repairs that were made.
     pub done: Vec<String>,
-    /// What is still wrong.
+    /// Faults that are left.
     pub wrong: Vec<String>,
 }
 

@@ -10,6 +10,9 @@ use crate::macos_tools;
 
 pub use crate::macos_tools::accounts::SHELL;
 
+/// Root's home, which nobody else can write to and few can enter.
+const ROOTS_HOME: &str = "/var/root";
+
 /// The user database.
 #[derive(Clone, Debug)]
 pub struct Accounts(macos_tools::accounts::Accounts);
@@ -22,7 +25,7 @@ impl Accounts {
         let taken = |id| !matches!(User::from_uid(Uid::from_raw(id)), Ok(None));
         Self(macos_tools::accounts::Accounts {
             tools: Tools::system(),
-            scratch: PathBuf::from(super::LOCK_DIRECTORY),
+            scratch: PathBuf::from(ROOTS_HOME),
             taken_elsewhere: taken,
             responsible: super::responsibility::responsible_program,
         })

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::darwin_abi::{POSIX_SPAWN_SETEXEC, PROC_PIDPATHINFO_MAXSIZE};
-use crate::macos_tools::privacy::Responsible;
+use crate::privacy::Responsible;
 
 /// `responsibility_spawnattrs_setdisclaim`, as lldb/source/Host/macosx/objcxx/PosixSpawnResponsible.h
 /// (LLVM 20) and base/process/launch_mac.cc (Chromium 130) declare it.

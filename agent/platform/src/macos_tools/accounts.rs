@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::dscl::{self, DsError, Kind};
-use super::privacy::Responsible;
 use crate::account::{Account, AccountError, Ids, Wanted, as_made};
 use crate::command::{Command, CommandError, Output, Tools};
+use crate::privacy::Responsible;
 
 /// The program that a login would start: none.
 pub const SHELL: &str = "/usr/bin/false";

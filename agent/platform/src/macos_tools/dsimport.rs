@@ -83,7 +83,7 @@ pub fn is_made(report: &[u8], name: &str) -> bool {
 mod tests {
     use super::{import_file, is_made};
 
-    /// What mkuser's author saw on macOS 10.13 and 11.
+    /// Report as mkuser's author saw it on macOS 10.13 and 11.
     const REPORT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">

@@ -26,7 +26,6 @@ pub mod package;
 pub mod path_helper;
 pub mod power_settings;
 pub mod preferences;
-pub mod privacy;
 pub mod procargs;
 pub mod process_limits;
 pub mod rosetta;

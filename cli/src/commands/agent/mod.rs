@@ -72,7 +72,7 @@ pub(crate) enum AgentCommand {
     /// and how to give it, and asks the agent, which may have it by a profile.
     #[command(after_help = "Examples:
   sudo russet agent repair")]
-    Repair,
+    Repair(repair::RepairArgs),
 
     /// Show what the agent of this machine does
     #[command(after_help = "Examples:
@@ -172,7 +172,7 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Start => service::main(service::Verb::Start),
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
-        AgentCommand::Repair => repair::main(),
+        AgentCommand::Repair(args) => repair::main(&args),
         AgentCommand::Status(args) => status::main(&args),
         AgentCommand::Doctor(args) => doctor::main(&args),
         AgentCommand::Pause(args) => control::pause_agent(args),

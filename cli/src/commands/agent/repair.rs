@@ -1,5 +1,7 @@
 //! `russet agent repair`.
 
+use std::path::PathBuf;
+
 use russet_launch_agent::install::{self, InstallError};
 use russet_platform::account::AccountError;
 use russet_platform::layout::Layout;
@@ -10,9 +12,17 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render;
 
+/// The arguments of `russet agent repair`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RepairArgs {
+    /// Directory below which it was installed
+    #[arg(long, value_name = "DIR", hide = true)]
+    root: Option<PathBuf>,
+}
+
 /// Runs the command.
-pub(crate) fn main() -> Result<Exit> {
-    let layout = Layout::default();
+pub(crate) fn main(args: &RepairArgs) -> Result<Exit> {
+    let layout = super::install::layout_below(args.root.as_deref())?;
     let done = match install::repair_installation(&layout) {
         Ok(Some(done)) => done,
         Ok(None) => {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::command::{CommandError, Tools};
 use crate::macos_tools::dsimport::{self, Record};
-use crate::users::own_directory;
+use crate::private_directory::own_directory;
 
 /// Reason why a record was not made at once.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub(super) fn import_user(
     let failed = |error: io::Error| ImportError::File(scratch.display().to_string(), error);
     own_directory(scratch).map_err(failed)?;
     let directory = tempfile::Builder::new()
-        .prefix("import-")
+        .prefix("russet-import-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(scratch)
         .map_err(failed)?;

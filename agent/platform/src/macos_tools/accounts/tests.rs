@@ -7,7 +7,7 @@ use super::{Accounts, SHELL};
 use crate::account::{Account, AccountError, Ids, Wanted};
 use crate::command::Tools;
 use crate::command::testing::fake_tool;
-use crate::macos_tools::privacy::Responsible;
+use crate::privacy::Responsible;
 
 /// Messages and exit codes: NixOS/nix-installer#33 and #1399 (-14120), #1501 (-14135, 55), #926
 /// (-14009 for a deletion, 185), and for -14136 (56) those of the same form. Files named
