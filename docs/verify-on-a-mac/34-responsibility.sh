@@ -20,3 +20,8 @@ STEPS
      found=$(responsible_pid "$step"); ps -o pid=,comm= -p "$found"
      if [ "$found" = "$agent" ]; then echo the task agent answers for the step; else echo "process $found does, and not the task agent $agent"; fi
      kill $watcher'
+
+check job-asks-for-events 'change agent class limit=300' '(answered by Finder|-1743|-600|-10810)' \
+    '"$tools/submit" events "$RUSSET_CLASS" <<STEPS
+- run: osascript -e "tell application \"Finder\" to get name of startup disk" && echo answered by Finder || true
+STEPS'
