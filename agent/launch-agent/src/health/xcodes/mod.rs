@@ -36,6 +36,8 @@ struct State {
     found: BTreeMap<String, Found>,
     /// What bundles said when they were asked, and the state that they were in.
     asked: BTreeMap<PathBuf, (Stamp, Verdict)>,
+    /// Set once all were asked: what changes after that is asked before it is used.
+    has_asked: bool,
     /// What the selected one said, where a class needs it.
     selected: Option<Verdict>,
     /// All that can be used, the newest release first.
@@ -107,11 +109,11 @@ impl Xcodes {
         };
         match state.asked.get(&found.app) {
             Some((stamp, verdict)) if *stamp == found.stamp => verdict.obstacle(),
+            _ if self.health == XcodeHealth::Never => None,
             _ => {
-                if self.health != XcodeHealth::Never {
-                    self.doubt.notify_one();
-                }
-                None
+                self.doubt.notify_one();
+                let app = found.app.display();
+                state.has_asked.then(|| format!("{app} is new, and is being asked if it is ready"))
             }
         }
     }
@@ -171,6 +173,7 @@ impl Xcodes {
             let verdict = readiness::ask(&self.tools, None, self.user);
             self.lock().selected = Some(verdict);
         }
+        self.lock().has_asked = true;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -179,5 +182,7 @@ impl Xcodes {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

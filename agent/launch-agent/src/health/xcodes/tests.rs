@@ -57,6 +57,9 @@ fn the_verdict_on_a_bundle_ends_with_the_bundle() {
     // The App Store has put another one of the same version in its place.
     std::fs::remove_dir_all(app).unwrap();
     make_xcode(dir.path(), "Xcode.app", &FakeXcode::default());
+    assert!(all.obstacle(0).unwrap().contains("being asked"));
+    fake_tool(dir.path(), "xcodebuild", "exit 0");
+    all.ask();
     assert_eq!(all.obstacle(0), None);
 }
 
