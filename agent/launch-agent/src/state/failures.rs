@@ -115,8 +115,8 @@ impl Failures {
     pub(super) fn holds(&self) -> impl Iterator<Item = (usize, String)> {
         self.0.iter().filter(|(_, streak)| streak.hold.is_some()).map(|(class, streak)| {
             let reason = format!(
-                "{} tasks in a row failed for a reason of this machine, the last one since {}; one \
-                 is tried every few minutes, and at once by `russet agent resume`",
+                "{} tasks in a row failed for a reason of this machine, the last one: {}; one is \
+                 tried every few minutes, and at once by `russet agent resume`",
                 streak.count, streak.reason
             );
             (*class, reason)

@@ -57,6 +57,8 @@ struct JobView {
     waiting: VecDeque<Next>,
     /// Reason of its failure, for the summary.
     failure: Option<String>,
+    /// Xcode that it names.
+    xcode: Option<String>,
 }
 
 #[derive(Debug)]
@@ -169,7 +171,10 @@ impl TextView {
                 Some(self.paint.dim(&format!("{} after {}", job.name, job.requires.join(", "))))
             }
             Phase::OnHold => Some(format!("{} waits for an approval", job.name)),
-            Phase::Queued => Some(format!("{} waits for a runner", job.name)),
+            Phase::Queued => {
+                let with = job.xcode.as_ref().map(|xcode| format!(" with Xcode {xcode}"));
+                Some(format!("{} waits for a runner{}", job.name, with.unwrap_or_default()))
+            }
             Phase::Running => {
                 let step = job.steps.values().rev().find(|step| !step.has_ended);
                 let step = step.and_then(|step| step.name.as_deref()).unwrap_or("starting");
@@ -203,6 +208,7 @@ impl TextView {
             active: None,
             waiting: VecDeque::new(),
             failure: None,
+            xcode: None,
         });
         self.jobs.len() - 1
     }
@@ -227,6 +233,7 @@ impl TextView {
         for view in self.jobs.iter_mut().filter(|view| view.id == job.id) {
             view.job_name = name.clone();
             view.parallelism = job.parallelism;
+            view.xcode = job.xcode.as_deref().map(plain);
             view.name = named(&name, view.task, job.parallelism);
             view.phase = job.phase;
             view.requires.clone_from(&job.requires);
