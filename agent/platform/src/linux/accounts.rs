@@ -1,6 +1,8 @@
 //! Accounts of slots, made with shadow's tools, which take the locks of the user database and
 //! choose the ids.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Group, Uid, User};
@@ -19,6 +21,9 @@ const USERMOD: &str = "/usr/sbin/usermod";
 
 /// Time for which somebody else who changes the user database is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Interval of looks whether they have ended.
+const PATIENCE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// shadow: the id is somebody's.
 const ID_TAKEN: i32 = 4;
@@ -72,6 +77,7 @@ impl Accounts {
     /// The name is somebody's, or a tool refuses.
     pub fn ensure(&self, wanted: &Wanted) -> Result<(Account, Vec<String>), AccountError> {
         let name = &wanted.name;
+        wait_for_tools(name);
         let mut done = Vec::new();
         let found = self.find(name)?;
         if let Some(account) = &found {
@@ -94,9 +100,14 @@ impl Accounts {
                     done.push(format!("repaired the user {name}, which {fault}"));
                 }
                 if !done.is_empty() {
-                    let command = self.tools.command(USERMOD).args(["--gid", name]);
-                    let command = command.arg("--home").arg(&wanted.home);
-                    self.run(command.args(["--shell", SHELL, name]), "repair the user", name)?;
+                    let command = || {
+                        let command = self.tools.command(USERMOD).args(["--gid", name]);
+                        let command = command.arg("--home").arg(&wanted.home);
+                        command.args(["--shell", SHELL, name])
+                    };
+                    let output = self.patiently(&command, "repair the user", name)?;
+                    let failed = |source| account_error("repair the user", name, source);
+                    output.ok().map_err(failed)?;
                 }
             }
         }
@@ -109,6 +120,7 @@ impl Accounts {
     ///
     /// A tool refuses, as `userdel` does while the user has processes.
     pub fn delete(&self, name: &str) -> Result<bool, AccountError> {
+        wait_for_tools(name);
         let mut any = false;
         // userdel deletes a user's own group as well, unless login.defs says otherwise.
         for (tool, what) in [(USERDEL, "delete the user"), (GROUPDEL, "delete the group")] {
@@ -169,10 +181,6 @@ impl Accounts {
         output.ok().map(drop).map_err(|source| account_error(what, name, source))
     }
 
-    fn run(&self, command: Command, what: &str, name: &str) -> Result<(), AccountError> {
-        command.run_ok().map(drop).map_err(|source| account_error(what, name, source))
-    }
-
     /// Runs a command again while somebody else has the database locked.
     fn patiently(
         &self,
@@ -190,6 +198,35 @@ impl Accounts {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// Waits for tools that a killed run of ours left at work on this name: a user that one is about to
+/// make or to delete is neither there nor gone.
+fn wait_for_tools(name: &str) {
+    let start = Instant::now();
+    while is_worked_on(name) && start.elapsed() < PATIENCE {
+        std::thread::sleep(PATIENCE_INTERVAL);
+    }
+}
+
+fn is_worked_on(name: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|process| is_tool_for(&process.path(), name))
+}
+
+/// Threat: whoever calls a process of theirs so would have us wait. Only our own user's count.
+fn is_tool_for(process: &Path, name: &str) -> bool {
+    let is_ours = |meta: std::fs::Metadata| meta.uid() == nix::unistd::geteuid().as_raw();
+    if !process.symlink_metadata().is_ok_and(is_ours) {
+        return false;
+    }
+    let Ok(line) = std::fs::read(process.join("cmdline")) else { return false };
+    let line = String::from_utf8_lossy(&line);
+    let mut words = line.split('\0');
+    let program = words.next().and_then(|program| Path::new(program).file_name());
+    let tools = [GROUPADD, GROUPDEL, USERADD, USERDEL, USERMOD];
+    let is_tool = tools.iter().any(|tool| Path::new(tool).file_name() == program);
+    is_tool && words.any(|word| word == name)
 }
 
 fn account_error(what: &str, name: &str, source: CommandError) -> AccountError {
@@ -244,6 +281,27 @@ mod tests {
         fn drop(&mut self) {
             Accounts::system().delete(&self.0.name).unwrap();
         }
+    }
+
+    #[test]
+    fn a_tool_that_a_killed_run_left_at_work_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = dir.path().join("useradd");
+        std::fs::copy("/bin/sleep", &tool).unwrap();
+        // `sleep` takes the name for a time.
+        let name = "0.7352";
+        let mut left = std::process::Command::new("/bin/sh")
+            .args(["-c", "until \"$0\" \"$1\"; do :; done"])
+            .arg(&tool)
+            .arg(name)
+            .spawn()
+            .unwrap();
+        while !super::is_worked_on(name) {
+            assert!(left.try_wait().unwrap().is_none(), "it ended unseen");
+        }
+        super::wait_for_tools(name);
+        assert!(!super::is_worked_on(name));
+        left.wait().unwrap();
     }
 
     #[test]
