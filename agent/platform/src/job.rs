@@ -45,6 +45,12 @@ pub enum ServiceError {
         /// Alternative.
         hint: String,
     },
+    /// The process that reloads the job could not be started, or failed.
+    #[error("the job could not be loaded anew: {source}")]
+    Reload {
+        /// Cause, or what it said.
+        source: std::io::Error,
+    },
     /// The job did not come to the state that was waited for.
     #[error("{what}")]
     TimedOut {
@@ -67,6 +73,7 @@ impl ServiceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Command(error) => error.hint(),
+            Self::Reload { .. } => Some("load it with `sudo russet agent start`".to_owned()),
             Self::Known { hint, .. } | Self::None { hint, .. } | Self::TimedOut { hint, .. } => {
                 Some(hint.clone())
             }

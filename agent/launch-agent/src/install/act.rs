@@ -199,7 +199,12 @@ pub(super) fn perform_step(
         How::Job => {
             machine.service.available()?;
             machine.service.enable()?;
-            if restart { machine.service.restart()? } else { machine.service.start()? }
+            if !restart {
+                machine.service.start()?;
+                return Ok(Vec::new());
+            }
+            machine.service.restart()?;
+            return Ok(slots::adopted_note(&slots::busy_slots(&machine.layout.state())));
         }
     }
     Ok(Vec::new())

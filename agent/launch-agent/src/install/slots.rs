@@ -33,6 +33,17 @@ pub(super) fn busy_slots(state: &Path) -> Vec<String> {
     slots
 }
 
+/// Returns the words for tasks that run while the agent is started anew.
+#[must_use]
+pub fn adopted_note(busy: &[String]) -> Vec<String> {
+    let slots = match busy {
+        [] => return Vec::new(),
+        [one] => format!("the task in slot {one} goes on"),
+        many => format!("the tasks in slots {} go on", many.join(", ")),
+    };
+    vec![format!("{slots}; the agent that was started adopts what runs")]
+}
+
 /// Empties all slots in a directory.
 pub(super) fn empty_all(slots: &Path, program: &Path) -> Result<(), InstallError> {
     let Ok(entries) = std::fs::read_dir(slots) else { return Ok(()) };

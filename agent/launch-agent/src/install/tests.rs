@@ -486,7 +486,7 @@ show)
   printf 'LoadState=loaded\nActiveState=x\nSubState=y\nMainPID=%s\nExecMainCode=1\nExecMainStatus=3\nUnitFileState=%s\n' $pid $unit ;;
 enable) touch enabled ;;
 disable) rm -f enabled ;;
-start) touch started; mkdir -p "$(cat state)/boot"; cat health >"$(cat state)/boot/health" ;;
+start|restart) touch started; mkdir -p "$(cat state)/boot"; cat health >"$(cat state)/boot/health" ;;
 stop) rm -f started ;;
 esac
 "#;

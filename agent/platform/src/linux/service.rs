@@ -119,10 +119,14 @@ impl Service {
     ///
     /// systemctl refuses.
     pub fn start(&self) -> Result<(), ServiceError> {
+        self.prepare()?;
+        self.run("start", Some(SYSTEMD_UNIT), "start the unit")
+    }
+
+    fn prepare(&self) -> Result<(), ServiceError> {
         self.run("daemon-reload", None, "read its units again")?;
         // A unit that failed too often stays down until this.
-        self.run("reset-failed", Some(SYSTEMD_UNIT), "forget its failures").or_else(not_loaded)?;
-        self.run("start", Some(SYSTEMD_UNIT), "start the unit")
+        self.run("reset-failed", Some(SYSTEMD_UNIT), "forget its failures").or_else(not_loaded)
     }
 
     /// Stops the agent, and waits for that. Its tasks go on.
@@ -134,14 +138,23 @@ impl Service {
         self.run("stop", Some(SYSTEMD_UNIT), "stop the unit").or_else(not_loaded)
     }
 
-    /// Stops and starts it.
+    /// Stops and starts it, in one step of systemd's: whoever calls may be killed meanwhile.
     ///
     /// # Errors
     ///
     /// systemctl refuses.
     pub fn restart(&self) -> Result<(), ServiceError> {
-        self.stop()?;
-        self.start()
+        self.prepare()?;
+        self.run("restart", Some(SYSTEMD_UNIT), "restart the unit")
+    }
+
+    /// As [`Service::restart`]: systemd needs no process of its own for it.
+    ///
+    /// # Errors
+    ///
+    /// systemctl refuses.
+    pub fn reload(&self) -> Result<(), ServiceError> {
+        self.restart()
     }
 
     fn run(&self, verb: &str, unit: Option<&str>, doing: &str) -> Result<(), ServiceError> {

@@ -1,11 +1,15 @@
 //! The agent's job in launchd.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::command::Tools;
 use crate::job::{JobState, ServiceError};
 use crate::layout::Layout;
 use crate::macos_tools::launchd::Launchd;
+
+/// Arguments with which `russet` calls [`Service::reload`].
+const RELOAD_ARGUMENTS: [&str; 2] = ["agent", "reload-job"];
 
 /// launchd, and the job's file.
 #[derive(Clone, Debug)]
@@ -18,7 +22,14 @@ impl Service {
     /// The system's.
     #[must_use]
     pub fn system(layout: &Layout) -> Self {
-        Self { launchd: Launchd::new(Tools::system()), plist: layout.daemon_plist() }
+        // Without a path of its own it starts no process, and says so.
+        let program = std::env::current_exe().ok().map(PathBuf::into_os_string);
+        let arguments = RELOAD_ARGUMENTS.map(OsString::from);
+        let reloader =
+            program.into_iter().flat_map(|program| [program].into_iter().chain(arguments.clone()));
+        let loaded = layout.state().join("job.plist");
+        let launchd = Launchd::new(Tools::system(), loaded, reloader.collect());
+        Self { launchd, plist: layout.daemon_plist() }
     }
 
     /// The job's file.
@@ -91,7 +102,17 @@ impl Service {
         self.launchd.stop()
     }
 
-    /// Stops and starts it, with its file as it is now.
+    /// Loads it anew from its file, whatever becomes of the caller's terminal: for a process of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Service::stop`] and [`Service::start`].
+    pub fn reload(&self) -> Result<(), ServiceError> {
+        self.launchd.reload(&self.plist)
+    }
+
+    /// Starts it anew, with its file as it is now. Whoever calls may be killed meanwhile.
     ///
     /// # Errors
     ///

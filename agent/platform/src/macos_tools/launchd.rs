@@ -6,14 +6,25 @@
 //!   for a while;
 //! - a job that was disabled once, by a person or an old `unload -w`, stays so until `enable`;
 //! - `kickstart` uses the file as it was when it was loaded, so a changed file needs `bootout` and
-//!   `bootstrap`.
+//!   `bootstrap`. In between there is no job, and nothing but the next start of the Mac would bring
+//!   it back: an ssh session that is cut there left machines without an agent
+//!   (NousResearch/hermes-agent#28632). So a process of its own does both, in a session of its own
+//!   and deaf to HUP, INT and TERM ([`Launchd::reload`]). A file that did not change needs neither:
+//!   `kickstart -k` is one step. The file that was loaded last is kept beside russet-boot's files.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::launchctl::{self, ALREADY, IN_PROGRESS, IO_ERROR, NO_PROCESS, NOT_FOUND};
 use crate::command::Tools;
 use crate::job::{JobState, ServiceError};
+use crate::{STANDARD_PATH, replace};
 
 /// Timeout of a job's end: its `ExitTimeOut` of 60 s, after which launchd kills it,
 /// and some more.
@@ -26,16 +37,22 @@ const SETTLES: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Launchd {
     tools: Tools,
+    /// Copy of the file that was loaded last.
+    loaded: PathBuf,
+    /// Program and arguments that call [`Launchd::reload`] in a process of their own.
+    reloader: Vec<OsString>,
     gone: Duration,
     settles: Duration,
     pause: Duration,
 }
 
 impl Launchd {
-    /// launchd by these tools.
+    /// launchd by these tools. `loaded` is where the file that was loaded last is kept; the
+    /// program and arguments `reloader` call [`Launchd::reload`].
     #[must_use]
-    pub fn new(tools: Tools) -> Self {
-        Self { tools, gone: GONE, settles: SETTLES, pause: Duration::from_millis(500) }
+    pub fn new(tools: Tools, loaded: PathBuf, reloader: Vec<OsString>) -> Self {
+        let (gone, settles, pause) = (GONE, SETTLES, Duration::from_millis(500));
+        Self { tools, loaded, reloader, gone, settles, pause }
     }
 
     /// Returns the state of the job.
@@ -95,33 +112,96 @@ impl Launchd {
         let start = Instant::now();
         while self.is_loaded()? {
             if start.elapsed() > self.gone {
-                return Err(ServiceError::TimedOut {
-                    what: format!("the job did not end within {:?} of its boot-out", self.gone),
-                    hint: "see what it does with `sudo sample russet`, or end it with `sudo \
-                           launchctl kill SIGKILL system/dev.russet.agent`"
-                        .to_owned(),
-                });
+                return Err(not_ended(self.gone, "boot-out"));
             }
             std::thread::sleep(self.pause);
         }
         Ok(())
     }
 
-    /// Stops and starts it, with the file as it is now.
+    /// Starts it anew, with the file as it is now. Whoever calls may be killed meanwhile: there is a
+    /// job afterwards.
     ///
     /// # Errors
     ///
     /// Those of [`Launchd::stop`] and [`Launchd::start`].
     pub fn restart(&self, plist: &Path) -> Result<(), ServiceError> {
+        let state = self.state()?;
+        if !state.loaded {
+            return self.start(plist);
+        }
+        if is_same_file(&self.loaded, plist) {
+            return self.restart_loaded(&state);
+        }
+        self.reload_apart()
+    }
+
+    /// Restarts the job that is loaded, and waits until it is another process.
+    fn restart_loaded(&self, before: &JobState) -> Result<(), ServiceError> {
+        let output = launchctl::restart(&self.tools).limit(self.gone).run()?;
+        if !output.status.success() && !launchctl::failed_with(&output, &[ALREADY]) {
+            return Err(launchctl::explain_failure(&output, "restart the job"));
+        }
+        let start = Instant::now();
+        while before.pid.is_some() && self.state()?.pid == before.pid {
+            if start.elapsed() > self.gone {
+                return Err(not_ended(self.gone, "restart"));
+            }
+            std::thread::sleep(self.pause);
+        }
+        Ok(())
+    }
+
+    /// Forgets the job and loads it anew, from its file as it is now, undisturbed: for a process
+    /// that does nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Launchd::stop`] and [`Launchd::start`], or there is no session of its own.
+    pub fn reload(&self, plist: &Path) -> Result<(), ServiceError> {
+        ignore_hangups()?;
         self.stop()?;
         self.start(plist)
     }
 
+    /// Has another process reload the job, and waits for it.
+    fn reload_apart(&self) -> Result<(), ServiceError> {
+        let (program, arguments) = self.reloader.split_first().ok_or_else(no_reloader)?;
+        let started = std::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", STANDARD_PATH)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = started.map_err(reload_failed)?;
+        let mut said = String::new();
+        if let Some(stderr) = &mut child.stderr {
+            // What it says is an explanation; how it ended is what counts.
+            let _unreadable = stderr.take(MAX_SAID_BYTES).read_to_string(&mut said);
+        }
+        let status = child.wait().map_err(reload_failed)?;
+        if status.success() {
+            return Ok(());
+        }
+        let what = russet_text::one_line_within(said.trim(), MAX_SAID_CHARS);
+        Err(reload_failed(std::io::Error::other(format!("{what} ({status})"))))
+    }
+
     fn bootstrap(&self, plist: &Path) -> Result<(), ServiceError> {
         let start = Instant::now();
+        // Whatever is noted from before is not what is loaded now.
+        let _absent = replace::remove_file(&self.loaded);
         loop {
+            let text = read_file(plist);
             let output = launchctl::bootstrap(&self.tools, plist).run()?;
             if output.status.success() {
+                // Without the note the next restart loads the file anew, which is as good.
+                if let Some(text) = text {
+                    let _unnoted = replace::write(&self.loaded, &text, 0o600);
+                }
                 return Ok(());
             }
             // Loaded by somebody else meanwhile, or all the time.
@@ -141,13 +221,68 @@ impl Launchd {
     }
 }
 
+/// Longest job file that is compared, in bytes.
+const MAX_FILE_BYTES: u64 = 64 << 10;
+
+/// Bytes and characters of a reloader's last words.
+const MAX_SAID_BYTES: u64 = 4096;
+const MAX_SAID_CHARS: usize = 500;
+
+/// Returns a file of root's. `None`: it cannot be read, or is longer than such a file.
+fn read_file(path: &Path) -> Option<Vec<u8>> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let mut text = Vec::new();
+    file.ok()?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).ok()?;
+    u64::try_from(text.len()).is_ok_and(|length| length <= MAX_FILE_BYTES).then_some(text)
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    read_file(a).is_some_and(|text| read_file(b) == Some(text))
+}
+
+/// Makes this process, and the tools that it runs, deaf to a closed terminal and an interrupt, and
+/// gives it a session of its own.
+fn ignore_hangups() -> Result<(), ServiceError> {
+    for deaf in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: SIG_IGN of <signal.h> runs no code of ours; nobody relies on the handler before.
+        let before = unsafe { signal(deaf, SigHandler::SigIgn) };
+        before.map_err(|error| reload_failed(error.into()))?;
+    }
+    match nix::unistd::setsid() {
+        // It is a leader already: of its own session, or of a group that has no terminal's.
+        Ok(_) | Err(nix::Error::EPERM) => Ok(()),
+        Err(error) => Err(reload_failed(error.into())),
+    }
+}
+
+fn not_ended(limit: Duration, of: &str) -> ServiceError {
+    ServiceError::TimedOut {
+        what: format!("the job did not end within {limit:?} of its {of}"),
+        hint: "see what it does with `sudo sample russet`, or end it with `sudo launchctl kill \
+               SIGKILL system/dev.russet.agent`"
+            .to_owned(),
+    }
+}
+
+fn no_reloader() -> ServiceError {
+    reload_failed(std::io::Error::other("there is no program for it"))
+}
+
+fn reload_failed(source: std::io::Error) -> ServiceError {
+    ServiceError::Reload { source }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Launchd;
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
+    use nix::sys::signal::{Signal, kill, killpg};
+    use nix::unistd::Pid;
+    use std::os::unix::process::CommandExt as _;
     use std::path::Path;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// A launchctl that keeps its state in files beside it: `loaded`, `disabled`, `slow` (how
     /// many more times a booted-out job is still there), `settling` (how many bootstraps are
@@ -162,7 +297,7 @@ print)
   if [ ! -e loaded ]; then
     echo 'Could not find service "dev.russet.agent" in domain for system' >&2; exit 113
   fi
-  printf 'system/dev.russet.agent = {\n\tstate = running\n\tpid = 42\n\tlast exit code = (never exited)\n}\n' ;;
+  printf 'system/dev.russet.agent = {\n\tstate = running\n\tpid = %s\n\tlast exit code = (never exited)\n}\n' "$(cat pid 2>/dev/null || echo 42)" ;;
 print-disabled)
   echo 'disabled services = {'
   [ -e disabled ] && printf '\t"dev.russet.agent" => disabled\n'
@@ -175,9 +310,11 @@ bootstrap)
   fi
   touch loaded ;;
 kickstart)
+  case $2 in -k) echo 43 >pid ;; esac
   [ -e busy ] && { echo 'Could not kickstart service: 37: Operation already in progress' >&2; exit 37; }
   [ -e loaded ] || { echo 'Could not find service "dev.russet.agent" in domain for system' >&2; exit 113; } ;;
 bootout)
+  while [ -e wait ]; do sleep 0.01; done
   [ -e loaded ] || { echo 'Boot-out failed: 3: No such process' >&2; exit 3; }
   [ -e refused ] && { echo 'Boot-out failed: 5: Input/output error' >&2; exit 5; }
   touch leaving
@@ -202,7 +339,11 @@ esac
                 gone: Duration::from_secs(2),
                 settles: Duration::from_secs(2),
                 pause: Duration::from_millis(1),
-                ..Launchd::new(Tools::below(dir.path()))
+                ..Launchd::new(
+                    Tools::below(dir.path()),
+                    dir.path().join("loaded.plist"),
+                    reloader(dir.path()),
+                )
             };
             Self { dir, launchd }
         }
@@ -214,6 +355,108 @@ esac
     }
 
     const PLIST: &str = "/Library/LaunchDaemons/dev.russet.agent.plist";
+
+    /// This very program, as [`reload_in_a_process_of_its_own`].
+    fn reloader(directory: &Path) -> Vec<std::ffi::OsString> {
+        let program = std::env::current_exe().unwrap();
+        let name = "macos_tools::launchd::tests::reload_in_a_process_of_its_own";
+        let place = format!("RUSSET_TEST_RELOAD={}", directory.display());
+        let words = ["/usr/bin/env", &place, program.to_str().unwrap(), name, "--exact"];
+        let words = words.into_iter().chain(["--ignored", "--nocapture"]);
+        words.map(std::ffi::OsString::from).collect()
+    }
+
+    #[test]
+    #[ignore = "the process that others start to reload the job"]
+    fn reload_in_a_process_of_its_own() {
+        let Some(directory) = std::env::var_os("RUSSET_TEST_RELOAD") else { return };
+        let directory = Path::new(&directory);
+        let tools = Tools::below(directory);
+        let launchd = Launchd {
+            pause: Duration::from_millis(1),
+            ..Launchd::new(tools, directory.join("loaded.plist"), Vec::new())
+        };
+        if let Err(error) = launchd.reload(&directory.join("plist")) {
+            panic!("{error}");
+        }
+    }
+
+    /// Waits for something that has to happen.
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < Duration::from_secs(30), "no {what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_job_whose_file_did_not_change_is_restarted_in_one_step() {
+        let mac = Mac::new(&[("plist", "one")]);
+        let plist = mac.dir.path().join("plist");
+        mac.launchd.start(&plist).unwrap();
+        mac.launchd.restart(&plist).unwrap();
+        assert_eq!((mac.asked("bootout"), mac.asked("bootstrap")), (0, 1));
+        assert_eq!(mac.launchd.state().unwrap().pid, Some(43));
+        // One that is not loaded is loaded.
+        mac.launchd.stop().unwrap();
+        mac.launchd.restart(&plist).unwrap();
+        assert_eq!(mac.asked("bootstrap"), 2);
+    }
+
+    #[test]
+    fn a_job_whose_file_changed_or_that_somebody_else_loaded_is_loaded_anew() {
+        let mac = Mac::new(&[("plist", "one"), ("loaded", "")]);
+        let plist = mac.dir.path().join("plist");
+        mac.launchd.restart(&plist).unwrap();
+        assert_eq!((mac.asked("bootout"), mac.asked("bootstrap")), (1, 1));
+        std::fs::write(&plist, "two").unwrap();
+        mac.launchd.restart(&plist).unwrap();
+        assert_eq!((mac.asked("bootout"), mac.asked("bootstrap")), (2, 2));
+        mac.launchd.restart(&plist).unwrap();
+        assert_eq!((mac.asked("bootout"), mac.asked("bootstrap")), (2, 2));
+    }
+
+    #[test]
+    fn a_reload_that_fails_is_an_error_with_its_reason() {
+        let mac = Mac::new(&[("plist", "one"), ("loaded", ""), ("refused", "")]);
+        let error = mac.launchd.restart(&mac.dir.path().join("plist")).unwrap_err();
+        assert!(error.to_string().contains("Boot-out failed"), "{error}");
+    }
+
+    #[test]
+    fn a_reload_is_finished_when_its_terminal_goes_and_whoever_asked_for_it_is_killed() {
+        let mac = Mac::new(&[("plist", "one"), ("loaded", ""), ("wait", "")]);
+        let path = |name: &str| mac.dir.path().join(name);
+        let words = reloader(mac.dir.path());
+        // As `russet agent restart` over ssh: a group of its own, with the reloader in it.
+        let script = "\"$@\" & echo $! >\"$0\"; wait";
+        let mut asked = std::process::Command::new("/bin/sh")
+            .args(["-c", script])
+            .arg(path("reloader"))
+            .args(&words)
+            .process_group(0)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until("boot-out", || {
+            std::fs::read_to_string(path("asked")).is_ok_and(|text| text.contains("bootout"))
+        });
+        let reloader: i32 =
+            std::fs::read_to_string(path("reloader")).unwrap().trim().parse().unwrap();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+            kill(Pid::from_raw(reloader), signal).unwrap();
+        }
+        let group = Pid::from_raw(i32::try_from(asked.id()).unwrap());
+        killpg(group, Signal::SIGKILL).unwrap();
+        asked.wait().unwrap();
+        drop(asked.stderr.take());
+        std::fs::remove_file(path("wait")).unwrap();
+        wait_until("job", || {
+            let text = std::fs::read_to_string(path("asked")).unwrap();
+            path("loaded").exists() && text.contains("bootstrap") && text.contains("kickstart")
+        });
+    }
 
     #[test]
     fn a_job_is_loaded_started_and_stopped_and_each_twice_is_as_good_as_once() {
@@ -233,7 +476,8 @@ esac
     #[test]
     fn a_slow_boot_out_is_waited_for_before_the_job_is_loaded_again() {
         let mac = Mac::new(&[("loaded", ""), ("slow", "5"), ("settling", "3")]);
-        mac.launchd.restart(Path::new(PLIST)).unwrap();
+        mac.launchd.stop().unwrap();
+        mac.launchd.start(Path::new(PLIST)).unwrap();
         // Refused three times while launchd let go of the label.
         assert_eq!(mac.asked("bootstrap"), 4);
         assert!(mac.launchd.state().unwrap().loaded);
@@ -276,7 +520,8 @@ esac
     #[test]
     fn where_there_is_no_launchctl_that_is_said() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Launchd::new(Tools::below(dir.path())).state().unwrap_err();
+        let launchd = Launchd::new(Tools::below(dir.path()), "/nowhere".into(), Vec::new());
+        let error = launchd.state().unwrap_err();
         assert!(error.to_string().contains("there is no such program"), "{error}");
     }
 }

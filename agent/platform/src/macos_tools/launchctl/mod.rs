@@ -63,6 +63,12 @@ pub fn kickstart(tools: &Tools) -> Command {
     tools.command(LAUNCHCTL).args(["kickstart", &job_target()])
 }
 
+/// Ends the job, if it runs, and starts it again, in one step of launchd's: it stays loaded.
+#[must_use]
+pub fn restart(tools: &Tools) -> Command {
+    tools.command(LAUNCHCTL).args(["kickstart", "-k", &job_target()])
+}
+
 /// Prints the job's state.
 pub fn print(tools: &Tools) -> Command {
     tools.command(LAUNCHCTL).args(["print", &job_target()])
