@@ -316,21 +316,58 @@ pub struct Looking {
     pub look: u64,
 }
 
+/// Owner of a hold. Nobody else lifts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum HoldOwner {
+    /// A person: it stays until a person resumes, or its own time is over.
+    Person,
+    /// An installer package whose version waits: it ends with that, and after its time.
+    Installer,
+    /// Checks of the machine: it ends when the machine is well.
+    Health,
+    /// An update of the agent's own that waits for tasks in its window.
+    Update,
+    /// An agent that does not say, or a word of a newer one.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl HoldOwner {
+    /// Returns the word for it; empty where it is not known.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Installer => "installer",
+            Self::Health => "health",
+            Self::Update => "update",
+            Self::Unknown => "",
+        }
+    }
+}
+
 /// Something that holds claims back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hold {
-    /// Owner: `drain`, `pause`, `machine` where the installation came from other hardware, `health`,
+    /// Origin: `drain`, `pause`, `machine` where the installation came from other hardware, `health`,
     /// `session` where an account is not logged in at the screen, `xcode` where a class's Xcode cannot
-    /// be used, or `failures` where its tasks failed one after the other for reasons of this machine.
+    /// be used, `failures` where its tasks failed one after the other for reasons of this machine,
+    /// `installer` where a package's version waits for tasks, or `update` where an update does.
     pub source: String,
+    /// Owner, who alone lifts it.
+    #[serde(default)]
+    pub owner: HoldOwner,
     /// The class that is held back; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// Reason.
     pub reason: String,
-    /// Time at which a pause ends by itself, or a drain cancels what still runs, in milliseconds
-    /// since 1970; none: never.
+    /// Time at which a pause or an installer's hold ends by itself, or a drain cancels what still
+    /// runs, in milliseconds since 1970; none: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use russet_protocol::ids::TaskId;
+use russet_protocol::local::HoldOwner;
 use tokio::sync::mpsc;
 
 /// A request that the launch agent end.
@@ -105,6 +106,8 @@ pub(crate) enum HoldSource {
     Xcode,
     /// Tasks of a class failed one after the other for reasons of this machine.
     Failures,
+    /// A version that an installer package brought waits for the tasks that run.
+    Installer,
 }
 
 impl HoldSource {
@@ -114,10 +117,22 @@ impl HoldSource {
             Self::Drain => "drain",
             Self::Pause => "pause",
             Self::Machine => "machine",
+            Self::Installer => "installer",
             Self::Health => "health",
             Self::Session => "session",
             Self::Xcode => "xcode",
             Self::Failures => "failures",
+        }
+    }
+
+    /// Returns who set it, and alone lifts it.
+    pub(crate) fn owner(self) -> HoldOwner {
+        match self {
+            Self::Drain | Self::Pause => HoldOwner::Person,
+            Self::Installer => HoldOwner::Installer,
+            Self::Machine | Self::Health | Self::Session | Self::Xcode | Self::Failures => {
+                HoldOwner::Health
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 use jiff::tz::TimeZone;
 use russet_protocol::local::{
-    HealthCheck, HealthLevel, Hold, Recent, Slot, SlotState, State, Status, Step, Task, Update,
+    HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status, Step, Task,
+    Update,
 };
 use russet_protocol::outcome::Outcome;
 
@@ -275,6 +276,17 @@ fn what_was_so_before_it_began_is_no_news() {
     };
     assert_eq!(controller.handle(status_event(status.clone()), NOON), []);
     assert_eq!(controller.handle(status_event(status), NOON), []);
+}
+
+#[test]
+fn who_holds_claims_back_is_said_where_the_agent_says_it() {
+    let mut status = held(State::Paused, "pause", "lunch");
+    assert!(!drawn(&heard(status.clone())).contains("Held back"));
+    status.holds[0].owner = HoldOwner::Person;
+    let installer = Hold { owner: HoldOwner::Installer, ..Hold::default() };
+    status.holds.push(installer);
+    let menu = drawn(&heard(status));
+    assert!(menu.contains("Held back by a person, an installer package"), "{menu}");
 }
 
 #[test]

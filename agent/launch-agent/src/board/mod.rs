@@ -156,10 +156,13 @@ impl Board {
         self.change(now_ms, |model| model.see(view, now_ms));
     }
 
-    /// Returns the time at which holds end by themselves, or cancel what runs. The holds themselves
-    /// are in the view.
-    pub(crate) fn until(&self, until: Vec<(HoldSource, u64)>, now_ms: u64) {
-        self.change(now_ms, |model| model.until = until);
+    /// Records the times at which holds of these sources end by themselves, or cancel what runs. The
+    /// holds themselves are in the view.
+    pub(crate) fn until(&self, sources: &[HoldSource], until: Vec<(HoldSource, u64)>, now_ms: u64) {
+        self.change(now_ms, |model| {
+            model.until.retain(|(source, _)| !sources.contains(source));
+            model.until.extend(until);
+        });
     }
 
     /// Everything, now.

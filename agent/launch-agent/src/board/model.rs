@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use russet_protocol::local::{HealthCheck, Hold, Recent, Slot, State, Status, Task};
+use russet_protocol::local::{
+    HealthCheck, Hold, HoldOwner, Recent, Slot, State, Status, Task, Update,
+};
 use russet_protocol::outcome::Outcome;
 
 use super::event::Event;
@@ -97,11 +99,13 @@ impl Model {
     pub(super) fn sum_up(&mut self, now_ms: u64) {
         let holds = self.view.holds.iter().map(|(source, class, reason)| Hold {
             source: source.as_str().to_owned(),
+            owner: source.owner(),
             class: class.clone(),
             reason: reason.clone(),
             until_ms: self.until.iter().find(|(of, _)| of == source).map(|(_, until)| *until),
         });
-        self.status.holds = holds.collect();
+        let update = self.update_hold();
+        self.status.holds = holds.chain(update).collect();
         self.status.slots = (1..).zip(0..self.view.slots.len()).map(|at| self.slot(at)).collect();
         self.sum_up_health();
         let (state, reason) = self.state();
@@ -110,6 +114,23 @@ impl Model {
         }
         self.status.state = state;
         self.status.reason = reason;
+    }
+
+    /// Returns the hold of an update of the agent's own, which takes no more tasks in its window.
+    fn update_hold(&self) -> Option<Hold> {
+        if !(self.view.is_updating && self.view.is_busy()) {
+            return None;
+        }
+        let version = match &self.status.update {
+            Some(Update::WaitingForIdle { version }) => format!("version {version}"),
+            _ => "a new version".to_owned(),
+        };
+        Some(Hold {
+            source: "update".to_owned(),
+            owner: HoldOwner::Update,
+            reason: format!("{version} waits for the tasks that run"),
+            ..Hold::default()
+        })
     }
 
     /// Lists the findings about the machine, and after them the one about slots.
@@ -166,6 +187,7 @@ impl Model {
                 | HoldSource::Session
                 | HoldSource::Xcode
                 | HoldSource::Failures => State::Unhealthy,
+                HoldSource::Installer => State::Updating,
             };
             return (state, Some(reason.clone()));
         }

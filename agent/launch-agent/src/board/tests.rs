@@ -4,7 +4,7 @@ use super::{Board, Event};
 use crate::requests::HoldSource;
 use crate::state::View;
 use crate::state::slot::SlotView;
-use russet_protocol::local::{State, Task};
+use russet_protocol::local::{HoldOwner, State, Task};
 use russet_protocol::outcome::Outcome;
 
 fn view(busy: &[bool]) -> View {
@@ -99,6 +99,35 @@ fn a_hold_on_a_class_is_told_and_stops_the_agent_only_where_no_class_is_left() {
     board.view(held, 2);
     assert_eq!(board.status().state, State::Unhealthy);
     assert_eq!(board.status().reason.as_deref(), Some("ci is not logged in"));
+}
+
+#[test]
+fn holds_have_owners_and_one_of_an_update_or_an_installer_is_no_fault() {
+    let board = Board::default();
+    board.slots(vec!["a/mini".to_owned()], vec![Some(0)], 0);
+    let mut held = view(&[true]);
+    held.holds = vec![
+        (HoldSource::Pause, None, "lunch".to_owned()),
+        (HoldSource::Installer, None, "version 2 waits".to_owned()),
+    ];
+    board.until(&[HoldSource::Installer], vec![(HoldSource::Installer, 60)], 1);
+    board.until(&[HoldSource::Pause, HoldSource::Drain], vec![(HoldSource::Pause, 90)], 1);
+    board.view(held.clone(), 1);
+    let shown = |board: &Board| -> Vec<(HoldOwner, Option<u64>)> {
+        board.status().holds.iter().map(|hold| (hold.owner, hold.until_ms)).collect()
+    };
+    let both = [(HoldOwner::Person, Some(90)), (HoldOwner::Installer, Some(60))];
+    assert_eq!(shown(&board), both);
+    // Whoever says that nothing of theirs ends speaks for nobody else.
+    board.until(&[HoldSource::Pause, HoldSource::Drain], Vec::new(), 2);
+    held.holds.remove(0);
+    board.view(held.clone(), 2);
+    assert_eq!(shown(&board), [(HoldOwner::Installer, Some(60))]);
+    assert_eq!(board.status().state, State::Updating);
+    held.holds.clear();
+    held.is_updating = true;
+    board.view(held, 3);
+    assert_eq!(shown(&board), [(HoldOwner::Update, None)]);
 }
 
 fn named(project: &str) -> Task {

@@ -101,7 +101,8 @@ impl Maintenance {
         let until = |source, wish: &Option<Wish>| Some((source, wish.as_ref()?.until_ms?));
         let pause = until(HoldSource::Pause, &self.pause);
         let drain = until(HoldSource::Drain, &self.drain);
-        board.until(pause.into_iter().chain(drain).collect(), now_ms);
+        let sources = [HoldSource::Pause, HoldSource::Drain];
+        board.until(&sources, pause.into_iter().chain(drain).collect(), now_ms);
         for command in self.holds() {
             // The receiver is the launch agent, which is about to read it.
             drop(commands.send(command));

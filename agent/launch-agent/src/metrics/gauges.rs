@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use russet_protocol::local::{SlotState, State};
+use russet_protocol::local::{HoldOwner, SlotState, State};
 
 use super::left::LeftBehindCounters;
 use crate::board::Board;
@@ -35,7 +35,17 @@ const SLOT_STATES: [SlotState; 5] =
     [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [&str; 7] = ["drain", "pause", "machine", "health", "session", "xcode", "failures"];
+const HOLDS: [(&str, HoldOwner); 9] = [
+    ("drain", HoldOwner::Person),
+    ("pause", HoldOwner::Person),
+    ("machine", HoldOwner::Health),
+    ("health", HoldOwner::Health),
+    ("session", HoldOwner::Health),
+    ("xcode", HoldOwner::Health),
+    ("failures", HoldOwner::Health),
+    ("installer", HoldOwner::Installer),
+    ("update", HoldOwner::Update),
+];
 
 /// The class of a slot that is not configured any more and has a task to end.
 const NO_CLASS: &str = "none";
@@ -132,19 +142,24 @@ impl MetricSources {
             None,
             &labelled_rows(&slots),
         )?;
-        let mut sources: BTreeMap<&str, u64> = HOLDS.map(|source| (source, 0)).into();
+        let known = HOLDS.map(|(source, owner)| ((source, owner.as_str()), 0));
+        let mut sources: BTreeMap<(&str, &str), u64> = known.into();
         for hold in &status.holds {
-            *sources.entry(&hold.source).or_default() += 1;
+            *sources.entry((&hold.source, hold.owner.as_str())).or_default() += 1;
         }
-        let holds: Vec<_> =
-            sources.into_iter().map(|(source, count)| ([("source", source)], count)).collect();
+        let holds: Vec<_> = sources
+            .into_iter()
+            .map(|((source, owner), count)| ([("source", source), ("owner", owner)], count))
+            .collect();
         out.gauge(
             "holds",
             "What holds claims back: a person (`drain`, `pause`), other hardware than the agent was \
              installed on (`machine`), the machine's fitness (`health`), an account that is not logged \
-             in at the screen (`session`), an Xcode that cannot be used (`xcode`), or tasks that failed \
-             one after the other for a reason of this machine (`failures`); more than 1 where several \
-             classes are held",
+             in at the screen (`session`), an Xcode that cannot be used (`xcode`), tasks that failed \
+             one after the other for a reason of this machine (`failures`), a version that an \
+             installer package brought (`installer`), or an update in its window (`update`); its \
+             owner, `person`, `installer`, `health` or `update`, alone lifts it; more than 1 where \
+             several classes are held",
             None,
             &labelled_rows(&holds),
         )

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use russet_protocol::local::{CancelRequest, DrainRequest, PauseRequest, Slot, SlotState, Task};
+use russet_protocol::local::{
+    CancelRequest, DrainRequest, HoldOwner, PauseRequest, Slot, SlotState, Task,
+};
 
 use crate::client::agent::{AgentArgs, AgentClient};
 use crate::commands::block_on;
@@ -87,8 +89,21 @@ pub(crate) fn pause_agent(args: PauseArgs) -> Result<Exit> {
 /// Claims again.
 pub(crate) fn resume_agent(args: &ResumeArgs) -> Result<Exit> {
     block_on(async {
-        args.agent.connect()?.ask("resume", &()).await?;
-        render::print_note("Tasks are claimed again.");
+        let agent = args.agent.connect()?;
+        agent.ask("resume", &()).await?;
+        let holds = agent.status().await?.holds;
+        let others: Vec<_> = holds.iter().filter(|hold| hold.owner != HoldOwner::Person).collect();
+        if others.is_empty() {
+            render::print_note("Tasks are claimed again.");
+        }
+        for hold in others {
+            // Nobody but its owner lifts it, so it is said.
+            render::print_note(format_args!(
+                "Your hold is lifted, and another one stays: {}: {}",
+                plain(&hold.source),
+                plain(&hold.reason)
+            ));
+        }
         Ok(Exit::Success)
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use russet_launch_agent::health::doctor::{Question, examine_machine, probe_address, worst_level};
 use russet_launch_agent::health::{Check, Level};
 use russet_platform::layout::Layout;
-use russet_protocol::local::{Slot, SlotState, Status, Update};
+use russet_protocol::local::{HoldOwner, Slot, SlotState, Status, Update};
 use serde_json::json;
 
 use crate::client::agent::AgentArgs;
@@ -86,11 +86,18 @@ fn check_agent(status: Result<Status>) -> Check {
             let holds: Vec<String> = status
                 .holds
                 .iter()
-                .map(|hold| format!("{}: {}", plain(&hold.source), plain(&hold.reason)))
+                .map(|hold| {
+                    let owner = match hold.owner.as_str() {
+                        "" => String::new(),
+                        owner => format!(" ({owner})"),
+                    };
+                    format!("{}{owner}: {}", plain(&hold.source), plain(&hold.reason))
+                })
                 .collect();
             let found = format!("{}; held back by {}", status.state.as_str(), holds.join("; "));
+            let is_a_persons = status.holds.iter().any(|hold| hold.owner == HoldOwner::Person);
             let hint = "`sudo russet agent resume` ends a pause or drain".to_owned();
-            check(Level::Warning, found, Some(hint))
+            check(Level::Warning, found, is_a_persons.then_some(hint))
         }
         Err(error) => check(Level::Warning, error.message().to_owned(), error.hint_text()),
     }

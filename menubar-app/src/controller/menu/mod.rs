@@ -6,7 +6,7 @@ mod update;
 pub(super) use tasks::{name_of, outcome};
 
 use russet_menubar_bundle::Shape;
-use russet_protocol::local::{HealthLevel, Slot, State, Status};
+use russet_protocol::local::{HealthLevel, HoldOwner, Slot, State, Status};
 
 use super::words::{self, plain_text};
 use super::{Choice, Item, Link, Log, Lost, Model, Verb, View};
@@ -54,6 +54,7 @@ impl Model {
                 let since = words::time(status.since_ms, now_ms, &self.zone);
                 let mut lines = vec![in_words(status, &since)];
                 lines.extend(status.reason.as_deref().map(plain_text));
+                lines.extend(hold_owners(status));
                 (shape(status), lines)
             }
         }
@@ -125,6 +126,21 @@ fn lost(why: &Lost, since: &str) -> Vec<String> {
             vec![format!("The agent does not say how it is since {since}"), plain_text(why)]
         }
     }
+}
+
+/// Returns a line with whoever holds claims back: the person who reads it knows what "Resume" ends.
+fn hold_owners(status: &Status) -> Option<String> {
+    let word = |owner| match owner {
+        HoldOwner::Person => Some("a person"),
+        HoldOwner::Installer => Some("an installer package"),
+        HoldOwner::Health => Some("checks of this Mac"),
+        HoldOwner::Update => Some("an update"),
+        // An agent of before says none.
+        HoldOwner::Unknown => None,
+    };
+    let mut owners: Vec<&str> = status.holds.iter().filter_map(|hold| word(hold.owner)).collect();
+    owners.dedup();
+    (!owners.is_empty()).then(|| format!("Held back by {}", owners.join(", ")))
 }
 
 /// Adds the reasons why slots cannot be used, below the finding that some cannot.

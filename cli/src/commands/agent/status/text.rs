@@ -1,6 +1,8 @@
 //! The status as people read it: all of it, and in a line.
 
-use russet_protocol::local::{HealthLevel, Hold, Slot, SlotState, State, Status, Task, Update};
+use russet_protocol::local::{
+    HealthLevel, Hold, HoldOwner, Slot, SlotState, State, Status, Task, Update,
+};
 
 use crate::color::{Paint, outcome_sign};
 use crate::render::numbers;
@@ -50,9 +52,21 @@ fn add_head(status: &Status, now_ms: u64, paint: Paint, lines: &mut Vec<String>)
     for hold in &status.holds {
         let of = hold.class.as_deref().map(|class| format!(" ({})", plain(class)));
         let (source, of) = (plain(&hold.source), of.unwrap_or_default());
+        let by = hold_owner(hold.owner);
         let reason = plain(&hold.reason);
         let then = hold_end(hold, now_ms).unwrap_or_default();
-        lines.push(format!("{}: {reason}{then}", paint.warn(&format!("{source}{of}"))));
+        lines.push(format!("{}: {reason}{then}", paint.warn(&format!("{source}{of}{by}"))));
+    }
+}
+
+/// Describes who set a hold, and alone lifts it.
+fn hold_owner(owner: HoldOwner) -> &'static str {
+    match owner {
+        HoldOwner::Person => " by a person",
+        HoldOwner::Installer => " by an installer package",
+        HoldOwner::Health => " by checks of this machine",
+        HoldOwner::Update => " by an update",
+        HoldOwner::Unknown => "",
     }
 }
 
@@ -239,7 +253,8 @@ pub(super) fn change_line(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use russet_protocol::local::{
-        HealthCheck, HealthLevel, Hold, Recent, Slot, SlotState, State, Status, Step, Task, Update,
+        HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status, Step,
+        Task, Update,
     };
     use russet_protocol::outcome::Outcome;
     use russet_protocol::xcode::Xcode;
@@ -278,6 +293,7 @@ mod tests {
             control_plane: "https://ci".to_owned(),
             holds: vec![Hold {
                 source: "drain".into(),
+                owner: HoldOwner::Person,
                 reason: "new disk".into(),
                 until_ms: Some(665_000),
                 ..Hold::default()
