@@ -45,6 +45,7 @@ mod menubar;
 mod observe;
 mod orbs;
 mod output;
+mod package;
 mod relay;
 mod run;
 mod secrets;

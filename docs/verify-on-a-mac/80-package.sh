@@ -7,11 +7,14 @@ check package-accepted package 'accepted$' 'spctl --assess --type install -vv "$
 
 check package-ticket 'package xcode' 'validate action worked' 'xcrun stapler validate "$RUSSET_PKG"'
 
-check package-payload package '^(\./)?opt/russet/RussetAgent\.app/Contents/MacOS/russet$' \
+check package-payload package '^(\./)?opt/russet/incoming/agent/RussetAgent\.app/Contents/MacOS/russet$' \
     'pkgutil --payload-files "$RUSSET_PKG"'
 
-check package-bom 'package change' '^\./opt/russet/russet-boot[[:space:]]+100755[[:space:]]+0/0' \
+check package-bom 'package change' '^\./opt/russet/incoming/agent/russet-boot[[:space:]]+100755[[:space:]]+0/0' \
     'pkgutil --expand "$RUSSET_PKG" "$here/package" && lsbom "$here/package/agent.pkg/Bom"'
+
+check package-is-closed 'package change' '^\./opt/russet/incoming[[:space:]]+40700[[:space:]]+0/0' \
+    'pkgutil --expand "$RUSSET_PKG" "$here/closed" && lsbom "$here/closed/agent.pkg/Bom" && lsbom "$here/closed/menubar.pkg/Bom"'
 
 check package-receipt agent '^version: [0-9]+\.[0-9]+\.[0-9]+$' 'pkgutil --pkg-info dev.russet.agent.pkg'
 

@@ -1,12 +1,15 @@
 //! Stage `bundle`: what the two component packages install, not signed yet.
 //!
 //! ```text
-//! agent/opt/russet/RussetAgent.app           russet, with its Info.plist
-//! agent/opt/russet/russet-boot               beside it: it is never updated with the bundle
-//! agent/opt/russet/uninstall.sh
-//! menubar/opt/russet/Russet.app
+//! agent/opt/russet/incoming/agent/RussetAgent.app   russet, with its Info.plist
+//! agent/opt/russet/incoming/agent/russet-boot       beside it: no update brings another one
+//! agent/opt/russet/incoming/agent/uninstall.sh
+//! menubar/opt/russet/incoming/menubar/Russet.app
 //! menubar/Library/LaunchAgents/dev.russet.menubar.plist
 //! ```
+//!
+//! Nothing is installed to the place that it runs from: the agent puts it there when no task runs
+//! (`update::package` of the launch agent says who does what). `incoming` is root's alone.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,15 @@ const MENUBAR_JOB: &str = include_str!("../../launchd/dev.russet.menubar.plist")
 
 /// Script that removes everything.
 const UNINSTALL: &str = include_str!("../../pkg-scripts/uninstall.sh");
+
+/// The directory that everything but the companion's launchd job is installed into.
+pub const INCOMING: &str = "opt/russet/incoming";
+
+/// Mode of that directory: nobody but root looks into what root is about to run.
+pub const INCOMING_MODE: u16 = 0o700;
+
+/// Path of the agent's bundle in its component.
+pub const AGENT_BUNDLE: &str = "opt/russet/incoming/agent/RussetAgent.app";
 
 /// Something that is signed by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +55,21 @@ pub struct Signed {
 pub const SIGNED: [Signed; 3] = [
     Signed {
         component: "agent",
-        path: "opt/russet/russet-boot",
+        path: "opt/russet/incoming/agent/russet-boot",
         executable: "",
         identifier: "dev.russet.boot",
         entitlements: include_str!("../entitlements/boot.plist"),
     },
     Signed {
         component: "agent",
-        path: "opt/russet/RussetAgent.app",
+        path: "opt/russet/incoming/agent/RussetAgent.app",
         executable: "Contents/MacOS/russet",
         identifier: "dev.russet.agent",
         entitlements: include_str!("../entitlements/agent.plist"),
     },
     Signed {
         component: "menubar",
-        path: "opt/russet/Russet.app",
+        path: "opt/russet/incoming/menubar/Russet.app",
         executable: russet_menubar_bundle::EXECUTABLE,
         identifier: russet_menubar_bundle::IDENTIFIER,
         entitlements: include_str!("../entitlements/menubar.plist"),
@@ -84,7 +96,7 @@ pub fn package_components(release: &Release) -> Vec<&'static str> {
 pub fn assemble_bundles(release: &Release) -> Result<String> {
     let (from, work) = (release.work("universal"), release.work("bundle"));
     fresh(&work)?;
-    let code = work.join("agent/opt/russet");
+    let code = work.join("agent").join(INCOMING).join("agent");
     let app = code.join("RussetAgent.app/Contents");
     put(&app.join("Info.plist"), agent_plist(&release.version).as_bytes(), 0o644)?;
     put(&app.join("PkgInfo"), b"APPL????", 0o644)?;
@@ -93,7 +105,7 @@ pub fn assemble_bundles(release: &Release) -> Result<String> {
     put(&code.join("uninstall.sh"), UNINSTALL.as_bytes(), 0o755)?;
     if release.menubar {
         let root = work.join("menubar");
-        let app = root.join("opt/russet").join(russet_menubar_bundle::NAME);
+        let app = root.join(INCOMING).join("menubar").join(russet_menubar_bundle::NAME);
         let files = russet_menubar_bundle::bundle_files(&release.version).context("Russet.app")?;
         for (path, bytes) in files {
             put(&app.join(path), &bytes, 0o644)?;
@@ -102,7 +114,18 @@ pub fn assemble_bundles(release: &Release) -> Result<String> {
         let job = root.join("Library/LaunchAgents/dev.russet.menubar.plist");
         put(&job, MENUBAR_JOB.as_bytes(), 0o644)?;
     }
+    for component in package_components(release) {
+        close_incoming(&work.join(component))?;
+    }
     Ok(package_components(release).join(" and "))
+}
+
+/// Closes `incoming` to others: `pkgbuild` takes modes as they are.
+fn close_incoming(component: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = component.join(INCOMING);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(INCOMING_MODE.into()))
+        .with_context(|| format!("could not close {}", path.display()))
 }
 
 /// The agent's Info.plist of a version.

@@ -39,7 +39,7 @@ pub fn staple_tickets(release: &Release) -> Result<String> {
     let signed = release.work("sign-package").join(release.package_name());
     std::fs::copy(&signed, &package)
         .with_context(|| format!("could not write {}", package.display()))?;
-    copy_tree(&release.work("sign").join("agent/opt/russet/RussetAgent.app"), &bundle)?;
+    copy_tree(&release.work("sign").join("agent").join(crate::bundle::AGENT_BUNDLE), &bundle)?;
     if !Submission::read(release)?.accepted() {
         return Ok("nothing: it was not notarized".to_owned());
     }

@@ -70,7 +70,7 @@ impl Node {
 
 /// Everything below `root`, itself included: a directory before what is in it, one level after the
 /// other, each sorted. Modes are made those of code: 0755 for directories and what can be
-/// executed, 0644 for the rest.
+/// executed, 0644 for the rest; `incoming` is closed to others.
 ///
 /// # Errors
 ///
@@ -96,7 +96,8 @@ pub fn read(root: &Path) -> Result<Vec<Node>> {
                 let below = if path == "." { text.to_owned() } else { format!("{path}/{text}") };
                 waiting.push_back((below, place.join(text)));
             }
-            (Kind::Directory, 0o755)
+            let is_incoming = path == crate::bundle::INCOMING;
+            (Kind::Directory, if is_incoming { crate::bundle::INCOMING_MODE } else { 0o755 })
         } else if meta.is_symlink() {
             let target = std::fs::read_link(&place).with_context(read)?;
             let Some(target) = target.to_str() else {

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// person gave to the agent hang on it.
 pub const LABEL: &str = "dev.russet.agent";
 
+/// The identifier of russet-boot's signature.
+pub const BOOT_LABEL: &str = "dev.russet.boot";
+
 /// launchd's name of the menubar companion.
 pub const MENUBAR_LABEL: &str = "dev.russet.menubar";
 
@@ -111,6 +114,18 @@ impl Layout {
     #[must_use]
     pub fn staging(&self) -> PathBuf {
         self.code().join("staging")
+    }
+
+    /// Returns the directory into which Installer puts what a package brings, 0700.
+    #[must_use]
+    pub fn incoming(&self) -> PathBuf {
+        self.code().join("incoming")
+    }
+
+    /// Returns the directory of what a package brought and the agent has taken, 0700.
+    #[must_use]
+    pub fn arrived(&self) -> PathBuf {
+        self.code().join("arrived")
     }
 
     /// The executable of the version before.

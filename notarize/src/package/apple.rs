@@ -117,10 +117,7 @@ mod tests {
         let bundle = bundles[0].as_dictionary().unwrap();
         assert_eq!(bundle["BundleIsRelocatable"].as_boolean(), Some(false));
         assert_eq!(bundle["BundleIsVersionChecked"].as_boolean(), Some(false));
-        assert_eq!(
-            bundle["RootRelativeBundlePath"].as_string(),
-            Some("opt/russet/RussetAgent.app")
-        );
+        assert_eq!(bundle["RootRelativeBundlePath"].as_string(), Some(crate::bundle::AGENT_BUNDLE));
         let path = Path::new("/p");
         let line = pkgbuild("agent", "1.2.3", path, path, Some(path), path).join(" ");
         assert!(line.contains("--identifier dev.russet.agent.pkg --version 1.2.3"), "{line}");

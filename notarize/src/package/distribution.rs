@@ -44,6 +44,14 @@ impl Component {
     }
 }
 
+/// Seconds after which Installer ends `preinstall`, which waits for nothing. macOS 15 and later
+/// honour it; without it they give 600, as `pkgbuild` writes (deploymenttheory/macospkg).
+const PREINSTALL_TIMEOUT_S: u32 = 120;
+
+/// Seconds after which Installer ends `postinstall`. It takes seconds where an agent runs; the first
+/// time it makes users and waits for the agent, on a Mac that may be busy.
+const POSTINSTALL_TIMEOUT_S: u32 = 600;
+
 /// `PackageInfo`.
 #[must_use]
 pub fn package_info(version: &str, component: &Component, scripts: bool) -> String {
@@ -56,9 +64,11 @@ pub fn package_info(version: &str, component: &Component, scripts: bool) -> Stri
         let _infallible = write!(references, "<bundle id=\"{identifier}\"/>");
     }
     let scripts = if scripts {
-        "    <scripts>\n        <preinstall file=\"./preinstall\"/>\n        <postinstall file=\"./postinstall\"/>\n    </scripts>\n"
+        format!(
+            "    <scripts>\n        <preinstall file=\"./preinstall\" timeout=\"{PREINSTALL_TIMEOUT_S}\"/>\n        <postinstall file=\"./postinstall\" timeout=\"{POSTINSTALL_TIMEOUT_S}\"/>\n    </scripts>\n"
+        )
     } else {
-        ""
+        String::new()
     };
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>

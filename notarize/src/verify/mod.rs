@@ -211,7 +211,7 @@ fn everything_is_known(release: &Release, contents: &BTreeMap<String, Files>) ->
 
 /// The bundle of the update archive is that of the package; a ticket may have come to it.
 fn stapled_bundle(release: &Release, contents: &BTreeMap<String, Files>) -> Result<()> {
-    let prefix = "opt/russet/RussetAgent.app/";
+    let prefix = crate::bundle::AGENT_BUNDLE;
     let agent = contents.get("agent").context("the agent is missing")?;
     let bundle = release.stapled_bundle();
     let mut ticket = false;
@@ -221,7 +221,7 @@ fn stapled_bundle(release: &Release, contents: &BTreeMap<String, Files>) -> Resu
                 ticket = true;
                 continue;
             }
-            let same = agent.get(&format!("{prefix}{}", node.path)) == Some(bytes);
+            let same = agent.get(&format!("{prefix}/{}", node.path)) == Some(bytes);
             ensure!(same, "{} is not the same in package and update", node.path);
         }
     }

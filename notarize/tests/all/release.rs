@@ -19,11 +19,11 @@ use crate::service::{Apple, Script, private_key};
 /// Programs of a release.
 const PROGRAMS: [&str; 3] = ["russet", "russet-boot", "russet-menubar"];
 
-/// Paths of its executables below `/opt/russet`, and their identifiers.
+/// Paths of its executables below `/opt/russet/incoming`, and their identifiers.
 const EXECUTABLES: [(&str, &str); 3] = [
-    ("RussetAgent.app/Contents/MacOS/russet", "dev.russet.agent"),
-    ("russet-boot", "dev.russet.boot"),
-    ("Russet.app/Contents/MacOS/russet-menubar", "dev.russet.menubar"),
+    ("agent/RussetAgent.app/Contents/MacOS/russet", "dev.russet.agent"),
+    ("agent/russet-boot", "dev.russet.boot"),
+    ("menubar/Russet.app/Contents/MacOS/russet-menubar", "dev.russet.menubar"),
 ];
 
 /// Returns the directory that `.ci/apple` linked into; `None` where it was not run. CI does not let
@@ -203,7 +203,7 @@ impl Full {
     }
 
     fn payload(&self, path: &str) -> String {
-        self.path("unpacked/payload/opt/russet").join(path).display().to_string()
+        self.path("unpacked/payload/opt/russet/incoming").join(path).display().to_string()
     }
 }
 
@@ -225,11 +225,14 @@ fn the_package_is_read_by_tools_that_are_not_ours() {
     }
     let unpacked = full.path("unpacked");
     for (part, has) in [
-        ("agent", ["./opt/russet/russet-boot", "./opt/russet/uninstall.sh"]),
+        (
+            "agent",
+            ["./opt/russet/incoming/agent/russet-boot", "./opt/russet/incoming/agent/uninstall.sh"],
+        ),
         (
             "menubar",
             [
-                "./opt/russet/Russet.app/Contents/Resources/",
+                "./opt/russet/incoming/menubar/Russet.app/Contents/Resources/",
                 "./Library/LaunchAgents/dev.russet.menubar.plist",
             ],
         ),
@@ -240,6 +243,8 @@ fn the_package_is_read_by_tools_that_are_not_ours() {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert_eq!(words[2..4], ["0", "0"], "not root's: {line}");
             assert!(!words[0].get(5..6).unwrap().contains('w'), "others can write: {line}");
+            let is_incoming = words.last() == Some(&"./opt/russet/incoming");
+            assert!(!is_incoming || words[0] == "drwx------", "others can look: {line}");
         }
         for name in has {
             assert!(files.contains(name), "{name} is not in {files}");
@@ -273,6 +278,8 @@ for part in ["agent", "menubar"]:
     assert p.get("relocatable") == "false" and p.get("install-location") == "/" and p.get("auth") == "root"
     assert len(p.find("relocate")) == 0 and len(p.find("bundle-version")) == 0
     assert [b.get("id") for b in p.findall("bundle")] == ["dev.russet." + part]
+    timeouts = [(s.tag, s.get("timeout")) for s in p.findall("scripts/*")]
+    assert timeouts == ([("preinstall", "120"), ("postinstall", "600")] if part == "agent" else []), timeouts
 "##;
     let output = Command::new("python3")
         .args(["-c", script])
@@ -330,8 +337,8 @@ fn signatures_have_identifier_team_hardened_runtime_and_bind_the_information() {
         "import plistlib, sys; assert plistlib.load(open(sys.argv[1], 'rb'))['files2'] is not None";
     // The companion has no picture in the Dock; the agent is no app that anybody opens.
     for (bundle, says) in [
-        ("RussetAgent.app", "dev.russet.agent 1.2.3 10.15 None"),
-        ("Russet.app", "dev.russet.menubar 1.2.3 10.15 True"),
+        ("agent/RussetAgent.app", "dev.russet.agent 1.2.3 10.15 None"),
+        ("menubar/Russet.app", "dev.russet.menubar 1.2.3 10.15 True"),
     ] {
         let plist = full.payload(&format!("{bundle}/Contents/Info.plist"));
         assert_eq!(tool("python3", &["-c", script, &plist]).trim(), says);

@@ -58,6 +58,13 @@ impl Mac {
         program(&contents.join("MacOS/russet"), "russet", script);
     }
 
+    /// Files of the new version, as Installer puts them, whose `russet` does this.
+    fn arrived(&self, script: &str) {
+        let bundle = self.path("root/opt/russet/incoming/agent/RussetAgent.app/Contents/MacOS");
+        fs::create_dir_all(&bundle).unwrap();
+        program(&bundle.join("russet"), "new russet", script);
+    }
+
     fn configured(&self) {
         let path = self.path("root/Library/Preferences/dev.russet.agent/config.yaml");
         fs::write(path, "api: {}\n").unwrap();
@@ -149,12 +156,14 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{}", text(output));
 }
 
-/// Runs, and drains at once.
-const IDLE: &str = "true";
-/// Does not run.
-const STOPPED: &str = "case $* in 'agent status') exit 1;; esac";
-/// Never gets rid of its tasks.
-const BUSY: &str = "case $* in 'agent drain'*) exec /bin/sleep 300;; esac";
+/// Does what it is told.
+const WILLING: &str = "true";
+/// Has a task, and would never get rid of it.
+const BUSY: &str = r#"case $* in 'agent status'*) echo '{"slots":[{"task":{}}]}';; 'agent drain'*) exec /bin/sleep 300;; esac"#;
+/// The new version, where no agent runs.
+const PLACES: &str = "echo 'Version 2.0.0 is in place.'";
+/// The new version, where the agent of the one before runs.
+const LEAVES: &str = "echo 'The agent that runs puts the new version in place when no task runs'";
 
 #[test]
 fn a_mac_without_russet_is_ready_for_it_twice() {
@@ -183,7 +192,7 @@ fn places_that_a_user_could_change_are_refused() {
         "opt/russet/RussetAgent.app/Contents/MacOS/russet",
     ] {
         let Some(mac) = Mac::new() else { return };
-        mac.installed("1.0.0", IDLE);
+        mac.installed("1.0.0", WILLING);
         let full = mac.path(&format!("root/{path}"));
         chown(&full, Some(USER), None).unwrap();
         mac.refuses(&mac.preinstall(), path);
@@ -207,9 +216,13 @@ fn a_link_in_the_place_of_the_code_is_refused() {
 
 #[test]
 fn a_directory_that_would_lead_installer_elsewhere_is_refused() {
-    for name in ["RussetAgent.localized", "RussetAgent.app.localized", "Russet.localized"] {
+    for name in [
+        "agent/RussetAgent.localized",
+        "agent/RussetAgent.app.localized",
+        "menubar/Russet.localized",
+    ] {
         let Some(mac) = Mac::new() else { return };
-        fs::create_dir_all(mac.path("root/opt/russet").join(name)).unwrap();
+        fs::create_dir_all(mac.path("root/opt/russet/incoming").join(name)).unwrap();
         mac.refuses(&mac.preinstall(), name);
     }
 }
@@ -220,7 +233,7 @@ fn a_downgrade_is_refused_unless_it_is_allowed() {
         [("2.0.1", true), ("10.0.0", true), ("2.0.0", false), ("1.99.99", false)]
     {
         let Some(mac) = Mac::new() else { return };
-        mac.installed(installed, IDLE);
+        mac.installed(installed, WILLING);
         let output = mac.preinstall();
         if !older {
             succeeds(&output);
@@ -236,7 +249,7 @@ fn a_downgrade_is_refused_unless_it_is_allowed() {
 #[test]
 fn settings_of_somebody_else_are_refused() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("3.0.0", IDLE);
+    mac.installed("3.0.0", WILLING);
     mac.setting("AllowDowngrade=true\n");
     let file = mac.path("root/Library/Preferences/dev.russet.package.plist");
     chown(&file, Some(USER), None).unwrap();
@@ -246,7 +259,7 @@ fn settings_of_somebody_else_are_refused() {
 #[test]
 fn a_profile_comes_before_the_local_settings() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("3.0.0", IDLE);
+    mac.installed("3.0.0", WILLING);
     mac.setting("AllowDowngrade=true\n");
     let managed = mac.path("root/Library/Managed Preferences");
     fs::create_dir_all(&managed).unwrap();
@@ -255,119 +268,124 @@ fn a_profile_comes_before_the_local_settings() {
 }
 
 #[test]
-fn a_running_agent_is_drained_and_its_version_kept() {
+fn an_agent_with_tasks_is_neither_asked_nor_waited_for_and_its_version_stays() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("1.0.0", IDLE);
-    succeeds(&mac.preinstall());
-    assert!(mac.calls().contains("russet agent drain --wait --reason"), "{}", mac.calls());
-    assert!(mac.has("opt/russet/previous/Contents/MacOS/russet"));
-    assert!(!mac.has("opt/russet/RussetAgent.app"));
-    assert!(mac.has("var/db/russet/package-drained"));
-    // Killed before the files were there, it is run again.
-    succeeds(&mac.preinstall());
-    assert!(mac.has("opt/russet/previous/Contents/MacOS/russet"));
-}
-
-#[test]
-fn the_same_version_again_keeps_the_version_before() {
-    let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", IDLE);
-    fs::create_dir(mac.path("root/opt/russet/previous")).unwrap();
-    succeeds(&mac.preinstall());
-    assert!(mac.has("opt/russet/RussetAgent.app") && mac.has("opt/russet/previous"));
-}
-
-#[test]
-fn an_agent_that_does_not_run_is_not_waited_for() {
-    let Some(mac) = Mac::new() else { return };
-    mac.installed("1.0.0", STOPPED);
-    succeeds(&mac.preinstall());
-    assert!(!mac.calls().contains("drain") && !mac.has("var/db/russet/package-drained"));
-}
-
-#[test]
-fn tasks_that_do_not_end_in_time_keep_the_version_that_runs() {
-    for setting in ["DrainLimitSeconds=5\n", "Upgrade=refuse\n"] {
-        let Some(mac) = Mac::new() else { return };
-        mac.installed("1.0.0", BUSY);
-        mac.setting(setting);
-        mac.refuses(&mac.preinstall(), "tasks still run after");
-        assert!(mac.calls().contains("russet agent resume"), "{}", mac.calls());
+    mac.installed("1.0.0", BUSY);
+    for _ in 0..2 {
+        succeeds(&mac.preinstall());
+        assert!(!mac.calls().contains("russet agent"), "{}", mac.calls());
         assert!(mac.has("opt/russet/RussetAgent.app") && !mac.has("opt/russet/previous"));
-        assert!(!mac.has("var/db/russet/package-drained"));
     }
 }
 
 #[test]
-fn tasks_go_on_where_that_is_configured() {
+fn a_mac_with_tasks_is_left_alone_where_that_is_configured() {
     let Some(mac) = Mac::new() else { return };
     mac.installed("1.0.0", BUSY);
-    mac.setting("Upgrade=proceed\n");
+    mac.setting("Upgrade=refuse\n");
+    mac.refuses(&mac.preinstall(), "tasks run; nothing was changed");
+    mac.installed("1.0.0", "echo '{\"slots\":[{\"number\":1}]}'");
     succeeds(&mac.preinstall());
-    assert!(!mac.calls().contains("drain"), "{}", mac.calls());
+    mac.installed("1.0.0", "exit 5");
+    succeeds(&mac.preinstall());
+}
+
+#[test]
+fn what_a_killed_installation_left_is_removed_and_the_companions_part_is_not() {
+    let Some(mac) = Mac::new() else { return };
+    mac.arrived(PLACES);
+    let incoming = mac.path("root/opt/russet/incoming");
+    fs::create_dir_all(incoming.join("menubar/Russet.app")).unwrap();
+    fs::write(incoming.join("complete"), "version 1.9.0\n").unwrap();
+    succeeds(&mac.preinstall());
+    assert!(!incoming.join("complete").exists() && !incoming.join("agent").exists());
+    assert!(incoming.join("menubar/Russet.app").exists());
+    assert_eq!(fs::metadata(&incoming).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
 fn settings_that_mean_nothing_are_refused() {
     for setting in ["Upgrade=later\n", "DrainLimitSeconds=1h\n"] {
         let Some(mac) = Mac::new() else { return };
-        mac.installed("1.0.0", IDLE);
+        mac.installed("1.0.0", WILLING);
         mac.setting(setting);
         mac.refuses(&mac.preinstall(), "dev.russet.package.plist");
     }
 }
 
 #[test]
-fn with_a_configuration_the_agent_installs_itself_and_goes_on() {
+fn an_agent_that_runs_is_left_to_put_the_new_version_in_place() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", IDLE);
+    mac.installed("1.0.0", WILLING);
+    mac.arrived(LEAVES);
     mac.configured();
-    fs::write(mac.path("root/var/db/russet/package-drained"), "").unwrap();
-    for run in 0..2 {
+    mac.setting("DrainLimitSeconds=60\n");
+    for _ in 0..2 {
         succeeds(&mac.postinstall());
-        let calls = mac.calls();
-        assert!(calls.contains("russet agent install\nrusset agent restart\n"), "{calls}");
-        assert_eq!(
-            calls.contains("agent resume"),
-            run == 0,
-            "only what the package held back: {calls}"
-        );
+        assert_eq!(mac.calls().matches("russet agent").count(), 1, "{}", mac.calls());
+        assert!(mac.calls().contains("new russet agent package\n"), "{}", mac.calls());
     }
+    let note = fs::read_to_string(mac.path("root/opt/russet/incoming/complete")).unwrap();
+    assert_eq!(note, "version 2.0.0\nhold 60\ndowngrade no\n");
+    mac.setting("Upgrade=idle\nAllowDowngrade=true\n");
+    succeeds(&mac.postinstall());
+    let note = fs::read_to_string(mac.path("root/opt/russet/incoming/complete")).unwrap();
+    assert_eq!(note, "version 2.0.0\nhold 0\ndowngrade yes\n");
 }
 
 #[test]
-fn an_agent_that_did_not_run_is_started_by_its_installation_alone() {
+fn where_no_agent_runs_the_new_version_is_put_in_place_and_installs_itself() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", STOPPED);
+    mac.installed("2.0.0", WILLING);
+    mac.arrived(PLACES);
     mac.configured();
     succeeds(&mac.postinstall());
-    assert!(!mac.calls().contains("agent restart"), "{}", mac.calls());
+    let calls = mac.calls();
+    assert!(calls.contains("new russet agent package\nrusset agent install\n"), "{calls}");
+}
+
+#[test]
+fn files_that_others_could_change_are_not_run() {
+    for path in ["", "agent", "agent/RussetAgent.app/Contents/MacOS/russet"] {
+        let Some(mac) = Mac::new() else { return };
+        mac.arrived(PLACES);
+        let full = mac.path("root/opt/russet/incoming").join(path);
+        chown(&full, Some(USER), None).unwrap();
+        mac.refuses(&mac.postinstall(), "somebody other than root can write to");
+        assert_eq!(mac.calls(), "", "what a user can change was run: {path}");
+        assert!(!mac.has("opt/russet/incoming/complete"));
+    }
+    let Some(mac) = Mac::new() else { return };
+    mac.refuses(&mac.postinstall(), "is not there");
 }
 
 #[test]
 fn an_installation_that_fails_is_a_failure_of_the_package() {
     let Some(mac) = Mac::new() else { return };
     mac.installed("2.0.0", "case $* in 'agent install'*) echo 'error: no space'; exit 4;; esac");
+    mac.arrived(PLACES);
     mac.configured();
     mac.refuses(&mac.postinstall(), "no space");
-    mac.installed("2.0.0", "case $* in 'agent restart'*) exit 4;; esac");
-    mac.refuses(&mac.postinstall(), "did not come back");
+    mac.arrived("echo 'error: not signed'; exit 4");
+    mac.refuses(&mac.postinstall(), "not signed");
 }
 
 #[test]
 fn without_a_configuration_the_files_lie_ready_and_it_is_said_what_to_do() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", IDLE);
+    mac.installed("2.0.0", WILLING);
+    mac.arrived(PLACES);
     let output = mac.postinstall();
     succeeds(&output);
     assert!(text(&output).contains("agent install --url"), "{}", text(&output));
-    assert!(!mac.calls().contains("russet agent"), "{}", mac.calls());
+    assert!(!mac.calls().contains("agent install"), "{}", mac.calls());
 }
 
 #[test]
 fn a_control_plane_and_a_token_that_were_placed_before_are_used_once() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", IDLE);
+    mac.installed("2.0.0", WILLING);
+    mac.arrived(PLACES);
     mac.setting("ControlPlane=https://ci.example.com\nName=mini 7\nSlots=2\n");
     let token = mac.path("root/Library/Preferences/dev.russet.agent/token");
     fs::write(&token, "secret").unwrap();
@@ -387,7 +405,8 @@ fn a_control_plane_and_a_token_that_were_placed_before_are_used_once() {
 #[test]
 fn the_companion_of_everybody_at_the_screen_is_started_by_launchd() {
     let Some(mac) = Mac::new() else { return };
-    mac.installed("2.0.0", IDLE);
+    mac.installed("2.0.0", WILLING);
+    mac.arrived(PLACES);
     let agents = mac.path("root/Library/LaunchAgents");
     fs::create_dir_all(&agents).unwrap();
     fs::write(agents.join("dev.russet.menubar.plist"), "").unwrap();

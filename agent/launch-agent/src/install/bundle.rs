@@ -55,7 +55,9 @@ fn put_in_place(layout: &Layout, program: &Path) -> io::Result<()> {
 
 /// Removes the code, the previous one, and what a killed run left.
 pub(super) fn remove_bundle(layout: &Layout) -> io::Result<()> {
-    for path in [draft_path(layout), layout.bundle(), layout.previous(), layout.staging()] {
+    let brought = [layout.incoming(), layout.arrived()];
+    let own = [draft_path(layout), layout.bundle(), layout.previous(), layout.staging()];
+    for path in own.into_iter().chain(brought) {
         files::remove_tree(&path)?;
     }
     Ok(())
@@ -142,6 +144,9 @@ mod tests {
             assert_eq!(std::fs::read_to_string(layout.executable()).unwrap(), version);
         }
         assert_eq!(std::fs::read_to_string(layout.previous_executable()).unwrap(), "two");
+        for brought in [layout.incoming(), layout.arrived()] {
+            std::fs::create_dir(brought).unwrap();
+        }
         remove_bundle(&layout).unwrap();
         assert_eq!(std::fs::read_dir(layout.code()).unwrap().count(), 0);
     }

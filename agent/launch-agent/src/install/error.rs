@@ -125,6 +125,9 @@ pub enum InstallError {
         /// Message of the tool.
         source: CommandError,
     },
+    /// Another one changes the installation.
+    #[error("another installation or removal is at work")]
+    Locked,
     /// Whoever watches wants no more.
     #[error("interrupted; run it again to finish")]
     Interrupted,
@@ -141,6 +144,7 @@ impl InstallError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Locked => "run it again when that has ended".to_owned(),
             Self::NotRoot { .. } => "run it with `sudo`".to_owned(),
             Self::Untrusted { path, .. } => format!(
                 "`sudo chown root {path}`, `sudo chmod go-w {path}` and, on a Mac, `sudo chmod -N {path}` \

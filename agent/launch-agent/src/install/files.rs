@@ -13,7 +13,7 @@ use nix::unistd::{Uid, fchown};
 
 use super::error::InstallError;
 use crate::files::open_directory;
-pub(super) use crate::files::{remove_tree, remove_tree_but};
+pub(super) use crate::files::{have_same_content, remove_tree, remove_tree_but};
 pub(super) use russet_platform::replace::{
     copy_file, draft_path, remove_file, sync_directory, write,
 };
@@ -53,24 +53,6 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     fchown(&directory, Some(Uid::from_raw(0)), None)?;
     // The umask may have taken bits away.
     std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
-}
-
-/// Returns true if two files hold the same.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "both files lie below directories that only root can change, or are the caller's own program"
-)]
-pub(super) fn have_same_content(a: &Path, b: &Path) -> io::Result<bool> {
-    let length = |path: &Path| std::fs::metadata(path).map(|meta| meta.len());
-    if length(a)? != length(b)? {
-        return Ok(false);
-    }
-    let hash = |path: &Path| -> io::Result<blake3::Hash> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(path)?)?;
-        Ok(hasher.finalize())
-    };
-    Ok(hash(a)? == hash(b)?)
 }
 
 /// Reads a file that a person named. It is no FIFO, no device, and not larger than `limit`.

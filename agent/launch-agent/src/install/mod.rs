@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod health;
 mod leftovers;
+mod lock;
 mod plan;
 mod receipt;
 mod remove;
@@ -28,6 +29,7 @@ mod slots;
 pub use error::InstallError;
 pub use health::{agent_concerns, socket_path, wait_for_health};
 pub use leftovers::{Leftover, list_leftovers};
+pub use lock::{InstallationLock, lock_installation};
 pub use plan::{ConfigSource, Settings, Step, plan_install};
 pub use receipt::{Before, Entry, Item, Progress, Receipt};
 pub use remove::{Removal, busy_slots, uninstall_agent};
@@ -35,6 +37,7 @@ pub use repair::{Repair, look_at_users, repair_installation, request_repair, use
 pub use report::{Moment, Outcome, Report, Watch};
 pub use run::{install_agent, installed_program, require_root};
 pub use seal::{Seal, SealedMachine, Verdict};
+pub use slots::adopted_note;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,8 @@
 //! 5. `exchange` puts the bundle in place in one step, and `russet-boot` takes it back if it does
 //!    not prove healthy.
 //!
-//! `record` is what outlives a restart, `worker` goes the way. Who can do what with which key is in
+//! `record` is what outlives a restart, `worker` goes the way. `package` has versions that an
+//! installer package brought, which come before (`ready`). Who can do what with which key is in
 //! `docs/update-threat-model.md`.
 
 mod boot_files;
@@ -24,6 +25,8 @@ mod keys;
 mod list;
 mod offer;
 mod pace;
+pub mod package;
+mod ready;
 mod record;
 mod request;
 mod seen;
@@ -40,6 +43,7 @@ use std::time::Duration;
 pub(crate) use boot_files::{bad_versions, is_in_probation, is_newer, probation};
 pub(crate) use exchange::{Staged, put_in_place};
 pub use keys::{KeyError, Keys};
+pub(crate) use ready::Ready;
 pub(crate) use record::{installed_version, last_look, newest_seen};
 use request::FetchError;
 pub(crate) use seen::Seen;

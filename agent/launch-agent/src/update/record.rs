@@ -83,6 +83,17 @@ pub(super) fn is_recent(at_s: u64, now_s: u64, span_s: u64) -> bool {
     now_s.checked_sub(at_s).is_some_and(|since| since < span_s)
 }
 
+/// Seconds for which a version that could not be put in place is left alone.
+pub(super) const FAILED_AGAIN_S: u64 = 3600;
+
+/// Returns true if a version could not be put in place a short time ago.
+pub(super) fn has_failed_lately(record: &Record, version: &str, now_s: u64) -> bool {
+    let is_of_it = |failed: &Failed| {
+        failed.version == version && is_recent(failed.at_s, now_s, FAILED_AGAIN_S)
+    };
+    record.failed.as_ref().is_some_and(is_of_it)
+}
+
 impl Record {
     pub(super) fn path(state: &Path) -> PathBuf {
         state.join(NAME)

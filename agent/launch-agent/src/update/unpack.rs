@@ -173,7 +173,7 @@ fn sync_tree(path: &Path) -> io::Result<()> {
 /// Returns true if the program runs on this machine at all, and is the version that it is meant to
 /// be: a wrong architecture, a system that is too old and a mixed-up release show here, where
 /// nothing has been exchanged yet.
-fn check_version_output(executable: &Path, version: &str) -> Result<(), UpdateError> {
+pub(super) fn check_version_output(executable: &Path, version: &str) -> Result<(), UpdateError> {
     let output =
         Command::new(executable).arg("--version").limit(PATIENCE).output_limit(4096).run_ok();
     let output = output.map_err(|error| {

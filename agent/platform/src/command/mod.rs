@@ -180,6 +180,16 @@ impl Command {
         self.run()?.ok()
     }
 
+    /// Starts it and goes on: nothing is read of what it prints, its errors go where this process's
+    /// do, and it lives on when this process ends. It has no time limit.
+    ///
+    /// # Errors
+    ///
+    /// It could not be started.
+    pub fn detach(self) -> Result<(), CommandError> {
+        run::detach_process(&self)
+    }
+
     /// As a person would type it.
     fn line(&self) -> String {
         let words = std::iter::once(self.program.as_os_str())

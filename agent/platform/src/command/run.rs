@@ -64,6 +64,19 @@ fn spawn_process(command: &Command) -> io::Result<Child> {
     prepare_process(command)?.stdin(input).spawn()
 }
 
+/// Starts a process that nobody waits for, but to take its end from the system.
+pub(super) fn detach_process(command: &Command) -> Result<(), CommandError> {
+    let line = command.line();
+    let spawn = |prepared: &mut std::process::Command| {
+        prepared.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn()
+    };
+    let child = prepare_process(command).and_then(|mut prepared| spawn(&mut prepared));
+    let mut child = child.map_err(|source| not_started(&line, source))?;
+    // It ends with this process, and its child does not.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
 /// Builds the process that all tools have in common. Standard output and error are pipes.
 ///
 /// # Errors

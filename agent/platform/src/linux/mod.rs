@@ -45,7 +45,7 @@ pub const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 
 pub use access_list::list_writer;
 pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
-pub use bundle::check_code_signature;
+pub use bundle::{check_code_signature, check_signature_of};
 pub use clone::clone_file;
 pub use code::forget_code;
 pub use groups::Groups;

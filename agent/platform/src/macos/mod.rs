@@ -46,7 +46,7 @@ pub const STANDARD_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub use access_list::list_writer;
 pub use attributes::{HAS_PACKED_ATTRIBUTES, pack_attributes, unpack_attributes};
-pub use bundle::check_code_signature;
+pub use bundle::{check_code_signature, check_signature_of};
 pub use clone::clone_file;
 pub use groups::Groups;
 pub use machine::{hardware_id, machine};

@@ -47,6 +47,20 @@ pub fn screen_sessions(tools: &Tools, uids: &BTreeSet<u32>) -> Vec<u32> {
     uids.iter().copied().filter(has_session).collect()
 }
 
+/// Starts the menubar companion of everybody who has a session at the screen anew, from the files
+/// that are in place now. Where nobody has, it starts with the next login.
+pub fn restart_menubars(tools: &Tools, plist: &std::path::Path) {
+    for uid in screen_sessions(tools, &crate::user_ids_with_processes()) {
+        let domain = format!("gui/{uid}");
+        let job = format!("{domain}/{MENUBAR_LABEL}");
+        let restarted = tools.command(LAUNCHCTL).args(["kickstart", "-k", &job]).run_ok();
+        if restarted.is_err() {
+            // The package brought it for the first time.
+            drop(tools.command(LAUNCHCTL).args(["bootstrap", &domain]).arg(plist).run_ok());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

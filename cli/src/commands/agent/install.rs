@@ -113,9 +113,16 @@ pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
         }
         ControlFlow::Continue(())
     };
+    let _lock = if args.dry_run { None } else { Some(lock(&settings.layout)?) };
     let reports = install::install_agent(&settings, args.dry_run, &mut watch)
         .map_err(progress::install_failure)?;
     finish_install(&settings, &args, &reports, &notes)
+}
+
+/// Keeps other installations and removals away.
+fn lock(layout: &Layout) -> Result<install::InstallationLock> {
+    install::require_root("install").map_err(progress::install_failure)?;
+    install::lock_installation(layout).map_err(progress::install_failure)
 }
 
 fn finish_install(

@@ -6,6 +6,7 @@ mod doctor;
 mod gui;
 mod install;
 mod logs;
+mod package;
 mod prepare;
 mod progress;
 mod repair;
@@ -62,7 +63,7 @@ pub(crate) enum AgentCommand {
     /// Stop the installed agent; tasks that run go on, and are adopted by its next start
     Stop,
 
-    /// Stop and start the installed agent; tasks that run go on
+    /// Stop and start the installed agent; tasks that run go on, and are adopted by its next start
     Restart,
 
     /// Put the users of slots right that an upgrade of the system removed or changed
@@ -73,6 +74,14 @@ pub(crate) enum AgentCommand {
     #[command(after_help = "Examples:
   sudo russet agent repair")]
     Repair(repair::RepairArgs),
+
+    /// Load the job of the installed agent anew, as a process of its own
+    #[command(hide = true)]
+    ReloadJob,
+
+    /// Put in place what an installer package brought
+    #[command(hide = true)]
+    Package(package::PackageArgs),
 
     /// Show what the agent of this machine does
     #[command(after_help = "Examples:
@@ -173,6 +182,8 @@ pub(crate) fn main(command: AgentCommand) -> Result<Exit> {
         AgentCommand::Stop => service::main(service::Verb::Stop),
         AgentCommand::Restart => service::main(service::Verb::Restart),
         AgentCommand::Repair(args) => repair::main(&args),
+        AgentCommand::ReloadJob => service::reload_job(),
+        AgentCommand::Package(args) => package::main(&args),
         AgentCommand::Status(args) => status::main(&args),
         AgentCommand::Doctor(args) => doctor::main(&args),
         AgentCommand::Pause(args) => control::pause_agent(args),

@@ -22,6 +22,15 @@ pub(crate) fn main(verb: Verb) -> Result<Exit> {
     control_service(verb).map_err(progress::install_failure)
 }
 
+/// Loads the job anew: the process of its own that `restart` and `install` start for it.
+pub(crate) fn reload_job() -> Result<Exit> {
+    let reload = || -> std::result::Result<(), InstallError> {
+        install::require_root("restart")?;
+        Ok(Service::system(&Layout::default()).reload()?)
+    };
+    reload().map(|()| Exit::Success).map_err(progress::install_failure)
+}
+
 fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
     let layout = Layout::default();
     let what = match verb {
@@ -32,6 +41,7 @@ fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
     install::require_root(what)?;
     let service = Service::system(&layout);
     service.available()?;
+    let busy = install::busy_slots(&layout)?;
     match verb {
         Verb::Start => {
             service.enable()?;
@@ -41,7 +51,6 @@ fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
         Verb::Restart => service.restart()?,
     }
     if verb == Verb::Stop {
-        let busy = install::busy_slots(&layout)?;
         render::print_note(
             "Stopped. It starts again with the system, or with `russet agent start`.",
         );
@@ -52,6 +61,9 @@ fn control_service(verb: Verb) -> std::result::Result<Exit, InstallError> {
             ));
         }
         return Ok(Exit::Success);
+    }
+    for note in install::adopted_note(&busy) {
+        render::print_note(note);
     }
     let state = install::wait_for_health(&layout, &service)?;
     render::print_note(format_args!("Running as process {}.", state.pid.unwrap_or_default()));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use russet_launch_agent::install::{self, Moment, Outcome};
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
-use russet_protocol::local::DrainRequest;
+use russet_protocol::local::{DrainRequest, HoldOwner};
 
 use super::{control, progress};
 use crate::client::agent::AgentClient;
@@ -69,6 +69,11 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
     if !args.dry_run {
         quiesce_agent(&args, &layout)?;
     }
+    let _lock = if args.dry_run {
+        None
+    } else {
+        Some(install::lock_installation(&layout).map_err(progress::install_failure)?)
+    };
     let wishes =
         install::Removal { keep_data: args.keep_data, force: args.force, dry_run: args.dry_run };
     let reports =
@@ -146,7 +151,8 @@ fn quiesce_agent(args: &UninstallArgs, layout: &Layout) -> Result<()> {
 /// Drains the agent. One that cannot be drained in time claims again, unless a person held it
 /// back before.
 async fn drain_agent(args: &UninstallArgs, agent: &AgentClient) -> Result<Exit> {
-    let is_held = !agent.status().await?.holds.is_empty();
+    let holds = agent.status().await?.holds;
+    let is_held = holds.iter().any(|hold| hold.owner == HoldOwner::Person);
     let limit = if args.wait { args.timeout } else { Some(Duration::ZERO) };
     let cancel_after = limit.filter(|_| args.force);
     let reason = Some("the agent is being uninstalled".to_owned());

@@ -96,7 +96,7 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         // Whoever asks this agent is told of an update from the first answer on.
         boot.show_state(&agent.ready.shared.sink);
     }
-    let (mut commands, staged) = agent.listen(&options, sealed);
+    let (mut commands, ready) = agent.listen(&options, sealed);
     // A pause of before the restart holds before the first claim.
     while let Ok(command) = commands.try_recv() {
         agent.machine.handle(agent.clock.now(), agent.input_of(command), &mut Vec::new());
@@ -109,7 +109,7 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
     let exe = agent.ready.shared.staged.exe.clone();
     let reason = agent.work(inputs, commands, stops).await;
     if reason == ExitReason::Updated {
-        return install_update(&staged, &clock);
+        return install_update(&ready, &clock);
     }
     if let (ExitReason::SingleTask, Some(hook)) = (&reason, hook) {
         run_shutdown_hook(hook, exe).await;
@@ -145,15 +145,15 @@ fn machine_settings(config: &Config) -> Settings {
     }
 }
 
-/// Version to put in place when the agent has ended for it.
-type ToInstall = Arc<std::sync::Mutex<Option<update::Staged>>>;
-
 /// Puts a new version in place, now that the state machine has ended and nothing runs. Where that
 /// fails, this version is started again and takes tasks as before.
-fn install_update(staged: &ToInstall, clock: &Clock) -> ExitReason {
-    let staged = staged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    let Some(staged) = staged else { return ExitReason::Left };
-    match update::put_in_place(&staged, clock.wall_ms() / 1000) {
+fn install_update(ready: &update::Ready, clock: &Clock) -> ExitReason {
+    let install = |staged: &update::Staged| install_version(staged, clock);
+    ready.use_version(install).unwrap_or(ExitReason::Left)
+}
+
+fn install_version(staged: &update::Staged, clock: &Clock) -> ExitReason {
+    match update::put_in_place(staged, clock.wall_ms() / 1000) {
         Ok(()) => {
             tracing::info!(version = staged.version, "a new version is in place and is started");
             ExitReason::Updated
@@ -188,13 +188,13 @@ impl Agent {
         &mut self,
         options: &Options,
         machine: Option<SealedMachine>,
-    ) -> (mpsc::UnboundedReceiver<Command>, ToInstall) {
+    ) -> (mpsc::UnboundedReceiver<Command>, update::Ready) {
         let (sender, commands) = mpsc::unbounded_channel();
         // Before the first claim, as what is asked for over the local API.
         if let Some(reason) = machine.as_ref().and_then(SealedMachine::obstacle) {
             drop(sender.send(Command::Hold(HoldSource::Machine, Some(reason))));
         }
-        let (staged, updates) = self.look_for_updates(options, &sender);
+        let (ready, updates) = self.look_for_updates(options, &sender);
         let shared = &self.ready.shared;
         let config = &shared.config;
         let policy = local_api::Policy {
@@ -245,21 +245,31 @@ impl Agent {
             .chain([watching, looking, keeping, awake, reporting])
             .chain(measuring);
         self.ready.listening.extend(started);
-        (commands, staged)
+        (commands, ready)
     }
 
-    /// Begins to look for updates, where this agent is installed and its owner wants that.
+    /// Begins to look for what packages bring, where this agent is installed, and for updates, where
+    /// its owner wants that.
     fn look_for_updates(
         &mut self,
         options: &Options,
         commands: &mpsc::UnboundedSender<Command>,
-    ) -> (ToInstall, Option<UpdateRequests>) {
-        let staged = ToInstall::default();
+    ) -> (update::Ready, Option<UpdateRequests>) {
+        let ready = update::Ready::default();
         let installed = options.boot_state.as_deref().and_then(Layout::of_boot_state);
         let Some(layout) = installed.filter(|_| options.host.is_service()) else {
-            return (staged, None);
+            return (ready, None);
         };
         let config = &self.ready.shared.config;
+        let watching = update::package::start_watch(update::package::Parts {
+            layout: layout.clone(),
+            state: config.state_directory.clone(),
+            probation: config.update.probation,
+            clock: self.clock.clone(),
+            board: Arc::clone(&self.ready.shared.sink.board),
+            commands: commands.clone(),
+            ready: ready.clone(),
+        });
         let (sender, requests) = UpdateRequests::after(update::last_look(&config.state_directory));
         let looking = update::start_worker(update::Parts {
             settings: config.update.clone(),
@@ -271,11 +281,11 @@ impl Agent {
             board: Arc::clone(&self.ready.shared.sink.board),
             commands: commands.clone(),
             requests,
-            ready: Arc::clone(&staged),
+            ready: ready.clone(),
         });
         let updates = looking.is_some().then_some(sender);
-        self.ready.listening.extend(looking);
-        (staged, updates)
+        self.ready.listening.extend(looking.into_iter().chain([watching]));
+        (ready, updates)
     }
 
     fn input_of(&self, command: Command) -> Input {

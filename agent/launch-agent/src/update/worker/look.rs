@@ -13,13 +13,13 @@ use super::super::boot_files::bad_versions;
 use super::super::exchange::Staged;
 use super::super::find::{Found, find_newest};
 use super::super::offer::{Machine, Offer, decide_offer, rollout_place};
-use super::super::record::{MAX_CHANNELS, Record, identity_of, is_recent};
+use super::super::record::{MAX_CHANNELS, Record, has_failed_lately, identity_of};
 use super::super::request::FetchError;
 use super::super::seen::{Seen, judge_absence};
 use super::super::servers::Servers;
 use super::super::staging::{make_private, sweep_staging};
 use super::super::{UpdateError, fetch, pace, unpack};
-use super::{FAILED_AGAIN_S, Parts, Worker, put_in_place_failed};
+use super::{Parts, Worker, put_in_place_failed};
 use crate::requests::UpdateRequest;
 
 /// Timeout of finding out what the source shows, lists of many pages included.
@@ -150,10 +150,8 @@ impl Worker {
         let path = Record::path(&self.parts.state);
         let record = Record::read(&self.parts.state);
         let record = record.map_err(UpdateError::file("could not read", &path))?;
-        let is_of_it = |failed: &super::super::record::Failed| {
-            failed.version == version && is_recent(failed.at_s, self.now_s(), FAILED_AGAIN_S)
-        };
-        match record.failed.filter(is_of_it) {
+        let has_failed = has_failed_lately(&record, version, self.now_s());
+        match record.failed.filter(|_| has_failed) {
             Some(failed) => Err(UpdateError::Archive(put_in_place_failed(version, &failed.why))),
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ mod look;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russet_protocol::local::{LookAnswer, Update};
@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use super::boot_files::is_in_probation;
 use super::exchange::Staged;
 use super::offer::Refusal;
-use super::record::{Record, is_recent};
+use super::ready::Ready;
+use super::record::{FAILED_AGAIN_S, Record, is_recent};
 use super::source::Source;
 use super::{Settings, UpdateError};
 use crate::board::Board;
@@ -27,9 +28,6 @@ use russet_platform::layout::Layout;
 /// version that runs has proved itself.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const PROVED_SOON: Duration = Duration::from_millis(200);
-
-/// Seconds for which a version that could not be put in place is left alone.
-const FAILED_AGAIN_S: u64 = 3600;
 
 /// The longest wait before the first look, so that a farm that is switched on at once does not ask
 /// at once.
@@ -48,7 +46,7 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) requests: mpsc::UnboundedReceiver<UpdateRequest>,
     /// Place in which the launch agent finds the version to put in place.
-    pub(crate) ready: Arc<Mutex<Option<Staged>>>,
+    pub(crate) ready: Ready,
 }
 
 /// Starts the worker, where the owner wants updates.
@@ -178,11 +176,11 @@ impl Worker {
     }
 
     fn ready(&self) -> Option<Staged> {
-        self.parts.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.parts.ready.fetched()
     }
 
     fn set_ready(&self, staged: Option<Staged>) {
-        *self.parts.ready.lock().unwrap_or_else(PoisonError::into_inner) = staged;
+        self.parts.ready.set_fetched(staged);
     }
 
     /// State of a version that lies ready.
@@ -197,6 +195,10 @@ impl Worker {
     /// Tells the state machine of what lies ready. Answers how soon that is to be looked at again.
     fn offer(&self) -> Option<Duration> {
         let Staged { version, .. } = self.ready()?;
+        // A package's version comes first.
+        if self.parts.ready.has_arrived() {
+            return Some(LOOK_AGAIN);
+        }
         let state = self.ready_state(version);
         let is_for_later = matches!(state, Update::Ready { .. });
         self.show(state);
@@ -216,6 +218,9 @@ impl Worker {
     }
 
     fn command(&self, mode: Option<UpdateMode>) {
+        if self.parts.ready.has_arrived() {
+            return;
+        }
         // The launch agent is ending, and so is this task.
         drop(self.parts.commands.send(Command::Update(mode)));
     }
@@ -227,7 +232,8 @@ impl Worker {
         let is_proving = matches!(shown, Some(Update::Proving { .. }))
             && is_in_probation(&self.parts.layout.boot_state());
         let update = update.shortened();
-        if shown.as_ref() != Some(&update) && !is_proving {
+        let is_hidden = is_proving || self.parts.ready.has_arrived();
+        if shown.as_ref() != Some(&update) && !is_hidden {
             board.update(update, self.parts.clock.wall_ms());
         }
     }

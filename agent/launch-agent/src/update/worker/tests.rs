@@ -21,6 +21,7 @@ use crate::board::Board;
 use crate::requests::{UpdateAction, UpdateRequests};
 use crate::testing::tls_acceptor;
 use crate::update::keys::tests::{Signer, envelope, trust};
+use crate::update::ready::Ready;
 use crate::update::record::{Failed, Record};
 use crate::update::seen::Seen;
 use crate::update::{Settings, UpdateError, last_look};
@@ -100,7 +101,7 @@ fn parts(source: &Source, layout: &Layout) -> (Parts, UpdateRequests) {
         board: Arc::default(),
         commands: mpsc::unbounded_channel().0,
         requests: receiver,
-        ready: Arc::default(),
+        ready: Ready::default(),
     };
     (parts, requests)
 }
