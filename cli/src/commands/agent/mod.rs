@@ -63,7 +63,7 @@ pub(crate) enum AgentCommand {
     /// Stop the installed agent; tasks that run go on, and are adopted by its next start
     Stop,
 
-    /// Stop and start the installed agent; tasks that run go on, and are adopted by its next start
+    /// Stop and start the installed agent; tasks that run go on
     Restart,
 
     /// Put the users of slots right that an upgrade of the system removed or changed
