@@ -103,8 +103,8 @@ fn finish_package(layout: &Layout, args: &PackageArgs) -> Result<Exit> {
         layout: layout.clone(),
         program: layout.executable(),
         config: None,
-        // Below another root there is nobody to make users for.
-        users: args.root.is_none(),
+        // The installation made them, and macOS lets no daemon make any.
+        users: false,
         service: service.clone(),
         // What a person chose at the first installation stays.
         is_image: false,
