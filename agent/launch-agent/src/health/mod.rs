@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(critical.level, Level::Bad);
         assert_eq!(
             critical.found,
-            "8.0 GB of 16.0 GB available, under critical pressure, 1.0 GB on disk (swap)"
+            "8.0 GB of 16 GB available, under critical pressure, 1.0 GB on disk (swap)"
         );
         // A kernel without that measure.
         assert_eq!(of(None, 100_000_000).level, Level::Warning);

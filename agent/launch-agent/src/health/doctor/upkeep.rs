@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(check.level, Level::Warning);
         assert_eq!(
             check.found,
-            "12.0 GB free, 122.0 GB with what macOS can purge; 5 local snapshots keep what was \
+            "12 GB free, 122 GB with what macOS can purge; 5 local snapshots keep what was \
              deleted"
         );
         assert_eq!(check_space(50 * gb, Some(60 * gb), Some(0), 20 * gb).level, Level::Ok);
