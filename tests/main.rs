@@ -37,6 +37,8 @@ mod housekeeping;
 mod install;
 mod isolation;
 mod kill;
+#[cfg(target_os = "linux")]
+mod leftovers;
 mod local_api;
 mod logs;
 mod machine;

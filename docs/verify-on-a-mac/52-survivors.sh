@@ -25,7 +25,12 @@ P
      perl "$tools/as-slot.pl" "$SLOT" "$slot/home" /dev/stdin <<S
 HOME=$slot/home $here/box; ls -la Library/Containers || :
 S
-     "$tools/clean" || :
+     status=0; "$tools/clean" || status=$?
+     echo "the helper ended with $status"
+     # 77: the system refuses it, and root moves the directory, which has to work without a grant.
+     if [ $status = 77 ]; then
+         mkdir -m 700 "$here/aside"; mv "$slot/home" "$here/aside/home"; find "$here/aside" | head -n 20
+     fi
      if [ -z "$(ls -A "$slot/home" 2>/dev/null)" ]; then echo the home is empty or kept aside
      else find "$slot/home" | head -n 20; fi'
 
@@ -35,7 +40,31 @@ check metal-in-two-slots 'change root slot second-slot xcode limit=300' '^both f
          sudo -u "$user" env HOME="$home" xcrun --find metal || { echo "$user does not find it"; mount | grep -i metal; exit 1; }
      done
      mount | grep -i metal || :
+     mount | sed -n "s|^\(/dev/disk[^ ]*\) on .*/russet-metal\.[^ ]* .*|\1|p" | while read -r device; do
+         hdiutil detach "$device" -force || diskutil unmount force "$device"
+     done
+     rm -rf /tmp/russet-metal.*
      echo both found it'
+
+# The same by jobs of the installed agent: whatever they leave, the slot is free again.
+check slot-free-after-xcode 'change root agent class xcode limit=400' '^the slots are free$' \
+    '"$tools/submit" leftovers "$RUSSET_CLASS" <<STEPS
+- run: "xcrun --find metal || :"
+- run: |
+    echo "int main(void) { return 0; }" >box.c
+    echo "<plist version=\"1.0\"><dict><key>CFBundleIdentifier</key><string>dev.russet.verify.box</string></dict></plist>" >Info.plist
+    echo "<plist version=\"1.0\"><dict><key>com.apple.security.app-sandbox</key><true/></dict></plist>" >box.entitlements
+    cc -sectcreate __TEXT __info_plist Info.plist -o box box.c
+    codesign -f -s - --entitlements box.entitlements box
+    ./box; ls -laO ~/Library/Containers || :
+- run: (top -l 0 >/dev/null 2>&1 &)
+STEPS
+     second=0
+     while "$RUSSET" agent status | grep -E "held|cleaning"; do
+         second=$((second + 2)); [ $second -lt 120 ] || { "$RUSSET" agent status; exit 1; }; sleep 2
+     done
+     "$RUSSET" agent status | grep "kept aside" || echo nothing is kept aside
+     echo the slots are free'
 
 check session-domain-empties 'change root slot limit=120' '^(0|36)$' \
     'sudo -u "$SLOT" launchctl print "user/$(id -u "$SLOT")" >/dev/null 2>&1 || :

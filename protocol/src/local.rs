@@ -392,6 +392,26 @@ pub struct Slot {
     /// ended, with the path or the process that is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Directories of earlier tasks that could not be emptied and were moved aside; none: there are
+    /// none, or an agent that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
+}
+
+/// Directories of a slot that could not be emptied, since the system refuses to delete something in
+/// them. Nobody but root can enter them, and emptying them is tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Aside {
+    /// Number of directories.
+    pub directories: u32,
+    /// Space that they take, in bytes, as far as their user can see it.
+    pub bytes: u64,
+    /// Time at which the oldest one was moved there, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// The directory that they are in. None for readers who may not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// State of a slot, in one word.

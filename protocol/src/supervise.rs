@@ -104,6 +104,10 @@ pub struct Assignment {
     /// the slot user's own, in a directory that only root may enter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caches: Option<PathBuf>,
+    /// Directories that were moved aside, in mode [`Mode::EmptyAside`]. Only root can reach them, so
+    /// they are opened before the process becomes their user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<PathBuf>,
     /// Directories and rules of trimming, in mode [`Mode::Trim`].
     #[serde(default)]
     pub trim: Option<Trim>,
@@ -191,6 +195,8 @@ pub enum Mode {
     Unclaim,
     /// Trim caches, as [`Assignment::trim`] says.
     Trim,
+    /// Empty the directories in [`Assignment::aside`], as far as the system lets their user.
+    EmptyAside,
     /// Start another program that runs the task, as [`Assignment::external`] says, and watch it.
     External,
     /// List the machine's directories where everybody may write, which a clean-up looks into.
@@ -392,6 +398,10 @@ pub struct LeftBehind {
 /// it.
 pub const TRIMMED_SUM: &str = " bytes in all";
 
+/// End of the line in which a helper that empties directories says what it had to leave in all: the
+/// launch agent reads it.
+pub const LEFT_SUM: &str = " bytes are left in all";
+
 /// Directory within that of the steps' helpers that setup jobs alone have on their `PATH`.
 pub const SETUP_HELPERS: &str = "setup";
 
@@ -424,6 +434,9 @@ pub mod exit {
     pub const NOT_REPORTED: i32 = 75;
     /// A helper stopped trying to reach the control plane.
     pub const NO_ANSWER: i32 = 76;
+    /// A helper emptied the slot's directories but for what the system refuses to delete for their
+    /// user; everything else of the task is gone.
+    pub const REFUSED: i32 = 77;
 }
 
 #[cfg(test)]

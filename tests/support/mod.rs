@@ -17,6 +17,8 @@ pub mod disk;
 pub mod farm;
 pub mod faults;
 pub mod installation;
+#[cfg(target_os = "linux")]
+pub mod obstacle;
 pub mod orb_registry;
 pub mod release;
 pub mod scripted_runner;

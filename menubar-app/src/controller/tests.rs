@@ -1,7 +1,7 @@
 use jiff::tz::TimeZone;
 use russet_protocol::local::{
-    HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status, Step, Task,
-    Update,
+    Aside, HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status, Step,
+    Task, Update,
 };
 use russet_protocol::outcome::Outcome;
 
@@ -178,6 +178,19 @@ shows!(a_slot_that_is_held, {
     let mut status = Status { health: vec![check], ..status(State::Idle) };
     status.slots[1].state = SlotState::Held;
     status.slots[1].reason = Some("could not empty /s/2/spool".to_owned());
+    heard(status)
+});
+shows!(a_slot_that_keeps_something_aside, {
+    let check = HealthCheck {
+        name: "kept aside".to_owned(),
+        level: HealthLevel::Warning,
+        found: "slot 2: the system refuses to delete a directory of earlier tasks (12 MB)"
+            .to_owned(),
+        hint: Some("it is tried again".to_owned()),
+    };
+    let mut status = Status { health: vec![check], ..status(State::Idle) };
+    let path = Some("/opt/state/slots/2/aside".to_owned());
+    status.slots[1].aside = Some(Aside { directories: 1, path, ..Aside::default() });
     heard(status)
 });
 shows!(

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russet_protocol::local::{HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update};
+use russet_protocol::local::{
+    Aside, HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update,
+};
 use russet_protocol::runner::HeldSlot;
 use russet_protocol::xcode::Xcode;
 use tokio::sync::watch;
@@ -198,6 +200,14 @@ impl Board {
         if !is_same {
             self.ring();
         }
+    }
+
+    /// Records what of a slot is kept aside, if anything is.
+    pub(crate) fn aside(&self, slot: u32, aside: Option<Aside>, now_ms: u64) {
+        self.change(now_ms, |model| match aside {
+            Some(aside) => drop(model.aside.insert(slot, aside)),
+            None => drop(model.aside.remove(&slot)),
+        });
     }
 
     /// Rings when anything has changed.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use russet_protocol::local::{
-    HealthCheck, Hold, HoldOwner, Recent, Slot, State, Status, Task, Update,
+    Aside, HealthCheck, Hold, HoldOwner, Recent, Slot, State, Status, Task, Update,
 };
 use russet_protocol::outcome::Outcome;
 
@@ -29,6 +29,8 @@ pub(super) struct Model {
     /// The class of each slot.
     pub(super) slots: Vec<Option<usize>>,
     pub(super) history: History,
+    /// Directories of each slot that are kept aside.
+    pub(super) aside: BTreeMap<u32, Aside>,
     /// Findings about the machine, without those about slots.
     pub(super) health: Vec<HealthCheck>,
     /// Times at which holds of a source end, or act.
@@ -133,10 +135,11 @@ impl Model {
         })
     }
 
-    /// Lists the findings about the machine, and after them the one about slots.
+    /// Lists the findings about the machine, and after them those about slots.
     pub(super) fn sum_up_health(&mut self) {
         self.status.health.clone_from(&self.health);
         self.status.health.extend(slots::check_slots(&self.status.slots));
+        self.status.health.extend(slots::check_aside(&self.status.slots));
     }
 
     fn slot(&self, (number, index): (u32, usize)) -> Slot {
@@ -152,7 +155,7 @@ impl Model {
             }
         });
         let (state, reason) = view.map(slots::shown_state).unwrap_or_default();
-        Slot { number, class, task, state, reason }
+        Slot { number, class, task, state, reason, aside: self.aside.get(&number).cloned() }
     }
 
     /// Returns the hold of the whole agent. The holds are in the order of their importance; one on

@@ -8,6 +8,9 @@ use crate::state::slot::SlotView;
 /// Name of the finding about slots.
 const SUBJECT: &str = "slots";
 
+/// Name of the finding about directories that are kept aside.
+const ASIDE_SUBJECT: &str = "kept aside";
+
 /// Longest reason that is shown, in characters: it may quote what a job calls its files.
 const MAX_REASON_CHARS: usize = 400;
 
@@ -37,6 +40,35 @@ pub(super) fn check_slots(slots: &[Slot]) -> Option<HealthCheck> {
         found: words.join("; "),
         hint: Some("`russet agent status` names the reason; it is tried again".to_owned()),
     })
+}
+
+/// Returns the finding about directories that are kept aside, if there are any.
+pub(super) fn check_aside(slots: &[Slot]) -> Option<HealthCheck> {
+    let words: Vec<String> = slots.iter().filter_map(describe_aside).collect();
+    (!words.is_empty()).then(|| {
+        HealthCheck {
+        name: ASIDE_SUBJECT.to_owned(),
+        level: HealthLevel::Warning,
+        found: words.join("; "),
+        hint: Some(
+            "it is tried again; operating.md, \"Directories that are kept aside\", says how to help"
+                .to_owned(),
+        ),
+    }
+    })
+}
+
+fn describe_aside(slot: &Slot) -> Option<String> {
+    let aside = slot.aside.as_ref()?;
+    let directories = match aside.directories {
+        1 => "a directory".to_owned(),
+        count => format!("{count} directories"),
+    };
+    Some(format!(
+        "slot {}: the system refuses to delete {directories} of earlier tasks ({})",
+        slot.number,
+        russet_text::format_size(aside.bytes)
+    ))
 }
 
 /// Returns the reason why no task can be taken, where every slot could not be cleaned.
@@ -75,7 +107,7 @@ mod tests {
     use crate::board::Board;
     use crate::state::View;
     use crate::state::slot::SlotView;
-    use russet_protocol::local::{HealthLevel, SlotState, State};
+    use russet_protocol::local::{Aside, HealthLevel, SlotState, State};
 
     fn show(slots: &[SlotView]) -> Board {
         let board = Board::default();
@@ -110,6 +142,33 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].number, 2);
         assert_eq!(told[0].reason, "could not be cleaned and takes no task: EBUSY");
+    }
+
+    #[test]
+    fn what_is_kept_aside_is_a_warning_that_holds_nothing_until_it_is_gone() {
+        let board = show(&[SlotView::Free, SlotView::Free]);
+        let aside = |directories, bytes| {
+            Some(Aside {
+                directories,
+                bytes,
+                since_ms: 4,
+                path: Some("/s/slots/2/aside".to_owned()),
+            })
+        };
+        board.aside(2, aside(1, 12_000_000), 4);
+        board.aside(1, aside(2, 0), 4);
+        let status = board.status();
+        assert_eq!((status.state, &status.slots[1].aside), (State::Idle, &aside(1, 12_000_000)));
+        let check = &status.health[0];
+        assert_eq!((check.name.as_str(), check.level), ("kept aside", HealthLevel::Warning));
+        assert_eq!(
+            check.found,
+            "slot 1: the system refuses to delete 2 directories of earlier tasks (0 B); slot 2: the \
+             system refuses to delete a directory of earlier tasks (12 MB)"
+        );
+        board.aside(1, None, 5);
+        board.aside(2, None, 5);
+        assert_eq!(board.status().health, []);
     }
 
     #[test]

@@ -18,6 +18,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// Directory of a slot with copies of the archives of caches.
 const COPIES: &str = "caches";
 
+/// Directory of a slot with what the system refused to delete.
+const ASIDE: &str = "aside";
+
 /// A journal is not larger than this.
 const MAX_JOURNAL: u64 = 1 << 20;
 
@@ -57,14 +60,15 @@ pub(super) fn empty_all(slots: &Path, program: &Path) -> Result<(), InstallError
 /// caches. A slot that is not there is empty.
 pub(super) fn empty_slot(slot: &Path, program: &Path) -> Result<(), InstallError> {
     empty_directories(slot, program)?;
-    empty_copies(slot, program)
+    empty_by_owner(slot, program, COPIES)?;
+    empty_by_owner(slot, program, ASIDE)
 }
 
-/// Empties the directories of copies of archives. Each belongs to a user that the slot had once,
-/// who may be gone by now; its number is enough.
-fn empty_copies(slot: &Path, program: &Path) -> Result<(), InstallError> {
+/// Empties the directories of copies of archives, or those that are kept aside. Each belongs to a
+/// user that the slot had once, who may be gone by now; its number is enough.
+fn empty_by_owner(slot: &Path, program: &Path, kind: &str) -> Result<(), InstallError> {
     // Root's, and nobody else may enter it.
-    let Ok(entries) = std::fs::read_dir(slot.join(COPIES)) else { return Ok(()) };
+    let Ok(entries) = std::fs::read_dir(slot.join(kind)) else { return Ok(()) };
     let mut by_owner: BTreeMap<(u32, u32), Vec<PathBuf>> = BTreeMap::new();
     for entry in entries.flatten() {
         let Ok(meta) = std::fs::symlink_metadata(entry.path()) else { continue };
@@ -72,15 +76,19 @@ fn empty_copies(slot: &Path, program: &Path) -> Result<(), InstallError> {
             by_owner.entry((meta.uid(), meta.gid())).or_default().push(entry.path());
         }
     }
-    for ((uid, gid), copies) in by_owner {
+    for ((uid, gid), directories) in by_owner {
         let mut assignment = blank_assignment(slot, uid, gid);
         if let Some(fields) = assignment.as_object_mut() {
-            fields.insert("mode".to_owned(), "trim".into());
             fields.insert("token".to_owned(), "".into());
-            fields.insert(
-                "trim".to_owned(),
-                serde_json::json!({"paths": [], "copies": copies, "everything": true}),
-            );
+            if kind == COPIES {
+                let trim =
+                    serde_json::json!({"paths": [], "copies": directories, "everything": true});
+                fields.insert("mode".to_owned(), "trim".into());
+                fields.insert("trim".to_owned(), trim);
+            } else {
+                fields.insert("mode".to_owned(), "empty_aside".into());
+                fields.insert("aside".to_owned(), serde_json::json!(directories));
+            }
             // Nothing of that user is ended for it.
             fields.insert(
                 "user".to_owned(),
@@ -163,15 +171,15 @@ mod tests {
     const HELPER: &str = r#"#!/bin/sh
 text=$(cat)
 echo "$text" >> "$(dirname "$0")/asked"
-case "$text" in *'"mode":"trim"'*) ;; *) exit 0 ;; esac
+case "$text" in *'"mode":"trim"'* | *'"mode":"empty_aside"'*) ;; *) exit 0 ;; esac
 uid=$(echo "$text" | sed 's/.*"uid":\([0-9]*\).*/\1/')
-for dir in $(echo "$text" | sed 's/.*"copies":\[\([^]]*\)\].*/\1/' | tr ',"' '  '); do
+for dir in $(echo "$text" | sed 's/.*"\(copies\|aside\)":\[\([^]]*\)\].*/\2/' | tr ',"' '  '); do
   find "$dir" -mindepth 1 -user "$uid" -delete
 done
 "#;
 
     #[test]
-    fn copies_of_caches_go_by_their_owners_whoever_those_were() {
+    fn copies_of_caches_and_what_is_kept_aside_go_by_their_owners_whoever_those_were() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -180,8 +188,13 @@ done
         std::fs::write(&program, HELPER).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let state = dir.path().join("state");
-        for (owner, name) in [(58_310, "58310-a"), (58_311, "58311-b"), (58_311, "58311-c")] {
-            let copies = state.join("slots/1/caches").join(name);
+        for (owner, name) in [
+            (58_310, "caches/58310-a"),
+            (58_311, "caches/58311-b"),
+            (58_311, "caches/58311-c"),
+            (58_311, "aside/1700000000-0-home"),
+        ] {
+            let copies = state.join("slots/1").join(name);
             std::fs::create_dir_all(&copies).unwrap();
             for path in [copies.join("archive"), copies.clone()] {
                 if path != copies {

@@ -108,6 +108,9 @@ fn visible_status(mut status: Status, access: Access) -> Status {
         for slot in &mut status.slots {
             // It can quote what a job calls its files.
             slot.reason = None;
+            if let Some(aside) = &mut slot.aside {
+                aside.path = None;
+            }
             slot.task = slot.task.take().map(|task| Task {
                 class: task.class,
                 since_ms: task.since_ms,
@@ -130,7 +133,7 @@ mod tests {
     use std::sync::Arc;
 
     use futures_util::StreamExt as _;
-    use russet_protocol::local::{HealthCheck, Recent, Slot, Status, Step, Task};
+    use russet_protocol::local::{Aside, HealthCheck, Recent, Slot, Status, Step, Task};
 
     use super::{Access, Board, Shown, visible_status};
 
@@ -154,7 +157,9 @@ mod tests {
             url: secret(),
             ..Recent::default()
         };
-        let slots = vec![Slot { number: 1, task: Some(task), reason: secret(), ..Slot::default() }];
+        let aside = Some(Aside { path: secret(), ..Aside::default() });
+        let reason = secret();
+        let slots = vec![Slot { number: 1, task: Some(task), reason, aside, ..Slot::default() }];
         let status = Status { slots, recent: vec![recent], ..Status::default() };
         let text = serde_json::to_string(&visible_status(status.clone(), Access::Look)).unwrap();
         assert!(!text.contains("secret") && text.contains("4711"), "{text}");

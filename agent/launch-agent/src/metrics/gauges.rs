@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
-use russet_protocol::local::{HoldOwner, SlotState, State};
+use russet_protocol::local::{HoldOwner, SlotState, State, Status};
 
 use super::left::LeftBehindCounters;
 use crate::board::Board;
@@ -78,6 +78,9 @@ impl MetricSources {
         let board = Arc::new(Board::default());
         let free = vec![crate::state::slot::SlotView::Free; slots.len()];
         board.view(crate::state::View { slots: free, ..Default::default() }, 0);
+        let aside =
+            russet_protocol::local::Aside { directories: 2, bytes: 10, ..Default::default() };
+        board.aside(1, Some(aside), 0);
         let left = Arc::new(LeftBehindCounters::default());
         left.add(&[russet_protocol::supervise::LeftBehind {
             kind: "processes".to_owned(),
@@ -142,6 +145,7 @@ impl MetricSources {
             None,
             &labelled_rows(&slots),
         )?;
+        self.aside(&status, out)?;
         let known = HOLDS.map(|(source, owner)| ((source, owner.as_str()), 0));
         let mut sources: BTreeMap<(&str, &str), u64> = known.into();
         for hold in &status.holds {
@@ -162,6 +166,34 @@ impl MetricSources {
              several classes are held",
             None,
             &labelled_rows(&holds),
+        )
+    }
+
+    fn aside(&self, status: &Status, out: &mut Out<'_, '_>) -> fmt::Result {
+        let mut by_class: BTreeMap<&str, (u64, u64)> =
+            self.classes().into_iter().map(|class| (class, (0, 0))).collect();
+        for (index, slot) in status.slots.iter().enumerate() {
+            let Some(aside) = &slot.aside else { continue };
+            let class = self.slots.get(index).map_or(NO_CLASS, String::as_str);
+            let sum = by_class.entry(class).or_default();
+            sum.0 = sum.0.saturating_add(u64::from(aside.directories));
+            sum.1 = sum.1.saturating_add(aside.bytes);
+        }
+        let rows = |of: fn(&(u64, u64)) -> u64| -> Vec<_> {
+            by_class.iter().map(|(class, sum)| ([("class", *class)], of(sum))).collect()
+        };
+        out.gauge(
+            "aside_directories",
+            "Directories of earlier tasks that the system refuses to delete and that were moved \
+             aside (operating.md), by class",
+            None,
+            &labelled_rows(&rows(|sum| sum.0)),
+        )?;
+        out.gauge(
+            "aside",
+            "Space that they take, as far as it can be measured, by class",
+            Some(&Unit::Bytes),
+            &labelled_rows(&rows(|sum| sum.1)),
         )
     }
 

@@ -480,6 +480,9 @@ mod tests {
             "russet_agent_adopted_tasks_total 1",
             "russet_agent_trimmed_bytes_total 4096",
             "russet_agent_slots{class=\"acme/mini\",state=\"free\"} 2",
+            "russet_agent_aside_directories{class=\"acme/mini\"} 2",
+            "russet_agent_aside_bytes{class=\"acme/mini\"} 10",
+            "russet_agent_aside_directories{class=\"acme/app\"} 0",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }

@@ -19,6 +19,7 @@ mod machine;
 mod memory;
 pub(crate) mod message_queues;
 mod mountinfo;
+mod mounts;
 mod power;
 pub(crate) mod privileges;
 mod process;
@@ -51,6 +52,7 @@ pub use code::forget_code;
 pub use groups::Groups;
 pub use machine::{hardware_id, machine};
 pub use memory::{memory, memory_pressure, resident_memory, swap};
+pub use mounts::{detach_below, mount_points};
 pub use power::stay_awake;
 pub use process::Process;
 pub use process_table::{

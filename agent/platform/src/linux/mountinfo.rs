@@ -24,6 +24,8 @@ pub(super) fn of_user(table: &[u8], uid: u32) -> Vec<PathBuf> {
 /// A line of the table:
 /// `36 35 98:0 /root /mount/point options optional… - type source super-options`
 pub(super) struct MountLine<'a> {
+    /// Number of the mount, unlike that of any other until it is gone.
+    pub(super) id: u32,
     point: &'a [u8],
     pub(super) kind: &'a [u8],
     super_options: &'a [u8],
@@ -34,7 +36,8 @@ impl<'a> MountLine<'a> {
     /// Reads a line; one that is none is left out.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.split(|byte| *byte == b' ');
-        let point = fields.nth(4)?;
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let point = fields.nth(3)?;
         let options = fields.next()?;
         fields.find(|field| *field == b"-")?;
         let kind = fields.next()?;
@@ -42,7 +45,7 @@ impl<'a> MountLine<'a> {
         let is_read_only = [options, super_options]
             .iter()
             .any(|options| options.split(|byte| *byte == b',').any(|option| option == b"ro"));
-        Some(Self { point, kind, super_options, is_read_only })
+        Some(Self { id, point, kind, super_options, is_read_only })
     }
 
     /// Returns the mount point.

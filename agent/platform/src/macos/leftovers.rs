@@ -175,6 +175,18 @@ pub fn mounts(uid: u32) -> Vec<PathBuf> {
 }
 
 pub(super) fn mounts_where(wanted: impl Fn(&libc::statfs) -> bool) -> Vec<PathBuf> {
+    let table = mount_table();
+    table.iter().filter(|entry| wanted(entry)).map(|entry| text_of(&entry.f_mntonname)).collect()
+}
+
+/// Returns the path in a field of the kernel's table.
+pub(super) fn text_of(field: &[libc::c_char]) -> PathBuf {
+    let bytes = field.iter().map(|c| c.cast_unsigned());
+    PathBuf::from(OsString::from_vec(bytes.take_while(|byte| *byte != 0).collect()))
+}
+
+/// Reads the kernel's table of mounts, in the order in which they were mounted.
+pub(super) fn mount_table() -> Vec<libc::statfs> {
     // SAFETY: Without a buffer the call says how many there are.
     let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };
     let room = usize::try_from(count).unwrap_or_default() + 8;
@@ -185,11 +197,7 @@ pub(super) fn mounts_where(wanted: impl Fn(&libc::statfs) -> bool) -> Vec<PathBu
     let count = usize::try_from(count).unwrap_or_default().min(room);
     // SAFETY: The kernel filled so many entries.
     unsafe { table.set_len(count) };
-    let path = |entry: &libc::statfs| {
-        let bytes = entry.f_mntonname.iter().map(|c| c.cast_unsigned());
-        PathBuf::from(OsString::from_vec(bytes.take_while(|byte| *byte != 0).collect()))
-    };
-    table.iter().filter(|entry| wanted(entry)).map(path).collect()
+    table
 }
 
 /// Unmounts what this user mounted, as this user: the kernel lets who mounted do it.

@@ -18,6 +18,7 @@ pub(crate) mod local_mounts;
 mod machine;
 mod memory;
 pub(crate) mod message_queues;
+mod mounts;
 mod power;
 pub(crate) mod privileges;
 mod process;
@@ -51,6 +52,7 @@ pub use clone::clone_file;
 pub use groups::Groups;
 pub use machine::{hardware_id, machine};
 pub use memory::{memory, memory_pressure, resident_memory, swap};
+pub use mounts::{detach_below, mount_points};
 pub use power::stay_awake;
 pub use process::Process;
 pub use process_table::{

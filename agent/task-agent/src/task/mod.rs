@@ -105,6 +105,7 @@ fn run_assignment() -> i32 {
         }
         Mode::Flush => flush::flush(assignment),
         Mode::Clean => clean::clean_slot(&assignment, &reach),
+        Mode::EmptyAside => clean::empty_aside(&copies),
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
         Mode::Trim => {
@@ -121,14 +122,16 @@ fn run_assignment() -> i32 {
     }
 }
 
-/// Opens the directories of copies of archives that the assignment names: for a task the one that
-/// it may use, which it can do without, and to trim them all.
+/// Opens the directories that the assignment names and that only root can reach: for a task that of
+/// the copies of archives that it may use, which it can do without; to trim all of those; and those
+/// that were moved aside.
 fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
     let uid = assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |u| u.uid);
     let of_trim = assignment.trim.iter().flat_map(|trim| &trim.copies);
     let mut opened = Vec::new();
     let of_task = assignment.caches.iter().filter(|_| assignment.mode == Mode::Run);
-    for path in of_task.chain(of_trim) {
+    let aside = assignment.aside.iter().filter(|_| assignment.mode == Mode::EmptyAside);
+    for path in of_task.chain(of_trim).chain(aside) {
         match storage::open_local(path, uid) {
             Ok(dir) => opened.push((path.clone(), dir)),
             Err(error) => print_error(&format!("could not open {}: {error}", path.display())),

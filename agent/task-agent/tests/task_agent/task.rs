@@ -115,6 +115,7 @@ impl Task {
         };
         let assignment = Assignment {
             caches: None,
+            aside: Vec::new(),
             trim: None,
             warm_up: None,
             gui: None,

@@ -51,7 +51,9 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
         };
         let update = status.as_ref().ok().and_then(|status| check_update(status.update.as_ref()?));
         let slots = status.as_ref().ok().and_then(|status| check_slots(&status.slots));
-        checks.splice(1..1, [check_agent(status)].into_iter().chain(slots).chain(update));
+        let aside = status.as_ref().ok().and_then(|status| check_aside(&status.slots));
+        let of_agent = [check_agent(status)].into_iter().chain(slots).chain(aside).chain(update);
+        checks.splice(1..1, of_agent);
         print_checks(&checks, args.output.output)
     })
 }
@@ -139,6 +141,35 @@ fn check_slots(slots: &[Slot]) -> Option<Check> {
     Some(Check { name: "slots", level, found, hint })
 }
 
+/// Checks that nothing is kept aside since the system refuses to delete it.
+fn check_aside(slots: &[Slot]) -> Option<Check> {
+    let describe = |slot: &Slot| {
+        let aside = slot.aside.as_ref()?;
+        let directories = match aside.directories {
+            1 => "a directory".to_owned(),
+            count => format!("{count} directories"),
+        };
+        let place = aside.path.as_deref().map(|path| format!(" in {}", plain(path)));
+        Some(format!(
+            "slot {}: the system refuses to delete {directories} of earlier tasks{} ({})",
+            slot.number,
+            place.unwrap_or_default(),
+            russet_text::format_size(aside.bytes)
+        ))
+    };
+    let found: Vec<String> = slots.iter().filter_map(describe).collect();
+    (!found.is_empty()).then(|| Check {
+        name: "kept aside",
+        level: Level::Warning,
+        found: found.join("; "),
+        hint: Some(
+            "the agent tries again, at most each hour; with three of them a slot is held by the next \
+             (operating.md, \"Directories that are kept aside\")"
+                .to_owned(),
+        ),
+    })
+}
+
 /// Checks how the agent's last look for an update ended.
 fn check_update(update: &Update) -> Option<Check> {
     let (found, hint) = match update {
@@ -188,9 +219,9 @@ fn checks_text(checks: &[Check], paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Level, check_slots, check_update, checks_text};
+    use super::{Check, Level, check_aside, check_slots, check_update, checks_text};
     use crate::color::Paint;
-    use russet_protocol::local::{Slot, SlotState, Update};
+    use russet_protocol::local::{Aside, Slot, SlotState, Update};
 
     #[test]
     fn an_update_that_should_be_and_is_not_is_a_warning() {
@@ -207,6 +238,29 @@ mod tests {
         for update in [Update::UpToDate, Update::RolloutPending { version: version() }] {
             assert_eq!(check_update(&update), None);
         }
+    }
+
+    #[test]
+    fn what_is_kept_aside_is_a_warning_with_its_place() {
+        let aside = |directories, path: Option<&str>| Slot {
+            number: 2,
+            aside: Some(Aside {
+                directories,
+                bytes: 4_000,
+                since_ms: 1,
+                path: path.map(str::to_owned),
+            }),
+            ..Slot::default()
+        };
+        let check = check_aside(&[Slot::default(), aside(1, Some("/s/slots/2/aside"))]).unwrap();
+        assert_eq!(check.level, Level::Warning);
+        assert_eq!(
+            check.found,
+            "slot 2: the system refuses to delete a directory of earlier tasks in \
+             /s/slots/2/aside (4.0 kB)"
+        );
+        assert!(check_aside(&[aside(3, None)]).unwrap().found.contains("3 directories of earlier"));
+        assert_eq!(check_aside(&[Slot::default()]), None);
     }
 
     #[test]

@@ -143,11 +143,17 @@ fn hold_owners(status: &Status) -> Option<String> {
     (!owners.is_empty()).then(|| format!("Held back by {}", owners.join(", ")))
 }
 
-/// Adds the reasons why slots cannot be used, below the finding that some cannot.
+/// Adds the reasons why slots cannot be used, and the places of what is kept aside, below the
+/// findings that there are such.
 fn stuck_slots(status: &Status, menu: &mut Vec<Item>) {
     let reason = |slot: &Slot| Some((slot.number, slot.reason.as_deref().map(plain_text)?));
-    let lines = status.slots.iter().filter_map(reason);
-    menu.extend(lines.map(|(number, reason)| Item::Text(format!("    slot {number}: {reason}"))));
+    let place = |slot: &Slot| {
+        let path = slot.aside.as_ref()?.path.as_deref()?;
+        Some((slot.number, format!("kept aside in {}", plain_text(path))))
+    };
+    let slots = &status.slots;
+    let lines = slots.iter().filter_map(reason).chain(slots.iter().filter_map(place));
+    menu.extend(lines.map(|(number, text)| Item::Text(format!("    slot {number}: {text}"))));
 }
 
 /// Adds the reasons why classes are held, unless one of them is the reason of the whole state.

@@ -11,7 +11,7 @@ use russet_platform::command::{CommandError, Tools};
 use russet_platform::macos_tools::power_settings::{self, PowerSettings};
 use russet_platform::macos_tools::preferences::{self, Updates};
 use russet_platform::macos_tools::xcodebuild::Readiness;
-use russet_platform::macos_tools::{file_vault, xcode};
+use russet_platform::macos_tools::{disk_images, file_vault, xcode};
 
 /// Looks at the Mac whose files are below `root`.
 pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) -> Vec<Check> {
@@ -38,6 +38,22 @@ pub(super) fn mac_checks(tools: &Tools, root: &Path, config: Option<&Config>) ->
     }));
     found.extend(preferences::updates(root).map(|found| check_updates(&found)));
     found
+}
+
+/// Checks that nobody outside of the slots has the Metal toolchain mounted. `mounts` are all mount
+/// points, `state` is the state directory.
+pub(super) fn check_metal_toolchain(mounts: &[PathBuf], state: &Path) -> Option<Check> {
+    // The kernel names mounts without the links on the way.
+    let slots = state.canonicalize().unwrap_or_else(|_| state.to_owned()).join("slots");
+    let foreign = disk_images::foreign_metal_toolchains(mounts, &slots);
+    let point = foreign.first()?;
+    let found = format!(
+        "somebody has Xcode's Metal toolchain mounted at {}, where tasks see it and may not read it: \
+         `metal` may not be found in them",
+        point.display()
+    );
+    let hint = "`sudo hdiutil detach` that path, and let nobody else build with Xcode on this Mac";
+    Some(Check::new("Metal toolchain", Level::Warning, found, hint))
 }
 
 /// Turns a question that could not be asked into a remark, which is not a fault.
@@ -257,6 +273,18 @@ mod tests {
             nonsense.into_iter().partition(|check| check.name == "Xcode");
         all_unknown(&others);
         assert_eq!(xcode.first().unwrap().level, Level::Warning);
+    }
+
+    #[test]
+    fn a_metal_toolchain_that_somebody_has_mounted_outside_of_the_slots_is_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let below = "Library/Developer/DVTDownloads/MetalToolchain/mounts/0a1b";
+        let of_slot = dir.path().canonicalize().unwrap().join("slots/1/home").join(below);
+        assert_eq!(check_metal_toolchain(std::slice::from_ref(&of_slot), dir.path()), None);
+        let theirs = Path::new("/Users/ci").join(below);
+        let check = check_metal_toolchain(&[of_slot, theirs], dir.path()).unwrap();
+        assert_eq!(check.level, Level::Warning);
+        assert!(check.found.contains("/Users/ci/Library") && check.hint.is_some(), "{check:?}");
     }
 
     #[test]

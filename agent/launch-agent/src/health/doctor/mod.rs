@@ -70,6 +70,7 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
         found.extend(background::background_checks(&tools, &question.layout));
         found.extend(mac_setup::setup_checks(&tools, root, &state, config.as_ref()));
         found.extend(upkeep::upkeep_checks(&tools, root, &state, config.as_ref()));
+        found.extend(mac::check_metal_toolchain(&russet_platform::mount_points(), &state));
     }
     found
 }

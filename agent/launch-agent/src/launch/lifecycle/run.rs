@@ -236,6 +236,13 @@ impl Agent {
             let watching = tokio::spawn(slot.watch_session());
             self.ready.listening.push(watching);
         }
+        // Only root moves anything aside.
+        if nix::unistd::geteuid().is_root() {
+            for slot in &self.ready.slots {
+                let emptying = tokio::spawn(slot.keep_emptying());
+                self.ready.listening.push(emptying);
+            }
+        }
         let reporting = tokio::spawn(report_obstacles(Arc::clone(&self.ready.shared)));
         let tools = self.ready.shared.tools.clone();
         let awake = keep_awake(self.awake.subscribe(), self.clock.clone(), tools);

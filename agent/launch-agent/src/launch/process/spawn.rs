@@ -73,7 +73,7 @@ enum Responsible {
 /// owner granted; it runs nothing of a project's. Everything else has no use for it.
 fn responsible_for(mode: Mode) -> Responsible {
     match mode {
-        Mode::Clean | Mode::Trim => Responsible::Agent,
+        Mode::Clean | Mode::EmptyAside | Mode::Trim => Responsible::Agent,
         Mode::Run | Mode::Flush | Mode::Unclaim | Mode::External | Mode::Survey => {
             Responsible::Itself
         }
@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn only_helpers_that_delete_have_the_grants_of_the_agent() {
         let (dir, exe, slot) = made();
-        for mode in [Mode::Clean, Mode::Trim] {
+        for mode in [Mode::Clean, Mode::EmptyAside, Mode::Trim] {
             assert_eq!(responsible_for(mode), Responsible::Agent);
         }
         for mode in [Mode::Run, Mode::Flush, Mode::Unclaim, Mode::External, Mode::Survey] {

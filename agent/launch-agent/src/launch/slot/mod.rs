@@ -5,6 +5,7 @@
 //! [`SlotClaims`] the claim, [`TaskAgentHandle`] the process …); [`SlotDriver`] holds them
 //! together.
 
+mod aside;
 mod assignment;
 mod claims;
 mod clean;
@@ -21,7 +22,8 @@ mod simulators;
 mod xcode;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use russet_protocol::ids::TaskId;
 
@@ -30,6 +32,7 @@ use super::server::LogOnce;
 use super::slot_dir::Journal;
 use super::sockets::TaskAgentChannel;
 use crate::state::slot::{Action, Input};
+use aside::AsideKeeper;
 use claims::SlotClaims;
 use clean::SlotCleaner;
 use meter::TaskMeter;
@@ -53,6 +56,7 @@ pub(super) struct SlotDriver {
     adopter: TaskAdopter,
     cleaner: SlotCleaner,
     settler: Settler,
+    aside: Arc<AsideKeeper>,
 }
 
 impl SlotDriver {
@@ -69,8 +73,10 @@ impl SlotDriver {
         let heartbeats = Arc::<Heartbeats>::default();
         let launcher = Arc::new(TaskAgentLauncher::new(Arc::clone(&info)));
         let agent = Arc::new(TaskAgentHandle::new(Arc::clone(&info), channel));
+        let aside = Arc::new(AsideKeeper::new(Arc::clone(&info)));
         let starter = TaskStarter {
             info: Arc::clone(&info),
+            aside: Arc::clone(&aside),
             record: Arc::clone(&record),
             meter: Arc::clone(&meter),
             launcher: Arc::clone(&launcher),
@@ -91,6 +97,9 @@ impl SlotDriver {
             record: Arc::clone(&record),
             launcher,
             caches: Arc::clone(&caches),
+            aside: Arc::clone(&aside),
+            refusals: AtomicU32::new(0),
+            stuck: Mutex::default(),
         };
         let settler = Settler {
             info: Arc::clone(&info),
@@ -99,7 +108,7 @@ impl SlotDriver {
         };
         let claims = SlotClaims::new(Arc::clone(&info), Arc::clone(&record), meter, token);
         let adopter = TaskAdopter::new(Arc::clone(&watcher), caches);
-        Arc::new(Self { info, record, claims, starter, watcher, adopter, cleaner, settler })
+        Arc::new(Self { info, record, claims, starter, watcher, adopter, cleaner, settler, aside })
     }
 
     /// Carries out an action, or returns the job that does.
@@ -144,6 +153,11 @@ impl SlotDriver {
     /// Holds the class back while its session at the screen is not there.
     pub(super) fn watch_session(&self) -> impl Future<Output = ()> + Send + use<> {
         session::watch_session(Arc::clone(&self.info))
+    }
+
+    /// Empties what is kept aside whenever that is due and the slot has no task.
+    pub(super) fn keep_emptying(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.aside).keep_trying()
     }
 
     /// Ends what this launch agent does for the task; the task agent goes on.

@@ -23,7 +23,7 @@ const PASSAGE: Mode = Mode::from_bits_truncate(0o711);
 const PRIVATE: Mode = Mode::from_bits_truncate(0o700);
 
 /// Names of the directories in a slot that belong to its user.
-const OWN: [&str; 4] = ["home", "work", "tmp", "spool"];
+pub(super) const OWN: [&str; 4] = ["home", "work", "tmp", "spool"];
 
 /// A result record longer than this is none.
 const MAX_RECORD: u64 = 64 * 1024;
@@ -133,7 +133,7 @@ impl SlotDir {
         Ok(())
     }
 
-    fn named(&self, name: &str, error: Errno) -> io::Error {
+    pub(super) fn named(&self, name: &str, error: Errno) -> io::Error {
         let error = io::Error::from(error);
         let text = format!("{}: {error}", self.paths.root.join(name).display());
         io::Error::new(error.kind(), text)

@@ -10,6 +10,7 @@ use russet_protocol::supervise::Failure;
 use super::Settings;
 use russet_platform::clock::BootTime;
 
+pub(crate) mod aside;
 mod kept;
 mod settling;
 mod types;

@@ -18,12 +18,13 @@ use std::time::Instant;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstatat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use russet_platform::os;
 
 use super::listing::{Listing, MAX_NAMES};
+use super::refusal::graver_error;
 
 /// Directories below this depth are moved to the top before they are entered: each level costs
 /// a descriptor and stack.
@@ -33,6 +34,13 @@ const MOST_LEVELS: usize = 64;
 pub(super) fn empty_directory(dir: &Path, until: Instant) -> io::Result<()> {
     let Some((top, stat)) = open_own(AT_FDCWD, &c_path(dir)?)? else { return Ok(()) };
     empty_open(&top, &stat, until, None)
+}
+
+/// Empties a directory of this process's user that was opened by somebody who can reach it.
+pub(super) fn empty_opened(top: &OwnedFd, until: Instant) -> io::Result<()> {
+    // Its mode is whatever a job made of it.
+    fchmod(top, Mode::S_IRWXU)?;
+    empty_open(top, &fstat(top)?, until, None)
 }
 
 /// Empties an open directory, and adds up what was in it where `bytes` is asked for.
@@ -47,10 +55,9 @@ fn empty_open(
     loop {
         let before = moved;
         let bytes = bytes.as_deref_mut();
-        let mut sweep =
-            Sweep { top: top.try_clone()?, device, until, moved, first_error: None, bytes };
+        let mut sweep = Sweep { top: top.try_clone()?, device, until, moved, error: None, bytes };
         sweep.contents(top.try_clone()?, 0)?;
-        if let Some(error) = sweep.first_error {
+        if let Some(error) = sweep.error {
             return Err(error.into());
         }
         // What was moved up is emptied in the next round; time is what bounds them.
@@ -115,7 +122,8 @@ struct Sweep<'a> {
     until: Instant,
     /// Number of deep directories that were moved to the top, to be emptied in the next round.
     moved: u64,
-    first_error: Option<Errno>,
+    /// The gravest error so far.
+    error: Option<Errno>,
     bytes: Option<&'a mut u64>,
 }
 
@@ -137,7 +145,7 @@ impl Sweep<'_> {
                     }
                     if let Err(error) = self.entry(&dir, &name.name, level)? {
                         failed += 1;
-                        self.first_error.get_or_insert(error);
+                        self.error = Some(graver_error(self.error, error));
                     }
                 }
             }
@@ -182,7 +190,11 @@ impl Sweep<'_> {
             // What is mounted here may be the owner's, and is not the task's to empty.
             return Ok(Err(Errno::EBUSY));
         }
-        self.contents(sub, level + 1)?;
+        // What the system does not let its user list leaves the rest to be deleted.
+        match self.contents(sub, level + 1) {
+            Err(error) if error.raw_os_error().is_some() => return Ok(Err(errno(&error))),
+            other => other?,
+        }
         // It can fail: something deep in it was moved out and something else could not be removed.
         Ok(unlink_entry(dir, name, UnlinkatFlags::RemoveDir))
     }

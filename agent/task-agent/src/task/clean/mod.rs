@@ -9,12 +9,14 @@
 //! Things of a user are only touched where that user is the slot's alone. For a caller who
 //! is a person, only descendants of the task agent are.
 
+mod aside;
 pub(crate) mod files;
 mod homes;
 mod listing;
 mod moment;
 mod processes;
 mod reach;
+mod refusal;
 mod respawn;
 mod shared;
 mod survey;
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 use russet_protocol::supervise::{Assignment, LeftBehind, SlotDirs, SlotUser, Tidy, exit};
 use russet_protocol::task::CLEAN_UP_STEP;
 
+pub(crate) use self::aside::empty_aside;
 pub(crate) use self::reach::Reach;
 pub(crate) use self::survey::list_shared_directories;
 use self::tally::{Kind, Tally};
@@ -92,30 +95,42 @@ pub(crate) async fn end_of_task(
 /// A process that does not end, a directory that does not get empty, a file elsewhere that stays and
 /// a look around that does not end hold the slot: the next task would meet them. The last lines on
 /// the standard error say which.
+///
+/// Where nothing is left but what the system refuses to delete in the slot's own directories, the
+/// exit code says so, and the last line how much that is: root can move those aside.
 pub(crate) fn clean_slot(assignment: &Assignment, reach: &Reach) -> i32 {
     let user = assignment.user.as_ref();
     let until = Instant::now() + MAX_CLEANING_TIME;
-    let mut code = exit::REPORTED;
+    let mut is_held = false;
     if let Some(user) = dedicated_user(user) {
         let mut tally = Tally::default();
         let since = assignment.gui.as_ref().and_then(|gui| gui.since);
         sweep_processes(assignment, since, &BTreeSet::new(), &|| {}, &mut tally);
         sweep_things(user, assignment, reach, since, until, &mut tally);
         tally.complaints().iter().for_each(|line| print_error(&tally::one_line(line)));
-        if tally.holds_slot() {
-            code = exit::NOT_REPORTED;
-        }
+        is_held = tally.holds_slot();
     }
     let dirs = &assignment.dirs;
     // Of a task agent that was killed.
     credentials::remove(dirs).iter().for_each(|line| print_error(line));
+    let mut kept = Vec::new();
     for dir in [&dirs.work, &dirs.home, &dirs.tmp, &dirs.spool] {
         if let Err(error) = files::empty_directory(dir, until) {
             print_error(&format!("could not empty {}: {error}", dir.display()));
-            code = exit::NOT_REPORTED;
+            // One that the owner chose cannot be moved aside.
+            is_held |= !refusal::is_refusal(&error) || !dir.starts_with(&dirs.root);
+            kept.push(dir);
         }
     }
-    code
+    match (is_held, kept.is_empty()) {
+        (true, _) => exit::NOT_REPORTED,
+        (false, true) => exit::REPORTED,
+        (false, false) => {
+            let bytes = kept.iter().map(|dir| aside::measure_path(dir)).sum();
+            aside::print_sum(bytes);
+            exit::REFUSED
+        }
+    }
 }
 
 /// The task agent's own emptying may take so long: heartbeats have no answer meanwhile. What takes

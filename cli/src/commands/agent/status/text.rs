@@ -1,7 +1,7 @@
 //! The status as people read it: all of it, and in a line.
 
 use russet_protocol::local::{
-    HealthLevel, Hold, HoldOwner, Slot, SlotState, State, Status, Task, Update,
+    Aside, HealthLevel, Hold, HoldOwner, Slot, SlotState, State, Status, Task, Update,
 };
 
 use crate::color::{Paint, outcome_sign};
@@ -98,6 +98,7 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let state = slot_state(slot, paint);
     lines.push(format!("{title}{}", state.map(|state| format!("  {state}")).unwrap_or_default()));
     lines.extend(slot.reason.as_deref().map(|reason| format!("  {}", plain(reason))));
+    lines.extend(slot.aside.as_ref().map(|aside| format!("  {}", paint.warn(&aside_text(aside)))));
     let Some(task) = &slot.task else { return };
     let step = task.step.as_ref().map(|step| format!("  {}", paint.note(&plain(&step.name))));
     lines.push(format!("  {}{}", paint.strong(&task_name(task)), step.unwrap_or_default()));
@@ -110,6 +111,19 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     if !words.is_empty() {
         lines.push(format!("  {}", paint.dim(&words.join("  "))));
     }
+}
+
+/// Describes the directories of a slot that are kept aside.
+fn aside_text(aside: &Aside) -> String {
+    let directories = match aside.directories {
+        1 => "a directory of an earlier task that the system refuses to delete is".to_owned(),
+        count => {
+            format!("{count} directories of earlier tasks that the system refuses to delete are")
+        }
+    };
+    let place = aside.path.as_deref().map(|path| format!(" in {}", plain(path)));
+    let size = russet_text::format_size(aside.bytes);
+    format!("{directories} kept aside{} ({size})", place.unwrap_or_default())
 }
 
 /// Describes the state of a slot, unless its task says enough.
@@ -253,14 +267,31 @@ pub(super) fn change_line(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use russet_protocol::local::{
-        HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status, Step,
-        Task, Update,
+        Aside, HealthCheck, HealthLevel, Hold, HoldOwner, Recent, Slot, SlotState, State, Status,
+        Step, Task, Update,
     };
     use russet_protocol::outcome::Outcome;
     use russet_protocol::xcode::Xcode;
 
     use super::{change_line, full_text};
     use crate::color::Paint;
+
+    #[test]
+    fn what_is_kept_aside_stands_below_its_slot() {
+        let aside = |directories, path: Option<&str>| {
+            let path = path.map(str::to_owned);
+            super::aside_text(&Aside { directories, bytes: 12_000_000, since_ms: 1, path })
+        };
+        assert_eq!(
+            aside(2, Some("/s/slots/1/aside")),
+            "2 directories of earlier tasks that the system refuses to delete are kept aside in \
+             /s/slots/1/aside (12 MB)"
+        );
+        assert!(aside(1, None).ends_with("refuses to delete is kept aside (12 MB)"));
+        let slot = Slot { aside: Some(Aside::default()), ..slot(1, SlotState::Free, None) };
+        let status = Status { slots: vec![slot], ..Status::default() };
+        assert!(full_text(&status, 0, Paint::PLAIN).contains("\n  0 directories"));
+    }
 
     fn slot(number: u32, state: SlotState, reason: Option<&str>) -> Slot {
         Slot { number, state, reason: reason.map(str::to_owned), ..Slot::default() }

@@ -1,6 +1,8 @@
 //! Cleaning a slot after its task, and trimming caches meanwhile.
 
 mod cleaner;
+mod error;
+mod mounts;
 mod trim;
 
 pub(super) use cleaner::SlotCleaner;

@@ -11,6 +11,7 @@ use super::launcher::TaskAgentLauncher;
 use crate::crash_points::CrashPoint;
 use crate::launch::caches::CacheUse;
 use crate::launch::process::{Spawned, empty_log, hand_over};
+use crate::launch::slot::aside::AsideKeeper;
 use crate::launch::slot::info::SlotInfo;
 use crate::launch::slot::meter::TaskMeter;
 use crate::launch::slot::record::TaskRecord;
@@ -26,6 +27,7 @@ use russet_platform::clock::BootTime;
 #[derive(Debug)]
 pub(in crate::launch::slot) struct TaskStarter {
     pub(in crate::launch::slot) info: Arc<SlotInfo>,
+    pub(in crate::launch::slot) aside: Arc<AsideKeeper>,
     pub(in crate::launch::slot) record: Arc<TaskRecord>,
     pub(in crate::launch::slot) meter: Arc<TaskMeter>,
     pub(in crate::launch::slot) launcher: Arc<TaskAgentLauncher>,
@@ -68,6 +70,7 @@ impl TaskStarter {
             make_work(&journal.assignment.dirs.work, info.user())?;
         }
         self.caches.begin(&info.shared.caches).await;
+        self.aside.leave_slot().await;
         let Spawned { mut child, pid } = self.launcher.take()?;
         CrashPoint::AgentStarted.pass();
         // Before it has a task, so before it has started anything.
