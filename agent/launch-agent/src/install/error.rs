@@ -198,8 +198,9 @@ fn hint_of_file(path: &Path, error: &io::Error) -> Option<String> {
     Some(match error.kind() {
         // Root is refused by flags of files, and on macOS by privacy controls.
         io::ErrorKind::PermissionDenied if cfg!(target_os = "macos") => format!(
-            "give the terminal Full Disk Access in System Settings, or take the flags off with `sudo \
-             chflags -R 0 {path}`, and run this again"
+            "give the terminal Full Disk Access (for an app's bundle: App Management) in System Settings, \
+             Privacy & Security, or take the flags off with `sudo chflags -R 0 {path}`, and run this \
+             again"
         ),
         io::ErrorKind::PermissionDenied => {
             format!("if it is immutable, `sudo chattr -R -i {path}`; then run this again")

@@ -8,7 +8,7 @@ use super::error::InstallError;
 use super::files;
 use super::receipt::{Item, Receipt};
 use super::seal::SealedMachine;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Session};
 use russet_platform::account::Wanted;
 use russet_platform::layout::Layout;
 use russet_platform::macos_tools::developer_tools::GROUP;
@@ -270,10 +270,7 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
         );
     }
     if settings.is_for_developers {
-        let users = user_steps(&config).into_iter().filter(|_| settings.users);
-        let members = users.map(|wanted| Item::Member { user: wanted.name });
-        let items = members.chain([Item::DeveloperMode]);
-        steps.extend(items.map(|item| Step::new(item, How::Developer)));
+        steps.extend(developer_steps(&config, settings.users));
     }
     let job_file = if cfg!(target_os = "macos") {
         let line = format!("{}\n", layout.bin().display());
@@ -394,6 +391,20 @@ fn user_steps(config: &Config) -> Vec<Wanted> {
             before: None,
         })
         .collect()
+}
+
+/// Developer mode, and its group for everybody who runs tasks: slots' users, and the accounts whose
+/// sessions at the screen classes use.
+fn developer_steps(config: &Config, has_users: bool) -> Vec<Step> {
+    let slots = user_steps(config).into_iter().filter(|_| has_users).map(|wanted| wanted.name);
+    let accounts = config.classes.iter().filter_map(|class| match &class.session {
+        Session::Gui { user } => Some(user.clone()),
+        Session::Background => None,
+    });
+    let mut members: Vec<String> = slots.chain(accounts).collect();
+    members.dedup();
+    let members = members.into_iter().map(|user| Item::Member { user });
+    members.chain([Item::DeveloperMode]).map(|item| Step::new(item, How::Developer)).collect()
 }
 
 /// Puts the directories that lead to each item before it. They are shared with others.

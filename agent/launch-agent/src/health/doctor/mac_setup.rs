@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::mac::or_unknown;
+use super::screen_accounts;
 use crate::config::Config;
 use crate::health::{Check, Level};
 use russet_platform::command::Tools;
@@ -18,7 +19,7 @@ pub(super) fn setup_checks(
     state: &Path,
     config: Option<&Config>,
 ) -> Vec<Check> {
-    let users = config.map(slot_users).unwrap_or_default();
+    let users = config.map(users_of_tasks).unwrap_or_default();
     let strangers: Vec<String> = users
         .into_iter()
         .filter(|user| developer_tools::is_member(tools, user).is_ok_and(|is| is == Some(false)))
@@ -34,10 +35,11 @@ pub(super) fn setup_checks(
     found
 }
 
-/// Names of the users of all slots.
-fn slot_users(config: &Config) -> Vec<String> {
+/// Names of the users of all slots, and of accounts whose sessions at the screen tasks use.
+fn users_of_tasks(config: &Config) -> Vec<String> {
     let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
-    (1..=slots).map(|number| format!("{}{number}", config.user_prefix)).collect()
+    let slots = (1..=slots).map(|number| format!("{}{number}", config.user_prefix));
+    slots.chain(screen_accounts(&config.classes).into_iter().map(str::to_owned)).collect()
 }
 
 fn judge_debugging(is_on: Option<bool>, strangers: &[String]) -> Check {
@@ -50,7 +52,7 @@ fn judge_debugging(is_on: Option<bool>, strangers: &[String]) -> Check {
             return Check::new(name, Level::Unknown, found, "");
         }
         Some(true) if strangers.is_empty() => {
-            let found = "developer mode is on, and slots' users may debug".to_owned();
+            let found = "developer mode is on, and the users of tasks may debug".to_owned();
             return Check::new(name, Level::Ok, found, "");
         }
         Some(true) => "developer mode is on".to_owned(),
