@@ -46,6 +46,8 @@ pub(crate) const KAUTH_FILESEC_NOACL: u32 = u32::MAX;
 pub(crate) const FILESEC_BYTES: usize = 4 + 16 + 16 + 4 + 4;
 /// `POSIX_SPAWN_SETEXEC`: replace this process instead of making one.
 pub(crate) const POSIX_SPAWN_SETEXEC: i16 = 0x0040;
+/// `ACL_TYPE_EXTENDED`: the one kind of access list that macOS has.
+pub(crate) const ACL_TYPE_EXTENDED: i32 = 0x0000_0100;
 
 #[cfg(test)]
 mod tests {
@@ -87,6 +89,7 @@ mod tests {
             ("KAUTH_FILESEC_MAGIC", i64::from(KAUTH_FILESEC_MAGIC)),
             ("KAUTH_FILESEC_NOACL", i64::from(KAUTH_FILESEC_NOACL)),
             ("POSIX_SPAWN_SETEXEC", i64::from(POSIX_SPAWN_SETEXEC)),
+            ("ACL_TYPE_EXTENDED", i64::from(ACL_TYPE_EXTENDED)),
         ])
         .collect();
         let mut theirs = BTreeMap::new();
@@ -99,10 +102,22 @@ mod tests {
                 assert!(!text.is_empty(), "{line:?}");
             }
             // A version, without which nobody could look again.
-            let version = source.strip_prefix("xnu-").unwrap();
+            let (project, version) = source.split_once('-').unwrap();
+            assert!(["xnu", "Libc"].contains(&project), "{line:?}");
             assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{line:?}");
             theirs.insert(*name, value.parse::<i64>().unwrap());
         }
         assert_eq!(ours, theirs);
+    }
+    /// A structure of macOS that is declared elsewhere would not be compared.
+    #[test]
+    fn no_other_file_of_macos_declares_a_layout() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/macos");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let is_declared = text.lines().any(|line| line.trim() == "#[repr(C)]");
+            assert!(!is_declared, "{}: move it to darwin_abi.rs", path.display());
+        }
     }
 }

@@ -7,9 +7,7 @@ use std::path::Path;
 use std::ptr::null_mut;
 
 use crate::access_list::find_writer;
-
-/// `ACL_TYPE_EXTENDED` of sys/acl.h: the one kind of access list that macOS has.
-const ACL_TYPE_EXTENDED: c_int = 0x0000_0100;
+use crate::darwin_abi::ACL_TYPE_EXTENDED;
 
 unsafe extern "C" {
     /// Links are not followed.
