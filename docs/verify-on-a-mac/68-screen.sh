@@ -18,12 +18,12 @@ check screen-lock-form gui 'screenLock (is off|delay is )' 'sysadminctl -screenL
 check automation-mode-form - '(DOES NOT REQUIRE|REQUIRES|requires) user authentication' \
     'automationmodetool 2>&1 || :'
 
-check display-stays-on - 'caffeinate' \
+check display-stays-on - 'caffeinate.*UserIsActive' \
     'sleep 3 | caffeinate -disu /bin/cat &
      sleep 1
-     pmset -g assertions | grep "caffeinate.*PreventUserIdleDisplaySleep" && pmset -g assertions |
-         grep "caffeinate.*UserIsActive"
-     wait'
+     pmset -g assertions >held.txt
+     wait
+     grep "caffeinate.*PreventUserIdleDisplaySleep" held.txt && grep "caffeinate.*UserIsActive" held.txt'
 
 check gui-setup-and-again 'change root gui-account limit=300' '^set up$' \
     '"$RUSSET" agent gui setup --user "$RUSSET_GUI_USER" --from "$RUSSET_GUI_PASSWORD" --output json >first.json || :
