@@ -105,7 +105,8 @@ pub(in crate::launch) fn judge_result(
     let unsaid = "it ended as a failure of the infrastructure";
     match exit {
         Exit::NothingRan(reason) | Exit::DiedEarly(UnclaimCause::NotStarted, reason) => {
-            failed(reason, false)
+            // A job that deletes its spool makes it look so.
+            failed(reason, has_stepped)
         }
         Exit::Died(reason) => failed(reason, true),
         Exit::Reported | Exit::Unreported(_) => match outcome {
@@ -171,6 +172,8 @@ mod tests {
         assert_eq!(result(Exit::Reported, broken, Some("no\nroom")), failed("no room", false));
         assert_eq!(result(Exit::NothingRan("x".to_owned()), None, None), failed("x", false));
         assert_eq!(result(Exit::Died("x".to_owned()), broken, None), failed("x", true));
+        let died = Exit::DiedEarly(UnclaimCause::NotStarted, "x".to_owned());
+        assert_eq!(judge_result(&died, None, None, true), failed("x", true));
         let neutral = super::TaskResult::Neutral;
         assert_eq!(result(Exit::Reported, Some(Outcome::Canceled), None), neutral);
         let lost = Exit::DiedEarly(UnclaimCause::Interrupted, "gone".to_owned());
