@@ -1,8 +1,9 @@
 //! A control plane under pressure, as a process: what a connection costs it, a full disk, its log.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -110,6 +111,29 @@ fn on_a_full_disk_submits_are_refused_and_what_runs_ends_whole_when_there_is_roo
     let job = server.admin.only_job(&server.admin.wait(&pipeline));
     assert_outcome(&server.admin, &job, Outcome::Success);
     assert!(server.admin.output(&job).ends_with("whole\n"));
+}
+
+#[test]
+fn a_server_on_postgresql_that_is_killed_goes_on_with_the_task_that_runs() {
+    let Some(database) = russet_test_postgres::database() else { return };
+    let dir = test_dir();
+    let file = dir.path().join("database-url");
+    std::fs::write(&file, database.url()).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let mut server = Server::start_with(&["--database-file", file.to_str().unwrap()]);
+    let _agent = Agent::start(&server);
+    let go = dir.path().join("go");
+    let script =
+        format!("echo begun; until test -e {}; do sleep 0.05; done; echo whole", go.display());
+    let pipeline = server.admin.submit(&config(&[&run(&script)]));
+    server.admin.wait_for_output(&pipeline, "begun");
+    server.kill();
+    server.start_again();
+    std::fs::write(&go, "").unwrap();
+    let job = server.admin.only_job(&server.admin.wait(&pipeline));
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    assert!(server.admin.output(&job).ends_with("whole\n"));
+    assert_eq!(database.sql("SELECT outcome FROM tasks").trim(), "success");
 }
 
 #[test]

@@ -6,9 +6,10 @@
 
 use russet_protocol::ids::PipelineId;
 
+use crate::contention;
 use crate::lifecycle::{move_group_on, move_on, stop_job};
 use crate::state::App;
-use crate::store::{StoreError, jobs, pipelines, workflows};
+use crate::store::{StoreError, jobs, locks, pipelines, workflows};
 
 /// Jobs that are ended in one transaction.
 const JOBS_PER_TRANSACTION: u32 = 200;
@@ -27,7 +28,7 @@ pub(crate) async fn cancel_pipeline(app: &App, id: &PipelineId) -> Result<bool, 
 
 /// Goes on with the pipelines that were being canceled when the server ended.
 pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
-    let open = pipelines::being_canceled(&mut *app.store.read().await?).await?;
+    let open = pipelines::being_canceled(&mut app.store.read().await?).await?;
     for id in &open {
         tracing::info!(pipeline.id = %id, "goes on with a cancel that was cut off");
         stop_jobs(app, id).await?;
@@ -36,26 +37,36 @@ pub(crate) async fn resume(app: &App) -> Result<(), StoreError> {
 }
 
 async fn stop_jobs(app: &App, id: &PipelineId) -> Result<(), StoreError> {
-    let mut after = 0;
-    loop {
-        let mut tx = app.store.write().await?;
-        let now_ms = app.clock.wall_ms();
-        let open = jobs::open_of_pipeline(&mut tx, id, after, JOBS_PER_TRANSACTION).await?;
-        let Some(last) = open.last() else {
-            for group in jobs::serial_groups(&mut tx, id).await? {
-                move_group_on(&mut tx, &group, now_ms).await?;
-            }
-            for workflow in workflows::open_of_pipeline(&mut tx, id).await? {
-                move_on(&mut tx, &workflow, id, now_ms).await?;
-            }
-            pipelines::end_cancel(&mut tx, id).await?;
-            return tx.commit().await;
-        };
-        after = last.number;
-        for job in &open {
-            stop_job(&mut tx, &job.id, job.phase, id, now_ms).await?;
-        }
-        tx.wake_pipeline(id.as_str());
-        tx.commit().await?;
+    let mut after = Some(0);
+    while let Some(number) = after {
+        after = contention::retry(|| stop_some(app, id, number)).await?;
     }
+    Ok(())
+}
+
+/// Stops some of the jobs behind the one of a number. Returns the number of the last; `None` once
+/// there were no more and the cancel has ended.
+async fn stop_some(app: &App, id: &PipelineId, after: u64) -> Result<Option<u64>, StoreError> {
+    let mut tx = app.store.write().await?;
+    let now_ms = app.clock.wall_ms();
+    locks::pipeline(&mut tx, id).await?;
+    locks::groups_of_pipeline(&mut tx, id).await?;
+    let open = jobs::open_of_pipeline(&mut tx, id, after, JOBS_PER_TRANSACTION).await?;
+    let Some(last) = open.last() else {
+        for group in jobs::serial_groups(&mut tx, id).await? {
+            move_group_on(&mut tx, &group, now_ms).await?;
+        }
+        for workflow in workflows::open_of_pipeline(&mut tx, id).await? {
+            move_on(&mut tx, &workflow, id, now_ms).await?;
+        }
+        pipelines::end_cancel(&mut tx, id).await?;
+        tx.commit().await?;
+        return Ok(None);
+    };
+    for job in &open {
+        stop_job(&mut tx, &job.id, job.phase, id, now_ms).await?;
+    }
+    tx.wake_pipeline(id.as_str());
+    tx.commit().await?;
+    Ok(Some(last.number))
 }

@@ -54,6 +54,13 @@ impl Claimants {
         self.before.as_ref().filter(|_| now_ms - since < WINDOW_MS)
     }
 
+    /// Returns true where an agent claimed last and no other is known under the name.
+    pub(crate) fn is_alone(&self, claim: &Claimant) -> bool {
+        self.last.identity == claim.identity
+            && self.last.host == claim.host
+            && self.rival(claim.at_ms).is_none()
+    }
+
     /// Returns whether the last claim was the first to show that there are two.
     pub(crate) fn is_news(&self, earlier: Option<&Self>) -> bool {
         let now_ms = self.last.at_ms;

@@ -9,6 +9,7 @@ use russet_protocol::admin::{StepState, StreamEvent};
 use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::{Outcome, Phase};
 
+use crate::follow_seen::Seen;
 use crate::output_reader::{ReadError, piece};
 use crate::state::App;
 use crate::store::jobs::JobRow;
@@ -35,10 +36,10 @@ struct Sent {
 #[derive(Debug)]
 pub(crate) struct Follower {
     pipeline: PipelineId,
-    /// The commits up to which all changes of jobs and of steps were sent. Two, since they are
-    /// read one after the other, and there may be a commit between.
-    jobs_seen: i64,
-    steps_seen: i64,
+    /// The changes of jobs and of steps that were sent. Two, since they are read one after the
+    /// other, and there may be a commit between.
+    jobs_seen: Seen<JobId>,
+    steps_seen: Seen<i64>,
     steps: HashMap<i64, Sent>,
     /// Time at which each job was claimed, which tells one claim from the next.
     claims: HashMap<JobId, u64>,
@@ -51,8 +52,8 @@ impl Follower {
     pub(crate) fn new(pipeline: PipelineId) -> Self {
         Self {
             pipeline,
-            jobs_seen: -1,
-            steps_seen: -1,
+            jobs_seen: Seen::nothing(),
+            steps_seen: Seen::nothing(),
             steps: HashMap::new(),
             claims: HashMap::new(),
         }
@@ -64,10 +65,16 @@ impl Follower {
         // In this order: what is read later is at least as new. So when all had ended, all of it
         // is read, and a job that has ended has all its steps.
         let mut conn = app.store.read().await?;
+        let horizon = conn.horizon().await?;
         let ended = workflows::all_ended(&mut conn, &self.pipeline).await?;
-        let jobs = jobs::changed_since(&mut conn, &self.pipeline, self.jobs_seen).await?;
-        let steps = steps::changed_since(&mut conn, &self.pipeline, self.steps_seen).await?;
+        let (seen_jobs, seen_steps) = (self.jobs_seen.all_to(), self.steps_seen.all_to());
+        let mut jobs = jobs::changed_since(&mut conn, &self.pipeline, seen_jobs).await?;
+        let mut steps = steps::changed_since(&mut conn, &self.pipeline, seen_steps).await?;
         drop(conn);
+        jobs.retain(|row| self.jobs_seen.is_new(row.job.id.clone(), row.rev));
+        steps.retain(|row| self.steps_seen.is_new(row.key, row.rev));
+        self.jobs_seen.pass(horizon);
+        self.steps_seen.pass(horizon);
         self.forget_earlier_claims(&jobs);
         // What has ended comes first, with its steps before it: what runs now, or waits for an
         // approval, may follow from that.
@@ -129,13 +136,11 @@ impl Follower {
     }
 
     async fn job(&mut self, sink: &mut impl Sink, row: JobRow) -> bool {
-        self.jobs_seen = self.jobs_seen.max(row.rev);
         sink.send(&StreamEvent::Job { workflow: row.workflow, job: row.job }).await
     }
 
     /// A step: that it began, then its output, then how it ended, once all output was sent.
     async fn step(&mut self, app: &App, sink: &mut impl Sink, row: StepRow) -> Go {
-        self.steps_seen = self.steps_seen.max(row.rev);
         let sent = self.steps.entry(row.key).or_insert_with(|| Sent {
             job: row.job.clone(),
             said: None,

@@ -1,7 +1,7 @@
 //! The control plane: takes pipelines, queues tasks, leases them to runners, keeps what they
 //! send.
 //!
-//! One process on SQLite and a directory. [`Server::start`] opens both, brings the schema up to
+//! One process on SQLite, or PostgreSQL, and a directory. [`Server::start`] opens both, brings the schema up to
 //! date and listens; [`Server::run`] serves until it is told to stop. It may be killed at any
 //! moment: what it has acknowledged is stored.
 //!
@@ -20,10 +20,12 @@ mod browser_session;
 mod cancel;
 mod claimants;
 mod clock;
+mod contention;
 mod credentials;
 mod data_dir;
 mod ended_sessions;
 mod follow;
+mod follow_seen;
 mod layers;
 mod lifecycle;
 mod limits;
@@ -48,6 +50,7 @@ mod sweep;
 mod task_steps;
 mod text;
 mod timings;
+mod waiting_claims;
 mod waits;
 mod web;
 
@@ -55,3 +58,4 @@ pub use clock::{Clock, ManualClock};
 pub use limits::Limits;
 pub use listen::{NotARange, ProxyRange};
 pub use server::{Server, Settings, StartError, Storage};
+pub use store::{DatabaseUrl, DatabaseUrlError};

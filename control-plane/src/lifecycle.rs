@@ -1,7 +1,7 @@
 //! Transitions of tasks, jobs and workflows, each within the transaction of its cause: a task
 //! ends, and in the same commit the workflow moves on and what may start stands in line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use russet_protocol::admin::Job;
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
@@ -14,7 +14,7 @@ use crate::state::App;
 use crate::store::serial::{self, Turn, Waiting};
 use crate::store::tasks::NewTasks;
 use crate::store::{
-    Held, StoreError, WriteTx, allocations, job_timings, jobs, pipelines, steps, tasks,
+    Held, StoreError, WriteTx, allocations, job_timings, jobs, locks, pipelines, steps, tasks,
     test_results, workflows,
 };
 use crate::text::{MESSAGE_LIMIT, cut_text};
@@ -294,9 +294,20 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.write().await?;
     let mut objects = Vec::new();
     let mut workflows = BTreeMap::new();
-    // Read under the lock: a heartbeat that came in time has moved the moment.
-    for task in tasks::lapsed_tasks(&mut tx, app.clock.steady_ms(), MAX_LAPSED).await? {
-        let Some(held) = allocations::current_allocation(&mut tx, &task).await? else { continue };
+    let lease_ms = tx.lease_ms(&*app.clock);
+    let lapsed = tasks::lapsed_tasks(&mut tx, lease_ms, MAX_LAPSED).await?;
+    let pipelines: BTreeSet<&PipelineId> = lapsed.iter().map(|(_, pipeline)| pipeline).collect();
+    for pipeline in pipelines {
+        locks::pipeline(&mut tx, pipeline).await?;
+    }
+    for (task, _) in lapsed {
+        // Read under the lock: a heartbeat that came in time has moved the moment.
+        locks::task(&mut tx, &task).await?;
+        let held = allocations::current_allocation(&mut tx, &task).await?;
+        let has_lapsed = |held: &Held| {
+            held.phase == Phase::Running && held.expires.is_some_and(|at| at <= lease_ms)
+        };
+        let Some(held) = held.filter(has_lapsed) else { continue };
         let now_ms = app.clock.wall_ms();
         match on_lapse(held.step_started, held.unclaims, held.cancel.is_some()) {
             Lapse::Requeue(unclaims) => {

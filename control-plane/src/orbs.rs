@@ -32,7 +32,7 @@ pub(crate) async fn make_shelf(
 
 /// Returns the orbs of the server, after those that a project brings along.
 pub(crate) async fn known(store: &Store, brought: Vec<Orb>) -> Result<Orbs, StoreError> {
-    let stored = orbs::list(&mut *store.read().await?).await?;
+    let stored = orbs::list(&mut store.read().await?).await?;
     let stored = stored.into_iter().map(|item| (item.name, item.version)).collect();
     let (store, runtime) = (store.clone(), Handle::current());
     Ok(Orbs(Some(Arc::new(Known { brought, stored, store, runtime }))))
@@ -113,7 +113,7 @@ impl OrbSource for Known {
         if let Some(own) = own {
             return Some(own.source.clone());
         }
-        let read = async { orbs::source(&mut *self.store.read().await?, orb, version).await };
+        let read = async { orbs::source(&mut self.store.read().await?, orb, version).await };
         match self.runtime.block_on(read) {
             Ok(source) => source,
             Err(error) => {

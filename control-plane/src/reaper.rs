@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::contention;
 use crate::lifecycle::take_back_lapsed;
 use crate::state::App;
 use crate::store::{StoreError, tasks};
@@ -36,15 +37,17 @@ async fn watch_leases(app: &App) {
 /// a signal to look again.
 async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
     let mut granted = app.bus().leases.subscribe("");
-    let next = {
+    // Before the clock of leases, which may be another one: what passes between counts.
+    let steady_ms = app.clock.steady_ms();
+    let (next, now) = {
         let mut conn = app.store.read().await?;
-        tasks::next_expiry(&mut conn).await?
+        (tasks::next_expiry(&mut conn).await?, conn.lease_now(&*app.clock).await?)
     };
     match next {
         None => granted.changed().await,
-        Some(next) if next <= app.clock.steady_ms() => take_back_lapsed(app).await?,
+        Some(next) if next <= now => contention::retry(|| take_back_lapsed(app)).await?,
         Some(next) => tokio::select! {
-            () = app.clock.sleep_until(next) => {}
+            () = app.clock.sleep_until(steady_ms.saturating_add(next - now)) => {}
             () = granted.changed() => {}
         },
     }

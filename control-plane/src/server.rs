@@ -27,7 +27,7 @@ use crate::scheduler::leases;
 use crate::secrets::Sealer;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
-use crate::store::{Store, StoreError, sessions, tasks, variables};
+use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
 use crate::{api, archives, cancel, listen, reaper, web};
 
@@ -38,7 +38,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Address to listen on. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Survive the loss of power, not only of the process: every commit and object is synced.
+    /// Database on PostgreSQL. `None`: SQLite, in the data directory.
+    pub database: Option<DatabaseUrl>,
+    /// Survive the loss of power, not only of the process: every commit and object is synced. The
+    /// commits of PostgreSQL are as durable as it is set to.
     pub durable: bool,
     /// Silence of a runner after which its task is taken from it. A task in its steps has
     /// twice the time, since a lease that lapses then costs a build.
@@ -92,6 +95,7 @@ impl Settings {
         Self {
             data_dir,
             listen,
+            database: None,
             durable: false,
             lease: Self::DEFAULT_LEASE,
             public_url: None,
@@ -112,9 +116,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error("cannot use the data directory {0}")]
     DataDir(PathBuf, #[source] Box<dyn Error + Send + Sync>),
-    /// The database in it cannot be used.
+    /// The database cannot be used.
     #[error("cannot use the database {0}")]
-    Database(PathBuf, #[source] Box<dyn Error + Send + Sync>),
+    Database(String, #[source] Box<dyn Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -143,10 +147,10 @@ impl Server {
     ///
     /// [`StartError`] says which part could not be set up, and where it is.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        Self::start_with_clock(settings, Arc::new(SystemClock::new())).await
+        Self::start_by(settings, Arc::new(SystemClock::new()), true).await
     }
 
-    /// The same with another clock, for tests.
+    /// The same with another clock, for tests. All leases go by it, also on PostgreSQL.
     ///
     /// # Errors
     ///
@@ -154,6 +158,14 @@ impl Server {
     pub async fn start_with_clock(
         settings: Settings,
         clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        Self::start_by(settings, clock, false).await
+    }
+
+    async fn start_by(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        leases_by_database: bool,
     ) -> Result<Self, StartError> {
         let in_dir = |error: Box<dyn Error + Send + Sync>| {
             StartError::DataDir(settings.data_dir.clone(), error)
@@ -164,16 +176,20 @@ impl Server {
         let objects =
             Objects::in_directory(&data_dir.objects().map_err(from_dir)?, settings.durable)
                 .map_err(|error| in_dir(Box::new(error)))?;
-        let database = data_dir.database();
-        let store = Store::open(&database, settings.durable)
-            .await
-            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
-        let has_values = has_values(&store)
-            .await
-            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
-        let ended_sessions = ended_sessions(&store)
-            .await
-            .map_err(|error| StartError::Database(database.clone(), Box::new(error)))?;
+        let path = data_dir.database();
+        let database = match &settings.database {
+            Some(url) => url.to_string(),
+            None => path.display().to_string(),
+        };
+        let not_open = |error| StartError::Database(database.clone(), Box::new(error));
+        let from_database =
+            |error: StoreError| StartError::Database(database.clone(), Box::new(error));
+        let store = match &settings.database {
+            Some(url) => Store::connect(url, leases_by_database).await.map_err(not_open)?,
+            None => Store::open(&path, settings.durable).await.map_err(not_open)?,
+        };
+        let has_values = has_values(&store).await.map_err(from_database)?;
+        let ended_sessions = ended_sessions(&store).await.map_err(from_database)?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
         let sealer = Sealer::new(&key.map_err(from_dir)?);
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
@@ -204,8 +220,6 @@ impl Server {
             rests: Arc::default(),
             closing,
         };
-        let from_database =
-            |error: StoreError| StartError::Database(database.clone(), Box::new(error));
         restart_leases(&app).await.map_err(from_database)?;
         cancel::resume(&app).await.map_err(from_database)?;
         sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
@@ -253,6 +267,9 @@ impl Server {
         tokio::select! {
             () = serving => {}
             () = too_long => tracing::info!("calls in flight were cut off"),
+            () = store.is_taken_over() => {
+                tracing::error!("another server uses the database; this one ends");
+            }
         }
         shutdown.abort();
         reaper.abort();
@@ -266,18 +283,18 @@ impl Server {
 
 /// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
-    variables::any_sealed(&mut *store.read().await?).await
+    variables::any_sealed(&mut store.read().await?).await
 }
 
 async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
-    sessions::ended(&mut *store.read().await?).await
+    sessions::ended(&mut store.read().await?).await
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server
 /// was away.
 async fn restart_leases(app: &App) -> Result<(), StoreError> {
-    let now = app.clock.steady_ms();
     let mut tx = app.store.write().await?;
+    let now = tx.lease_ms(&*app.clock);
     let before = leases::lease_end(now, app.lease_ms, false);
     let within = leases::lease_end(now, app.lease_ms, true);
     let held = tasks::restart_leases(&mut tx, now, before, within).await?;

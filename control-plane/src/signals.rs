@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::waiting_claims::Lines;
+
 type Senders = Mutex<HashMap<String, watch::Sender<u64>>>;
 
 /// Signals of one kind, by name. Names that nobody waits for take no memory.
@@ -65,8 +67,8 @@ impl Drop for Subscription {
 /// All signals of a server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bus {
-    /// By resource class: a task was queued, or a token was revoked.
-    pub(crate) classes: Signals,
+    /// Waiting claims by resource class: a task was queued, or a token was revoked.
+    pub(crate) lines: Lines,
     /// By pipeline: something a reader can see changed.
     pub(crate) pipelines: Signals,
     /// By task: it is to be canceled, or its claim ended.

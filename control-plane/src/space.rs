@@ -33,8 +33,8 @@ impl Space {
 }
 
 /// Codes with which SQLite says that there is no room: `SQLITE_FULL`, and where a file could not
-/// grow, `SQLITE_IOERR_WRITE` and `SQLITE_IOERR_SHMSIZE`.
-const FULL_CODES: [&str; 3] = ["13", "778", "4874"];
+/// grow, `SQLITE_IOERR_WRITE` and `SQLITE_IOERR_SHMSIZE`; and PostgreSQL, `disk_full`.
+const FULL_CODES: [&str; 4] = ["13", "778", "4874", "53100"];
 
 /// Returns true where an error, or one of its causes, is that the disk is full.
 pub(crate) fn is_full(error: &(dyn Error + 'static)) -> bool {

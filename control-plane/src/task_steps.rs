@@ -52,6 +52,6 @@ pub(crate) async fn mark_used(app: &App, tx: &mut WriteTx, held: &Held) -> Resul
     if held.step_started {
         return Ok(());
     }
-    let expires = leases::lease_end(app.clock.steady_ms(), app.lease_ms, true);
+    let expires = leases::lease_end(tx.lease_ms(&*app.clock), app.lease_ms, true);
     tasks::set_step_started(tx, &held.task, expires).await
 }

@@ -1,5 +1,7 @@
 //! `russet server`.
 
+mod database;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use russet_protocol::admin::ServerReady;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::database::DatabaseArgs;
 use super::orbs::RegistryArgs;
 use super::values;
 use crate::color::Paint;
@@ -29,7 +32,9 @@ const MIN_LOG_BYTES: u64 = 4096;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   russet server
-  russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable")]
+  russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable
+  russet server --database postgres://russet@/russet?host=/run/postgresql
+  russet server --database-file /etc/russet/database-url")]
 pub(crate) struct ServerArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = values::parse_address)]
@@ -39,7 +44,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "DIR", env = "RUSSET_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
 
-    /// Survive the loss of power too, not only of the process; slower
+    #[command(flatten)]
+    database: DatabaseArgs,
+
+    /// Survive the loss of power too, not only of the process; slower. PostgreSQL has its own
+    /// setting for that
     #[arg(long)]
     durable: bool,
 
@@ -129,6 +138,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         None => default_data_dir()?,
     };
     let settings = Settings {
+        database: args.database.open()?,
         durable: args.durable,
         lease: args.lease,
         public_url: args.public_url,
@@ -200,6 +210,9 @@ fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
     let failure = CliError::new(Exit::Infrastructure, &text);
     if matches!(error, StartError::DataDir(..)) && text.contains("another server uses") {
         return failure.hint("stop it, or name another directory with --data-dir");
+    }
+    if matches!(error, StartError::Database(..)) && text.contains("another server uses") {
+        return failure.hint("stop it, or name another database: each has one server");
     }
     if matches!(error, StartError::Listen(..)) && text.contains("in use") {
         let hint = format!(

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::state::App;
-use crate::store::{Conn, Held, WriteTx, allocations};
+use crate::store::{Conn, Held, WriteTx, allocations, locks};
 
 /// Lets only the administrator through, and a browser that the administrator logged in with as
 /// far as it reads; others see nothing there.
@@ -88,7 +88,14 @@ impl TaskCaller {
         tx: &mut WriteTx,
         in_body: Option<&AllocationId>,
     ) -> Result<Held, ApiError> {
+        locks::task(tx, &self.held.task).await?;
         self.look(tx, in_body).await
+    }
+
+    /// Locks the task and its pipeline within a transaction that may end the task.
+    pub(super) async fn lock_pipeline(&self, tx: &mut WriteTx) -> Result<(), ApiError> {
+        locks::pipeline(tx, &self.held.pipeline).await?;
+        Ok(locks::task(tx, &self.held.task).await?)
     }
 
     /// The same, where nothing is to be written.

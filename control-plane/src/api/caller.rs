@@ -115,10 +115,10 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let hash = TokenHash::of(token.expose());
     // The prefix says which table to look at; what begins otherwise is none of our tokens.
     if token.expose().starts_with(TokenKind::Task.prefix()) {
-        let held = allocations::by_token(&mut *app.store.read().await?, &hash).await?;
+        let held = allocations::by_token(&mut app.store.read().await?, &hash).await?;
         Ok(held.map_or(Caller::Nobody, |held| Caller::Task { hash, held: Box::new(held) }))
     } else if token.expose().starts_with(TokenKind::Class.prefix()) {
-        let class = tokens::class_of(&mut *app.store.read().await?, &hash).await?;
+        let class = tokens::class_of(&mut app.store.read().await?, &hash).await?;
         Ok(class.map_or(Caller::Nobody, |class| Caller::Class { hash, class }))
     } else {
         Ok(Caller::Nobody)

@@ -7,6 +7,7 @@ use russet_protocol::UPLOAD_OFFSET_HEADER;
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{EventsResponse, FinishMissing};
 
+use crate::contention::MayContend;
 use crate::credentials::NoRandomness;
 use crate::objects::ObjectError;
 use crate::store::StoreError;
@@ -45,6 +46,8 @@ pub(crate) enum ApiError {
     TooMany,
     /// 503: others take all that there is.
     Busy,
+    /// 503, if it stays so: the database took a transaction back for another's sake.
+    Contended,
     /// 507: the data directory is full.
     NoSpace,
     /// 500: ours. The cause is for the log, not for the caller.
@@ -53,7 +56,26 @@ pub(crate) enum ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if error.is_contended() {
+            return Self::Contended;
+        }
+        if error.is_busy() {
+            return Self::Busy;
+        }
+        if error.is_conflict() {
+            let message = "somebody else made or removed the same at the same time; try again";
+            return Self::Conflict(message.to_owned());
+        }
+        if error.is_too_long() {
+            return Self::Bad("a name or path is longer than the database can look up".to_owned());
+        }
         Self::internal(error)
+    }
+}
+
+impl MayContend for ApiError {
+    fn is_contended(&self) -> bool {
+        matches!(self, Self::Contended)
     }
 }
 
@@ -145,7 +167,7 @@ impl IntoResponse for ApiError {
                 "too many calls at the same time; try again",
                 None,
             ),
-            Self::Busy => {
+            Self::Busy | Self::Contended => {
                 later(StatusCode::SERVICE_UNAVAILABLE, "the control plane is busy; try again", None)
             }
             Self::NoSpace => later(

@@ -2,10 +2,9 @@
 
 use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
 use russet_protocol::outcome::{Outcome, Phase};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, parse, parse_maybe};
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 
@@ -22,9 +21,9 @@ pub(crate) struct Held {
     pub(crate) allocation: AllocationId,
     /// The claim that counts; another one where the task was taken back and claimed anew.
     pub(crate) current: Option<AllocationId>,
-    /// Time at which the claim that counts was made, by the steady clock.
+    /// Time at which the claim that counts was made, by the clock of leases.
     pub(crate) granted: Option<i64>,
-    /// Time at which its lease lapses, by the steady clock.
+    /// Time at which its lease lapses, by the clock of leases.
     pub(crate) expires: Option<i64>,
     pub(crate) step_started: bool,
     pub(crate) unclaims: u32,
@@ -44,16 +43,16 @@ impl Held {
     }
 }
 
-fn held_from_row(row: &SqliteRow) -> Result<Held, StoreError> {
+fn held_from_row(row: &Row) -> Result<Held, StoreError> {
     Ok(Held {
-        task: row.try_get::<String, _>("id")?.into(),
-        job: row.try_get::<String, _>("job")?.into(),
-        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        task: row.try_get::<String>("id")?.into(),
+        job: row.try_get::<String>("job")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
         class: row.try_get("class")?,
         phase: parse(row, "phase")?,
         outcome: parse_maybe(row, "outcome")?,
-        allocation: row.try_get::<String, _>("mine")?.into(),
-        current: row.try_get::<Option<String>, _>("allocation")?.map(Into::into),
+        allocation: row.try_get::<String>("mine")?.into(),
+        current: row.try_get::<Option<String>>("allocation")?.map(Into::into),
         granted: row.try_get("granted")?,
         expires: row.try_get("expires")?,
         step_started: row.try_get("step_started")?,
@@ -70,9 +69,9 @@ pub(crate) async fn by_token(
     conn: &mut Conn,
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
-         JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job WHERE allocations.hash = ?",
+         JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job WHERE allocations.hash = $1",
     )
     .bind(hash.as_bytes())
     .fetch_optional(conn)
@@ -85,10 +84,10 @@ pub(crate) async fn by_continuation(
     conn: &mut Conn,
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
          JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job \
-         WHERE allocations.continuation = ?",
+         WHERE allocations.continuation = $1",
     )
     .bind(hash.as_bytes())
     .fetch_optional(conn)
@@ -102,9 +101,9 @@ pub(crate) async fn current_allocation(
     conn: &mut Conn,
     task: &TaskId,
 ) -> Result<Option<Held>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT tasks.*, jobs.parallelism, tasks.allocation AS mine FROM tasks \
-         JOIN jobs ON jobs.id = tasks.job WHERE tasks.id = ? AND allocation IS NOT NULL",
+         JOIN jobs ON jobs.id = tasks.job WHERE tasks.id = $1 AND allocation IS NOT NULL",
     )
     .bind(task.as_str())
     .fetch_optional(conn)
@@ -114,7 +113,7 @@ pub(crate) async fn current_allocation(
 
 /// Returns the name of the runner that made a claim.
 pub(crate) async fn runner(conn: &mut Conn, id: &AllocationId) -> Result<String, StoreError> {
-    let row = sqlx::query("SELECT runner FROM allocations WHERE id = ?")
+    let row = query("SELECT runner FROM allocations WHERE id = $1")
         .bind(id.as_str())
         .fetch_one(conn)
         .await?;
@@ -130,15 +129,15 @@ pub(super) async fn insert(
     runner: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO allocations (id, task, hash, runner, created_ms) VALUES (?, ?, ?, ?, ?)",
+    query(
+        "INSERT INTO allocations (id, task, hash, runner, created_ms) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(id.as_str())
     .bind(task.as_str())
     .bind(hash.as_bytes())
     .bind(runner)
     .bind(now_ms)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! Queries that the tables of archives, `caches` and `workspace_layers`, have in common.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::rows::count_column;
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// An archive that a row names.
@@ -22,13 +20,13 @@ pub(super) async fn find(
     of: &str,
     id: &str,
 ) -> Result<Option<Stored>, StoreError> {
-    let row = sqlx::query(statement).bind(of).bind(id).fetch_optional(conn).await?;
+    let row = query(statement).bind(of).bind(id).fetch_optional(conn).await?;
     row.map(|row| Ok(Stored { object: row.try_get("object")?, size: count_column(&row, "size")? }))
         .transpose()
 }
 
 /// The objects that rows name.
-pub(super) fn objects_of(rows: &[SqliteRow]) -> Result<Vec<String>, StoreError> {
+pub(super) fn objects_of(rows: &[Row]) -> Result<Vec<String>, StoreError> {
     rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
 }
 
@@ -39,10 +37,10 @@ pub(crate) async fn remove_expired(
 ) -> Result<Vec<String>, StoreError> {
     let mut objects = Vec::new();
     for statement in [
-        "DELETE FROM caches WHERE expires_ms <= ? RETURNING object",
-        "DELETE FROM workspace_layers WHERE expires_ms <= ? RETURNING object",
+        "DELETE FROM caches WHERE expires_ms <= $1 RETURNING object",
+        "DELETE FROM workspace_layers WHERE expires_ms <= $1 RETURNING object",
     ] {
-        let rows = sqlx::query(statement).bind(now_ms).fetch_all(&mut **tx).await?;
+        let rows = query(statement).bind(now_ms).fetch_all(tx).await?;
         objects.extend(objects_of(&rows)?);
     }
     Ok(objects)
@@ -51,5 +49,5 @@ pub(crate) async fn remove_expired(
 /// All objects of caches and layers.
 pub(crate) async fn objects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     let all = "SELECT object FROM caches UNION ALL SELECT object FROM workspace_layers";
-    objects_of(&sqlx::query(all).fetch_all(conn).await?)
+    objects_of(&query(all).fetch_all(conn).await?)
 }

@@ -2,10 +2,9 @@
 
 use russet_protocol::admin::ArtifactItem;
 use russet_protocol::ids::JobId;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, int_value};
+use super::sql::{Row, query};
 use super::{Conn, Held, StoreError, WriteTx};
 
 /// An artifact and the object that holds it.
@@ -15,7 +14,7 @@ pub(crate) struct StoredArtifact {
     pub(crate) object: String,
 }
 
-fn artifact_from_row(row: &SqliteRow) -> Result<StoredArtifact, StoreError> {
+fn artifact_from_row(row: &Row) -> Result<StoredArtifact, StoreError> {
     Ok(StoredArtifact {
         item: ArtifactItem {
             path: row.try_get("path")?,
@@ -31,7 +30,7 @@ pub(crate) async fn of_job(
     conn: &mut Conn,
     job: &JobId,
 ) -> Result<Vec<StoredArtifact>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM artifacts WHERE job = ? ORDER BY path")
+    let rows = query("SELECT * FROM artifacts WHERE job = $1 ORDER BY path")
         .bind(job.as_str())
         .fetch_all(conn)
         .await?;
@@ -44,7 +43,7 @@ pub(crate) async fn get(
     job: &JobId,
     path: &str,
 ) -> Result<Option<StoredArtifact>, StoreError> {
-    let row = sqlx::query("SELECT * FROM artifacts WHERE job = ? AND path = ?")
+    let row = query("SELECT * FROM artifacts WHERE job = $1 AND path = $2")
         .bind(job.as_str())
         .bind(path)
         .fetch_optional(conn)
@@ -54,7 +53,7 @@ pub(crate) async fn get(
 
 /// Returns the number of artifacts a job that has.
 pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT count(*) AS n FROM artifacts WHERE job = ?")
+    let row = query("SELECT count(*) AS n FROM artifacts WHERE job = $1")
         .bind(job.as_str())
         .fetch_one(conn)
         .await?;
@@ -67,8 +66,8 @@ pub(crate) async fn put(
     held: &Held,
     new: &StoredArtifact,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO artifacts (job, task, path, size, blake3, object) VALUES (?, ?, ?, ?, ?, ?) \
+    query(
+        "INSERT INTO artifacts (job, task, path, size, blake3, object) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (job, path) DO UPDATE SET task = excluded.task, size = excluded.size, \
          blake3 = excluded.blake3, object = excluded.object",
     )
@@ -78,7 +77,7 @@ pub(crate) async fn put(
     .bind(int_value(new.item.size))
     .bind(&new.item.blake3)
     .bind(&new.object)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -88,9 +87,7 @@ pub(crate) async fn objects_of_task(
     conn: &mut Conn,
     task: &str,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT object FROM artifacts WHERE task = ?")
-        .bind(task)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        query("SELECT object FROM artifacts WHERE task = $1").bind(task).fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
 }

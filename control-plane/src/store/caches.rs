@@ -1,11 +1,10 @@
 //! Table `caches`.
 
 use russet_protocol::storage::Cache;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::archives::{self, Stored};
 use super::rows::{count_column, int_value, json, to_json};
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// A cache to add.
@@ -18,7 +17,7 @@ pub(crate) struct NewCache<'a> {
     pub(crate) expires_ms: i64,
 }
 
-fn cache_from_row(row: &SqliteRow) -> Result<Cache, StoreError> {
+fn cache_from_row(row: &Row) -> Result<Cache, StoreError> {
     Ok(Cache {
         id: row.try_get("id")?,
         key: row.try_get("key")?,
@@ -34,15 +33,15 @@ fn cache_from_row(row: &SqliteRow) -> Result<Cache, StoreError> {
 /// this same object was stored as already is a replay.
 pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool, StoreError> {
     // One that has expired is not in the way. Its object goes with the next round.
-    sqlx::query("UPDATE caches SET key = id WHERE scope = ? AND key = ? AND expires_ms <= ?")
+    query("UPDATE caches SET key = id WHERE scope = $1 AND key = $2 AND expires_ms <= $3")
         .bind(new.scope)
         .bind(&new.cache.key)
         .bind(int_value(new.cache.created_ms))
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-    let done = sqlx::query(
+    let done = query(
         "INSERT INTO caches (id, scope, key, project, job_number, size, blake3, object, paths, \
-         created_ms, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+         created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
     )
     .bind(&new.cache.id)
     .bind(new.scope)
@@ -55,7 +54,7 @@ pub(crate) async fn insert(tx: &mut WriteTx, new: &NewCache<'_>) -> Result<bool,
     .bind(to_json(&new.cache.paths)?)
     .bind(int_value(new.cache.created_ms))
     .bind(new.expires_ms)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -67,7 +66,7 @@ pub(crate) async fn find_exact(
     key: &str,
     now_ms: i64,
 ) -> Result<Option<Cache>, StoreError> {
-    let row = sqlx::query("SELECT * FROM caches WHERE scope = ? AND key = ? AND expires_ms > ?")
+    let row = query("SELECT * FROM caches WHERE scope = $1 AND key = $2 AND expires_ms > $3")
         .bind(scope)
         .bind(key)
         .bind(now_ms)
@@ -85,12 +84,13 @@ pub(crate) async fn find_newest(
 ) -> Result<Option<Cache>, StoreError> {
     // Keys are compared byte by byte, so those with a prefix lie between it and it with the
     // highest of all characters behind it. (`LIKE` would take `%` and `_` in a key for its own.)
-    let row = sqlx::query(
-        "SELECT * FROM caches WHERE scope = ?1 AND key >= ?2 AND key < ?2 || char(1114111) \
-         AND expires_ms > ?3 ORDER BY created_ms DESC, rowid DESC LIMIT 1",
+    let row = query(
+        "SELECT * FROM caches WHERE scope = $1 AND key >= $2 AND key < $3 \
+         AND expires_ms > $4 ORDER BY created_ms DESC, rowid DESC LIMIT 1",
     )
     .bind(scope)
     .bind(prefix)
+    .bind(format!("{prefix}{}", char::MAX))
     .bind(now_ms)
     .fetch_optional(conn)
     .await?;
@@ -103,7 +103,7 @@ pub(crate) async fn find_archive(
     scope: &str,
     id: &str,
 ) -> Result<Option<Stored>, StoreError> {
-    let statement = "SELECT object, size FROM caches WHERE scope = ? AND id = ?";
+    let statement = "SELECT object, size FROM caches WHERE scope = $1 AND id = $2";
     archives::find(conn, statement, scope, id).await
 }
 
@@ -114,24 +114,22 @@ pub(crate) async fn remove_beyond(
     project: &str,
     most: u64,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "DELETE FROM caches WHERE id IN (SELECT id FROM (SELECT id, \
-         sum(size) OVER (ORDER BY created_ms DESC, rowid DESC) AS sum, \
+         sum(size) OVER (ORDER BY created_ms DESC, rowid DESC) AS total, \
          row_number() OVER (ORDER BY created_ms DESC, rowid DESC) AS n \
-         FROM caches WHERE project = ?) WHERE sum > ? AND n > 1) RETURNING object",
+         FROM caches WHERE project = $1) AS newest WHERE total > $2 AND n > 1) RETURNING object",
     )
     .bind(project)
     .bind(int_value(most))
-    .fetch_all(&mut **tx)
+    .fetch_all(tx)
     .await?;
     archives::objects_of(&rows)
 }
 
 /// Returns true if a cache has this object.
 pub(crate) async fn has_object(conn: &mut Conn, object: &str) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM caches WHERE object = ?")
-        .bind(object)
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        query("SELECT 1 FROM caches WHERE object = $1").bind(object).fetch_optional(conn).await?;
     Ok(row.is_some())
 }

@@ -3,15 +3,14 @@
 use russet_protocol::admin::{Pin, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{json_maybe, parse, to_json};
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
-fn item_from_row(row: &SqliteRow) -> Result<ResourceClassItem, StoreError> {
+fn item_from_row(row: &Row) -> Result<ResourceClassItem, StoreError> {
     Ok(ResourceClassItem {
-        id: row.try_get::<String, _>("id")?.into(),
+        id: row.try_get::<String>("id")?.into(),
         resource_class: parse(row, "name")?,
         description: row.try_get("description")?,
         allow_forks: row.try_get("allow_forks")?,
@@ -26,7 +25,7 @@ pub(crate) async fn list(
     conn: &mut Conn,
     namespace: Option<&str>,
 ) -> Result<Vec<ResourceClassItem>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM resource_classes ORDER BY name").fetch_all(conn).await?;
+    let rows = query("SELECT * FROM resource_classes ORDER BY name").fetch_all(conn).await?;
     let items: Result<Vec<_>, _> = rows.iter().map(item_from_row).collect();
     let wanted = |class: &ResourceClass| namespace.is_none_or(|name| class.namespace() == name);
     Ok(items?.into_iter().filter(|item| wanted(&item.resource_class)).collect())
@@ -37,7 +36,7 @@ pub(crate) async fn get(
     conn: &mut Conn,
     id: &ResourceClassId,
 ) -> Result<Option<ResourceClassItem>, StoreError> {
-    let row = sqlx::query("SELECT * FROM resource_classes WHERE id = ?")
+    let row = query("SELECT * FROM resource_classes WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(conn)
         .await?;
@@ -46,7 +45,7 @@ pub(crate) async fn get(
 
 /// Returns true if there is a class of this name.
 pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM resource_classes WHERE name = ?")
+    let row = query("SELECT 1 FROM resource_classes WHERE name = $1")
         .bind(name.as_str())
         .fetch_optional(conn)
         .await?;
@@ -55,14 +54,14 @@ pub(crate) async fn exists(conn: &mut Conn, name: &ResourceClass) -> Result<bool
 
 /// Adds a class whose name is free.
 pub(crate) async fn insert(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO resource_classes (id, name, description, allow_forks) VALUES (?, ?, ?, ?)",
+    query(
+        "INSERT INTO resource_classes (id, name, description, allow_forks) VALUES ($1, $2, $3, $4)",
     )
     .bind(item.id.as_str())
     .bind(item.resource_class.as_str())
     .bind(&item.description)
     .bind(item.allow_forks)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -73,10 +72,10 @@ pub(crate) async fn set_pin(
     id: &ResourceClassId,
     pin: Option<&Pin>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE resource_classes SET pin = ? WHERE id = ?")
+    query("UPDATE resource_classes SET pin = $1 WHERE id = $2")
         .bind(pin.map(to_json).transpose()?)
         .bind(id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -87,8 +86,8 @@ pub(crate) async fn pins_of_runner(
     conn: &mut Conn,
     runner: &str,
 ) -> Result<Vec<Option<Pin>>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT pin FROM resource_classes WHERE name IN (SELECT class FROM runners WHERE name = ?)",
+    let rows = query(
+        "SELECT pin FROM resource_classes WHERE name IN (SELECT class FROM runners WHERE name = $1)",
     )
     .bind(runner)
     .fetch_all(conn)
@@ -98,13 +97,10 @@ pub(crate) async fn pins_of_runner(
 
 /// Deletes a class that has no tokens any more, and what is known of its runners.
 pub(crate) async fn delete(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM runners WHERE class = ?")
+    query("DELETE FROM runners WHERE class = $1")
         .bind(item.resource_class.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-    sqlx::query("DELETE FROM resource_classes WHERE id = ?")
-        .bind(item.id.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("DELETE FROM resource_classes WHERE id = $1").bind(item.id.as_str()).execute(tx).await?;
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
-use sqlx::Row;
 
 use super::rows::{parse, parse_maybe};
+use super::sql::query;
 use super::{Conn, StoreError};
 
 /// A task of a job.
@@ -24,10 +24,10 @@ pub(crate) struct TaskState {
 
 /// Returns the tasks of all runs of a job, in the order of their numbers.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<TaskState>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT tasks.ordinal, tasks.run, tasks.phase, tasks.outcome, tasks.message, \
          allocations.runner FROM tasks LEFT JOIN allocations ON allocations.id = tasks.allocation \
-         WHERE tasks.job = ? ORDER BY tasks.ordinal",
+         WHERE tasks.job = $1 ORDER BY tasks.ordinal",
     )
     .bind(job.as_str())
     .fetch_all(conn)

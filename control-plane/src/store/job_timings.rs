@@ -2,14 +2,14 @@
 
 use russet_protocol::ids::JobId;
 use russet_protocol::storage::Timings;
-use sqlx::Row;
 
 use super::rows::to_json;
+use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 
 /// Returns the timings that are fixed for a job, as JSON; `None` until one of its tasks asked.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT timings FROM job_timings WHERE job = ?")
+    let row = query("SELECT timings FROM job_timings WHERE job = $1")
         .bind(job.as_str())
         .fetch_optional(conn)
         .await?;
@@ -22,23 +22,17 @@ pub(crate) async fn fix_timings(
     job: &JobId,
     timings: &Timings,
 ) -> Result<String, StoreError> {
-    if let Some(fixed) = of_job(tx, job).await? {
-        return Ok(fixed);
-    }
     let text = to_json(timings)?;
-    sqlx::query("INSERT INTO job_timings (job, timings) VALUES (?, ?)")
+    query("INSERT INTO job_timings (job, timings) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(job.as_str())
         .bind(&text)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-    Ok(text)
+    Ok(of_job(tx, job).await?.unwrap_or(text))
 }
 
 /// Forgets the timings of a job that has ended.
 pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM job_timings WHERE job = ?")
-        .bind(job.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("DELETE FROM job_timings WHERE job = $1").bind(job.as_str()).execute(tx).await?;
     Ok(())
 }

@@ -8,10 +8,9 @@ use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::task::{JobInfo, Step};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, count_maybe, int_value, json, parse, parse_maybe, to_json};
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
 
@@ -61,17 +60,17 @@ pub(crate) struct JobRow {
 }
 
 /// The class of a job; empty where it needs none.
-fn job_class(row: &SqliteRow) -> Result<Option<ResourceClass>, StoreError> {
-    match row.try_get::<&str, _>("class")? {
+fn job_class(row: &Row) -> Result<Option<ResourceClass>, StoreError> {
+    match row.try_get::<String>("class")?.as_str() {
         "" => Ok(None),
         _ => parse(row, "class").map(Some),
     }
 }
 
-fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
+fn job_row(row: &Row) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         job: Job {
-            id: row.try_get::<String, _>("id")?.into(),
+            id: row.try_get::<String>("id")?.into(),
             number: count_column(row, "number")?,
             name: row.try_get("name")?,
             requires: json(row, "requires")?,
@@ -89,8 +88,8 @@ fn job_row(row: &SqliteRow) -> Result<JobRow, StoreError> {
             tests: BTreeMap::new(),
             artifacts: 0,
         },
-        workflow: row.try_get::<String, _>("workflow")?.into(),
-        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        workflow: row.try_get::<String>("workflow")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
         rev: row.try_get("rev")?,
     })
 }
@@ -104,11 +103,11 @@ pub(super) async fn insert(
     number: u64,
     new: &NewJob,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO jobs (id, workflow, pipeline, position, number, name, kind, requires, \
          statuses, class, serial_group, contexts, parallelism, max_reruns, phase, rev, xcode, project) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'blocked', ?, ?, \
-         (SELECT project FROM pipelines WHERE id = ?))",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'blocked', $15, $16, \
+         (SELECT project FROM pipelines WHERE id = $17))",
     )
     .bind(new.id.as_str())
     .bind(workflow.as_str())
@@ -127,20 +126,20 @@ pub(super) async fn insert(
     .bind(tx.rev())
     .bind(&new.spec.xcode)
     .bind(pipeline.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
-    sqlx::query("INSERT INTO job_specs (job, version, spec) VALUES (?, ?, ?)")
+    query("INSERT INTO job_specs (job, version, spec) VALUES ($1, $2, $3)")
         .bind(new.id.as_str())
         .bind(SPEC_VERSION)
         .bind(to_json(&new.spec)?)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Returns a job's specification.
 pub(crate) async fn read_spec(conn: &mut Conn, id: &JobId) -> Result<JobSpec, StoreError> {
-    let row = sqlx::query("SELECT spec FROM job_specs WHERE job = ?")
+    let row = query("SELECT spec FROM job_specs WHERE job = $1")
         .bind(id.as_str())
         .fetch_one(conn)
         .await?;
@@ -152,7 +151,7 @@ pub(crate) async fn needed_jobs(
     conn: &mut Conn,
     id: &JobId,
 ) -> Result<(Option<ResourceClass>, Vec<String>), StoreError> {
-    let row = sqlx::query("SELECT class, contexts FROM jobs WHERE id = ?")
+    let row = query("SELECT class, contexts FROM jobs WHERE id = $1")
         .bind(id.as_str())
         .fetch_one(conn)
         .await?;
@@ -168,7 +167,7 @@ async fn with_counts(conn: &mut Conn, mut row: JobRow) -> Result<JobRow, StoreEr
     Ok(row)
 }
 
-async fn all_with_counts(conn: &mut Conn, rows: &[SqliteRow]) -> Result<Vec<JobRow>, StoreError> {
+async fn all_with_counts(conn: &mut Conn, rows: &[Row]) -> Result<Vec<JobRow>, StoreError> {
     let mut jobs = Vec::with_capacity(rows.len());
     for row in rows {
         jobs.push(with_counts(conn, job_row(row)?).await?);
@@ -178,7 +177,7 @@ async fn all_with_counts(conn: &mut Conn, rows: &[SqliteRow]) -> Result<Vec<JobR
 
 /// A job, without its steps.
 pub(crate) async fn get(conn: &mut Conn, id: &JobId) -> Result<Option<JobRow>, StoreError> {
-    let row = sqlx::query("SELECT * FROM jobs WHERE id = ?")
+    let row = query("SELECT * FROM jobs WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(&mut *conn)
         .await?;
@@ -193,7 +192,7 @@ pub(crate) async fn of_workflow(
     conn: &mut Conn,
     workflow: &WorkflowId,
 ) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM jobs WHERE workflow = ? ORDER BY position")
+    let rows = query("SELECT * FROM jobs WHERE workflow = $1 ORDER BY position")
         .bind(workflow.as_str())
         .fetch_all(&mut *conn)
         .await?;
@@ -222,9 +221,9 @@ pub(crate) async fn job_heads(
     conn: &mut Conn,
     workflow: &WorkflowId,
 ) -> Result<Vec<JobHead>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT id, name, kind, requires, statuses, class, serial_group, contexts, \
-         parallelism, phase, outcome FROM jobs WHERE workflow = ? ORDER BY position",
+         parallelism, phase, outcome FROM jobs WHERE workflow = $1 ORDER BY position",
     )
     .bind(workflow.as_str())
     .fetch_all(conn)
@@ -232,7 +231,7 @@ pub(crate) async fn job_heads(
     rows.iter()
         .map(|row| {
             Ok(JobHead {
-                id: row.try_get::<String, _>("id")?.into(),
+                id: row.try_get::<String>("id")?.into(),
                 name: row.try_get("name")?,
                 kind: parse(row, "kind")?,
                 requires: json(row, "requires")?,
@@ -254,7 +253,7 @@ pub(crate) async fn changed_since(
     pipeline: &PipelineId,
     rev: i64,
 ) -> Result<Vec<JobRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM jobs WHERE pipeline = ? AND rev > ? ORDER BY number")
+    let rows = query("SELECT * FROM jobs WHERE pipeline = $1 AND rev > $2 ORDER BY number")
         .bind(pipeline.as_str())
         .bind(rev)
         .fetch_all(&mut *conn)
@@ -276,10 +275,10 @@ pub(crate) async fn unfinished(
     conn: &mut Conn,
     workflow: &WorkflowId,
 ) -> Result<Unfinished, StoreError> {
-    let row = sqlx::query(
-        "SELECT EXISTS (SELECT 1 FROM jobs WHERE workflow = ?1 AND phase != 'ended' \
+    let row = query(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE workflow = $1 AND phase != 'ended' \
          AND phase = 'blocked') AS blocked, \
-         EXISTS (SELECT 1 FROM jobs WHERE workflow = ?1 AND phase != 'ended') AS any_open",
+         EXISTS (SELECT 1 FROM jobs WHERE workflow = $1 AND phase != 'ended') AS any_open",
     )
     .bind(workflow.as_str())
     .fetch_one(conn)
@@ -303,10 +302,10 @@ pub(crate) async fn open_of_pipeline(
     after: u64,
     limit: u32,
 ) -> Result<Vec<OpenJob>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT jobs.id, jobs.number, jobs.phase FROM workflows \
-         CROSS JOIN jobs ON jobs.workflow = workflows.id AND jobs.phase != 'ended' \
-         WHERE workflows.pipeline = ? AND jobs.number > ? ORDER BY jobs.number LIMIT ?",
+         CROSS JOIN jobs WHERE jobs.workflow = workflows.id AND jobs.phase != 'ended' \
+         AND workflows.pipeline = $1 AND jobs.number > $2 ORDER BY jobs.number LIMIT $3",
     )
     .bind(pipeline.as_str())
     .bind(int_value(after))
@@ -316,7 +315,7 @@ pub(crate) async fn open_of_pipeline(
     rows.iter()
         .map(|row| {
             Ok(OpenJob {
-                id: row.try_get::<String, _>("id")?.into(),
+                id: row.try_get::<String>("id")?.into(),
                 number: count_column(row, "number")?,
                 phase: parse(row, "phase")?,
             })
@@ -329,8 +328,8 @@ pub(crate) async fn serial_groups(
     conn: &mut Conn,
     pipeline: &PipelineId,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT DISTINCT serial_group FROM jobs WHERE pipeline = ? AND serial_group IS NOT NULL",
+    let rows = query(
+        "SELECT DISTINCT serial_group FROM jobs WHERE pipeline = $1 AND serial_group IS NOT NULL",
     )
     .bind(pipeline.as_str())
     .fetch_all(conn)
@@ -340,19 +339,17 @@ pub(crate) async fn serial_groups(
 
 /// Returns true if a job is one that people approve.
 pub(crate) async fn is_approval(conn: &mut Conn, id: &JobId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT kind FROM jobs WHERE id = ?")
-        .bind(id.as_str())
-        .fetch_optional(conn)
-        .await?;
-    Ok(row.is_some_and(|row| row.try_get("kind").is_ok_and(|kind: &str| kind == "approval")))
+    let row =
+        query("SELECT kind FROM jobs WHERE id = $1").bind(id.as_str()).fetch_optional(conn).await?;
+    Ok(row.is_some_and(|row| row.try_get("kind").is_ok_and(|kind: String| kind == "approval")))
 }
 
 /// Notes that a job waits for an approval.
 pub(crate) async fn set_on_hold(tx: &mut WriteTx, id: &JobId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE jobs SET phase = 'on_hold', rev = ? WHERE id = ?")
+    query("UPDATE jobs SET phase = 'on_hold', rev = $1 WHERE id = $2")
         .bind(tx.rev())
         .bind(id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -372,15 +369,15 @@ pub(crate) async fn set_queued(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE jobs SET phase = 'queued', queued_ms = coalesce(queued_ms, ?), \
-         started_ms = NULL, runner = NULL, message = ?, rev = ? WHERE id = ?",
+    query(
+        "UPDATE jobs SET phase = 'queued', queued_ms = coalesce(queued_ms, $1), \
+         started_ms = NULL, runner = NULL, message = $2, rev = $3 WHERE id = $4",
     )
     .bind(now_ms)
     .bind(message)
     .bind(tx.rev())
     .bind(id.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -392,16 +389,16 @@ pub(crate) async fn set_running(
     runner: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE jobs SET phase = ?, started_ms = coalesce(started_ms, ?), runner = ?, \
-         message = NULL, rev = ? WHERE id = ?",
+    query(
+        "UPDATE jobs SET phase = $1, started_ms = coalesce(started_ms, $2), runner = $3, \
+         message = NULL, rev = $4 WHERE id = $5",
     )
     .bind(Phase::Running.as_str())
     .bind(now_ms)
     .bind(runner)
     .bind(tx.rev())
     .bind(id.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -414,20 +411,20 @@ pub(crate) async fn set_ended(
     message: Option<&str>,
     now_ms: i64,
 ) -> Result<Of, StoreError> {
-    let row = sqlx::query(
-        "UPDATE jobs SET phase = 'ended', outcome = ?, message = ?, ended_ms = ?, rev = ? \
-         WHERE id = ? RETURNING workflow, pipeline, serial_group",
+    let row = query(
+        "UPDATE jobs SET phase = 'ended', outcome = $1, message = $2, ended_ms = $3, rev = $4 \
+         WHERE id = $5 RETURNING workflow, pipeline, serial_group",
     )
     .bind(outcome.as_str())
     .bind(message)
     .bind(now_ms)
     .bind(tx.rev())
     .bind(id.as_str())
-    .fetch_one(&mut **tx)
+    .fetch_one(tx)
     .await?;
     Ok(Of {
-        workflow: row.try_get::<String, _>("workflow")?.into(),
-        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        workflow: row.try_get::<String>("workflow")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
         serial_group: row.try_get("serial_group")?,
     })
 }
@@ -435,13 +432,13 @@ pub(crate) async fn set_ended(
 /// Takes one of the runs that a job has left after it failed. Answers its number from 1, and how
 /// many there may be; `None` where none is left.
 pub(crate) async fn take_rerun(tx: &mut WriteTx, id: &JobId) -> Result<Option<Rerun>, StoreError> {
-    let row = sqlx::query(
-        "UPDATE jobs SET reruns = reruns + 1, rev = ? WHERE id = ? AND reruns < max_reruns \
+    let row = query(
+        "UPDATE jobs SET reruns = reruns + 1, rev = $1 WHERE id = $2 AND reruns < max_reruns \
          RETURNING reruns, max_reruns, parallelism, class",
     )
     .bind(tx.rev())
     .bind(id.as_str())
-    .fetch_optional(&mut **tx)
+    .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
     let Some(class) = job_class(&row)? else { return Ok(None) };
@@ -465,10 +462,10 @@ pub(crate) struct Rerun {
 
 /// Marks the job as changed, for what is counted elsewhere.
 pub(crate) async fn touch(tx: &mut WriteTx, id: &JobId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE jobs SET rev = ? WHERE id = ?")
+    query("UPDATE jobs SET rev = $1 WHERE id = $2")
         .bind(tx.rev())
         .bind(id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -482,11 +479,11 @@ pub(crate) struct Surroundings {
 
 /// Returns pipeline and workflow of a job; without its link.
 pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surroundings, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT jobs.name, jobs.number, jobs.workflow, jobs.pipeline, workflows.name AS workflow_name, \
          pipelines.number AS pipeline_number, pipelines.project, branch, tag, revision, repository_url, source \
          FROM jobs JOIN workflows ON workflows.id = jobs.workflow \
-         JOIN pipelines ON pipelines.id = jobs.pipeline WHERE jobs.id = ?",
+         JOIN pipelines ON pipelines.id = jobs.pipeline WHERE jobs.id = $1",
     )
     .bind(id.as_str())
     .fetch_one(conn)
@@ -496,9 +493,9 @@ pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surround
             job_id: Some(id.clone()),
             name: row.try_get("name")?,
             number: count_column(&row, "number")?,
-            workflow_id: Some(row.try_get::<String, _>("workflow")?.into()),
+            workflow_id: Some(row.try_get::<String>("workflow")?.into()),
             workflow: row.try_get("workflow_name")?,
-            pipeline_id: Some(row.try_get::<String, _>("pipeline")?.into()),
+            pipeline_id: Some(row.try_get::<String>("pipeline")?.into()),
             pipeline_number: count_column(&row, "pipeline_number")?,
             project: row.try_get("project")?,
             branch: row.try_get("branch")?,
@@ -510,6 +507,6 @@ pub(crate) async fn surroundings(conn: &mut Conn, id: &JobId) -> Result<Surround
             node_index: 0,
             node_total: 1,
         },
-        source: row.try_get::<Option<String>, _>("source")?.map(Into::into),
+        source: row.try_get::<Option<String>>("source")?.map(Into::into),
     })
 }

@@ -5,78 +5,122 @@
 
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::{Xcode, has_xcode};
-use sqlx::Row;
 
+use super::sql::{Lock, query};
 use super::tasks::{Claimed, claimed_from_row};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, WriteTx};
 
 /// The most Xcodes that the waiting tasks of a class may name for all of them to be looked at.
 const MAX_NAMED: usize = 64;
 
-/// The task that a runner with these Xcodes gets next; `None`: the runner does not say what it has.
-pub(crate) async fn next_in_line(
+/// The place before all others.
+const BEFORE_ALL: i64 = -1;
+
+/// Returns true where a task waits that a runner with these Xcodes may have, as far as a look tells
+/// that locks nothing.
+pub(crate) async fn is_any_queued(
     conn: &mut Conn,
     class: &ResourceClass,
     xcodes: Option<&[Xcode]>,
+) -> Result<bool, StoreError> {
+    Ok(first_place(conn, class, xcodes, BEFORE_ALL).await?.is_some())
+}
+
+/// The task that a runner with these Xcodes gets next; `None`: the runner does not say what it has.
+/// Nobody else takes it until the end of this transaction; those that other claims are about to
+/// take are passed over.
+pub(crate) async fn next_in_line(
+    tx: &mut WriteTx,
+    class: &ResourceClass,
+    xcodes: Option<&[Xcode]>,
 ) -> Result<Option<Claimed>, StoreError> {
-    let place = match xcodes {
-        None => first_place(conn, class).await?,
-        Some(xcodes) => first_place_for(conn, class, xcodes).await?,
-    };
-    let Some(place) = place else { return Ok(None) };
-    let row = sqlx::query(
-        "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
-         tasks.ordinal, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
-         FROM tasks JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
-         WHERE tasks.class = ? AND tasks.phase = 'queued' AND tasks.queue = ?",
-    )
-    .bind(class.as_str())
-    .bind(place)
-    .fetch_optional(conn)
-    .await?;
-    row.map(|row| claimed_from_row(&row)).transpose()
+    let mut after = BEFORE_ALL;
+    while let Some(place) = first_place(tx, class, xcodes, after).await? {
+        let row = query(
+            "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
+             tasks.ordinal, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
+             FROM tasks JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
+             WHERE tasks.class = $1 AND tasks.phase = 'queued' AND tasks.queue = $2",
+        )
+        .bind(class.as_str())
+        .bind(place)
+        .lock(Lock::FreeOf("tasks"))
+        .fetch_optional(tx)
+        .await?;
+        if let Some(row) = row {
+            return claimed_from_row(&row).map(Some);
+        }
+        after = place;
+    }
+    Ok(None)
 }
 
-/// The place of the first task of a class.
-async fn first_place(conn: &mut Conn, class: &ResourceClass) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query(
-        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued \
-         WHERE class = ? AND phase = 'queued'",
-    )
-    .bind(class.as_str())
-    .fetch_one(conn)
-    .await?;
-    Ok(row.try_get("place")?)
-}
-
-/// The place of the first task of a class that these Xcodes are enough for.
-async fn first_place_for(
+/// The place of the first task behind another that a runner with these Xcodes may have.
+async fn first_place(
     conn: &mut Conn,
     class: &ResourceClass,
-    xcodes: &[Xcode],
+    xcodes: Option<&[Xcode]>,
+    after: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let mut first = place_of(conn, class, None).await?;
+    let Some(xcodes) = xcodes else { return first_of_all(conn, class, after).await };
+    let mut first = first_without(conn, class, after).await?;
     for named in named_xcodes(conn, class).await? {
         if has_xcode(&named, xcodes) {
-            let place = place_of(conn, class, Some(&named)).await?;
+            let place = first_with(conn, class, &named, after).await?;
             first = first.into_iter().chain(place).min();
         }
     }
     Ok(first)
 }
 
-/// The place of the first task of a class that names this Xcode, or none.
-async fn place_of(
+/// The place of the first task of a class.
+async fn first_of_all(
     conn: &mut Conn,
     class: &ResourceClass,
-    xcode: Option<&str>,
+    after: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
+        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued \
+         WHERE class = $1 AND phase = 'queued' AND queue > $2",
+    )
+    .bind(class.as_str())
+    .bind(after)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get("place")?)
+}
+
+/// The place of the first task of a class that names no Xcode.
+async fn first_without(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    after: i64,
+) -> Result<Option<i64>, StoreError> {
+    let row = query(
         "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
-         WHERE class = ? AND phase = 'queued' AND xcode IS ?",
+         WHERE class = $1 AND phase = 'queued' AND xcode IS NULL AND queue > $2",
+    )
+    .bind(class.as_str())
+    .bind(after)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get("place")?)
+}
+
+/// The place of the first task of a class that names this Xcode.
+async fn first_with(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    xcode: &str,
+    after: i64,
+) -> Result<Option<i64>, StoreError> {
+    let row = query(
+        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
+         WHERE class = $1 AND phase = 'queued' AND xcode = $2 AND queue > $3",
     )
     .bind(class.as_str())
     .bind(xcode)
+    .bind(after)
     .fetch_one(conn)
     .await?;
     Ok(row.try_get("place")?)
@@ -87,13 +131,13 @@ async fn place_of(
 async fn named_xcodes(conn: &mut Conn, class: &ResourceClass) -> Result<Vec<String>, StoreError> {
     let mut named: Vec<String> = Vec::new();
     while named.len() < MAX_NAMED {
-        let row = sqlx::query(
+        let row = query(
             "SELECT min(xcode) AS next FROM tasks INDEXED BY tasks_queued_by_xcode \
-             WHERE class = ? AND phase = 'queued' AND xcode > ?",
+             WHERE class = $1 AND phase = 'queued' AND xcode > $2",
         )
         .bind(class.as_str())
         .bind(named.last().map_or("", String::as_str))
-        .fetch_one(&mut *conn)
+        .fetch_one(conn)
         .await?;
         match row.try_get("next")? {
             Some(next) => named.push(next),

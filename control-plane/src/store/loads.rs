@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::rows::count_column;
+use super::sql::{Row, query};
 use super::{Conn, StoreError};
 
 /// Load of a class.
@@ -25,12 +23,12 @@ pub(crate) async fn of_classes(
 ) -> Result<BTreeMap<String, Load>, StoreError> {
     let mut loads: BTreeMap<String, Load> = BTreeMap::new();
     let active = "SELECT class, count(*) AS n FROM tasks WHERE phase = 'running' GROUP BY class";
-    for row in sqlx::query(active).fetch_all(&mut *conn).await? {
+    for row in query(active).fetch_all(&mut *conn).await? {
         loads.entry(row.try_get("class")?).or_default().active_tasks = count_column(&row, "n")?;
     }
     let runners = "SELECT class, count(*) AS n FROM runners \
-                   WHERE single_task = 0 OR last_ms >= ? GROUP BY class";
-    for row in sqlx::query(runners).bind(expired_ms).fetch_all(conn).await? {
+                   WHERE single_task = 0 OR last_ms >= $1 GROUP BY class";
+    for row in query(runners).bind(expired_ms).fetch_all(conn).await? {
         loads.entry(row.try_get("class")?).or_default().runners = count_column(&row, "n")?;
     }
     Ok(loads)
@@ -38,12 +36,12 @@ pub(crate) async fn of_classes(
 
 /// Returns the runners that hold a task, as pairs of class and name.
 pub(crate) async fn busy_runners(conn: &mut Conn) -> Result<HashSet<(String, String)>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT DISTINCT tasks.class, allocations.runner FROM tasks \
          JOIN allocations ON allocations.id = tasks.allocation WHERE tasks.phase = 'running'",
     )
     .fetch_all(conn)
     .await?;
-    let pair = |row: &SqliteRow| Ok((row.try_get("class")?, row.try_get("runner")?));
+    let pair = |row: &Row| Ok((row.try_get("class")?, row.try_get("runner")?));
     rows.iter().map(pair).collect()
 }

@@ -1,28 +1,29 @@
-//! Store of the control plane, one file per table.
+//! Store of the control plane, one file per table, on SQLite or PostgreSQL.
 //!
-//! SQLite in WAL mode. Its one writer at a time is made plain here: there is a single connection
-//! that writes, behind a fair lock in this process, and a few that read. So nobody ever meets
-//! "database is locked", however many pipelines are submitted at once. A write transaction is a
-//! [`WriteTx`]; it is numbered, which is what readers of changes go by.
+//! The tables' functions know neither: they write SQL that both take (`sql.rs`) to a connection of
+//! one or the other (`conn.rs`). What differs is in `sqlite/`, `postgres/` and `locks.rs`. A write
+//! transaction is a [`WriteTx`]; it is numbered, which is what readers of changes go by.
 //!
-//! A back end on another database replaces this folder; nothing outside it knows SQL.
+//! Nothing outside this folder knows SQL.
 
 pub(crate) mod allocations;
 pub(crate) mod archives;
 pub(crate) mod artifacts;
 pub(crate) mod caches;
 pub(crate) mod classes;
+mod conn;
 pub(crate) mod job_tasks;
 pub(crate) mod job_timings;
 pub(crate) mod jobs;
 pub(crate) mod line;
 pub(crate) mod loads;
-mod open;
+pub(crate) mod locks;
 pub(crate) mod orbs;
 pub(crate) mod output;
 pub(crate) mod pipelines;
 #[cfg(test)]
 mod plans;
+mod postgres;
 pub(crate) mod projects;
 mod rows;
 pub(crate) mod runners;
@@ -30,6 +31,8 @@ pub(crate) mod serial;
 pub(crate) mod sessions;
 pub(crate) mod setups;
 pub(crate) mod sources;
+mod sql;
+mod sqlite;
 pub(crate) mod ssh_keys;
 pub(crate) mod steps;
 pub(crate) mod tasks;
@@ -40,17 +43,34 @@ pub(crate) mod workflows;
 pub(crate) mod workspaces;
 mod write;
 
-use std::sync::Arc;
+use std::path::Path;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::migrate::MigrateError;
 
+use crate::contention;
 use crate::signals::Bus;
+use conn::Link;
 
 pub(crate) use allocations::Held;
+pub(crate) use conn::Conn;
+pub use postgres::{DatabaseUrl, DatabaseUrlError};
 pub(crate) use steps::StepRow;
 pub(crate) use write::WriteTx;
+
+/// Reason why the database did not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("it cannot be made its owner's alone")]
+    Private(#[source] std::io::Error),
+    #[error("it cannot be opened")]
+    Connect(#[from] sqlx::Error),
+    #[error("its schema cannot be brought up to date")]
+    Migrate(#[from] MigrateError),
+    #[error("another server uses it")]
+    InUse,
+    #[error("{0}")]
+    Unsuitable(String),
+}
 
 /// Reason why the store did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -69,30 +89,106 @@ pub(crate) enum StoreError {
     Stopping,
 }
 
+impl StoreError {
+    /// Returns the code of an error that the database reported.
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code().map(Into::into),
+            _ => None,
+        }
+    }
+
+    /// Returns true where the database took a transaction back for another's sake.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.code().is_some_and(|code| contention::is_code(&code))
+    }
+
+    /// Returns true where no connection came free in time: nothing has begun.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Returns true where somebody else made or removed at the same time what a row names.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error))
+            if error.is_unique_violation() || error.is_foreign_key_violation())
+    }
+
+    /// Returns true where a text is longer than an index of PostgreSQL takes
+    /// (`program_limit_exceeded`).
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.code().is_some_and(|code| code == "54000")
+    }
+}
+
 /// The database.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    writer: Arc<Mutex<write::Writer>>,
-    readers: SqlitePool,
+    backend: Backend,
     bus: Bus,
 }
 
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(sqlite::SqliteStore),
+    Postgres(Box<postgres::PostgresStore>),
+}
+
 impl Store {
-    /// A connection to read with. It sees everything that was committed before.
-    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        Ok(self.readers.acquire().await?)
+    /// Opens the SQLite database at `path`, made where it is not there.
+    ///
+    /// `durable` syncs every commit to disk. Without it a commit survives the end of this
+    /// process, not always the loss of power; the database stays whole either way.
+    pub(crate) async fn open(path: &Path, durable: bool) -> Result<Self, OpenError> {
+        let backend = Backend::Sqlite(sqlite::SqliteStore::open(path, durable).await?);
+        Ok(Self { backend, bus: Bus::default() })
     }
 
-    /// Begins to write: waits for its turn, then has the database for itself.
+    /// Opens a PostgreSQL database. With `has_clock` leases go by its clock, else by that of this
+    /// server.
+    pub(crate) async fn connect(url: &DatabaseUrl, has_clock: bool) -> Result<Self, OpenError> {
+        let backend =
+            Backend::Postgres(Box::new(postgres::PostgresStore::open(url, has_clock).await?));
+        Ok(Self { backend, bus: Bus::default() })
+    }
+
+    /// A connection to read with. It sees everything that was committed before.
+    pub(crate) async fn read(&self) -> Result<Conn, StoreError> {
+        Ok(match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                Conn { link: Link::SqliteReader(sqlite.readers.acquire().await?), has_clock: false }
+            }
+            Backend::Postgres(postgres) => Conn {
+                link: Link::PostgresReader(postgres.readers.acquire().await?),
+                has_clock: postgres.has_clock(),
+            },
+        })
+    }
+
+    /// Begins to write.
     pub(crate) async fn write(&self) -> Result<WriteTx, StoreError> {
-        WriteTx::begin(Arc::clone(&self.writer).lock_owned().await, self.bus.clone()).await
+        WriteTx::begin(self).await
     }
 
     /// The signals that commits send.
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
     }
-}
 
-/// Connection of the tables' functions: a [`WriteTx`] or a connection to read.
-pub(crate) type Conn = SqliteConnection;
+    /// Done when another server has taken the database over; never on SQLite, whose file is in the
+    /// data directory.
+    pub(crate) async fn is_taken_over(&self) {
+        match &self.backend {
+            Backend::Sqlite(_) => std::future::pending().await,
+            Backend::Postgres(postgres) => postgres.is_taken_over().await,
+        }
+    }
+
+    /// Closes the connections; the next server may have the database.
+    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
+        }
+    }
+}

@@ -1,16 +1,15 @@
 //! Table `orbs`.
 
 use russet_protocol::admin::{Orb, OrbItem};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::count_column;
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// Adds an orb, or replaces its source.
 pub(crate) async fn put(tx: &mut WriteTx, orb: &Orb, now_ms: i64) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO orbs (name, version, source, created_ms) VALUES (?, ?, ?, ?) \
+    query(
+        "INSERT INTO orbs (name, version, source, created_ms) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (name, version) DO UPDATE SET source = excluded.source, \
          created_ms = excluded.created_ms",
     )
@@ -18,7 +17,7 @@ pub(crate) async fn put(tx: &mut WriteTx, orb: &Orb, now_ms: i64) -> Result<(), 
     .bind(&orb.version)
     .bind(&orb.source)
     .bind(now_ms)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -29,23 +28,23 @@ pub(crate) async fn remove(
     name: &str,
     version: &str,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM orbs WHERE name = ? AND version = ?")
+    let done = query("DELETE FROM orbs WHERE name = $1 AND version = $2")
         .bind(name)
         .bind(version)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// All orbs by name and version.
 pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<OrbItem>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT name, version, length(CAST(source AS BLOB)) AS size, created_ms FROM orbs \
+    let rows = query(
+        "SELECT name, version, octet_length(source) AS size, created_ms FROM orbs \
          ORDER BY name, version",
     )
     .fetch_all(conn)
     .await?;
-    let item = |row: &SqliteRow| {
+    let item = |row: &Row| {
         Ok(OrbItem {
             name: row.try_get("name")?,
             version: row.try_get("version")?,
@@ -62,7 +61,7 @@ pub(crate) async fn source(
     name: &str,
     version: &str,
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT source FROM orbs WHERE name = ? AND version = ?")
+    let row = query("SELECT source FROM orbs WHERE name = $1 AND version = $2")
         .bind(name)
         .bind(version)
         .fetch_optional(conn)

@@ -1,8 +1,7 @@
 //! Table `output`: which bytes of a step are where.
 
-use sqlx::Row;
-
 use super::rows::{count_column, int_value};
+use super::sql::query;
 use super::{Conn, StepRow, StoreError, WriteTx};
 
 /// Some bytes of a step's output.
@@ -24,19 +23,19 @@ pub(crate) async fn append(
     step: &StepRow,
     chunk: &Chunk,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO output (step, start, length, object, data) VALUES (?, ?, ?, ?, ?)")
+    query("INSERT INTO output (step, start, length, object, data) VALUES ($1, $2, $3, $4, $5)")
         .bind(step.key)
         .bind(int_value(chunk.start))
         .bind(int_value(chunk.length))
         .bind(&chunk.object)
         .bind(&chunk.data)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-    sqlx::query("UPDATE steps SET output_bytes = ?, rev = ? WHERE position = ?")
+    query("UPDATE steps SET output_bytes = $1, rev = $2 WHERE position = $3")
         .bind(int_value(chunk.start + chunk.length))
         .bind(tx.rev())
         .bind(step.key)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -48,10 +47,10 @@ pub(crate) async fn chunks_from(
     from: u64,
     limit: u32,
 ) -> Result<Vec<Chunk>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM output WHERE step = ?1 AND start >= \
-         coalesce((SELECT max(start) FROM output WHERE step = ?1 AND start <= ?2), 0) \
-         ORDER BY start LIMIT ?3",
+    let rows = query(
+        "SELECT * FROM output WHERE step = $1 AND start >= \
+         coalesce((SELECT max(start) FROM output WHERE step = $1 AND start <= $2), 0) \
+         ORDER BY start LIMIT $3",
     )
     .bind(step)
     .bind(int_value(from))
@@ -75,9 +74,9 @@ pub(crate) async fn objects_of_task(
     conn: &mut Conn,
     task: &str,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT object FROM output JOIN steps ON steps.position = output.step \
-         WHERE steps.task = ? AND object IS NOT NULL",
+         WHERE steps.task = $1 AND object IS NOT NULL",
     )
     .bind(task)
     .fetch_all(conn)

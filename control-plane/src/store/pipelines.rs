@@ -3,10 +3,9 @@
 use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::resource_class::ResourceClass;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, int_value, json, to_json};
+use super::sql::{Row, query};
 use super::workflows::{self, NewWorkflow};
 use super::{Conn, StoreError, WriteTx};
 
@@ -29,7 +28,7 @@ pub(crate) struct NewPipeline {
 
 /// The number that the next pipeline of a project gets, unless another one comes before it.
 pub(crate) async fn next_number(conn: &mut Conn, project: &str) -> Result<u64, StoreError> {
-    let row = sqlx::query("SELECT pipelines FROM projects WHERE name = ?")
+    let row = query("SELECT pipelines FROM projects WHERE name = $1")
         .bind(project)
         .fetch_optional(conn)
         .await?;
@@ -44,15 +43,16 @@ async fn take_numbers(
     pipelines: u64,
     jobs: u64,
 ) -> Result<(u64, u64), StoreError> {
-    let row = sqlx::query(
-        "INSERT INTO projects (name, pipelines, jobs) VALUES (?, ?, ?) \
-         ON CONFLICT (name) DO UPDATE SET pipelines = pipelines + excluded.pipelines, \
-         jobs = jobs + excluded.jobs RETURNING pipelines, jobs",
+    let row = query(
+        "INSERT INTO projects (name, pipelines, jobs) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET \
+         pipelines = projects.pipelines + excluded.pipelines, \
+         jobs = projects.jobs + excluded.jobs RETURNING pipelines, jobs",
     )
     .bind(project)
     .bind(int_value(pipelines))
     .bind(int_value(jobs))
-    .fetch_one(&mut **tx)
+    .fetch_one(tx)
     .await?;
     Ok((count_column(&row, "pipelines")?, count_column(&row, "jobs")? + 1 - jobs))
 }
@@ -69,9 +69,9 @@ pub(crate) async fn insert(
     if number != new.number {
         return Ok(false);
     }
-    sqlx::query(
+    query(
         "INSERT INTO pipelines (id, project, number, branch, tag, revision, repository_url, \
-         from_fork, source, created_ms, warnings) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         from_fork, source, created_ms, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(new.id.as_str())
     .bind(&new.project)
@@ -84,7 +84,7 @@ pub(crate) async fn insert(
     .bind(new.source.as_ref().map(SourceId::as_str))
     .bind(now_ms)
     .bind(to_json(&new.warnings)?)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     for (position, workflow) in new.workflows.iter().enumerate() {
         workflows::insert(tx, &new.id, position, workflow, job_number).await?;
@@ -108,17 +108,17 @@ pub(crate) async fn extend(
         job_number += workflow.jobs.len() as u64;
     }
     let all: Vec<&String> = pipeline.warnings.iter().chain(warnings).collect();
-    sqlx::query("UPDATE pipelines SET warnings = ? WHERE id = ?")
+    query("UPDATE pipelines SET warnings = $1 WHERE id = $2")
         .bind(to_json(&all)?)
         .bind(pipeline.id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
 
-fn head_from_row(row: &SqliteRow) -> Result<Pipeline, StoreError> {
+fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
     Ok(Pipeline {
-        id: row.try_get::<String, _>("id")?.into(),
+        id: row.try_get::<String>("id")?.into(),
         number: count_column(row, "number")?,
         project: row.try_get("project")?,
         branch: row.try_get("branch")?,
@@ -132,7 +132,7 @@ fn head_from_row(row: &SqliteRow) -> Result<Pipeline, StoreError> {
 
 /// A pipeline with its workflows and jobs.
 pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipeline>, StoreError> {
-    let row = sqlx::query("SELECT * FROM pipelines WHERE id = ?")
+    let row = query("SELECT * FROM pipelines WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(&mut *conn)
         .await?;
@@ -156,9 +156,9 @@ pub(crate) async fn pipeline_origin(
     id: &PipelineId,
     class: &ResourceClass,
 ) -> Result<Origin, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT project, from_fork, coalesce((SELECT allow_forks FROM resource_classes \
-         WHERE name = ?), 0) AS forks_allowed FROM pipelines WHERE id = ?",
+         WHERE name = $1), 0) AS forks_allowed FROM pipelines WHERE id = $2",
     )
     .bind(class.as_str())
     .bind(id.as_str())
@@ -173,7 +173,7 @@ pub(crate) async fn pipeline_origin(
 
 /// Returns true if a pipeline is of a fork.
 pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT from_fork FROM pipelines WHERE id = ?")
+    let row = query("SELECT from_fork FROM pipelines WHERE id = $1")
         .bind(id.as_str())
         .fetch_one(conn)
         .await?;
@@ -182,7 +182,7 @@ pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<boo
 
 /// Returns true if there is such a pipeline.
 pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM pipelines WHERE id = ?")
+    let row = query("SELECT 1 FROM pipelines WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(conn)
         .await?;
@@ -192,25 +192,22 @@ pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, Sto
 /// Notes that a pipeline is canceled: none of its jobs starts any more. Returns false where there
 /// is no such pipeline.
 pub(crate) async fn begin_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE pipelines SET canceled = 1 WHERE id = ?")
+    let done = query("UPDATE pipelines SET canceled = 1 WHERE id = $1")
         .bind(id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// Notes that every job of a canceled pipeline has ended, or has been told to.
 pub(crate) async fn end_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<(), StoreError> {
-    sqlx::query("UPDATE pipelines SET canceled = 2 WHERE id = ?")
-        .bind(id.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("UPDATE pipelines SET canceled = 2 WHERE id = $1").bind(id.as_str()).execute(tx).await?;
     Ok(())
 }
 
 /// Returns true for a pipeline that somebody canceled.
 pub(crate) async fn is_canceled(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT canceled != 0 AS canceled FROM pipelines WHERE id = ?")
+    let row = query("SELECT canceled != 0 AS canceled FROM pipelines WHERE id = $1")
         .bind(id.as_str())
         .fetch_optional(conn)
         .await?;
@@ -219,8 +216,8 @@ pub(crate) async fn is_canceled(conn: &mut Conn, id: &PipelineId) -> Result<bool
 
 /// Pipelines whose jobs were being canceled when the server ended.
 pub(crate) async fn being_canceled(conn: &mut Conn) -> Result<Vec<PipelineId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM pipelines WHERE canceled = 1").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+    let rows = query("SELECT id FROM pipelines WHERE canceled = 1").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
 }
 
 /// The latest pipelines, newest first, of one project or of all.
@@ -231,11 +228,11 @@ pub(crate) async fn list(
 ) -> Result<Vec<Pipeline>, StoreError> {
     // Two statements, since one for both could use neither index.
     let query = match project {
-        Some(project) => sqlx::query(
-            "SELECT * FROM pipelines WHERE project = ? ORDER BY created_ms DESC, id DESC LIMIT ?",
+        Some(project) => query(
+            "SELECT * FROM pipelines WHERE project = $1 ORDER BY created_ms DESC, id DESC LIMIT $2",
         )
         .bind(project),
-        None => sqlx::query("SELECT * FROM pipelines ORDER BY created_ms DESC, id DESC LIMIT ?"),
+        None => query("SELECT * FROM pipelines ORDER BY created_ms DESC, id DESC LIMIT $1"),
     };
     let rows = query.bind(limit).fetch_all(&mut *conn).await?;
     let mut pipelines = Vec::with_capacity(rows.len());

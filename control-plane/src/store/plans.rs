@@ -1,6 +1,6 @@
 //! Every statement of the store has an index: none walks a table that grows with history.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::{Row, SqliteConnection};
 
@@ -47,6 +47,21 @@ const HISTORY: [&str; 6] = [
      SELECT 'j' || number, 't' || number, 'a', 1, '', '' FROM pipelines",
 ];
 
+/// The statements of the tables' functions, each with its file.
+pub(super) fn all_statements() -> Vec<(PathBuf, String)> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() || path.ends_with("plans.rs") {
+            continue;
+        }
+        let found = statements(&std::fs::read_to_string(&path).unwrap());
+        all.extend(found.into_iter().map(|statement| (path.clone(), statement)));
+    }
+    all
+}
+
 /// The statements in a file of the store: texts that begin as one does.
 fn statements(source: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -83,29 +98,21 @@ async fn every_statement_has_an_index_over_a_hundred_thousand_pipelines() {
     let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
     let mut tx = store.write().await.unwrap();
     for statement in HISTORY {
-        sqlx::query(statement).execute(&mut *tx).await.unwrap();
+        sqlx::query(statement).execute(tx.sqlite()).await.unwrap();
     }
     tx.commit().await.unwrap();
     let mut tx = store.write().await.unwrap();
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let mut walks = Vec::new();
-    let mut count = 0;
-    for file in std::fs::read_dir(dir).unwrap() {
-        let path = file.unwrap().path();
-        if path.ends_with("plans.rs") {
-            continue;
-        }
-        for statement in statements(&std::fs::read_to_string(&path).unwrap()) {
-            count += 1;
-            let steps = plan(&mut tx, &statement).await;
-            let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
-            let is_list = steps.iter().any(|step| step.contains("INDEX pipelines_by_time"));
-            if steps.iter().any(|step| is_walk(step)) || (sorts && is_list) {
-                walks.push(format!("{}: {statement}\n  {}", path.display(), steps.join("\n  ")));
-            }
+    let all = all_statements();
+    for (path, statement) in &all {
+        let steps = plan(tx.sqlite(), statement).await;
+        let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE FOR ORDER BY"));
+        let is_list = steps.iter().any(|step| step.contains("INDEX pipelines_by_time"));
+        if steps.iter().any(|step| is_walk(step)) || (sorts && is_list) {
+            walks.push(format!("{}: {statement}\n  {}", path.display(), steps.join("\n  ")));
         }
     }
-    assert!(count > 80, "{count} statements were found");
+    assert!(all.len() > 80, "{} statements were found", all.len());
     assert!(walks.is_empty(), "{}", walks.join("\n"));
 }
 
@@ -119,7 +126,7 @@ async fn numbers_go_on_after_a_restart_without_a_look_for_the_highest() {
         for _ in 0..2 {
             let mut tx = store.write().await.unwrap();
             assert!(tx.rev() > before);
-            assert!(tx.next_in_line() >= before);
+            assert!(tx.next_in_line().await.unwrap() >= before);
             before = tx.rev();
             tx.commit().await.unwrap();
         }
@@ -132,7 +139,7 @@ async fn a_database_is_closed_whole_while_a_write_is_given_up() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
     let mut tx = store.write().await.unwrap();
-    sqlx::query("INSERT INTO projects VALUES ('p', 1, 1)").execute(&mut *tx).await.unwrap();
+    sqlx::query("INSERT INTO projects VALUES ('p', 1, 1)").execute(tx.sqlite()).await.unwrap();
     drop(tx);
     store.close().await.unwrap();
 }
@@ -147,22 +154,22 @@ async fn the_log_is_cut_after_a_reader_that_kept_it() {
     let write = async || {
         let mut tx = store.write().await.unwrap();
         sqlx::query("INSERT INTO orbs VALUES (hex(randomblob(8)), '1', zeroblob(1000000), 0)")
-            .execute(&mut *tx)
+            .execute(tx.sqlite())
             .await
             .unwrap();
         tx.commit().await.unwrap();
     };
     let mut reader = store.read().await.unwrap();
-    sqlx::query("BEGIN").execute(&mut *reader).await.unwrap();
-    sqlx::query("SELECT * FROM projects").fetch_all(&mut *reader).await.unwrap();
+    sqlx::query("BEGIN").execute(reader.sqlite()).await.unwrap();
+    sqlx::query("SELECT * FROM projects").fetch_all(reader.sqlite()).await.unwrap();
     for _ in 0..20 {
         write().await;
     }
-    assert!(log().len() > super::write::MAX_LOG_BYTES, "the reader kept nothing");
-    sqlx::query("COMMIT").execute(&mut *reader).await.unwrap();
+    assert!(log().len() > super::sqlite::MAX_LOG_BYTES, "the reader kept nothing");
+    sqlx::query("COMMIT").execute(reader.sqlite()).await.unwrap();
     write().await;
     write().await;
-    assert!(log().len() <= super::write::MAX_LOG_BYTES, "{} bytes", log().len());
+    assert!(log().len() <= super::sqlite::MAX_LOG_BYTES, "{} bytes", log().len());
     for file in [path, temp.path().join("russet.db-wal")] {
         assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
     }

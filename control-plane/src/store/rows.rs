@@ -2,22 +2,17 @@
 
 use std::str::FromStr;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::StoreError;
+use super::sql::Row;
 
 /// A column that holds the name of something.
-pub(super) fn parse<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: FromStr>(row: &Row, column: &str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::Unreadable { what: format!("{column} `{text}`") })
 }
 
 /// A column that may hold the name of something.
-pub(super) fn parse_maybe<T: FromStr>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<Option<T>, StoreError> {
+pub(super) fn parse_maybe<T: FromStr>(row: &Row, column: &str) -> Result<Option<T>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| {
         text.parse().map_err(|_| StoreError::Unreadable { what: format!("{column} `{text}`") })
@@ -27,22 +22,22 @@ pub(super) fn parse_maybe<T: FromStr>(
 
 /// A column that holds JSON.
 pub(super) fn json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     column: &str,
 ) -> Result<T, StoreError> {
-    let text: &str = row.try_get(column)?;
-    serde_json::from_str(text)
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text)
         .map_err(|error| StoreError::Unreadable { what: format!("{column}: {error}") })
 }
 
 /// A column that may hold JSON.
 pub(super) fn json_maybe<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
+    row: &Row,
     column: &str,
 ) -> Result<Option<T>, StoreError> {
-    let text: Option<&str> = row.try_get(column)?;
-    let parse = |text| {
-        serde_json::from_str(text)
+    let text: Option<String> = row.try_get(column)?;
+    let parse = |text: String| {
+        serde_json::from_str(&text)
             .map_err(|error| StoreError::Unreadable { what: format!("{column}: {error}") })
     };
     text.map(parse).transpose()
@@ -55,12 +50,12 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreErr
 }
 
 /// A column that counts and is never below zero.
-pub(super) fn count_column(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
-    Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
+pub(super) fn count_column(row: &Row, column: &str) -> Result<u64, StoreError> {
+    Ok(u64::try_from(row.try_get::<i64>(column)?).unwrap_or(0))
 }
 
 /// The same, where there may be none.
-pub(super) fn count_maybe(row: &SqliteRow, column: &str) -> Result<Option<u64>, StoreError> {
+pub(super) fn count_maybe(row: &Row, column: &str) -> Result<Option<u64>, StoreError> {
     let number: Option<i64> = row.try_get(column)?;
     Ok(number.map(|number| u64::try_from(number).unwrap_or(0)))
 }

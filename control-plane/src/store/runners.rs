@@ -4,10 +4,9 @@ use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
 use russet_protocol::xcode::Xcode;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{json_maybe, parse, to_json};
+use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx, loads};
 use crate::claimants::{Claimant, Claimants};
 use crate::text::{cut_text, rfc3339};
@@ -31,6 +30,9 @@ const MAX_NAME_BYTES: usize = 128;
 const MAX_RUNTIMES: usize = 64;
 const MAX_HOLDS: usize = 8;
 
+/// Time for which a runner that said something is taken to say it still, in milliseconds.
+const REGISTERED_MS: i64 = 10_000;
+
 /// Time after which a runner of a single task leaves the lists, in milliseconds.
 const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
 
@@ -40,7 +42,7 @@ pub(crate) fn expired_ms(now_ms: i64) -> i64 {
     now_ms - SINGLE_TASK_KEPT_MS
 }
 
-fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError> {
+fn item_from_row(row: &Row, now_ms: i64) -> Result<RunnerItem, StoreError> {
     let claimants: Option<Claimants> = json_maybe(row, "claimants")?;
     let rival = claimants.as_ref().and_then(|claimants| claimants.rival(now_ms));
     Ok(RunnerItem {
@@ -49,7 +51,7 @@ fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError>
         name: row.try_get("name")?,
         first_connected: rfc3339(row.try_get("first_ms")?),
         last_connected: rfc3339(row.try_get("last_ms")?),
-        last_used: row.try_get::<Option<i64>, _>("last_used_ms")?.map(rfc3339),
+        last_used: row.try_get::<Option<i64>>("last_used_ms")?.map(rfc3339),
         version: row.try_get("version")?,
         ip: row.try_get("ip")?,
         update: json_maybe(row, "update_state")?,
@@ -64,12 +66,11 @@ fn item_from_row(row: &SqliteRow, now_ms: i64) -> Result<RunnerItem, StoreError>
 
 /// Returns all runners that are listed.
 pub(crate) async fn list(conn: &mut Conn, now_ms: i64) -> Result<Vec<RunnerItem>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM runners WHERE single_task = 0 OR last_ms >= ? ORDER BY class, name",
-    )
-    .bind(expired_ms(now_ms))
-    .fetch_all(&mut *conn)
-    .await?;
+    let rows =
+        query("SELECT * FROM runners WHERE single_task = 0 OR last_ms >= $1 ORDER BY class, name")
+            .bind(expired_ms(now_ms))
+            .fetch_all(&mut *conn)
+            .await?;
     let mut items = rows
         .iter()
         .map(|row| item_from_row(row, now_ms))
@@ -91,23 +92,21 @@ pub(crate) async fn touch(
     runner: &ClaimRequest,
     now_ms: i64,
 ) -> Result<Option<String>, StoreError> {
-    sqlx::query("DELETE FROM runners WHERE single_task = 1 AND last_ms < ?")
+    query("DELETE FROM runners WHERE single_task = 1 AND last_ms < $1")
         .bind(expired_ms(now_ms))
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-    // A longer one is none that our agent writes.
-    let update = runner.update.as_ref().map(to_json).transpose()?;
-    let update = update.filter(|text| text.len() <= UPDATE_LIMIT);
     let earlier = claimants(tx, class, &runner.name).await?;
     let claimants = Claimants::after(earlier.clone(), claimant(runner, now_ms));
     if claimants.is_news(earlier.as_ref()) {
         let hosts = (&runner.hostname, claimants.rival(now_ms).map(|rival| &rival.host));
         tracing::warn!(%class, runner = runner.name, ?hosts, "two agents claim under one name");
     }
-    sqlx::query(
+    let facts = Facts::of(runner)?;
+    query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
          update_state, single_task, claimants, held_slots, xcodes, runtimes, holds) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
          update_state = excluded.update_state, single_task = excluded.single_task, \
@@ -116,19 +115,18 @@ pub(crate) async fn touch(
     )
     .bind(class.as_str())
     .bind(&runner.name)
-    .bind(cut_text(&runner.hostname, ABOUT_LIMIT))
-    .bind(cut_text(&runner.ip, ABOUT_LIMIT))
-    .bind(cut_text(&runner.version, ABOUT_LIMIT))
+    .bind(facts.hostname)
+    .bind(facts.ip)
+    .bind(facts.version)
     .bind(now_ms)
-    .bind(now_ms)
-    .bind(update)
-    .bind(runner.single_task)
+    .bind(facts.update)
+    .bind(facts.single_task)
     .bind(to_json(&claimants)?)
-    .bind(held_slots(runner)?)
-    .bind(xcodes(runner)?)
-    .bind(texts(&runner.runtimes, MAX_RUNTIMES, ABOUT_LIMIT)?)
-    .bind(texts(&runner.holds, MAX_HOLDS, REASON_LIMIT)?)
-    .execute(&mut **tx)
+    .bind(facts.held_slots)
+    .bind(facts.xcodes)
+    .bind(facts.runtimes)
+    .bind(facts.holds)
+    .execute(tx)
     .await?;
     let warning = |rival: &Claimant| {
         format!(
@@ -137,6 +135,72 @@ pub(crate) async fn touch(
         )
     };
     Ok(claimants.rival(now_ms).map(warning))
+}
+
+/// Statements of a runner about itself, as they are stored.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts {
+    hostname: String,
+    ip: String,
+    version: String,
+    update: Option<String>,
+    single_task: bool,
+    held_slots: Option<String>,
+    xcodes: Option<String>,
+    runtimes: Option<String>,
+    holds: Option<String>,
+}
+
+impl Facts {
+    fn of(runner: &ClaimRequest) -> Result<Self, StoreError> {
+        // A longer one is none that our agent writes.
+        let update = runner.update.as_ref().map(to_json).transpose()?;
+        Ok(Self {
+            hostname: cut_text(&runner.hostname, ABOUT_LIMIT).to_owned(),
+            ip: cut_text(&runner.ip, ABOUT_LIMIT).to_owned(),
+            version: cut_text(&runner.version, ABOUT_LIMIT).to_owned(),
+            update: update.filter(|text| text.len() <= UPDATE_LIMIT),
+            single_task: runner.single_task,
+            held_slots: held_slots(runner)?,
+            xcodes: xcodes(runner)?,
+            runtimes: texts(&runner.runtimes, MAX_RUNTIMES, ABOUT_LIMIT)?,
+            holds: texts(&runner.holds, MAX_HOLDS, REASON_LIMIT)?,
+        })
+    }
+
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            hostname: row.try_get("hostname")?,
+            ip: row.try_get("ip")?,
+            version: row.try_get("version")?,
+            update: row.try_get("update_state")?,
+            single_task: row.try_get("single_task")?,
+            held_slots: row.try_get("held_slots")?,
+            xcodes: row.try_get("xcodes")?,
+            runtimes: row.try_get("runtimes")?,
+            holds: row.try_get("holds")?,
+        })
+    }
+}
+
+/// Returns true where a claim of the same agent said the same within [`REGISTERED_MS`]: there is
+/// nothing to note.
+pub(crate) async fn is_registered(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    runner: &ClaimRequest,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let row = query("SELECT * FROM runners WHERE class = $1 AND name = $2")
+        .bind(class.as_str())
+        .bind(&runner.name)
+        .fetch_optional(conn)
+        .await?;
+    let Some(row) = row else { return Ok(false) };
+    let is_recent = (0..REGISTERED_MS).contains(&(now_ms - row.try_get::<i64>("last_ms")?));
+    let claimants: Option<Claimants> = json_maybe(&row, "claimants")?;
+    let is_same = claimants.is_some_and(|all| all.is_alone(&claimant(runner, now_ms)));
+    Ok(is_recent && is_same && Facts::from_row(&row)? == Facts::of(runner)?)
 }
 
 /// Returns the slots that cannot be used, as they are stored; none where all can.
@@ -177,7 +241,7 @@ pub(crate) async fn of_class_since(
     since_ms: i64,
     now_ms: i64,
 ) -> Result<Vec<RunnerItem>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM runners WHERE class = ? AND last_ms >= ? ORDER BY name")
+    let rows = query("SELECT * FROM runners WHERE class = $1 AND last_ms >= $2 ORDER BY name")
         .bind(class.as_str())
         .bind(since_ms)
         .fetch_all(conn)
@@ -187,14 +251,15 @@ pub(crate) async fn of_class_since(
 
 /// Returns who claimed under a name lately.
 async fn claimants(
-    conn: &mut Conn,
+    tx: &mut WriteTx,
     class: &ResourceClass,
     name: &str,
 ) -> Result<Option<Claimants>, StoreError> {
-    let row = sqlx::query("SELECT claimants FROM runners WHERE class = ? AND name = ?")
+    let row = query("SELECT claimants FROM runners WHERE class = $1 AND name = $2")
         .bind(class.as_str())
         .bind(name)
-        .fetch_optional(conn)
+        .lock(Lock::Of("runners"))
+        .fetch_optional(tx)
         .await?;
     row.map_or(Ok(None), |row| json_maybe(&row, "claimants"))
 }
@@ -215,11 +280,11 @@ pub(crate) async fn mark_used(
     name: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE runners SET last_used_ms = ? WHERE class = ? AND name = ?")
+    query("UPDATE runners SET last_used_ms = $1 WHERE class = $2 AND name = $3")
         .bind(now_ms)
         .bind(class.as_str())
         .bind(name)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }

@@ -7,10 +7,10 @@
 
 use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::resource_class::ResourceClass;
-use sqlx::Row;
 
 use super::rows::parse;
-use super::{Conn, StoreError, WriteTx};
+use super::sql::query;
+use super::{StoreError, WriteTx, locks};
 
 /// State of the group that a job comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,23 +23,25 @@ pub(crate) enum Turn {
     Never,
 }
 
-/// Looks whether it is the turn of a job that may start.
+/// Looks whether it is the turn of a job that may start. No other job of the group gets it until the
+/// end of this transaction.
 pub(crate) async fn find_turn(
-    conn: &mut Conn,
+    tx: &mut WriteTx,
     group: &str,
     pipeline: &PipelineId,
 ) -> Result<Turn, StoreError> {
-    let row = sqlx::query(
-        "SELECT count(*) AS others, coalesce(max(theirs.project = own.project \
-         AND theirs.number > own.number), 0) AS newer \
+    locks::serial_group(tx, group).await?;
+    let row = query(
+        "SELECT count(*) AS others, coalesce(max(CASE WHEN theirs.project = own.project \
+         AND theirs.number > own.number THEN 1 ELSE 0 END), 0) AS newer \
          FROM jobs JOIN pipelines AS theirs ON theirs.id = jobs.pipeline, pipelines AS own \
-         WHERE own.id = ? AND jobs.serial_group = ? AND jobs.phase IN ('queued', 'running')",
+         WHERE own.id = $1 AND jobs.serial_group = $2 AND jobs.phase IN ('queued', 'running')",
     )
     .bind(pipeline.as_str())
     .bind(group)
-    .fetch_one(conn)
+    .fetch_one(tx)
     .await?;
-    Ok(match (row.try_get::<i64, _>("others")?, row.try_get::<bool, _>("newer")?) {
+    Ok(match (row.try_get::<i64>("others")?, row.try_get::<bool>("newer")?) {
         (0, _) => Turn::Now,
         (_, false) => Turn::Later,
         (_, true) => Turn::Never,
@@ -57,20 +59,21 @@ pub(crate) struct Waiting {
 
 /// The job whose turn it is after one has ended; none while another has it.
 pub(crate) async fn next(tx: &mut WriteTx, group: &str) -> Result<Option<Waiting>, StoreError> {
-    let row = sqlx::query(
+    locks::serial_group(tx, group).await?;
+    let row = query(
         "SELECT id, pipeline, class, parallelism, EXISTS (SELECT 1 FROM tasks WHERE job = jobs.id) AS begun \
-         FROM jobs WHERE serial_group = ? AND phase IN ('queued', 'running') \
+         FROM jobs WHERE serial_group = $1 AND phase IN ('queued', 'running') \
          ORDER BY begun DESC, queued_ms, number LIMIT 1",
     )
     .bind(group)
-    .fetch_optional(&mut **tx)
+    .fetch_optional(tx)
     .await?;
-    let Some(row) = row.filter(|row| !row.try_get::<bool, _>("begun").unwrap_or(true)) else {
+    let Some(row) = row.filter(|row| !row.try_get::<bool>("begun").unwrap_or(true)) else {
         return Ok(None);
     };
     Ok(Some(Waiting {
-        id: row.try_get::<String, _>("id")?.into(),
-        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        id: row.try_get::<String>("id")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
         class: parse(&row, "class")?,
         parallelism: row.try_get("parallelism")?,
     }))

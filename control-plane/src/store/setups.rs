@@ -2,9 +2,9 @@
 
 use russet_protocol::admin::SubmitRequest;
 use russet_protocol::ids::{AllocationId, PipelineId};
-use sqlx::Row;
 
 use super::rows::{json, to_json};
+use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 
@@ -22,10 +22,10 @@ pub(crate) async fn insert(
     pipeline: &PipelineId,
     submission: &SubmitRequest,
 ) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO setups (pipeline, submission) VALUES (?, ?)")
+    query("INSERT INTO setups (pipeline, submission) VALUES ($1, $2)")
         .bind(pipeline.as_str())
         .bind(to_json(submission)?)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -35,18 +35,18 @@ pub(crate) async fn get(
     conn: &mut Conn,
     pipeline: &PipelineId,
 ) -> Result<Option<Setup>, StoreError> {
-    let row = sqlx::query("SELECT submission, continued_ms FROM setups WHERE pipeline = ?")
+    let row = query("SELECT submission, continued_ms FROM setups WHERE pipeline = $1")
         .bind(pipeline.as_str())
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let is_continued = row.try_get::<Option<i64>, _>("continued_ms")?.is_some();
+    let is_continued = row.try_get::<Option<i64>>("continued_ms")?.is_some();
     Ok(Some(Setup { submission: json(&row, "submission")?, is_continued }))
 }
 
 /// Returns true if a pipeline is a setup that has not gone on yet.
 pub(crate) async fn is_open(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM setups WHERE pipeline = ? AND continued_ms IS NULL")
+    let row = query("SELECT 1 FROM setups WHERE pipeline = $1 AND continued_ms IS NULL")
         .bind(pipeline.as_str())
         .fetch_optional(conn)
         .await?;
@@ -59,13 +59,12 @@ pub(crate) async fn set_continued(
     pipeline: &PipelineId,
     now_ms: i64,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE setups SET continued_ms = ? WHERE pipeline = ? AND continued_ms IS NULL",
-    )
-    .bind(now_ms)
-    .bind(pipeline.as_str())
-    .execute(&mut **tx)
-    .await?;
+    let done =
+        query("UPDATE setups SET continued_ms = $1 WHERE pipeline = $2 AND continued_ms IS NULL")
+            .bind(now_ms)
+            .bind(pipeline.as_str())
+            .execute(tx)
+            .await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -75,10 +74,10 @@ pub(crate) async fn set_key(
     allocation: &AllocationId,
     hash: &TokenHash,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE allocations SET continuation = ? WHERE id = ?")
+    query("UPDATE allocations SET continuation = $1 WHERE id = $2")
         .bind(hash.as_bytes())
         .bind(allocation.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }

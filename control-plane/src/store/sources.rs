@@ -3,14 +3,13 @@
 use russet_protocol::ids::SourceId;
 
 use super::rows::int_value;
+use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 
 /// Returns true if a snapshot is here.
 pub(crate) async fn exists(conn: &mut Conn, id: &SourceId) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM sources WHERE id = ?")
-        .bind(id.as_str())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        query("SELECT 1 FROM sources WHERE id = $1").bind(id.as_str()).fetch_optional(conn).await?;
     Ok(row.is_some())
 }
 
@@ -21,13 +20,11 @@ pub(crate) async fn insert(
     size: u64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO sources (id, size, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .bind(id.as_str())
-    .bind(int_value(size))
-    .bind(now_ms)
-    .execute(&mut **tx)
-    .await?;
+    query("INSERT INTO sources (id, size, created_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(id.as_str())
+        .bind(int_value(size))
+        .bind(now_ms)
+        .execute(tx)
+        .await?;
     Ok(())
 }

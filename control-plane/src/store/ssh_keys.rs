@@ -1,10 +1,9 @@
 //! Table `ssh_keys`.
 
 use russet_protocol::admin::SshKeyItem;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::count_column;
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// A key with its sealed text.
@@ -14,7 +13,7 @@ pub(crate) struct StoredSshKey {
     pub(crate) sealed: Vec<u8>,
 }
 
-fn key_from_row(row: &SqliteRow) -> Result<StoredSshKey, StoreError> {
+fn key_from_row(row: &Row) -> Result<StoredSshKey, StoreError> {
     Ok(StoredSshKey {
         item: SshKeyItem {
             sha256: row.try_get("sha256")?,
@@ -32,7 +31,7 @@ pub(crate) async fn of_project(
     conn: &mut Conn,
     project: &str,
 ) -> Result<Vec<StoredSshKey>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM ssh_keys WHERE project = ? ORDER BY created_ms, sha256")
+    let rows = query("SELECT * FROM ssh_keys WHERE project = $1 ORDER BY created_ms, sha256")
         .bind(project)
         .fetch_all(conn)
         .await?;
@@ -45,9 +44,9 @@ pub(crate) async fn put(
     project: &str,
     new: &StoredSshKey,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO ssh_keys (project, sha256, md5, kind, host, sealed, created_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, sha256) DO UPDATE SET \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project, sha256) DO UPDATE SET \
          host = excluded.host, sealed = excluded.sealed",
     )
     .bind(project)
@@ -57,7 +56,7 @@ pub(crate) async fn put(
     .bind(&new.item.host)
     .bind(&new.sealed)
     .bind(super::rows::int_value(new.item.created_ms))
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -68,10 +67,10 @@ pub(crate) async fn remove(
     project: &str,
     sha256: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM ssh_keys WHERE project = ? AND sha256 = ?")
+    query("DELETE FROM ssh_keys WHERE project = $1 AND sha256 = $2")
         .bind(project)
         .bind(sha256)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }

@@ -3,10 +3,9 @@
 use russet_protocol::admin::StepState;
 use russet_protocol::ids::{JobId, PipelineId, TaskId};
 use russet_protocol::outcome::Outcome;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, count_maybe, int_value, parse_maybe};
+use super::sql::{Row, query};
 use super::{Conn, Held, StoreError, WriteTx};
 use crate::text::{MESSAGE_LIMIT, NAME_LIMIT, cut_text};
 
@@ -30,10 +29,10 @@ impl StepRow {
     }
 }
 
-fn step_row(row: &SqliteRow) -> Result<StepRow, StoreError> {
+fn step_row(row: &Row) -> Result<StepRow, StoreError> {
     Ok(StepRow {
         key: row.try_get("position")?,
-        job: row.try_get::<String, _>("job")?.into(),
+        job: row.try_get::<String>("job")?.into(),
         step: StepState {
             number: row.try_get("number")?,
             task: row.try_get("ordinal")?,
@@ -57,7 +56,7 @@ pub(crate) async fn get(
     task: &TaskId,
     number: u32,
 ) -> Result<Option<StepRow>, StoreError> {
-    let row = sqlx::query("SELECT * FROM steps WHERE task = ? AND number = ?")
+    let row = query("SELECT * FROM steps WHERE task = $1 AND number = $2")
         .bind(task.as_str())
         .bind(number)
         .fetch_optional(conn)
@@ -67,7 +66,7 @@ pub(crate) async fn get(
 
 /// The steps of a job in the order in which they were first heard of.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<StepRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM steps WHERE job = ? ORDER BY position")
+    let rows = query("SELECT * FROM steps WHERE job = $1 ORDER BY position")
         .bind(job.as_str())
         .fetch_all(conn)
         .await?;
@@ -76,7 +75,7 @@ pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<StepRow>,
 
 /// The steps of a task.
 pub(crate) async fn of_task(conn: &mut Conn, task: &TaskId) -> Result<Vec<StepRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM steps WHERE task = ? ORDER BY position")
+    let rows = query("SELECT * FROM steps WHERE task = $1 ORDER BY position")
         .bind(task.as_str())
         .fetch_all(conn)
         .await?;
@@ -89,7 +88,7 @@ pub(crate) async fn changed_since(
     pipeline: &PipelineId,
     rev: i64,
 ) -> Result<Vec<StepRow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM steps WHERE pipeline = ? AND rev > ? ORDER BY position")
+    let rows = query("SELECT * FROM steps WHERE pipeline = $1 AND rev > $2 ORDER BY position")
         .bind(pipeline.as_str())
         .bind(rev)
         .fetch_all(conn)
@@ -113,9 +112,9 @@ pub(crate) async fn start(
     held: &Held,
     start: &Start<'_>,
 ) -> Result<StepRow, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "INSERT INTO steps (task, job, pipeline, ordinal, number, name, background, detail, \
-         started_ms, output_bytes, rev) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) \
+         started_ms, output_bytes, rev) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10) \
          ON CONFLICT (task, number) DO UPDATE SET name = excluded.name, \
          background = excluded.background, detail = excluded.detail, \
          started_ms = excluded.started_ms, rev = excluded.rev RETURNING *",
@@ -130,7 +129,7 @@ pub(crate) async fn start(
     .bind(start.detail.map(|text| cut_text(text, MESSAGE_LIMIT)))
     .bind(int_value(start.at_ms))
     .bind(tx.rev())
-    .fetch_one(&mut **tx)
+    .fetch_one(tx)
     .await?;
     step_row(&row)
 }
@@ -153,9 +152,9 @@ pub(crate) async fn end(
     task: &TaskId,
     end: &End<'_>,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
-        "UPDATE steps SET outcome = ?, exit_code = ?, message = ?, ended_ms = ?, \
-         final_bytes = ?, rev = ? WHERE task = ? AND number = ?",
+    let done = query(
+        "UPDATE steps SET outcome = $1, exit_code = $2, message = $3, ended_ms = $4, \
+         final_bytes = $5, rev = $6 WHERE task = $7 AND number = $8",
     )
     .bind(end.outcome.as_str())
     .bind(end.exit_code)
@@ -165,7 +164,7 @@ pub(crate) async fn end(
     .bind(tx.rev())
     .bind(task.as_str())
     .bind(end.number)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
@@ -178,23 +177,24 @@ pub(crate) async fn end_open(
     outcome: Outcome,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE steps SET outcome = ?, ended_ms = max(?, started_ms), rev = ? \
-         WHERE task = ? AND outcome IS NULL",
+    query(
+        "UPDATE steps SET outcome = $1, \
+         ended_ms = CASE WHEN started_ms > $2 THEN started_ms ELSE $2 END, rev = $3 \
+         WHERE task = $4 AND outcome IS NULL",
     )
     .bind(outcome.as_str())
     .bind(now_ms)
     .bind(tx.rev())
     .bind(task.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
-    sqlx::query(
-        "UPDATE steps SET final_bytes = output_bytes, rev = ? \
-         WHERE task = ? AND final_bytes > output_bytes",
+    query(
+        "UPDATE steps SET final_bytes = output_bytes, rev = $1 \
+         WHERE task = $2 AND final_bytes > output_bytes",
     )
     .bind(tx.rev())
     .bind(task.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -204,10 +204,10 @@ pub(crate) async fn end_open(
 pub(crate) async fn forget(tx: &mut WriteTx, task: &TaskId) -> Result<Vec<String>, StoreError> {
     let objects = super::output::objects_of_task(tx, task.as_str()).await?;
     for statement in [
-        "DELETE FROM output WHERE step IN (SELECT position FROM steps WHERE task = ?)",
-        "DELETE FROM steps WHERE task = ?",
+        "DELETE FROM output WHERE step IN (SELECT position FROM steps WHERE task = $1)",
+        "DELETE FROM steps WHERE task = $1",
     ] {
-        sqlx::query(statement).bind(task.as_str()).execute(&mut **tx).await?;
+        query(statement).bind(task.as_str()).execute(tx).await?;
     }
     Ok(objects)
 }

@@ -3,10 +3,9 @@
 use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId, WorkflowId};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::resource_class::ResourceClass;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::{count_column, int_value, parse};
+use super::sql::{Lock, Row, query};
 use super::{Conn, Held, StoreError, WriteTx, allocations};
 use crate::credentials::TokenHash;
 
@@ -40,17 +39,21 @@ pub(crate) struct NewTasks<'a> {
 
 /// Puts the tasks of a job at the end of the line.
 pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(), StoreError> {
-    let row = sqlx::query("SELECT coalesce(max(ordinal) + 1, 0) AS n FROM tasks WHERE job = ?")
-        .bind(new.job.as_str())
-        .fetch_one(&mut **tx)
-        .await?;
+    let row = query(
+        "SELECT coalesce(max(ordinal) + 1, 0) AS n, (SELECT xcode FROM jobs WHERE id = $1) AS xcode \
+         FROM tasks WHERE job = $1",
+    )
+    .bind(new.job.as_str())
+    .fetch_one(tx)
+    .await?;
+    let xcode: Option<String> = row.try_get("xcode")?;
     // The next ordinal whose index among the tasks of a run is 0.
-    let first = row.try_get::<u32, _>("n")?.next_multiple_of(new.parallelism.max(1));
+    let first = row.try_get::<u32>("n")?.next_multiple_of(new.parallelism.max(1));
     for index in 0..new.parallelism {
-        let place = tx.next_in_line();
-        sqlx::query(
+        let place = tx.next_in_line().await?;
+        query(
             "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode) \
-             VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, (SELECT xcode FROM jobs WHERE id = ?))",
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8)",
         )
         .bind(TaskId::generate().as_str())
         .bind(new.job.as_str())
@@ -59,25 +62,35 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
         .bind(new.run)
         .bind(first + index)
         .bind(place)
-        .bind(new.job.as_str())
-        .execute(&mut **tx)
+        .bind(&xcode)
+        .execute(tx)
         .await?;
     }
-    tx.wake_class(new.class.as_str());
+    wake(tx, new.class.as_str(), xcode.is_some(), new.parallelism);
     Ok(())
+}
+
+/// Wakes a waiting claim for each task, as any of them may have it; all, where the tasks name an
+/// Xcode, which not every machine has.
+fn wake(tx: &mut WriteTx, class: &str, names_xcode: bool, tasks: u32) {
+    if names_xcode {
+        tx.wake_class(class);
+    } else {
+        tx.wake_line(class, tasks);
+    }
 }
 
 /// Gives a task of a job of several another number, under which nobody has seen anything of it.
 /// Its index stays the same.
 pub(crate) async fn renumber(tx: &mut WriteTx, held: &Held) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE tasks SET ordinal = ordinal + ?1 * (1 + ((SELECT max(ordinal) FROM tasks \
-         WHERE job = ?2) - ordinal) / ?1) WHERE id = ?3",
+    query(
+        "UPDATE tasks SET ordinal = ordinal + $1 * (1 + ((SELECT max(ordinal) FROM tasks \
+         WHERE job = $2) - ordinal) / $1) WHERE id = $3",
     )
     .bind(held.parallelism)
     .bind(held.job.as_str())
     .bind(held.task.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -89,29 +102,30 @@ pub(crate) async fn requeue(
     class: &str,
     unclaims: u32,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    let row = query(
         "UPDATE tasks SET phase = 'queued', allocation = NULL, granted = NULL, expires = NULL, \
-         last_seq = 0, unclaims = ? WHERE id = ?",
+         last_seq = 0, unclaims = $1 WHERE id = $2 RETURNING xcode",
     )
     .bind(unclaims)
     .bind(task.as_str())
-    .execute(&mut **tx)
+    .fetch_one(tx)
     .await?;
-    tx.wake_class(class);
+    let xcode: Option<String> = row.try_get("xcode")?;
+    wake(tx, class, xcode.is_some(), 1);
     tx.wake_task(task.as_str());
     Ok(())
 }
 
 /// Reads a task with its job and its pipeline.
-pub(super) fn claimed_from_row(row: &SqliteRow) -> Result<Claimed, StoreError> {
+pub(super) fn claimed_from_row(row: &Row) -> Result<Claimed, StoreError> {
     let node_total: u32 = row.try_get("parallelism")?;
     let ordinal: u32 = row.try_get("ordinal")?;
     Ok(Claimed {
-        task: row.try_get::<String, _>("id")?.into(),
-        job: row.try_get::<String, _>("job")?.into(),
+        task: row.try_get::<String>("id")?.into(),
+        job: row.try_get::<String>("job")?.into(),
         job_name: row.try_get("job_name")?,
-        workflow: row.try_get::<String, _>("workflow")?.into(),
-        pipeline: row.try_get::<String, _>("pipeline")?.into(),
+        workflow: row.try_get::<String>("workflow")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
         project: row.try_get("project")?,
         branch: row.try_get("branch")?,
         tag: row.try_get("tag")?,
@@ -127,9 +141,9 @@ pub(crate) struct Grant<'a> {
     pub(crate) allocation: &'a AllocationId,
     pub(crate) hash: &'a TokenHash,
     pub(crate) runner: &'a str,
-    /// By the steady clock.
+    /// By the clock of leases.
     pub(crate) granted: i64,
-    /// By the steady clock.
+    /// By the clock of leases.
     pub(crate) expires: i64,
     pub(crate) now_ms: i64,
 }
@@ -140,15 +154,15 @@ pub(crate) async fn grant(
     task: &TaskId,
     grant: &Grant<'_>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE tasks SET phase = 'running', allocation = ?, granted = ?, expires = ?, \
-         step_started = 0, last_seq = 0 WHERE id = ?",
+    query(
+        "UPDATE tasks SET phase = 'running', allocation = $1, granted = $2, expires = $3, \
+         step_started = 0, last_seq = 0 WHERE id = $4",
     )
     .bind(grant.allocation.as_str())
     .bind(grant.granted)
     .bind(grant.expires)
     .bind(task.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     allocations::insert(tx, grant.allocation, task, grant.hash, grant.runner, grant.now_ms).await?;
     tx.wake_leases();
@@ -161,10 +175,10 @@ pub(crate) async fn set_expires(
     task: &TaskId,
     expires: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE tasks SET expires = ? WHERE id = ?")
+    query("UPDATE tasks SET expires = $1 WHERE id = $2")
         .bind(expires)
         .bind(task.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -175,10 +189,10 @@ pub(crate) async fn set_step_started(
     task: &TaskId,
     expires: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE tasks SET step_started = 1, expires = ? WHERE id = ?")
+    query("UPDATE tasks SET step_started = 1, expires = $1 WHERE id = $2")
         .bind(expires)
         .bind(task.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -189,10 +203,10 @@ pub(crate) async fn set_last_seq(
     task: &TaskId,
     last_seq: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE tasks SET last_seq = ? WHERE id = ?")
+    query("UPDATE tasks SET last_seq = $1 WHERE id = $2")
         .bind(int_value(last_seq))
         .bind(task.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -203,10 +217,10 @@ pub(crate) async fn set_cancel(
     task: &TaskId,
     reason: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE tasks SET cancel = coalesce(cancel, ?) WHERE id = ?")
+    query("UPDATE tasks SET cancel = coalesce(cancel, $1) WHERE id = $2")
         .bind(reason)
         .bind(task.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     tx.wake_task(task.as_str());
     Ok(())
@@ -219,31 +233,33 @@ pub(crate) async fn set_ended(
     outcome: Outcome,
     message: Option<&str>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE tasks SET phase = 'ended', outcome = ?, message = ?, expires = NULL WHERE id = ?",
+    query(
+        "UPDATE tasks SET phase = 'ended', outcome = $1, message = $2, expires = NULL WHERE id = $3",
     )
     .bind(outcome.as_str())
     .bind(message)
     .bind(task.as_str())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     tx.wake_task(task.as_str());
     Ok(())
 }
 
-/// The tasks of a job that have not ended yet, and whether a runner holds each.
+/// The tasks of a job that have not ended yet, and whether a runner holds each. That stays so until
+/// the end of this transaction.
 pub(crate) async fn open_of_job(
-    conn: &mut Conn,
+    tx: &mut WriteTx,
     job: &JobId,
 ) -> Result<Vec<(TaskId, bool)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id, phase = 'running' AS held FROM tasks WHERE job = ? AND phase != 'ended' \
+    let rows = query(
+        "SELECT id, phase = 'running' AS held FROM tasks WHERE job = $1 AND phase != 'ended' \
          ORDER BY ordinal",
     )
     .bind(job.as_str())
-    .fetch_all(conn)
+    .lock(Lock::Of("tasks"))
+    .fetch_all(tx)
     .await?;
-    let open = |row: &SqliteRow| Ok((row.try_get::<String, _>("id")?.into(), row.try_get("held")?));
+    let open = |row: &Row| Ok((row.try_get::<String>("id")?.into(), row.try_get("held")?));
     rows.iter().map(open).collect()
 }
 
@@ -252,9 +268,9 @@ pub(crate) async fn ends_of_run(
     conn: &mut Conn,
     job: &JobId,
 ) -> Result<Vec<(Outcome, Option<String>)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT outcome, message FROM tasks WHERE job = ?1 AND phase = 'ended' \
-         AND run = (SELECT reruns FROM jobs WHERE id = ?1) ORDER BY ordinal",
+    let rows = query(
+        "SELECT outcome, message FROM tasks WHERE job = $1 AND phase = 'ended' \
+         AND run = (SELECT reruns FROM jobs WHERE id = $1) ORDER BY ordinal",
     )
     .bind(job.as_str())
     .fetch_all(conn)
@@ -267,9 +283,9 @@ pub(crate) async fn counts(
     conn: &mut Conn,
     class: &ResourceClass,
 ) -> Result<(u64, u64), StoreError> {
-    let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'queued') AS queued, \
-         (SELECT count(*) FROM tasks WHERE class = ?1 AND phase = 'running') AS running",
+    let row = query(
+        "SELECT (SELECT count(*) FROM tasks WHERE class = $1 AND phase = 'queued') AS queued, \
+         (SELECT count(*) FROM tasks WHERE class = $1 AND phase = 'running') AS running",
     )
     .bind(class.as_str())
     .fetch_one(conn)
@@ -277,28 +293,33 @@ pub(crate) async fn counts(
     Ok((count_column(&row, "queued")?, count_column(&row, "running")?))
 }
 
-/// Returns the time at which the next lease lapses, by the steady clock.
+/// Returns the time at which the next lease lapses, by the clock of leases.
 pub(crate) async fn next_expiry(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
-    let row = sqlx::query("SELECT min(expires) AS next FROM tasks WHERE phase = 'running'")
+    let row = query("SELECT min(expires) AS next FROM tasks WHERE phase = 'running'")
         .fetch_one(conn)
         .await?;
     Ok(row.try_get("next")?)
 }
 
-/// The tasks whose leases have lapsed, `limit` of them at most.
+/// The tasks whose leases have lapsed by `now_ms`, `limit` of them at most, each with its pipeline.
 pub(crate) async fn lapsed_tasks(
     conn: &mut Conn,
-    steady_ms: i64,
+    now_ms: i64,
     limit: u32,
-) -> Result<Vec<TaskId>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id FROM tasks WHERE phase = 'running' AND expires <= ? ORDER BY expires LIMIT ?",
+) -> Result<Vec<(TaskId, PipelineId)>, StoreError> {
+    let rows = query(
+        "SELECT id, pipeline FROM tasks WHERE phase = 'running' AND expires <= $1 \
+         ORDER BY expires LIMIT $2",
     )
-    .bind(steady_ms)
+    .bind(now_ms)
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+    let pair = |row: &Row| {
+        let (task, pipeline): (String, String) = (row.try_get("id")?, row.try_get("pipeline")?);
+        Ok((task.into(), pipeline.into()))
+    };
+    rows.iter().map(pair).collect()
 }
 
 /// Starts all leases anew: nobody could renew them while the server was away.
@@ -308,20 +329,20 @@ pub(crate) async fn restart_leases(
     before_steps: i64,
     in_steps: i64,
 ) -> Result<u64, StoreError> {
-    let done = sqlx::query(
-        "UPDATE tasks SET granted = ?, expires = CASE step_started WHEN 0 THEN ? ELSE ? END \
+    let done = query(
+        "UPDATE tasks SET granted = $1, expires = CASE step_started WHEN 0 THEN $2 ELSE $3 END \
          WHERE phase = 'running'",
     )
     .bind(granted)
     .bind(before_steps)
     .bind(in_steps)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     Ok(done.rows_affected())
 }
 
 /// The tasks that are held.
 pub(crate) async fn running_tasks(conn: &mut Conn) -> Result<Vec<TaskId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM tasks WHERE phase = 'running'").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+    let rows = query("SELECT id FROM tasks WHERE phase = 'running'").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
 }

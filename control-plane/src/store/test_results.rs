@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use russet_protocol::ids::JobId;
 use russet_protocol::runner::{TestOutcome, TestResult};
 
-use sqlx::Row;
-
 use super::rows::{json, to_json};
+use super::sql::query;
 use super::{Conn, Held, StoreError, WriteTx};
 
 fn name(outcome: TestOutcome) -> &'static str {
@@ -30,8 +29,8 @@ pub(crate) async fn insert(
     for result in results {
         *counts.entry(name(result.result)).or_default() += 1;
     }
-    let done = sqlx::query(
-        "INSERT INTO test_batches (task, batch, job, counts, results) VALUES (?, ?, ?, ?, ?) \
+    let done = query(
+        "INSERT INTO test_batches (task, batch, job, counts, results) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT DO NOTHING",
     )
     .bind(held.task.as_str())
@@ -39,7 +38,7 @@ pub(crate) async fn insert(
     .bind(held.job.as_str())
     .bind(to_json(&counts)?)
     .bind(to_json(&results)?)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     let is_new = done.rows_affected() == 1;
     if is_new {
@@ -50,20 +49,17 @@ pub(crate) async fn insert(
 
 /// Notes whether a job has results, for the index that finds the latest jobs that have.
 async fn set_has_results(tx: &mut WriteTx, job: &JobId, has: bool) -> Result<(), StoreError> {
-    sqlx::query("UPDATE jobs SET has_results = ? WHERE id = ?")
+    query("UPDATE jobs SET has_results = $1 WHERE id = $2")
         .bind(has)
         .bind(job.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Forgets the results of a job, which is run again: those of the next run count.
 pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM test_batches WHERE job = ?")
-        .bind(job.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("DELETE FROM test_batches WHERE job = $1").bind(job.as_str()).execute(tx).await?;
     set_has_results(tx, job, false).await
 }
 
@@ -72,7 +68,7 @@ pub(super) async fn counts(
     conn: &mut Conn,
     job: &JobId,
 ) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows = sqlx::query("SELECT counts FROM test_batches WHERE job = ?")
+    let rows = query("SELECT counts FROM test_batches WHERE job = $1")
         .bind(job.as_str())
         .fetch_all(conn)
         .await?;
@@ -92,21 +88,21 @@ pub(crate) async fn latest_jobs(
     name: &str,
     most: u32,
 ) -> Result<Vec<JobId>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT id FROM jobs WHERE project = ? AND name = ? AND has_results = 1 \
-         AND phase = 'ended' ORDER BY number DESC LIMIT ?",
+    let rows = query(
+        "SELECT id FROM jobs WHERE project = $1 AND name = $2 AND has_results = 1 \
+         AND phase = 'ended' ORDER BY number DESC LIMIT $3",
     )
     .bind(project)
     .bind(name)
     .bind(most)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
 }
 
 /// All results of a job, in the order in which they came.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<TestResult>, StoreError> {
-    let rows = sqlx::query("SELECT results FROM test_batches WHERE job = ? ORDER BY task, batch")
+    let rows = query("SELECT results FROM test_batches WHERE job = $1 ORDER BY task, batch")
         .bind(job.as_str())
         .fetch_all(conn)
         .await?;

@@ -3,17 +3,16 @@
 use russet_protocol::admin::TokenItem;
 use russet_protocol::ids::TokenId;
 use russet_protocol::resource_class::ResourceClass;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::rows::parse;
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 use crate::text::rfc3339;
 
-fn item_from_row(row: &SqliteRow) -> Result<TokenItem, StoreError> {
+fn item_from_row(row: &Row) -> Result<TokenItem, StoreError> {
     Ok(TokenItem {
-        id: row.try_get::<String, _>("id")?.into(),
+        id: row.try_get::<String>("id")?.into(),
         resource_class: parse(row, "class")?,
         nickname: row.try_get("nickname")?,
         created_at: rfc3339(row.try_get("created_ms")?),
@@ -26,7 +25,7 @@ pub(crate) async fn list(
     conn: &mut Conn,
     class: &ResourceClass,
 ) -> Result<Vec<TokenItem>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM tokens WHERE class = ? ORDER BY created_ms, id")
+    let rows = query("SELECT * FROM tokens WHERE class = $1 ORDER BY created_ms, id")
         .bind(class.as_str())
         .fetch_all(conn)
         .await?;
@@ -38,7 +37,7 @@ pub(crate) async fn class_of(
     conn: &mut Conn,
     hash: &TokenHash,
 ) -> Result<Option<ResourceClass>, StoreError> {
-    let row = sqlx::query("SELECT class FROM tokens WHERE hash = ?")
+    let row = query("SELECT class FROM tokens WHERE hash = $1")
         .bind(hash.as_bytes())
         .fetch_optional(conn)
         .await?;
@@ -54,24 +53,22 @@ pub(crate) async fn insert(
     hash: &TokenHash,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO tokens (id, class, nickname, hash, created_ms) VALUES (?, ?, ?, ?, ?)",
-    )
-    .bind(id.as_str())
-    .bind(class.as_str())
-    .bind(nickname)
-    .bind(hash.as_bytes())
-    .bind(now_ms)
-    .execute(&mut **tx)
-    .await?;
+    query("INSERT INTO tokens (id, class, nickname, hash, created_ms) VALUES ($1, $2, $3, $4, $5)")
+        .bind(id.as_str())
+        .bind(class.as_str())
+        .bind(nickname)
+        .bind(hash.as_bytes())
+        .bind(now_ms)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 /// Revokes a token; says which class it was of, `None` where there is none.
 pub(crate) async fn delete(tx: &mut WriteTx, id: &TokenId) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("DELETE FROM tokens WHERE id = ? RETURNING class")
+    let row = query("DELETE FROM tokens WHERE id = $1 RETURNING class")
         .bind(id.as_str())
-        .fetch_optional(&mut **tx)
+        .fetch_optional(tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let class: String = row.try_get("class")?;
@@ -82,10 +79,7 @@ pub(crate) async fn delete(tx: &mut WriteTx, id: &TokenId) -> Result<Option<Stri
 
 /// Revokes all tokens of a class.
 pub(crate) async fn delete_of(tx: &mut WriteTx, class: &ResourceClass) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM tokens WHERE class = ?")
-        .bind(class.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("DELETE FROM tokens WHERE class = $1").bind(class.as_str()).execute(tx).await?;
     tx.wake_class(class.as_str());
     Ok(())
 }

@@ -3,10 +3,10 @@
 use russet_protocol::admin::Workflow;
 use russet_protocol::ids::{PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
-use sqlx::Row;
 
 use super::jobs::{self, NewJob};
 use super::rows::{parse, parse_maybe};
+use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 
 /// A workflow of a pipeline to add.
@@ -25,8 +25,8 @@ pub(super) async fn insert(
     new: &NewWorkflow,
     job_number: u64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO workflows (id, pipeline, position, name, phase, rev) VALUES (?, ?, ?, ?, ?, ?)",
+    query(
+        "INSERT INTO workflows (id, pipeline, position, name, phase, rev) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(new.id.as_str())
     .bind(pipeline.as_str())
@@ -34,7 +34,7 @@ pub(super) async fn insert(
     .bind(&new.name)
     .bind(Phase::Queued.as_str())
     .bind(tx.rev())
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     for (position, job) in new.jobs.iter().enumerate() {
         jobs::insert(tx, pipeline, &new.id, position, job_number + position as u64, job).await?;
@@ -47,13 +47,13 @@ pub(super) async fn of_pipeline(
     conn: &mut Conn,
     pipeline: &PipelineId,
 ) -> Result<Vec<Workflow>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM workflows WHERE pipeline = ? ORDER BY position")
+    let rows = query("SELECT * FROM workflows WHERE pipeline = $1 ORDER BY position")
         .bind(pipeline.as_str())
         .fetch_all(&mut *conn)
         .await?;
     let mut workflows = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id: WorkflowId = row.try_get::<String, _>("id")?.into();
+        let id: WorkflowId = row.try_get::<String>("id")?.into();
         workflows.push(Workflow {
             jobs: jobs::of_workflow(conn, &id).await?.into_iter().map(|row| row.job).collect(),
             id,
@@ -67,13 +67,11 @@ pub(super) async fn of_pipeline(
 
 /// Notes that a job of the workflow was claimed.
 pub(crate) async fn start(tx: &mut WriteTx, id: &WorkflowId) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE workflows SET phase = 'running', rev = ? WHERE id = ? AND phase = 'queued'",
-    )
-    .bind(tx.rev())
-    .bind(id.as_str())
-    .execute(&mut **tx)
-    .await?;
+    query("UPDATE workflows SET phase = 'running', rev = $1 WHERE id = $2 AND phase = 'queued'")
+        .bind(tx.rev())
+        .bind(id.as_str())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -83,11 +81,11 @@ pub(crate) async fn end(
     id: &WorkflowId,
     outcome: Outcome,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE workflows SET phase = 'ended', outcome = ?, rev = ? WHERE id = ?")
+    query("UPDATE workflows SET phase = 'ended', outcome = $1, rev = $2 WHERE id = $3")
         .bind(outcome.as_str())
         .bind(tx.rev())
         .bind(id.as_str())
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -97,19 +95,18 @@ pub(crate) async fn open_of_pipeline(
     conn: &mut Conn,
     pipeline: &PipelineId,
 ) -> Result<Vec<WorkflowId>, StoreError> {
-    let rows = sqlx::query("SELECT id FROM workflows WHERE pipeline = ? AND phase != 'ended'")
+    let rows = query("SELECT id FROM workflows WHERE pipeline = $1 AND phase != 'ended'")
         .bind(pipeline.as_str())
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?.into())).collect()
+    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
 }
 
 /// Returns true if every workflow of a pipeline has ended.
 pub(crate) async fn all_ended(conn: &mut Conn, pipeline: &PipelineId) -> Result<bool, StoreError> {
-    let row =
-        sqlx::query("SELECT 1 FROM workflows WHERE pipeline = ? AND phase != 'ended' LIMIT 1")
-            .bind(pipeline.as_str())
-            .fetch_optional(conn)
-            .await?;
+    let row = query("SELECT 1 FROM workflows WHERE pipeline = $1 AND phase != 'ended' LIMIT 1")
+        .bind(pipeline.as_str())
+        .fetch_optional(conn)
+        .await?;
     Ok(row.is_none())
 }

@@ -2,10 +2,10 @@
 
 use russet_protocol::ids::{JobId, WorkflowId};
 use russet_protocol::storage::Uploaded;
-use sqlx::Row;
 
 use super::archives::{self, Stored};
 use super::rows::{count_column, int_value, json};
+use super::sql::query;
 use super::{Conn, Held, StoreError, WriteTx};
 
 /// A layer, as it is stored.
@@ -38,16 +38,15 @@ pub(crate) async fn insert(
     object: &str,
     expires_ms: i64,
 ) -> Result<Vec<String>, StoreError> {
-    let stale = sqlx::query(
-        "DELETE FROM workspace_layers WHERE task = ? AND allocation != ? RETURNING object",
-    )
-    .bind(held.task.as_str())
-    .bind(held.allocation.as_str())
-    .fetch_all(&mut **tx)
-    .await?;
-    sqlx::query(
+    let stale =
+        query("DELETE FROM workspace_layers WHERE task = $1 AND allocation != $2 RETURNING object")
+            .bind(held.task.as_str())
+            .bind(held.allocation.as_str())
+            .fetch_all(tx)
+            .await?;
+    query(
         "INSERT INTO workspace_layers (id, workflow, job, task, allocation, size, blake3, object, \
-         expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+         expires_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(&archive.upload)
     .bind(workflow.as_str())
@@ -58,7 +57,7 @@ pub(crate) async fn insert(
     .bind(&archive.blake3)
     .bind(object)
     .bind(expires_ms)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     archives::objects_of(&stale)
 }
@@ -70,10 +69,11 @@ pub(crate) async fn of_workflow(
     now_ms: i64,
 ) -> Result<Vec<LayerRow>, StoreError> {
     // What an earlier run of a job handed on, which failed, is not its result.
-    let rows = sqlx::query(
-        "SELECT l.id, l.job, l.task, l.size, l.blake3, t.ordinal % max(j.parallelism, 1) AS node \
+    let rows = query(
+        "SELECT l.id, l.job, l.task, l.size, l.blake3, \
+         CASE WHEN j.parallelism > 1 THEN t.ordinal % j.parallelism ELSE 0 END AS node \
          FROM workspace_layers AS l JOIN tasks AS t ON t.id = l.task JOIN jobs AS j ON j.id = l.job \
-         WHERE l.workflow = ? AND l.expires_ms > ? AND t.run = j.reruns ORDER BY l.position",
+         WHERE l.workflow = $1 AND l.expires_ms > $2 AND t.run = j.reruns ORDER BY l.position",
     )
     .bind(workflow.as_str())
     .bind(now_ms)
@@ -83,7 +83,7 @@ pub(crate) async fn of_workflow(
         .map(|row| {
             Ok(LayerRow {
                 id: row.try_get("id")?,
-                job: row.try_get::<String, _>("job")?.into(),
+                job: row.try_get::<String>("job")?.into(),
                 task: row.try_get("task")?,
                 node_index: row.try_get("node")?,
                 size: count_column(row, "size")?,
@@ -98,15 +98,14 @@ pub(crate) async fn workflow_graph(
     conn: &mut Conn,
     workflow: &WorkflowId,
 ) -> Result<Vec<Node>, StoreError> {
-    let rows =
-        sqlx::query("SELECT id, name, requires FROM jobs WHERE workflow = ? ORDER BY position")
-            .bind(workflow.as_str())
-            .fetch_all(conn)
-            .await?;
+    let rows = query("SELECT id, name, requires FROM jobs WHERE workflow = $1 ORDER BY position")
+        .bind(workflow.as_str())
+        .fetch_all(conn)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(Node {
-                id: row.try_get::<String, _>("id")?.into(),
+                id: row.try_get::<String>("id")?.into(),
                 name: row.try_get("name")?,
                 requires: json(row, "requires")?,
             })
@@ -120,6 +119,6 @@ pub(crate) async fn find_archive(
     workflow: &WorkflowId,
     id: &str,
 ) -> Result<Option<Stored>, StoreError> {
-    let statement = "SELECT object, size FROM workspace_layers WHERE workflow = ? AND id = ?";
+    let statement = "SELECT object, size FROM workspace_layers WHERE workflow = $1 AND id = $2";
     archives::find(conn, statement, workflow.as_str(), id).await
 }

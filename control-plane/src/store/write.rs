@@ -1,101 +1,27 @@
 //! Write transactions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
 
-use sqlx::{Connection, SqliteConnection};
-use tokio::sync::OwnedMutexGuard;
-
-use super::StoreError;
+use super::conn::{Conn, Link};
+use super::sql::query;
+use super::{Store, StoreError};
+use crate::clock::Clock;
 use crate::signals::Bus;
 
-/// Length of the write-ahead log above which it is cut, in bytes.
-pub(super) const MAX_LOG_BYTES: u64 = 16 << 20;
-
-/// The connection that writes.
-#[derive(Debug)]
-pub(super) struct Writer {
-    conn: SqliteConnection,
-    /// A transaction was begun and neither committed nor rolled back: whoever did it went away,
-    /// and the next one rolls back first.
-    open: bool,
-    /// Number of the last commit.
-    rev: i64,
-    /// Last place in the line that was given to a task.
-    queue: i64,
-    /// The write-ahead log.
-    log: PathBuf,
-    /// Commits since the length of the log was last looked at.
-    unchecked: u32,
-}
-
-/// Commits after which the length of the log is looked at.
-const LOG_CHECK_INTERVAL: u32 = 256;
-
-/// Time that readers have to let go of a log that is to be cut, in milliseconds. Nothing is
-/// written meanwhile.
-const READERS_TIMEOUT_MS: u32 = 100;
-
-/// Time that a statement waits for another program that has the database, in milliseconds.
-const BUSY_TIMEOUT_MS: u32 = 10_000;
-
-impl Writer {
-    /// All numbers that are given from now on are above `last`.
-    pub(super) fn new(conn: SqliteConnection, last: i64, log: PathBuf) -> Self {
-        Self { conn, open: false, rev: last, queue: last, log, unchecked: 0 }
-    }
-
-    /// Takes back a transaction whose owner went away before its commit.
-    pub(super) async fn roll_back_open(&mut self) -> Result<(), StoreError> {
-        if self.open {
-            // It may have got as far as its commit: then there is nothing to roll back, which
-            // SQLite calls an error.
-            if let Err(error) = sqlx::query("ROLLBACK").execute(&mut self.conn).await {
-                tracing::debug!(%error, "nothing to roll back");
-            }
-            self.conn.ping().await?;
-            self.open = false;
-        }
-        Ok(())
-    }
-
-    /// Cuts a log that readers kept from being begun anew. Where one still does, the next look
-    /// tries again.
-    async fn bound_log(&mut self) -> Result<(), StoreError> {
-        self.unchecked += 1;
-        if self.unchecked < LOG_CHECK_INTERVAL {
-            return Ok(());
-        }
-        self.unchecked = 0;
-        if std::fs::metadata(&self.log).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
-            self.set_busy_timeout(READERS_TIMEOUT_MS).await?;
-            let done = self.checkpoint().await;
-            self.set_busy_timeout(BUSY_TIMEOUT_MS).await?;
-            done?;
-        }
-        Ok(())
-    }
-
-    async fn set_busy_timeout(&mut self, ms: u32) -> Result<(), StoreError> {
-        let pragma = format!("PRAGMA busy_timeout = {ms}");
-        sqlx::query(sqlx::AssertSqlSafe(pragma)).execute(&mut self.conn).await?;
-        Ok(())
-    }
-
-    /// Folds the log into the database.
-    pub(super) async fn checkpoint(&mut self) -> Result<(), StoreError> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.conn).await?;
-        Ok(())
-    }
-}
-
-/// Has the database for itself until it is committed or dropped; dropped, nothing has happened.
+/// A transaction; dropped, nothing has happened. On SQLite it has the database for itself until it
+/// is committed or dropped. On PostgreSQL there are several at a time, and it locks what it goes by
+/// (`locks.rs`).
 #[derive(Debug)]
 pub(crate) struct WriteTx {
-    writer: OwnedMutexGuard<Writer>,
+    conn: Conn,
+    rev: i64,
+    /// Time of the database at the begin, where leases go by its clock, in milliseconds.
+    began_ms: Option<i64>,
     bus: Bus,
     wake: BTreeSet<Wake>,
+    /// Number of tasks that were put into the line of each class.
+    queued: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,28 +33,53 @@ enum Wake {
 }
 
 impl WriteTx {
-    pub(super) async fn begin(
-        mut writer: OwnedMutexGuard<Writer>,
-        bus: Bus,
-    ) -> Result<Self, StoreError> {
-        writer.roll_back_open().await?;
-        writer.open = true;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut writer.conn).await?;
-        Ok(Self { writer, bus, wake: BTreeSet::new() })
+    pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
+        let (bus, wake) = (store.bus.clone(), BTreeSet::new());
+        let (link, rev, began_ms, has_clock) = match &store.backend {
+            super::Backend::Sqlite(sqlite) => {
+                let writer = sqlite.begin().await?;
+                let rev = writer.next_rev();
+                (Link::SqliteWriter(writer), rev, None, false)
+            }
+            super::Backend::Postgres(postgres) => {
+                let begun = postgres.begin().await?;
+                let has_clock = postgres.has_clock();
+                let began_ms = has_clock.then_some(begun.now_ms);
+                (Link::PostgresTx(begun.tx), begun.number, began_ms, has_clock)
+            }
+        };
+        let queued = BTreeMap::new();
+        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wake, queued })
     }
 
-    /// Number of this commit, above those of all before: what is changed is marked with it.
+    /// Number of this commit, which what is changed is marked with. [`Conn::horizon`] says what a
+    /// reader who has seen it may have missed.
     pub(crate) fn rev(&self) -> i64 {
-        self.writer.rev + 1
+        self.rev
+    }
+
+    /// Returns the time at the begin of this transaction by the clock that leases go by, in
+    /// milliseconds.
+    pub(crate) fn lease_ms(&self, clock: &dyn Clock) -> i64 {
+        self.began_ms.unwrap_or_else(|| clock.steady_ms())
     }
 
     /// The next place in the line. One that is not used in the end does no harm.
-    pub(crate) fn next_in_line(&mut self) -> i64 {
-        self.writer.queue += 1;
-        self.writer.queue
+    pub(crate) async fn next_in_line(&mut self) -> Result<i64, StoreError> {
+        if let Link::SqliteWriter(writer) = &mut self.conn.link {
+            return Ok(writer.next_in_line());
+        }
+        let row = query(super::postgres::NEXT_IN_LINE).fetch_one(&mut self.conn).await?;
+        Ok(row.try_get("place")?)
     }
 
-    /// Once committed, wakes those who wait for tasks of a class.
+    /// Once committed, wakes a waiting claim of a class for each of so many tasks.
+    pub(crate) fn wake_line(&mut self, class: &str, tasks: u32) {
+        let queued = self.queued.entry(class.to_owned()).or_default();
+        *queued = queued.saturating_add(tasks);
+    }
+
+    /// Once committed, wakes all waiting claims of a class.
     pub(crate) fn wake_class(&mut self, class: &str) {
         self.wake(Wake::Class(class.to_owned()));
     }
@@ -160,22 +111,19 @@ impl WriteTx {
         tokio::spawn(self.finish()).await.map_err(|_| StoreError::Stopping)?
     }
 
-    async fn finish(mut self) -> Result<(), StoreError> {
-        sqlx::query("COMMIT").execute(&mut self.writer.conn).await?;
-        self.writer.open = false;
-        self.writer.rev += 1;
-        let Self { mut writer, bus, wake } = self;
-        // The commit stands, whatever becomes of the log.
-        if let Err(error) = writer.bound_log().await {
-            tracing::warn!(
-                error = russet_text::error_chain(&error),
-                "the log of the database was not cut"
-            );
+    async fn finish(self) -> Result<(), StoreError> {
+        let Self { conn, bus, wake, queued, .. } = self;
+        match conn.link {
+            Link::SqliteWriter(mut writer) => writer.commit().await?,
+            Link::PostgresTx(tx) => tx.commit().await?,
+            Link::SqliteReader(_) | Link::PostgresReader(_) => {}
         }
-        drop(writer);
+        for (class, tasks) in queued {
+            bus.lines.wake(&class, tasks);
+        }
         for wake in wake {
             match wake {
-                Wake::Class(name) => bus.classes.wake(&name),
+                Wake::Class(name) => bus.lines.wake_all(&name),
                 Wake::Pipeline(name) => bus.pipelines.wake(&name),
                 Wake::Task(name) => bus.tasks.wake(&name),
                 Wake::Leases => bus.leases.wake(""),
@@ -186,23 +134,25 @@ impl WriteTx {
 
     /// Takes everything back at once. A transaction that is merely dropped is taken back by the
     /// next one to begin.
-    pub(crate) async fn rollback(mut self) -> Result<(), StoreError> {
-        sqlx::query("ROLLBACK").execute(&mut self.writer.conn).await?;
-        self.writer.open = false;
-        Ok(())
+    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
+        match self.conn.link {
+            Link::SqliteWriter(mut writer) => writer.roll_back().await,
+            Link::PostgresTx(tx) => Ok(tx.rollback().await?),
+            Link::SqliteReader(_) | Link::PostgresReader(_) => Ok(()),
+        }
     }
 }
 
 impl Deref for WriteTx {
-    type Target = SqliteConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &SqliteConnection {
-        &self.writer.conn
+    fn deref(&self) -> &Conn {
+        &self.conn
     }
 }
 
 impl DerefMut for WriteTx {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.writer.conn
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
     }
 }

@@ -67,6 +67,26 @@ async fn a_runner_that_cannot_use_its_slots_says_so_and_gets_no_task() {
 }
 
 #[tokio::test]
+async fn a_runner_that_says_the_same_again_at_once_is_not_written_again() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let path = format!("/api/v3/runner?resource-class={CLASS}");
+    let last_connected = async || {
+        assert!(server.claim(&token).await.is_none());
+        server.get::<Items<RunnerItem>>(&path).await.items[0].last_connected.clone()
+    };
+    let first = last_connected().await;
+    server.clock.advance(Duration::from_secs(9));
+    assert_eq!(last_connected().await, first);
+    server.clock.advance(Duration::from_secs(1));
+    let second = last_connected().await;
+    assert_ne!(second, first);
+    let body = json!({"name": "mini-1", "hostname": "mini", "ip": "", "version": "2"});
+    ok(server.claim_request(&token, 0).json(&body)).await;
+    assert_eq!(server.get::<Items<RunnerItem>>(&path).await.items[0].version, "2");
+}
+
+#[tokio::test]
 async fn every_task_goes_to_exactly_one_of_many_claimers() {
     let server = Harness::start().await;
     let token = server.class().await;

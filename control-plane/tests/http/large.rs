@@ -47,17 +47,10 @@ async fn a_cancel_that_was_cut_off_goes_on_when_the_server_starts_again() {
     let server = Harness::start().await;
     server.class().await;
     let pipeline = server.submit(ONE_JOB).await;
-    let database = server.dir.path().join("data/russet.db");
-    let server = server
-        .restart_after(async || {
-            use sqlx::Connection as _;
-            let url = format!("sqlite://{}", database.display());
-            let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
-            // As a server leaves it that is killed right after it began.
-            sqlx::query("UPDATE pipelines SET canceled = 1").execute(&mut conn).await.unwrap();
-            conn.close().await.unwrap();
-        })
-        .await;
+    let home = server.dir.clone();
+    // As a server leaves it that is killed right after it began.
+    let change = async || home.sql("UPDATE pipelines SET canceled = 1").await;
+    let server = server.restart_after(change).await;
     let pipeline = server.pipeline(&pipeline).await;
     assert_eq!(pipeline.workflows[0].outcome, Some(Outcome::Canceled));
 }

@@ -25,6 +25,7 @@ mod refusals;
 mod restart;
 mod runner_api;
 mod ssh_keys;
+mod store;
 mod support;
 mod timings;
 mod updates;

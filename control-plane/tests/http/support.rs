@@ -1,6 +1,7 @@
 //! A server, and both of its callers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use russet_control_plane::{Clock, Limits, ManualClock, Server, Settings};
 use russet_protocol::admin::{Job, Pipeline, StreamEvent, TokenItem};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{ClaimResponse, Event, EventKind, EventsRequest, FinishRequest};
+use russet_test_postgres::Database;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -39,38 +42,77 @@ workflows:
     jobs: [one]
 ";
 
+/// What outlives a server: its directory, and its database where that is elsewhere.
+pub(crate) struct Home {
+    temp: TempDir,
+    database: Option<Database>,
+}
+
+impl Home {
+    fn new() -> Arc<Self> {
+        let temp = tempfile::tempdir().unwrap();
+        Arc::new(Self { temp, database: crate::store::database() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// Changes something behind the server's back, which does not run.
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        if let Some(database) = &self.database {
+            let _selected = database.sql(statement);
+            return;
+        }
+        let url = format!("sqlite://{}", self.path().join("data/russet.db").display());
+        let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+    }
+
+    /// All bytes of the database, as they are stored, or as PostgreSQL writes them down.
+    pub(crate) fn stored_bytes(&self) -> Vec<u8> {
+        if let Some(database) = &self.database {
+            return database.dump().into_bytes();
+        }
+        let files = ["russet.db", "russet.db-wal"].map(|name| self.path().join("data").join(name));
+        files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
+    }
+}
+
 pub(crate) struct Harness {
     pub(crate) url: String,
     pub(crate) admin: String,
     pub(crate) http: Client,
     pub(crate) clock: ManualClock,
-    pub(crate) dir: Arc<TempDir>,
+    pub(crate) dir: Arc<Home>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
 impl Harness {
     pub(crate) async fn start() -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), ManualClock::new()).await
+        Self::start_in(Home::new(), ManualClock::new()).await
     }
 
-    pub(crate) async fn start_in(dir: Arc<TempDir>, clock: ManualClock) -> Self {
+    pub(crate) async fn start_in(dir: Arc<Home>, clock: ManualClock) -> Self {
         Self::start_with(dir, clock, |_| {}).await
     }
 
     /// Starts one with other limits than the usual.
     pub(crate) async fn start_limited(change: impl FnOnce(&mut Limits)) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let dir = Home::new();
         Self::start_with(dir, ManualClock::new(), |settings| change(&mut settings.limits)).await
     }
 
     pub(crate) async fn start_with(
-        dir: Arc<TempDir>,
+        dir: Arc<Home>,
         clock: ManualClock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let mut settings = Settings::new(dir.path().join("data"), "127.0.0.1:0".parse().unwrap());
         settings.lease = LEASE;
+        settings.database = dir.database.as_ref().map(|database| database.url().parse().unwrap());
         change(&mut settings);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let server = Server::start_with_clock(settings, shared).await.unwrap();

@@ -12,9 +12,11 @@ use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::cancel::cancel_pipeline;
+use crate::contention;
 use crate::lifecycle::{cancel_job, decide_job};
 use crate::state::App;
-use crate::store::{jobs, pipelines};
+use crate::store::jobs::JobRow;
+use crate::store::{WriteTx, jobs, locks, pipelines};
 
 /// Cancels all of a pipeline that has not ended. What a runner holds ends when the runner says so.
 #[cfg_attr(test, utoipa::path(
@@ -50,12 +52,24 @@ pub(super) async fn cancel_job_call(
     State(app): State<App>,
     Path(id): Path<JobId>,
 ) -> Result<Json<Job>, ApiError> {
-    let mut tx = app.store.write().await?;
-    let row = find_job(&mut tx, &id).await?;
-    cancel_job(&mut tx, &row, app.clock.wall_ms()).await?;
-    tx.commit().await?;
+    contention::retry(|| stop_one(&app, &id)).await?;
     let mut conn = app.store.read().await?;
     jobs::get(&mut conn, &id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(&id))
+}
+
+async fn stop_one(app: &App, id: &JobId) -> Result<(), ApiError> {
+    let mut tx = app.store.write().await?;
+    let row = lock_job(&mut tx, id).await?;
+    cancel_job(&mut tx, &row, app.clock.wall_ms()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Finds a job whose pipeline nobody else moves on until the end of the transaction.
+async fn lock_job(tx: &mut WriteTx, id: &JobId) -> Result<JobRow, ApiError> {
+    let found = find_job(tx, id).await?;
+    locks::pipeline(tx, &found.pipeline).await?;
+    locks::groups_of_pipeline(tx, &found.pipeline).await?;
+    find_job(tx, id).await
 }
 
 /// Approves a job that waits for it. One that was approved already stays so.
@@ -87,8 +101,14 @@ pub(super) async fn deny_job(
 }
 
 async fn decide_approval(app: &App, id: &JobId, approved: bool) -> Result<Json<Job>, ApiError> {
+    contention::retry(|| decide_one(app, id, approved)).await?;
+    let mut conn = app.store.read().await?;
+    jobs::get(&mut conn, id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(id))
+}
+
+async fn decide_one(app: &App, id: &JobId, approved: bool) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
-    let job = find_job(&mut tx, id).await?.job;
+    let job = lock_job(&mut tx, id).await?.job;
     let is_approval = jobs::is_approval(&mut tx, id).await?;
     let wanted = if approved { Outcome::Success } else { Outcome::NotRun };
     match job.phase {
@@ -106,7 +126,5 @@ async fn decide_approval(app: &App, id: &JobId, approved: bool) -> Result<Json<J
             return Err(ApiError::Conflict(message));
         }
     }
-    tx.commit().await?;
-    let mut conn = app.store.read().await?;
-    jobs::get(&mut conn, id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(id))
+    Ok(tx.commit().await?)
 }

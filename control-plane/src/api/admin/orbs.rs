@@ -23,7 +23,7 @@ type Place = (String, String, String);
     security(("admin_token" = []))
 ))]
 pub(super) async fn list(State(app): State<App>) -> Result<JsonAnswer<Items<OrbItem>>, ApiError> {
-    let items = orbs::list(&mut *app.store.read().await?).await?;
+    let items = orbs::list(&mut app.store.read().await?).await?;
     Ok(JsonAnswer(Items { items }))
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn get(
     Path((namespace, name, version)): Path<Place>,
 ) -> Result<JsonAnswer<Orb>, ApiError> {
     let name = format!("{namespace}/{name}");
-    let source = orbs::source(&mut *app.store.read().await?, &name, &version).await?;
+    let source = orbs::source(&mut app.store.read().await?, &name, &version).await?;
     let source = source.ok_or_else(|| no_such_orb(&name, &version))?;
     Ok(JsonAnswer(Orb { name, version, source }))
 }

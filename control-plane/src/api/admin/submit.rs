@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use super::pipelines::no_such_pipeline;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
+use crate::contention;
 use crate::lifecycle::move_on;
 use crate::orbs;
 use crate::scheduler::workflow::{Kind, Statuses};
@@ -48,8 +49,7 @@ pub(super) async fn submit(
     }
     let id = PipelineId::generate();
     loop {
-        let number =
-            pipelines::next_number(&mut *app.store.read().await?, &request.project).await?;
+        let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
         if let Some(pipeline) = try_as(&app, &request, &id, number).await? {
             tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
             return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
@@ -83,6 +83,18 @@ async fn try_as(
         warnings,
         workflows,
     };
+    let later = compiled.is_setup.then(|| for_later(request, compiled.is_selected_later));
+    contention::retry(|| insert_pipeline(app, request, &new, later.as_ref())).await
+}
+
+/// Adds a pipeline, and starts what can start. `None` where another one has its number.
+async fn insert_pipeline(
+    app: &App,
+    request: &SubmitRequest,
+    new: &NewPipeline,
+    later: Option<&SubmitRequest>,
+) -> Result<Option<Pipeline>, ApiError> {
+    let id = &new.id;
     let mut tx = app.store.write().await?;
     if let Some(source) = &new.source
         && !sources::exists(&mut tx, source).await?
@@ -94,11 +106,11 @@ async fn try_as(
     }
     let now_ms = app.clock.wall_ms();
     admit_submission(&mut tx, request, &new.workflows, now_ms).await?;
-    if !pipelines::insert(&mut tx, &new, now_ms).await? {
+    if !pipelines::insert(&mut tx, new, now_ms).await? {
         return Ok(None);
     }
-    if compiled.is_setup {
-        setups::insert(&mut tx, id, &for_later(request, compiled.is_selected_later)).await?;
+    if let Some(later) = later {
+        setups::insert(&mut tx, id, later).await?;
     }
     for workflow in &new.workflows {
         move_on(&mut tx, &workflow.id, id, now_ms).await?;

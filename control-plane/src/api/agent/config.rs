@@ -7,8 +7,6 @@ use russet_protocol::secret::Secret;
 use russet_protocol::task::{
     Action, CONTINUATION_KEY_VARIABLE, EnvVar, Source, SshKey, Step, TaskConfig, is_fingerprint_of,
 };
-use sqlx::Sqlite;
-use sqlx::pool::PoolConnection;
 
 use crate::admission;
 use crate::api::bearer::TaskCaller;
@@ -109,7 +107,7 @@ async fn job_environment(
 /// asked for the key is another one, and the last one counts: none is kept but as a hash.
 async fn continuation_key(
     app: &App,
-    mut conn: PoolConnection<Sqlite>,
+    mut conn: Conn,
     held: &Held,
 ) -> Result<Option<EnvVar>, ApiError> {
     if !setups::is_open(&mut conn, &held.pipeline).await? {

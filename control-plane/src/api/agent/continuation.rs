@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::lifecycle::move_on;
 use crate::state::App;
-use crate::store::{Conn, Held, allocations, pipelines, setups};
+use crate::store::{Conn, Held, allocations, locks, pipelines, setups};
 
 /// Name of the configuration in messages; only the job knows its file.
 const CONFIG_NAME: &str = "continuation";
@@ -49,6 +49,7 @@ pub(super) async fn go_on(
     let workflows = prepare_workflows(&submission, compiled.workflows, before)?;
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
+    locks::pipeline(&mut tx, &pipeline.id).await?;
     // It was looked at long before; this is what decides.
     open_setup(&mut tx, &hash).await?;
     if pipelines::is_canceled(&mut tx, &pipeline.id).await? {

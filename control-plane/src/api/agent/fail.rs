@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::api::bearer::TaskCaller;
 use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
+use crate::contention;
 use crate::lifecycle::end_task;
 use crate::state::App;
 
@@ -31,7 +32,17 @@ pub(super) async fn fail(
     Json(request): Json<FailRequest, MEDIUM>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
     let message = decode_message(&request.message)?;
+    contention::retry(|| fail_task(&app, &caller, &request, &message)).await
+}
+
+async fn fail_task(
+    app: &App,
+    caller: &TaskCaller,
+    request: &FailRequest,
+    message: &str,
+) -> Result<JsonAnswer<Value>, ApiError> {
     let mut tx = app.store.write().await?;
+    caller.lock_pipeline(&mut tx).await?;
     let held = caller.reload(&mut tx).await?;
     if request.allocation != held.allocation || held.current.as_ref() != Some(&held.allocation) {
         return Err(ApiError::NotFound("no task is held by this allocation".to_owned()));
@@ -44,7 +55,7 @@ pub(super) async fn fail(
         };
     }
     let now_ms = app.clock.wall_ms();
-    end_task(&mut tx, &held, Outcome::InfrastructureFail, Some(&message), now_ms).await?;
+    end_task(&mut tx, &held, Outcome::InfrastructureFail, Some(message), now_ms).await?;
     tx.commit().await?;
     tracing::warn!(task.id = %held.task, allocation = %held.allocation, "the runner failed");
     Ok(JsonAnswer(json!({})))

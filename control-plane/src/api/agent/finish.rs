@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::api::bearer::TaskCaller;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
+use crate::contention;
 use crate::lifecycle::end_task;
 use crate::state::App;
 use crate::store::{Held, WriteTx, steps};
@@ -28,21 +29,30 @@ pub(super) async fn finish(
     caller: TaskCaller,
     Json(request): Json<FinishRequest>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
+    contention::retry(|| finish_task(&app, &caller, &request)).await
+}
+
+async fn finish_task(
+    app: &App,
+    caller: &TaskCaller,
+    request: &FinishRequest,
+) -> Result<JsonAnswer<Value>, ApiError> {
     let mut tx = app.store.write().await?;
+    caller.lock_pipeline(&mut tx).await?;
     let held = caller.reload(&mut tx).await?;
     let is_mine =
         held.current.as_ref() == Some(&held.allocation) && request.allocation == held.allocation;
     if is_mine && held.phase == Phase::Ended && held.outcome == Some(request.outcome) {
         return Ok(JsonAnswer(json!({})));
     }
-    let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
+    let held = caller.look(&mut tx, Some(&request.allocation)).await?;
     if matches!(request.outcome, Outcome::NotRun | Outcome::Unauthorized) {
         return Err(ApiError::Bad("outcome: a task that was claimed was run".to_owned()));
     }
     // With a gap before them they are as good as not there.
-    let stored = super::events::store_events(&app, &mut tx, &held, &request.events).await?;
+    let stored = super::events::store_events(app, &mut tx, &held, &request.events).await?;
     let last_seq = stored.unwrap_or(held.last_seq);
-    if let Some(missing) = find_missing(&mut tx, &held, last_seq, &request).await? {
+    if let Some(missing) = find_missing(&mut tx, &held, last_seq, request).await? {
         // What came with this call is taken back with it, and asked for again.
         return Err(ApiError::Missing(missing));
     }

@@ -57,7 +57,7 @@ async fn renew_lease(
 ) -> Result<HeartbeatResponse, ApiError> {
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, Some(&request.allocation)).await?;
-    let now = app.clock.steady_ms();
+    let now = tx.lease_ms(&*app.clock);
     let since_claim = now - held.granted.unwrap_or(now);
     let mut expires = held.expires.unwrap_or(now);
     if leases::renews_lease(request.from, request.peer_silent_ms, since_claim, app.lease_ms) {
@@ -78,7 +78,7 @@ async fn read_state(
 ) -> Result<HeartbeatResponse, ApiError> {
     let mut conn = app.store.read().await?;
     let held = caller.look(&mut conn, Some(&request.allocation)).await?;
-    let now = app.clock.steady_ms();
+    let now = conn.lease_now(&*app.clock).await?;
     let expires = held.expires.unwrap_or(now);
     Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel })
 }

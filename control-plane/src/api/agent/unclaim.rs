@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
+use crate::contention;
 use crate::credentials::TokenHash;
 use crate::lifecycle::{end_task, put_back};
 use crate::scheduler::leases::{REST_MS, on_unclaim, rests_after};
 use crate::state::App;
-use crate::store::allocations;
+use crate::store::{allocations, locks};
 
 /// Puts a task back of which no step has started. The token in the body authorizes it. 409 where
 /// a step has, or where runners could not start it too often.
@@ -25,9 +26,16 @@ pub(super) async fn unclaim(
     State(app): State<App>,
     Json(request): Json<UnclaimRequest, SMALL>,
 ) -> Result<JsonAnswer<Value>, ApiError> {
+    contention::retry(|| give_back(&app, &request)).await
+}
+
+async fn give_back(app: &App, request: &UnclaimRequest) -> Result<JsonAnswer<Value>, ApiError> {
     let unknown = || ApiError::NotFound("no task that is held has this token".to_owned());
     let hash = TokenHash::of(request.task_token.expose());
     let mut tx = app.store.write().await?;
+    let found = allocations::by_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
+    locks::pipeline(&mut tx, &found.pipeline).await?;
+    locks::task(&mut tx, &found.task).await?;
     let held = allocations::by_token(&mut tx, &hash).await?.ok_or_else(unknown)?;
     if held.task != request.task_id
         || held.current.as_ref() != Some(&held.allocation)

@@ -57,7 +57,7 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
-    let mut items = variables::list_contexts(&mut *app.store.read().await?).await?;
+    let mut items = variables::list_contexts(&mut app.store.read().await?).await?;
     items.retain(|item| filter.name.as_ref().is_none_or(|part| item.name.contains(part.as_str())));
     let items: Vec<Value> = items.iter().map(head).collect();
     Ok(Json(json!({"items": items, "next_page_token": null})))

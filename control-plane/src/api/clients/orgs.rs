@@ -53,7 +53,7 @@ pub(super) async fn list_projects(
 ) -> Result<Json<Value>, ApiError> {
     let names = match filter.slug.as_deref().map(project_of).or(filter.name.as_deref()) {
         Some(name) => vec![name.to_owned()],
-        None => projects::names(&mut *app.store.read().await?).await?,
+        None => projects::names(&mut app.store.read().await?).await?,
     };
     let data: Vec<Value> = names
         .iter()

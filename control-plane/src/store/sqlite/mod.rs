@@ -1,4 +1,10 @@
-//! Opening the database and bringing its schema up to date.
+//! SQLite: the database that needs nothing, in a file of the data directory, in WAL mode.
+//!
+//! Its one writer at a time is made plain here: there is a single connection that writes, behind a
+//! fair lock in this process, and a few that read. So nobody ever meets "database is locked",
+//! however many pipelines are submitted at once.
+
+mod writer;
 
 use std::ffi::OsString;
 use std::fs::{OpenOptions, Permissions};
@@ -7,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row};
-use tokio::sync::Mutex;
+use sqlx::{ConnectOptions, Row, SqlitePool};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::write::{MAX_LOG_BYTES, Writer};
-use super::{Store, StoreError};
-use crate::signals::Bus;
+use super::{OpenError, StoreError};
+
+#[cfg(test)]
+pub(super) use writer::MAX_LOG_BYTES;
+pub(super) use writer::Writer;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -24,23 +31,19 @@ const NUMBERS_PER_START: i64 = 1 << 40;
 /// Enough that a slow reader does not make others wait, few enough to stay small.
 const READERS: u32 = 4;
 
-/// Reason why the database did not open.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error("it cannot be made its owner's alone")]
-    Private(#[source] std::io::Error),
-    #[error("it cannot be opened")]
-    Connect(#[from] sqlx::Error),
-    #[error("its schema cannot be brought up to date")]
-    Migrate(#[from] MigrateError),
+/// The connections to a database.
+#[derive(Clone, Debug)]
+pub(super) struct SqliteStore {
+    writer: Arc<Mutex<Writer>>,
+    pub(super) readers: SqlitePool,
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens the database at `path`, made where it is not there.
     ///
     /// `durable` syncs every commit to disk. Without it a commit survives the end of this
     /// process, not always the loss of power; the database stays whole either way.
-    pub(crate) async fn open(path: &Path, durable: bool) -> Result<Self, OpenError> {
+    pub(super) async fn open(path: &Path, durable: bool) -> Result<Self, OpenError> {
         make_private(path).map_err(OpenError::Private)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -56,12 +59,11 @@ impl Store {
         let mut conn = options
             .clone()
             // A log that one slow reader made long is cut when it is begun anew.
-            .pragma("journal_size_limit", MAX_LOG_BYTES.to_string())
+            .pragma("journal_size_limit", writer::MAX_LOG_BYTES.to_string())
             .connect()
             .await?;
         MIGRATIONS.run(&mut conn).await?;
-        let row = sqlx::query("UPDATE counters SET value = value + ? RETURNING value - ?")
-            .bind(NUMBERS_PER_START)
+        let row = sqlx::query("UPDATE counters SET value = value + $1 RETURNING value - $1")
             .bind(NUMBERS_PER_START)
             .fetch_one(&mut conn)
             .await?;
@@ -71,11 +73,18 @@ impl Store {
             .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers, bus: Bus::default() })
+        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers })
+    }
+
+    /// Waits for the turn to write, and begins a transaction.
+    pub(super) async fn begin(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        writer.begin().await?;
+        Ok(writer)
     }
 
     /// Closes the readers and folds the log into the database.
-    pub(crate) async fn close(&self) -> Result<(), StoreError> {
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         let mut writer = self.writer.lock().await;
         writer.roll_back_open().await?;

@@ -1,0 +1,142 @@
+//! PostgreSQL: connections, and the statements that only it has.
+//!
+//! Transactions run side by side there, each under what it locks (`../locks.rs`), at the isolation
+//! level READ COMMITTED. A change is marked with the id of its transaction. Ids rise as
+//! transactions begin, not as they become visible, so a reader goes by the horizon of a snapshot:
+//! every transaction below it had ended when the snapshot was taken, and every one that ends later
+//! is at or above it. A reader that takes the horizon first, reads then, and begins its next look
+//! at the horizon skips nothing, whatever it has seen above.
+
+mod sole_server;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
+
+use super::{OpenError, StoreError};
+use sole_server::SoleServer;
+pub use url::{DatabaseUrl, DatabaseUrlError};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Time by the clock of the database.
+pub(super) const NOW: &str =
+    "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";
+
+/// Lowest id of a transaction that had not ended at a snapshot.
+pub(super) const HORIZON: &str =
+    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon";
+
+/// Takes a place in the line.
+pub(super) const NEXT_IN_LINE: &str = "SELECT nextval('places_in_line') AS place";
+
+/// Locks a serial group until the end of the transaction.
+pub(super) const LOCK_GROUP: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
+/// Id and time of a transaction that begins.
+const BEGIN: &str = "SELECT pg_current_xact_id()::text::bigint AS number, \
+                     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";
+
+/// First version with ids of transactions of 64 bits, as `server_version_num` has it.
+const MIN_VERSION: i32 = 130_000;
+
+/// Connections that read, and as many that write: apart, since a caller that reads may wait for one
+/// to write with.
+const POOL: u32 = 8;
+
+/// Prepared statements that a connection keeps: more than there are.
+const MAX_STATEMENTS: usize = 300;
+
+/// Settings of a session: nobody waits for a lock for ever, and a transaction whose server hangs is
+/// taken back. In milliseconds.
+const SESSION: [(&str, &str); 2] =
+    [("lock_timeout", "10000"), ("idle_in_transaction_session_timeout", "60000")];
+
+/// The connections to a database.
+#[derive(Clone, Debug)]
+pub(super) struct PostgresStore {
+    pub(super) readers: PgPool,
+    writers: PgPool,
+    sole: SoleServer,
+    /// Leases go by the clock of the database.
+    has_clock: bool,
+}
+
+/// A transaction that has begun.
+pub(super) struct Begun {
+    pub(super) tx: Transaction<'static, Postgres>,
+    /// Its id, which its changes are marked with.
+    pub(super) number: i64,
+    pub(super) now_ms: i64,
+}
+
+impl PostgresStore {
+    /// Connects, becomes the database's only server, and brings the schema up to date.
+    pub(super) async fn open(url: &DatabaseUrl, has_clock: bool) -> Result<Self, OpenError> {
+        let options = url
+            .options()
+            .clone()
+            .application_name("russet")
+            .statement_cache_capacity(MAX_STATEMENTS)
+            .options(SESSION)
+            .disable_statement_logging();
+        let sole = SoleServer::take(options.clone()).await?;
+        let mut conn = options.clone().connect().await?;
+        check_server(&mut conn).await?;
+        // Holds an advisory lock, so that two versions of a server do not migrate at once.
+        MIGRATIONS.run(&mut conn).await?;
+        drop(conn);
+        let (readers, writers) = (pool(options.clone()).await?, pool(options).await?);
+        Ok(Self { readers, writers, sole, has_clock })
+    }
+
+    pub(super) fn has_clock(&self) -> bool {
+        self.has_clock
+    }
+
+    pub(super) async fn begin(&self) -> Result<Begun, StoreError> {
+        let mut tx = self.writers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        let row = sqlx::query(BEGIN).fetch_one(&mut *tx).await?;
+        Ok(Begun { number: row.try_get("number")?, now_ms: row.try_get("now_ms")?, tx })
+    }
+
+    /// Done when another server has taken the database over.
+    pub(super) async fn is_taken_over(&self) {
+        self.sole.watch().await;
+    }
+
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        self.writers.close().await;
+        self.sole.release().await;
+        Ok(())
+    }
+}
+
+async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new().max_connections(POOL).connect_with(options).await
+}
+
+/// Refuses a database that cannot hold what we store.
+async fn check_server(conn: &mut PgConnection) -> Result<(), OpenError> {
+    let facts = "SELECT current_setting('server_version_num')::int AS version, \
+                 current_setting('server_version') AS shown, \
+                 current_setting('server_encoding') AS encoding";
+    let row = sqlx::query(facts).fetch_one(conn).await?;
+    if row.try_get::<i32, _>("version")? < MIN_VERSION {
+        let shown: String = row.try_get("shown")?;
+        return Err(OpenError::Unsuitable(format!(
+            "it is PostgreSQL {shown}, and 13 is the first that serves"
+        )));
+    }
+    let encoding: String = row.try_get("encoding")?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Unsuitable(format!(
+            "its encoding is {encoding}, and has to be UTF8 (CREATE DATABASE … ENCODING 'UTF8' \
+             TEMPLATE template0)"
+        )));
+    }
+    Ok(())
+}

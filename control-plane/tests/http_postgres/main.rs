@@ -1,0 +1,55 @@
+//! The tests of `../http`, with PostgreSQL behind the server.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what does not come as expected fails the test, in helpers of tests too"
+)]
+
+#[path = "../http/artifacts.rs"]
+mod artifacts;
+#[path = "../http/caches.rs"]
+mod caches;
+#[path = "../http/cancel.rs"]
+mod cancel;
+#[path = "../http/claims.rs"]
+mod claims;
+#[path = "../http/clients.rs"]
+mod clients;
+#[path = "../http/dynamic.rs"]
+mod dynamic;
+#[path = "../http/large.rs"]
+mod large;
+#[path = "../http/leases.rs"]
+mod leases;
+#[path = "../http/live.rs"]
+mod live;
+#[path = "../http/orbs.rs"]
+mod orbs;
+#[path = "../http/output.rs"]
+mod output;
+#[path = "../http/parallel.rs"]
+mod parallel;
+#[path = "../http/pressure.rs"]
+mod pressure;
+#[path = "../http/refusals.rs"]
+mod refusals;
+#[path = "../http/restart.rs"]
+mod restart;
+#[path = "../http/runner_api.rs"]
+mod runner_api;
+#[path = "../http/ssh_keys.rs"]
+mod ssh_keys;
+mod store;
+#[path = "../http/support.rs"]
+mod support;
+#[path = "../http/timings.rs"]
+mod timings;
+#[path = "../http/updates.rs"]
+mod updates;
+#[path = "../http/variables.rs"]
+mod variables;
+#[path = "../http/web.rs"]
+mod web;
+#[path = "../http/workflows.rs"]
+mod workflows;
