@@ -88,6 +88,7 @@ fn is_walk(step: &str) -> bool {
     words[0] == "SCAN"
         // What a part of the same statement found.
         && !words[1].starts_with("(subquery")
+        && words[1] != "newest"
         && !MAY_BE_WALKED.contains(&words[1])
         && !MAY_BE_WALKED_ALONG.iter().any(|index| step.contains(index))
 }

@@ -330,7 +330,8 @@ pub(crate) async fn restart_leases(
     in_steps: i64,
 ) -> Result<u64, StoreError> {
     let done = query(
-        "UPDATE tasks SET granted = $1, expires = CASE step_started WHEN 0 THEN $2 ELSE $3 END \
+        "UPDATE tasks SET granted = $1, expires = CASE step_started WHEN 0 \
+         THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END \
          WHERE phase = 'running'",
     )
     .bind(granted)
