@@ -16,12 +16,11 @@ use std::path::{Path, PathBuf};
 use crate::darwin_abi::{POSIX_SPAWN_SETEXEC, PROC_PIDPATHINFO_MAXSIZE};
 use crate::privacy::Responsible;
 
-/// `responsibility_spawnattrs_setdisclaim`, as lldb/source/Host/macosx/objcxx/PosixSpawnResponsible.h
-/// (LLVM 20) and base/process/launch_mac.cc (Chromium 130) declare it.
+/// `responsibility_spawnattrs_setdisclaim`, as base/process/launch_mac.cc of Chromium declares it.
+/// LLDB (PosixSpawnResponsible.h, llvm-project 041c7b84) takes a `bool`: 1 is the same register.
 type SetDisclaim = unsafe extern "C" fn(*mut libc::posix_spawnattr_t, libc::c_int) -> libc::c_int;
 
-/// `responsibility_get_pid_responsible_for_pid`, as Activity Monitor's likes declare it
-/// (exelban/stats, Modules/RAM/readers.swift).
+/// `responsibility_get_pid_responsible_for_pid`, as exelban/stats and others declare it.
 type ResponsibleFor = unsafe extern "C" fn(libc::pid_t) -> libc::pid_t;
 
 /// Executes a program in place of this one, as its own responsible process. The process, its
