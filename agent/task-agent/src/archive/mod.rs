@@ -12,6 +12,7 @@
 mod apart;
 #[cfg(test)]
 mod apart_tests;
+mod attributes;
 mod channel;
 mod limits;
 mod pack;
@@ -22,10 +23,12 @@ mod tests;
 mod unpack;
 
 pub use apart::{Recorder, Room, unpack_apart, unpack_recorded};
+pub(crate) use attributes::is_kept;
 pub use channel::{compress, decompressed};
 pub use limits::Limits;
 pub use pack::{Packed, Root, pack};
 pub use place::Bases;
+pub(crate) use place::write_with_holes;
 pub use unpack::{Unpacked, unpack, unpack_with};
 
 /// Level of compression: zstd's own default.

@@ -14,6 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use tar::{EntryType, Header};
 use xattr::FileExt as _;
 
+use super::attributes::is_kept;
 use super::{BLOCK, LARGEST_PAX, LINKED, LONGEST_NAME, MOST_LEVELS, PIECE, XATTR, pax};
 
 /// Files with several names that are remembered. Beyond that each name is stored as a file.
@@ -133,7 +134,7 @@ impl Packer<'_> {
                 pax::add(&mut records, LINKED, b"1");
             }
         }
-        attributes(&file, &mut records);
+        self.attributes(&file, full, &mut records);
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.header(EntryType::Regular, full, &stat, size, None, records)?;
         let short = self.content(&mut file, size)?;
@@ -185,7 +186,7 @@ impl Packer<'_> {
         let stat = fstat(&sub).map_err(|error| failed(error.into()))?;
         let file = File::from(sub);
         let mut records = Vec::new();
-        attributes(&file, &mut records);
+        self.attributes(&file, full, &mut records);
         let sub = OwnedFd::from(file);
         self.header(EntryType::Directory, full, &stat, 0, None, records).map_err(failed)?;
         let mut names = names(&sub).map_err(failed)?;
@@ -261,6 +262,24 @@ impl Packer<'_> {
         self.out.write_all(header.as_bytes())
     }
 
+    /// The extended attributes that belong to the file rather than to its place. A file system
+    /// without them has none; one that is too large for an archive is told.
+    fn attributes(&mut self, file: &File, full: &[u8], records: &mut Vec<u8>) {
+        let Ok(names) = file.list_xattr() else { return };
+        for name in names {
+            let Some(text) = name.to_str().filter(|text| is_kept(text)) else { continue };
+            let Ok(Some(value)) = file.get_xattr(&name) else { continue };
+            if records.len() + value.len() + text.len() < LARGEST_PAX / 2 {
+                pax::add(records, &format!("{XATTR}{text}"), &value);
+            } else {
+                let shown = String::from_utf8_lossy(full).into_owned();
+                self.note(format!(
+                    "the attribute {text} of {shown} is too large, and was left out"
+                ));
+            }
+        }
+    }
+
     /// Fills the last block of something.
     fn pad(&mut self, size: u64) -> io::Result<()> {
         let rest = usize::try_from(size % BLOCK as u64).unwrap_or(0);
@@ -294,27 +313,6 @@ fn kind(stat: &FileStat) -> SFlag {
 )]
 fn inode(stat: &FileStat) -> (u64, u64) {
     (stat.st_dev as u64, stat.st_ino)
-}
-
-/// The extended attributes that belong to the file rather than to its place. A file system without
-/// them has none.
-fn attributes(file: &File, records: &mut Vec<u8>) {
-    let Ok(names) = file.list_xattr() else { return };
-    for name in names {
-        let Some(text) = name.to_str().filter(|text| is_kept(text)) else { continue };
-        let Ok(Some(value)) = file.get_xattr(&name) else { continue };
-        if records.len() + value.len() + text.len() < LARGEST_PAX / 2 {
-            pax::add(records, &format!("{XATTR}{text}"), &value);
-        }
-    }
-}
-
-/// Returns true if an extended attribute is stored, and set again. On Linux `security.*` gives
-/// privileges and `system.*` is about users of this machine; on macOS the kernel says what it
-/// refuses.
-pub(super) fn is_kept(name: &str) -> bool {
-    let is_named = !name.contains(['=', '\0', '\n']);
-    is_named && (cfg!(target_os = "macos") || name.starts_with("user."))
 }
 
 fn names(dir: &OwnedFd) -> io::Result<Vec<CString>> {

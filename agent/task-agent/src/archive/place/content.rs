@@ -39,7 +39,7 @@ pub(super) fn write(
 
 /// Writes a piece of a file, and leaves out zeros. Answers whether it ends with such: then the file
 /// is too short until its length is set, or more is written.
-pub(in crate::archive) fn write_with_holes(file: &mut File, piece: &[u8]) -> io::Result<bool> {
+pub(crate) fn write_with_holes(file: &mut File, piece: &[u8]) -> io::Result<bool> {
     let mut ends_in_hole = false;
     for part in piece.chunks(HOLE) {
         ends_in_hole = is_zero(part);

@@ -26,12 +26,12 @@ use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, symlinkat, unlinkat};
 use xattr::FileExt as _;
 
 use self::directories::{Level, leave, open_dir, open_or_make};
+use super::attributes::is_kept;
 use super::limits::Room;
-use super::pack::is_kept;
 use super::{LONGEST_NAME, MOST_LEVELS, PIECE};
 use russet_platform::clone_file;
 
-pub(super) use content::write_with_holes;
+pub(crate) use content::write_with_holes;
 
 /// Directories that the first part of a name stands for.
 pub type Bases = Vec<(Vec<u8>, PathBuf)>;
