@@ -12,8 +12,8 @@ const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// Bytes from one read of a terminal that show that more are on their way: Linux gives at most about four kilobytes at a time.
 pub const TERMINAL_FLOOD: usize = 2 * 1024;
 
-/// Directories that a home has before anything runs in it.
-pub const HOME_DIRECTORIES: &[&str] = &[];
+/// Directories that a home has before anything runs in it, with their modes.
+pub const HOME_DIRECTORIES: &[(&str, u32)] = &[];
 
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub const LANG: &str = "C.UTF-8";

@@ -41,8 +41,8 @@ pub fn login_path(path: &str) -> String {
 /// Bytes from one read of a terminal that show that more are on their way: Darwin holds 2,048 bytes at the speed that it is set to.
 pub const TERMINAL_FLOOD: usize = 512;
 
-/// Directories that a home has before anything runs in it.
-pub const HOME_DIRECTORIES: &[&str] = &crate::macos_tools::home::DIRECTORIES;
+/// Directories that a home has before anything runs in it, with their modes.
+pub const HOME_DIRECTORIES: &[(&str, u32)] = &crate::macos_tools::home::DIRECTORIES;
 
 /// `LANG` of a step: UTF-8, so that tools do not choke on names.
 pub const LANG: &str = "en_US.UTF-8";

@@ -30,16 +30,18 @@ pub(crate) async fn fill(assignment: &Assignment) -> Result<(), HomeError> {
     filled.map_err(HomeError::Cut)?.map_err(HomeError::Copy)
 }
 
-/// Makes the directories of a fresh home, for its user alone.
-fn make_standard_directories(home: &Path, names: &[&str]) -> Result<(), HomeError> {
-    for name in names {
+/// Makes the directories of a fresh home, with these modes whatever the umask says.
+fn make_standard_directories(home: &Path, names: &[(&str, u32)]) -> Result<(), HomeError> {
+    for (name, mode) in names {
         let path = home.join(name);
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(HomeError::Standard { path, source });
+        let made = match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) if *mode != 0o700 => {
+                std::fs::set_permissions(&path, Permissions::from_mode(*mode))
             }
-            _ => {}
-        }
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        made.map_err(|source| HomeError::Standard { path, source })?;
     }
     Ok(())
 }
@@ -120,14 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_home_has_the_directories_of_its_system_for_its_user_alone() {
+    fn a_fresh_home_has_the_directories_of_its_system_with_their_modes() {
         let dir = tempfile::tempdir().unwrap();
         let names = russet_platform::macos_tools::home::DIRECTORIES;
         for _again in 0..2 {
             make_standard_directories(dir.path(), &names).unwrap();
         }
+        for (name, wanted) in names {
+            assert_eq!(mode(&dir.path().join(name)), wanted, "{name}");
+        }
         assert_eq!(mode(&dir.path().join("Library/Preferences")), 0o700);
-        assert!(names.iter().all(|name| dir.path().join(name).is_dir()));
+        assert_eq!(mode(&dir.path().join("Public/Drop Box")), 0o733);
         std::fs::remove_dir_all(dir.path().join("Library")).unwrap();
         std::fs::write(dir.path().join("Library"), "").unwrap();
         let error = make_standard_directories(dir.path(), &names[1..]).unwrap_err().to_string();
