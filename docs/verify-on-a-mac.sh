@@ -119,6 +119,7 @@ met() {
             release) [ -n "${RUSSET_UPDATE:-}" ] || missing="RUSSET_UPDATE, a newer release at the source" ;;
             team) [ -n "${RUSSET_TEAM_ID:-}" ] || missing="RUSSET_TEAM_ID, the team of the build" ;;
             class) [ -n "${RUSSET_CLASS:-}" ] || missing="RUSSET_CLASS, a class that this agent serves" ;;
+            kept-class) [ -n "${RUSSET_KEPT_CLASS:-}" ] || missing="RUSSET_KEPT_CLASS, a class of two slots that keeps derived-data" ;;
             gui-class) [ -n "${RUSSET_GUI_CLASS:-}" ] || missing="RUSSET_GUI_CLASS, a class with session: gui" ;;
             gui-account)
                 { [ -n "${RUSSET_GUI_USER:-}" ] && [ -r "${RUSSET_GUI_PASSWORD:-}" ]; } ||

@@ -28,6 +28,7 @@ mod boot;
 mod caches;
 mod commands;
 mod control;
+mod data_directory;
 mod dynamic;
 mod errors;
 mod faults;
@@ -36,6 +37,7 @@ mod golden;
 mod housekeeping;
 mod install;
 mod isolation;
+mod kept_directories;
 mod kill;
 #[cfg(target_os = "linux")]
 mod leftovers;

@@ -11,5 +11,5 @@ check local-network 'change root slot' '^(root reaches it|nothing listens there)
      sleep 8; launchctl remove dev.russet.verify-network; sort -u "$here/said"'
 
 check relay-socket 'root agent' '^(_russet1 600|no relay here)$' \
-    'socket=/var/db/russet/slots/1/relay.sock
+    'socket=/opt/russet/data/slots/1/relay.sock
      if [ -S $socket ]; then stat -f "%Su %Lp" $socket; else echo no relay here; fi'

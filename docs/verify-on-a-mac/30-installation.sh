@@ -33,7 +33,7 @@ check install-dry-run - 'actions would be done|nothing would be done' \
 check install-users 'root agent' '^hidden, no login$' \
     'dscl . -read /Users/_russet1 >record
      grep "^dsAttrTypeNative:IsHidden: 1$" record; grep "^UserShell: /usr/bin/false$" record
-     grep "^NFSHomeDirectory: .*/slots/1/home$" record
+     grep "^NFSHomeDirectory: /opt/russet/data/slots/1/home$" record
      if grep "^AuthenticationAuthority" record; then echo it can log in; else echo hidden, no login; fi'
 
 check install-renews 'change root agent' '^Everything is installed already' \

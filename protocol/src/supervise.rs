@@ -124,7 +124,33 @@ pub struct Assignment {
     /// older than the task then need not be looked at again.
     #[serde(default)]
     pub is_swept: bool,
+    /// Directories of the home that outlive tasks of this project, class and kind of branch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptSet>,
+    /// Number of the slot, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
 }
+
+/// Set of directories of the home that are cloned in before the steps and out after them. Only root
+/// can reach its directories, so they are opened before the process becomes the slot's user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptSet {
+    /// The directories, relative to the home. None has `..` in it, and none is in another.
+    pub paths: Vec<PathBuf>,
+    /// Directory to clone from. It belongs to the user of the slot whose task left it.
+    #[serde(default)]
+    pub from: Option<PathBuf>,
+    /// Empty directory of the slot's user to clone into when the task has succeeded.
+    #[serde(default)]
+    pub to: Option<PathBuf>,
+    /// Limit of what is cloned out, in bytes.
+    pub max_bytes: u64,
+}
+
+/// Name of the file that is written last into [`KeptSet::to`], with the number of bytes as text:
+/// without it the set is not whole.
+pub const WHOLE_SET_FILE: &str = ".russet-whole";
 
 /// Parts of its slot that a task agent empties before it exits. A launch agent that does not ask
 /// for it has a process of its own do it.
@@ -158,6 +184,13 @@ pub struct Trim {
     /// Everything goes: the agent is being removed.
     #[serde(default)]
     pub everything: bool,
+    /// File of root's for what is known from earlier looks, opened as `copies` are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<PathBuf>,
+    /// Directories of sets ([`KeptSet`]) that nobody is given any more: everything in them goes,
+    /// unless a task still clones from one. Opened as `copies` are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<PathBuf>,
 }
 
 /// A service of the machine that is started, and waited for, before the first step.

@@ -82,6 +82,12 @@ pub const CLEAN_UP_STEP: u32 = 10_003;
 /// Number of the step in which a service of the host is started before the first step of the job.
 pub const WARM_UP_STEP: u32 = 10_004;
 
+/// Number of the step in which directories that outlive tasks are cloned into the home.
+pub const RESTORE_KEPT_STEP: u32 = 10_005;
+
+/// Number of the step in which they are cloned out of it, after a success.
+pub const SAVE_KEPT_STEP: u32 = 10_006;
+
 /// Job and pipeline of a task, for `CIRCLE_*` variables, screens and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

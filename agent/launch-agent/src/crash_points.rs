@@ -40,10 +40,16 @@ pub(crate) enum CrashPoint {
     Refreshed,
     /// The journal is gone.
     JournalRemoved,
+    /// A set of kept directories is whole, and not in its place.
+    KeptWhole,
+    /// It is in its place, and the one before in the place of what is to be thrown away.
+    KeptExchanged,
+    /// It is in its place, and the one before is to go.
+    KeptPlaced,
 }
 
 impl CrashPoint {
-    /// Every step, in the order of a task.
+    /// Every step that each task takes, in the order of a task.
     const ALL: [Self; 15] = [
         Self::Claimed,
         Self::DraftMade,
@@ -79,6 +85,9 @@ impl CrashPoint {
             Self::DirectoryGiven => "directory given",
             Self::Refreshed => "refreshed",
             Self::JournalRemoved => "journal removed",
+            Self::KeptWhole => "kept whole",
+            Self::KeptExchanged => "kept exchanged",
+            Self::KeptPlaced => "kept placed",
         }
     }
 
@@ -89,7 +98,15 @@ impl CrashPoint {
     }
 }
 
-/// Returns the names of all steps, in the order of a task.
+/// Returns the names of the steps that only a task takes whose class keeps directories.
+#[must_use]
+pub fn kept_step_names() -> Vec<&'static str> {
+    [CrashPoint::KeptWhole, CrashPoint::KeptExchanged, CrashPoint::KeptPlaced]
+        .map(CrashPoint::name)
+        .to_vec()
+}
+
+/// Returns the names of the steps that each task takes, in the order of a task.
 #[must_use]
 pub fn step_names() -> Vec<&'static str> {
     CrashPoint::ALL.into_iter().map(CrashPoint::name).collect()

@@ -32,6 +32,10 @@ mod os {
     pub(super) const EXECUTABLE: &str = "Contents/MacOS/russet";
     pub(super) const CONFIG: &str = "Library/Preferences/dev.russet.agent/config.yaml";
     pub(super) const STATE: &str = "var/db/russet";
+    /// No link lies on the way, unlike `/var`: `xcodebuild -create-xcframework` and module caches
+    /// compare paths as text (libsodium#1356, swift-syntax#319). `/private/var` would not do, since
+    /// Foundation standardizes it to `/var` again.
+    pub(super) const DATA: &str = "opt/russet/data";
     pub(super) const LOGS: &str = "Library/Logs/Russet";
     pub(super) const SOCKETS: &str = "var/run/russet";
 }
@@ -42,6 +46,7 @@ mod os {
     pub(super) const EXECUTABLE: &str = "russet";
     pub(super) const CONFIG: &str = "etc/russet/config.yaml";
     pub(super) const STATE: &str = "var/lib/russet";
+    pub(super) const DATA: &str = STATE;
     pub(super) const LOGS: &str = "var/log/russet";
     pub(super) const SOCKETS: &str = "run/russet";
 }
@@ -171,10 +176,16 @@ impl Layout {
         self.config().with_file_name("machine.json")
     }
 
-    /// Journals, slots, credentials, the receipt of the installation.
+    /// Credentials, records, the receipt of the installation, the files of `russet-boot`.
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join(os::STATE)
+    }
+
+    /// Slots with their journals, and caches: all that tasks write.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.root.join(os::DATA)
     }
 
     /// Logs of the agent, which it rotates itself.

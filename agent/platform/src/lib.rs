@@ -31,6 +31,7 @@ pub mod shared_directories;
 mod syscall;
 pub mod trust;
 pub mod users;
+pub mod volume;
 mod wakefulness;
 
 pub use errors::{KeychainError, SignatureError};

@@ -10,7 +10,8 @@ use super::error::ConfigError;
 use super::read::{Input, Origin, Values};
 use super::token::{self, Exposure, Token};
 use super::{
-    Class, Config, Format, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session, XcodeHealth,
+    Class, Config, Format, Keep, KeepAwake, Level, LocalApi, Logging, Mode, Relay, Session,
+    XcodeHealth,
 };
 use crate::logs::Limits as LogLimits;
 use russet_platform::clock::whole_millis;
@@ -80,6 +81,7 @@ pub(super) fn build_config(
         xcode_directories: build.xcode_directories()?,
         matches_xcode: values.flag("runner.xcode.match").unwrap_or(true),
         local_api: build.local_api(&state_directory),
+        data_directory: build.data_directory(&state_directory),
         state_directory,
         path: build.step_path()?,
         environment: build.environment()?,
@@ -97,6 +99,7 @@ pub(super) fn build_config(
         limits: read_limits(values, "runner.limits."),
         classes,
         housekeeping: build.housekeeping()?,
+        keep: build.keep_limits()?,
         shutdown_hook: build.shutdown_hook()?,
         warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
         metrics: build.metrics()?,
@@ -208,6 +211,18 @@ impl Build<'_> {
         Ok(Path::new(&home).join(".local/state/russet"))
     }
 
+    /// Where the owner says nothing about the state directory, what tasks write lies at the system's
+    /// own place for it; else with the rest.
+    fn data_directory(&self, state: &Path) -> PathBuf {
+        match self.values.text("runner.data_directory") {
+            Some(path) => self.path(&path),
+            None if state == Path::new(russet_platform::ROOT_STATE_DIRECTORY) => {
+                PathBuf::from(russet_platform::ROOT_DATA_DIRECTORY)
+            }
+            None => state.to_owned(),
+        }
+    }
+
     /// The installed agent is reached where everybody looks; another one has its socket beside
     /// its state, so that two agents of a machine do not take it from each other.
     fn local_api(&self, state: &Path) -> LocalApi {
@@ -308,6 +323,7 @@ impl Build<'_> {
             credentials: Vec::new(),
             xcode: None,
             session: Session::Background,
+            keep: Keep::default(),
         })
     }
 
@@ -330,11 +346,14 @@ impl Build<'_> {
         };
         let credentials =
             self.credentials(values, resource_class.is_some(), task_agent.is_some())?;
+        let session = self.session(values, slots)?;
+        let keep = self.keep(values, task_agent.is_some(), &session)?;
         let own = read_limits(values, "limits.");
         let common = read_limits(self.values, "runner.limits.");
         Ok(Class {
             label: values.label.trim_end_matches('.').to_owned(),
-            session: self.session(values, slots)?,
+            session,
+            keep,
             token,
             resource_class,
             slots,

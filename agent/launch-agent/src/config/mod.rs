@@ -20,6 +20,7 @@ mod build;
 mod convert;
 mod error;
 mod host;
+mod keep;
 mod keys;
 mod read;
 mod reference;
@@ -33,6 +34,7 @@ mod yaml;
 pub use convert::{Converted, Overrides, convert_config};
 pub use error::{ConfigError, Place};
 pub use host::Host;
+pub use keep::{Keep, KeepLimits, KeptPaths};
 pub use reference::keys_reference;
 pub use reserve::Reserve;
 pub use token::Token;
@@ -68,8 +70,10 @@ pub struct Config {
     pub ssh_advertise_addr: Option<String>,
     /// Names of the slots' users, before their number.
     pub user_prefix: String,
-    /// Journals, slots and the staged executable.
+    /// Credentials, records and the staged executable.
     pub state_directory: PathBuf,
+    /// Slots with their journals, and caches: all that tasks write.
+    pub data_directory: PathBuf,
     /// Directories before the standard PATH of steps.
     pub path: Vec<PathBuf>,
     /// Variables for every task.
@@ -84,6 +88,8 @@ pub struct Config {
     pub classes: Vec<Class>,
     /// Caches to trim between tasks.
     pub housekeeping: Housekeeping,
+    /// Limits of directories that outlive tasks.
+    pub keep: KeepLimits,
     /// Program to run after the one task of single-task mode.
     pub shutdown_hook: Option<ShutdownHook>,
     /// Starts the simulators' service before a task's steps, and waits until it has devices.
@@ -140,6 +146,8 @@ pub struct Class {
     pub xcode: Option<String>,
     /// Session in which its tasks run.
     pub session: Session,
+    /// Directories of the home that outlive tasks.
+    pub keep: Keep,
 }
 
 impl Class {

@@ -233,6 +233,7 @@ pub(super) fn undo_entry(
         },
         (Item::Directory { .. }, None) => {
             slots::empty_all(&path.join("slots"), machine.program)?;
+            slots::empty_kept(path, machine.program)?;
             files::remove_tree_but(path, keep).map_err(removed)?;
         }
         (Item::Directory { .. }, Some(before)) => {

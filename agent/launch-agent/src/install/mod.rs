@@ -15,6 +15,7 @@ mod developer;
 mod error;
 mod files;
 mod health;
+mod homes;
 mod leftovers;
 mod lock;
 mod plan;
@@ -28,6 +29,7 @@ mod slots;
 
 pub use error::InstallError;
 pub use health::{agent_concerns, socket_path, wait_for_health};
+pub use homes::{follow_slots, note_directory};
 pub use leftovers::{Leftover, list_leftovers};
 pub use lock::{InstallationLock, lock_installation};
 pub use plan::{ConfigSource, Settings, Step, plan_install};

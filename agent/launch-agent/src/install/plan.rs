@@ -257,20 +257,22 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
         steps.push(Step::new(Item::File { path: config_path }, how));
     }
     steps.extend(seal_step(settings)?);
-    if let Some(path) = own_state(&config, layout)? {
+    for path in own_directories(&config, layout)? {
         steps.push(Step::state_directory(path));
     }
     steps.push(Step::directory(layout.logs(), 0o755));
     steps.push(Step::directory(layout.sockets(), 0o755));
+    let known = Receipt::read(&layout.receipt())?;
+    let known: Vec<Wanted> = known.iter().flat_map(Receipt::users).cloned().collect();
+    let users = user_steps(&config, &known, russet_platform::MAY_REPAIR_USERS);
     if settings.users {
         steps.extend(
-            user_steps(&config)
-                .into_iter()
-                .map(|wanted| Step::new(Item::User { wanted }, How::User)),
+            users.iter().cloned().map(|wanted| Step::new(Item::User { wanted }, How::User)),
         );
     }
     if settings.is_for_developers {
-        steps.extend(developer_steps(&config, settings.users));
+        let names = users.into_iter().filter(|_| settings.users).map(|wanted| wanted.name);
+        steps.extend(developer_steps(&config, names));
     }
     let job_file = if cfg!(target_os = "macos") {
         let line = format!("{}\n", layout.bin().display());
@@ -320,17 +322,19 @@ fn seal_step(settings: &Settings) -> Result<Option<Step>, InstallError> {
     Ok(Some(Step::new(Item::File { path }, How::Seal { text, is_image })))
 }
 
-/// The state directory of the owner's choice, if it is ours to make and to remove: one that was
-/// there before us is not.
-fn own_state(config: &Config, layout: &Layout) -> Result<Option<PathBuf>, InstallError> {
-    let path = config.state_directory.clone();
-    if path == layout.state() {
-        return Ok(None);
-    }
-    let item = Item::Directory { path: path.clone() };
+/// The directories of state and of slots beside that of the layout, if they are ours to make and to
+/// remove: one that was there before us is not.
+fn own_directories(config: &Config, layout: &Layout) -> Result<Vec<PathBuf>, InstallError> {
     let receipt = Receipt::read(&layout.receipt())?;
-    let ours = receipt.is_some_and(|receipt| receipt.entry(&item).is_some());
-    Ok((ours || !path.exists()).then_some(path))
+    let is_ours = |path: &PathBuf| {
+        let item = Item::Directory { path: path.clone() };
+        let is_known = receipt.as_ref().is_some_and(|receipt| receipt.entry(&item).is_some());
+        *path != layout.state() && (is_known || !path.exists())
+    };
+    let mut paths = vec![config.state_directory.clone(), config.data_directory.clone()];
+    paths.dedup();
+    paths.retain(is_ours);
+    Ok(paths)
 }
 
 fn parent_directory(path: &Path) -> PathBuf {
@@ -374,29 +378,37 @@ fn configuration_step(
 fn with_state(config: Config, layout: &Layout) -> Config {
     let not_roots = Path::new("/.local/state/russet");
     let default = [Path::new(russet_platform::ROOT_STATE_DIRECTORY), not_roots];
-    if default.contains(&config.state_directory.as_path()) {
-        return Config { state_directory: layout.state(), ..config };
+    if !default.contains(&config.state_directory.as_path()) {
+        return config;
     }
-    config
+    let defaults_of_data = [Path::new(russet_platform::ROOT_DATA_DIRECTORY), not_roots];
+    let is_default = defaults_of_data.contains(&config.data_directory.as_path());
+    let data_directory = if is_default { layout.data() } else { config.data_directory.clone() };
+    Config { state_directory: layout.state(), data_directory, ..config }
 }
 
-/// A user for each slot.
-fn user_steps(config: &Config) -> Vec<Wanted> {
+/// A user for each slot. One that is `known` keeps its home where changing users takes a person's
+/// leave: a link leads from there to its slot, until `russet agent repair` is run.
+fn user_steps(config: &Config, known: &[Wanted], may_move: bool) -> Vec<Wanted> {
     let slots: u32 = config.classes.iter().map(|class| class.slots).sum();
-    (1..=slots)
-        .map(|number| Wanted {
-            name: format!("{}{number}", config.user_prefix),
+    let wanted = |number: u32| {
+        let name = format!("{}{number}", config.user_prefix);
+        let of_slot = Path::new("slots").join(number.to_string()).join("home");
+        let known = known.iter().find(|user| !may_move && user.name == name);
+        let kept = known.map(|user| user.home.clone()).filter(|home| home.ends_with(&of_slot));
+        Wanted {
+            name,
             full_name: format!("Russet slot {number}"),
-            home: config.state_directory.join("slots").join(number.to_string()).join("home"),
+            home: kept.unwrap_or_else(|| config.data_directory.join(of_slot)),
             before: None,
-        })
-        .collect()
+        }
+    };
+    (1..=slots).map(wanted).collect()
 }
 
 /// Developer mode, and its group for everybody who runs tasks: slots' users, and the accounts whose
 /// sessions at the screen classes use.
-fn developer_steps(config: &Config, has_users: bool) -> Vec<Step> {
-    let slots = user_steps(config).into_iter().filter(|_| has_users).map(|wanted| wanted.name);
+fn developer_steps(config: &Config, slots: impl Iterator<Item = String>) -> Vec<Step> {
     let accounts = config.classes.iter().filter_map(|class| match &class.session {
         Session::Gui { user } => Some(user.clone()),
         Session::Background => None,

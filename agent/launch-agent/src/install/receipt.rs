@@ -245,6 +245,18 @@ impl Receipt {
         self.write()
     }
 
+    /// A user's home is elsewhere from now on.
+    pub(super) fn has_home(&mut self, name: &str, home: &Path) -> Result<(), InstallError> {
+        for entry in &mut self.entries {
+            if let Item::User { wanted } = &mut entry.item
+                && wanted.name == name
+            {
+                home.clone_into(&mut wanted.home);
+            }
+        }
+        self.write()
+    }
+
     /// An action is undone.
     pub(super) fn forget(&mut self, item: &Item) -> Result<(), InstallError> {
         self.entries.retain(|entry| !entry.item.is(item));

@@ -9,8 +9,10 @@ use std::path::Path;
 
 use super::error::InstallError;
 use super::files;
+use super::homes::move_homes;
 use super::receipt::Receipt;
 use super::run::{installed_program, require_root};
+use crate::config;
 use russet_platform::accounts::{Accounts, SHELL};
 use russet_platform::layout::Layout;
 
@@ -105,6 +107,10 @@ pub fn repair_installation(layout: &Layout) -> Result<Option<Vec<String>>, Insta
     require_root("repair")?;
     if installed_program(layout)?.is_none() {
         return Ok(None);
+    }
+    // Whoever runs this may change users, so their homes follow slots that have moved.
+    if let Ok(config) = config::load_config(&layout.config(), &config::installed_environment) {
+        move_homes(&layout.state(), &config.data_directory)?;
     }
     repair_users(&layout.state(), "").map(Some)
 }

@@ -20,6 +20,11 @@ const COPIES: &str = "caches";
 
 /// Directory of a slot with what the system refused to delete.
 const ASIDE: &str = "aside";
+/// Directory beside that of slots with directories that outlive tasks.
+const KEPT: &str = "kept";
+
+/// Runs of the helper for the kept directories of one user, at most: each has a limit of its own.
+const MAX_KEPT_RUNS: usize = 60;
 
 /// A journal is not larger than this.
 const MAX_JOURNAL: u64 = 1 << 20;
@@ -77,27 +82,80 @@ fn empty_by_owner(slot: &Path, program: &Path, kind: &str) -> Result<(), Install
         }
     }
     for ((uid, gid), directories) in by_owner {
-        let mut assignment = blank_assignment(slot, uid, gid);
+        if kind == COPIES {
+            call(slot, program, &trim_assignment(slot, uid, gid, "copies", &directories))?;
+            continue;
+        }
+        let mut assignment = unrelated_helper(slot, uid, gid, "empty_aside");
         if let Some(fields) = assignment.as_object_mut() {
-            fields.insert("token".to_owned(), "".into());
-            if kind == COPIES {
-                let trim =
-                    serde_json::json!({"paths": [], "copies": directories, "everything": true});
-                fields.insert("mode".to_owned(), "trim".into());
-                fields.insert("trim".to_owned(), trim);
-            } else {
-                fields.insert("mode".to_owned(), "empty_aside".into());
-                fields.insert("aside".to_owned(), serde_json::json!(directories));
-            }
-            // Nothing of that user is ended for it.
-            fields.insert(
-                "user".to_owned(),
-                serde_json::json!({"uid": uid, "gid": gid, "name": null, "dedicated": false}),
-            );
+            fields.insert("aside".to_owned(), serde_json::json!(directories));
         }
         call(slot, program, &assignment)?;
     }
     Ok(())
+}
+
+/// Empties the directories that outlive tasks, below a directory of data. Each belongs to the user
+/// whose task left it, who may be gone by now; its number is enough.
+pub(super) fn empty_kept(data: &Path, program: &Path) -> Result<(), InstallError> {
+    let kept = data.join(KEPT);
+    let mut by_owner: BTreeMap<(u32, u32), Vec<PathBuf>> = BTreeMap::new();
+    // Root's, and nobody else may enter it.
+    let Ok(entries) = std::fs::read_dir(&kept) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let files = entry.path().join("files");
+        let Ok(meta) = std::fs::symlink_metadata(&files) else { continue };
+        if meta.is_dir() && meta.uid() != 0 {
+            by_owner.entry((meta.uid(), meta.gid())).or_default().push(files);
+        }
+    }
+    for ((uid, gid), files) in by_owner {
+        let assignment = trim_assignment(&kept, uid, gid, "gone", &files);
+        for _run in 0..MAX_KEPT_RUNS {
+            call(&kept, program, &assignment)?;
+            if files.iter().all(|files| is_empty(files)) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Returns the assignment of a helper that trims directories of a user to nothing.
+fn trim_assignment(
+    slot: &Path,
+    uid: u32,
+    gid: u32,
+    kind: &str,
+    paths: &[PathBuf],
+) -> serde_json::Value {
+    let mut assignment = unrelated_helper(slot, uid, gid, "trim");
+    let mut trim = serde_json::json!({"paths": [], "everything": true});
+    if let Some(trim) = trim.as_object_mut() {
+        trim.insert(kind.to_owned(), serde_json::json!(paths));
+    }
+    if let Some(fields) = assignment.as_object_mut() {
+        fields.insert("trim".to_owned(), trim);
+    }
+    assignment
+}
+
+/// Returns the assignment of a helper that is a user of whom nothing is ended for it.
+fn unrelated_helper(slot: &Path, uid: u32, gid: u32, mode: &str) -> serde_json::Value {
+    let mut assignment = blank_assignment(slot, uid, gid);
+    if let Some(fields) = assignment.as_object_mut() {
+        fields.insert("mode".to_owned(), mode.into());
+        fields.insert("token".to_owned(), "".into());
+        fields.insert(
+            "user".to_owned(),
+            serde_json::json!({"uid": uid, "gid": gid, "name": null, "dedicated": false}),
+        );
+    }
+    assignment
 }
 
 fn call(slot: &Path, program: &Path, assignment: &serde_json::Value) -> Result<(), InstallError> {
@@ -173,7 +231,7 @@ text=$(cat)
 echo "$text" >> "$(dirname "$0")/asked"
 case "$text" in *'"mode":"trim"'* | *'"mode":"empty_aside"'*) ;; *) exit 0 ;; esac
 uid=$(echo "$text" | sed 's/.*"uid":\([0-9]*\).*/\1/')
-for dir in $(echo "$text" | sed 's/.*"\(copies\|aside\)":\[\([^]]*\)\].*/\2/' | tr ',"' '  '); do
+for dir in $(echo "$text" | sed 's/.*"\(copies\|aside\|gone\)":\[\([^]]*\)\].*/\2/' | tr ',"' '  '); do
   find "$dir" -mindepth 1 -user "$uid" -delete
 done
 "#;
@@ -203,7 +261,16 @@ done
                 std::os::unix::fs::chown(&path, Some(owner), Some(owner)).unwrap();
             }
         }
+        let files = state.join("kept/some-set/files");
+        std::fs::create_dir_all(&files).unwrap();
+        for path in [files.join("object"), files.clone()] {
+            if path != files {
+                std::fs::write(&path, "x").unwrap();
+            }
+            std::os::unix::fs::chown(&path, Some(58_312), Some(58_312)).unwrap();
+        }
         crate::install::files::remove_tree(&state).unwrap_err();
+        super::empty_kept(&state, &program).unwrap();
         super::empty_all(&state.join("slots"), &program).unwrap();
         crate::install::files::remove_tree(&state).unwrap();
         assert!(!state.exists());

@@ -13,6 +13,7 @@ mod admission;
 mod caches;
 mod events;
 mod exit_reason;
+mod kept;
 mod lifecycle;
 mod options;
 mod process;

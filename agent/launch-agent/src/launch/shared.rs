@@ -6,6 +6,7 @@ use russet_protocol::runner::ClaimRequest;
 
 use super::caches::SharedCaches;
 use super::events::EventSink;
+use super::kept::KeptStore;
 use super::process::Staged;
 use super::server::{Api, LogOnce};
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) left: Arc<LeftBehindCounters>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) caches: SharedCaches,
+    /// Directories that outlive tasks, where this agent is root.
+    pub(super) kept: Option<KeptStore>,
     pub(super) boot_id: String,
     /// Control groups, where this machine lets each slot have one of its own.
     pub(super) groups: Option<Groups>,

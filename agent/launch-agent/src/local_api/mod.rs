@@ -36,6 +36,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) socket: &'a Path,
     /// Directory in which requested maintenance is kept.
     pub(crate) state: &'a Path,
+    /// Directory of the slots.
+    pub(crate) data: &'a Path,
     /// Rights of users.
     pub(crate) policy: Policy,
     /// State that is shown.
@@ -57,15 +59,26 @@ pub(crate) struct Parts<'a> {
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
 pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
-    let Parts { socket, state, policy, board, clock, metrics, log, updates, machine, commands } =
-        parts;
+    let Parts {
+        socket,
+        state,
+        data,
+        policy,
+        board,
+        clock,
+        metrics,
+        log,
+        updates,
+        machine,
+        commands,
+    } = parts;
     let (maintenance, keeping) =
         maintenance::start_keeper(state, clock.clone(), commands.clone(), &board);
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
             tracing::debug!(socket = %socket.display(), "listening for people on this machine");
-            let state = state.to_owned();
+            let (state, data) = (state.to_owned(), data.to_owned());
             let parts = routes::Parts {
                 board,
                 maintenance,
@@ -77,6 +90,7 @@ pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
                 log,
                 state,
                 machine,
+                data,
             };
             let router = routes::router(parts);
             let service = router.into_make_service_with_connect_info::<listener::Peer>();

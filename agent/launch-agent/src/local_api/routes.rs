@@ -52,6 +52,7 @@ pub(super) struct Parts {
     pub(super) log: Option<PathBuf>,
     pub(super) state: PathBuf,
     pub(super) machine: Option<SealedMachine>,
+    pub(super) data: PathBuf,
 }
 
 /// All calls.
@@ -66,6 +67,7 @@ pub(super) fn router(parts: Parts) -> Router {
         metrics,
         log,
         state,
+        data,
         machine,
     } = parts;
     let api = Api {
@@ -79,6 +81,7 @@ pub(super) fn router(parts: Parts) -> Router {
         log: log.map(Arc::new),
         state: Arc::new(state),
         machine: machine.map(Arc::new),
+        data: Arc::new(data),
     };
     Router::new()
         .route("/v1/status", get(status))

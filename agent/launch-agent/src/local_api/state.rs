@@ -30,6 +30,8 @@ pub(super) struct Api {
     pub(super) log: Option<Arc<PathBuf>>,
     pub(super) state: Arc<PathBuf>,
     pub(super) machine: Option<Arc<SealedMachine>>,
+    /// Directory of the slots.
+    pub(super) data: Arc<PathBuf>,
 }
 
 /// Answers with an error, as JSON.

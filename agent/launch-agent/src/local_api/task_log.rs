@@ -76,9 +76,9 @@ pub(super) async fn task_log(
 
 /// Streams the output of a running task.
 async fn answer_running(api: Api, id: TaskId, slot: u32, follow: bool) -> Response {
-    let state: PathBuf = api.state.as_ref().clone();
+    let data: PathBuf = api.data.as_ref().clone();
     let opened = read_apart(move || {
-        let spool = Spool::open(&state, slot)?;
+        let spool = Spool::open(&data, slot)?;
         let mut reading = OutputReader::default();
         reading.open(&spool);
         reading.skip_to_last(MAX_BYTES_BEFORE);

@@ -32,18 +32,27 @@ const FOLDER: &str = "task-logs";
 /// Number of ended tasks whose output is kept: those that the status calls recent.
 const MAX_KEPT_TASKS: usize = crate::board::RECENT;
 
+/// Directories of outputs.
+#[derive(Debug)]
+struct Places {
+    /// Of those that are kept.
+    state: PathBuf,
+    /// Of the slots.
+    data: PathBuf,
+}
+
 /// Outputs of the tasks of all slots.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
-    /// The state directory, once it is known. Where it is not, nothing is kept.
-    state: OnceLock<PathBuf>,
+    /// The directories, once they are known. Where they are not, nothing is kept.
+    places: OnceLock<Places>,
     slots: Mutex<BTreeMap<u32, (Spool, OutputReader)>>,
 }
 
 impl Outputs {
-    /// Sets the directory of the slots and of kept outputs.
-    pub(crate) fn keep_in(&self, state: &Path) {
-        self.state.get_or_init(|| state.to_owned());
+    /// Sets the state directory, for outputs that are kept, and that of the slots.
+    pub(crate) fn keep_in(&self, state: &Path, data: &Path) {
+        self.places.get_or_init(|| Places { state: state.to_owned(), data: data.to_owned() });
     }
 
     /// Another task begins in a slot.
@@ -53,7 +62,7 @@ impl Outputs {
 
     /// A task is found in a slot that an earlier launch agent started.
     pub(crate) fn adopt(&self, slot: u32) {
-        let Some(Ok(spool)) = self.state.get().map(|state| Spool::open(state, slot)) else {
+        let Some(Ok(spool)) = self.places.get().map(|of| Spool::open(&of.data, slot)) else {
             return;
         };
         let mut reading = OutputReader::default();
@@ -74,8 +83,8 @@ impl Outputs {
     /// The task of a slot has ended. What it said is written on another thread.
     pub(crate) fn ended(&self, slot: u32, id: Option<&TaskId>) {
         let Some((_, reading)) = self.lock().remove(&slot) else { return };
-        let Some((state, name)) = self.state.get().zip(id.and_then(file_name)) else { return };
-        let folder = state.join(FOLDER);
+        let Some((places, name)) = self.places.get().zip(id.and_then(file_name)) else { return };
+        let folder = places.state.join(FOLDER);
         drop(tokio::task::spawn_blocking(move || {
             if let Err(error) = keep_end(&folder, &name, reading) {
                 tracing::warn!(

@@ -33,9 +33,9 @@ impl Spool {
         Self { fd, uid }
     }
 
-    /// That of a slot in the state directory `state`. The directories on the way are root's.
-    pub(crate) fn open(state: &Path, slot: u32) -> io::Result<Self> {
-        let slots = open_directory(open_directory(AT_FDCWD, state)?, Path::new("slots"))?;
+    /// That of a slot in the directory `data`. The directories on the way are root's.
+    pub(crate) fn open(data: &Path, slot: u32) -> io::Result<Self> {
+        let slots = open_directory(open_directory(AT_FDCWD, data)?, Path::new("slots"))?;
         let fd = open_directory(
             open_directory(slots, Path::new(&slot.to_string()))?,
             Path::new("spool"),

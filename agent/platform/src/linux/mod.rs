@@ -27,10 +27,14 @@ pub(crate) mod process_table;
 mod responsibility;
 pub mod service;
 mod time;
+pub(crate) mod volume;
 mod watch;
 
 /// State directory of a launch agent that is root.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/lib/russet";
+
+/// Directory of what tasks write, of a launch agent that is root.
+pub const ROOT_DATA_DIRECTORY: &str = ROOT_STATE_DIRECTORY;
 
 /// Locks of user ids. Memory on every distribution: a reboot clears it.
 pub const LOCK_DIRECTORY: &str = "/run/lock/russet";
@@ -60,6 +64,7 @@ pub use process_table::{
 };
 pub use responsibility::disclaim_responsibility;
 pub use time::{boot_clock_ms, boot_id};
+pub use volume::sync_volume;
 pub use watch::FileWatch;
 
 /// Ends the launchd domain of a user, which Linux does not have.

@@ -27,10 +27,14 @@ mod responsibility;
 pub mod service;
 mod sysctl;
 mod time;
+pub(crate) mod volume;
 mod watch;
 
 /// State directory of a launch agent that is root.
 pub const ROOT_STATE_DIRECTORY: &str = "/var/db/russet";
+
+/// Directory of what tasks write, of a launch agent that is root: see [`crate::layout`].
+pub const ROOT_DATA_DIRECTORY: &str = "/opt/russet/data";
 
 /// Locks of user ids. The system clears it when it starts.
 pub const LOCK_DIRECTORY: &str = "/var/run/russet";
@@ -60,6 +64,7 @@ pub use process_table::{
 };
 pub use responsibility::disclaim_responsibility;
 pub use time::{boot_clock_ms, boot_id};
+pub use volume::sync_volume;
 pub use watch::FileWatch;
 
 /// Gives back memory that holds code. Here the system compresses and drops what is not used by

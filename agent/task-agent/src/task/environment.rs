@@ -91,6 +91,10 @@ pub(crate) fn of_job(
         all.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
     all.extend(assignment.environment.clone());
+    if let Some(slot) = assignment.slot {
+        // What holds absolute paths of a home fits the home of this slot alone.
+        all.insert("RUSSET_SLOT".to_owned(), slot.to_string());
+    }
     all.extend(built_in(config));
     all.insert("CIRCLE_WORKING_DIRECTORY".to_owned(), text(work));
     all.insert("CIRCLE_INTERNAL_SCRATCH".to_owned(), text(&assignment.dirs.tmp));
@@ -208,6 +212,7 @@ mod tests {
         assignment.environment.insert("HTTPS_PROXY".to_owned(), "http://proxy".to_owned());
         assignment.path = vec!["/opt/tools".into()];
         assignment.helpers = Some("/opt/russet/bin".into());
+        assignment.slot = None;
         config.environment = vec![
             testing::variable("HTTPS_PROXY", "mine"),
             testing::variable("CIRCLE_JOB", "another"),
@@ -232,6 +237,7 @@ mod tests {
         assert!(all["PATH"].ends_with(":/opt/russet/bin"));
         assert!(!all.contains_key("A=B") && !all.contains_key("ZERO"));
         assert!(!all.contains_key("CIRCLE_TAG"), "what is not known is not set");
+        assert!(!all.contains_key("RUSSET_SLOT"), "an older launch agent does not say it");
     }
 
     #[test]

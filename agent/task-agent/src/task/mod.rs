@@ -29,6 +29,7 @@ mod home;
 mod hooks;
 mod job;
 mod journal;
+mod kept;
 mod kill;
 mod login_path;
 mod machine_step;
@@ -57,10 +58,13 @@ mod upload;
 mod warm_up;
 mod xcode;
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nix::fcntl::Flock;
 use russet_platform::shared_directories::SharedDirectoryList;
 use russet_protocol::supervise::{Assignment, Mode, exit};
 
@@ -86,6 +90,9 @@ fn run_assignment() -> i32 {
     };
     // Only root can reach these, and the user that it becomes may use no others.
     let mut copies = open_copies(&assignment);
+    let kept = kept::KeptDirectories::open(&assignment);
+    let gone = open_gone(&assignment);
+    let memory = open_memory(&assignment);
     let reach = clean::Reach::take(&assignment);
     let draft = (assignment.mode == Mode::Survey)
         .then(|| SharedDirectoryList::of_machine().open_draft())
@@ -101,7 +108,7 @@ fn run_assignment() -> i32 {
         Mode::Run => {
             let local = copies.pop().map(|(_, dir)| storage::Local::new(dir)).unwrap_or_default();
             local.tidy();
-            run::run_process(assignment, local, reach)
+            run::run_process(assignment, run::Opened { local, reach, kept })
         }
         Mode::Flush => flush::flush(assignment),
         Mode::Clean => clean::clean_slot(&assignment, &reach),
@@ -109,7 +116,7 @@ fn run_assignment() -> i32 {
         Mode::Unclaim => flush::unclaim(assignment),
         Mode::External => external::external(assignment),
         Mode::Trim => {
-            let trim = |asked| trim::trim_all(asked, &copies);
+            let trim = |asked| trim::trim_all(asked, &copies, &gone, memory);
             assignment.trim.as_ref().map_or(exit::BAD_ASSIGNMENT, trim)
         }
         Mode::Survey => match draft {
@@ -122,11 +129,31 @@ fn run_assignment() -> i32 {
     }
 }
 
+/// Opens the directories of sets that go.
+fn open_gone(assignment: &Assignment) -> Vec<(PathBuf, Flock<OwnedFd>)> {
+    let uid = user_id(assignment);
+    assignment.trim.as_ref().map_or_else(Vec::new, |trim| kept::open_gone(&trim.gone, uid))
+}
+
+/// Opens the file of what trimming knows from earlier, which is root's.
+fn open_memory(assignment: &Assignment) -> Option<File> {
+    let path = assignment.trim.as_ref()?.memory.as_ref()?;
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    let opened = options.open(path);
+    opened.map_err(|error| print_error(&format!("{}: {error}", path.display()))).ok()
+}
+
+/// Returns the id of the user that this process becomes or is.
+fn user_id(assignment: &Assignment) -> u32 {
+    assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |user| user.uid)
+}
+
 /// Opens the directories that the assignment names and that only root can reach: for a task that of
 /// the copies of archives that it may use, which it can do without; to trim all of those; and those
 /// that were moved aside.
 fn open_copies(assignment: &Assignment) -> Vec<(PathBuf, OwnedFd)> {
-    let uid = assignment.user.as_ref().map_or_else(|| nix::unistd::getuid().as_raw(), |u| u.uid);
+    let uid = user_id(assignment);
     let of_trim = assignment.trim.iter().flat_map(|trim| &trim.copies);
     let mut opened = Vec::new();
     let of_task = assignment.caches.iter().filter(|_| assignment.mode == Mode::Run);

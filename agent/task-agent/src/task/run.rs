@@ -18,6 +18,7 @@ use super::assemble::{Tools, assemble_job};
 use super::clean::{Cleaned, Reach};
 use super::events::Events;
 use super::heartbeat;
+use super::kept::KeptDirectories;
 use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::{Stop, StopSignal};
@@ -40,12 +41,20 @@ const PROMPT_REPORT: Duration = Duration::from_secs(1);
 /// A server that refuses `finish` more often than this does not know what it wants.
 const MOST_FINISHES: usize = 20;
 
+/// Directories that were opened while this process was root.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) local: Local,
+    pub(crate) reach: Reach,
+    pub(crate) kept: KeptDirectories,
+}
+
 /// Runs the assigned task and returns the exit code.
-pub(crate) fn run_process(assignment: Assignment, local: Local, reach: Reach) -> i32 {
+pub(crate) fn run_process(assignment: Assignment, opened: Opened) -> i32 {
     log_to_stderr();
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(run_task(assignment, local, reach));
+            let code = runtime.block_on(run_task(assignment, opened));
             // A reader of a terminal that is never closed must not keep us.
             runtime.shutdown_background();
             code
@@ -57,7 +66,7 @@ pub(crate) fn run_process(assignment: Assignment, local: Local, reach: Reach) ->
     }
 }
 
-async fn run_task(assignment: Assignment, local: Local, reach: Reach) -> i32 {
+async fn run_task(assignment: Assignment, opened: Opened) -> i32 {
     let clock = Clock::system();
     let stop = StopSignal::new();
     let deadline = deadline_of(&assignment, &clock);
@@ -83,8 +92,9 @@ async fn run_task(assignment: Assignment, local: Local, reach: Reach) -> i32 {
     };
     match config {
         Ok(config) => {
+            let Opened { local, reach, kept } = opened;
             let local = Arc::new(local);
-            let running = Running { clock, stop, deadline, supervisor, api, local, reach };
+            let running = Running { clock, stop, deadline, supervisor, api, local, reach, kept };
             running.run(assignment, config).await
         }
         Err(ApiError::Stale(why)) => {
@@ -144,6 +154,7 @@ struct Running {
     api: Api,
     local: Arc<Local>,
     reach: Reach,
+    kept: KeptDirectories,
 }
 
 /// Outcome of the task.
@@ -234,6 +245,7 @@ impl Running {
         };
         let (reaper, journal) = (tools.reaper.clone(), prepared.journal.clone());
         let task_data = prepared.task_data.clone();
+        self.kept.restore(&journal, &self.stop).await;
         let (job, owner_steps) = assemble_job(assignment, config, tools, prepared);
         let mut message = None;
         let mut outcome = match hooks::pre_task(&assignment.hooks, &owner_steps, &self.stop).await {
@@ -261,6 +273,10 @@ impl Running {
             Some(Stop::Stale(_)) | None => {}
         }
         let cleaned = clean::end_of_task(assignment, &self.reach, &reaper, &journal).await;
+        // Nothing of the job runs any more, so nothing changes under it.
+        if outcome == Outcome::Success && cleaned.is_done {
+            self.kept.save(&journal, &self.stop).await;
+        }
         let message = message.map(|text| journal.masks().apply(&text));
         Verdict { outcome, message, cleaned }
     }

@@ -116,6 +116,8 @@ impl Task {
         let assignment = Assignment {
             caches: None,
             aside: Vec::new(),
+            kept: Vec::new(),
+            slot: None,
             trim: None,
             warm_up: None,
             gui: None,

@@ -79,6 +79,32 @@ pub(in crate::config) const CLASS_KEYS: &[Key] = &[
          not ready, the class is held; see xcode.md.",
     ),
     key(
+        "keep.paths",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "Directories of the home that outlive tasks of one project and kind of branch: `~/PATH`, \
+         `slot:~/PATH` for one whose contents hold absolute paths, or `derived-data`, `swiftpm`, \
+         `cocoapods`, `gradle`, `homebrew`. Never shared with forks. Needs an agent that is root; see \
+         kept-directories.md.",
+    ),
+    key(
+        "keep.branches",
+        &[],
+        Kind::Words,
+        "`[main, master]`",
+        "Branches whose tasks write what tasks of all branches read; `*` stands for any text. Tasks of \
+         other branches write what these alone read. Only branches that trusted people write to.",
+    ),
+    key(
+        "keep.limit",
+        &[],
+        Kind::Size,
+        "`20GB`",
+        "Bytes of the kept directories of one project and kind of branch; what was changed least \
+         recently is left out.",
+    ),
+    key(
         "hooks.pre_task",
         &[],
         Kind::Path,

@@ -98,6 +98,21 @@ pub(super) const MACHINE: &[Key] = &[
         "Entries that were not changed for longer than this go in any case.",
     ),
     key(
+        "runner.keep.limit",
+        &[],
+        Kind::Size,
+        "`100GB`",
+        "Bytes of all kept directories (`keep.paths` of classes) of this machine; those that were not \
+         used for longest go. What shares its blocks with others counts in full.",
+    ),
+    key(
+        "runner.keep.max_age",
+        &[],
+        Kind::Duration,
+        "`336h`",
+        "Kept directories that no task used for longer than this go in any case.",
+    ),
+    key(
         "runner.shutdown_hook",
         &[],
         Kind::Path,

@@ -145,7 +145,17 @@ pub(super) const RUNNER: &[Key] = &[
         Kind::Path,
         "`/var/db/russet` on macOS, `/var/lib/russet` on Linux; not as root: \
          `$XDG_STATE_HOME/russet`, `~/.local/state/russet`",
-        "Journals, slots, and the executable that tasks are run with. One agent uses it at a time.",
+        "Credentials, records, and the executable that tasks are run with. One agent uses it at a time.",
+    ),
+    key(
+        "runner.data_directory",
+        &[],
+        Kind::Path,
+        "`/opt/russet/data` on macOS where `runner.state_directory` is the default of root; else that \
+         directory",
+        "All that tasks write: slots with their homes, working directories and journals, and caches. \
+         On macOS no link should be on the way, and the volume must not ignore owners: see \
+         housekeeping.md.",
     ),
     key("runner.path", &[], Kind::Words, "`[]`", "Directories before the standard PATH of steps."),
 ];

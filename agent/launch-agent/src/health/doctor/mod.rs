@@ -6,6 +6,7 @@
 
 mod background;
 mod control_plane;
+mod directories;
 mod hardware;
 mod mac;
 mod mac_setup;
@@ -61,7 +62,9 @@ pub async fn examine_machine(question: &Question) -> Vec<Check> {
     }
     let reserve = config.as_ref().map_or(Reserve(None), |config| config.disk_reserve);
     let classes = config.as_ref().map_or(&[][..], |config| &config.classes);
-    let mut facts = Facts { clock_skew_s: skew, ..gather_facts(&state) };
+    let data = config.as_ref().map_or_else(|| question.layout.data(), |c| c.data_directory.clone());
+    found.extend(config.as_ref().map(directories::check_directories));
+    let mut facts = Facts { clock_skew_s: skew, ..gather_facts(&data) };
     facts.open_files = open_files_of(classes).unwrap_or(facts.open_files);
     found.extend(health_checks(&facts, reserve));
     if cfg!(target_os = "macos") {

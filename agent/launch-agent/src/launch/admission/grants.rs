@@ -78,6 +78,7 @@ mod tests {
     fn class() -> Class {
         Class {
             session: crate::config::Session::Background,
+            keep: Default::default(),
             label: String::new(),
             token: Token::Given(Secret::new("t")),
             resource_class: Some("acme/release".parse().unwrap()),

@@ -60,6 +60,7 @@ mod tests {
             allow_forks,
             hooks: Default::default(),
             session: crate::config::Session::Background,
+            keep: Default::default(),
             limits: Default::default(),
             credentials: Vec::new(),
             xcode: None,

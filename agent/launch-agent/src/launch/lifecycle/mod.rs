@@ -3,6 +3,7 @@
 
 mod awake;
 mod boot;
+mod data;
 mod prepare;
 mod reports;
 mod run;

@@ -8,6 +8,7 @@ use russet_protocol::ids::InstanceId;
 use russet_protocol::runner::ClaimRequest;
 use tokio::sync::mpsc;
 
+use super::data::{Choice, check_directory, check_volumes, choose_data, place_slots};
 use super::slots::{SlotMaker, Slots};
 use super::starts::count_start;
 use super::survey::keep_list;
@@ -18,6 +19,7 @@ use crate::health::xcodes::Xcodes;
 use crate::launch::caches::SharedCaches;
 use crate::launch::events::EventSink;
 use crate::launch::exit_reason::ExitReason;
+use crate::launch::kept::KeptStore;
 use crate::launch::options::Options;
 use crate::launch::process::stage_executable;
 use crate::launch::server::{Api, LogOnce, TokenSource};
@@ -61,7 +63,7 @@ fn refuse_translation(is_translated: bool) -> Result<(), ExitReason> {
 
 /// Makes everything ready.
 pub(super) async fn prepare(
-    config: Config,
+    mut config: Config,
     options: &Options,
     inputs: &mpsc::UnboundedSender<state::Input>,
 ) -> Result<Ready, ExitReason> {
@@ -84,7 +86,21 @@ pub(super) async fn prepare(
         .map_err(|error| failed(describe_failure("could not lock", &state_path, &error)))?
         .ok_or_else(|| in_use(&state_path))?;
     crash_points::arm(&state_path);
-    sink.outputs.keep_in(&state_path);
+    let is_root = nix::unistd::geteuid().is_root();
+    check_volumes(&config).map_err(failed)?;
+    // A version that is taken back finds slots where it had them.
+    let is_proving = boot_state.is_some_and(crate::update::is_in_probation);
+    let choice = choose_data(&state_path, &config.data_directory, is_proving);
+    if choice != Choice::Wait {
+        // Before it is made: whatever is there because of us is in the receipt.
+        note_data(&state_path, &config.data_directory, &sink);
+    }
+    config.data_directory = place_slots(choice, &state_path, &config.data_directory, &sink);
+    let data_path = config.data_directory.clone();
+    let data = make_state(&data_path)
+        .map_err(|error| failed(describe_failure("could not make", &data_path, &error)))?;
+    check_directory(&data_path).map_err(failed)?;
+    sink.outputs.keep_in(&state_path, &data_path);
     sink.board.remember(&state_path, options.clock.wall_ms());
     let staged = stage_executable(&options.exe, &state_path).map_err(|error| {
         failed(describe_failure("could not make the executable ready in", &state_path, &error))
@@ -115,9 +131,14 @@ pub(super) async fn prepare(
         slots: slots.collect(),
         left: Arc::clone(&left),
         machine,
-        state: state_path.clone(),
+        state: data_path.clone(),
         starts: count_start(&state_path),
     }));
+    let boot_id = options.clock.boot_id();
+    let kept = is_root.then(|| KeptStore::open(&data, &data_path, &boot_id)).transpose();
+    let kept = kept.map_err(|error| {
+        failed(describe_failure("could not make a directory in", &data_path, &error))
+    })?;
     let shared = Arc::new(Shared {
         api: Api::new(client, &config.api_url),
         clock: options.clock.clone(),
@@ -143,18 +164,20 @@ pub(super) async fn prepare(
         left,
         metrics,
         caches: SharedCaches::default(),
-        boot_id: options.clock.boot_id(),
+        kept,
+        boot_id,
         groups: find_groups(),
         uses_relay: is_relay_wanted(config.relay, Circumstances::of(&config.api_url)),
         config,
     });
     if matches!(users, TaskUsers::OfSlots) {
+        follow_slots(&shared);
         look_at_users(&shared);
     }
     let maker = SlotMaker {
         shared: &shared,
-        state: &state,
-        path: &state_path,
+        data: &data,
+        path: &data_path,
         users: &users,
         inputs,
         needs_user_records: options.needs_user_records,
@@ -190,6 +213,31 @@ fn look_at_users(shared: &Shared) {
             let hint = error.hint().map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
             shared.sink.error(format!("the users of slots could not be checked: {error}{hint}"));
         }
+    }
+}
+
+/// Lets the homes of an installation's users follow its slots. Where only a person may change users,
+/// a link leads from the homes of before to those of now until then.
+fn follow_slots(shared: &Shared) {
+    let (state, data) = (&shared.config.state_directory, &shared.config.data_directory);
+    match crate::install::follow_slots(state, data, russet_platform::MAY_REPAIR_USERS) {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => shared.sink.warn(format!(
+            "the homes of {} are still named below {}, from where a link leads to their slots: Xcode \
+             does not like links\n  hint: `sudo russet agent repair` names the new ones",
+            left.join(", "),
+            state.display()
+        )),
+        Err(error) => {
+            shared.sink.error(format!("the homes of slots' users do not follow them: {error}"));
+        }
+    }
+}
+
+/// Notes the directory of slots in the receipt of an installation, to be removed with the rest.
+fn note_data(state: &Path, data: &Path, sink: &EventSink) {
+    if let Err(error) = crate::install::note_directory(state, data) {
+        sink.error(format!("{} could not be noted in the receipt: {error}", data.display()));
     }
 }
 

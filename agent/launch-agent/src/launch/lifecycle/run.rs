@@ -206,6 +206,7 @@ impl Agent {
         let listening = local_api::start_api(local_api::Parts {
             socket: &config.local_api.socket,
             state: &config.state_directory,
+            data: &config.data_directory,
             policy,
             board: Arc::clone(&shared.sink.board),
             clock: self.clock.clone(),
@@ -216,11 +217,11 @@ impl Agent {
             commands: sender.clone(),
         });
         let state = config.state_directory.clone();
-        let keeping = tokio::spawn(Arc::clone(&shared.sink.board).keep_history(state.clone()));
+        let keeping = tokio::spawn(Arc::clone(&shared.sink.board).keep_history(state));
         let board = Arc::clone(&shared.sink.board);
         let watching = health::watch::start_watch(
             health::watch::Watched {
-                state,
+                state: config.data_directory.clone(),
                 reserve: config.disk_reserve,
                 skew: shared.api.skew(),
                 open_files: health::open_files_of(&config.classes),

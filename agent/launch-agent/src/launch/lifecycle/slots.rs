@@ -19,12 +19,12 @@ use crate::launch::sockets::{RelayTarget, TaskAgentChannel, start_relay};
 use crate::state;
 use russet_platform::users::{self, Lease};
 
-/// The state directory, and the users and the inbox of the slots in it.
+/// The directory of slots, and their users and inbox.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SlotMaker<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    pub(super) state: &'a OwnedFd,
-    /// The path of `state`.
+    pub(super) data: &'a OwnedFd,
+    /// The path of `data`.
     pub(super) path: &'a Path,
     pub(super) users: &'a TaskUsers,
     pub(super) inputs: &'a mpsc::UnboundedSender<state::Input>,
@@ -86,7 +86,7 @@ impl SlotMaker<'_> {
         token: Arc<LogOnce>,
     ) -> Result<(), ExitReason> {
         let failed = |what: &str, error: &dyn std::fmt::Display| failed(number, what, error);
-        let dir = SlotDir::make(self.state, self.path, number)
+        let dir = SlotDir::make(self.data, self.path, number)
             .map_err(|error| failed("could not make the directory", &error))?;
         let journal = Journal::read(&dir.fd).unwrap_or_else(|error| {
             // Half a journal is one of before a loss of power.
@@ -121,6 +121,9 @@ impl SlotMaker<'_> {
             let listening = start_relay(&dir.relay(), number, &lease.user, target, &shared.clock)
                 .map_err(|error| failed("could not make the relay", &error))?;
             slots.listening.push(listening);
+        }
+        if let Some(kept) = &shared.kept {
+            kept.know_user(lease.user.uid);
         }
         let info = SlotInfo {
             shared: Arc::clone(shared),
@@ -192,13 +195,13 @@ fn out_of_reach(obstacle: &Path, user: &SlotUser) -> String {
 
 /// Finds the slots beyond those that are configured now, in which an earlier launch agent left a
 /// task.
-fn find_abandoned(state: &Path, configured: u32) -> Vec<u32> {
+fn find_abandoned(data: &Path, configured: u32) -> Vec<u32> {
     let numbers = |entry: std::io::Result<std::fs::DirEntry>| {
         let path: PathBuf = entry.ok()?.path();
         let number: u32 = path.file_name()?.to_str()?.parse().ok()?;
         (number > configured && path.join("journal.json").exists()).then_some(number)
     };
-    let Ok(entries) = std::fs::read_dir(state.join("slots")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(data.join("slots")) else { return Vec::new() };
     let mut found: Vec<u32> = entries.filter_map(numbers).collect();
     found.sort_unstable();
     found

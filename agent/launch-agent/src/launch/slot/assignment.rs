@@ -8,13 +8,14 @@ use russet_protocol::local::Task;
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{
-    Assignment, Gui, Hooks, Limits, Mode, SlotDirs, Tidy, VERSION, WarmUp,
+    Assignment, Gui, Hooks, KeptSet, Limits, Mode, SlotDirs, Tidy, VERSION, WarmUp,
 };
 
 use super::external::AgentRunner;
 use super::info::SlotInfo;
 use super::simulators::simulators_ready;
 use crate::config::Class;
+use crate::launch::kept::{Lending, Scope, scope_of};
 use crate::launch::process::own_path;
 use crate::launch::slot_dir::{JOURNAL_VERSION, Journal, copies_scope};
 use russet_platform::clock::whole_millis;
@@ -26,6 +27,7 @@ impl SlotInfo {
         let named = Some(claimed.resource_class.clone()).filter(|class| !class.is_empty());
         let resource_class = named.unwrap_or_else(|| class.name());
         let caches = self.copies_for(&resource_class, &claimed);
+        let kept = self.kept_scope(class, &resource_class, &claimed);
         let job = claimed.task_name();
         let assignment = Assignment {
             version: VERSION,
@@ -69,6 +71,9 @@ impl SlotInfo {
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
             caches,
             aside: Vec::new(),
+            // Lent when it begins: until then the task before may still leave something.
+            kept: Vec::new(),
+            slot: Some(self.number),
             trim: None,
             warm_up: self.warm_up(),
             gui: self.is_gui().then(Gui::default),
@@ -91,6 +96,7 @@ impl SlotInfo {
             heartbeat_ms: claimed.heartbeat_ms,
             assignment,
             process: None,
+            kept,
         }
     }
 
@@ -113,6 +119,36 @@ impl SlotInfo {
                 None
             }
         }
+    }
+
+    /// Returns the tasks with which the claimed one shares directories that outlive it.
+    fn kept_scope(&self, class: &Class, name: &str, claimed: &ClaimResponse) -> Option<Scope> {
+        let is_possible = self.shared.kept.is_some() && self.lease.user.dedicated && !self.is_gui();
+        if !is_possible || class.keep.paths.is_empty() {
+            return None;
+        }
+        scope_of(name, claimed, &class.keep.branches)
+    }
+
+    /// Returns the directories that outlive tasks, for one that begins. A task can do without.
+    pub(super) fn lend_kept(&self, journal: &Journal) -> Vec<KeptSet> {
+        let (Some(store), Some(class), Some(scope)) =
+            (&self.shared.kept, &self.class, &journal.kept)
+        else {
+            return Vec::new();
+        };
+        let lending = Lending {
+            slot: self.number,
+            user: &self.lease.user,
+            allocation: &journal.allocation,
+            scope,
+            paths: &class.keep.paths,
+            max_bytes: class.keep.max_bytes,
+        };
+        store.lend(&lending).unwrap_or_else(|error| {
+            tracing::warn!(slot = self.number, %error, "a task has no kept directories");
+            Vec::new()
+        })
     }
 
     fn task_dirs(&self, allocation: &AllocationId) -> SlotDirs {
@@ -162,6 +198,8 @@ impl SlotInfo {
             relay: self.shared.uses_relay.then(|| self.dir.relay()),
             caches: None,
             aside: Vec::new(),
+            kept: Vec::new(),
+            slot: Some(self.number),
             trim: None,
             warm_up: None,
             gui: self.is_gui().then(Gui::default),

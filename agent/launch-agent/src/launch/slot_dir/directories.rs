@@ -28,7 +28,7 @@ pub(super) const OWN: [&str; 4] = ["home", "work", "tmp", "spool"];
 /// A result record longer than this is none.
 const MAX_RECORD: u64 = 64 * 1024;
 
-/// Makes the state directory and what is above it.
+/// Makes the directory of state, or of slots, and what is above it.
 pub(in crate::launch) fn make_state(path: &Path) -> io::Result<OwnedFd> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
@@ -65,9 +65,9 @@ pub(in crate::launch) struct SlotDir {
 }
 
 impl SlotDir {
-    /// Makes the directory of slot `number` in the state directory.
-    pub(in crate::launch) fn make(state: &OwnedFd, path: &Path, number: u32) -> io::Result<Self> {
-        let slots = make_own_directory(state, Path::new("slots"), PASSAGE)?;
+    /// Makes the directory of slot `number` in the directory of slots, `data` at `path`.
+    pub(in crate::launch) fn make(data: &OwnedFd, path: &Path, number: u32) -> io::Result<Self> {
+        let slots = make_own_directory(data, Path::new("slots"), PASSAGE)?;
         let name = number.to_string();
         let fd = make_own_directory(&slots, Path::new(&name), PASSAGE)?;
         let root = path.join("slots").join(name);

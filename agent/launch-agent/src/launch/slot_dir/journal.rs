@@ -17,6 +17,7 @@ use russet_protocol::supervise::Assignment;
 use serde::{Deserialize, Serialize};
 
 use crate::crash_points::CrashPoint;
+use crate::launch::kept::Scope;
 
 /// The version that this code writes.
 pub(in crate::launch) const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub(in crate::launch) struct Journal {
     /// The task agent. `None`: it was not started yet, so nothing of the project ran.
     #[serde(default)]
     pub(in crate::launch) process: Option<Identity>,
+    /// Tasks with which it shares directories of the home that outlive it, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::launch) kept: Option<Scope>,
 }
 
 /// One process, for ever (within its boot).

@@ -14,6 +14,7 @@ use russet_protocol::secret::Secret;
 use russet_protocol::supervise::{Assignment, Mode, exit};
 
 use super::error::CleanError;
+use super::kept::{settle_kept, trim_kept};
 use super::mounts::detach_mounts;
 use super::trim::trim_caches;
 use crate::crash_points::CrashPoint;
@@ -64,6 +65,7 @@ impl SlotCleaner {
             Ok(()) => {
                 self.caches.end();
                 trim_caches(&self.info).await;
+                trim_kept(&self.info).await;
                 self.launcher.start_spare();
                 self.aside.enter_slot();
                 let quick = self.info.shared.clock.now().since(began) <= QUICK_CLEANING;
@@ -83,6 +85,7 @@ impl SlotCleaner {
     async fn try_clean(&self) -> Result<(), CleanError> {
         let user = self.info.user();
         let Some(journal) = self.record.journal() else {
+            settle_kept(&self.info, None);
             // Nothing is known of a task here, and empty directories prove it. Others were left
             // by an agent that could not write its journal, and so were processes.
             if !self.has_processes() && self.info.dir.refresh(user).is_ok() {
@@ -99,6 +102,8 @@ impl SlotCleaner {
             self.forget_work(&journal.assignment);
             self.info.dir.refresh(user)?;
         }
+        // Nothing of the slot's user runs any more, and the journal still says whose they are.
+        settle_kept(&self.info, Some(&journal.allocation));
         Ok(self.record.remove(&journal.allocation, &self.info.dir.fd)?)
     }
 

@@ -2,6 +2,7 @@
 
 mod cleaner;
 mod error;
+mod kept;
 mod mounts;
 mod trim;
 

@@ -11,8 +11,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 use nix::unistd::{Uid, User};
-use russet_protocol::supervise::{Assignment, Mode, SlotUser, TRIMMED_SUM, Trim};
+use russet_protocol::supervise::{Assignment, Mode as HelperMode, SlotUser, TRIMMED_SUM, Trim};
+
+use crate::files::make_own_directory;
 
 use crate::launch::slot::helper::run_within;
 use crate::launch::slot::info::SlotInfo;
@@ -23,6 +27,9 @@ const HELPER_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Age beyond which unused copies of archives go, unless the owner says otherwise.
 const MAX_COPY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Folder of the state directory with what trimming knows of caches, by their owners.
+const MEMORY: &str = "trimming";
 
 /// Trims the caches that are due.
 pub(super) async fn trim_caches(info: &SlotInfo) {
@@ -57,15 +64,30 @@ pub(super) async fn trim_caches(info: &SlotInfo) {
             watermark_bytes: wanted.watermark,
             max_age_ms: wanted.max_age.map(whole_millis),
             everything: false,
+            gone: Vec::new(),
+            memory: memory_of(info, uid),
         };
         trim_as(info, user, trim).await;
     }
     trim_copies(info).await;
 }
 
-async fn trim_as(info: &SlotInfo, user: SlotUser, trim: Trim) {
+/// Returns the file of what trimming knows of a user's caches, made where it is absent. Trimming can
+/// do without.
+fn memory_of(info: &SlotInfo, uid: u32) -> Option<PathBuf> {
+    let folder = info.shared.config.state_directory.join(MEMORY);
+    let made = make_own_directory(AT_FDCWD, &folder, Mode::S_IRWXU).and_then(|dir| {
+        let name = format!("{uid}.json");
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&dir, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        Ok(folder.join(name))
+    });
+    made.map_err(|error| tracing::debug!(%error, "each look at caches begins anew")).ok()
+}
+
+pub(super) async fn trim_as(info: &SlotInfo, user: SlotUser, trim: Trim) {
     let assignment = Assignment {
-        mode: Mode::Trim,
+        mode: HelperMode::Trim,
         user: Some(user),
         trim: Some(trim),
         ..info.blank_assignment()
@@ -104,6 +126,8 @@ async fn trim_copies(info: &SlotInfo) {
             watermark_bytes: wanted.watermark,
             max_age_ms: Some(whole_millis(wanted.max_age.unwrap_or(MAX_COPY_AGE))),
             everything: false,
+            gone: Vec::new(),
+            memory: None,
         };
         trim_as(info, user, trim).await;
     }

@@ -71,6 +71,7 @@ impl TaskStarter {
         }
         self.caches.begin(&info.shared.caches).await;
         self.aside.leave_slot().await;
+        journal.assignment.kept = info.lend_kept(&journal);
         let Spawned { mut child, pid } = self.launcher.take()?;
         CrashPoint::AgentStarted.pass();
         // Before it has a task, so before it has started anything.
