@@ -16,7 +16,7 @@ check debugger-in-a-slot 'change as-slot xcode limit=120' 'exited with status = 
          xcrun lldb --batch -o run ./seven'
 
 check backup-exclusion 'root agent' '^\[Excluded\]' \
-    'for state in /opt/russet/state /Library/Russet /var/db/russet; do
+    'for state in /opt/russet/data /var/db/russet; do
          [ ! -d "$state/slots" ] || tmutil isexcluded "$state"
      done'
 
