@@ -441,3 +441,37 @@ fn with_ancestors(steps: Vec<Step>, layout: &Layout) -> Vec<Step> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Wanted, user_steps};
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn a_user_that_is_known_keeps_its_home_where_only_a_person_may_change_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        let text = "api: {auth_token_file: token}\n\
+            runner: {slots: 3, user_prefix: _rt, state_directory: /state, data_directory: /data}\n";
+        std::fs::write(&file, text).unwrap();
+        let token = dir.path().join("token");
+        std::fs::write(&token, "secret-token-of-a-class").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&token, mode).unwrap();
+        let config = crate::config::load_config(&file, &|_| None).unwrap();
+        let known = |name: &str, home: &str| Wanted {
+            name: name.to_owned(),
+            full_name: String::new(),
+            home: PathBuf::from(home),
+            before: None,
+        };
+        let known = [known("_rt1", "/state/slots/1/home"), known("_rt2", "/Users/ci")];
+        let homes = |may_move| -> Vec<PathBuf> {
+            user_steps(&config, &known, may_move).into_iter().map(|user| user.home).collect()
+        };
+        let new = [1, 2, 3].map(|number| Path::new("/data/slots").join(format!("{number}/home")));
+        assert_eq!(homes(true), new);
+        assert_eq!(homes(false)[0], Path::new("/state/slots/1/home"));
+        assert_eq!(homes(false)[1..], new[1..]);
+    }
+}
