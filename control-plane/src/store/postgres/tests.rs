@@ -7,7 +7,7 @@ use std::time::Duration;
 use russet_protocol::ids::PipelineId;
 use russet_protocol::resource_class::ResourceClass;
 use russet_test_postgres::{Database, database};
-use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 use tokio::sync::Barrier;
 
 use crate::clock::{Clock as _, ManualClock};
@@ -15,7 +15,9 @@ use crate::contention::retry;
 use crate::follow_seen::Seen;
 use crate::store::plans::all_statements;
 use crate::store::sql::{query, without_hints};
-use crate::store::{OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects};
+use crate::store::{
+    DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects,
+};
 
 /// A workflow of three jobs, each with a queued task.
 const PIPELINE: [&str; 5] = [
@@ -86,7 +88,8 @@ async fn both_databases_have_the_same_tables_and_columns() {
 async fn every_statement_is_one_that_postgresql_takes() {
     let Some(database) = database() else { return };
     let _store = open(&database).await;
-    let mut conn = PgConnection::connect(&database.url()).await.unwrap();
+    let url: DatabaseUrl = database.url().parse().unwrap();
+    let mut conn = url.options().connect().await.unwrap();
     for (path, statement) in all_statements() {
         let text = without_hints(&statement).into_owned();
         let text = sqlx::SqlStr::from_static(Box::leak(text.into_boxed_str()));
