@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use crate::process::{ticks_per_second, usage};
+use crate::process::{Usage, children, proportional_kib, ticks_per_second, usage};
+use crate::proxy::count_requests;
 use crate::rig::Rig;
 use crate::stats::Samples;
 
@@ -31,7 +32,7 @@ pub(crate) async fn measure(russet: &Path, seconds: u64) -> Result<()> {
 
     let mut rig = Rig::start(russet).await?;
     let requests = Arc::new(AtomicU64::new(0));
-    let url = counting_proxy(rig.client.url(), Arc::clone(&requests)).await?;
+    let url = count_requests(rig.client.url(), Arc::clone(&requests)).await?;
     let pid = rig.start_agent_at(&url, 1)?;
     // What starting costs is not what idling costs.
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -42,8 +43,10 @@ pub(crate) async fn measure(russet: &Path, seconds: u64) -> Result<()> {
     let cpu = (after.ticks - before.ticks) as f64 / ticks_per_second();
     let minutes = seconds as f64 / 60.0;
     println!("watched for                         {seconds} s");
-    println!("resident memory                     {:>8.1} MB", after.rss_kib as f64 / 1024.0);
-    println!("  not backed by a file              {:>8.1} MB", after.anonymous_kib as f64 / 1024.0);
+    print_memory("launch agent", pid, after);
+    for child in children(pid) {
+        print_memory("waiting task agent", child, usage(child).context("it is gone")?);
+    }
     println!("processor seconds an hour           {:>8.2}", cpu * 60.0 / minutes);
     println!(
         "wake-ups a minute                   {:>8.1}",
@@ -56,36 +59,13 @@ pub(crate) async fn measure(russet: &Path, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// A proxy on loopback that counts the requests that pass.
-async fn counting_proxy(url: &str, requests: Arc<AtomicU64>) -> Result<String> {
-    let target = url.strip_prefix("http://").context("the server is not on http")?.to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(pass(stream, target.clone(), Arc::clone(&requests)));
-        }
-    });
-    Ok(format!("http://{address}"))
-}
-
-async fn pass(client: TcpStream, target: String, requests: Arc<AtomicU64>) -> Result<()> {
-    let server = TcpStream::connect(target).await?;
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let mut buffer = [0; 8192];
-    loop {
-        let count = from_client.read(&mut buffer).await?;
-        if count == 0 {
-            break;
-        }
-        // A claim fits into one read: the agent sends it in one piece.
-        if buffer.starts_with(b"POST ") {
-            requests.fetch_add(1, Ordering::Relaxed);
-        }
-        tokio::io::AsyncWriteExt::write_all(&mut to_server, &buffer[..count]).await?;
+/// Prints the memory of a process: resident, its share of pages that others map too, and what no
+/// file backs.
+fn print_memory(name: &str, pid: u32, usage: Usage) {
+    let mb = |kib: u64| kib as f64 / 1024.0;
+    println!("{name:<35} {:>8.1} MB resident", mb(usage.rss_kib));
+    if let Some(share) = proportional_kib(pid) {
+        println!("  proportional                      {:>8.1} MB", mb(share));
     }
-    back.abort();
-    Ok(())
+    println!("  not backed by a file              {:>8.1} MB", mb(usage.anonymous_kib));
 }

@@ -9,12 +9,14 @@ mod backlog;
 mod caches;
 mod client;
 mod clients;
+mod cost;
 mod idle;
 mod latency;
 mod masking;
 mod output;
 mod pressure;
 mod process;
+mod proxy;
 mod rig;
 mod stats;
 mod steps;
@@ -39,9 +41,9 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 10] = [
-    "latency", "clients", "backlog", "steps", "output", "masking", "idle", "submits", "caches",
-    "pressure",
+const NAMES: [&str; 11] = [
+    "latency", "clients", "backlog", "steps", "cost", "output", "masking", "idle", "submits",
+    "caches", "pressure",
 ];
 
 fn main() -> Result<()> {
@@ -64,6 +66,7 @@ fn main() -> Result<()> {
                 "latency" => latency::measure(&russet, 200 / scale).await,
                 "clients" => clients::measure(&russet, 400 / scale).await,
                 "backlog" => backlog::measure(&russet, 500 / scale).await,
+                "cost" => cost::measure(&russet, 200 / scale).await,
                 "steps" => steps::measure(&russet, 500 / scale).await,
                 "masking" => masking::measure(4_000 / scale),
                 "output" => output::measure(&russet, 1_000_000 / scale).await,
