@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::places::{Release, fresh};
+use crate::tree::{INCOMING, INCOMING_MODE};
 
 /// The agent's Info.plist, which `russet agent install` writes too.
 const AGENT_PLIST: &str = include_str!("../../agent/launch-agent/src/install/Info.plist");
@@ -25,12 +26,6 @@ const MENUBAR_JOB: &str = include_str!("../../launchd/dev.russet.menubar.plist")
 
 /// Script that removes everything.
 const UNINSTALL: &str = include_str!("../../pkg-scripts/uninstall.sh");
-
-/// The directory that everything but the companion's launchd job is installed into.
-pub const INCOMING: &str = "opt/russet/incoming";
-
-/// Mode of that directory: nobody but root looks into what root is about to run.
-pub const INCOMING_MODE: u16 = 0o700;
 
 /// Path of the agent's bundle in its component.
 pub const AGENT_BUNDLE: &str = "opt/russet/incoming/agent/RussetAgent.app";

@@ -6,6 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
+/// The directory that everything but the companion's launchd job is installed into.
+pub const INCOMING: &str = "opt/russet/incoming";
+
+/// Mode of that directory: nobody but root looks into what root is about to run.
+pub const INCOMING_MODE: u16 = 0o700;
+
 /// Type of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -96,8 +102,8 @@ pub fn read(root: &Path) -> Result<Vec<Node>> {
                 let below = if path == "." { text.to_owned() } else { format!("{path}/{text}") };
                 waiting.push_back((below, place.join(text)));
             }
-            let is_incoming = path == crate::bundle::INCOMING;
-            (Kind::Directory, if is_incoming { crate::bundle::INCOMING_MODE } else { 0o755 })
+            let is_incoming = path == INCOMING;
+            (Kind::Directory, if is_incoming { INCOMING_MODE } else { 0o755 })
         } else if meta.is_symlink() {
             let target = std::fs::read_link(&place).with_context(read)?;
             let Some(target) = target.to_str() else {
