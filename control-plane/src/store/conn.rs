@@ -4,10 +4,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use super::StoreError;
-use super::sql::query;
 use super::sqlite::Writer;
-use crate::clock::Clock;
 
 /// Connection of the tables' functions: one to read with, or that of a [`super::WriteTx`].
 #[derive(Debug)]
@@ -39,29 +36,6 @@ impl Conn {
             Link::SqliteWriter(writer) => Driver::Sqlite(writer.conn()),
             Link::PostgresReader(conn) => Driver::Postgres(conn),
             Link::PostgresTx(tx) => Driver::Postgres(tx),
-        }
-    }
-
-    /// Returns the time by the clock that leases go by, in milliseconds: on PostgreSQL that of the
-    /// database, so that two servers agree, else the steady clock of this server.
-    pub(crate) async fn lease_now(&mut self, clock: &dyn Clock) -> Result<i64, StoreError> {
-        if !self.has_clock {
-            return Ok(clock.steady_ms());
-        }
-        let row = query(super::postgres::NOW).fetch_one(self).await?;
-        Ok(row.try_get("now_ms")?)
-    }
-
-    /// Returns the number from which on commits may still become visible that are not yet: a
-    /// reader of changes who looks after this call has everything below it.
-    pub(crate) async fn horizon(&mut self) -> Result<i64, StoreError> {
-        match self.link {
-            // Commits are numbered by the one who writes, in the order in which they are made.
-            Link::SqliteReader(_) | Link::SqliteWriter(_) => Ok(i64::MAX),
-            Link::PostgresReader(_) | Link::PostgresTx(_) => {
-                let row = query(super::postgres::HORIZON).fetch_one(self).await?;
-                Ok(row.try_get("horizon")?)
-            }
         }
     }
 

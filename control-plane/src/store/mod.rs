@@ -18,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod line;
 pub(crate) mod loads;
 pub(crate) mod locks;
+mod now;
 pub(crate) mod orbs;
 pub(crate) mod output;
 pub(crate) mod pipelines;
