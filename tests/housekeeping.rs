@@ -9,7 +9,7 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::user::SlotUser;
-use crate::support::{Agent, Lacks, Server, can_be_root, config, run, skip, test_dir, wait_for};
+use crate::support::{Agent, Server, can_be_root, config, run, test_dir, wait_for};
 
 /// Returns true if the test can run; otherwise it is skipped.
 #[track_caller]
@@ -113,49 +113,6 @@ fn the_run_time_limit_shows_the_processes_too() {
     assert_outcome(&server.admin, &job, Outcome::TimedOut);
     let log = String::from_utf8(server.admin.step_output(&job, 1)).unwrap();
     assert!(log.lines().any(|line| line.ends_with("  sleep 4001")), "{log}");
-}
-
-#[test]
-fn what_can_not_be_emptied_holds_the_slot_until_it_can() {
-    if !can_run() {
-        return;
-    }
-    let (server, user) = (Server::start(), SlotUser::create());
-    let agent = Agent::start_with(&server, &user.options());
-    // Root puts a file system into the task's home, which the slot's user can neither empty nor
-    // unmount.
-    let step = run("mkdir ~/mounted; echo ready; while [ ! -e ~/go ]; do sleep 0.05; done");
-    let pipeline = server.admin.submit(&config(&[&step]));
-    server.admin.wait_for_output(&pipeline, "ready");
-    let home = agent.state().join("slots/1/home");
-    let mounted = home.join("mounted");
-    let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "tmpfs"])
-        .arg(&mounted)
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    if !mount.success() {
-        skip(Lacks::Machine, "mounting is forbidden here");
-        std::fs::write(home.join("go"), "").unwrap();
-        server.admin.wait(&pipeline);
-        return;
-    }
-    std::fs::write(mounted.join("the owner's"), "keep").unwrap();
-    std::fs::write(home.join("go"), "").unwrap();
-    server.admin.wait(&pipeline);
-    wait_for("the slot to be held", || agent.log().contains("takes no task until").then_some(()));
-    assert!(agent.log().contains("could not empty"), "{}", agent.log());
-    let next = server.admin.submit(&config(&[&run("ls -A ~ | wc -l")]));
-    let kept = std::fs::read_to_string(mounted.join("the owner's")).unwrap();
-    let outcome = server.admin.pipeline(&next.id).workflows[0].outcome;
-    std::process::Command::new("umount").arg(&mounted).status().unwrap();
-    assert_eq!((kept.as_str(), outcome), ("keep", None));
-    // It comes back by itself.
-    server.admin.wait(&next);
-    let job = server.admin.only_job(&next);
-    assert_outcome(&server.admin, &job, Outcome::Success);
-    assert_eq!(server.admin.output(&job).trim(), "0", "the home is fresh");
 }
 
 /// A cache of `uid`'s with one entry that was not used for two months and one that was.

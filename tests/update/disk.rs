@@ -145,9 +145,13 @@ fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks(
     farm.claims();
     // While it starts: it cannot say that it is well, and is taken back, by one who cannot note
     // that.
+    // A full disk has room for so short a note once it has tidied up: nothing takes its place either.
+    let note = farm.agent.layout.boot_state().join("health");
     let fill = format!(
-        "dd if=/dev/zero of={}/fill bs=4k 2> /dev/null\nexec \"$REAL\" \"$@\"",
-        small.disk.path().display()
+        "rm -f {note}; mkdir -p {note}/in-the-way\ndd if=/dev/zero of={}/fill bs=4k 2> /dev/null\n\
+         exec \"$REAL\" \"$@\"",
+        small.disk.path().display(),
+        note = note.display()
     );
     let mut greedy = farm.broken("9.12.2", &fill);
     greedy.manifest.counter = 2;
@@ -155,6 +159,7 @@ fn a_state_directory_without_room_at_any_step_leaves_a_version_that_takes_tasks(
     farm.ask_install();
     wait_for("it to start", || (farm.installed()? == "9.12.2").then_some(()));
     wait_for("it to be taken back", || (farm.installed()? == "9.12.1").then_some(()));
+    std::fs::remove_dir_all(&note).unwrap();
     std::fs::remove_dir_all(farm.place("9.12.2")).unwrap();
     small.make_room();
     farm.agent.wait_proved(None);

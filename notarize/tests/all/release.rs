@@ -433,7 +433,7 @@ fn a_bundle_that_was_built_and_signed_may_ask_for_the_same() {
             assert_eq!(names.unwrap_or_default(), wanted_entitlements(program));
         }
     }
-    let path = full.payload("RussetAgent.app/Contents/Info.plist");
+    let path = full.payload("agent/RussetAgent.app/Contents/Info.plist");
     check_usage_descriptions(&fs::read(path).unwrap());
 }
 
