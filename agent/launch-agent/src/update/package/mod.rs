@@ -9,17 +9,17 @@
 //! | when | who | does |
 //! |---|---|---|
 //! | no agent runs | `russet agent package`, called by the script | everything at once |
-//! | at the note | the running agent ([`watch`]) | renames `incoming` to `arrived`, which is its own, and looks through it |
+//! | at the note | the running agent (`watch`) | renames `incoming` to `arrived`, which is its own, and looks through it |
 //! | no task runs | the running agent, at its end | exchanges the bundle, as an update of its own |
 //! | the new version has proved itself | the new agent, by a process of its own | russet-boot, `uninstall.sh` and Russet.app, what `russet agent install` makes, and a restart for a new russet-boot |
 //!
 //! So the russet-boot that watches a new version is the one that was good before it. What is left in
-//! `arrived` says how far it is ([`decide`]); whoever is killed leaves the next one to go on. A
+//! `arrived` says how far it is (`decide`); whoever is killed leaves the next one to go on. A
 //! package that comes again, or another one, replaces what has arrived and was not put in place.
 //!
 //! Threat: root runs what lies here. Both directories are root's, 0700, below directories of root's;
 //! everything in them is root's, writable by nobody else, and a plain file or directory; the code is
-//! signed as this one is where that is known, and tells its version ([`check`]).
+//! signed as this one is where that is known, and tells its version (`check`).
 
 mod arrival;
 mod check;
