@@ -139,7 +139,7 @@ impl Machine {
         lines
     }
 
-    /// What Installer puts in place between the scripts.
+    /// Files that Installer puts in place between the scripts.
     fn put_payload(&self, version: &str) {
         let agent = self.incoming().join("agent");
         let app = self.incoming().join("menubar/Russet.app/Contents/MacOS");

@@ -256,7 +256,7 @@ impl Layout {
         self.root.join("var/log/russet-install.log")
     }
 
-    /// What the machine's owner told the package on macOS, unless by a profile.
+    /// Wishes of the machine's owner for the package on macOS, unless in a profile.
     #[must_use]
     pub fn package_settings(&self) -> PathBuf {
         self.root.join("Library/Preferences/dev.russet.package.plist")

@@ -23,7 +23,7 @@ pub enum MemoryPressure {
 /// Space for memory on disk, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swap {
-    /// What is in it.
+    /// Its contents.
     pub used: u64,
     /// All of it. macOS makes more as it needs.
     pub total: u64,

@@ -49,7 +49,7 @@ pub enum TrustError {
     AccessList {
         /// The path.
         path: PathBuf,
-        /// Who may, as `group staff`.
+        /// Holder of the right, as `group staff`.
         who: String,
     },
 }

@@ -42,7 +42,7 @@ workflows:
     jobs: [one]
 ";
 
-/// What outlives a server: its directory, and its database where that is elsewhere.
+/// Parts that outlive a server: its directory, and its database where that is elsewhere.
 pub(crate) struct Home {
     temp: TempDir,
     database: Option<Database>,

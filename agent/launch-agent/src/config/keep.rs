@@ -35,7 +35,7 @@ pub struct KeptPaths {
 }
 
 impl KeptPaths {
-    /// Returns true if there is none.
+    /// Returns true if no path is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.anywhere.is_empty() && self.by_slot.is_empty()

@@ -6,12 +6,12 @@ use std::path::Path;
 use russet_platform::command::Tools;
 use russet_platform::macos_tools::xcodebuild::{self, Readiness};
 
-/// What an Xcode said.
+/// Answer of an Xcode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Title of the Xcode: its developer directory.
     pub(crate) title: String,
-    /// What it said; an error: it could not be asked.
+    /// Its answer; an error: it could not be asked.
     pub(crate) readiness: Result<Readiness, String>,
     /// The variable that makes tools use it, as a shell takes it.
     variable: String,

@@ -28,7 +28,7 @@ pub(crate) struct Watched {
     pub(crate) open_files: Option<u64>,
 }
 
-/// What the looks before have led to.
+/// Result of the looks before.
 #[derive(Debug, Default)]
 struct Held {
     /// Reason for which claims are held back.

@@ -48,7 +48,7 @@ fn at_the_screen(bench: &Bench) -> Config {
     config
 }
 
-/// What the agent answers on its socket.
+/// Answer of the agent on its socket.
 async fn status(socket: &Path) -> String {
     let Ok(mut line) = tokio::net::UnixStream::connect(socket).await else { return String::new() };
     let request = "GET /v1/status HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n";

@@ -8,7 +8,7 @@ use crate::command::{CommandError, Tools};
 
 const SFLTOOL: &str = "/usr/bin/sfltool";
 
-/// Where the service keeps its database, below the root.
+/// Place of the service's database, below the root.
 const DATABASES: &str = "var/db/com.apple.backgroundtaskmanagement";
 
 /// It hangs where the database is damaged.

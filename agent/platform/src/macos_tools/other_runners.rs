@@ -10,7 +10,7 @@ use crate::command::Tools;
 
 const LAUNCHCTL: &str = "/bin/launchctl";
 
-/// Where launchd looks for jobs of all users.
+/// Directories in which launchd looks for jobs of all users.
 const DAEMONS: &str = "Library/LaunchDaemons";
 const AGENTS: &str = "Library/LaunchAgents";
 

@@ -37,7 +37,7 @@ mod tests {
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
 
-    /// What arch(1) says without Rosetta, as people posted it.
+    /// Output of arch(1) without Rosetta, as people posted it.
     #[test]
     fn rosetta_is_there_if_a_program_for_intel_runs() {
         let dir = tempfile::tempdir().unwrap();

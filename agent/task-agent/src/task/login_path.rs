@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(path_in(&LOGIN, "PATH=/only:/usr/bin", &helped, ""), "/only:/usr/bin");
     }
 
-    /// What a login `sh` has as PATH whose system's profile made `login_path` of it.
+    /// PATH of a login `sh` whose system's profile made `login_path` of it.
     fn path_in_sh(profile: Option<&str>, login_path: &str) -> String {
         let home = tempfile::tempdir().unwrap();
         if let Some(text) = profile {

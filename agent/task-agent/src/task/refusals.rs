@@ -15,17 +15,17 @@ pub(super) const TAIL_BYTES: usize = 256 * 1024;
 /// Bytes after a sentence that belong to it.
 const SENTENCE_BYTES: usize = 200;
 
-/// What `xcodebuild test` for macOS says without `testmanagerd` (wraithbox X06 on macOS 27.0.1;
+/// Words of `xcodebuild test` for macOS without `testmanagerd` (wraithbox X06 on macOS 27.0.1;
 /// flutter/flutter #132975 and #108560; maplibre-native #981).
 const NO_TEST_MANAGER: &str = "com.apple.testmanagerd.control was invalidated";
 
 /// The same sentence where a sandbox keeps the process from it, which no session changes.
 const SANDBOX: &str = "Sandbox restriction";
 
-/// What `open` and `launchctl` say without the domain `gui/UID` (launchctl's error 125).
+/// Words of `open` and `launchctl` without the domain `gui/UID` (launchctl's error 125).
 const NO_DOMAIN: &str = "Domain does not support specified action";
 
-/// What a UI test says where the screen is locked or asleep, or automation mode needs a password
+/// Words of a UI test where the screen is locked or asleep, or automation mode needs a password
 /// (actions/runner-images #7621, flutter/flutter #166011).
 const NO_AUTOMATION: &str = "Timed out while enabling automation mode";
 

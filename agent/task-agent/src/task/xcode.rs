@@ -60,7 +60,7 @@ mod tests {
     use crate::task::testing;
     use russet_platform::macos_tools::xcode::testing::{FakeXcode, make_xcode};
 
-    /// What is said, or the failure, and the variable's end.
+    /// Text or failure, and the variable's end.
     fn chosen(
         applications: &Path,
         class: Option<&str>,

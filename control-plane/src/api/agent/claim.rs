@@ -138,7 +138,7 @@ async fn is_registered(
     Ok(runners::is_registered(&mut conn, class, runner, app.clock.wall_ms()).await?)
 }
 
-/// What a look at the queue found.
+/// Result of a look at the queue.
 #[derive(Debug)]
 enum Look {
     Task(Box<ClaimResponse>),

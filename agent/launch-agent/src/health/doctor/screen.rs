@@ -10,7 +10,7 @@ use russet_platform::macos_tools::screen_lock::Account;
 use russet_platform::macos_tools::user_domain;
 use russet_platform::users;
 
-/// What changes all of them.
+/// Change that applies to all of them.
 const REMEDY: &str = "`sudo russet agent gui setup` sets it";
 
 /// Looks at the screen of each account.

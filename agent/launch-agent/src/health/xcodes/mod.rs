@@ -29,16 +29,16 @@ struct Found {
     stamp: Stamp,
 }
 
-/// What was found out.
+/// Findings so far.
 #[derive(Debug, Default)]
 struct State {
     /// The Xcodes that classes name, by the text that names them.
     found: BTreeMap<String, Found>,
-    /// What bundles said when they were asked, and the state that they were in.
+    /// Answers of bundles when they were asked, and the state that they were in.
     asked: BTreeMap<PathBuf, (Stamp, Verdict)>,
     /// Set once all were asked: what changes after that is asked before it is used.
     has_asked: bool,
-    /// What the selected one said, where a class needs it.
+    /// Answer of the selected one, where a class needs it.
     selected: Option<Verdict>,
     /// All that can be used, the newest release first.
     xcodes: Vec<Xcode>,

@@ -12,7 +12,7 @@ use crate::launch::shared::Shared;
 /// Interval of reports while there is something to report.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What keeps a class from claiming.
+/// Reason that keeps a class from claiming.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Obstacles {
     slots: Vec<HeldSlot>,

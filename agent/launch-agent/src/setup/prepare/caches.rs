@@ -27,7 +27,7 @@ const MAX_STAMP_BYTES: u64 = 64 * 1024;
 /// Some minutes for each runtime.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What simctl before Xcode 16.4 says of a command that it does not have.
+/// Words of simctl before Xcode 16.4 for a command that it does not have.
 const UNKNOWN_COMMAND: &str = "Unrecognized subcommand";
 
 /// State of the caches.

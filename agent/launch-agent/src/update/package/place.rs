@@ -29,7 +29,7 @@ pub enum Placed {
     Nothing,
 }
 
-/// What is left to do when everything is in place.
+/// Work that is left when everything is in place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Finishing {
     /// The job has to be started again: its russet-boot is another one.
@@ -52,7 +52,7 @@ pub fn is_agent_running(layout: &Layout) -> Result<bool, PackageError> {
 ///
 /// # Errors
 ///
-/// What came is not to be trusted, or cannot be put in place.
+/// Reason not to trust what came, or not to put it in place.
 pub fn place_unless_running(layout: &Layout, now_s: u64) -> Result<Placed, PackageError> {
     let state = layout.state();
     let _lock = match lock_installation(&state)? {

@@ -11,7 +11,7 @@ use super::{Finishing, PackageError, Placed, is_incoming, place_others, place_un
 
 const NOTE: &str = "version 2.0.0\nhold 60\ndowngrade no\nlater yes\n";
 
-/// What Installer puts there and the script completes.
+/// Files that Installer puts there and the script completes.
 fn bring(layout: &Layout, version: &str) {
     let incoming = layout.incoming();
     let (bundle, executable) = (layout.bundle(), layout.executable());

@@ -49,7 +49,7 @@ pub(crate) fn start_watch(parts: Parts) -> tokio::task::JoinHandle<()> {
 
 struct Watch {
     parts: Parts,
-    /// What was looked through and found good.
+    /// Contents that were looked through and found good.
     checked: Option<Arrival>,
     /// Reason and end of the hold in force.
     held: Option<(String, u64)>,

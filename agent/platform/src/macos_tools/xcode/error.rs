@@ -15,7 +15,7 @@ pub enum XcodeError {
     Missing {
         /// As it was written.
         wanted: String,
-        /// Where it was looked for.
+        /// Places in which it was looked for.
         directories: Vec<PathBuf>,
         /// Those that are installed.
         installed: Vec<String>,
@@ -28,7 +28,7 @@ pub enum XcodeError {
     Half {
         /// Its bundle.
         app: PathBuf,
-        /// What it lacks.
+        /// Missing part.
         flaw: Flaw,
     },
 }

@@ -26,7 +26,7 @@ pub struct Installed {
     pub app: PathBuf,
     /// Its version, as far as that can be told.
     pub xcode: Xcode,
-    /// What it lacks; `None`: it is whole.
+    /// Missing part; `None`: it is whole.
     pub flaw: Option<Flaw>,
 }
 
@@ -45,7 +45,7 @@ impl Installed {
     }
 }
 
-/// What a bundle lacks that is being copied, or was copied in part.
+/// Missing part of a bundle that is being copied, or was copied in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
     /// Its version.

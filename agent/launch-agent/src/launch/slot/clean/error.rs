@@ -22,7 +22,7 @@ pub(super) enum CleanError {
     /// It does, and as much as may be kept aside is there already.
     #[error("the system refuses to delete something, and {limit}: {said}")]
     NoRoom {
-        /// What is in the way.
+        /// Obstacle in the way.
         limit: Limit,
         /// Last words of the helper.
         said: String,
