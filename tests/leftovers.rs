@@ -194,9 +194,14 @@ fn a_busy_mount_in_a_slots_directory_is_detached_and_the_slot_comes_back() {
     }
 }
 
-/// A job that leaves a process behind which looks into a directory, and says so in its arguments.
-fn look_into(path: &Path) -> String {
-    format!("(exec cat {}/file) </dev/null >/dev/null 2>&1 & echo ready", path.display())
+/// A job that leaves a process behind which looks into a directory, and says so in its arguments. It
+/// waits for a file: a process that has not looked yet when the job ends is killed with it.
+fn look_into(path: &Path, has_looked: &Path) -> String {
+    let (path, has_looked) = (path.display(), has_looked.display());
+    format!(
+        "(exec cat {path}/file) </dev/null >/dev/null 2>&1 &
+        until test -e {has_looked}; do sleep 0.05; done"
+    )
 }
 
 #[test]
@@ -208,9 +213,11 @@ fn a_process_that_cannot_be_killed_holds_the_slot_by_name_until_it_ends() {
     let Some(mut stalled) = StalledFileSystem::mount(&dir.path().join("stalled")) else { return };
     let server = Server::start();
     let agent = Agent::start(&server);
-    let script = look_into(&dir.path().join("stalled"));
+    let has_looked = dir.path().join("has-looked");
+    let script = look_into(&dir.path().join("stalled"), &has_looked);
     let pipeline = server.admin.submit(&config(&[&run(&script)]));
     stalled.wait_for_reader();
+    std::fs::write(&has_looked, "").unwrap();
     server.admin.wait(&pipeline);
     assert_outcome(&server.admin, &server.admin.only_job(&pipeline), Outcome::Success);
 
