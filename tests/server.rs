@@ -31,7 +31,7 @@ fn open_files(pid: nix::unistd::Pid) -> usize {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_connection_costs_the_server_its_buffers_and_no_table_of_routes() {
-    let server = Server::start();
+    let server = Server::start_alone("it measures one process", &[]);
     let pid = server.pid();
     let address = server.url().strip_prefix("http://").unwrap().to_owned();
     let (before, files) = (resident(pid), open_files(pid));
@@ -120,7 +120,10 @@ fn a_server_on_postgresql_that_is_killed_goes_on_with_the_task_that_runs() {
     let file = dir.path().join("database-url");
     std::fs::write(&file, database.url()).unwrap();
     std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    let mut server = Server::start_with(&["--database-file", file.to_str().unwrap()]);
+    let mut server = Server::start_alone(
+        "it has a database of its own",
+        &["--database-file", file.to_str().unwrap()],
+    );
     let _agent = Agent::start(&server);
     let go = dir.path().join("go");
     let script =
@@ -143,7 +146,7 @@ fn the_log_of_a_server_is_a_file_that_is_rotated() {
     let size = ["--log-max-size", "4096", "--log-files", "2"];
     let json = ["--log-format", "json", "--log-level", "info"];
     let options = [&["--log-file", log.to_str().unwrap()][..], &size, &json].concat();
-    let server = Server::start_with(&options);
+    let server = Server::start_alone("it names the file of one log", &options);
     server.admin.class_token(CLASS);
     for _ in 0..60 {
         server.admin.submit(&config(&[&run("true")]));

@@ -1,7 +1,9 @@
-//! The control plane's database, read as it lies on disk.
+//! The control plane's database, read as it lies on disk, or in PostgreSQL.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
 
@@ -43,36 +45,48 @@ pub struct TaskRow {
     pub has_begun: bool,
 }
 
+/// Every task.
+const TASKS: &str = "SELECT id, job, ordinal, coalesce(outcome, '') AS outcome, \
+                     coalesce(message, '') AS message, step_started FROM tasks";
+
 /// An open database.
-pub struct Database {
+pub enum Database {
+    /// A file of SQLite.
+    Sqlite(SqliteFile),
+    /// A database of PostgreSQL.
+    Postgres(Arc<russet_test_postgres::Database>),
+}
+
+/// An open file.
+pub struct SqliteFile {
     runtime: tokio::runtime::Runtime,
     connection: SqliteConnection,
 }
 
 impl Database {
-    /// Opens the database of a control plane, which may be running.
-    pub fn open(path: &Path) -> Self {
+    /// Opens the file of a control plane, which may be running.
+    pub fn in_file(path: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let options = SqliteConnectOptions::new().filename(path).read_only(true);
         let connection = runtime.block_on(options.connect()).unwrap();
-        Self { runtime, connection }
+        Self::Sqlite(SqliteFile { runtime, connection })
+    }
+
+    /// Takes one that is on PostgreSQL.
+    pub fn on_postgres(database: Arc<russet_test_postgres::Database>) -> Self {
+        Self::Postgres(database)
     }
 
     /// Every task.
     pub fn tasks(&mut self) -> Vec<TaskRow> {
-        let query = "SELECT id, job, ordinal, coalesce(outcome, '') AS outcome, \
-                     coalesce(message, '') AS message, step_started FROM tasks";
-        let rows =
-            self.runtime.block_on(sqlx::query(query).fetch_all(&mut self.connection)).unwrap();
-        let row = |row: &sqlx::sqlite::SqliteRow| TaskRow {
-            id: row.get("id"),
-            job: row.get("job"),
-            number: u64::try_from(row.get::<i64, _>("ordinal")).unwrap(),
-            outcome: row.get("outcome"),
-            message: row.get("message"),
-            has_begun: row.get("step_started"),
-        };
-        rows.iter().map(row).collect()
+        match self {
+            Self::Sqlite(file) => file.tasks(),
+            Self::Postgres(database) => {
+                let rows = format!("SELECT coalesce(json_agg(t), '[]') FROM ({TASKS}) AS t");
+                let rows: Vec<Value> = serde_json::from_str(&database.sql(&rows)).unwrap();
+                rows.iter().map(row_of_json).collect()
+            }
+        }
     }
 
     /// Number of pipelines.
@@ -80,14 +94,17 @@ impl Database {
         self.texts("SELECT id FROM pipelines").len()
     }
 
-    /// Lists what is not whole.
+    /// Lists what is not whole. PostgreSQL itself lets no row name one that is not there.
     pub fn list_damage(&mut self) -> Vec<String> {
-        let mut found: Vec<String> = self.texts("PRAGMA integrity_check");
-        found.retain(|line| line != "ok");
-        let broken = self.texts("SELECT \"table\" FROM pragma_foreign_key_check");
-        found.extend(
-            broken.iter().map(|table| format!("a row of {table} names one that is not there")),
-        );
+        let mut found = Vec::new();
+        if let Self::Sqlite(_) = self {
+            found.extend(self.texts("PRAGMA integrity_check"));
+            found.retain(|line| line != "ok");
+            let broken = self.texts("SELECT \"table\" FROM pragma_foreign_key_check");
+            found.extend(
+                broken.iter().map(|table| format!("a row of {table} names one that is not there")),
+            );
+        }
         for (what, query) in DANGLING {
             let rows = self.texts(query);
             if !rows.is_empty() {
@@ -98,8 +115,43 @@ impl Database {
     }
 
     fn texts(&mut self, query: &'static str) -> Vec<String> {
+        match self {
+            Self::Sqlite(file) => {
+                let rows = file
+                    .runtime
+                    .block_on(sqlx::query(query).fetch_all(&mut file.connection))
+                    .unwrap();
+                rows.iter().map(|row| row.get::<String, _>(0)).collect()
+            }
+            Self::Postgres(database) => database.sql(query).lines().map(str::to_owned).collect(),
+        }
+    }
+}
+
+impl SqliteFile {
+    fn tasks(&mut self) -> Vec<TaskRow> {
         let rows =
-            self.runtime.block_on(sqlx::query(query).fetch_all(&mut self.connection)).unwrap();
-        rows.iter().map(|row| row.get::<String, _>(0)).collect()
+            self.runtime.block_on(sqlx::query(TASKS).fetch_all(&mut self.connection)).unwrap();
+        let row = |row: &sqlx::sqlite::SqliteRow| TaskRow {
+            id: row.get("id"),
+            job: row.get("job"),
+            number: u64::try_from(row.get::<i64, _>("ordinal")).unwrap(),
+            outcome: row.get("outcome"),
+            message: row.get("message"),
+            has_begun: row.get("step_started"),
+        };
+        rows.iter().map(row).collect()
+    }
+}
+
+fn row_of_json(row: &Value) -> TaskRow {
+    let text = |name: &str| row[name].as_str().unwrap().to_owned();
+    TaskRow {
+        id: text("id"),
+        job: text("job"),
+        number: row["ordinal"].as_u64().unwrap(),
+        outcome: text("outcome"),
+        message: text("message"),
+        has_begun: row["step_started"].as_i64().unwrap() != 0,
     }
 }

@@ -154,8 +154,10 @@ impl Drive {
                 let batch = self.waiting.pop_front().unwrap();
                 self.open.push(Submitted { batch, pipeline });
             }
-            // Its disk is full, as planned.
-            Ok((507, _)) => {}
+            // Its disk is full, as planned, or nobody is there.
+            Ok((503 | 507, _)) => {}
+            // The server was killed, or stopped for long, before it answered the proxy.
+            Ok((502 | 504, _)) => self.result.unsure += 1,
             Ok((status, answer)) => {
                 let answer = String::from_utf8_lossy(&answer).into_owned();
                 self.result.refusals.push(format!("a submit was answered {status}: {answer}"));

@@ -1,20 +1,25 @@
 //! The farm that is struck: a control plane, two hosts that share the ordinary tasks, and one with
 //! a small disk. Each host reaches the control plane through a network that can fail, and each of
-//! its slots has a user of its own.
+//! its slots has a user of its own. The control plane is one server on SQLite, or two on PostgreSQL
+//! and S3 behind a proxy (`RUSSET_TEST_STORE=postgres`).
 
 use std::path::{Path, PathBuf};
 
 use russet_protocol::local::{State, Status};
 
+use crate::database::Database;
 use crate::jobs::{CLASS, SMALL_CLASS};
 use crate::plan::HOSTS;
 use crate::support::agent::{Agent, AgentOptions, Mount};
-use crate::support::server::Server;
+use crate::support::server::{Disturbance, Layout, Server, SeveralServers, Store};
 use crate::support::user::SlotUser;
 use crate::support::{FaultProxy, test_dir, wait_for};
 
 /// Slots of each host that shares the ordinary tasks.
 const SLOTS: u32 = 3;
+
+/// Lease of its tasks: far longer than any fault.
+const LEASE: [&str; 2] = ["--lease", "30s"];
 
 /// Size of the control plane's disk.
 const SERVER_DISK: &str = "256m";
@@ -89,13 +94,12 @@ pub struct Farm {
 }
 
 impl Farm {
-    /// Starts one, whose logs are kept in a directory if the test fails.
-    pub fn start(logs: &Path) -> Self {
+    /// Starts one, whose logs are kept in a directory if the test fails. `None` where something of
+    /// the store that is asked for is not installed; the test is recorded as skipped then.
+    pub fn start(logs: &Path) -> Option<Self> {
         let dir = test_dir();
         let mount = Mount::tmpfs(&disk_of(dir.path()), SERVER_DISK);
-        let log = logs.join("server.log");
-        let options = ["--lease", "30s", "--log-file", log.to_str().unwrap()];
-        let server = Server::start_in(&disk_of(dir.path()).join("data"), &options);
+        let server = start_server(&disk_of(dir.path()), logs)?;
         let token = server.admin.class_token(CLASS);
         let small_token = server.admin.class_token(SMALL_CLASS);
         let mut hosts: Vec<Host> = ["first", "second"]
@@ -112,7 +116,7 @@ impl Farm {
         std::fs::write(&ran, "").unwrap();
         std::fs::set_permissions(&ran, std::os::unix::fs::PermissionsExt::from_mode(0o666))
             .unwrap();
-        Self { hosts, server, _mount: mount, dir, logs: logs.to_owned() }
+        Some(Self { hosts, server, _mount: mount, dir, logs: logs.to_owned() })
     }
 
     /// File to which each task adds a line when it begins. Every user may write to it.
@@ -121,8 +125,11 @@ impl Farm {
     }
 
     /// The control plane's database.
-    pub fn database(&self) -> PathBuf {
-        disk_of(self.dir.path()).join("data/russet.db")
+    pub fn database(&self) -> Database {
+        match self.server.several() {
+            Some(servers) => Database::on_postgres(servers.database()),
+            None => Database::in_file(&disk_of(self.dir.path()).join("data/russet.db")),
+        }
     }
 
     /// A file that fills the disk of the control plane.
@@ -136,6 +143,18 @@ impl Farm {
             std::fs::write(self.logs.join(format!("{}.log", host.name)), host.agent.log()).ok();
         }
     }
+}
+
+/// Starts the control plane of this run's store, with its directories on a disk.
+fn start_server(disk: &Path, logs: &Path) -> Option<Server> {
+    if Store::of_this_run() == Store::Sqlite {
+        let log = logs.join("server.log");
+        let options = [&LEASE[..], &["--log-file", log.to_str().unwrap()]].concat();
+        return Some(Server::start_in(&disk.join("data"), &options));
+    }
+    let mut layout = Layout::new(&LEASE);
+    (layout.data, layout.logs) = (Some(disk.to_owned()), Some(logs.to_owned()));
+    SeveralServers::start(&layout, Disturbance::None).map(Server::of_several)
 }
 
 /// Mount point of the control plane's disk.

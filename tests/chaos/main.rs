@@ -2,8 +2,8 @@
 //! of every task at the end.
 //!
 //! `.ci/chaos` runs it. `RUSSET_CHAOS_SEED` replays the plan of a run, which prints its seed;
-//! `RUSSET_CHAOS_TASKS` is the number of tasks, and `RUSSET_CHAOS_LIMIT` the time that they may take,
-//! in seconds.
+//! `RUSSET_CHAOS_TASKS` is the number of tasks, `RUSSET_CHAOS_LIMIT` the time that they may take, in
+//! seconds, and `RUSSET_TEST_STORE` the store, as for the other tests.
 #![cfg(target_os = "linux")]
 #![allow(
     dead_code,
@@ -34,12 +34,12 @@ mod striker;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use database::Database;
 use driver::{Driven, Driver};
 use farm::Farm;
 use ledger::Ledger;
 use plan::Plan;
 use striker::{Hits, Striker};
+use support::server::Store;
 use support::{can_be_root, has_tool, wait_for};
 
 /// Number of tasks where nothing else is asked for.
@@ -76,7 +76,11 @@ impl Run {
 
     fn replay(&self) -> String {
         let Self { seed, tasks, .. } = self;
-        format!("RUSSET_CHAOS_SEED={seed} RUSSET_CHAOS_TASKS={tasks} .ci/chaos")
+        let store = match Store::of_this_run() {
+            Store::Sqlite => "",
+            Store::Postgres => " --store postgres",
+        };
+        format!("RUSSET_CHAOS_SEED={seed} .ci/chaos{store} {tasks}")
     }
 
     /// Lets the farm work under the faults of a plan. Returns what was submitted, what was hit and
@@ -114,7 +118,7 @@ fn every_task_of_a_farm_under_random_faults_has_one_outcome_and_leaves_nothing()
     let plan = Plan::from_seed(run.seed, run.tasks);
     let text: String = plan.faults.iter().map(|planned| format!("  {planned}\n")).collect();
     eprintln!("replay: {}\nlogs: {}\nfaults:\n{text}", run.replay(), run.logs.display());
-    let mut farm = Farm::start(&run.logs);
+    let Some(mut farm) = Farm::start(&run.logs) else { return };
     let (driven, hits, mut found) = run.strike(&mut farm, &plan);
     found.extend(check_all(&mut farm, &driven, &hits));
     let (count, text) = (found.len(), found.join("\n"));
@@ -128,7 +132,7 @@ fn every_task_of_a_farm_under_random_faults_has_one_outcome_and_leaves_nothing()
 fn check_all(farm: &mut Farm, driven: &Driven, hits: &Hits) -> Vec<String> {
     let mut found = driven.refusals.clone();
     found.extend(farm.hosts.iter().filter_map(|host| host.wait_idle().err()));
-    let mut database = Database::open(&farm.database());
+    let mut database = farm.database();
     let tasks = database.tasks();
     let ledger = Ledger { admin: &farm.server.admin, tasks: &tasks, hits };
     driven.submitted.iter().for_each(|submitted| ledger.check(submitted, &mut found));

@@ -40,14 +40,14 @@ pub enum Network {
     Errors,
 }
 
-/// One fault. Hosts are numbers; `pick` chooses among the task agents that run then.
+/// One fault. Hosts are numbers; `pick` chooses among the servers, or the task agents that run then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The control plane is killed.
-    KillServer,
-    /// The control plane is stopped (SIGSTOP) and goes on.
-    StopServer,
-    /// The disk of the control plane's data is full.
+    /// A server is killed, and started again.
+    KillServer(u64),
+    /// A server is stopped (SIGSTOP) and goes on.
+    StopServer(u64),
+    /// The disk of the servers' directories is full.
     FillServerDisk,
     /// A launch agent is killed.
     KillAgent(usize),
@@ -70,7 +70,7 @@ pub enum Fault {
 /// The part of the farm that a fault strikes. One fault at a time strikes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The control plane.
+    /// The servers.
     Server,
     /// A launch agent.
     Agent(usize),
@@ -86,7 +86,7 @@ impl Fault {
     /// Returns the part of the farm that it strikes.
     pub fn target(self) -> Target {
         match self {
-            Self::KillServer | Self::StopServer | Self::FillServerDisk => Target::Server,
+            Self::KillServer(_) | Self::StopServer(_) | Self::FillServerDisk => Target::Server,
             Self::KillAgent(host)
             | Self::StopAgent(host)
             | Self::PauseAgent(host)
@@ -186,8 +186,8 @@ fn plan_fault(random: &mut Random, tasks: usize) -> Planned {
         (1, Network::Errors),
     ]);
     let fault = random.weighted(&[
-        (3, Fault::KillServer),
-        (2, Fault::StopServer),
+        (3, Fault::KillServer(pick)),
+        (2, Fault::StopServer(pick)),
         (1, Fault::FillServerDisk),
         (5, Fault::KillAgent(host)),
         (3, Fault::StopAgent(host)),

@@ -98,8 +98,8 @@ impl<'a> Striker<'a> {
         let began_ms = now_ms();
         let mut stopped = None;
         match planned.fault {
-            Fault::KillServer => self.farm.server.kill(),
-            Fault::StopServer => stop(self.farm.server.pid(), &mut stopped),
+            Fault::KillServer(pick) => self.farm.server.kill_one(pick),
+            Fault::StopServer(pick) => stop(self.farm.server.pid_of_one(pick), &mut stopped),
             Fault::FillServerDisk => fill_disk(&self.farm.server_ballast()),
             Fault::KillAgent(host) => self.farm.hosts[host].agent.kill(),
             Fault::StopAgent(host) => {
@@ -148,7 +148,7 @@ impl<'a> Striker<'a> {
             kill(pid, Signal::SIGCONT).ok();
         }
         match active.fault {
-            Fault::KillServer => self.farm.server.start_again(),
+            Fault::KillServer(pick) => self.farm.server.start_one_again(pick),
             Fault::FillServerDisk => std::fs::remove_file(self.farm.server_ballast()).unwrap(),
             Fault::KillAgent(host) => self.farm.hosts[host].agent.start_again(),
             Fault::DrainAgent(host) => {

@@ -1,5 +1,7 @@
 //! A blocking client of the admin API.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use russet_protocol::admin::{ArtifactItem, Items, Job, Pipeline};
 use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::Outcome;
@@ -9,10 +11,15 @@ use serde_json::{Value, json};
 
 use super::wait_for;
 
+/// Times that a look is repeated whose answer was cut off by the end of a server.
+const MAX_REPEATS: usize = 5;
+
 /// A client of one control plane. Survives restarts of it on the same address.
 pub struct Admin {
     url: String,
     token: Secret,
+    /// Held while something is changed: then no server is killed whose answer would be lost.
+    calm: Option<Arc<RwLock<()>>>,
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
 }
@@ -24,7 +31,15 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // A connection of before a restart of the server would be an error.
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build();
-        Self { url: url.to_owned(), token, runtime, client: client.unwrap() }
+        Self { url: url.to_owned(), token, calm: None, runtime, client: client.unwrap() }
+    }
+
+    /// The same for servers that are killed now and then. Looks are repeated, as people do; a
+    /// change, which is not repeated since it may have been made, keeps them from being killed
+    /// until it is answered.
+    #[must_use]
+    pub fn between(self, calm: Arc<RwLock<()>>) -> Self {
+        Self { calm: Some(calm), ..self }
     }
 
     /// The admin token.
@@ -35,6 +50,26 @@ impl Admin {
     /// Sends a request and returns status and body. An unreachable server is an error, which
     /// tests that kill it expect.
     pub fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<(u16, Vec<u8>)> {
+        let Some(calm) = &self.calm else { return self.send_once(method, path, body) };
+        if method != reqwest::Method::GET {
+            let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
+            return self.send_once(method, path, body);
+        }
+        let mut repeats = 0..MAX_REPEATS;
+        loop {
+            match self.send_once(method.clone(), path, None) {
+                Ok((502..=504, _)) | Err(_) if repeats.next().is_some() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    fn send_once(
         &self,
         method: reqwest::Method,
         path: &str,

@@ -1,0 +1,56 @@
+//! A proxy that is not ours before several servers: HAProxy with the configuration that the
+//! documentation gives.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Process, checkout};
+
+/// The program.
+pub const PROGRAM: &str = "haproxy";
+
+/// A running proxy. It ends when this is dropped.
+pub struct Balancer {
+    _process: Process,
+    url: String,
+}
+
+impl Balancer {
+    /// Starts one before servers at these addresses, with its configuration in a directory.
+    pub fn start(dir: &Path, servers: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let file = dir.join("haproxy.cfg");
+        std::fs::write(&file, configuration(servers)).unwrap();
+        // Its standard input is the listening socket: a port that is free now may not be so later.
+        let child = Command::new(PROGRAM)
+            .args(["-db", "-f"])
+            .arg(&file)
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(dir.join("haproxy.log")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { _process: Process(child), url }
+    }
+
+    /// Origin.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// The documented configuration, with these servers and the socket that is standard input.
+fn configuration(servers: &[&str]) -> String {
+    let documented = std::fs::read_to_string(checkout().join("docs/haproxy.cfg")).unwrap();
+    let (before, examples) = documented.split_once("    server one ").unwrap();
+    let checks = examples.lines().next().unwrap().split_once(" check ").unwrap().1;
+    assert!(before.contains("bind :8080\n"), "{before}");
+    let mut text = before.replace("bind :8080\n", "bind fd@0\n");
+    for (number, address) in servers.iter().enumerate() {
+        text.push_str(&format!("    server s{number} {address} check {checks}\n"));
+    }
+    text
+}
