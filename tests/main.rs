@@ -21,6 +21,7 @@
 mod support;
 
 mod agent;
+mod alerts;
 mod artifacts;
 #[cfg(target_os = "linux")]
 mod attacks;

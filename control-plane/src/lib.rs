@@ -9,11 +9,13 @@
 //!   are too many for it;
 //! - `scheduler` decides, without a clock or a database, what follows from what; `lifecycle`
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
+//! - `alerts` decides which conditions people hear of, `outbox` delivers that to their tools;
 //! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
 
 #![forbid(unsafe_code)]
 
 mod admission;
+mod alerts;
 mod api;
 mod archives;
 mod browser_session;
@@ -32,6 +34,7 @@ mod limits;
 mod listen;
 mod objects;
 mod orbs;
+mod outbox;
 mod output_reader;
 mod output_readers;
 mod reaper;
@@ -57,5 +60,6 @@ mod web;
 pub use clock::{Clock, ManualClock};
 pub use limits::Limits;
 pub use listen::{NotARange, ProxyRange};
+pub use outbox::{MailServer, MailServerError};
 pub use server::{Server, Settings, StartError, Storage};
 pub use store::{DatabaseUrl, DatabaseUrlError};

@@ -40,6 +40,8 @@ pub(crate) enum Scope {
     Context,
     /// SSH keys of a project.
     SshKeys,
+    /// A target of alerts.
+    AlertTarget,
 }
 
 impl Scope {
@@ -48,6 +50,7 @@ impl Scope {
             Self::Project => "project",
             Self::Context => "context",
             Self::SshKeys => "ssh-keys",
+            Self::AlertTarget => "alert-target",
         }
     }
 }

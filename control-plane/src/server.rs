@@ -21,6 +21,7 @@ use crate::ended_sessions::EndedSessions;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::objects::Objects;
+use crate::outbox::MailServer;
 use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::scheduler::leases;
@@ -29,7 +30,7 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::{api, archives, cancel, listen, reaper, web};
+use crate::{alerts, api, archives, cancel, listen, reaper, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct Settings {
     pub orb_registry: Option<Registry>,
     /// The classes that other names of machines stand for, such as those of CircleCI's own.
     pub class_aliases: BTreeMap<String, ResourceClass>,
+    /// Relay for mail about alerts. `None`: no mail.
+    pub mail: Option<MailServer>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -106,6 +109,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             orb_registry: None,
             class_aliases: BTreeMap::new(),
+            mail: None,
         }
     }
 }
@@ -217,6 +221,7 @@ impl Server {
             )),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.min_free_bytes)),
             readers: Readers::default(),
+            mail: settings.mail.map(Arc::new),
             rests: Arc::default(),
             closing,
         };
@@ -250,6 +255,7 @@ impl Server {
         let Self { listener, app, close, _data_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let archives = tokio::spawn(archives::run_expiry(app.clone()));
+        let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
         let store = app.store.clone();
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
@@ -274,6 +280,7 @@ impl Server {
         shutdown.abort();
         reaper.abort();
         archives.abort();
+        alerts.abort();
         if let Err(error) = store.close().await {
             let error = russet_text::error_chain(&error);
             tracing::warn!(error, "the database was not closed; the next start tidies up");

@@ -12,6 +12,7 @@ use crate::credentials::TokenHash;
 use crate::ended_sessions::EndedSessions;
 use crate::listen::Gate;
 use crate::objects::Objects;
+use crate::outbox::MailServer;
 use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::rests::Rests;
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) space: Arc<Space>,
     /// Readers of output.
     pub(crate) readers: Readers,
+    /// Relay for mail, if any.
+    pub(crate) mail: Option<Arc<MailServer>>,
     /// Runners that get no task for a moment.
     pub(crate) rests: Arc<Rests>,
     /// Becomes true when the server is to stop: calls that wait give up.

@@ -62,6 +62,10 @@ ids! {
     InstanceId;
     /// A stored runner token (not the token itself).
     TokenId;
+    /// A condition that people hear of.
+    AlertId;
+    /// A message to a target of alerts. Receivers tell a repeated one by it.
+    MessageId;
     /// A resource class, as a row; its name is a [`crate::resource_class::ResourceClass`].
     ResourceClassId;
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod alerts;
 pub mod backoff;
 pub mod boot_files;
 pub mod cache_key;

@@ -4,6 +4,7 @@
 //! where answers that are errors become a [`CliError`].
 
 pub(crate) mod agent;
+mod alerts;
 mod connection;
 mod orbs;
 mod pipelines;

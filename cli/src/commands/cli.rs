@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Project(commands::context::ProjectCommand),
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    #[command(subcommand)]
+    Alert(commands::alert::AlertCommand),
     Completion(commands::completion::CompletionArgs),
     #[command(hide = true)]
     Man(commands::man::ManArgs),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod alert;
 pub(crate) mod cli;
 mod compile;
 pub(crate) mod completion;
@@ -52,6 +53,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Context(command) => block_on(context::main(command)),
         Command::Project(command) => block_on(context::run_project(command)),
         Command::Token(command) => block_on(token::main(command)),
+        Command::Alert(command) => block_on(alert::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),
         Command::TaskAgent => Err(CliError::new(

@@ -1,6 +1,7 @@
 //! `russet server`.
 
 mod database;
+mod mail;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use russet_protocol::resource_class::ResourceClass;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::database::DatabaseArgs;
+use self::mail::MailArgs;
 use super::orbs::RegistryArgs;
 use super::values;
 use crate::color::Paint;
@@ -115,6 +117,9 @@ pub(crate) struct ServerArgs {
     #[arg(long = "class-alias", value_name = "NAME=NAMESPACE/NAME", value_parser = values::parse_class_alias)]
     class_aliases: Vec<(String, ResourceClass)>,
 
+    #[command(flatten)]
+    mail: MailArgs,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -152,6 +157,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
         trusted_proxies: args.trusted_proxies,
         orb_registry: args.registry.open()?,
         class_aliases: args.class_aliases.into_iter().collect(),
+        mail: args.mail.open()?,
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

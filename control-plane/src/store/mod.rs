@@ -6,6 +6,8 @@
 //!
 //! Nothing outside this folder knows SQL.
 
+pub(crate) mod alert_targets;
+pub(crate) mod alerts;
 pub(crate) mod allocations;
 pub(crate) mod archives;
 pub(crate) mod artifacts;
@@ -20,6 +22,7 @@ pub(crate) mod loads;
 pub(crate) mod locks;
 mod now;
 pub(crate) mod orbs;
+pub(crate) mod outbox;
 pub(crate) mod output;
 pub(crate) mod pipelines;
 #[cfg(test)]

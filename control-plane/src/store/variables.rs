@@ -75,10 +75,13 @@ pub(crate) async fn sealed_values(
 
 /// Returns true if anything is sealed at all.
 pub(crate) async fn any_sealed(conn: &mut Conn) -> Result<bool, StoreError> {
-    Ok(query("SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys LIMIT 1")
-        .fetch_optional(conn)
-        .await?
-        .is_some())
+    Ok(query(
+        "SELECT 1 FROM variables UNION ALL SELECT 1 FROM ssh_keys \
+         UNION ALL SELECT 1 FROM alert_targets LIMIT 1",
+    )
+    .fetch_optional(conn)
+    .await?
+    .is_some())
 }
 
 fn context_item(row: &Row) -> Result<ContextItem, StoreError> {

@@ -7,6 +7,7 @@
     reason = "what does not come as expected fails the test, in helpers of tests too"
 )]
 
+mod alerts;
 mod artifacts;
 mod browser;
 mod caches;

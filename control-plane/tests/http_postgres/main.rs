@@ -6,6 +6,8 @@
     reason = "what does not come as expected fails the test, in helpers of tests too"
 )]
 
+#[path = "../http/alerts.rs"]
+mod alerts;
 #[path = "../http/artifacts.rs"]
 mod artifacts;
 #[path = "../http/caches.rs"]

@@ -50,7 +50,7 @@ impl DatabaseArgs {
     }
 }
 
-fn read_private(path: &Path) -> Result<Zeroizing<String>> {
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>> {
     let failed = |error| CliError::local(format!("could not read {}", path.display()), error);
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.mode() & 0o077 != 0 {

@@ -1,5 +1,6 @@
 //! Calls of people and their tools. All need the admin token.
 
+mod alerts;
 mod artifacts;
 mod cancel;
 mod contexts;
@@ -55,6 +56,10 @@ pub(super) fn router() -> Router<App> {
         )
         .route("/api/v3/projects/{project}/ssh-keys", get(ssh_keys::list).post(ssh_keys::add))
         .route("/api/v3/projects/{project}/ssh-keys/{fingerprint}", delete(ssh_keys::remove))
+        .route("/api/v3/alerts", get(alerts::list))
+        .route("/api/v3/alert-targets", get(alerts::list_targets).post(alerts::add_target))
+        .route("/api/v3/alert-targets/{name}", delete(alerts::remove_target))
+        .route("/api/v3/alert-targets/{name}/test", post(alerts::test_target))
         .route("/api/v3/sources/{id}", put(sources::put))
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
         .route("/api/v3/pipelines/{id}", get(pipelines::get))
@@ -100,6 +105,11 @@ pub(super) fn router() -> Router<App> {
     ssh_keys::list,
     ssh_keys::add,
     ssh_keys::remove,
+    alerts::list,
+    alerts::list_targets,
+    alerts::add_target,
+    alerts::remove_target,
+    alerts::test_target,
     orbs::list,
     orbs::get,
     orbs::put,
