@@ -10,6 +10,7 @@ use russet_protocol::ids::TaskId;
 
 use crate::state::App;
 use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
+use crate::sweep::sweep_left;
 
 /// Prefix of the objects.
 const PREFIX: &str = "archives";
@@ -67,7 +68,7 @@ pub(crate) async fn sweep_archives(app: &App) -> Result<(), SweepError> {
 async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepError> {
     // The order matters: what was listed is of a task that is still running, or was named before
     // that ended.
-    let objects = app.objects.list(PREFIX).await?;
+    let objects = app.objects.list_settled(PREFIX, app.clock.wall_ms()).await?;
     let mut conn = app.store.read().await?;
     let running: HashSet<String> = if tasks_are_running {
         let running = tasks::running_tasks(&mut conn).await?;
@@ -113,5 +114,6 @@ async fn expire_archives(app: &App) -> Result<(), SweepError> {
     for object in &objects {
         app.objects.delete(object).await;
     }
+    sweep_left(app).await?;
     remove_unnamed(app, true).await
 }

@@ -60,6 +60,7 @@ mod web;
 pub use clock::{Clock, ManualClock};
 pub use limits::Limits;
 pub use listen::{NotARange, ProxyRange};
+pub use objects::{S3Settings, S3Url, S3UrlError};
 pub use outbox::{MailServer, MailServerError};
 pub use server::{Server, Settings, StartError, Storage};
 pub use store::{DatabaseUrl, DatabaseUrlError};

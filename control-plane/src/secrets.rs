@@ -17,7 +17,11 @@ const NONCE_LENGTH: usize = 24;
 
 /// The key, which seals and opens.
 #[derive(Clone)]
-pub(crate) struct Sealer(XChaCha20Poly1305);
+pub(crate) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    /// Key of stamps.
+    stamps: Zeroizing<[u8; KEY_LENGTH]>,
+}
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,7 +68,18 @@ pub(crate) struct NotAuthentic(String);
 
 impl Sealer {
     pub(crate) fn new(key: &Zeroizing<[u8; KEY_LENGTH]>) -> Self {
-        Self(XChaCha20Poly1305::new(&Key::from(**key)))
+        let stamps = blake3::derive_key("russet control plane 2026-11 stamps", key.as_slice());
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(**key)), stamps: Zeroizing::new(stamps) }
+    }
+
+    /// Returns a stamp on some texts, which only servers with the same key can make, in hexadecimal.
+    pub(crate) fn stamp(&self, purpose: &str, texts: &[&str]) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.stamps);
+        for text in [purpose].iter().chain(texts) {
+            // With its length, no text can take a part of another.
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
     /// Seals the value of a variable.
@@ -79,7 +94,7 @@ impl Sealer {
         let aad = associated_data(owner, name);
         let payload = Payload { msg: value.expose().as_bytes(), aad: &aad };
         // It fails for messages of 256 GiB and more; values are bounded long before.
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).unwrap_or_default();
         Ok([&nonce[..], &sealed].concat())
     }
 
@@ -94,7 +109,7 @@ impl Sealer {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or_else(refused)?;
         let aad = associated_data(owner, name);
         let payload = Payload { msg: sealed, aad: &aad };
-        let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| refused())?;
+        let plain = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| refused())?;
         let plain = Zeroizing::new(plain);
         std::str::from_utf8(&plain).map(Secret::new).map_err(|_| refused())
     }

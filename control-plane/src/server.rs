@@ -20,7 +20,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::ended_sessions::EndedSessions;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
-use crate::objects::Objects;
+use crate::objects::{Objects, S3Settings};
 use crate::outbox::MailServer;
 use crate::output_readers::Readers;
 use crate::releases::Releases;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Database on PostgreSQL. `None`: SQLite, in the data directory.
     pub database: Option<DatabaseUrl>,
+    /// Objects in a bucket of S3. `None`: in the data directory.
+    pub objects: Option<S3Settings>,
     /// Survive the loss of power, not only of the process: every commit and object is synced. The
     /// commits of PostgreSQL are as durable as it is set to.
     pub durable: bool,
@@ -99,6 +101,7 @@ impl Settings {
             data_dir,
             listen,
             database: None,
+            objects: None,
             durable: false,
             lease: Self::DEFAULT_LEASE,
             public_url: None,
@@ -123,6 +126,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error("cannot use the database {0}")]
     Database(String, #[source] Box<dyn Error + Send + Sync>),
+    /// The bucket of the objects cannot be used.
+    #[error("cannot use {0} for objects")]
+    Objects(String, #[source] Box<dyn Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -177,9 +183,13 @@ impl Server {
         let from_dir = |error: DataDirError| in_dir(Box::new(error));
         let data_dir = DataDir::open(&settings.data_dir).map_err(from_dir)?;
         let admin_token = data_dir.admin_token().map_err(from_dir)?;
-        let objects =
-            Objects::in_directory(&data_dir.objects().map_err(from_dir)?, settings.durable)
-                .map_err(|error| in_dir(Box::new(error)))?;
+        let objects = match &settings.objects {
+            Some(s3) => Objects::in_bucket(s3)
+                .await
+                .map_err(|error| StartError::Objects(s3.url.to_string(), Box::new(error)))?,
+            None => Objects::in_directory(&data_dir.objects().map_err(from_dir)?, settings.durable)
+                .map_err(|error| in_dir(Box::new(error)))?,
+        };
         let path = data_dir.database();
         let database = match &settings.database {
             Some(url) => url.to_string(),

@@ -1,6 +1,6 @@
 //! Removal of a killed server's remains: objects that no row names, and halves of objects.
 //!
-//! They can only be of tasks that were held then, and of uploads of sources.
+//! They can only be of tasks that were held then, and halves of sources.
 
 use std::collections::HashSet;
 
@@ -8,32 +8,57 @@ use crate::archives::{self, SweepError};
 use crate::state::App;
 use crate::store::{artifacts, output, tasks};
 
-/// Deletes them. Runs before the first call is taken, so that no object is on its way.
+/// Deletes them in a directory. Runs before the first call is taken, so that no object is on its
+/// way. In a bucket other servers may be writing; there [`sweep_left`] deletes what has some age.
 pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
+    if app.objects.is_shared() {
+        return Ok(());
+    }
+    sweep_running(app).await?;
+    app.objects.delete_drafts("sources");
+    // Earlier versions wrote sources there first.
+    app.objects.delete_drafts("uploads");
+    for object in app.objects.list("uploads").await? {
+        app.objects.delete(&object).await;
+    }
+    archives::sweep_archives(app).await
+}
+
+/// Deletes in a bucket what servers that were killed have left of tasks that are held.
+pub(crate) async fn sweep_left(app: &App) -> Result<(), SweepError> {
+    if !app.objects.is_shared() {
+        return Ok(());
+    }
+    app.objects.abort_left_uploads(app.clock.wall_ms()).await?;
+    sweep_running(app).await
+}
+
+async fn sweep_running(app: &App) -> Result<(), SweepError> {
     let running = {
         let mut conn = app.store.read().await?;
         tasks::running_tasks(&mut conn).await?
     };
     for task in running {
+        let prefixes = [format!("output/{task}"), format!("artifacts/{task}")];
+        let mut objects = Vec::new();
+        for prefix in &prefixes {
+            app.objects.delete_drafts(prefix);
+            // Listed first: what is named after that is not among them.
+            objects.extend(app.objects.list_settled(prefix, app.clock.wall_ms()).await?);
+        }
+        if objects.is_empty() {
+            continue;
+        }
         let named: HashSet<String> = {
             let mut conn = app.store.read().await?;
             let mut named = output::objects_of_task(&mut conn, task.as_str()).await?;
             named.extend(artifacts::objects_of_task(&mut conn, task.as_str()).await?);
             named.into_iter().collect()
         };
-        for prefix in [format!("output/{task}"), format!("artifacts/{task}")] {
-            app.objects.delete_drafts(&prefix);
-            for object in app.objects.list(&prefix).await? {
-                if !named.contains(&object) {
-                    tracing::debug!(object, "deleted what was not acknowledged");
-                    app.objects.delete(&object).await;
-                }
-            }
+        for object in objects.iter().filter(|object| !named.contains(*object)) {
+            tracing::debug!(object, "deleted what was not acknowledged");
+            app.objects.delete(object).await;
         }
     }
-    app.objects.delete_drafts("uploads");
-    for object in app.objects.list("uploads").await? {
-        app.objects.delete(&object).await;
-    }
-    archives::sweep_archives(app).await
+    Ok(())
 }

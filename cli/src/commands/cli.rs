@@ -34,7 +34,7 @@ Exit codes: 0 success, 1 a job failed, 2 usage, 3 bad configuration, 4 control p
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(commands::run::RunArgs),
-    Server(commands::server::ServerArgs),
+    Server(Box<commands::server::ServerArgs>),
     #[command(subcommand)]
     Agent(commands::agent::AgentCommand),
     #[command(subcommand)]

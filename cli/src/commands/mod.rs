@@ -43,7 +43,7 @@ pub(crate) struct OutputArgs {
 pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Run(args) => run::main(args),
-        Command::Server(args) => block_on(server::main(args)),
+        Command::Server(args) => block_on(server::main(*args)),
         Command::Agent(command) => agent::main(command),
         Command::Config(command) => config::main(command),
         Command::Pipeline(command) => block_on(pipeline::main(command)),

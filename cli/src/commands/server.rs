@@ -2,6 +2,7 @@
 
 mod database;
 mod mail;
+mod objects;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::database::DatabaseArgs;
 use self::mail::MailArgs;
+use self::objects::ObjectsArgs;
 use super::orbs::RegistryArgs;
 use super::values;
 use crate::color::Paint;
@@ -36,7 +38,8 @@ const MIN_LOG_BYTES: u64 = 4096;
   russet server
   russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable
   russet server --database postgres://russet@/russet?host=/run/postgresql
-  russet server --database-file /etc/russet/database-url")]
+  russet server --database-file /etc/russet/database-url
+  russet server --objects s3://ci-objects/russet --objects-region eu-central-1")]
 pub(crate) struct ServerArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = values::parse_address)]
@@ -48,6 +51,9 @@ pub(crate) struct ServerArgs {
 
     #[command(flatten)]
     database: DatabaseArgs,
+
+    #[command(flatten)]
+    objects: ObjectsArgs,
 
     /// Survive the loss of power too, not only of the process; slower. PostgreSQL has its own
     /// setting for that
@@ -144,6 +150,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
     };
     let settings = Settings {
         database: args.database.open()?,
+        objects: args.objects.into_settings(),
         durable: args.durable,
         lease: args.lease,
         public_url: args.public_url,

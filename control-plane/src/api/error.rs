@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     Busy,
     /// 503, if it stays so: the database took a transaction back for another's sake.
     Contended,
+    /// 503: the bucket of the objects does not answer, or refuses.
+    Objects,
     /// 507: the data directory is full.
     NoSpace,
     /// 500: ours. The cause is for the log, not for the caller.
@@ -103,7 +105,13 @@ impl From<ObjectError> for ApiError {
                 Self::TooLarge(format!("the body is larger than {limit} bytes"))
             }
             ObjectError::Body(_) => Self::Bad("the body broke off".to_owned()),
-            error => Self::internal(error),
+            ObjectError::OtherHash(hash) => Self::Bad(format!("the bytes have the hash {hash}")),
+            ObjectError::Busy => Self::Busy,
+            error @ ObjectError::Unavailable { .. } => {
+                tracing::error!(error = russet_text::error_chain(&error), "a call is put off");
+                Self::Objects
+            }
+            error @ ObjectError::Store(_) => Self::internal(error),
         }
     }
 }
@@ -170,6 +178,11 @@ impl IntoResponse for ApiError {
             Self::Busy | Self::Contended => {
                 later(StatusCode::SERVICE_UNAVAILABLE, "the control plane is busy; try again", None)
             }
+            Self::Objects => later(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the object store of the control plane does not answer; try again",
+                Some("the control plane's log says what its store answers"),
+            ),
             Self::NoSpace => later(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "the data directory of the control plane is full",

@@ -45,9 +45,7 @@ async fn artifacts_are_stored_replaced_listed_and_downloaded() {
     refused(server.as_admin(Method::GET, &format!("{base}/other")), 404).await;
     assert_eq!(server.job(&pipeline).await.artifacts, 2);
     // The one that was replaced is gone from the disk as well.
-    let objects = server.dir.path().join("data/objects/artifacts");
-    let task = std::fs::read_dir(objects).unwrap().next().unwrap().unwrap().path();
-    assert_eq!(std::fs::read_dir(task).unwrap().count(), 2);
+    assert_eq!(server.dir.objects("artifacts/").len(), 2);
 }
 
 #[tokio::test]

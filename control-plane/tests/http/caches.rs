@@ -43,14 +43,9 @@ async fn found(agent: &Agent, keys: &[&str]) -> Option<(String, Vec<u8>)> {
     Some((cache.key, archive.to_vec()))
 }
 
-/// Counts the archives on disk.
+/// Counts the archives that are stored.
 fn archives(server: &Harness) -> usize {
-    let Ok(tasks) = std::fs::read_dir(server.dir.path().join("data/objects/archives")) else {
-        return 0;
-    };
-    // A folder that is empty by now may be gone by now.
-    let count = |task: std::fs::DirEntry| std::fs::read_dir(task.path()).map_or(0, Iterator::count);
-    tasks.flatten().map(count).sum()
+    server.dir.objects("archives/").len()
 }
 
 #[tokio::test]
@@ -63,8 +58,9 @@ async fn a_cache_has_the_hash_that_the_server_computed() {
     let other = blake3::hash(b"other").to_hex().to_string();
     let claimed = Uploaded { blake3: other.clone(), ..archive.clone() };
     refused(save_request(&agent, "key", &claimed), 400).await;
-    let renamed = archive.upload.replace(&archive.blake3, &other);
-    refused(save_request(&agent, "key", &Uploaded { upload: renamed, ..claimed }), 410).await;
+    let (name, _) = archive.upload.rsplit_once('-').unwrap();
+    let forged = Uploaded { upload: format!("{name}-{other}"), ..claimed };
+    refused(save_request(&agent, "key", &forged), 400).await;
     ok(save_request(&agent, "key", &archive)).await;
 }
 
@@ -181,6 +177,10 @@ async fn an_archive_that_nobody_named_does_not_outlive_a_restart() {
     assert!(save(&agent, "k", b"kept").await);
     let lost = upload(&agent, b"lost").await;
     let server = server.restart().await;
+    if server.dir.has_bucket() {
+        // Other servers may be writing there, so it goes with age.
+        return;
+    }
     assert_eq!(archives(&server), 1);
     let agent = server.agent(agent.claim);
     refused(save_request(&agent, "l", &lost), 410).await;

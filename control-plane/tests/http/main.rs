@@ -18,6 +18,7 @@ mod dynamic;
 mod large;
 mod leases;
 mod live;
+mod objects;
 mod orbs;
 mod output;
 mod parallel;

@@ -15,12 +15,14 @@ async fn a_task_goes_on_where_it_was_when_the_server_comes_back() {
     // Left behind by a kill between an object and its row.
     let objects = server.dir.path().join("data/objects");
     let step = objects.join(format!("output/{}/1", agent.claim.task_id.as_ref().unwrap()));
-    std::fs::write(step.join("100000-orphan"), "x").unwrap();
-    // And in the middle of one.
-    std::fs::write(step.join("100000-half#1"), "x").unwrap();
+    if !server.dir.has_bucket() {
+        std::fs::write(step.join("100000-orphan"), "x").unwrap();
+        // And in the middle of one.
+        std::fs::write(step.join("100000-half#1"), "x").unwrap();
+    }
     server.clock.advance(2 * LEASE - std::time::Duration::from_secs(1));
     let server = server.restart().await;
-    assert_eq!(std::fs::read_dir(step).unwrap().count(), 1);
+    assert_eq!(server.dir.objects("output/").len(), 1);
     // The lease began anew: nobody could renew it while the server was away.
     server.clock.advance(2 * LEASE - std::time::Duration::from_secs(1));
     let seq = agent.seq;

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use russet_control_plane::{Clock, Limits, ManualClock, Server, Settings};
+use russet_control_plane::{Clock, Limits, ManualClock, S3Settings, Server, Settings};
 use russet_protocol::admin::{Job, Pipeline, StreamEvent, TokenItem};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{ClaimResponse, Event, EventKind, EventsRequest, FinishRequest};
+use russet_test_object_store::Bucket;
 use russet_test_postgres::Database;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -42,16 +43,37 @@ workflows:
     jobs: [one]
 ";
 
-/// Parts that outlive a server: its directory, and its database where that is elsewhere.
+/// Parts that outlive a server: its directory, and its database and objects where they are elsewhere.
 pub(crate) struct Home {
     temp: TempDir,
     database: Option<Database>,
+    bucket: Option<Bucket>,
 }
 
 impl Home {
     fn new() -> Arc<Self> {
         let temp = tempfile::tempdir().unwrap();
-        Arc::new(Self { temp, database: crate::store::database() })
+        Arc::new(Self { temp, database: crate::store::database(), bucket: crate::store::bucket() })
+    }
+
+    /// With a bucket, whatever the stores of these tests are.
+    pub(crate) fn in_bucket(bucket: Bucket) -> Arc<Self> {
+        let temp = tempfile::tempdir().unwrap();
+        Arc::new(Self { temp, database: crate::store::database(), bucket: Some(bucket) })
+    }
+
+    /// Returns the names of the objects below a prefix.
+    pub(crate) fn objects(&self, prefix: &str) -> Vec<String> {
+        let names = match &self.bucket {
+            Some(bucket) => bucket.objects(),
+            None => files_below(&self.path().join("data/objects")),
+        };
+        names.into_iter().filter(|name| name.starts_with(prefix)).collect()
+    }
+
+    /// Returns true where objects are in a bucket.
+    pub(crate) fn has_bucket(&self) -> bool {
+        self.bucket.is_some()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,6 +99,33 @@ impl Home {
         }
         let files = ["russet.db", "russet.db-wal"].map(|name| self.path().join("data").join(name));
         files.iter().flat_map(|file| std::fs::read(file).unwrap()).collect()
+    }
+}
+
+/// The files below a directory. One that goes meanwhile is not among them.
+fn files_below(top: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut dirs = vec![top.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for path in std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path())
+        {
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                names.push(path.strip_prefix(top).unwrap().display().to_string());
+            }
+        }
+    }
+    names
+}
+
+/// The settings of a bucket.
+pub(crate) fn s3_settings(bucket: &Bucket) -> S3Settings {
+    S3Settings {
+        endpoint: Some(bucket.endpoint()),
+        allow_http: true,
+        credentials_file: Some(bucket.credentials_file()),
+        ..S3Settings::new(bucket.url().parse().unwrap())
     }
 }
 
@@ -113,7 +162,10 @@ impl Harness {
         let mut settings = Settings::new(dir.path().join("data"), "127.0.0.1:0".parse().unwrap());
         settings.lease = LEASE;
         settings.database = dir.database.as_ref().map(|database| database.url().parse().unwrap());
+        settings.objects = dir.bucket.as_ref().map(s3_settings);
         change(&mut settings);
+        // A bucket is asked already at the start. The second test to get here finds it done.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let server = Server::start_with_clock(settings, shared).await.unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -122,8 +174,6 @@ impl Harness {
         let running = tokio::spawn(async move {
             server.run(async move { stopped.await.unwrap_or(()) }).await;
         });
-        // The second test to get here finds it done.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let http = Client::builder().no_proxy().build().unwrap();
         Self { url, admin, http, clock, dir, stop, running }
     }

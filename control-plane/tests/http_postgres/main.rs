@@ -1,4 +1,4 @@
-//! The tests of `../http`, with PostgreSQL behind the server.
+//! The tests of `../http`, with PostgreSQL and S3 behind the server.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,6 +26,8 @@ mod large;
 mod leases;
 #[path = "../http/live.rs"]
 mod live;
+#[path = "../http/objects.rs"]
+mod objects;
 #[path = "../http/orbs.rs"]
 mod orbs;
 #[path = "../http/output.rs"]

@@ -9,7 +9,6 @@ use russet_protocol::runner::StoredObject;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::objects::unique_name;
 use crate::sources as names;
 use crate::state::App;
 use crate::store::sources;
@@ -40,13 +39,9 @@ pub(super) async fn put(
     }
     let id = SourceId::from(id);
     let stream = body::stream(body, app.gate.limits.body_timeout);
-    let upload = format!("uploads/{}", unique_name());
-    let written = app.objects.put_stream(&upload, stream, SIZE_LIMIT).await?;
-    if written.blake3 != id.as_str() {
-        app.objects.delete(&upload).await;
-        return Err(ApiError::Bad(format!("the bytes have the hash {}", written.blake3)));
-    }
-    app.objects.rename(&upload, &names::object(&id)).await?;
+    // Bytes with another hash do not replace those that are there.
+    let (object, hash) = (names::object(&id), Some(id.as_str()));
+    let written = app.objects.put_stream(&object, stream, SIZE_LIMIT, hash).await?;
     let mut tx = app.store.write().await?;
     sources::insert(&mut tx, &id, written.size, app.clock.wall_ms()).await?;
     tx.commit().await?;

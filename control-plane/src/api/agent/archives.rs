@@ -12,7 +12,7 @@ use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::range::Wanted;
 use crate::archives::archive_object;
-use crate::objects::unique_name;
+use crate::objects::{Written, unique_name};
 use crate::state::App;
 use crate::store::Held;
 use crate::store::archives::Stored;
@@ -34,14 +34,17 @@ pub(super) async fn put(
 ) -> Result<Json<Uploaded>, ApiError> {
     caller.check(None)?;
     let stream = body::stream(body, app.gate.limits.body_timeout);
-    let draft = unique_name();
-    let arriving = archive_object(&caller.held.task, &draft);
-    let written = app.objects.put_stream(&arriving, stream, SIZE_LIMIT).await?;
-    // Its name says what this server counted, so that no task can say something else of it later.
-    let upload = format!("{draft}-{}", written.blake3);
-    app.objects.rename(&arriving, &archive_object(&caller.held.task, &upload)).await?;
-    Ok(Json(Uploaded { upload, size: written.size, blake3: written.blake3 }))
+    let name = unique_name();
+    let object = archive_object(&caller.held.task, &name);
+    let Written { size, blake3 } =
+        app.objects.put_stream(&object, stream, SIZE_LIMIT, None).await?;
+    // What a server counted is stamped, so that no task can say something else of it later.
+    let stamp = app.sealer.stamp(STAMPED, &[&object, &blake3]);
+    Ok(Json(Uploaded { upload: format!("{name}-{stamp}"), size, blake3 }))
 }
+
+/// Purpose of the stamps on uploads.
+const STAMPED: &str = "russet: the hash of an archive that a server has received";
 
 /// Bytes of the name of an upload.
 const MAX_UPLOAD_NAME: usize = 128;
@@ -65,15 +68,17 @@ pub(super) async fn archive_arrived(
     if archive.blake3.len() != 64 || !archive.blake3.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(wrong("`blake3` is not a hash"));
     }
-    let object = archive_object(&held.task, &archive.upload);
+    let gone = || ApiError::Gone("the archive is not there any more; send it again".to_owned());
+    let (name, stamp) = archive.upload.rsplit_once('-').ok_or_else(gone)?;
+    let object = archive_object(&held.task, name);
     match app.objects.size(&object).await? {
-        Some(_) if archive.upload.rsplit('-').next() != Some(&archive.blake3) => {
+        Some(_) if app.sealer.stamp(STAMPED, &[&object, &archive.blake3]) != stamp => {
             Err(wrong("it has another hash"))
         }
         Some(size) if size == archive.size => Ok(object),
         Some(_) => Err(wrong("it has another size")),
         // The server was restarted in between, which deletes what nobody named.
-        None => Err(ApiError::Gone("the archive is not there any more; send it again".to_owned())),
+        None => Err(gone()),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn put(
     };
     let stream = body::stream(body, app.gate.limits.body_timeout);
     let object = format!("artifacts/{}/{}", caller.held.task, unique_name());
-    let written = app.objects.put_stream(&object, stream, SIZE_LIMIT).await?;
+    let written = app.objects.put_stream(&object, stream, SIZE_LIMIT, None).await?;
     let answer = StoredObject { size: written.size, blake3: written.blake3.clone() };
     let item = ArtifactItem { path, size: written.size, blake3: written.blake3 };
     match store_artifact(&app, &caller, StoredArtifact { item, object: object.clone() }).await {
