@@ -118,7 +118,7 @@ async fn start_job<'a>(
             tasks::enqueue_new(tx, new).await?;
         }
         Turn::Later => {
-            let message = format!("it waits for its turn in the serial group `{group}`");
+            let message = serial_wait(group);
             jobs::set_queued(tx, &head.id, Some(&message), now_ms).await?;
         }
         Turn::Never => {

@@ -30,7 +30,8 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::{alerts, api, archives, cancel, listen, reaper, web};
+use crate::silence::Silence;
+use crate::{alerts, api, archives, cancel, listen, presence_writer, reaper, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -208,10 +209,14 @@ impl Server {
         let sealer = Sealer::new(&key.map_err(from_dir)?);
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
+        let since_ms = clock.wall_ms();
         let app = App {
             store,
             objects,
             clock,
+            presence: Arc::default(),
+            silence: Silence::of_lease(millis(settings.lease)),
+            since_ms,
             lease_ms: millis(settings.lease),
             admin: TokenHash::of(admin_token.expose()),
             sealer,
@@ -266,6 +271,8 @@ impl Server {
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let archives = tokio::spawn(archives::run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
+        let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
+        let last_words = app.clone();
         let store = app.store.clone();
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
@@ -291,6 +298,10 @@ impl Server {
         reaper.abort();
         archives.abort();
         alerts.abort();
+        presence.abort();
+        // What was heard last is there for the other servers, and after a restart.
+        presence_writer::write_news(&last_words).await;
+        drop(last_words);
         if let Err(error) = store.close().await {
             let error = russet_text::error_chain(&error);
             tracing::warn!(error, "the database was not closed; the next start tidies up");

@@ -14,10 +14,12 @@ use crate::listen::Gate;
 use crate::objects::Objects;
 use crate::outbox::MailServer;
 use crate::output_readers::Readers;
+use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::rests::Rests;
 use crate::secrets::Sealer;
 use crate::signals::Bus;
+use crate::silence::Silence;
 use crate::space::Space;
 use crate::store::Store;
 
@@ -54,6 +56,12 @@ pub(crate) struct App {
     pub(crate) mail: Option<Arc<MailServer>>,
     /// Runners that get no task for a moment.
     pub(crate) rests: Arc<Rests>,
+    /// Runners that were heard of lately.
+    pub(crate) presence: Arc<Presence>,
+    /// Times of talk with runners.
+    pub(crate) silence: Silence,
+    /// Start of this server, in milliseconds since 1970.
+    pub(crate) since_ms: i64,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

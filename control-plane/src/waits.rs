@@ -1,56 +1,198 @@
-//! Reasons why a job waits although there are runners of its class. Pure but for the look-up.
+//! Reasons why a queued job waits, in the words that everybody is told. Pure but for the look-up.
+
+use std::collections::HashMap;
 
 use russet_protocol::admin::{Job, RunnerItem};
+use russet_protocol::machine::{
+    MachineState, RunnerTask, ServerPause, WaitReason, Waiting,
+};
 use russet_protocol::outcome::Phase;
+use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::has_xcode;
 use russet_text::one_line_within;
 
-use crate::store::{Conn, StoreError, runners};
-
-/// Age of a runner's last claim or report from which on it is not counted, in milliseconds. Runners
-/// that claim do so every minute, and held ones report as often.
-const MAX_AGE_MS: i64 = 10 * 60 * 1000;
+use crate::machines::count_slots;
+use crate::runner_items::list_of_class;
+use crate::state::App;
+use crate::store::{Conn, StoreError, classes, pauses};
+use crate::text::rfc3339;
 
 /// The most characters of a reason.
 const MAX_CHARS: usize = 1_000;
 
-/// Says in a job's message why it waits, where that is known.
-pub(crate) async fn explain_wait(
-    conn: &mut Conn,
-    job: &mut Job,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    if job.phase != Phase::Queued || job.message.is_some() {
-        return Ok(());
-    }
-    let Some(class) = &job.resource_class else { return Ok(()) };
-    let since_ms = now_ms.saturating_sub(MAX_AGE_MS);
-    let runners = runners::of_class_since(conn, class, since_ms, now_ms).await?;
-    job.message = find_reason(job.xcode.as_deref(), &runners);
-    Ok(())
+/// The most machines that a reason names.
+const MAX_NAMED: usize = 8;
+
+/// Explains why jobs wait; looks at each class once.
+#[derive(Debug, Default)]
+pub(crate) struct Explainer {
+    classes: HashMap<ResourceClass, ClassFacts>,
 }
 
-/// Returns the reason why none of these runners takes a task that wants this Xcode; `None`: one may,
-/// or there is none.
-fn find_reason(xcode: Option<&str>, runners: &[RunnerItem]) -> Option<String> {
-    let class = &runners.first()?.resource_class;
+/// What is known of a class.
+#[derive(Clone, Debug, Default)]
+struct ClassFacts {
+    exists: bool,
+    pause: Option<ServerPause>,
+    runners: Vec<RunnerItem>,
+}
+
+impl Explainer {
+    /// Says in a job why it waits, where that is known.
+    pub(crate) async fn explain_wait(
+        &mut self,
+        app: &App,
+        conn: &mut Conn,
+        job: &mut Job,
+    ) -> Result<(), StoreError> {
+        if job.phase != Phase::Queued {
+            return Ok(());
+        }
+        let Some(class) = job.resource_class.clone() else { return Ok(()) };
+        job.waiting = match job.message.as_deref().filter(|text| is_serial_wait(text)) {
+            Some(text) => {
+                Some(Waiting { reason: WaitReason::SerialGroup, text: text.to_owned() })
+            }
+            None => {
+                let facts = self.look_at(app, conn, &class).await?;
+                find_reason(&class, job.xcode.as_deref(), facts, app.space.is_short())
+            }
+        };
+        if job.message.is_none() {
+            job.message = job.waiting.as_ref().map(|waiting| waiting.text.clone());
+        }
+        Ok(())
+    }
+
+    async fn look_at(
+        &mut self,
+        app: &App,
+        conn: &mut Conn,
+        class: &ResourceClass,
+    ) -> Result<&ClassFacts, StoreError> {
+        if !self.classes.contains_key(class) {
+            let now_ms = app.clock.wall_ms();
+            let facts = ClassFacts {
+                exists: classes::exists(conn, class).await?,
+                pause: pauses::of_class(conn, class, now_ms).await?.of_class(class.as_str()).cloned(),
+                runners: list_of_class(app, conn, class).await?,
+            };
+            self.classes.insert(class.clone(), facts);
+        }
+        Ok(self.classes.entry(class.clone()).or_default())
+    }
+}
+
+/// Returns the message of a job that waits for its turn in a serial group.
+pub(crate) fn serial_wait(group: &str) -> String {
+    format!("{SERIAL_WAIT}`{group}`")
+}
+
+const SERIAL_WAIT: &str = "it waits for its turn in the serial group ";
+
+fn is_serial_wait(message: &str) -> bool {
+    message.starts_with(SERIAL_WAIT)
+}
+
+/// Returns the reason why no runner takes a task of this class that wants this Xcode; `None`: one is
+/// about to.
+fn find_reason(
+    class: &ResourceClass,
+    xcode: Option<&str>,
+    facts: &ClassFacts,
+    is_disk_short: bool,
+) -> Option<Waiting> {
+    let waiting = |reason, text: String| {
+        Some(Waiting { reason, text: one_line_within(&text, MAX_CHARS) })
+    };
+    if is_disk_short {
+        let text = "the server keeps the rest of its disk for what runs, and gives out no task: make \
+                    room in its data directory";
+        return waiting(WaitReason::Disk, text.to_owned());
+    }
+    if !facts.exists {
+        let text = format!(
+            "there is no resource class {class}; `russet resource-class create {class}` makes it"
+        );
+        return waiting(WaitReason::NoClass, text);
+    }
+    if let Some(pause) = &facts.pause
+        && facts.runners.iter().all(|runner| runner.pause.is_some())
+    {
+        let (words, since) = (pause.words(), time_of(pause.since_ms));
+        return waiting(WaitReason::Paused, format!("{class} is {words} (since {since})"));
+    }
+    if facts.runners.is_empty() {
+        let text = format!(
+            "no runner of {class} has ever come; `russet token create {class}` makes a token for one"
+        );
+        return waiting(WaitReason::NoRunner, text);
+    }
     let fits = |runner: &&RunnerItem| match (xcode, &runner.xcodes) {
         (Some(wanted), Some(xcodes)) => has_xcode(wanted, xcodes),
         _ => true,
     };
-    let fitting: Vec<&RunnerItem> = runners.iter().filter(fits).collect();
-    let reason = if let (Some(wanted), true) = (xcode, fitting.is_empty()) {
-        let all: Vec<String> = runners.iter().map(describe_xcodes).collect();
-        format!("no runner of {class} has Xcode {wanted}: {}", all.join("; "))
-    } else if fitting.iter().all(|runner| !runner.holds.is_empty()) {
-        let holds =
-            fitting.iter().map(|runner| format!("{}: {}", runner.name, runner.holds.join(", ")));
-        let holds: Vec<String> = holds.collect();
-        format!("no runner of {class} takes tasks now: {}", holds.join("; "))
-    } else {
+    let fitting: Vec<&RunnerItem> = facts.runners.iter().filter(fits).collect();
+    if let (Some(wanted), true) = (xcode, fitting.is_empty()) {
+        let all = list_names(facts.runners.iter().map(describe_xcodes));
+        return waiting(WaitReason::Xcode, format!("no runner of {class} has Xcode {wanted}: {all}"));
+    }
+    let with = xcode.map(|xcode| format!(" with Xcode {xcode}")).unwrap_or_default();
+    let here: Vec<&RunnerItem> =
+        fitting.iter().copied().filter(|runner| !runner.state.is_away()).collect();
+    if here.is_empty() {
+        // Right after a start of the server all are about to come back.
+        if fitting.iter().any(|runner| runner.state == MachineState::Unknown) {
+            return None;
+        }
+        let all = list_names(fitting.iter().map(|runner| describe_away(runner)));
+        return waiting(WaitReason::Offline, format!("no runner of {class}{with} is online: {all}"));
+    }
+    let (open, held): (Vec<&RunnerItem>, Vec<&RunnerItem>) =
+        here.into_iter().partition(|runner| runner.state.takes_tasks());
+    if open.is_empty() {
+        // One that starts, or makes way for a version, is about to claim.
+        let by_person = |runner: &&RunnerItem| is_persons(runner.state);
+        let reason = match held.iter().all(by_person) {
+            true => WaitReason::Paused,
+            false => WaitReason::Unhealthy,
+        };
+        let all = list_names(held.iter().map(|runner| describe_held(runner)));
+        return waiting(reason, format!("no runner of {class}{with} takes tasks now: {all}"));
+    }
+    if open.iter().any(|runner| runner.tasks.len() < count_slots(runner.machine.as_ref())) {
         return None;
+    }
+    let tasks: Vec<&RunnerTask> = open.iter().flat_map(|runner| &runner.tasks).collect();
+    let oldest = tasks.iter().filter_map(|task| task.since_ms).min().map(time_of);
+    let since = oldest.map(|oldest| format!(", the oldest since {oldest}")).unwrap_or_default();
+    let run = if tasks.len() == 1 { "task runs" } else { "tasks run" };
+    let others = match held.is_empty() {
+        true => String::new(),
+        false => format!("; {}", list_names(held.iter().map(|runner| describe_held(runner)))),
     };
-    Some(one_line_within(&reason, MAX_CHARS))
+    let number = tasks.len();
+    let text = format!("all runners of {class}{with} are busy: {number} {run}{since}{others}");
+    waiting(WaitReason::Busy, text)
+}
+
+fn is_persons(state: MachineState) -> bool {
+    matches!(state, MachineState::Paused | MachineState::Draining | MachineState::Drained)
+}
+
+/// Returns names with what is said of each, and how many more there are.
+fn list_names(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(MAX_NAMED);
+    let mut named: Vec<String> = all.take(MAX_NAMED).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join("; ")
+}
+
+/// A time, as messages name it: to the second, so that they stay the same.
+fn time_of(ms: u64) -> String {
+    rfc3339(i64::try_from(ms / 1000 * 1000).unwrap_or_default()).replace(".000Z", "Z")
 }
 
 fn describe_xcodes(runner: &RunnerItem) -> String {
@@ -59,21 +201,36 @@ fn describe_xcodes(runner: &RunnerItem) -> String {
     format!("{} has {versions}", runner.name)
 }
 
+fn describe_away(runner: &RunnerItem) -> String {
+    let second = runner.last_connected.split('.').next().unwrap_or_default();
+    format!("{} {}, last seen {second}Z", runner.name, runner.state)
+}
+
+fn describe_held(runner: &RunnerItem) -> String {
+    let reason = runner.reason.clone().unwrap_or_else(|| runner.state.to_string());
+    format!("{}: {reason}", runner.name)
+}
+
 #[cfg(test)]
 mod tests {
     use russet_protocol::admin::RunnerItem;
+    use russet_protocol::machine::{MachineState, RunnerTask, ServerPause, WaitReason};
+    use russet_protocol::resource_class::ResourceClass;
     use russet_protocol::xcode::Xcode;
 
-    use super::find_reason;
+    use super::{ClassFacts, find_reason};
 
-    fn runner(name: &str, xcodes: Option<&[&str]>, holds: &[&str]) -> RunnerItem {
-        let xcode = |version: &&str| Xcode { version: (*version).to_owned(), ..Xcode::default() };
+    fn class() -> ResourceClass {
+        "acme/ios".parse().unwrap()
+    }
+
+    fn runner(name: &str, state: MachineState) -> RunnerItem {
         RunnerItem {
-            resource_class: "acme/ios".parse().unwrap(),
+            resource_class: class(),
             hostname: String::new(),
             name: name.to_owned(),
             first_connected: String::new(),
-            last_connected: String::new(),
+            last_connected: "2026-11-30T06:48:15.123Z".to_owned(),
             last_used: None,
             version: String::new(),
             ip: String::new(),
@@ -81,39 +238,129 @@ mod tests {
             status: Default::default(),
             rival: None,
             held_slots: Vec::new(),
-            xcodes: xcodes.map(|xcodes| xcodes.iter().map(xcode).collect()),
+            xcodes: None,
             runtimes: Vec::new(),
-            holds: holds.iter().map(|hold| (*hold).to_owned()).collect(),
+            holds: Vec::new(),
+            state,
+            reason: None,
+            tasks: Vec::new(),
+            pause: None,
+            machine: None,
         }
+    }
+
+    fn with_xcodes(name: &str, xcodes: &[&str]) -> RunnerItem {
+        let xcode = |version: &&str| Xcode { version: (*version).to_owned(), ..Xcode::default() };
+        let xcodes = Some(xcodes.iter().map(xcode).collect());
+        RunnerItem { xcodes, ..runner(name, MachineState::Idle) }
+    }
+
+    fn reason(xcode: Option<&str>, runners: &[RunnerItem]) -> Option<(WaitReason, String)> {
+        let facts = ClassFacts { exists: true, pause: None, runners: runners.to_vec() };
+        find_reason(&class(), xcode, &facts, false).map(|waiting| (waiting.reason, waiting.text))
+    }
+
+    #[test]
+    fn a_class_that_is_not_there_or_that_nobody_serves_says_what_to_do() {
+        let none = find_reason(&class(), None, &ClassFacts::default(), false).unwrap();
+        assert_eq!(none.reason, WaitReason::NoClass);
+        assert!(none.text.contains("`russet resource-class create acme/ios`"));
+        let (kind, text) = reason(None, &[]).unwrap();
+        assert_eq!(kind, WaitReason::NoRunner);
+        assert!(text.starts_with("no runner of acme/ios has ever come; `russet token create"));
+    }
+
+    #[test]
+    fn a_full_disk_of_the_server_comes_before_all_else() {
+        let full = find_reason(&class(), None, &ClassFacts::default(), true).unwrap();
+        assert_eq!(full.reason, WaitReason::Disk);
+    }
+
+    #[test]
+    fn runners_that_are_away_are_named_with_the_time_at_which_they_were_seen() {
+        let away = [runner("one", MachineState::Lost), runner("two", MachineState::Offline)];
+        assert_eq!(
+            reason(None, &away).unwrap(),
+            (
+                WaitReason::Offline,
+                "no runner of acme/ios is online: one lost, last seen 2026-11-30T06:48:15Z; two \
+                 offline, last seen 2026-11-30T06:48:15Z"
+                    .to_owned()
+            )
+        );
+        let starting = [away[0].clone(), runner("two", MachineState::Unknown)];
+        assert_eq!(reason(None, &starting), None, "a server that has just started accuses nobody");
+        assert_eq!(reason(None, &[away[0].clone(), runner("two", MachineState::Idle)]), None);
     }
 
     #[test]
     fn a_job_that_no_runner_has_the_xcode_for_waits_for_that_reason() {
-        let runners =
-            [runner("mini-1", Some(&["16.2", "26.0"]), &[]), runner("mini-2", Some(&[]), &[])];
+        let runners = [with_xcodes("mini-1", &["16.2", "26.0"]), with_xcodes("mini-2", &[])];
         assert_eq!(
-            find_reason(Some("16.3"), &runners).as_deref(),
-            Some("no runner of acme/ios has Xcode 16.3: mini-1 has 16.2, 26.0; mini-2 has none")
+            reason(Some("16.3"), &runners).unwrap(),
+            (
+                WaitReason::Xcode,
+                "no runner of acme/ios has Xcode 16.3: mini-1 has 16.2, 26.0; mini-2 has none"
+                    .to_owned()
+            )
         );
-        assert_eq!(find_reason(Some("26"), &runners), None);
-        assert_eq!(find_reason(None, &runners), None);
-        let old = runner("mini-3", None, &[]);
-        assert_eq!(find_reason(Some("16.3"), &[runners[0].clone(), old]), None);
-        assert_eq!(find_reason(Some("16.3"), &[]), None);
+        assert_eq!(reason(Some("26"), &runners), None);
+        assert_eq!(reason(None, &runners), None);
+        let old = runner("mini-3", MachineState::Idle);
+        assert_eq!(reason(Some("16.3"), &[runners[0].clone(), old]), None);
     }
 
     #[test]
-    fn a_job_whose_runners_all_hold_back_waits_for_their_reasons() {
-        let held = runner("mini-1", Some(&["26.0"]), &["failures: 3 tasks in a row failed"]);
+    fn a_pause_names_who_and_why() {
+        let mut held = runner("mini-1", MachineState::Paused);
+        held.reason = Some("paused by anna: new disk".to_owned());
         assert_eq!(
-            find_reason(Some("26"), std::slice::from_ref(&held)).as_deref(),
-            Some(
-                "no runner of acme/ios takes tasks now: mini-1: failures: 3 tasks in a row failed"
+            reason(None, &[held.clone()]).unwrap(),
+            (
+                WaitReason::Paused,
+                "no runner of acme/ios takes tasks now: mini-1: paused by anna: new disk".to_owned()
             )
         );
-        let other = runner("mini-2", Some(&["26.0"]), &[]);
-        assert_eq!(find_reason(Some("26"), &[held.clone(), other.clone()]), None);
-        let without = runner("mini-2", Some(&["16.2"]), &[]);
-        assert!(find_reason(Some("26"), &[held, without]).is_some());
+        let pause = ServerPause { by: "anna".to_owned(), is_of_class: true, ..ServerPause::default() };
+        let facts = ClassFacts { exists: true, pause: Some(pause.clone()), runners: Vec::new() };
+        let text = find_reason(&class(), None, &facts, false).unwrap().text;
+        assert_eq!(text, "acme/ios is paused with its class by anna (since 1970-01-01T00:00:00Z)");
+        // It was lifted for one.
+        held.pause = Some(pause);
+        let runners = vec![held, runner("mini-2", MachineState::Idle)];
+        assert_eq!(find_reason(&class(), None, &ClassFacts { runners, ..facts }, false), None);
+    }
+
+    #[test]
+    fn runners_that_are_not_well_say_what_is_wrong() {
+        let mut sick = runner("mini-1", MachineState::Unhealthy);
+        sick.reason = Some("failures: 3 tasks in a row failed".to_owned());
+        let paused = runner("mini-2", MachineState::Paused);
+        let (kind, text) = reason(None, &[sick, paused]).unwrap();
+        assert_eq!(kind, WaitReason::Unhealthy);
+        assert_eq!(
+            text,
+            "no runner of acme/ios takes tasks now: mini-1: failures: 3 tasks in a row failed; \
+             mini-2: paused"
+        );
+    }
+
+    #[test]
+    fn busy_runners_are_counted_with_the_oldest_task() {
+        let mut busy = runner("mini-1", MachineState::Busy);
+        busy.tasks = vec![RunnerTask { since_ms: Some(61_500), ..RunnerTask::default() }];
+        let mut other = busy.clone();
+        other.tasks[0].since_ms = Some(2_000);
+        let paused = runner("mini-3", MachineState::Paused);
+        assert_eq!(
+            reason(None, &[busy.clone(), other, paused]).unwrap(),
+            (
+                WaitReason::Busy,
+                "all runners of acme/ios are busy: 2 tasks run, the oldest since \
+                 1970-01-01T00:00:02Z; mini-3: paused"
+                    .to_owned()
+            )
+        );
+        assert_eq!(reason(None, &[busy, runner("mini-2", MachineState::Idle)]), None);
     }
 }

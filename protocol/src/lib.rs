@@ -20,6 +20,7 @@ pub mod credential;
 pub mod exit_reason;
 pub mod ids;
 pub mod local;
+pub mod machine;
 pub mod manifest;
 pub mod outcome;
 pub mod problem;

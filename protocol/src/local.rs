@@ -329,6 +329,9 @@ pub enum HoldOwner {
     Health,
     /// An update of the agent's own that waits for tasks in its window.
     Update,
+    /// A person at the control plane: it stays until somebody resumes there or here, or its own time
+    /// is over.
+    Server,
     /// An agent that does not say, or a word of a newer one.
     #[default]
     #[serde(other)]
@@ -344,6 +347,7 @@ impl HoldOwner {
             Self::Installer => "installer",
             Self::Health => "health",
             Self::Update => "update",
+            Self::Server => "server",
             Self::Unknown => "",
         }
     }
@@ -356,7 +360,8 @@ pub struct Hold {
     /// Origin: `drain`, `pause`, `machine` where the installation came from other hardware, `health`,
     /// `session` where an account is not logged in at the screen, `xcode` where a class's Xcode cannot
     /// be used, `failures` where its tasks failed one after the other for reasons of this machine,
-    /// `installer` where a package's version waits for tasks, or `update` where an update does.
+    /// `installer` where a package's version waits for tasks, `update` where an update does, or
+    /// `server` where a person at the control plane paused the runner.
     pub source: String,
     /// Owner, who alone lifts it.
     #[serde(default)]

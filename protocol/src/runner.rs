@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AllocationId, InstanceId, TaskId};
 use crate::local::Update;
+use crate::machine::MachineReport;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
 use crate::xcode::Xcode;
@@ -54,6 +55,9 @@ pub struct ClaimRequest {
     /// Simulator runtimes of its machine: `iOS 18.1 (22B81)`. Ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runtimes: Vec<String>,
+    /// State of its machine; none: it does not say. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Box<MachineReport>>,
 }
 
 /// A slot of a runner that takes no task before something that is in its way is gone.
@@ -214,6 +218,10 @@ pub struct HeartbeatResponse {
     /// Reason to cancel the task, where it is to be canceled.
     #[serde(default)]
     pub cancel: Option<String>,
+    /// To a launch agent: the id of the pause that the control plane has for the runner, or
+    /// [`crate::machine::NO_PAUSE`]; none: it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<String>,
 }
 
 /// `POST /api/v3/task/events`: what happened, in order.

@@ -15,6 +15,8 @@ pub(crate) struct Held {
     pub(crate) job: JobId,
     pub(crate) pipeline: PipelineId,
     pub(crate) class: String,
+    /// The runner that made the claim, where the look-up was by its token.
+    pub(crate) runner: Option<String>,
     pub(crate) phase: Phase,
     pub(crate) outcome: Option<Outcome>,
     /// The claim that the token was made for.
@@ -49,6 +51,7 @@ fn held_from_row(row: &Row) -> Result<Held, StoreError> {
         job: row.try_get::<String>("job")?.into(),
         pipeline: row.try_get::<String>("pipeline")?.into(),
         class: row.try_get("class")?,
+        runner: row.try_get("runner")?,
         phase: parse(row, "phase")?,
         outcome: parse_maybe(row, "outcome")?,
         allocation: row.try_get::<String>("mine")?.into(),
@@ -70,7 +73,7 @@ pub(crate) async fn by_token(
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
     let row = query(
-        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
+        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine, allocations.runner FROM allocations \
          JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job WHERE allocations.hash = $1",
     )
     .bind(hash.as_bytes())
@@ -85,7 +88,7 @@ pub(crate) async fn by_continuation(
     hash: &TokenHash,
 ) -> Result<Option<Held>, StoreError> {
     let row = query(
-        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine FROM allocations \
+        "SELECT tasks.*, jobs.parallelism, allocations.id AS mine, allocations.runner FROM allocations \
          JOIN tasks ON tasks.id = allocations.task JOIN jobs ON jobs.id = tasks.job \
          WHERE allocations.continuation = $1",
     )
@@ -102,7 +105,7 @@ pub(crate) async fn current_allocation(
     task: &TaskId,
 ) -> Result<Option<Held>, StoreError> {
     let row = query(
-        "SELECT tasks.*, jobs.parallelism, tasks.allocation AS mine FROM tasks \
+        "SELECT tasks.*, jobs.parallelism, tasks.allocation AS mine, NULL AS runner FROM tasks \
          JOIN jobs ON jobs.id = tasks.job WHERE tasks.id = $1 AND allocation IS NOT NULL",
     )
     .bind(task.as_str())

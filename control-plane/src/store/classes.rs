@@ -87,7 +87,8 @@ pub(crate) async fn pins_of_runner(
     runner: &str,
 ) -> Result<Vec<Option<Pin>>, StoreError> {
     let rows = query(
-        "SELECT pin FROM resource_classes WHERE name IN (SELECT class FROM runners WHERE name = $1)",
+        "SELECT pin FROM resource_classes WHERE name IN (SELECT class FROM runners WHERE name = $1) \
+         OR name IN (SELECT class FROM runner_names WHERE claimed = $1)",
     )
     .bind(runner)
     .fetch_all(conn)
@@ -97,10 +98,15 @@ pub(crate) async fn pins_of_runner(
 
 /// Deletes a class that has no tokens any more, and what is known of its runners.
 pub(crate) async fn delete(tx: &mut WriteTx, item: &ResourceClassItem) -> Result<(), StoreError> {
-    query("DELETE FROM runners WHERE class = $1")
-        .bind(item.resource_class.as_str())
-        .execute(tx)
-        .await?;
+    let all = [
+        "DELETE FROM runners WHERE class = $1",
+        "DELETE FROM runner_names WHERE class = $1",
+        "DELETE FROM runner_pauses WHERE class = $1",
+        "DELETE FROM runner_pauses_lifted WHERE class = $1",
+    ];
+    for text in all {
+        query(text).bind(item.resource_class.as_str()).execute(&mut *tx).await?;
+    }
     query("DELETE FROM resource_classes WHERE id = $1").bind(item.id.as_str()).execute(tx).await?;
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Counts of what classes have, and of who works, for lists.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::rows::count_column;
-use super::sql::{Row, query};
+use russet_protocol::machine::RunnerTask;
+
+use super::rows::{count_column, count_maybe};
+use super::sql::query;
 use super::{Conn, StoreError};
 
 /// Load of a class.
@@ -34,16 +36,32 @@ pub(crate) async fn of_classes(
     Ok(loads)
 }
 
-/// Returns the runners that hold a task, as pairs of class and name.
-pub(crate) async fn busy_runners(conn: &mut Conn) -> Result<HashSet<(String, String)>, StoreError> {
+/// Tasks that runners hold, by class and name of the runner.
+pub(crate) type Held = HashMap<(String, String), Vec<RunnerTask>>;
+
+/// Returns the tasks that runners hold, the oldest first.
+pub(crate) async fn held_tasks(conn: &mut Conn) -> Result<Held, StoreError> {
     let rows = query(
-        "SELECT DISTINCT tasks.class, allocations.runner FROM tasks \
-         JOIN allocations ON allocations.id = tasks.allocation WHERE tasks.phase = 'running'",
+        "SELECT tasks.class, allocations.runner, allocations.created_ms, jobs.id AS job, \
+         jobs.name AS job_name, pipelines.project FROM tasks \
+         JOIN allocations ON allocations.id = tasks.allocation \
+         JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
+         WHERE tasks.phase = 'running'",
     )
     .fetch_all(conn)
     .await?;
-    let pair = |row: &Row| Ok((row.try_get("class")?, row.try_get("runner")?));
-    rows.iter().map(pair).collect()
+    let mut held = Held::new();
+    for row in &rows {
+        let task = RunnerTask {
+            job: row.try_get("job")?,
+            name: row.try_get("job_name")?,
+            project: row.try_get("project")?,
+            since_ms: count_maybe(row, "created_ms")?,
+        };
+        held.entry((row.try_get("class")?, row.try_get("runner")?)).or_default().push(task);
+    }
+    held.values_mut().for_each(|tasks| tasks.sort_by_key(|task| task.since_ms));
+    Ok(held)
 }
 
 /// Line of a class in which tasks wait.

@@ -24,12 +24,14 @@ mod now;
 pub(crate) mod orbs;
 pub(crate) mod outbox;
 pub(crate) mod output;
+pub(crate) mod pauses;
 pub(crate) mod pipelines;
 #[cfg(test)]
 mod plans;
 mod postgres;
 pub(crate) mod projects;
 mod rows;
+pub(crate) mod runner_names;
 pub(crate) mod runners;
 pub(crate) mod serial;
 pub(crate) mod sessions;

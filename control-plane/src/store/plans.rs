@@ -7,12 +7,15 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 11] = [
+const MAY_BE_WALKED: [&str; 14] = [
     "resource_classes",
     "projects",
     "contexts",
     "orbs",
     "runners",
+    "runner_names",
+    "runner_pauses",
+    "runner_pauses_lifted",
     "counters",
     "ended_sessions",
     "caches",

@@ -1,14 +1,17 @@
 //! Table `runners`: who claims. A claim is the only registration there is.
 
 use russet_protocol::admin::{RunnerItem, RunnerStatus};
+use russet_protocol::machine::{MachineReport, MachineState};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
 use russet_protocol::xcode::Xcode;
 
 use super::rows::{json_maybe, parse, to_json};
 use super::sql::{Lock, Row, query};
-use super::{Conn, StoreError, WriteTx, loads};
+use super::conn::Link;
+use super::{Conn, StoreError, WriteTx};
 use crate::claimants::{Claimant, Claimants};
+use crate::machines::bounded_report;
 use crate::text::{cut_text, rfc3339};
 
 /// The most that is kept of each thing that a runner says about itself, in bytes.
@@ -30,8 +33,8 @@ const MAX_NAME_BYTES: usize = 128;
 const MAX_RUNTIMES: usize = 64;
 const MAX_HOLDS: usize = 8;
 
-/// Time for which a runner that said something is taken to say it still, in milliseconds.
-const REGISTERED_MS: i64 = 10_000;
+/// The most bytes of a machine's state.
+const MAX_MACHINE_BYTES: usize = 32 * 1024;
 
 /// Time after which a runner of a single task leaves the lists, in milliseconds.
 const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
@@ -40,6 +43,25 @@ const SINGLE_TASK_KEPT_MS: i64 = 24 * 3600 * 1000;
 /// be listed, in milliseconds since 1970.
 pub(crate) fn expired_ms(now_ms: i64) -> i64 {
     now_ms - SINGLE_TASK_KEPT_MS
+}
+
+/// A runner and the last time at which it was heard of: class, name, milliseconds since 1970.
+pub(crate) type Sighting = (String, String, i64);
+
+/// What is kept of a runner.
+#[derive(Clone, Debug)]
+pub(crate) struct RunnerRow {
+    /// It as it is told, without what follows from other tables and from the time.
+    pub(crate) item: RunnerItem,
+    /// Last time at which a server heard of it, in milliseconds since 1970.
+    pub(crate) last_ms: i64,
+    /// Time of its goodbye, if it did not come back.
+    pub(crate) left_ms: Option<i64>,
+}
+
+fn from_row(row: &Row, now_ms: i64) -> Result<RunnerRow, StoreError> {
+    let item = item_from_row(row, now_ms)?;
+    Ok(RunnerRow { item, last_ms: row.try_get("last_ms")?, left_ms: row.try_get("left_ms")? })
 }
 
 fn item_from_row(row: &Row, now_ms: i64) -> Result<RunnerItem, StoreError> {
@@ -61,27 +83,32 @@ fn item_from_row(row: &Row, now_ms: i64) -> Result<RunnerItem, StoreError> {
         xcodes: json_maybe(row, "xcodes")?,
         runtimes: json_maybe(row, "runtimes")?.unwrap_or_default(),
         holds: json_maybe(row, "holds")?.unwrap_or_default(),
+        state: MachineState::Unknown,
+        reason: None,
+        tasks: Vec::new(),
+        pause: None,
+        machine: json_maybe::<MachineReport>(row, "machine")?,
     })
 }
 
 /// Returns all runners that are listed.
-pub(crate) async fn list(conn: &mut Conn, now_ms: i64) -> Result<Vec<RunnerItem>, StoreError> {
+pub(crate) async fn list(conn: &mut Conn, now_ms: i64) -> Result<Vec<RunnerRow>, StoreError> {
     let rows =
         query("SELECT * FROM runners WHERE single_task = 0 OR last_ms >= $1 ORDER BY class, name")
             .bind(expired_ms(now_ms))
             .fetch_all(&mut *conn)
             .await?;
-    let mut items = rows
-        .iter()
-        .map(|row| item_from_row(row, now_ms))
-        .collect::<Result<Vec<RunnerItem>, _>>()?;
-    let busy = loads::busy_runners(conn).await?;
-    for item in &mut items {
-        if busy.contains(&(item.resource_class.to_string(), item.name.clone())) {
-            item.status = RunnerStatus::Busy;
-        }
-    }
-    Ok(items)
+    rows.iter().map(|row| from_row(row, now_ms)).collect()
+}
+
+/// Notes times at which runners were heard of; one that is known to be later stays.
+pub(crate) async fn note_seen(tx: &mut WriteTx, seen: &[Sighting]) -> Result<(), StoreError> {
+    let text = match tx.link {
+        Link::SqliteReader(_) | Link::SqliteWriter(_) => super::sqlite::NOTE_SEEN,
+        Link::PostgresReader(_) | Link::PostgresTx(_) => super::postgres::NOTE_SEEN,
+    };
+    query(text).bind(to_json(&seen)?).execute(tx).await?;
+    Ok(())
 }
 
 /// Notes that a runner claims, and forgets runners of a single task that are long gone. Returns a
@@ -105,13 +132,14 @@ pub(crate) async fn touch(
     let facts = Facts::of(runner)?;
     query(
         "INSERT INTO runners (class, name, hostname, ip, version, first_ms, last_ms, \
-         update_state, single_task, claimants, held_slots, xcodes, runtimes, holds) \
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13) \
+         update_state, single_task, claimants, held_slots, xcodes, runtimes, holds, machine, left_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
          ON CONFLICT (class, name) DO UPDATE SET hostname = excluded.hostname, ip = excluded.ip, \
          version = excluded.version, last_ms = excluded.last_ms, \
          update_state = excluded.update_state, single_task = excluded.single_task, \
          claimants = excluded.claimants, held_slots = excluded.held_slots, \
-         xcodes = excluded.xcodes, runtimes = excluded.runtimes, holds = excluded.holds",
+         xcodes = excluded.xcodes, runtimes = excluded.runtimes, holds = excluded.holds, \
+         machine = excluded.machine, left_ms = excluded.left_ms",
     )
     .bind(class.as_str())
     .bind(&runner.name)
@@ -126,6 +154,8 @@ pub(crate) async fn touch(
     .bind(facts.xcodes)
     .bind(facts.runtimes)
     .bind(facts.holds)
+    .bind(facts.machine)
+    .bind(facts.is_leaving.then_some(now_ms))
     .execute(tx)
     .await?;
     let warning = |rival: &Claimant| {
@@ -149,6 +179,8 @@ struct Facts {
     xcodes: Option<String>,
     runtimes: Option<String>,
     holds: Option<String>,
+    machine: Option<String>,
+    is_leaving: bool,
 }
 
 impl Facts {
@@ -165,6 +197,8 @@ impl Facts {
             xcodes: xcodes(runner)?,
             runtimes: texts(&runner.runtimes, MAX_RUNTIMES, ABOUT_LIMIT)?,
             holds: texts(&runner.holds, MAX_HOLDS, REASON_LIMIT)?,
+            machine: machine(runner)?,
+            is_leaving: runner.machine.as_ref().is_some_and(|machine| machine.is_leaving),
         })
     }
 
@@ -179,12 +213,21 @@ impl Facts {
             xcodes: row.try_get("xcodes")?,
             runtimes: row.try_get("runtimes")?,
             holds: row.try_get("holds")?,
+            machine: row.try_get("machine")?,
+            is_leaving: row.try_get::<Option<i64>>("left_ms")?.is_some(),
         })
     }
 }
 
-/// Returns true where a claim of the same agent said the same within [`REGISTERED_MS`]: there is
-/// nothing to note.
+/// Returns the state of a runner's machine, as it is stored; none where it says nothing.
+fn machine(runner: &ClaimRequest) -> Result<Option<String>, StoreError> {
+    let text = runner.machine.as_deref().map(|machine| to_json(&bounded_report(machine)));
+    // A longer one is none that our agent writes.
+    Ok(text.transpose()?.filter(|text| text.len() <= MAX_MACHINE_BYTES))
+}
+
+/// Returns true where the last claim was of the same agent and said the same: there is nothing to
+/// note but that it is here.
 pub(crate) async fn is_registered(
     conn: &mut Conn,
     class: &ResourceClass,
@@ -197,10 +240,9 @@ pub(crate) async fn is_registered(
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(false) };
-    let is_recent = (0..REGISTERED_MS).contains(&(now_ms - row.try_get::<i64>("last_ms")?));
     let claimants: Option<Claimants> = json_maybe(&row, "claimants")?;
     let is_same = claimants.is_some_and(|all| all.is_alone(&claimant(runner, now_ms)));
-    Ok(is_recent && is_same && Facts::from_row(&row)? == Facts::of(runner)?)
+    Ok(is_same && Facts::from_row(&row)? == Facts::of(runner)?)
 }
 
 /// Returns the slots that cannot be used, as they are stored; none where all can.
@@ -233,20 +275,20 @@ fn texts(all: &[String], count: usize, bytes: usize) -> Result<Option<String>, S
     if all.is_empty() { Ok(None) } else { to_json(&all).map(Some) }
 }
 
-/// Returns the runners of a class that claimed or reported since a moment, in milliseconds since
-/// 1970.
-pub(crate) async fn of_class_since(
+/// Returns the runners of a class that are listed.
+pub(crate) async fn of_class(
     conn: &mut Conn,
     class: &ResourceClass,
-    since_ms: i64,
     now_ms: i64,
-) -> Result<Vec<RunnerItem>, StoreError> {
-    let rows = query("SELECT * FROM runners WHERE class = $1 AND last_ms >= $2 ORDER BY name")
-        .bind(class.as_str())
-        .bind(since_ms)
-        .fetch_all(conn)
-        .await?;
-    rows.iter().map(|row| item_from_row(row, now_ms)).collect()
+) -> Result<Vec<RunnerRow>, StoreError> {
+    let rows = query(
+        "SELECT * FROM runners WHERE class = $1 AND (single_task = 0 OR last_ms >= $2) ORDER BY name",
+    )
+    .bind(class.as_str())
+    .bind(expired_ms(now_ms))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| from_row(row, now_ms)).collect()
 }
 
 /// Returns who claimed under a name lately.

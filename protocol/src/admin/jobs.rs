@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
+use crate::machine::Waiting;
 use crate::outcome::{Outcome, Phase};
 use crate::resource_class::ResourceClass;
 
@@ -38,6 +39,9 @@ pub struct Job {
     /// Reason of the outcome, where the steps do not give it, or why the job waits.
     #[serde(default)]
     pub message: Option<String>,
+    /// Reason why it waits for a runner, where it is queued and that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// Time of queueing, in milliseconds since 1970.
     #[serde(default)]
     pub queued_ms: Option<u64>,

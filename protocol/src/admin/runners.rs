@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::local::Update;
+use crate::machine::{MachineReport, MachineState, RunnerTask, ServerPause};
 use crate::resource_class::ResourceClass;
 use crate::runner::HeldSlot;
 use crate::xcode::Xcode;
@@ -49,6 +50,21 @@ pub struct RunnerItem {
     /// Reasons for which it takes no tasks, as it last reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<String>,
+    /// State of it.
+    #[serde(default)]
+    pub state: MachineState,
+    /// Reason of the state, where that is not obvious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Tasks that it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<RunnerTask>,
+    /// Pause of it that a person at the control plane wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<ServerPause>,
+    /// State of its machine, as it last reported; none: it says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineReport>,
 }
 
 impl RunnerItem {

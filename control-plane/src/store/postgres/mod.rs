@@ -21,6 +21,12 @@ pub use url::{DatabaseUrl, DatabaseUrlError};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
+/// Notes times at which runners were heard of; `$1` is a list of class, name and time as JSON.
+pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
+     (SELECT value->>0 AS class, value->>1 AS name, CAST(value->>2 AS BIGINT) AS ms \
+     FROM jsonb_array_elements(CAST($1 AS JSONB))) AS seen \
+     WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
+
 /// Time by the clock of the database.
 pub(super) const NOW: &str =
     "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";

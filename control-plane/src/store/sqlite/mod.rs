@@ -23,6 +23,12 @@ use super::{OpenError, StoreError};
 pub(super) use writer::MAX_LOG_BYTES;
 pub(super) use writer::Writer;
 
+/// Notes times at which runners were heard of; `$1` is a list of class, name and time as JSON.
+pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
+     (SELECT json_extract(value, '$[0]') AS class, json_extract(value, '$[1]') AS name, \
+     json_extract(value, '$[2]') AS ms FROM json_each($1)) AS seen \
+     WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
+
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Numbers of commits that one start of a server sets aside: more than it can use.

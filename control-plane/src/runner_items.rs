@@ -1,0 +1,66 @@
+//! Runners as they are told: rows of the store, what this server heard last, and the state that
+//! follows.
+
+use russet_protocol::admin::{RunnerItem, RunnerStatus};
+use russet_protocol::resource_class::ResourceClass;
+
+use crate::machines::{Facts, decide_state};
+use crate::state::App;
+use crate::store::pauses::Pauses;
+use crate::store::runners::RunnerRow;
+use crate::store::{Conn, StoreError, loads, pauses, runners};
+use crate::text::rfc3339;
+
+/// Returns all runners that are listed, with their states.
+pub(crate) async fn list_runners(
+    app: &App,
+    conn: &mut Conn,
+) -> Result<Vec<RunnerItem>, StoreError> {
+    let now_ms = app.clock.wall_ms();
+    let rows = runners::list(conn, now_ms).await?;
+    let (mut held, pauses) = (loads::held_tasks(conn).await?, pauses::all(conn, now_ms).await?);
+    Ok(rows.into_iter().map(|row| judge_row(app, now_ms, row, &mut held, &pauses)).collect())
+}
+
+/// Returns the runners of a class that are listed, with their states.
+pub(crate) async fn list_of_class(
+    app: &App,
+    conn: &mut Conn,
+    class: &ResourceClass,
+) -> Result<Vec<RunnerItem>, StoreError> {
+    let now_ms = app.clock.wall_ms();
+    let rows = runners::of_class(conn, class, now_ms).await?;
+    let mut held = loads::held_tasks(conn).await?;
+    let pauses = pauses::of_class(conn, class, now_ms).await?;
+    Ok(rows.into_iter().map(|row| judge_row(app, now_ms, row, &mut held, &pauses)).collect())
+}
+
+fn judge_row(
+    app: &App,
+    now_ms: i64,
+    row: RunnerRow,
+    held: &mut loads::Held,
+    pauses: &Pauses,
+) -> RunnerItem {
+    let RunnerRow { mut item, last_ms, left_ms } = row;
+    let class = item.resource_class.as_str();
+    let last_ms = app.presence.last_ms(class, &item.name).map_or(last_ms, |at| at.max(last_ms));
+    item.tasks = held.remove(&(class.to_owned(), item.name.clone())).unwrap_or_default();
+    item.pause = pauses.of_runner(class, &item.name).cloned();
+    (item.state, item.reason) = decide_state(&Facts {
+        now_ms,
+        last_ms,
+        left_ms,
+        server_since_ms: app.since_ms,
+        silence_ms: app.silence.lost_ms,
+        pause: item.pause.as_ref(),
+        report: item.machine.as_ref(),
+        holds: &item.holds,
+        tasks: &item.tasks,
+    });
+    item.last_connected = rfc3339(last_ms);
+    if !item.tasks.is_empty() {
+        item.status = RunnerStatus::Busy;
+    }
+    item
+}
