@@ -45,6 +45,7 @@ mod leftovers;
 mod local_api;
 mod logs;
 mod machine;
+mod machines;
 #[cfg(target_os = "linux")]
 mod menubar;
 mod observe;

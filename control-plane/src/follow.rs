@@ -1,12 +1,13 @@
 //! Position of a reader of a live pipeline, and the events that come next.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use russet_protocol::admin::{StepState, StreamEvent};
 use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::machine::Waiting;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::follow_seen::Seen;
@@ -15,6 +16,7 @@ use crate::state::App;
 use crate::store::jobs::JobRow;
 use crate::store::steps::StepRow;
 use crate::store::{jobs, pipelines, steps, workflows};
+use crate::waits::Explainer;
 
 /// Destination of events.
 pub(crate) trait Sink {
@@ -43,6 +45,8 @@ pub(crate) struct Follower {
     steps: HashMap<i64, Sent>,
     /// Time at which each job was claimed, which tells one claim from the next.
     claims: HashMap<JobId, u64>,
+    /// Jobs that are queued, with the reason to wait that was sent last.
+    queued: BTreeMap<JobId, (JobRow, Option<Waiting>)>,
 }
 
 /// Tells a reader to go on or to stop.
@@ -56,7 +60,35 @@ impl Follower {
             steps_seen: Seen::nothing(),
             steps: HashMap::new(),
             claims: HashMap::new(),
+            queued: BTreeMap::new(),
         }
+    }
+
+    /// Returns true while jobs are queued, whose reasons to wait may change without a commit.
+    pub(crate) fn has_queued(&self) -> bool {
+        !self.queued.is_empty()
+    }
+
+    /// Sends the queued jobs whose reasons to wait have changed. Answers whether nobody reads any
+    /// more.
+    pub(crate) async fn explain_waits(&mut self, app: &App, sink: &mut impl Sink) -> Go {
+        let (mut explainer, mut changed) = (Explainer::default(), Vec::new());
+        let mut conn = app.store.read().await?;
+        for (row, said) in self.queued.values_mut() {
+            let mut job = row.job.clone();
+            explainer.explain_wait(app, &mut conn, &mut job).await?;
+            if job.waiting != *said {
+                said.clone_from(&job.waiting);
+                changed.push(StreamEvent::Job { workflow: row.workflow.clone(), job });
+            }
+        }
+        drop(conn);
+        for event in &changed {
+            if !sink.send(event).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Sends everything that has happened since the last call. Answers whether nothing will
@@ -136,6 +168,12 @@ impl Follower {
     }
 
     async fn job(&mut self, sink: &mut impl Sink, row: JobRow) -> bool {
+        if row.job.phase == Phase::Queued {
+            let said = self.queued.remove(&row.job.id).and_then(|(_, said)| said);
+            self.queued.insert(row.job.id.clone(), (row.clone(), said));
+        } else {
+            self.queued.remove(&row.job.id);
+        }
         sink.send(&StreamEvent::Job { workflow: row.workflow, job: row.job }).await
     }
 

@@ -17,7 +17,7 @@ use crate::store::{
     Held, StoreError, WriteTx, allocations, job_timings, jobs, locks, pipelines, steps, tasks,
     test_results, workflows,
 };
-use crate::text::{MESSAGE_LIMIT, cut_text};
+use crate::text::{MESSAGE_LIMIT, cut_text, serial_wait};
 
 /// Reason of a cancel that a person asked for.
 const CANCELED: &str = "canceled by a person";

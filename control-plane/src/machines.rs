@@ -276,10 +276,8 @@ mod tests {
 
     #[test]
     fn hostile_texts_are_cut_and_cannot_drive_a_terminal() {
-        let mut report = MachineReport {
-            os: Some("\u{1b}[2Jmac\nOS".repeat(1000)),
-            ..MachineReport::default()
-        };
+        let mut report =
+            MachineReport { os: Some("\u{1b}[2Jmac\nOS".repeat(1000)), ..MachineReport::default() };
         report.holds = vec![Hold { reason: "x\u{7}".repeat(5000), ..Hold::default() }; 100];
         let bounded = bounded_report(&report);
         assert!(bounded.os.as_ref().is_some_and(|os| os.chars().count() <= 128));

@@ -2,8 +2,8 @@
 
 use crate::contention;
 use crate::state::App;
-use crate::store::runners::{self, Sighting};
 use crate::store::StoreError;
+use crate::store::runners::{self, Sighting};
 
 /// Interval of writes, in milliseconds.
 const FLUSH_MS: i64 = 10_000;

@@ -26,11 +26,11 @@ use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
+use crate::silence::Silence;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::silence::Silence;
 use crate::{alerts, api, archives, cancel, listen, presence_writer, reaper, web};
 
 /// Settings of a control plane.

@@ -19,6 +19,18 @@ pub(crate) fn cut_text(text: &str, limit: usize) -> &str {
     text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
+const SERIAL_WAIT: &str = "it waits for its turn in the serial group ";
+
+/// Returns the message of a job that waits for its turn in a serial group.
+pub(crate) fn serial_wait(group: &str) -> String {
+    format!("{SERIAL_WAIT}`{group}`")
+}
+
+/// Returns true for the message of a job that waits for its turn in a serial group.
+pub(crate) fn is_serial_wait(message: &str) -> bool {
+    message.starts_with(SERIAL_WAIT)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use russet_protocol::admin::{Job, RunnerItem};
-use russet_protocol::machine::{
-    MachineState, RunnerTask, ServerPause, WaitReason, Waiting,
-};
+use russet_protocol::machine::{MachineState, RunnerTask, ServerPause, WaitReason, Waiting};
 use russet_protocol::outcome::Phase;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::has_xcode;
@@ -15,7 +13,7 @@ use crate::machines::count_slots;
 use crate::runner_items::list_of_class;
 use crate::state::App;
 use crate::store::{Conn, StoreError, classes, pauses};
-use crate::text::rfc3339;
+use crate::text::{is_serial_wait, rfc3339};
 
 /// The most characters of a reason.
 const MAX_CHARS: usize = 1_000;
@@ -50,9 +48,7 @@ impl Explainer {
         }
         let Some(class) = job.resource_class.clone() else { return Ok(()) };
         job.waiting = match job.message.as_deref().filter(|text| is_serial_wait(text)) {
-            Some(text) => {
-                Some(Waiting { reason: WaitReason::SerialGroup, text: text.to_owned() })
-            }
+            Some(text) => Some(Waiting { reason: WaitReason::SerialGroup, text: text.to_owned() }),
             None => {
                 let facts = self.look_at(app, conn, &class).await?;
                 find_reason(&class, job.xcode.as_deref(), facts, app.space.is_short())
@@ -74,24 +70,16 @@ impl Explainer {
             let now_ms = app.clock.wall_ms();
             let facts = ClassFacts {
                 exists: classes::exists(conn, class).await?,
-                pause: pauses::of_class(conn, class, now_ms).await?.of_class(class.as_str()).cloned(),
+                pause: pauses::of_class(conn, class, now_ms)
+                    .await?
+                    .of_class(class.as_str())
+                    .cloned(),
                 runners: list_of_class(app, conn, class).await?,
             };
             self.classes.insert(class.clone(), facts);
         }
         Ok(self.classes.entry(class.clone()).or_default())
     }
-}
-
-/// Returns the message of a job that waits for its turn in a serial group.
-pub(crate) fn serial_wait(group: &str) -> String {
-    format!("{SERIAL_WAIT}`{group}`")
-}
-
-const SERIAL_WAIT: &str = "it waits for its turn in the serial group ";
-
-fn is_serial_wait(message: &str) -> bool {
-    message.starts_with(SERIAL_WAIT)
 }
 
 /// Returns the reason why no runner takes a task of this class that wants this Xcode; `None`: one is
@@ -102,9 +90,8 @@ fn find_reason(
     facts: &ClassFacts,
     is_disk_short: bool,
 ) -> Option<Waiting> {
-    let waiting = |reason, text: String| {
-        Some(Waiting { reason, text: one_line_within(&text, MAX_CHARS) })
-    };
+    let waiting =
+        |reason, text: String| Some(Waiting { reason, text: one_line_within(&text, MAX_CHARS) });
     if is_disk_short {
         let text = "the server keeps the rest of its disk for what runs, and gives out no task: make \
                     room in its data directory";
@@ -135,7 +122,10 @@ fn find_reason(
     let fitting: Vec<&RunnerItem> = facts.runners.iter().filter(fits).collect();
     if let (Some(wanted), true) = (xcode, fitting.is_empty()) {
         let all = list_names(facts.runners.iter().map(describe_xcodes));
-        return waiting(WaitReason::Xcode, format!("no runner of {class} has Xcode {wanted}: {all}"));
+        return waiting(
+            WaitReason::Xcode,
+            format!("no runner of {class} has Xcode {wanted}: {all}"),
+        );
     }
     let with = xcode.map(|xcode| format!(" with Xcode {xcode}")).unwrap_or_default();
     let here: Vec<&RunnerItem> =
@@ -146,7 +136,10 @@ fn find_reason(
             return None;
         }
         let all = list_names(fitting.iter().map(|runner| describe_away(runner)));
-        return waiting(WaitReason::Offline, format!("no runner of {class}{with} is online: {all}"));
+        return waiting(
+            WaitReason::Offline,
+            format!("no runner of {class}{with} is online: {all}"),
+        );
     }
     let (open, held): (Vec<&RunnerItem>, Vec<&RunnerItem>) =
         here.into_iter().partition(|runner| runner.state.takes_tasks());
@@ -318,10 +311,12 @@ mod tests {
             reason(None, &[held.clone()]).unwrap(),
             (
                 WaitReason::Paused,
-                "no runner of acme/ios takes tasks now: mini-1: paused by anna: new disk".to_owned()
+                "no runner of acme/ios takes tasks now: mini-1: paused by anna: new disk"
+                    .to_owned()
             )
         );
-        let pause = ServerPause { by: "anna".to_owned(), is_of_class: true, ..ServerPause::default() };
+        let pause =
+            ServerPause { by: "anna".to_owned(), is_of_class: true, ..ServerPause::default() };
         let facts = ClassFacts { exists: true, pause: Some(pause.clone()), runners: Vec::new() };
         let text = find_reason(&class(), None, &facts, false).unwrap().text;
         assert_eq!(text, "acme/ios is paused with its class by anna (since 1970-01-01T00:00:00Z)");

@@ -96,6 +96,8 @@ pub(crate) enum HoldSource {
     Drain,
     /// A person paused it.
     Pause,
+    /// A person at the control plane paused it.
+    Server,
     /// The installation came from another machine, and nobody has said that it is for this one.
     Machine,
     /// The machine is not well: no room on the disk, no memory.
@@ -116,6 +118,7 @@ impl HoldSource {
         match self {
             Self::Drain => "drain",
             Self::Pause => "pause",
+            Self::Server => "server",
             Self::Machine => "machine",
             Self::Installer => "installer",
             Self::Health => "health",
@@ -129,6 +132,7 @@ impl HoldSource {
     pub(crate) fn owner(self) -> HoldOwner {
         match self {
             Self::Drain | Self::Pause => HoldOwner::Person,
+            Self::Server => HoldOwner::Server,
             Self::Installer => HoldOwner::Installer,
             Self::Machine | Self::Health | Self::Session | Self::Xcode | Self::Failures => {
                 HoldOwner::Health

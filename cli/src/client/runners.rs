@@ -7,6 +7,7 @@ use russet_protocol::admin::{
     ClassAlias, Items, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, RunnerItem,
     TokenItem,
 };
+use russet_protocol::machine::{PauseRunners, RenameRunner, RunnerChoice};
 use russet_protocol::resource_class::ResourceClass;
 use russet_text::encode_segment;
 
@@ -40,6 +41,30 @@ impl Client {
         }
         let list: Items<ClassAlias> = self.get("/api/v3/class-aliases", &[]).await?;
         Ok(list.items.into_iter().map(|item| (item.name, item.resource_class)).collect())
+    }
+
+    /// Pauses or drains runners; returns them.
+    pub(crate) async fn pause_runners(&self, request: &PauseRunners) -> Result<Vec<RunnerItem>> {
+        let list: Items<_> = self.post("/api/v3/runner/pause", request).await?;
+        Ok(list.items)
+    }
+
+    /// Lifts the pauses of runners; returns them.
+    pub(crate) async fn resume_runners(&self, of: &RunnerChoice) -> Result<Vec<RunnerItem>> {
+        let list: Items<_> = self.post("/api/v3/runner/resume", of).await?;
+        Ok(list.items)
+    }
+
+    /// Calls a runner by another name; returns it.
+    pub(crate) async fn rename_runner(&self, request: &RenameRunner) -> Result<Vec<RunnerItem>> {
+        let list: Items<_> = self.post("/api/v3/runner/rename", request).await?;
+        Ok(list.items)
+    }
+
+    /// Forgets runners.
+    pub(crate) async fn remove_runners(&self, of: &RunnerChoice) -> Result<()> {
+        let request = self.request(Method::POST, "/api/v3/runner/remove").json(of);
+        self.send(request).await.map(drop)
     }
 
     /// Deletes a resource class; with `force` its tokens as well.

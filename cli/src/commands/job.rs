@@ -171,6 +171,10 @@ fn job_text(job: &Job) -> String {
     if let Some(message) = &job.message {
         text.push_str(&format!("{}\n", plain(message)));
     }
+    let waiting = job.waiting.as_ref().map(|waiting| &waiting.text);
+    if let Some(text_of) = waiting.filter(|text| Some(*text) != job.message.as_ref()) {
+        text.push_str(&format!("It waits: {}\n", plain(text_of)));
+    }
     if let Some(runner) = &job.runner {
         text.push_str(&format!("on {}\n", plain(runner)));
     }

@@ -286,5 +286,13 @@ fn pipeline_text(pipeline: &Pipeline) -> String {
         }
     }
     text.push_str(&table.render("No jobs."));
+    let jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    for (job, waiting) in jobs.filter_map(|job| Some((job, job.waiting.as_ref()?))) {
+        let (name, why) = (render::plain(&job.name), render::plain(&waiting.text));
+        text.push_str(&format!("\n{name} waits: {why}"));
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
     text
 }

@@ -13,6 +13,7 @@ mod openapi;
 mod params;
 mod prefer;
 mod range;
+mod runner_name;
 
 use axum::Router;
 use axum::http::{Method, Uri};

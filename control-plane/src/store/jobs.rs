@@ -80,6 +80,7 @@ fn job_row(row: &Row) -> Result<JobRow, StoreError> {
             phase: parse(row, "phase")?,
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,
+            waiting: None,
             queued_ms: count_maybe(row, "queued_ms")?,
             started_ms: count_maybe(row, "started_ms")?,
             ended_ms: count_maybe(row, "ended_ms")?,

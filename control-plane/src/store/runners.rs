@@ -6,9 +6,9 @@ use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
 use russet_protocol::xcode::Xcode;
 
+use super::conn::Link;
 use super::rows::{json_maybe, parse, to_json};
 use super::sql::{Lock, Row, query};
-use super::conn::Link;
 use super::{Conn, StoreError, WriteTx};
 use crate::claimants::{Claimant, Claimants};
 use crate::machines::bounded_report;

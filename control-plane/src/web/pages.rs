@@ -13,11 +13,12 @@ use serde::Deserialize;
 
 use super::tasks::{TaskView, by_task};
 use super::view;
+use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::{
-    StoreError, artifacts, classes, job_tasks, jobs, pipelines, runners, steps, tasks, test_results,
+    StoreError, artifacts, classes, job_tasks, jobs, pipelines, steps, tasks, test_results,
 };
-use crate::waits::explain_wait;
+use crate::waits::Explainer;
 
 /// Number of pipelines that are listed.
 const PIPELINES: u32 = 50;
@@ -149,7 +150,7 @@ pub(super) async fn job_page(
     let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
     let mut job = row.job;
-    explain_wait(&mut conn, &mut job, app.clock.wall_ms()).await?;
+    Explainer::default().explain_wait(&app, &mut conn, &mut job).await?;
     let steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step);
     let steps: Vec<_> = steps.collect();
     let tasks = job_tasks::of_job(&mut conn, &id).await?;
@@ -186,7 +187,7 @@ pub(super) async fn runners_page(State(app): State<App>) -> Result<Response, Pag
         let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
         lines.push(ClassLine { item, queued, running });
     }
-    let runners = runners::list(&mut conn, app.clock.wall_ms()).await?;
+    let runners = list_runners(&app, &mut conn).await?;
     drop(conn);
     render_html(&RunnersPage { classes: lines, runners })
 }

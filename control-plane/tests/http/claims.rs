@@ -57,7 +57,7 @@ async fn a_runner_that_cannot_use_its_slots_says_so_and_gets_no_task() {
     let report = server.call(Method::POST, "/api/v3/runner/report").json(&body);
     refused(report, 401).await;
     let report = server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token).json(&body);
-    assert_eq!(ok(report).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ok(report).await.status(), StatusCode::OK);
     let path = format!("/api/v3/runner?resource-class={CLASS}");
     let held = server.get::<Items<RunnerItem>>(&path).await.items[0].held_slots.clone();
     assert_eq!((held.len(), held[0].number, held[0].reason.len()), (1, 2, 1024));
@@ -67,7 +67,7 @@ async fn a_runner_that_cannot_use_its_slots_says_so_and_gets_no_task() {
 }
 
 #[tokio::test]
-async fn a_runner_that_says_the_same_again_at_once_is_not_written_again() {
+async fn a_runner_that_says_something_new_is_written_at_once() {
     let server = Harness::start().await;
     let token = server.class().await;
     let path = format!("/api/v3/runner?resource-class={CLASS}");
@@ -77,10 +77,7 @@ async fn a_runner_that_says_the_same_again_at_once_is_not_written_again() {
     };
     let first = last_connected().await;
     server.clock.advance(Duration::from_secs(9));
-    assert_eq!(last_connected().await, first);
-    server.clock.advance(Duration::from_secs(1));
-    let second = last_connected().await;
-    assert_ne!(second, first);
+    assert_ne!(last_connected().await, first, "that it is here is known from memory");
     let body = json!({"name": "mini-1", "hostname": "mini", "ip": "", "version": "2"});
     ok(server.claim_request(&token, 0).json(&body)).await;
     assert_eq!(server.get::<Items<RunnerItem>>(&path).await.items[0].version, "2");

@@ -19,6 +19,7 @@ mod large;
 mod leases;
 mod live;
 mod objects;
+mod machines;
 mod orbs;
 mod output;
 mod parallel;

@@ -28,6 +28,8 @@ mod leases;
 mod live;
 #[path = "../http/objects.rs"]
 mod objects;
+#[path = "../http/machines.rs"]
+mod machines;
 #[path = "../http/orbs.rs"]
 mod orbs;
 #[path = "../http/output.rs"]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use russet_protocol::local::{
     Aside, HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update,
 };
+use russet_protocol::machine::{MachineReport, NO_PAUSE};
 use russet_protocol::runner::HeldSlot;
 use russet_protocol::xcode::Xcode;
 use tokio::sync::watch;
@@ -22,6 +23,7 @@ use model::{Model, is_page, short};
 mod event;
 mod history;
 mod model;
+mod report;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -183,11 +185,36 @@ impl Board {
         let model = self.lock();
         let of_class = model.view.holds.iter().filter(|(_, of, _)| of.as_deref() == Some(label));
         of_class
+            // The control plane knows its own.
+            .filter(|(source, _, _)| *source != HoldSource::Server)
             .map(|(source, _, reason)| {
                 let text = format!("{}: {reason}", source.as_str());
                 russet_text::one_line_within(&text, MAX_REASON_CHARS)
             })
             .collect()
+    }
+
+    /// Returns the report about this machine for a class.
+    pub(crate) fn machine_report(&self, class: usize, label: &str) -> MachineReport {
+        report::report_of(&self.lock(), class, label)
+    }
+
+    /// Records the pauses of the control plane that are known here, and those that were lifted here:
+    /// classes with ids.
+    pub(crate) fn server_pauses(
+        &self,
+        known: Vec<(String, String)>,
+        lifted: Vec<(String, String)>,
+        now_ms: u64,
+    ) {
+        self.change(now_ms, |model| (model.pauses, model.lifted) = (known, lifted));
+    }
+
+    /// Returns the id of the control plane's pause of a class, as far as it is known here.
+    pub(crate) fn known_pause(&self, label: &str) -> String {
+        let model = self.lock();
+        let known = model.pauses.iter().find(|(of, _)| of == label);
+        known.map_or_else(|| NO_PAUSE.to_owned(), |(_, id)| id.clone())
     }
 
     /// Records the Xcodes and simulator runtimes of this machine.

@@ -35,6 +35,10 @@ pub(super) struct Model {
     pub(super) health: Vec<HealthCheck>,
     /// Times at which holds of a source end, or act.
     pub(super) until: Vec<(HoldSource, u64)>,
+    /// Pauses of the control plane that are known: classes with ids.
+    pub(super) pauses: Vec<(String, String)>,
+    /// Pauses of the control plane that were lifted here, and of which it does not know that.
+    pub(super) lifted: Vec<(String, String)>,
 }
 
 /// A name without what would move a cursor, and no longer than a name is.
@@ -184,7 +188,7 @@ impl Model {
         if let Some((source, _, reason)) = self.foremost_hold() {
             let state = match source {
                 HoldSource::Drain if is_busy => State::Draining,
-                HoldSource::Drain | HoldSource::Pause => State::Paused,
+                HoldSource::Drain | HoldSource::Pause | HoldSource::Server => State::Paused,
                 HoldSource::Machine
                 | HoldSource::Health
                 | HoldSource::Session

@@ -52,7 +52,7 @@ pub fn gather_facts(state: &Path) -> Facts {
 }
 
 /// The file system of a directory; of the nearest one that is there.
-fn find_disk(path: &Path) -> Option<Disk> {
+pub(crate) fn find_disk(path: &Path) -> Option<Disk> {
     let there = path.ancestors().find(|path| path.exists())?;
     let stat = nix::sys::statvfs::statvfs(there).ok()?;
     #[cfg_attr(

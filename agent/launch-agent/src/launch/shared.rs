@@ -8,7 +8,7 @@ use super::caches::SharedCaches;
 use super::events::EventSink;
 use super::kept::KeptStore;
 use super::process::Staged;
-use super::server::{Api, LogOnce};
+use super::server::{Api, LogOnce, MachineFacts};
 use crate::config::Config;
 use crate::health::xcodes::Xcodes;
 use crate::metrics::{LeftBehindCounters, Metrics};
@@ -37,6 +37,10 @@ pub(super) struct Shared {
     /// Directories that outlive tasks, where this agent is root.
     pub(super) kept: Option<KeptStore>,
     pub(super) boot_id: String,
+    /// Facts about this machine that the control plane is told.
+    pub(super) machine: MachineFacts,
+    /// Rung where the control plane wants something that it says in the answer to a report.
+    pub(super) orders_wanted: tokio::sync::Notify,
     /// Control groups, where this machine lets each slot have one of its own.
     pub(super) groups: Option<Groups>,
     /// Set where task agents reach the control plane through the launch agent.

@@ -28,6 +28,7 @@ mod state;
 mod task_log;
 
 pub(crate) use access::Policy;
+pub(crate) use maintenance::Keeper;
 
 /// Parts of the local API.
 #[derive(Debug)]
@@ -52,13 +53,15 @@ pub(crate) struct Parts<'a> {
     pub(crate) updates: Option<UpdateRequests>,
     /// The machine that the installation is for; none where the agent is not installed.
     pub(crate) machine: Option<SealedMachine>,
+    /// Classes, as the configuration calls them.
+    pub(crate) classes: Vec<String>,
     /// Channel of commands.
     pub(crate) commands: mpsc::UnboundedSender<Command>,
 }
 
 /// Goes on with the maintenance of before, and listens. What cannot be listened on is said and
 /// done without: the machine runs tasks all the same.
-pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
+pub(crate) fn start_api(parts: Parts<'_>) -> (Vec<tokio::task::JoinHandle<()>>, Keeper) {
     let Parts {
         socket,
         state,
@@ -70,10 +73,12 @@ pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
         log,
         updates,
         machine,
+        classes,
         commands,
     } = parts;
     let (maintenance, keeping) =
-        maintenance::start_keeper(state, clock.clone(), commands.clone(), &board);
+        maintenance::start_keeper(state, clock.clone(), commands.clone(), &board, classes);
+    let keeper = maintenance.clone();
     let mut running = vec![keeping];
     match listener::Listener::bind(socket, &policy) {
         Ok(listener) => {
@@ -105,5 +110,5 @@ pub(crate) fn start_api(parts: Parts<'_>) -> Vec<tokio::task::JoinHandle<()>> {
             "could not listen for people on this machine: `russet agent status` will not work"
         ),
     }
-    running
+    (running, keeper)
 }

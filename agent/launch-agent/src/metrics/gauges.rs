@@ -35,9 +35,10 @@ const SLOT_STATES: [SlotState; 5] =
     [SlotState::Free, SlotState::Busy, SlotState::Settling, SlotState::Cleaning, SlotState::Held];
 
 /// Sources of holds, so that each is there with a zero before it holds anything.
-const HOLDS: [(&str, HoldOwner); 9] = [
+const HOLDS: [(&str, HoldOwner); 10] = [
     ("drain", HoldOwner::Person),
     ("pause", HoldOwner::Person),
+    ("server", HoldOwner::Server),
     ("machine", HoldOwner::Health),
     ("health", HoldOwner::Health),
     ("session", HoldOwner::Health),

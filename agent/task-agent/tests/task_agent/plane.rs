@@ -190,7 +190,7 @@ async fn heartbeat(
     let mut cancel = plane.cancel.subscribe();
     let canceled = cancel.wait_for(Option::is_some);
     drop(tokio::time::timeout(wait.unwrap_or_default(), canceled).await);
-    Json(HeartbeatResponse { lease_ms: 60_000, cancel: plane.cancel.borrow().clone() })
+    Json(HeartbeatResponse { lease_ms: 60_000, cancel: plane.cancel.borrow().clone(), pause: None })
 }
 
 async fn events(State(plane): Shared, Json(body): Json<EventsRequest>) -> Json<EventsResponse> {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use russet_protocol::local::{
-    CancelRequest, DrainRequest, HoldOwner, PauseRequest, Slot, SlotState, Task,
+    CancelRequest, DrainRequest, Hold, HoldOwner, PauseRequest, Slot, SlotState, Task,
 };
 
 use crate::client::agent::{AgentArgs, AgentClient};
@@ -92,7 +92,9 @@ pub(crate) fn resume_agent(args: &ResumeArgs) -> Result<Exit> {
         let agent = args.agent.connect()?;
         agent.ask("resume", &()).await?;
         let holds = agent.status().await?.holds;
-        let others: Vec<_> = holds.iter().filter(|hold| hold.owner != HoldOwner::Person).collect();
+        // A pause of the control plane is lifted here too.
+        let is_lifted = |hold: &&Hold| matches!(hold.owner, HoldOwner::Person | HoldOwner::Server);
+        let others: Vec<_> = holds.iter().filter(|hold| !is_lifted(hold)).collect();
         if others.is_empty() {
             render::print_note("Tasks are claimed again.");
         }

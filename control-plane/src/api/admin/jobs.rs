@@ -9,7 +9,7 @@ use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::state::App;
 use crate::store::{Conn, jobs, steps, test_results};
-use crate::waits::explain_wait;
+use crate::waits::Explainer;
 
 pub(super) fn no_such_job(id: &JobId) -> ApiError {
     ApiError::NotFound(format!("there is no job `{id}`"))
@@ -32,7 +32,7 @@ pub(super) async fn get(
 ) -> Result<Json<Job>, ApiError> {
     let mut conn = app.store.read().await?;
     let mut job = find_job(&mut conn, &id).await?.job;
-    explain_wait(&mut conn, &mut job, app.clock.wall_ms()).await?;
+    Explainer::default().explain_wait(&app, &mut conn, &mut job).await?;
     job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
     Ok(Json(job))
 }

@@ -5,6 +5,7 @@ mod artifacts;
 mod cancel;
 mod contexts;
 mod jobs;
+mod machines;
 mod orbs;
 mod pins;
 mod pipelines;
@@ -28,6 +29,10 @@ use crate::state::App;
 pub(super) fn router() -> Router<App> {
     Router::new()
         .route("/api/v3/runner", get(runners::list))
+        .route("/api/v3/runner/pause", post(machines::pause))
+        .route("/api/v3/runner/resume", post(machines::resume))
+        .route("/api/v3/runner/rename", post(machines::rename))
+        .route("/api/v3/runner/remove", post(machines::remove))
         .route("/api/v3/runner/tasks", get(runners::count_unclaimed))
         .route("/api/v3/runner/tasks/running", get(runners::count_running))
         .route("/api/v3/runner/resource", get(resources::list).post(resources::create))
@@ -83,6 +88,10 @@ pub(super) fn router() -> Router<App> {
     runners::list,
     runners::count_unclaimed,
     runners::count_running,
+    machines::pause,
+    machines::resume,
+    machines::rename,
+    machines::remove,
     resources::list,
     resources::create,
     resources::remove,

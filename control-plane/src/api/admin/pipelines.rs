@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::state::App;
 use crate::store::pipelines;
-use crate::waits::explain_wait;
+use crate::waits::Explainer;
 
 /// Number of pipelines that are listed.
 const LIST_LENGTH: u32 = 50;
@@ -49,8 +49,9 @@ pub(super) async fn get(
     let mut conn = app.store.read().await?;
     let found = pipelines::get(&mut conn, &id).await?;
     let mut pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;
+    let mut explainer = Explainer::default();
     for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
-        explain_wait(&mut conn, job, app.clock.wall_ms()).await?;
+        explainer.explain_wait(&app, &mut conn, job).await?;
     }
     Ok(Json(pipeline))
 }

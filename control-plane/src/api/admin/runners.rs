@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::runner_items::list_runners;
 use crate::state::App;
-use crate::store::{Conn, classes, runners, tasks};
+use crate::store::{Conn, classes, tasks};
 
 #[derive(Debug, Deserialize)]
 pub(in crate::api) struct Filter {
@@ -21,7 +22,7 @@ pub(in crate::api) struct Filter {
     org_id: Option<String>,
 }
 
-/// Lists runners, and whether each holds a task.
+/// Lists runners, each with its state, the tasks that it holds and what its machine says of itself.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/runner", tag = "admin", operation_id = "list_runners",
     params(("resource-class" = Option<String>, Query, description = "Of this class"), ("namespace" = Option<String>, Query, description = "Of this namespace"), ("org-id" = Option<String>, Query, description = "Of this organization; there is one")),
@@ -38,7 +39,7 @@ pub(in crate::api) async fn list(
         ));
     }
     let mut conn = app.store.read().await?;
-    let mut items = runners::list(&mut conn, app.clock.wall_ms()).await?;
+    let mut items = list_runners(&app, &mut conn).await?;
     // As on CircleCI, the organization wins over its namespace.
     let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
     items.retain(|item| {

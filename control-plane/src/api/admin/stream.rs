@@ -29,6 +29,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Number of events that may wait for the reader.
 const WAITING: usize = 2;
 
+/// Interval of looks at the reasons why queued jobs wait. What waits for less is no news.
+const WAIT_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/pipelines/{id}/stream", tag = "admin", operation_id = "stream_stream",
     params(("id" = String, Path, description = "The pipeline")),
@@ -67,6 +70,8 @@ async fn serve_events(
     let _reading = app.readers.enter();
     let mut sink = Frames(sender.clone());
     let mut follower = Follower::new(id.clone());
+    let mut beats = tokio::time::interval(KEEP_ALIVE);
+    beats.reset();
     loop {
         match follower.catch_up(&app, &mut sink).await {
             Ok(true) => return,
@@ -77,11 +82,25 @@ async fn serve_events(
             }
         }
         loop {
+            let look = async {
+                match follower.has_queued() {
+                    true => tokio::time::sleep(WAIT_LOOK_INTERVAL).await,
+                    false => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = changes.changed() => break,
+                () = look => match follower.explain_waits(&app, &mut sink).await {
+                    Ok(false) => {}
+                    Ok(true) => return,
+                    Err(error) => {
+                        let error = russet_text::error_chain(&error);
+                        tracing::warn!(error, pipeline.id = %id, "cannot say why jobs wait");
+                    }
+                },
                 () = sender.closed() => return,
                 () = app.closed() => return,
-                () = tokio::time::sleep(KEEP_ALIVE) => {
+                _ = beats.tick() => {
                     if sender.send(Bytes::from_static(b":\n\n")).await.is_err() {
                         return;
                     }

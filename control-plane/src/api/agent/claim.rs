@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use russet_protocol::ids::AllocationId;
+use russet_protocol::machine::{NO_PAUSE, PAUSE_HEADER};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 
@@ -14,14 +15,15 @@ use crate::api::bearer::ClassCaller;
 use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::api::prefer;
+use crate::api::runner_name::check_name;
 use crate::contention;
 use crate::credentials::{TokenHash, TokenKind, new_token};
+use crate::machines::MAX_LIFTED;
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{WriteTx, jobs, line, runners, tasks, tokens, workflows};
-
-/// The longest that a runner's name may be, in bytes.
-const NAME_LIMIT: usize = 255;
+use crate::store::{
+    Conn, WriteTx, jobs, line, pauses, runner_names, runners, tasks, tokens, workflows,
+};
 
 /// Time after which tasks are looked at again that others were about to take.
 const PASSED_OVER_PAUSE: Duration = Duration::from_millis(50);
@@ -45,9 +47,14 @@ pub(super) async fn claim(
     Json(runner): Json<ClaimRequest, MEDIUM>,
 ) -> Result<Response, ApiError> {
     let ClassCaller { hash, class } = caller;
-    check_name(&runner.name)?;
-    let patience = tokio::time::sleep(prefer::preferred_wait(&headers));
+    let runner = admit_runner(&app, &class, runner).await?;
+    // A runner that is killed is to be known as lost within a minute.
+    let longest = Duration::from_millis(u64::try_from(app.silence.claim_ms).unwrap_or_default());
+    let patience = tokio::time::sleep(prefer::preferred_wait(&headers).min(longest));
     tokio::pin!(patience);
+    // An agent that knows of pauses says which one it knows, and is told at once of another.
+    let known = headers.get(PAUSE_HEADER).and_then(|id| id.to_str().ok());
+    let mut pause: String;
     let mut place = app.bus().lines.stand(class.as_str());
     let mut first = true;
     loop {
@@ -56,14 +63,24 @@ pub(super) async fn claim(
         let has_looked = rest.is_none();
         let is_news = first && !is_registered(&app, &class, &runner).await?;
         let mut again = None;
+        pause = pause_of(&app, &mut app.store.read().await?, &class, &runner.name).await?;
+        let is_paused = pause != NO_PAUSE;
+        if known.is_some_and(|known| known != pause) {
+            if is_news {
+                contention::retry(|| register(&app, &class, &runner)).await?;
+            }
+            place.step_aside();
+            return Ok(no_work(&pause));
+        }
         // A look that locks nothing comes first: claims that find nothing must not keep others from
         // writing.
-        if is_news || (has_looked && may_get(&app, &hash, &class, &runner).await?) {
+        let may_look = has_looked && !is_paused;
+        if is_news || (may_look && may_get(&app, &hash, &class, &runner).await?) {
             let attempt = || try_claim(&app, &hash, &class, &runner, is_news);
             match contention::retry(attempt).await? {
                 Look::Task(task) => {
                     place.end_look();
-                    return Ok(JsonAnswer(*task).into_response());
+                    return Ok(([(PAUSE_HEADER, pause)], JsonAnswer(*task)).into_response());
                 }
                 Look::PassedOver => again = Some(PASSED_OVER_PAUSE),
                 Look::Nothing => {}
@@ -74,6 +91,8 @@ pub(super) async fn claim(
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         match rest {
             Some(_) => place.step_aside(),
+            // It takes none: whoever is next may. It is woken all the same once that changes.
+            None if is_paused => place.pass_on(),
             None if has_looked => place.end_look(),
             // It ended meanwhile.
             None => continue,
@@ -94,22 +113,78 @@ pub(super) async fn claim(
             () = place.woken() => {}
             () = rested => {}
             () = passed_over => {}
-            () = &mut patience => return Ok(StatusCode::NO_CONTENT.into_response()),
-            () = app.closed() => return Ok(StatusCode::NO_CONTENT.into_response()),
+            () = &mut patience => return Ok(no_work(&pause)),
+            () = app.closed() => return Ok(no_work(&pause)),
         }
     }
 }
 
-/// The characters that CircleCI allows in names of runners.
-pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
-    let allowed = |c: char| c.is_alphanumeric() || ".()-_ ".contains(c);
-    if name.is_empty() || name.len() > NAME_LIMIT || !name.chars().all(allowed) {
-        return Err(ApiError::Bad(format!(
-            "name: `{}` is not a runner's name: letters, digits and `.()-_`, {NAME_LIMIT} at most",
-            name.chars().take(NAME_LIMIT).collect::<String>().escape_debug(),
-        )));
+/// Checks who claims or reports, and notes that it is here. Answers it under the name that people
+/// gave it.
+pub(super) async fn admit_runner(
+    app: &App,
+    class: &ResourceClass,
+    mut runner: ClaimRequest,
+) -> Result<ClaimRequest, ApiError> {
+    check_name(&runner.name)?;
+    let given = runner_names::given_name(&mut app.store.read().await?, class, &runner.name).await?;
+    if let Some(given) = given {
+        runner.name = given;
+    }
+    app.presence.note(class.as_str(), &runner.name, app.clock.wall_ms());
+    let lifted = runner.machine.iter().flat_map(|machine| &machine.lifted).take(MAX_LIFTED);
+    let lifted: Vec<&String> = lifted.collect();
+    if !lifted.is_empty() {
+        contention::retry(|| lift_pauses(app, class, &runner.name, &lifted)).await?;
+    }
+    Ok(runner)
+}
+
+/// Lifts the pause of a runner, where it is one that a person lifted at the machine.
+async fn lift_pauses(
+    app: &App,
+    class: &ResourceClass,
+    runner: &str,
+    lifted: &[&String],
+) -> Result<(), ApiError> {
+    let mut tx = app.store.write().await?;
+    let pauses = pauses::of_class(&mut tx, class, app.clock.wall_ms()).await?;
+    let pause = pauses.of_runner(class.as_str(), runner);
+    if pause.is_some_and(|pause| lifted.contains(&&pause.id)) {
+        pauses::lift_runner(&mut tx, class, runner).await?;
+        tx.commit().await?;
+        tracing::info!(%class, runner, "a person at the machine lifted its pause");
+    } else {
+        tx.rollback().await?;
     }
     Ok(())
+}
+
+/// Returns the id of the pause that a runner is under, or that there is none.
+pub(super) async fn pause_of(
+    app: &App,
+    conn: &mut Conn,
+    class: &ResourceClass,
+    runner: &str,
+) -> Result<String, ApiError> {
+    let pauses = pauses::of_class(conn, class, app.clock.wall_ms()).await?;
+    let pause = pauses.of_runner(class.as_str(), runner);
+    Ok(pause.map_or_else(|| NO_PAUSE.to_owned(), |pause| pause.id.clone()))
+}
+
+fn no_work(pause: &str) -> Response {
+    ([(PAUSE_HEADER, pause.to_owned())], StatusCode::NO_CONTENT).into_response()
+}
+
+/// Notes what a runner says of itself.
+pub(super) async fn register(
+    app: &App,
+    class: &ResourceClass,
+    runner: &ClaimRequest,
+) -> Result<(), ApiError> {
+    let mut tx = app.store.write().await?;
+    runners::touch(&mut tx, class, runner, app.clock.wall_ms()).await?;
+    Ok(tx.commit().await?)
 }
 
 /// Returns true where a task is queued, as far as a look tells that locks nothing. An error says
@@ -129,7 +204,7 @@ async fn may_get(
 
 /// Returns true where another claim of the runner has just said the same: a machine has one for
 /// each of its slots, and all come at once.
-async fn is_registered(
+pub(super) async fn is_registered(
     app: &App,
     class: &ResourceClass,
     runner: &ClaimRequest,
@@ -164,8 +239,10 @@ async fn try_claim(
     }
     // Under the lock: a task that this runner gives back meanwhile goes to another one.
     let rests = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms()).is_some();
+    // So is a pause: nobody who was told that a machine is paused finds a task on it later.
+    let is_paused = pause_of(app, &mut tx, class, &runner.name).await? != NO_PAUSE;
     // On a full disk nothing that the task says could be acknowledged.
-    let is_barred = app.space.is_short() || rests;
+    let is_barred = app.space.is_short() || rests || is_paused;
     let task = match is_barred {
         true => None,
         false => take_task(app, &mut tx, class, runner).await?,

@@ -3,8 +3,10 @@
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use russet_protocol::runner::{HeartbeatRequest, HeartbeatResponse};
+use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::runner::{HeartbeatFrom, HeartbeatRequest, HeartbeatResponse};
 
+use super::claim::pause_of;
 use crate::api::bearer::TaskCaller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
@@ -33,6 +35,7 @@ pub(super) async fn heartbeat(
     let patience = prefer::preferred_wait(&headers);
     let mut news = app.bus().tasks.subscribe(caller.held.task.as_str());
     let mut answer = renew_lease(&app, &caller, &request).await?;
+    answer.pause = note_runner(&app, &caller, &request).await?;
     if patience.is_zero() {
         return Ok(JsonAnswer(answer));
     }
@@ -45,9 +48,25 @@ pub(super) async fn heartbeat(
             () = &mut patience => last = true,
             () = app.closed() => last = true,
         }
-        answer = read_state(&app, &caller, &request).await?;
+        answer =
+            HeartbeatResponse { pause: answer.pause, ..read_state(&app, &caller, &request).await? };
     }
     Ok(JsonAnswer(answer))
+}
+
+/// Notes that a runner is here whose launch agent speaks. Returns the pause that it is under.
+async fn note_runner(
+    app: &App,
+    caller: &TaskCaller,
+    request: &HeartbeatRequest,
+) -> Result<Option<String>, ApiError> {
+    let held = &caller.held;
+    let (HeartbeatFrom::LaunchAgent, Some(runner)) = (request.from, &held.runner) else {
+        return Ok(None);
+    };
+    app.presence.note(&held.class, runner, app.clock.wall_ms());
+    let Ok(class) = held.class.parse::<ResourceClass>() else { return Ok(None) };
+    pause_of(app, &mut app.store.read().await?, &class, runner).await.map(Some)
 }
 
 async fn renew_lease(
@@ -67,7 +86,7 @@ async fn renew_lease(
     } else {
         tx.rollback().await?;
     }
-    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel })
+    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel, pause: None })
 }
 
 /// Returns the state, without renewing the lease.
@@ -80,7 +99,7 @@ async fn read_state(
     let held = caller.look(&mut conn, Some(&request.allocation)).await?;
     let now = conn.lease_now(&*app.clock).await?;
     let expires = held.expires.unwrap_or(now);
-    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel })
+    Ok(HeartbeatResponse { lease_ms: time_left(expires, now), cancel: held.cancel, pause: None })
 }
 
 fn time_left(expires: i64, now: i64) -> u64 {

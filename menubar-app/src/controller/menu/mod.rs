@@ -135,6 +135,7 @@ fn hold_owners(status: &Status) -> Option<String> {
         HoldOwner::Installer => Some("an installer package"),
         HoldOwner::Health => Some("checks of this Mac"),
         HoldOwner::Update => Some("an update"),
+        HoldOwner::Server => Some("a person at the control plane"),
         // An agent of before says none.
         HoldOwner::Unknown => None,
     };

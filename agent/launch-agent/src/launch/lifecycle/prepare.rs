@@ -22,7 +22,7 @@ use crate::launch::exit_reason::ExitReason;
 use crate::launch::kept::KeptStore;
 use crate::launch::options::Options;
 use crate::launch::process::stage_executable;
-use crate::launch::server::{Api, LogOnce, TokenSource};
+use crate::launch::server::{Api, LogOnce, MachineFacts, TokenSource};
 use crate::launch::shared::Shared;
 use crate::launch::slot::SlotDriver;
 use crate::launch::slot_dir::{Journal, make_state};
@@ -77,6 +77,7 @@ pub(super) async fn prepare(
     let version = crate::update::installed_version(boot_state, &config.state_directory);
     sink.board.introduce(&config.name, &config.api_url, &version, options.clock.wall_ms());
     let machine = russet_platform::machine();
+    let (os, chip) = (machine.system.clone(), machine.chip.clone());
     tracing::info!(%machine, "this machine");
     refuse_translation(machine.is_translated)?;
     let state_path = config.state_directory.clone();
@@ -139,8 +140,17 @@ pub(super) async fn prepare(
     let kept = kept.map_err(|error| {
         failed(describe_failure("could not make a directory in", &data_path, &error))
     })?;
+    let api = Api::new(client, &config.api_url);
     let shared = Arc::new(Shared {
-        api: Api::new(client, &config.api_url),
+        machine: MachineFacts {
+            os,
+            chip,
+            boot_id: boot_id.clone(),
+            data: data_path.clone(),
+            skew: api.skew(),
+        },
+        orders_wanted: tokio::sync::Notify::new(),
+        api,
         clock: options.clock.clone(),
         tools: options.tools.clone(),
         sink,
@@ -157,6 +167,7 @@ pub(super) async fn prepare(
             holds: Vec::new(),
             xcodes: None,
             runtimes: Vec::new(),
+            machine: None,
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },

@@ -1,87 +1,200 @@
-//! Reports to the control plane of what keeps a class from claiming. Claims say it as well, but a
-//! class that is held, or whose slots are all in trouble, sends none.
+//! Reports to the control plane of how this machine is. Claims say it as well, but a class that is
+//! held, or whose slots are all in trouble, sends none; and what changes is told at once.
+//!
+//! A machine at work sends no report: its claims and heartbeats say that it is there.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use russet_protocol::local::{HealthCheck, HealthLevel, Hold, SlotState, State};
+use russet_protocol::machine::{MachineReport, RunnerOrders};
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
 
 use crate::launch::server::{Answer, TokenSource};
 use crate::launch::shared::Shared;
+use crate::local_api::Keeper;
 
-/// Interval of reports while there is something to report.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// Interval of reports of a class that does not claim, where the control plane names none.
+const REPORT_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Reason that keeps a class from claiming.
+/// Shortest interval that a control plane may name.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Interval of reports to a control plane that knows no such call.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Time in which the last words of an agent have to arrive.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Part of a report whose change is told at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Obstacles {
-    slots: Vec<HeldSlot>,
-    holds: Vec<String>,
+struct Essence {
+    /// State, where it is not one of a machine at work.
+    state: Option<State>,
+    held_slots: Vec<HeldSlot>,
+    holds: Vec<Hold>,
+    bad: Vec<String>,
+    lifted: Vec<String>,
+    /// Set where neither claims nor heartbeats say that this machine is here.
+    is_silent: bool,
 }
 
-impl Obstacles {
+impl Essence {
     fn of(shared: &Shared, class: usize) -> Self {
         let board = &shared.sink.board;
         let label = shared.config.classes.get(class).map_or("", |class| class.label.as_str());
-        Self { slots: board.held_slots(class), holds: board.class_holds(label) }
+        Self::of_report(board.machine_report(class, label), board.held_slots(class))
     }
 
-    fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.holds.is_empty()
+    fn of_report(report: MachineReport, held_slots: Vec<HeldSlot>) -> Self {
+        let at_work = [State::Starting, State::Idle, State::Running, State::Offline];
+        let state = Some(report.state).filter(|state| !at_work.contains(state));
+        let talks = report.slots.iter().any(|slot| slot.state == SlotState::Busy)
+            || (report.slots.iter().any(|slot| slot.state == SlotState::Free)
+                && state.is_none()
+                && report.holds.is_empty());
+        let is_bad = |check: &HealthCheck| check.level == HealthLevel::Bad;
+        let bad = report.findings.into_iter().filter(is_bad).map(|check| check.name);
+        Self {
+            state,
+            held_slots,
+            holds: report.holds,
+            bad: bad.collect(),
+            lifted: report.lifted,
+            is_silent: !talks && !report.slots.is_empty() && report.state != State::Starting,
+        }
+    }
+
+    /// Returns true where there is nothing that claims and heartbeats do not say.
+    fn is_quiet(&self) -> bool {
+        *self == Self::default()
     }
 }
 
-/// Reports for as long as there is an agent.
-pub(super) async fn report_obstacles(shared: Arc<Shared>) {
+/// Reports for as long as there is an agent, and hands on what the control plane wants.
+pub(super) async fn report_state(shared: Arc<Shared>, keeper: Keeper) {
     let mut changes = shared.sink.board.watch();
-    let mut reported = vec![Obstacles::default(); shared.config.classes.len()];
+    let mut told = vec![Essence::default(); shared.config.classes.len()];
+    let mut interval = REPORT_INTERVAL;
+    let mut is_asked = false;
     loop {
         let mut is_quiet = true;
-        for (class, before) in reported.iter_mut().enumerate() {
-            let now = Obstacles::of(&shared, class);
-            if now.is_empty() && before.is_empty() {
+        for (class, before) in told.iter_mut().enumerate() {
+            let now = Essence::of(&shared, class);
+            // What is well again is told once more.
+            if now.is_quiet() && before.is_quiet() && !is_asked {
                 continue;
             }
-            is_quiet &= now.is_empty();
-            report_class(&shared, class, now.clone()).await;
+            is_quiet &= now.is_quiet();
+            if let Some(wanted) = report_class(&shared, class, &keeper).await {
+                interval = wanted;
+            }
             *before = now;
         }
         let is_new = async {
             while changes.changed().await.is_ok() {
                 let differs =
-                    |(class, before): (usize, &Obstacles)| Obstacles::of(&shared, class) != *before;
-                if (0..).zip(&reported).any(differs) {
+                    |(class, before): (usize, &Essence)| Essence::of(&shared, class) != *before;
+                if (0..).zip(&told).any(differs) {
                     return;
                 }
             }
         };
-        tokio::select! {
-            () = is_new => {}
+        is_asked = tokio::select! {
+            () = shared.orders_wanted.notified() => true,
+            () = is_new => false,
             // The plain timer: nothing is due at a certain time.
-            () = tokio::time::sleep(REPORT_INTERVAL), if !is_quiet => {}
+            () = tokio::time::sleep(interval), if !is_quiet => false,
+        };
+    }
+}
+
+/// Says goodbye for all classes, so that nobody takes this machine for lost.
+pub(super) async fn say_goodbye(shared: &Arc<Shared>, is_update: bool) {
+    for class in 0..shared.config.classes.len() {
+        let Some((token, mut request)) = request_of(shared, class).await else { continue };
+        if let Some(machine) = &mut request.machine {
+            machine.is_leaving = true;
+            if is_update {
+                machine.state = State::Updating;
+            }
+        }
+        let report = shared.api.report(&token, &request);
+        if tokio::time::timeout(GOODBYE_TIMEOUT, report).await.is_err() {
+            return;
         }
     }
 }
 
-async fn report_class(shared: &Shared, class: usize, obstacles: Obstacles) {
-    let Some(class) = shared.config.classes.get(class) else { return };
+/// Reports a class. Returns the interval after which the next report is wanted.
+async fn report_class(shared: &Arc<Shared>, class: usize, keeper: &Keeper) -> Option<Duration> {
+    let (token, request) = request_of(shared, class).await?;
+    match shared.api.report(&token, &request).await {
+        Answer::Done(orders) => {
+            let RunnerOrders { report_ms, pause } = orders;
+            keeper.set_server_pause(class, pause).await;
+            report_ms.map(|ms| Duration::from_millis(ms).max(MIN_REPORT_INTERVAL))
+        }
+        Answer::Gone(_) => Some(UNKNOWN_INTERVAL),
+        Answer::Refused(error) | Answer::Failed(error) => {
+            tracing::debug!(error, "could not report the state of this machine");
+            None
+        }
+    }
+}
+
+async fn request_of(
+    shared: &Arc<Shared>,
+    index: usize,
+) -> Option<(russet_protocol::secret::Secret, ClaimRequest)> {
+    let class = shared.config.classes.get(index)?;
     let token = match Arc::new(TokenSource::new(&shared.config, class)).fetch().await {
         Ok(token) => token,
-        // The claims of the class say so.
-        Err(error) => return tracing::debug!(%error, "no token to report obstacles with"),
+        Err(error) => {
+            // The claims of the class say so.
+            tracing::debug!(%error, "no token to report with");
+            return None;
+        }
     };
-    let update = shared.sink.board.status().update;
+    let board = &shared.sink.board;
     let request = ClaimRequest {
-        held_slots: obstacles.slots,
-        holds: obstacles.holds,
-        update,
+        held_slots: board.held_slots(index),
+        holds: board.class_holds(&class.label),
+        update: board.status().update,
         xcodes: shared.xcodes.told(),
         runtimes: shared.xcodes.told_runtimes(),
+        machine: Some(Box::new(shared.machine.report(board, index, &class.label))),
         ..shared.request.clone()
     };
-    if let Answer::Refused(error) | Answer::Failed(error) =
-        shared.api.report(&token, &request).await
-    {
-        tracing::debug!(error, "could not report obstacles");
+    Some((token, request))
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::local::{Hold, SlotState, State};
+    use russet_protocol::machine::{MachineReport, MachineSlot};
+
+    use super::Essence;
+
+    fn report(state: State, slots: &[SlotState]) -> MachineReport {
+        let slot = |state: &SlotState| MachineSlot { state: *state, ..MachineSlot::default() };
+        MachineReport { state, slots: slots.iter().map(slot).collect(), ..MachineReport::default() }
+    }
+
+    fn essence(report: MachineReport) -> Essence {
+        Essence::of_report(report, Vec::new())
+    }
+
+    #[test]
+    fn a_machine_at_work_has_nothing_to_report_and_one_that_claims_nothing_does() {
+        for state in [State::Starting, State::Idle, State::Running, State::Offline] {
+            assert!(essence(report(state, &[SlotState::Free])).is_quiet(), "{state:?}");
+            assert!(essence(report(state, &[SlotState::Busy, SlotState::Held])).is_quiet());
+        }
+        assert!(!essence(report(State::Idle, &[SlotState::Cleaning])).is_quiet());
+        assert!(!essence(report(State::Paused, &[SlotState::Busy])).is_quiet());
+        let mut held = report(State::Idle, &[SlotState::Free]);
+        held.holds = vec![Hold::default()];
+        assert!(!essence(held).is_quiet());
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::awake::{keep_awake, wakefulness_wanted};
 use super::boot::BootState;
 use super::prepare::{Ready, prepare};
-use super::reports::report_obstacles;
+use super::reports::{report_state, say_goodbye};
 use super::shutdown_hook::run_shutdown_hook;
 use super::stop_requests::StopRequests;
 use crate::board::Event;
@@ -107,7 +107,10 @@ async fn run_to_end(config: Config, mut options: Options) -> ExitReason {
         agent.tell_boot(boot);
     }
     let exe = agent.ready.shared.staged.exe.clone();
+    let shared = Arc::clone(&agent.ready.shared);
     let reason = agent.work(inputs, commands, stops).await;
+    say_goodbye(&shared, reason == ExitReason::Updated).await;
+    drop(shared);
     if reason == ExitReason::Updated {
         return install_update(&ready, &clock);
     }
@@ -203,7 +206,8 @@ impl Agent {
             operators: config.local_api.operators.clone(),
             is_open: config.local_api.open,
         };
-        let listening = local_api::start_api(local_api::Parts {
+        let (listening, keeper) = local_api::start_api(local_api::Parts {
+            classes: config.classes.iter().map(|class| class.label.clone()).collect(),
             socket: &config.local_api.socket,
             state: &config.state_directory,
             data: &config.data_directory,
@@ -244,7 +248,7 @@ impl Agent {
                 self.ready.listening.push(emptying);
             }
         }
-        let reporting = tokio::spawn(report_obstacles(Arc::clone(&self.ready.shared)));
+        let reporting = tokio::spawn(report_state(Arc::clone(&self.ready.shared), keeper));
         let tools = self.ready.shared.tools.clone();
         let awake = keep_awake(self.awake.subscribe(), self.clock.clone(), tools);
         let awake = tokio::spawn(awake);

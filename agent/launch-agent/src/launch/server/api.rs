@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use reqwest::StatusCode;
 use russet_protocol::ids::{AllocationId, TaskId};
+use russet_protocol::machine::{PAUSE_HEADER, RunnerOrders};
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{
     ClaimRequest, ClaimResponse, FailRequest, HeartbeatFrom, HeartbeatRequest, HeartbeatResponse,
@@ -17,7 +18,7 @@ use russet_protocol::secret::Secret;
 use crate::health::clock::Skew;
 
 /// Time for which our server holds a claim, in seconds.
-pub(in crate::launch) const LONG_POLL_SECONDS: u64 = 50;
+pub(in crate::launch) const LONG_POLL_SECONDS: u64 = 25;
 
 /// Timeout of an answer to a claim.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(LONG_POLL_SECONDS + 20);
@@ -41,8 +42,8 @@ pub(in crate::launch) struct Api {
 pub(in crate::launch) enum ClaimAnswer {
     /// A task.
     Task(Box<ClaimResponse>),
-    /// There is no work.
-    NoWork,
+    /// There is no work; with the id of the control plane's pause, where it says one.
+    NoWork(Option<String>),
     /// The token is not accepted.
     Denied(String),
     /// The server asks to come later.
@@ -87,6 +88,7 @@ impl Api {
         &self,
         token: &Secret,
         request: &ClaimRequest,
+        known_pause: &str,
         wait_seconds: u64,
     ) -> ClaimAnswer {
         let sent = self
@@ -94,6 +96,7 @@ impl Api {
             .post(format!("{}/api/v3/runner/claim", self.origin))
             .bearer_auth(token.expose())
             .header("prefer", format!("wait={wait_seconds}"))
+            .header(PAUSE_HEADER, known_pause)
             .timeout(CLAIM_TIMEOUT)
             .json(request)
             .send()
@@ -105,7 +108,10 @@ impl Api {
         self.skew.heard(response.headers());
         let status = response.status();
         match status {
-            StatusCode::NO_CONTENT => ClaimAnswer::NoWork,
+            StatusCode::NO_CONTENT => {
+                let pause = response.headers().get(PAUSE_HEADER).and_then(|id| id.to_str().ok());
+                ClaimAnswer::NoWork(pause.map(str::to_owned))
+            }
             StatusCode::OK => match read_bounded(response).await {
                 Ok(body) => match serde_json::from_slice(&body) {
                     Ok(task) => ClaimAnswer::Task(Box::new(task)),
@@ -136,9 +142,11 @@ impl Api {
         &self,
         token: &Secret,
         request: &ClaimRequest,
-    ) -> Answer<()> {
+    ) -> Answer<RunnerOrders> {
         let url = format!("{}{REPORT_PATH}", self.origin);
-        send_call(self.client.post(url).bearer_auth(token.expose()).json(request)).await.map(drop)
+        let call = self.client.post(url).bearer_auth(token.expose()).json(request);
+        // One of before says nothing.
+        send_call(call).await.map(|body| serde_json::from_slice(&body).unwrap_or_default())
     }
 
     /// Says that the task is in hand.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::address;
 use super::api::{Api, ClaimAnswer, LONG_POLL_SECONDS};
 use super::log_once::LogOnce;
+use super::machine_facts::MachineFacts;
 use super::token::TokenSource;
 use crate::board::Event;
 use crate::config::Class;
@@ -65,6 +66,10 @@ pub(in crate::launch) struct Claimer<'a> {
     /// Troubles with the token that were logged.
     pub(in crate::launch) token: &'a LogOnce,
     pub(in crate::launch) request: &'a ClaimRequest,
+    /// Facts about this machine.
+    pub(in crate::launch) machine: &'a MachineFacts,
+    /// Rung where the control plane wants something that it says in the answer to a report.
+    pub(in crate::launch) orders_wanted: &'a tokio::sync::Notify,
     /// Xcodes of this machine.
     pub(in crate::launch) xcodes: &'a Xcodes,
     pub(in crate::launch) api_url: &'a str,
@@ -100,7 +105,11 @@ impl Claimer<'_> {
             let update = self.sink.board.status().update;
             let ip = address::towards(self.api_url).map(|it| it.to_string()).unwrap_or_default();
             let held_slots = self.sink.board.held_slots(self.class_index);
+            let (board, label) = (&self.sink.board, &self.class.label);
+            let machine = self.machine.report(board, self.class_index, label);
+            let known_pause = board.known_pause(label);
             let request = ClaimRequest {
+                machine: Some(Box::new(machine)),
                 update,
                 ip,
                 held_slots,
@@ -123,7 +132,7 @@ impl Claimer<'_> {
             let answer = tokio::select! {
                 // An answer that is here is taken, whatever else is wanted.
                 biased;
-                answer = self.api.claim(&token, &request, wait_seconds) => answer,
+                answer = self.api.claim(&token, &request, &known_pause, wait_seconds) => answer,
                 () = dropped_for_good => return None,
             };
             let pause = match answer {
@@ -132,8 +141,11 @@ impl Claimer<'_> {
                     self.metrics.claim(&class, metrics::Claim::Task);
                     return Some(task);
                 }
-                ClaimAnswer::NoWork => {
+                ClaimAnswer::NoWork(pause) => {
                     self.note_reached();
+                    if pause.is_some_and(|pause| pause != known_pause) {
+                        self.orders_wanted.notify_one();
+                    }
                     self.metrics.claim(&class, metrics::Claim::NoWork);
                     offline.reset();
                     if self.clock.now().since(asked) >= LONG_POLL {

@@ -69,6 +69,8 @@ impl SlotClaims {
             server: &info.shared.server,
             token: &self.token,
             request: &info.shared.request,
+            machine: &info.shared.machine,
+            orders_wanted: &info.shared.orders_wanted,
             xcodes: &info.shared.xcodes,
             api_url: &info.shared.config.api_url,
         };

@@ -66,6 +66,7 @@ fn hold_owner(owner: HoldOwner) -> &'static str {
         HoldOwner::Installer => " by an installer package",
         HoldOwner::Health => " by checks of this machine",
         HoldOwner::Update => " by an update",
+        HoldOwner::Server => " by a person at the control plane",
         HoldOwner::Unknown => "",
     }
 }

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use russet_protocol::admin::{Job, Pipeline, StreamEvent, Workflow};
 use russet_protocol::ids::JobId;
+use russet_protocol::machine::Waiting;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::client::Next;
@@ -59,6 +60,8 @@ struct JobView {
     failure: Option<String>,
     /// Xcode that it names.
     xcode: Option<String>,
+    /// Reason why it waits for a runner, as far as the control plane says it.
+    wait: Option<Waiting>,
 }
 
 #[derive(Debug)]
@@ -171,6 +174,10 @@ impl TextView {
                 Some(self.paint.dim(&format!("{} after {}", job.name, job.requires.join(", "))))
             }
             Phase::OnHold => Some(format!("{} waits for an approval", job.name)),
+            Phase::Queued if job.wait.is_some() => {
+                let text = job.wait.as_ref().map_or("", |waiting| waiting.text.as_str());
+                Some(format!("{} waits: {}", job.name, plain(text)))
+            }
             Phase::Queued => {
                 let with = job.xcode.as_ref().map(|xcode| format!(" with Xcode {xcode}"));
                 Some(format!("{} waits for a runner{}", job.name, with.unwrap_or_default()))
@@ -209,6 +216,7 @@ impl TextView {
             waiting: VecDeque::new(),
             failure: None,
             xcode: None,
+            wait: None,
         });
         self.jobs.len() - 1
     }
@@ -217,6 +225,8 @@ impl TextView {
         let first = self.index(&job.id, 0);
         let paint = self.paint;
         let before = self.jobs.get(first).map(|view| view.phase);
+        let waited = self.jobs.get(first).and_then(|view| view.wait.as_ref());
+        let waited = waited.map(|waiting| waiting.reason);
         if job.phase == Phase::Ended {
             // Nothing more comes: what waits is shown as it is.
             for view in self.jobs.iter_mut().filter(|view| view.id == job.id) {
@@ -234,11 +244,18 @@ impl TextView {
             view.job_name = name.clone();
             view.parallelism = job.parallelism;
             view.xcode = job.xcode.as_deref().map(plain);
+            view.wait.clone_from(&job.waiting);
             view.name = named(&name, view.task, job.parallelism);
             view.phase = job.phase;
             view.requires.clone_from(&job.requires);
             view.started_ms = job.started_ms.unwrap_or_default();
             self.name_width = self.name_width.max(view.name.chars().count());
+        }
+        // Once for each kind of reason: numbers and times in it change all the time.
+        if let Some(waiting) = job.waiting.as_ref().filter(|now| Some(now.reason) != waited) {
+            let text = format!("{} {} waits: {}", paint.note("○"), name, plain(&waiting.text));
+            self.push(&format!("{text}\n"));
+            self.current = None;
         }
         if before == Some(job.phase) {
             return;

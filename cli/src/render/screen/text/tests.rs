@@ -19,6 +19,7 @@ fn job(name: &str, phase: Phase, outcome: Option<Outcome>) -> Next {
         phase,
         outcome,
         message: None,
+        waiting: None,
         queued_ms: Some(0),
         started_ms: Some(1000),
         ended_ms: outcome.map(|_| 3500),

@@ -77,6 +77,11 @@ async fn send_heartbeats(
         match info.shared.api.heartbeat(&claim.token, &claim.allocation, silent).await {
             Answer::Done(answer) => {
                 info.shared.metrics.heartbeat(Heartbeat::Arrived);
+                if let (Some(pause), Some(class)) = (&answer.pause, &info.class)
+                    && *pause != info.shared.sink.board.known_pause(&class.label)
+                {
+                    info.shared.orders_wanted.notify_one();
+                }
                 if let Some(reason) = answer.cancel
                     && !canceled
                 {
