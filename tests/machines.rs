@@ -115,7 +115,8 @@ fn a_killed_machine_is_lost_one_that_said_goodbye_offline_and_a_busy_one_busy() 
 
 #[test]
 fn a_pause_from_the_server_is_a_hold_of_the_machine_which_may_lift_it() {
-    let mut server = quick_server();
+    let why = "it kills the server and looks at what it says right after its start";
+    let mut server = Server::start_alone(why, &["--lease", "6s"]);
     let [mut agent] = agents(&server, ["desk"]);
     wait_for_state(&server, "desk", MachineState::Idle);
     let dir = test_dir();

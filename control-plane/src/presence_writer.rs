@@ -5,13 +5,10 @@ use crate::state::App;
 use crate::store::StoreError;
 use crate::store::runners::{self, Sighting};
 
-/// Interval of writes, in milliseconds.
-const FLUSH_MS: i64 = 10_000;
-
 /// Writes what is new, until the server stops.
 pub(crate) async fn run_presence(app: App) {
     loop {
-        let next = app.clock.steady_ms() + FLUSH_MS;
+        let next = app.clock.steady_ms() + app.silence.flush_ms;
         tokio::select! {
             () = app.clock.sleep_until(next) => {}
             () = app.closed() => return,

@@ -125,19 +125,6 @@ impl Place {
         }
     }
 
-    /// Notes that it has looked and may take no task: a wake that it has goes to another one.
-    pub(crate) fn pass_on(&mut self) {
-        let is_owing =
-            std::mem::take(&mut self.waiter.state().is_woken) | std::mem::take(&mut self.is_owing);
-        if is_owing {
-            let lines = self.lines.clone();
-            // Out of the line while it wakes: it would be next itself.
-            self.step_aside();
-            lines.wake(&self.class, 1);
-            self.step_in();
-        }
-    }
-
     fn step_in(&self) {
         let mut lines = self.lines.lock();
         if !std::mem::replace(&mut self.waiter.state().is_in_line, true) {

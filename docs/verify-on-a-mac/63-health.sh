@@ -13,3 +13,9 @@ check local-snapshots-form - '^Snapshots for ' 'tmutil listlocalsnapshots /'
 check spotlight-form - 'Indexing (enabled|disabled)' 'mdutil -s / 2>&1'
 
 check process-limits-form - '^[0-9]{3,}$' 'sysctl -n kern.maxproc kern.maxprocperuid'
+
+check system-at-the-server 'class' '"os": "macOS [0-9]+\.' '"$RUSSET" runner list "$RUSSET_CLASS" --output json'
+
+check chip-at-the-server 'class' '"chip": "(Apple|Intel)' '"$RUSSET" runner list "$RUSSET_CLASS" --output json'
+
+check xcodes-at-the-server 'class xcode' '"build": "[0-9]+[A-Z]' '"$RUSSET" runner list "$RUSSET_CLASS" --output json'

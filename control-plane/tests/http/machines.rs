@@ -131,10 +131,8 @@ async fn a_pause_ends_a_claim_that_waits_and_a_resume_lets_it_have_tasks() {
     let paused = change(&server, "pause", json!({"runner": "mini-1", "for_s": 60})).await;
     let id = paused[0].pause.as_ref().unwrap().id.clone();
     let answer = waiting.await.unwrap();
-    assert_eq!(
-        (answer.status().as_u16(), answer.headers()[PAUSE_HEADER].to_str()),
-        (204, Ok(&*id))
-    );
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.headers()[PAUSE_HEADER].to_str().unwrap(), id);
     // Whoever knows of it waits, with no task, until it is lifted.
     let pipeline = server.submit(ONE_JOB).await;
     let job = server.job(&pipeline).await;

@@ -59,11 +59,11 @@ async fn a_control_plane_that_is_back_is_known_before_it_has_a_task() {
     let mut agent = bench.start(bench.config(""), &script_agent(bench.dir.path(), "exit 0"));
     agent.event(|event| matches!(event, Event::Offline { .. })).await;
     bench.plane.set_broken(None);
-    // A long poll would be answered after 50 s, which is longer than this waits.
+    // A long poll would be answered after 25 s, which is longer than this waits.
     agent.event(|event| *event == Event::Online).await;
     assert_eq!(agent.drain().await, ExitReason::Stopped);
     let prefers: Vec<_> = bench.plane.claims().into_iter().filter_map(|it| it.prefer).collect();
-    assert_eq!(prefers.first().map(String::as_str), Some("wait=50"), "{prefers:?}");
+    assert_eq!(prefers.first().map(String::as_str), Some("wait=25"), "{prefers:?}");
     assert!(prefers.contains(&"wait=0".to_owned()), "{prefers:?}");
 }
 

@@ -31,7 +31,7 @@ async fn tasks_are_claimed_run_and_cleaned_up_one_after_another() {
     assert_eq!(bench.modes(), expected);
     let claim = &bench.plane.claims()[0];
     assert_eq!(claim.bearer, "class-token");
-    assert_eq!(claim.prefer.as_deref(), Some("wait=50"));
+    assert_eq!(claim.prefer.as_deref(), Some("wait=25"));
     assert_eq!(claim.body["name"], "test");
     assert!(claim.body["version"].is_string() && claim.body["hostname"].is_string());
     // Nothing of the task is left, its token least of all.

@@ -28,6 +28,10 @@ use crate::store::{
 /// Time after which tasks are looked at again that others were about to take.
 const PASSED_OVER_PAUSE: Duration = Duration::from_millis(50);
 
+/// Interval at which a claim of a paused runner looks whether it still is. Agents that know of pauses
+/// do not claim meanwhile.
+const PAUSED_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Gives the runner the task that stands first in the line of its class among those whose Xcode it
 /// has, or 204; registers the runner either way.
 ///
@@ -91,8 +95,11 @@ pub(super) async fn claim(
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         match rest {
             Some(_) => place.step_aside(),
-            // It takes none: whoever is next may. It is woken all the same once that changes.
-            None if is_paused => place.pass_on(),
+            // It takes none, and stands in nobody's way.
+            None if is_paused => {
+                place.step_aside();
+                again = Some(PAUSED_LOOK_INTERVAL);
+            }
             None if has_looked => place.end_look(),
             // It ended meanwhile.
             None => continue,
