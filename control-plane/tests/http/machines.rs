@@ -227,10 +227,9 @@ async fn a_runner_has_the_name_that_people_give_it_and_is_forgotten_when_it_is_a
 #[tokio::test]
 async fn a_queued_job_says_why_it_waits() {
     let server = Harness::start().await;
+    let token = server.class().await;
     let pipeline = server.submit(ONE_JOB).await;
     let job = server.job(&pipeline).await;
-    assert_eq!(wait_reason(&server, &job).await.unwrap().0, WaitReason::NoClass);
-    let token = server.class().await;
     assert_eq!(wait_reason(&server, &job).await.unwrap().0, WaitReason::NoRunner);
     let sick = json!({"state": "unhealthy", "reason": "1 GB free"});
     report(&server, &token, sick).await;
