@@ -29,7 +29,8 @@ pub(super) async fn conditions(
 ) -> Result<BTreeMap<Key, String>, StoreError> {
     let now_ms = app.clock.wall_ms();
     let machines = runners::list(conn, now_ms).await?;
-    let mut found: BTreeMap<Key, String> = machines.iter().filter_map(rolled_back).collect();
+    let mut found: BTreeMap<Key, String> =
+        machines.iter().filter_map(|row| rolled_back(&row.item)).collect();
     for line in loads::waiting_lines(conn).await? {
         if now_ms - line.oldest_ms < WAIT_MS || line.active_tasks > 0 {
             continue;

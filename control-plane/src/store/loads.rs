@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use russet_protocol::machine::RunnerTask;
 
 use super::rows::{count_column, count_maybe};
-use super::sql::query;
+use super::sql::{Row, query};
 use super::{Conn, StoreError};
 
 /// Load of a class.
