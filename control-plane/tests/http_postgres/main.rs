@@ -26,10 +26,10 @@ mod large;
 mod leases;
 #[path = "../http/live.rs"]
 mod live;
-#[path = "../http/objects.rs"]
-mod objects;
 #[path = "../http/machines.rs"]
 mod machines;
+#[path = "../http/objects.rs"]
+mod objects;
 #[path = "../http/orbs.rs"]
 mod orbs;
 #[path = "../http/output.rs"]
