@@ -51,6 +51,12 @@ impl Client {
         Ok(())
     }
 
+    /// Gets what is at a path. Returns its length.
+    pub(crate) async fn get(&self, path: &str) -> Result<usize> {
+        let answer = self.request(reqwest::Method::GET, path).send().await?;
+        Ok(answer.error_for_status()?.bytes().await?.len())
+    }
+
     /// Cancels a pipeline.
     pub(crate) async fn cancel(&self, pipeline: &Pipeline) -> Result<()> {
         let path = format!("/api/v3/pipelines/{}/cancel", pipeline.id);

@@ -20,6 +20,7 @@ mod proxy;
 mod rig;
 mod stats;
 mod steps;
+mod stores;
 mod submits;
 
 use std::path::PathBuf;
@@ -41,9 +42,9 @@ struct Arguments {
     quick: bool,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "latency", "clients", "backlog", "steps", "cost", "output", "masking", "idle", "submits",
-    "caches", "pressure",
+    "caches", "pressure", "stores",
 ];
 
 fn main() -> Result<()> {
@@ -73,6 +74,7 @@ fn main() -> Result<()> {
                 "caches" => caches::measure(&russet, 50_000 / scale).await,
                 "idle" => idle::measure(&russet, 60 / scale as u64).await,
                 "pressure" => pressure::measure(&russet, 2000 / scale).await,
+                "stores" => stores::measure(&russet, scale).await,
                 _ => submits::measure(&russet, 64).await,
             }
         })?;

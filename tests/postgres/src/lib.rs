@@ -40,6 +40,7 @@ struct Cluster {
 }
 
 static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+static CLUSTER_ON_DISK: OnceLock<Option<Cluster>> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A database of one test; dropped with it.
@@ -58,7 +59,26 @@ pub struct Database {
 #[must_use]
 #[track_caller]
 pub fn database() -> Option<Database> {
-    let Some(cluster) = CLUSTER.get_or_init(|| programs().map(Cluster::start)) else {
+    let start = |programs| Cluster::start(programs, &std::env::temp_dir(), QUICK);
+    database_of(CLUSTER.get_or_init(|| programs().map(start)).as_ref())
+}
+
+/// Makes an empty database in a server that syncs what it commits, as PostgreSQL does unless it is
+/// told otherwise, to a directory below `parent`. To measure with.
+///
+/// # Panics
+///
+/// As for [`database`].
+#[must_use]
+#[track_caller]
+pub fn database_on_disk(parent: &Path) -> Option<Database> {
+    let start = |programs| Cluster::start(programs, parent, ON_DISK);
+    database_of(CLUSTER_ON_DISK.get_or_init(|| programs().map(start)).as_ref())
+}
+
+#[track_caller]
+fn database_of(cluster: Option<&'static Cluster>) -> Option<Database> {
+    let Some(cluster) = cluster else {
         skip(Lacks::Tool, "PostgreSQL is not installed");
         return None;
     };
@@ -80,6 +100,18 @@ impl Database {
         self.cluster.sql(&self.name, statement)
     }
 
+    /// Returns the id of the server's first process, which is the parent of all others.
+    ///
+    /// # Panics
+    ///
+    /// If the server has ended.
+    #[must_use]
+    pub fn server_pid(&self) -> u32 {
+        let file = self.cluster.dir.join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines().next().unwrap().trim().parse().unwrap()
+    }
+
     /// Returns the schema and all rows as SQL.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -94,13 +126,18 @@ impl Drop for Database {
     }
 }
 
+/// Settings of a server of tests: without `fsync`, since no test cuts the power.
+const QUICK: &str = "-c fsync=off -c full_page_writes=off -c shared_buffers=64MB";
+
+/// Settings of a server that is measured: what it has without any, but for the memory.
+const ON_DISK: &str = "-c shared_buffers=256MB";
+
 /// Runs the server until standard input ends. `$1` is the directory of the programs, `$2` that of
-/// the server.
+/// the server, `$3` more settings.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 \
-    -c synchronous_commit=on -c fsync=off -c full_page_writes=off -c shared_buffers=64MB \
-    -c logging_collector=off >"$2/log" 2>&1 &
+    -c synchronous_commit=on $3 -c logging_collector=off >"$2/log" 2>&1 &
 server=$!
 cat >/dev/null
 kill -QUIT "$server"
@@ -109,11 +146,10 @@ rm -rf "$2"
 "#;
 
 impl Cluster {
-    /// Starts one, as another user where this is root: PostgreSQL refuses to run as root. Without
-    /// `fsync`, since no test cuts the power.
-    fn start(programs: PathBuf) -> Self {
+    /// Starts one, as another user where this is root: PostgreSQL refuses to run as root.
+    fn start(programs: PathBuf, parent: &Path, settings: &str) -> Self {
         let account = account();
-        let dir = tempfile::Builder::new().prefix("russet-pg-").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("russet-pg-").tempdir_in(parent).unwrap();
         if let Some(Account { uid, gid }) = account {
             std::os::unix::fs::chown(dir.path(), Some(uid), Some(gid)).unwrap();
         }
@@ -125,7 +161,7 @@ impl Cluster {
         let output = command.args(init).output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         let mut shell = self::command(account, &dir, Path::new("/bin/sh"));
-        shell.args(["-c", SCRIPT, "sh"]).arg(&programs).arg(&dir);
+        shell.args(["-c", SCRIPT, "sh"]).arg(&programs).arg(&dir).arg(settings);
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let cluster = Self { programs, dir, account, _shell: shell };
         cluster.wait_until_ready();
