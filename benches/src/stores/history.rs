@@ -19,28 +19,32 @@ const SQLITE_NUMBERS: &str = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT
                               WHERE n < {count})";
 const POSTGRES_NUMBERS: &str = "WITH n (n) AS (SELECT generate_series(1, {count}))";
 
+/// Ids begin behind this number, so that they have one length, and come in order as those of
+/// servers do.
+const FIRST_ID: usize = 1_000_000;
+
 /// A hundred projects, their pipelines with one workflow, one job and one task each. In the order of
 /// the tables' references; `{n}` is for the numbers.
 const HISTORY: [&str; 5] = [
     "INSERT INTO projects (name, pipelines, jobs) {n} \
      SELECT 'history/p' || n, 0, 0 FROM n WHERE n <= 100",
     "INSERT INTO pipelines (id, project, number, branch, from_fork, created_ms, warnings) {n} \
-     SELECT 'p' || n, 'history/p' || (n % 100 + 1), n, 'main', 0, 1600000000000 + n, '[]' FROM n",
+     SELECT 'p' || (n + 1000000), 'history/p' || (n % 100 + 1), n, 'main', 0, 1600000000000 + n, '[]' FROM n",
     "INSERT INTO workflows (id, pipeline, position, name, phase, outcome, rev) {n} \
-     SELECT 'w' || n, 'p' || n, 0, 'main', 'ended', 'success', 0 FROM n",
+     SELECT 'w' || (n + 1000000), 'p' || (n + 1000000), 0, 'main', 'ended', 'success', 0 FROM n",
     "INSERT INTO jobs (id, workflow, pipeline, position, number, name, requires, class, phase, \
-     outcome, rev, project) {n} SELECT 'j' || n, 'w' || n, 'p' || n, 0, n, 'test', '[]', \
+     outcome, rev, project) {n} SELECT 'j' || (n + 1000000), 'w' || (n + 1000000), 'p' || (n + 1000000), 0, n, 'test', '[]', \
      'bench/one', 'ended', 'success', 0, 'history/p' || (n % 100 + 1) FROM n",
     "INSERT INTO tasks (id, job, pipeline, class, phase, outcome) {n} \
-     SELECT 't' || n, 'j' || n, 'p' || n, 'bench/one', 'ended', 'success' FROM n",
+     SELECT 't' || (n + 1000000), 'j' || (n + 1000000), 'p' || (n + 1000000), 'bench/one', 'ended', 'success' FROM n",
 ];
 
 /// What is asked for.
 const LISTS: [(&str, &str); 4] = [
     ("list of pipelines", "/api/v3/pipelines"),
     ("… of a project", "/api/v3/pipelines?project=history/p7"),
-    ("a pipeline", "/api/v3/pipelines/p500000"),
-    ("a job with its steps", "/api/v3/jobs/j500000"),
+    ("a pipeline", "/api/v3/pipelines/p{id}"),
+    ("a job with its steps", "/api/v3/jobs/j{id}"),
 ];
 
 /// Measures.
@@ -57,7 +61,7 @@ pub(super) async fn measure(mut servers: Servers, scale: usize) -> Result<()> {
     }
     println!("{count} pipelines made in            {:>8.1} s", start.elapsed().as_secs_f64());
     for (what, path) in LISTS {
-        let path = path.replace("500000", &(count / 2).to_string());
+        let path = path.replace("{id}", &(FIRST_ID + count / 2).to_string());
         let mut samples = Samples::default();
         for _ in 0..REQUESTS {
             let start = Instant::now();
@@ -87,6 +91,9 @@ fn fill_postgres(servers: &Servers, count: usize) {
 async fn fill_sqlite(servers: &Servers, count: usize) -> Result<()> {
     let url = format!("sqlite://{}", servers.database_file().display());
     let mut conn = SqliteConnection::connect(&url).await.context("the server's database")?;
+    for setting in ["PRAGMA synchronous = OFF", "PRAGMA cache_size = -500000"] {
+        sqlx::query(setting).execute(&mut conn).await?;
+    }
     for statement in statements(SQLITE_NUMBERS, count) {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut conn).await?;
     }

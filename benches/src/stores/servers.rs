@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use russet_protocol::admin::ServerReady;
+use russet_test_object_store::{Bucket, bucket};
 use russet_test_postgres::{Database, database_on_disk};
 
 use crate::client::Client;
@@ -48,6 +49,7 @@ pub(super) struct Servers {
     pub(super) client: Client,
     pub(super) class_token: String,
     database: Option<Database>,
+    _bucket: Option<Bucket>,
     folder: tempfile::TempDir,
 }
 
@@ -72,14 +74,17 @@ impl Servers {
         let place = PathBuf::from(place);
         let folder = tempfile::tempdir_in(&place)?;
         let mut options = vec!["--lease".to_owned(), LEASE.to_owned()];
-        let (mut database, mut count) = (None, 1);
+        let (mut database, mut objects, mut count) = (None, None, 1);
         match kind {
             Kind::Sqlite => {}
             Kind::DurableSqlite => options.push("--durable".to_owned()),
             Kind::Postgres(servers) => {
-                let Some(made) = database_on_disk(&place) else { return Ok(None) };
+                let (Some(made), Some(bucket)) = (database_on_disk(&place), bucket()) else {
+                    return Ok(None);
+                };
                 options.extend(["--database".to_owned(), made.url()]);
-                (database, count) = (Some(made), servers);
+                options.extend(bucket.options());
+                (database, objects, count) = (Some(made), Some(bucket), servers);
             }
         }
         let (mut processes, mut first) = (Vec::new(), None);
@@ -94,7 +99,7 @@ impl Servers {
         }
         let client = Client::new(first.context("there is no server")?)?;
         let class_token = client.create_class(CLASS).await?;
-        Ok(Some(Self { processes, client, class_token, database, folder }))
+        Ok(Some(Self { processes, client, class_token, database, _bucket: objects, folder }))
     }
 
     /// Address of the server that an agent of this number talks to.
@@ -163,6 +168,7 @@ impl Process {
         let fixed = ["server", "--listen", "127.0.0.1:0", "--ready-stdout", "--data-dir"];
         command.extend(fixed.map(str::to_owned));
         command.push(data.display().to_string());
+        command.extend(["--log-file".to_owned(), format!("{}.log", data.display())]);
         command.extend_from_slice(options);
         Self::run(&command)
     }
@@ -173,6 +179,7 @@ impl Process {
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .context("cannot start `russet server`")?;
         let mut line = String::new();

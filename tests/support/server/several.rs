@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 use russet_protocol::secret::Secret;
+use russet_test_object_store::Bucket;
 use russet_test_postgres::Database;
 
 use super::balancer::{Balancer, PROGRAM};
@@ -73,6 +74,7 @@ pub struct SeveralServers {
     shared: Arc<Shared>,
     balancer: Balancer,
     database: Arc<Database>,
+    _bucket: Bucket,
     admin_token: Secret,
     admin_token_file: PathBuf,
     _dir: tempfile::TempDir,
@@ -107,6 +109,7 @@ impl SeveralServers {
             return None;
         }
         let database = Arc::new(russet_test_postgres::database()?);
+        let bucket = russet_test_object_store::bucket()?;
         let dir = test_dir();
         let data = layout.data.clone().unwrap_or_else(|| dir.path().to_owned());
         let first = data.join("data-0");
@@ -118,6 +121,7 @@ impl SeveralServers {
             }
             let mut options = layout.options_of(number);
             options.extend(["--database".to_owned(), database.url()]);
+            options.extend(bucket.options());
             servers.push(ServerProcess::start(&own, "127.0.0.1:0", &options));
         }
         let addresses: Vec<&str> = servers.iter().map(ServerProcess::address).collect();
@@ -127,7 +131,16 @@ impl SeveralServers {
         let shared = Arc::new(Shared { servers: Mutex::new(servers), calm: Arc::default() });
         let killer =
             (disturbance == Disturbance::Kills).then(|| Killer::start(Arc::clone(&shared)));
-        Some(Self { killer, shared, balancer, database, admin_token, admin_token_file, _dir: dir })
+        Some(Self {
+            killer,
+            shared,
+            balancer,
+            database,
+            _bucket: bucket,
+            admin_token,
+            admin_token_file,
+            _dir: dir,
+        })
     }
 
     /// Origin of the proxy.
