@@ -1,7 +1,7 @@
 //! The directory that everything is kept in: for its owner alone, and for one server at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,15 @@ pub(crate) enum DataDirError {
     Random(#[from] NoRandomness),
 }
 
+/// Longest text in the lock file, in bytes.
+const MAX_SERVER_BYTES: u64 = 256;
+
 /// An open data directory. Others cannot open it while this lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    /// Holds the lock.
-    _lock: File,
+    /// Holds the lock, and names the server that has it.
+    lock: File,
 }
 
 fn io_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DataDirError + 'a {
@@ -72,15 +75,38 @@ impl DataDir {
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .mode(0o600)
             .open(&lock_path)
             .map_err(io_error("cannot open", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(io_error("cannot lock", &lock_path)(error)),
         }
+    }
+
+    /// Notes which server has the directory. Returns the one that had it before, and is gone: a copy
+    /// of the directory of another server names none.
+    pub(crate) fn begin_server(&self, id: &str) -> Result<Option<String>, DataDirError> {
+        let path = self.path.join("lock");
+        let failed = io_error("cannot note the server in", &path);
+        self.replace_server(id).map_err(failed)
+    }
+
+    fn replace_server(&self, id: &str) -> io::Result<Option<String>> {
+        let meta = self.lock.metadata()?;
+        let place = format!("{}:{}", meta.dev(), meta.ino());
+        let mut before = String::new();
+        let mut lock = &self.lock;
+        lock.seek(SeekFrom::Start(0))?;
+        lock.take(MAX_SERVER_BYTES).read_to_string(&mut before)?;
+        lock.set_len(0)?;
+        lock.seek(SeekFrom::Start(0))?;
+        lock.write_all(format!("{id} {place}\n").as_bytes())?;
+        let previous = before.trim_end().split_once(' ').filter(|(_, of)| *of == place);
+        Ok(previous.map(|(id, _)| id.to_owned()))
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -221,6 +247,23 @@ mod tests {
         let elsewhere = temp.path().join("elsewhere.key");
         let other = dir.secrets_key(Some(&elsewhere), false).unwrap();
         assert_ne!(*other, *key);
+    }
+
+    #[test]
+    fn the_server_that_had_a_directory_before_is_known_and_not_by_a_copy_of_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, copy) = (temp.path().join("a"), temp.path().join("b"));
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(dir.begin_server("a longer one").unwrap(), None);
+        drop(dir);
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(dir.begin_server("two").unwrap().as_deref(), Some("a longer one"));
+        std::fs::create_dir(&copy).unwrap();
+        std::fs::copy(path.join("lock"), copy.join("lock")).unwrap();
+        assert_eq!(DataDir::open(&copy).unwrap().begin_server("three").unwrap(), None);
+        drop(dir);
+        let dir = DataDir::open(&path).unwrap();
+        assert_eq!(dir.begin_server("four").unwrap().as_deref(), Some("two"));
     }
 
     #[test]

@@ -13,6 +13,11 @@ impl EndedSessions {
         Self(Mutex::new(ended.into_iter().collect()))
     }
 
+    /// Adds sessions that were ended at other servers.
+    pub(crate) fn extend(&self, ended: Vec<(Vec<u8>, i64)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
+    }
+
     /// Returns true if the session was ended.
     pub(crate) fn contains(&self, id: &[u8]) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)

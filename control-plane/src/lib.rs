@@ -1,7 +1,7 @@
 //! The control plane: takes pipelines, queues tasks, leases them to runners, keeps what they
 //! send.
 //!
-//! One process on SQLite, or PostgreSQL, and a directory. [`Server::start`] opens both, brings the schema up to
+//! One process on SQLite, or several on PostgreSQL, and a directory. [`Server::start`] opens both, brings the schema up to
 //! date and listens; [`Server::run`] serves until it is told to stop. It may be killed at any
 //! moment: what it has acknowledged is stored.
 //!
@@ -10,7 +10,8 @@
 //! - `scheduler` decides, without a clock or a database, what follows from what; `lifecycle`
 //!   carries that out within the transaction of its cause, `reaper` when leases lapse;
 //! - `alerts` decides which conditions people hear of, `outbox` delivers that to their tools;
-//! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls.
+//! - `signals` wakes those who wait: claims, live views, heartbeats. Nothing polls, but where there
+//!   are other servers (`servers`), whose messages may be lost.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod admission;
 mod alerts;
 mod api;
 mod archives;
+mod between_servers;
 mod browser_session;
 mod cancel;
 mod claimants;
@@ -47,6 +49,7 @@ mod runner_items;
 mod scheduler;
 mod secrets;
 mod server;
+mod servers;
 mod signals;
 mod silence;
 mod sources;
@@ -60,8 +63,10 @@ mod text;
 mod timings;
 mod waiting_claims;
 mod waits;
+mod wakes;
 mod web;
 
+pub use between_servers::BetweenServers;
 pub use clock::{Clock, ManualClock};
 pub use limits::Limits;
 pub use listen::{NotARange, ProxyRange};

@@ -11,11 +11,12 @@ use crate::admission;
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance_workflow, worst_outcome};
 use crate::state::App;
+use crate::store::alone::lock_job;
 use crate::store::serial::{self, Turn, Waiting};
 use crate::store::tasks::NewTasks;
 use crate::store::{
-    Held, StoreError, WriteTx, allocations, job_timings, jobs, locks, pipelines, steps, tasks,
-    test_results, workflows,
+    Held, StoreError, WriteTx, allocations, job_timings, jobs, locks, pipelines, servers, steps,
+    tasks, test_results, workflows,
 };
 use crate::text::{MESSAGE_LIMIT, cut_text, serial_wait};
 
@@ -295,6 +296,14 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
     let mut objects = Vec::new();
     let mut workflows = BTreeMap::new();
     let lease_ms = tx.lease_ms(&*app.clock);
+    if app.store.is_shared() {
+        // All servers come here at the same moment.
+        lock_job(&mut tx, "leases").await?;
+        // One that was stopped until now must not take the time of its absence for silence.
+        if !servers::was_any_present(&mut tx, app.between.silence_ms()).await? {
+            return tx.rollback().await;
+        }
+    }
     let lapsed = tasks::lapsed_tasks(&mut tx, lease_ms, MAX_LAPSED).await?;
     let pipelines: BTreeSet<&PipelineId> = lapsed.iter().map(|(_, pipeline)| pipeline).collect();
     for pipeline in pipelines {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::contention;
 use crate::lifecycle::take_back_lapsed;
+use crate::servers::renew_presence;
 use crate::state::App;
 use crate::store::{StoreError, tasks};
 
@@ -45,7 +46,13 @@ async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
     };
     match next {
         None => granted.changed().await,
-        Some(next) if next <= now => contention::retry(|| take_back_lapsed(app)).await?,
+        Some(next) if next <= now => {
+            // So that the time is accounted for in which no server could be reached.
+            if app.store.is_shared() {
+                renew_presence(app).await?;
+            }
+            contention::retry(|| take_back_lapsed(app)).await?;
+        }
         Some(next) => tokio::select! {
             () = app.clock.sleep_until(steady_ms.saturating_add(next - now)) => {}
             () = granted.changed() => {}

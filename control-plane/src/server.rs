@@ -14,6 +14,7 @@ use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::between_servers::BetweenServers;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
@@ -26,12 +27,13 @@ use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
+use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::{alerts, api, archives, cancel, listen, presence_writer, reaper, web};
+use crate::{alerts, api, archives, cancel, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Limits of what callers may take.
     pub limits: Limits,
+    /// Dealings with other servers on the same PostgreSQL database.
+    pub between_servers: BetweenServers,
     /// Proxies that are believed when they say who their client is.
     pub trusted_proxies: Vec<ProxyRange>,
     /// Registry of orbs that no project brings along and that are not here. `None` fetches
@@ -110,6 +114,7 @@ impl Settings {
             releases: None,
             storage: Storage::default(),
             limits: Limits::default(),
+            between_servers: BetweenServers::default(),
             trusted_proxies: Vec::new(),
             orb_registry: None,
             class_aliases: BTreeMap::new(),
@@ -206,7 +211,11 @@ impl Server {
         let has_values = has_values(&store).await.map_err(from_database)?;
         let ended_sessions = ended_sessions(&store).await.map_err(from_database)?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
-        let sealer = Sealer::new(&key.map_err(from_dir)?);
+        let key = key.map_err(from_dir)?;
+        let admin = TokenHash::of(admin_token.expose());
+        let place = objects.identity().await.map_err(|error| in_dir(Box::new(error)))?;
+        let server = servers::new_server(place, &Keys { secrets: &key, admin: &admin });
+        let previous = data_dir.begin_server(&server.id).map_err(from_dir)?;
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let since_ms = clock.wall_ms();
@@ -218,8 +227,8 @@ impl Server {
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
             lease_ms: millis(settings.lease),
-            admin: TokenHash::of(admin_token.expose()),
-            sealer,
+            admin,
+            sealer: Sealer::new(&key),
             releases: Arc::new(Releases::new(releases)),
             storage: StorageLimits {
                 cache_retention_ms: millis(settings.storage.cache_retention),
@@ -237,12 +246,21 @@ impl Server {
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.min_free_bytes)),
             readers: Readers::default(),
             mail: settings.mail.map(Arc::new),
+            server: Arc::new(server),
+            between: settings.between_servers,
             rests: Arc::default(),
             closing,
         };
-        restart_leases(&app).await.map_err(from_database)?;
-        cancel::resume(&app).await.map_err(from_database)?;
-        sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
+        if app.store.is_shared() {
+            servers::join(&app, previous.as_deref()).await.map_err(|error| match error {
+                JoinError::Sweep(error) => in_dir(Box::new(error)),
+                error => StartError::Database(database.clone(), Box::new(error)),
+            })?;
+        } else {
+            restart_leases(&app).await.map_err(from_database)?;
+            cancel::resume(&app).await.map_err(from_database)?;
+            sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
+        }
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -272,8 +290,8 @@ impl Server {
         let archives = tokio::spawn(archives::run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
-        let last_words = app.clone();
-        let store = app.store.clone();
+        let mut others = tokio::spawn(servers::run(app.clone()));
+        let own = app.clone();
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
         let shutdown = tokio::spawn(async move {
@@ -290,19 +308,18 @@ impl Server {
         tokio::select! {
             () = serving => {}
             () = too_long => tracing::info!("calls in flight were cut off"),
-            () = store.is_taken_over() => {
-                tracing::error!("another server uses the database; this one ends");
-            }
+            _ = &mut others => tracing::error!("this server cannot go on, and ends"),
         }
         shutdown.abort();
         reaper.abort();
         archives.abort();
         alerts.abort();
         presence.abort();
+        others.abort();
         // What was heard last is there for the other servers, and after a restart.
-        presence_writer::write_news(&last_words).await;
-        drop(last_words);
-        if let Err(error) = store.close().await {
+        presence_writer::write_news(&own).await;
+        servers::leave(&own).await;
+        if let Err(error) = own.store.close().await {
             let error = russet_text::error_chain(&error);
             tracing::warn!(error, "the database was not closed; the next start tidies up");
         }
@@ -319,7 +336,7 @@ async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server
-/// was away.
+/// was away. On SQLite, where they go by the clock of the one server.
 async fn restart_leases(app: &App) -> Result<(), StoreError> {
     let mut tx = app.store.write().await?;
     let now = tx.lease_ms(&*app.clock);

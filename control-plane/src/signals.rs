@@ -1,5 +1,6 @@
 //! Wake-ups inside the process: who waits for a queue, a pipeline or a task to change sleeps
-//! until a commit changed it, and is never woken by the passing of time.
+//! until a commit changed it, and is never woken by the passing of time. Commits of other servers are
+//! told to this one (`crate::servers`).
 //!
 //! A signal carries nothing: whoever is woken reads the store. One subscribes first and reads
 //! then, so that what is committed between the two is not slept through.
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::waiting_claims::Lines;
+use crate::wakes::{Outbox, Wakes};
 
 type Senders = Mutex<HashMap<String, watch::Sender<u64>>>;
 
@@ -33,6 +35,11 @@ impl Signals {
         let receiver =
             senders.entry(name.to_owned()).or_insert_with(|| watch::channel(0).0).subscribe();
         Subscription { senders: Arc::clone(&self.0), name: name.to_owned(), receiver }
+    }
+
+    /// Returns the names that somebody waits for.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// Wakes everybody who waits for `name`.
@@ -65,7 +72,7 @@ impl Drop for Subscription {
 }
 
 /// All signals of a server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bus {
     /// Waiting claims by resource class: a task was queued, or a token was revoked.
     pub(crate) lines: Lines,
@@ -75,6 +82,39 @@ pub(crate) struct Bus {
     pub(crate) tasks: Signals,
     /// One name, the empty one: there is one more lease to watch.
     pub(crate) leases: Signals,
+    /// Wake-ups that other servers are to be told.
+    pub(crate) outbox: Outbox,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        let outbox = Outbox::default();
+        Self {
+            lines: Lines::new(outbox.clone()),
+            pipelines: Signals::default(),
+            tasks: Signals::default(),
+            leases: Signals::default(),
+            outbox,
+        }
+    }
+}
+
+impl Bus {
+    /// Wakes those who wait here. Returns what the others are to be told: all but what somebody here
+    /// sees to.
+    pub(crate) fn send(&self, mut wakes: Wakes) -> Wakes {
+        wakes.lines.retain(|class, tasks| {
+            *tasks = self.lines.wake(class, *tasks);
+            *tasks > 0
+        });
+        wakes.classes.iter().for_each(|class| self.lines.wake_all(class));
+        wakes.pipelines.iter().for_each(|id| self.pipelines.wake(id));
+        wakes.tasks.iter().for_each(|id| self.tasks.wake(id));
+        if wakes.has_lease {
+            self.leases.wake("");
+        }
+        wakes
+    }
 }
 
 #[cfg(test)]

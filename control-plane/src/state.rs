@@ -7,6 +7,7 @@ use russet_orbs::Registry;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::sync::watch;
 
+use crate::between_servers::BetweenServers;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
 use crate::ended_sessions::EndedSessions;
@@ -22,6 +23,7 @@ use crate::signals::Bus;
 use crate::silence::Silence;
 use crate::space::Space;
 use crate::store::Store;
+use crate::store::servers::ServerRow;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,6 +56,10 @@ pub(crate) struct App {
     pub(crate) readers: Readers,
     /// Relay for mail, if any.
     pub(crate) mail: Option<Arc<MailServer>>,
+    /// This server, as others of the database see it.
+    pub(crate) server: Arc<ServerRow>,
+    /// Dealings with others.
+    pub(crate) between: BetweenServers,
     /// Runners that get no task for a moment.
     pub(crate) rests: Arc<Rests>,
     /// Runners that were heard of lately.

@@ -4,15 +4,25 @@
 //! that goes away before, or may not take a task, passes it on to the next. One that has looked and
 //! found nothing keeps it: whoever took the task looked too. So each task costs one look, and one
 //! more for each claim that left with a wake; no wake goes round.
+//!
+//! Where several servers use one database, a task that wakes nobody here is told to the others, and
+//! each wakes one of its own: a task costs one look of each other server at most, and none where a
+//! claim waits at the server that queued it. A wake that came from another server goes back to the
+//! others only when its claim left with it, and each time one claim fewer waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::wakes::{Outbox, Wakes};
+
 /// The lines of all classes. Those in which nobody stands take no memory.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lines(Arc<Mutex<HashMap<String, Line>>>);
+pub(crate) struct Lines {
+    lines: Arc<Mutex<HashMap<String, Line>>>,
+    outbox: Outbox,
+}
 
 /// Claims that a wake may go to, the one that has waited longest first.
 type Line = VecDeque<Arc<Waiter>>;
@@ -38,8 +48,13 @@ impl Waiter {
 }
 
 impl Lines {
+    /// Makes lines whose wakes that nobody here can have are told by way of `outbox`.
+    pub(crate) fn new(outbox: Outbox) -> Self {
+        Self { lines: Arc::default(), outbox }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Line>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stands in the line of a class. Whoever does looks at the queue afterwards: what was queued
@@ -55,11 +70,19 @@ impl Lines {
         place
     }
 
-    /// Wakes as many of those who wait for a class as there are new tasks.
-    pub(crate) fn wake(&self, class: &str, tasks: u32) {
+    /// Returns the classes that claims wait for.
+    pub(crate) fn classes(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Wakes as many of those who wait for a class as there are new tasks. Returns for how many there
+    /// was nobody.
+    pub(crate) fn wake(&self, class: &str, tasks: u32) -> u32 {
         let mut lines = self.lock();
-        for _ in 0..tasks {
+        let mut left = tasks;
+        while left > 0 {
             let Some(waiter) = lines.get_mut(class).and_then(VecDeque::pop_front) else { break };
+            left -= 1;
             let mut state = waiter.state();
             (state.is_in_line, state.is_woken) = (false, true);
             drop(state);
@@ -68,6 +91,7 @@ impl Lines {
         if lines.get(class).is_some_and(VecDeque::is_empty) {
             lines.remove(class);
         }
+        left
     }
 
     /// Wakes all who wait for a class: something happened that each of them has to know.
@@ -120,8 +144,10 @@ impl Place {
         }
         let is_owing = std::mem::take(&mut state.is_woken) | std::mem::take(&mut self.is_owing);
         drop((state, lines));
-        if is_owing {
-            self.lines.wake(&self.class, 1);
+        if is_owing && self.lines.wake(&self.class, 1) > 0 {
+            let mut wakes = Wakes::default();
+            wakes.add_to_line(&self.class, 1);
+            self.lines.outbox.add(wakes);
         }
     }
 
@@ -144,6 +170,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::{Lines, Place};
+    use crate::wakes::Outbox;
 
     fn is_woken(place: &Place) -> bool {
         place.woken().now_or_never().is_some()
@@ -198,6 +225,23 @@ mod tests {
         places[0].end_look();
         lines.wake("a/b", 1);
         assert!(is_woken(&places[0]), "it stands in the line again");
+    }
+
+    #[test]
+    fn a_wake_that_nobody_here_can_have_any_more_is_told_to_the_other_servers() {
+        let outbox = Outbox::default();
+        outbox.set_has_others(true);
+        let lines = Lines::new(outbox.clone());
+        let mut places = waiting(&lines, 2);
+        assert_eq!(lines.wake("a/b", 3), 1, "there was nobody for the third");
+        assert_eq!(lines.wake("c/d", 1), 1);
+        drop(places.remove(0));
+        let told = outbox.take().now_or_never().expect("the first left with its wake");
+        assert_eq!(told.lines, [("a/b".to_owned(), 1)].into());
+        places[0].begin_look();
+        places[0].end_look();
+        drop(places);
+        assert!(outbox.take().now_or_never().is_none(), "the second had looked");
     }
 
     #[test]

@@ -224,9 +224,6 @@ fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
     if matches!(error, StartError::DataDir(..)) && text.contains("another server uses") {
         return failure.hint("stop it, or name another directory with --data-dir");
     }
-    if matches!(error, StartError::Database(..)) && text.contains("another server uses") {
-        return failure.hint("stop it, or name another database: each has one server");
-    }
     if matches!(error, StartError::Listen(..)) && text.contains("in use") {
         let hint = format!(
             "something else listens on port {}; choose another with --listen, or 0 for a free one",

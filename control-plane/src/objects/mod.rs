@@ -23,7 +23,8 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutPayload,
 };
 
 use self::check::CheckError;
@@ -38,6 +39,9 @@ pub(crate) const MIN_LEFT_AGE: Duration = Duration::from_secs(3600);
 
 /// Age from which on an upload in parts is left over. The largest may take a day.
 const MIN_UPLOAD_AGE: Duration = Duration::from_secs(48 * 3600);
+
+/// Object that holds the name of the place.
+const IDENTITY: &str = "identity";
 
 /// Reason why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +132,25 @@ impl Objects {
             }
             _ => ObjectError::Store(error),
         }
+    }
+
+    /// Returns a random name of the place where the objects are, which is kept there: two servers that
+    /// read the same one share it.
+    pub(crate) async fn identity(&self) -> Result<String, ObjectError> {
+        let path = Path::from(IDENTITY);
+        if let Err(error) = self.store.head(&path).await {
+            if !matches!(error, object_store::Error::NotFound { .. }) {
+                return Err(self.failed(error));
+            }
+            let name = Bytes::from(unique_name());
+            match self.store.put_opts(&path, name.into(), PutMode::Create.into()).await {
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        let found = self.store.get(&path).await.map_err(|error| self.failed(error))?;
+        let bytes = found.bytes().await.map_err(|error| self.failed(error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Writes a small object.

@@ -1,7 +1,8 @@
 //! Connections, of one database or the other.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::postgres::PgDatabaseError;
+use sqlx::{Connection as _, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
 use super::sqlite::Writer;
@@ -39,6 +40,26 @@ impl Conn {
         }
     }
 
+    /// After an error that says that a newer version added columns to a table: forgets the statements
+    /// that were prepared on this connection before. Returns true where the statement may be executed
+    /// again; within a transaction it may not, and the whole is done again
+    /// ([`StoreError::is_contended`]).
+    ///
+    /// [`StoreError::is_contended`]: super::StoreError::is_contended
+    pub(super) async fn forgets_stale_plans(&mut self, error: &sqlx::Error) -> bool {
+        if !has_stale_plan(error) {
+            return false;
+        }
+        let Driver::Postgres(conn) = self.driver() else { return false };
+        match conn.clear_cached_statements().await {
+            Ok(()) => matches!(self.link, Link::PostgresReader(_)),
+            Err(error) => {
+                tracing::debug!(%error, "prepared statements stay");
+                false
+            }
+        }
+    }
+
     /// The connection to SQLite, for tests of what only it has.
     #[cfg(test)]
     pub(super) fn sqlite(&mut self) -> &mut SqliteConnection {
@@ -47,4 +68,13 @@ impl Conn {
             Driver::Postgres(_) => panic!("this is PostgreSQL"),
         }
     }
+}
+
+/// Returns true where PostgreSQL refused a prepared statement since its columns have changed: it has no
+/// code of its own (`feature_not_supported`), and its text is in the language of the database.
+pub(super) fn has_stale_plan(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .is_some_and(|error| error.routine() == Some("RevalidateCachedQuery"))
 }

@@ -26,6 +26,33 @@ pub(crate) async fn is_any_queued(
     Ok(first_place(conn, class, xcodes, BEFORE_ALL).await?.is_some())
 }
 
+/// The queued tasks of a class, so that a change is told from none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queued {
+    pub(crate) tasks: u32,
+    /// Number of them that name an Xcode.
+    pub(crate) named: u32,
+    /// Sum of their places.
+    places: i64,
+}
+
+/// Returns the queued tasks of a class.
+pub(crate) async fn queued_tasks(conn: &mut Conn, class: &str) -> Result<Queued, StoreError> {
+    let row = query(
+        "SELECT count(*) AS tasks, count(xcode) AS named, \
+         CAST(coalesce(sum(queue), 0) AS BIGINT) AS places \
+         FROM tasks WHERE class = $1 AND phase = 'queued'",
+    )
+    .bind(class)
+    .fetch_one(conn)
+    .await?;
+    Ok(Queued {
+        tasks: row.try_get("tasks")?,
+        named: row.try_get("named")?,
+        places: row.try_get("places")?,
+    })
+}
+
 /// The task that a runner with these Xcodes gets next; `None`: the runner does not say what it has.
 /// Nobody else takes it until the end of this transaction; those that other claims are about to
 /// take are passed over.

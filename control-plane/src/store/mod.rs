@@ -9,6 +9,7 @@
 pub(crate) mod alert_targets;
 pub(crate) mod alerts;
 pub(crate) mod allocations;
+pub(crate) mod alone;
 pub(crate) mod archives;
 pub(crate) mod artifacts;
 pub(crate) mod caches;
@@ -34,6 +35,7 @@ mod rows;
 pub(crate) mod runner_names;
 pub(crate) mod runners;
 pub(crate) mod serial;
+pub(crate) mod servers;
 pub(crate) mod sessions;
 pub(crate) mod setups;
 pub(crate) mod sources;
@@ -59,6 +61,7 @@ use conn::Link;
 
 pub(crate) use allocations::Held;
 pub(crate) use conn::Conn;
+pub(crate) use postgres::{Channel, Teller};
 pub use postgres::{DatabaseUrl, DatabaseUrlError};
 pub(crate) use steps::StepRow;
 pub(crate) use write::WriteTx;
@@ -72,8 +75,18 @@ pub(crate) enum OpenError {
     Connect(#[from] sqlx::Error),
     #[error("its schema cannot be brought up to date")]
     Migrate(#[from] MigrateError),
-    #[error("another server uses it")]
-    InUse,
+    #[error(
+        "a newer version brought it to a state that servers below schema {needed} cannot use, and \
+         this one knows {known}: start a newer version"
+    )]
+    TooNew {
+        /// Lowest schema that a server has to know.
+        needed: i64,
+        /// Highest that this one does.
+        known: i64,
+    },
+    #[error("it cannot be read")]
+    Read(#[source] Box<StoreError>),
     #[error("{0}")]
     Unsuitable(String),
 }
@@ -104,9 +117,11 @@ impl StoreError {
         }
     }
 
-    /// Returns true where the database took a transaction back for another's sake.
+    /// Returns true where the database took a transaction back for another's sake, or since a newer
+    /// version changed a table.
     pub(crate) fn is_contended(&self) -> bool {
         self.code().is_some_and(|code| contention::is_code(&code))
+            || matches!(self, Self::Database(error) if conn::has_stale_plan(error))
     }
 
     /// Returns true where no connection came free in time: nothing has begun.
@@ -132,6 +147,8 @@ impl StoreError {
 pub(crate) struct Store {
     backend: Backend,
     bus: Bus,
+    /// Number of the last migration that this version knows.
+    known: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -147,7 +164,7 @@ impl Store {
     /// process, not always the loss of power; the database stays whole either way.
     pub(crate) async fn open(path: &Path, durable: bool) -> Result<Self, OpenError> {
         let backend = Backend::Sqlite(sqlite::SqliteStore::open(path, durable).await?);
-        Ok(Self { backend, bus: Bus::default() })
+        Self::checked(backend, sqlite::last_migration()).await
     }
 
     /// Opens a PostgreSQL database. With `has_clock` leases go by its clock, else by that of this
@@ -155,7 +172,36 @@ impl Store {
     pub(crate) async fn connect(url: &DatabaseUrl, has_clock: bool) -> Result<Self, OpenError> {
         let backend =
             Backend::Postgres(Box::new(postgres::PostgresStore::open(url, has_clock).await?));
-        Ok(Self { backend, bus: Bus::default() })
+        Self::checked(backend, postgres::last_migration()).await
+    }
+
+    /// Refuses a database that newer versions have made unusable for this one.
+    async fn checked(backend: Backend, known: i64) -> Result<Self, OpenError> {
+        let store = Self { backend, bus: Bus::default(), known };
+        match store.too_new().await {
+            Ok(None) => Ok(store),
+            Ok(Some(needed)) => Err(OpenError::TooNew { needed, known }),
+            Err(error) => Err(OpenError::Read(Box::new(error))),
+        }
+    }
+
+    /// Returns the schema that a server has to know to use the database, where this one does not.
+    pub(crate) async fn too_new(&self) -> Result<Option<i64>, StoreError> {
+        let needed = servers::min_schema(&mut self.read().await?).await?;
+        Ok(Some(needed).filter(|needed| *needed > self.known))
+    }
+
+    /// Returns true where other servers may use the database too.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.backend, Backend::Postgres(_))
+    }
+
+    /// Opens the way to and from the other servers of the database; none on SQLite.
+    pub(crate) fn channel(&self) -> Option<(Teller, Channel)> {
+        match &self.backend {
+            Backend::Sqlite(_) => None,
+            Backend::Postgres(postgres) => Some(postgres.channel()),
+        }
     }
 
     /// A connection to read with. It sees everything that was committed before.
@@ -181,16 +227,7 @@ impl Store {
         &self.bus
     }
 
-    /// Done when another server has taken the database over; never on SQLite, whose file is in the
-    /// data directory.
-    pub(crate) async fn is_taken_over(&self) {
-        match &self.backend {
-            Backend::Sqlite(_) => std::future::pending().await,
-            Backend::Postgres(postgres) => postgres.is_taken_over().await,
-        }
-    }
-
-    /// Closes the connections; the next server may have the database.
+    /// Closes the connections.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.close().await,

@@ -16,6 +16,18 @@ impl Conn {
         Ok(row.try_get("now_ms")?)
     }
 
+    /// Returns the time by the clock of the database, in milliseconds; 0 on SQLite, where nobody needs
+    /// it.
+    pub(super) async fn database_ms(&mut self) -> Result<i64, StoreError> {
+        match self.link {
+            Link::SqliteReader(_) | Link::SqliteWriter(_) => Ok(0),
+            Link::PostgresReader(_) | Link::PostgresTx(_) => {
+                let row = query(super::postgres::NOW).fetch_one(self).await?;
+                Ok(row.try_get("now_ms")?)
+            }
+        }
+    }
+
     /// Returns the number from which on commits may still become visible that are not yet: a
     /// reader of changes who looks after this call has everything below it.
     pub(crate) async fn horizon(&mut self) -> Result<i64, StoreError> {

@@ -243,3 +243,21 @@ pub(crate) async fn list(
     }
     Ok(pipelines)
 }
+
+/// Returns true where something of a pipeline may have changed since a horizon.
+pub(crate) async fn has_changed_since(
+    conn: &mut Conn,
+    id: &str,
+    horizon: i64,
+) -> Result<bool, StoreError> {
+    let row = query(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE pipeline = $1 AND rev >= $2) \
+         OR EXISTS (SELECT 1 FROM steps WHERE pipeline = $1 AND rev >= $2) \
+         OR EXISTS (SELECT 1 FROM workflows WHERE pipeline = $1 AND rev >= $2) AS changed",
+    )
+    .bind(id)
+    .bind(horizon)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get("changed")?)
+}

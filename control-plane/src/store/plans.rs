@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 14] = [
+const MAY_BE_WALKED: [&str; 15] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -22,6 +22,7 @@ const MAY_BE_WALKED: [&str; 14] = [
     "workspace_layers",
     "variables",
     "ssh_keys",
+    "servers",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.

@@ -73,16 +73,16 @@ impl<'q> Query<'q> {
         self
     }
 
-    fn for_sqlite(self) -> SqliteQuery {
-        let bind = |query: SqliteQuery, value| match value {
-            Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value.map(Cow::into_owned)),
+    fn for_sqlite(&self) -> SqliteQuery {
+        let bind = |query: SqliteQuery, value: &Value<'q>| match value {
+            Value::Int(value) => query.bind(*value),
+            Value::Text(value) => query.bind(value.as_deref().map(str::to_owned)),
             Value::Bytes(value) => query.bind(value.map(<[u8]>::to_vec)),
         };
-        self.values.into_iter().fold(sqlx::query(self.text), bind)
+        self.values.iter().fold(sqlx::query(self.text), bind)
     }
 
-    fn for_postgres(self) -> PostgresQuery {
+    fn for_postgres(&self) -> PostgresQuery {
         let text = without_hints(self.text);
         let query = match (text, self.lock) {
             (Cow::Borrowed(text), None) => sqlx::query(text),
@@ -92,44 +92,68 @@ impl<'q> Query<'q> {
                 sqlx::query(sqlx::AssertSqlSafe(text.into_owned() + &clause))
             }
         };
-        let bind = |query: PostgresQuery, value| match value {
-            Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value.map(without_nul)),
+        let bind = |query: PostgresQuery, value: &Value<'q>| match value {
+            Value::Int(value) => query.bind(*value),
+            Value::Text(value) => query.bind(value.as_deref().map(without_nul)),
             Value::Bytes(value) => query.bind(value.map(<[u8]>::to_vec)),
         };
-        self.values.into_iter().fold(query, bind)
+        self.values.iter().fold(query, bind)
     }
 
     /// Executes it. Returns the number of rows that it changed.
     pub(super) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
-        Ok(Done(match conn.driver() {
-            Driver::Sqlite(conn) => self.for_sqlite().execute(conn).await?.rows_affected(),
-            Driver::Postgres(conn) => self.for_postgres().execute(conn).await?.rows_affected(),
-        }))
+        loop {
+            let done = match conn.driver() {
+                Driver::Sqlite(conn) => {
+                    self.for_sqlite().execute(conn).await.map(|done| done.rows_affected())
+                }
+                Driver::Postgres(conn) => {
+                    self.for_postgres().execute(conn).await.map(|done| done.rows_affected())
+                }
+            };
+            match done {
+                Err(error) if conn.forgets_stale_plans(&error).await => {}
+                done => return done.map(Done),
+            }
+        }
     }
 
     /// Returns all rows.
     pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<Row>, sqlx::Error> {
-        Ok(match conn.driver() {
-            Driver::Sqlite(conn) => {
-                let rows = self.for_sqlite().fetch_all(conn).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
+        loop {
+            let rows = match conn.driver() {
+                Driver::Sqlite(conn) => {
+                    let rows = self.for_sqlite().fetch_all(conn).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+                }
+                Driver::Postgres(conn) => {
+                    let rows = self.for_postgres().fetch_all(conn).await;
+                    rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+                }
+            };
+            match rows {
+                Err(error) if conn.forgets_stale_plans(&error).await => {}
+                rows => return rows,
             }
-            Driver::Postgres(conn) => {
-                let rows = self.for_postgres().fetch_all(conn).await?;
-                rows.into_iter().map(Row::Postgres).collect()
-            }
-        })
+        }
     }
 
     /// Returns the first row, if there is one.
     pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<Row>, sqlx::Error> {
-        Ok(match conn.driver() {
-            Driver::Sqlite(conn) => self.for_sqlite().fetch_optional(conn).await?.map(Row::Sqlite),
-            Driver::Postgres(conn) => {
-                self.for_postgres().fetch_optional(conn).await?.map(Row::Postgres)
+        loop {
+            let row = match conn.driver() {
+                Driver::Sqlite(conn) => {
+                    self.for_sqlite().fetch_optional(conn).await.map(|row| row.map(Row::Sqlite))
+                }
+                Driver::Postgres(conn) => {
+                    self.for_postgres().fetch_optional(conn).await.map(|row| row.map(Row::Postgres))
+                }
+            };
+            match row {
+                Err(error) if conn.forgets_stale_plans(&error).await => {}
+                row => return row,
             }
-        })
+        }
     }
 
     /// Returns the first row, which has to be there.
@@ -148,11 +172,8 @@ pub(super) fn without_hints(text: &str) -> Cow<'_, str> {
 
 /// Texts of PostgreSQL cannot hold U+0000, which names of steps and messages may: it becomes
 /// U+FFFD, also in what is looked for.
-fn without_nul(text: Cow<'_, str>) -> String {
-    match text.contains('\0') {
-        true => text.replace('\0', "\u{FFFD}"),
-        false => text.into_owned(),
-    }
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
 }
 
 /// Effect of a statement.

@@ -322,7 +322,32 @@ pub(crate) async fn lapsed_tasks(
     rows.iter().map(pair).collect()
 }
 
-/// Starts all leases anew: nobody could renew them while the server was away.
+/// Lets all leases lapse later by a time, in milliseconds, in which nobody could renew them.
+pub(crate) async fn prolong_leases(tx: &mut WriteTx, by_ms: i64) -> Result<u64, StoreError> {
+    let done = query(
+        "UPDATE tasks SET granted = granted + $1, expires = expires + $1 WHERE phase = 'running'",
+    )
+    .bind(by_ms)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Claims of running tasks: which task, by which claim, and whether it is to be canceled.
+pub(crate) async fn running_claims(
+    conn: &mut Conn,
+) -> Result<Vec<(String, Option<String>, bool)>, StoreError> {
+    let rows = query(
+        "SELECT id, allocation, cancel IS NOT NULL AS canceled FROM tasks WHERE phase = 'running'",
+    )
+    .fetch_all(conn)
+    .await?;
+    let claim =
+        |row: &Row| Ok((row.try_get("id")?, row.try_get("allocation")?, row.try_get("canceled")?));
+    rows.iter().map(claim).collect()
+}
+
+/// Starts all leases anew: they go by the clock of a server that was away.
 pub(crate) async fn restart_leases(
     tx: &mut WriteTx,
     granted: i64,

@@ -1,6 +1,5 @@
 //! Write transactions.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 
 use super::conn::{Conn, Link};
@@ -8,6 +7,7 @@ use super::sql::query;
 use super::{Store, StoreError};
 use crate::clock::Clock;
 use crate::signals::Bus;
+use crate::wakes::Wakes;
 
 /// A transaction; dropped, nothing has happened. On SQLite it has the database for itself until it
 /// is committed or dropped. On PostgreSQL there are several at a time, and it locks what it goes by
@@ -19,22 +19,12 @@ pub(crate) struct WriteTx {
     /// Time of the database at the begin, where leases go by its clock, in milliseconds.
     began_ms: Option<i64>,
     bus: Bus,
-    wake: BTreeSet<Wake>,
-    /// Number of tasks that were put into the line of each class.
-    queued: BTreeMap<String, u32>,
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wake {
-    Class(String),
-    Pipeline(String),
-    Task(String),
-    Leases,
+    wakes: Wakes,
 }
 
 impl WriteTx {
     pub(super) async fn begin(store: &Store) -> Result<Self, StoreError> {
-        let (bus, wake) = (store.bus.clone(), BTreeSet::new());
+        let (bus, wakes) = (store.bus.clone(), Wakes::default());
         let (link, rev, began_ms, has_clock) = match &store.backend {
             super::Backend::Sqlite(sqlite) => {
                 let writer = sqlite.begin().await?;
@@ -48,8 +38,7 @@ impl WriteTx {
                 (Link::PostgresTx(begun.tx), begun.number, began_ms, has_clock)
             }
         };
-        let queued = BTreeMap::new();
-        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wake, queued })
+        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wakes })
     }
 
     /// Number of this commit, which what is changed is marked with. [`Conn::horizon`] says what a
@@ -75,32 +64,32 @@ impl WriteTx {
 
     /// Once committed, wakes a waiting claim of a class for each of so many tasks.
     pub(crate) fn wake_line(&mut self, class: &str, tasks: u32) {
-        let queued = self.queued.entry(class.to_owned()).or_default();
-        *queued = queued.saturating_add(tasks);
+        self.wakes.add_to_line(class, tasks);
     }
 
     /// Once committed, wakes all waiting claims of a class.
     pub(crate) fn wake_class(&mut self, class: &str) {
-        self.wake(Wake::Class(class.to_owned()));
+        self.wakes.classes.insert(class.to_owned());
     }
 
     /// Once committed, wakes those who watch a pipeline.
     pub(crate) fn wake_pipeline(&mut self, pipeline: &str) {
-        self.wake(Wake::Pipeline(pipeline.to_owned()));
+        self.wakes.pipelines.insert(pipeline.to_owned());
     }
 
     /// Once committed, wakes a heartbeat that waits for news of a task.
     pub(crate) fn wake_task(&mut self, task: &str) {
-        self.wake(Wake::Task(task.to_owned()));
+        self.wakes.tasks.insert(task.to_owned());
     }
 
     /// Once committed, wakes the one who watches the leases.
     pub(crate) fn wake_leases(&mut self) {
-        self.wake(Wake::Leases);
+        self.wakes.has_lease = true;
     }
 
-    fn wake(&mut self, wake: Wake) {
-        self.wake.insert(wake);
+    /// Once committed, tells the other servers that a runner rests.
+    pub(crate) fn tell_rest(&mut self, class: &str, runner: &str) {
+        self.wakes.rests.insert((class.to_owned(), runner.to_owned()));
     }
 
     /// Makes it all true, then sends the signals.
@@ -112,23 +101,14 @@ impl WriteTx {
     }
 
     async fn finish(self) -> Result<(), StoreError> {
-        let Self { conn, bus, wake, queued, .. } = self;
+        let Self { conn, bus, wakes, .. } = self;
         match conn.link {
             Link::SqliteWriter(mut writer) => writer.commit().await?,
             Link::PostgresTx(tx) => tx.commit().await?,
             Link::SqliteReader(_) | Link::PostgresReader(_) => {}
         }
-        for (class, tasks) in queued {
-            bus.lines.wake(&class, tasks);
-        }
-        for wake in wake {
-            match wake {
-                Wake::Class(name) => bus.lines.wake_all(&name),
-                Wake::Pipeline(name) => bus.pipelines.wake(&name),
-                Wake::Task(name) => bus.tasks.wake(&name),
-                Wake::Leases => bus.leases.wake(""),
-            }
-        }
+        let for_others = bus.send(wakes);
+        bus.outbox.add(for_others);
         Ok(())
     }
 

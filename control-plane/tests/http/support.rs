@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use russet_control_plane::{Clock, Limits, ManualClock, S3Settings, Server, Settings};
+use russet_control_plane::{
+    BetweenServers, Clock, Limits, ManualClock, S3Settings, Server, Settings,
+};
 use russet_protocol::admin::{Job, Pipeline, StreamEvent, TokenItem};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::{ClaimResponse, Event, EventKind, EventsRequest, FinishRequest};
@@ -28,6 +30,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// Lease of all servers in tests, by the clock that tests move.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
+/// Interval in which servers say that they are there.
+const PRESENCE: Duration = Duration::from_secs(20);
+
 /// One job of one step.
 pub(crate) const ONE_JOB: &str = "
 version: 2.1
@@ -45,21 +50,24 @@ workflows:
 
 /// Parts that outlive a server: its directory, and its database and objects where they are elsewhere.
 pub(crate) struct Home {
-    temp: TempDir,
-    database: Option<Database>,
-    bucket: Option<Bucket>,
+    pub(crate) temp: TempDir,
+    /// Shared by servers side by side.
+    pub(crate) database: Option<Arc<Database>>,
+    pub(crate) bucket: Option<Bucket>,
 }
 
 impl Home {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let temp = tempfile::tempdir().unwrap();
-        Arc::new(Self { temp, database: crate::store::database(), bucket: crate::store::bucket() })
+        let database = crate::store::database().map(Arc::new);
+        Arc::new(Self { temp, database, bucket: crate::store::bucket() })
     }
 
     /// With a bucket, whatever the stores of these tests are.
     pub(crate) fn in_bucket(bucket: Bucket) -> Arc<Self> {
         let temp = tempfile::tempdir().unwrap();
-        Arc::new(Self { temp, database: crate::store::database(), bucket: Some(bucket) })
+        let database = crate::store::database().map(Arc::new);
+        Arc::new(Self { temp, database, bucket: Some(bucket) })
     }
 
     /// Returns the names of the objects below a prefix.
@@ -74,6 +82,18 @@ impl Home {
     /// Returns true where objects are in a bucket.
     pub(crate) fn has_bucket(&self) -> bool {
         self.bucket.is_some()
+    }
+
+    /// The settings of a server of tests.
+    pub(crate) fn settings(&self) -> Settings {
+        let mut settings = Settings::new(self.path().join("data"), "127.0.0.1:0".parse().unwrap());
+        settings.lease = LEASE;
+        // A slow machine is not an absence that leases would be prolonged by.
+        settings.between_servers =
+            BetweenServers { presence_interval: PRESENCE, ..BetweenServers::default() };
+        settings.database = self.database.as_ref().map(|database| database.url().parse().unwrap());
+        settings.objects = self.bucket.as_ref().map(s3_settings);
+        settings
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -135,8 +155,8 @@ pub(crate) struct Harness {
     pub(crate) http: Client,
     pub(crate) clock: ManualClock,
     pub(crate) dir: Arc<Home>,
-    stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) running: JoinHandle<()>,
 }
 
 impl Harness {
@@ -159,10 +179,7 @@ impl Harness {
         clock: ManualClock,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let mut settings = Settings::new(dir.path().join("data"), "127.0.0.1:0".parse().unwrap());
-        settings.lease = LEASE;
-        settings.database = dir.database.as_ref().map(|database| database.url().parse().unwrap());
-        settings.objects = dir.bucket.as_ref().map(s3_settings);
+        let mut settings = dir.settings();
         change(&mut settings);
         // A bucket is asked already at the start. The second test to get here finds it done.
         drop(rustls::crypto::ring::default_provider().install_default());

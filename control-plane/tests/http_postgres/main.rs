@@ -10,6 +10,7 @@
 mod alerts;
 #[path = "../http/artifacts.rs"]
 mod artifacts;
+mod beside;
 #[path = "../http/caches.rs"]
 mod caches;
 #[path = "../http/cancel.rs"]
@@ -51,6 +52,7 @@ mod store;
 mod support;
 #[path = "../http/timings.rs"]
 mod timings;
+mod two_servers;
 #[path = "../http/updates.rs"]
 mod updates;
 #[path = "../http/variables.rs"]

@@ -58,6 +58,7 @@ async fn give_back(app: &App, request: &UnclaimRequest) -> Result<JsonAnswer<Val
         let runner = allocations::runner(&mut tx, &held.allocation).await?;
         let now = app.clock.steady_ms();
         app.rests.begin(&held.class, &runner, now, now + REST_MS);
+        tx.tell_rest(&held.class, &runner);
     }
     tx.commit().await?;
     let cause = request.cause;

@@ -7,19 +7,28 @@
 //! is at or above it. A reader that takes the horizon first, reads then, and begins its next look
 //! at the horizon skips nothing, whatever it has seen above.
 
-mod sole_server;
+mod channel;
 #[cfg(test)]
 mod tests;
 mod url;
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
 
 use super::{OpenError, StoreError};
-use sole_server::SoleServer;
+pub(crate) use channel::{Channel, Teller};
 pub use url::{DatabaseUrl, DatabaseUrlError};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+/// Those of newer versions that it does not know are passed over: migrations only add.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// Notes times at which runners were heard of; `$1` is a list of class, name and time as JSON.
 pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
@@ -41,6 +50,12 @@ pub(super) const NEXT_IN_LINE: &str = "SELECT nextval('places_in_line') AS place
 /// Locks a serial group until the end of the transaction.
 pub(super) const LOCK_GROUP: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
+/// Lets one server at a time do something until the end of the transaction.
+pub(super) const LOCK_JOB: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))";
+
+/// The same until the end of the session. False where another one has it.
+const TRY_JOB: &str = "SELECT pg_try_advisory_lock(hashtextextended($1, 1))";
+
 /// Id and time of a transaction that begins.
 const BEGIN: &str = "SELECT pg_current_xact_id()::text::bigint AS number, \
                      floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";
@@ -55,17 +70,25 @@ const POOL: u32 = 8;
 /// Prepared statements that a connection keeps: more than there are.
 const MAX_STATEMENTS: usize = 300;
 
-/// Settings of a session: nobody waits for a lock for ever, and a transaction whose server hangs is
-/// taken back. In milliseconds.
-const SESSION: [(&str, &str); 2] =
-    [("lock_timeout", "10000"), ("idle_in_transaction_session_timeout", "60000")];
+/// Longest wait for a connection of a pool: then the call is told to try again.
+const POOL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings of a session: nobody waits for a lock for ever, a transaction whose server hangs is taken
+/// back (both in milliseconds), and so is the session of one whose machine is gone (in seconds).
+const SESSION: [(&str, &str); 5] = [
+    ("lock_timeout", "10000"),
+    ("idle_in_transaction_session_timeout", "60000"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// The connections to a database.
 #[derive(Clone, Debug)]
 pub(super) struct PostgresStore {
     pub(super) readers: PgPool,
     writers: PgPool,
-    sole: SoleServer,
+    options: PgConnectOptions,
     /// Leases go by the clock of the database.
     has_clock: bool,
 }
@@ -79,7 +102,7 @@ pub(super) struct Begun {
 }
 
 impl PostgresStore {
-    /// Connects, becomes the database's only server, and brings the schema up to date.
+    /// Connects, and brings the schema up to date.
     pub(super) async fn open(url: &DatabaseUrl, has_clock: bool) -> Result<Self, OpenError> {
         let options = url
             .options()
@@ -88,14 +111,13 @@ impl PostgresStore {
             .statement_cache_capacity(MAX_STATEMENTS)
             .options(SESSION)
             .disable_statement_logging();
-        let sole = SoleServer::take(options.clone()).await?;
         let mut conn = options.clone().connect().await?;
         check_server(&mut conn).await?;
-        // Holds an advisory lock, so that two versions of a server do not migrate at once.
+        // Holds an advisory lock, so that two servers do not migrate at once.
         MIGRATIONS.run(&mut conn).await?;
         drop(conn);
-        let (readers, writers) = (pool(options.clone()).await?, pool(options).await?);
-        Ok(Self { readers, writers, sole, has_clock })
+        let (readers, writers) = (pool(options.clone()).await?, pool(options.clone()).await?);
+        Ok(Self { readers, writers, options, has_clock })
     }
 
     pub(super) fn has_clock(&self) -> bool {
@@ -108,21 +130,36 @@ impl PostgresStore {
         Ok(Begun { number: row.try_get("number")?, now_ms: row.try_get("now_ms")?, tx })
     }
 
-    /// Done when another server has taken the database over.
-    pub(super) async fn is_taken_over(&self) {
-        self.sole.watch().await;
+    /// Opens a session that may do what one server at a time does; none where another may.
+    pub(super) async fn try_job(&self, name: &str) -> Result<Option<PgConnection>, StoreError> {
+        let mut session = self.options.connect().await?;
+        let is_ours: bool = sqlx::query_scalar(TRY_JOB).bind(name).fetch_one(&mut session).await?;
+        Ok(is_ours.then_some(session))
+    }
+
+    /// Opens the way to and from the other servers of the database.
+    pub(super) fn channel(&self) -> (Teller, Channel) {
+        (Teller::new(self.options.clone()), Channel::new(&self.options))
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         self.writers.close().await;
-        self.sole.release().await;
         Ok(())
     }
 }
 
+/// Returns the number of the last migration that this version knows.
+pub(super) fn last_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
 async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
-    PgPoolOptions::new().max_connections(POOL).connect_with(options).await
+    PgPoolOptions::new()
+        .max_connections(POOL)
+        .acquire_timeout(POOL_TIMEOUT)
+        .connect_with(options)
+        .await
 }
 
 /// Refuses a database that cannot hold what we store.

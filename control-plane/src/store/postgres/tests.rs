@@ -14,9 +14,10 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::contention::retry;
 use crate::follow_seen::Seen;
 use crate::store::plans::all_statements;
+use crate::store::servers::ServerRow;
 use crate::store::sql::{query, without_hints};
 use crate::store::{
-    DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects,
+    DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects, servers,
 };
 
 /// A workflow of three jobs, each with a queued task.
@@ -32,6 +33,12 @@ const PIPELINE: [&str; 5] = [
     "INSERT INTO tasks (id, job, pipeline, class, phase, queue) \
      SELECT 't' || n, 'j' || n, 'one', 'acme/mini', 'queued', n FROM generate_series(1, 3) AS n",
 ];
+
+/// Longest wait for what has to happen.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Silence of servers that are gone: longer than a test takes, however slow the machine.
+const SILENCE_MS: i64 = 300_000;
 
 async fn open(database: &Database) -> Store {
     Store::connect(&database.url().parse().unwrap(), true).await.unwrap()
@@ -254,19 +261,126 @@ async fn leases_go_by_the_clock_of_the_database_and_not_by_that_of_a_server() {
 }
 
 #[tokio::test]
-async fn a_database_has_one_server_at_a_time() {
+async fn one_server_at_a_time_does_a_job_until_it_is_done_or_gone() {
     let Some(database) = database() else { return };
-    let first = open(&database).await;
-    let url = database.url().parse().unwrap();
-    assert!(matches!(Store::connect(&url, true).await, Err(OpenError::InUse)));
-    first.close().await.unwrap();
-    let second = Store::connect(&url, true).await.unwrap();
+    let (one, two) = (open(&database).await, open(&database).await);
+    let alone = one.try_alone("sweep").await.unwrap().unwrap();
+    assert!(two.try_alone("sweep").await.unwrap().is_none());
+    assert!(two.try_alone("other").await.unwrap().is_some());
+    drop(alone);
+    let begins = async |store: &Store| loop {
+        if let Some(alone) = store.try_alone("sweep").await.unwrap() {
+            return alone;
+        }
+        tokio::task::yield_now().await;
+    };
+    let _kept = tokio::time::timeout(LIMIT, begins(&two)).await.expect("it is not let go");
     // A server that is killed leaves nothing that keeps the next one out.
     let sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert_ne!(database.sql(sessions).trim(), "0");
-    drop(second);
-    Store::connect(&url, true).await.unwrap();
+    tokio::time::timeout(LIMIT, begins(&one)).await.expect("the dead one has it still");
+}
+
+fn server(id: &str) -> ServerRow {
+    let [version, objects, secrets, admin] = ["1.0.0", "o", "s", "a"].map(str::to_owned);
+    ServerRow { id: id.to_owned(), version, objects, secrets, admin }
+}
+
+async fn say_present(store: &Store, id: &str) -> servers::Presence {
+    let mut tx = store.write().await.unwrap();
+    let presence = servers::say_present(&mut tx, &server(id), SILENCE_MS).await.unwrap();
+    tx.commit().await.unwrap();
+    presence
+}
+
+/// Moves all that servers said back in time.
+fn be_silent_for(database: &Database, ms: i64) {
+    let _done = database.sql(&format!(
+        "UPDATE servers SET seen_ms = seen_ms - {ms}; \
+         UPDATE database_state SET alive_ms = alive_ms - {ms}"
+    ));
+}
+
+#[tokio::test]
+async fn leases_last_longer_by_the_time_in_which_no_server_was_there_and_by_no_other() {
+    let Some(database) = database() else { return };
+    let store = with_pipeline(&database).await;
+    let claim = "UPDATE tasks SET phase = 'running', granted = 1, expires = 1000 WHERE id = 't1'";
+    let _done = database.sql(claim);
+    let expires = || -> i64 {
+        database.sql("SELECT expires FROM tasks WHERE id = 't1'").trim().parse().unwrap()
+    };
+    assert_eq!(say_present(&store, "one").await.absence_ms, 0, "nobody was ever there");
+    be_silent_for(&database, SILENCE_MS - 1000);
+    assert_eq!(say_present(&store, "two").await.absence_ms, 0);
+    assert_eq!(expires(), 1000, "another server was there");
+    be_silent_for(&database, SILENCE_MS * 10);
+    let mut tx = store.write().await.unwrap();
+    assert!(!servers::was_any_present(&mut tx, SILENCE_MS).await.unwrap());
+    drop(tx);
+    let back = say_present(&store, "two").await;
+    assert!((SILENCE_MS * 10..SILENCE_MS * 11).contains(&back.absence_ms), "{back:?}");
+    assert_eq!(expires(), 1000 + back.absence_ms);
+    assert_eq!((back.lost, back.others), (1, 0), "the first is gone");
+    let mut tx = store.write().await.unwrap();
+    assert!(servers::was_any_present(&mut tx, SILENCE_MS).await.unwrap());
+    drop(tx);
+    assert_eq!(say_present(&store, "two").await.absence_ms, 0);
+    assert_eq!(expires(), 1000 + back.absence_ms, "it is accounted for once");
+}
+
+#[tokio::test]
+async fn a_server_is_there_until_it_leaves_or_is_silent() {
+    let Some(database) = database() else { return };
+    let store = open(&database).await;
+    say_present(&store, "one").await;
+    assert_eq!(say_present(&store, "two").await.others, 1);
+    let mut tx = store.write().await.unwrap();
+    servers::leave(&mut tx, "one").await.unwrap();
+    let left = servers::present(&mut tx, SILENCE_MS).await.unwrap();
+    assert_eq!(left, [server("two")]);
+    tx.commit().await.unwrap();
+    be_silent_for(&database, SILENCE_MS + 1000);
+    let mut tx = store.write().await.unwrap();
+    assert!(servers::present(&mut tx, SILENCE_MS).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_older_server_goes_on_with_a_newer_schema_until_that_asks_for_a_newer_server() {
+    let Some(database) = database() else { return };
+    let store = with_pipeline(&database).await;
+    // Prepares the statement before the table has one column more.
+    let read = async || {
+        let mut conn = store.read().await.unwrap();
+        jobs::get(&mut conn, &"j1".to_owned().into()).await.unwrap().unwrap()
+    };
+    let write = async || {
+        retry(async || {
+            let mut tx = store.write().await?;
+            let job = jobs::get(&mut tx, &"j1".to_owned().into()).await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(job.unwrap())
+        })
+        .await
+        .unwrap()
+    };
+    assert_eq!((read().await.job.name, write().await.job.name), ("job".into(), "job".into()));
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'later', true, '\\x00', 0); \
+                 ALTER TABLE jobs ADD COLUMN later TEXT; ALTER TABLE tasks ADD COLUMN later TEXT";
+    let _done = database.sql(newer);
+    for _ in 0..20 {
+        assert_eq!((read().await.job.name, write().await.job.name), ("job".into(), "job".into()));
+    }
+    let url = database.url().parse().unwrap();
+    let older = Store::connect(&url, true).await.unwrap();
+    assert_eq!(older.too_new().await.unwrap(), None);
+    let _done = database.sql("UPDATE database_state SET min_schema = 9999");
+    assert_eq!(older.too_new().await.unwrap(), Some(9999));
+    let refused = Store::connect(&url, true).await.unwrap_err();
+    assert!(matches!(refused, OpenError::TooNew { needed: 9999, .. }), "{refused}");
+    assert!(refused.to_string().contains("start a newer version"));
 }
 
 #[tokio::test]

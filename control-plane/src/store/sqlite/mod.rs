@@ -10,9 +10,10 @@ use std::ffi::OsString;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -29,7 +30,12 @@ pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
      json_extract(value, '$[2]') AS ms FROM json_each($1)) AS seen \
      WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+/// Those of newer versions that it does not know are passed over: migrations only add.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// Numbers of commits that one start of a server sets aside: more than it can use.
 const NUMBERS_PER_START: i64 = 1 << 40;
@@ -96,6 +102,11 @@ impl SqliteStore {
         writer.roll_back_open().await?;
         writer.checkpoint().await
     }
+}
+
+/// Returns the number of the last migration that this version knows.
+pub(super) fn last_migration() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
 /// Makes the database file, and what SQLite keeps beside it, readable by its owner alone. SQLite
