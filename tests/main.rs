@@ -38,6 +38,7 @@ mod golden;
 mod housekeeping;
 mod install;
 mod isolation;
+mod keeping;
 mod kept_directories;
 mod kill;
 #[cfg(target_os = "linux")]

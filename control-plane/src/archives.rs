@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use russet_protocol::ids::TaskId;
 
+use crate::keeping::delete_objects;
 use crate::state::App;
 use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
 use crate::sweep::sweep_left;
@@ -111,9 +112,7 @@ async fn expire_archives(app: &App) -> Result<(), SweepError> {
     if !objects.is_empty() {
         tracing::info!(archives = objects.len(), "removed caches and workspaces that have expired");
     }
-    for object in &objects {
-        app.objects.delete(object).await;
-    }
+    delete_objects(app, objects).await;
     sweep_left(app).await?;
     remove_unnamed(app, true).await
 }

@@ -8,6 +8,7 @@ use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::admission;
+use crate::keeping::delete_objects;
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance_workflow, worst_outcome};
 use crate::state::App;
@@ -341,9 +342,7 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
         move_on(&mut tx, workflow, pipeline, app.clock.wall_ms()).await?;
     }
     tx.commit().await?;
-    for object in objects {
-        app.objects.delete(&object).await;
-    }
+    delete_objects(app, objects).await;
     Ok(())
 }
 

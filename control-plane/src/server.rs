@@ -25,6 +25,7 @@ use crate::objects::{Objects, S3Settings};
 use crate::outbox::MailServer;
 use crate::output_readers::Readers;
 use crate::releases::Releases;
+use crate::retention_settings::Keeping;
 use crate::scheduler::leases;
 use crate::secrets::Sealer;
 use crate::servers::{JoinError, Keys};
@@ -33,7 +34,9 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
 use crate::sweep::sweep_objects;
-use crate::{alerts, api, archives, cancel, listen, presence_writer, reaper, servers, web};
+use crate::{
+    alerts, api, archives, cancel, keeping, listen, presence_writer, reaper, servers, web,
+};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub struct Settings {
     pub releases: Option<PathBuf>,
     /// Retention and limits of caches and workspaces.
     pub storage: Storage,
+    /// Retention of pipelines and what they leave.
+    pub keeping: Keeping,
     /// Limits of what callers may take.
     pub limits: Limits,
     /// Dealings with other servers on the same PostgreSQL database.
@@ -113,6 +118,7 @@ impl Settings {
             secrets_key_file: None,
             releases: None,
             storage: Storage::default(),
+            keeping: Keeping::default(),
             limits: Limits::default(),
             between_servers: BetweenServers::default(),
             trusted_proxies: Vec::new(),
@@ -235,6 +241,8 @@ impl Server {
                 workspace_retention_ms: millis(settings.storage.workspace_retention),
                 cache_bytes: settings.storage.cache_bytes,
             },
+            keeping: settings.keeping,
+            keeper: Arc::default(),
             orb_registry: settings.orb_registry,
             class_aliases: Arc::new(settings.class_aliases),
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
@@ -292,6 +300,7 @@ impl Server {
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
+        let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
         let shutdown = tokio::spawn(async move {
@@ -317,6 +326,7 @@ impl Server {
         presence.abort();
         others.abort();
         // What was heard last is there for the other servers, and after a restart.
+        keeper.abort();
         presence_writer::write_news(&own).await;
         servers::leave(&own).await;
         if let Err(error) = own.store.close().await {

@@ -22,6 +22,13 @@ impl Space {
         Self { dir, min_free_bytes }
     }
 
+    /// Returns the free bytes of the disk, where the system says.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        let stat = statvfs(&self.dir).ok()?;
+        let free = u128::from(stat.blocks_available()) * u128::from(stat.fragment_size());
+        u64::try_from(free).ok()
+    }
+
     /// Returns true while there is too little room to begin anything. Where the system does not
     /// say, writing will.
     pub(crate) fn is_short(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russet_orbs::Registry;
 use russet_protocol::resource_class::ResourceClass;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::between_servers::BetweenServers;
 use crate::clock::Clock;
@@ -18,6 +18,7 @@ use crate::output_readers::Readers;
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::rests::Rests;
+use crate::retention_settings::Keeping;
 use crate::secrets::Sealer;
 use crate::signals::Bus;
 use crate::silence::Silence;
@@ -40,6 +41,10 @@ pub(crate) struct App {
     pub(crate) releases: Arc<Releases>,
     /// Retention and limits of caches and workspaces.
     pub(crate) storage: StorageLimits,
+    /// Retention of pipelines and what they leave.
+    pub(crate) keeping: Keeping,
+    /// Wakes the keeper, which removes what is not kept any longer.
+    pub(crate) keeper: Arc<Notify>,
     /// Registry of orbs that are neither brought along nor here, if any.
     pub(crate) orb_registry: Option<Registry>,
     /// The classes that other names of machines stand for.

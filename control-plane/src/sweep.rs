@@ -15,9 +15,10 @@ pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
         return Ok(());
     }
     sweep_running(app).await?;
-    app.objects.delete_drafts("sources");
-    // Earlier versions wrote sources there first.
-    app.objects.delete_drafts("uploads");
+    // Earlier versions wrote sources to `uploads` first.
+    for prefix in ["sources", "chunks", "uploads"] {
+        app.objects.delete_drafts(prefix);
+    }
     for object in app.objects.list("uploads").await? {
         app.objects.delete(&object).await;
     }

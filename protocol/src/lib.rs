@@ -19,6 +19,7 @@ pub mod cache_key;
 pub mod credential;
 pub mod exit_reason;
 pub mod ids;
+pub mod keeping;
 pub mod local;
 pub mod machine;
 pub mod manifest;

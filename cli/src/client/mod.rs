@@ -5,7 +5,9 @@
 
 pub(crate) mod agent;
 mod alerts;
+mod chunks;
 mod connection;
+mod keeping;
 mod orbs;
 mod pipelines;
 mod runners;

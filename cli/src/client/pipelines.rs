@@ -1,5 +1,6 @@
 //! Pipelines, jobs and what jobs leave: output, artifacts, test results.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use reqwest::header::CONTENT_TYPE;
@@ -8,12 +9,24 @@ use russet_protocol::admin::{
     ArtifactItem, Items, JSON_LIMIT, Job, Pipeline, SubmitRequest, TestItems,
 };
 use russet_protocol::ids::SourceId;
+use russet_protocol::keeping::{MissingChunks, SourceChunks};
 use russet_protocol::runner::TestResult;
 use russet_text::encode_segment;
 
+use super::chunks::framed_chunks;
 use super::{Client, EventStream};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::project::Snapshot;
+
+/// Parts from which on it pays to ask which of them are stored: below, the snapshot is sent whole.
+const MIN_SHARED_CHUNKS: usize = 4;
+
+/// Most parts that a control plane takes; a larger snapshot is sent whole.
+const MAX_CHUNKS: usize = 65_536;
+
+/// Times that parts are sent. More than one is only needed where some were removed meanwhile.
+const MAX_SENDINGS: u32 = 3;
 
 /// Output of a step, as it comes.
 #[derive(Debug)]
@@ -62,6 +75,48 @@ impl Client {
             .header(reqwest::header::CONTENT_LENGTH, size)
             .body(reqwest::Body::wrap_stream(parts));
         self.send(request).await.map(drop)
+    }
+
+    /// Stores a packed source snapshot. Of one in several parts only those are sent that the control
+    /// plane does not have.
+    pub(crate) async fn send_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+        let (id, file) = (&snapshot.id, &snapshot.file);
+        let is_worth_asking = (MIN_SHARED_CHUNKS..=MAX_CHUNKS).contains(&snapshot.chunks.len());
+        if is_worth_asking {
+            let mut found = self.missing_chunks(snapshot).await?;
+            for _ in 0..MAX_SENDINGS {
+                let Some(missing) = found else { break };
+                if missing.is_empty() {
+                    return Ok(());
+                }
+                let body = framed_chunks(file, &snapshot.chunks, &missing)?;
+                self.send(self.request(Method::PUT, "/api/v3/chunks").body(body)).await?;
+                found = self.missing_chunks(snapshot).await?;
+            }
+        }
+        self.put_source(id, file, |_| {}).await
+    }
+
+    /// The parts of a snapshot that the control plane does not have; with none it has stored the
+    /// snapshot. `None` where it knows nothing of parts: it is of an earlier version.
+    async fn missing_chunks(&self, snapshot: &Snapshot) -> Result<Option<HashSet<String>>> {
+        let path = format!("/api/v3/sources/{}/chunks", encode_segment(snapshot.id.as_str()));
+        let body = SourceChunks { chunks: snapshot.chunks.clone() };
+        let request = self.request(Method::POST, &path).json(&body);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(self.refused(status, &body));
+        }
+        let found: MissingChunks = serde_json::from_slice(&body).map_err(|error| {
+            let message = format!("{} answered what is not understood: {error}", self.url());
+            CliError::new(Exit::ControlPlane, message)
+        })?;
+        Ok(Some(found.missing.into_iter().collect()))
     }
 
     /// Submits a configuration.

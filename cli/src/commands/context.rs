@@ -7,6 +7,7 @@ use russet_protocol::admin::{AddSshKey, ContextItem, SetContext, VariableItem};
 use russet_protocol::secret::Secret;
 
 use super::OutputArgs;
+use super::confirm::YesArgs;
 use super::secret_input::{SecretArgs, read_secret_file, secret_text};
 use crate::client::{ConnectionArgs, Owner};
 use crate::error::{CliError, Result};
@@ -60,6 +61,15 @@ pub(crate) enum ProjectCommand {
     /// Manage the SSH keys that `add_ssh_keys` gives to steps of a project
     #[command(subcommand)]
     SshKey(SshKeyCommand),
+    /// Delete a project: its pipelines, caches, variables, SSH keys and settings
+    Delete {
+        /// The project
+        project: String,
+        #[command(flatten)]
+        yes: YesArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
 }
 
 /// Commands for SSH keys.
@@ -178,6 +188,13 @@ pub(crate) async fn run_project(command: ProjectCommand) -> Result<Exit> {
     match command {
         ProjectCommand::Env(command) => run_env(command, Owner::Project).await,
         ProjectCommand::SshKey(command) => ssh_key(command).await,
+        ProjectCommand::Delete { project, yes, connection } => {
+            let client = connection.connect()?;
+            yes.confirm(&format!("Delete the project {} with all that it has", plain(&project)))?;
+            client.delete_project(&project).await?;
+            render::print_line(format_args!("Deleted the project {}.", plain(&project)))?;
+            Ok(Exit::Success)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use russet_protocol::admin::{Job, StepState};
 use russet_protocol::outcome::Outcome;
 
 use super::OutputArgs;
+use super::confirm::YesArgs;
 use super::fetch;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
@@ -57,6 +58,17 @@ pub(crate) enum JobCommand {
         download: Option<PathBuf>,
         #[command(flatten)]
         output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Delete an artifact of a job that has ended
+    DeleteArtifact {
+        /// Id of the job
+        id: String,
+        /// Path of the artifact, as `russet job artifacts` lists it
+        path: String,
+        #[command(flatten)]
+        yes: YesArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -129,6 +141,12 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                     render::print_text(&table.render("No artifacts."))?;
                 }
             }
+        }
+        JobCommand::DeleteArtifact { id, path, yes, connection } => {
+            let client = connection.connect()?;
+            yes.confirm(&format!("Delete the artifact {}", render::plain(&path)))?;
+            client.delete_artifact(&id, &path).await?;
+            render::print_line(format_args!("Deleted {}.", render::plain(&path)))?;
         }
         JobCommand::Tests { id, output, connection } => {
             let items = connection.connect()?.tests(&id).await?;

@@ -6,6 +6,7 @@ pub(crate) mod cli;
 mod compile;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod confirm;
 pub(crate) mod context;
 pub(crate) mod fetch;
 pub(crate) mod follow;

@@ -9,6 +9,7 @@ use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
 use super::compile::{CompileArgs, pipeline_by_hand};
+use super::confirm::YesArgs;
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use crate::client::{Client, ConnectionArgs};
@@ -51,6 +52,29 @@ pub(crate) enum PipelineCommand {
         id: String,
         #[command(flatten)]
         output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Pin a pipeline: it stays whatever the retention says
+    Pin {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Unpin a pipeline
+    Unpin {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Delete a pipeline that has ended, with its output, artifacts and test results
+    Delete {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        yes: YesArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -119,6 +143,20 @@ pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
         PipelineCommand::Watch { id, output, connection } => {
             return watch_pipeline(&connection.connect()?, &id, output.output).await;
         }
+        PipelineCommand::Pin { id, connection } => {
+            connection.connect()?.pin_pipeline(&id, true).await?;
+            render::print_line(format_args!("Pinned {}.", render::plain(&id)))?;
+        }
+        PipelineCommand::Unpin { id, connection } => {
+            connection.connect()?.pin_pipeline(&id, false).await?;
+            render::print_line(format_args!("Unpinned {}.", render::plain(&id)))?;
+        }
+        PipelineCommand::Delete { id, yes, connection } => {
+            let client = connection.connect()?;
+            yes.confirm(&format!("Delete the pipeline {}", render::plain(&id)))?;
+            client.delete_pipeline(&id).await?;
+            render::print_line(format_args!("Deleted {}.", render::plain(&id)))?;
+        }
         PipelineCommand::Cancel { id, connection } => {
             connection.connect()?.cancel_pipeline(&id).await?;
             render::print_line(format_args!("Canceled {id}."))?;
@@ -160,7 +198,7 @@ async fn submit_project(args: SubmitArgs) -> Result<Exit> {
         render::print_note(note);
     }
     let sent = orbs_of(&args, &project, &client).await?;
-    client.put_source(&snapshot.id, &snapshot.file, |_| {}).await?;
+    client.send_snapshot(&snapshot).await?;
     let pipeline_values = args.compile.pipeline_values(&project.revision);
     let class_aliases = args.compile.class_aliases()?;
     let request = SubmitRequest {

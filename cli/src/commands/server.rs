@@ -1,6 +1,9 @@
 //! `russet server`.
 
+mod data;
 mod database;
+mod keeping;
+mod keeping_args;
 mod mail;
 mod objects;
 
@@ -15,7 +18,9 @@ use russet_protocol::admin::ServerReady;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::data::ServerCommand;
 use self::database::DatabaseArgs;
+use self::keeping_args::KeepingArgs;
 use self::mail::MailArgs;
 use self::objects::ObjectsArgs;
 use super::orbs::RegistryArgs;
@@ -34,6 +39,7 @@ const MIN_LOG_BYTES: u64 = 4096;
 /// It keeps everything in its data directory and may be killed at any moment without losing
 /// what it has acknowledged.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:
   russet server
   russet server --listen 0.0.0.0:8080 --data-dir /var/lib/russet-server --durable
@@ -41,6 +47,9 @@ const MIN_LOG_BYTES: u64 = 4096;
   russet server --database-file /etc/russet/database-url
   russet server --objects s3://ci-objects/russet --objects-region eu-central-1")]
 pub(crate) struct ServerArgs {
+    #[command(subcommand)]
+    command: Option<ServerCommand>,
+
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = values::parse_address)]
     listen: SocketAddr,
@@ -90,6 +99,9 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
     cache_limit: Option<u64>,
 
+    #[command(flatten)]
+    keeping: KeepingArgs,
+
     /// Address, or range of addresses, of a proxy whose `X-Forwarded-For` is believed; may be
     /// repeated
     #[arg(long = "trusted-proxy", value_name = "ADDRESS[/BITS]")]
@@ -135,8 +147,11 @@ pub(crate) struct ServerArgs {
     end_with_stdin: bool,
 }
 
-/// Runs the control plane until TERM or INT.
-pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
+/// Runs the control plane until TERM or INT, or what is beside it.
+pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
+    if let Some(command) = args.command.take() {
+        return data::main(command).await;
+    }
     start_log(&args)?;
     if !args.ready_stdout {
         let is_root = nix::unistd::geteuid().is_root();
@@ -161,6 +176,7 @@ pub(crate) async fn main(args: ServerArgs) -> Result<Exit> {
             workspace_retention: args.workspace_retention,
             cache_bytes: args.cache_limit,
         },
+        keeping: args.keeping.keeping(),
         trusted_proxies: args.trusted_proxies,
         orb_registry: args.registry.open()?,
         class_aliases: args.class_aliases.into_iter().collect(),

@@ -1,5 +1,6 @@
 //! A project on this machine: its configuration, its commit, and a snapshot of its files.
 
+mod chunks;
 mod config;
 mod git;
 mod pack;

@@ -11,7 +11,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use russet_protocol::ids::SourceId;
+use russet_protocol::keeping::Chunk;
 
+use super::chunks::Chunker;
 use crate::error::{CliError, Result};
 
 /// zstd's fastest level: the archive stays on this machine or crosses a network once.
@@ -28,6 +30,8 @@ pub(crate) struct Snapshot {
     pub(crate) files: u64,
     /// Size of the archive in bytes.
     pub(crate) size: u64,
+    /// The parts of the archive, one behind the other.
+    pub(crate) chunks: Vec<Chunk>,
     /// Files left out that one might miss, in whole sentences.
     pub(crate) notes: Vec<String>,
 }
@@ -45,7 +49,7 @@ fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
         hasher: blake3::Hasher::new(),
         size: 0,
     };
-    let archive = tar::Builder::new(zstd::Encoder::new(hashing, LEVEL)?);
+    let archive = tar::Builder::new(Chunker::new(hashing, LEVEL)?);
     let mut packer = Packer { archive, files: 0, notes: Vec::new() };
     for entry in walk_files(dir) {
         match entry {
@@ -55,10 +59,10 @@ fn write_archive(dir: &Path, file: &Path) -> io::Result<Snapshot> {
     }
     packer.add_repository(dir)?;
     let Packer { archive, files, notes } = packer;
-    let mut hashing = archive.into_inner()?.finish()?;
+    let (mut hashing, chunks) = archive.into_inner()?.finish()?;
     hashing.out.flush()?;
     let id = SourceId::from(hashing.hasher.finalize().to_hex().to_string());
-    Ok(Snapshot { file: file.to_owned(), id, files, size: hashing.size, notes })
+    Ok(Snapshot { file: file.to_owned(), id, files, size: hashing.size, chunks, notes })
 }
 
 /// Everything of the project but what is ignored and the repository.
@@ -171,10 +175,21 @@ impl<W: Write> Packer<W> {
             let below = entry.path().strip_prefix(&top).unwrap_or(Path::new(""));
             is_shared(below)
         });
+        let mut loose = Vec::new();
         for entry in builder.build() {
             let entry = entry.map_err(io::Error::other)?;
-            if let Ok(name) = entry.path().strip_prefix(root) {
-                self.add(entry.path(), name)?;
+            let Ok(name) = entry.path().strip_prefix(root) else { continue };
+            match loose_object_time(&entry, name) {
+                Some(time) => loose.push((time, entry.into_path())),
+                None => drop(self.add(entry.path(), name)?),
+            }
+        }
+        // In the order in which they were made: new ones come together at the end, and all before
+        // them is as it was in the last snapshot.
+        loose.sort_unstable();
+        for (_, path) in &loose {
+            if let Ok(name) = path.strip_prefix(root) {
+                self.add(path, name)?;
             }
         }
         let config = shared_config(&config);
@@ -184,6 +199,16 @@ impl<W: Write> Packer<W> {
         header.set_size(u64::try_from(config.len()).unwrap_or_default());
         self.archive.append_data(&mut header, ".git/config", config.as_bytes())
     }
+}
+
+/// Returns the time at which a loose object of a repository was made; `None` for any other file.
+fn loose_object_time(entry: &ignore::DirEntry, name: &Path) -> Option<(i64, i64)> {
+    let below = name.strip_prefix(".git/objects").ok()?;
+    let is_loose = below.components().count() == 2
+        && below.parent()?.as_os_str().len() == 2
+        && entry.file_type()?.is_file();
+    let metadata = is_loose.then(|| entry.metadata().ok())??;
+    Some((metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// Parts of `.git` that go along. A list of what is needed rather than of what is secret: tools

@@ -263,6 +263,14 @@ impl Objects {
         }
     }
 
+    /// Deletes an object. One that is not there is as good as deleted.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), ObjectError> {
+        match self.store.delete(&Path::from(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
     /// Deletes what a kill left of writes to a directory, below a prefix. Nobody may be writing
     /// there.
     pub(crate) fn delete_drafts(&self, prefix: &str) {

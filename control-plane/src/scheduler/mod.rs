@@ -2,4 +2,5 @@
 //! to be done comes out.
 
 pub(crate) mod leases;
+pub(crate) mod retention;
 pub(crate) mod workflow;

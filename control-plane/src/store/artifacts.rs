@@ -91,3 +91,17 @@ pub(crate) async fn objects_of_task(
         query("SELECT object FROM artifacts WHERE task = $1").bind(task).fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get("object")?)).collect()
 }
+
+/// Removes an artifact. Returns its object; `None` where there is no such artifact.
+pub(crate) async fn remove(
+    tx: &mut WriteTx,
+    job: &JobId,
+    path: &str,
+) -> Result<Option<String>, StoreError> {
+    let row = query("DELETE FROM artifacts WHERE job = $1 AND path = $2 RETURNING object")
+        .bind(job.as_str())
+        .bind(path)
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.map(|row| row.try_get("object")).transpose()?)
+}

@@ -31,6 +31,8 @@ pub(crate) mod pipelines;
 mod plans;
 mod postgres;
 pub(crate) mod projects;
+pub(crate) mod removal;
+pub(crate) mod retention;
 mod rows;
 pub(crate) mod runner_names;
 pub(crate) mod runners;
@@ -46,6 +48,8 @@ pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod test_results;
 pub(crate) mod tokens;
+pub(crate) mod unnamed;
+pub(crate) mod usage;
 pub(crate) mod variables;
 pub(crate) mod workflows;
 pub(crate) mod workspaces;
@@ -63,6 +67,8 @@ pub(crate) use allocations::Held;
 pub(crate) use conn::Conn;
 pub(crate) use postgres::{Channel, Teller};
 pub use postgres::{DatabaseUrl, DatabaseUrlError};
+pub(crate) use sqlite::vacuum_database;
+pub use sqlite::{VacuumError, Vacuumed};
 pub(crate) use steps::StepRow;
 pub(crate) use write::WriteTx;
 
@@ -103,6 +109,9 @@ pub(crate) enum StoreError {
         /// Subject, for people.
         what: String,
     },
+    /// A row that was to be removed has changed since it was looked at.
+    #[error("the row has changed")]
+    Changed,
     /// The task that commits went away, because the server stops.
     #[error("the server stops")]
     Stopping,
@@ -131,7 +140,8 @@ impl StoreError {
 
     /// Returns true where somebody else made or removed at the same time what a row names.
     pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::Database(error))
+        matches!(self, Self::Changed)
+            || matches!(self, Self::Database(sqlx::Error::Database(error))
             if error.is_unique_violation() || error.is_foreign_key_violation())
     }
 
@@ -225,6 +235,23 @@ impl Store {
     /// The signals that commits send.
     pub(crate) fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// Gives some of the free pages of the database back to the disk. Returns true while there are
+    /// more. PostgreSQL does that itself (autovacuum).
+    pub(crate) async fn give_back_space(&self) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.give_back_space().await,
+            Backend::Postgres(_) => Ok(false),
+        }
+    }
+
+    /// Returns the bytes that the database takes, and those of them that are free.
+    pub(crate) async fn size(&self) -> Result<(u64, u64), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.size().await,
+            Backend::Postgres(postgres) => Ok((postgres.size().await?, 0)),
+        }
     }
 
     /// Closes the connections.

@@ -47,7 +47,7 @@ async fn take_numbers(
         "INSERT INTO projects (name, pipelines, jobs) VALUES ($1, $2, $3) \
          ON CONFLICT (name) DO UPDATE SET \
          pipelines = projects.pipelines + excluded.pipelines, \
-         jobs = projects.jobs + excluded.jobs RETURNING pipelines, jobs",
+         jobs = projects.jobs + excluded.jobs, deleting = 0 RETURNING pipelines, jobs",
     )
     .bind(project)
     .bind(int_value(pipelines))
@@ -127,12 +127,13 @@ fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
         created_ms: count_column(row, "created_ms")?,
         workflows: Vec::new(),
         warnings: json(row, "warnings")?,
+        pinned: row.try_get("pinned")?,
     })
 }
 
 /// A pipeline with its workflows and jobs.
 pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipeline>, StoreError> {
-    let row = query("SELECT * FROM pipelines WHERE id = $1")
+    let row = query("SELECT * FROM pipelines WHERE id = $1 AND deleting = 0")
         .bind(id.as_str())
         .fetch_optional(&mut *conn)
         .await?;
@@ -182,7 +183,7 @@ pub(crate) async fn is_from_fork(conn: &mut Conn, id: &PipelineId) -> Result<boo
 
 /// Returns true if there is such a pipeline.
 pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
-    let row = query("SELECT 1 FROM pipelines WHERE id = $1")
+    let row = query("SELECT 1 FROM pipelines WHERE id = $1 AND deleting = 0")
         .bind(id.as_str())
         .fetch_optional(conn)
         .await?;
@@ -192,7 +193,7 @@ pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, Sto
 /// Notes that a pipeline is canceled: none of its jobs starts any more. Returns false where there
 /// is no such pipeline.
 pub(crate) async fn begin_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<bool, StoreError> {
-    let done = query("UPDATE pipelines SET canceled = 1 WHERE id = $1")
+    let done = query("UPDATE pipelines SET canceled = 1 WHERE id = $1 AND deleting = 0")
         .bind(id.as_str())
         .execute(tx)
         .await?;
@@ -229,10 +230,13 @@ pub(crate) async fn list(
     // Two statements, since one for both could use neither index.
     let query = match project {
         Some(project) => query(
-            "SELECT * FROM pipelines WHERE project = $1 ORDER BY created_ms DESC, id DESC LIMIT $2",
+            "SELECT * FROM pipelines WHERE project = $1 AND deleting = 0 \
+             ORDER BY created_ms DESC, id DESC LIMIT $2",
         )
         .bind(project),
-        None => query("SELECT * FROM pipelines ORDER BY created_ms DESC, id DESC LIMIT $1"),
+        None => query(
+            "SELECT * FROM pipelines WHERE deleting = 0 ORDER BY created_ms DESC, id DESC LIMIT $1",
+        ),
     };
     let rows = query.bind(limit).fetch_all(&mut *conn).await?;
     let mut pipelines = Vec::with_capacity(rows.len());

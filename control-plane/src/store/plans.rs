@@ -179,3 +179,34 @@ async fn the_log_is_cut_after_a_reader_that_kept_it() {
         assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o777, 0o600);
     }
 }
+
+/// Tables with rows of a pipeline that are removed with it.
+const REMOVED_WITH_A_PIPELINE: [&str; 12] = [
+    "allocations",
+    "artifacts",
+    "job_specs",
+    "job_timings",
+    "jobs",
+    "output",
+    "setups",
+    "steps",
+    "tasks",
+    "test_batches",
+    "workflows",
+    "workspace_layers",
+];
+
+#[tokio::test]
+async fn every_table_with_rows_of_a_pipeline_is_removed_with_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
+    let mut tx = store.write().await.unwrap();
+    let tables = "SELECT DISTINCT m.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c \
+                  WHERE m.type = 'table' \
+                  AND c.name IN ('pipeline', 'workflow', 'job', 'task', 'step', 'allocation') \
+                  UNION SELECT m.name FROM sqlite_schema AS m, pragma_foreign_key_list(m.name) AS f \
+                  WHERE m.type = 'table' AND f.\"table\" IN ('pipelines', 'workflows', 'jobs', \
+                  'tasks', 'steps', 'allocations') ORDER BY 1";
+    let found: Vec<String> = sqlx::query_scalar(tables).fetch_all(tx.sqlite()).await.unwrap();
+    assert_eq!(found, REMOVED_WITH_A_PIPELINE);
+}

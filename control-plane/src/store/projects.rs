@@ -1,10 +1,71 @@
 //! Table `projects`.
 
+use russet_protocol::ids::PipelineId;
+
 use super::sql::query;
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, WriteTx, unnamed};
 
 /// Returns the names of all projects that have had a pipeline.
 pub(crate) async fn names(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    let rows = query("SELECT name FROM projects ORDER BY name").fetch_all(conn).await?;
+    let rows =
+        query("SELECT name FROM projects WHERE deleting = 0 ORDER BY name").fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+}
+
+/// Marks a project as one that is deleted with its last pipeline, and removes all that belongs to it
+/// and to no pipeline. Returns false where there is no such project.
+pub(crate) async fn begin_deletion(
+    tx: &mut WriteTx,
+    project: &str,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let done =
+        query("UPDATE projects SET deleting = 1 WHERE name = $1").bind(project).execute(tx).await?;
+    let caches = query("DELETE FROM caches WHERE project = $1 RETURNING object")
+        .bind(project)
+        .fetch_all(tx)
+        .await?;
+    for row in &caches {
+        unnamed::note(tx, &row.try_get::<String>("object")?, now_ms).await?;
+    }
+    for statement in [
+        "DELETE FROM variables WHERE scope = 'project' AND owner = $1",
+        "DELETE FROM ssh_keys WHERE project = $1",
+        "DELETE FROM retention WHERE project = $1",
+    ] {
+        query(statement).bind(project).execute(tx).await?;
+    }
+    Ok(done.rows_affected() > 0)
+}
+
+/// Removes the projects that are being deleted and have no pipelines any more.
+pub(crate) async fn remove_deleted(tx: &mut WriteTx) -> Result<(), StoreError> {
+    query(
+        "DELETE FROM projects WHERE deleting = 1 \
+         AND NOT EXISTS (SELECT 1 FROM pipelines AS p WHERE p.project = projects.name)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Returns the ids of the pipelines of a project.
+pub(crate) async fn pipelines(
+    conn: &mut Conn,
+    project: &str,
+) -> Result<Vec<PipelineId>, StoreError> {
+    let rows = query("SELECT id FROM pipelines WHERE project = $1 AND deleting = 0")
+        .bind(project)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
+}
+
+/// Returns true if there is such a project.
+pub(crate) async fn exists(conn: &mut Conn, project: &str) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 FROM projects WHERE name = $1 AND deleting = 0")
+        .bind(project)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
 }

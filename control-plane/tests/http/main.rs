@@ -15,6 +15,7 @@ mod cancel;
 mod claims;
 mod clients;
 mod dynamic;
+mod keeping;
 mod large;
 mod leases;
 mod live;

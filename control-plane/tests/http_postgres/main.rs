@@ -21,6 +21,8 @@ mod claims;
 mod clients;
 #[path = "../http/dynamic.rs"]
 mod dynamic;
+#[path = "../http/keeping.rs"]
+mod keeping;
 #[path = "../http/large.rs"]
 mod large;
 #[path = "../http/leases.rs"]

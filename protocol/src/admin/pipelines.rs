@@ -35,6 +35,9 @@ pub struct Pipeline {
     /// Warnings of the compiler.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Set if it stays whatever the retention says.
+    #[serde(default)]
+    pub pinned: bool,
 }
 
 /// A workflow and how far it is.

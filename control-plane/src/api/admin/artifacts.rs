@@ -4,17 +4,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use russet_protocol::admin::{ArtifactItem, Items};
 use russet_protocol::ids::JobId;
+use russet_protocol::outcome::Phase;
 
 use super::jobs::find_job;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
 use crate::state::App;
-use crate::store::artifacts;
+use crate::store::{artifacts, locks, unnamed};
 
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/jobs/{id}/artifacts", tag = "admin", operation_id = "list_artifacts",
@@ -59,4 +60,30 @@ pub(super) async fn download(
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
+}
+
+/// Deletes an artifact of a pipeline that has ended.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/jobs/{id}/artifacts/{path}", tag = "admin", operation_id = "delete_artifact",
+    params(("id" = String, Path, description = "The job"), ("path" = String, Path, description = "Path within the job")),
+    responses((status = 204, description = "Deleted"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The job has not ended", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path((id, path)): Path<(JobId, String)>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = app.store.write().await?;
+    let pipeline = find_job(&mut tx, &id).await?.pipeline;
+    locks::pipeline(&mut tx, &pipeline).await?;
+    if find_job(&mut tx, &id).await?.job.phase != Phase::Ended {
+        return Err(ApiError::Conflict("the job has not ended; cancel it first".to_owned()));
+    }
+    let Some(object) = artifacts::remove(&mut tx, &id, &path).await? else {
+        return Err(ApiError::NotFound("there is no such artifact".to_owned()));
+    };
+    unnamed::note(&mut tx, &object, app.clock.wall_ms()).await?;
+    tx.commit().await?;
+    app.keeper.notify_one();
+    Ok(StatusCode::NO_CONTENT)
 }

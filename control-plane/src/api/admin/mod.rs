@@ -5,6 +5,7 @@ mod artifacts;
 mod cancel;
 mod contexts;
 mod jobs;
+mod keeping;
 mod machines;
 mod orbs;
 mod pins;
@@ -66,8 +67,18 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/alert-targets/{name}", delete(alerts::remove_target))
         .route("/api/v3/alert-targets/{name}/test", post(alerts::test_target))
         .route("/api/v3/sources/{id}", put(sources::put))
+        .route("/api/v3/sources/{id}/chunks", post(sources::put_source_chunks))
+        .route("/api/v3/chunks", put(sources::put_chunks))
+        .route("/api/v3/usage", get(keeping::get_usage))
+        .route("/api/v3/retention", get(keeping::get_retention).put(keeping::put_retention))
+        .route("/api/v3/projects/{project}", delete(keeping::remove_project))
+        .route("/api/v3/projects/{project}/retention", put(keeping::put_project_retention))
+        .route(
+            "/api/v3/pipelines/{id}/pin",
+            put(keeping::pin_pipeline).delete(keeping::unpin_pipeline),
+        )
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
-        .route("/api/v3/pipelines/{id}", get(pipelines::get))
+        .route("/api/v3/pipelines/{id}", get(pipelines::get).delete(keeping::remove_pipeline))
         .route("/api/v3/pipelines/{id}/cancel", post(cancel::cancel_pipeline_call))
         .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
         .route("/api/v3/jobs/{id}", get(jobs::get))
@@ -77,7 +88,10 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/jobs/{id}/tests", get(jobs::list_tests))
         .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
         .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
-        .route("/api/v3/jobs/{id}/artifacts/{*path}", get(artifacts::download))
+        .route(
+            "/api/v3/jobs/{id}/artifacts/{*path}",
+            get(artifacts::download).delete(artifacts::remove),
+        )
         .route_layer(from_fn(admin_only))
 }
 
@@ -124,6 +138,16 @@ pub(super) fn router() -> Router<App> {
     orbs::put,
     orbs::remove,
     sources::put,
+    sources::put_source_chunks,
+    sources::put_chunks,
+    keeping::get_usage,
+    keeping::get_retention,
+    keeping::put_retention,
+    keeping::put_project_retention,
+    keeping::pin_pipeline,
+    keeping::unpin_pipeline,
+    keeping::remove_pipeline,
+    keeping::remove_project,
     pipelines::list,
     submit::submit,
     pipelines::get,
@@ -136,6 +160,7 @@ pub(super) fn router() -> Router<App> {
     jobs::list_tests,
     stdout::stdout,
     artifacts::list,
-    artifacts::download
+    artifacts::download,
+    artifacts::remove
 ))]
 pub(super) struct Docs;

@@ -10,6 +10,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::keeping::delete_objects;
 use crate::objects::unique_name;
 use crate::state::App;
 use crate::store::artifacts::StoredArtifact;
@@ -50,9 +51,7 @@ pub(super) async fn put(
     let item = ArtifactItem { path, size: written.size, blake3: written.blake3 };
     match store_artifact(&app, &caller, StoredArtifact { item, object: object.clone() }).await {
         Ok(earlier) => {
-            if let Some(earlier) = earlier {
-                app.objects.delete(&earlier).await;
-            }
+            delete_objects(&app, earlier).await;
             Ok(Json(answer))
         }
         Err(error) => {

@@ -15,6 +15,7 @@ use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::archives::cache_scope;
+use crate::keeping::delete_objects;
 use crate::state::App;
 use crate::store::caches::{self, NewCache};
 use crate::task_steps::mark_used;
@@ -71,9 +72,7 @@ pub(super) async fn save(
     // A replay of what was stored finds itself.
     let is_stored = is_new || caches::has_object(&mut tx, &object).await?;
     tx.commit().await?;
-    for object in &gone {
-        app.objects.delete(object).await;
-    }
+    delete_objects(&app, gone).await;
     if !is_stored {
         app.objects.delete(&object).await;
     }

@@ -10,6 +10,7 @@ use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::credentials::TokenHash;
+use crate::keeping::delete_objects;
 use crate::lifecycle::{end_task, put_back};
 use crate::scheduler::leases::{REST_MS, on_unclaim, rests_after};
 use crate::state::App;
@@ -63,8 +64,6 @@ async fn give_back(app: &App, request: &UnclaimRequest) -> Result<JsonAnswer<Val
     tx.commit().await?;
     let cause = request.cause;
     tracing::info!(task.id = %held.task, allocation = %held.allocation, ?cause, "given back");
-    for object in objects {
-        app.objects.delete(&object).await;
-    }
+    delete_objects(app, objects).await;
     Ok(JsonAnswer(json!({})))
 }

@@ -13,6 +13,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::keeping::delete_objects;
 use crate::layers;
 use crate::state::App;
 use crate::store::{Conn, jobs, workspaces};
@@ -45,9 +46,7 @@ pub(super) async fn persist(
     let gone = workspaces::insert(&mut tx, &held, &workflow, archive, &object, expires_ms).await?;
     mark_used(&app, &mut tx, &held).await?;
     tx.commit().await?;
-    for object in &gone {
-        app.objects.delete(object).await;
-    }
+    delete_objects(&app, gone).await;
     Ok(JsonAnswer(json!({})))
 }
 

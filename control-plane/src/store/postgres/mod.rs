@@ -142,6 +142,14 @@ impl PostgresStore {
         (Teller::new(self.options.clone()), Channel::new(&self.options))
     }
 
+    /// Returns the bytes that the database takes.
+    pub(super) async fn size(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("SELECT pg_database_size(current_database()) AS size")
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>("size")?).unwrap_or(0))
+    }
+
     pub(super) async fn close(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         self.writers.close().await;

@@ -4,6 +4,7 @@
 //! fair lock in this process, and a few that read. So nobody ever meets "database is locked",
 //! however many pipelines are submitted at once.
 
+mod space;
 mod writer;
 
 use std::ffi::OsString;
@@ -14,12 +15,16 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Row, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{OpenError, StoreError};
 
+pub(crate) use space::vacuum_database;
+pub use space::{VacuumError, Vacuumed};
 #[cfg(test)]
 pub(super) use writer::MAX_LOG_BYTES;
 pub(super) use writer::Writer;
@@ -70,6 +75,8 @@ impl SqliteStore {
             .disable_statement_logging();
         let mut conn = options
             .clone()
+            // Of a new database alone: an older one is as it is until `vacuum` writes it anew.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             // A log that one slow reader made long is cut when it is begun anew.
             .pragma("journal_size_limit", writer::MAX_LOG_BYTES.to_string())
             .connect()

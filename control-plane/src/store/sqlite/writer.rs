@@ -21,7 +21,7 @@ pub(in super::super) struct Writer {
     /// Last place in the line that was given to a task.
     queue: i64,
     /// The write-ahead log.
-    log: PathBuf,
+    pub(super) log: PathBuf,
     /// Commits since the length of the log was last looked at.
     unchecked: u32,
 }

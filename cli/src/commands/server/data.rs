@@ -1,0 +1,23 @@
+//! Commands beside the server itself.
+
+use super::keeping;
+use crate::error::Result;
+use crate::exit::Exit;
+
+/// Commands beside the server itself.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ServerCommand {
+    #[command(subcommand)]
+    Retention(keeping::RetentionCommand),
+    Usage(keeping::UsageArgs),
+    Vacuum(keeping::VacuumArgs),
+}
+
+/// Runs a command beside the server.
+pub(crate) async fn main(command: ServerCommand) -> Result<Exit> {
+    match command {
+        ServerCommand::Retention(command) => keeping::retention_main(command).await,
+        ServerCommand::Usage(args) => keeping::show_usage(args).await,
+        ServerCommand::Vacuum(args) => keeping::vacuum_main(args).await,
+    }
+}
