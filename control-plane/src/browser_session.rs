@@ -1,14 +1,20 @@
 //! Sessions of browsers: a cookie that a browser got for the admin token.
 //!
-//! The cookie holds when it ends, a random number, and a keyed hash of both. The key is derived
-//! from the admin token's hash, so sessions outlive a restart and end when the token changes. Those
-//! that were ended by logging out are remembered until they would have ended by themselves.
+//! The cookie holds when it ends, a random number, the name that its owner gave, and a keyed hash of
+//! all. The key is derived from the admin token's hash, so sessions outlive a restart and end when
+//! the token changes. Those that were ended by logging out are remembered, in the database and so for
+//! all servers of it, until they would have ended by themselves.
+//!
 //! Threats: a script that got into a page cannot read it (`HttpOnly`); another site's page cannot
-//! make a browser send it (`SameSite=Strict`), and would gain nothing, since it only reads; and one
-//! that somebody copied is worth nothing any more after its owner logged out.
+//! make a browser send it (`SameSite=Strict`), and would not know the token that each form of ours
+//! carries ([`Session::form_token`]); and one that somebody copied is worth nothing any more after
+//! its owner logged out.
 
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use russet_text::one_line_within;
 
 use crate::credentials::NoRandomness;
 use crate::state::App;
@@ -20,50 +26,102 @@ const NAME: &str = "russet_session";
 /// Length of a session, in seconds: a working day.
 const LASTS_S: i64 = 12 * 3600;
 
-/// Purpose of the derived key, so that it is no other one.
+/// The most characters of the name of the one who logged in.
+const MAX_NAME_CHARS: usize = 64;
+
+/// Purposes of the derived keys, so that neither is the other one.
 const CONTEXT: &str = "russet control plane 2026-11 web session";
+const FORM_CONTEXT: &str = "russet control plane 2026-11 web form";
 
 /// A session that has not ended.
-#[derive(Debug)]
-struct Session {
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
     until_s: i64,
     id: blake3::Hash,
+    form_token: blake3::Hash,
+    name: String,
 }
 
-fn seal_session(app: &App, until_s: i64, nonce: &str) -> blake3::Hash {
-    let key = blake3::derive_key(CONTEXT, &app.admin.key());
-    blake3::keyed_hash(&key, format!("{until_s}.{nonce}").as_bytes())
+impl Session {
+    /// The name that its owner gave, which may be empty. Nobody proves it: all have one token.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// End of it, in seconds since 1970.
+    pub(crate) fn until_s(&self) -> i64 {
+        self.until_s
+    }
+
+    /// The text that forms of this session carry, and that no other site can know.
+    pub(crate) fn form_token(&self) -> String {
+        self.form_token.to_hex().to_string()
+    }
+
+    /// Returns true for that text. Takes as long either way.
+    pub(crate) fn is_form_token(&self, text: &str) -> bool {
+        blake3::Hash::from_hex(text).is_ok_and(|hash| hash == self.form_token)
+    }
+
+    /// A hash of what is done in this session.
+    pub(crate) fn hash_use(&self, parts: &[&str]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(self.id.as_bytes());
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.finalize()
+    }
 }
 
-fn now_s(app: &App) -> i64 {
+fn derived_key(app: &App, context: &str) -> [u8; 32] {
+    blake3::derive_key(context, &app.admin.key())
+}
+
+fn seal_session(app: &App, until_s: i64, nonce: &str, name: &str) -> blake3::Hash {
+    let text = format!("{until_s}.{nonce}.{name}");
+    blake3::keyed_hash(&derived_key(app, CONTEXT), text.as_bytes())
+}
+
+/// Returns the time of day, in seconds since 1970.
+pub(crate) fn now_s(app: &App) -> i64 {
     app.clock.wall_ms() / 1000
 }
 
-/// Returns the header that begins a session. A browser sends the cookie back over TLS alone where
-/// people come over TLS.
-pub(crate) fn begin_cookie(app: &App) -> Result<String, NoRandomness> {
-    let until_s = now_s(app) + LASTS_S;
+/// Returns a random text that nobody can guess.
+pub(crate) fn new_nonce() -> Result<String, NoRandomness> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(NoRandomness)?;
-    let nonce = format!("{:032x}", u128::from_be_bytes(nonce));
-    let value = format!("{until_s}.{nonce}.{}", seal_session(app, until_s, &nonce).to_hex());
-    Ok(cookie_header(app, &value, LASTS_S))
+    Ok(format!("{:032x}", u128::from_be_bytes(nonce)))
 }
 
-/// Ends the session of a browser, here and there. Returns the header that takes the cookie away.
-pub(crate) async fn end_cookie(app: &App, headers: &HeaderMap) -> Result<String, StoreError> {
-    if let Some(Session { until_s, id }) = session(app, headers) {
+/// Returns the header that begins a session of somebody. A browser sends the cookie back over TLS
+/// alone where people come over TLS.
+pub(crate) fn begin_cookie(
+    app: &App,
+    name: &str,
+    is_encrypted: bool,
+) -> Result<String, NoRandomness> {
+    let until_s = now_s(app) + LASTS_S;
+    let nonce = new_nonce()?;
+    let name = URL_SAFE_NO_PAD.encode(one_line_within(name.trim(), MAX_NAME_CHARS));
+    let seal = seal_session(app, until_s, &nonce, &name).to_hex();
+    let value = format!("{until_s}.{nonce}.{name}.{seal}");
+    Ok(cookie_header(app, &value, LASTS_S, is_encrypted))
+}
+
+/// Ends a session, here and in the browser. Returns the header that takes the cookie away.
+pub(crate) async fn end_cookie(app: &App, session: Option<&Session>) -> Result<String, StoreError> {
+    if let Some(session) = session {
         let mut tx = app.store.write().await?;
-        sessions::end(&mut tx, id.as_bytes(), until_s, now_s(app)).await?;
+        sessions::end(&mut tx, session.id.as_bytes(), session.until_s, now_s(app)).await?;
         tx.commit().await?;
-        app.ended_sessions.insert(id.as_bytes(), until_s, now_s(app));
     }
-    Ok(cookie_header(app, "", 0))
+    Ok(cookie_header(app, "", 0, false))
 }
 
-fn cookie_header(app: &App, value: &str, max_age: i64) -> String {
-    let encrypted = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    let secure = if encrypted { "; Secure" } else { "" };
+fn cookie_header(app: &App, value: &str, max_age: i64, is_encrypted: bool) -> String {
+    let by_url = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    let secure = if by_url || is_encrypted { "; Secure" } else { "" };
     format!("{NAME}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
 }
 
@@ -74,18 +132,29 @@ fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))
 }
 
-fn session(app: &App, headers: &HeaderMap) -> Option<Session> {
-    let mut parts = session_cookie(headers)?.splitn(3, '.');
-    let (until_s, nonce, mac) = (parts.next()?, parts.next()?, parts.next()?);
+fn sealed_session(app: &App, headers: &HeaderMap) -> Option<Session> {
+    let mut parts = session_cookie(headers)?.splitn(4, '.');
+    let (until_s, nonce, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let mac = blake3::Hash::from_hex(parts.next()?).ok()?;
     let until_s: i64 = until_s.parse().ok()?;
-    let mac = blake3::Hash::from_hex(mac).ok()?;
-    let id = seal_session(app, until_s, nonce);
+    let id = seal_session(app, until_s, nonce, name);
     // Comparing hashes takes as long either way.
-    let holds = id == mac && until_s > now_s(app) && !app.ended_sessions.contains(id.as_bytes());
-    holds.then_some(Session { until_s, id })
+    if id != mac || until_s <= now_s(app) {
+        return None;
+    }
+    let form_token = blake3::keyed_hash(&derived_key(app, FORM_CONTEXT), id.as_bytes());
+    let name = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
+    Some(Session { until_s, id, form_token, name })
 }
 
-/// Returns true for a browser that the administrator logged in with.
-pub(crate) fn is_logged_in(app: &App, headers: &HeaderMap) -> bool {
-    session(app, headers).is_some()
+/// Finds the session of a browser that the administrator logged in with.
+pub(crate) async fn find_session(
+    app: &App,
+    headers: &HeaderMap,
+) -> Result<Option<Session>, StoreError> {
+    // Nobody without a cookie of ours costs a look into the database.
+    let Some(session) = sealed_session(app, headers) else { return Ok(None) };
+    let mut conn = app.store.read().await?;
+    let is_ended = sessions::is_ended(&mut conn, session.id.as_bytes()).await?;
+    Ok((!is_ended).then_some(session))
 }

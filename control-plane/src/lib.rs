@@ -27,7 +27,6 @@ mod clock;
 mod contention;
 mod credentials;
 mod data_dir;
-mod ended_sessions;
 mod follow;
 mod follow_seen;
 mod keeping;

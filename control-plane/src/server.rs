@@ -18,7 +18,6 @@ use crate::between_servers::BetweenServers;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::ended_sessions::EndedSessions;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::objects::{Objects, S3Settings};
@@ -32,7 +31,7 @@ use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
-use crate::store::{DatabaseUrl, Store, StoreError, sessions, tasks, variables};
+use crate::store::{DatabaseUrl, Store, StoreError, tasks, variables};
 use crate::sweep::sweep_objects;
 use crate::{
     alerts, api, archives, cancel, keeping, listen, presence_writer, reaper, servers, web,
@@ -215,7 +214,6 @@ impl Server {
             None => Store::open(&path, settings.durable).await.map_err(not_open)?,
         };
         let has_values = has_values(&store).await.map_err(from_database)?;
-        let ended_sessions = ended_sessions(&store).await.map_err(from_database)?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
         let key = key.map_err(from_dir)?;
         let admin = TokenHash::of(admin_token.expose());
@@ -246,7 +244,6 @@ impl Server {
             orb_registry: settings.orb_registry,
             class_aliases: Arc::new(settings.class_aliases),
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
-            ended_sessions: Arc::new(EndedSessions::new(ended_sessions)),
             gate: Arc::new(Gate::new(
                 settings.limits.within(raise_open_files()),
                 settings.trusted_proxies,
@@ -307,8 +304,8 @@ impl Server {
             shutdown.await;
             close.send_replace(true);
         });
-        let serving =
-            listen::serve(listener, api::router(app, web::router()), gate, closing.clone());
+        let pages = web::router(&app);
+        let serving = listen::serve(listener, api::router(app, pages), gate, closing.clone());
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
             drop(closing.wait_for(|closing| *closing).await);
@@ -339,10 +336,6 @@ impl Server {
 /// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
     variables::any_sealed(&mut store.read().await?).await
-}
-
-async fn ended_sessions(store: &Store) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
-    sessions::ended(&mut store.read().await?).await
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

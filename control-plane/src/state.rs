@@ -10,7 +10,6 @@ use tokio::sync::{Notify, watch};
 use crate::between_servers::BetweenServers;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
-use crate::ended_sessions::EndedSessions;
 use crate::listen::Gate;
 use crate::objects::Objects;
 use crate::outbox::MailServer;
@@ -51,8 +50,6 @@ pub(crate) struct App {
     pub(crate) class_aliases: Arc<BTreeMap<String, ResourceClass>>,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
-    /// Sessions of browsers that were ended by logging out.
-    pub(crate) ended_sessions: Arc<EndedSessions>,
     /// Limits of what callers take, and what they have taken.
     pub(crate) gate: Arc<Gate>,
     /// Room in the data directory.

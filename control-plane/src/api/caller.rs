@@ -18,6 +18,7 @@ use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 
 use super::error::ApiError;
+use crate::browser_session::{Session, find_session};
 use crate::credentials::{TokenHash, TokenKind};
 use crate::listen::{Connection, Keeping, Key, Room, Standing};
 use crate::state::App;
@@ -29,7 +30,7 @@ pub(crate) enum Caller {
     /// Has the admin token.
     Admin,
     /// A browser that the administrator logged in with.
-    Browser,
+    Browser(Arc<Session>),
     /// A launch agent, with the token of a class.
     Class {
         /// Of the token.
@@ -53,14 +54,14 @@ impl Caller {
     pub(crate) fn may_read(&self, method: &Method) -> bool {
         match self {
             Self::Admin => true,
-            Self::Browser => matches!(*method, Method::GET | Method::HEAD),
+            Self::Browser(_) => matches!(*method, Method::GET | Method::HEAD),
             _ => false,
         }
     }
 
     fn standing(&self) -> Option<Standing> {
         match self {
-            Self::Admin | Self::Browser => Some(Standing::Admin),
+            Self::Admin | Self::Browser(_) => Some(Standing::Admin),
             Self::Class { .. } | Self::Task { .. } => Some(Standing::Runner),
             Self::Nobody => None,
         }
@@ -68,7 +69,7 @@ impl Caller {
 
     fn key(&self, app: &App, address: IpAddr) -> Key {
         match self {
-            Self::Admin | Self::Browser => Key::Token(app.admin.key()),
+            Self::Admin | Self::Browser(_) => Key::Token(app.admin.key()),
             Self::Class { hash, .. } | Self::Task { hash, .. } => Key::Token(hash.key()),
             Self::Nobody => Key::Address(address),
         }
@@ -109,8 +110,8 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
         return Ok(Caller::Admin);
     }
     let Some(token) = bearer else {
-        let is_browser = crate::browser_session::is_logged_in(app, headers);
-        return Ok(if is_browser { Caller::Browser } else { Caller::Nobody });
+        let session = find_session(app, headers).await?;
+        return Ok(session.map_or(Caller::Nobody, |session| Caller::Browser(Arc::new(session))));
     };
     let hash = TokenHash::of(token.expose());
     // The prefix says which table to look at; what begins otherwise is none of our tokens.

@@ -7,6 +7,7 @@ mod agent;
 mod bearer;
 mod body;
 mod caller;
+mod calls;
 mod clients;
 mod error;
 mod openapi;
@@ -15,22 +16,24 @@ mod prefer;
 mod range;
 mod runner_name;
 
-use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 
 use crate::state::App;
 pub(crate) use caller::Caller;
+pub(crate) use calls::{Call, Calls, Refusal};
 use error::ApiError;
 
 /// All routes: those of the API, and the pages.
 pub(crate) fn router(app: App, pages: Router<App>) -> Router {
+    let calls = Calls::new(admin::router().with_state(app.clone()));
     Router::new()
         .merge(agent::router())
         .merge(admin::router())
         .merge(clients::router())
         .merge(openapi::router())
-        .merge(pages)
+        .merge(pages.layer(Extension(calls)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), caller::admit))

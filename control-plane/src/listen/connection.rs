@@ -71,6 +71,12 @@ impl Connection {
         address::counted(address::client(&self.gate.proxies, self.peer, headers))
     }
 
+    /// Returns true where a proxy of ours says that its client came over TLS.
+    pub(crate) fn is_encrypted(&self, headers: &HeaderMap) -> bool {
+        address::is_proxy(&self.gate.proxies, self.peer)
+            && headers.get("x-forwarded-proto").is_some_and(|value| value == "https")
+    }
+
     /// Notes that a request showed a token.
     pub(crate) fn prove(&self, standing: Standing) -> Result<(), Full> {
         self.gate.prove(self.id, standing)?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::state::App;
 use crate::store::line::{Queued, queued_tasks};
-use crate::store::{Conn, StoreError, pipelines, sessions, tasks};
+use crate::store::{Conn, StoreError, pipelines, tasks};
 
 /// What was seen at the last look.
 #[derive(Debug, Default)]
@@ -44,8 +44,6 @@ async fn look(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
     look_at_lines(app, &mut conn, seen).await?;
     look_at_tasks(app, &mut conn, seen).await?;
     look_at_pipelines(app, &mut conn, seen).await?;
-    // Somebody may have logged out there.
-    app.ended_sessions.extend(sessions::ended(&mut conn).await?);
     drop(conn);
     // A lease of another server may lapse before those that this one knows.
     app.bus().leases.wake("");

@@ -67,7 +67,7 @@ fn job_class(row: &Row) -> Result<Option<ResourceClass>, StoreError> {
     }
 }
 
-fn job_row(row: &Row) -> Result<JobRow, StoreError> {
+pub(super) fn job_row(row: &Row) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         job: Job {
             id: row.try_get::<String>("id")?.into(),

@@ -22,6 +22,7 @@ pub(crate) mod line;
 pub(crate) mod loads;
 pub(crate) mod locks;
 mod now;
+pub(crate) mod open_jobs;
 pub(crate) mod orbs;
 pub(crate) mod outbox;
 pub(crate) mod output;

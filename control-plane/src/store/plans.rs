@@ -26,7 +26,9 @@ const MAY_BE_WALKED: [&str; 15] = [
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 5] = [
+const MAY_BE_WALKED_ALONG: [&str; 7] = [
+    "INDEX tasks_queued",
+    "INDEX jobs_on_hold",
     "INDEX tasks_leased",
     "INDEX tasks_running",
     "INDEX pipelines_being_canceled",

@@ -1,17 +1,27 @@
 //! Pages for people with a browser: pipelines, jobs with live output, runners.
 //!
-//! They only show: what changes anything is a command or a call. So a browser's cookie is worth
-//! nothing to a page of somebody else's that makes a browser call here. Everything that a job or a
-//! runner wrote is text of a template, which escapes it; nothing is inline, so the policy of the
-//! pages lets no script run but ours.
+//! What a button does is a call of the API, made in the name of the one who is logged in (`act.rs`).
+//! Everything that a job or a runner wrote is text of a template, which escapes it; nothing is inline,
+//! so the policy of the pages lets no script run but ours. All of it works without scripts, which
+//! only keep a page as it would be if it were loaded again.
+//!
+//! Threat: a page of somebody else's makes a browser send a form here. Three walls are before it:
+//! the cookie is not sent along (`SameSite=Strict`), what a browser says comes from another site is
+//! refused (`session.rs`), and a form without the text of its session is refused (`act.rs`).
 
+mod act;
+mod actions;
+mod buttons;
 mod changes;
 mod escape;
 mod login;
+mod overview;
 mod pages;
+mod requests;
 mod session;
 mod tasks;
 mod view;
+mod visit;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -20,9 +30,9 @@ use axum::http::header::{
     X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::state::App;
 
@@ -32,21 +42,24 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
                       img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
-/// Bytes of the form that logs in.
+/// Bytes of a form.
 const MAX_FORM_BYTES: usize = 8 * 1024;
 
 /// The pages.
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
-        .route("/", get(pages::pipelines_page))
+        .route("/", get(overview::overview_page))
+        .route("/pipelines", get(pages::pipelines_page))
         .route("/pipelines/{id}", get(pages::pipeline_page))
         .route("/pipelines/{id}/changes", get(changes::of_pipeline))
         .route("/jobs/{id}", get(pages::job_page))
         .route("/jobs/{id}/changes", get(changes::of_job))
         .route("/runners", get(pages::runners_page))
+        .route("/ask/{action}", get(act::ask_page))
+        .route("/do/{action}", post(act::act))
         .route_layer(from_fn(session::known_only))
         .route("/login", get(login::login_page).post(login::login))
-        .route("/logout", axum::routing::post(login::logout))
+        .route("/logout", post(login::logout))
         .route(
             "/assets/style.css",
             get(async || serve_asset("text/css", include_str!("assets/style.css"))),
@@ -60,6 +73,7 @@ pub(crate) fn router() -> Router<App> {
             get(async || serve_asset("image/svg+xml", include_str!("assets/icon.svg"))),
         )
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+        .layer(from_fn_with_state(app.clone(), session::refuse_foreign))
         .layer(from_fn(with_policy))
 }
 

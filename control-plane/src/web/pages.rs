@@ -11,9 +11,12 @@ use russet_protocol::outcome::Phase;
 use russet_protocol::runner::{TestOutcome, TestResult};
 use serde::Deserialize;
 
+use super::buttons;
 use super::tasks::{TaskView, by_task};
 use super::view;
 use crate::runner_items::list_runners;
+use super::visit::Visit;
+use crate::api::Refusal;
 use crate::state::App;
 use crate::store::{
     StoreError, artifacts, classes, job_tasks, jobs, pipelines, steps, tasks, test_results,
@@ -30,6 +33,10 @@ const FAILED_TESTS: usize = 20;
 #[derive(Debug)]
 pub(super) enum PageError {
     NotFound,
+    /// There is no session.
+    LoggedOut,
+    /// A form did not come from a page of ours.
+    Foreign,
     Internal(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -39,32 +46,91 @@ impl From<StoreError> for PageError {
     }
 }
 
+/// A page that says why there is no other one.
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
-struct ErrorPage {
-    message: &'static str,
+pub(super) struct ErrorPage {
+    status: StatusCode,
+    title: String,
+    hint: Option<String>,
+    /// Details, a line each.
+    details: Vec<String>,
+    link: String,
+    link_words: &'static str,
+}
+
+impl ErrorPage {
+    fn new(status: StatusCode, title: &str, hint: Option<&str>) -> Self {
+        Self {
+            status,
+            title: title.to_owned(),
+            hint: hint.map(str::to_owned),
+            details: Vec::new(),
+            link: "/".to_owned(),
+            link_words: "Overview",
+        }
+    }
+
+    /// The page for a form of somebody whose session has ended.
+    pub(super) fn logged_out(login: String) -> Self {
+        let hint = "Nothing was changed. Log in, and press the button again.";
+        let page = Self::new(StatusCode::UNAUTHORIZED, "Your session has ended", Some(hint));
+        Self { link: login, link_words: "Log in", ..page }
+    }
+
+    /// The page for a field of a form that cannot be read.
+    pub(super) fn unreadable(words: String, back: String) -> Self {
+        let page = Self::new(StatusCode::BAD_REQUEST, "This form cannot be read", Some(&words));
+        Self { link: back, link_words: "Back", ..page }
+    }
+
+    /// The page for a call that was refused.
+    pub(super) fn refused(refusal: Refusal, back: String) -> Self {
+        let status = StatusCode::from_u16(refusal.status);
+        Self {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            title: refusal.problem.message,
+            hint: refusal.problem.hint,
+            details: refusal.problem.diagnostics,
+            link: back,
+            link_words: "Back",
+        }
+    }
+}
+
+impl IntoResponse for ErrorPage {
+    fn into_response(self) -> Response {
+        match render_html(&self) {
+            Ok(mut response) => {
+                *response.status_mut() = self.status;
+                response
+            }
+            Err(_) => (self.status, self.title).into_response(),
+        }
+    }
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let (status, message) = match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is no such page."),
+        let page = match self {
+            Self::NotFound => ErrorPage::new(StatusCode::NOT_FOUND, "There is no such page", None),
+            Self::LoggedOut => ErrorPage::logged_out("/login".to_owned()),
+            Self::Foreign => {
+                let hint = "Nothing was changed. It did not come from a page of this server, or from one of an \
+                            earlier session: load the page again, and press the button there.";
+                ErrorPage::new(StatusCode::FORBIDDEN, "This form was refused", Some(hint))
+            }
             Self::Internal(error) => {
                 tracing::error!(
                     error = russet_text::error_chain(&*error),
                     "a page could not be made"
                 );
-                let message = "The control plane failed; its log says why.";
-                (StatusCode::INTERNAL_SERVER_ERROR, message)
+                let title = "The control plane failed";
+                let hint = "Its log says why.";
+                ErrorPage::new(StatusCode::INTERNAL_SERVER_ERROR, title, Some(hint))
             }
         };
-        match render_html(&ErrorPage { message }) {
-            Ok(mut response) => {
-                *response.status_mut() = status;
-                response
-            }
-            Err(_) => (status, message).into_response(),
-        }
+        page.into_response()
     }
 }
 
@@ -74,7 +140,7 @@ pub(super) fn render_html(page: &impl Template) -> Result<Response, PageError> {
     Ok(([(CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response())
 }
 
-fn now_ms(app: &App) -> u64 {
+pub(super) fn now_ms(app: &App) -> u64 {
     u64::try_from(app.clock.wall_ms()).unwrap_or(0)
 }
 
@@ -86,6 +152,7 @@ pub(super) struct Filter {
 #[derive(Debug, Template)]
 #[template(path = "pipelines.html")]
 struct PipelinesPage {
+    visit: Visit,
     pipelines: Vec<Pipeline>,
     project: Option<String>,
     now_ms: u64,
@@ -94,17 +161,19 @@ struct PipelinesPage {
 /// The latest pipelines.
 pub(super) async fn pipelines_page(
     State(app): State<App>,
+    visit: Visit,
     Query(filter): Query<Filter>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let pipelines = pipelines::list(&mut conn, filter.project.as_deref(), PIPELINES).await?;
     drop(conn);
-    render_html(&PipelinesPage { pipelines, project: filter.project, now_ms: now_ms(&app) })
+    render_html(&PipelinesPage { visit, pipelines, project: filter.project, now_ms: now_ms(&app) })
 }
 
 #[derive(Debug, Template)]
 #[template(path = "pipeline.html")]
 struct PipelinePage {
+    visit: Visit,
     pipeline: Pipeline,
     now_ms: u64,
 }
@@ -112,17 +181,23 @@ struct PipelinePage {
 /// A pipeline with its jobs.
 pub(super) async fn pipeline_page(
     State(app): State<App>,
+    visit: Visit,
     Path(id): Path<PipelineId>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
-    let pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    let mut pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    let mut explainer = Explainer::default();
+    for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
+        explainer.explain_wait(&app, &mut conn, job).await?;
+    }
     drop(conn);
-    render_html(&PipelinePage { pipeline, now_ms: now_ms(&app) })
+    render_html(&PipelinePage { visit, pipeline, now_ms: now_ms(&app) })
 }
 
 #[derive(Debug, Template)]
 #[template(path = "job.html")]
 struct JobPage {
+    visit: Visit,
     pipeline: Pipeline,
     job: Job,
     tasks: Vec<TaskView>,
@@ -144,6 +219,7 @@ impl JobPage {
 /// A job with its steps.
 pub(super) async fn job_page(
     State(app): State<App>,
+    visit: Visit,
     Path(id): Path<JobId>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
@@ -161,7 +237,15 @@ pub(super) async fn job_page(
     failed_tests.truncate(FAILED_TESTS);
     let artifacts = artifacts.into_iter().map(|stored| stored.item).collect();
     let tasks = by_task(job.parallelism, tasks, &steps);
-    render_html(&JobPage { pipeline, job, tasks, artifacts, failed_tests, now_ms: now_ms(&app) })
+    render_html(&JobPage {
+        visit,
+        pipeline,
+        job,
+        tasks,
+        artifacts,
+        failed_tests,
+        now_ms: now_ms(&app),
+    })
 }
 
 /// A class, and how many tasks of it wait and run.
@@ -175,12 +259,16 @@ struct ClassLine {
 #[derive(Debug, Template)]
 #[template(path = "runners.html")]
 struct RunnersPage {
+    visit: Visit,
     classes: Vec<ClassLine>,
     runners: Vec<RunnerItem>,
 }
 
 /// Runners and the queues that they serve.
-pub(super) async fn runners_page(State(app): State<App>) -> Result<Response, PageError> {
+pub(super) async fn runners_page(
+    State(app): State<App>,
+    visit: Visit,
+) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let mut lines = Vec::new();
     for item in classes::list(&mut conn, None).await? {
@@ -189,5 +277,5 @@ pub(super) async fn runners_page(State(app): State<App>) -> Result<Response, Pag
     }
     let runners = list_runners(&app, &mut conn).await?;
     drop(conn);
-    render_html(&RunnersPage { classes: lines, runners })
+    render_html(&RunnersPage { visit, classes: lines, runners })
 }

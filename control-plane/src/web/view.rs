@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use russet_protocol::admin::{Job, Pipeline, StepState, Workflow};
+use russet_protocol::admin::{Job, Pipeline, RunnerItem, StepState, Workflow};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_text::format_duration;
 pub(super) use russet_text::{encode_path, format_size};
@@ -54,6 +54,11 @@ pub(super) fn of_workflow(workflow: &Workflow) -> State {
 /// The state of a step.
 pub(super) fn of_step(step: &StepState) -> State {
     step.outcome.map_or(State { word: "running", class: "running" }, ended)
+}
+
+/// Returns true for a runner that takes no tasks and should, or fewer than it should.
+pub(super) fn is_troubled(runner: &RunnerItem) -> bool {
+    runner.rival.is_some() || !runner.holds.is_empty() || !runner.held_slots.is_empty()
 }
 
 /// Returns true if nothing of a pipeline will change any more.

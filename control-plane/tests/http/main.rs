@@ -9,18 +9,25 @@
 
 mod alerts;
 mod artifacts;
+#[cfg(target_os = "linux")]
 mod browser;
+#[cfg(target_os = "linux")]
+mod buttons;
 mod caches;
 mod cancel;
+#[cfg(target_os = "linux")]
+mod chromium;
 mod claims;
 mod clients;
 mod dynamic;
 mod keeping;
+mod forms;
 mod large;
 mod leases;
 mod live;
 mod machines;
 mod objects;
+mod old_data;
 mod orbs;
 mod output;
 mod parallel;

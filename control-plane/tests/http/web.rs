@@ -1,7 +1,7 @@
 //! The pages for browsers: who may see them, what they show, what a session may not do.
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use russet_protocol::admin::{Items, ResourceClassItem};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::runner::EventKind;
@@ -10,38 +10,42 @@ use serde_json::json;
 use crate::support::{Harness, LIMIT, ONE_JOB, ok};
 
 /// A browser: it keeps one cookie, and says where it is sent instead of going there.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     server: &'a Harness,
     http: Client,
     cookie: Option<String>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(server: &'a Harness) -> Self {
+    pub(crate) fn new(server: &'a Harness) -> Self {
         let http = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         Self { server, http, cookie: None }
     }
 
-    async fn logged_in(server: &'a Harness) -> Self {
+    pub(crate) async fn logged_in(server: &'a Harness) -> Self {
         let mut browser = Self::new(server);
         let answer = browser.log_in(&server.admin, "/").await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         browser
     }
 
-    async fn send(&self, method: Method, path: &str, form: &str) -> Response {
+    pub(crate) fn request(&self, method: Method, path: &str, form: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.server.url));
         let request = request.timeout(LIMIT).body(form.to_owned());
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let cookie = self.cookie.as_deref().unwrap_or("other=1");
-        request.header("cookie", format!("first=a; {cookie}; last=b")).send().await.unwrap()
+        request.header("cookie", format!("first=a; {cookie}; last=b"))
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn send(&self, method: Method, path: &str, form: &str) -> Response {
+        self.request(method, path, form).send().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, "").await
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.text().await.unwrap()
@@ -58,7 +62,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn place(answer: &Response) -> &str {
+pub(crate) fn place(answer: &Response) -> &str {
     answer.headers()["location"].to_str().unwrap()
 }
 
@@ -122,7 +126,7 @@ async fn output_is_sent_as_text_with_the_name_of_a_file() {
 }
 
 #[tokio::test]
-async fn a_session_reads_and_changes_nothing() {
+async fn a_session_reads_the_api_and_changes_nothing_there() {
     let server = Harness::start().await;
     server.class().await;
     let pipeline = server.submit(ONE_JOB).await;

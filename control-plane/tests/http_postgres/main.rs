@@ -23,6 +23,8 @@ mod clients;
 mod dynamic;
 #[path = "../http/keeping.rs"]
 mod keeping;
+#[path = "../http/forms.rs"]
+mod forms;
 #[path = "../http/large.rs"]
 mod large;
 #[path = "../http/leases.rs"]

@@ -13,13 +13,23 @@ async function refresh() {
   if (!answer.ok) { throw new Error(`${answer.status}`); }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
   const main = document.querySelector("main");
-  if (!fresh.querySelector("[data-grow]")) { main.innerHTML = fresh.innerHTML; }
+  if (main.dataset.sent) { return; }
   for (const list of fresh.querySelectorAll("[data-grow]")) { merge(list, document.getElementById(list.id)); }
-  for (const part of fresh.querySelectorAll("[data-live]")) {
-    document.getElementById(part.id)?.replaceWith(part);
-  }
+  for (const part of fresh.querySelectorAll("[data-live]")) { exchange(part, document.getElementById(part.id)); }
   if (!fresh.dataset.changes) { delete main.dataset.changes; source?.close(); source = null; }
   await readLogs();
+}
+
+// A part that is as it was stays, with what is selected in it. Forms keep the number by which one that
+// is sent twice is known, and a button that has the focus keeps it.
+function exchange(part, shown) {
+  if (!shown || shown === part) { return; }
+  const once = shown.querySelector("input[name=once]")?.getAttribute("value");
+  if (once) { for (const input of part.querySelectorAll("input[name=once]")) { input.setAttribute("value", once); } }
+  if (shown.isEqualNode(part)) { return; }
+  const focus = shown.contains(document.activeElement) ? document.activeElement.id : "";
+  shown.replaceWith(part);
+  if (focus) { document.getElementById(focus)?.focus({ preventScroll: true }); }
 }
 
 function merge(fresh, list) {
@@ -192,6 +202,19 @@ function watch(root) {
 
 const main = document.querySelector("main");
 watch(document);
+// A form is sent once, and the page stays as it is until the answer comes. One that comes back out of
+// the browser's memory may send again.
+main.addEventListener("submit", (event) => {
+  if (main.dataset.sent) { event.preventDefault(); }
+  main.dataset.sent = "true";
+});
+addEventListener("pageshow", () => { delete main.dataset.sent; });
+// Words about what was done are for the first look.
+if (location.search.includes("done=")) {
+  const address = new URL(location.href);
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+}
 if (main.dataset.changes) {
   listen();
   document.addEventListener("visibilitychange", () => {

@@ -1,0 +1,84 @@
+//! Calls that a page makes in the name of the one who is logged in.
+//!
+//! They go through the very routes that tools call, so a button does nothing that a call cannot do,
+//! and nothing in another way.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method, Uri};
+use axum::response::Response;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use russet_protocol::problem::Problem;
+use serde_json::Value;
+
+use super::caller::Caller;
+
+/// The most bytes of a refusal that are read.
+const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+
+/// A call of the administrator's API.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// Path and query, encoded.
+    pub(crate) path: String,
+    /// The document; null for none.
+    pub(crate) body: Value,
+}
+
+/// The routes of the administrator's API.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls(Router);
+
+impl Calls {
+    pub(super) fn new(routes: Router) -> Self {
+        Self(routes)
+    }
+
+    /// Makes a call as the administrator.
+    ///
+    /// # Errors
+    ///
+    /// The answer's problem, where the call was refused or failed.
+    pub(crate) async fn make(&self, call: Call) -> Result<(), Refusal> {
+        let answer = self.send(call).await;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = axum::body::to_bytes(answer.into_body(), MAX_PROBLEM_BYTES).await;
+        let problem = body.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let problem = problem.unwrap_or_else(|| Problem {
+            message: format!("the control plane answered {status}"),
+            hint: None,
+            diagnostics: Vec::new(),
+        });
+        Err(Refusal { status: status.as_u16(), problem })
+    }
+
+    async fn send(&self, call: Call) -> Response {
+        let body = match call.body {
+            Value::Null => Body::empty(),
+            document => Body::from(document.to_string()),
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = call.method;
+        // A path that is none leads nowhere: 404.
+        *request.uri_mut() = call.path.parse().unwrap_or_else(|_| Uri::from_static("/"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.extensions_mut().insert(Caller::Admin);
+        let answer = TowerToHyperService::new(self.0.clone()).call(request).await;
+        answer.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// A refused call.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Status of the answer.
+    pub(crate) status: u16,
+    pub(crate) problem: Problem,
+}

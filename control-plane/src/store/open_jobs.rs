@@ -1,0 +1,61 @@
+//! Jobs of all pipelines that wait or run now. Each is found by an index of what is open, so it costs
+//! as much as there is, however long a server has run.
+
+use std::collections::BTreeSet;
+
+use super::jobs::{JobRow, job_row};
+use super::rows::count_column;
+use super::sql::{Query, query};
+use super::{Conn, StoreError};
+
+/// A job, and the number of its pipeline.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) row: JobRow,
+    pub(crate) project: String,
+    pub(crate) pipeline_number: u64,
+}
+
+/// Jobs with a task that waits for a runner, by class and then in the order of the line.
+pub(crate) async fn queued(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+    let statement = query(
+        "SELECT jobs.*, pipelines.number AS pipeline_number FROM tasks \
+         JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE tasks.phase = 'queued' ORDER BY tasks.class, tasks.queue LIMIT $1",
+    );
+    read_jobs(conn, statement.bind(limit)).await
+}
+
+/// Jobs with a task that a runner has.
+pub(crate) async fn running(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+    let statement = query(
+        "SELECT jobs.*, pipelines.number AS pipeline_number FROM tasks \
+         JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE tasks.phase = 'running' ORDER BY tasks.class LIMIT $1",
+    );
+    read_jobs(conn, statement.bind(limit)).await
+}
+
+/// Jobs that wait for somebody's approval.
+pub(crate) async fn on_hold(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+    let statement = query(
+        "SELECT jobs.*, pipelines.number AS pipeline_number FROM jobs \
+         JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE jobs.phase = 'on_hold' ORDER BY jobs.id LIMIT $1",
+    );
+    read_jobs(conn, statement.bind(limit)).await
+}
+
+/// Reads jobs, each once: a parallel job has several tasks.
+async fn read_jobs(conn: &mut Conn, statement: Query<'_>) -> Result<Vec<OpenJob>, StoreError> {
+    let rows = statement.fetch_all(conn).await?;
+    let (mut seen, mut jobs) = (BTreeSet::new(), Vec::new());
+    for row in &rows {
+        let job = job_row(row)?;
+        if seen.insert(job.job.id.clone()) {
+            let pipeline_number = count_column(row, "pipeline_number")?;
+            jobs.push(OpenJob { row: job, project: row.try_get("project")?, pipeline_number });
+        }
+    }
+    Ok(jobs)
+}

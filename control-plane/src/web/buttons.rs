@@ -1,0 +1,58 @@
+//! Buttons that there are, by the state of what a page shows. Pure.
+
+use russet_protocol::admin::{Job, Pipeline};
+use russet_protocol::outcome::Phase;
+use russet_text::encode_component;
+
+use super::actions::Action;
+use super::view;
+
+/// A button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Button {
+    pub(super) action: Action,
+    /// Hidden fields of its form.
+    pub(super) fields: Vec<(&'static str, String)>,
+    /// Name of what it is about, for those who hear the page: buttons of a list read alike.
+    pub(super) about: String,
+}
+
+impl Button {
+    fn of(action: Action, id: &str, about: &str) -> Self {
+        Self { action, fields: vec![("id", id.to_owned())], about: about.to_owned() }
+    }
+
+    /// Id of its element, the same each time the page is made.
+    pub(super) fn html_id(&self) -> String {
+        let fields: Vec<&str> = self.fields.iter().map(|(_, value)| value.as_str()).collect();
+        format!("{}-{}", self.action.name(), fields.join("-"))
+    }
+
+    /// Address of the page that asks first.
+    pub(super) fn ask_url(&self, back: &str) -> String {
+        let mut url = format!("/ask/{}?back={}", self.action.name(), encode_component(back));
+        for (name, value) in &self.fields {
+            url.push_str(&format!("&{name}={}", encode_component(value)));
+        }
+        url
+    }
+}
+
+/// Buttons of a pipeline.
+pub(super) fn of_pipeline(pipeline: &Pipeline) -> Vec<Button> {
+    let mut buttons = Vec::new();
+    if !view::is_over(pipeline) {
+        buttons.push(Button::of(Action::CancelPipeline, pipeline.id.as_str(), ""));
+    }
+    buttons
+}
+
+/// Buttons of a job.
+pub(super) fn of_job(job: &Job) -> Vec<Button> {
+    let button = |action| Button::of(action, job.id.as_str(), &job.name);
+    match job.phase {
+        Phase::OnHold => vec![button(Action::ApproveJob), button(Action::DenyJob)],
+        Phase::Blocked | Phase::Queued | Phase::Running => vec![button(Action::CancelJob)],
+        Phase::Ended => Vec::new(),
+    }
+}

@@ -1,0 +1,83 @@
+//! The first page: what needs somebody, then what waits and why, what runs, and what came last.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use russet_protocol::admin::{Pipeline, RunnerItem};
+
+use super::buttons;
+use super::pages::{PageError, now_ms, render_html};
+use super::view;
+use super::visit::Visit;
+use crate::runner_items::list_runners;
+use crate::state::App;
+use crate::store::open_jobs::{self, OpenJob};
+use crate::store::{Conn, StoreError, pipelines};
+use crate::waits::Explainer;
+
+/// The most tasks of each kind that are looked at.
+const MAX_TASKS: u32 = 200;
+
+/// The most jobs of each kind that are shown.
+const MAX_SHOWN: usize = 50;
+
+/// Number of pipelines that are shown.
+const PIPELINES: u32 = 10;
+
+#[derive(Debug, Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    visit: Visit,
+    troubled: Vec<RunnerItem>,
+    /// Runners that are there, with or without trouble.
+    runners: usize,
+    approvals: Vec<OpenJob>,
+    waiting: Vec<OpenJob>,
+    running: Vec<OpenJob>,
+    pipelines: Vec<Pipeline>,
+    now_ms: u64,
+}
+
+impl OverviewPage {
+    fn is_well(&self) -> bool {
+        self.troubled.is_empty() && self.approvals.is_empty()
+    }
+}
+
+/// The overview.
+pub(super) async fn overview_page(
+    State(app): State<App>,
+    visit: Visit,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let mut troubled = list_runners(&app, &mut conn).await?;
+    let runners = troubled.len();
+    troubled.retain(view::is_troubled);
+    let approvals = open_jobs::on_hold(&mut conn, MAX_TASKS).await?;
+    let waiting = queued_jobs(&app, &mut conn).await?;
+    let running = open_jobs::running(&mut conn, MAX_TASKS).await?;
+    let pipelines = pipelines::list(&mut conn, None, PIPELINES).await?;
+    drop(conn);
+    let now_ms = now_ms(&app);
+    render_html(&OverviewPage {
+        visit,
+        troubled,
+        runners,
+        approvals,
+        waiting,
+        running,
+        pipelines,
+        now_ms,
+    })
+}
+
+/// The jobs that wait for a runner, each with its reason. Only those that are shown are asked for
+/// one.
+async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
+    let mut jobs = open_jobs::queued(conn, MAX_TASKS).await?;
+    let mut explainer = Explainer::default();
+    for job in jobs.iter_mut().take(MAX_SHOWN) {
+        explainer.explain_wait(app, conn, &mut job.row.job).await?;
+    }
+    Ok(jobs)
+}

@@ -1,0 +1,45 @@
+//! A look at a page: who looks, and what its forms carry.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::sync::Arc;
+
+use super::actions::notice_of;
+use super::pages::PageError;
+use crate::api::Caller;
+use crate::browser_session::{Session, new_nonce};
+use crate::state::App;
+
+/// A look at a page within a session.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) session: Arc<Session>,
+    /// Text of the session that forms carry.
+    pub(super) csrf: String,
+    /// Number of this page, by which a form of it that is sent twice is known.
+    pub(super) once: String,
+    /// Path of the page, to come back to.
+    pub(super) path: String,
+    /// Words about what was just done.
+    pub(super) notice: Option<&'static str>,
+}
+
+impl FromRequestParts<App> for Visit {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, PageError> {
+        let Some(Caller::Browser(session)) = parts.extensions.get::<Caller>() else {
+            return Err(PageError::LoggedOut);
+        };
+        let once = new_nonce().map_err(|error| PageError::Internal(Box::new(error)))?;
+        let mut query = parts.uri.query().into_iter().flat_map(|query| query.split('&'));
+        let done = query.find_map(|pair| pair.strip_prefix("done="));
+        Ok(Self {
+            session: Arc::clone(session),
+            csrf: session.form_token(),
+            once,
+            path: parts.uri.path().to_owned(),
+            notice: done.and_then(notice_of),
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! What a person does with the pages, in a real browser: buttons, and pages of others that press them.
+
+use reqwest::Method;
+use russet_protocol::admin::Pipeline;
+use russet_protocol::outcome::{Outcome, Phase};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::chromium::{Browser, chromium};
+use crate::support::{Harness, ok, workflow};
+
+const HOLD: &str = "
+version: 2.1
+jobs:
+  build:
+    machine: true
+    resource_class: acme/mini
+    steps: [run: 'true']
+workflows:
+  main:
+    jobs:
+      - ask someone: {type: approval}
+      - build: {requires: [ask someone]}
+";
+
+async fn phase_of(server: &Harness, pipeline: &Pipeline, job: usize) -> Phase {
+    server.pipeline(pipeline).await.workflows[0].jobs[job].phase
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_approves_a_job_and_cancels_what_follows() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(HOLD).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, &format!("/pipelines/{}", pipeline.id)).await;
+    browser.press("Approve").await;
+    browser.wait_for_text("Approved.").await;
+    let now = server.pipeline(&pipeline).await;
+    assert_eq!(now.workflows[0].jobs[0].outcome, Some(Outcome::Success));
+    assert_eq!(now.workflows[0].jobs[1].phase, Phase::Queued);
+    browser.press("Cancel pipeline").await;
+    browser.wait_for_text("The pipeline is canceled.").await;
+    assert_eq!(phase_of(&server, &pipeline, 1).await, Phase::Ended);
+    browser.wait("document.querySelectorAll('main button').length === 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_gets_its_buttons_when_they_are_of_use_and_keeps_the_focus() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let jobs = workflow(&[("first", &[]), ("second", &[])]);
+    let pipeline = server.submit(&jobs).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, &format!("/pipelines/{}", pipeline.id)).await;
+    let focused = format!("cancel-job-{}", pipeline.workflows[0].jobs[1].id);
+    browser.value(&format!("document.getElementById({}).focus()", json!(focused))).await;
+    server.claim(&token).await.unwrap().finish(Outcome::Failed).await;
+    browser.wait("document.querySelectorAll('.state.failed').length > 0").await;
+    assert_eq!(browser.value("document.activeElement.id").await, focused);
+    server.claim(&token).await.unwrap().finish(Outcome::Success).await;
+    browser.wait("document.querySelectorAll('td.act button').length === 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_says_why_it_waits_and_a_broken_machine_is_seen_first() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    server.submit(&workflow(&[("waits", &[])])).await;
+    let report = server
+        .call(Method::POST, "/api/v3/runner/report")
+        .bearer_auth(&token)
+        .json(&json!({"name": "mini-1", "hostname": "mini", "holds": ["disk: 2 GB are free"]}));
+    ok(report).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, "/").await;
+    browser.wait_for_text("mini-1").await;
+    browser.wait_for_text("disk: 2 GB are free").await;
+    let first = "document.querySelector('main h2').innerText";
+    assert_eq!(browser.value(first).await, "Machines");
+    let reason = "document.querySelector('#waiting tbody').innerText.includes('mini-1: disk: 2 GB are free')";
+    browser.wait(reason).await;
+}
+
+/// A page of somebody else's that sends a form as soon as it is opened. Returns its port.
+async fn attack_page(action: String, fields: &[(&str, &str)]) -> u16 {
+    let inputs = fields.iter().map(|(name, value)| format!("<input name={name} value='{value}'>"));
+    let page = format!(
+        "<!doctype html><form method=post action='{action}'>{}</form>\
+         <script>document.forms[0].submit()</script>",
+        inputs.collect::<String>()
+    );
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{page}",
+        page.len()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            // A browser also opens connections that it may never use.
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _read = stream.read(&mut request).await;
+                let _sent = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_presses_nothing() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(HOLD).await;
+    let mut browser = Browser::start(program).await;
+    let path = format!("/pipelines/{}", pipeline.id);
+    browser.open(&server, &path).await;
+    let csrf = "document.querySelector('input[name=csrf]').value";
+    let csrf = browser.value(csrf).await.as_str().unwrap().to_owned();
+    let id = pipeline.workflows[0].jobs[0].id.to_string();
+    // Even one that knows the text of the session. From another port of the same host the cookie is
+    // sent along; from another host it is not.
+    let fields = [("csrf", csrf.as_str()), ("once", "1"), ("id", id.as_str())];
+    let port = attack_page(format!("{}/do/approve", server.url), &fields).await;
+    for (host, words) in
+        [("127.0.0.1", "This form was refused"), ("localhost", "This form was refused")]
+    {
+        let url = json!({"url": format!("http://{host}:{port}/")});
+        browser.call("Page.navigate", url).await;
+        browser.wait("location.pathname === '/do/approve'").await;
+        browser.wait_for_text(words).await;
+        assert_eq!(phase_of(&server, &pipeline, 0).await, Phase::OnHold, "{host}");
+    }
+    // The page itself still works.
+    browser.go(&format!("{}{path}", server.url)).await;
+    browser.press("Deny").await;
+    browser.wait_for_text("Denied.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_of_a_session_that_ended_leads_to_the_login_and_back() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(HOLD).await;
+    let mut browser = Browser::start(program).await;
+    let path = format!("/pipelines/{}", pipeline.id);
+    browser.open(&server, &path).await;
+    server.clock.advance(std::time::Duration::from_secs(12 * 3600));
+    browser.press("Approve").await;
+    browser.wait_for_text("Your session has ended").await;
+    assert_eq!(phase_of(&server, &pipeline, 0).await, Phase::OnHold);
+    browser.press("Log in").await;
+    browser.wait(&format!("location.search === {}", json!(format!("?next={path}")))).await;
+}
