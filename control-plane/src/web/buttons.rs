@@ -1,6 +1,6 @@
 //! Buttons that there are, by the state of what a page shows. Pure.
 
-use russet_protocol::admin::{Job, Pipeline};
+use russet_protocol::admin::{Job, Pipeline, ResourceClassItem, RunnerItem};
 use russet_protocol::outcome::Phase;
 use russet_text::encode_component;
 
@@ -45,6 +45,36 @@ pub(super) fn of_pipeline(pipeline: &Pipeline) -> Vec<Button> {
         buttons.push(Button::of(Action::CancelPipeline, pipeline.id.as_str(), ""));
     }
     buttons
+}
+
+/// Buttons of a runner.
+pub(super) fn of_runner(runner: &RunnerItem) -> Vec<Button> {
+    let name = || ("runner", runner.name.clone());
+    let class = || ("class", runner.resource_class.to_string());
+    let button = |action, fields| Button { action, fields, about: runner.name.clone() };
+    let mut buttons = match runner.pause {
+        Some(_) => vec![button(Action::ResumeRunner, vec![name(), class()])],
+        None => vec![
+            button(Action::PauseRunner, vec![name(), class()]),
+            button(Action::DrainRunner, vec![name(), class()]),
+        ],
+    };
+    // The name is that of the machine, in all its classes.
+    buttons.push(button(Action::RenameRunner, vec![name()]));
+    if runner.state.is_away() {
+        buttons.push(button(Action::RemoveRunner, vec![name(), class()]));
+    }
+    buttons
+}
+
+/// Buttons of a class, for all its runners, also those that come later.
+pub(super) fn of_class(class: &ResourceClassItem) -> Vec<Button> {
+    let button = |action| Button {
+        action,
+        fields: vec![("class", class.resource_class.to_string())],
+        about: class.resource_class.to_string(),
+    };
+    vec![button(Action::PauseRunner), button(Action::ResumeRunner)]
 }
 
 /// Buttons of a job.

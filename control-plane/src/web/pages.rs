@@ -14,9 +14,9 @@ use serde::Deserialize;
 use super::buttons;
 use super::tasks::{TaskView, by_task};
 use super::view;
-use crate::runner_items::list_runners;
 use super::visit::Visit;
 use crate::api::Refusal;
+use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::{
     StoreError, artifacts, classes, job_tasks, jobs, pipelines, steps, tasks, test_results,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use russet_protocol::admin::{Job, Pipeline, RunnerItem, StepState, Workflow};
+use russet_protocol::machine::MachineState;
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_text::format_duration;
 pub(super) use russet_text::{encode_path, format_size};
@@ -58,7 +59,21 @@ pub(super) fn of_step(step: &StepState) -> State {
 
 /// Returns true for a runner that takes no tasks and should, or fewer than it should.
 pub(super) fn is_troubled(runner: &RunnerItem) -> bool {
-    runner.rival.is_some() || !runner.holds.is_empty() || !runner.held_slots.is_empty()
+    let is_broken = matches!(runner.state, MachineState::Unhealthy | MachineState::Lost);
+    is_broken || runner.rival.is_some() || !runner.held_slots.is_empty()
+}
+
+/// The state of a runner.
+pub(super) fn of_runner(runner: &RunnerItem) -> State {
+    let class = match runner.state {
+        MachineState::Idle => "success",
+        MachineState::Busy => "running",
+        MachineState::Draining | MachineState::Drained | MachineState::Paused => "hold",
+        MachineState::Unhealthy | MachineState::Lost => "broken",
+        MachineState::Offline => "skipped",
+        MachineState::Starting | MachineState::Updating | MachineState::Unknown => "waiting",
+    };
+    State { word: runner.state.as_str(), class }
 }
 
 /// Returns true if nothing of a pipeline will change any more.

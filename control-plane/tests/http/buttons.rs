@@ -86,6 +86,39 @@ async fn a_queue_says_why_it_waits_and_a_broken_machine_is_seen_first() {
     browser.wait(reason).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_paused_with_a_reason_and_resumed() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    assert!(server.claim(&token).await.is_none());
+    let pipeline = server.submit(&workflow(&[("waits", &[])])).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, "/runners").await;
+    let row = "[...document.querySelectorAll('main section:nth-of-type(2) .act a')]";
+    browser.wait(&format!("{row}.length > 0")).await;
+    browser.value(&format!("{row}.find((a) => a.innerText.startsWith('Pause')).click()")).await;
+    browser.wait("document.querySelector('#reason')").await;
+    browser.value("document.querySelector('#reason').value = 'a new disk'").await;
+    browser.value("document.querySelector('#for').value = 'soon'").await;
+    browser.press("Pause").await;
+    browser.wait_for_text("This form cannot be read").await;
+    browser.value("history.back()").await;
+    browser.wait("document.querySelector('#for')").await;
+    browser.value("document.querySelector('#for').value = '2h'").await;
+    browser.value("document.querySelector('#reason').value = 'a new disk'").await;
+    browser.press("Pause").await;
+    browser.wait_for_text("Paused. What runs goes on.").await;
+    browser.wait_for_text("paused by the administrator: a new disk").await;
+    let job = server.job(&pipeline).await;
+    assert!(job.message.is_some_and(|why| why.contains("a new disk")));
+    let resume = "[...document.querySelectorAll('main section:nth-of-type(2) .act button')]\
+                  .find((button) => button.innerText.startsWith('Resume')).click()";
+    browser.value(resume).await;
+    browser.wait_for_text("Resumed.").await;
+    assert!(server.claim(&token).await.is_some());
+}
+
 /// A page of somebody else's that sends a form as soon as it is opened. Returns its port.
 async fn attack_page(action: String, fields: &[(&str, &str)]) -> u16 {
     let inputs = fields.iter().map(|(name, value)| format!("<input name={name} value='{value}'>"));
@@ -150,15 +183,16 @@ async fn a_page_of_another_site_presses_nothing() {
 async fn a_button_of_a_session_that_ended_leads_to_the_login_and_back() {
     let Some(program) = chromium() else { return };
     let server = Harness::start().await;
-    server.class().await;
-    let pipeline = server.submit(HOLD).await;
+    let token = server.class().await;
+    server.submit(&workflow(&[("waits", &[])])).await;
     let mut browser = Browser::start(program).await;
-    let path = format!("/pipelines/{}", pipeline.id);
-    browser.open(&server, &path).await;
+    browser.open(&server, "/runners").await;
+    // A page that does not follow what happens, so that it does not go to the login by itself.
+    browser.go(&format!("{}/ask/pause?back=%2Frunners&class=acme%2Fmini", server.url)).await;
     server.clock.advance(std::time::Duration::from_secs(12 * 3600));
-    browser.press("Approve").await;
+    browser.press("Pause").await;
     browser.wait_for_text("Your session has ended").await;
-    assert_eq!(phase_of(&server, &pipeline, 0).await, Phase::OnHold);
+    assert!(server.claim(&token).await.is_some(), "the class is not paused");
     browser.press("Log in").await;
-    browser.wait(&format!("location.search === {}", json!(format!("?next={path}")))).await;
+    browser.wait("location.pathname === '/login'").await;
 }
