@@ -40,11 +40,14 @@ impl Button {
 
 /// Buttons of a pipeline.
 pub(super) fn of_pipeline(pipeline: &Pipeline) -> Vec<Button> {
-    let mut buttons = Vec::new();
-    if !view::is_over(pipeline) {
-        buttons.push(Button::of(Action::CancelPipeline, pipeline.id.as_str(), ""));
+    let button = |action| Button::of(action, pipeline.id.as_str(), "");
+    let pin = if pipeline.pinned { Action::UnpinPipeline } else { Action::PinPipeline };
+    match view::is_over(pipeline) {
+        false => vec![button(Action::CancelPipeline), button(pin)],
+        // A pinned one is not deleted by mistake.
+        true if pipeline.pinned => vec![button(pin)],
+        true => vec![button(pin), button(Action::DeletePipeline)],
     }
-    buttons
 }
 
 /// Buttons of a runner.

@@ -66,8 +66,30 @@ async fn a_button_does_what_the_call_does_and_comes_back_with_words() {
     let form = form_of(&browser.page(&path).await, "cancel-pipeline");
     assert_eq!(press(&browser, "cancel-pipeline", &form).await.status(), StatusCode::SEE_OTHER);
     assert_eq!(server.pipeline(&pipeline).await.workflows[0].phase, Phase::Ended);
-    // There is nothing left to press.
-    assert!(!browser.page(&path).await.contains("/do/"));
+    // There is nothing left to cancel.
+    assert!(!browser.page(&path).await.contains("/do/cancel"));
+}
+
+#[tokio::test]
+async fn a_pipeline_is_pinned_unpinned_and_deleted_after_a_question() {
+    let server = Harness::start().await;
+    let pipeline = held(&server).await;
+    let browser = Browser::logged_in(&server).await;
+    let path = format!("/pipelines/{}", pipeline.id);
+    for action in ["cancel-pipeline", "pin", "unpin"] {
+        let form = form_of(&browser.page(&path).await, action);
+        assert_eq!(place(&press(&browser, action, &form).await), format!("{path}?done={action}"));
+    }
+    let page = browser.page(&path).await;
+    let ask = format!("/ask/delete-pipeline?back=%2Fpipelines%2F{0}&id={0}", pipeline.id);
+    assert!(page.contains(&ask.replace('&', "&#38;")), "{page}");
+    assert!(!page.contains("/do/delete-pipeline"));
+    let question = browser.page(&ask).await;
+    assert!(question.contains("cannot be taken back"), "{question}");
+    let form = form_of(&question, "delete-pipeline");
+    let answer = press(&browser, "delete-pipeline", &form).await;
+    assert_eq!(place(&answer), "/pipelines?done=delete-pipeline");
+    assert_eq!(browser.get(&path).await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -21,10 +21,10 @@ mod claims;
 mod clients;
 #[path = "../http/dynamic.rs"]
 mod dynamic;
-#[path = "../http/keeping.rs"]
-mod keeping;
 #[path = "../http/forms.rs"]
 mod forms;
+#[path = "../http/keeping.rs"]
+mod keeping;
 #[path = "../http/large.rs"]
 mod large;
 #[path = "../http/leases.rs"]
