@@ -16,9 +16,13 @@ const JOBS_PER_TRANSACTION: u32 = 200;
 
 /// Cancels every job of a pipeline that has not ended. Returns false where there is no such
 /// pipeline.
-pub(crate) async fn cancel_pipeline(app: &App, id: &PipelineId) -> Result<bool, StoreError> {
+pub(crate) async fn cancel_pipeline(
+    app: &App,
+    id: &PipelineId,
+    by: &str,
+) -> Result<bool, StoreError> {
     let mut tx = app.store.write().await?;
-    if !pipelines::begin_cancel(&mut tx, id).await? {
+    if !pipelines::begin_cancel(&mut tx, id, by).await? {
         return Ok(false);
     }
     tx.commit().await?;
@@ -52,6 +56,7 @@ async fn stop_some(app: &App, id: &PipelineId, after: u64) -> Result<Option<u64>
     locks::pipeline(&mut tx, id).await?;
     locks::groups_of_pipeline(&mut tx, id).await?;
     let open = jobs::open_of_pipeline(&mut tx, id, after, JOBS_PER_TRANSACTION).await?;
+    let by = pipelines::canceled_by(&mut tx, id).await?.unwrap_or_default();
     let Some(last) = open.last() else {
         for group in jobs::serial_groups(&mut tx, id).await? {
             move_group_on(&mut tx, &group, now_ms).await?;
@@ -64,7 +69,7 @@ async fn stop_some(app: &App, id: &PipelineId, after: u64) -> Result<Option<u64>
         return Ok(None);
     };
     for job in &open {
-        stop_job(&mut tx, &job.id, job.phase, id, now_ms).await?;
+        stop_job(&mut tx, &job.id, job.phase, id, &by, now_ms).await?;
     }
     tx.wake_pipeline(id.as_str());
     tx.commit().await?;

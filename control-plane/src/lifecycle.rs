@@ -21,8 +21,10 @@ use crate::store::{
 };
 use crate::text::{MESSAGE_LIMIT, cut_text, serial_wait};
 
-/// Reason of a cancel that a person asked for.
-const CANCELED: &str = "canceled by a person";
+/// Reason of a cancel that somebody asked for.
+fn canceled_message(by: &str) -> String {
+    format!("canceled by {by}")
+}
 
 /// Lets a workflow do what follows from the states of its jobs.
 pub(crate) async fn move_on(
@@ -37,7 +39,7 @@ pub(crate) async fn move_on(
     if open.any && !open.blocked {
         return Ok(());
     }
-    let is_canceled = pipelines::is_canceled(tx, pipeline).await?;
+    let canceled_by = pipelines::canceled_by(tx, pipeline).await?;
     let heads = jobs::job_heads(tx, workflow).await?;
     let states: Vec<JobState<'_>> = heads
         .iter()
@@ -56,10 +58,9 @@ pub(crate) async fn move_on(
     }
     let mut has_ended = false;
     for index in next.hold {
-        if is_canceled {
+        if let Some(by) = &canceled_by {
             has_ended = true;
-            jobs::set_ended(tx, &heads[index].id, Outcome::Canceled, Some(CANCELED), now_ms)
-                .await?;
+            end_canceled(tx, &heads[index].id, by, now_ms).await?;
         } else {
             jobs::set_on_hold(tx, &heads[index].id).await?;
         }
@@ -71,10 +72,9 @@ pub(crate) async fn move_on(
     }
     let mut turns = HashMap::new();
     for index in next.queue {
-        if is_canceled {
+        if let Some(by) = &canceled_by {
             has_ended = true;
-            jobs::set_ended(tx, &heads[index].id, Outcome::Canceled, Some(CANCELED), now_ms)
-                .await?;
+            end_canceled(tx, &heads[index].id, by, now_ms).await?;
         } else {
             has_ended |= !start_job(tx, &heads[index], pipeline, &mut turns, now_ms).await?;
         }
@@ -86,6 +86,18 @@ pub(crate) async fn move_on(
         workflows::end(tx, workflow, outcome).await?;
     }
     Ok(())
+}
+
+/// Ends a job that somebody canceled.
+async fn end_canceled(
+    tx: &mut WriteTx,
+    job: &JobId,
+    by: &str,
+    now_ms: i64,
+) -> Result<jobs::Of, StoreError> {
+    jobs::set_decided_by(tx, job, by).await?;
+    let message = canceled_message(by);
+    jobs::set_ended(tx, job, Outcome::Canceled, Some(&message), now_ms).await
 }
 
 /// Puts a job that may start into the line, or into that of its serial group. Answers false where
@@ -150,18 +162,21 @@ async fn next_turn<'a>(
     Ok(turn)
 }
 
-/// Ends a job that waits for an approval, which somebody gave or denied.
+/// Ends a job that waits for an approval, which somebody gave or denied. A denied one is
+/// unauthorized, for those that require that; for its workflow it is no failure.
 pub(crate) async fn decide_job(
     tx: &mut WriteTx,
     job: &JobId,
     approved: bool,
+    by: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let (outcome, message) = match approved {
-        true => (Outcome::Success, "approved by a person"),
-        false => (Outcome::NotRun, "not approved"),
+        true => (Outcome::Success, format!("approved by {by}")),
+        false => (Outcome::Unauthorized, format!("denied by {by}")),
     };
-    let of = jobs::set_ended(tx, job, outcome, Some(message), now_ms).await?;
+    jobs::set_decided_by(tx, job, by).await?;
+    let of = jobs::set_ended(tx, job, outcome, Some(&message), now_ms).await?;
     follow_end(tx, &of, now_ms).await
 }
 
@@ -350,10 +365,11 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
 pub(crate) async fn cancel_job(
     tx: &mut WriteTx,
     job: &jobs::JobRow,
+    by: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let Job { id, phase, .. } = &job.job;
-    match stop_job(tx, id, *phase, &job.pipeline, now_ms).await? {
+    match stop_job(tx, id, *phase, &job.pipeline, by, now_ms).await? {
         Some(of) => follow_end(tx, &of, now_ms).await,
         None => Ok(()),
     }
@@ -366,6 +382,7 @@ pub(crate) async fn stop_job(
     job: &JobId,
     phase: Phase,
     pipeline: &PipelineId,
+    by: &str,
     now_ms: i64,
 ) -> Result<Option<jobs::Of>, StoreError> {
     let open = match phase {
@@ -374,14 +391,15 @@ pub(crate) async fn stop_job(
         Phase::Queued | Phase::Running => tasks::open_of_job(tx, job).await?,
     };
     if open.is_empty() {
-        let of = jobs::set_ended(tx, job, Outcome::Canceled, Some(CANCELED), now_ms).await?;
-        return Ok(Some(of));
+        return end_canceled(tx, job, by, now_ms).await.map(Some);
     }
+    jobs::set_decided_by(tx, job, by).await?;
+    let message = canceled_message(by);
     for (task, is_held) in &open {
         if *is_held {
-            tasks::set_cancel(tx, task, CANCELED).await?;
+            tasks::set_cancel(tx, task, &message).await?;
         } else {
-            tasks::set_ended(tx, task, Outcome::Canceled, Some(CANCELED)).await?;
+            tasks::set_ended(tx, task, Outcome::Canceled, Some(&message)).await?;
         }
     }
     close_job(tx, job, pipeline, true, now_ms).await

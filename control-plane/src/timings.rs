@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use russet_protocol::runner::{TestOutcome, TestResult};
-use russet_protocol::storage::Timings;
+use russet_protocol::storage::{FailedTests, Timings};
 
 /// Maximum number of names of each kind.
 const MAX_NAMES: usize = 200_000;
@@ -36,7 +36,22 @@ pub(crate) fn mean_timings(jobs: &[Vec<TestResult>]) -> Timings {
         file: by(|result| portable_name(result.file.as_deref()?.trim_start_matches("./"))),
         classname: by(|result| portable_name(&result.classname)),
         testname: by(|result| portable_test(&result.name)),
+        failed: None,
     }
+}
+
+/// Returns the names of tests that failed, as `tests run` compares them with its list.
+pub(crate) fn failed_tests(results: &[TestResult]) -> FailedTests {
+    let mut failed = FailedTests::default();
+    let is_failure =
+        |result: &&TestResult| matches!(result.result, TestOutcome::Failure | TestOutcome::Error);
+    for result in results.iter().filter(is_failure) {
+        let file = result.file.as_deref().map(|file| file.trim_start_matches("./"));
+        failed.files.extend(file.and_then(portable_name).map(str::to_owned));
+        failed.classnames.extend(portable_name(&result.classname).map(str::to_owned));
+        failed.testnames.extend(portable_test(&result.name).map(str::to_owned));
+    }
+    failed
 }
 
 /// Returns a name, unless it is an absolute path.
@@ -57,7 +72,7 @@ fn seconds_of(result: &TestResult) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::mean_timings;
+    use super::{failed_tests, mean_timings};
     use russet_protocol::runner::{TestOutcome, TestResult};
 
     fn result(file: Option<&str>, class: &str, name: &str, run_time_s: f64) -> TestResult {
@@ -69,6 +84,20 @@ mod tests {
             run_time_s,
             ..TestResult::default()
         }
+    }
+
+    #[test]
+    fn failed_tests_are_known_by_file_class_and_name() {
+        let failed = |outcome, file| TestResult { result: outcome, ..result(file, "C", "t", 1.0) };
+        let results = [
+            result(Some("ok.py"), "Ok", "fine", 1.0),
+            failed(TestOutcome::Failure, Some("./a.py")),
+            failed(TestOutcome::Error, Some("/slot/1/b.py")),
+        ];
+        let found = failed_tests(&results);
+        assert_eq!(found.files.iter().collect::<Vec<_>>(), ["a.py"]);
+        assert_eq!(found.classnames.iter().collect::<Vec<_>>(), ["C"]);
+        assert_eq!(found.testnames.iter().collect::<Vec<_>>(), ["t"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! ever named that did not arrive whole: [`ARCHIVES_PATH`] takes the bytes and answers what came,
 //! and once the sender has compared that, it says what they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +163,28 @@ pub struct Timings {
     /// By name of the test.
     #[serde(default)]
     pub testname: BTreeMap<String, f64>,
+    /// Tests that failed in the run that this one repeats, where only those are to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailedTests>,
 }
+
+/// Names of tests that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FailedTests {
+    /// Their files, where results name them.
+    #[serde(default)]
+    pub files: BTreeSet<String>,
+    /// Their classes.
+    #[serde(default)]
+    pub classnames: BTreeSet<String>,
+    /// Their own names.
+    #[serde(default)]
+    pub testnames: BTreeSet<String>,
+}
+
+/// Variable of a job whose `tests run` is to run only [`Timings::failed`]: without them it fails.
+pub const FAILED_TESTS_VARIABLE: &str = "CIRCLE_INTERNAL_RERUN_FAILED_TESTS";
 
 /// Name of the file with [`Timings`] in the task's data directory.
 pub const TIMINGS_FILE: &str = "timings.json";

@@ -6,7 +6,7 @@ use std::path::Path;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use russet_protocol::admin::{
-    ArtifactItem, Items, JSON_LIMIT, Job, Pipeline, SubmitRequest, TestItems,
+    ArtifactItem, Items, JSON_LIMIT, Job, Pipeline, RerunKind, SubmitRequest, TestItems, Workflow,
 };
 use russet_protocol::ids::SourceId;
 use russet_protocol::keeping::{MissingChunks, SourceChunks};
@@ -45,6 +45,17 @@ impl StepOutput {
             None => Ok(None),
         }
     }
+}
+
+/// Query of a call that runs something again.
+fn rerun_query(kind: RerunKind, by: &str) -> Vec<(&'static str, &str)> {
+    let mut query = vec![("as", by)];
+    match kind {
+        RerunKind::FromFailed => query.push(("from_failed", "true")),
+        RerunKind::FailedTests => query.push(("failed_tests", "true")),
+        RerunKind::FromStart | RerunKind::Job => {}
+    }
+    query
 }
 
 impl Client {
@@ -155,9 +166,48 @@ impl Client {
     }
 
     /// Cancels a pipeline.
-    pub(crate) async fn cancel_pipeline(&self, id: &str) -> Result<()> {
+    pub(crate) async fn cancel_pipeline(&self, id: &str, by: &str) -> Result<()> {
         let path = format!("/api/v3/pipelines/{}/cancel", encode_segment(id));
-        self.send(self.request(Method::POST, &path)).await.map(drop)
+        self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
+    }
+
+    /// Runs workflows of a pipeline again. Returns the pipeline with the further runs.
+    pub(crate) async fn rerun_pipeline(
+        &self,
+        id: &str,
+        kind: RerunKind,
+        by: &str,
+    ) -> Result<Pipeline> {
+        let path = format!("/api/v3/pipelines/{}/rerun", encode_segment(id));
+        self.fetch(self.request(Method::POST, &path).query(&rerun_query(kind, by))).await
+    }
+
+    /// A workflow with its jobs.
+    pub(crate) async fn workflow(&self, id: &str) -> Result<Workflow> {
+        self.get(&format!("/api/v3/workflows/{}", encode_segment(id)), &[]).await
+    }
+
+    /// Runs a workflow again. Returns the further run.
+    pub(crate) async fn rerun_workflow(
+        &self,
+        id: &str,
+        kind: RerunKind,
+        by: &str,
+    ) -> Result<Workflow> {
+        let path = format!("/api/v3/workflows/{}/rerun", encode_segment(id));
+        self.fetch(self.request(Method::POST, &path).query(&rerun_query(kind, by))).await
+    }
+
+    /// Runs a job again. Returns the further run of its workflow.
+    pub(crate) async fn rerun_job(
+        &self,
+        id: &str,
+        failed_tests: bool,
+        by: &str,
+    ) -> Result<Workflow> {
+        let path = format!("/api/v3/jobs/{}/rerun", encode_segment(id));
+        let kind = if failed_tests { RerunKind::FailedTests } else { RerunKind::Job };
+        self.fetch(self.request(Method::POST, &path).query(&rerun_query(kind, by))).await
     }
 
     /// The live view of a pipeline.
@@ -178,16 +228,16 @@ impl Client {
     }
 
     /// Cancels a job.
-    pub(crate) async fn cancel_job(&self, id: &str) -> Result<()> {
+    pub(crate) async fn cancel_job(&self, id: &str, by: &str) -> Result<()> {
         let path = format!("/api/v3/jobs/{}/cancel", encode_segment(id));
-        self.send(self.request(Method::POST, &path)).await.map(drop)
+        self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
     }
 
     /// Approves a job that waits for it, or denies it.
-    pub(crate) async fn decide_job(&self, id: &str, approved: bool) -> Result<()> {
+    pub(crate) async fn decide_job(&self, id: &str, approved: bool, by: &str) -> Result<()> {
         let verb = if approved { "approve" } else { "deny" };
         let path = format!("/api/v3/jobs/{}/{verb}", encode_segment(id));
-        self.send(self.request(Method::POST, &path)).await.map(drop)
+        self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
     }
 
     /// Output of a step; with `follow` until the step ends.

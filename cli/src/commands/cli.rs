@@ -42,6 +42,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pipeline(commands::pipeline::PipelineCommand),
     #[command(subcommand)]
+    Workflow(commands::workflow::WorkflowCommand),
+    #[command(subcommand)]
     Job(commands::job::JobCommand),
     #[command(subcommand)]
     Runner(commands::runner::RunnerCommand),

@@ -8,6 +8,8 @@ use russet_protocol::outcome::Outcome;
 use super::OutputArgs;
 use super::confirm::YesArgs;
 use super::fetch;
+use super::people::PersonArgs;
+use super::rerun::{RerunArgs, show_run};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -18,7 +20,7 @@ use crate::render::{self, Format, numbers, output, plain, table::Table};
 pub(crate) enum JobCommand {
     /// Show a job and its steps
     Show {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
         #[command(flatten)]
         output: OutputArgs,
@@ -32,7 +34,7 @@ pub(crate) enum JobCommand {
         after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow"
     )]
     Logs {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
         /// Only this step
         #[arg(long, value_name = "NUMBER")]
@@ -51,7 +53,7 @@ pub(crate) enum JobCommand {
         after_help = "Examples:\n  russet job artifacts 0199…\n  russet job artifacts 0199… --download out/"
     )]
     Artifacts {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
         /// Fetch them into this directory; a bundle such as Demo.app is restored from its archive
         #[arg(long, value_name = "DIR")]
@@ -74,31 +76,52 @@ pub(crate) enum JobCommand {
     },
     /// List a job's test results
     Tests {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Run a job again, and what requires it, in a further run of its workflow
+    ///
+    /// All other jobs of the workflow are kept as they ended.
+    #[command(
+        after_help = "Examples:\n  russet job rerun acme/app#7/test\n  russet job rerun latest/test --failed-tests --watch"
+    )]
+    Rerun {
+        /// Its id, or `PROJECT#NUMBER/JOB`
+        id: String,
+        /// `circleci tests run` runs only the tests that failed
+        #[arg(long)]
+        failed_tests: bool,
+        #[command(flatten)]
+        args: RerunArgs,
+    },
     /// Approve a job that waits for it
     Approve {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
+        #[command(flatten)]
+        person: PersonArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
     /// Deny a job that waits for an approval: what requires it does not run
     Deny {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
+        #[command(flatten)]
+        person: PersonArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
     /// Cancel a job
     Cancel {
-        /// Its id
+        /// Its id, or `PROJECT#NUMBER/JOB`
         id: String,
+        #[command(flatten)]
+        person: PersonArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -166,17 +189,22 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 }
             }
         }
-        JobCommand::Approve { id, connection } => {
-            connection.connect()?.decide_job(&id, true).await?;
-            render::print_line(format_args!("Approved {id}."))?;
+        JobCommand::Rerun { id, failed_tests, args } => {
+            let client = args.connection.connect()?;
+            let run = client.rerun_job(&id, failed_tests, &args.person.name()).await?;
+            return show_run(&client, &run, &args).await;
         }
-        JobCommand::Deny { id, connection } => {
-            connection.connect()?.decide_job(&id, false).await?;
-            render::print_line(format_args!("Denied {id}."))?;
+        JobCommand::Approve { id, person, connection } => {
+            connection.connect()?.decide_job(&id, true, &person.name()).await?;
+            render::print_line(format_args!("Approved {}.", plain(&id)))?;
         }
-        JobCommand::Cancel { id, connection } => {
-            connection.connect()?.cancel_job(&id).await?;
-            render::print_line(format_args!("Canceled {id}."))?;
+        JobCommand::Deny { id, person, connection } => {
+            connection.connect()?.decide_job(&id, false, &person.name()).await?;
+            render::print_line(format_args!("Denied {}.", plain(&id)))?;
+        }
+        JobCommand::Cancel { id, person, connection } => {
+            connection.connect()?.cancel_job(&id, &person.name()).await?;
+            render::print_line(format_args!("Canceled {}.", plain(&id)))?;
         }
     }
     Ok(Exit::Success)
@@ -195,6 +223,12 @@ fn job_text(job: &Job) -> String {
     }
     if let Some(runner) = &job.runner {
         text.push_str(&format!("on {}\n", plain(runner)));
+    }
+    if let Some(kept) = &job.kept_from {
+        text.push_str(&format!("kept from the job {kept} of an earlier run\n"));
+    }
+    if let Some(of) = &job.failed_tests_of {
+        text.push_str(&format!("runs the failed tests of the job {of} alone\n"));
     }
     // Most jobs have one task, which needs no number.
     let has_tasks = job.steps.iter().any(|step| step.task > 0);

@@ -16,7 +16,9 @@ pub(crate) mod man;
 pub(crate) mod orb;
 pub(crate) mod orb_pack;
 pub(crate) mod orbs;
+pub(crate) mod people;
 pub(crate) mod pipeline;
+pub(crate) mod rerun;
 pub(crate) mod resource_class;
 pub(crate) mod run;
 pub(crate) mod runner;
@@ -24,6 +26,7 @@ pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod token;
 pub(crate) mod values;
+pub(crate) mod workflow;
 
 use std::future::Future;
 
@@ -48,6 +51,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Agent(command) => agent::main(command),
         Command::Config(command) => config::main(command),
         Command::Pipeline(command) => block_on(pipeline::main(command)),
+        Command::Workflow(command) => block_on(workflow::main(command)),
         Command::Job(command) => block_on(job::main(command)),
         Command::Runner(command) => block_on(runner::main(command)),
         Command::ResourceClass(command) => block_on(resource_class::main(command)),

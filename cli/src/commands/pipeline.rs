@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use russet_pipeline::Options;
-use russet_protocol::admin::{Pipeline, SubmitRequest};
+use russet_protocol::admin::{Job, Pipeline, RerunKind, SubmitRequest, Workflow};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
@@ -12,6 +12,8 @@ use super::compile::{CompileArgs, pipeline_by_hand};
 use super::confirm::YesArgs;
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
+use super::people::PersonArgs;
+use super::rerun::{RerunArgs, WhichArgs, run_line};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -39,7 +41,7 @@ pub(crate) enum PipelineCommand {
     },
     /// Show a pipeline and its jobs
     Show {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
         #[command(flatten)]
         output: OutputArgs,
@@ -48,7 +50,7 @@ pub(crate) enum PipelineCommand {
     },
     /// Follow a pipeline until it ends; exits as `russet run` does
     Watch {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
         #[command(flatten)]
         output: OutputArgs,
@@ -57,31 +59,47 @@ pub(crate) enum PipelineCommand {
     },
     /// Pin a pipeline: it stays whatever the retention says
     Pin {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
     /// Unpin a pipeline
     Unpin {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
     /// Delete a pipeline that has ended, with its output, artifacts and test results
     Delete {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
         #[command(flatten)]
         yes: YesArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Run a pipeline's workflows again: further runs of them, with the same source and parameters
+    ///
+    /// Of a pipeline with a setup workflow, that one runs again and the pipeline goes on anew.
+    #[command(
+        after_help = "Examples:\n  russet pipeline rerun acme/app#7\n  russet pipeline rerun latest --from-failed --watch"
+    )]
+    Rerun {
+        /// Its id, `PROJECT#NUMBER` or `latest`
+        id: String,
+        #[command(flatten)]
+        which: WhichArgs,
+        #[command(flatten)]
+        args: RerunArgs,
+    },
     /// Cancel a pipeline
     Cancel {
-        /// Its id
+        /// Its id, `PROJECT#NUMBER` or `latest`
         id: String,
+        #[command(flatten)]
+        person: PersonArgs,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -116,6 +134,8 @@ pub(crate) struct SubmitArgs {
     /// Follow it until it ends
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    person: PersonArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -157,17 +177,39 @@ pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
             client.delete_pipeline(&id).await?;
             render::print_line(format_args!("Deleted {}.", render::plain(&id)))?;
         }
-        PipelineCommand::Cancel { id, connection } => {
-            connection.connect()?.cancel_pipeline(&id).await?;
-            render::print_line(format_args!("Canceled {id}."))?;
+        PipelineCommand::Rerun { id, which, args } => return rerun(&id, which, &args).await,
+        PipelineCommand::Cancel { id, person, connection } => {
+            connection.connect()?.cancel_pipeline(&id, &person.name()).await?;
+            render::print_line(format_args!("Canceled {}.", render::plain(&id)))?;
         }
     }
     Ok(Exit::Success)
 }
 
-async fn watch_pipeline(client: &Client, id: &str, format: Format) -> Result<Exit> {
+async fn rerun(id: &str, which: WhichArgs, args: &RerunArgs) -> Result<Exit> {
+    let client = args.connection.connect()?;
+    let pipeline = client.rerun_pipeline(id, which.kind(), &args.person.name()).await?;
+    if args.watch {
+        return watch_pipeline(&client, pipeline.id.as_str(), args.output.output).await;
+    }
+    match args.output.output {
+        Format::Json => render::print_json(&pipeline)?,
+        Format::Text => {
+            let is_open = |workflow: &&Workflow| workflow.phase != Phase::Ended;
+            for workflow in pipeline.current_workflows().filter(is_open) {
+                render::print_line(run_line(workflow))?;
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Follows a pipeline to its end: the last run of each of its workflows.
+pub(super) async fn watch_pipeline(client: &Client, id: &str, format: Format) -> Result<Exit> {
     let mut screen = Screen::new(format);
     let pipeline = client.pipeline(id).await?;
+    // A name such as `latest` may stand for another one later.
+    let id = pipeline.id.as_str();
     let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
     screen.pipeline(&pipeline, &title)?;
     let mut stream = client.stream(id);
@@ -210,6 +252,7 @@ async fn submit_project(args: SubmitArgs) -> Result<Exit> {
         revision: project.revision.commit,
         repository_url: project.revision.remote,
         from_fork: args.from_fork,
+        author: Some(args.person.name()),
         source: Some(snapshot.id),
         on_host: args.on_host,
         resource_class: args.resource_class,
@@ -270,20 +313,20 @@ async fn orbs_of(args: &SubmitArgs, project: &Project, client: &Client) -> Resul
     sent(&local, &shelf, text, &options, is_setup)
 }
 
-/// The state of a whole pipeline in one word.
+/// The state of a whole pipeline in one word: that of the last runs of its workflows.
 fn pipeline_state(pipeline: &Pipeline) -> &'static str {
-    let phases = || pipeline.workflows.iter().map(|workflow| workflow.phase);
+    let phases = || pipeline.current_workflows().map(|workflow| workflow.phase);
     if phases().any(|phase| phase == Phase::Running) {
         return Phase::Running.as_str();
     }
-    let mut jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let mut jobs = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
     if jobs.any(|job| job.phase == Phase::OnHold) {
         return Phase::OnHold.as_str();
     }
     if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
         return waits.as_str();
     }
-    let mut outcomes = pipeline.workflows.iter().filter_map(|workflow| workflow.outcome);
+    let mut outcomes = pipeline.current_workflows().filter_map(|workflow| workflow.outcome);
     outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
 }
 
@@ -306,23 +349,19 @@ fn pipelines_table(items: Vec<Pipeline>) -> String {
 fn pipeline_text(pipeline: &Pipeline) -> String {
     let project = render::plain(&pipeline.project);
     let mut text =
-        format!("Pipeline {} of {project}: {}\n\n", pipeline.number, pipeline_state(pipeline));
+        format!("Pipeline {} of {project}: {}\n", pipeline.number, pipeline_state(pipeline));
+    if let Some(author) = &pipeline.author {
+        text.push_str(&format!("submitted by {}\n", render::plain(author)));
+    }
+    if let Some(by) = &pipeline.canceled_by {
+        text.push_str(&format!("canceled by {}\n", render::plain(by)));
+    }
+    pipeline.workflows.iter().for_each(|workflow| text.push_str(&rerun_line(workflow)));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);
     for workflow in &pipeline.workflows {
-        for job in &workflow.jobs {
-            let took = match (job.started_ms, job.ended_ms) {
-                (Some(start), Some(end)) => numbers::duration_between(start, end),
-                _ => String::new(),
-            };
-            table.row([
-                workflow.name.clone(),
-                job.name.clone(),
-                job.outcome.map_or(job.phase.as_str(), Outcome::as_str).to_owned(),
-                took,
-                job.id.to_string(),
-            ]);
-        }
+        job_rows(&mut table, workflow);
     }
+    text.push('\n');
     text.push_str(&table.render("No jobs."));
     let jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
     for (job, waiting) in jobs.filter_map(|job| Some((job, job.waiting.as_ref()?))) {
@@ -333,4 +372,97 @@ fn pipeline_text(pipeline: &Pipeline) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Says what a further run of a workflow repeats, and for whom.
+pub(super) fn rerun_line(workflow: &Workflow) -> String {
+    let Some(rerun) = &workflow.rerun else { return String::new() };
+    let which = match rerun.kind {
+        RerunKind::FromStart => "from the start",
+        RerunKind::FromFailed => "from failed",
+        RerunKind::FailedTests => "failed tests alone",
+        RerunKind::Job => "one job and what requires it",
+    };
+    let by = rerun.by.as_deref().map(|by| format!(", by {}", render::plain(by)));
+    let (name, by) = (render::plain(&workflow.name), by.unwrap_or_default());
+    format!("{name}, run {}: repeats {} ({which}){by}\n", workflow.run, rerun.of)
+}
+
+/// Adds the jobs of a workflow to a table: name of the workflow, job, state, time and id.
+pub(super) fn job_rows(table: &mut Table, workflow: &Workflow) {
+    for job in &workflow.jobs {
+        table.row([
+            match workflow.run {
+                1 => workflow.name.clone(),
+                run => format!("{} (run {run})", workflow.name),
+            },
+            job.name.clone(),
+            job_state(job),
+            job_time(job, numbers::now_ms()),
+            job.id.to_string(),
+        ]);
+    }
+}
+
+/// The state of a job: also if it is kept from an earlier run, and who decided.
+fn job_state(job: &Job) -> String {
+    let mut state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str).to_owned();
+    if let Some(by) = &job.decided_by {
+        state.push_str(&format!(" by {}", render::plain(by)));
+    }
+    if job.kept_from.is_some() {
+        state.push_str(" (kept)");
+    }
+    state
+}
+
+/// The time that a job took; of one that runs, so far.
+fn job_time(job: &Job, now_ms: u64) -> String {
+    match (job.started_ms, job.ended_ms) {
+        (Some(start), Some(end)) => numbers::duration_between(start, end),
+        (Some(start), None) => format!("{} so far", numbers::duration_between(start, now_ms)),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russet_protocol::admin::{Job, Pipeline};
+    use serde_json::json;
+
+    use super::{job_state, job_time, pipeline_state};
+
+    fn job(more: serde_json::Value) -> Job {
+        let mut all = json!({ "id": "j", "number": 1, "name": "test", "phase": "running" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(all).unwrap()
+    }
+
+    #[test]
+    fn a_job_that_runs_has_a_time_so_far_and_one_that_waits_has_none() {
+        assert_eq!(job_time(&job(json!({ "started_ms": 1000 })), 6000), "5.0 s so far");
+        assert_eq!(job_time(&job(json!({ "started_ms": 1000, "ended_ms": 3000 })), 9000), "2.0 s");
+        assert_eq!(job_time(&job(json!({})), 9000), "");
+    }
+
+    #[test]
+    fn a_job_says_who_decided_and_that_it_was_kept() {
+        let ended = json!({ "phase": "ended", "outcome": "success", "decided_by": "Ana",
+            "kept_from": "k" });
+        assert_eq!(job_state(&job(ended)), "success by Ana (kept)");
+    }
+
+    #[test]
+    fn a_pipeline_stands_as_the_last_runs_of_its_workflows_do() {
+        let workflow = |id: &str, outcome: &str, run: u32| {
+            json!({ "id": id, "name": "main", "phase": "ended", "outcome": outcome, "run": run,
+                "rerun": (run > 1).then(|| json!({ "of": "w1", "first": "w1",
+                    "kind": "from_failed", "created_ms": 1 })), "jobs": [] })
+        };
+        let pipeline: Pipeline = serde_json::from_value(json!({ "id": "p", "number": 1,
+            "project": "app", "created_ms": 0,
+            "workflows": [workflow("w1", "failed", 1), workflow("w2", "success", 2)] }))
+        .unwrap();
+        assert_eq!(pipeline_state(&pipeline), "success");
+    }
 }

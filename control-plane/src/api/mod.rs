@@ -14,6 +14,7 @@ mod openapi;
 mod params;
 mod prefer;
 mod range;
+mod refs;
 mod runner_name;
 
 use axum::http::{Method, Uri};

@@ -2,5 +2,6 @@
 //! to be done comes out.
 
 pub(crate) mod leases;
+pub(crate) mod rerun;
 pub(crate) mod retention;
 pub(crate) mod workflow;

@@ -158,7 +158,12 @@ pub(crate) fn advance_workflow(jobs: &[JobState<'_>]) -> Advance {
     // In the order of the configuration, whatever the rounds were.
     result.queue.sort_unstable();
     if ended.iter().all(Option::is_some) {
-        result.outcome = Some(worst_outcome(ended.into_iter().flatten()));
+        let counted = ended.into_iter().zip(jobs).filter_map(|(outcome, job)| {
+            // An approval that was denied is an answer, not a failure.
+            let is_denied = job.kind == Kind::Approval && outcome == Some(Outcome::Unauthorized);
+            if is_denied { Some(Outcome::NotRun) } else { outcome }
+        });
+        result.outcome = Some(worst_outcome(counted));
     }
     result
 }
@@ -240,6 +245,20 @@ mod tests {
         let result = advance_workflow(&jobs);
         assert_eq!((result.succeed, result.hold, result.queue), (vec![0], vec![1], vec![]));
         assert_eq!(result.outcome, None);
+    }
+
+    #[test]
+    fn a_denied_approval_lets_those_run_that_want_it_and_fails_nothing() {
+        let requires = ["hold".to_owned()];
+        let wanted = Statuses::from([("hold".to_owned(), vec![Outcome::Unauthorized])]);
+        let jobs = [
+            JobState { kind: Kind::Approval, ..job("hold", &[], Some(Outcome::Unauthorized)) },
+            job("deploy", &requires, None),
+            JobState { statuses: &wanted, ..job("tell", &requires, None) },
+        ];
+        let result = advance_workflow(&jobs);
+        assert_eq!((result.queue, result.not_run), (vec![2], vec![(1, "hold".to_owned())]));
+        assert_eq!(advance_workflow(&jobs[..2]).outcome, Some(Outcome::Success));
     }
 
     #[test]

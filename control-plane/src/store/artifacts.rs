@@ -30,10 +30,13 @@ pub(crate) async fn of_job(
     conn: &mut Conn,
     job: &JobId,
 ) -> Result<Vec<StoredArtifact>, StoreError> {
-    let rows = query("SELECT * FROM artifacts WHERE job = $1 ORDER BY path")
-        .bind(job.as_str())
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "SELECT * FROM artifacts WHERE job = (SELECT coalesce(kept_from, id) FROM jobs WHERE id = $1) \
+         ORDER BY path",
+    )
+    .bind(job.as_str())
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(artifact_from_row).collect()
 }
 
@@ -43,11 +46,14 @@ pub(crate) async fn get(
     job: &JobId,
     path: &str,
 ) -> Result<Option<StoredArtifact>, StoreError> {
-    let row = query("SELECT * FROM artifacts WHERE job = $1 AND path = $2")
-        .bind(job.as_str())
-        .bind(path)
-        .fetch_optional(conn)
-        .await?;
+    let row = query(
+        "SELECT * FROM artifacts WHERE job = (SELECT coalesce(kept_from, id) FROM jobs WHERE id = $1) \
+         AND path = $2",
+    )
+    .bind(job.as_str())
+    .bind(path)
+    .fetch_optional(conn)
+    .await?;
     row.as_ref().map(artifact_from_row).transpose()
 }
 

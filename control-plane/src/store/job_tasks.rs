@@ -27,7 +27,7 @@ pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<TaskState
     let rows = query(
         "SELECT tasks.ordinal, tasks.run, tasks.phase, tasks.outcome, tasks.message, \
          allocations.runner FROM tasks LEFT JOIN allocations ON allocations.id = tasks.allocation \
-         WHERE tasks.job = $1 ORDER BY tasks.ordinal",
+         WHERE tasks.job = (SELECT coalesce(kept_from, id) FROM jobs WHERE id = $1) ORDER BY tasks.ordinal",
     )
     .bind(job.as_str())
     .fetch_all(conn)

@@ -81,6 +81,9 @@ pub(super) fn job_row(row: &Row) -> Result<JobRow, StoreError> {
             outcome: parse_maybe(row, "outcome")?,
             message: row.try_get("message")?,
             waiting: None,
+            decided_by: row.try_get("decided_by")?,
+            kept_from: row.try_get::<Option<String>>("kept_from")?.map(Into::into),
+            failed_tests_of: row.try_get::<Option<String>>("failed_tests_of")?.map(Into::into),
             queued_ms: count_maybe(row, "queued_ms")?,
             started_ms: count_maybe(row, "started_ms")?,
             ended_ms: count_maybe(row, "ended_ms")?,
@@ -162,8 +165,9 @@ pub(crate) async fn needed_jobs(
 /// Adds what is counted elsewhere; only jobs that began have anything.
 async fn with_counts(conn: &mut Conn, mut row: JobRow) -> Result<JobRow, StoreError> {
     if row.job.started_ms.is_some() {
-        row.job.tests = test_results::counts(conn, &row.job.id).await?;
-        row.job.artifacts = artifacts::count_of(conn, &row.job.id).await?;
+        let ran_as = row.job.kept_from.as_ref().unwrap_or(&row.job.id);
+        row.job.tests = test_results::counts(conn, ran_as).await?;
+        row.job.artifacts = artifacts::count_of(conn, ran_as).await?;
     }
     Ok(row)
 }
@@ -336,6 +340,34 @@ pub(crate) async fn serial_groups(
     .fetch_all(conn)
     .await?;
     rows.iter().map(|row| Ok(row.try_get("serial_group")?)).collect()
+}
+
+/// Returns the job whose failed tests a job is to run alone, if any.
+pub(crate) async fn failed_tests_of(
+    conn: &mut Conn,
+    id: &JobId,
+) -> Result<Option<JobId>, StoreError> {
+    let row = query("SELECT failed_tests_of FROM jobs WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    let of = row.map(|row| row.try_get::<Option<String>>("failed_tests_of")).transpose()?.flatten();
+    Ok(of.map(Into::into))
+}
+
+/// Notes who approved, denied or canceled a job.
+pub(crate) async fn set_decided_by(
+    tx: &mut WriteTx,
+    id: &JobId,
+    by: &str,
+) -> Result<(), StoreError> {
+    query("UPDATE jobs SET decided_by = $1, rev = $2 WHERE id = $3")
+        .bind(by)
+        .bind(tx.rev())
+        .bind(id.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Returns true if a job is one that people approve.

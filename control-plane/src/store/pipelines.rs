@@ -5,6 +5,7 @@ use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::rows::{count_column, int_value, json, to_json};
+use super::runs::{self, Run};
 use super::sql::{Row, query};
 use super::workflows::{self, NewWorkflow};
 use super::{Conn, StoreError, WriteTx};
@@ -22,6 +23,7 @@ pub(crate) struct NewPipeline {
     pub(crate) repository_url: Option<String>,
     pub(crate) from_fork: bool,
     pub(crate) source: Option<SourceId>,
+    pub(crate) author: Option<String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) workflows: Vec<NewWorkflow>,
 }
@@ -71,7 +73,8 @@ pub(crate) async fn insert(
     }
     query(
         "INSERT INTO pipelines (id, project, number, branch, tag, revision, repository_url, \
-         from_fork, source, created_ms, warnings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         from_fork, source, created_ms, warnings, author) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(new.id.as_str())
     .bind(&new.project)
@@ -84,6 +87,7 @@ pub(crate) async fn insert(
     .bind(new.source.as_ref().map(SourceId::as_str))
     .bind(now_ms)
     .bind(to_json(&new.warnings)?)
+    .bind(&new.author)
     .execute(tx)
     .await?;
     for (position, workflow) in new.workflows.iter().enumerate() {
@@ -99,12 +103,18 @@ pub(crate) async fn extend(
     pipeline: &Pipeline,
     workflows: &[NewWorkflow],
     warnings: &[String],
+    now_ms: i64,
 ) -> Result<(), StoreError> {
+    let earlier = runs::of_pipeline(tx, &pipeline.id).await?;
     let jobs = workflows.iter().map(|workflow| workflow.jobs.len() as u64).sum();
     let (_, mut job_number) = take_numbers(tx, &pipeline.project, 0, jobs).await?;
     for (position, workflow) in workflows.iter().enumerate() {
         let position = pipeline.workflows.len() + position;
         workflows::insert(tx, &pipeline.id, position, workflow, job_number).await?;
+        // Of a setup that runs again.
+        let is_same = |run: &&Run| run.is_continuation && run.name == workflow.name;
+        let before = earlier.iter().filter(is_same).max_by_key(|run| run.number);
+        runs::set_continuation(tx, &workflow.id, before, now_ms).await?;
         job_number += workflow.jobs.len() as u64;
     }
     let all: Vec<&String> = pipeline.warnings.iter().chain(warnings).collect();
@@ -124,6 +134,8 @@ fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
         branch: row.try_get("branch")?,
         tag: row.try_get("tag")?,
         revision: row.try_get("revision")?,
+        author: row.try_get("author")?,
+        canceled_by: row.try_get("canceled_by")?,
         created_ms: count_column(row, "created_ms")?,
         workflows: Vec::new(),
         warnings: json(row, "warnings")?,
@@ -190,14 +202,92 @@ pub(crate) async fn exists(conn: &mut Conn, id: &PipelineId) -> Result<bool, Sto
     Ok(row.is_some())
 }
 
-/// Notes that a pipeline is canceled: none of its jobs starts any more. Returns false where there
-/// is no such pipeline.
-pub(crate) async fn begin_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<bool, StoreError> {
-    let done = query("UPDATE pipelines SET canceled = 1 WHERE id = $1 AND deleting = 0")
+/// Notes that somebody canceled a pipeline: none of its jobs starts any more. Returns false where
+/// there is no such pipeline.
+pub(crate) async fn begin_cancel(
+    tx: &mut WriteTx,
+    id: &PipelineId,
+    by: &str,
+) -> Result<bool, StoreError> {
+    let done = query(
+        "UPDATE pipelines SET canceled = 1, canceled_by = CASE canceled WHEN 0 \
+         THEN CAST($1 AS TEXT) ELSE coalesce(canceled_by, CAST($1 AS TEXT)) END \
+         WHERE id = $2 AND deleting = 0",
+    )
+    .bind(by)
+    .bind(id.as_str())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Takes the cancel of a pipeline back, all of which has ended: some of it runs again.
+pub(crate) async fn forget_cancel(tx: &mut WriteTx, id: &PipelineId) -> Result<(), StoreError> {
+    query("UPDATE pipelines SET canceled = 0, canceled_by = NULL WHERE id = $1 AND canceled = 2")
         .bind(id.as_str())
         .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
+}
+
+/// Returns the one who canceled a pipeline; `None` where nobody did. Who canceled it by an earlier
+/// version of the server is not known.
+pub(crate) async fn canceled_by(
+    conn: &mut Conn,
+    id: &PipelineId,
+) -> Result<Option<String>, StoreError> {
+    let row = query(
+        "SELECT coalesce(canceled_by, 'a person') AS canceled_by FROM pipelines \
+         WHERE id = $1 AND canceled != 0",
+    )
+    .bind(id.as_str())
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| row.try_get("canceled_by")).transpose()?)
+}
+
+/// State of a pipeline that some of which is to run again.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) source: Option<SourceId>,
+    pub(crate) is_canceled: bool,
+    /// Set while its jobs are being canceled.
+    pub(crate) is_being_canceled: bool,
+}
+
+/// Returns the state of a pipeline.
+pub(crate) async fn standing(
+    conn: &mut Conn,
+    id: &PipelineId,
+) -> Result<Option<Standing>, StoreError> {
+    let row = query(
+        "SELECT source, canceled != 0 AS is_canceled, \
+         canceled = 1 AS is_being_canceled FROM pipelines \
+         WHERE id = $1 AND deleting = 0",
+    )
+    .bind(id.as_str())
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Standing {
+        source: row.try_get::<Option<String>>("source")?.map(Into::into),
+        is_canceled: row.try_get("is_canceled")?,
+        is_being_canceled: row.try_get("is_being_canceled")?,
+    }))
+}
+
+/// Takes numbers for further jobs of a pipeline. Returns the first.
+pub(super) async fn take_job_numbers(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    jobs: u64,
+) -> Result<u64, StoreError> {
+    let row = query("SELECT project FROM pipelines WHERE id = $1")
+        .bind(pipeline.as_str())
+        .fetch_one(tx)
+        .await?;
+    let project: String = row.try_get("project")?;
+    Ok(take_numbers(tx, &project, 0, jobs).await?.1)
 }
 
 /// Notes that every job of a canceled pipeline has ended, or has been told to.

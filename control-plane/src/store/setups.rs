@@ -68,6 +68,15 @@ pub(crate) async fn set_continued(
     Ok(done.rows_affected() > 0)
 }
 
+/// Lets a setup that runs again say anew what its pipeline goes on with.
+pub(crate) async fn reopen(tx: &mut WriteTx, pipeline: &PipelineId) -> Result<(), StoreError> {
+    query("UPDATE setups SET continued_ms = NULL WHERE pipeline = $1")
+        .bind(pipeline.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Gives a claim its key, in the place of one that it had.
 pub(crate) async fn set_key(
     tx: &mut WriteTx,

@@ -66,10 +66,13 @@ pub(crate) async fn get(
 
 /// The steps of a job in the order in which they were first heard of.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<StepRow>, StoreError> {
-    let rows = query("SELECT * FROM steps WHERE job = $1 ORDER BY position")
-        .bind(job.as_str())
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "SELECT * FROM steps WHERE job = (SELECT coalesce(kept_from, id) FROM jobs WHERE id = $1) \
+         ORDER BY position",
+    )
+    .bind(job.as_str())
+    .fetch_all(conn)
+    .await?;
     rows.iter().map(step_row).collect()
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreErr
 }
 
 /// Returns the number of results a job that has, by outcome.
-pub(super) async fn counts(
+pub(crate) async fn counts(
     conn: &mut Conn,
     job: &JobId,
 ) -> Result<BTreeMap<String, u64>, StoreError> {
@@ -102,10 +102,13 @@ pub(crate) async fn latest_jobs(
 
 /// All results of a job, in the order in which they came.
 pub(crate) async fn of_job(conn: &mut Conn, job: &JobId) -> Result<Vec<TestResult>, StoreError> {
-    let rows = query("SELECT results FROM test_batches WHERE job = $1 ORDER BY task, batch")
-        .bind(job.as_str())
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "SELECT results FROM test_batches WHERE job = (SELECT coalesce(kept_from, id) FROM jobs \
+         WHERE id = $1) ORDER BY task, batch",
+    )
+    .bind(job.as_str())
+    .fetch_all(conn)
+    .await?;
     let mut results = Vec::new();
     for row in &rows {
         results.extend(json::<Vec<TestResult>>(row, "results")?);

@@ -1,12 +1,12 @@
 //! Table `workflows`.
 
-use russet_protocol::admin::Workflow;
+use russet_protocol::admin::{Rerun, Workflow};
 use russet_protocol::ids::{PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 
 use super::jobs::{self, NewJob};
-use super::rows::{parse, parse_maybe};
-use super::sql::query;
+use super::rows::{count_maybe, parse, parse_maybe};
+use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// A workflow of a pipeline to add.
@@ -53,16 +53,46 @@ pub(super) async fn of_pipeline(
         .await?;
     let mut workflows = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id: WorkflowId = row.try_get::<String>("id")?.into();
-        workflows.push(Workflow {
-            jobs: jobs::of_workflow(conn, &id).await?.into_iter().map(|row| row.job).collect(),
-            id,
-            name: row.try_get("name")?,
-            phase: parse(row, "phase")?,
-            outcome: parse_maybe(row, "outcome")?,
-        });
+        workflows.push(workflow_from_row(conn, row).await?);
     }
     Ok(workflows)
+}
+
+/// Reads a workflow, with its jobs.
+async fn workflow_from_row(conn: &mut Conn, row: &Row) -> Result<Workflow, StoreError> {
+    let id: WorkflowId = row.try_get::<String>("id")?.into();
+    Ok(Workflow {
+        jobs: jobs::of_workflow(conn, &id).await?.into_iter().map(|row| row.job).collect(),
+        pipeline: None,
+        name: row.try_get("name")?,
+        phase: parse(row, "phase")?,
+        outcome: parse_maybe(row, "outcome")?,
+        run: row.try_get("run")?,
+        rerun: rerun_from_row(&id, row)?,
+        id,
+    })
+}
+
+fn rerun_from_row(id: &WorkflowId, row: &Row) -> Result<Option<Rerun>, StoreError> {
+    let Some(of) = row.try_get::<Option<String>>("rerun_of")? else { return Ok(None) };
+    Ok(Some(Rerun {
+        of: of.into(),
+        first: row.try_get::<Option<String>>("origin")?.map_or_else(|| id.clone(), Into::into),
+        kind: parse(row, "rerun_kind")?,
+        by: row.try_get("rerun_by")?,
+        created_ms: count_maybe(row, "rerun_ms")?.unwrap_or_default(),
+    }))
+}
+
+/// A workflow with its jobs.
+pub(crate) async fn get(conn: &mut Conn, id: &WorkflowId) -> Result<Option<Workflow>, StoreError> {
+    let row = query("SELECT * FROM workflows WHERE id = $1")
+        .bind(id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let pipeline = Some(row.try_get::<String>("pipeline")?.into());
+    Ok(Some(Workflow { pipeline, ..workflow_from_row(conn, &row).await? }))
 }
 
 /// Notes that a job of the workflow was claimed.

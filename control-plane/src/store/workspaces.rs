@@ -68,12 +68,14 @@ pub(crate) async fn of_workflow(
     workflow: &WorkflowId,
     now_ms: i64,
 ) -> Result<Vec<LayerRow>, StoreError> {
-    // What an earlier run of a job handed on, which failed, is not its result.
+    // What an earlier run of a job handed on, which failed, is not its result. A job that was kept
+    // from an earlier run of the workflow hands on what it did then.
     let rows = query(
-        "SELECT l.id, l.job, l.task, l.size, l.blake3, \
+        "SELECT l.id, own.id AS job, l.task, l.size, l.blake3, \
          CASE WHEN j.parallelism > 1 THEN t.ordinal % j.parallelism ELSE 0 END AS node \
-         FROM workspace_layers AS l JOIN tasks AS t ON t.id = l.task JOIN jobs AS j ON j.id = l.job \
-         WHERE l.workflow = $1 AND l.expires_ms > $2 AND t.run = j.reruns ORDER BY l.position",
+         FROM jobs AS own CROSS JOIN jobs AS j CROSS JOIN workspace_layers AS l CROSS JOIN tasks AS t \
+         WHERE own.workflow = $1 AND j.id = coalesce(own.kept_from, own.id) AND l.job = j.id \
+         AND t.id = l.task AND l.expires_ms > $2 AND t.run = j.reruns ORDER BY l.position",
     )
     .bind(workflow.as_str())
     .bind(now_ms)
@@ -91,6 +93,20 @@ pub(crate) async fn of_workflow(
             })
         })
         .collect()
+}
+
+/// Returns true if a job has layers that have not expired.
+pub(crate) async fn has_layers(
+    conn: &mut Conn,
+    job: &JobId,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 FROM workspace_layers WHERE job = $1 AND expires_ms > $2 LIMIT 1")
+        .bind(job.as_str())
+        .bind(now_ms)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// The jobs of a workflow.
@@ -119,6 +135,7 @@ pub(crate) async fn find_archive(
     workflow: &WorkflowId,
     id: &str,
 ) -> Result<Option<Stored>, StoreError> {
-    let statement = "SELECT object, size FROM workspace_layers WHERE workflow = $1 AND id = $2";
+    let statement = "SELECT object, size FROM workspace_layers WHERE job IN \
+         (SELECT coalesce(kept_from, id) FROM jobs WHERE workflow = $1) AND id = $2";
     archives::find(conn, statement, workflow.as_str(), id).await
 }

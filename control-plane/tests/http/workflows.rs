@@ -88,8 +88,11 @@ async fn an_approval_waits_for_a_person_and_holds_what_requires_it() {
         assert!(server.claim(&token).await.is_none());
         let now = server.pipeline(&pipeline).await;
         assert_eq!(now.workflows[0].outcome, Some(Outcome::Success));
-        let last = if approved { Outcome::Success } else { Outcome::NotRun };
-        assert_eq!(outcomes(&now), [Outcome::Success, last, last]);
+        let (hold, last) = match approved {
+            true => (Outcome::Success, Outcome::Success),
+            false => (Outcome::Unauthorized, Outcome::NotRun),
+        };
+        assert_eq!(outcomes(&now), [Outcome::Success, hold, last]);
     }
     let pipeline = server.submit(&config("      - test\n")).await;
     let path = format!("/api/v3/jobs/{}/approve", pipeline.workflows[0].jobs[0].id);

@@ -43,8 +43,12 @@ mod output;
 mod parallel;
 #[path = "../http/pressure.rs"]
 mod pressure;
+#[path = "../http/references.rs"]
+mod references;
 #[path = "../http/refusals.rs"]
 mod refusals;
+#[path = "../http/reruns.rs"]
+mod reruns;
 #[path = "../http/restart.rs"]
 mod restart;
 #[path = "../http/runner_api.rs"]

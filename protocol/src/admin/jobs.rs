@@ -42,6 +42,16 @@ pub struct Job {
     /// Reason why it waits for a runner, where it is queued and that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// The one who approved, denied or canceled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// The job of an earlier run of the workflow that this one stands for: it did not run again,
+    /// and its output, artifacts and test results are those of that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<JobId>,
+    /// The job of an earlier run whose failed tests `circleci tests run` is to run, alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_tests_of: Option<JobId>,
     /// Time of queueing, in milliseconds since 1970.
     #[serde(default)]
     pub queued_ms: Option<u64>,

@@ -21,7 +21,7 @@ pub use classes::{
 };
 pub use jobs::{Job, StepState};
 pub use orbs::{Orb, OrbItem, OrbPin, PutOrb};
-pub use pipelines::{ArtifactItem, Pipeline, StreamEvent, TestItems, Workflow};
+pub use pipelines::{ArtifactItem, Pipeline, Rerun, RerunKind, StreamEvent, TestItems, Workflow};
 pub use runners::{RunnerItem, RunnerStatus, RunningTasks, UnclaimedTasks};
 pub use submit::{ContinueRequest, Continued, DEFAULT_CONFIG_PATH, ParameterValue, SubmitRequest};
 pub use variables::{AddSshKey, ContextItem, SetContext, SetVariable, SshKeyItem, VariableItem};

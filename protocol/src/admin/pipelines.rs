@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Items;
-use super::jobs::{Job, StepState, is_zero};
+use super::jobs::{Job, StepState, is_one, is_zero, one};
 use crate::ids::{JobId, PipelineId, WorkflowId};
-use crate::outcome::{Outcome, Phase};
+use crate::outcome::{Outcome, Phase, UnknownName};
 use crate::runner::TestResult;
 
 /// A pipeline and how far it is.
@@ -27,6 +27,12 @@ pub struct Pipeline {
     /// Commit.
     #[serde(default)]
     pub revision: Option<String>,
+    /// The one who submitted it, as that one says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The one who canceled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canceled_by: Option<String>,
     /// Time of submission, in milliseconds since 1970.
     pub created_ms: u64,
     /// Its workflows.
@@ -40,12 +46,26 @@ pub struct Pipeline {
     pub pinned: bool,
 }
 
+impl Pipeline {
+    /// The last run of each of its workflows: those that say how the pipeline stands.
+    pub fn current_workflows(&self) -> impl Iterator<Item = &Workflow> {
+        let is_current = |workflow: &&Workflow| {
+            let of_same = self.workflows.iter().filter(|other| other.first() == workflow.first());
+            of_same.map(|other| other.run).max() == Some(workflow.run)
+        };
+        self.workflows.iter().filter(is_current)
+    }
+}
+
 /// A workflow and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Workflow {
     /// Its row.
     pub id: WorkflowId,
+    /// Its pipeline. Left out within that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineId>,
     /// Its name.
     pub name: String,
     /// Progress.
@@ -53,8 +73,78 @@ pub struct Workflow {
     /// Outcome.
     #[serde(default)]
     pub outcome: Option<Outcome>,
+    /// Which run of the workflow this is, from 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub run: u32,
+    /// The run that this one repeats; none for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Rerun>,
     /// Its jobs, in the order of the configuration.
     pub jobs: Vec<Job>,
+}
+
+impl Workflow {
+    /// The first run of the workflow.
+    #[must_use]
+    pub fn first(&self) -> &WorkflowId {
+        self.rerun.as_ref().map_or(&self.id, |rerun| &rerun.first)
+    }
+}
+
+/// Origin of a further run of a workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Rerun {
+    /// The run that it repeats.
+    pub of: WorkflowId,
+    /// The first run.
+    pub first: WorkflowId,
+    /// Which jobs run again.
+    pub kind: RerunKind,
+    /// The one who asked for it; none where a setup that runs again goes on with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Time at which it was asked for, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+/// Which jobs of a workflow run again; the others are kept as they ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RerunKind {
+    /// All.
+    FromStart,
+    /// Those that did not succeed, and what follows them.
+    FromFailed,
+    /// As `from_failed`; `circleci tests run` runs only the tests that failed.
+    FailedTests,
+    /// One job, and what follows it.
+    Job,
+}
+
+impl RerunKind {
+    /// The name in the database and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FromStart => "from_start",
+            Self::FromFailed => "from_failed",
+            Self::FailedTests => "failed_tests",
+            Self::Job => "job",
+        }
+    }
+}
+
+impl std::str::FromStr for RerunKind {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        [Self::FromStart, Self::FromFailed, Self::FailedTests, Self::Job]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownName(text.to_owned()))
+    }
 }
 
 /// `GET /api/v3/jobs/{id}/artifacts`.

@@ -35,6 +35,9 @@ pub struct SubmitRequest {
     /// Set if it comes from a fork.
     #[serde(default)]
     pub from_fork: bool,
+    /// The one who submits it, for people and for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// A snapshot that was uploaded with `PUT /api/v3/sources/{id}`.
     #[serde(default)]
     pub source: Option<SourceId>,

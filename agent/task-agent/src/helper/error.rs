@@ -35,6 +35,11 @@ pub(super) enum HelperError {
          the agent's log says what failed"
     )]
     NoTimings,
+    #[error(
+        "the tests that failed could not be had from the control plane, and this run is to run them \
+         alone\n\nhint: run the job again; the agent's log says what failed"
+    )]
+    NoFailedTests,
     /// Number of tests that are not files here, in words.
     #[error(
         "{0}, and another task that has them would take other tests than its part\n\nhint: list only \

@@ -20,7 +20,7 @@ pub(super) fn run(
     is_verbose: bool,
     data: Option<&Path>,
 ) -> Result<u8, HelperError> {
-    let part = split::split(files, how, data)?;
+    let part = split::split_failed(files, how, data)?;
     if is_verbose {
         print_to_stderr(&format!("{}: run {} of {}", part.counts(), how.index + 1, how.total));
         for test in &part.tests {

@@ -12,8 +12,9 @@ use super::args::{How, SplitBy, TimingsType};
 use super::error::HelperError;
 use super::items;
 use super::place::Place;
-use super::timings::Timings;
+use super::timings::{Failed, Timings};
 use crate::stderr::print_to_stderr;
+use russet_protocol::storage::FAILED_TESTS_VARIABLE;
 
 /// The part of one run.
 #[derive(Debug)]
@@ -47,12 +48,58 @@ pub(super) fn split(
         return Err(HelperError::Index { index: how.index, total: how.total });
     }
     let tests = items::read_tests(files, how.timings_type)?;
+    split_tests(tests, how, data, &Place::here())
+}
+
+/// The same for `tests run`: of a run that repeats failed tests, only those.
+pub(super) fn split_failed(
+    files: &[PathBuf],
+    how: &How,
+    data: Option<&Path>,
+) -> Result<Part, HelperError> {
+    if how.index >= how.total {
+        return Err(HelperError::Index { index: how.index, total: how.total });
+    }
+    let mut tests = items::read_tests(files, how.timings_type)?;
     let place = Place::here();
+    if std::env::var_os(FAILED_TESTS_VARIABLE).is_some() {
+        let timings = data.map(Timings::read).transpose()?.flatten();
+        let failed = timings.as_ref().and_then(Timings::failed);
+        tests = keep_failed(tests, failed.ok_or(HelperError::NoFailedTests)?, &place);
+    }
+    split_tests(tests, how, data, &place)
+}
+
+/// Keeps the tests that failed. Where none of a list did, its names are not those of the results,
+/// and all are run, as CircleCI does.
+fn keep_failed(tests: Vec<OsString>, failed: &Failed, place: &Place) -> Vec<OsString> {
+    let all = tests.len();
+    let (kept, rest): (Vec<_>, Vec<_>) =
+        tests.into_iter().partition(|test| failed.has(test, place));
+    if kept.is_empty() {
+        if all > 0 {
+            print_to_stderr(
+                &"note: none of the tests is one that failed, so all are run; do the test results have \
+                  a `file` or `classname` as the list has it?",
+            );
+        }
+        return rest;
+    }
+    print_to_stderr(&format!("rerunning failed tests: {} of {all}", kept.len()));
+    kept
+}
+
+fn split_tests(
+    tests: Vec<OsString>,
+    how: &How,
+    data: Option<&Path>,
+    place: &Place,
+) -> Result<Part, HelperError> {
     let timings = match (how.split_by, data) {
         (SplitBy::Timings, Some(data)) => timings(how, data)?,
         _ => None,
     };
-    part(tests, how, &place, timings.as_ref())
+    part(tests, how, place, timings.as_ref())
 }
 
 /// Variable with the number of tasks that share the job.

@@ -4,7 +4,7 @@
 //! Every task of a job has the same ones. A look-up must not depend on the slot either: names come
 //! from [`Place`], and absolute paths, which an older server may have, are never found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -28,6 +28,31 @@ pub(super) struct Timings {
     classname: HashMap<String, f64>,
     /// By its own name.
     testname: HashMap<String, f64>,
+    /// Tests that failed in the run that this one repeats.
+    failed: Option<Failed>,
+}
+
+/// Names of tests that failed. Fields are only added.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Failed {
+    files: HashSet<String>,
+    classnames: HashSet<String>,
+    testnames: HashSet<String>,
+}
+
+impl Failed {
+    /// Returns true if a test of a list is one that failed, or a file or class that holds one.
+    pub(super) fn has(&self, test: &OsStr, place: &Place) -> bool {
+        let Some(name) = place.name(test).to_str() else { return false };
+        let is_file = |name: &str| {
+            self.files.contains(name) || self.files.contains(name.trim_start_matches("./"))
+        };
+        is_file(name)
+            || place.below_root(name).is_some_and(|name| is_file(&name))
+            || self.classnames.contains(name)
+            || self.testnames.contains(name)
+    }
 }
 
 impl Timings {
@@ -43,6 +68,11 @@ impl Timings {
         serde_json::from_slice(&text)
             .map(Some)
             .map_err(|source| HelperError::Timings { path, source })
+    }
+
+    /// Returns the tests that alone are to run; `None`: all are.
+    pub(super) fn failed(&self) -> Option<&Failed> {
+        self.failed.as_ref()
     }
 
     /// Returns the kind of names that most of the tests are found under, of several the first.
@@ -122,6 +152,22 @@ mod tests {
         assert_eq!(of("e.py"), Some(5.0));
         assert_eq!(of("/slot/1/web/e.py"), Some(5.0));
         assert_eq!(of("d"), None);
+    }
+
+    #[test]
+    fn a_failed_test_is_known_by_its_file_in_any_folder_its_class_or_its_name() {
+        let place = Place::of(Path::new("/slot/1"), Path::new("/slot/1/web"));
+        let known = timings(
+            r#"{"failed":{"files":["a.py","web/e.py"],"classnames":["acme.T"],"testnames":["x y"]}}"#,
+        );
+        let failed = known.failed().unwrap();
+        for test in ["a.py", "./a.py", "/slot/1/a.py", "e.py", "web/e.py", "acme.T", "x y"] {
+            assert!(failed.has(test.as_ref(), &place), "{test}");
+        }
+        for test in ["b.py", "acme", "x", ""] {
+            assert!(!failed.has(test.as_ref(), &place), "{test}");
+        }
+        assert!(timings("{}").failed().is_none());
     }
 
     #[test]

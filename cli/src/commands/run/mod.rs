@@ -11,7 +11,7 @@ mod workspace;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use russet_pipeline::{Options, Pipeline};
+use russet_pipeline::{Compiled, JobKind, Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
@@ -22,6 +22,7 @@ use super::secret_input::{read_secret_file, secret_text};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project;
+use crate::render::plain;
 use russet_protocol::secret::Secret;
 
 /// The class that all jobs are put into: there is one machine, this one.
@@ -128,6 +129,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let jobs = tasks.fold(0_usize, usize::saturating_add);
     let contexts: BTreeSet<String> = named().flat_map(|job| job.contexts.clone()).collect();
     let is_setup = compiled.is_setup;
+    check_approvals(&args.approve, &compiled)?;
     drop(compiled);
     let sent = sent(&local, &shelf, &project.config, &options, is_setup)?;
     let class_aliases = options.class_aliases;
@@ -159,6 +161,24 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     // Packing may still be busy with a file after Ctrl-C; nobody waits for that.
     runtime.shutdown_background();
     result
+}
+
+/// Refuses names of approvals that the workflows do not have. A setup may go on with others, which
+/// are not known yet.
+fn check_approvals(named: &[String], compiled: &Compiled) -> Result<()> {
+    let jobs = compiled.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let approvals: BTreeSet<&str> =
+        jobs.filter(|job| job.kind == JobKind::Approval).map(|job| &*job.name).collect();
+    let unknown = named.iter().find(|name| !approvals.contains(name.as_str()));
+    let Some(unknown) = unknown.filter(|_| !compiled.is_setup) else { return Ok(()) };
+    let message = format!("there is no approval `{unknown}` in what would run");
+    let hint = if approvals.is_empty() {
+        "none of the jobs waits for an approval".to_owned()
+    } else {
+        let names: Vec<&str> = approvals.into_iter().collect();
+        format!("the approvals are: {}", names.join(", "))
+    };
+    Err(CliError::new(Exit::Usage, plain(&message)).hint(plain(&hint)))
 }
 
 /// As many as there are cores, but not more than there are jobs: a slot has to be set up.

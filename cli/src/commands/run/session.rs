@@ -20,6 +20,7 @@ use crate::commands::compile::LOCAL_TRIGGER;
 use crate::commands::fetch;
 use crate::commands::follow::{Followed, follow_pipeline, show_tests};
 use crate::commands::orbs::{RegistryArgs, Sent};
+use crate::commands::people::login_name;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project, Snapshot};
@@ -188,6 +189,7 @@ fn submit_request(plan: &Plan, snapshot: &Snapshot) -> SubmitRequest {
         revision: revision.commit.clone(),
         repository_url: revision.remote.clone(),
         from_fork: false,
+        author: Some(login_name()),
         source: Some(snapshot.id.clone()),
         on_host: plan.args.on_host,
         resource_class: Some(plan.class.clone()),
@@ -268,7 +270,7 @@ async fn watch_jobs(
                 screen.say("Canceling. Ctrl-C again kills.")?;
                 // Without an answer there is still the second Ctrl-C.
                 let _unanswered =
-                    tokio::time::timeout(CANCEL_LIMIT, client.cancel_pipeline(id)).await;
+                    tokio::time::timeout(CANCEL_LIMIT, client.cancel_pipeline(id, &login_name())).await;
             }
         }
     }
@@ -287,7 +289,7 @@ async fn decide_approvals(
         let text = format!("{name} is not approved; `--approve {name}` approves it");
         screen.say(&screen.paint().warn(&text))?;
     }
-    client.decide_job(job.id.as_str(), approved).await
+    client.decide_job(job.id.as_str(), approved, &login_name()).await
 }
 
 /// Fetches what the jobs left, and shows it.

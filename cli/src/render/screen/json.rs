@@ -76,7 +76,7 @@ impl JsonView {
     }
 
     pub(super) fn result(&mut self, pipeline: &Pipeline, exit: Exit) {
-        let jobs = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+        let jobs = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
         let jobs: Vec<_> = jobs
             .map(|job| {
                 json!({

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use russet_protocol::admin::{Pipeline, Workflow};
-use russet_protocol::ids::WorkflowId;
+use russet_protocol::admin::{Job, Pipeline, StreamEvent, Workflow};
+use russet_protocol::ids::{JobId, WorkflowId};
 use russet_protocol::runner::TestResult;
 
 use super::Format;
@@ -54,12 +54,41 @@ pub(crate) struct Screen {
     doing: String,
     /// The workflows that were told of.
     workflows: BTreeSet<WorkflowId>,
+    /// Jobs of earlier runs, and those that stand for them: their story was told.
+    past: BTreeSet<JobId>,
 }
 
 #[derive(Debug)]
 enum View {
     Text(TextView),
     Json(JsonView),
+}
+
+/// Returns the jobs of a pipeline that do not run now: those of earlier runs, and those that are
+/// kept from them.
+fn past_jobs(pipeline: &Pipeline) -> BTreeSet<JobId> {
+    let current: BTreeSet<&WorkflowId> =
+        pipeline.current_workflows().map(|workflow| &workflow.id).collect();
+    let is_past =
+        |workflow: &Workflow, job: &Job| !current.contains(&workflow.id) || job.kept_from.is_some();
+    let jobs = pipeline
+        .workflows
+        .iter()
+        .flat_map(|workflow| workflow.jobs.iter().filter(move |job| is_past(workflow, job)));
+    jobs.map(|job| job.id.clone()).collect()
+}
+
+/// Returns the job that an event is about.
+fn job_of(next: &Next) -> Option<&JobId> {
+    match next {
+        Next::Event(event) => match event.as_ref() {
+            StreamEvent::Job { job, .. } => Some(&job.id),
+            StreamEvent::Step { job, .. } | StreamEvent::Output { job, .. } => Some(job),
+            StreamEvent::End { .. } => None,
+        },
+        Next::Output { job, .. } => Some(job),
+        Next::Away { .. } => None,
+    }
 }
 
 impl Screen {
@@ -80,7 +109,14 @@ impl Screen {
             Format::Text => View::Text(TextView::new(paint)),
             Format::Json => View::Json(JsonView::default()),
         };
-        Self { view, status, paint, doing: String::new(), workflows: BTreeSet::new() }
+        Self {
+            view,
+            status,
+            paint,
+            doing: String::new(),
+            workflows: BTreeSet::new(),
+            past: BTreeSet::new(),
+        }
     }
 
     /// The colours of this screen.
@@ -119,6 +155,7 @@ impl Screen {
         let is_new = |workflow: &&Workflow| !self.workflows.contains(&workflow.id);
         let new: Vec<Workflow> = pipeline.workflows.iter().filter(is_new).cloned().collect();
         self.workflows.extend(new.iter().map(|workflow| workflow.id.clone()));
+        self.past = past_jobs(pipeline);
         match &mut self.view {
             View::Text(view) => view.continued(&new),
             View::Json(view) => view.continued(&new),
@@ -129,6 +166,7 @@ impl Screen {
     /// Tells which pipeline this is.
     pub(crate) fn pipeline(&mut self, pipeline: &Pipeline, project: &str) -> Result<()> {
         self.workflows.extend(pipeline.workflows.iter().map(|workflow| workflow.id.clone()));
+        self.past = past_jobs(pipeline);
         match &mut self.view {
             View::Text(view) => view.header(pipeline, project),
             View::Json(view) => view.pipeline(pipeline),
@@ -138,6 +176,9 @@ impl Screen {
 
     /// Shows what happened.
     pub(crate) fn event(&mut self, next: Next) -> Result<()> {
+        if job_of(&next).is_some_and(|job| self.past.contains(job)) {
+            return Ok(());
+        }
         match &mut self.view {
             View::Text(view) => view.event(next),
             View::Json(view) => view.event(next),

@@ -23,13 +23,13 @@ const LISTED_ARTIFACTS: usize = 20;
 
 /// Returns the exit code of a pipeline: the worst outcome of its jobs.
 pub(crate) fn exit_of(pipeline: &Pipeline) -> Exit {
-    let jobs = || pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs);
+    let jobs = || pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
     let any = |outcome| jobs().any(|job| job.outcome == Some(outcome));
     if any(Outcome::Canceled) {
         Exit::Canceled
     } else if any(Outcome::InfrastructureFail) {
         Exit::Infrastructure
-    } else if pipeline.workflows.iter().all(|workflow| workflow.outcome == Some(Outcome::Success)) {
+    } else if pipeline.current_workflows().all(|run| run.outcome == Some(Outcome::Success)) {
         Exit::Success
     } else {
         Exit::JobFailed
@@ -110,7 +110,7 @@ fn failed_test(test: &TestResult, paint: Paint) -> String {
 
 /// One line per job.
 pub(super) fn jobs(pipeline: &Pipeline, why: BTreeMap<JobId, String>, paint: Paint) -> String {
-    let jobs: Vec<_> = pipeline.workflows.iter().flat_map(|workflow| &workflow.jobs).collect();
+    let jobs: Vec<_> = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs).collect();
     let width = jobs.iter().map(|job| job.name.chars().count()).max().unwrap_or(0);
     let mut text = String::from("\n");
     for job in jobs {

@@ -9,11 +9,13 @@ use axum::response::Response;
 use russet_protocol::admin::{ArtifactItem, Items};
 use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Phase;
+use serde::Deserialize;
 
 use super::jobs::find_job;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
+use crate::api::refs::JobRef;
 use crate::state::App;
 use crate::store::{artifacts, locks, unnamed};
 
@@ -25,12 +27,18 @@ use crate::store::{artifacts, locks, unnamed};
 ))]
 pub(super) async fn list(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
 ) -> Result<Json<Items<ArtifactItem>>, ApiError> {
     let mut conn = app.store.read().await?;
     find_job(&mut conn, &id).await?;
     let items = artifacts::of_job(&mut conn, &id).await?;
     Ok(Json(Items { items: items.into_iter().map(|stored| stored.item).collect() }))
+}
+
+/// Path of an artifact within its job.
+#[derive(Debug, Deserialize)]
+pub(super) struct Inner {
+    path: String,
 }
 
 /// An artifact's bytes. A job wrote them: a browser is told to save them, not to show them, so
@@ -43,7 +51,8 @@ pub(super) async fn list(
 ))]
 pub(super) async fn download(
     State(app): State<App>,
-    Path((id, path)): Path<(JobId, String)>,
+    JobRef(id): JobRef,
+    Path(Inner { path }): Path<Inner>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let stored = {

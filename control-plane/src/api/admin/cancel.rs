@@ -4,13 +4,15 @@
 use axum::Json;
 use axum::extract::State;
 use russet_protocol::admin::{Job, Pipeline};
-use russet_protocol::ids::{JobId, PipelineId};
+use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use super::jobs::{find_job, no_such_job};
+use super::people::Person;
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
-use crate::api::params::Path;
+use crate::api::params::Query;
+use crate::api::refs::{JobRef, PipelineRef};
 use crate::cancel::cancel_pipeline;
 use crate::contention;
 use crate::lifecycle::{cancel_job, decide_job};
@@ -21,18 +23,20 @@ use crate::store::{WriteTx, jobs, locks, pipelines};
 /// Cancels all of a pipeline that has not ended. What a runner holds ends when the runner says so.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/pipelines/{id}/cancel", tag = "admin", operation_id = "pipeline_cancel",
-    params(("id" = String, Path, description = "The pipeline")),
+    params(("id" = String, Path, description = "The pipeline"), ("as" = Option<String>, Query, description = "The one who cancels it")),
     responses((status = 200, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn cancel_pipeline_call(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
+    Query(person): Query<Person>,
 ) -> Result<Json<Pipeline>, ApiError> {
+    let by = person.name()?;
     // In a task of its own: a caller who goes away leaves no pipeline half canceled.
     let canceling = {
         let (app, id) = (app.clone(), id.clone());
-        tokio::spawn(async move { cancel_pipeline(&app, &id).await })
+        tokio::spawn(async move { cancel_pipeline(&app, &id, &by).await })
     };
     if !canceling.await.map_err(|error| ApiError::Internal(error.into()))?? {
         return Err(no_such_pipeline(&id));
@@ -44,23 +48,25 @@ pub(super) async fn cancel_pipeline_call(
 /// Cancels a job that has not ended.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/cancel", tag = "admin", operation_id = "job_cancel",
-    params(("id" = String, Path, description = "The job")),
+    params(("id" = String, Path, description = "The job"), ("as" = Option<String>, Query, description = "The one who cancels it")),
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn cancel_job_call(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
+    Query(person): Query<Person>,
 ) -> Result<Json<Job>, ApiError> {
-    contention::retry(|| stop_one(&app, &id)).await?;
+    let by = person.name()?;
+    contention::retry(|| stop_one(&app, &id, &by)).await?;
     let mut conn = app.store.read().await?;
     jobs::get(&mut conn, &id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(&id))
 }
 
-async fn stop_one(app: &App, id: &JobId) -> Result<(), ApiError> {
+async fn stop_one(app: &App, id: &JobId, by: &str) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
     let row = lock_job(&mut tx, id).await?;
-    cancel_job(&mut tx, &row, app.clock.wall_ms()).await?;
+    cancel_job(&mut tx, &row, by, app.clock.wall_ms()).await?;
     Ok(tx.commit().await?)
 }
 
@@ -75,44 +81,52 @@ async fn lock_job(tx: &mut WriteTx, id: &JobId) -> Result<JobRow, ApiError> {
 /// Approves a job that waits for it. One that was approved already stays so.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/approve", tag = "admin", operation_id = "job_approve",
-    params(("id" = String, Path, description = "The job")),
+    params(("id" = String, Path, description = "The job"), ("as" = Option<String>, Query, description = "The one who decides")),
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn approve_job(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
+    Query(person): Query<Person>,
 ) -> Result<Json<Job>, ApiError> {
-    decide_approval(&app, &id, true).await
+    decide_approval(&app, &id, true, &person.name()?).await
 }
 
-/// Denies a job that waits for it: what requires it does not run, and nothing has failed.
+/// Denies a job that waits for it: it is unauthorized, what requires it does not run unless it
+/// wants just that, and nothing has failed.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/jobs/{id}/deny", tag = "admin", operation_id = "job_deny",
-    params(("id" = String, Path, description = "The job")),
+    params(("id" = String, Path, description = "The job"), ("as" = Option<String>, Query, description = "The one who decides")),
     responses((status = 200, description = "The job", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It does not wait for an approval", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn deny_job(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
+    Query(person): Query<Person>,
 ) -> Result<Json<Job>, ApiError> {
-    decide_approval(&app, &id, false).await
+    decide_approval(&app, &id, false, &person.name()?).await
 }
 
-async fn decide_approval(app: &App, id: &JobId, approved: bool) -> Result<Json<Job>, ApiError> {
-    contention::retry(|| decide_one(app, id, approved)).await?;
+async fn decide_approval(
+    app: &App,
+    id: &JobId,
+    approved: bool,
+    by: &str,
+) -> Result<Json<Job>, ApiError> {
+    contention::retry(|| decide_one(app, id, approved, by)).await?;
     let mut conn = app.store.read().await?;
     jobs::get(&mut conn, id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(id))
 }
 
-async fn decide_one(app: &App, id: &JobId, approved: bool) -> Result<(), ApiError> {
+async fn decide_one(app: &App, id: &JobId, approved: bool, by: &str) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
     let job = lock_job(&mut tx, id).await?.job;
     let is_approval = jobs::is_approval(&mut tx, id).await?;
-    let wanted = if approved { Outcome::Success } else { Outcome::NotRun };
+    let wanted = if approved { Outcome::Success } else { Outcome::Unauthorized };
     match job.phase {
-        Phase::OnHold => decide_job(&mut tx, id, approved, app.clock.wall_ms()).await?,
+        Phase::OnHold => decide_job(&mut tx, id, approved, by, app.clock.wall_ms()).await?,
         Phase::Ended if is_approval && job.outcome == Some(wanted) => {}
         Phase::Blocked if is_approval => {
             let message = format!("`{}` still waits for the jobs that it requires", job.name);

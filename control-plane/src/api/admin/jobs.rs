@@ -6,7 +6,7 @@ use russet_protocol::admin::{Items, Job, TestItems};
 use russet_protocol::ids::JobId;
 
 use crate::api::error::ApiError;
-use crate::api::params::Path;
+use crate::api::refs::JobRef;
 use crate::state::App;
 use crate::store::{Conn, jobs, steps, test_results};
 use crate::waits::Explainer;
@@ -26,10 +26,7 @@ pub(super) async fn find_job(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow
     responses((status = 200, description = "The job with its steps", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn get(
-    State(app): State<App>,
-    Path(id): Path<JobId>,
-) -> Result<Json<Job>, ApiError> {
+pub(super) async fn get(State(app): State<App>, JobRef(id): JobRef) -> Result<Json<Job>, ApiError> {
     let mut conn = app.store.read().await?;
     let mut job = find_job(&mut conn, &id).await?.job;
     Explainer::default().explain_wait(&app, &mut conn, &mut job).await?;
@@ -45,7 +42,7 @@ pub(super) async fn get(
 ))]
 pub(super) async fn list_tests(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
 ) -> Result<Json<TestItems>, ApiError> {
     let mut conn = app.store.read().await?;
     find_job(&mut conn, &id).await?;

@@ -8,8 +8,10 @@ mod jobs;
 mod keeping;
 mod machines;
 mod orbs;
+mod people;
 mod pins;
 mod pipelines;
+mod reruns;
 pub(in crate::api) mod resources;
 pub(in crate::api) mod runners;
 mod sources;
@@ -80,6 +82,10 @@ pub(super) fn router() -> Router<App> {
         .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
         .route("/api/v3/pipelines/{id}", get(pipelines::get).delete(keeping::remove_pipeline))
         .route("/api/v3/pipelines/{id}/cancel", post(cancel::cancel_pipeline_call))
+        .route("/api/v3/pipelines/{id}/rerun", post(reruns::pipeline))
+        .route("/api/v3/workflows/{id}", get(reruns::get))
+        .route("/api/v3/workflows/{id}/rerun", post(reruns::workflow))
+        .route("/api/v3/jobs/{id}/rerun", post(reruns::job))
         .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
         .route("/api/v3/jobs/{id}", get(jobs::get))
         .route("/api/v3/jobs/{id}/cancel", post(cancel::cancel_job_call))
@@ -152,6 +158,10 @@ pub(super) fn router() -> Router<App> {
     submit::submit,
     pipelines::get,
     cancel::cancel_pipeline_call,
+    reruns::pipeline,
+    reruns::get,
+    reruns::workflow,
+    reruns::job,
     stream::stream,
     jobs::get,
     cancel::cancel_job_call,

@@ -7,7 +7,8 @@ use russet_protocol::ids::PipelineId;
 use serde::Deserialize;
 
 use crate::api::error::ApiError;
-use crate::api::params::{Path, Query};
+use crate::api::params::Query;
+use crate::api::refs::PipelineRef;
 use crate::state::App;
 use crate::store::pipelines;
 use crate::waits::Explainer;
@@ -44,7 +45,7 @@ pub(super) async fn list(
 ))]
 pub(super) async fn get(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
 ) -> Result<Json<Pipeline>, ApiError> {
     let mut conn = app.store.read().await?;
     let found = pipelines::get(&mut conn, &id).await?;

@@ -15,8 +15,9 @@ use serde::Deserialize;
 
 use super::jobs::find_job;
 use crate::api::error::ApiError;
-use crate::api::params::{Path, Query};
+use crate::api::params::Query;
 use crate::api::range;
+use crate::api::refs::JobRef;
 use crate::output_reader::{ReadError, piece};
 use crate::output_readers::Reading;
 use crate::signals::Subscription;
@@ -112,7 +113,7 @@ async fn find_part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, S
 ))]
 pub(super) async fn stdout(
     State(app): State<App>,
-    Path(id): Path<JobId>,
+    JobRef(id): JobRef,
     Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
-use crate::api::params::Path;
+use crate::api::refs::PipelineRef;
 use crate::follow::{Follower, Sink};
 use crate::signals::Subscription;
 use crate::state::App;
@@ -40,7 +40,7 @@ const WAIT_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 ))]
 pub(super) async fn stream(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
 ) -> Result<Response, ApiError> {
     {
         let mut conn = app.store.read().await?;

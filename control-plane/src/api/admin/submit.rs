@@ -11,6 +11,7 @@ use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::runtime::Handle;
 
+use super::people::check_person;
 use super::pipelines::no_such_pipeline;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
@@ -68,7 +69,7 @@ async fn try_as(
     let of = Of { id, number, is_continuation: false };
     let Built { mut compiled, warnings } = compile_request(app, request, of).await?;
     let workflows = prepare_workflows(request, std::mem::take(&mut compiled.workflows), 0)?;
-    let SubmitRequest { project, branch, tag, revision, repository_url, source, .. } =
+    let SubmitRequest { project, branch, tag, revision, repository_url, source, author, .. } =
         request.clone();
     let new = NewPipeline {
         id: id.clone(),
@@ -80,6 +81,7 @@ async fn try_as(
         repository_url,
         from_fork: request.from_fork,
         source,
+        author: author.map(|name| check_person(&name)).transpose()?,
         warnings,
         workflows,
     };

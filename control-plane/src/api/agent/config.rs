@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use russet_protocol::admin::SshKeyItem;
 use russet_protocol::secret::Secret;
+use russet_protocol::storage::FAILED_TESTS_VARIABLE;
 use russet_protocol::task::{
     Action, CONTINUATION_KEY_VARIABLE, EnvVar, Source, SshKey, Step, TaskConfig, is_fingerprint_of,
 };
@@ -48,6 +49,7 @@ pub(super) async fn config(
         _ => None,
     };
     let key = continuation_key(&app, conn, &held).await?;
+    let failed_tests = failed_tests_variable(&mut app.store.read().await?, &held).await?;
     let own = spec.environment.into_iter().map(|(name, value)| EnvVar {
         name,
         value: Secret::new(value),
@@ -59,7 +61,7 @@ pub(super) async fn config(
         allocation: held.allocation,
         job: info,
         max_run_time_ms: None,
-        environment: environment.into_iter().chain(own).chain(key).collect(),
+        environment: environment.into_iter().chain(own).chain(key).chain(failed_tests).collect(),
         masks: Vec::new(),
         shell: spec.shell,
         working_directory: spec.working_directory,
@@ -68,6 +70,16 @@ pub(super) async fn config(
         ssh_keys,
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
+    }))
+}
+
+/// The variable that says that only failed tests are to run.
+async fn failed_tests_variable(conn: &mut Conn, held: &Held) -> Result<Option<EnvVar>, ApiError> {
+    let of = jobs::failed_tests_of(conn, &held.job).await?;
+    Ok(of.map(|_| EnvVar {
+        name: FAILED_TESTS_VARIABLE.to_owned(),
+        value: Secret::new("true"),
+        masked: false,
     }))
 }
 

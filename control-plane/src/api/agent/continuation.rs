@@ -59,7 +59,7 @@ pub(super) async fn go_on(
     if !setups::set_continued(&mut tx, &pipeline.id, now_ms).await? {
         return Err(gone_on());
     }
-    pipelines::extend(&mut tx, &pipeline, &workflows, &warnings).await?;
+    pipelines::extend(&mut tx, &pipeline, &workflows, &warnings, now_ms).await?;
     for workflow in &workflows {
         move_on(&mut tx, &workflow.id, &pipeline.id, now_ms).await?;
     }

@@ -10,7 +10,7 @@ use crate::api::bearer::TaskCaller;
 use crate::api::error::ApiError;
 use crate::state::App;
 use crate::store::{Conn, StoreError, job_timings, jobs, test_results};
-use crate::timings::mean_timings;
+use crate::timings::{failed_tests, mean_timings};
 
 /// Number of earlier jobs that times are averaged over.
 const MAX_JOBS: u32 = 10;
@@ -50,10 +50,18 @@ async fn fix_timings(app: &App, caller: &TaskCaller) -> Result<String, ApiError>
         recent_timings(&mut conn, job).await
     };
     // Results that cannot be read are no reason for tasks to disagree: all split by name then.
-    let computed = computed.unwrap_or_else(|error| {
+    let mut computed = computed.unwrap_or_else(|error| {
         tracing::warn!(job.id = %job, %error, "the times of earlier tests cannot be read");
         Timings::default()
     });
+    // Without these the task must not go on, since it would run other tests than it is to.
+    computed.failed = {
+        let mut conn = app.store.read().await?;
+        match jobs::failed_tests_of(&mut conn, job).await? {
+            Some(of) => Some(failed_tests(&test_results::of_job(&mut conn, &of).await?)),
+            None => None,
+        }
+    };
     let mut tx = app.store.write().await?;
     caller.lock(&mut tx, None).await?;
     let fixed = job_timings::fix_timings(&mut tx, job, &computed).await?;

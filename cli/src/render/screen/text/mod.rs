@@ -127,22 +127,28 @@ impl TextView {
         };
         let title = format!("{}{}", self.paint.strong(&plain(project)), plain(&at));
         self.push_line(&title);
-        self.workflows(&pipeline.workflows);
+        self.workflows(&pipeline.current_workflows().collect::<Vec<_>>());
     }
 
     /// Adds the workflows that a setup goes on with.
     pub(super) fn continued(&mut self, workflows: &[Workflow]) {
         self.close_line();
-        let title = self.paint.strong("The setup goes on with");
+        let is_again = workflows.iter().any(|workflow| workflow.rerun.is_some());
+        let title = if is_again { "Runs again" } else { "The setup goes on with" };
+        let title = self.paint.strong(title);
         self.push_line(&title);
-        self.workflows(workflows);
+        self.workflows(&workflows.iter().collect::<Vec<_>>());
     }
 
-    fn workflows(&mut self, workflows: &[Workflow]) {
+    fn workflows(&mut self, workflows: &[&Workflow]) {
         for workflow in workflows {
             let jobs = counted(u64::try_from(workflow.jobs.len()).unwrap_or_default(), "job");
             let names: Vec<String> = workflow.jobs.iter().map(|job| plain(&job.name)).collect();
-            let text = format!("  {}: {jobs}: {}", plain(&workflow.name), names.join(", "));
+            let run = match workflow.run {
+                1 => String::new(),
+                run => format!(" (run {run})"),
+            };
+            let text = format!("  {}{run}: {jobs}: {}", plain(&workflow.name), names.join(", "));
             self.push_line(&text);
         }
     }
