@@ -20,6 +20,7 @@
 
 mod support;
 
+mod again;
 mod agent;
 mod alerts;
 mod artifacts;

@@ -26,6 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use pipelines::PipelineFilter;
 pub(crate) use settings::Settings;
 pub(crate) use stream::{EventStream, Next};
 pub(crate) use variables::Owner;

@@ -18,6 +18,7 @@ pub(crate) mod orb_pack;
 pub(crate) mod orbs;
 pub(crate) mod people;
 pub(crate) mod pipeline;
+pub(crate) mod pipeline_list;
 pub(crate) mod rerun;
 pub(crate) mod resource_class;
 pub(crate) mod run;

@@ -13,6 +13,7 @@ use super::confirm::YesArgs;
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use super::people::PersonArgs;
+use super::pipeline_list::{ListArgs, list};
 use super::rerun::{RerunArgs, WhichArgs, run_line};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
@@ -29,16 +30,11 @@ pub(crate) enum PipelineCommand {
         after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch"
     )]
     Submit(Box<SubmitArgs>),
-    /// List pipelines
-    List {
-        /// Only those of this project
-        #[arg(long)]
-        project: Option<String>,
-        #[command(flatten)]
-        output: OutputArgs,
-        #[command(flatten)]
-        connection: ConnectionArgs,
-    },
+    /// List pipelines, newest first
+    #[command(
+        after_help = "Examples:\n  russet pipeline list --project acme/app --branch main\n  russet pipeline list --state failed --since 1d"
+    )]
+    List(ListArgs),
     /// Show a pipeline and its jobs
     Show {
         /// Its id, `PROJECT#NUMBER` or `latest`
@@ -146,13 +142,7 @@ pub(crate) struct SubmitArgs {
 pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
     match command {
         PipelineCommand::Submit(args) => return submit_project(*args).await,
-        PipelineCommand::List { project, output, connection } => {
-            let items = connection.connect()?.pipelines(project.as_deref()).await?;
-            match output.output {
-                Format::Json => render::print_json(&items)?,
-                Format::Text => render::print_text(&pipelines_table(items))?,
-            }
-        }
+        PipelineCommand::List(args) => return list(args).await,
         PipelineCommand::Show { id, output, connection } => {
             let pipeline = connection.connect()?.pipeline(&id).await?;
             match output.output {
@@ -330,7 +320,7 @@ fn pipeline_state(pipeline: &Pipeline) -> &'static str {
     outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
 }
 
-fn pipelines_table(items: Vec<Pipeline>) -> String {
+pub(super) fn pipelines_table(items: Vec<Pipeline>) -> String {
     let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
     for item in items {
         let state = pipeline_state(&item).to_owned();

@@ -28,6 +28,7 @@ pub(crate) mod orbs;
 pub(crate) mod outbox;
 pub(crate) mod output;
 pub(crate) mod pauses;
+pub(crate) mod pipeline_pages;
 pub(crate) mod pipelines;
 #[cfg(test)]
 mod plans;

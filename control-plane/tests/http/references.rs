@@ -1,7 +1,7 @@
 //! Names of pipelines, workflows and jobs, wherever an id is taken.
 
 use reqwest::Method;
-use russet_protocol::admin::{Job, Pipeline, Workflow};
+use russet_protocol::admin::{Job, Page, Pipeline, Workflow};
 use russet_protocol::outcome::Outcome;
 use serde_json::json;
 
@@ -48,6 +48,61 @@ async fn a_pipeline_is_found_by_number_as_the_latest_and_by_the_beginning_of_its
         let path = format!("/api/v3/pipelines/{}", segment(unknown));
         let problem = refused(server.as_admin(Method::GET, &path), 404).await;
         assert!(problem["message"].as_str().unwrap().contains(unknown), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_a_page_names_the_next() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let mut ids = Vec::new();
+    for (project, branch) in [("a", "main"), ("b", "main"), ("a", "next"), ("a", "main")] {
+        let body = json!({"project": project, "branch": branch, "author": project,
+            "config": workflow(&[("test", &[])])});
+        let request = server.as_admin(Method::POST, "/api/v3/pipelines").json(&body);
+        let pipeline: Pipeline = ok(request).await.json().await.unwrap();
+        ids.push(pipeline.id.to_string());
+    }
+    server.claim(&token).await.unwrap().finish(Outcome::Failed).await;
+    let _running = server.claim(&token).await.unwrap();
+    let list = async |query: &str| {
+        let page: Page<Pipeline> = server.get(&format!("/api/v3/pipelines?{query}")).await;
+        let places = page
+            .items
+            .iter()
+            .map(|item| ids.iter().position(|id| *id == item.id.as_str()).unwrap());
+        (places.collect::<Vec<_>>(), page.next_page_token)
+    };
+    for (query, expected) in [
+        ("", &[3, 2, 1, 0][..]),
+        ("project=a", &[3, 2, 0]),
+        ("project=a&branch=main", &[3, 0]),
+        ("branch=main", &[3, 1, 0]),
+        ("author=b", &[1]),
+        ("author=a&branch=next", &[2]),
+        ("author=a&project=b", &[]),
+        ("state=failed", &[0]),
+        ("state=running", &[1]),
+        ("state=queued&project=a", &[3, 2]),
+        ("until=1", &[]),
+        ("since=99999999999999", &[]),
+    ] {
+        assert_eq!(list(query).await, (expected.to_vec(), None), "{query}");
+    }
+    for filter in ["", "project=a&", "state=queued&", "branch=main&", "author=a&"] {
+        let (whole, _) = list(filter).await;
+        let (mut all, mut token) = (Vec::new(), String::new());
+        loop {
+            let (page, next) = list(&format!("{filter}limit=1{token}")).await;
+            assert!(page.len() <= 1);
+            all.extend(page);
+            let Some(next) = next else { break };
+            token = format!("&page-token={next}");
+        }
+        assert_eq!(all, whole, "{filter}");
+    }
+    for bad in ["limit=0", "limit=201", "state=odd", "page-token=x"] {
+        refused(server.as_admin(Method::GET, &format!("/api/v3/pipelines?{bad}")), 400).await;
     }
 }
 

@@ -38,6 +38,17 @@ pub struct Items<T> {
     pub items: Vec<T>,
 }
 
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The elements.
+    pub items: Vec<T>,
+    /// The `page-token` of the next page; none: the list has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
 /// Line of JSON that `russet server --ready-stdout` prints once it listens: how the
 /// process that started it reaches it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

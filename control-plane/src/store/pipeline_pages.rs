@@ -1,0 +1,194 @@
+//! Pages of the list of pipelines, newest first.
+//!
+//! A page begins behind the last pipeline of the one before it, so that one far back costs no more
+//! than the first. Filters that no index serves are applied to a bounded part of the list at a time:
+//! a page may then have few pipelines, or none, and say where to go on.
+
+use russet_protocol::admin::Pipeline;
+use russet_protocol::ids::PipelineId;
+
+use super::rows::{count_column, int_value};
+use super::sql::query;
+use super::{Conn, StoreError, pipelines};
+
+/// Most pipelines that one page looks at for a filter that no index serves.
+const MAX_LOOKED_AT: u32 = 500;
+
+/// Which pipelines are listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) project: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) author: Option<String>,
+    /// A word such as `running` or `failed`, which is that of the last runs of its workflows.
+    pub(crate) state: Option<String>,
+    /// From this time on, in milliseconds since 1970.
+    pub(crate) since_ms: Option<u64>,
+    /// Before this time, in milliseconds since 1970.
+    pub(crate) until_ms: Option<u64>,
+}
+
+/// Place in the list: behind this pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) created_ms: u64,
+    pub(crate) id: String,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.created_ms, self.id)
+    }
+}
+
+impl Place {
+    /// Reads the token of a page.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once('.')?;
+        let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        Some(Self { created_ms: time.parse().ok().filter(|_| is_id)?, id: id.to_owned() })
+    }
+}
+
+/// A page, and the place where the next one begins; none: the list has ended.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) items: Vec<Pipeline>,
+    pub(crate) next: Option<Place>,
+}
+
+impl Filter {
+    /// Returns true if an index leads to just those that are wanted.
+    fn is_indexed(&self) -> bool {
+        self.state.is_none()
+            && matches!(
+                (&self.project, &self.branch, &self.author),
+                (_, None, None) | (Some(_), Some(_), None) | (None, None, Some(_))
+            )
+    }
+}
+
+/// Returns the page behind a place, of at most `limit` pipelines.
+pub(crate) async fn read_page(
+    conn: &mut Conn,
+    filter: &Filter,
+    after: Option<Place>,
+    limit: u32,
+) -> Result<Page, StoreError> {
+    let looked_at = if filter.is_indexed() { limit + 1 } else { MAX_LOOKED_AT.max(limit + 1) };
+    let until = filter.until_ms.map(|ms| Place { created_ms: ms, id: String::new() });
+    let after = match (after, until) {
+        (Some(after), Some(until)) if until.created_ms <= after.created_ms => until,
+        (Some(after), _) => after,
+        (None, Some(until)) => until,
+        (None, None) => Place { created_ms: i64::MAX.cast_unsigned(), id: String::new() },
+    };
+    let found = ids_behind(conn, filter, &after, looked_at).await?;
+    let has_more = found.len() == usize::try_from(looked_at).unwrap_or(usize::MAX);
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut next = found.last().map(|(place, _)| place.clone()).filter(|_| has_more);
+    let mut wanted: Vec<Place> = Vec::new();
+    for (place, passes) in found {
+        let passes = passes
+            && match &filter.state {
+                Some(state) => state_of(conn, &place.id).await? == *state,
+                None => true,
+            };
+        if passes && wanted.len() == most {
+            next = wanted.last().cloned();
+            break;
+        }
+        if passes {
+            wanted.push(place);
+        }
+    }
+    let mut items = Vec::with_capacity(wanted.len());
+    for place in &wanted {
+        let id = PipelineId::from(place.id.as_str());
+        items.extend(pipelines::get(conn, &id).await?);
+    }
+    Ok(Page { items, next })
+}
+
+/// The next pipelines of the list, each with whether it passes the filter.
+async fn ids_behind(
+    conn: &mut Conn,
+    filter: &Filter,
+    after: &Place,
+    most: u32,
+) -> Result<Vec<(Place, bool)>, StoreError> {
+    let time = int_value(after.created_ms);
+    let since = int_value(filter.since_ms.unwrap_or(0));
+    let leading = match (&filter.project, &filter.branch, &filter.author) {
+        (Some(project), Some(branch), _) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
+             AND branch = $2 AND (created_ms, id) < ($3, $4) AND created_ms >= $5 \
+             ORDER BY created_ms DESC, id DESC LIMIT $6",
+        )
+        .bind(project)
+        .bind(branch),
+        (_, _, Some(author)) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE author = $1 \
+             AND (created_ms, id) < ($2, $3) AND created_ms >= $4 \
+             ORDER BY created_ms DESC, id DESC LIMIT $5",
+        )
+        .bind(author),
+        (Some(project), _, None) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
+             AND (created_ms, id) < ($2, $3) AND created_ms >= $4 \
+             ORDER BY created_ms DESC, id DESC LIMIT $5",
+        )
+        .bind(project),
+        (None, _, None) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines \
+             WHERE (created_ms, id) < ($1, $2) AND created_ms >= $3 \
+             ORDER BY created_ms DESC, id DESC LIMIT $4",
+        ),
+    };
+    let rows = leading.bind(time).bind(&after.id).bind(since).bind(most).fetch_all(conn).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let place = Place { created_ms: count_column(row, "created_ms")?, id: row.try_get("id")? };
+        let has = |wanted: &Option<String>, column: &str| -> Result<bool, StoreError> {
+            let value: Option<String> = row.try_get(column)?;
+            Ok(wanted.is_none() || *wanted == value)
+        };
+        let passes = has(&filter.project, "project")?
+            && has(&filter.branch, "branch")?
+            && has(&filter.author, "author")?;
+        found.push((place, passes));
+    }
+    Ok(found)
+}
+
+/// Returns the state of a pipeline in one word: that of the last runs of its workflows.
+async fn state_of(conn: &mut Conn, id: &str) -> Result<String, StoreError> {
+    let row = query(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM workflows WHERE pipeline = $1 AND phase = 'running') \
+         THEN 'running' WHEN EXISTS (SELECT 1 FROM workflows AS w CROSS JOIN jobs AS j \
+         WHERE w.pipeline = $1 AND j.workflow = w.id AND j.phase != 'ended' AND j.phase = 'on_hold') \
+         THEN 'on_hold' WHEN EXISTS (SELECT 1 FROM workflows WHERE pipeline = $1 AND phase != 'ended') \
+         THEN 'queued' ELSE coalesce((SELECT w.outcome FROM workflows AS w WHERE w.pipeline = $1 \
+         AND w.outcome != 'success' AND NOT EXISTS (SELECT 1 FROM workflows AS n \
+         WHERE n.pipeline = $1 AND coalesce(n.origin, n.id) = coalesce(w.origin, w.id) \
+         AND n.run > w.run) ORDER BY w.position LIMIT 1), 'success') END AS state",
+    )
+    .bind(id)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get("state")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn a_token_is_read_as_it_was_written_and_nothing_else_is() {
+        let place = Place { created_ms: 17, id: "019a-b".to_owned() };
+        assert_eq!(Place::parse(&place.to_string()), Some(place));
+        for bad in ["", "17", "17.", ".a", "x.a", "17.a'b", "-1.a"] {
+            assert_eq!(Place::parse(bad), None, "{bad}");
+        }
+    }
+}
