@@ -12,13 +12,12 @@ use russet_protocol::task::Action;
 
 use crate::contention::{self, MayContend};
 use crate::lifecycle::move_on;
-use crate::objects::ObjectError;
 use crate::scheduler::rerun::{PastJob, Which, jobs_to_rerun};
-use crate::sources;
 use crate::state::App;
 use crate::store::runs::{Fate, NewRun, Run, RunJob};
 use crate::store::{
-    Conn, StoreError, WriteTx, jobs, locks, pipelines, runs, setups, test_results, workspaces,
+    Conn, StoreError, WriteTx, jobs, locks, pipelines, runs, setups, sources, test_results,
+    workspaces,
 };
 
 /// Most runs of a workflow.
@@ -58,8 +57,6 @@ pub(crate) enum RerunError {
     WorkspaceGone { job: String },
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Objects(#[from] ObjectError),
 }
 
 impl MayContend for RerunError {
@@ -122,9 +119,10 @@ async fn find_run(conn: &mut Conn, id: &WorkflowId) -> Result<Run, RerunError> {
 /// Refuses a pipeline whose source is not here any more.
 async fn check_source(app: &App, id: &PipelineId) -> Result<(), RerunError> {
     let unknown = || RerunError::Unknown { kind: "pipeline", id: id.to_string() };
-    let standing = pipelines::standing(&mut app.store.read().await?, id).await?;
-    let Some(source) = standing.ok_or_else(unknown)?.source else { return Ok(()) };
-    match app.objects.size(&sources::object(&source)).await? {
+    let mut conn = app.store.read().await?;
+    let standing = pipelines::standing(&mut conn, id).await?.ok_or_else(unknown)?;
+    let Some(source) = standing.source else { return Ok(()) };
+    match sources::place(&mut conn, &source).await? {
         Some(_) => Ok(()),
         None => Err(RerunError::SourceGone),
     }

@@ -19,12 +19,15 @@ pub(crate) async fn pipelines_by_prefix(
     prefix: &str,
     most: u32,
 ) -> Result<Vec<PipelineId>, StoreError> {
-    let rows = query("SELECT id FROM pipelines WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3")
-        .bind(prefix)
-        .bind(format!("{prefix}{ABOVE}"))
-        .bind(most)
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "SELECT id FROM pipelines WHERE id >= $1 AND id < $2 AND deleting = 0 \
+         ORDER BY id LIMIT $3",
+    )
+    .bind(prefix)
+    .bind(format!("{prefix}{ABOVE}"))
+    .bind(most)
+    .fetch_all(conn)
+    .await?;
     ids(&rows)
 }
 
@@ -60,9 +63,11 @@ pub(crate) async fn jobs_by_prefix(
 
 /// The latest pipeline.
 pub(crate) async fn latest(conn: &mut Conn) -> Result<Option<PipelineId>, StoreError> {
-    let row = query("SELECT id FROM pipelines ORDER BY created_ms DESC, id DESC LIMIT 1")
-        .fetch_optional(conn)
-        .await?;
+    let row = query(
+        "SELECT id FROM pipelines WHERE deleting = 0 ORDER BY created_ms DESC, id DESC LIMIT 1",
+    )
+    .fetch_optional(conn)
+    .await?;
     row.map(|row| Ok(row.try_get::<String>("id")?.into())).transpose()
 }
 
@@ -72,7 +77,8 @@ pub(crate) async fn latest_of_project(
     project: &str,
 ) -> Result<Option<PipelineId>, StoreError> {
     let row = query(
-        "SELECT id FROM pipelines WHERE project = $1 ORDER BY created_ms DESC, id DESC LIMIT 1",
+        "SELECT id FROM pipelines WHERE project = $1 AND deleting = 0 \
+         ORDER BY created_ms DESC, id DESC LIMIT 1",
     )
     .bind(project)
     .fetch_optional(conn)
@@ -86,7 +92,7 @@ pub(crate) async fn pipeline_by_number(
     project: &str,
     number: u64,
 ) -> Result<Option<PipelineId>, StoreError> {
-    let row = query("SELECT id FROM pipelines WHERE project = $1 AND number = $2")
+    let row = query("SELECT id FROM pipelines WHERE project = $1 AND number = $2 AND deleting = 0")
         .bind(project)
         .bind(int_value(number))
         .fetch_optional(conn)

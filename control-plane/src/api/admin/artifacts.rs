@@ -7,7 +7,6 @@ use axum::http::header::{CONTENT_DISPOSITION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use russet_protocol::admin::{ArtifactItem, Items};
-use russet_protocol::ids::JobId;
 use russet_protocol::outcome::Phase;
 use serde::Deserialize;
 
@@ -80,7 +79,8 @@ pub(super) async fn download(
 ))]
 pub(super) async fn remove(
     State(app): State<App>,
-    Path((id, path)): Path<(JobId, String)>,
+    JobRef(id): JobRef,
+    Path(Inner { path }): Path<Inner>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let pipeline = find_job(&mut tx, &id).await?.pipeline;

@@ -10,6 +10,7 @@ use super::pipelines::no_such_pipeline;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::api::refs::PipelineRef;
 use crate::keeping::delete_pipeline;
 use crate::state::App;
 use crate::store::retention::Stays;
@@ -83,7 +84,7 @@ async fn store_retention(
 ))]
 pub(super) async fn pin_pipeline(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
 ) -> Result<StatusCode, ApiError> {
     set_pin(&app, &id, true).await
 }
@@ -97,7 +98,7 @@ pub(super) async fn pin_pipeline(
 ))]
 pub(super) async fn unpin_pipeline(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
 ) -> Result<StatusCode, ApiError> {
     set_pin(&app, &id, false).await
 }
@@ -120,7 +121,7 @@ async fn set_pin(app: &App, id: &PipelineId, is_pinned: bool) -> Result<StatusCo
 ))]
 pub(super) async fn remove_pipeline(
     State(app): State<App>,
-    Path(id): Path<PipelineId>,
+    PipelineRef(id): PipelineRef,
 ) -> Result<StatusCode, ApiError> {
     match delete_pipeline(&app, &id).await? {
         None => {}

@@ -22,7 +22,6 @@ impl From<RerunError> for ApiError {
         match error {
             RerunError::Unknown { .. } => Self::NotFound(error.to_string()),
             RerunError::Store(error) => error.into(),
-            RerunError::Objects(error) => error.into(),
             error => Self::Conflict(error.to_string()),
         }
     }
