@@ -100,8 +100,11 @@ fn by_its_own_words(facts: &Facts<'_>) -> Verdict {
             holds => (MachineState::Unhealthy, Some(holds.join("; "))),
         };
     };
-    let reason = || report.reason.clone().or_else(|| Some(describe_holds(&report.holds)));
-    let reason = || reason().filter(|reason| !reason.is_empty());
+    let own: Vec<&Hold> = report.holds.iter().filter(|hold| hold.source != "server").collect();
+    let reason = || match own.is_empty() {
+        true => report.reason.clone(),
+        false => Some(describe_holds(&own)),
+    };
     let by_person = |hold: &Hold| hold.source == "pause" || hold.source == "drain";
     match report.state {
         State::Starting if !is_busy => (MachineState::Starting, None),
@@ -110,19 +113,15 @@ fn by_its_own_words(facts: &Facts<'_>) -> Verdict {
         State::Paused => (MachineState::Paused, reason()),
         State::Unhealthy => (MachineState::Unhealthy, reason()),
         // A server that lifted its pause is ahead of the machine, which hears of it at once.
-        _ => match report.holds.iter().find(|hold| hold.source != "server") {
-            Some(hold) if by_person(hold) => {
-                (MachineState::Paused, Some(describe_holds(std::slice::from_ref(hold))))
-            }
-            Some(hold) => {
-                (MachineState::Unhealthy, Some(describe_holds(std::slice::from_ref(hold))))
-            }
+        _ => match own.first() {
+            Some(hold) if by_person(hold) => (MachineState::Paused, reason()),
+            Some(_) => (MachineState::Unhealthy, reason()),
             None => (at_work, None),
         },
     }
 }
 
-fn describe_holds(holds: &[Hold]) -> String {
+fn describe_holds(holds: &[&Hold]) -> String {
     let words: Vec<String> =
         holds.iter().map(|hold| format!("{}: {}", hold.source, hold.reason)).collect();
     words.join("; ")

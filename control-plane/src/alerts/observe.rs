@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use russet_protocol::admin::RunnerItem;
 use russet_protocol::alerts::AlertKind;
 use russet_protocol::local::Update;
+use russet_protocol::machine::MachineState;
 use russet_text::{format_duration, one_line_within};
 
 use super::decide::Key;
+use crate::runner_items::list_runners;
 use crate::state::App;
-use crate::store::{Conn, StoreError, loads, runners};
+use crate::store::{Conn, StoreError, loads};
 
 /// Time for which the oldest task of a class has to wait before the lack of machines is told, in
 /// milliseconds. A machine that is restarted is back by then.
@@ -28,9 +30,11 @@ pub(super) async fn conditions(
     app: &App,
 ) -> Result<BTreeMap<Key, String>, StoreError> {
     let now_ms = app.clock.wall_ms();
-    let machines = runners::list(conn, now_ms).await?;
-    let mut found: BTreeMap<Key, String> =
-        machines.iter().filter_map(|row| rolled_back(&row.item)).collect();
+    let machines = list_runners(app, conn).await?;
+    let told = machines.iter().flat_map(|machine| {
+        [rolled_back(machine), lost(machine), unhealthy(machine)].into_iter().flatten()
+    });
+    let mut found: BTreeMap<Key, String> = told.collect();
     for line in loads::waiting_lines(conn).await? {
         if now_ms - line.oldest_ms < WAIT_MS || line.active_tasks > 0 {
             continue;
@@ -55,8 +59,35 @@ pub(super) async fn conditions(
 /// Returns the alert of a machine that took an update back.
 fn rolled_back(machine: &RunnerItem) -> Option<(Key, String)> {
     let Some(Update::RolledBack { version, why }) = &machine.update else { return None };
-    let subject = format!("{}/{}", machine.resource_class, machine.name);
+    let subject = subject_of(machine);
     let why = one_line_within(why, MAX_CHARS);
     let detail = format!("{subject} took version {version} back: {why}");
     Some(((AlertKind::UpdateRolledBack, subject), detail))
+}
+
+/// Returns the alert of a machine that went silent without a word. One whose agent says nothing of its
+/// machine cannot say goodbye either, so its silence means nothing.
+fn lost(machine: &RunnerItem) -> Option<(Key, String)> {
+    if machine.state != MachineState::Lost || machine.machine.is_none() {
+        return None;
+    }
+    let subject = subject_of(machine);
+    let detail = format!("{subject} is lost, last seen {}", machine.last_connected);
+    Some(((AlertKind::MachineLost, subject), detail))
+}
+
+/// Returns the alert of a machine that found something wrong with itself.
+fn unhealthy(machine: &RunnerItem) -> Option<(Key, String)> {
+    if machine.state != MachineState::Unhealthy {
+        return None;
+    }
+    let subject = subject_of(machine);
+    let why = one_line_within(machine.reason.as_deref().unwrap_or_default(), MAX_CHARS);
+    let detail = format!("{subject} takes no tasks: {why}");
+    Some(((AlertKind::MachineUnhealthy, subject), detail))
+}
+
+/// Returns the name of a machine with its class.
+fn subject_of(machine: &RunnerItem) -> String {
+    format!("{}/{}", machine.resource_class, machine.name)
 }

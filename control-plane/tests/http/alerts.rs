@@ -231,3 +231,29 @@ async fn a_test_message_says_whether_it_was_taken_and_names_the_host_alone() {
     assert!(failure.contains("503") && failure.contains("127.0.0.1"), "{failure}");
     assert!(!failure.contains("secret-path"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_machine_that_is_not_well_and_one_that_is_lost_are_told() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let (hook, url) = Receiver::start().await;
+    add(&server, "hook", "webhook", &url).await;
+    let report = async |name: &str, machine: Value| {
+        let body = json!({"name": name, "machine": machine});
+        let call = server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token);
+        ok(call.json(&body)).await;
+    };
+    report("well", json!({"state": "idle"})).await;
+    report("sick", json!({"state": "unhealthy", "reason": "no room"})).await;
+    let opened = || {
+        let all = (0..hook.count()).map(|number| hook.message(number));
+        let all = all.flat_map(|message| message["data"]["opened"].as_array().unwrap().clone());
+        all.map(|item| (item["kind"].clone(), item["subject"].clone())).collect::<Vec<_>>()
+    };
+    let is_told = |kind: &str, name: &str| {
+        opened().contains(&(json!(kind), json!(format!("{CLASS}/{name}"))))
+    };
+    until(&server, || is_told("machine_unhealthy", "sick")).await;
+    until(&server, || is_told("machine_lost", "well")).await;
+    assert!(!is_told("machine_unhealthy", "well"));
+}
