@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 15] = [
+const MAY_BE_WALKED: [&str; 18] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -23,22 +23,26 @@ const MAY_BE_WALKED: [&str; 15] = [
     "variables",
     "ssh_keys",
     "servers",
+    "retention",
+    "object_holds",
+    "unnamed_objects",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 7] = [
+const MAY_BE_WALKED_ALONG: [&str; 8] = [
     "INDEX tasks_queued",
     "INDEX jobs_on_hold",
     "INDEX tasks_leased",
     "INDEX tasks_running",
     "INDEX pipelines_being_canceled",
+    "INDEX pipelines_being_deleted",
     "INDEX pipelines_by_time",
     "CONSTANT ROW",
 ];
 
 /// 100,000 pipelines of a project, each with a job, its task and its results.
 const HISTORY: [&str; 6] = [
-    "INSERT INTO projects VALUES ('p', 100000, 100000)",
+    "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 100000, 100000)",
     "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
      INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
      SELECT 'p' || n, 'p', n, 0, n, '[]' FROM n",
@@ -146,7 +150,10 @@ async fn a_database_is_closed_whole_while_a_write_is_given_up() {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::open(&temp.path().join("russet.db"), false).await.unwrap();
     let mut tx = store.write().await.unwrap();
-    sqlx::query("INSERT INTO projects VALUES ('p', 1, 1)").execute(tx.sqlite()).await.unwrap();
+    sqlx::query("INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 1, 1)")
+        .execute(tx.sqlite())
+        .await
+        .unwrap();
     drop(tx);
     store.close().await.unwrap();
 }

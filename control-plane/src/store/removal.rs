@@ -21,8 +21,8 @@ struct Kind {
 /// Output of steps.
 const OUTPUT: Kind = Kind {
     objects: Some(
-        "SELECT o.object FROM (SELECT o.object FROM steps AS s JOIN output AS o ON o.step = s.position \
-         WHERE s.pipeline = $1 ORDER BY o.step, o.start LIMIT 400) AS o WHERE o.object IS NOT NULL",
+        "SELECT newest.object FROM (SELECT o.object FROM steps AS s JOIN output AS o ON o.step = s.position \
+         WHERE s.pipeline = $1 ORDER BY o.step, o.start LIMIT 400) AS newest WHERE newest.object IS NOT NULL",
     ),
     rows: "DELETE FROM output WHERE (step, start) IN (SELECT o.step, o.start FROM steps AS s \
            JOIN output AS o ON o.step = s.position WHERE s.pipeline = $1 \

@@ -22,7 +22,7 @@ use crate::store::{
 
 /// A workflow of three jobs, each with a queued task.
 const PIPELINE: [&str; 5] = [
-    "INSERT INTO projects VALUES ('p', 1, 3)",
+    "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 1, 3)",
     "INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
      VALUES ('one', 'p', 1, 0, 1, '[]')",
     "INSERT INTO workflows (id, pipeline, position, name, phase, rev) \
@@ -403,11 +403,17 @@ async fn a_transaction_that_is_dropped_has_not_happened() {
     let store = open(&database).await;
     for _ in 0..20 {
         let mut tx = store.write().await.unwrap();
-        query("INSERT INTO projects VALUES ('p', 1, 1)").execute(&mut tx).await.unwrap();
+        query("INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 1, 1)")
+            .execute(&mut tx)
+            .await
+            .unwrap();
     }
     assert!(projects::names(&mut store.read().await.unwrap()).await.unwrap().is_empty());
     let mut tx = store.write().await.unwrap();
-    query("INSERT INTO projects VALUES ('p', 1, 1)").execute(&mut tx).await.unwrap();
+    query("INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 1, 1)")
+        .execute(&mut tx)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(projects::names(&mut store.read().await.unwrap()).await.unwrap(), ["p"]);
 }
