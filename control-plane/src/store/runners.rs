@@ -123,7 +123,10 @@ pub(crate) async fn touch(
         .bind(expired_ms(now_ms))
         .execute(tx)
         .await?;
-    let earlier = claimants(tx, class, &runner.name).await?;
+    // Again, and in the transaction: people may have renamed it since the call came in.
+    let given = super::runner_names::given_name(tx, class, &runner.name).await?;
+    let name = given.as_deref().unwrap_or(&runner.name);
+    let earlier = claimants(tx, class, name).await?;
     let claimants = Claimants::after(earlier.clone(), claimant(runner, now_ms));
     if claimants.is_news(earlier.as_ref()) {
         let hosts = (&runner.hostname, claimants.rival(now_ms).map(|rival| &rival.host));
@@ -142,7 +145,7 @@ pub(crate) async fn touch(
          machine = excluded.machine, left_ms = excluded.left_ms",
     )
     .bind(class.as_str())
-    .bind(&runner.name)
+    .bind(name)
     .bind(facts.hostname)
     .bind(facts.ip)
     .bind(facts.version)
