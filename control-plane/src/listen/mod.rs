@@ -7,6 +7,7 @@ mod address;
 mod connection;
 mod gate;
 mod places;
+mod turn_away;
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use address::{NotARange, ProxyRange};
 pub(crate) use connection::{Connection, Keeping};
@@ -31,6 +32,7 @@ pub(crate) use gate::{Gate, Key, Room};
 pub(crate) use places::Standing;
 
 use connection::{BusyGuard, Watched};
+use turn_away::{MAX_TURNED_AWAY, turn_away};
 
 /// Buffer of a connection, in bytes: the longest head of a request, and what is read of a body at
 /// once.
@@ -51,6 +53,7 @@ pub(crate) async fn serve(
 ) {
     // Held by each connection: when none is left, the receiver ends.
     let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
+    let turns = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -59,7 +62,11 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 let (router, gate) = (router.clone(), Arc::clone(&gate));
-                accept(stream, peer, router, gate, closing.clone(), open.clone());
+                if let Some(stream) =
+                    accept(stream, peer, router, gate, closing.clone(), open.clone())
+                {
+                    tokio::spawn(turn_away(stream, Arc::clone(&turns)));
+                }
             }
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
@@ -85,6 +92,7 @@ fn is_of_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// Serves a connection. Returns it where there is no place for it.
 fn accept(
     stream: TcpStream,
     peer: SocketAddr,
@@ -92,11 +100,11 @@ fn accept(
     gate: Arc<Gate>,
     closing: watch::Receiver<bool>,
     open: mpsc::Sender<Infallible>,
-) {
+) -> Option<TcpStream> {
     let address = address::plain(peer.ip());
     let Ok((id, evicted)) = gate.arrive(address) else {
-        tracing::warn!(%address, "a connection was closed: all places have callers with tokens");
-        return;
+        tracing::warn!(%address, "a connection is turned away: all places have callers with tokens");
+        return Some(stream);
     };
     // Answers are small and someone waits for each: none is to wait for the next packet. And
     // whoever is gone without a word gives its place back.
@@ -117,6 +125,7 @@ fn accept(
         }
         drop(open);
     });
+    None
 }
 
 /// Answers the requests of a connection until either end closes it.

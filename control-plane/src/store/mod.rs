@@ -137,9 +137,11 @@ impl StoreError {
             || matches!(self, Self::Database(error) if conn::has_stale_plan(error))
     }
 
-    /// Returns true where no connection came free in time: nothing has begun.
+    /// Returns true where no connection came free in time, or the database takes none
+    /// (`too_many_connections`, `cannot_connect_now`): nothing has begun.
     pub(crate) fn is_busy(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::PoolTimedOut))
+            || self.code().is_some_and(|code| code == "53300" || code == "57P03")
     }
 
     /// Returns true where somebody else made or removed at the same time what a row names.

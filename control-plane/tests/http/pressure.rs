@@ -291,3 +291,28 @@ async fn a_full_disk_refuses_submits_and_hands_out_no_task() {
     let server = server.restart().await;
     assert!(server.claim(&token).await.is_some(), "there is room again");
 }
+
+#[tokio::test]
+async fn a_connection_for_which_there_is_no_place_is_told_to_try_again() {
+    let server = Harness::start_limited(|limits| {
+        limits.connections = 3;
+        limits.kept_connections = 3;
+    })
+    .await;
+    let head = format!(
+        "GET /api/v3/pipelines HTTP/1.1\r\nhost: x\r\ncircle-token: {}\r\n\r\n",
+        server.admin
+    );
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut raw = Raw::open(&server).await;
+        raw.write(&head).await;
+        assert!(raw.head().await.starts_with("HTTP/1.1 200"));
+        kept.push(raw);
+    }
+    let mut late = Raw::open(&server).await;
+    late.write(&head).await;
+    let answer = late.head().await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
+    late.closed().await;
+}
