@@ -35,8 +35,9 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Time for which the other end may take no byte of an answer.
     pub write_timeout: Duration,
-    /// Free bytes of the data directory below which no pipeline is taken and no task handed out.
-    pub min_free_bytes: u64,
+    /// Free bytes on the disk of the data directory below which no pipeline is taken and no task
+    /// handed out. `None`: 1 GB, or a twentieth of a smaller disk.
+    pub disk_reserve: Option<u64>,
 }
 
 impl Default for Limits {
@@ -55,7 +56,7 @@ impl Default for Limits {
             anonymous_timeout: Duration::from_secs(600),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
-            min_free_bytes: 32 << 20,
+            disk_reserve: None,
         }
     }
 }

@@ -248,7 +248,7 @@ impl Server {
                 settings.limits.within(raise_open_files()),
                 settings.trusted_proxies,
             )),
-            space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.min_free_bytes)),
+            space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
             readers: Readers::default(),
             mail: settings.mail.map(Arc::new),
             server: Arc::new(server),

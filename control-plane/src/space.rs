@@ -2,24 +2,50 @@
 //!
 //! On a full disk nothing can be acknowledged. So a server stops to take what it does not have to
 //! take while there is still room for what is running: submits are refused and no task is handed
-//! out, and what tasks send has the rest.
+//! out; tasks that run wait with artifacts and archives, and their output has the rest.
 
 use std::error::Error;
-use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fmt, io};
 
 use nix::sys::statvfs::statvfs;
+use russet_text::format_size;
+
+/// Largest reserve that nobody has asked for, in bytes.
+const MAX_RESERVE: u64 = 1_000_000_000;
+
+/// Part of a smaller disk that is its reserve then: a twentieth.
+const RESERVE_PART: u64 = 20;
 
 /// The disk of the data directory.
 #[derive(Debug)]
 pub(crate) struct Space {
     dir: PathBuf,
-    min_free_bytes: u64,
+    /// Bytes that are to stay free; `None` for [`usual_reserve`].
+    reserve: Option<u64>,
+    was_short: AtomicBool,
+}
+
+/// Less room than is to stay free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    /// Free bytes.
+    pub(crate) free: u64,
+    /// Bytes that are to stay free.
+    pub(crate) reserve: u64,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (free, reserve) = (format_size(self.free), format_size(self.reserve));
+        write!(f, "the control plane's disk has {free} left, of a reserve of {reserve}")
+    }
 }
 
 impl Space {
-    pub(crate) fn new(dir: PathBuf, min_free_bytes: u64) -> Self {
-        Self { dir, min_free_bytes }
+    pub(crate) fn new(dir: PathBuf, reserve: Option<u64>) -> Self {
+        Self { dir, reserve, was_short: AtomicBool::new(false) }
     }
 
     /// Returns the free bytes of the disk, where the system says.
@@ -29,14 +55,38 @@ impl Space {
         u64::try_from(free).ok()
     }
 
-    /// Returns true while there is too little room to begin anything. Where the system does not
-    /// say, writing will.
+    /// Returns true while there is too little room to begin anything.
     pub(crate) fn is_short(&self) -> bool {
-        statvfs(&self.dir).is_ok_and(|stat| {
-            let free = u128::from(stat.blocks_available()) * u128::from(stat.fragment_size());
-            free < u128::from(self.min_free_bytes)
-        })
+        self.shortage().is_some()
     }
+
+    /// Returns what is missing while there is too little room to begin anything, for people who ask
+    /// why tasks wait. Where the system does not say how much there is, writing will.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        let stat = statvfs(&self.dir).ok()?;
+        let bytes = |blocks: u128| {
+            u64::try_from(blocks * u128::from(stat.fragment_size())).unwrap_or(u64::MAX)
+        };
+        let free = bytes(u128::from(stat.blocks_available()));
+        let size = bytes(u128::from(stat.blocks()));
+        let reserve = self.reserve.unwrap_or_else(|| usual_reserve(size));
+        let shortage = (free < reserve).then_some(Shortage { free, reserve });
+        // Once for each change, however many calls look.
+        if self.was_short.swap(shortage.is_some(), Ordering::Relaxed) != shortage.is_some() {
+            match &shortage {
+                Some(shortage) => {
+                    tracing::error!("{shortage}: no task is given out until there is room");
+                }
+                None => tracing::info!("the control plane's disk has room again"),
+            }
+        }
+        shortage
+    }
+}
+
+/// The reserve of a disk of `size` bytes, unless configured.
+fn usual_reserve(size: u64) -> u64 {
+    (size / RESERVE_PART).min(MAX_RESERVE)
 }
 
 /// Codes with which SQLite says that there is no room: `SQLITE_FULL`, and where a file could not
@@ -79,7 +129,14 @@ mod tests {
     #[test]
     fn a_disk_is_short_below_what_is_wanted() {
         let temp = tempfile::tempdir().unwrap();
-        assert!(Space::new(temp.path().to_owned(), u64::MAX).is_short());
-        assert!(!Space::new(temp.path().to_owned(), 0).is_short());
+        let short = Space::new(temp.path().to_owned(), Some(u64::MAX)).shortage().unwrap();
+        assert!(short.to_string().contains("of a reserve of"), "{short}");
+        assert!(!Space::new(temp.path().to_owned(), Some(0)).is_short());
+    }
+
+    #[test]
+    fn the_usual_reserve_is_a_gigabyte_or_a_twentieth_of_a_smaller_disk() {
+        assert_eq!(usual_reserve(100_000_000), 5_000_000);
+        assert_eq!(usual_reserve(2_000_000_000_000), 1_000_000_000);
     }
 }

@@ -271,19 +271,24 @@ impl Client {
         self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
     }
 
-    /// Output of a step; with `follow` until the step ends.
+    /// Output of a step; with `follow` until the step ends, with `timestamps` the time before each
+    /// line.
     pub(crate) async fn output(
         &self,
         job: &str,
         task: u32,
         step: u32,
         follow: bool,
+        timestamps: bool,
     ) -> Result<StepOutput> {
         let path = format!("/api/v3/jobs/{}/stdout", encode_segment(job));
         let which = [("filter[task]", task.to_string()), ("filter[step_num]", step.to_string())];
         let mut request = self.request(Method::GET, &path).query(&which);
         if follow {
             request = request.query(&[("follow", "true")]);
+        }
+        if timestamps {
+            request = request.query(&[("timestamps", "true")]);
         }
         let response = self.send(request).await?;
         let has_any = response.status() != StatusCode::NO_CONTENT;

@@ -31,7 +31,7 @@ pub(crate) enum JobCommand {
     ///
     /// To a pipe or a file byte for byte; to a terminal without escape codes other than colours.
     #[command(
-        after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow"
+        after_help = "Examples:\n  russet job logs 0199… --step 3\n  russet job logs 0199… --follow --timestamps"
     )]
     Logs {
         /// Its id, or `PROJECT#NUMBER/JOB`
@@ -45,6 +45,10 @@ pub(crate) enum JobCommand {
         /// Go on until the job ends
         #[arg(short, long)]
         follow: bool,
+        /// Print before each line the time at which the control plane received its first byte, in
+        /// UTC: within 20 ms of when it was printed, while the runner reached the control plane
+        #[arg(short, long)]
+        timestamps: bool,
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -137,8 +141,8 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
                 Format::Text => render::print_text(&job_text(&job))?,
             }
         }
-        JobCommand::Logs { id, step, task, follow, connection } => {
-            let which = Which { step, task, follow };
+        JobCommand::Logs { id, step, task, follow, timestamps, connection } => {
+            let which = Which { step, task, follow, timestamps };
             print_logs(&connection.connect()?, &id, which).await?;
         }
         JobCommand::Artifacts { id, download, output, connection } => {
@@ -261,6 +265,8 @@ struct Which {
     task: Option<u32>,
     /// Until the job ends.
     follow: bool,
+    /// With the time of each line.
+    timestamps: bool,
 }
 
 impl Which {
@@ -295,7 +301,7 @@ async fn print_logs(client: &Client, id: &str, which: Which) -> Result<()> {
                 continue;
             }
             is_new = true;
-            if !copy_output(client, id, task, number, which.follow).await? {
+            if !copy_output(client, id, task, number, which).await? {
                 return Ok(());
             }
             done.push((task, number));
@@ -323,8 +329,9 @@ async fn copy_output(
     id: &str,
     task: u32,
     step: u32,
-    follow: bool,
+    which: Which,
 ) -> Result<bool> {
-    let mut output = client.output(id, task, step, follow).await?;
+    let Which { follow, timestamps, .. } = which;
+    let mut output = client.output(id, task, step, follow, timestamps).await?;
     output::copy_output(async || output.next().await).await
 }

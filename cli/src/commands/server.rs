@@ -69,6 +69,11 @@ pub(crate) struct ServerArgs {
     #[arg(long)]
     durable: bool,
 
+    /// Room on the disk of the data directory below which no task is given out and no artifact or
+    /// archive is taken, such as 20GB [default: 1GB, or 5 % of a smaller disk]
+    #[arg(long, value_name = "SIZE", value_parser = values::parse_size)]
+    disk_reserve: Option<u64>,
+
     /// Silence of a runner after which its task is taken from it
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::parse_duration)]
     lease: Duration,
@@ -167,6 +172,10 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         database: args.database.open()?,
         objects: args.objects.into_settings(),
         durable: args.durable,
+        limits: russet_control_plane::Limits {
+            disk_reserve: args.disk_reserve,
+            ..Default::default()
+        },
         lease: args.lease,
         public_url: args.public_url,
         secrets_key_file: args.secrets_key_file,

@@ -10,6 +10,7 @@ use russet_protocol::runner::{EventsResponse, FinishMissing};
 use crate::contention::MayContend;
 use crate::credentials::NoRandomness;
 use crate::objects::ObjectError;
+use crate::state::App;
 use crate::store::StoreError;
 
 /// Reason why a call is refused or failed.
@@ -89,6 +90,20 @@ impl ApiError {
             return Self::NoSpace;
         }
         Self::Internal(Box::new(error))
+    }
+}
+
+impl App {
+    /// Refuses an object that would take from the reserve of the disk. One that goes to a bucket
+    /// takes nothing there.
+    ///
+    /// # Errors
+    /// 507, until there is room again.
+    pub(crate) fn check_room_for_objects(&self) -> Result<(), ApiError> {
+        if !self.objects.is_shared() && self.space.is_short() {
+            return Err(ApiError::NoSpace);
+        }
+        Ok(())
     }
 }
 

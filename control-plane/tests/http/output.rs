@@ -202,3 +202,83 @@ async fn a_reader_that_follows_gets_all_and_then_the_end() {
     agent.finish(Outcome::Success).await;
     assert_eq!(&reader.bytes().await.unwrap()[..], b"three");
 }
+
+async fn stdout(
+    server: &Harness,
+    pipeline: &russet_protocol::admin::Pipeline,
+    query: &str,
+) -> Vec<u8> {
+    let path = format!("/api/v3/jobs/{}/stdout{query}", pipeline.workflows[0].jobs[0].id);
+    ok(server.as_admin(Method::GET, &path)).await.bytes().await.unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn small_appends_are_packed_and_every_range_stays_readable() {
+    let (server, pipeline, agent) = running().await;
+    let line = |number: u64| format!("line {number} of a build that prints much the same\n");
+    let mut all = String::new();
+    let mut number = 0;
+    while all.len() < 600_000 {
+        let text: String = (number..number + 40).map(line).collect();
+        number += 40;
+        ok(agent.append(1, all.len() as u64, text.clone().into())).await;
+        all.push_str(&text);
+    }
+    let rows = async {
+        while server.dir.count("SELECT count(*) FROM output").await > 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::support::LIMIT, rows).await.expect("rows are not packed");
+    assert!(stdout(&server, &pipeline, "").await == all.as_bytes());
+    let path = format!("/api/v3/jobs/{}/stdout", pipeline.workflows[0].jobs[0].id);
+    for at in (0..all.len()).step_by(37_511) {
+        let part = server.as_admin(Method::GET, &path).header("range", format!("bytes={at}-"));
+        assert!(ok(part).await.bytes().await.unwrap() == all.as_bytes()[at..], "{at}");
+    }
+    // The next bytes follow behind what was packed.
+    ok(agent.append(1, all.len() as u64, b"end\n".to_vec())).await;
+    assert!(stdout(&server, &pipeline, "").await.ends_with(b"same\nend\n"));
+}
+
+#[tokio::test]
+async fn output_is_stored_compressed() {
+    let (server, pipeline, agent) = running().await;
+    let text = "a line that a build prints again and again\n".repeat(20_000);
+    ok(agent.append(1, 0, text.clone().into())).await;
+    let stored = "SELECT coalesce(sum(length(data)), 0) FROM output WHERE frames IS NOT NULL";
+    let stored = server.dir.count(stored).await;
+    assert!((1..text.len() as i64 / 20).contains(&stored), "{stored}");
+    assert!(stdout(&server, &pipeline, "").await == text.as_bytes());
+}
+
+#[tokio::test]
+async fn output_of_an_earlier_version_stays_readable_beside_new() {
+    let (server, pipeline, agent) = running().await;
+    ok(agent.append(1, 0, b"old\n".to_vec())).await;
+    let home = server.dir.clone();
+    let change = async || home.sql("UPDATE output SET frames = NULL, times = NULL").await;
+    let server = server.restart_after(change).await;
+    let agent = server.agent(agent.claim);
+    ok(agent.append(1, 4, b"new\n".to_vec())).await;
+    assert_eq!(stdout(&server, &pipeline, "").await, b"old\nnew\n");
+    let timed = String::from_utf8(stdout(&server, &pipeline, "?timestamps=true").await).unwrap();
+    let (old, new) = timed.split_once('\n').unwrap();
+    assert_eq!(old, "????-??-??T??:??:??.???Z old");
+    assert!(new.starts_with("1970-01-12T") && new.ends_with("Z new\n"), "{timed}");
+}
+
+#[tokio::test]
+async fn each_line_has_the_time_at_which_it_was_received() {
+    let (server, pipeline, mut agent) = running().await;
+    agent.start_step(1).await;
+    ok(agent.append(1, 0, b"one\ntw".to_vec())).await;
+    server.clock.advance(std::time::Duration::from_millis(1500));
+    ok(agent.append(1, 6, b"o\nthree\n".to_vec())).await;
+    let timed = String::from_utf8(stdout(&server, &pipeline, "?timestamps=true").await).unwrap();
+    let expected = "1970-01-12T13:46:40.000Z one\n1970-01-12T13:46:40.000Z two\n\
+                    1970-01-12T13:46:41.500Z three\n";
+    assert_eq!(timed, expected);
+    let path = format!("/api/v3/jobs/{}/stdout?timestamps=true", pipeline.workflows[0].jobs[0].id);
+    refused(server.as_admin(Method::GET, &path).header("range", "bytes=3-"), 400).await;
+}

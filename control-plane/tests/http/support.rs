@@ -112,6 +112,18 @@ impl Home {
         conn.close().await.unwrap();
     }
 
+    /// Selects one number, also while a server runs.
+    pub(crate) async fn count(&self, statement: &'static str) -> i64 {
+        if let Some(database) = &self.database {
+            return database.sql(statement).trim().parse().unwrap();
+        }
+        let url = format!("sqlite://{}", self.path().join("data/russet.db").display());
+        let mut conn = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let count = sqlx::query_scalar(statement).fetch_one(&mut conn).await.unwrap();
+        conn.close().await.unwrap();
+        count
+    }
+
     /// All bytes of the database, as they are stored, or as PostgreSQL writes them down.
     pub(crate) fn stored_bytes(&self) -> Vec<u8> {
         if let Some(database) = &self.database {

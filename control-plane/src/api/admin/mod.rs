@@ -19,6 +19,7 @@ mod ssh_keys;
 mod stdout;
 mod stream;
 pub(in crate::api) mod submit;
+mod timestamps;
 pub(in crate::api) mod tokens;
 
 use axum::Router;

@@ -56,9 +56,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<StoredObject>, ApiError> {
     check_id(&id)?;
-    if app.space.is_short() {
-        return Err(ApiError::NoSpace);
-    }
+    app.check_room_for_objects()?;
     let id = SourceId::from(id);
     let stream = body::stream(body, app.gate.limits.body_timeout);
     let (object, hash) = (names::new_object(&id), Some(id.as_str()));
@@ -137,9 +135,7 @@ async fn store_chunked(app: &App, id: &SourceId, chunks: &[Chunk]) -> Result<(),
     security(("admin_token" = []))
 ))]
 pub(super) async fn put_chunks(State(app): State<App>, body: Body) -> Result<StatusCode, ApiError> {
-    if app.space.is_short() {
-        return Err(ApiError::NoSpace);
-    }
+    app.check_room_for_objects()?;
     let mut stream = body::stream(body, app.gate.limits.body_timeout);
     let mut buffer: Vec<u8> = Vec::new();
     let mut written = Vec::new();

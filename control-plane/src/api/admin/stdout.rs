@@ -14,11 +14,12 @@ use russet_protocol::outcome::Phase;
 use serde::Deserialize;
 
 use super::jobs::find_job;
+use super::timestamps::LineTimes;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::range;
 use crate::api::refs::JobRef;
-use crate::output_reader::{ReadError, piece};
+use crate::output_reader::{ReadError, timed_piece};
 use crate::output_readers::Reading;
 use crate::signals::Subscription;
 use crate::state::App;
@@ -33,6 +34,9 @@ pub(super) struct Which {
     task: Option<u32>,
     #[serde(default)]
     follow: bool,
+    /// The time before each line.
+    #[serde(default)]
+    timestamps: bool,
 }
 
 /// Output as far as its place in the whole is certain.
@@ -107,7 +111,7 @@ async fn find_part(conn: &mut Conn, id: &JobId, which: &Which) -> Result<Part, S
 /// nothing will follow. With `follow=true` the answer goes on until then.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/jobs/{id}/stdout", tag = "admin", operation_id = "stdout_stdout",
-    params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step; of a job of several tasks, that of each"), ("filter[task]" = Option<u32>, Query, description = "Only this task of the job"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
+    params(("id" = String, Path, description = "The job"), ("filter[step_num]" = Option<u32>, Query, description = "Only this step; of a job of several tasks, that of each"), ("filter[task]" = Option<u32>, Query, description = "Only this task of the job"), ("follow" = Option<bool>, Query, description = "Go on until all has ended"), ("timestamps" = Option<bool>, Query, description = "Before each line the time at which the server received its first byte, as `2026-11-30T07:12:44.123Z` and a space. Runners send new output every 20 ms while they reach the server; what they had to keep has the time at which it could be sent, and output of earlier versions `????-??-??T??:??:??.???Z`. Not with `Range`"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
     responses((status = 200, description = "The bytes; `x-terminal` says whether nothing will follow", body = Vec<u8>, content_type = "text/plain"), (status = 204, description = "There are none (yet)"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "text/plain"), (status = 416, description = "There are fewer", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
@@ -118,6 +122,10 @@ pub(super) async fn stdout(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let range = range::from_offset(&headers);
+    if which.timestamps && range.is_some() {
+        let why = "timestamps: not with `Range`, whose offsets are those of output without them";
+        return Err(ApiError::Bad(why.to_owned()));
+    }
     let start = range.unwrap_or(0);
     let (number, pipeline, part) = {
         let mut conn = app.store.read().await?;
@@ -142,7 +150,8 @@ pub(super) async fn stdout(
     let changes = app.bus().pipelines.subscribe(pipeline.as_str());
     let follow = which.follow;
     let _reading = app.readers.enter();
-    let reader = Reader { changes, at: start, app, id, which, part, _reading };
+    let times = which.timestamps.then(LineTimes::new);
+    let reader = Reader { changes, at: start, app, id, which, part, times, _reading };
     let body = Body::from_stream(reader.into_stream());
     match range {
         None => Ok((terminal, kind, body).into_response()),
@@ -174,6 +183,8 @@ struct Reader {
     changes: Subscription,
     part: Part,
     at: u64,
+    /// Writes the time before each line, where that is asked for.
+    times: Option<LineTimes>,
     _reading: Reading,
 }
 
@@ -189,9 +200,12 @@ impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         loop {
             if let Some((step, from, until)) = self.part.locate(self.at) {
-                let bytes = piece(&self.app, step, from, until).await?;
-                self.at += bytes.len() as u64;
-                return Ok(Some(bytes));
+                let piece = timed_piece(&self.app, step, from, until).await?;
+                self.at += piece.bytes.len() as u64;
+                return Ok(Some(match &mut self.times {
+                    Some(times) => times.write(&piece),
+                    None => piece.bytes,
+                }));
             }
             if !self.which.follow || self.part.terminal {
                 return Ok(None);

@@ -33,6 +33,7 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<Uploaded>, ApiError> {
     caller.check(None)?;
+    app.check_room_for_objects()?;
     let stream = body::stream(body, app.gate.limits.body_timeout);
     let name = unique_name();
     let object = archive_object(&caller.held.task, &name);

@@ -39,6 +39,7 @@ pub(super) async fn put(
 ) -> Result<Json<StoredObject>, ApiError> {
     caller.check(None)?;
     check_path(&path)?;
+    app.check_room_for_objects()?;
     // The tasks of a job have files of the same names, so each has a folder of its own.
     let path = match caller.held.parallelism {
         0 | 1 => path,

@@ -32,6 +32,9 @@ const PASSED_OVER_PAUSE: Duration = Duration::from_millis(50);
 /// do not claim meanwhile.
 const PAUSED_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Pause before another look while the disk has too little room.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
 /// Gives the runner the task that stands first in the line of its class among those whose Xcode it
 /// has, or 204; registers the runner either way.
 ///
@@ -66,7 +69,9 @@ pub(super) async fn claim(
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         let has_looked = rest.is_none();
         let is_news = first && !is_registered(&app, &class, &runner).await?;
-        let mut again = None;
+        // Nobody says when there is room again.
+        let is_short = app.space.is_short();
+        let mut again = is_short.then_some(SHORT_PAUSE);
         pause = pause_of(&app, &mut app.store.read().await?, &class, &runner.name).await?;
         let is_paused = pause != NO_PAUSE;
         if known.is_some_and(|known| known != pause) {
@@ -78,7 +83,7 @@ pub(super) async fn claim(
         }
         // A look that locks nothing comes first: claims that find nothing must not keep others from
         // writing.
-        let may_look = has_looked && !is_paused;
+        let may_look = has_looked && !is_paused && !is_short;
         if is_news || (may_look && may_get(&app, &hash, &class, &runner).await?) {
             let attempt = || try_claim(&app, &hash, &class, &runner, is_news);
             match contention::retry(attempt).await? {

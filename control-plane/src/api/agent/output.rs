@@ -13,17 +13,16 @@ use crate::api::bearer::TaskCaller;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::chunks::{Packed, Times};
 use crate::listen::Standing;
 use crate::objects::unique_name;
+use crate::output_packer::{Span, is_due, pack_later, store_chunk};
 use crate::state::App;
 use crate::store::{output, steps};
 use crate::task_steps::{ensure_step, mark_started};
 
 /// The most that one append may be, in bytes before compression.
 const APPEND_LIMIT: usize = 4 * 1024 * 1024;
-
-/// Up to this many bytes are kept in the row itself: an object costs more than that.
-const INLINE_LIMIT: usize = 16 * 1024;
 
 /// From this many compressed bytes on, another thread decompresses, so that nobody waits.
 const OFFLOAD_FROM: usize = 16 * 1024;
@@ -71,14 +70,11 @@ pub(super) async fn append(
         return Ok(committed_answer(start));
     }
     let length = bytes.len() as u64;
-    let mut chunk = output::Chunk { start, length, data: None, object: None };
-    if bytes.len() <= INLINE_LIMIT {
-        chunk.data = Some(bytes.into());
-    } else {
-        let name = format!("output/{}/{number}/{start}-{}", caller.held.task, unique_name());
-        app.objects.put(&name, bytes).await?;
-        chunk.object = Some(name);
-    }
+    let times = Times::one(app.clock.wall_ms());
+    let packed = Packed::of(bytes).await;
+    let name = format!("output/{}/{number}/{start}-{}", caller.held.task, unique_name());
+    let span = Span { start, length };
+    let chunk = store_chunk(&app.objects, name, packed, span, times).await?;
     let stored = store_output(&app, &caller, number, &chunk).await;
     // After an error of our own the row may be there all the same, and then it names the object;
     // where it is not, the next start deletes what nothing names.
@@ -86,16 +82,20 @@ pub(super) async fn append(
     if let (true, Some(object)) = (refused, &chunk.object) {
         app.objects.delete(object).await;
     }
-    stored.map(|()| committed_answer(start + length))
+    let step = stored?;
+    if is_due(start, length) {
+        pack_later(&app, caller.held.clone(), step, number);
+    }
+    Ok(committed_answer(start + length))
 }
 
-/// Commits a chunk whose bytes are stored.
+/// Commits a chunk whose bytes are stored. Returns the key of its step.
 async fn store_output(
     app: &App,
     caller: &TaskCaller,
     number: u32,
     chunk: &output::Chunk,
-) -> Result<(), ApiError> {
+) -> Result<i64, ApiError> {
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, None).await?;
     let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or(0);
@@ -107,7 +107,7 @@ async fn store_output(
     mark_started(app, &mut tx, &held, number).await?;
     tx.wake_pipeline(held.pipeline.as_str());
     tx.commit().await?;
-    Ok(())
+    Ok(step.key)
 }
 
 fn committed_answer(offset: u64) -> Committed {
