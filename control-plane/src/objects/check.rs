@@ -32,10 +32,16 @@ pub(super) async fn check(store: &dyn ObjectStore) -> Result<(), CheckError> {
 }
 
 /// Codes of S3, and what they mean to the owner of a bucket.
-const CODES: [(&str, &str); 12] = [
+const CODES: [(&str, &str); 13] = [
     ("NoSuchBucket", "the bucket does not exist: create it, or name another one with --objects"),
     (
         "InvalidAccessKeyId",
+        "the store does not know the access key: look at AWS_ACCESS_KEY_ID or the file of \
+         --objects-credentials-file",
+    ),
+    // The same from versitygw.
+    (
+        "XAdminUserNotFound",
         "the store does not know the access key: look at AWS_ACCESS_KEY_ID or the file of \
          --objects-credentials-file",
     ),

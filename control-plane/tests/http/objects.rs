@@ -21,9 +21,11 @@ async fn running(bucket: Bucket) -> (Harness, russet_protocol::admin::Pipeline, 
     (server, pipeline, agent)
 }
 
-/// Bytes that no two parts of have in common.
+/// Bytes that nothing makes smaller.
 fn bytes(length: u32) -> Vec<u8> {
-    (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    let mut bytes = vec![0; length as usize];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
 }
 
 /// Parts of uploads that are not complete, as versitygw keeps them.

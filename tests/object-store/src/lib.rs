@@ -218,6 +218,8 @@ impl Gateway {
             .env("ROOT_SECRET_ACCESS_KEY", SECRET_KEY)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            // The shell says there that it has killed the server.
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         *self.shell.lock().unwrap_or_else(PoisonError::into_inner) = Some(shell);
