@@ -4,20 +4,15 @@
 //! of the server, and for tasks that have ended once an hour, when what has expired goes too.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use russet_protocol::ids::TaskId;
 
 use crate::keeping::delete_objects;
 use crate::state::App;
 use crate::store::{Conn, Held, StoreError, archives, pipelines, tasks};
-use crate::sweep::sweep_left;
 
 /// Prefix of the objects.
 const PREFIX: &str = "archives";
-
-/// Interval of looking for expired archives.
-const ROUND: Duration = Duration::from_secs(3600);
 
 /// The object of an upload of a task.
 pub(crate) fn archive_object(task: &TaskId, upload: &str) -> String {
@@ -89,22 +84,8 @@ async fn remove_unnamed(app: &App, tasks_are_running: bool) -> Result<(), SweepE
     Ok(())
 }
 
-/// Removes what has expired, once an hour, until the server stops.
-pub(crate) async fn run_expiry(app: App) {
-    loop {
-        if let Err(error) = expire_archives(&app).await {
-            let error = russet_text::error_chain(&error);
-            tracing::error!(error, "cannot remove expired caches; trying again in an hour");
-        }
-        let next = app.clock.steady_ms() + i64::try_from(ROUND.as_millis()).unwrap_or(i64::MAX);
-        tokio::select! {
-            () = app.clock.sleep_until(next) => {}
-            () = app.closed() => return,
-        }
-    }
-}
-
-async fn expire_archives(app: &App) -> Result<(), SweepError> {
+/// Removes what has expired, and what no row names.
+pub(crate) async fn expire_archives(app: &App) -> Result<(), SweepError> {
     let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     let objects = archives::remove_expired(&mut tx, now_ms).await?;
@@ -113,6 +94,5 @@ async fn expire_archives(app: &App) -> Result<(), SweepError> {
         tracing::info!(archives = objects.len(), "removed caches and workspaces that have expired");
     }
     delete_objects(app, objects).await;
-    sweep_left(app).await?;
     remove_unnamed(app, true).await
 }

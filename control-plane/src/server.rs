@@ -32,10 +32,8 @@ use crate::silence::Silence;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, tasks, variables};
-use crate::sweep::sweep_objects;
-use crate::{
-    alerts, api, archives, cancel, keeping, listen, presence_writer, reaper, servers, web,
-};
+use crate::sweep::{run_expiry, sweep_objects};
+use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -292,7 +290,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { listener, app, close, _data_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
-        let archives = tokio::spawn(archives::run_expiry(app.clone()));
+        let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
@@ -318,7 +316,7 @@ impl Server {
         }
         shutdown.abort();
         reaper.abort();
-        archives.abort();
+        expiry.abort();
         alerts.abort();
         presence.abort();
         others.abort();

@@ -3,13 +3,17 @@
 //! They can only be of tasks that were held then, and halves of sources.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::archives::{self, SweepError};
 use crate::state::App;
 use crate::store::{artifacts, output, tasks};
 
+/// Interval of looking for what has expired or is left.
+const ROUND: Duration = Duration::from_secs(3600);
+
 /// Deletes them in a directory. Runs before the first call is taken, so that no object is on its
-/// way. In a bucket other servers may be writing; there [`sweep_left`] deletes what has some age.
+/// way. In a bucket other servers may be writing; there [`run_expiry`] deletes what has some age.
 pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
     if app.objects.is_shared() {
         return Ok(());
@@ -25,8 +29,28 @@ pub(crate) async fn sweep_objects(app: &App) -> Result<(), SweepError> {
     archives::sweep_archives(app).await
 }
 
+/// Removes what has expired, once an hour, until the server stops.
+pub(crate) async fn run_expiry(app: App) {
+    loop {
+        if let Err(error) = tidy_up(&app).await {
+            let error = russet_text::error_chain(&error);
+            tracing::error!(error, "cannot remove expired caches; trying again in an hour");
+        }
+        let next = app.clock.steady_ms() + i64::try_from(ROUND.as_millis()).unwrap_or(i64::MAX);
+        tokio::select! {
+            () = app.clock.sleep_until(next) => {}
+            () = app.closed() => return,
+        }
+    }
+}
+
+async fn tidy_up(app: &App) -> Result<(), SweepError> {
+    archives::expire_archives(app).await?;
+    sweep_left(app).await
+}
+
 /// Deletes in a bucket what servers that were killed have left of tasks that are held.
-pub(crate) async fn sweep_left(app: &App) -> Result<(), SweepError> {
+async fn sweep_left(app: &App) -> Result<(), SweepError> {
     if !app.objects.is_shared() {
         return Ok(());
     }
