@@ -50,6 +50,7 @@ mod machine;
 mod machines;
 #[cfg(target_os = "linux")]
 mod menubar;
+mod moving;
 mod objects;
 mod observe;
 mod orbs;

@@ -32,6 +32,11 @@ pub(crate) enum DataDirError {
          bring it back from a backup, or give its place with --secrets-key-file"
     )]
     KeyGone(PathBuf),
+    #[error(
+        "the values in the database were sealed with another key than {0}: copy secrets.key from \
+         the server that sealed them, or name it with --secrets-key-file"
+    )]
+    OtherKey(PathBuf),
     #[error("{0} is no key: it has to be the {KEY_LENGTH} bytes that a server wrote")]
     NoKey(PathBuf),
     #[error(transparent)]
@@ -174,7 +179,7 @@ impl DataDir {
 
 /// Whole or not at all: a crash in the middle must not leave an empty token. It is there also
 /// after a loss of power: without the key of values, all of them would be lost.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = path.with_file_name(format!("{name}.new"));
     let mut file =

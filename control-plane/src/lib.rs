@@ -36,6 +36,7 @@ mod lifecycle;
 mod limits;
 mod listen;
 mod machines;
+pub mod moving;
 mod objects;
 mod orbs;
 mod outbox;

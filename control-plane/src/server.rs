@@ -20,6 +20,7 @@ use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
+use crate::moving::{check_marks, key_print};
 use crate::objects::{Objects, S3Settings};
 use crate::outbox::MailServer;
 use crate::output_readers::Readers;
@@ -31,7 +32,7 @@ use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
 use crate::state::{App, StorageLimits};
-use crate::store::{DatabaseUrl, Store, StoreError, tasks, variables};
+use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
@@ -191,6 +192,8 @@ impl Server {
         };
         let from_dir = |error: DataDirError| in_dir(Box::new(error));
         let data_dir = DataDir::open(&settings.data_dir).map_err(from_dir)?;
+        check_marks(&settings.data_dir, settings.database.is_some(), settings.objects.is_some())
+            .map_err(|error| in_dir(Box::new(error)))?;
         let admin_token = data_dir.admin_token().map_err(from_dir)?;
         let objects = match &settings.objects {
             Some(s3) => Objects::in_bucket(s3)
@@ -214,6 +217,11 @@ impl Server {
         let has_values = has_values(&store).await.map_err(from_database)?;
         let key = data_dir.secrets_key(settings.secrets_key_file.as_deref(), has_values);
         let key = key.map_err(from_dir)?;
+        if !is_known_key(&store, &key_print(&key), has_values).await.map_err(from_database)? {
+            let path = settings.secrets_key_file.clone();
+            let path = path.unwrap_or_else(|| settings.data_dir.join("secrets.key"));
+            return Err(from_dir(DataDirError::OtherKey(path)));
+        }
         let admin = TokenHash::of(admin_token.expose());
         let place = objects.identity().await.map_err(|error| in_dir(Box::new(error)))?;
         let server = servers::new_server(place, &Keys { secrets: &key, admin: &admin });
@@ -334,6 +342,21 @@ impl Server {
 /// Returns true if there are values of variables, which the key must fit.
 async fn has_values(store: &Store) -> Result<bool, StoreError> {
     variables::any_sealed(&mut store.read().await?).await
+}
+
+/// Returns true if the key is the one that values are sealed with, or may become it.
+async fn is_known_key(store: &Store, print: &str, has_values: bool) -> Result<bool, StoreError> {
+    let known = installation::secrets_key(&mut store.read().await?).await?;
+    if known.as_deref() == Some(print) {
+        return Ok(true);
+    }
+    if known.is_some() && has_values {
+        return Ok(false);
+    }
+    let mut tx = store.write().await?;
+    installation::set_secrets_key(&mut tx, print).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

@@ -147,6 +147,25 @@ impl Server {
     }
 }
 
+#[allow(dead_code, reason = "tests/moving.rs uses it")]
+impl Server {
+    /// Lets it end as an owner does. Only one that is alone.
+    pub fn stop(&mut self) {
+        match &mut self.running {
+            Running::One(process) => process.stop(),
+            Running::Several(_) => panic!("several servers are not stopped: start it alone"),
+        }
+    }
+
+    /// Starts it again on the same port with other options. Only one that is alone.
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        match &mut self.running {
+            Running::One(process) => process.start_again_with(options),
+            Running::Several(_) => panic!("several servers have their options: start it alone"),
+        }
+    }
+}
+
 #[allow(dead_code, reason = "tests/chaos uses it")]
 impl Server {
     /// Kills one process of it, by any number.

@@ -6,6 +6,8 @@ mod keeping;
 mod keeping_args;
 mod mail;
 mod objects;
+mod moving;
+mod progress;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

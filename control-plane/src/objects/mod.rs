@@ -65,9 +65,19 @@ pub(crate) enum ObjectError {
     /// It is more than may be stored.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
+    /// It was written, and is something else now.
+    #[error("the object store does not hold what was written")]
+    NotKept,
     /// It has this hash instead of the one that was announced.
     #[error("the bytes have the hash {0}")]
     OtherHash(String),
+}
+
+impl ObjectError {
+    /// Returns true where there is no such object.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Store(object_store::Error::NotFound { .. }))
+    }
 }
 
 /// Reason why a place for objects cannot be used.
@@ -290,6 +300,24 @@ impl Objects {
             aborted.map_err(|error| self.failed(error))?;
         }
         Ok(())
+    }
+
+    /// Reads an object and returns its BLAKE3, in hexadecimal.
+    pub(crate) async fn hash(&self, name: &str) -> Result<String, ObjectError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut body = self.stream(name, 0).await?;
+        while let Some(bytes) = body.try_next().await.map_err(|error| self.failed(error))? {
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// The names of all objects, with their sizes.
+    pub(crate) async fn sizes(&self) -> Result<Vec<(String, u64)>, ObjectError> {
+        let objects = self.store.list(None);
+        let named = |meta: object_store::ObjectMeta| (meta.location.to_string(), meta.size);
+        let sizes: Result<_, _> = objects.map(|meta| meta.map(named)).try_collect().await;
+        sizes.map_err(|error| self.failed(error))
     }
 
     /// The names of all objects below a prefix.

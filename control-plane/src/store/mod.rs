@@ -15,6 +15,7 @@ pub(crate) mod artifacts;
 pub(crate) mod caches;
 pub(crate) mod classes;
 mod conn;
+pub(crate) mod installation;
 pub(crate) mod job_tasks;
 pub(crate) mod job_timings;
 pub(crate) mod jobs;
@@ -52,6 +53,7 @@ pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod test_results;
 pub(crate) mod tokens;
+pub(crate) mod transfer;
 pub(crate) mod unnamed;
 pub(crate) mod usage;
 pub(crate) mod variables;
@@ -99,6 +101,11 @@ pub(crate) enum OpenError {
     Read(#[source] Box<StoreError>),
     #[error("{0}")]
     Unsuitable(String),
+    #[error(
+        "a move into it has not ended: run `russet server migrate` or `russet server restore` again, \
+         as before"
+    )]
+    HalfMoved,
 }
 
 /// Reason why the store did not do what it was asked to.
@@ -195,8 +202,21 @@ impl Store {
     async fn checked(backend: Backend, known: i64) -> Result<Self, OpenError> {
         let store = Self { backend, bus: Bus::default(), known };
         match store.too_new().await {
-            Ok(None) => Ok(store),
+            Ok(None) => store.check_whole().await,
             Ok(Some(needed)) => Err(OpenError::TooNew { needed, known }),
+            Err(error) => Err(OpenError::Read(Box::new(error))),
+        }
+    }
+
+    /// Refuses half of a move.
+    async fn check_whole(self) -> Result<Self, OpenError> {
+        let is_half = match self.read().await {
+            Ok(mut conn) => installation::is_half_moved(&mut conn).await,
+            Err(error) => Err(error),
+        };
+        match is_half {
+            Ok(false) => Ok(self),
+            Ok(true) => Err(OpenError::HalfMoved),
             Err(error) => Err(OpenError::Read(Box::new(error))),
         }
     }

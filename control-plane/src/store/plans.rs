@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 18] = [
+const MAY_BE_WALKED: [&str; 20] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -17,6 +17,8 @@ const MAY_BE_WALKED: [&str; 18] = [
     "runner_pauses",
     "runner_pauses_lifted",
     "counters",
+    "installation",
+    "moves",
     "ended_sessions",
     "caches",
     "workspace_layers",

@@ -64,6 +64,21 @@ impl ServerProcess {
     }
 }
 
+#[allow(dead_code, reason = "tests/moving.rs uses it")]
+impl ServerProcess {
+    /// Lets it end as an owner does.
+    pub fn stop(&mut self) {
+        self.process.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(self.process.wait(), Some(0));
+    }
+
+    /// Starts it again with other options.
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|&one| one.to_owned()).collect();
+        self.start_again();
+    }
+}
+
 fn spawn(data: &Path, listen: &str, options: &[String]) -> (Process, ServerReady) {
     let mut child = Command::new(russet())
         .args(["server", "--ready-stdout", "--listen", listen, "--data-dir"])

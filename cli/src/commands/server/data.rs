@@ -1,6 +1,7 @@
 //! Commands beside the server itself.
 
 use super::keeping;
+use super::moving;
 use crate::error::Result;
 use crate::exit::Exit;
 
@@ -11,6 +12,9 @@ pub(crate) enum ServerCommand {
     Retention(keeping::RetentionCommand),
     Usage(keeping::UsageArgs),
     Vacuum(keeping::VacuumArgs),
+    Migrate(moving::MigrateArgs),
+    Backup(moving::BackupArgs),
+    Restore(moving::RestoreArgs),
 }
 
 /// Runs a command beside the server.
@@ -19,5 +23,8 @@ pub(crate) async fn main(command: ServerCommand) -> Result<Exit> {
         ServerCommand::Retention(command) => keeping::retention_main(command).await,
         ServerCommand::Usage(args) => keeping::show_usage(args).await,
         ServerCommand::Vacuum(args) => keeping::vacuum_main(args).await,
+        ServerCommand::Migrate(args) => moving::run_migrate(args).await,
+        ServerCommand::Backup(args) => moving::run_backup(args).await,
+        ServerCommand::Restore(args) => moving::run_restore(args).await,
     }
 }

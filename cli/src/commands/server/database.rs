@@ -33,21 +33,30 @@ pub(super) struct DatabaseArgs {
 impl DatabaseArgs {
     /// Returns the database; `None` is SQLite in the data directory.
     pub(super) fn open(&self) -> Result<Option<DatabaseUrl>> {
-        let from_file = self.database_file.as_deref().map(read_private).transpose()?;
-        let Some(text) = from_file.as_deref().or(self.database.as_ref()) else { return Ok(None) };
-        let url: DatabaseUrl = text.trim().parse().map_err(|error| {
-            CliError::new(Exit::Usage, russet_text::error_chain(&error))
-                .hint("it looks like postgres://user@host:5432/name: docs/server.md")
-        })?;
-        if from_file.is_none() && url.has_password() {
-            return Err(CliError::new(
-                Exit::Usage,
-                "--database has a password, which everybody on this machine can read there",
-            )
-            .hint("write the URL to a file of mode 600 for --database-file, or use ~/.pgpass"));
-        }
-        Ok(Some(url))
+        open(self.database.as_deref(), self.database_file.as_deref(), "--database")
     }
+}
+
+/// Returns the database of a URL, or of a file with one. `option` names the first.
+pub(super) fn open(
+    url: Option<&str>,
+    file: Option<&Path>,
+    option: &str,
+) -> Result<Option<DatabaseUrl>> {
+    let from_file = file.map(read_private).transpose()?;
+    let Some(text) = from_file.as_ref().map(|text| text.as_str()).or(url) else { return Ok(None) };
+    let url: DatabaseUrl = text.trim().parse().map_err(|error| {
+        CliError::new(Exit::Usage, russet_text::error_chain(&error))
+            .hint("it looks like postgres://user@host:5432/name: docs/server.md")
+    })?;
+    if from_file.is_none() && url.has_password() {
+        return Err(CliError::new(
+            Exit::Usage,
+            format!("{option} has a password, which everybody on this machine can read there"),
+        )
+        .hint(format!("write the URL to a file of mode 600 for {option}-file, or use ~/.pgpass")));
+    }
+    Ok(Some(url))
 }
 
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>> {

@@ -24,7 +24,7 @@ pub(crate) use channel::{Channel, Teller};
 pub use url::{DatabaseUrl, DatabaseUrlError};
 
 /// Those of newer versions that it does not know are passed over: migrations only add.
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/postgres");
     migrations.set_ignore_missing(true);
     migrations
@@ -171,7 +171,7 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
 }
 
 /// Refuses a database that cannot hold what we store.
-async fn check_server(conn: &mut PgConnection) -> Result<(), OpenError> {
+pub(super) async fn check_server(conn: &mut PgConnection) -> Result<(), OpenError> {
     let facts = "SELECT current_setting('server_version_num')::int AS version, \
                  current_setting('server_version') AS shown, \
                  current_setting('server_encoding') AS encoding";

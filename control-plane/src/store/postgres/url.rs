@@ -32,7 +32,7 @@ impl DatabaseUrl {
         self.has_password
     }
 
-    pub(super) fn options(&self) -> &PgConnectOptions {
+    pub(in crate::store) fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 }

@@ -36,7 +36,7 @@ pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
      WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
 
 /// Those of newer versions that it does not know are passed over: migrations only add.
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/sqlite");
     migrations.set_ignore_missing(true);
     migrations
@@ -118,7 +118,7 @@ pub(super) fn last_migration() -> i64 {
 
 /// Makes the database file, and what SQLite keeps beside it, readable by its owner alone. SQLite
 /// gives the files that it makes beside a database the database's own mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
     drop(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?);
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600)) {
