@@ -5,8 +5,8 @@ mod database;
 mod keeping;
 mod keeping_args;
 mod mail;
-mod objects;
 mod moving;
+mod objects;
 mod progress;
 
 use std::net::SocketAddr;

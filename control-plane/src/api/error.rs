@@ -126,7 +126,7 @@ impl From<ObjectError> for ApiError {
                 tracing::error!(error = russet_text::error_chain(&error), "a call is put off");
                 Self::Objects
             }
-            error @ ObjectError::Store(_) => Self::internal(error),
+            error @ (ObjectError::Store(_) | ObjectError::NotKept) => Self::internal(error),
         }
     }
 }

@@ -9,8 +9,8 @@ use russet_control_plane::moving::{
 use russet_control_plane::{S3Settings, S3Url};
 
 use super::database::{self, DatabaseArgs};
-use super::objects::ObjectsArgs;
 use super::default_data_dir;
+use super::objects::ObjectsArgs;
 use super::progress::Progress;
 use crate::commands::OutputArgs;
 use crate::error::{CliError, Result};
