@@ -1,7 +1,7 @@
 //! Buttons that there are, by the state of what a page shows. Pure.
 
-use russet_protocol::admin::{Job, Pipeline, ResourceClassItem, RunnerItem};
-use russet_protocol::outcome::Phase;
+use russet_protocol::admin::{Job, Pipeline, ResourceClassItem, RunnerItem, Workflow};
+use russet_protocol::outcome::{Outcome, Phase};
 use russet_text::encode_component;
 
 use super::actions::Action;
@@ -44,10 +44,31 @@ pub(super) fn of_pipeline(pipeline: &Pipeline) -> Vec<Button> {
     let pin = if pipeline.pinned { Action::UnpinPipeline } else { Action::PinPipeline };
     match view::is_over(pipeline) {
         false => vec![button(Action::CancelPipeline), button(pin)],
-        // A pinned one is not deleted by mistake.
-        true if pipeline.pinned => vec![button(pin)],
-        true => vec![button(pin), button(Action::DeletePipeline)],
+        true => {
+            let failed = pipeline.current_workflows().any(has_failed);
+            let mut buttons = vec![button(Action::RerunPipeline)];
+            buttons.extend(failed.then(|| button(Action::RerunFailedOfPipeline)));
+            buttons.push(button(pin));
+            // A pinned one is not deleted by mistake.
+            buttons.extend((!pipeline.pinned).then(|| button(Action::DeletePipeline)));
+            buttons
+        }
     }
+}
+
+fn has_failed(workflow: &Workflow) -> bool {
+    workflow.phase == Phase::Ended && workflow.outcome != Some(Outcome::Success)
+}
+
+/// Buttons of a workflow.
+pub(super) fn of_workflow(workflow: &Workflow) -> Vec<Button> {
+    let button = |action| Button::of(action, workflow.id.as_str(), &workflow.name);
+    if workflow.phase != Phase::Ended {
+        return Vec::new();
+    }
+    let mut buttons = vec![button(Action::RerunWorkflow)];
+    buttons.extend(has_failed(workflow).then(|| button(Action::RerunFailedOfWorkflow)));
+    buttons
 }
 
 /// Buttons of a runner.
@@ -86,6 +107,7 @@ pub(super) fn of_job(job: &Job) -> Vec<Button> {
     match job.phase {
         Phase::OnHold => vec![button(Action::ApproveJob), button(Action::DenyJob)],
         Phase::Blocked | Phase::Queued | Phase::Running => vec![button(Action::CancelJob)],
+        Phase::Ended if job.resource_class.is_some() => vec![button(Action::RerunJob)],
         Phase::Ended => Vec::new(),
     }
 }
