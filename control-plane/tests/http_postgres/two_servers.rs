@@ -25,7 +25,8 @@ fn only_looking(settings: &mut Settings) {
     settings.between_servers = BetweenServers {
         listens: false,
         poll_interval: Duration::from_millis(200),
-        ..settings.between_servers
+        // Nor does it hear that there is another one: it sees that when it says that it is there.
+        presence_interval: Duration::from_millis(500),
     };
 }
 
