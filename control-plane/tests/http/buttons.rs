@@ -44,7 +44,24 @@ async fn a_person_approves_a_job_and_cancels_what_follows() {
     browser.press("Cancel pipeline").await;
     browser.wait_for_text("The pipeline is canceled.").await;
     assert_eq!(phase_of(&server, &pipeline, 1).await, Phase::Ended);
-    browser.wait("document.querySelectorAll('main button').length === 0").await;
+    browser.wait("document.querySelectorAll('main button[id^=cancel]').length === 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_runs_what_failed_again() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(&workflow(&[("breaks", &[])])).await;
+    server.claim(&token).await.unwrap().finish(Outcome::Failed).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, &format!("/pipelines/{}", pipeline.id)).await;
+    browser.press("Run failed again").await;
+    browser.wait_for_text("The pipeline runs again.").await;
+    browser.wait_for_text("run 2").await;
+    server.claim(&token).await.unwrap().finish(Outcome::Success).await;
+    browser.wait("document.querySelectorAll('h2 .state.success').length === 1").await;
+    assert_eq!(browser.value("document.querySelectorAll('h2 .state.failed').length").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +79,7 @@ async fn an_open_page_gets_its_buttons_when_they_are_of_use_and_keeps_the_focus(
     browser.wait("document.querySelectorAll('.state.failed').length > 0").await;
     assert_eq!(browser.value("document.activeElement.id").await, focused);
     server.claim(&token).await.unwrap().finish(Outcome::Success).await;
-    browser.wait("document.querySelectorAll('td.act button').length === 0").await;
+    browser.wait("document.querySelectorAll('td.act button[id^=cancel]').length === 0").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
