@@ -430,8 +430,8 @@ mod tests {
 
     #[test]
     fn a_job_that_runs_has_a_time_so_far_and_one_that_waits_has_none() {
-        assert_eq!(job_time(&job(json!({ "started_ms": 1000 })), 6000), "5.0 s so far");
-        assert_eq!(job_time(&job(json!({ "started_ms": 1000, "ended_ms": 3000 })), 9000), "2.0 s");
+        assert_eq!(job_time(&job(json!({ "started_ms": 1000 })), 6000), "5 s so far");
+        assert_eq!(job_time(&job(json!({ "started_ms": 1000, "ended_ms": 3000 })), 9000), "2 s");
         assert_eq!(job_time(&job(json!({})), 9000), "");
     }
 

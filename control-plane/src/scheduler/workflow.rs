@@ -161,7 +161,7 @@ pub(crate) fn advance_workflow(jobs: &[JobState<'_>]) -> Advance {
         let counted = ended.into_iter().zip(jobs).filter_map(|(outcome, job)| {
             // An approval that was denied is an answer, not a failure.
             let is_denied = job.kind == Kind::Approval && outcome == Some(Outcome::Unauthorized);
-            if is_denied { Some(Outcome::NotRun) } else { outcome }
+            if is_denied { Some(Outcome::Success) } else { outcome }
         });
         result.outcome = Some(worst_outcome(counted));
     }
