@@ -86,9 +86,16 @@ async fn an_upload_that_breaks_off_or_has_another_hash_leaves_nothing() {
     let path = format!("/api/v3/sources/{other}");
     refused(server.as_admin(Method::PUT, &path).body(bytes(17_000_000)), 400).await;
     refused(server.as_admin(Method::PUT, &path).body("small"), 400).await;
-    wait_until("parts stay", || open_uploads(&bucket) == 0 && bucket.objects().is_empty()).await;
+    let stored = || {
+        let objects = bucket.objects().into_iter();
+        // By which a server knows its bucket.
+        objects.filter(|name| name != "identity").collect::<Vec<_>>()
+    };
+    wait_until("parts stay", || open_uploads(&bucket) == 0 && stored().is_empty()).await;
     ok(server.as_admin(Method::PUT, &path).body("other")).await;
-    assert_eq!(bucket.objects(), [format!("sources/{other}")]);
+    let objects = stored();
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert!(objects[0].starts_with(&format!("sources/{other}")), "{objects:?}");
 }
 
 #[tokio::test]
