@@ -13,7 +13,7 @@ use super::confirm::YesArgs;
 use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use super::people::PersonArgs;
-use super::pipeline_list::{ListArgs, list};
+use super::pipeline_list::{ListArgs, list, pipeline_state};
 use super::rerun::{RerunArgs, WhichArgs, run_line};
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
@@ -303,39 +303,6 @@ async fn orbs_of(args: &SubmitArgs, project: &Project, client: &Client) -> Resul
     sent(&local, &shelf, text, &options, is_setup)
 }
 
-/// The state of a whole pipeline in one word: that of the last runs of its workflows.
-fn pipeline_state(pipeline: &Pipeline) -> &'static str {
-    let phases = || pipeline.current_workflows().map(|workflow| workflow.phase);
-    if phases().any(|phase| phase == Phase::Running) {
-        return Phase::Running.as_str();
-    }
-    let mut jobs = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
-    if jobs.any(|job| job.phase == Phase::OnHold) {
-        return Phase::OnHold.as_str();
-    }
-    if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
-        return waits.as_str();
-    }
-    let mut outcomes = pipeline.current_workflows().filter_map(|workflow| workflow.outcome);
-    outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
-}
-
-pub(super) fn pipelines_table(items: Vec<Pipeline>) -> String {
-    let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
-    for item in items {
-        let state = pipeline_state(&item).to_owned();
-        table.row([
-            item.id.to_string(),
-            item.project,
-            item.number.to_string(),
-            item.branch.unwrap_or_default(),
-            state,
-            numbers::local_time(item.created_ms),
-        ]);
-    }
-    table.render("No pipelines.")
-}
-
 fn pipeline_text(pipeline: &Pipeline) -> String {
     let project = render::plain(&pipeline.project);
     let mut text =
@@ -420,7 +387,8 @@ mod tests {
     use russet_protocol::admin::{Job, Pipeline};
     use serde_json::json;
 
-    use super::{job_state, job_time, pipeline_state};
+    use super::{job_state, job_time};
+    use crate::commands::pipeline_list::pipeline_state;
 
     fn job(more: serde_json::Value) -> Job {
         let mut all = json!({ "id": "j", "number": 1, "name": "test", "phase": "running" });

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use russet_protocol::admin::Pipeline;
+use russet_protocol::outcome::{Outcome, Phase};
+
 use super::OutputArgs;
-use super::pipeline::pipelines_table;
 use crate::client::{ConnectionArgs, PipelineFilter};
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::render::{self, Format, numbers};
+use crate::render::{self, Format, numbers, table::Table};
 
 /// Which pipelines are listed.
 #[derive(clap::Args, Debug)]
@@ -89,6 +91,39 @@ pub(crate) async fn list(args: ListArgs) -> Result<Exit> {
         render::print_note(format_args!("There are more: --page-token {token}"));
     }
     Ok(Exit::Success)
+}
+
+/// The state of a whole pipeline in one word: that of the last runs of its workflows.
+pub(super) fn pipeline_state(pipeline: &Pipeline) -> &'static str {
+    let phases = || pipeline.current_workflows().map(|workflow| workflow.phase);
+    if phases().any(|phase| phase == Phase::Running) {
+        return Phase::Running.as_str();
+    }
+    let mut jobs = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
+    if jobs.any(|job| job.phase == Phase::OnHold) {
+        return Phase::OnHold.as_str();
+    }
+    if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
+        return waits.as_str();
+    }
+    let mut outcomes = pipeline.current_workflows().filter_map(|workflow| workflow.outcome);
+    outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
+}
+
+fn pipelines_table(items: Vec<Pipeline>) -> String {
+    let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
+    for item in items {
+        let state = pipeline_state(&item).to_owned();
+        table.row([
+            item.id.to_string(),
+            item.project,
+            item.number.to_string(),
+            item.branch.unwrap_or_default(),
+            state,
+            numbers::local_time(item.created_ms),
+        ]);
+    }
+    table.render("No pipelines.")
 }
 
 #[cfg(test)]
