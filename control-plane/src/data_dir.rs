@@ -110,7 +110,7 @@ impl DataDir {
         lock.set_len(0)?;
         lock.seek(SeekFrom::Start(0))?;
         lock.write_all(format!("{id} {place}\n").as_bytes())?;
-        let previous = before.trim_end().split_once(' ').filter(|(_, of)| *of == place);
+        let previous = before.trim_end().rsplit_once(' ').filter(|(_, of)| *of == place);
         Ok(previous.map(|(id, _)| id.to_owned()))
     }
 
