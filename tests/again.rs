@@ -66,7 +66,7 @@ impl Farm {
 /// `mark` is not there, and `deploy` wants both.
 fn flaky(mark: &Path) -> Value {
     let report = r#"mkdir -p r
-        cat > one.sh <<'EOF'
+        cat > one.sh \<<'EOF'
         for file in "$@"; do
           echo "RAN $file"
           if [ "$file" = b.js ] && [ ! -e MARK ]; then
@@ -209,7 +209,7 @@ fn a_setup_that_runs_again_goes_on_anew_and_a_parallel_approval_waits_again() {
             "machine": true,
             "resource_class": crate::support::CLASS,
             "steps": [{ "run": format!(
-                "cat > next.json <<'EOF'\n{next}\nEOF\ncircleci-agent continue next.json") }],
+                "cat > next.json \\<<'EOF'\n{next}\nEOF\ncircleci-agent continue next.json") }],
         } },
         "workflows": { "setup": { "jobs": ["choose"] } },
     });
