@@ -8,7 +8,7 @@ use russet_test_object_store::bucket_apart;
 
 use crate::support::admin::assert_outcome;
 use crate::support::disk::{Disk, fill_disk};
-use crate::support::{Agent, Server, config, run, russet, test_dir, wait_for};
+use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, russet, test_dir, wait_for};
 
 /// Starts one, whose log is `server.log` in the directory.
 fn start(bucket: &russet_test_object_store::Bucket, dir: &std::path::Path) -> Server {
@@ -92,13 +92,14 @@ fn below_the_reserve_no_task_is_given_out_until_there_is_room() {
     let log = dir.path().join("server.log");
     let options = ["--disk-reserve", "30MB", "--log-file", log.to_str().unwrap()];
     let server = Server::start_in(&disk.path().join("data"), &options);
+    let token = server.admin.class_token(CLASS);
     let pipeline = server.admin.submit(&config(&[&run("echo ran")]));
     let filler = disk.path().join("filler");
     fill_disk(&filler);
     // There is room for the server's own needs, and less than the reserve.
     let file = std::fs::OpenOptions::new().write(true).open(&filler).unwrap();
     file.set_len(file.metadata().unwrap().len() - 15_000_000).unwrap();
-    let _agent = Agent::start(&server);
+    let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     let is_said = || std::fs::read_to_string(&log).unwrap().contains("no task is given out");
     wait_for("the server to say that its disk is short", || is_said().then_some(()));
     let job = server.admin.only_job(&server.admin.pipeline(&pipeline.id));
