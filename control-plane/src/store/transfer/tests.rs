@@ -12,9 +12,9 @@ use crate::store::{DatabaseUrl, OpenError, Store, line};
 /// Some of everything that differs between the two: NUL, order of insertion, identities, places in the
 /// line, bytes, and rows that name others.
 const ROWS: [&str; 11] = [
-    "INSERT INTO projects VALUES ('p', 2, 2)",
-    "INSERT INTO projects VALUES ('ä', 1, 1)",
-    "INSERT INTO sources VALUES ('abc', 3, 1)",
+    "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 2, 2)",
+    "INSERT INTO projects (name, pipelines, jobs) VALUES ('ä', 1, 1)",
+    "INSERT INTO sources (id, size, created_ms) VALUES ('abc', 3, 1)",
     "INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings, source) \
      VALUES ('one', 'p', 1, 0, 1, '[]', 'abc'), ('two', 'p', 2, 1, 2, 'a' || char(0) || 'b', NULL)",
     "INSERT INTO workflows (id, pipeline, position, name, phase, rev) \
@@ -198,7 +198,7 @@ async fn a_copy_of_a_snapshot_does_not_see_what_is_written_meanwhile() {
     let source = Source::filled().await;
     let (mut from, dir) = (source.open().await, tempfile::tempdir().unwrap());
     from.begin_snapshot().await.unwrap();
-    source.execute(&["INSERT INTO projects VALUES ('later', 1, 1)"]).await;
+    source.execute(&["INSERT INTO projects (name, pipelines, jobs) VALUES ('later', 1, 1)"]).await;
     let path = dir.path().join("copy.db");
     let mut copy = Side::create_sqlite(&path).await.unwrap();
     let done = transfer(&mut from, &mut copy, true, &silent).await.unwrap();
