@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 20] = [
+const MAY_BE_WALKED: [&str; 23] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -28,6 +28,9 @@ const MAY_BE_WALKED: [&str; 20] = [
     "retention",
     "object_holds",
     "unnamed_objects",
+    "alert_targets",
+    "alerts",
+    "outbox",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
@@ -100,7 +103,7 @@ fn is_walk(step: &str) -> bool {
     words[0] == "SCAN"
         // What a part of the same statement found.
         && !words[1].starts_with("(subquery")
-        && words[1] != "newest"
+        && !matches!(words[1], "newest" | "line")
         && !MAY_BE_WALKED.contains(&words[1])
         && !MAY_BE_WALKED_ALONG.iter().any(|index| step.contains(index))
 }
