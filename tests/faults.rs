@@ -77,7 +77,8 @@ fn counts_through_a_cut(
 
 /// Runs the counting job through a proxy with this fault.
 fn counts_through(fault: Fault) {
-    let server = Server::start();
+    // A claim whose answer a fault takes away costs a lease.
+    let server = Server::start_with(&["--lease", "15s"]);
     let proxy = FaultProxy::start(server.url());
     let options = AgentOptions { url: Some(proxy.url().to_owned()), ..Default::default() };
     let _agent = Agent::start_with(&server, &options);

@@ -89,7 +89,7 @@ impl Filled {
         let secret = dir.path().join("secret");
         std::fs::write(&secret, "hunter22").unwrap();
         let output = Command::new(russet())
-            .args(["project", "env", "set", "test/project", "SECRET", "--file", text(&secret)])
+            .args(["project", "env", "set", "test/project", "SECRET", "--from", text(&secret)])
             .env("RUSSET_URL", server.url())
             .env("RUSSET_TOKEN_FILE", server.admin_token_file())
             .output()

@@ -99,6 +99,8 @@ fn below_the_reserve_no_task_is_given_out_until_there_is_room() {
     // There is room for the server's own needs, and less than the reserve.
     let file = std::fs::OpenOptions::new().write(true).open(&filler).unwrap();
     file.set_len(file.metadata().unwrap().len() - 15_000_000).unwrap();
+    // An open file keeps its room when it is removed.
+    drop(file);
     let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     let is_said = || std::fs::read_to_string(&log).unwrap().contains("no task is given out");
     wait_for("the server to say that its disk is short", || is_said().then_some(()));

@@ -27,6 +27,7 @@ pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod token;
 pub(crate) mod values;
+mod watch;
 pub(crate) mod workflow;
 
 use std::future::Future;

@@ -10,16 +10,15 @@ use russet_protocol::resource_class::ResourceClass;
 use super::OutputArgs;
 use super::compile::{CompileArgs, pipeline_by_hand};
 use super::confirm::YesArgs;
-use super::follow::{Followed, follow_pipeline, show_tests};
 use super::orbs::{Local, Sent, sent};
 use super::people::PersonArgs;
 use super::pipeline_list::{ListArgs, list, pipeline_state};
 use super::rerun::{RerunArgs, WhichArgs, run_line};
+use super::watch::watch_pipeline;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::project::{self, Project};
-use crate::render::screen::{Screen, exit_of};
 use crate::render::{self, Format, numbers, table::Table};
 
 /// Submit pipelines and look at them
@@ -192,32 +191,6 @@ async fn rerun(id: &str, which: WhichArgs, args: &RerunArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
-}
-
-/// Follows a pipeline to its end: the last run of each of its workflows.
-pub(super) async fn watch_pipeline(client: &Client, id: &str, format: Format) -> Result<Exit> {
-    let mut screen = Screen::new(format);
-    let pipeline = client.pipeline(id).await?;
-    // A name such as `latest` may stand for another one later.
-    let id = pipeline.id.as_str();
-    let title = format!("{}, pipeline {}", pipeline.project, pipeline.number);
-    screen.pipeline(&pipeline, &title)?;
-    let mut stream = client.stream(id);
-    let pipeline = loop {
-        match follow_pipeline(&mut stream, &mut screen).await? {
-            Followed::Ended(pipeline) => break pipeline,
-            Followed::Continued => screen.continued(&client.pipeline(id).await?)?,
-            Followed::OnHold(job) => screen.say(&format!(
-                "{} waits for an approval: russet job approve {}",
-                render::plain(&job.name),
-                job.id
-            ))?,
-        }
-    };
-    show_tests(client, &pipeline, &mut screen).await?;
-    let exit = exit_of(&pipeline);
-    screen.end(&pipeline, exit)?;
-    Ok(exit)
 }
 
 async fn submit_project(args: SubmitArgs) -> Result<Exit> {

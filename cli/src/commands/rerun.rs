@@ -4,7 +4,7 @@ use russet_protocol::admin::{RerunKind, Workflow};
 
 use super::OutputArgs;
 use super::people::PersonArgs;
-use super::pipeline::watch_pipeline;
+use super::watch::watch_pipeline;
 use crate::client::{Client, ConnectionArgs};
 use crate::error::Result;
 use crate::exit::Exit;

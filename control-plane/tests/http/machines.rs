@@ -239,7 +239,7 @@ async fn a_queued_job_says_why_it_waits() {
     server.clock.advance(Duration::from_secs(60));
     let (reason, text) = wait_reason(&server, &job).await.unwrap();
     assert_eq!(reason, WaitReason::Offline);
-    assert!(text.contains("mini-1 lost, last seen 20"), "{text}");
+    assert!(text.contains("mini-1 lost, last seen 1970-01-12T"), "{text}");
     report(&server, &token, json!({"state": "idle"})).await;
     assert_eq!(wait_reason(&server, &job).await, None, "it is about to be taken");
     let agent = server.claim(&token).await.unwrap();

@@ -63,6 +63,14 @@ impl Home {
         Arc::new(Self { temp, database, bucket: crate::store::bucket() })
     }
 
+    /// With objects in the data directory, whatever the stores of these tests are: the test looks at
+    /// their files.
+    pub(crate) fn in_directory() -> Arc<Self> {
+        let temp = tempfile::tempdir().unwrap();
+        let database = crate::store::database().map(Arc::new);
+        Arc::new(Self { temp, database, bucket: None })
+    }
+
     /// With a bucket, whatever the stores of these tests are.
     pub(crate) fn in_bucket(bucket: Bucket) -> Arc<Self> {
         let temp = tempfile::tempdir().unwrap();

@@ -75,7 +75,11 @@ pub(super) async fn merge_table(
     }
     writes.flush(target).await?;
     changed += writes.changed;
-    // What was kept out by a value that another row had, which has another one by now.
+    // What was kept out by a value that another row had, which has another one by now, or waits here
+    // for the value of the first.
+    for row in &late {
+        delete_rows(target, table, &[table.key_of(row)]).await?;
+    }
     for row in late {
         match write_rows(target, table, std::slice::from_ref(&row)).await {
             Ok(written) => changed += written,
