@@ -327,12 +327,7 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     assert_eq!(look(&machine.prefix), Repair::default());
     let accounts = Accounts::system();
     let account = accounts.find(&machine.user()).unwrap().unwrap();
-    // Ids that no test which runs at the same time is given.
-    let id = 40_000 + std::process::id() % 10_000;
-    let ids = Ids { uid: id, gid: id, generated_uid: String::new() };
-    let mut receipt = installed_program(&machine.layout()).unwrap().unwrap();
-    receipt.has_ids(&machine.user(), &ids).unwrap();
-    let account = Account { ids, ..account };
+    let account = Account { ids: reserve_ids(&machine, 40_000), ..account };
     accounts.delete(&machine.user()).unwrap();
     assert_eq!(look(&machine.prefix).done.len(), 2);
     assert_eq!(accounts.find(&machine.user()).unwrap(), Some(account));
@@ -340,6 +335,16 @@ fn the_users_of_an_installation_are_repaired_with_their_ids() {
     accounts.delete(&machine.user()).unwrap();
     assert_eq!(look("_another"), Repair::default());
     machine.uninstall_agent(Removal::default());
+}
+
+/// Notes ids for the user of an installation that no test which runs at the same time is given: a user
+/// that is made again gets others where its own are taken meanwhile.
+fn reserve_ids(machine: &Machine, first: u32) -> Ids {
+    let id = first + std::process::id() % 10_000;
+    let ids = Ids { uid: id, gid: id, generated_uid: String::new() };
+    let mut receipt = installed_program(&machine.layout()).unwrap().unwrap();
+    receipt.has_ids(&machine.user(), &ids).unwrap();
+    ids
 }
 
 #[test]
@@ -350,6 +355,7 @@ fn an_agent_that_may_not_repair_its_users_says_what_is_wrong_until_it_is_asked_t
     let (state, accounts) = (machine.layout().state(), Accounts::system());
     let look = || look_at_users(&state, &machine.prefix, false).unwrap();
     assert_eq!(look(), Repair::default());
+    reserve_ids(&machine, 50_000);
     accounts.delete(&machine.user()).unwrap();
     let gone = vec![format!("the user {} does not exist any more", machine.user())];
     assert_eq!(look(), Repair { done: Vec::new(), wrong: gone.clone() });
