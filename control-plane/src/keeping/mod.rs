@@ -6,6 +6,7 @@
 //! rows they remove; noted objects are deleted after that (`objects`), and objects that nothing
 //! names or notes are found by listing (`orphans`). `scheduler::retention` decides.
 
+mod error;
 mod objects;
 mod orphans;
 mod rounds;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::rounds::KeepError;
+use super::error::KeepError;
 use crate::state::App;
 use crate::store::{StoreError, unnamed};
 

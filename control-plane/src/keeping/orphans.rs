@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::rounds::KeepError;
+use super::error::KeepError;
 use crate::state::App;
 use crate::store::{archives, artifacts, output, sources, tasks};
 

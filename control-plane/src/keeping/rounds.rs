@@ -5,24 +5,15 @@ use std::time::Duration;
 use russet_protocol::ids::PipelineId;
 use russet_protocol::keeping::Retention;
 
+use super::error::KeepError;
 use super::objects::delete_noted;
 use super::orphans::remove_orphans;
 use crate::clock::millis;
 use crate::contention;
-use crate::objects::ObjectError;
 use crate::scheduler::retention::{Due, Part, due_of_project};
 use crate::state::App;
 use crate::store::retention::Stays;
 use crate::store::{StoreError, WriteTx, locks, projects, removal, retention, sources};
-
-/// Reason why a round ended early. The next one goes on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeepError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Objects(#[from] ObjectError),
-}
 
 /// Pause between transactions, which lets others write.
 const BREATH: Duration = Duration::from_millis(2);

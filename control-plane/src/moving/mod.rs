@@ -104,7 +104,7 @@ pub enum MoveError {
     OtherKey(PathBuf),
     /// The data directory was moved away.
     #[error(
-        "its {what} was moved to {to}: start the server with that, or delete {mark} to go back to \
+        "its {what} went to {to}: start the server with that, or delete {mark} to go back to \
          what was there before"
     )]
     MovedAway {

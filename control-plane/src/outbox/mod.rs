@@ -3,7 +3,6 @@
 //! two send the same.
 
 mod address;
-mod mail;
 mod retry;
 mod text;
 mod webhook;
@@ -22,8 +21,6 @@ use crate::state::App;
 use crate::store::{StoreError, alert_targets, outbox};
 
 pub(crate) use address::{AddressError, check_url};
-pub(crate) use mail::is_address;
-pub use mail::{MailServer, MailServerError};
 pub(crate) use webhook::new_secret;
 
 /// Messages that are sent at the same time, so that a target that does not answer delays no other.
@@ -140,7 +137,8 @@ pub(crate) async fn send(
             let no_server = || DeliveryError("this server has no --mail-server".to_owned());
             let server = app.mail.as_deref().ok_or_else(no_server)?;
             let (subject, text) = (text::subject(&message.data), text::body(&message.data));
-            server.send(sealed.address.expose(), id, subject, text).await
+            let sent = server.send(sealed.address.expose(), id, subject, text).await;
+            sent.map_err(|error| DeliveryError(error.to_string()))
         }
     }
 }

@@ -4,6 +4,7 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::resource_class::ResourceClass;
 
+use super::projects::take_numbers;
 use super::rows::{count_column, int_value, json, to_json};
 use super::runs::{self, Run};
 use super::sql::{Row, query};
@@ -35,28 +36,6 @@ pub(crate) async fn next_number(conn: &mut Conn, project: &str) -> Result<u64, S
         .fetch_optional(conn)
         .await?;
     Ok(row.map(|row| count_column(&row, "pipelines")).transpose()?.unwrap_or(0) + 1)
-}
-
-/// Takes `pipelines` numbers of pipelines of a project, and `jobs` numbers of jobs. Answers the
-/// last number of a pipeline, and the first one of a job.
-async fn take_numbers(
-    tx: &mut WriteTx,
-    project: &str,
-    pipelines: u64,
-    jobs: u64,
-) -> Result<(u64, u64), StoreError> {
-    let row = query(
-        "INSERT INTO projects (name, pipelines, jobs) VALUES ($1, $2, $3) \
-         ON CONFLICT (name) DO UPDATE SET \
-         pipelines = projects.pipelines + excluded.pipelines, \
-         jobs = projects.jobs + excluded.jobs, deleting = 0 RETURNING pipelines, jobs",
-    )
-    .bind(project)
-    .bind(int_value(pipelines))
-    .bind(int_value(jobs))
-    .fetch_one(tx)
-    .await?;
-    Ok((count_column(&row, "pipelines")?, count_column(&row, "jobs")? + 1 - jobs))
 }
 
 /// Adds a pipeline with its workflows and jobs; all jobs are blocked. False where another pipeline
@@ -274,20 +253,6 @@ pub(crate) async fn standing(
         is_canceled: row.try_get("is_canceled")?,
         is_being_canceled: row.try_get("is_being_canceled")?,
     }))
-}
-
-/// Takes numbers for further jobs of a pipeline. Returns the first.
-pub(super) async fn take_job_numbers(
-    tx: &mut WriteTx,
-    pipeline: &PipelineId,
-    jobs: u64,
-) -> Result<u64, StoreError> {
-    let row = query("SELECT project FROM pipelines WHERE id = $1")
-        .bind(pipeline.as_str())
-        .fetch_one(tx)
-        .await?;
-    let project: String = row.try_get("project")?;
-    Ok(take_numbers(tx, &project, 0, jobs).await?.1)
 }
 
 /// Notes that every job of a canceled pipeline has ended, or has been told to.

@@ -2,6 +2,7 @@
 
 use russet_protocol::ids::PipelineId;
 
+use super::rows::{count_column, int_value};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx, unnamed};
 
@@ -68,4 +69,40 @@ pub(crate) async fn exists(conn: &mut Conn, project: &str) -> Result<bool, Store
         .fetch_optional(conn)
         .await?;
     Ok(row.is_some())
+}
+
+/// Takes `pipelines` numbers of pipelines of a project, and `jobs` numbers of jobs. Answers the
+/// last number of a pipeline, and the first one of a job.
+pub(super) async fn take_numbers(
+    tx: &mut WriteTx,
+    project: &str,
+    pipelines: u64,
+    jobs: u64,
+) -> Result<(u64, u64), StoreError> {
+    let row = query(
+        "INSERT INTO projects (name, pipelines, jobs) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET \
+         pipelines = projects.pipelines + excluded.pipelines, \
+         jobs = projects.jobs + excluded.jobs, deleting = 0 RETURNING pipelines, jobs",
+    )
+    .bind(project)
+    .bind(int_value(pipelines))
+    .bind(int_value(jobs))
+    .fetch_one(tx)
+    .await?;
+    Ok((count_column(&row, "pipelines")?, count_column(&row, "jobs")? + 1 - jobs))
+}
+
+/// Takes numbers for further jobs of a pipeline. Returns the first.
+pub(super) async fn take_job_numbers(
+    tx: &mut WriteTx,
+    pipeline: &PipelineId,
+    jobs: u64,
+) -> Result<u64, StoreError> {
+    let row = query("SELECT project FROM pipelines WHERE id = $1")
+        .bind(pipeline.as_str())
+        .fetch_one(tx)
+        .await?;
+    let project: String = row.try_get("project")?;
+    Ok(take_numbers(tx, &project, 0, jobs).await?.1)
 }

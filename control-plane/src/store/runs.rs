@@ -7,7 +7,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use super::rows::{int_value, json, parse, parse_maybe};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx, pipelines};
+use super::{Conn, StoreError, WriteTx, projects};
 
 /// A run of a workflow.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ pub(crate) async fn insert(
     jobs: &[(RunJob, Fate)],
 ) -> Result<(), StoreError> {
     let again = jobs.iter().filter(|(_, fate)| *fate != Fate::Kept).count();
-    let mut number = pipelines::take_job_numbers(tx, &new.of.pipeline, again as u64).await?;
+    let mut number = projects::take_job_numbers(tx, &new.of.pipeline, again as u64).await?;
     query(
         "INSERT INTO workflows (id, pipeline, position, name, phase, rev, run, origin, rerun_of, \
          rerun_kind, rerun_by, rerun_ms, continued) \

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use russet_text::one_line_within;
 
 use super::actions::{Action, Question, TWICE};
-use super::pages::{ErrorPage, PageError, render_html};
+use super::errors::{ErrorPage, PageError, render_html};
 use super::requests::{Fields, call_for, next_page};
 use super::session::return_place;
 use super::visit::Visit;

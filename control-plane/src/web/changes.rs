@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use russet_protocol::ids::{JobId, PipelineId};
 
-use super::pages::PageError;
+use super::errors::PageError;
 use crate::signals::Subscription;
 use crate::state::App;
 use crate::store::{jobs, pipelines};

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use russet_protocol::secret::Secret;
 use serde::Deserialize;
 
-use super::pages::{PageError, render_html};
+use super::errors::{PageError, render_html};
 use super::session::return_place;
 use crate::api::Caller;
 use crate::browser_session::{begin_cookie, end_cookie};

@@ -13,6 +13,7 @@ mod act;
 mod actions;
 mod buttons;
 mod changes;
+mod errors;
 mod escape;
 mod login;
 mod overview;

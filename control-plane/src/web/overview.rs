@@ -6,7 +6,8 @@ use axum::response::Response;
 use russet_protocol::admin::{Pipeline, RunnerItem};
 
 use super::buttons;
-use super::pages::{PageError, now_ms, render_html};
+use super::errors::{PageError, render_html};
+use super::pages::now_ms;
 use super::view;
 use super::visit::Visit;
 use crate::runner_items::list_runners;

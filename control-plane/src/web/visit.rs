@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use std::sync::Arc;
 
 use super::actions::notice_of;
-use super::pages::PageError;
+use super::errors::PageError;
 use crate::api::Caller;
 use crate::browser_session::{Session, new_nonce};
 use crate::state::App;

@@ -10,7 +10,10 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use russet_protocol::secret::Secret;
 
-use super::DeliveryError;
+/// Reason why a mail was not taken, for people.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct MailError(String);
 
 /// Longest time that a mail may take.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -150,15 +153,15 @@ impl MailServer {
     }
 
     /// Sends a mail. `id` is the same for each attempt, so that mail programs show one.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         to: &str,
         id: &str,
         subject: String,
         text: String,
-    ) -> Result<(), DeliveryError> {
+    ) -> Result<(), MailError> {
         let failed = |error: &dyn std::error::Error| {
-            DeliveryError(format!(
+            MailError(format!(
                 "the mail server {} failed: {}",
                 self.host,
                 russet_text::error_chain(error)
@@ -186,7 +189,7 @@ impl MailServer {
             .map_err(|error| failed(&error))?;
         let transport = self.transport().map_err(|error| failed(&error))?;
         let sent = tokio::time::timeout(MAIL_TIMEOUT * 2, transport.send(message)).await;
-        let sent = sent.map_err(|_| DeliveryError::timeout(&self.host))?;
+        let sent = sent.map_err(|_| MailError(format!("{} did not answer in time", self.host)))?;
         sent.map(drop).map_err(|error| failed(&error))
     }
 }
