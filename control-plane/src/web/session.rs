@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::pages::{ErrorPage, PageError};
+use super::errors::{ErrorPage, PageError};
 use crate::api::Caller;
 use crate::state::App;
 
