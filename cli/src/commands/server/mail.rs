@@ -12,8 +12,8 @@ use crate::exit::Exit;
 /// Relay for mail about alerts.
 #[derive(clap::Args, Debug)]
 pub(super) struct MailArgs {
-    /// Relay for mail about alerts: smtps://user@host[:465], smtp://user@host[:587] with STARTTLS, or
-    /// smtp+plain://localhost[:25]
+    /// Relay for mail about alerts: smtps://user@host:465, smtp://user@host:587 with STARTTLS, or
+    /// smtp+plain://localhost:25
     #[arg(long, value_name = "URL")]
     mail_server: Option<String>,
 

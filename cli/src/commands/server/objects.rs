@@ -17,8 +17,7 @@ pub(super) struct ObjectsArgs {
     #[arg(long, value_name = "URL")]
     objects: Option<S3Url>,
 
-    /// Origin of the server, as https://s3.example.com:9000 [default: that of AWS, or
-    /// AWS_ENDPOINT_URL_S3]
+    /// Origin of the server: scheme, host and port [default: that of AWS, or AWS_ENDPOINT_URL_S3]
     #[arg(long, value_name = "URL", requires = "objects")]
     objects_endpoint: Option<String>,
 
