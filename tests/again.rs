@@ -8,6 +8,7 @@ use russet_protocol::admin::{Pipeline, Workflow};
 use russet_protocol::outcome::{Outcome, Phase};
 use serde_json::{Value, json};
 
+use crate::support::command_line::CommandLine;
 use crate::support::{Agent, AgentOptions, Server, russet, test_dir, wait_for};
 
 /// A control plane with an agent, and the command line pointed at it.
@@ -30,23 +31,12 @@ impl Farm {
     }
 
     fn call(&self, args: &[&str]) -> (i32, String, String) {
-        let output = Command::new(russet())
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("RUSSET_URL", self.server.url())
-            .env("RUSSET_TOKEN_FILE", self.dir.path().join("token"))
-            .env("NO_COLOR", "1")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        CommandLine::new(&self.server, self.dir.path()).call(args)
     }
 
     #[track_caller]
     fn ok(&self, args: &[&str]) -> String {
-        let (code, out, err) = self.call(args);
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        out
+        CommandLine::new(&self.server, self.dir.path()).succeed(args)
     }
 
     #[track_caller]

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::command_line::CommandLine;
 use crate::support::{Server, russet, test_dir};
 
 /// A control plane, and the command line pointed at it.
@@ -21,24 +22,13 @@ impl Cli {
 
     /// Exit code, standard output and standard error.
     fn call(&self, args: &[&str]) -> (i32, String, String) {
-        let output = Command::new(russet())
-            .args(args)
-            .current_dir(self.dir.path())
-            .env("RUSSET_URL", self.server.url())
-            .env("RUSSET_TOKEN_FILE", self.dir.path().join("token"))
-            .env("NO_COLOR", "1")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        CommandLine::new(&self.server, self.dir.path()).call(args)
     }
 
     /// Standard output of what must succeed.
     #[track_caller]
     fn ok(&self, args: &[&str]) -> String {
-        let (code, out, err) = self.call(args);
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        out
+        CommandLine::new(&self.server, self.dir.path()).succeed(args)
     }
 
     #[track_caller]

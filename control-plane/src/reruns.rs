@@ -65,7 +65,7 @@ impl MayContend for RerunError {
     }
 }
 
-/// What is asked for.
+/// Request to run something again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) kind: RerunKind,

@@ -23,7 +23,7 @@ impl Agent {
         Ok(Self { wire, token, name: format!("bench-{number}") })
     }
 
-    /// Claims, and waits for a task for up to so many seconds.
+    /// Claims, and waits for a task for up to `wait` seconds.
     pub(super) async fn claim(&mut self, wait: u64) -> Result<Option<ClaimResponse>> {
         let body = json!({ "name": self.name, "hostname": "bench", "ip": "", "version": "1" });
         let head = format!("content-type: application/json\r\nprefer: wait={wait}\r\n");
@@ -71,7 +71,7 @@ impl Agent {
     }
 }
 
-/// Connects so many.
+/// Connects `count` agents.
 pub(super) async fn connect_all(servers: &Servers, count: usize) -> Result<Vec<Agent>> {
     let mut agents = Vec::with_capacity(count);
     for number in 0..count {

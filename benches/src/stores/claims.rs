@@ -98,7 +98,7 @@ async fn whole_tasks(servers: &Servers, agents: &mut [Agent], count: usize) -> R
     Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
-/// Whole tasks at so many a second; from the submit of each to its claim's answer.
+/// Submits whole tasks at a rate per second, and times each from its submit to its claim's answer.
 async fn half_load(
     servers: &Servers,
     agents: &mut [Agent],

@@ -39,7 +39,7 @@ const HISTORY: [&str; 5] = [
      SELECT 't' || (n + 1000000), 'j' || (n + 1000000), 'p' || (n + 1000000), 'bench/one', 'ended', 'success' FROM n",
 ];
 
-/// What is asked for.
+/// Lists that are timed, and their paths.
 const LISTS: [(&str, &str); 4] = [
     ("list of pipelines", "/api/v3/pipelines"),
     ("… of a project", "/api/v3/pipelines?project=history/p7"),

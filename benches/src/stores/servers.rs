@@ -27,7 +27,7 @@ pub(super) enum Kind {
     Sqlite,
     /// The same, which syncs every commit.
     DurableSqlite,
-    /// PostgreSQL and S3, with so many servers.
+    /// PostgreSQL and S3, and the number of servers.
     Postgres(usize),
 }
 

@@ -26,7 +26,7 @@ impl Client {
         self.send(self.request(Method::PUT, &path).json(settings)).await.map(drop)
     }
 
-    /// What holds the disk.
+    /// Returns the usage of the disk, by project and kind.
     pub(crate) async fn usage(&self) -> Result<Usage> {
         self.get("/api/v3/usage", &[]).await
     }

@@ -43,7 +43,7 @@ pub(super) struct Manifest {
     /// Objects that rows name and that were damaged or not there.
     #[serde(default)]
     pub(super) damaged: Vec<String>,
-    /// What the key of values is recognized by, where there is one.
+    /// Print of the key of values, which it is recognized by, where there is one.
     #[serde(default)]
     pub(super) secrets_key: Option<String>,
     /// The key and the token of the administrator lie beside this file.

@@ -59,7 +59,7 @@ pub enum MoveError {
     /// A file could not be read or written.
     #[error("{what} {path}")]
     Io {
-        /// What failed.
+        /// Action that failed.
         what: &'static str,
         /// File or directory.
         path: PathBuf,

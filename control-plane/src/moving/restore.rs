@@ -27,7 +27,7 @@ use crate::store::transfer::{self, Report, Side, State, Step, TransferError};
 /// Objects that are copied at a time.
 const AT_ONCE: usize = 4;
 
-/// What may lie in an empty data directory.
+/// Names of what may lie in an empty data directory.
 const ALLOWED: [&str; 5] = ["lock", "lost+found", SECRETS_KEY, ADMIN_TOKEN, "releases"];
 
 /// The copy of a backup's database on its way to PostgreSQL.
@@ -38,7 +38,7 @@ const PASSING: &str = "restore.db";
 pub struct RestorePlan {
     /// A backup, or a directory of backups, of which the newest is taken.
     pub backup: PathBuf,
-    /// Where it goes: an empty data directory, and an empty database.
+    /// Destination: an empty data directory, and an empty database.
     pub to: Place,
     /// File with the key of values, which is copied into the data directory.
     pub secrets_key_file: Option<PathBuf>,

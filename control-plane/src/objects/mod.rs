@@ -369,7 +369,7 @@ impl Objects {
     }
 }
 
-/// Where a stream goes.
+/// Destination of a stream.
 #[derive(Debug)]
 enum Sink {
     /// A file, and what was gathered for it.

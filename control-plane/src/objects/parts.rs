@@ -60,7 +60,7 @@ pub(super) struct Parts {
     place: Option<SemaphorePermit<'static>>,
 }
 
-/// What the store knows of an upload in parts.
+/// Upload in parts, as the store knows it.
 #[derive(Debug)]
 struct Upload {
     id: MultipartId,

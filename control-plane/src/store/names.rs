@@ -9,56 +9,56 @@ use super::{Conn, StoreError};
 /// Character above all that an id has.
 const ABOVE: char = 'g';
 
-fn ids<Id: From<String>>(rows: &[Row]) -> Result<Vec<Id>, StoreError> {
-    rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
+/// Returns the ids that a statement selects between a prefix and what is above all that begin with it,
+/// `most` of them at most.
+async fn by_prefix<Id: From<String>>(
+    conn: &mut Conn,
+    text: &'static str,
+    prefix: &str,
+    most: u32,
+) -> Result<Vec<Id>, StoreError> {
+    let rows = query(text)
+        .bind(prefix)
+        .bind(format!("{prefix}{ABOVE}"))
+        .bind(most)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(id_of).collect()
 }
 
-/// Pipelines whose ids begin so, `most` of them at most.
+fn id_of<Id: From<String>>(row: &Row) -> Result<Id, StoreError> {
+    Ok(row.try_get::<String>("id")?.into())
+}
+
+/// Returns the pipelines whose ids begin with a prefix, `most` of them at most.
 pub(crate) async fn pipelines_by_prefix(
     conn: &mut Conn,
     prefix: &str,
     most: u32,
 ) -> Result<Vec<PipelineId>, StoreError> {
-    let rows = query(
-        "SELECT id FROM pipelines WHERE id >= $1 AND id < $2 AND deleting = 0 \
-         ORDER BY id LIMIT $3",
-    )
-    .bind(prefix)
-    .bind(format!("{prefix}{ABOVE}"))
-    .bind(most)
-    .fetch_all(conn)
-    .await?;
-    ids(&rows)
+    let text = "SELECT id FROM pipelines WHERE id >= $1 AND id < $2 AND deleting = 0 \
+                ORDER BY id LIMIT $3";
+    by_prefix(conn, text, prefix, most).await
 }
 
-/// Workflows whose ids begin so, `most` of them at most.
+/// Returns the workflows whose ids begin with a prefix, `most` of them at most.
 pub(crate) async fn workflows_by_prefix(
     conn: &mut Conn,
     prefix: &str,
     most: u32,
 ) -> Result<Vec<WorkflowId>, StoreError> {
-    let rows = query("SELECT id FROM workflows WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3")
-        .bind(prefix)
-        .bind(format!("{prefix}{ABOVE}"))
-        .bind(most)
-        .fetch_all(conn)
-        .await?;
-    ids(&rows)
+    let text = "SELECT id FROM workflows WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
+    by_prefix(conn, text, prefix, most).await
 }
 
-/// Jobs whose ids begin so, `most` of them at most.
+/// Returns the jobs whose ids begin with a prefix, `most` of them at most.
 pub(crate) async fn jobs_by_prefix(
     conn: &mut Conn,
     prefix: &str,
     most: u32,
 ) -> Result<Vec<JobId>, StoreError> {
-    let rows = query("SELECT id FROM jobs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3")
-        .bind(prefix)
-        .bind(format!("{prefix}{ABOVE}"))
-        .bind(most)
-        .fetch_all(conn)
-        .await?;
-    ids(&rows)
+    let text = "SELECT id FROM jobs WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3";
+    by_prefix(conn, text, prefix, most).await
 }
 
 /// The latest pipeline.
@@ -68,7 +68,7 @@ pub(crate) async fn latest(conn: &mut Conn) -> Result<Option<PipelineId>, StoreE
     )
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok(row.try_get::<String>("id")?.into())).transpose()
+    row.as_ref().map(id_of).transpose()
 }
 
 /// The latest pipeline of a project.
@@ -83,7 +83,7 @@ pub(crate) async fn latest_of_project(
     .bind(project)
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok(row.try_get::<String>("id")?.into())).transpose()
+    row.as_ref().map(id_of).transpose()
 }
 
 /// The pipeline of a number.
@@ -97,5 +97,5 @@ pub(crate) async fn pipeline_by_number(
         .bind(int_value(number))
         .fetch_optional(conn)
         .await?;
-    row.map(|row| Ok(row.try_get::<String>("id")?.into())).transpose()
+    row.as_ref().map(id_of).transpose()
 }

@@ -11,7 +11,7 @@ use crate::render;
 /// Least number of rows of a table that is worth a line.
 const MIN_ROWS: u64 = 10_000;
 
-/// What is shown.
+/// Progress of a copy: a bar at a terminal, lines elsewhere.
 #[derive(Debug)]
 pub(super) struct Progress {
     bar: Option<ProgressBar>,

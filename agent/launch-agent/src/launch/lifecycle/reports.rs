@@ -81,7 +81,7 @@ pub(super) async fn report_state(shared: Arc<Shared>, keeper: Keeper) {
         let mut is_quiet = true;
         for (class, before) in told.iter_mut().enumerate() {
             let now = Essence::of(&shared, class);
-            // What is well again is told once more.
+            // A board that has become quiet is reported once more.
             if now.is_quiet() && before.is_quiet() && !is_asked {
                 continue;
             }

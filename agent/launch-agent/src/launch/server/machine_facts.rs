@@ -9,8 +9,8 @@ use crate::board::Board;
 use crate::health::clock::Skew;
 use crate::health::facts::find_disk;
 
-/// Free space is told in steps of so many bytes: a number that always differs would be written to
-/// the control plane's database with every claim.
+/// Step to which free space is rounded in reports, in bytes: a number that always differs would be
+/// written to the control plane's database with every claim.
 const DISK_STEP: u64 = 1_000_000_000;
 
 /// Offset of the clock up to which nothing is told of it, in seconds: a call takes its time.
