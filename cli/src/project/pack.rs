@@ -9,6 +9,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use russet_protocol::ids::SourceId;
 use russet_protocol::keeping::Chunk;
@@ -105,12 +106,12 @@ impl<W: Write> Packer<W> {
         };
         if metadata.is_symlink() {
             let target = std::fs::read_link(path).map_err(|error| error_at(path, error))?;
-            let mut header = entry_header(&metadata, tar::EntryType::Symlink, 0);
+            let mut header = entry_header(name, &metadata, tar::EntryType::Symlink, 0);
             self.archive.append_link(&mut header, name, target)?;
             return Ok(true);
         }
         if metadata.is_dir() {
-            let mut header = entry_header(&metadata, tar::EntryType::Directory, 0);
+            let mut header = entry_header(name, &metadata, tar::EntryType::Directory, 0);
             self.archive.append_data(&mut header, name, io::empty())?;
             return Ok(false);
         }
@@ -142,7 +143,7 @@ impl<W: Write> Packer<W> {
         };
         let metadata = file.metadata()?;
         let size = metadata.len();
-        let mut header = entry_header(&metadata, tar::EntryType::Regular, size);
+        let mut header = entry_header(name, &metadata, tar::EntryType::Regular, size);
         let mut body = Exactly { file, left: size, changed: false };
         self.archive
             .append_data(&mut header, name, &mut body)
@@ -184,8 +185,8 @@ impl<W: Write> Packer<W> {
                 None => drop(self.add(entry.path(), name)?),
             }
         }
-        // In the order in which they were made: new ones come together at the end, and all before
-        // them is as it was in the last snapshot.
+        // In the order in which they were made, by name where the file system does not know: new
+        // ones come together at the end, and all before them is as it was in the last snapshot.
         loose.sort_unstable();
         for (_, path) in &loose {
             if let Ok(name) = path.strip_prefix(root) {
@@ -202,14 +203,25 @@ impl<W: Write> Packer<W> {
 }
 
 /// Returns the time at which a loose object of a repository was made; `None` for any other file.
-fn loose_object_time(entry: &ignore::DirEntry, name: &Path) -> Option<(i64, i64)> {
-    let below = name.strip_prefix(".git/objects").ok()?;
+///
+/// Not the time of its last change: git sets that anew whenever it would write an object that it has
+/// (`freshen_file` in its object-file.c), such as for all files that changed within a second of the
+/// last commit.
+fn loose_object_time(entry: &ignore::DirEntry, name: &Path) -> Option<SystemTime> {
+    let below = name.strip_prefix(OBJECTS).ok()?;
     let is_loose = below.components().count() == 2
         && below.parent()?.as_os_str().len() == 2
         && entry.file_type()?.is_file();
     let metadata = is_loose.then(|| entry.metadata().ok())??;
-    Some((metadata.mtime(), metadata.mtime_nsec()))
+    Some(metadata.created().unwrap_or(SystemTime::UNIX_EPOCH))
 }
+
+/// Objects of the repository.
+const OBJECTS: &str = ".git/objects";
+
+/// Time of change of all objects of a repository, in seconds since 1970: 2000-01-01. Their own says
+/// nothing about their content, and would store them again.
+const OBJECT_TIME: u64 = 946_684_800;
 
 /// Parts of `.git` that go along. A list of what is needed rather than of what is secret: tools
 /// keep credentials there under names of their own.
@@ -279,12 +291,14 @@ fn shared_config(config: &str) -> String {
 }
 
 /// Mode and time of a file; not its owner, who is somebody else where it is unpacked.
-fn entry_header(metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
+fn entry_header(name: &Path, metadata: &Metadata, kind: tar::EntryType, size: u64) -> tar::Header {
+    let own_time = || u64::try_from(metadata.mtime()).unwrap_or_default();
+    let time = if name.starts_with(OBJECTS) { OBJECT_TIME } else { own_time() };
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     // setuid bits mean nothing there.
     header.set_mode(metadata.mode() & 0o777);
-    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or_default());
+    header.set_mtime(time);
     header.set_size(size);
     header
 }
@@ -397,6 +411,24 @@ mod tests {
         assert!(found.contains_key(".git/HEAD") && found.contains_key(".git/refs/heads/config"));
         assert!(!found.keys().any(|name| name.contains("hooks") || name.contains("lock")));
         assert!(!found.values().any(|text| text.contains("s3cret")), "{found:?}");
+    }
+
+    #[test]
+    fn an_object_that_git_touched_again_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let objects: Vec<String> =
+            (16..48).map(|n| format!(".git/objects/{n:02x}/{n}")).rev().collect();
+        for name in &objects {
+            write(dir.path(), name, name);
+        }
+        let before = packed(dir.path()).1;
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(90);
+        for (n, name) in objects.iter().rev().enumerate() {
+            let object = std::fs::File::open(dir.path().join(name)).unwrap();
+            let time = later + std::time::Duration::from_secs(n as u64);
+            object.set_modified(time).unwrap();
+        }
+        assert_eq!(packed(dir.path()).1.id, before.id);
     }
 
     #[test]
