@@ -11,16 +11,16 @@ use russet_protocol::outcome::Phase;
 use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, russet, test_dir, wait_for};
 
 /// A server that takes a runner for lost after five seconds of silence.
-fn quick_server() -> Server {
+pub(crate) fn quick_server() -> Server {
     Server::start_with(&["--lease", "6s"])
 }
 
-fn named(name: &str) -> AgentOptions {
+pub(crate) fn named(name: &str) -> AgentOptions {
     AgentOptions { name: Some(name.to_owned()), ..AgentOptions::default() }
 }
 
 /// Starts agents of one class.
-fn agents<const N: usize>(server: &Server, names: [&str; N]) -> [Agent; N] {
+pub(crate) fn agents<const N: usize>(server: &Server, names: [&str; N]) -> [Agent; N] {
     let token = server.admin.class_token(CLASS);
     names.map(|name| Agent::start_at(server.url(), &token, &named(name)))
 }
@@ -31,7 +31,7 @@ fn runner(server: &Server, name: &str) -> Option<RunnerItem> {
 }
 
 #[track_caller]
-fn wait_for_state(server: &Server, name: &str, state: MachineState) -> RunnerItem {
+pub(crate) fn wait_for_state(server: &Server, name: &str, state: MachineState) -> RunnerItem {
     wait_for(&format!("{name} to be {state}"), || {
         runner(server, name).filter(|item| item.state == state)
     })
@@ -49,7 +49,7 @@ fn russet_runner(server: &Server, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn runner_well(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn runner_well(server: &Server, arguments: &[&str]) -> String {
     let output = russet_runner(server, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {said}");
@@ -57,7 +57,7 @@ fn runner_well(server: &Server, arguments: &[&str]) -> String {
 }
 
 /// Submits a job that runs until the file is there.
-fn submit_waiting(server: &Server, file: &std::path::Path) -> Pipeline {
+pub(crate) fn submit_waiting(server: &Server, file: &std::path::Path) -> Pipeline {
     let script = format!("echo begun\nwhile [ ! -e {} ]; do sleep 0.1; done", file.display());
     server.admin.submit(&config(&[&run(&script)]))
 }

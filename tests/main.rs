@@ -65,5 +65,6 @@ mod splitting;
 mod storage;
 mod update;
 mod verify_on_a_mac;
+mod waiting;
 mod walls;
 mod xcodes;

@@ -68,6 +68,7 @@ mod sweep;
 mod task_steps;
 mod text;
 mod timings;
+mod token_uses;
 mod vacuum;
 mod waiting_claims;
 mod waits;

@@ -234,6 +234,7 @@ impl Server {
             objects,
             clock,
             presence: Arc::default(),
+            token_uses: Arc::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
             lease_ms: millis(settings.lease),

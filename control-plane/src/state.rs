@@ -24,6 +24,7 @@ use crate::silence::Silence;
 use crate::space::Space;
 use crate::store::Store;
 use crate::store::servers::ServerRow;
+use crate::token_uses::TokenUses;
 
 /// The parts of a running server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ pub(crate) struct App {
     pub(crate) rests: Arc<Rests>,
     /// Runners that were heard of lately.
     pub(crate) presence: Arc<Presence>,
+    /// Last uses of runner tokens.
+    pub(crate) token_uses: Arc<TokenUses>,
     /// Times of talk with runners.
     pub(crate) silence: Silence,
     /// Start of this server, in milliseconds since 1970.

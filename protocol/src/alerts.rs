@@ -17,15 +17,21 @@ pub enum AlertKind {
     ClassWithoutMachines,
     /// A machine took an update back.
     UpdateRolledBack,
+    /// A runner token expires within 14 days, or has expired.
+    TokenExpires,
+    /// A runner token expires within a day, or has expired.
+    TokenExpiresInADay,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::MachineLost,
         Self::MachineUnhealthy,
         Self::ClassWithoutMachines,
         Self::UpdateRolledBack,
+        Self::TokenExpires,
+        Self::TokenExpiresInADay,
     ];
 
     /// Name in the API and the database.
@@ -36,6 +42,8 @@ impl AlertKind {
             Self::MachineUnhealthy => "machine_unhealthy",
             Self::ClassWithoutMachines => "class_without_machines",
             Self::UpdateRolledBack => "update_rolled_back",
+            Self::TokenExpires => "token_expires",
+            Self::TokenExpiresInADay => "token_expires_in_a_day",
         }
     }
 }
@@ -48,7 +56,8 @@ pub struct AlertItem {
     pub id: String,
     /// Kind of the condition.
     pub kind: AlertKind,
-    /// Name of the machine or class, as `acme/mini` or `acme/mini/mini-7`.
+    /// Name of the machine or class, as `acme/mini` or `acme/mini/mini-7`; of a token, that of its class
+    /// with its id.
     pub subject: String,
     /// Description for people, as it was when the alert was opened.
     pub detail: String,

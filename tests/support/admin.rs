@@ -107,6 +107,32 @@ impl Admin {
         serde_json::from_slice(&body).unwrap_or(Value::Null)
     }
 
+    /// A page, as somebody sees it who has just logged in.
+    #[track_caller]
+    pub fn page(&self, path: &str) -> String {
+        let _calm =
+            self.calm.as_ref().map(|calm| calm.read().unwrap_or_else(PoisonError::into_inner));
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap();
+            let login = client
+                .post(format!("{}/login", self.url))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(format!("token={}", self.token.expose()));
+            let answer = login.send().await.unwrap();
+            let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+            let cookie = cookie.split(';').next().unwrap().to_owned();
+            let page = client.get(format!("{}{path}", self.url)).header("cookie", cookie);
+            let answer = page.send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            answer.text().await.unwrap()
+        })
+    }
+
     /// Makes a resource class and a token of it.
     pub fn class_token(&self, class: &str) -> String {
         self.token_of(json!({ "resource_class": class, "description": "" }))

@@ -1,9 +1,11 @@
 //! `russet token`.
 
+use std::time::Duration;
+
 use russet_protocol::admin::{NewToken, TokenItem};
 use russet_protocol::resource_class::ResourceClass;
 
-use super::OutputArgs;
+use super::{OutputArgs, values};
 use crate::client::ConnectionArgs;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -15,6 +17,7 @@ pub(crate) enum TokenCommand {
     /// Make a token of a resource class, and print it once
     #[command(after_help = "Examples:
   russet token create acme/mini --nickname mini-7
+  russet token create acme/mini --expires-in 90d
   russet token create acme/mini --output json | jq -r .token")]
     Create {
         /// The class that the token is for
@@ -23,6 +26,10 @@ pub(crate) enum TokenCommand {
         /// Name of it in lists
         #[arg(long, default_value = "", hide_default_value = true)]
         nickname: String,
+        /// Time after which it is refused, as `90d`; alerts say so 14 days and a day before
+        /// [default: it does not expire]
+        #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
+        expires_in: Option<Duration>,
         #[command(flatten)]
         output: OutputArgs,
         #[command(flatten)]
@@ -50,15 +57,18 @@ pub(crate) enum TokenCommand {
 /// Runs the command.
 pub(crate) async fn main(command: TokenCommand) -> Result<Exit> {
     match command {
-        TokenCommand::Create { class, nickname, output, connection } => {
-            let new = NewToken { resource_class: class, nickname };
+        TokenCommand::Create { class, nickname, expires_in, output, connection } => {
+            let expires_in_s = expires_in.map(|time| time.as_secs());
+            let new = NewToken { resource_class: class, nickname, expires_in_s };
             let made = connection.connect()?.create_token(&new).await?;
             match output.output {
                 Format::Json => render::print_json(&made)?,
                 // The token alone on standard output, so that it can go straight into a file.
                 Format::Text => {
+                    let until = made.expires_at.as_deref();
+                    let until = until.map(|end| format!(" until {end}")).unwrap_or_default();
                     render::print_note(format_args!(
-                        "Token {} of {}. It is shown this once; put it into `api.auth_token` of \
+                        "Token {} of {}{until}. It is shown this once; put it into `api.auth_token` of \
                          the agent's configuration:",
                         made.id, made.resource_class
                     ));
@@ -82,9 +92,11 @@ pub(crate) async fn main(command: TokenCommand) -> Result<Exit> {
 }
 
 fn tokens_table(items: Vec<TokenItem>, class: &ResourceClass) -> String {
-    let mut table = Table::new(&["ID", "NICKNAME", "CREATED"]);
+    let mut table = Table::new(&["ID", "NICKNAME", "CREATED", "EXPIRES", "LAST USED"]);
     for item in items {
-        table.row([item.id.to_string(), item.nickname, item.created_at]);
+        let expires = item.expires_at.unwrap_or_else(|| "never".to_owned());
+        let used = item.last_used_at.unwrap_or_else(|| "never".to_owned());
+        table.row([item.id.to_string(), item.nickname, item.created_at, expires, used]);
     }
     table.render(&format!("No tokens of {class}."))
 }

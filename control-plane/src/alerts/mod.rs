@@ -5,6 +5,7 @@
 //! them: so none is lost, and none is sent by two servers.
 
 mod decide;
+mod expiry;
 mod observe;
 
 use std::time::Duration;

@@ -9,9 +9,10 @@ use russet_protocol::machine::MachineState;
 use russet_text::{format_duration, one_line_within};
 
 use super::decide::Key;
+use super::expiry;
 use crate::runner_items::list_runners;
 use crate::state::App;
-use crate::store::{Conn, StoreError, loads};
+use crate::store::{Conn, StoreError, loads, tokens};
 
 /// Time for which the oldest task of a class has to wait before the lack of machines is told, in
 /// milliseconds. A machine that is restarted is back by then.
@@ -35,6 +36,9 @@ pub(super) async fn conditions(
         [rolled_back(machine), lost(machine), unhealthy(machine)].into_iter().flatten()
     });
     let mut found: BTreeMap<Key, String> = told.collect();
+    for token in tokens::expiring(conn, expiry::horizon_ms(now_ms)).await? {
+        found.extend(expiry::token_alerts(&token, now_ms));
+    }
     for line in loads::waiting_lines(conn).await? {
         if now_ms - line.oldest_ms < WAIT_MS || line.active_tasks > 0 {
             continue;

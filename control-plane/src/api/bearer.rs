@@ -39,6 +39,7 @@ impl FromRequestParts<App> for ClassCaller {
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
         match parts.extensions.get::<Caller>() {
             Some(Caller::Class { hash, class }) => Ok(Self { hash: *hash, class: class.clone() }),
+            Some(Caller::Expired { at_ms }) => Err(ApiError::TokenExpired(*at_ms)),
             _ => Err(ApiError::Token),
         }
     }

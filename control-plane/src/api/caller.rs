@@ -22,6 +22,7 @@ use crate::browser_session::{Session, find_session};
 use crate::credentials::{TokenHash, TokenKind};
 use crate::listen::{Connection, Keeping, Key, Room, Standing};
 use crate::state::App;
+use crate::store::tokens::KnownToken;
 use crate::store::{Held, allocations, tokens};
 
 /// The one who makes a call.
@@ -37,6 +38,11 @@ pub(crate) enum Caller {
         hash: TokenHash,
         /// The class that it is of.
         class: ResourceClass,
+    },
+    /// Has the token of a class, which expired.
+    Expired {
+        /// End of its validity, in milliseconds since 1970.
+        at_ms: i64,
     },
     /// The holder of a task token.
     Task {
@@ -63,7 +69,7 @@ impl Caller {
         match self {
             Self::Admin | Self::Browser(_) => Some(Standing::Admin),
             Self::Class { .. } | Self::Task { .. } => Some(Standing::Runner),
-            Self::Nobody => None,
+            Self::Expired { .. } | Self::Nobody => None,
         }
     }
 
@@ -71,7 +77,7 @@ impl Caller {
         match self {
             Self::Admin | Self::Browser(_) => Key::Token(app.admin.key()),
             Self::Class { hash, .. } | Self::Task { hash, .. } => Key::Token(hash.key()),
-            Self::Nobody => Key::Address(address),
+            Self::Expired { .. } | Self::Nobody => Key::Address(address),
         }
     }
 
@@ -119,10 +125,22 @@ async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let held = allocations::by_token(&mut app.store.read().await?, &hash).await?;
         Ok(held.map_or(Caller::Nobody, |held| Caller::Task { hash, held: Box::new(held) }))
     } else if token.expose().starts_with(TokenKind::Class.prefix()) {
-        let class = tokens::class_of(&mut app.store.read().await?, &hash).await?;
-        Ok(class.map_or(Caller::Nobody, |class| Caller::Class { hash, class }))
+        let known = tokens::find(&mut app.store.read().await?, &hash).await?;
+        Ok(known.map_or(Caller::Nobody, |known| class_caller(app, hash, known)))
     } else {
         Ok(Caller::Nobody)
+    }
+}
+
+/// Returns the caller with a token that is known.
+fn class_caller(app: &App, hash: TokenHash, known: KnownToken) -> Caller {
+    let now_ms = app.clock.wall_ms();
+    match known.expires_ms.filter(|_| known.has_expired(now_ms)) {
+        Some(at_ms) => Caller::Expired { at_ms },
+        None => {
+            app.token_uses.note(&known.id, now_ms);
+            Caller::Class { hash, class: known.class }
+        }
     }
 }
 

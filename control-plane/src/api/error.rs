@@ -20,6 +20,8 @@ pub(crate) enum ApiError {
     Bad(String),
     /// 401: only for a claim, whose caller has to know that its token was revoked.
     Token,
+    /// 401: the token expired at this time, in milliseconds since 1970.
+    TokenExpired(i64),
     /// 404: it is not there, or the caller may not see it. What is not there cannot be told from
     /// what is hidden, so that nobody learns names by asking.
     NotFound(String),
@@ -155,6 +157,13 @@ impl IntoResponse for ApiError {
             Self::Token => problem_response(
                 StatusCode::UNAUTHORIZED,
                 "the runner token is unknown or was revoked",
+                Some(
+                    "make a new one with `russet token create` and put it into the agent's config",
+                ),
+            ),
+            Self::TokenExpired(at_ms) => problem_response(
+                StatusCode::UNAUTHORIZED,
+                format!("the runner token expired at {}", crate::text::rfc3339(at_ms)),
                 Some(
                     "make a new one with `russet token create` and put it into the agent's config",
                 ),

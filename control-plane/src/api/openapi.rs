@@ -23,7 +23,7 @@ pub(super) fn router() -> Router<App> {
 mod tests {
     use utoipa::OpenApi;
     use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
-    use utoipa::openapi::schema::Schema;
+    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
     use utoipa::openapi::security::{
         ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme,
     };
@@ -52,6 +52,7 @@ mod tests {
         ]);
         for path in all.paths.paths.values_mut() {
             operations(path).for_each(complete);
+            operations(path).for_each(describe_bytes);
         }
         for (name, pattern) in PATTERNS {
             let schema = all.components.get_or_insert_default().schemas.get_mut(name);
@@ -105,6 +106,29 @@ mod tests {
         }
         if operation.security.is_none() {
             operation.security = Some(Vec::new());
+        }
+    }
+
+    /// Says of bodies that are bytes that they are that: of a list of bytes utoipa makes one of numbers.
+    fn describe_bytes(operation: &mut Operation) {
+        let body = match &mut operation.request_body {
+            Some(RefOr::T(body)) => Some(body),
+            _ => None,
+        };
+        let asked = body.into_iter().flat_map(|body| &mut body.content);
+        let answers =
+            operation.responses.responses.values_mut().filter_map(|answer| match answer {
+                RefOr::T(answer) => Some(answer),
+                RefOr::Ref(_) => None,
+            });
+        let answered = answers.flat_map(|answer| &mut answer.content);
+        for (kind, content) in asked.chain(answered) {
+            let RefOr::T(content) = content else { continue };
+            if ["application/octet-stream", "application/zstd"].contains(&kind.as_str()) {
+                let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+                let bytes = ObjectBuilder::new().schema_type(Type::String).format(Some(binary));
+                content.schema = Some(bytes.into());
+            }
         }
     }
 

@@ -11,36 +11,46 @@ use super::{Conn, StoreError, WriteTx};
 /// Most alerts that ended which are listed.
 const MAX_LISTED: i64 = 100;
 
-fn kind_from_row(row: &Row) -> Result<AlertKind, StoreError> {
+/// Returns the kind of an alert; `None` for one that only a newer server knows, which looks after it.
+fn kind_from_row(row: &Row) -> Result<Option<AlertKind>, StoreError> {
     let name: String = row.try_get("kind")?;
-    let kind = AlertKind::ALL.into_iter().find(|kind| kind.as_str() == name);
-    kind.ok_or_else(|| StoreError::Unreadable { what: format!("the alert `{name}`") })
+    Ok(AlertKind::ALL.into_iter().find(|kind| kind.as_str() == name))
 }
 
-fn alert_from_row(row: &Row) -> Result<AlertItem, StoreError> {
-    Ok(AlertItem {
+fn alert_from_row(row: &Row) -> Result<Option<AlertItem>, StoreError> {
+    let Some(kind) = kind_from_row(row)? else { return Ok(None) };
+    Ok(Some(AlertItem {
         id: row.try_get("id")?,
-        kind: kind_from_row(row)?,
+        kind,
         subject: row.try_get("subject")?,
         detail: row.try_get("detail")?,
         opened_ms: count_column(row, "opened_ms")?,
         closed_ms: count_maybe(row, "closed_ms")?,
-    })
+    }))
+}
+
+/// Returns the alerts that are open, the newest first.
+pub(crate) async fn list_open(conn: &mut Conn) -> Result<Vec<AlertItem>, StoreError> {
+    let rows = query("SELECT * FROM alerts WHERE closed_ms IS NULL ORDER BY opened_ms DESC, id")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().filter_map(|row| alert_from_row(row).transpose()).collect()
 }
 
 /// Returns the alerts that are open and the newest that ended: the open ones first, the newest of
 /// each first.
 pub(crate) async fn list(conn: &mut Conn) -> Result<Vec<AlertItem>, StoreError> {
-    let open = query("SELECT * FROM alerts WHERE closed_ms IS NULL ORDER BY opened_ms DESC, id")
-        .fetch_all(&mut *conn)
-        .await?;
+    let mut items = list_open(conn).await?;
     let closed = query(
         "SELECT * FROM alerts WHERE closed_ms IS NOT NULL ORDER BY opened_ms DESC, id LIMIT $1",
     )
     .bind(MAX_LISTED)
     .fetch_all(conn)
     .await?;
-    open.iter().chain(&closed).map(alert_from_row).collect()
+    for row in &closed {
+        items.extend(alert_from_row(row)?);
+    }
+    Ok(items)
 }
 
 /// Returns kind and subject of the alerts that are open.
@@ -49,7 +59,12 @@ pub(crate) async fn open_keys(
 ) -> Result<BTreeSet<(AlertKind, String)>, StoreError> {
     let rows =
         query("SELECT kind, subject FROM alerts WHERE closed_ms IS NULL").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((kind_from_row(row)?, row.try_get("subject")?))).collect()
+    let mut keys = BTreeSet::new();
+    for row in &rows {
+        let subject = row.try_get("subject")?;
+        keys.extend(kind_from_row(row)?.map(|kind| (kind, subject)));
+    }
+    Ok(keys)
 }
 
 /// Opens an alert. Returns false where another server has just opened the same.
@@ -84,7 +99,7 @@ pub(crate) async fn close(
     .bind(subject)
     .fetch_optional(tx)
     .await?;
-    row.as_ref().map(alert_from_row).transpose()
+    row.as_ref().map_or(Ok(None), alert_from_row)
 }
 
 /// Forgets alerts that ended before a moment.

@@ -14,6 +14,20 @@ use super::{Conn, StoreError, pipelines};
 /// Most pipelines that one page looks at for a filter that no index serves.
 const MAX_LOOKED_AT: u32 = 500;
 
+/// States that may be asked for.
+pub(crate) const STATES: [&str; 10] = [
+    "queued",
+    "running",
+    "on_hold",
+    "success",
+    "failed",
+    "canceled",
+    "timed_out",
+    "infrastructure_fail",
+    "unauthorized",
+    "not_run",
+];
+
 /// Which pipelines are listed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {

@@ -64,10 +64,11 @@ pub(super) async fn act(
         tracing::warn!(action = name, "refused a form without the text of its session");
         return Err(PageError::Foreign);
     }
-    let next = next_page(action, &fields).to_owned();
+    let next = next_page(action, &fields);
+    let back = return_place(fields.get("back").map(String::as_str)).to_owned();
     let call = match call_for(action, &fields, visit.session.name()) {
         Ok(call) => call,
-        Err(words) => return Ok(ErrorPage::unreadable(words, next).into_response()),
+        Err(words) => return Ok(ErrorPage::unreadable(words, back).into_response()),
     };
     let doing =
         tokio::spawn(async move { do_once(&app, &visit, &calls, (action, call), fields).await });
@@ -75,7 +76,7 @@ pub(super) async fn act(
     Ok(match done {
         Done::Now => Redirect::to(&format!("{next}?done={}", action.name())).into_response(),
         Done::Before => Redirect::to(&format!("{next}?done={TWICE}")).into_response(),
-        Done::Refused(refusal) => ErrorPage::refused(refusal, next).into_response(),
+        Done::Refused(refusal) => ErrorPage::refused(refusal, back).into_response(),
     })
 }
 

@@ -16,6 +16,8 @@ pub(super) enum Action {
     RerunFailedOfWorkflow,
     CancelJob,
     RerunJob,
+    RerunFailedTests,
+    DeleteArtifact,
     ApproveJob,
     DenyJob,
     PauseRunner,
@@ -26,7 +28,7 @@ pub(super) enum Action {
 }
 
 /// All actions.
-pub(super) const ALL: [Action; 17] = [
+pub(super) const ALL: [Action; 19] = [
     Action::CancelPipeline,
     Action::RerunPipeline,
     Action::RerunFailedOfPipeline,
@@ -37,6 +39,8 @@ pub(super) const ALL: [Action; 17] = [
     Action::RerunFailedOfWorkflow,
     Action::CancelJob,
     Action::RerunJob,
+    Action::RerunFailedTests,
+    Action::DeleteArtifact,
     Action::ApproveJob,
     Action::DenyJob,
     Action::PauseRunner,
@@ -102,6 +106,8 @@ impl Action {
             Self::RerunFailedOfWorkflow => "rerun-workflow-from-failed",
             Self::CancelJob => "cancel-job",
             Self::RerunJob => "rerun-job",
+            Self::RerunFailedTests => "rerun-failed-tests",
+            Self::DeleteArtifact => "delete-artifact",
             Self::ApproveJob => "approve",
             Self::DenyJob => "deny",
             Self::PauseRunner => "pause",
@@ -120,7 +126,8 @@ impl Action {
             Self::RerunFailedOfPipeline | Self::RerunFailedOfWorkflow => "Run failed again",
             Self::PinPipeline => "Pin",
             Self::UnpinPipeline => "Unpin",
-            Self::DeletePipeline => "Delete",
+            Self::DeletePipeline | Self::DeleteArtifact => "Delete",
+            Self::RerunFailedTests => "Run failed tests again",
             Self::RerunWorkflow | Self::RerunJob => "Run again",
             Self::CancelJob => "Cancel",
             Self::ApproveJob => "Approve",
@@ -149,6 +156,10 @@ impl Action {
                 "The workflow runs again. Earlier runs stay readable."
             }
             Self::RerunJob => "The job runs again, in a further run of its workflow.",
+            Self::RerunFailedTests => {
+                "The job runs again with the tests that failed, in a further run of its workflow."
+            }
+            Self::DeleteArtifact => "The artifact is deleted.",
             Self::PinPipeline => "Pinned: it stays until somebody unpins it.",
             Self::UnpinPipeline => "Unpinned: it stays for as long as others do.",
             Self::DeletePipeline => "The pipeline is deleted.",
@@ -166,7 +177,7 @@ impl Action {
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::ApproveJob => "main",
-            Self::DeletePipeline | Self::RemoveRunner => "danger",
+            Self::DeletePipeline | Self::DeleteArtifact | Self::RemoveRunner => "danger",
             _ => "plain",
         }
     }
@@ -179,6 +190,7 @@ impl Action {
                  taken back.",
                 &[],
             ),
+            Self::DeleteArtifact => ("Delete this artifact? This cannot be taken back.", &[]),
             Self::RemoveRunner => (
                 "Forget this runner, its state and its pauses? One that claims again is a new one.",
                 &[],

@@ -1,6 +1,7 @@
 //! Buttons that there are, by the state of what a page shows. Pure.
 
 use russet_protocol::admin::{Job, Pipeline, ResourceClassItem, RunnerItem, Workflow};
+use russet_protocol::machine::ServerPause;
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_text::encode_component;
 
@@ -91,14 +92,22 @@ pub(super) fn of_runner(runner: &RunnerItem) -> Vec<Button> {
     buttons
 }
 
-/// Buttons of a class, for all its runners, also those that come later.
-pub(super) fn of_class(class: &ResourceClassItem) -> Vec<Button> {
+/// Buttons of a class, for all its runners, also those that come later. A class that is not paused
+/// may have runners that are, so it can always be resumed.
+pub(super) fn of_class(class: &ResourceClassItem, pause: Option<&ServerPause>) -> Vec<Button> {
     let button = |action| Button {
         action,
         fields: vec![("class", class.resource_class.to_string())],
         about: class.resource_class.to_string(),
     };
-    vec![button(Action::PauseRunner), button(Action::ResumeRunner)]
+    match pause {
+        Some(_) => vec![button(Action::ResumeRunner)],
+        None => vec![
+            button(Action::PauseRunner),
+            button(Action::DrainRunner),
+            button(Action::ResumeRunner),
+        ],
+    }
 }
 
 /// Buttons of a job.
@@ -107,7 +116,25 @@ pub(super) fn of_job(job: &Job) -> Vec<Button> {
     match job.phase {
         Phase::OnHold => vec![button(Action::ApproveJob), button(Action::DenyJob)],
         Phase::Blocked | Phase::Queued | Phase::Running => vec![button(Action::CancelJob)],
-        Phase::Ended if job.resource_class.is_some() => vec![button(Action::RerunJob)],
+        Phase::Ended if job.resource_class.is_some() => {
+            let mut buttons = vec![button(Action::RerunJob)];
+            buttons.extend(has_failed_tests(job).then(|| button(Action::RerunFailedTests)));
+            buttons
+        }
         Phase::Ended => Vec::new(),
     }
+}
+
+fn has_failed_tests(job: &Job) -> bool {
+    let of = |outcome: &str| job.tests.get(outcome).copied().unwrap_or_default();
+    of("failure") + of("error") > 0
+}
+
+/// Buttons of an artifact. One of a job that stands for an earlier one belongs to that.
+pub(super) fn of_artifact(job: &Job, path: &str) -> Vec<Button> {
+    if job.phase != Phase::Ended || job.kept_from.is_some() {
+        return Vec::new();
+    }
+    let fields = vec![("id", job.id.to_string()), ("path", path.to_owned())];
+    vec![Button { action: Action::DeleteArtifact, fields, about: path.to_owned() }]
 }

@@ -16,8 +16,10 @@ mod changes;
 mod errors;
 mod escape;
 mod login;
+mod machines;
 mod overview;
 mod pages;
+mod pipeline_list;
 mod requests;
 mod session;
 mod tasks;
@@ -50,12 +52,13 @@ const MAX_FORM_BYTES: usize = 8 * 1024;
 pub(crate) fn router(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(overview::overview_page))
-        .route("/pipelines", get(pages::pipelines_page))
+        .route("/pipelines", get(pipeline_list::pipelines_page))
         .route("/pipelines/{id}", get(pages::pipeline_page))
         .route("/pipelines/{id}/changes", get(changes::of_pipeline))
         .route("/jobs/{id}", get(pages::job_page))
         .route("/jobs/{id}/changes", get(changes::of_job))
-        .route("/runners", get(pages::runners_page))
+        .route("/runners", get(machines::runners_page))
+        .route("/runners/{name}", get(machines::machine_page))
         .route("/ask/{action}", get(act::ask_page))
         .route("/do/{action}", post(act::act))
         .route_layer(from_fn(session::known_only))

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use russet_protocol::admin::{Pipeline, RunnerItem};
+use russet_protocol::alerts::AlertItem;
 
 use super::buttons;
 use super::errors::{PageError, render_html};
@@ -13,14 +14,14 @@ use super::visit::Visit;
 use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::open_jobs::{self, OpenJob};
-use crate::store::{Conn, StoreError, pipelines};
+use crate::store::{Conn, StoreError, alerts, pipelines};
 use crate::waits::Explainer;
 
 /// The most tasks of each kind that are looked at.
 const MAX_TASKS: u32 = 200;
 
 /// The most jobs of each kind that are shown.
-const MAX_SHOWN: usize = 50;
+pub(super) const MAX_SHOWN: usize = 50;
 
 /// Number of pipelines that are shown.
 const PIPELINES: u32 = 10;
@@ -32,6 +33,7 @@ struct OverviewPage {
     troubled: Vec<RunnerItem>,
     /// Runners that are there, with or without trouble.
     runners: usize,
+    alerts: Vec<AlertItem>,
     approvals: Vec<OpenJob>,
     waiting: Vec<OpenJob>,
     running: Vec<OpenJob>,
@@ -41,7 +43,7 @@ struct OverviewPage {
 
 impl OverviewPage {
     fn is_well(&self) -> bool {
-        self.troubled.is_empty() && self.approvals.is_empty()
+        self.troubled.is_empty() && self.alerts.is_empty() && self.approvals.is_empty()
     }
 }
 
@@ -54,6 +56,7 @@ pub(super) async fn overview_page(
     let mut troubled = list_runners(&app, &mut conn).await?;
     let runners = troubled.len();
     troubled.retain(view::is_troubled);
+    let alerts = alerts::list_open(&mut conn).await?;
     let approvals = open_jobs::on_hold(&mut conn, MAX_TASKS).await?;
     let waiting = queued_jobs(&app, &mut conn).await?;
     let running = open_jobs::running(&mut conn, MAX_TASKS).await?;
@@ -64,6 +67,7 @@ pub(super) async fn overview_page(
         visit,
         troubled,
         runners,
+        alerts,
         approvals,
         waiting,
         running,
@@ -74,7 +78,7 @@ pub(super) async fn overview_page(
 
 /// The jobs that wait for a runner, each with its reason. Only those that are shown are asked for
 /// one.
-async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
+pub(super) async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
     let mut jobs = open_jobs::queued(conn, MAX_TASKS).await?;
     let mut explainer = Explainer::default();
     for job in jobs.iter_mut().take(MAX_SHOWN) {

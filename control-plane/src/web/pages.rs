@@ -1,58 +1,27 @@
-//! The pages: each reads what it shows in one go, and a template makes text of it.
+//! Pages of a pipeline and of a job: each reads what it shows in one go, and a template makes text of it.
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
-use russet_protocol::admin::{ArtifactItem, Job, Pipeline, ResourceClassItem, RunnerItem};
+use russet_protocol::admin::{ArtifactItem, Job, Pipeline};
 use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::Phase;
 use russet_protocol::runner::{TestOutcome, TestResult};
-use serde::Deserialize;
 
 use super::buttons;
 use super::errors::{PageError, render_html};
 use super::tasks::{TaskView, by_task};
 use super::view;
 use super::visit::Visit;
-use crate::runner_items::list_runners;
 use crate::state::App;
-use crate::store::{artifacts, classes, job_tasks, jobs, pipelines, steps, tasks, test_results};
+use crate::store::{artifacts, job_tasks, jobs, pipelines, steps, test_results};
 use crate::waits::Explainer;
-
-/// Number of pipelines that are listed.
-const PIPELINES: u32 = 50;
 
 /// Number of tests that failed that are shown; the command shows all.
 const FAILED_TESTS: usize = 20;
 
 pub(super) fn now_ms(app: &App) -> u64 {
     u64::try_from(app.clock.wall_ms()).unwrap_or(0)
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Filter {
-    project: Option<String>,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "pipelines.html")]
-struct PipelinesPage {
-    visit: Visit,
-    pipelines: Vec<Pipeline>,
-    project: Option<String>,
-    now_ms: u64,
-}
-
-/// The latest pipelines.
-pub(super) async fn pipelines_page(
-    State(app): State<App>,
-    visit: Visit,
-    Query(filter): Query<Filter>,
-) -> Result<Response, PageError> {
-    let mut conn = app.store.read().await?;
-    let pipelines = pipelines::list(&mut conn, filter.project.as_deref(), PIPELINES).await?;
-    drop(conn);
-    render_html(&PipelinesPage { visit, pipelines, project: filter.project, now_ms: now_ms(&app) })
 }
 
 #[derive(Debug, Template)]
@@ -131,36 +100,4 @@ pub(super) async fn job_page(
         failed_tests,
         now_ms: now_ms(&app),
     })
-}
-
-/// A class, and how many tasks of it wait and run.
-#[derive(Debug)]
-struct ClassLine {
-    item: ResourceClassItem,
-    queued: u64,
-    running: u64,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "runners.html")]
-struct RunnersPage {
-    visit: Visit,
-    classes: Vec<ClassLine>,
-    runners: Vec<RunnerItem>,
-}
-
-/// Runners and the queues that they serve.
-pub(super) async fn runners_page(
-    State(app): State<App>,
-    visit: Visit,
-) -> Result<Response, PageError> {
-    let mut conn = app.store.read().await?;
-    let mut lines = Vec::new();
-    for item in classes::list(&mut conn, None).await? {
-        let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
-        lines.push(ClassLine { item, queued, running });
-    }
-    let runners = list_runners(&app, &mut conn).await?;
-    drop(conn);
-    render_html(&RunnersPage { visit, classes: lines, runners })
 }

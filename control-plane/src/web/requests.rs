@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::actions::Action;
 use super::session::return_place;
+use super::view::machine_url;
 use crate::api::Call;
 
 /// Contents of a form, by the names of its fields.
@@ -50,6 +51,12 @@ pub(super) fn call_for(action: Action, fields: &Fields, by: &str) -> Result<Call
         }
         Action::CancelJob => named(format!("/api/v3/jobs/{id}/cancel")),
         Action::RerunJob => named(format!("/api/v3/jobs/{id}/rerun")),
+        Action::RerunFailedTests => named(format!("/api/v3/jobs/{id}/rerun?failed_tests=true")),
+        Action::DeleteArtifact => {
+            // As one segment: what it says is the name of an artifact and nothing else.
+            let path = encode_segment(field(fields, "path").unwrap_or_default());
+            call(Method::DELETE, format!("/api/v3/jobs/{id}/artifacts/{path}"))
+        }
         Action::ApproveJob => named(format!("/api/v3/jobs/{id}/approve")),
         Action::DenyJob => named(format!("/api/v3/jobs/{id}/deny")),
         Action::PauseRunner => runners("pause", pause_body("pause", fields, by)?),
@@ -80,10 +87,16 @@ fn pause_body(kind: &str, fields: &Fields, by: &str) -> Result<Value, String> {
 }
 
 /// Returns the page to go to afterwards: the one that the button was on, unless that is gone.
-pub(super) fn next_page(action: Action, fields: &Fields) -> &str {
+pub(super) fn next_page(action: Action, fields: &Fields) -> String {
+    let back = return_place(fields.get("back").map(String::as_str));
+    let was_on_its_page = back.starts_with("/runners/");
     match action {
-        Action::DeletePipeline => "/pipelines",
-        _ => return_place(fields.get("back").map(String::as_str)),
+        Action::DeletePipeline => "/pipelines".to_owned(),
+        Action::RemoveRunner if was_on_its_page => "/runners".to_owned(),
+        Action::RenameRunner if was_on_its_page => {
+            field(fields, "to").map_or_else(|| back.to_owned(), machine_url)
+        }
+        _ => back.to_owned(),
     }
 }
 

@@ -71,7 +71,8 @@ fn page_before(headers: &HeaderMap) -> String {
 /// Returns the place to go after the login: one of ours, whatever the query says, so that a link to
 /// our login cannot lead somewhere else afterwards.
 pub(super) fn return_place(next: Option<&str>) -> &str {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    // A percent sign stands before what a name has that is not plain; it is read as part of a path.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.%~".contains(c);
     match next {
         Some(path)
             if path.starts_with('/') && !path.starts_with("//") && path.chars().all(plain) =>
@@ -91,8 +92,9 @@ mod tests {
     #[test]
     fn a_login_leads_to_a_place_of_ours_only() {
         assert_eq!(return_place(Some("/jobs/01-ab")), "/jobs/01-ab");
+        assert_eq!(return_place(Some("/runners/desk%204")), "/runners/desk%204");
         for elsewhere in
-            ["//example.com", "https://example.com", "/\\example.com", "jobs", "/a?b", ""]
+            ["//example.com", "https://example.com", "/\\example.com", "jobs", "/a?b", "/\n", ""]
         {
             assert_eq!(return_place(Some(elsewhere)), "/", "{elsewhere}");
         }

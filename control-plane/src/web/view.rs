@@ -5,8 +5,8 @@ use std::time::Duration;
 use russet_protocol::admin::{Job, Pipeline, RunnerItem, StepState, Workflow};
 use russet_protocol::machine::MachineState;
 use russet_protocol::outcome::{Outcome, Phase};
-use russet_text::format_duration;
 pub(super) use russet_text::{encode_path, format_size};
+use russet_text::{encode_segment, format_duration};
 
 /// A state: a word, and a class of the style sheet, whose sign has a shape of its own so that
 /// colour is not needed.
@@ -47,9 +47,15 @@ pub(super) fn of_job(job: &Job) -> State {
     shown_state(job.phase, job.outcome)
 }
 
-/// The state of a workflow.
+/// The state of a workflow. One in which nothing runs and somebody has to approve a job is on hold, as
+/// the filter of lists has it.
 pub(super) fn of_workflow(workflow: &Workflow) -> State {
-    shown_state(workflow.phase, workflow.outcome)
+    let is_open = !matches!(workflow.phase, Phase::Running | Phase::Ended);
+    let phase = match is_open && workflow.jobs.iter().any(|job| job.phase == Phase::OnHold) {
+        true => Phase::OnHold,
+        false => workflow.phase,
+    };
+    shown_state(phase, workflow.outcome)
 }
 
 /// The state of a step.
@@ -112,6 +118,35 @@ pub(super) fn age_text(at_ms: u64, now_ms: u64) -> String {
     }
 }
 
+/// Describes the age of a time that is written as RFC 3339; one that cannot be read is shown as it is.
+pub(super) fn age_of(time: &str, now_ms: u64) -> String {
+    let at_ms = time.parse::<jiff::Timestamp>().ok();
+    let at_ms = at_ms.and_then(|at| u64::try_from(at.as_millisecond()).ok());
+    at_ms.map_or_else(|| time.to_owned(), |at_ms| age_text(at_ms, now_ms))
+}
+
+/// Returns the address of the page of a machine.
+pub(super) fn machine_url(name: &str) -> String {
+    format!("/runners/{}", encode_segment(name))
+}
+
+/// Says who approved, denied or canceled a job: `approved by anna`.
+pub(super) fn decision(job: &Job) -> Option<String> {
+    let by = job.decided_by.as_ref()?;
+    let done = match job.outcome {
+        Some(Outcome::Success) if job.resource_class.is_none() => "approved",
+        Some(Outcome::Unauthorized) => "denied",
+        Some(Outcome::Canceled) => "canceled",
+        _ => "decided",
+    };
+    Some(format!("{done} by {by}"))
+}
+
+/// Returns the name of the one who asked for a further run of a workflow.
+pub(super) fn asked_by(workflow: &Workflow) -> Option<&str> {
+    workflow.rerun.as_ref()?.by.as_deref()
+}
+
 /// A moment in UTC, for a title and for machines.
 pub(super) fn time_text(ms: u64) -> String {
     crate::text::rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))
@@ -119,11 +154,13 @@ pub(super) fn time_text(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::age_text;
+    use super::{age_of, age_text};
 
     #[test]
     fn a_clock_that_went_back_is_no_error() {
         assert_eq!(age_text(2_000, 1_000), "just now");
         assert_eq!(age_text(0, 7_200_000), "2 h ago");
+        assert_eq!(age_of("1970-01-01T00:00:00.000Z", 7_200_000), "2 h ago");
+        assert_eq!(age_of("never", 0), "never");
     }
 }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::support::{CLASS, Harness, LIMIT, ONE_JOB, ok, refused};
+use crate::tokens::token_for;
 
 const TARGETS: &str = "/api/v3/alert-targets";
 
@@ -256,4 +257,42 @@ async fn a_machine_that_is_not_well_and_one_that_is_lost_are_told() {
     until(&server, || is_told("machine_unhealthy", "sick")).await;
     until(&server, || is_told("machine_lost", "well")).await;
     assert!(!is_told("machine_unhealthy", "well"));
+}
+
+#[tokio::test]
+async fn a_token_about_to_expire_is_told_once_fourteen_days_and_once_a_day_before() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let server = Harness::start().await;
+    server.class().await;
+    let (hook, url) = Receiver::start().await;
+    add(&server, "hook", "webhook", &url).await;
+    let made = token_for(&server, 90 * DAY).await;
+    let subject = format!("{CLASS}/{}", made.id);
+    server.clock.advance(76 * DAY);
+    until(&server, || hook.count() == 1).await;
+    until_delivered(&server).await;
+    let opened = hook.message(0)["data"]["opened"].clone();
+    assert_eq!(
+        (&opened[0]["kind"], &opened[0]["subject"]),
+        (&json!("token_expires"), &json!(subject))
+    );
+    assert!(opened[1].is_null(), "{opened}");
+    let detail = opened[0]["detail"].as_str().unwrap();
+    assert!(detail.contains(&format!("`mini-7` of {CLASS} expires at ")), "{detail}");
+    assert!(detail.contains(made.expires_at.as_deref().unwrap()), "{detail}");
+    // Neither the days after it nor a restart say it again.
+    server.clock.advance(6 * DAY);
+    let server = server.restart().await;
+    server.clock.advance(7 * DAY);
+    until(&server, || hook.count() == 2).await;
+    let opened = hook.message(1)["data"]["opened"].clone();
+    assert_eq!(opened[0]["kind"], "token_expires_in_a_day");
+    assert!(opened[1].is_null(), "{opened}");
+    until_delivered(&server).await;
+    // Both end with the token.
+    ok(server.as_admin(Method::DELETE, &format!("/api/v3/runner/token/{}", made.id))).await;
+    until(&server, || true).await;
+    server.clock.advance(Duration::from_secs(180));
+    until(&server, || hook.count() == 3).await;
+    assert_eq!(hook.message(2)["data"]["resolved"].as_array().unwrap().len(), 2);
 }

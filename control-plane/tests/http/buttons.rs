@@ -3,6 +3,7 @@
 use reqwest::Method;
 use russet_protocol::admin::Pipeline;
 use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::runner::EventKind;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -212,4 +213,136 @@ async fn a_button_of_a_session_that_ended_leads_to_the_login_and_back() {
     assert!(server.claim(&token).await.is_some(), "the class is not paused");
     browser.press("Log in").await;
     browser.wait("location.pathname === '/login'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_filters_and_turns_pages_without_scripts() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    server.class().await;
+    for _ in 0..51 {
+        server.clock.advance(std::time::Duration::from_millis(1));
+        server.submit(HOLD).await;
+    }
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, "/pipelines").await;
+    browser.call("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+    browser.go(&format!("{}/pipelines", server.url)).await;
+    browser.wait_for_text("There are more.").await;
+    browser.press("Older").await;
+    browser.wait_for_text("These are the oldest.").await;
+    assert_eq!(browser.value("document.querySelectorAll('#list tbody tr').length").await, 1);
+    browser.press("← Newer").await;
+    browser.wait("document.querySelectorAll('#list tbody tr').length === 50").await;
+    browser.value("document.querySelector('select[name=state]').value = 'failed'").await;
+    browser.press("Show").await;
+    browser.wait_for_text("There is none like that.").await;
+    browser.press("All").await;
+    browser.wait("document.querySelectorAll('#list tbody tr').length === 50").await;
+    browser.value("document.querySelector('#list tbody a').click()").await;
+    browser.press("Cancel pipeline").await;
+    browser.wait_for_text("The pipeline is canceled.").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_is_wider_than_a_phone_and_pipelines_show_their_state_and_age() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(&workflow(&[("a-job-with-a-long-name", &[])])).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    let name = "./gradlew --no-daemon ".repeat(12) + &"x".repeat(200);
+    let kind = EventKind::StepStarted { step: 1, name, background: false, detail: None };
+    agent.event(kind).await;
+    let body = json!({"name": "n".repeat(100), "hostname": "h".repeat(100),
+        "holds": ["disk: 2 GB are free ".repeat(10)]});
+    ok(server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token).json(&body)).await;
+    server.submit(HOLD).await;
+    let mut browser = Browser::start(program).await;
+    let phone = json!({"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true});
+    browser.call("Emulation.setDeviceMetricsOverride", phone).await;
+    browser.open(&server, "/").await;
+    let job = &pipeline.workflows[0].jobs[0].id;
+    for path in [
+        "/".to_owned(),
+        "/pipelines".to_owned(),
+        format!("/pipelines/{}", pipeline.id),
+        format!("/jobs/{job}"),
+        "/runners".to_owned(),
+        format!("/runners/{}", "n".repeat(100)),
+        "/ask/pause?class=acme%2Fmini".to_owned(),
+    ] {
+        browser.go(&format!("{}{path}", server.url)).await;
+        let wide = "[...document.querySelectorAll('body *')].filter((part) => \
+                    !part.closest('.unseen, .skip, thead') && !part.closest('pre') && \
+                    part.getBoundingClientRect().right > 361).map((part) => part.outerHTML.slice(0, 120))";
+        assert_eq!(browser.value(wide).await, json!([]), "{path}");
+        assert_eq!(browser.value("document.documentElement.scrollWidth").await, 360, "{path}");
+    }
+    browser.go(&format!("{}/pipelines", server.url)).await;
+    for part in [".states .state", ".age time"] {
+        let place = format!(
+            "(() => {{ const box = document.querySelector('#list tbody tr {part}').getBoundingClientRect(); \
+             return box.width > 20 && box.height > 8 && box.left >= 0 && box.right <= 360; }})()"
+        );
+        assert_eq!(browser.value(&place).await, true, "{part}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_deletes_an_artifact_after_a_question() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(&workflow(&[("builds", &[])])).await;
+    let agent = server.claim(&token).await.unwrap();
+    ok(agent.call(Method::PUT, "/api/v3/task/artifacts/dist/app.zip").body("x")).await;
+    agent.finish(Outcome::Success).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, &format!("/jobs/{}", pipeline.workflows[0].jobs[0].id)).await;
+    browser.press("Delete…").await;
+    browser.wait_for_text("Delete this artifact?").await;
+    browser.press("Delete").await;
+    browser.wait_for_text("The artifact is deleted.").await;
+    assert_eq!(server.job(&pipeline).await.artifacts, 0);
+    browser.wait("!document.querySelector('.files')").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_drains_a_class_and_renames_and_forgets_a_machine() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let report = async |machine: serde_json::Value| {
+        let body = json!({"name": "mini-1", "machine": machine});
+        let call = server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token);
+        ok(call.json(&body)).await;
+    };
+    report(json!({"state": "idle"})).await;
+    server.submit(&workflow(&[("waits", &[])])).await;
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, "/runners").await;
+    browser.press("Drain…").await;
+    browser.wait("document.querySelector('#reason')").await;
+    browser.value("document.querySelector('#reason').value = 'moving house'").await;
+    browser.press("Drain").await;
+    browser.wait_for_text("drained with its class by the administrator: moving house").await;
+    browser
+        .wait_for_text("is drained with its class by the administrator: moving house (since")
+        .await;
+    browser.press("Resume").await;
+    browser.wait_for_text("Resumed.").await;
+    browser.go(&format!("{}/runners/mini-1", server.url)).await;
+    browser.press("Rename…").await;
+    browser.wait("document.querySelector('#to')").await;
+    browser.value("document.querySelector('#to').value = 'desk 4'").await;
+    browser.press("Rename").await;
+    browser.wait("location.pathname === '/runners/desk%204'").await;
+    browser.wait_for_text("Renamed.").await;
+    report(json!({"state": "idle", "is_leaving": true})).await;
+    browser.press("Remove…").await;
+    browser.wait_for_text("Forget this runner").await;
+    browser.press("Remove").await;
+    browser.wait("location.pathname === '/runners'").await;
+    browser.wait_for_text("The runner is forgotten.").await;
 }

@@ -29,9 +29,18 @@ pub(crate) fn form_of(page: &str, action: &str) -> String {
     let form = &page[begin..begin + page[begin..].find("</form>").unwrap()];
     let fields = form.split("<input type=\"hidden\" name=\"").skip(1).map(|field| {
         let (name, rest) = field.split_once("\" value=\"").unwrap();
-        format!("{name}={}", rest.split_once('"').unwrap().0.replace('/', "%2F"))
+        format!("{name}={}", encoded(rest.split_once('"').unwrap().0))
     });
     fields.collect::<Vec<_>>().join("&")
+}
+
+/// Returns text of a page as a field of a form.
+fn encoded(escaped: &str) -> String {
+    let signs = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+    let text = signs.iter().fold(escaped.to_owned(), |text, (from, to)| text.replace(from, to));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let one = |byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
 }
 
 async fn held(server: &Harness) -> Pipeline {

@@ -171,14 +171,14 @@ async fn an_approval_is_kept_with_its_answer_or_asked_for_again_and_says_whose_i
 }
 
 /// Two tasks that run tests.
-fn tests_config(command: &str) -> String {
+pub(crate) fn tests_config(command: &str) -> String {
     format!(
         "version: 2.1\njobs:\n  test:\n    machine: true\n    resource_class: {CLASS}\n    \
          parallelism: 2\n    steps: [run: \"{command}\"]\nworkflows: {{main: {{jobs: [test]}}}}\n"
     )
 }
 
-async fn report(agent: &Agent, results: &[(&str, &str)]) {
+pub(crate) async fn report(agent: &Agent, results: &[(&str, &str)]) {
     let results: Vec<_> = results
         .iter()
         .map(|(file, result)| {

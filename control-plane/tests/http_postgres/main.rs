@@ -11,10 +11,19 @@ mod alerts;
 #[path = "../http/artifacts.rs"]
 mod artifacts;
 mod beside;
+#[cfg(target_os = "linux")]
+#[path = "../http/browser.rs"]
+mod browser;
+#[cfg(target_os = "linux")]
+#[path = "../http/buttons.rs"]
+mod buttons;
 #[path = "../http/caches.rs"]
 mod caches;
 #[path = "../http/cancel.rs"]
 mod cancel;
+#[cfg(target_os = "linux")]
+#[path = "../http/chromium.rs"]
+mod chromium;
 #[path = "../http/claims.rs"]
 mod claims;
 #[path = "../http/clients.rs"]
@@ -39,6 +48,8 @@ mod objects;
 mod orbs;
 #[path = "../http/output.rs"]
 mod output;
+#[path = "../http/page_lists.rs"]
+mod page_lists;
 #[path = "../http/parallel.rs"]
 mod parallel;
 #[path = "../http/pressure.rs"]
@@ -60,6 +71,8 @@ mod store;
 mod support;
 #[path = "../http/timings.rs"]
 mod timings;
+#[path = "../http/tokens.rs"]
+mod tokens;
 mod two_servers;
 #[path = "../http/updates.rs"]
 mod updates;

@@ -87,6 +87,9 @@ pub struct NewToken {
     /// For people.
     #[serde(default)]
     pub nickname: String,
+    /// Seconds until it expires. None: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
 }
 
 /// A runner token. The token itself is shown once, in the answer that made it.
@@ -101,6 +104,12 @@ pub struct TokenItem {
     pub nickname: String,
     /// Time of creation, as RFC 3339.
     pub created_at: String,
+    /// Time from which on it is refused, as RFC 3339. None: it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// Time of its last use, as RFC 3339, to the minute. None: it was not used yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
     /// The token: only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,

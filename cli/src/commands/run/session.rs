@@ -132,7 +132,11 @@ async fn prepare_server(
     };
     client.create_class(&new).await?;
     set_variables(plan, &client, screen).await?;
-    let new = NewToken { resource_class: plan.class.clone(), nickname: "run".to_owned() };
+    let new = NewToken {
+        resource_class: plan.class.clone(),
+        nickname: "run".to_owned(),
+        expires_in_s: None,
+    };
     let token = client.create_token(&new).await?.token.ok_or_else(|| {
         CliError::new(Exit::Infrastructure, "the embedded control plane made no token")
     })?;

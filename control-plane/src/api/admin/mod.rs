@@ -7,6 +7,7 @@ mod contexts;
 mod jobs;
 mod keeping;
 mod machines;
+mod metrics;
 mod orbs;
 mod people;
 mod pins;
@@ -65,6 +66,7 @@ pub(super) fn router() -> Router<App> {
         )
         .route("/api/v3/projects/{project}/ssh-keys", get(ssh_keys::list).post(ssh_keys::add))
         .route("/api/v3/projects/{project}/ssh-keys/{fingerprint}", delete(ssh_keys::remove))
+        .route("/api/v3/metrics", get(metrics::get))
         .route("/api/v3/alerts", get(alerts::list))
         .route("/api/v3/alert-targets", get(alerts::list_targets).post(alerts::add_target))
         .route("/api/v3/alert-targets/{name}", delete(alerts::remove_target))
@@ -135,6 +137,7 @@ pub(super) fn router() -> Router<App> {
     ssh_keys::list,
     ssh_keys::add,
     ssh_keys::remove,
+    metrics::get,
     alerts::list,
     alerts::list_targets,
     alerts::add_target,

@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::refs::PipelineRef;
 use crate::state::App;
-use crate::store::pipeline_pages::{Filter, Place, read_page};
+use crate::store::pipeline_pages::{Filter, Place, STATES, read_page};
 use crate::store::pipelines;
 use crate::waits::Explainer;
 
@@ -19,20 +19,6 @@ const PAGE_LENGTH: u32 = 50;
 
 /// Most pipelines of a page.
 const MAX_PAGE_LENGTH: u32 = 200;
-
-/// States that may be asked for.
-const STATES: [&str; 10] = [
-    "queued",
-    "running",
-    "on_hold",
-    "success",
-    "failed",
-    "canceled",
-    "timed_out",
-    "infrastructure_fail",
-    "unauthorized",
-    "not_run",
-];
 
 /// Query of a list.
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,10 @@ use crate::state::App;
 use crate::store::{classes, tokens};
 use crate::text::rfc3339;
 
+/// Shortest and longest life of a token that expires, in seconds: a minute and ten years.
+const MIN_LIFE_S: u64 = 60;
+const MAX_LIFE_S: u64 = 10 * 365 * 86_400;
+
 #[derive(Debug, Deserialize)]
 pub(in crate::api) struct Filter {
     #[serde(rename = "resource-class")]
@@ -42,17 +46,18 @@ pub(in crate::api) async fn list(
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/token", tag = "admin", operation_id = "create_tokens",
     request_body = russet_protocol::admin::NewToken,
-    responses((status = 201, description = "The token, shown this once", body = russet_protocol::admin::TokenItem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The token, shown this once", body = russet_protocol::admin::TokenItem), (status = 400, description = "Its life is too short or too long", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(in crate::api) async fn create(
     State(app): State<App>,
     Json(new): Json<NewToken, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<TokenItem>), ApiError> {
+    let now_ms = app.clock.wall_ms();
+    let expires_ms = new.expires_in_s.map(|seconds| end_of(seconds, now_ms)).transpose()?;
     let token = new_token(TokenKind::Class)?;
     let hash = TokenHash::of(token.expose());
     let id = TokenId::generate();
-    let now_ms = app.clock.wall_ms();
     let mut tx = app.store.write().await?;
     if !classes::exists(&mut tx, &new.resource_class).await? {
         return Err(ApiError::NotFound(format!(
@@ -60,16 +65,36 @@ pub(in crate::api) async fn create(
             new.resource_class
         )));
     }
-    tokens::insert(&mut tx, &id, &new.resource_class, &new.nickname, &hash, now_ms).await?;
+    let row = tokens::NewRow {
+        id: &id,
+        class: &new.resource_class,
+        nickname: &new.nickname,
+        hash: &hash,
+        created_ms: now_ms,
+        expires_ms,
+    };
+    tokens::insert(&mut tx, &row).await?;
     tx.commit().await?;
     let item = TokenItem {
         id,
         resource_class: new.resource_class,
         nickname: new.nickname,
         created_at: rfc3339(now_ms),
+        expires_at: expires_ms.map(rfc3339),
+        last_used_at: None,
         token: Some(token),
     };
     Ok((StatusCode::CREATED, JsonAnswer(item)))
+}
+
+/// Returns the time at which a token that lasts for so many seconds ends, in milliseconds since 1970.
+fn end_of(seconds: u64, now_ms: i64) -> Result<i64, ApiError> {
+    if !(MIN_LIFE_S..=MAX_LIFE_S).contains(&seconds) {
+        let words = format!("expires_in_s: {MIN_LIFE_S} to {MAX_LIFE_S} are allowed");
+        return Err(ApiError::Bad(words));
+    }
+    let ms = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+    Ok(now_ms.saturating_add(ms))
 }
 
 /// Revokes a token: nothing is claimed with it any more, also not by a call that waits already.

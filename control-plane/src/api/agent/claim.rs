@@ -199,6 +199,25 @@ pub(super) async fn register(
     Ok(tx.commit().await?)
 }
 
+/// Checks that a token still counts: one that is revoked, or expires, while its claim waits gets
+/// nothing any more.
+async fn check_token(
+    app: &App,
+    conn: &mut Conn,
+    hash: &TokenHash,
+    class: &ResourceClass,
+) -> Result<(), ApiError> {
+    match tokens::find(conn, hash).await? {
+        Some(known) if known.class == *class => {
+            match known.expires_ms.filter(|_| known.has_expired(app.clock.wall_ms())) {
+                Some(at_ms) => Err(ApiError::TokenExpired(at_ms)),
+                None => Ok(()),
+            }
+        }
+        _ => Err(ApiError::Token),
+    }
+}
+
 /// Returns true where a task is queued, as far as a look tells that locks nothing. An error says
 /// that the token was revoked.
 async fn may_get(
@@ -208,9 +227,7 @@ async fn may_get(
     runner: &ClaimRequest,
 ) -> Result<bool, ApiError> {
     let mut conn = app.store.read().await?;
-    if tokens::class_of(&mut conn, hash).await?.as_ref() != Some(class) {
-        return Err(ApiError::Token);
-    }
+    check_token(app, &mut conn, hash, class).await?;
     Ok(line::is_any_queued(&mut conn, class, runner.xcodes.as_deref()).await?)
 }
 
@@ -245,10 +262,7 @@ async fn try_claim(
     is_news: bool,
 ) -> Result<Look, ApiError> {
     let mut tx = app.store.write().await?;
-    // A token that is revoked while its claim waits gets nothing any more.
-    if tokens::class_of(&mut tx, hash).await?.as_ref() != Some(class) {
-        return Err(ApiError::Token);
-    }
+    check_token(app, &mut tx, hash, class).await?;
     // Under the lock: a task that this runner gives back meanwhile goes to another one.
     let rests = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms()).is_some();
     // So is a pause: nobody who was told that a machine is paused finds a task on it later.

@@ -36,6 +36,13 @@ pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
      FROM jsonb_array_elements(CAST($1 AS JSONB))) AS seen \
      WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
 
+/// Notes when tokens were used last: a document of pairs of id and milliseconds.
+pub(super) const NOTE_USED: &str = "UPDATE tokens SET last_used_ms = used.ms FROM \
+     (SELECT value->>0 AS id, CAST(value->>1 AS BIGINT) AS ms \
+     FROM jsonb_array_elements(CAST($1 AS JSONB))) AS used \
+     WHERE tokens.id = used.id \
+     AND (tokens.last_used_ms IS NULL OR tokens.last_used_ms < used.ms)";
+
 /// Time by the clock of the database.
 pub(super) const NOW: &str =
     "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms";

@@ -35,6 +35,13 @@ pub(super) const NOTE_SEEN: &str = "UPDATE runners SET last_ms = seen.ms FROM \
      json_extract(value, '$[2]') AS ms FROM json_each($1)) AS seen \
      WHERE runners.class = seen.class AND runners.name = seen.name AND runners.last_ms < seen.ms";
 
+/// Notes when tokens were used last: a document of pairs of id and milliseconds.
+pub(super) const NOTE_USED: &str = "UPDATE tokens SET last_used_ms = used.ms FROM \
+     (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS ms \
+     FROM json_each($1)) AS used \
+     WHERE tokens.id = used.id \
+     AND (tokens.last_used_ms IS NULL OR tokens.last_used_ms < used.ms)";
+
 /// Those of newer versions that it does not know are passed over: migrations only add.
 pub(super) static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrations = sqlx::migrate!("migrations/sqlite");

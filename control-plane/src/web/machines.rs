@@ -1,0 +1,84 @@
+//! Pages of machines: all of them with the queues that they serve, and one with all that it says of
+//! itself.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use russet_protocol::admin::{ResourceClassItem, RunnerItem};
+use russet_protocol::machine::ServerPause;
+
+use super::buttons;
+use super::errors::{PageError, render_html};
+use super::overview::{MAX_SHOWN, queued_jobs};
+use super::pages::now_ms;
+use super::view;
+use super::visit::Visit;
+use crate::runner_items::list_runners;
+use crate::state::App;
+use crate::store::open_jobs::OpenJob;
+use crate::store::{classes, pauses, tasks};
+
+/// A class, and how many tasks of it wait and run.
+#[derive(Debug)]
+struct ClassLine {
+    item: ResourceClassItem,
+    pause: Option<ServerPause>,
+    queued: u64,
+    running: u64,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "runners.html")]
+struct RunnersPage {
+    visit: Visit,
+    classes: Vec<ClassLine>,
+    runners: Vec<RunnerItem>,
+    waiting: Vec<OpenJob>,
+    now_ms: u64,
+}
+
+/// Runners and the queues that they serve.
+pub(super) async fn runners_page(
+    State(app): State<App>,
+    visit: Visit,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let mut lines = Vec::new();
+    let all = pauses::all(&mut conn, app.clock.wall_ms()).await?;
+    for item in classes::list(&mut conn, None).await? {
+        let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
+        let pause = all.of_class(item.resource_class.as_str()).cloned();
+        lines.push(ClassLine { item, pause, queued, running });
+    }
+    let runners = list_runners(&app, &mut conn).await?;
+    let waiting = queued_jobs(&app, &mut conn).await?;
+    drop(conn);
+    let now_ms = now_ms(&app);
+    render_html(&RunnersPage { visit, classes: lines, runners, waiting, now_ms })
+}
+
+#[derive(Debug, Template)]
+#[template(path = "machine.html")]
+struct MachinePage {
+    visit: Visit,
+    name: String,
+    /// The machine in each of its classes.
+    runners: Vec<RunnerItem>,
+    now_ms: u64,
+}
+
+/// A machine in each of its classes.
+pub(super) async fn machine_page(
+    State(app): State<App>,
+    visit: Visit,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let mut conn = app.store.read().await?;
+    let mut runners = list_runners(&app, &mut conn).await?;
+    drop(conn);
+    runners.retain(|runner| runner.name == name);
+    if runners.is_empty() {
+        return Err(PageError::NotFound);
+    }
+    render_html(&MachinePage { visit, name, runners, now_ms: now_ms(&app) })
+}
