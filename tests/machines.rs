@@ -8,6 +8,7 @@ use russet_protocol::local::{HoldOwner, State};
 use russet_protocol::machine::{MachineState, WaitReason};
 use russet_protocol::outcome::Phase;
 
+use crate::support::command_line::CommandLine;
 use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, russet, test_dir, wait_for};
 
 /// A server that takes a runner for lost after five seconds of silence.
@@ -218,4 +219,35 @@ fn a_pipe_says_once_why_a_job_waits() {
     assert!(child.wait().unwrap().success());
     let said = std::fs::read_to_string(&path).unwrap();
     assert_eq!(said.matches(&waits).count(), 1, "{said}");
+}
+
+#[test]
+fn a_token_that_expired_is_listed_with_its_end_and_its_machine_says_what_to_do() {
+    let server = quick_server();
+    let lasting = server.admin.class_token(CLASS);
+    let dir = test_dir();
+    std::fs::write(dir.path().join("token"), server.admin.token()).unwrap();
+    let people = CommandLine::new(&server, dir.path());
+    let create = ["token", "create", CLASS, "--nickname", "short", "--expires-in", "15s"];
+    let made = people.succeed(&[&create[..], &["--output", "json"]].concat());
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    let (token, end) = (made["token"].as_str().unwrap(), made["expires_at"].as_str().unwrap());
+    let agent = Agent::start_at(server.url(), token, &named("desk"));
+    wait_for_state(&server, "desk", MachineState::Idle);
+    let line = wait_for("the last use of the token", || {
+        let list = people.succeed(&["token", "list", CLASS]);
+        let line = list.lines().find(|line| line.contains(" short "))?.to_owned();
+        (!line.contains("never")).then_some(line)
+    });
+    assert!(line.contains(end), "{line}");
+    wait_for("the machine to say what to do", || {
+        let log = agent.log();
+        let refused = log.contains(&format!("the runner token expired at {end}"));
+        (refused && log.contains("russet token create")).then_some(())
+    });
+    let pipeline = server.admin.submit(&config(&[&run("true")]));
+    wait_for_state(&server, "desk", MachineState::Lost);
+    let _other = Agent::start_at(server.url(), &lasting, &named("other"));
+    server.admin.wait(&pipeline);
+    assert_eq!(server.admin.only_job(&pipeline).runner.as_deref(), Some("other"));
 }

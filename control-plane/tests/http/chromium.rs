@@ -158,14 +158,15 @@ impl Browser {
         .await;
     }
 
-    /// Presses the button that reads so, as far as other words for those who hear it go.
+    /// Presses the button that reads so, as far as other words for those who hear it go. A page that is
+    /// left before it is loaded would not be one to go back to.
     pub(crate) async fn press(&mut self, words: &str) {
         let find = format!(
             "[...document.querySelectorAll('main button, main a.button')]\
              .find((button) => button.innerText.startsWith({}))",
             json!(words)
         );
-        self.wait(&find).await;
+        self.wait(&format!("document.readyState === 'complete' && {find}")).await;
         self.value(&format!("{find}.click()")).await;
     }
 

@@ -83,7 +83,7 @@ async fn a_list_shows_the_end_of_a_token_and_its_last_use() {
     assert!(listed(&server, id).await.last_used_at.is_some());
     let lasting = server.token().await;
     assert_eq!((&lasting.expires_at, &lasting.last_used_at), (&None, &None));
-    for life in [0, 59, u64::MAX] {
+    for life in [0, u64::MAX] {
         let body = json!({"resource_class": CLASS, "expires_in_s": life});
         refused(server.as_admin(Method::POST, "/api/v3/runner/token").json(&body), 400).await;
     }

@@ -16,8 +16,8 @@ use crate::state::App;
 use crate::store::{classes, tokens};
 use crate::text::rfc3339;
 
-/// Shortest and longest life of a token that expires, in seconds: a minute and ten years.
-const MIN_LIFE_S: u64 = 60;
+/// Shortest and longest life of a token that expires, in seconds: a second and ten years.
+const MIN_LIFE_S: u64 = 1;
 const MAX_LIFE_S: u64 = 10 * 365 * 86_400;
 
 #[derive(Debug, Deserialize)]

@@ -215,7 +215,7 @@ impl Claimer<'_> {
         if self.token.note_trouble("denied") {
             self.sink.error(format!(
                 "{url} does not accept the token of `{label}` ({reason})\n  hint: the token was \
-                 revoked or belongs to another server; make a new one with `russet token create \
+                 revoked, expired, or belongs to another server; make a new one with `russet token create \
                  NAMESPACE/NAME` and put it in `{label}`; running tasks go on, and claiming is \
                  tried again every minute",
                 url = self.api_url,
