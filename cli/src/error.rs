@@ -3,6 +3,7 @@
 //! Every command returns it; `main` prints it once, to standard error.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::color::Paint;
 use crate::exit::Exit;
@@ -20,6 +21,8 @@ pub(crate) struct CliError {
     details: Vec<String>,
     /// Set if the same might work a moment later.
     pub(crate) transient: bool,
+    /// Pause that the control plane asks for before the next attempt.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Result of a command.
@@ -28,7 +31,14 @@ pub(crate) type Result<T> = std::result::Result<T, CliError>;
 impl CliError {
     /// A failure that ends the process with `exit`.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, details: Vec::new(), transient: false }
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+            details: Vec::new(),
+            transient: false,
+            retry_after: None,
+        }
     }
 
     /// A file or a process of this machine failed.
@@ -45,6 +55,12 @@ impl CliError {
     /// Says that the same might work a moment later.
     pub(crate) fn transient(mut self) -> Self {
         self.transient = true;
+        self
+    }
+
+    /// Says how long to wait before the next attempt.
+    pub(crate) fn retry_after(mut self, pause: Option<Duration>) -> Self {
+        self.retry_after = pause;
         self
     }
 

@@ -47,5 +47,9 @@ pub const PIN_HEADER: &str = "russet-pin";
 /// Header that is `true` on the last answer of a step's output: nothing will follow.
 pub const TERMINAL_HEADER: &str = "x-terminal";
 
+/// Header with a key of the caller's making with which a submit may be sent again: a UUID, which becomes
+/// the id of the pipeline.
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+
 /// Header in which a person's tool sends the admin token, as CircleCI's tools do.
 pub const ADMIN_TOKEN_HEADER: &str = "circle-token";

@@ -10,6 +10,7 @@ mod connection;
 mod keeping;
 mod orbs;
 mod pipelines;
+mod retry;
 mod runners;
 mod settings;
 mod stream;
@@ -17,8 +18,9 @@ mod variables;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode};
 use russet_protocol::problem::Problem;
 use russet_protocol::secret::Secret;
 use russet_text::{error_chain, root_cause};
@@ -33,6 +35,7 @@ pub(crate) use variables::Owner;
 
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use retry::Answered;
 
 /// Timeout of a connection. Answers may take as long as they need: some are live.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,21 +93,84 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// Sends a request; an answer other than 2xx is an error.
+    /// Sends a request, again where that does no harm (`retry.rs`); an answer other than 2xx is an
+    /// error.
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let request = Self::built(request)?;
+        let is_repeatable = request.method().is_idempotent();
+        self.send_again(request, is_repeatable).await
+    }
+
+    /// The same for a call that may be made twice, of a method of which that is not known.
+    async fn send_repeatable(&self, request: RequestBuilder) -> Result<Response> {
+        self.send_again(Self::built(request)?, true).await
+    }
+
+    async fn send_again(&self, request: Request, is_repeatable: bool) -> Result<Response> {
+        let kept = request.try_clone();
+        let again = || Ok(kept.as_ref().and_then(Request::try_clone));
+        let answer =
+            self.call(request, again, is_repeatable, async |response| Ok(response)).await?;
+        self.successful(answer).await
+    }
+
+    /// Sends a request whose body is made anew for each attempt, and may be sent twice.
+    async fn send_made(&self, make: impl Fn() -> Result<RequestBuilder>) -> Result<Response> {
+        let first = Self::built(make()?)?;
+        let again = || make().and_then(Self::built).map(Some);
+        let answer = self.call(first, again, true, async |response| Ok(response)).await?;
+        self.successful(answer).await
+    }
+
+    /// Sends a request once, for whoever tries again by itself.
+    async fn send_once(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        if response.status().is_success() {
+        let asked = russet_platform::http::retry_after(response.headers());
+        let answer = Answered { status: response.status(), read: response, is_doubtful: false };
+        self.successful(answer).await.map_err(|error| error.retry_after(asked))
+    }
+
+    async fn successful(&self, answer: Answered<Response>) -> Result<Response> {
+        let Answered { status, read: response, is_doubtful } = answer;
+        if status.is_success() {
             return Ok(response);
         }
-        let status = response.status();
         let body = response.bytes().await.unwrap_or_default();
-        Err(self.refused(status, &body))
+        Err(self.refused_after(status, &body, is_doubtful))
+    }
+
+    /// Returns status and body of an answer, whatever it is.
+    async fn ask(&self, request: Request, is_repeatable: bool) -> Result<Answered<Bytes>> {
+        let kept = request.try_clone();
+        let again = || Ok(kept.as_ref().and_then(Request::try_clone));
+        self.call(request, again, is_repeatable, Response::bytes).await
     }
 
     async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let response = self.send(request).await?;
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        serde_json::from_slice(&body).map_err(|error| {
+        let request = Self::built(request)?;
+        let is_repeatable = request.method().is_idempotent();
+        self.fetch_again(request, is_repeatable).await
+    }
+
+    /// The same for a call that may be made twice, of a method of which that is not known.
+    async fn fetch_repeatable<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        self.fetch_again(Self::built(request)?, true).await
+    }
+
+    async fn fetch_again<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        is_repeatable: bool,
+    ) -> Result<T> {
+        let answer = self.ask(request, is_repeatable).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused_after(answer.status, &answer.read, answer.is_doubtful));
+        }
+        self.parsed(&answer.read)
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T> {
+        serde_json::from_slice(body).map_err(|error| {
             let message = format!("{} answered what is not understood: {error}", self.url);
             CliError::new(Exit::ControlPlane, message)
                 .hint("is it a Russet control plane, of this or a newer version?")
@@ -133,6 +199,18 @@ impl Client {
         CliError::new(Exit::ControlPlane, message)
             .hint("is `russet server` running there? --url or RUSSET_URL name another one")
             .transient()
+    }
+
+    fn refused_after(&self, status: StatusCode, body: &[u8], is_doubtful: bool) -> CliError {
+        let error = self.refused(status, body);
+        let is_about_state =
+            matches!(status, StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::GONE);
+        if is_doubtful && is_about_state {
+            return error.hint(
+                "the answer to an earlier attempt of this call was lost: that one may have done it",
+            );
+        }
+        error
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
@@ -166,7 +244,7 @@ impl Client {
         };
         let hint = problem.and_then(|problem| problem.hint).or(hint);
         let error = CliError::new(Exit::ControlPlane, message).maybe_hint(hint);
-        if status.is_server_error() { error.transient() } else { error }
+        if russet_platform::http::is_transient(status) { error.transient() } else { error }
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
+use russet_protocol::IDEMPOTENCY_HEADER;
 use russet_protocol::admin::{
     ArtifactItem, Items, JSON_LIMIT, Job, Page, Pipeline, RerunKind, SubmitRequest, TestItems,
     Workflow,
 };
-use russet_protocol::ids::SourceId;
+use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::keeping::{MissingChunks, SourceChunks};
 use russet_protocol::runner::TestResult;
 use russet_text::encode_segment;
@@ -85,22 +87,26 @@ impl Client {
     ) -> Result<()> {
         use futures_util::StreamExt as _;
 
-        let failed = |error: std::io::Error| {
-            CliError::local(format!("could not read {}", file.display()), error)
+        let progress = Arc::new(progress);
+        let path = format!("/api/v3/sources/{}", encode_segment(id.as_str()));
+        let make = || {
+            let failed =
+                |error| CliError::local(format!("could not read {}", file.display()), error);
+            let opened = std::fs::File::open(file).map_err(failed)?;
+            let size = opened.metadata().map_err(failed)?.len();
+            let opened = tokio::fs::File::from_std(opened);
+            let parts = tokio_util::io::ReaderStream::with_capacity(opened, 256 * 1024);
+            let progress = Arc::clone(&progress);
+            let parts = parts.inspect(move |part| {
+                if let Ok(part) = part {
+                    progress(u64::try_from(part.len()).unwrap_or_default());
+                }
+            });
+            let request = self.request(Method::PUT, &path);
+            let request = request.header(reqwest::header::CONTENT_LENGTH, size);
+            Ok(request.body(reqwest::Body::wrap_stream(parts)))
         };
-        let opened = tokio::fs::File::open(file).await.map_err(failed)?;
-        let size = opened.metadata().await.map_err(failed)?.len();
-        let parts = tokio_util::io::ReaderStream::with_capacity(opened, 256 * 1024);
-        let parts = parts.inspect(move |part| {
-            if let Ok(part) = part {
-                progress(u64::try_from(part.len()).unwrap_or_default());
-            }
-        });
-        let request = self
-            .request(Method::PUT, &format!("/api/v3/sources/{}", encode_segment(id.as_str())))
-            .header(reqwest::header::CONTENT_LENGTH, size)
-            .body(reqwest::Body::wrap_stream(parts));
-        self.send(request).await.map(drop)
+        self.send_made(make).await.map(drop)
     }
 
     /// Stores a packed source snapshot. Of one in several parts only those are sent that the control
@@ -115,8 +121,11 @@ impl Client {
                 if missing.is_empty() {
                     return Ok(());
                 }
-                let body = framed_chunks(file, &snapshot.chunks, &missing)?;
-                self.send(self.request(Method::PUT, "/api/v3/chunks").body(body)).await?;
+                self.send_made(|| {
+                    let body = framed_chunks(file, &snapshot.chunks, &missing)?;
+                    Ok(self.request(Method::PUT, "/api/v3/chunks").body(body))
+                })
+                .await?;
                 found = self.missing_chunks(snapshot).await?;
             }
         }
@@ -128,20 +137,15 @@ impl Client {
     async fn missing_chunks(&self, snapshot: &Snapshot) -> Result<Option<HashSet<String>>> {
         let path = format!("/api/v3/sources/{}/chunks", encode_segment(snapshot.id.as_str()));
         let body = SourceChunks { chunks: snapshot.chunks.clone() };
-        let request = self.request(Method::POST, &path).json(&body);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+        let request = Self::built(self.request(Method::POST, &path).json(&body))?;
+        let answer = self.ask(request, true).await?;
+        if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
             return Ok(None);
         }
-        if !status.is_success() {
-            return Err(self.refused(status, &body));
+        if !answer.status.is_success() {
+            return Err(self.refused(answer.status, &answer.read));
         }
-        let found: MissingChunks = serde_json::from_slice(&body).map_err(|error| {
-            let message = format!("{} answered what is not understood: {error}", self.url());
-            CliError::new(Exit::ControlPlane, message)
-        })?;
+        let found: MissingChunks = self.parsed(&answer.read)?;
         Ok(Some(found.missing.into_iter().collect()))
     }
 
@@ -165,7 +169,9 @@ impl Client {
                 .hint("give orbs to the server instead: `russet config orb add DIR --server`"));
         }
         let post = self.request(Method::POST, "/api/v3/pipelines").body(body);
-        self.fetch(post.header(CONTENT_TYPE, "application/json")).await
+        // With a key of ours a second call submits nothing more.
+        let post = post.header(IDEMPOTENCY_HEADER, PipelineId::generate().as_str());
+        self.fetch_repeatable(post.header(CONTENT_TYPE, "application/json")).await
     }
 
     /// A page of the pipelines, newest first, of at most `limit`.
@@ -199,7 +205,7 @@ impl Client {
     /// Cancels a pipeline.
     pub(crate) async fn cancel_pipeline(&self, id: &str, by: &str) -> Result<()> {
         let path = format!("/api/v3/pipelines/{}/cancel", encode_segment(id));
-        self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
+        self.send_repeatable(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
     }
 
     /// Runs workflows of a pipeline again. Returns the pipeline with the further runs.
@@ -250,7 +256,7 @@ impl Client {
     /// Opens the connection of a live view.
     pub(super) async fn open_stream(&self, path: &str) -> Result<Response> {
         let request = self.request(Method::GET, path);
-        self.send(request.header(reqwest::header::ACCEPT, "text/event-stream")).await
+        self.send_once(request.header(reqwest::header::ACCEPT, "text/event-stream")).await
     }
 
     /// A job with its steps.
@@ -261,7 +267,7 @@ impl Client {
     /// Cancels a job.
     pub(crate) async fn cancel_job(&self, id: &str, by: &str) -> Result<()> {
         let path = format!("/api/v3/jobs/{}/cancel", encode_segment(id));
-        self.send(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
+        self.send_repeatable(self.request(Method::POST, &path).query(&[("as", by)])).await.map(drop)
     }
 
     /// Approves a job that waits for it, or denies it.

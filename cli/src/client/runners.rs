@@ -34,12 +34,15 @@ impl Client {
     /// The classes that other names of machines stand for; none where the control plane is of a
     /// version that knows no such names.
     pub(crate) async fn class_aliases(&self) -> Result<BTreeMap<String, ResourceClass>> {
-        let response = self.request(Method::GET, "/api/v3/class-aliases").send().await;
-        let response = response.map_err(|error| self.unreachable(&error))?;
-        if response.status() == StatusCode::NOT_FOUND {
+        let request = Self::built(self.request(Method::GET, "/api/v3/class-aliases"))?;
+        let answer = self.ask(request, true).await?;
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(BTreeMap::new());
         }
-        let list: Items<ClassAlias> = self.get("/api/v3/class-aliases", &[]).await?;
+        if !answer.status.is_success() {
+            return Err(self.refused(answer.status, &answer.read));
+        }
+        let list: Items<ClassAlias> = self.parsed(&answer.read)?;
         Ok(list.items.into_iter().map(|item| (item.name, item.resource_class)).collect())
     }
 

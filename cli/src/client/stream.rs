@@ -117,7 +117,9 @@ impl EventStream {
                         *is_told = true;
                         return Ok(Next::Away { reason: error.message().to_owned() });
                     }
-                    tokio::time::sleep(self.backoff.next_pause()).await;
+                    let pause =
+                        russet_platform::http::next_pause(&mut self.backoff, error.retry_after);
+                    tokio::time::sleep(pause).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -5,21 +5,19 @@
 //! else that an agent does when it starts.
 
 mod failure;
+mod retry_after;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use russet_protocol::backoff::Backoff;
 
 pub use failure::Failure;
+pub use retry_after::{next_pause, retry_after, with_jitter};
 
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A server that asks for a longer pause than this is asked again earlier.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Reason why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -123,13 +121,6 @@ pub fn is_transient(status: StatusCode) -> bool {
         || status == StatusCode::REQUEST_TIMEOUT
 }
 
-/// Returns the delay that the server asks for, where it says so in seconds.
-#[must_use]
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
-}
-
 /// Creates pauses between attempts, random so that many agents do not return at the same moment.
 #[must_use]
 pub fn backoff(first: Duration, longest: Duration) -> Backoff {
@@ -155,9 +146,8 @@ pub fn random_number() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{api_client, is_loopback, is_transient, retry_after};
+    use super::{api_client, is_loopback, is_transient};
     use reqwest::StatusCode;
-    use std::time::Duration;
 
     #[test]
     fn only_answers_that_judge_nothing_are_transient() {
@@ -167,16 +157,6 @@ mod tests {
         for code in [200, 204, 400, 401, 404, 409, 413] {
             assert!(!is_transient(StatusCode::from_u16(code).unwrap()), "{code}");
         }
-    }
-
-    #[test]
-    fn a_server_that_asks_for_a_day_waits_a_minute() {
-        let mut headers = reqwest::header::HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert("retry-after", "2".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(2)));
-        headers.insert("retry-after", "86400".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(60)));
     }
 
     #[test]

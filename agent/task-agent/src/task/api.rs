@@ -184,7 +184,7 @@ impl Api {
         asked: Option<Duration>,
         last: String,
     ) -> Result<(), ApiError> {
-        let pause = backoff.next_pause().max(asked.unwrap_or_default());
+        let pause = http::next_pause(backoff, asked);
         if self.clock.now().after(pause) >= BootTime(self.give_up.load(Ordering::Relaxed)) {
             return Err(ApiError::GaveUp { call, last });
         }

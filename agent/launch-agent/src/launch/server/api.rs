@@ -48,8 +48,8 @@ pub(in crate::launch) enum ClaimAnswer {
     Denied(String),
     /// The server asks to come later.
     Busy(Option<Duration>),
-    /// The server is broken, or cannot be reached.
-    Offline(String),
+    /// The server is broken, has no room, or cannot be reached; with the pause that it asks for.
+    Offline(String, Option<Duration>),
     /// The server understood and refuses.
     Refused(String),
 }
@@ -103,7 +103,7 @@ impl Api {
             .await;
         let response = match sent {
             Ok(response) => response,
-            Err(error) => return ClaimAnswer::Offline(reason(error)),
+            Err(error) => return ClaimAnswer::Offline(reason(error), None),
         };
         self.skew.heard(response.headers());
         let status = response.status();
@@ -122,7 +122,7 @@ impl Api {
                         error.column()
                     )),
                 },
-                Err(error) => ClaimAnswer::Offline(error.to_string()),
+                Err(error) => ClaimAnswer::Offline(error.to_string(), None),
             },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 ClaimAnswer::Denied(read_problem(response).await)
@@ -131,7 +131,8 @@ impl Api {
                 ClaimAnswer::Busy(russet_platform::http::retry_after(response.headers()))
             }
             status if russet_platform::http::is_transient(status) => {
-                ClaimAnswer::Offline(read_problem(response).await)
+                let asked = russet_platform::http::retry_after(response.headers());
+                ClaimAnswer::Offline(read_problem(response).await, asked)
             }
             _ => ClaimAnswer::Refused(read_problem(response).await),
         }

@@ -157,11 +157,11 @@ impl Claimer<'_> {
                 ClaimAnswer::Busy(pause) => {
                     self.note_reached();
                     let pause = pause.unwrap_or(BUSY_INTERVAL).max(MIN_BUSY_INTERVAL);
-                    backed_off(metrics::Claim::Busy, pause)
+                    backed_off(metrics::Claim::Busy, http::with_jitter(pause))
                 }
-                ClaimAnswer::Offline(reason) => {
+                ClaimAnswer::Offline(reason, asked) => {
                     self.note_offline(&reason);
-                    backed_off(metrics::Claim::Offline, offline.next_pause())
+                    backed_off(metrics::Claim::Offline, http::next_pause(&mut offline, asked))
                 }
                 ClaimAnswer::Denied(_) if self.token_source.renew(&token) => {
                     tracing::info!(class = self.class.label, "read a new token");
