@@ -3,10 +3,12 @@
 
 use std::process::Command;
 
+use russet_protocol::machine::WaitReason;
 use russet_protocol::outcome::Outcome;
 use russet_test_object_store::bucket_apart;
 
 use crate::support::admin::assert_outcome;
+use crate::support::command_line::CommandLine;
 use crate::support::disk::{Disk, fill_disk};
 use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, russet, test_dir, wait_for};
 
@@ -107,6 +109,12 @@ fn below_the_reserve_no_task_is_given_out_until_there_is_room() {
     let job = server.admin.only_job(&server.admin.pipeline(&pipeline.id));
     assert_eq!(job.outcome, None);
     assert!(job.started_ms.is_none(), "it was given out");
+    // Everybody is told why, and whoever submits now too.
+    assert_eq!(job.waiting.unwrap().reason, WaitReason::Disk);
+    std::fs::write(dir.path().join("token"), server.admin.token()).unwrap();
+    let cli = CommandLine::new(&server, dir.path());
+    let shown = cli.succeed(&["pipeline", "show", pipeline.id.as_str()]);
+    assert!(shown.contains("keeps the rest of its disk"), "{shown}");
     std::fs::remove_file(&filler).unwrap();
     let job = server.admin.only_job(&server.admin.wait(&pipeline));
     assert_outcome(&server.admin, &job, Outcome::Success);

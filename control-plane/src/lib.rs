@@ -31,6 +31,7 @@ mod data_dir;
 mod follow;
 mod follow_seen;
 mod keeping;
+mod lacks;
 mod layers;
 mod lifecycle;
 mod limits;

@@ -11,13 +11,34 @@ use crate::store::runners::RunnerRow;
 use crate::store::{Conn, StoreError, loads, pauses, runners};
 use crate::text::rfc3339;
 
+/// A runner with its state, and the last time at which any server heard of it, in milliseconds since
+/// 1970.
+#[derive(Clone, Debug)]
+pub(crate) struct JudgedRunner {
+    pub(crate) item: RunnerItem,
+    pub(crate) last_ms: i64,
+}
+
 /// Returns all runners that are listed, with their states.
 pub(crate) async fn list_runners(
     app: &App,
     conn: &mut Conn,
 ) -> Result<Vec<RunnerItem>, StoreError> {
+    let judged = judge_runners(app, conn).await?;
+    Ok(judged.into_iter().map(|runner| runner.item).collect())
+}
+
+/// Returns all runners that are listed, with their states and when they were heard of: three
+/// statements, however many there are, and one where there are none.
+pub(crate) async fn judge_runners(
+    app: &App,
+    conn: &mut Conn,
+) -> Result<Vec<JudgedRunner>, StoreError> {
     let now_ms = app.clock.wall_ms();
     let rows = runners::list(conn, now_ms).await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let (mut held, pauses) = (loads::held_tasks(conn).await?, pauses::all(conn, now_ms).await?);
     Ok(rows.into_iter().map(|row| judge_row(app, now_ms, row, &mut held, &pauses)).collect())
 }
@@ -32,7 +53,8 @@ pub(crate) async fn list_of_class(
     let rows = runners::of_class(conn, class, now_ms).await?;
     let mut held = loads::held_tasks(conn).await?;
     let pauses = pauses::of_class(conn, class, now_ms).await?;
-    Ok(rows.into_iter().map(|row| judge_row(app, now_ms, row, &mut held, &pauses)).collect())
+    let judge = |row| judge_row(app, now_ms, row, &mut held, &pauses).item;
+    Ok(rows.into_iter().map(judge).collect())
 }
 
 fn judge_row(
@@ -41,7 +63,7 @@ fn judge_row(
     row: RunnerRow,
     held: &mut loads::Held,
     pauses: &Pauses,
-) -> RunnerItem {
+) -> JudgedRunner {
     let RunnerRow { mut item, last_ms, left_ms } = row;
     let class = item.resource_class.as_str();
     let last_ms = app.presence.last_ms(class, &item.name).map_or(last_ms, |at| at.max(last_ms));
@@ -62,5 +84,5 @@ fn judge_row(
     if !item.tasks.is_empty() {
         item.status = RunnerStatus::Busy;
     }
-    item
+    JudgedRunner { item, last_ms }
 }

@@ -252,7 +252,8 @@ impl Server {
             class_aliases: Arc::new(settings.class_aliases),
             public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
             gate: Arc::new(Gate::new(
-                settings.limits.within(raise_open_files()),
+                settings.limits,
+                raise_open_files(),
                 settings.trusted_proxies,
             )),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),

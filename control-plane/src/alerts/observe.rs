@@ -1,4 +1,5 @@
-//! Looks at the farm for conditions that people hear of.
+//! Looks at the farm for conditions that people hear of. It goes by the states of the machines, as
+//! lists and pages do.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +11,31 @@ use russet_text::{format_duration, one_line_within};
 
 use super::decide::Key;
 use super::expiry;
-use crate::runner_items::list_runners;
+use crate::runner_items::{JudgedRunner, judge_runners};
 use crate::state::App;
 use crate::store::{Conn, StoreError, loads, tokens};
 
 /// Time for which the oldest task of a class has to wait before the lack of machines is told, in
-/// milliseconds. A machine that is restarted is back by then.
+/// milliseconds.
 const WAIT_MS: i64 = 3 * 60 * 1000;
 
-/// Age of the last claim of a machine from which on it is not there, in milliseconds. An idle one
-/// claims once a minute at least.
+/// Silence of a machine that is away from which on its class has to do without it, in milliseconds.
+/// One that is restarted is back by then.
 const ABSENT_MS: i64 = 2 * 60 * 1000;
 
 /// Most characters of a reason.
 const MAX_CHARS: usize = 200;
 
-/// Returns the conditions that are there now, with a description of each.
+/// Returns the conditions that are there now, with a description of each. The number of statements does
+/// not depend on how many machines and classes there are.
 pub(super) async fn conditions(
     conn: &mut Conn,
     app: &App,
 ) -> Result<BTreeMap<Key, String>, StoreError> {
     let now_ms = app.clock.wall_ms();
-    let machines = list_runners(app, conn).await?;
-    let told = machines.iter().flat_map(|machine| {
+    let machines = judge_runners(app, conn).await?;
+    let items = machines.iter().map(|machine| &machine.item);
+    let told = items.flat_map(|machine| {
         [rolled_back(machine), lost(machine), unhealthy(machine)].into_iter().flatten()
     });
     let mut found: BTreeMap<Key, String> = told.collect();
@@ -40,17 +43,18 @@ pub(super) async fn conditions(
         found.extend(expiry::token_alerts(&token, now_ms));
     }
     for line in loads::waiting_lines(conn).await? {
-        if now_ms - line.oldest_ms < WAIT_MS || line.active_tasks > 0 {
-            continue;
-        }
-        if line.last_claim_ms.is_some_and(|last_ms| now_ms - last_ms < ABSENT_MS) {
+        let is_of_class =
+            |machine: &&JudgedRunner| machine.item.resource_class.as_str() == line.class;
+        let has_machine =
+            machines.iter().filter(is_of_class).any(|machine| is_present(machine, now_ms));
+        if has_machine || now_ms - line.oldest_ms < WAIT_MS {
             continue;
         }
         let waited = std::time::Duration::from_millis(
             u64::try_from(now_ms - line.oldest_ms).unwrap_or_default(),
         );
         let detail = format!(
-            "no machine of {} asks for tasks: {} wait, the oldest for {}.",
+            "no machine of {} is there: {} wait, the oldest for {}.",
             line.class,
             line.tasks,
             format_duration(waited)
@@ -58,6 +62,13 @@ pub(super) async fn conditions(
         found.insert((AlertKind::ClassWithoutMachines, line.class), detail);
     }
     Ok(found)
+}
+
+/// Returns true for a machine that is there, or was a moment ago, and for one of which a server that
+/// has just started does not know yet.
+fn is_present(machine: &JudgedRunner, now_ms: i64) -> bool {
+    let state = machine.item.state;
+    !state.is_away() || state == MachineState::Unknown || now_ms - machine.last_ms < ABSENT_MS
 }
 
 /// Returns the alert of a machine that took an update back.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::caller::Caller;
 use super::error::ApiError;
+use crate::lacks::Lack;
 use crate::listen::Room;
 use crate::state::App;
 
@@ -62,7 +63,7 @@ pub(super) async fn read(
         if length + bytes.len() > limit {
             return Err(too_large());
         }
-        room.grow_to(length + bytes.len()).map_err(|_| ApiError::Busy)?;
+        room.grow_to(length + bytes.len()).map_err(|_| ApiError::Busy(Lack::Bodies))?;
         match only.take() {
             // The usual case of a small body: no copy.
             None if all.is_empty() => only = Some(bytes),

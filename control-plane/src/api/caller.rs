@@ -20,6 +20,7 @@ use russet_protocol::secret::Secret;
 use super::error::ApiError;
 use crate::browser_session::{Session, find_session};
 use crate::credentials::{TokenHash, TokenKind};
+use crate::lacks::Lack;
 use crate::listen::{Connection, Keeping, Key, Room, Standing};
 use crate::state::App;
 use crate::store::tokens::KnownToken;
@@ -157,7 +158,7 @@ pub(super) async fn admit(
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |connection| connection.client(request.headers()));
     let call = app.gate.call(caller.key(&app, address)).map_err(|_| ApiError::TooMany)?;
     if let (Some(standing), Some(connection)) = (caller.standing(), &connection) {
-        connection.prove(standing).map_err(|_| ApiError::Busy)?;
+        connection.prove(standing).map_err(|_| ApiError::Busy(Lack::Connections))?;
     }
     request.extensions_mut().insert(caller);
     let answer = next.run(request).await;

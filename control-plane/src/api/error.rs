@@ -1,6 +1,7 @@
 //! Errors of calls: every answer that is an error is a [`Problem`].
 
 use axum::Json;
+use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use russet_protocol::UPLOAD_OFFSET_HEADER;
@@ -9,6 +10,8 @@ use russet_protocol::runner::{EventsResponse, FinishMissing};
 
 use crate::contention::MayContend;
 use crate::credentials::NoRandomness;
+use crate::lacks::Lack;
+use crate::listen::is_out_of_descriptors;
 use crate::objects::ObjectError;
 use crate::state::App;
 use crate::store::StoreError;
@@ -47,10 +50,13 @@ pub(crate) enum ApiError {
     Unprocessable(Problem),
     /// 429: too many calls of one token or address at the same time.
     TooMany,
-    /// 503: others take all that there is.
-    Busy,
+    /// 503: others take all that there is, or a part of the server is away. Nothing has happened.
+    Busy(Lack),
     /// 503, if it stays so: the database took a transaction back for another's sake.
     Contended,
+    /// 503, and nobody knows whether what was asked for has happened: the database went away during
+    /// its commit.
+    Doubtful,
     /// 503: the bucket of the objects does not answer, or refuses.
     Objects,
     /// 507: the data directory is full.
@@ -64,8 +70,13 @@ impl From<StoreError> for ApiError {
         if error.is_contended() {
             return Self::Contended;
         }
-        if error.is_busy() {
-            return Self::Busy;
+        if let Some(lack) = error.lack() {
+            tracing::debug!(error = russet_text::error_chain(&error), "a call is put off");
+            return Self::Busy(lack);
+        }
+        if error.is_doubtful() {
+            tracing::error!(error = russet_text::error_chain(&error), "a call may have been done");
+            return Self::Doubtful;
         }
         if error.is_conflict() {
             let message = "somebody else made or removed the same at the same time; try again";
@@ -91,8 +102,17 @@ impl ApiError {
             tracing::error!(error = russet_text::error_chain(&error), "the data directory is full");
             return Self::NoSpace;
         }
+        if has_no_descriptors(&error) {
+            return Self::Busy(Lack::Descriptors);
+        }
         Self::Internal(Box::new(error))
     }
+}
+
+/// Returns true where an error, or one of its causes, is that there are no descriptors left.
+fn has_no_descriptors(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|error| error.downcast_ref()).any(is_out_of_descriptors)
 }
 
 impl App {
@@ -123,7 +143,7 @@ impl From<ObjectError> for ApiError {
             }
             ObjectError::Body(_) => Self::Bad("the body broke off".to_owned()),
             ObjectError::OtherHash(hash) => Self::Bad(format!("the bytes have the hash {hash}")),
-            ObjectError::Busy => Self::Busy,
+            ObjectError::Busy => Self::Busy(Lack::Uploads),
             error @ ObjectError::Unavailable { .. } => {
                 tracing::error!(error = russet_text::error_chain(&error), "a call is put off");
                 Self::Objects
@@ -133,10 +153,25 @@ impl From<ObjectError> for ApiError {
     }
 }
 
-/// A refusal that passes.
-fn later(status: StatusCode, message: &str, hint: Option<&str>) -> Response {
+/// A refusal that passes, after which nothing has happened. It carries what it is for, which is counted
+/// on the way out.
+fn later(status: StatusCode, lack: Lack, message: &str, hint: Option<&str>) -> Response {
     let mut response = problem_response(status, message, hint);
+    response.extensions_mut().insert(lack);
     response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn busy(lack: Lack) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    later(status, lack, "the control plane is busy; try again", None)
+}
+
+/// Counts answers that put a call off, by what there was too little of.
+pub(super) async fn count_lack(State(app): State<App>, response: Response) -> Response {
+    if let Some(lack) = response.extensions().get::<Lack>() {
+        app.gate.lacks.note(*lack);
+    }
     response
 }
 
@@ -196,19 +231,32 @@ impl IntoResponse for ApiError {
             }
             Self::TooMany => later(
                 StatusCode::TOO_MANY_REQUESTS,
+                Lack::Calls,
                 "too many calls at the same time; try again",
                 None,
             ),
-            Self::Busy | Self::Contended => {
-                later(StatusCode::SERVICE_UNAVAILABLE, "the control plane is busy; try again", None)
+            Self::Busy(lack) => busy(lack),
+            Self::Contended => busy(Lack::Contention),
+            Self::Doubtful => {
+                // Without `Retry-After`: that says that nothing has happened.
+                let mut response = problem_response(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the database of the control plane went away during the call, which may have been \
+                     done",
+                    Some("look whether it was done before you try again"),
+                );
+                response.extensions_mut().insert(Lack::Database);
+                response
             }
             Self::Objects => later(
                 StatusCode::SERVICE_UNAVAILABLE,
+                Lack::Objects,
                 "the object store of the control plane does not answer; try again",
                 Some("the control plane's log says what its store answers"),
             ),
             Self::NoSpace => later(
                 StatusCode::INSUFFICIENT_STORAGE,
+                Lack::Disk,
                 "the data directory of the control plane is full",
                 Some(
                     "make room on its disk, or let caches go with --cache-limit and \

@@ -10,6 +10,7 @@ mod caller;
 mod calls;
 mod clients;
 mod error;
+mod metrics;
 mod openapi;
 mod params;
 mod prefer;
@@ -18,7 +19,7 @@ mod refs;
 mod runner_name;
 
 use axum::http::{Method, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::{Extension, Router};
 
 use crate::state::App;
@@ -34,10 +35,12 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .merge(admin::router())
         .merge(clients::router())
         .merge(openapi::router())
+        .merge(metrics::router())
         .merge(pages.layer(Extension(calls)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), caller::admit))
+        .layer(map_response_with_state(app.clone(), error::count_lack))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app)
 }

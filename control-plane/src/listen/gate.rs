@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::address::{ProxyRange, is_proxy};
 use super::places::{Arrival, Full, Numbers, Places, Standing};
+use crate::lacks::Lacks;
 use crate::limits::Limits;
 
 /// The one that calls are counted for.
@@ -27,6 +29,12 @@ const DECODERS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
+    /// Calls that were put off.
+    pub(crate) lacks: Lacks,
+    /// Looks of claims at the queue of their class.
+    pub(crate) looks: AtomicU64,
+    /// Files that the process may have open.
+    pub(crate) open_files: u64,
     pub(super) proxies: Vec<ProxyRange>,
     connections: Mutex<Connections>,
     calls: Mutex<HashMap<Key, usize>>,
@@ -49,7 +57,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Gate {
-    pub(crate) fn new(limits: Limits, proxies: Vec<ProxyRange>) -> Self {
+    /// Makes the gate of a process that may have so many files open.
+    pub(crate) fn new(limits: Limits, open_files: u64, proxies: Vec<ProxyRange>) -> Self {
+        let limits = limits.within(open_files);
         let numbers = Numbers {
             total: limits.connections,
             kept: limits.kept_connections,
@@ -58,6 +68,9 @@ impl Gate {
         let room = |bytes: usize| Arc::new(Semaphore::new(bytes / UNIT));
         Self {
             limits,
+            lacks: Lacks::default(),
+            looks: AtomicU64::new(0),
+            open_files,
             proxies,
             connections: Mutex::new(Connections {
                 places: Places::new(numbers),
@@ -93,6 +106,11 @@ impl Gate {
         let mut connections = lock(&self.connections);
         connections.places.leave(id);
         connections.evict.remove(&id);
+    }
+
+    /// Returns the number of connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        lock(&self.connections).places.count()
     }
 
     /// Counts a call until the answer is dropped.
@@ -177,7 +195,7 @@ mod tests {
     fn calls_and_memory_are_given_back() {
         let limits =
             Limits { calls_per_address: 2, anonymous_body_bytes: 4 * UNIT, ..Limits::default() };
-        let gate = Arc::new(Gate::new(limits, Vec::new()));
+        let gate = Arc::new(Gate::new(limits, 65_536, Vec::new()));
         let key = Key::Address(IpAddr::from([10, 0, 0, 1]));
         let first = gate.call(key.clone()).unwrap();
         let _second = gate.call(key.clone()).unwrap();

@@ -7,6 +7,7 @@ mod address;
 mod connection;
 mod gate;
 mod places;
+mod spares;
 mod turn_away;
 
 use std::convert::Infallible;
@@ -25,13 +26,17 @@ use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 
 pub use address::{NotARange, ProxyRange};
 pub(crate) use connection::{Connection, Keeping};
 pub(crate) use gate::{Gate, Key, Room};
 pub(crate) use places::Standing;
+pub(crate) use spares::is_out_of_descriptors;
 
+use crate::lacks::Lack;
 use connection::{BusyGuard, Watched};
+use spares::{GivenUp, Spares, is_near_limit};
 use turn_away::{MAX_TURNED_AWAY, turn_away};
 
 /// Buffer of a connection, in bytes: the longest head of a request, and what is read of a body at
@@ -54,12 +59,17 @@ pub(crate) async fn serve(
     // Held by each connection: when none is left, the receiver ends.
     let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
     let turns = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
+    let spares = Spares::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = closed(&mut closing) => break,
         };
         match accepted {
+            Ok((stream, _)) if is_near_limit(&stream, gate.open_files) => {
+                gate.lacks.note(Lack::Descriptors);
+                tokio::spawn(turn_away(stream, Arc::clone(&turns)));
+            }
             Ok((stream, peer)) => {
                 let (router, gate) = (router.clone(), Arc::clone(&gate));
                 if let Some(stream) =
@@ -69,6 +79,19 @@ pub(crate) async fn serve(
                 }
             }
             Err(error) if is_of_connection(&error) => {}
+            Err(error) if is_out_of_descriptors(&error) => {
+                gate.lacks.note(Lack::Descriptors);
+                match accept_with_spare(&listener, &spares).await {
+                    Some((stream, room)) => {
+                        let turns = Arc::clone(&turns);
+                        tokio::spawn(async move {
+                            turn_away(stream, turns).await;
+                            drop(room);
+                        });
+                    }
+                    None => tokio::time::sleep(ACCEPT_PAUSE).await,
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -78,6 +101,19 @@ pub(crate) async fn serve(
     drop((listener, open));
     // Nothing is ever sent.
     let _none = all_closed.recv().await;
+}
+
+/// Accepts a connection, though there are no descriptors left, to turn it away; `None` where that does
+/// not work either.
+async fn accept_with_spare(
+    listener: &TcpListener,
+    spares: &Arc<Spares>,
+) -> Option<(TcpStream, GivenUp)> {
+    let room = spares.give_up()?;
+    match timeout(ACCEPT_PAUSE, listener.accept()).await {
+        Ok(Ok((stream, _))) => Some((stream, room)),
+        Ok(Err(_)) | Err(_) => None,
+    }
 }
 
 /// Done when the server is to stop.
@@ -103,7 +139,7 @@ fn accept(
 ) -> Option<TcpStream> {
     let address = address::plain(peer.ip());
     let Ok((id, evicted)) = gate.arrive(address) else {
-        tracing::warn!(%address, "a connection is turned away: all places have callers with tokens");
+        gate.lacks.note(Lack::Connections);
         return Some(stream);
     };
     // Answers are small and someone waits for each: none is to wait for the next packet. And

@@ -118,6 +118,11 @@ impl Places {
         Ok(())
     }
 
+    /// Returns the number of connections that have a place.
+    pub(super) fn count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Notes that a connection was closed.
     pub(super) fn leave(&mut self, id: u64) {
         match self.open.remove(&id) {

@@ -72,20 +72,12 @@ pub(crate) struct WaitingLine {
     pub(crate) tasks: u64,
     /// Time since which the first of them waits, in milliseconds since 1970.
     pub(crate) oldest_ms: i64,
-    /// Number of tasks of the class that run.
-    pub(crate) active_tasks: u64,
-    /// Last claim of a runner of the class, in milliseconds since 1970.
-    pub(crate) last_claim_ms: Option<i64>,
 }
 
 /// Returns the lines in which tasks wait.
 pub(crate) async fn waiting_lines(conn: &mut Conn) -> Result<Vec<WaitingLine>, StoreError> {
     let rows = query(
-        "SELECT line.class, line.n, jobs.queued_ms AS oldest, \
-         (SELECT count(*) FROM tasks AS others WHERE others.class = line.class \
-         AND others.phase = 'running') AS active, \
-         (SELECT max(last_ms) FROM runners WHERE runners.class = line.class) AS last_claim \
-         FROM (SELECT class, count(*) AS n, min(queue) AS first FROM tasks WHERE phase = 'queued' \
+        "SELECT line.class, line.n, jobs.queued_ms AS oldest FROM (SELECT class, count(*) AS n, min(queue) AS first FROM tasks WHERE phase = 'queued' \
          GROUP BY class) AS line JOIN tasks ON tasks.class = line.class \
          AND tasks.phase = 'queued' AND tasks.queue = line.first \
          JOIN jobs ON jobs.id = tasks.job ORDER BY line.class",
@@ -97,8 +89,6 @@ pub(crate) async fn waiting_lines(conn: &mut Conn) -> Result<Vec<WaitingLine>, S
             class: row.try_get("class")?,
             tasks: count_column(row, "n")?,
             oldest_ms: row.try_get::<Option<i64>>("oldest")?.unwrap_or_default(),
-            active_tasks: count_column(row, "active")?,
-            last_claim_ms: row.try_get("last_claim")?,
         })
     };
     rows.iter().map(line).collect()

@@ -12,6 +12,7 @@ pub(crate) mod allocations;
 pub(crate) mod alone;
 pub(crate) mod archives;
 pub(crate) mod artifacts;
+mod availability;
 pub(crate) mod caches;
 pub(crate) mod classes;
 mod conn;
@@ -62,10 +63,14 @@ pub(crate) mod workspaces;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
 use crate::contention;
+use crate::lacks::Lack;
 use crate::signals::Bus;
 use conn::Link;
 
@@ -73,6 +78,7 @@ pub(crate) use allocations::Held;
 pub(crate) use conn::Conn;
 pub(crate) use postgres::{Channel, Teller};
 pub use postgres::{DatabaseUrl, DatabaseUrlError};
+pub(crate) use sql::statement_count;
 pub(crate) use sqlite::vacuum_database;
 pub use sqlite::{VacuumError, Vacuumed};
 pub(crate) use steps::StepRow;
@@ -123,6 +129,12 @@ pub(crate) enum StoreError {
     /// A row that was to be removed has changed since it was looked at.
     #[error("the row has changed")]
     Changed,
+    /// Others write for too long.
+    #[error("the turn to write did not come within {0:?}")]
+    WriterTaken(Duration),
+    /// The connection broke while a transaction was committed: it may have been, or not.
+    #[error("the connection to the database broke during a commit, which may have been done")]
+    Doubtful(#[source] sqlx::Error),
     /// The task that commits went away, because the server stops.
     #[error("the server stops")]
     Stopping,
@@ -144,11 +156,24 @@ impl StoreError {
             || matches!(self, Self::Database(error) if conn::has_stale_plan(error))
     }
 
-    /// Returns true where no connection came free in time, or the database takes none
-    /// (`too_many_connections`, `cannot_connect_now`): nothing has begun.
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::PoolTimedOut))
-            || self.code().is_some_and(|code| code == "53300" || code == "57P03")
+    /// Returns what there was too little of, where nothing has happened and the same may work a moment
+    /// later.
+    pub(crate) fn lack(&self) -> Option<Lack> {
+        match self {
+            Self::WriterTaken(_) => Some(Lack::Writer),
+            Self::Database(error) => availability::lack_of(error),
+            _ => None,
+        }
+    }
+
+    /// Returns true where nobody knows whether the transaction was committed.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Doubtful(_) | Self::Stopping)
+    }
+
+    /// An error of a commit: without the connection nobody knows whether it was done.
+    fn of_commit(error: sqlx::Error) -> Self {
+        if availability::is_lost(&error) { Self::Doubtful(error) } else { Self::Database(error) }
     }
 
     /// Returns true where somebody else made or removed at the same time what a row names.
@@ -172,6 +197,8 @@ pub(crate) struct Store {
     bus: Bus,
     /// Number of the last migration that this version knows.
     known: i64,
+    /// Transactions that were begun to write.
+    begun: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -200,7 +227,7 @@ impl Store {
 
     /// Refuses a database that newer versions have made unusable for this one.
     async fn checked(backend: Backend, known: i64) -> Result<Self, OpenError> {
-        let store = Self { backend, bus: Bus::default(), known };
+        let store = Self { backend, bus: Bus::default(), known, begun: Arc::default() };
         match store.too_new().await {
             Ok(None) => store.check_whole().await,
             Ok(Some(needed)) => Err(OpenError::TooNew { needed, known }),
@@ -255,7 +282,13 @@ impl Store {
 
     /// Begins to write.
     pub(crate) async fn write(&self) -> Result<WriteTx, StoreError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         WriteTx::begin(self).await
+    }
+
+    /// Returns how many transactions were begun to write.
+    pub(crate) fn begun_transactions(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// The signals that commits send.

@@ -9,6 +9,7 @@
 //! Text that differs between the two is here too, and nowhere else: [`Lock`] and [`without_hints`].
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -52,8 +53,17 @@ pub(super) struct Query<'q> {
     values: Vec<Value<'q>>,
 }
 
+/// Statements of this process, for metrics.
+static STATEMENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how many statements this process has made, on all its databases.
+pub(crate) fn statement_count() -> u64 {
+    STATEMENTS.load(Ordering::Relaxed)
+}
+
 /// Begins a statement.
 pub(super) fn query<'q>(text: &'static str) -> Query<'q> {
+    STATEMENTS.fetch_add(1, Ordering::Relaxed);
     Query { text, lock: None, values: Vec::new() }
 }
 

@@ -104,7 +104,7 @@ impl WriteTx {
         let Self { conn, bus, wakes, .. } = self;
         match conn.link {
             Link::SqliteWriter(mut writer) => writer.commit().await?,
-            Link::PostgresTx(tx) => tx.commit().await?,
+            Link::PostgresTx(tx) => tx.commit().await.map_err(StoreError::of_commit)?,
             Link::SqliteReader(_) | Link::PostgresReader(_) => {}
         }
         let for_others = bus.send(wakes);

@@ -143,7 +143,7 @@ async fn a_class_without_machines_is_told_once_and_its_end_once() {
     assert_eq!(message["data"]["opened"][0]["kind"], "class_without_machines");
     assert_eq!(message["data"]["opened"][0]["subject"], CLASS);
     let text = chat.message(0)["text"].as_str().unwrap().to_owned();
-    assert!(text.contains("no machine of acme/mini asks for tasks: 1 wait"), "{text}");
+    assert!(text.contains("no machine of acme/mini is there: 1 wait"), "{text}");
 
     // A restart says nothing again; the next that is heard is the end.
     let server = server.restart().await;

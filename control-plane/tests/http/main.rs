@@ -9,6 +9,7 @@
 
 mod alerts;
 mod artifacts;
+mod availability;
 #[cfg(target_os = "linux")]
 mod browser;
 #[cfg(target_os = "linux")]

@@ -10,6 +10,8 @@
 mod alerts;
 #[path = "../http/artifacts.rs"]
 mod artifacts;
+#[path = "../http/availability.rs"]
+mod availability;
 mod beside;
 #[cfg(target_os = "linux")]
 #[path = "../http/browser.rs"]

@@ -2,8 +2,9 @@
 
 use axum::Json as JsonAnswer;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use russet_pipeline::{Compiled, JobKind, Options, Required, Status, Value, Workflow};
+use russet_protocol::IDEMPOTENCY_HEADER;
 use russet_protocol::admin::{ContextItem, ParameterValue, Pipeline, SubmitRequest};
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::Outcome;
@@ -31,14 +32,20 @@ const PROJECT_LIMIT: usize = 255;
 /// Compiles the configuration and queues what may start.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/pipelines", tag = "admin", operation_id = "submit_submit",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A UUID of the caller's making, which becomes the pipeline's id: a call that is sent again with it submits nothing more")),
     request_body = russet_protocol::admin::SubmitRequest,
-    responses((status = 201, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 422, description = "It cannot be run", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 201, description = "The pipeline", body = russet_protocol::admin::Pipeline), (status = 200, description = "The pipeline, which an earlier call with the same key submitted", body = russet_protocol::admin::Pipeline), (status = 422, description = "It cannot be run", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn submit(
     State(app): State<App>,
+    headers: HeaderMap,
     Json(request): Json<SubmitRequest>,
 ) -> Result<(StatusCode, JsonAnswer<Pipeline>), ApiError> {
+    let chosen = chosen_id(&headers)?;
+    if let Some(pipeline) = submitted_before(&app, chosen.as_ref()).await? {
+        return Ok((StatusCode::OK, JsonAnswer(pipeline)));
+    }
     if request.project.trim().is_empty()
         || request.project.len() > PROJECT_LIMIT
         || request.project.chars().any(char::is_control)
@@ -48,14 +55,53 @@ pub(super) async fn submit(
     if app.space.is_short() {
         return Err(ApiError::NoSpace);
     }
-    let id = PipelineId::generate();
+    let id = chosen.clone().unwrap_or_else(PipelineId::generate);
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
-        if let Some(pipeline) = try_as(&app, &request, &id, number).await? {
-            tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
-            return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
+        match try_as(&app, &request, &id, number).await {
+            Ok(Some(pipeline)) => {
+                tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
+                return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
+            }
+            Ok(None) => {}
+            // The same call may have come twice at the same time.
+            Err(error @ ApiError::Conflict(_)) => {
+                let earlier = submitted_before(&app, chosen.as_ref()).await?;
+                return earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error);
+            }
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// Returns the id that the caller chose for its pipeline, so that it may send the call again.
+fn chosen_id(headers: &HeaderMap) -> Result<Option<PipelineId>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_HEADER) else { return Ok(None) };
+    // The draft of the header has it in quotes, which many leave out.
+    let text = value.to_str().unwrap_or_default().trim().trim_matches('"');
+    if !is_uuid(text) {
+        let message = "Idempotency-Key: a UUID in lower case is needed";
+        return Err(ApiError::Bad(message.to_owned()));
+    }
+    Ok(Some(PipelineId::from(text)))
+}
+
+/// Returns true for a UUID as ids are written: lower case, with hyphens.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        })
+}
+
+/// Returns the pipeline that an earlier call with the same key submitted.
+async fn submitted_before(
+    app: &App,
+    chosen: Option<&PipelineId>,
+) -> Result<Option<Pipeline>, ApiError> {
+    let Some(id) = chosen else { return Ok(None) };
+    Ok(pipelines::get(&mut app.store.read().await?, id).await?)
 }
 
 /// Submits a pipeline under a number, which a configuration may name. `None` where another one has

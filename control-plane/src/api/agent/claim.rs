@@ -1,5 +1,6 @@
 //! `POST /api/v3/runner/claim`.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json as JsonAnswer;
@@ -84,6 +85,9 @@ pub(super) async fn claim(
         // A look that locks nothing comes first: claims that find nothing must not keep others from
         // writing.
         let may_look = has_looked && !is_paused && !is_short;
+        if may_look {
+            app.gate.looks.fetch_add(1, Ordering::Relaxed);
+        }
         if is_news || (may_look && may_get(&app, &hash, &class, &runner).await?) {
             let attempt = || try_claim(&app, &hash, &class, &runner, is_news);
             match contention::retry(attempt).await? {

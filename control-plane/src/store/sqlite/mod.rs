@@ -55,6 +55,10 @@ const NUMBERS_PER_START: i64 = 1 << 40;
 /// Enough that a slow reader does not make others wait, few enough to stay small.
 const READERS: u32 = 4;
 
+/// Longest wait for the turn to write, and for a connection to read with: less than callers wait for
+/// an answer.
+const TURN_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The connections to a database.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteStore {
@@ -97,14 +101,20 @@ impl SqliteStore {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
+            .acquire_timeout(TURN_TIMEOUT)
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { writer: Arc::new(Mutex::new(writer)), readers })
     }
 
     /// Waits for the turn to write, and begins a transaction.
+    ///
+    /// # Errors
+    /// Others write for too long, in this process or in another.
     pub(super) async fn begin(&self) -> Result<OwnedMutexGuard<Writer>, StoreError> {
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let turn = Arc::clone(&self.writer).lock_owned();
+        let turn = tokio::time::timeout(TURN_TIMEOUT, turn).await;
+        let mut writer = turn.map_err(|_| StoreError::WriterTaken(TURN_TIMEOUT))?;
         writer.begin().await?;
         Ok(writer)
     }
