@@ -96,8 +96,8 @@ fn without_a_token_the_way_to_name_one_is_said() {
     let dir = tempfile::tempdir().unwrap();
     insta::assert_snapshot!(failure(dir.path(), &["pipeline", "list"]), @r"
     exit code 2
-    error: there is no admin token for the control plane at http://127.0.0.1:8080
-    hint: name its file with --token-file or RUSSET_TOKEN_FILE; `russet server` keeps it as `admin.token` in its data directory
+    error: there is no token for the control plane at http://127.0.0.1:8080
+    hint: log in with `russet login URL`, or name the file of the admin token with --token-file or RUSSET_TOKEN_FILE; `russet server` keeps it as `admin.token` in its data directory
     ");
 }
 

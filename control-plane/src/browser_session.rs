@@ -17,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use russet_text::one_line_within;
 
 use crate::credentials::NoRandomness;
+use crate::people::{Person, Rights};
 use crate::state::App;
 use crate::store::{StoreError, sessions};
 
@@ -40,10 +41,28 @@ pub(crate) struct Session {
     id: blake3::Hash,
     form_token: blake3::Hash,
     name: String,
+    /// The account that it is of. `None`: the admin token was given, and the name is not proved.
+    person: Option<Person>,
 }
 
 impl Session {
-    /// The name that its owner gave, which may be empty. Nobody proves it: all have one token.
+    /// Account of the one who is logged in; `None` for the holder of the admin token.
+    pub(crate) fn person(&self) -> Option<&Person> {
+        self.person.as_ref()
+    }
+
+    /// Rights of the one who is logged in.
+    pub(crate) fn rights(&self) -> &Rights {
+        self.person.as_ref().map_or(&Rights::Owner, |person| &person.rights)
+    }
+
+    /// Key that its calls are counted by.
+    pub(crate) fn key(&self, app: &App) -> [u8; 32] {
+        self.person.as_ref().map_or_else(|| app.admin.key(), |_| *self.id.as_bytes())
+    }
+
+    /// Name of the account, or the one that the holder of the admin token gave, which may be empty and
+    /// is not proved.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -144,7 +163,7 @@ fn sealed_session(app: &App, headers: &HeaderMap) -> Option<Session> {
     }
     let form_token = blake3::keyed_hash(&derived_key(app, FORM_CONTEXT), id.as_bytes());
     let name = String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()?;
-    Some(Session { until_s, id, form_token, name })
+    Some(Session { until_s, id, form_token, name, person: None })
 }
 
 /// Finds the session of a browser that the administrator logged in with.

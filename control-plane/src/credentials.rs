@@ -44,6 +44,7 @@ pub(crate) enum TokenKind {
     Class,
     Task,
     Continuation,
+    Person,
 }
 
 impl TokenKind {
@@ -53,6 +54,7 @@ impl TokenKind {
             Self::Class => "rsc_",
             Self::Task => "rst_",
             Self::Continuation => "rsk_",
+            Self::Person => "rsp_",
         }
     }
 }

@@ -45,6 +45,7 @@ mod outbox;
 mod output_packer;
 mod output_reader;
 mod output_readers;
+mod people;
 mod presence;
 mod presence_writer;
 mod reaper;

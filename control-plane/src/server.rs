@@ -34,7 +34,7 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
-use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
+use crate::{alerts, api, cancel, keeping, listen, people, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -235,6 +235,7 @@ impl Server {
             clock,
             presence: Arc::default(),
             token_uses: Arc::default(),
+            personal_uses: Arc::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
             lease_ms: millis(settings.lease),
@@ -303,6 +304,7 @@ impl Server {
         let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
+        let personal_uses = tokio::spawn(people::run_token_uses(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
@@ -329,10 +331,12 @@ impl Server {
         expiry.abort();
         alerts.abort();
         presence.abort();
+        personal_uses.abort();
         others.abort();
         // What was heard last is there for the other servers, and after a restart.
         keeper.abort();
         presence_writer::write_news(&own).await;
+        people::write_token_uses(&own).await;
         servers::leave(&own).await;
         if let Err(error) = own.store.close().await {
             let error = russet_text::error_chain(&error);

@@ -80,6 +80,8 @@ pub(crate) struct Bus {
     pub(crate) pipelines: Signals,
     /// By task: it is to be canceled, or its claim ended.
     pub(crate) tasks: Signals,
+    /// By account: its roles or tokens changed.
+    pub(crate) people: Signals,
     /// One name, the empty one: there is one more lease to watch.
     pub(crate) leases: Signals,
     /// Wake-ups that other servers are to be told.
@@ -93,6 +95,7 @@ impl Default for Bus {
             lines: Lines::new(outbox.clone()),
             pipelines: Signals::default(),
             tasks: Signals::default(),
+            people: Signals::default(),
             leases: Signals::default(),
             outbox,
         }
@@ -110,6 +113,7 @@ impl Bus {
         wakes.classes.iter().for_each(|class| self.lines.wake_all(class));
         wakes.pipelines.iter().for_each(|id| self.pipelines.wake(id));
         wakes.tasks.iter().for_each(|id| self.tasks.wake(id));
+        wakes.people.iter().for_each(|id| self.people.wake(id));
         if wakes.has_lease {
             self.leases.wake("");
         }

@@ -26,6 +26,8 @@ pub(crate) struct Wakes {
     pub(crate) pipelines: BTreeSet<String>,
     /// Tasks that are to be canceled, or whose claim ended.
     pub(crate) tasks: BTreeSet<String>,
+    /// Accounts whose roles or tokens changed.
+    pub(crate) people: BTreeSet<String>,
     /// There is one more lease to watch. Not told to others: each server watches them all.
     pub(crate) has_lease: bool,
 }
@@ -45,6 +47,7 @@ impl Wakes {
         self.classes.extend(other.classes);
         self.pipelines.extend(other.pipelines);
         self.tasks.extend(other.tasks);
+        self.people.extend(other.people);
     }
 
     /// Returns the messages that tell them, of a server of this id.
@@ -54,9 +57,11 @@ impl Wakes {
         let classes = self.classes.iter().map(|class| format!("class {class}"));
         let pipelines = self.pipelines.iter().map(|id| format!("pipeline {id}"));
         let tasks = self.tasks.iter().map(|id| format!("task {id}"));
+        let people = self.people.iter().map(|id| format!("person {id}"));
         let mut messages = Vec::new();
         let mut message = server.to_owned();
-        for line in rests.chain(lines).chain(classes).chain(pipelines).chain(tasks) {
+        let all = rests.chain(lines).chain(classes).chain(pipelines).chain(tasks).chain(people);
+        for line in all {
             // A server reads by lines, so a name with a line's end would say something else.
             if line.contains('\n') || server.len() + 1 + line.len() > MAX_MESSAGE_BYTES {
                 continue;
@@ -93,6 +98,9 @@ impl Wakes {
                 }
                 ("task", _) => {
                     wakes.tasks.insert(rest.to_owned());
+                }
+                ("person", _) => {
+                    wakes.people.insert(rest.to_owned());
                 }
                 _ => {}
             }
@@ -158,6 +166,7 @@ mod tests {
             classes: ["a/b".to_owned()].into(),
             pipelines: ["p".to_owned()].into(),
             tasks: ["t".to_owned()].into(),
+            people: ["u".to_owned()].into(),
             has_lease: false,
         }
     }

@@ -62,6 +62,10 @@ ids! {
     InstanceId;
     /// A stored runner token (not the token itself).
     TokenId;
+    /// A stored personal token (not the token itself).
+    PersonalTokenId;
+    /// An account: a person or a service account. Its name may be somebody else's later.
+    UserId;
     /// A condition that people hear of.
     AlertId;
     /// A message to a target of alerts. Receivers tell a repeated one by it.

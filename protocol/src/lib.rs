@@ -24,6 +24,7 @@ pub mod local;
 pub mod machine;
 pub mod manifest;
 pub mod outcome;
+pub mod people;
 pub mod problem;
 pub mod resource_class;
 pub mod runner;

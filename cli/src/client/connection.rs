@@ -1,13 +1,14 @@
 //! Which control plane, and with which token.
 //!
-//! From the arguments, else the environment, else `$XDG_CONFIG_HOME/russet/cli.yml`. A token is
-//! never an argument: arguments are seen by everybody on the machine.
+//! From the arguments, else the environment, else the server that somebody logged in to, else
+//! `$XDG_CONFIG_HOME/russet/cli.yml`. A token is never an argument: arguments are seen by everybody
+//! on the machine. One that was stored by a login goes to the server of that login alone.
 
 use std::path::{Path, PathBuf};
 
 use russet_protocol::secret::Secret;
 
-use super::{Client, Settings};
+use super::{Client, Logins, Settings};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
@@ -22,7 +23,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, env = "RUSSET_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
 
-    /// File with the admin token; or put the token itself into RUSSET_TOKEN
+    /// File with the admin token or a personal one; or put the token itself into RUSSET_TOKEN
     #[arg(long, env = "RUSSET_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -31,13 +32,17 @@ impl ConnectionArgs {
     /// A client for the control plane that is meant.
     pub(crate) fn connect(&self) -> Result<Client> {
         let settings = Settings::read()?;
-        let url = self.url.clone().or(settings.url).unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let logins = Logins::read()?;
+        let logged_in = || logins.current().map(|login| login.url.clone());
+        let url = self.url.clone().or_else(logged_in).or(settings.url);
+        let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
         let token = match (&self.token_file, std::env::var("RUSSET_TOKEN")) {
             (Some(file), _) => read_token(file)?,
             (None, Ok(token)) if !token.trim().is_empty() => Secret::new(token.trim()),
-            (None, _) => match &settings.token_file {
-                Some(file) => read_token(file)?,
-                None => return Err(no_token(&url)),
+            (None, _) => match (logins.at(&url), &settings.token_file) {
+                (Some(login), _) => login.token.clone(),
+                (None, Some(file)) => read_token(file)?,
+                (None, None) => return Err(no_token(&url)),
             },
         };
         Client::new(&url, &token)
@@ -45,9 +50,9 @@ impl ConnectionArgs {
 }
 
 fn no_token(url: &str) -> CliError {
-    CliError::new(Exit::Usage, format!("there is no admin token for the control plane at {url}"))
+    CliError::new(Exit::Usage, format!("there is no token for the control plane at {url}"))
         .hint(
-            "name its file with --token-file or RUSSET_TOKEN_FILE; `russet server` keeps it as \
+            "log in with `russet login URL`, or name the file of the admin token with --token-file or RUSSET_TOKEN_FILE; `russet server` keeps it as \
              `admin.token` in its data directory",
         )
 }

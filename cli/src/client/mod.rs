@@ -8,7 +8,9 @@ mod alerts;
 mod chunks;
 mod connection;
 mod keeping;
+mod logins;
 mod orbs;
+mod people;
 mod pipelines;
 mod retry;
 mod runners;
@@ -28,6 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use connection::ConnectionArgs;
+pub(crate) use logins::{Login, Logins};
 pub(crate) use pipelines::PipelineFilter;
 pub(crate) use settings::Settings;
 pub(crate) use stream::{EventStream, Next};

@@ -30,16 +30,18 @@ impl Settings {
     /// # Errors
     /// It cannot be read, or has a mistake.
     pub(crate) fn read() -> Result<Self> {
-        config_file().map_or_else(|| Ok(Self::default()), |file| read_file(&file))
+        config_dir()
+            .map_or_else(|| Ok(Self::default()), |directory| read_file(&directory.join("cli.yml")))
     }
 }
 
-fn config_file() -> Option<PathBuf> {
+/// Returns the directory of configuration of a person's commands.
+pub(super) fn config_dir() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let base = set("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
-    Some(base.join("russet/cli.yml"))
+    Some(base.join("russet"))
 }
 
 fn read_file(file: &Path) -> Result<Settings> {

@@ -55,6 +55,12 @@ pub(crate) enum Command {
     Project(commands::context::ProjectCommand),
     #[command(subcommand)]
     Token(commands::token::TokenCommand),
+    Login(commands::login::LoginArgs),
+    Logout(commands::login::LogoutArgs),
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    #[command(subcommand)]
+    PersonalToken(commands::personal_token::PersonalTokenCommand),
     #[command(subcommand)]
     Alert(commands::alert::AlertCommand),
     Completion(commands::completion::CompletionArgs),

@@ -12,11 +12,13 @@ pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
 pub(crate) mod lacking;
+pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod orb;
 pub(crate) mod orb_pack;
 pub(crate) mod orbs;
 pub(crate) mod people;
+pub(crate) mod personal_token;
 pub(crate) mod pipeline;
 pub(crate) mod pipeline_list;
 pub(crate) mod rerun;
@@ -26,6 +28,7 @@ pub(crate) mod runner;
 pub(crate) mod secret_input;
 pub(crate) mod server;
 pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod values;
 mod watch;
 pub(crate) mod workflow;
@@ -60,6 +63,10 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Context(command) => block_on(context::main(command)),
         Command::Project(command) => block_on(context::run_project(command)),
         Command::Token(command) => block_on(token::main(command)),
+        Command::Login(args) => block_on(login::main(args)),
+        Command::Logout(args) => login::logout_main(&args),
+        Command::User(command) => block_on(user::main(command)),
+        Command::PersonalToken(command) => block_on(personal_token::main(command)),
         Command::Alert(command) => block_on(alert::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),

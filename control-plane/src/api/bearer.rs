@@ -1,9 +1,7 @@
 //! Callers whose tokens allow a call.
 
-use axum::extract::{FromRequestParts, Request};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 use russet_protocol::ALLOCATION_HEADER;
 use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::Phase;
@@ -14,17 +12,6 @@ use super::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::state::App;
 use crate::store::{Conn, Held, WriteTx, allocations, locks};
-
-/// Lets only the administrator through, and a browser that the administrator logged in with as
-/// far as it reads; others see nothing there.
-pub(super) async fn admin_only(request: Request, next: Next) -> Result<Response, ApiError> {
-    let caller = request.extensions().get::<Caller>();
-    if caller.is_some_and(|caller| caller.may_read(request.method())) {
-        return Ok(next.run(request).await);
-    }
-    // As for a path that there is not.
-    Err(ApiError::NotFound(format!("there is nothing at {}", request.uri().path())))
-}
 
 /// The holder of the token of a class.
 #[derive(Clone, Debug)]

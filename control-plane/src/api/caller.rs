@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
@@ -17,11 +17,13 @@ use russet_protocol::ADMIN_TOKEN_HEADER;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 
+use super::ending::Ending;
 use super::error::ApiError;
 use crate::browser_session::{Session, find_session};
 use crate::credentials::{TokenHash, TokenKind};
 use crate::lacks::Lack;
 use crate::listen::{Connection, Keeping, Key, Room, Standing};
+use crate::people::{Person, Rights, find_person};
 use crate::state::App;
 use crate::store::tokens::KnownToken;
 use crate::store::{Held, allocations, tokens};
@@ -31,8 +33,12 @@ use crate::store::{Held, allocations, tokens};
 pub(crate) enum Caller {
     /// Has the admin token.
     Admin,
-    /// A browser that the administrator logged in with.
+    /// Somebody with an account, by a personal token.
+    Person(Arc<Person>),
+    /// A browser that somebody logged in with, by its cookie.
     Browser(Arc<Session>),
+    /// A page of ours, in the name of the one who is logged in: its form was checked.
+    Page(Arc<Session>),
     /// A launch agent, with the token of a class.
     Class {
         /// Of the token.
@@ -57,18 +63,35 @@ pub(crate) enum Caller {
 }
 
 impl Caller {
-    /// Returns true where the administrator's pages and calls that only read may be answered.
-    pub(crate) fn may_read(&self, method: &Method) -> bool {
+    /// Returns the rights of somebody who uses the API of people; `None` for agents and for nobody.
+    pub(crate) fn rights(&self) -> Option<&Rights> {
         match self {
-            Self::Admin => true,
-            Self::Browser(_) => matches!(*method, Method::GET | Method::HEAD),
-            _ => false,
+            Self::Admin => Some(&Rights::Owner),
+            Self::Person(person) => Some(&person.rights),
+            Self::Browser(session) | Self::Page(session) => Some(session.rights()),
+            Self::Class { .. } | Self::Task { .. } | Self::Nobody => None,
         }
+    }
+
+    /// Returns the account of the caller, if it has one.
+    pub(crate) fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person(person) => Some(person),
+            Self::Browser(session) | Self::Page(session) => session.person(),
+            _ => None,
+        }
+    }
+
+    /// Returns the name that the caller proved to have, `None` for the holder of the admin token.
+    pub(crate) fn proved_name(&self) -> Option<&str> {
+        self.person().map(|person| person.name.as_str())
     }
 
     fn standing(&self) -> Option<Standing> {
         match self {
-            Self::Admin | Self::Browser(_) => Some(Standing::Admin),
+            Self::Admin | Self::Person(_) | Self::Browser(_) | Self::Page(_) => {
+                Some(Standing::Admin)
+            }
             Self::Class { .. } | Self::Task { .. } => Some(Standing::Runner),
             Self::Expired { .. } | Self::Nobody => None,
         }
@@ -76,7 +99,12 @@ impl Caller {
 
     fn key(&self, app: &App, address: IpAddr) -> Key {
         match self {
-            Self::Admin | Self::Browser(_) => Key::Token(app.admin.key()),
+            Self::Admin => Key::Token(app.admin.key()),
+            Self::Person(person) => match &person.token {
+                Some(token) => Key::Token(token.hash.key()),
+                None => Key::Address(address),
+            },
+            Self::Browser(session) | Self::Page(session) => Key::Token(session.key(app)),
             Self::Class { hash, .. } | Self::Task { hash, .. } => Key::Token(hash.key()),
             Self::Expired { .. } | Self::Nobody => Key::Address(address),
         }
@@ -107,14 +135,16 @@ fn basic_user(headers: &HeaderMap) -> Option<Secret> {
 }
 
 async fn identify(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let admin = headers.get(ADMIN_TOKEN_HEADER).and_then(|value| value.to_str().ok());
-    let bearer = bearer(headers);
-    let is_admin = |token: &str| app.admin.matches(token);
-    if admin.is_some_and(is_admin)
-        || bearer.as_ref().is_some_and(|token| is_admin(token.expose()))
-        || basic_user(headers).is_some_and(|token| is_admin(token.expose()))
-    {
+    let header = headers.get(ADMIN_TOKEN_HEADER).and_then(|value| value.to_str().ok());
+    let (bearer, basic) = (bearer(headers), basic_user(headers));
+    let sent = [header, bearer.as_ref().map(Secret::expose), basic.as_ref().map(Secret::expose)];
+    if sent.iter().flatten().any(|token| app.admin.matches(token)) {
         return Ok(Caller::Admin);
+    }
+    let is_personal = |token: &&&str| token.starts_with(TokenKind::Person.prefix());
+    if let Some(token) = sent.iter().flatten().find(is_personal) {
+        let person = find_person(app, &TokenHash::of(token)).await?;
+        return Ok(person.map_or(Caller::Nobody, |person| Caller::Person(Arc::new(person))));
     }
     let Some(token) = bearer else {
         let session = find_session(app, headers).await?;
@@ -160,7 +190,14 @@ pub(super) async fn admit(
     if let (Some(standing), Some(connection)) = (caller.standing(), &connection) {
         connection.prove(standing).map_err(|_| ApiError::Busy(Lack::Connections))?;
     }
+    if let Some(token) = caller.person().and_then(|person| person.token.as_ref()) {
+        app.personal_uses.note(&token.id, app.clock.wall_ms());
+    }
+    let ending = Ending::of(&app, &caller);
     request.extensions_mut().insert(caller);
-    let answer = next.run(request).await;
+    let answer = match ending {
+        Some(ending) => ending.bound(next.run(request)).await?,
+        None => next.run(request).await,
+    };
     Ok(answer.map(|body| Keeping::body(body, call)))
 }

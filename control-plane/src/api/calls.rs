@@ -3,6 +3,8 @@
 //! They go through the very routes that tools call, so a button does nothing that a call cannot do,
 //! and nothing in another way.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -15,6 +17,7 @@ use russet_protocol::problem::Problem;
 use serde_json::Value;
 
 use super::caller::Caller;
+use crate::browser_session::Session;
 
 /// The most bytes of a refusal that are read.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
@@ -38,13 +41,13 @@ impl Calls {
         Self(routes)
     }
 
-    /// Makes a call as the administrator.
+    /// Makes a call in the name of somebody whose form was checked.
     ///
     /// # Errors
     ///
     /// The answer's problem, where the call was refused or failed.
-    pub(crate) async fn make(&self, call: Call) -> Result<(), Refusal> {
-        let answer = self.send(call).await;
+    pub(crate) async fn make(&self, call: Call, session: Arc<Session>) -> Result<(), Refusal> {
+        let answer = self.send(call, session).await;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -59,7 +62,7 @@ impl Calls {
         Err(Refusal { status: status.as_u16(), problem })
     }
 
-    async fn send(&self, call: Call) -> Response {
+    async fn send(&self, call: Call, session: Arc<Session>) -> Response {
         let body = match call.body {
             Value::Null => Body::empty(),
             document => Body::from(document.to_string()),
@@ -69,7 +72,7 @@ impl Calls {
         // A path that is none leads nowhere: 404.
         *request.uri_mut() = call.path.parse().unwrap_or_else(|_| Uri::from_static("/"));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.extensions_mut().insert(Caller::Admin);
+        request.extensions_mut().insert(Caller::Page(session));
         let answer = TowerToHyperService::new(self.0.clone()).call(request).await;
         answer.unwrap_or_else(|never| match never {})
     }

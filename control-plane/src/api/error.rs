@@ -8,11 +8,13 @@ use russet_protocol::UPLOAD_OFFSET_HEADER;
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{EventsResponse, FinishMissing};
 
+use super::access::denial_words;
 use crate::contention::MayContend;
 use crate::credentials::NoRandomness;
 use crate::lacks::Lack;
 use crate::listen::is_out_of_descriptors;
 use crate::objects::ObjectError;
+use crate::people::Denial;
 use crate::state::App;
 use crate::store::StoreError;
 
@@ -25,6 +27,8 @@ pub(crate) enum ApiError {
     Token,
     /// 401: the token expired at this time, in milliseconds since 1970.
     TokenExpired(i64),
+    /// 403: the caller may not make this call of ours, and is told why.
+    Denied(Denial),
     /// 404: it is not there, or the caller may not see it. What is not there cannot be told from
     /// what is hidden, so that nobody learns names by asking.
     NotFound(String),
@@ -203,6 +207,10 @@ impl IntoResponse for ApiError {
                     "make a new one with `russet token create` and put it into the agent's config",
                 ),
             ),
+            Self::Denied(denial) => {
+                let (message, hint) = denial_words(denial);
+                problem_response(StatusCode::FORBIDDEN, message, hint)
+            }
             Self::NotFound(message) => problem_response(StatusCode::NOT_FOUND, message, None),
             Self::Method(message) => {
                 problem_response(StatusCode::METHOD_NOT_ALLOWED, message, None)

@@ -2,6 +2,7 @@
 //! people and their tools, [`clients`] for
 //! what CircleCI's clients and other public ones call besides.
 
+mod access;
 mod admin;
 mod agent;
 mod bearer;
@@ -9,6 +10,7 @@ mod body;
 mod caller;
 mod calls;
 mod clients;
+mod ending;
 mod error;
 mod metrics;
 mod openapi;
@@ -16,6 +18,7 @@ mod params;
 mod prefer;
 mod range;
 mod refs;
+mod routes;
 mod runner_name;
 
 use axum::http::{Method, Uri};
@@ -29,11 +32,11 @@ use error::ApiError;
 
 /// All routes: those of the API, and the pages.
 pub(crate) fn router(app: App, pages: Router<App>) -> Router {
-    let calls = Calls::new(admin::router().with_state(app.clone()));
+    let calls = Calls::new(admin::routes().into_router(&app).with_state(app.clone()));
     Router::new()
-        .merge(agent::router())
-        .merge(admin::router())
-        .merge(clients::router())
+        .merge(agent::routes().into_router(&app))
+        .merge(admin::routes().into_router(&app))
+        .merge(clients::routes().into_router(&app))
         .merge(openapi::router())
         .merge(metrics::router())
         .merge(pages.layer(Extension(calls)))

@@ -22,6 +22,7 @@ pub(super) fn router() -> Router<App> {
 #[cfg(test)]
 mod tests {
     use utoipa::OpenApi;
+    use utoipa::openapi::extensions::ExtensionsBuilder;
     use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
     use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
     use utoipa::openapi::security::{
@@ -29,6 +30,7 @@ mod tests {
     };
     use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder};
 
+    use crate::api::routes::{self, Verb};
     use crate::api::{admin, agent, clients};
 
     fn description() -> String {
@@ -50,9 +52,15 @@ mod tests {
                 .build(),
             ServerBuilder::new().url("/").description(Some("Where this was fetched")).build(),
         ]);
-        for path in all.paths.paths.values_mut() {
-            operations(path).for_each(complete);
-            operations(path).for_each(describe_bytes);
+        let routes = all_operations();
+        for (name, path) in &mut all.paths.paths {
+            for (verb, operation) in operations(path) {
+                complete(operation);
+                describe_bytes(operation);
+                let needs = needs_of(&routes, verb, name);
+                operation.extensions =
+                    Some(ExtensionsBuilder::new().add("x-russet-needs", needs).build());
+            }
         }
         for (name, pattern) in PATTERNS {
             let schema = all.components.get_or_insert_default().schemas.get_mut(name);
@@ -68,9 +76,57 @@ mod tests {
         ("SourceId", "^[0-9a-f]{64}$"),
     ];
 
-    fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    fn operations(path: &mut PathItem) -> impl Iterator<Item = (Verb, &mut Operation)> {
         let PathItem { get, put, post, delete, patch, .. } = path;
-        [get, put, post, delete, patch].into_iter().flatten()
+        let all = [
+            (Verb::Get, get),
+            (Verb::Put, put),
+            (Verb::Post, post),
+            (Verb::Delete, delete),
+            (Verb::Patch, patch),
+        ];
+        all.into_iter().filter_map(|(verb, operation)| Some((verb, operation.as_mut()?)))
+    }
+
+    /// All routes, with what their callers need.
+    fn all_operations() -> Vec<routes::Operation> {
+        let all = [agent::routes(), admin::routes(), clients::routes()];
+        all.iter().flat_map(routes::Routes::operations).collect()
+    }
+
+    /// Path of a route as the description writes it.
+    fn described(path: &str) -> String {
+        path.replace("{*", "{")
+    }
+
+    /// Requirement of a described operation: there is one for each.
+    fn needs_of(routes: &[routes::Operation], verb: Verb, path: &str) -> &'static str {
+        let of = |route: &&routes::Operation| route.verb == verb && described(route.path) == path;
+        let found: Vec<_> = routes.iter().filter(of).collect();
+        assert_eq!(found.len(), 1, "{} {path} has one route", verb.as_str());
+        found[0].needs.as_str()
+    }
+
+    /// Routes that the description leaves out: other paths of calls that it has, and one that is
+    /// for old clients.
+    const UNDESCRIBED: [&str; 5] = [
+        "/api/v2/runner",
+        "/api/v2/tasks",
+        "/api/v2/openapi.json",
+        "/api/v2/launch-agent/download",
+        "/api/v3/task/",
+    ];
+
+    #[test]
+    fn every_route_of_people_is_described_or_another_path_of_one_that_is() {
+        let described_text = description();
+        let all: serde_json::Value = serde_json::from_str(&described_text).unwrap();
+        for route in all_operations() {
+            let verb = route.verb.as_str().to_ascii_lowercase();
+            let is_described = all["paths"][described(route.path)][&verb].is_object();
+            let is_known = UNDESCRIBED.iter().any(|known| route.path.starts_with(known));
+            assert!(is_described || is_known, "{verb} {} is not described", route.path);
+        }
     }
 
     /// Adds what all calls of a kind have in common, so that no note can forget it: whoever has no

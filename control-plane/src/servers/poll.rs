@@ -7,6 +7,9 @@ use crate::state::App;
 use crate::store::line::{Queued, queued_tasks};
 use crate::store::{Conn, StoreError, pipelines, tasks};
 
+/// Looks between two for changes of roles and tokens, which are rare.
+const PEOPLE_ROUNDS: u32 = 10;
+
 /// What was seen at the last look.
 #[derive(Debug, Default)]
 struct Seen {
@@ -14,6 +17,7 @@ struct Seen {
     /// From which number of a commit on changes may not have been seen.
     horizon: i64,
     claims: HashMap<String, Option<Claim>>,
+    rounds: u32,
 }
 
 /// Claim of a task, and whether it is to be canceled.
@@ -45,6 +49,11 @@ async fn look(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
     look_at_tasks(app, &mut conn, seen).await?;
     look_at_pipelines(app, &mut conn, seen).await?;
     drop(conn);
+    seen.rounds = seen.rounds.wrapping_add(1);
+    if seen.rounds.is_multiple_of(PEOPLE_ROUNDS) {
+        // Those who wait with a token or in a session look for themselves.
+        app.bus().people.names().iter().for_each(|id| app.bus().people.wake(id));
+    }
     // A lease of another server may lapse before those that this one knows.
     app.bus().leases.wake("");
     Ok(())

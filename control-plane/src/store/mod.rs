@@ -57,6 +57,8 @@ pub(crate) mod tokens;
 pub(crate) mod transfer;
 pub(crate) mod unnamed;
 pub(crate) mod usage;
+pub(crate) mod user_tokens;
+pub(crate) mod users;
 pub(crate) mod variables;
 pub(crate) mod workflows;
 pub(crate) mod workspaces;

@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 23] = [
+const MAY_BE_WALKED: [&str; 25] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -31,6 +31,8 @@ const MAY_BE_WALKED: [&str; 23] = [
     "alert_targets",
     "alerts",
     "outbox",
+    "users",
+    "user_roles",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.

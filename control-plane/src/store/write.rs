@@ -82,6 +82,11 @@ impl WriteTx {
         self.wakes.tasks.insert(task.to_owned());
     }
 
+    /// Once committed, has calls that wait with a token of an account look if they still may.
+    pub(crate) fn wake_person(&mut self, user: &str) {
+        self.wakes.people.insert(user.to_owned());
+    }
+
     /// Once committed, wakes the one who watches the leases.
     pub(crate) fn wake_leases(&mut self) {
         self.wakes.has_lease = true;

@@ -3,6 +3,8 @@
 //! A form is done once: one that is sent again, as by a double click, is answered and not done. That
 //! lasts longer than the one who sends it waits, and is not cut off with the connection.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, Query, State};
@@ -100,7 +102,7 @@ async fn do_once(
         return Ok(Done::Before);
     }
     let by = visit.session.name();
-    match calls.make(call).await {
+    match calls.make(call, Arc::clone(&visit.session)).await {
         Ok(()) => {
             let id = fields.get("id").map(|id| one_line_within(id, MAX_LOGGED_CHARS));
             tracing::info!(action = action.name(), id, by, "done by a button");

@@ -33,6 +33,7 @@ mod orbs;
 mod output;
 mod page_lists;
 mod parallel;
+mod people;
 mod pressure;
 mod references;
 mod refusals;

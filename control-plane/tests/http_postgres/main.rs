@@ -54,6 +54,8 @@ mod output;
 mod page_lists;
 #[path = "../http/parallel.rs"]
 mod parallel;
+#[path = "../http/people.rs"]
+mod people;
 #[path = "../http/pressure.rs"]
 mod pressure;
 #[path = "../http/references.rs"]

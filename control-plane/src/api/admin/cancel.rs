@@ -8,10 +8,9 @@ use russet_protocol::ids::JobId;
 use russet_protocol::outcome::{Outcome, Phase};
 
 use super::jobs::{find_job, no_such_job};
-use super::people::Person;
+use super::people::By;
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
-use crate::api::params::Query;
 use crate::api::refs::{JobRef, PipelineRef};
 use crate::cancel::cancel_pipeline;
 use crate::contention;
@@ -30,9 +29,8 @@ use crate::store::{WriteTx, jobs, locks, pipelines};
 pub(super) async fn cancel_pipeline_call(
     State(app): State<App>,
     PipelineRef(id): PipelineRef,
-    Query(person): Query<Person>,
+    By(by): By,
 ) -> Result<Json<Pipeline>, ApiError> {
-    let by = person.name()?;
     // In a task of its own: a caller who goes away leaves no pipeline half canceled.
     let canceling = {
         let (app, id) = (app.clone(), id.clone());
@@ -55,9 +53,8 @@ pub(super) async fn cancel_pipeline_call(
 pub(super) async fn cancel_job_call(
     State(app): State<App>,
     JobRef(id): JobRef,
-    Query(person): Query<Person>,
+    By(by): By,
 ) -> Result<Json<Job>, ApiError> {
-    let by = person.name()?;
     contention::retry(|| stop_one(&app, &id, &by)).await?;
     let mut conn = app.store.read().await?;
     jobs::get(&mut conn, &id).await?.map(|row| Json(row.job)).ok_or_else(|| no_such_job(&id))
@@ -88,9 +85,9 @@ async fn lock_job(tx: &mut WriteTx, id: &JobId) -> Result<JobRow, ApiError> {
 pub(super) async fn approve_job(
     State(app): State<App>,
     JobRef(id): JobRef,
-    Query(person): Query<Person>,
+    By(by): By,
 ) -> Result<Json<Job>, ApiError> {
-    decide_approval(&app, &id, true, &person.name()?).await
+    decide_approval(&app, &id, true, &by).await
 }
 
 /// Denies a job that waits for it: it is unauthorized, what requires it does not run unless it
@@ -104,9 +101,9 @@ pub(super) async fn approve_job(
 pub(super) async fn deny_job(
     State(app): State<App>,
     JobRef(id): JobRef,
-    Query(person): Query<Person>,
+    By(by): By,
 ) -> Result<Json<Job>, ApiError> {
-    decide_approval(&app, &id, false, &person.name()?).await
+    decide_approval(&app, &id, false, &by).await
 }
 
 async fn decide_approval(

@@ -7,6 +7,7 @@ use russet_protocol::admin::{Items, RunnerItem};
 use russet_protocol::machine::{PauseRunners, RenameRunner, RunnerChoice, ServerPause};
 use russet_protocol::resource_class::ResourceClass;
 
+use super::people::ProvedName;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::runner_name::check_name;
@@ -34,6 +35,7 @@ const ADMINISTRATOR: &str = "the administrator";
 ))]
 pub(super) async fn pause(
     State(app): State<App>,
+    ProvedName(proved): ProvedName,
     Json(request): Json<PauseRunners, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
@@ -44,7 +46,7 @@ pub(super) async fn pause(
         id: russet_protocol::ids::AllocationId::generate().to_string(),
         kind: request.kind,
         reason: request.reason.as_ref().map(|reason| line(reason, MAX_REASON_CHARS)),
-        by: by.unwrap_or_else(|| ADMINISTRATOR.to_owned()),
+        by: proved.or(by).unwrap_or_else(|| ADMINISTRATOR.to_owned()),
         since_ms: now_ms,
         until_ms: request.for_s.map(until),
         is_of_class: request.of.runner.is_none(),

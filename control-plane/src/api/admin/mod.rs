@@ -1,4 +1,5 @@
-//! Calls of people and their tools. All need the admin token.
+//! Calls of people and their tools. All need the admin token, or the token or session of somebody
+//! whose role has the permission that stands beside the route.
 
 mod alerts;
 mod artifacts;
@@ -10,6 +11,7 @@ mod machines;
 mod metrics;
 mod orbs;
 mod people;
+mod personal_tokens;
 mod pins;
 mod pipelines;
 mod reruns;
@@ -22,86 +24,96 @@ mod stream;
 pub(in crate::api) mod submit;
 mod timestamps;
 pub(in crate::api) mod tokens;
+mod users;
 
-use axum::Router;
-use axum::middleware::from_fn;
-use axum::routing::{delete, get, post, put};
+use russet_protocol::people::Permission::{Admin, Operate, Read, Submit};
 
-use super::bearer::admin_only;
-use crate::state::App;
+use super::routes::Routes;
+use crate::people::Needs;
 
 /// The routes of people. Resource classes, tokens and runners have CircleCI's paths.
-pub(super) fn router() -> Router<App> {
-    Router::new()
-        .route("/api/v3/runner", get(runners::list))
-        .route("/api/v3/runner/pause", post(machines::pause))
-        .route("/api/v3/runner/resume", post(machines::resume))
-        .route("/api/v3/runner/rename", post(machines::rename))
-        .route("/api/v3/runner/remove", post(machines::remove))
-        .route("/api/v3/runner/tasks", get(runners::count_unclaimed))
-        .route("/api/v3/runner/tasks/running", get(runners::count_running))
-        .route("/api/v3/runner/resource", get(resources::list).post(resources::create))
-        .route("/api/v3/runner/resource/{id}", delete(resources::remove))
-        .route("/api/v3/runner/resource/{id}/force", delete(resources::remove_with_tokens))
-        .route("/api/v3/runner/resource/{id}/pin", put(pins::put).delete(pins::remove))
-        .route("/api/v3/class-aliases", get(resources::aliases))
-        .route("/api/v3/runner/token", get(tokens::list).post(tokens::create))
-        .route("/api/v3/runner/token/{id}", delete(tokens::revoke))
-        .route("/api/v3/contexts", get(contexts::list))
-        .route("/api/v3/contexts/{name}", put(contexts::put).delete(contexts::remove))
-        .route("/api/v3/contexts/{name}/env", get(contexts::list_of_context))
-        .route(
-            "/api/v3/contexts/{name}/env/{variable}",
-            put(contexts::set_of_context).delete(contexts::unset_of_context),
-        )
-        .route("/api/v3/projects/{project}/env", get(contexts::list_of_project))
-        .route(
-            "/api/v3/projects/{project}/env/{variable}",
-            put(contexts::set_of_project).delete(contexts::unset_of_project),
-        )
-        .route("/api/v3/orbs", get(orbs::list))
-        .route(
-            "/api/v3/orbs/{namespace}/{name}/{version}",
-            get(orbs::get).put(orbs::put).delete(orbs::remove),
-        )
-        .route("/api/v3/projects/{project}/ssh-keys", get(ssh_keys::list).post(ssh_keys::add))
-        .route("/api/v3/projects/{project}/ssh-keys/{fingerprint}", delete(ssh_keys::remove))
-        .route("/api/v3/metrics", get(metrics::get))
-        .route("/api/v3/alerts", get(alerts::list))
-        .route("/api/v3/alert-targets", get(alerts::list_targets).post(alerts::add_target))
-        .route("/api/v3/alert-targets/{name}", delete(alerts::remove_target))
-        .route("/api/v3/alert-targets/{name}/test", post(alerts::test_target))
-        .route("/api/v3/sources/{id}", put(sources::put))
-        .route("/api/v3/sources/{id}/chunks", post(sources::put_source_chunks))
-        .route("/api/v3/chunks", put(sources::put_chunks))
-        .route("/api/v3/usage", get(keeping::get_usage))
-        .route("/api/v3/retention", get(keeping::get_retention).put(keeping::put_retention))
-        .route("/api/v3/projects/{project}", delete(keeping::remove_project))
-        .route("/api/v3/projects/{project}/retention", put(keeping::put_project_retention))
-        .route(
-            "/api/v3/pipelines/{id}/pin",
-            put(keeping::pin_pipeline).delete(keeping::unpin_pipeline),
-        )
-        .route("/api/v3/pipelines", get(pipelines::list).post(submit::submit))
-        .route("/api/v3/pipelines/{id}", get(pipelines::get).delete(keeping::remove_pipeline))
-        .route("/api/v3/pipelines/{id}/cancel", post(cancel::cancel_pipeline_call))
-        .route("/api/v3/pipelines/{id}/rerun", post(reruns::pipeline))
-        .route("/api/v3/workflows/{id}", get(reruns::get))
-        .route("/api/v3/workflows/{id}/rerun", post(reruns::workflow))
-        .route("/api/v3/jobs/{id}/rerun", post(reruns::job))
-        .route("/api/v3/pipelines/{id}/stream", get(stream::stream))
-        .route("/api/v3/jobs/{id}", get(jobs::get))
-        .route("/api/v3/jobs/{id}/cancel", post(cancel::cancel_job_call))
-        .route("/api/v3/jobs/{id}/approve", post(cancel::approve_job))
-        .route("/api/v3/jobs/{id}/deny", post(cancel::deny_job))
-        .route("/api/v3/jobs/{id}/tests", get(jobs::list_tests))
-        .route("/api/v3/jobs/{id}/stdout", get(stdout::stdout))
-        .route("/api/v3/jobs/{id}/artifacts", get(artifacts::list))
-        .route(
-            "/api/v3/jobs/{id}/artifacts/{*path}",
-            get(artifacts::download).delete(artifacts::remove),
-        )
-        .route_layer(from_fn(admin_only))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/api/v3/runner", Read, runners::list)
+        .post("/api/v3/runner/pause", Operate, machines::pause)
+        .post("/api/v3/runner/resume", Operate, machines::resume)
+        .post("/api/v3/runner/rename", Operate, machines::rename)
+        .post("/api/v3/runner/remove", Operate, machines::remove)
+        .get("/api/v3/runner/tasks", Read, runners::count_unclaimed)
+        .get("/api/v3/runner/tasks/running", Read, runners::count_running)
+        .get("/api/v3/runner/resource", Read, resources::list)
+        .post("/api/v3/runner/resource", Operate, resources::create)
+        .delete("/api/v3/runner/resource/{id}", Operate, resources::remove)
+        .delete("/api/v3/runner/resource/{id}/force", Operate, resources::remove_with_tokens)
+        .put("/api/v3/runner/resource/{id}/pin", Operate, pins::put)
+        .delete("/api/v3/runner/resource/{id}/pin", Operate, pins::remove)
+        .get("/api/v3/class-aliases", Read, resources::aliases)
+        .get("/api/v3/runner/token", Operate, tokens::list)
+        .post("/api/v3/runner/token", Operate, tokens::create)
+        .delete("/api/v3/runner/token/{id}", Operate, tokens::revoke)
+        .get("/api/v3/contexts", Read, contexts::list)
+        .put("/api/v3/contexts/{name}", Operate, contexts::put)
+        .delete("/api/v3/contexts/{name}", Operate, contexts::remove)
+        .get("/api/v3/contexts/{name}/env", Read, contexts::list_of_context)
+        .put("/api/v3/contexts/{name}/env/{variable}", Operate, contexts::set_of_context)
+        .delete("/api/v3/contexts/{name}/env/{variable}", Operate, contexts::unset_of_context)
+        .get("/api/v3/projects/{project}/env", Read, contexts::list_of_project)
+        .put("/api/v3/projects/{project}/env/{variable}", Operate, contexts::set_of_project)
+        .delete("/api/v3/projects/{project}/env/{variable}", Operate, contexts::unset_of_project)
+        .get("/api/v3/orbs", Read, orbs::list)
+        .get("/api/v3/orbs/{namespace}/{name}/{version}", Read, orbs::get)
+        .put("/api/v3/orbs/{namespace}/{name}/{version}", Operate, orbs::put)
+        .delete("/api/v3/orbs/{namespace}/{name}/{version}", Operate, orbs::remove)
+        .get("/api/v3/projects/{project}/ssh-keys", Read, ssh_keys::list)
+        .post("/api/v3/projects/{project}/ssh-keys", Operate, ssh_keys::add)
+        .delete("/api/v3/projects/{project}/ssh-keys/{fingerprint}", Operate, ssh_keys::remove)
+        .get("/api/v3/metrics", Read, metrics::get)
+        .get("/api/v3/alerts", Read, alerts::list)
+        .get("/api/v3/alert-targets", Operate, alerts::list_targets)
+        .post("/api/v3/alert-targets", Operate, alerts::add_target)
+        .delete("/api/v3/alert-targets/{name}", Operate, alerts::remove_target)
+        .post("/api/v3/alert-targets/{name}/test", Operate, alerts::test_target)
+        .put("/api/v3/sources/{id}", Submit, sources::put)
+        .post("/api/v3/sources/{id}/chunks", Submit, sources::put_source_chunks)
+        .put("/api/v3/chunks", Submit, sources::put_chunks)
+        .get("/api/v3/usage", Read, keeping::get_usage)
+        .get("/api/v3/retention", Read, keeping::get_retention)
+        .put("/api/v3/retention", Admin, keeping::put_retention)
+        .delete("/api/v3/projects/{project}", Admin, keeping::remove_project)
+        .put("/api/v3/projects/{project}/retention", Admin, keeping::put_project_retention)
+        .put("/api/v3/pipelines/{id}/pin", Submit, keeping::pin_pipeline)
+        .delete("/api/v3/pipelines/{id}/pin", Submit, keeping::unpin_pipeline)
+        .get("/api/v3/pipelines", Read, pipelines::list)
+        .post("/api/v3/pipelines", Submit, submit::submit)
+        .get("/api/v3/pipelines/{id}", Read, pipelines::get)
+        .delete("/api/v3/pipelines/{id}", Operate, keeping::remove_pipeline)
+        .post("/api/v3/pipelines/{id}/cancel", Submit, cancel::cancel_pipeline_call)
+        .post("/api/v3/pipelines/{id}/rerun", Submit, reruns::pipeline)
+        .get("/api/v3/workflows/{id}", Read, reruns::get)
+        .post("/api/v3/workflows/{id}/rerun", Submit, reruns::workflow)
+        .post("/api/v3/jobs/{id}/rerun", Submit, reruns::job)
+        .get("/api/v3/pipelines/{id}/stream", Read, stream::stream)
+        .get("/api/v3/jobs/{id}", Read, jobs::get)
+        .post("/api/v3/jobs/{id}/cancel", Submit, cancel::cancel_job_call)
+        .post("/api/v3/jobs/{id}/approve", Submit, cancel::approve_job)
+        .post("/api/v3/jobs/{id}/deny", Submit, cancel::deny_job)
+        .get("/api/v3/jobs/{id}/tests", Read, jobs::list_tests)
+        .get("/api/v3/jobs/{id}/stdout", Read, stdout::stdout)
+        .get("/api/v3/me", Needs::Anybody, users::get_me)
+        .get("/api/v3/me/tokens", Needs::Account, personal_tokens::list_own)
+        .post("/api/v3/me/tokens", Needs::Account, personal_tokens::create_own)
+        .delete("/api/v3/me/tokens/{id}", Needs::Account, personal_tokens::revoke_own)
+        .get("/api/v3/users", Admin, users::list)
+        .post("/api/v3/users", Admin, users::add)
+        .get("/api/v3/users/{name}", Admin, users::get)
+        .delete("/api/v3/users/{name}", Admin, users::remove)
+        .put("/api/v3/users/{name}/role", Admin, users::set_role)
+        .get("/api/v3/users/{name}/tokens", Admin, personal_tokens::list)
+        .post("/api/v3/users/{name}/tokens", Admin, personal_tokens::create)
+        .delete("/api/v3/users/{name}/tokens/{id}", Admin, personal_tokens::revoke)
+        .get("/api/v3/jobs/{id}/artifacts", Read, artifacts::list)
+        .get("/api/v3/jobs/{id}/artifacts/{*path}", Read, artifacts::download)
+        .delete("/api/v3/jobs/{id}/artifacts/{*path}", Operate, artifacts::remove)
 }
 
 /// Types that these calls take and answer.
@@ -175,6 +187,18 @@ pub(super) fn router() -> Router<App> {
     stdout::stdout,
     artifacts::list,
     artifacts::download,
-    artifacts::remove
+    artifacts::remove,
+    users::get_me,
+    users::list,
+    users::add,
+    users::get,
+    users::remove,
+    users::set_role,
+    personal_tokens::list_own,
+    personal_tokens::create_own,
+    personal_tokens::revoke_own,
+    personal_tokens::list,
+    personal_tokens::create,
+    personal_tokens::revoke
 ))]
 pub(super) struct Docs;

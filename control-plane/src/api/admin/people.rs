@@ -1,9 +1,14 @@
-//! Names of those who do something, as they give them: there is one admin token, and it does not say
-//! who has it.
+//! Names of those who do something: that of their account, or as they give it where they have the
+//! admin token, which does not say who has it.
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use serde::Deserialize;
 
+use crate::api::Caller;
 use crate::api::error::ApiError;
+use crate::api::params::Query;
+use crate::state::App;
 
 /// The longest name of a person, in characters.
 const MAX_CHARS: usize = 100;
@@ -13,15 +18,36 @@ pub(crate) const UNNAMED: &str = "the administrator";
 
 /// Query of a call that somebody is named with.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Person {
+struct Named {
     #[serde(rename = "as")]
     name: Option<String>,
 }
 
-impl Person {
-    /// Returns the name, or that of those who do not say theirs.
-    pub(super) fn name(&self) -> Result<String, ApiError> {
-        self.name.as_deref().map_or_else(|| Ok(UNNAMED.to_owned()), check_person)
+/// Name of the one who calls.
+#[derive(Debug)]
+pub(super) struct By(pub(super) String);
+
+impl FromRequestParts<App> for By {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let Query(said) = Query::<Named>::from_request_parts(parts, app).await?;
+        let said = said.name.as_deref().map(check_person).transpose()?;
+        let proved = ProvedName::from_request_parts(parts, app).await?.0;
+        Ok(Self(proved.or(said).unwrap_or_else(|| UNNAMED.to_owned())))
+    }
+}
+
+/// Name of the caller's account; `None` for the holder of the admin token.
+#[derive(Debug)]
+pub(super) struct ProvedName(pub(super) Option<String>);
+
+impl FromRequestParts<App> for ProvedName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>();
+        Ok(Self(caller.and_then(Caller::proved_name).map(str::to_owned)))
     }
 }
 
@@ -39,7 +65,7 @@ pub(super) fn check_person(name: &str) -> Result<String, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Person, check_person};
+    use super::check_person;
 
     #[test]
     fn a_name_that_could_drive_a_terminal_is_refused() {
@@ -47,6 +73,5 @@ mod tests {
         for bad in ["", " ", "a\u{1b}[31m", &"a".repeat(101)] {
             assert!(check_person(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(Person::default().name().unwrap(), "the administrator");
     }
 }

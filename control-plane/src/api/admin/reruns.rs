@@ -8,7 +8,7 @@ use russet_protocol::admin::{Pipeline, RerunKind, Workflow};
 use russet_protocol::ids::WorkflowId;
 use serde::Deserialize;
 
-use super::people::{UNNAMED, check_person};
+use super::people::By;
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
@@ -27,15 +27,13 @@ impl From<RerunError> for ApiError {
     }
 }
 
-/// Which jobs run again, and who asks for it.
+/// Jobs that run again.
 #[derive(Debug, Deserialize)]
 pub(super) struct Options {
     #[serde(default)]
     from_failed: bool,
     #[serde(default)]
     failed_tests: bool,
-    #[serde(rename = "as")]
-    name: Option<String>,
 }
 
 impl Options {
@@ -45,10 +43,6 @@ impl Options {
             (false, true) => RerunKind::FromFailed,
             (false, false) => RerunKind::FromStart,
         }
-    }
-
-    fn by(&self) -> Result<String, ApiError> {
-        self.name.as_deref().map_or_else(|| Ok(UNNAMED.to_owned()), check_person)
     }
 }
 
@@ -83,8 +77,8 @@ pub(super) async fn workflow(
     State(app): State<App>,
     WorkflowRef(id): WorkflowRef,
     Query(options): Query<Options>,
+    By(by): By,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
-    let by = options.by()?;
     let id = rerun_workflow(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
@@ -101,8 +95,8 @@ pub(super) async fn job(
     State(app): State<App>,
     JobRef(id): JobRef,
     Query(options): Query<Options>,
+    By(by): By,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
-    let by = options.by()?;
     let kind = if options.failed_tests { RerunKind::FailedTests } else { RerunKind::FromStart };
     let id = rerun_job(&app, &id, Asked { kind, by: &by }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
@@ -119,8 +113,8 @@ pub(super) async fn pipeline(
     State(app): State<App>,
     PipelineRef(id): PipelineRef,
     Query(options): Query<Options>,
+    By(by): By,
 ) -> Result<(StatusCode, Json<Pipeline>), ApiError> {
-    let by = options.by()?;
     rerun_pipeline(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
     let found = pipelines::get(&mut app.store.read().await?, &id).await?;
     let pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;

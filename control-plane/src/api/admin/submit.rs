@@ -1,24 +1,27 @@
 //! `POST /api/v3/pipelines`: submits a configuration.
 
-use axum::Json as JsonAnswer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json as JsonAnswer};
 use russet_pipeline::{Compiled, JobKind, Options, Required, Status, Value, Workflow};
 use russet_protocol::IDEMPOTENCY_HEADER;
 use russet_protocol::admin::{ContextItem, ParameterValue, Pipeline, SubmitRequest};
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 use russet_protocol::outcome::Outcome;
+use russet_protocol::people::Permission;
 use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::runtime::Handle;
 
 use super::people::check_person;
 use super::pipelines::no_such_pipeline;
+use crate::api::Caller;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::lifecycle::move_on;
 use crate::orbs;
+use crate::people::{Denial, Needs, decide};
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
@@ -39,8 +42,9 @@ const PROJECT_LIMIT: usize = 255;
 ))]
 pub(super) async fn submit(
     State(app): State<App>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    Json(request): Json<SubmitRequest>,
+    Json(mut request): Json<SubmitRequest>,
 ) -> Result<(StatusCode, JsonAnswer<Pipeline>), ApiError> {
     let chosen = chosen_id(&headers)?;
     if let Some(pipeline) = submitted_before(&app, chosen.as_ref()).await? {
@@ -51,6 +55,13 @@ pub(super) async fn submit(
         || request.project.chars().any(char::is_control)
     {
         return Err(ApiError::Bad(format!("project: 1 to {PROJECT_LIMIT} characters are needed")));
+    }
+    if request.make_contexts {
+        let rights = caller.rights().ok_or(ApiError::Denied(Denial::Credential))?;
+        decide(rights, Needs::Of(Permission::Operate)).map_err(ApiError::Denied)?;
+    }
+    if let Some(name) = caller.proved_name() {
+        request.author = Some(name.to_owned());
     }
     if app.space.is_short() {
         return Err(ApiError::NoSpace);

@@ -19,39 +19,39 @@ mod unclaim;
 pub(in crate::api) mod updates;
 mod workspace;
 
-use axum::Router;
-use axum::routing::{get, patch, post, put};
 use russet_protocol::runner::REPORT_PATH;
 use russet_protocol::storage;
 use russet_protocol::task::CONTINUE_PATH;
 
-use crate::state::App;
+use super::routes::Routes;
+use crate::people::Needs;
 
 /// The routes of agents. Each call carries its own token: that of a class for claims and reports, that of
 /// the task for all others; updates, which are no secret, need none.
-pub(super) fn router() -> Router<App> {
-    Router::new()
-        .route("/api/v3/runner/claim", post(claim::claim))
-        .route(REPORT_PATH, post(report::report))
-        .route("/api/v3/runner/unclaim", post(unclaim::unclaim))
-        .route("/api/v2/task/config", get(config::config))
-        .route(CONTINUE_PATH, post(continuation::go_on))
-        .route("/api/v2/task/event/fail", post(fail::fail))
-        .route("/api/v3/task/heartbeat", post(heartbeat::heartbeat))
-        .route("/api/v3/task/events", post(events::events))
-        .route("/api/v3/task/steps/{step}/output", patch(output::append))
-        .route("/api/v3/task/artifacts/{*path}", put(artifacts::put))
-        .route("/api/v3/task/test-results", post(test_results::store))
-        .route(storage::ARCHIVES_PATH, put(archives::put))
-        .route(storage::CACHES_PATH, post(caches::save))
-        .route(storage::CACHE_LOOKUP_PATH, post(caches::lookup))
-        .route("/api/v3/task/caches/{id}/archive", get(caches::archive))
-        .route(storage::WORKSPACE_PATH, post(workspace::persist).get(workspace::layers))
-        .route("/api/v3/task/workspace/{id}/archive", get(workspace::download_layer))
-        .route(storage::TIMINGS_PATH, get(timings::timings))
-        .route("/api/v3/task/source", get(source::source))
-        .route("/api/v3/task/finish", post(finish::finish))
-        .route("/api/v3/updates/{runner}/{file}", get(updates::get))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .post("/api/v3/runner/claim", Needs::ClassToken, claim::claim)
+        .post(REPORT_PATH, Needs::ClassToken, report::report)
+        .post("/api/v3/runner/unclaim", Needs::Nothing, unclaim::unclaim)
+        .get("/api/v2/task/config", Needs::TaskToken, config::config)
+        .post(CONTINUE_PATH, Needs::Nothing, continuation::go_on)
+        .post("/api/v2/task/event/fail", Needs::TaskToken, fail::fail)
+        .post("/api/v3/task/heartbeat", Needs::TaskToken, heartbeat::heartbeat)
+        .post("/api/v3/task/events", Needs::TaskToken, events::events)
+        .patch("/api/v3/task/steps/{step}/output", Needs::TaskToken, output::append)
+        .put("/api/v3/task/artifacts/{*path}", Needs::TaskToken, artifacts::put)
+        .post("/api/v3/task/test-results", Needs::TaskToken, test_results::store)
+        .put(storage::ARCHIVES_PATH, Needs::TaskToken, archives::put)
+        .post(storage::CACHES_PATH, Needs::TaskToken, caches::save)
+        .post(storage::CACHE_LOOKUP_PATH, Needs::TaskToken, caches::lookup)
+        .get("/api/v3/task/caches/{id}/archive", Needs::TaskToken, caches::archive)
+        .post(storage::WORKSPACE_PATH, Needs::TaskToken, workspace::persist)
+        .get(storage::WORKSPACE_PATH, Needs::TaskToken, workspace::layers)
+        .get("/api/v3/task/workspace/{id}/archive", Needs::TaskToken, workspace::download_layer)
+        .get(storage::TIMINGS_PATH, Needs::TaskToken, timings::timings)
+        .get("/api/v3/task/source", Needs::TaskToken, source::source)
+        .post("/api/v3/task/finish", Needs::TaskToken, finish::finish)
+        .get("/api/v3/updates/{runner}/{file}", Needs::Nothing, updates::get)
 }
 
 /// Types that these calls take and answer.

@@ -9,38 +9,40 @@ mod contexts;
 mod download;
 mod orgs;
 
-use axum::Router;
-use axum::middleware::from_fn;
-use axum::routing::{delete, get, post};
+use russet_protocol::people::Permission::{Operate, Read, Submit};
 
 use super::admin::{resources, runners, tokens};
-use super::bearer::admin_only;
-use crate::state::App;
+use super::routes::Routes;
+use crate::people::Needs;
 
 /// Routes of people's tools, then those that carry another token or none.
-pub(super) fn router() -> Router<App> {
-    Router::new()
-        .route("/api/v2/runner", get(runners::list))
-        .route("/api/v2/tasks", get(runners::count_unclaimed))
-        .route("/api/v2/tasks/running", get(runners::count_running))
-        .route("/api/v2/runner/tasks", get(runners::count_unclaimed))
-        .route("/api/v2/runner/tasks/running", get(runners::count_running))
-        .route("/api/v2/runner/resource", get(resources::list).post(resources::create))
-        .route("/api/v2/runner/resource/{id}", delete(resources::remove))
-        .route("/api/v2/runner/resource/{id}/force", delete(resources::remove_with_tokens))
-        .route("/api/v2/runner/token", get(tokens::list).post(tokens::create))
-        .route("/api/v2/runner/token/{id}", delete(tokens::revoke))
-        .route("/api/v2/context", get(contexts::list))
-        .route("/api/v2/context/{id}", get(contexts::get))
-        .route("/api/v2/context/{id}/environment-variable", get(contexts::variables))
-        .route("/api/v2/compile-config-with-defaults", post(compile::compile_v2))
-        .route("/api/v3/configs/compile", post(compile::compile_v3))
-        .route("/api/v3/orgs", get(orgs::list_orgs))
-        .route("/api/v3/projects", get(orgs::list_projects))
-        .route_layer(from_fn(admin_only))
-        .route("/api/v2/openapi.json", get(orgs::describe_v2))
-        .route("/api/v2/launch-agent/download", get(download::find).post(download::find))
-        .route("/api/v2/launch-agent/releases/{version}/{file}", get(download::get))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/api/v2/runner", Read, runners::list)
+        .get("/api/v2/tasks", Read, runners::count_unclaimed)
+        .get("/api/v2/tasks/running", Read, runners::count_running)
+        .get("/api/v2/runner/tasks", Read, runners::count_unclaimed)
+        .get("/api/v2/runner/tasks/running", Read, runners::count_running)
+        .get("/api/v2/runner/resource", Read, resources::list)
+        .post("/api/v2/runner/resource", Operate, resources::create)
+        .delete("/api/v2/runner/resource/{id}", Operate, resources::remove)
+        .delete("/api/v2/runner/resource/{id}/force", Operate, resources::remove_with_tokens)
+        .get("/api/v2/runner/token", Operate, tokens::list)
+        .post("/api/v2/runner/token", Operate, tokens::create)
+        .delete("/api/v2/runner/token/{id}", Operate, tokens::revoke)
+        .get("/api/v2/context", Read, contexts::list)
+        .get("/api/v2/context/{id}", Read, contexts::get)
+        .get("/api/v2/context/{id}/environment-variable", Read, contexts::variables)
+        .post("/api/v2/compile-config-with-defaults", Submit, compile::compile_v2)
+        .only_reads()
+        .post("/api/v3/configs/compile", Submit, compile::compile_v3)
+        .only_reads()
+        .get("/api/v3/orgs", Read, orgs::list_orgs)
+        .get("/api/v3/projects", Read, orgs::list_projects)
+        .get("/api/v2/openapi.json", Needs::Nothing, orgs::describe_v2)
+        .get("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
+        .post("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
+        .get("/api/v2/launch-agent/releases/{version}/{file}", Needs::Nothing, download::get)
 }
 
 /// Returns the id of something that is known by its name here: clients want a UUID, the same each

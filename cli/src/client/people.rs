@@ -1,0 +1,80 @@
+//! Accounts and personal tokens.
+
+use reqwest::Method;
+use russet_protocol::admin::Items;
+use russet_protocol::people::{
+    Me, NewPersonalToken, NewUser, PersonalTokenItem, SetRole, UserItem,
+};
+use russet_text::encode_segment;
+
+use super::Client;
+use crate::error::Result;
+
+fn user_path(name: &str) -> String {
+    format!("/api/v3/users/{}", encode_segment(name))
+}
+
+/// Path of the tokens of an account; of the caller's own without a name.
+fn tokens_path(user: Option<&str>) -> String {
+    user.map_or_else(
+        || "/api/v3/me/tokens".to_owned(),
+        |name| format!("{}/tokens", user_path(name)),
+    )
+}
+
+impl Client {
+    /// Returns the account of the token.
+    pub(crate) async fn me(&self) -> Result<Me> {
+        self.get("/api/v3/me", &[]).await
+    }
+
+    /// Returns the accounts.
+    pub(crate) async fn users(&self) -> Result<Vec<UserItem>> {
+        let list: Items<_> = self.get("/api/v3/users", &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Returns an account.
+    pub(crate) async fn user(&self, name: &str) -> Result<UserItem> {
+        self.get(&user_path(name), &[]).await
+    }
+
+    /// Adds an account.
+    pub(crate) async fn add_user(&self, new: &NewUser) -> Result<UserItem> {
+        self.post("/api/v3/users", new).await
+    }
+
+    /// Gives a role, or takes it away.
+    pub(crate) async fn set_user_role(&self, name: &str, role: &SetRole) -> Result<UserItem> {
+        let path = format!("{}/role", user_path(name));
+        self.fetch(self.request(Method::PUT, &path).json(role)).await
+    }
+
+    /// Removes an account.
+    pub(crate) async fn remove_user(&self, name: &str) -> Result<()> {
+        self.delete(&user_path(name)).await
+    }
+
+    /// Returns the personal tokens of an account, or one's own.
+    pub(crate) async fn personal_tokens(
+        &self,
+        user: Option<&str>,
+    ) -> Result<Vec<PersonalTokenItem>> {
+        let list: Items<_> = self.get(&tokens_path(user), &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Makes a personal token for an account, or for oneself.
+    pub(crate) async fn create_personal_token(
+        &self,
+        user: Option<&str>,
+        new: &NewPersonalToken,
+    ) -> Result<PersonalTokenItem> {
+        self.post(&tokens_path(user), new).await
+    }
+
+    /// Revokes a personal token of an account, or one's own.
+    pub(crate) async fn revoke_personal_token(&self, user: Option<&str>, id: &str) -> Result<()> {
+        self.delete(&format!("{}/{}", tokens_path(user), encode_segment(id))).await
+    }
+}

@@ -1,0 +1,143 @@
+//! `russet user`.
+
+use russet_protocol::people::{NewUser, Role, SetRole, UserItem, UserKind};
+
+use super::OutputArgs;
+use super::confirm::YesArgs;
+use crate::client::ConnectionArgs;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::render::{self, Format, numbers, table::Table};
+
+/// Manage people and service accounts, and what each may do
+///
+/// A viewer reads; a member also submits, cancels, runs again and approves; an operator also changes
+/// runners, classes and secrets; an admin may do everything.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum UserCommand {
+    /// Add a person or a service account
+    #[command(after_help = "Examples:
+  russet user add ana --role member
+  russet user add deploy-bot --service --role member")]
+    Add {
+        /// Name, as in `ana` or `ana@example.com`
+        name: String,
+        /// Role over the server: viewer, member, operator or admin [default: none]
+        #[arg(long)]
+        role: Option<Role>,
+        /// A program: it has tokens, and never signs in
+        #[arg(long)]
+        service: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// List the accounts
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Show an account with its roles
+    Show {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Give an account another role, over the server or in a namespace
+    SetRole {
+        /// Its name
+        name: String,
+        /// The role: viewer, member, operator, admin or none
+        #[arg(value_parser = parse_role)]
+        role: Given,
+        /// Only in this namespace
+        #[arg(long)]
+        namespace: Option<String>,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Remove an account with its tokens; what waits with one of them ends
+    Remove {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        yes: YesArgs,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+}
+
+/// A role, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given(Option<Role>);
+
+fn parse_role(text: &str) -> std::result::Result<Given, String> {
+    match text {
+        "none" => Ok(Given(None)),
+        text => text
+            .parse()
+            .map(|role| Given(Some(role)))
+            .map_err(|error: russet_protocol::people::UnknownName| error.to_string()),
+    }
+}
+
+/// Runs the command.
+pub(crate) async fn main(command: UserCommand) -> Result<Exit> {
+    match command {
+        UserCommand::Add { name, role, service, output, connection } => {
+            let kind = if service { UserKind::Service } else { UserKind::Person };
+            let made = connection.connect()?.add_user(&NewUser { name, kind, role }).await?;
+            match output.output {
+                Format::Json => render::print_json(&made)?,
+                Format::Text => render::print_line(format_args!("Added {}.", made.name))?,
+            }
+        }
+        UserCommand::List { output, connection } => {
+            let items = connection.connect()?.users().await?;
+            match output.output {
+                Format::Json => render::print_json(&items)?,
+                Format::Text => render::print_text(&users_table(items))?,
+            }
+        }
+        UserCommand::Show { name, output, connection } => {
+            let user = connection.connect()?.user(&name).await?;
+            match output.output {
+                Format::Json => render::print_json(&user)?,
+                Format::Text => render::print_text(&users_table(vec![user]))?,
+            }
+        }
+        UserCommand::SetRole { name, role: Given(role), namespace, connection } => {
+            let set = SetRole { role, namespace };
+            let user = connection.connect()?.set_user_role(&name, &set).await?;
+            render::print_text(&users_table(vec![user]))?;
+        }
+        UserCommand::Remove { name, yes, connection } => {
+            yes.confirm(&format!("Remove the account {name} with its tokens"))?;
+            connection.connect()?.remove_user(&name).await?;
+            render::print_line(format_args!("Removed {name}."))?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn users_table(items: Vec<UserItem>) -> String {
+    let mut table = Table::new(&["NAME", "KIND", "ROLE", "IN NAMESPACES", "ADDED"]);
+    for user in items {
+        let in_namespaces =
+            user.namespaces.iter().map(|(name, role)| format!("{name}:{}", role.as_str()));
+        table.row([
+            user.name,
+            user.kind.as_str().to_owned(),
+            user.role.map_or_else(String::new, |role| role.as_str().to_owned()),
+            in_namespaces.collect::<Vec<_>>().join(","),
+            format!("{} ago", numbers::duration_between(user.created_ms, numbers::now_ms())),
+        ]);
+    }
+    table.render("No accounts: only the admin token counts. `russet user add` makes one.")
+}

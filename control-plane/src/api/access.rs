@@ -1,0 +1,65 @@
+//! The door of the operations of people: who may make a call is decided here, before its handler.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::caller::Caller;
+use super::error::ApiError;
+use super::routes::Operation;
+use crate::people::{Denial, decide};
+use crate::state::App;
+
+/// Lets a call through to its handler if its caller may make it.
+///
+/// Threat: a cookie comes along with what any page makes a browser send. With a cookie alone nothing
+/// is changed here; pages make their calls as [`Caller::Page`], after they have checked the form.
+pub(super) async fn guard(
+    State((_app, operation)): State<(App, Operation)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let nothing = || ApiError::NotFound(format!("there is nothing at {}", request.uri().path()));
+    let caller = request.extensions().get::<Caller>();
+    let by_cookie = matches!(caller, Some(Caller::Browser(_)));
+    let Some(rights) = caller.and_then(Caller::rights) else { return Err(nothing()) };
+    if by_cookie && !operation.only_reads {
+        return Err(nothing());
+    }
+    match decide(rights, operation.needs) {
+        Ok(()) => Ok(next.run(request).await),
+        Err(denial) => {
+            tracing::info!(
+                caller = caller.and_then(Caller::proved_name),
+                method = operation.verb.as_str(),
+                path = operation.path,
+                ?denial,
+                "denied a call"
+            );
+            Err(if operation.is_public_api() { nothing() } else { ApiError::Denied(denial) })
+        }
+    }
+}
+
+/// Words for a denial, and what to do.
+pub(super) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
+    match denial {
+        Denial::Role(permission) => (
+            format!("this needs the permission `{}`, which your role has not", permission.as_str()),
+            Some("an administrator can give another role: `russet user set-role`"),
+        ),
+        Denial::Scope(permission) => (
+            format!("this needs the permission `{}`, which the token has not", permission.as_str()),
+            Some("make a token with that scope: `russet personal-token create --scope`"),
+        ),
+        Denial::OwnerOnly => (
+            "this needs the admin token of the server's machine".to_owned(),
+            Some("it is in the file `admin.token` of the server's data directory"),
+        ),
+        Denial::NoAccount => (
+            "this is about the caller's own account, and the admin token is nobody's".to_owned(),
+            Some("name an account: `russet personal-token create --user`"),
+        ),
+        Denial::Credential => ("this needs another kind of token".to_owned(), None),
+    }
+}

@@ -1,0 +1,190 @@
+//! `/api/v3/users` and `/api/v3/me`: accounts and their roles.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json as JsonAnswer};
+use russet_protocol::admin::Items;
+use russet_protocol::ids::UserId;
+use russet_protocol::people::{Me, NewUser, Permission, SetRole, UserItem};
+
+use crate::api::Caller;
+use crate::api::body::{Json, SMALL};
+use crate::api::error::ApiError;
+use crate::api::params::Path;
+use crate::people::Rights;
+use crate::state::App;
+use crate::store::users::StoredUser;
+use crate::store::{Conn, users};
+
+/// Longest name of an account, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Longest name of a namespace, in bytes, as in a resource class.
+const MAX_NAMESPACE_BYTES: usize = 100;
+
+/// Finds an account by its name.
+pub(super) async fn find_user(conn: &mut Conn, name: &str) -> Result<StoredUser, ApiError> {
+    let found = users::find(conn, name).await?;
+    found.ok_or_else(|| ApiError::NotFound(format!("there is no account `{name}`")))
+}
+
+/// Says who calls, and what the caller's token is limited to.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/me", tag = "people", operation_id = "get_me",
+    responses((status = 200, description = "The caller", body = russet_protocol::people::Me)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn get_me(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<JsonAnswer<Me>, ApiError> {
+    let user = match caller.person() {
+        Some(person) => users::get(&mut app.store.read().await?, &person.id).await?,
+        None => None,
+    };
+    let scopes = match caller.rights() {
+        Some(Rights::Account { scopes, .. }) => scopes.iter().copied().collect(),
+        _ => Permission::ALL.to_vec(),
+    };
+    Ok(JsonAnswer(Me { user: user.map(|user| user.item), scopes }))
+}
+
+/// Lists the accounts, by name.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/users", tag = "people", operation_id = "list_users",
+    responses((status = 200, description = "The accounts", body = russet_protocol::admin::Items<russet_protocol::people::UserItem>)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn list(State(app): State<App>) -> Result<JsonAnswer<Items<UserItem>>, ApiError> {
+    let all = users::list(&mut app.store.read().await?).await?;
+    Ok(JsonAnswer(Items { items: all.into_iter().map(|user| user.item).collect() }))
+}
+
+/// Adds an account: a person, or a service account.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/v3/users", tag = "people", operation_id = "add_user",
+    request_body = russet_protocol::people::NewUser,
+    responses((status = 201, description = "The account", body = russet_protocol::people::UserItem), (status = 400, description = "The name is refused", body = russet_protocol::problem::Problem), (status = 409, description = "There is an account of this name", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn add(
+    State(app): State<App>,
+    Json(new): Json<NewUser, SMALL>,
+) -> Result<(StatusCode, JsonAnswer<UserItem>), ApiError> {
+    check_user_name(&new.name)?;
+    let item = UserItem {
+        name: new.name,
+        kind: new.kind,
+        role: new.role,
+        namespaces: Default::default(),
+        has_password: false,
+        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+    };
+    let user = StoredUser { id: UserId::generate(), item };
+    let mut tx = app.store.write().await?;
+    if !users::insert(&mut tx, &user).await? {
+        let message = format!("there is an account `{}` already", user.item.name);
+        return Err(ApiError::Conflict(message));
+    }
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, JsonAnswer(user.item)))
+}
+
+/// Returns an account.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/v3/users/{name}", tag = "people", operation_id = "get_user",
+    params(("name" = String, Path, description = "Name of the account")),
+    responses((status = 200, description = "The account", body = russet_protocol::people::UserItem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn get(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<JsonAnswer<UserItem>, ApiError> {
+    let user = find_user(&mut app.store.read().await?, &name).await?;
+    Ok(JsonAnswer(user.item))
+}
+
+/// Removes an account with its tokens and sessions. Calls that wait with one of them end.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/users/{name}", tag = "people", operation_id = "remove_user",
+    params(("name" = String, Path, description = "Name of the account")),
+    responses((status = 204, description = "Removed")),
+    security(("admin_token" = []))
+))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = app.store.write().await?;
+    let user = find_user(&mut tx, &name).await?;
+    users::remove(&mut tx, &user.id).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives an account a role over the server or in a namespace, or takes it away.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/v3/users/{name}/role", tag = "people", operation_id = "set_user_role",
+    params(("name" = String, Path, description = "Name of the account")),
+    request_body = russet_protocol::people::SetRole,
+    responses((status = 200, description = "The account", body = russet_protocol::people::UserItem), (status = 400, description = "The namespace is refused", body = russet_protocol::problem::Problem)),
+    security(("admin_token" = []))
+))]
+pub(super) async fn set_role(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Json(request): Json<SetRole, SMALL>,
+) -> Result<JsonAnswer<UserItem>, ApiError> {
+    let mut tx = app.store.write().await?;
+    let user = find_user(&mut tx, &name).await?;
+    match &request.namespace {
+        None => users::set_role(&mut tx, &user.id, request.role).await?,
+        Some(namespace) => {
+            check_namespace(namespace)?;
+            users::set_namespace_role(&mut tx, &user.id, namespace, request.role).await?;
+        }
+    }
+    let user = find_user(&mut tx, &name).await?;
+    tx.commit().await?;
+    Ok(JsonAnswer(user.item))
+}
+
+/// Refuses names that could be mistaken for others, or that a path or a terminal could take for
+/// something else.
+fn check_user_name(name: &str) -> Result<(), ApiError> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.@+".contains(c);
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if !begins || name.len() > MAX_NAME_BYTES || !name.chars().all(is_plain) {
+        return Err(ApiError::Bad(format!(
+            "the name of an account is 1 to {MAX_NAME_BYTES} of a-z, 0-9, `-`, `_`, `.`, `@` and \
+             `+`, and begins with a letter or a digit"
+        )));
+    }
+    Ok(())
+}
+
+fn check_namespace(namespace: &str) -> Result<(), ApiError> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if !(1..=MAX_NAMESPACE_BYTES).contains(&namespace.len()) || !namespace.chars().all(is_plain) {
+        return Err(ApiError::Bad(format!(
+            "a namespace is 1 to {MAX_NAMESPACE_BYTES} of a-z, 0-9, `-` and `_`"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_user_name;
+
+    #[test]
+    fn names_of_accounts_cannot_be_mistaken_for_others() {
+        for good in ["ana", "ana@example.com", "a.b-c_d+e", "7"] {
+            assert!(check_user_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "Ana", ".", "..", "a b", "a/b", "an\u{430}", "-a", &"a".repeat(65)] {
+            assert!(check_user_name(bad).is_err(), "{bad}");
+        }
+    }
+}

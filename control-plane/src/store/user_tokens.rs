@@ -1,0 +1,136 @@
+//! Table `user_tokens`: personal tokens.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::ids::{PersonalTokenId, UserId};
+use russet_protocol::people::{Permission, PersonalTokenItem};
+
+use super::rows::{count_column, count_maybe, int_value, json, parse_maybe, to_json};
+use super::sql::{Row, query};
+use super::users::{add_namespace, kind_column};
+use super::{Conn, StoreError, WriteTx};
+use crate::credentials::TokenHash;
+use crate::people::{Person, Rights, TokenRef};
+
+/// Returns the owner of a token with their rights, also of one that has expired. One statement: it
+/// is made for each call with a personal token.
+pub(crate) async fn owner_of(
+    conn: &mut Conn,
+    hash: &TokenHash,
+) -> Result<Option<Person>, StoreError> {
+    let rows = query(
+        "SELECT user_tokens.id AS token_id, user_tokens.scopes, user_tokens.expires_ms, \
+         users.id AS user_id, users.name, users.kind, users.role, user_roles.namespace, \
+         user_roles.role AS namespace_role FROM user_tokens \
+         JOIN users ON users.id = user_tokens.user_id \
+         LEFT JOIN user_roles ON user_roles.user_id = users.id WHERE user_tokens.hash = $1",
+    )
+    .bind(hash.as_bytes())
+    .fetch_all(conn)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut namespaces = BTreeMap::new();
+    for row in &rows {
+        add_namespace(row, &mut namespaces)?;
+    }
+    let scopes: Vec<Permission> = json(first, "scopes")?;
+    Ok(Some(Person {
+        id: first.try_get::<String>("user_id")?.into(),
+        name: first.try_get("name")?,
+        kind: kind_column(first)?,
+        rights: Rights::Account {
+            role: parse_maybe(first, "role")?,
+            namespaces,
+            scopes: scopes.into_iter().collect(),
+        },
+        token: Some(TokenRef {
+            id: first.try_get::<String>("token_id")?.into(),
+            hash: *hash,
+            expires_ms: first.try_get("expires_ms")?,
+        }),
+    }))
+}
+
+fn item_from_row(row: &Row) -> Result<PersonalTokenItem, StoreError> {
+    Ok(PersonalTokenItem {
+        id: row.try_get::<String>("id")?.into(),
+        user: row.try_get("name")?,
+        description: row.try_get("description")?,
+        scopes: json(row, "scopes")?,
+        created_ms: count_column(row, "created_ms")?,
+        expires_ms: count_maybe(row, "expires_ms")?,
+        used_ms: count_maybe(row, "used_ms")?,
+        token: None,
+    })
+}
+
+/// Returns the tokens of an account, the oldest first.
+pub(crate) async fn list(
+    conn: &mut Conn,
+    user: &UserId,
+) -> Result<Vec<PersonalTokenItem>, StoreError> {
+    let rows = query(
+        "SELECT user_tokens.*, users.name FROM user_tokens \
+         JOIN users ON users.id = user_tokens.user_id WHERE user_tokens.user_id = $1 \
+         ORDER BY user_tokens.created_ms, user_tokens.id",
+    )
+    .bind(user.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(item_from_row).collect()
+}
+
+/// Adds a token.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    user: &UserId,
+    item: &PersonalTokenItem,
+    hash: &TokenHash,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO user_tokens (id, user_id, hash, description, scopes, created_ms, expires_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(item.id.as_str())
+    .bind(user.as_str())
+    .bind(hash.as_bytes())
+    .bind(&item.description)
+    .bind(to_json(&item.scopes)?)
+    .bind(int_value(item.created_ms))
+    .bind(item.expires_ms.map(int_value))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Revokes a token of an account. Calls that wait with it end. Returns false where there is none.
+pub(crate) async fn delete(
+    tx: &mut WriteTx,
+    user: &UserId,
+    id: &PersonalTokenId,
+) -> Result<bool, StoreError> {
+    let done = query("DELETE FROM user_tokens WHERE id = $1 AND user_id = $2")
+        .bind(id.as_str())
+        .bind(user.as_str())
+        .execute(tx)
+        .await?;
+    tx.wake_person(user.as_str());
+    Ok(done.rows_affected() > 0)
+}
+
+/// Notes the last use of a token, unless a later one is noted.
+pub(crate) async fn note_use(
+    tx: &mut WriteTx,
+    id: &PersonalTokenId,
+    used_ms: i64,
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE user_tokens SET used_ms = $2 \
+         WHERE id = $1 AND (used_ms IS NULL OR used_ms < $2)",
+    )
+    .bind(id.as_str())
+    .bind(used_ms)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
