@@ -56,6 +56,7 @@ mod observe;
 mod orbs;
 mod output;
 mod package;
+mod people;
 mod relay;
 mod run;
 mod secrets;

@@ -21,6 +21,11 @@ impl TokenHash {
         *self.0.as_bytes()
     }
 
+    /// Returns the hash itself, for keys that are derived from it.
+    pub(crate) fn hash(&self) -> blake3::Hash {
+        self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -45,6 +50,10 @@ pub(crate) enum TokenKind {
     Task,
     Continuation,
     Person,
+    /// Cookie of a person's session.
+    Session,
+    /// Code of a link with which somebody sets a password.
+    Link,
 }
 
 impl TokenKind {
@@ -55,6 +64,8 @@ impl TokenKind {
             Self::Task => "rst_",
             Self::Continuation => "rsk_",
             Self::Person => "rsp_",
+            Self::Session => "rsw_",
+            Self::Link => "rsl_",
         }
     }
 }

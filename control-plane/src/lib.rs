@@ -19,6 +19,7 @@ mod admission;
 mod alerts;
 mod api;
 mod archives;
+mod audit;
 mod between_servers;
 mod browser_session;
 mod cancel;

@@ -11,6 +11,8 @@ use crate::clock::millis;
 pub struct Keeping {
     /// Retention unless projects have another.
     pub retention: Retention,
+    /// Age at which events of the audit log go. `None`: never.
+    pub audit_age: Option<Duration>,
     /// Interval of looks for what is to go.
     pub interval: Duration,
     /// Interval of looks for objects that nothing names.
@@ -32,6 +34,7 @@ impl Default for Keeping {
                 artifact_age_ms: Some(days(30)),
                 test_age_ms: None,
             },
+            audit_age: Some(DAY * 365),
             interval: Duration::from_secs(600),
             orphan_interval: DAY,
             orphan_age: DAY,

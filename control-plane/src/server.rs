@@ -236,6 +236,7 @@ impl Server {
             presence: Arc::default(),
             token_uses: Arc::default(),
             personal_uses: Arc::default(),
+            attempts: Arc::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
             lease_ms: millis(settings.lease),

@@ -14,7 +14,7 @@ use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::objects::Objects;
 use crate::output_readers::Readers;
-use crate::people::PersonalUses;
+use crate::people::{Attempts, PersonalUses};
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::rests::Rests;
@@ -68,6 +68,8 @@ pub(crate) struct App {
     pub(crate) rests: Arc<Rests>,
     /// Runners that were heard of lately.
     pub(crate) presence: Arc<Presence>,
+    /// Attempts to sign in of late.
+    pub(crate) attempts: Arc<Attempts>,
     /// Uses of personal tokens that are not written yet.
     pub(crate) personal_uses: Arc<PersonalUses>,
     /// Last uses of runner tokens.

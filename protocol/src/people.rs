@@ -220,6 +220,45 @@ pub struct NewPersonalToken {
     pub expires_in_s: Option<u64>,
 }
 
+/// Link with which somebody sets a password and signs in, once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignInLink {
+    /// Path with the code, to be appended to the address of the server.
+    pub path: Secret,
+    /// The whole link, where the server knows its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Secret>,
+    /// End of it, in milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
+/// Change that somebody made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditItem {
+    /// Id of the event; ids sort by time.
+    pub id: String,
+    /// Time of the change, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Name of the account, or "admin token".
+    pub who: String,
+    /// Credential: `admin token`, `personal token ID`, `session`, `link` or `password`.
+    pub means: String,
+    /// Address that the call came from.
+    pub address: String,
+    /// Method and path of the call, with names of parameters.
+    pub operation: String,
+    /// Path of the call, with the parameters themselves.
+    pub target: String,
+    /// State before the change, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// State after the change, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+}
+
 /// `GET /api/v3/me`: the one who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

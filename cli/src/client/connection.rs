@@ -57,7 +57,8 @@ fn no_token(url: &str) -> CliError {
         )
 }
 
-fn read_token(file: &Path) -> Result<Secret> {
+/// Reads a token from a file.
+pub(crate) fn read_token(file: &Path) -> Result<Secret> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let message = format!("could not read the admin token from {}: {error}", file.display());
         CliError::new(Exit::BadConfig, message)

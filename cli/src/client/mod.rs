@@ -29,7 +29,7 @@ use russet_text::{error_chain, root_cause};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub(crate) use connection::ConnectionArgs;
+pub(crate) use connection::{ConnectionArgs, read_token};
 pub(crate) use logins::{Login, Logins};
 pub(crate) use pipelines::PipelineFilter;
 pub(crate) use settings::Settings;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use russet_protocol::admin::Items;
 use russet_protocol::people::{
-    Me, NewPersonalToken, NewUser, PersonalTokenItem, SetRole, UserItem,
+    AuditItem, Me, NewPersonalToken, NewUser, PersonalTokenItem, SetRole, SignInLink, UserItem,
 };
 use russet_text::encode_segment;
 
@@ -53,6 +53,27 @@ impl Client {
     /// Removes an account.
     pub(crate) async fn remove_user(&self, name: &str) -> Result<()> {
         self.delete(&user_path(name)).await
+    }
+
+    /// Makes a link with which its holder becomes an administrator.
+    pub(crate) async fn create_admin_link(&self) -> Result<SignInLink> {
+        self.fetch(self.request(Method::POST, "/api/v3/admin-links")).await
+    }
+
+    /// Makes a link with which a person sets a password.
+    pub(crate) async fn create_user_link(&self, name: &str) -> Result<SignInLink> {
+        self.fetch(self.request(Method::POST, &format!("{}/link", user_path(name)))).await
+    }
+
+    /// Ends all sessions of an account.
+    pub(crate) async fn end_user_sessions(&self, name: &str) -> Result<()> {
+        self.delete(&format!("{}/sessions", user_path(name))).await
+    }
+
+    /// Returns a page of the audit log.
+    pub(crate) async fn audit(&self, query: &[(&str, &str)]) -> Result<Vec<AuditItem>> {
+        let list: Items<_> = self.get("/api/v3/audit", query).await?;
+        Ok(list.items)
     }
 
     /// Returns the personal tokens of an account, or one's own.

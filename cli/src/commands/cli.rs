@@ -62,6 +62,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     PersonalToken(commands::personal_token::PersonalTokenCommand),
     #[command(subcommand)]
+    Audit(commands::audit::AuditCommand),
+    #[command(subcommand)]
     Alert(commands::alert::AlertCommand),
     Completion(commands::completion::CompletionArgs),
     #[command(hide = true)]

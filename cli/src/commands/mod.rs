@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod alert;
+pub(crate) mod audit;
 pub(crate) mod cli;
 mod compile;
 pub(crate) mod completion;
@@ -67,6 +68,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Logout(args) => login::logout_main(&args),
         Command::User(command) => block_on(user::main(command)),
         Command::PersonalToken(command) => block_on(personal_token::main(command)),
+        Command::Audit(command) => block_on(audit::main(command)),
         Command::Alert(command) => block_on(alert::main(command)),
         Command::Completion(args) => completion::main(args),
         Command::Man(args) => man::main(&args),

@@ -1,5 +1,6 @@
 //! `russet server`.
 
+mod admin_link;
 mod data;
 mod database;
 mod keeping;

@@ -1,10 +1,12 @@
 //! `russet user`.
 
-use russet_protocol::people::{NewUser, Role, SetRole, UserItem, UserKind};
+use russet_protocol::people::{
+    NewUser, Role, SetRole, SignInLink, UnknownName, UserItem, UserKind,
+};
 
 use super::OutputArgs;
 use super::confirm::YesArgs;
-use crate::client::ConnectionArgs;
+use crate::client::{Client, ConnectionArgs};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::render::{self, Format, numbers, table::Table};
@@ -62,6 +64,20 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
+    /// Print a link with which a person sets a password, once and within an hour
+    Invite {
+        /// Name of the person's account
+        name: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// End all sessions of an account in browsers
+    EndSessions {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
     /// Remove an account with its tokens; what waits with one of them ends
     Remove {
         /// Its name
@@ -83,7 +99,7 @@ fn parse_role(text: &str) -> std::result::Result<Given, String> {
         text => text
             .parse()
             .map(|role| Given(Some(role)))
-            .map_err(|error: russet_protocol::people::UnknownName| error.to_string()),
+            .map_err(|error: UnknownName| error.to_string()),
     }
 }
 
@@ -117,6 +133,14 @@ pub(crate) async fn main(command: UserCommand) -> Result<Exit> {
             let user = connection.connect()?.set_user_role(&name, &set).await?;
             render::print_text(&users_table(vec![user]))?;
         }
+        UserCommand::Invite { name, connection } => {
+            let client = connection.connect()?;
+            print_sign_in_link(&client, &client.create_user_link(&name).await?)?;
+        }
+        UserCommand::EndSessions { name, connection } => {
+            connection.connect()?.end_user_sessions(&name).await?;
+            render::print_line(format_args!("Ended the sessions of {name}."))?;
+        }
         UserCommand::Remove { name, yes, connection } => {
             yes.confirm(&format!("Remove the account {name} with its tokens"))?;
             connection.connect()?.remove_user(&name).await?;
@@ -124,6 +148,16 @@ pub(crate) async fn main(command: UserCommand) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Prints a link with which a password is set: the link alone on standard output.
+pub(super) fn print_sign_in_link(client: &Client, link: &SignInLink) -> Result<()> {
+    let left = numbers::duration_between(numbers::now_ms(), link.expires_ms);
+    render::print_note(format_args!("This link counts once, for {left}, and is a secret:"));
+    match &link.url {
+        Some(url) => render::print_line(url.expose()),
+        None => render::print_line(format_args!("{}{}", client.url(), link.path.expose())),
+    }
 }
 
 fn users_table(items: Vec<UserItem>) -> String {

@@ -4,9 +4,13 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::caller::Caller;
+use russet_protocol::ids::AllocationId;
+use russet_protocol::people::AuditItem;
+
+use super::caller::{Caller, ClientAddress};
 use super::error::ApiError;
 use super::routes::Operation;
+use crate::audit;
 use crate::people::{Denial, decide};
 use crate::state::App;
 
@@ -15,7 +19,7 @@ use crate::state::App;
 /// Threat: a cookie comes along with what any page makes a browser send. With a cookie alone nothing
 /// is changed here; pages make their calls as [`Caller::Page`], after they have checked the form.
 pub(super) async fn guard(
-    State((_app, operation)): State<(App, Operation)>,
+    State((app, operation)): State<(App, Operation)>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -27,7 +31,17 @@ pub(super) async fn guard(
         return Err(nothing());
     }
     match decide(rights, operation.needs) {
-        Ok(()) => Ok(next.run(request).await),
+        Ok(()) if operation.only_reads => Ok(next.run(request).await),
+        Ok(()) => {
+            let event = event_of(&app, &operation, &request);
+            let (answer, pending) = audit::with_event(event, next.run(request)).await;
+            if answer.status().is_success()
+                && let Some(event) = pending.take()
+            {
+                audit::write_event(&app, &event).await;
+            }
+            Ok(answer)
+        }
         Err(denial) => {
             tracing::info!(
                 caller = caller.and_then(Caller::proved_name),
@@ -41,8 +55,27 @@ pub(super) async fn guard(
     }
 }
 
+/// The event of a call, as far as its head says it. The query is left out: what is in it may be
+/// anything.
+fn event_of(app: &App, operation: &Operation, request: &Request) -> AuditItem {
+    let extensions = request.extensions();
+    let address = extensions.get::<ClientAddress>();
+    let (who, means) = extensions.get::<Caller>().map(Caller::for_audit).unwrap_or_default();
+    AuditItem {
+        id: AllocationId::generate().to_string(),
+        at_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        who,
+        means,
+        address: address.map(|address| address.0.to_string()).unwrap_or_default(),
+        operation: format!("{} {}", operation.verb.as_str(), operation.path),
+        target: request.uri().path().to_owned(),
+        before: None,
+        after: None,
+    }
+}
+
 /// Words for a denial, and what to do.
-pub(super) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
+pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
     match denial {
         Denial::Role(permission) => (
             format!("this needs the permission `{}`, which your role has not", permission.as_str()),

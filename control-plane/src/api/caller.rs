@@ -69,7 +69,7 @@ impl Caller {
             Self::Admin => Some(&Rights::Owner),
             Self::Person(person) => Some(&person.rights),
             Self::Browser(session) | Self::Page(session) => Some(session.rights()),
-            Self::Class { .. } | Self::Task { .. } | Self::Nobody => None,
+            Self::Class { .. } | Self::Task { .. } | Self::Expired { .. } | Self::Nobody => None,
         }
     }
 
@@ -79,6 +79,30 @@ impl Caller {
             Self::Person(person) => Some(person),
             Self::Browser(session) | Self::Page(session) => session.person(),
             _ => None,
+        }
+    }
+
+    /// Returns the session of somebody with an account.
+    pub(super) fn session_id(&self) -> Option<TokenHash> {
+        match self {
+            Self::Browser(session) | Self::Page(session) => session.stored_id(),
+            _ => None,
+        }
+    }
+
+    /// Returns the name and the credential for the audit log.
+    pub(super) fn for_audit(&self) -> (String, String) {
+        match self {
+            Self::Person(person) => {
+                let id = person.token.as_ref().map_or("", |token| token.id.as_str());
+                (person.name.clone(), format!("personal token {id}"))
+            }
+            Self::Browser(session) | Self::Page(session) => match session.person() {
+                Some(person) => (person.name.clone(), "session".to_owned()),
+                // The name is not proved.
+                None => ("admin token".to_owned(), "session".to_owned()),
+            },
+            _ => ("admin token".to_owned(), "admin token".to_owned()),
         }
     }
 
@@ -115,6 +139,10 @@ impl Caller {
         app.gate.room(extensions.get::<Self>().and_then(Self::standing))
     }
 }
+
+/// Address of the client of a call: the true one, where a proxy of ours says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// The token of `Authorization: Bearer`.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<Secret> {
@@ -186,6 +214,9 @@ pub(super) async fn admit(
     let address = connection
         .as_ref()
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |connection| connection.client(request.headers()));
+    let true_address =
+        connection.as_ref().map_or(address, |connection| connection.true_client(request.headers()));
+    request.extensions_mut().insert(ClientAddress(true_address));
     let call = app.gate.call(caller.key(&app, address)).map_err(|_| ApiError::TooMany)?;
     if let (Some(standing), Some(connection)) = (caller.standing(), &connection) {
         connection.prove(standing).map_err(|_| ApiError::Busy(Lack::Connections))?;

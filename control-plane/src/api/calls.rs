@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use russet_protocol::problem::Problem;
 use serde_json::Value;
 
-use super::caller::Caller;
+use super::caller::{Caller, ClientAddress};
 use crate::browser_session::Session;
 
 /// The most bytes of a refusal that are read.
@@ -46,8 +46,13 @@ impl Calls {
     /// # Errors
     ///
     /// The answer's problem, where the call was refused or failed.
-    pub(crate) async fn make(&self, call: Call, session: Arc<Session>) -> Result<(), Refusal> {
-        let answer = self.send(call, session).await;
+    pub(crate) async fn make(
+        &self,
+        call: Call,
+        session: Arc<Session>,
+        address: ClientAddress,
+    ) -> Result<(), Refusal> {
+        let answer = self.send(call, session, address).await;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -62,7 +67,7 @@ impl Calls {
         Err(Refusal { status: status.as_u16(), problem })
     }
 
-    async fn send(&self, call: Call, session: Arc<Session>) -> Response {
+    async fn send(&self, call: Call, session: Arc<Session>, address: ClientAddress) -> Response {
         let body = match call.body {
             Value::Null => Body::empty(),
             document => Body::from(document.to_string()),
@@ -73,6 +78,7 @@ impl Calls {
         *request.uri_mut() = call.path.parse().unwrap_or_else(|_| Uri::from_static("/"));
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         request.extensions_mut().insert(Caller::Page(session));
+        request.extensions_mut().insert(address);
         let answer = TowerToHyperService::new(self.0.clone()).call(request).await;
         answer.unwrap_or_else(|never| match never {})
     }

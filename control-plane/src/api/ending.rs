@@ -7,6 +7,8 @@ use futures_util::{StreamExt as _, stream};
 
 use super::caller::Caller;
 use super::error::ApiError;
+use crate::browser_session::find_person_of_session;
+use crate::credentials::TokenHash;
 use crate::people::{Person, find_person};
 use crate::signals::Subscription;
 use crate::state::App;
@@ -17,6 +19,8 @@ use crate::store::StoreError;
 pub(super) struct Ending {
     app: App,
     person: Person,
+    /// Session of a browser.
+    session: Option<TokenHash>,
     changes: Subscription,
     /// Something happened that may have ended it, and nobody has looked yet.
     is_doubtful: bool,
@@ -28,7 +32,13 @@ impl Ending {
         let person = caller.person()?.clone();
         // Before the call reads anything, so that no change is missed.
         let changes = app.bus().people.subscribe(person.id.as_str());
-        Some(Self { app: app.clone(), person, changes, is_doubtful: false })
+        Some(Self {
+            app: app.clone(),
+            person,
+            session: caller.session_id(),
+            changes,
+            is_doubtful: false,
+        })
     }
 
     /// Waits for an answer and lets its body through, both until the right ends.
@@ -107,8 +117,11 @@ impl Ending {
     }
 
     async fn has_ended(&self) -> Result<bool, StoreError> {
-        let Some(token) = &self.person.token else { return Ok(true) };
-        let now = find_person(&self.app, &token.hash).await?;
+        let now = match (&self.person.token, &self.session) {
+            (Some(token), _) => find_person(&self.app, &token.hash).await?,
+            (None, Some(id)) => find_person_of_session(&self.app, id).await?,
+            (None, None) => None,
+        };
         Ok(now.as_ref() != Some(&self.person))
     }
 }

@@ -1,24 +1,22 @@
-//! `GET /metrics`: numbers of this server and of its farm, for Prometheus, with the admin token.
+//! `GET /metrics`: numbers of this server and of its farm, for Prometheus, with the permission `read`.
 //!
 //! Everything is looked at when somebody asks: three statements for the machines, one each for queues
 //! and alerts, however large the farm is. Machines are in the states that lists and pages show.
 
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use russet_protocol::people::Permission;
 
-use super::bearer::admin_only;
 use super::error::ApiError;
+use super::routes::Routes;
 use crate::lacks::Lack;
 use crate::runner_items::list_runners;
 use crate::state::App;
@@ -32,8 +30,8 @@ const PREFIX: &str = "russet_server";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The route.
-pub(super) fn router() -> Router<App> {
-    Router::new().route("/metrics", get(write_metrics)).layer(from_fn(admin_only))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/metrics", Permission::Read, write_metrics)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -26,7 +26,8 @@ use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::{Extension, Router};
 
 use crate::state::App;
-pub(crate) use caller::Caller;
+pub(crate) use access::denial_words;
+pub(crate) use caller::{Caller, ClientAddress};
 pub(crate) use calls::{Call, Calls, Refusal};
 use error::ApiError;
 
@@ -38,7 +39,7 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .merge(admin::routes().into_router(&app))
         .merge(clients::routes().into_router(&app))
         .merge(openapi::router())
-        .merge(metrics::router())
+        .merge(metrics::routes().into_router(&app))
         .merge(pages.layer(Extension(calls)))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

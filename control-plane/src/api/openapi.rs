@@ -57,9 +57,11 @@ mod tests {
             for (verb, operation) in operations(path) {
                 complete(operation);
                 describe_bytes(operation);
-                let needs = needs_of(&routes, verb, name);
-                operation.extensions =
-                    Some(ExtensionsBuilder::new().add("x-russet-needs", needs).build());
+                let route = route_of(&routes, verb, name);
+                let extensions = ExtensionsBuilder::new()
+                    .add("x-russet-needs", route.needs.as_str())
+                    .add("x-russet-changes", route.changes_for_people());
+                operation.extensions = Some(extensions.build());
             }
         }
         for (name, pattern) in PATTERNS {
@@ -99,12 +101,12 @@ mod tests {
         path.replace("{*", "{")
     }
 
-    /// Requirement of a described operation: there is one for each.
-    fn needs_of(routes: &[routes::Operation], verb: Verb, path: &str) -> &'static str {
+    /// Route of a described operation: there is one for each.
+    fn route_of(routes: &[routes::Operation], verb: Verb, path: &str) -> routes::Operation {
         let of = |route: &&routes::Operation| route.verb == verb && described(route.path) == path;
         let found: Vec<_> = routes.iter().filter(of).collect();
         assert_eq!(found.len(), 1, "{} {path} has one route", verb.as_str());
-        found[0].needs.as_str()
+        *found[0]
     }
 
     /// Routes that the description leaves out: other paths of calls that it has, and one that is

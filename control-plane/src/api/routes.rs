@@ -65,6 +65,12 @@ impl Operation {
             || ["/api/v3/orgs", "/api/v3/projects", "/api/v3/configs/compile"].contains(&self.path)
     }
 
+    /// Returns true for a change that is written into the audit log.
+    #[cfg(test)]
+    pub(crate) fn changes_for_people(&self) -> bool {
+        self.is_guarded() && !self.only_reads
+    }
+
     /// Returns true for an operation of people, whose callers are checked before its handler.
     fn is_guarded(&self) -> bool {
         !matches!(self.needs, Needs::Nothing | Needs::ClassToken | Needs::TaskToken)

@@ -13,7 +13,9 @@ use crate::contention;
 use crate::scheduler::retention::{Due, Part, due_of_project};
 use crate::state::App;
 use crate::store::retention::Stays;
-use crate::store::{StoreError, WriteTx, locks, projects, removal, retention, sources};
+use crate::store::{
+    StoreError, WriteTx, audit_events, locks, projects, removal, retention, sources,
+};
 
 /// Pause between transactions, which lets others write.
 const BREATH: Duration = Duration::from_millis(2);
@@ -58,6 +60,7 @@ async fn keep_once(app: &App) -> Result<Option<Duration>, KeepError> {
     mark_due(app).await?;
     remove_marked(app).await?;
     remove_sources(app).await?;
+    remove_audit(app).await?;
     let soon = delete_noted(app).await?;
     while app.store.give_back_space().await? {
         tokio::time::sleep(BREATH).await;
@@ -194,6 +197,24 @@ async fn remove_sources(app: &App) -> Result<(), KeepError> {
         }
         tokio::time::sleep(BREATH).await;
     }
+}
+
+/// Removes events of the audit log that are older than their own bound. Retention of pipelines does not
+/// touch them.
+async fn remove_audit(app: &App) -> Result<(), KeepError> {
+    let Some(age) = app.keeping.audit_age else { return Ok(()) };
+    let before_ms = app.clock.wall_ms().saturating_sub(millis(age));
+    while contention::retry(|| remove_some_events(app, before_ms)).await? {
+        tokio::time::sleep(BREATH).await;
+    }
+    Ok(())
+}
+
+async fn remove_some_events(app: &App, before_ms: i64) -> Result<bool, StoreError> {
+    let mut tx = app.store.write().await?;
+    let is_more = audit_events::remove_some_before(&mut tx, before_ms).await?;
+    tx.commit().await?;
+    Ok(is_more)
 }
 
 /// Commits a removal, unless somebody began to use what was to be removed at this moment: then it

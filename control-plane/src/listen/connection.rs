@@ -71,6 +71,11 @@ impl Connection {
         address::counted(address::client(&self.gate.proxies, self.peer, headers))
     }
 
+    /// The whole address of the client, of which [`Self::client`] is a part.
+    pub(crate) fn true_client(&self, headers: &HeaderMap) -> IpAddr {
+        address::client(&self.gate.proxies, self.peer, headers)
+    }
+
     /// Returns true where a proxy of ours says that its client came over TLS.
     pub(crate) fn is_encrypted(&self, headers: &HeaderMap) -> bool {
         address::is_proxy(&self.gate.proxies, self.peer)

@@ -20,7 +20,6 @@ pub(crate) enum Needs {
     /// A permission over the server.
     Of(Permission),
     /// The admin token, which the owner of the server's machine has.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no call needs it yet"))]
     Owner,
 }
 

@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-const MAY_BE_WALKED: [&str; 25] = [
+const MAY_BE_WALKED: [&str; 26] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -33,6 +33,7 @@ const MAY_BE_WALKED: [&str; 25] = [
     "outbox",
     "users",
     "user_roles",
+    "sign_in_links",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.

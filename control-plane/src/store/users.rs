@@ -146,10 +146,41 @@ pub(crate) async fn set_namespace_role(
     Ok(())
 }
 
+/// Returns the account of a person who has a password, with its hash.
+pub(crate) async fn with_password(
+    conn: &mut Conn,
+    name: &str,
+) -> Result<Option<(UserId, String)>, StoreError> {
+    let row = query(
+        "SELECT id, password FROM users WHERE name = $1 AND kind = 'person' \
+         AND password IS NOT NULL",
+    )
+    .bind(name)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| Ok((row.try_get::<String>("id")?.into(), row.try_get("password")?))).transpose()
+}
+
+/// Sets the password of an account, as a hash.
+pub(crate) async fn set_password(
+    tx: &mut WriteTx,
+    id: &UserId,
+    hash: &str,
+) -> Result<(), StoreError> {
+    query("UPDATE users SET password = $2 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(hash)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Removes an account with its tokens and roles. What it did keeps its name.
 pub(crate) async fn remove(tx: &mut WriteTx, id: &UserId) -> Result<(), StoreError> {
     query("DELETE FROM user_tokens WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
     query("DELETE FROM user_roles WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
+    query("DELETE FROM user_sessions WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
+    query("DELETE FROM sign_in_links WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
     query("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(tx).await?;
     tx.wake_person(id.as_str());
     Ok(())

@@ -4,7 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use super::conn::{Conn, Link};
 use super::sql::query;
-use super::{Store, StoreError};
+use super::{Store, StoreError, audit_events};
+use crate::audit::{self, Pending};
 use crate::clock::Clock;
 use crate::signals::Bus;
 use crate::wakes::Wakes;
@@ -101,8 +102,19 @@ impl WriteTx {
     ///
     /// In a task of its own: a caller whose connection is cut in the middle goes away, and what
     /// was committed without its signals would leave others waiting for ever.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        tokio::spawn(self.finish()).await.map_err(|_| StoreError::Stopping)?
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        // The change and its place in the audit log are there together or not at all.
+        let pending = audit::current();
+        let event = pending.as_ref().and_then(Pending::take);
+        if let Some(event) = &event {
+            audit_events::insert(&mut self, event).await?;
+        }
+        let done = tokio::spawn(self.finish()).await.map_err(|_| StoreError::Stopping);
+        let done = done.and_then(|done| done);
+        if let (Err(_), Some(pending), Some(event)) = (&done, pending, event) {
+            pending.put_back(event);
+        }
+        done
     }
 
     async fn finish(self) -> Result<(), StoreError> {

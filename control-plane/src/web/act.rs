@@ -102,7 +102,7 @@ async fn do_once(
         return Ok(Done::Before);
     }
     let by = visit.session.name();
-    match calls.make(call, Arc::clone(&visit.session)).await {
+    match calls.make(call, Arc::clone(&visit.session), visit.address).await {
         Ok(()) => {
             let id = fields.get("id").map(|id| one_line_within(id, MAX_LOGGED_CHARS));
             tracing::info!(action = action.name(), id, by, "done by a button");

@@ -1,5 +1,7 @@
 //! Buttons of the pages: the words of each, and the question before some of them. Pure.
 
+use russet_protocol::people::Permission;
+
 /// Name, in addresses, of an answer to a form that was sent twice.
 pub(super) const TWICE: &str = "twice";
 
@@ -115,6 +117,20 @@ impl Action {
             Self::ResumeRunner => "resume",
             Self::RenameRunner => "rename",
             Self::RemoveRunner => "remove",
+        }
+    }
+
+    /// Permission that its call needs.
+    pub(super) fn permission(self) -> Permission {
+        match self {
+            Self::DeletePipeline
+            | Self::DeleteArtifact
+            | Self::PauseRunner
+            | Self::DrainRunner
+            | Self::ResumeRunner
+            | Self::RenameRunner
+            | Self::RemoveRunner => Permission::Operate,
+            _ => Permission::Submit,
         }
     }
 

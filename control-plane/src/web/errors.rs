@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::Refusal;
+use crate::api::{Refusal, denial_words};
+use crate::people::Denial;
 use crate::store::StoreError;
 
 /// Reason why there is no page.
@@ -14,6 +15,8 @@ pub(super) enum PageError {
     NotFound,
     /// There is no session.
     LoggedOut,
+    /// The role of the one who is logged in does not allow it.
+    Denied(Denial),
     /// A form did not come from a page of ours.
     Foreign,
     Internal(Box<dyn std::error::Error + Send + Sync>),
@@ -93,6 +96,10 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let page = match self {
             Self::NotFound => ErrorPage::new(StatusCode::NOT_FOUND, "There is no such page", None),
+            Self::Denied(denial) => {
+                let (words, hint) = denial_words(denial);
+                ErrorPage::new(StatusCode::FORBIDDEN, &words, hint)
+            }
             Self::LoggedOut => ErrorPage::logged_out("/login".to_owned()),
             Self::Foreign => {
                 let hint = "Nothing was changed. It did not come from a page of this server, or from one of an \

@@ -1,21 +1,25 @@
-//! Logging in with the admin token, and out.
+//! Logging in with a name and a password or with the admin token, and out.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Query, State};
-use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::header::{RETRY_AFTER, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use russet_protocol::ids::UserId;
 use russet_protocol::secret::Secret;
 use serde::Deserialize;
 
 use super::errors::{PageError, render_html};
 use super::session::return_place;
-use crate::api::Caller;
-use crate::browser_session::{begin_cookie, end_cookie};
+use super::sign_in_event;
+use crate::api::{Caller, ClientAddress};
+use crate::audit;
+use crate::browser_session::{begin_cookie, begin_session, end_cookie, mark_of};
 use crate::listen::Connection;
+use crate::people::{SignInError, sign_in};
 use crate::state::App;
 
 #[derive(Debug, Template)]
@@ -23,7 +27,7 @@ use crate::state::App;
 struct LoginPage<'a> {
     next: &'a str,
     name: &'a str,
-    wrong: bool,
+    problem: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,39 +35,113 @@ pub(super) struct Next {
     next: Option<String>,
 }
 
-/// Contents of the form. The token is in the body, never in an address, which logs keep.
+/// Contents of the form. Secrets are in the body, never in an address, which logs keep.
 #[derive(Debug, Deserialize)]
 pub(super) struct Credentials {
-    token: Secret,
-    /// Name of the one who logs in, which what is done then is noted with.
+    /// The admin token, instead of a password.
+    token: Option<Secret>,
+    /// Name of the account. With the admin token it is noted with what is done, and not proved.
     #[serde(default)]
     name: String,
+    password: Option<Secret>,
     next: Option<String>,
+}
+
+/// Parts of a request that a session begins with.
+#[derive(Debug)]
+pub(super) struct From<'a> {
+    pub(super) address: ClientAddress,
+    pub(super) connection: Option<&'a Arc<Connection>>,
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl From<'_> {
+    /// Returns true where the browser came over TLS.
+    fn is_encrypted(&self) -> bool {
+        self.connection.is_some_and(|connection| connection.is_encrypted(self.headers))
+    }
 }
 
 pub(super) async fn login_page(Query(query): Query<Next>) -> Result<Response, PageError> {
     let next = return_place(query.next.as_deref());
-    render_html(&LoginPage { next, name: "", wrong: false })
+    render_html(&LoginPage { next, name: "", problem: None })
 }
 
 pub(super) async fn login(
     State(app): State<App>,
+    Extension(address): Extension<ClientAddress>,
     connection: Option<Extension<Arc<Connection>>>,
     headers: HeaderMap,
     Form(sent): Form<Credentials>,
 ) -> Result<Response, PageError> {
+    let connection = connection.as_ref().map(|Extension(connection)| connection);
+    let from = From { address, connection, headers: &headers };
     let next = return_place(sent.next.as_deref());
-    if app.admin.matches(sent.token.expose().trim()) {
-        tracing::info!(name = russet_text::one_line(&sent.name), "somebody logged in to the pages");
-        let is_encrypted = connection.is_some_and(|connection| connection.is_encrypted(&headers));
-        let cookie = begin_cookie(&app, &sent.name, is_encrypted)
+    let given = |secret: &Secret| !secret.expose().trim().is_empty();
+    if let Some(token) = sent.token.as_ref().filter(|token| given(token)) {
+        return login_with_token(&app, &from, token, &sent.name, next);
+    }
+    let password = sent.password.unwrap_or_else(|| Secret::new(""));
+    let mark = mark_of(&app, &headers, sent.name.trim());
+    match sign_in(&app, (&sent.name, password), address.0, mark).await {
+        Ok((id, name)) => enter(&app, &from, (&id, &name), "POST /login", next).await,
+        Err(error) => {
+            let page = LoginPage { next, name: &sent.name, problem: Some(error.to_string()) };
+            refused(render_html(&page)?, error)
+        }
+    }
+}
+
+fn login_with_token(
+    app: &App,
+    from: &From<'_>,
+    token: &Secret,
+    name: &str,
+    next: &str,
+) -> Result<Response, PageError> {
+    if app.admin.matches(token.expose().trim()) {
+        tracing::info!(name = russet_text::one_line(name), "somebody logged in to the pages");
+        let cookie = begin_cookie(app, name, from.is_encrypted())
             .map_err(|error| PageError::Internal(Box::new(error)))?;
         return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
     }
-    tracing::warn!("somebody tried to log in to the pages with a wrong token");
-    let mut response = render_html(&LoginPage { next, name: &sent.name, wrong: true })?;
+    tracing::warn!(address = %from.address.0, "somebody tried to log in with a wrong token");
+    let problem = Some("This is not the admin token.".to_owned());
+    let mut response = render_html(&LoginPage { next, name, problem })?;
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     Ok(response)
+}
+
+/// Begins a session of an account, and leads on.
+pub(super) async fn enter(
+    app: &App,
+    from: &From<'_>,
+    (id, name): (&UserId, &str),
+    operation: &str,
+    next: &str,
+) -> Result<Response, PageError> {
+    let event = sign_in_event(app, name, from.address, operation);
+    let begun = begin_session(app, (id, name), from.address.0, from.is_encrypted());
+    let (begun, _written) = audit::with_event(event, begun).await;
+    let cookies = begun.map_err(|error| PageError::Internal(Box::new(error)))?;
+    let cookies = cookies.map(|cookie| (SET_COOKIE, cookie));
+    Ok((AppendHeaders(cookies), Redirect::to(next)).into_response())
+}
+
+/// Gives a page that says why somebody is not signed in its status.
+pub(super) fn refused(mut page: Response, error: SignInError) -> Result<Response, PageError> {
+    *page.status_mut() = match error {
+        SignInError::Wrong => StatusCode::UNAUTHORIZED,
+        SignInError::Refused(_) | SignInError::Link => StatusCode::BAD_REQUEST,
+        SignInError::TooMany(wait_s) => {
+            page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
+            StatusCode::TOO_MANY_REQUESTS
+        }
+        error @ (SignInError::Store(_) | SignInError::Password(_)) => {
+            return Err(PageError::Internal(Box::new(error)));
+        }
+    };
+    Ok(page)
 }
 
 pub(super) async fn logout(

@@ -11,10 +11,12 @@
 
 mod act;
 mod actions;
+mod audit;
 mod buttons;
 mod changes;
 mod errors;
 mod escape;
+mod link;
 mod login;
 mod machines;
 mod overview;
@@ -37,6 +39,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use russet_protocol::ids::AllocationId;
+use russet_protocol::people::AuditItem;
+
+use crate::api::ClientAddress;
 use crate::state::App;
 
 /// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
@@ -59,10 +65,12 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/jobs/{id}/changes", get(changes::of_job))
         .route("/runners", get(machines::runners_page))
         .route("/runners/{name}", get(machines::machine_page))
+        .route("/audit", get(audit::audit_page))
         .route("/ask/{action}", get(act::ask_page))
         .route("/do/{action}", post(act::act))
         .route_layer(from_fn(session::known_only))
         .route("/login", get(login::login_page).post(login::login))
+        .route("/link", get(link::link_page).post(link::use_link))
         .route("/logout", post(login::logout))
         .route(
             "/assets/style.css",
@@ -79,6 +87,21 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
         .layer(from_fn_with_state(app.clone(), session::refuse_foreign))
         .layer(from_fn(with_policy))
+}
+
+/// The event of somebody who signs in.
+fn sign_in_event(app: &App, who: &str, address: ClientAddress, operation: &str) -> AuditItem {
+    AuditItem {
+        id: AllocationId::generate().to_string(),
+        at_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        who: who.to_owned(),
+        means: if operation == "POST /link" { "link" } else { "password" }.to_owned(),
+        address: address.0.to_string(),
+        operation: operation.to_owned(),
+        target: operation.trim_start_matches("POST ").to_owned(),
+        before: None,
+        after: None,
+    }
 }
 
 fn serve_asset(kind: &'static str, text: &'static str) -> Response {

@@ -7,15 +7,21 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use russet_protocol::people::Permission;
+
 use super::errors::{ErrorPage, PageError};
 use crate::api::Caller;
+use crate::people::{Needs, decide};
 use crate::state::App;
 
 /// Lets only those through who are logged in, and sends others to log in. A form of somebody whose
 /// session has ended is refused in words, since what was asked for is not done after a login.
 pub(super) async fn known_only(request: Request, next: Next) -> Response {
-    if matches!(request.extensions().get::<Caller>(), Some(Caller::Browser(_))) {
-        return next.run(request).await;
+    if let Some(Caller::Browser(session)) = request.extensions().get::<Caller>() {
+        return match decide(session.rights(), Needs::Of(Permission::Read)) {
+            Ok(()) => next.run(request).await,
+            Err(denial) => PageError::Denied(denial).into_response(),
+        };
     }
     if request.method() == Method::POST {
         let login = format!("/login?next={}", page_before(request.headers()));

@@ -4,16 +4,19 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use std::sync::Arc;
 
-use super::actions::notice_of;
+use super::actions::{Action, notice_of};
 use super::errors::PageError;
-use crate::api::Caller;
+use crate::api::{Caller, ClientAddress};
 use crate::browser_session::{Session, new_nonce};
+use crate::people::{Needs, decide};
 use crate::state::App;
 
 /// A look at a page within a session.
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
     pub(super) session: Arc<Session>,
+    /// Address of the browser.
+    pub(super) address: ClientAddress,
     /// Text of the session that forms carry.
     pub(super) csrf: String,
     /// Number of this page, by which a form of it that is sent twice is known.
@@ -24,6 +27,13 @@ pub(super) struct Visit {
     pub(super) notice: Option<&'static str>,
 }
 
+impl Visit {
+    /// Returns true where the one who looks may press a button.
+    pub(super) fn may(&self, action: &Action) -> bool {
+        decide(self.session.rights(), Needs::Of(action.permission())).is_ok()
+    }
+}
+
 impl FromRequestParts<App> for Visit {
     type Rejection = PageError;
 
@@ -31,11 +41,14 @@ impl FromRequestParts<App> for Visit {
         let Some(Caller::Browser(session)) = parts.extensions.get::<Caller>() else {
             return Err(PageError::LoggedOut);
         };
+        let address =
+            parts.extensions.get::<ClientAddress>().copied().ok_or(PageError::LoggedOut)?;
         let once = new_nonce().map_err(|error| PageError::Internal(Box::new(error)))?;
         let mut query = parts.uri.query().into_iter().flat_map(|query| query.split('&'));
         let done = query.find_map(|pair| pair.strip_prefix("done="));
         Ok(Self {
             session: Arc::clone(session),
+            address,
             csrf: session.form_token(),
             once,
             path: parts.uri.path().to_owned(),

@@ -9,6 +9,7 @@
 
 mod alerts;
 mod artifacts;
+mod audit;
 mod availability;
 #[cfg(target_os = "linux")]
 mod browser;
@@ -40,6 +41,7 @@ mod refusals;
 mod reruns;
 mod restart;
 mod runner_api;
+mod sign_in;
 mod ssh_keys;
 mod store;
 mod support;

@@ -13,7 +13,7 @@ use crate::support::{Harness, LIMIT, ONE_JOB, ok};
 pub(crate) struct Browser<'a> {
     server: &'a Harness,
     http: Client,
-    cookie: Option<String>,
+    pub(crate) cookie: Option<String>,
 }
 
 impl<'a> Browser<'a> {

@@ -10,6 +10,8 @@
 mod alerts;
 #[path = "../http/artifacts.rs"]
 mod artifacts;
+#[path = "../http/audit.rs"]
+mod audit;
 #[path = "../http/availability.rs"]
 mod availability;
 mod beside;
@@ -68,6 +70,8 @@ mod reruns;
 mod restart;
 #[path = "../http/runner_api.rs"]
 mod runner_api;
+#[path = "../http/sign_in.rs"]
+mod sign_in;
 #[path = "../http/ssh_keys.rs"]
 mod ssh_keys;
 mod store;

@@ -1,5 +1,6 @@
 //! Commands beside the server itself.
 
+use super::admin_link;
 use super::keeping;
 use super::moving;
 use crate::error::Result;
@@ -11,6 +12,7 @@ pub(crate) enum ServerCommand {
     #[command(subcommand)]
     Retention(keeping::RetentionCommand),
     Usage(keeping::UsageArgs),
+    AdminLink(admin_link::AdminLinkArgs),
     Vacuum(keeping::VacuumArgs),
     Migrate(moving::MigrateArgs),
     Backup(moving::BackupArgs),
@@ -22,6 +24,7 @@ pub(crate) async fn main(command: ServerCommand) -> Result<Exit> {
     match command {
         ServerCommand::Retention(command) => keeping::retention_main(command).await,
         ServerCommand::Usage(args) => keeping::show_usage(args).await,
+        ServerCommand::AdminLink(args) => admin_link::print_link(args).await,
         ServerCommand::Vacuum(args) => keeping::vacuum_main(args).await,
         ServerCommand::Migrate(args) => moving::run_migrate(args).await,
         ServerCommand::Backup(args) => moving::run_backup(args).await,

@@ -35,6 +35,10 @@ pub(super) struct KeepingArgs {
     #[arg(long, value_name = "TIME", default_value = "none", value_parser = parse_age)]
     test_age: Limit,
 
+    /// Age at which events of the audit log are removed, or `none`
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = parse_age)]
+    audit_age: Limit,
+
     /// Interval of looks for what is not kept any longer
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = values::parse_duration)]
     retention_interval: Duration,
@@ -56,6 +60,7 @@ impl KeepingArgs {
                 artifact_age_ms: self.artifact_age.0,
                 test_age_ms: self.test_age.0,
             },
+            audit_age: self.audit_age.0.map(Duration::from_millis),
             interval: self.retention_interval,
             orphan_age: self.orphan_age,
             orphan_interval: general.orphan_interval.min(self.orphan_age),

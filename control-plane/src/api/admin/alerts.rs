@@ -15,6 +15,7 @@ use crate::alerts::{TEST, message};
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::mail::is_address;
 use crate::outbox::{self, AddressError, SEAL_NAME, Sealed, check_url, seal_owner};
 use crate::state::App;
@@ -81,6 +82,7 @@ pub(super) async fn add_target(
         delivered_ms: None,
         failure: None,
     };
+    audit::note_after(&item);
     let stored = StoredTarget { item, sealed };
     let mut tx = app.store.write().await?;
     if !alert_targets::insert(&mut tx, &stored).await? {

@@ -8,6 +8,7 @@ use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, Variab
 use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::variables;
@@ -53,8 +54,10 @@ pub(super) async fn put(
     let mut tx = app.store.write().await?;
     let before = variables::find_context(&mut tx, &name).await?;
     let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
+    before.iter().for_each(audit::note_before);
     let created_ms = before.map_or(now_ms, |context| context.created_ms);
     let item = ContextItem { name, projects: wish.projects, created_ms };
+    audit::note_after(&item);
     variables::put_context(&mut tx, &item).await?;
     tx.commit().await?;
     Ok(JsonAnswer(item))
@@ -72,6 +75,7 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    variables::find_context(&mut tx, &name).await?.iter().for_each(audit::note_before);
     if !variables::remove_context(&mut tx, &name).await? {
         return Err(no_such_context(&name));
     }
@@ -196,6 +200,7 @@ async fn set_variable(
     if of.scope == Scope::Context && variables::find_context(&mut tx, of.owner).await?.is_none() {
         return Err(no_such_context(of.owner));
     }
+    audit::note_after(&serde_json::json!({"variable": variable, "value": "set, not shown"}));
     variables::set(&mut tx, of, variable, &sealed, app.clock.wall_ms()).await?;
     tx.commit().await?;
     tracing::info!(scope = of.scope.as_str(), owner = of.owner, variable, "audit: set");
@@ -204,6 +209,7 @@ async fn set_variable(
 
 async fn unset_variable(app: &App, of: Owner<'_>, variable: &str) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    audit::note_before(&serde_json::json!({"variable": variable}));
     if !variables::unset(&mut tx, of, variable).await? {
         let (scope, owner) = (of.scope.as_str(), of.owner);
         let message = format!("the {scope} `{owner}` has no variable `{variable}`");

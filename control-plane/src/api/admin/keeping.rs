@@ -11,6 +11,7 @@ use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::refs::PipelineRef;
+use crate::audit;
 use crate::keeping::delete_pipeline;
 use crate::state::App;
 use crate::store::retention::Stays;
@@ -69,6 +70,7 @@ async fn store_retention(
     settings: &Retention,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    audit::note_after(&serde_json::json!({"project": project, "retention": settings}));
     retention::put(&mut tx, project, settings).await?;
     tx.commit().await?;
     app.keeper.notify_one();
@@ -105,6 +107,7 @@ pub(super) async fn unpin_pipeline(
 
 async fn set_pin(app: &App, id: &PipelineId, is_pinned: bool) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    audit::note_after(&serde_json::json!({"pinned": is_pinned}));
     if !retention::pin(&mut tx, id, is_pinned).await? {
         return Err(no_such_pipeline(id));
     }

@@ -11,6 +11,7 @@ use super::people::ProvedName;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::runner_name::check_name;
+use crate::audit;
 use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::{Conn, WriteTx, classes, pauses, runner_names};
@@ -51,6 +52,7 @@ pub(super) async fn pause(
         until_ms: request.for_s.map(until),
         is_of_class: request.of.runner.is_none(),
     };
+    audit::note_after(&serde_json::json!({"of": request.of, "pause": pause}));
     let mut tx = app.store.write().await?;
     match chosen_runners(&app, &mut tx, &request.of).await? {
         Chosen::Class(class) => pauses::set(&mut tx, &class, None, &pause).await?,
@@ -76,6 +78,7 @@ pub(super) async fn resume(
     State(app): State<App>,
     Json(of): Json<RunnerChoice, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
+    audit::note_after(&serde_json::json!({"of": of, "pause": null}));
     let mut tx = app.store.write().await?;
     match chosen_runners(&app, &mut tx, &of).await? {
         Chosen::Class(class) => pauses::lift_class(&mut tx, &class).await?,
@@ -113,6 +116,8 @@ pub(super) async fn rename(
             other.resource_class
         )));
     }
+    audit::note_before(&serde_json::json!({"runner": runner}));
+    audit::note_after(&serde_json::json!({"runner": to}));
     for class in &classes {
         runner_names::rename(&mut tx, class, &runner, &to).await?;
     }
@@ -138,6 +143,7 @@ pub(super) async fn remove(
     State(app): State<App>,
     Json(of): Json<RunnerChoice, SMALL>,
 ) -> Result<StatusCode, ApiError> {
+    audit::note_before(&of);
     let mut tx = app.store.write().await?;
     let all = list_runners(&app, &mut tx).await?;
     let chosen: Vec<&RunnerItem> = all.iter().filter(|item| is_chosen(item, &of)).collect();

@@ -3,10 +3,12 @@
 
 mod alerts;
 mod artifacts;
+mod audit;
 mod cancel;
 mod contexts;
 mod jobs;
 mod keeping;
+mod links;
 mod machines;
 mod metrics;
 mod orbs;
@@ -108,6 +110,11 @@ pub(super) fn routes() -> Routes {
         .get("/api/v3/users/{name}", Admin, users::get)
         .delete("/api/v3/users/{name}", Admin, users::remove)
         .put("/api/v3/users/{name}/role", Admin, users::set_role)
+        .post("/api/v3/users/{name}/link", Admin, links::create_user_link)
+        .delete("/api/v3/users/{name}/sessions", Admin, users::end_sessions)
+        .delete("/api/v3/me/sessions", Needs::Account, users::end_own_sessions)
+        .post("/api/v3/admin-links", Needs::Owner, links::create_admin_link)
+        .get("/api/v3/audit", Admin, audit::list)
         .get("/api/v3/users/{name}/tokens", Admin, personal_tokens::list)
         .post("/api/v3/users/{name}/tokens", Admin, personal_tokens::create)
         .delete("/api/v3/users/{name}/tokens/{id}", Admin, personal_tokens::revoke)
@@ -194,6 +201,11 @@ pub(super) fn routes() -> Routes {
     users::get,
     users::remove,
     users::set_role,
+    users::end_sessions,
+    users::end_own_sessions,
+    links::create_user_link,
+    links::create_admin_link,
+    audit::list,
     personal_tokens::list_own,
     personal_tokens::create_own,
     personal_tokens::revoke_own,

@@ -10,6 +10,7 @@ use russet_protocol::problem::Problem;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::state::App;
 use crate::store::orbs;
 
@@ -76,6 +77,7 @@ pub(super) async fn put(
              remove that one first"
         )));
     }
+    audit::note_after(&serde_json::json!({"orb": orb.name, "version": orb.version}));
     orbs::put(&mut tx, &orb, app.clock.wall_ms()).await?;
     tx.commit().await?;
     tracing::info!(orb = orb.name, version = orb.version, "an orb was added");

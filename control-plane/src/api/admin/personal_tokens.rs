@@ -16,6 +16,7 @@ use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::people::{Denial, Person};
 use crate::state::App;
@@ -171,6 +172,7 @@ async fn make_token(
         let message = format!("`{name}` has {MAX_TOKENS} tokens already; revoke some first");
         return Err(ApiError::Conflict(message));
     }
+    audit::note_after(&item);
     user_tokens::insert(&mut tx, user, &item, &TokenHash::of(token.expose())).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, JsonAnswer(PersonalTokenItem { token: Some(token), ..item })))

@@ -11,6 +11,7 @@ use super::resources::find;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::releases::of_class;
 use crate::state::App;
 use crate::store::classes;
@@ -51,7 +52,10 @@ pub(super) async fn remove(
 
 async fn set(app: &App, id: &ResourceClassId, pin: Option<Pin>) -> Result<PinnedClass, ApiError> {
     let mut tx = app.store.write().await?;
-    let class = ResourceClassItem { pin, ..find(&mut tx, id).await? };
+    let before = find(&mut tx, id).await?;
+    audit::note_before(&before);
+    let class = ResourceClassItem { pin, ..before };
+    audit::note_after(&class);
     classes::set_pin(&mut tx, id, class.pin.as_ref()).await?;
     tx.commit().await?;
     let (releases, pin) = (Arc::clone(&app.releases), class.pin.clone());

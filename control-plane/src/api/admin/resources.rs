@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::audit;
 use crate::state::App;
 use crate::store::runners::expired_ms;
 use crate::store::{WriteTx, classes, loads, tokens};
@@ -77,6 +78,7 @@ pub(in crate::api) async fn create(
         active_tasks: None,
         runners: None,
     };
+    audit::note_after(&item);
     classes::insert(&mut tx, &item).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, JsonAnswer(item)))
@@ -110,6 +112,7 @@ pub(in crate::api) async fn remove(
             item.resource_class
         )));
     }
+    audit::note_before(&item);
     classes::delete(&mut tx, &item).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -128,6 +131,7 @@ pub(in crate::api) async fn remove_with_tokens(
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let item = find(&mut tx, &id).await?;
+    audit::note_before(&item);
     tokens::delete_of(&mut tx, &item.resource_class).await?;
     classes::delete(&mut tx, &item).await?;
     tx.commit().await?;

@@ -9,6 +9,7 @@ use russet_protocol::task::is_fingerprint_of;
 use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::secrets::{Owner, Scope};
 use crate::ssh_key;
 use crate::state::App;
@@ -59,6 +60,7 @@ pub(super) async fn add(
         host: wish.host,
         created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
     };
+    audit::note_after(&item);
     let mut tx = app.store.write().await?;
     ssh_keys::put(&mut tx, &project, &StoredSshKey { item: item.clone(), sealed }).await?;
     tx.commit().await?;

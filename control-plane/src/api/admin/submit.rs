@@ -18,6 +18,7 @@ use super::pipelines::no_such_pipeline;
 use crate::api::Caller;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
+use crate::audit;
 use crate::contention;
 use crate::lifecycle::move_on;
 use crate::orbs;
@@ -67,6 +68,9 @@ pub(super) async fn submit(
         return Err(ApiError::NoSpace);
     }
     let id = chosen.clone().unwrap_or_else(PipelineId::generate);
+    audit::note_after(
+        &serde_json::json!({"pipeline": id, "project": request.project, "branch": request.branch, "tag": request.tag}),
+    );
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
         match try_as(&app, &request, &id, number).await {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::audit;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::state::App;
 use crate::store::{classes, tokens};
@@ -65,6 +66,9 @@ pub(in crate::api) async fn create(
             new.resource_class
         )));
     }
+    audit::note_after(
+        &serde_json::json!({"id": id, "resource_class": new.resource_class, "nickname": new.nickname}),
+    );
     let row = tokens::NewRow {
         id: &id,
         class: &new.resource_class,
@@ -110,9 +114,9 @@ pub(in crate::api) async fn revoke(
     Path(id): Path<TokenId>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
-    if tokens::delete(&mut tx, &id).await?.is_none() {
-        return Err(ApiError::NotFound("there is no such token".to_owned()));
-    }
+    let class = tokens::delete(&mut tx, &id).await?;
+    let class = class.ok_or_else(|| ApiError::NotFound("there is no such token".to_owned()))?;
+    audit::note_before(&serde_json::json!({"id": id, "resource_class": class}));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

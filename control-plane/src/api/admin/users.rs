@@ -11,13 +11,11 @@ use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
-use crate::people::Rights;
+use crate::audit;
+use crate::people::{Denial, Rights, check_user_name};
 use crate::state::App;
 use crate::store::users::StoredUser;
-use crate::store::{Conn, users};
-
-/// Longest name of an account, in bytes.
-const MAX_NAME_BYTES: usize = 64;
+use crate::store::{Conn, user_sessions, users};
 
 /// Longest name of a namespace, in bytes, as in a resource class.
 const MAX_NAMESPACE_BYTES: usize = 100;
@@ -71,7 +69,7 @@ pub(super) async fn add(
     State(app): State<App>,
     Json(new): Json<NewUser, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<UserItem>), ApiError> {
-    check_user_name(&new.name)?;
+    check_user_name(&new.name).map_err(ApiError::Bad)?;
     let item = UserItem {
         name: new.name,
         kind: new.kind,
@@ -82,6 +80,7 @@ pub(super) async fn add(
     };
     let user = StoredUser { id: UserId::generate(), item };
     let mut tx = app.store.write().await?;
+    audit::note_after(&user.item);
     if !users::insert(&mut tx, &user).await? {
         let message = format!("there is an account `{}` already", user.item.name);
         return Err(ApiError::Conflict(message));
@@ -118,6 +117,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let user = find_user(&mut tx, &name).await?;
+    audit::note_before(&user.item);
     users::remove(&mut tx, &user.id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -138,6 +138,7 @@ pub(super) async fn set_role(
 ) -> Result<JsonAnswer<UserItem>, ApiError> {
     let mut tx = app.store.write().await?;
     let user = find_user(&mut tx, &name).await?;
+    audit::note_before(&user.item);
     match &request.namespace {
         None => users::set_role(&mut tx, &user.id, request.role).await?,
         Some(namespace) => {
@@ -146,22 +147,46 @@ pub(super) async fn set_role(
         }
     }
     let user = find_user(&mut tx, &name).await?;
+    audit::note_after(&user.item);
     tx.commit().await?;
     Ok(JsonAnswer(user.item))
 }
 
-/// Refuses names that could be mistaken for others, or that a path or a terminal could take for
-/// something else.
-fn check_user_name(name: &str) -> Result<(), ApiError> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.@+".contains(c);
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if !begins || name.len() > MAX_NAME_BYTES || !name.chars().all(is_plain) {
-        return Err(ApiError::Bad(format!(
-            "the name of an account is 1 to {MAX_NAME_BYTES} of a-z, 0-9, `-`, `_`, `.`, `@` and \
-             `+`, and begins with a letter or a digit"
-        )));
-    }
-    Ok(())
+/// Ends all sessions of an account in browsers.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/users/{name}/sessions", tag = "people", operation_id = "end_user_sessions",
+    params(("name" = String, Path, description = "Name of the account")),
+    responses((status = 204, description = "They have ended")),
+    security(("admin_token" = []))
+))]
+pub(super) async fn end_sessions(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = app.store.write().await?;
+    let user = find_user(&mut tx, &name).await?;
+    let ended = user_sessions::end_all(&mut tx, &user.id).await?;
+    audit::note_after(&serde_json::json!({"sessions_ended": ended}));
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends all sessions of the caller's account in browsers.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/v3/me/sessions", tag = "people", operation_id = "end_own_sessions",
+    responses((status = 204, description = "They have ended")),
+    security(("admin_token" = []))
+))]
+pub(super) async fn end_own_sessions(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<StatusCode, ApiError> {
+    let person = caller.person().ok_or(ApiError::Denied(Denial::NoAccount))?;
+    let mut tx = app.store.write().await?;
+    let ended = user_sessions::end_all(&mut tx, &person.id).await?;
+    audit::note_after(&serde_json::json!({"sessions_ended": ended}));
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn check_namespace(namespace: &str) -> Result<(), ApiError> {
@@ -172,19 +197,4 @@ fn check_namespace(namespace: &str) -> Result<(), ApiError> {
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_user_name;
-
-    #[test]
-    fn names_of_accounts_cannot_be_mistaken_for_others() {
-        for good in ["ana", "ana@example.com", "a.b-c_d+e", "7"] {
-            assert!(check_user_name(good).is_ok(), "{good}");
-        }
-        for bad in ["", "Ana", ".", "..", "a b", "a/b", "an\u{430}", "-a", &"a".repeat(65)] {
-            assert!(check_user_name(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -223,3 +223,10 @@ if (main.dataset.changes) {
 } else if (main.dataset.every) {
   setInterval(() => { if (!document.hidden) { changed(); } }, Number(main.dataset.every) * 1000);
 }
+
+// The code of a link with which a password is set is behind its `#`, which no server is told.
+const code = document.getElementById("code");
+if (code && location.hash.length > 1) {
+  code.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname);
+}

@@ -1,0 +1,137 @@
+//! Signing in with a name and a password, and setting one with a link.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use russet_protocol::ids::UserId;
+use russet_protocol::people::{Role, UserItem, UserKind};
+use russet_protocol::secret::Secret;
+
+use super::passwords::{PasswordError, hash_password, matches_password, refuse_password};
+use super::throttle::{Throttle, counted_for};
+use crate::credentials::TokenHash;
+use crate::state::App;
+use crate::store::users::StoredUser;
+use crate::store::{StoreError, WriteTx, user_sessions, users};
+
+/// Longest name that is looked up, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Reason why somebody is not signed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// Too many failures of late: the seconds to wait.
+    #[error("too many attempts failed; try again in {0} s")]
+    TooMany(u64),
+    #[error("{0}")]
+    Refused(String),
+    #[error("the link was used before, or has expired; ask for another one")]
+    Link,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+}
+
+/// Attempts of late, at this server.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<Throttle>);
+
+impl Attempts {
+    fn with<T>(&self, f: impl FnOnce(&mut Throttle) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Checks a name and a password. `mark` is that of a browser which the account was signed in with
+/// before.
+pub(crate) async fn sign_in(
+    app: &App,
+    (name, password): (&str, Secret),
+    address: IpAddr,
+    mark: Option<String>,
+) -> Result<(UserId, String), SignInError> {
+    let name: String = name.trim().chars().take(MAX_NAME_BYTES).collect();
+    let counted = counted_for(&name, address, mark);
+    let now_ms = app.clock.steady_ms();
+    if let Err(wait_ms) = app.attempts.with(|attempts| attempts.begin(&counted, now_ms)) {
+        let wait_s = u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000);
+        tracing::warn!(account = russet_text::one_line(&name), %address, wait_s, "slowed a sign-in");
+        return Err(SignInError::TooMany(wait_s));
+    }
+    let found = users::with_password(&mut app.store.read().await?, &name).await?;
+    let hash = found.as_ref().map(|(_, hash)| hash.clone());
+    let is_right = matches_password(password, hash).await?;
+    match found {
+        Some((id, _)) if is_right => {
+            app.attempts.with(|attempts| attempts.succeed(&counted));
+            tracing::info!(account = name, %address, "somebody signed in");
+            Ok((id, name))
+        }
+        _ => {
+            let account = russet_text::one_line(&name);
+            tracing::warn!(account, %address, "somebody tried to sign in with a wrong password");
+            Err(SignInError::Wrong)
+        }
+    }
+}
+
+/// Sets a password with a link, which is used up. A link for no account makes `name` an
+/// administrator. All sessions of the account end.
+pub(crate) async fn set_password(
+    app: &App,
+    code: &Secret,
+    name: &str,
+    password: Secret,
+) -> Result<(UserId, String), SignInError> {
+    let id = TokenHash::of(code.expose().trim());
+    let now_s = app.clock.wall_ms() / 1000;
+    // A hash is made for those alone who have a link.
+    let link = user_sessions::link(&mut app.store.read().await?, &id, now_s).await?;
+    let user = link.ok_or(SignInError::Link)?;
+    if let Some(words) = refuse_password(&password) {
+        return Err(SignInError::Refused(words));
+    }
+    let hash = hash_password(password).await?;
+    let mut tx = app.store.write().await?;
+    if !user_sessions::use_link(&mut tx, &id).await? {
+        return Err(SignInError::Link);
+    }
+    let user = match user {
+        Some(user) => users::get(&mut tx, &user).await?.ok_or(SignInError::Link)?,
+        None => make_administrator(app, &mut tx, name.trim()).await?,
+    };
+    users::set_password(&mut tx, &user.id, &hash).await?;
+    user_sessions::end_all(&mut tx, &user.id).await?;
+    tx.commit().await?;
+    Ok((user.id, user.item.name))
+}
+
+async fn make_administrator(
+    app: &App,
+    tx: &mut WriteTx,
+    name: &str,
+) -> Result<StoredUser, SignInError> {
+    crate::people::check_user_name(name).map_err(SignInError::Refused)?;
+    let role = Some(Role::Admin);
+    if let Some(found) = users::find(tx, name).await? {
+        if found.item.kind == UserKind::Service {
+            return Err(SignInError::Refused(format!("`{name}` is a service account")));
+        }
+        users::set_role(tx, &found.id, role).await?;
+        return Ok(found);
+    }
+    let item = UserItem {
+        name: name.to_owned(),
+        kind: UserKind::Person,
+        role,
+        namespaces: Default::default(),
+        has_password: true,
+        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+    };
+    let new = StoredUser { id: UserId::generate(), item };
+    users::insert(tx, &new).await?;
+    Ok(new)
+}

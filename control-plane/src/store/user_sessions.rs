@@ -1,0 +1,130 @@
+//! Tables `user_sessions` and `sign_in_links`: sessions of people in browsers, and links with which
+//! they set a password.
+
+use std::collections::BTreeMap;
+
+use russet_protocol::ids::UserId;
+use russet_protocol::people::Permission;
+
+use super::rows::parse_maybe;
+use super::sql::query;
+use super::users::{add_namespace, kind_column};
+use super::{Conn, StoreError, WriteTx};
+use crate::credentials::TokenHash;
+use crate::people::{Person, Rights};
+
+/// Returns the one whose session it is, and its end in seconds since 1970. One statement: it is made
+/// for each call with a cookie.
+pub(crate) async fn person_of(
+    conn: &mut Conn,
+    id: &TokenHash,
+) -> Result<Option<(Person, i64)>, StoreError> {
+    let rows = query(
+        "SELECT user_sessions.until_s, users.id AS user_id, users.name, users.kind, users.role, \
+         user_roles.namespace, user_roles.role AS namespace_role FROM user_sessions \
+         JOIN users ON users.id = user_sessions.user_id \
+         LEFT JOIN user_roles ON user_roles.user_id = users.id WHERE user_sessions.id = $1",
+    )
+    .bind(id.as_bytes())
+    .fetch_all(conn)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut namespaces = BTreeMap::new();
+    for row in &rows {
+        add_namespace(row, &mut namespaces)?;
+    }
+    let person = Person {
+        id: first.try_get::<String>("user_id")?.into(),
+        name: first.try_get("name")?,
+        kind: kind_column(first)?,
+        rights: Rights::Account {
+            role: parse_maybe(first, "role")?,
+            namespaces,
+            scopes: Permission::ALL.into(),
+        },
+        token: None,
+    };
+    Ok(Some((person, first.try_get("until_s")?)))
+}
+
+/// Begins a session, and forgets those that are over.
+pub(crate) async fn begin(
+    tx: &mut WriteTx,
+    id: &TokenHash,
+    user: &UserId,
+    (now_s, until_s): (i64, i64),
+    address: &str,
+) -> Result<(), StoreError> {
+    query("DELETE FROM user_sessions WHERE until_s <= $1").bind(now_s).execute(tx).await?;
+    query(
+        "INSERT INTO user_sessions (id, user_id, began_ms, until_s, address) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id.as_bytes())
+    .bind(user.as_str())
+    .bind(now_s.saturating_mul(1000))
+    .bind(until_s)
+    .bind(address)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends a session.
+pub(crate) async fn end(tx: &mut WriteTx, id: &TokenHash, user: &UserId) -> Result<(), StoreError> {
+    query("DELETE FROM user_sessions WHERE id = $1").bind(id.as_bytes()).execute(tx).await?;
+    tx.wake_person(user.as_str());
+    Ok(())
+}
+
+/// Ends all sessions of an account. Returns the number of them.
+pub(crate) async fn end_all(tx: &mut WriteTx, user: &UserId) -> Result<u64, StoreError> {
+    let done = query("DELETE FROM user_sessions WHERE user_id = $1").bind(user.as_str());
+    let done = done.execute(tx).await?;
+    tx.wake_person(user.as_str());
+    Ok(done.rows_affected())
+}
+
+/// Adds a link for an account, or one that makes an administrator. An earlier one for the same is
+/// worth nothing any more.
+pub(crate) async fn add_link(
+    tx: &mut WriteTx,
+    id: &TokenHash,
+    user: Option<&UserId>,
+    (now_s, until_s): (i64, i64),
+) -> Result<(), StoreError> {
+    query("DELETE FROM sign_in_links WHERE until_s <= $1").bind(now_s).execute(tx).await?;
+    match user {
+        Some(user) => query("DELETE FROM sign_in_links WHERE user_id = $1").bind(user.as_str()),
+        None => query("DELETE FROM sign_in_links WHERE user_id IS NULL"),
+    }
+    .execute(tx)
+    .await?;
+    query("INSERT INTO sign_in_links (id, user_id, until_s) VALUES ($1, $2, $3)")
+        .bind(id.as_bytes())
+        .bind(user.map(UserId::as_str))
+        .bind(until_s)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Returns the account of a link that still counts: `Some(None)` for one that makes an administrator.
+pub(crate) async fn link(
+    conn: &mut Conn,
+    id: &TokenHash,
+    now_s: i64,
+) -> Result<Option<Option<UserId>>, StoreError> {
+    let row = query("SELECT user_id FROM sign_in_links WHERE id = $1 AND until_s > $2")
+        .bind(id.as_bytes())
+        .bind(now_s)
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| Ok(row.try_get::<Option<String>>("user_id")?.map(Into::into))).transpose()
+}
+
+/// Uses a link up. Returns false where somebody else did.
+pub(crate) async fn use_link(tx: &mut WriteTx, id: &TokenHash) -> Result<bool, StoreError> {
+    let done = query("DELETE FROM sign_in_links WHERE id = $1").bind(id.as_bytes());
+    Ok(done.execute(tx).await?.rows_affected() > 0)
+}

@@ -1,0 +1,128 @@
+//! People at the command line: accounts, personal tokens, logins and the audit log, over the real
+//! binaries.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::{Server, russet, test_dir};
+
+/// Somebody's command line, with a home of its own and nothing in the environment.
+struct Somebody {
+    home: PathBuf,
+}
+
+impl Somebody {
+    fn new(dir: &Path, name: &str) -> Self {
+        let home = dir.join(name);
+        std::fs::create_dir_all(&home).unwrap();
+        Self { home }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(russet());
+        command.args(args).env_clear().env("HOME", &self.home).current_dir(&self.home);
+        command
+    }
+
+    fn call(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn succeed(&self, args: &[&str]) -> String {
+        let output = self.call(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Logs in with a token.
+    fn log_in(&self, server: &Server, token: &str) {
+        let file = self.home.join("token");
+        std::fs::write(&file, token).unwrap();
+        self.succeed(&["login", server.url(), "--from", file.to_str().unwrap()]);
+        std::fs::remove_file(file).unwrap();
+    }
+
+    fn servers_file(&self) -> PathBuf {
+        self.home.join(".config/russet/servers.json")
+    }
+}
+
+#[test]
+fn a_second_person_gets_an_account_and_does_what_the_role_allows() {
+    let server = Server::start();
+    let dir = test_dir();
+    let owner = Somebody::new(dir.path(), "owner");
+    owner.log_in(&server, server.admin.token());
+    owner.succeed(&["user", "add", "bot", "--service", "--role", "viewer"]);
+    let made = owner.succeed(&[
+        "personal-token",
+        "create",
+        "--user",
+        "bot",
+        "--scope",
+        "read",
+        "--scope",
+        "submit",
+        "--output",
+        "json",
+    ]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let bot = Somebody::new(dir.path(), "bot");
+    bot.log_in(&server, made["token"].as_str().unwrap());
+    let mode = std::fs::metadata(bot.servers_file()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    bot.succeed(&["pipeline", "list"]);
+    let refused = bot.call(&["context", "create", "deploy"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("`operate`"), "{said}");
+    // Whoever is at the machine can still name another server and token.
+    let file = server.admin_token_file();
+    let named = bot.command(&["user", "list"]).env("RUSSET_TOKEN_FILE", &file).output().unwrap();
+    assert!(named.status.success());
+    let log = owner.succeed(&["audit", "list", "--output", "json"]);
+    assert!(log.contains("POST /api/v3/users/{name}/tokens"), "{log}");
+    assert!(!log.contains(made["token"].as_str().unwrap()));
+    let lines = owner.succeed(&["audit", "export", "--operation", "POST /api/v3/users"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    owner.succeed(&["personal-token", "revoke", "--user", "bot", made["id"].as_str().unwrap()]);
+    assert!(!bot.call(&["pipeline", "list"]).status.success());
+    // Tokens that others may have read are not used.
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(bot.servers_file(), open).unwrap();
+    let said = bot.call(&["pipeline", "list"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("can be read by others"));
+}
+
+#[test]
+fn a_stored_token_goes_to_its_own_server_alone() {
+    let (one, other) = (Server::start(), Server::start());
+    let dir = test_dir();
+    let owner = Somebody::new(dir.path(), "owner");
+    owner.log_in(&one, one.admin.token());
+    let elsewhere = owner.call(&["pipeline", "list", "--url", other.url()]);
+    let said = String::from_utf8_lossy(&elsewhere.stderr).into_owned();
+    assert!(said.contains("there is no token for the control plane"), "{said}");
+    owner.succeed(&["pipeline", "list", "--url", one.url()]);
+    let listed = owner.succeed(&["login", "--list"]);
+    assert!(listed.contains(one.url()) && !listed.contains(one.admin.token()), "{listed}");
+    owner.succeed(&["logout"]);
+    assert!(!owner.call(&["pipeline", "list", "--url", one.url()]).status.success());
+}
+
+#[test]
+fn the_link_of_a_first_administrator_is_printed_on_the_servers_machine_and_logged_nowhere() {
+    let dir = test_dir();
+    let data = dir.path().join("data");
+    let server = Server::start_in(&data, &[]);
+    let owner = Somebody::new(dir.path(), "owner");
+    let args =
+        ["server", "admin-link", "--data-dir", data.to_str().unwrap(), "--url", server.url()];
+    let link = owner.succeed(&args);
+    let (address, code) = link.trim().split_once("/link#").unwrap();
+    assert_eq!(address, server.url());
+    assert!(code.starts_with("rsl_"), "{code}");
+}
