@@ -1,12 +1,12 @@
 //! A proxy that is not ours before several servers: HAProxy with the configuration that the
 //! documentation gives.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Process, checkout};
+use crate::support::{Process, checkout, http_get, wait_for};
 
 /// The program.
 pub const PROGRAM: &str = "haproxy";
@@ -34,6 +34,14 @@ impl Balancer {
             .spawn()
             .unwrap();
         Self { _process: Process(child), url }
+    }
+
+    /// Waits until it passes requests on: it looks for servers that were away once a second.
+    pub fn wait_until_open(&self) {
+        wait_for("the proxy to pass requests on", || {
+            let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).ok()?;
+            (!http_get(stream, "/").starts_with("HTTP/1.1 503")).then_some(())
+        });
     }
 
     /// Origin.

@@ -18,7 +18,7 @@ use super::one::ServerProcess;
 use crate::support::{has_tool, test_dir};
 
 /// Number of servers.
-pub const SERVERS: usize = 1;
+pub const SERVERS: usize = 2;
 
 /// Time between two kills.
 const KILL_INTERVAL: Duration = Duration::from_secs(3);
@@ -126,6 +126,7 @@ impl SeveralServers {
         }
         let addresses: Vec<&str> = servers.iter().map(ServerProcess::address).collect();
         let balancer = Balancer::start(dir.path(), &addresses);
+        balancer.wait_until_open();
         let admin_token = servers[0].admin_token();
         let admin_token_file = servers[0].admin_token_file();
         let shared = Arc::new(Shared { servers: Mutex::new(servers), calm: Arc::default() });
@@ -169,9 +170,10 @@ impl SeveralServers {
         self.shared.servers().iter_mut().for_each(ServerProcess::kill);
     }
 
-    /// Starts all again.
+    /// Starts all again, and waits until the proxy has noticed.
     pub fn start_all_again(&mut self) {
         self.shared.servers().iter_mut().for_each(ServerProcess::start_again);
+        self.balancer.wait_until_open();
     }
 }
 
