@@ -61,6 +61,7 @@ mod relay;
 mod run;
 mod secrets;
 mod server;
+mod several_servers;
 mod slots;
 mod splitting;
 mod storage;

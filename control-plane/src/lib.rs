@@ -85,6 +85,6 @@ pub use listen::{NotARange, ProxyRange};
 pub use mail::{MailServer, MailServerError};
 pub use objects::{S3Settings, S3Url, S3UrlError};
 pub use retention_settings::Keeping;
-pub use server::{Server, Settings, StartError, Storage};
+pub use server::{RunError, Server, Settings, StartError, Storage};
 pub use store::{DatabaseUrl, DatabaseUrlError, VacuumError, Vacuumed};
 pub use vacuum::vacuum_data_dir;

@@ -127,6 +127,25 @@ impl Settings {
     }
 }
 
+/// Reason why a control plane ended that nobody asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A newer version has made the database unusable for this one.
+    #[error(
+        "a newer version brought the database to a state that servers below schema {needed} cannot \
+         use, and this one knows {known}"
+    )]
+    TooNew {
+        /// Lowest schema that a server has to know.
+        needed: i64,
+        /// Highest that this one does.
+        known: i64,
+    },
+    /// A part of it ended, which is a fault of it.
+    #[error("the part that deals with the other servers ended")]
+    Broken,
+}
+
 /// Reason why a control plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -299,7 +318,13 @@ impl Server {
     }
 
     /// Serves until `shutdown` is done, then lets calls in flight end, for a few seconds at most.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+    ///
+    /// # Errors
+    /// It ended by itself.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), RunError> {
         let Self { listener, app, close, _data_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let expiry = tokio::spawn(run_expiry(app.clone()));
@@ -322,10 +347,17 @@ impl Server {
             drop(closing.wait_for(|closing| *closing).await);
             tokio::time::sleep(GRACE).await;
         };
+        let mut ended = Ok(());
         tokio::select! {
             () = serving => {}
             () = too_long => tracing::info!("calls in flight were cut off"),
-            _ = &mut others => tracing::error!("this server cannot go on, and ends"),
+            needed = &mut others => ended = Err(match needed {
+                Ok(needed) => RunError::TooNew { needed, known: own.store.known() },
+                Err(_) => RunError::Broken,
+            }),
+        }
+        if let Err(error) = &ended {
+            tracing::error!(%error, "this server cannot go on, and ends");
         }
         shutdown.abort();
         reaper.abort();
@@ -343,6 +375,7 @@ impl Server {
             let error = russet_text::error_chain(&error);
             tracing::warn!(error, "the database was not closed; the next start tidies up");
         }
+        ended
     }
 }
 

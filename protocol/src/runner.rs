@@ -58,6 +58,11 @@ pub struct ClaimRequest {
     /// State of its machine; none: it does not say. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Box<MachineReport>>,
+    /// Id for the claim of the task that this call may bring, made by the agent and the same in each
+    /// call until one brings a task: where an answer was lost, the next one is its task again.
+    /// None: the server makes one. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<AllocationId>,
 }
 
 /// A slot of a runner that takes no task before something that is in its way is gone.

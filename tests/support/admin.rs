@@ -1,6 +1,7 @@
 //! A blocking client of the admin API.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use russet_protocol::admin::{ArtifactItem, Items, Job, Pipeline};
 use russet_protocol::ids::{JobId, PipelineId};
@@ -11,8 +12,12 @@ use serde_json::{Value, json};
 
 use super::wait_for;
 
-/// Times that a look is repeated whose answer was cut off by the end of a server.
-const MAX_REPEATS: usize = 5;
+/// Times that a look is repeated whose answer was cut off by the end of a server, and a call that
+/// reached none.
+const MAX_REPEATS: usize = 20;
+
+/// Pause before a call is repeated.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A client of one control plane. Survives restarts of it on the same address.
 pub struct Admin {
@@ -42,6 +47,12 @@ impl Admin {
         Self { calm: Some(calm), ..self }
     }
 
+    /// Lock that keeps servers from being killed while it is held for reading; where none are, it does
+    /// nothing.
+    pub fn calm(&self) -> Arc<RwLock<()>> {
+        self.calm.clone().unwrap_or_default()
+    }
+
     /// The admin token.
     pub fn token(&self) -> &str {
         self.token.expose()
@@ -56,17 +67,20 @@ impl Admin {
         body: Option<Value>,
     ) -> reqwest::Result<(u16, Vec<u8>)> {
         let Some(calm) = &self.calm else { return self.send_once(method, path, body) };
-        if method != reqwest::Method::GET {
-            let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
-            return self.send_once(method, path, body);
-        }
-        let mut repeats = 0..MAX_REPEATS;
-        loop {
-            match self.send_once(method.clone(), path, None) {
-                Ok((502..=504, _)) | Err(_) if repeats.next().is_some() => {}
+        let is_look = method == reqwest::Method::GET;
+        for repeat in 0..MAX_REPEATS {
+            // An answer that takes longer than the time between two kills would never be whole.
+            let is_calm = !is_look || repeat > MAX_REPEATS / 2;
+            let _calm = is_calm.then(|| calm.read().unwrap_or_else(PoisonError::into_inner));
+            match self.send_once(method.clone(), path, body.clone()) {
+                // The proxy has no server that it knows of: the call reached none.
+                Ok((503, _)) => {}
+                Ok((502 | 504, _)) | Err(_) if is_look => {}
                 answer => return answer,
             }
+            std::thread::sleep(REPEAT_INTERVAL);
         }
+        self.send_once(method, path, body)
     }
 
     fn send_once(

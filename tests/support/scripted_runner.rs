@@ -1,6 +1,8 @@
 //! A task agent and a person, played over HTTP: they send everything that a control plane
 //! acknowledges, as fast as they can, until it is gone.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::PipelineId;
 use russet_protocol::runner::{ClaimResponse, EventsResponse};
@@ -28,6 +30,8 @@ pub struct ScriptedRunner {
     runtime: tokio::runtime::Runtime,
     calls: Calls,
     pipeline: Pipeline,
+    /// Held during calls that are made once.
+    calm: Arc<RwLock<()>>,
 }
 
 #[derive(Clone)]
@@ -56,17 +60,22 @@ impl ScriptedRunner {
             .post(format!("{url}/api/v3/runner/claim"))
             .bearer_auth(token)
             .json(&json!({ "name": "hand", "hostname": "h", "ip": "", "version": "0" }));
-        let (status, _, body) = runtime.block_on(call(&client, request)).unwrap();
+        let calm = server.admin.calm();
+        let (status, _, body) = {
+            let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
+            runtime.block_on(call(&client, request)).unwrap()
+        };
         assert_eq!(status, 200);
         let claim = serde_json::from_slice(&body).unwrap();
         let calls = Calls { client, url, admin: server.admin.token().to_owned(), claim };
-        Self { runtime, calls, pipeline }
+        Self { runtime, calls, pipeline, calm }
     }
 
     /// Stores an archive as the cache of a key, whatever is in it.
     #[track_caller]
     pub fn save_cache(&self, key: &str, archive: Vec<u8>) {
         let Calls { client, claim, .. } = &self.calls;
+        let _calm = self.calm.read().unwrap_or_else(PoisonError::into_inner);
         let put = self.calls.task(reqwest::Method::PUT, "archives").body(archive);
         let (status, _, body) = self.runtime.block_on(call(client, put)).expect("an answer");
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
@@ -141,6 +150,7 @@ impl ScriptedRunner {
         let finish = json!({ "allocation": self.calls.claim.allocation, "outcome": "success",
                              "last_seq": u32::MAX, "output": {} });
         let request = self.calls.task(reqwest::Method::POST, "finish").json(&finish);
+        let _calm = self.calm.read().unwrap_or_else(PoisonError::into_inner);
         let (status, _, body) =
             self.runtime.block_on(call(&self.calls.client, request)).expect("an answer");
         let text = String::from_utf8_lossy(&body);
@@ -207,10 +217,13 @@ impl Calls {
     }
 }
 
-/// One call; `None` where the server is gone before its answer is whole.
+/// One call; `None` where the server is gone before its answer is whole, also if a proxy says so.
 async fn call(client: &reqwest::Client, request: reqwest::RequestBuilder) -> Option<Answer> {
     let answer = client.execute(request.build().unwrap()).await.ok()?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    if matches!(status, 502..=504) {
+        return None;
+    }
     Some((status, headers, answer.bytes().await.ok()?.to_vec()))
 }
 

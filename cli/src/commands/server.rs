@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_control_plane::{ProxyRange, Server, Settings, StartError, Storage};
+use russet_control_plane::{ProxyRange, RunError, Server, Settings, StartError, Storage};
 use russet_launch_agent::config::{Format, Level, Logging};
 use russet_launch_agent::logs::Limits;
 use russet_protocol::admin::ServerReady;
@@ -206,7 +206,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         render::print_text(&welcome_text(&server.url(), &data_dir, Paint::stdout()))?;
     }
     let shutdown = shutdown_signal(args.end_with_stdin)?;
-    server.run(shutdown).await;
+    server.run(shutdown).await.map_err(|error| run_failed(&error))?;
     Ok(Exit::Success)
 }
 
@@ -260,6 +260,14 @@ fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
         return failure.hint(hint);
     }
     failure
+}
+
+fn run_failed(error: &RunError) -> CliError {
+    let failure = CliError::new(Exit::Infrastructure, error.to_string());
+    match error {
+        RunError::TooNew { .. } => failure.hint("install the newer version here, and start that"),
+        RunError::Broken => failure.hint("please report this, with the log"),
+    }
 }
 
 fn welcome_text(url: &str, data_dir: &Path, paint: Paint) -> String {

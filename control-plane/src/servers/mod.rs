@@ -24,14 +24,16 @@ pub(crate) use presence::renew_presence;
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Deals with the other servers. Done when a newer version has made the database unusable for this
-/// one; never on SQLite.
-pub(crate) async fn run(app: App) {
+/// one, never on SQLite: returns the schema that a server has to know.
+pub(crate) async fn run(app: App) -> i64 {
     let Some((teller, channel)) = app.store.channel() else { return std::future::pending().await };
+    let told = async {
+        tokio::join!(messages::tell(&app, teller), messages::hear(&app, channel), poll::run(&app))
+    };
     tokio::select! {
-        () = presence::run(&app) => {}
-        () = messages::tell(&app, teller) => {}
-        () = messages::hear(&app, channel) => {}
-        () = poll::run(&app) => {}
+        needed = presence::run(&app) => needed,
+        // None of them ends.
+        _ = told => std::future::pending().await,
     }
 }
 

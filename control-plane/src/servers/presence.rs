@@ -36,8 +36,9 @@ async fn go_on(app: App) {
     }
 }
 
-/// Says so again and again. Done when a newer version has made the database unusable for this one.
-pub(super) async fn run(app: &App) {
+/// Says so again and again. Done when a newer version has made the database unusable for this one:
+/// returns the schema that a server has to know.
+pub(super) async fn run(app: &App) -> i64 {
     loop {
         tokio::time::sleep(app.between.presence_interval).await;
         let seen = async {
@@ -46,13 +47,7 @@ pub(super) async fn run(app: &App) {
         };
         match seen.await {
             Ok(None) => {}
-            Ok(Some(needed)) => {
-                tracing::error!(
-                    needed,
-                    "a newer version brought the database to a schema that this one does not know"
-                );
-                return;
-            }
+            Ok(Some(needed)) => return needed,
             Err(error) => {
                 let error = russet_text::error_chain(&error);
                 tracing::warn!(error, "the database does not answer; trying again");

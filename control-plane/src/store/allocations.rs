@@ -2,9 +2,11 @@
 
 use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
 use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::resource_class::ResourceClass;
 
 use super::rows::{count_column, parse, parse_maybe};
-use super::sql::{Row, query};
+use super::sql::{Lock, Row, query};
+use super::tasks::{Claimed, claimed_from_row};
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 
@@ -112,6 +114,51 @@ pub(crate) async fn current_allocation(
     .fetch_optional(conn)
     .await?;
     row.as_ref().map(held_from_row).transpose()
+}
+
+/// Returns true where there is a claim of this id.
+pub(crate) async fn exists(conn: &mut Conn, id: &AllocationId) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 AS one FROM allocations WHERE id = $1").bind(id.as_str());
+    Ok(row.fetch_optional(conn).await?.is_some())
+}
+
+/// Returns the task of a claim of a runner that counts and of which nothing was heard: its answer
+/// may have been lost. Nobody else changes the task until the end of this transaction.
+pub(crate) async fn unheard_task(
+    tx: &mut WriteTx,
+    id: &AllocationId,
+    class: &ResourceClass,
+    runner: &str,
+) -> Result<Option<Claimed>, StoreError> {
+    let row = query(
+        "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
+         tasks.ordinal, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
+         FROM allocations JOIN tasks ON tasks.id = allocations.task AND tasks.allocation = allocations.id \
+         JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = tasks.pipeline \
+         WHERE allocations.id = $1 AND allocations.runner = $2 AND tasks.class = $3 \
+         AND tasks.phase = 'running' AND tasks.step_started = 0 AND tasks.last_seq = 0",
+    )
+    .bind(id.as_str())
+    .bind(runner)
+    .bind(class.as_str())
+    .lock(Lock::Of("tasks"))
+    .fetch_optional(tx)
+    .await?;
+    row.as_ref().map(claimed_from_row).transpose()
+}
+
+/// Lets another token count for a claim: the one before was in an answer that was lost.
+pub(crate) async fn set_token(
+    tx: &mut WriteTx,
+    id: &AllocationId,
+    hash: &TokenHash,
+) -> Result<(), StoreError> {
+    query("UPDATE allocations SET hash = $1 WHERE id = $2")
+        .bind(hash.as_bytes())
+        .bind(id.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Returns the name of the runner that made a claim.

@@ -258,6 +258,11 @@ impl Store {
         Ok(Some(needed).filter(|needed| *needed > self.known))
     }
 
+    /// Returns the number of the last migration that this version knows.
+    pub(crate) fn known(&self) -> i64 {
+        self.known
+    }
+
     /// Returns true where other servers may use the database too.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.backend, Backend::Postgres(_))

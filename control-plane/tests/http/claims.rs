@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use russet_protocol::admin::{Items, RunnerItem};
+use russet_protocol::ids::AllocationId;
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::ClaimResponse;
 use russet_protocol::task::TaskConfig;
@@ -269,4 +270,58 @@ async fn sixty_four_pipelines_at_once_are_all_accepted() {
         numbers.insert((pipeline.number, pipeline.workflows[0].jobs[0].number));
     }
     assert_eq!(numbers, (1..=64).map(|n| (n, n)).collect());
+}
+
+/// Claims without waiting, with this id, by the name of a runner.
+async fn claim_with_id(server: &Harness, token: &str, runner: &str, id: &str) -> Option<Agent> {
+    let body = json!({"name": runner, "allocation": id});
+    let response = ok(server.claim_request(token, 0).json(&body)).await;
+    let has_task = response.status() == StatusCode::OK;
+    if has_task { Some(server.agent(response.json().await.unwrap())) } else { None }
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_was_lost_gets_its_task_again_and_no_other() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let (id, other) = (AllocationId::generate(), AllocationId::generate());
+    server.submit(&workflow(&[("one", &[]), ("two", &[])])).await;
+    let lost = claim_with_id(&server, &token, "mini-1", id.as_str()).await.unwrap();
+    assert_eq!(lost.claim.allocation, id);
+    let mut again = claim_with_id(&server, &token, "mini-1", id.as_str()).await.unwrap();
+    assert_eq!((&again.claim.task_id, &again.claim.allocation), (&lost.claim.task_id, &id));
+    // Whoever got the first answer after all does not run the task a second time.
+    refused(lost.call(Method::GET, "/api/v2/task/config"), 401).await;
+    // Nobody else gets it by knowing its id: another runner gets the next task.
+    let next = claim_with_id(&server, &token, "mini-2", id.as_str()).await.unwrap();
+    assert_ne!(next.claim.task_id, again.claim.task_id);
+    assert_ne!(next.claim.allocation, id);
+    again.start_step(1).await;
+    // It is running: the answer arrived.
+    assert!(claim_with_id(&server, &token, "mini-1", id.as_str()).await.is_none());
+    assert!(claim_with_id(&server, &token, "mini-1", other.as_str()).await.is_none());
+    ok(again.append(1, 0, b"hello\n".to_vec())).await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_task_was_taken_back_gets_it_under_another_id() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let id = AllocationId::generate();
+    server.submit(ONE_JOB).await;
+    let first = claim_with_id(&server, &token, "mini-1", id.as_str()).await.unwrap();
+    ok(give_back(&server, &first, "interrupted")).await;
+    let second = claim_with_id(&server, &token, "mini-1", id.as_str()).await.unwrap();
+    assert_eq!(second.claim.task_id, first.claim.task_id);
+    assert_ne!(second.claim.allocation, id);
+}
+
+#[tokio::test]
+async fn the_id_of_a_claim_is_a_uuid() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    for bad in ["", "1", "../../../../../../../../../etc/passwd1", &"A".repeat(36)] {
+        let body = json!({"name": "mini-1", "allocation": bad});
+        refused(server.claim_request(&token, 0).json(&body), 400).await;
+    }
 }

@@ -209,7 +209,7 @@ impl Harness {
         let url = server.url();
         let admin = server.admin_token().expose().to_owned();
         let running = tokio::spawn(async move {
-            server.run(async move { stopped.await.unwrap_or(()) }).await;
+            server.run(async move { stopped.await.unwrap_or(()) }).await.unwrap();
         });
         let http = Client::builder().no_proxy().build().unwrap();
         Self { url, admin, http, clock, dir, stop, running }

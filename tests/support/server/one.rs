@@ -41,6 +41,16 @@ impl ServerProcess {
         self.ready.admin_token.clone()
     }
 
+    /// Makes the command that starts it again on the same data and the same port.
+    pub fn command(&self) -> Command {
+        command(&self.data, self.address(), &self.options)
+    }
+
+    /// Returns its exit code once it has ended; `None` if a signal ended it.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.process.wait()
+    }
+
     /// Kills it as a crash does.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -79,11 +89,15 @@ impl ServerProcess {
     }
 }
 
+fn command(data: &Path, listen: &str, options: &[String]) -> Command {
+    let mut command = Command::new(russet());
+    command.args(["server", "--ready-stdout", "--listen", listen, "--data-dir"]);
+    command.arg(data).args(options);
+    command
+}
+
 fn spawn(data: &Path, listen: &str, options: &[String]) -> (Process, ServerReady) {
-    let mut child = Command::new(russet())
-        .args(["server", "--ready-stdout", "--listen", listen, "--data-dir"])
-        .arg(data)
-        .args(options)
+    let mut child = command(data, listen, options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,6 +3,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -122,7 +124,7 @@ impl SeveralServers {
             let mut options = layout.options_of(number);
             options.extend(["--database".to_owned(), database.url()]);
             options.extend(bucket.options());
-            servers.push(ServerProcess::start(&own, "127.0.0.1:0", &options));
+            servers.push(ServerProcess::start(&own, &listen_address(), &options));
         }
         let addresses: Vec<&str> = servers.iter().map(ServerProcess::address).collect();
         let balancer = Balancer::start(dir.path(), &addresses);
@@ -177,6 +179,19 @@ impl SeveralServers {
     }
 }
 
+#[allow(dead_code, reason = "tests/several_servers.rs uses it")]
+impl SeveralServers {
+    /// Returns the exit code of one that ends by itself, once it has.
+    pub fn wait_for_end(&self, number: usize) -> Option<i32> {
+        self.shared.servers()[number].wait()
+    }
+
+    /// Makes the command that starts one again.
+    pub fn command_of(&self, number: usize) -> Command {
+        self.shared.servers()[number].command()
+    }
+}
+
 #[allow(dead_code, reason = "tests/chaos uses it")]
 impl SeveralServers {
     /// The database.
@@ -203,6 +218,22 @@ impl SeveralServers {
 #[allow(dead_code, reason = "tests/chaos uses it")]
 fn index_of(pick: u64) -> usize {
     usize::try_from(pick % SERVERS as u64).unwrap()
+}
+
+/// Number of the addresses that servers of this program have taken.
+static ADDRESSES: AtomicU32 = AtomicU32::new(0);
+
+/// Returns an address on which a server that was killed finds its port free again. Connections to
+/// 127.0.0.1 begin there, so one of them could have taken the port meanwhile; on Linux all of
+/// 127.0.0.0/8 is this machine, so each server listens on an address of its own.
+fn listen_address() -> String {
+    if !cfg!(target_os = "linux") {
+        return "127.0.0.1:0".to_owned();
+    }
+    let number = ADDRESSES.fetch_add(1, Ordering::Relaxed);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    // Never 127.0.x.x, nor the last number of a network.
+    format!("127.{}.{low}.{}:0", 1 + high % 254, 1 + number % 254)
 }
 
 /// Makes a data directory with the keys of another, as the documentation says.

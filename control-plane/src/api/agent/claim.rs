@@ -1,5 +1,7 @@
 //! `POST /api/v3/runner/claim`.
 
+mod repeats;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::machine::{NO_PAUSE, PAUSE_HEADER};
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
+use russet_protocol::secret::Secret;
 
 use crate::api::bearer::ClassCaller;
 use crate::api::body::{Json, MEDIUM};
@@ -40,7 +43,8 @@ const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// has, or 204; registers the runner either way.
 ///
 /// A call that is dropped while it waits takes nothing: a task is given away in one transaction
-/// right before the answer. If that answer does not arrive, the lease puts the task back.
+/// right before the answer. If that answer does not arrive, the next call of that claim gets the
+/// task again, or the lease puts it back.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/claim", tag = "agent", operation_id = "claim_claim",
     params(("Prefer" = Option<String>, Header, description = "`wait=N`: hold the call for up to so many seconds")),
@@ -56,6 +60,10 @@ pub(super) async fn claim(
 ) -> Result<Response, ApiError> {
     let ClassCaller { hash, class } = caller;
     let runner = admit_runner(&app, &class, runner).await?;
+    if let Some(task) = repeats::find_lost_task(&app, &hash, &class, &runner).await? {
+        let pause = pause_of(&app, &mut app.store.read().await?, &class, &runner.name).await?;
+        return Ok(([(PAUSE_HEADER, pause)], JsonAnswer(task)).into_response());
+    }
     // A runner that is killed is to be known as lost within a minute.
     let longest = Duration::from_millis(u64::try_from(app.silence.claim_ms).unwrap_or_default());
     let patience = tokio::time::sleep(prefer::preferred_wait(&headers).min(longest));
@@ -312,7 +320,7 @@ async fn take_task(
     let next = line::next_in_line(tx, class, runner.xcodes.as_deref()).await?;
     let Some(next) = next else { return Ok(None) };
     let token = new_token(TokenKind::Task)?;
-    let allocation = AllocationId::generate();
+    let allocation = repeats::allocation_for(tx, runner).await?;
     let (now_ms, lease_ms) = (app.clock.wall_ms(), tx.lease_ms(&*app.clock));
     let grant = tasks::Grant {
         allocation: &allocation,
@@ -327,23 +335,34 @@ async fn take_task(
     workflows::start(tx, &next.workflow).await?;
     tx.wake_pipeline(next.pipeline.as_str());
     tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
-    let url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", next.job));
-    Ok(Some(ClaimResponse {
+    Ok(Some(answer_of(app, class, next, allocation, token)))
+}
+
+/// Makes the answer to a claim that brings a task.
+fn answer_of(
+    app: &App,
+    class: &ResourceClass,
+    task: tasks::Claimed,
+    allocation: AllocationId,
+    token: Secret,
+) -> ClaimResponse {
+    let url = app.public_url.as_ref().map(|origin| format!("{origin}/jobs/{}", task.job));
+    ClaimResponse {
         task_token: token,
         allocation,
         agent_version: String::new(),
         resource_class: class.to_string(),
         is_enterprise: false,
         warning: None,
-        task_id: Some(next.task),
-        project: Some(next.project),
-        job: Some(next.job_name),
-        node_index: Some(next.node_index),
-        node_total: Some(next.node_total),
-        branch: next.branch,
-        tag: next.tag,
-        from_fork: Some(next.from_fork),
+        task_id: Some(task.task),
+        project: Some(task.project),
+        job: Some(task.job_name),
+        node_index: Some(task.node_index),
+        node_total: Some(task.node_total),
+        branch: task.branch,
+        tag: task.tag,
+        from_fork: Some(task.from_fork),
         heartbeat_ms: Some(leases::heartbeat_ms(app.lease_ms)),
         url,
-    }))
+    }
 }

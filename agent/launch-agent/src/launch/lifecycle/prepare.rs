@@ -168,6 +168,7 @@ pub(super) async fn prepare(
             xcodes: None,
             runtimes: Vec::new(),
             machine: None,
+            allocation: None,
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +51,7 @@ const MIN_BUSY_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_CLAIM_TIME: Duration = Duration::from_millis(500);
 
 /// Sends the claims of a class.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::launch) struct Claimer<'a> {
     pub(in crate::launch) api: &'a Api,
     pub(in crate::launch) clock: &'a Clock,
@@ -66,6 +67,8 @@ pub(in crate::launch) struct Claimer<'a> {
     /// Troubles with the token that were logged.
     pub(in crate::launch) token: &'a LogOnce,
     pub(in crate::launch) request: &'a ClaimRequest,
+    /// Id for the claim of the task that this brings; the same until there is one.
+    pub(in crate::launch) allocation: AllocationId,
     /// Facts about this machine.
     pub(in crate::launch) machine: &'a MachineFacts,
     /// Rung where the control plane wants something that it says in the answer to a report.
@@ -116,6 +119,7 @@ impl Claimer<'_> {
                 holds: self.sink.board.class_holds(&self.class.label),
                 xcodes: self.xcodes.told(),
                 runtimes: self.xcodes.told_runtimes(),
+                allocation: Some(self.allocation.clone()),
                 ..self.request.clone()
             };
             // After trouble the answer comes at once: people see within a second that it is over, and

@@ -1,7 +1,8 @@
 //! The claims of a slot, from the call to the journal of the task that it brings.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use russet_protocol::ids::AllocationId;
 use russet_protocol::runner::ClaimResponse;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,9 @@ pub(super) struct SlotClaims {
     token: Arc<LogOnce>,
     /// Ends the claim that waits.
     outstanding: Mutex<Option<CancellationToken>>,
+    /// Id of the next task's claim, the same in each call until one is answered with a task: where an
+    /// answer was lost, also of a claim that was dropped meanwhile, the next one is its task.
+    allocation: Mutex<AllocationId>,
 }
 
 impl SlotClaims {
@@ -38,7 +42,8 @@ impl SlotClaims {
         meter: Arc<TaskMeter>,
         token: Arc<LogOnce>,
     ) -> Self {
-        Self { info, record, meter, token, outstanding: Mutex::default() }
+        let allocation = Mutex::new(AllocationId::generate());
+        Self { info, record, meter, token, outstanding: Mutex::default(), allocation }
     }
 
     /// Makes what ends the claim that is about to begin. It is there before the claim itself runs,
@@ -69,15 +74,23 @@ impl SlotClaims {
             server: &info.shared.server,
             token: &self.token,
             request: &info.shared.request,
+            allocation: self.allocation().clone(),
             machine: &info.shared.machine,
             orders_wanted: &info.shared.orders_wanted,
             xcodes: &info.shared.xcodes,
             api_url: &info.shared.config.api_url,
         };
         match claimer.claim(&dropped).await {
-            Some(claimed) => self.take_task(&class, *claimed),
+            Some(claimed) => {
+                *self.allocation() = AllocationId::generate();
+                self.take_task(&class, *claimed);
+            }
             None => info.send(Input::ClaimDropped),
         }
+    }
+
+    fn allocation(&self) -> MutexGuard<'_, AllocationId> {
+        self.allocation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a claim that waits.
