@@ -36,9 +36,11 @@ fn a_status_follows_a_task_from_idle_to_idle() {
     server.admin.wait(&pipeline);
     let status = agent.wait_for_state(State::Idle);
     assert_eq!(status.recent[0].outcome, Some(Outcome::Success));
-    let text = agent.ask(&["status"]);
-    let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("idle") && text.contains("success"), "{text}");
+    // A server that is killed under a claim is away for a moment.
+    wait_for("the same as text", || {
+        let text = String::from_utf8(agent.ask(&["status"]).stdout).unwrap();
+        (text.contains("idle") && text.contains("success")).then_some(())
+    });
 }
 
 /// Each line of a file.

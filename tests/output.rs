@@ -1,15 +1,22 @@
 //! Output of steps: it arrives byte for byte.
 
+use std::time::Duration;
+
 use russet_protocol::outcome::Outcome;
 
 use crate::support::admin::assert_outcome;
 use crate::support::{Agent, Server, config, run};
 
+/// Timeout of a script: two hundred megabytes go to servers that are killed under them.
+const PRINTING_TIMEOUT: Duration = Duration::from_secs(240);
+
 /// Runs a script as the only step and returns exactly what was stored of it.
 fn printed_by(script: &str) -> Vec<u8> {
     let server = Server::start();
     let _agent = Agent::start(&server);
-    let job = server.admin.run(&config(&[&run(script)]));
+    let pipeline = server.admin.submit(&config(&[&run(script)]));
+    server.admin.wait_within(PRINTING_TIMEOUT, &pipeline);
+    let job = server.admin.only_job(&pipeline);
     assert_outcome(&server.admin, &job, Outcome::Success);
     let output = server.admin.step_output(&job, 1);
     let said = job.steps.iter().find(|step| step.number == 1).unwrap().output_bytes;

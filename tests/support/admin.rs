@@ -10,7 +10,7 @@ use russet_protocol::runner::TestResult;
 use russet_protocol::secret::Secret;
 use serde_json::{Value, json};
 
-use super::wait_for;
+use super::{LIMIT, wait_for, wait_for_within};
 
 /// Times that a look is repeated whose answer was cut off by the end of a server, and a call that
 /// reached none.
@@ -180,7 +180,13 @@ impl Admin {
     /// Waits until every workflow of the pipeline has ended.
     #[track_caller]
     pub fn wait(&self, pipeline: &Pipeline) -> Pipeline {
-        wait_for("the end of a pipeline", || {
+        self.wait_within(LIMIT, pipeline)
+    }
+
+    /// The same, with a limit of its own.
+    #[track_caller]
+    pub fn wait_within(&self, limit: Duration, pipeline: &Pipeline) -> Pipeline {
+        wait_for_within(limit, "the end of a pipeline", || {
             let path = format!("/api/v3/pipelines/{}", pipeline.id);
             // The server may be away for a moment: tests kill it.
             let (_, body) = self.send(reqwest::Method::GET, &path, None).ok()?;

@@ -291,7 +291,7 @@ async fn a_claim_whose_answer_was_lost_gets_its_task_again_and_no_other() {
     let mut again = claim_with_id(&server, &token, "mini-1", id.as_str()).await.unwrap();
     assert_eq!((&again.claim.task_id, &again.claim.allocation), (&lost.claim.task_id, &id));
     // Whoever got the first answer after all does not run the task a second time.
-    refused(lost.call(Method::GET, "/api/v2/task/config"), 401).await;
+    refused(lost.call(Method::GET, "/api/v2/task/config"), 404).await;
     // Nobody else gets it by knowing its id: another runner gets the next task.
     let next = claim_with_id(&server, &token, "mini-2", id.as_str()).await.unwrap();
     assert_ne!(next.claim.task_id, again.claim.task_id);
