@@ -10,13 +10,13 @@ use russet_protocol::ids::AllocationId;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::runner::{ClaimRequest, ClaimResponse};
 
-use super::answer_of;
+use super::{answer_of, check_token};
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{WriteTx, allocations, tasks, tokens};
+use crate::store::{WriteTx, allocations, tasks};
 
 /// Length of an id that an agent makes, in bytes: that of a UUID as text.
 const ID_LENGTH: usize = 36;
@@ -45,9 +45,7 @@ async fn hand_out_again(
     id: &AllocationId,
 ) -> Result<Option<ClaimResponse>, ApiError> {
     let mut tx = app.store.write().await?;
-    if tokens::class_of(&mut tx, hash).await?.as_ref() != Some(class) {
-        return Err(ApiError::Token);
-    }
+    check_token(app, &mut tx, hash, class).await?;
     let Some(task) = allocations::unheard_task(&mut tx, id, class, runner).await? else {
         tx.rollback().await?;
         return Ok(None);
