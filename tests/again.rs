@@ -164,7 +164,8 @@ fn people_decide_and_cancel_by_name_and_lists_are_filtered_and_paged() {
     assert_eq!(numbers(&["--state", "success", "--project", "test/project"]), [2, 1]);
     assert_eq!(numbers(&["--until", "1h"]), [0_u64; 0]);
     let (_, _, err) = farm.call(&["pipeline", "list", "--limit", "2"]);
-    let token = err.trim().strip_prefix("There are more: --page-token ").unwrap().to_owned();
+    let token = err.strip_prefix("There are more: --page-token ").unwrap();
+    let token = token.split_once(' ').unwrap().0.to_owned();
     assert_eq!(numbers(&["--page-token", &token]), [1]);
     assert!(farm.refused(&["pipeline", "list", "--state", "odd"]).contains("state: one of"));
 }

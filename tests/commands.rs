@@ -269,6 +269,7 @@ fn a_run_gives_its_ssh_key_to_the_steps_behind_add_ssh_keys_alone() {
     let run = |key: bool| {
         let mut command = Command::new(russet());
         command.arg("run").arg(&project).env("XDG_STATE_HOME", dir.path().join("state"));
+        command.env("XDG_CACHE_HOME", dir.path().join("cache"));
         command.env_remove("SSH_AUTH_SOCK").env("NO_COLOR", "1");
         if key {
             command.arg("--ssh-key").arg(&file);

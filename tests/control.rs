@@ -11,7 +11,8 @@ use russet_protocol::outcome::Outcome;
 
 use crate::support::agent::agent_command;
 use crate::support::{
-    Agent, AgentOptions, Process, Server, can_be_root, config, run, russet, test_dir, wait_for,
+    Agent, AgentOptions, CLASS, Process, Server, can_be_root, config, run, russet, test_dir,
+    wait_for,
 };
 
 /// A step that runs until the file is there.
@@ -40,6 +41,18 @@ fn a_status_follows_a_task_from_idle_to_idle() {
     wait_for("the same as text", || {
         let text = String::from_utf8(agent.ask(&["status"]).stdout).unwrap();
         (text.contains("idle") && text.contains("success")).then_some(())
+    });
+}
+
+#[test]
+fn a_slot_has_the_name_of_its_class_before_its_first_task() {
+    let server = Server::start();
+    let agent = Agent::start(&server);
+    agent.wait_for_state(State::Idle);
+    wait_for("the name of the class", || {
+        let text = String::from_utf8(agent.ask(&["status"]).stdout).unwrap();
+        assert!(text.contains("idle"), "{text}");
+        (text.contains(CLASS) && !text.contains("auth_token")).then_some(())
     });
 }
 

@@ -31,6 +31,7 @@ impl Project {
     fn russet(&self, args: &[&str]) -> (i32, String) {
         let mut command = Command::new(russet());
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("XDG_CACHE_HOME", self.0.path().join("cache"));
         let output = command.env("XDG_STATE_HOME", self.0.path().join("state")).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())

@@ -151,6 +151,26 @@ fn an_agent_configuration_that_is_not_there_is_a_bad_configuration() {
 }
 
 #[test]
+fn mistakes_of_an_agent_configuration_are_said_all_at_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let config = "api: {url: \"ftp://x\"}\nrunner:\n  nmae: n\n  max_run_time: soon\n  classes:\n    - {token: a, slots: 0}\n    - {resource_class: Acme}\n";
+    let file = dir.path().join("agent.yaml");
+    std::fs::write(&file, config).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let text = failure(dir.path(), &["agent", "run", "--config", "agent.yaml"]);
+    assert!(text.starts_with("exit code 3\n"), "{text}");
+    let places = ["1:12", "3:3", "4:17", "6:25", "7:7", "7:24"];
+    let mut rest = text.as_str();
+    for place in places {
+        let at = rest.find(&format!("error: agent.yaml:{place}: "));
+        rest = &rest[at.unwrap_or_else(|| panic!("{place} in {text}"))..];
+    }
+    assert!(rest.contains("error: the configuration has 6 mistakes"), "{text}");
+}
+
+#[test]
 fn a_log_that_can_not_be_written_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
 

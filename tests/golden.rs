@@ -116,6 +116,7 @@ impl Golden {
             .arg(variables)
             .args(self.args)
             .env("XDG_STATE_HOME", dir.join("state"))
+            .env("XDG_CACHE_HOME", dir.join("cache"))
             .stdin(Stdio::null())
             .output()
             .unwrap();

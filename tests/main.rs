@@ -44,6 +44,7 @@ mod kept_directories;
 mod kill;
 #[cfg(target_os = "linux")]
 mod leftovers;
+mod lists;
 mod local_api;
 mod logs;
 mod machine;
@@ -59,6 +60,7 @@ mod package;
 mod people;
 mod relay;
 mod run;
+mod run_caches;
 mod secrets;
 mod server;
 mod several_servers;

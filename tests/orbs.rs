@@ -48,6 +48,7 @@ impl Project {
         let mut command = Command::new(russet());
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command.env("XDG_STATE_HOME", self.dir.path().join("state"));
+        command.env("XDG_CACHE_HOME", self.dir.path().join("cache"));
         command.env("XDG_CONFIG_HOME", self.dir.path().join("settings"));
         if let Some(server) = &self.server {
             command.env("RUSSET_URL", server.url());

@@ -49,6 +49,7 @@ impl Project {
 fn command(project: &Path, home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(russet());
     command.arg("run").arg(project).args(args);
+    command.env("XDG_CACHE_HOME", home.join("cache"));
     command.env("XDG_STATE_HOME", home.join("state")).stdin(Stdio::null());
     command
 }

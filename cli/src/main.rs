@@ -9,6 +9,7 @@
 mod client;
 mod color;
 mod commands;
+mod completion;
 mod disclaim;
 #[cfg(test)]
 mod docs;
@@ -51,6 +52,10 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+    // Before there is any thread: it changes the environment.
+    if let Some(exit) = complete_line() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -67,6 +72,23 @@ fn main() -> ExitCode {
             let text = error.render(Paint::stderr());
             render::print_note(text.trim_end());
             error.exit.into()
+        }
+    }
+}
+
+/// Completes a line where a shell asks for that; `None`: this is no such call.
+fn complete_line() -> Option<ExitCode> {
+    // Names come from the control plane, maybe over TLS; without it there are none.
+    if completion::is_asked() && install_tls().is_err() {
+        return Some(Exit::Infrastructure.into());
+    }
+    match completion::answer_shell() {
+        Ok(false) => None,
+        Ok(true) => Some(Exit::Success.into()),
+        Err(error) => {
+            // A shell that has gone needs no answer.
+            let _unreported = error.print();
+            Some(Exit::Usage.into())
         }
     }
 }

@@ -32,6 +32,7 @@ mod data_dir;
 mod follow;
 mod follow_seen;
 mod keeping;
+mod kept_caches;
 mod lacks;
 mod layers;
 mod lifecycle;
@@ -80,6 +81,7 @@ mod web;
 
 pub use between_servers::BetweenServers;
 pub use clock::{Clock, ManualClock};
+pub use kept_caches::{KeptCaches, Removed, bound_kept_caches, remove_kept_caches};
 pub use limits::Limits;
 pub use listen::{NotARange, ProxyRange};
 pub use mail::{MailServer, MailServerError};

@@ -18,6 +18,7 @@ use crate::between_servers::BetweenServers;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::kept_caches::{self, KeptCaches};
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::mail::MailServer;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub releases: Option<PathBuf>,
     /// Retention and limits of caches and workspaces.
     pub storage: Storage,
+    /// Place of caches that outlive this control plane. `None`: they are in its data directory.
+    pub kept_caches: Option<KeptCaches>,
     /// Retention of pipelines and what they leave.
     pub keeping: Keeping,
     /// Limits of what callers may take.
@@ -116,6 +119,7 @@ impl Settings {
             secrets_key_file: None,
             releases: None,
             storage: Storage::default(),
+            kept_caches: None,
             keeping: Keeping::default(),
             limits: Limits::default(),
             between_servers: BetweenServers::default(),
@@ -267,6 +271,7 @@ impl Server {
                 workspace_retention_ms: millis(settings.storage.workspace_retention),
                 cache_bytes: settings.storage.cache_bytes,
             },
+            kept_caches: settings.kept_caches,
             keeping: settings.keeping,
             keeper: Arc::default(),
             orb_registry: settings.orb_registry,
@@ -294,6 +299,7 @@ impl Server {
             restart_leases(&app).await.map_err(from_database)?;
             cancel::resume(&app).await.map_err(from_database)?;
             sweep_objects(&app).await.map_err(|error| in_dir(Box::new(error)))?;
+            kept_caches::note_kept(&app).await.map_err(from_database)?;
         }
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use crate::between_servers::BetweenServers;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
+use crate::kept_caches::KeptCaches;
 use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::objects::Objects;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) releases: Arc<Releases>,
     /// Retention and limits of caches and workspaces.
     pub(crate) storage: StorageLimits,
+    /// Place of the caches that outlive this control plane, if any.
+    pub(crate) kept_caches: Option<KeptCaches>,
     /// Retention of pipelines and what they leave.
     pub(crate) keeping: Keeping,
     /// Wakes the keeper, which removes what is not kept any longer.

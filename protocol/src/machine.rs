@@ -79,6 +79,9 @@ pub struct RunnerOrders {
     /// Longest time between two calls of a runner that is not to be taken for lost, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_ms: Option<u64>,
+    /// The class that the token of the call implies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_class: Option<String>,
     /// Pause of the runner, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<ServerPause>,

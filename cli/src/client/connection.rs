@@ -29,6 +29,11 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// The options, where clap did not read them.
+    pub(crate) fn new(url: Option<String>, token_file: Option<PathBuf>) -> Self {
+        Self { url, token_file }
+    }
+
     /// A client for the control plane that is meant.
     pub(crate) fn connect(&self) -> Result<Client> {
         let settings = Settings::read()?;

@@ -8,6 +8,7 @@ mod alerts;
 mod chunks;
 mod connection;
 mod keeping;
+mod lists;
 mod logins;
 mod orbs;
 mod people;
@@ -30,8 +31,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use connection::{ConnectionArgs, read_token};
+pub(crate) use lists::{Filter, Listed};
 pub(crate) use logins::{Login, Logins};
-pub(crate) use pipelines::PipelineFilter;
 pub(crate) use settings::Settings;
 pub(crate) use stream::{EventStream, Next};
 pub(crate) use variables::Owner;

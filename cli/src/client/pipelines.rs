@@ -8,8 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use russet_protocol::IDEMPOTENCY_HEADER;
 use russet_protocol::admin::{
-    ArtifactItem, Items, JSON_LIMIT, Job, Page, Pipeline, RerunKind, SubmitRequest, TestItems,
-    Workflow,
+    ArtifactItem, Items, JSON_LIMIT, Job, Pipeline, RerunKind, SubmitRequest, TestItems, Workflow,
 };
 use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::keeping::{MissingChunks, SourceChunks};
@@ -48,20 +47,6 @@ impl StepOutput {
             None => Ok(None),
         }
     }
-}
-
-/// Most pipelines that a control plane answers at once.
-const MAX_PAGE: u32 = 200;
-
-/// Which pipelines are listed.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PipelineFilter {
-    pub(crate) project: Option<String>,
-    pub(crate) branch: Option<String>,
-    pub(crate) author: Option<String>,
-    pub(crate) state: Option<String>,
-    pub(crate) since_ms: Option<u64>,
-    pub(crate) until_ms: Option<u64>,
 }
 
 /// Query of a call that runs something again.
@@ -172,29 +157,6 @@ impl Client {
         // With a key of ours a second call submits nothing more.
         let post = post.header(IDEMPOTENCY_HEADER, PipelineId::generate().as_str());
         self.fetch_repeatable(post.header(CONTENT_TYPE, "application/json")).await
-    }
-
-    /// A page of the pipelines, newest first, of at most `limit`.
-    pub(crate) async fn pipelines(
-        &self,
-        filter: &PipelineFilter,
-        limit: u32,
-        token: Option<&str>,
-    ) -> Result<Page<Pipeline>> {
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let query = [
-            ("project", filter.project.clone()),
-            ("branch", filter.branch.clone()),
-            ("author", filter.author.clone()),
-            ("state", filter.state.clone()),
-            ("since", number(filter.since_ms)),
-            ("until", number(filter.until_ms)),
-            ("limit", Some(limit.min(MAX_PAGE).to_string())),
-            ("page-token", token.map(str::to_owned)),
-        ];
-        let query: Vec<_> =
-            query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
-        self.get("/api/v3/pipelines", &query).await
     }
 
     /// A pipeline.

@@ -66,7 +66,6 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Alert(commands::alert::AlertCommand),
     Completion(commands::completion::CompletionArgs),
-    #[command(hide = true)]
     Man(commands::man::ManArgs),
     /// Runs one task, as the launch agent assigns it on standard input
     ///

@@ -1,17 +1,20 @@
 //! `russet completion`.
 
-use clap::CommandFactory as _;
-
-use crate::commands::cli::Cli;
+use crate::completion::shell_script;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::render;
 
 /// Print a completion script for a shell
+///
+/// It completes commands, options, and names that the control plane knows: pipelines, workflows, jobs,
+/// resource classes, runners, projects, contexts. Where the control plane is away there are none. Print
+/// it anew when russet was updated.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   russet completion zsh > \"${fpath[1]}/_russet\"
-  russet completion bash > /usr/local/etc/bash_completion.d/russet")]
+  russet completion bash > /usr/local/etc/bash_completion.d/russet
+  russet completion fish > ~/.config/fish/completions/russet.fish")]
 pub(crate) struct CompletionArgs {
     /// The shell
     #[arg(value_enum)]
@@ -20,8 +23,6 @@ pub(crate) struct CompletionArgs {
 
 /// Prints the script.
 pub(crate) fn main(args: CompletionArgs) -> Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "russet", &mut script);
-    render::print_text(&String::from_utf8_lossy(&script))?;
+    render::print_text(&shell_script(&args.shell.to_string())?)?;
     Ok(Exit::Success)
 }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use russet_protocol::admin::{Job, StepState};
+use russet_protocol::admin::{Job, JobItem, StepState};
 use russet_protocol::outcome::Outcome;
 
 use super::OutputArgs;
 use super::confirm::YesArgs;
 use super::fetch;
+use super::lists::{ListArgs, print_list};
 use super::people::PersonArgs;
 use super::rerun::{RerunArgs, show_run};
 use crate::client::{Client, ConnectionArgs};
@@ -18,6 +19,11 @@ use crate::render::{self, Format, numbers, output, plain, table::Table};
 /// Look at jobs
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum JobCommand {
+    /// List jobs, by the time at which their pipelines were submitted
+    #[command(
+        after_help = "Examples:\n  russet job list --state running\n  russet job list --project acme/app --since 1d --sort duration"
+    )]
+    List(ListArgs),
     /// Show a job and its steps
     Show {
         /// Its id, or `PROJECT#NUMBER/JOB`
@@ -134,6 +140,7 @@ pub(crate) enum JobCommand {
 /// Runs the command.
 pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
     match command {
+        JobCommand::List(args) => return print_list::<JobItem>(args).await,
         JobCommand::Show { id, output, connection } => {
             let job = connection.connect()?.job(&id).await?;
             match output.output {

@@ -1,4 +1,4 @@
-//! `russet man`, hidden: what a package installs as manual pages.
+//! `russet man`: a manual page for each command.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,9 @@ use crate::commands::cli::Cli;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
-/// Write manual pages
+/// Write manual pages, one for each command
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n  russet man /usr/local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Directory to write them into
     dir: PathBuf,

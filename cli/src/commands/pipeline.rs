@@ -10,9 +10,9 @@ use russet_protocol::resource_class::ResourceClass;
 use super::OutputArgs;
 use super::compile::{CompileArgs, pipeline_by_hand};
 use super::confirm::YesArgs;
+use super::lists::{ListArgs, pipeline_state, print_list};
 use super::orbs::{Local, Sent, sent};
 use super::people::PersonArgs;
-use super::pipeline_list::{ListArgs, list, pipeline_state};
 use super::rerun::{RerunArgs, WhichArgs, run_line};
 use super::watch::watch_pipeline;
 use crate::client::{Client, ConnectionArgs};
@@ -29,9 +29,9 @@ pub(crate) enum PipelineCommand {
         after_help = "Examples:\n  russet pipeline submit\n  russet pipeline submit ../app --watch"
     )]
     Submit(Box<SubmitArgs>),
-    /// List pipelines, newest first
+    /// List pipelines
     #[command(
-        after_help = "Examples:\n  russet pipeline list --project acme/app --branch main\n  russet pipeline list --state failed --since 1d"
+        after_help = "Examples:\n  russet pipeline list --project acme/app --branch main\n  russet pipeline list --state failed --since 1d\n  russet pipeline list --since 7d --sort duration --limit 10"
     )]
     List(ListArgs),
     /// Show a pipeline and its jobs
@@ -141,7 +141,7 @@ pub(crate) struct SubmitArgs {
 pub(crate) async fn main(command: PipelineCommand) -> Result<Exit> {
     match command {
         PipelineCommand::Submit(args) => return submit_project(*args).await,
-        PipelineCommand::List(args) => return list(args).await,
+        PipelineCommand::List(args) => return print_list::<Pipeline>(args).await,
         PipelineCommand::Show { id, output, connection } => {
             let pipeline = connection.connect()?.pipeline(&id).await?;
             match output.output {
@@ -361,7 +361,7 @@ mod tests {
     use serde_json::json;
 
     use super::{job_state, job_time};
-    use crate::commands::pipeline_list::pipeline_state;
+    use crate::commands::lists::pipeline_state;
 
     fn job(more: serde_json::Value) -> Job {
         let mut all = json!({ "id": "j", "number": 1, "name": "test", "phase": "running" });

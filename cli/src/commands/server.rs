@@ -14,7 +14,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use russet_control_plane::{ProxyRange, RunError, Server, Settings, StartError, Storage};
+use russet_control_plane::{
+    KeptCaches, ProxyRange, RunError, Server, Settings, StartError, Storage,
+};
 use russet_launch_agent::config::{Format, Level, Logging};
 use russet_launch_agent::logs::Limits;
 use russet_protocol::admin::ServerReady;
@@ -150,6 +152,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, hide = true)]
     ready_stdout: bool,
 
+    /// Directory of the caches of one project that outlive this server
+    #[arg(long, value_name = "DIR", hide = true, requires = "cache_limit")]
+    kept_caches: Option<PathBuf>,
+
     /// End when standard input ends: whoever started this is gone
     #[arg(long, hide = true)]
     end_with_stdin: bool,
@@ -188,6 +194,10 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
             workspace_retention: args.workspace_retention,
             cache_bytes: args.cache_limit,
         },
+        kept_caches: args
+            .kept_caches
+            .zip(args.cache_limit)
+            .map(|(dir, limit)| KeptCaches { dir, limit }),
         keeping: args.keeping.keeping(),
         trusted_proxies: args.trusted_proxies,
         orb_registry: args.registry.open()?,

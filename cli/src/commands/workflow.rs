@@ -1,9 +1,10 @@
 //! `russet workflow`.
 
-use russet_protocol::admin::Workflow;
+use russet_protocol::admin::{Workflow, WorkflowItem};
 use russet_protocol::outcome::Outcome;
 
 use super::OutputArgs;
+use super::lists::{ListArgs, print_list};
 use super::pipeline::job_rows;
 use super::rerun::{RerunArgs, WhichArgs, show_run};
 use crate::client::ConnectionArgs;
@@ -14,6 +15,9 @@ use crate::render::{self, Format, plain, table::Table};
 /// Look at workflows, and run them again
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum WorkflowCommand {
+    /// List workflows, by the time at which their pipelines were submitted
+    #[command(after_help = "Example:\n  russet workflow list --branch main --state failed")]
+    List(ListArgs),
     /// Show a workflow and its jobs
     Show {
         /// Its id, or `PROJECT#NUMBER/WORKFLOW`
@@ -40,6 +44,7 @@ pub(crate) enum WorkflowCommand {
 /// Runs the command.
 pub(crate) async fn main(command: WorkflowCommand) -> Result<Exit> {
     match command {
+        WorkflowCommand::List(args) => print_list::<WorkflowItem>(args).await,
         WorkflowCommand::Show { id, output, connection } => {
             let workflow = connection.connect()?.workflow(&id).await?;
             match output.output {

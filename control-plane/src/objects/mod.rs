@@ -227,6 +227,14 @@ impl Objects {
         }
     }
 
+    /// Returns the file of an object whose name is plain; `None` in a bucket.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+        match &self.place {
+            Place::Directory(dir) => Some(dir.join(name)),
+            Place::S3(..) => None,
+        }
+    }
+
     /// Bytes of an object, from offset `start`, `length` of them.
     pub(crate) async fn get_range(
         &self,

@@ -97,6 +97,12 @@ pub(crate) async fn find_newest(
     row.as_ref().map(cache_from_row).transpose()
 }
 
+/// Removes a cache.
+pub(crate) async fn remove(tx: &mut WriteTx, id: &str) -> Result<(), StoreError> {
+    query("DELETE FROM caches WHERE id = $1").bind(id).execute(tx).await?;
+    Ok(())
+}
+
 /// The archive of a cache that this scope may see.
 pub(crate) async fn find_archive(
     conn: &mut Conn,

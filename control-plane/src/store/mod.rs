@@ -22,6 +22,7 @@ pub(crate) mod job_tasks;
 pub(crate) mod job_timings;
 pub(crate) mod jobs;
 pub(crate) mod line;
+pub(crate) mod listed;
 pub(crate) mod loads;
 pub(crate) mod locks;
 pub(crate) mod names;

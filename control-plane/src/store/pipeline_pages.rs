@@ -1,4 +1,4 @@
-//! Pages of the list of pipelines, newest first.
+//! Pages of the list of pipelines, by the time of submission.
 //!
 //! A page begins behind the last pipeline of the one before it, so that one far back costs no more
 //! than the first. Filters that no index serves are applied to a bounded part of the list at a time:
@@ -8,7 +8,7 @@ use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::PipelineId;
 
 use super::rows::{count_column, int_value};
-use super::sql::query;
+use super::sql::{Query, query};
 use super::{Conn, StoreError, pipelines};
 
 /// Most pipelines that one page looks at for a filter that no index serves.
@@ -22,15 +22,24 @@ pub(crate) const STATES: [&str; 10] = [
     "success",
     "failed",
     "canceled",
-    "timed_out",
+    "timedout",
     "infrastructure_fail",
     "unauthorized",
     "not_run",
 ];
 
-/// Which pipelines are listed.
+/// Order of a list, by the time of submission.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    #[default]
+    Newest,
+    Oldest,
+}
+
+/// Which pipelines are listed, and in which order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
+    pub(crate) order: Order,
     pub(crate) project: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) author: Option<String>,
@@ -43,7 +52,7 @@ pub(crate) struct Filter {
 }
 
 /// Place in the list: behind this pipeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) created_ms: u64,
     pub(crate) id: String,
@@ -82,6 +91,24 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Returns the place behind which the list goes on: the one that is named, or where the times that
+    /// are wanted begin.
+    pub(super) fn begin_behind(&self, named: Option<Place>) -> Place {
+        let at = |created_ms| Place { created_ms, id: String::new() };
+        match self.order {
+            Order::Newest => {
+                let first = at(self.until_ms.unwrap_or(i64::MAX.cast_unsigned()));
+                named.filter(|named| *named < first).unwrap_or(first)
+            }
+            Order::Oldest => {
+                let first = at(self.since_ms.unwrap_or(0));
+                named.filter(|named| *named > first).unwrap_or(first)
+            }
+        }
+    }
+}
+
 /// Returns the page behind a place, of at most `limit` pipelines.
 pub(crate) async fn read_page(
     conn: &mut Conn,
@@ -90,13 +117,7 @@ pub(crate) async fn read_page(
     limit: u32,
 ) -> Result<Page, StoreError> {
     let looked_at = if filter.is_indexed() { limit + 1 } else { MAX_LOOKED_AT.max(limit + 1) };
-    let until = filter.until_ms.map(|ms| Place { created_ms: ms, id: String::new() });
-    let after = match (after, until) {
-        (Some(after), Some(until)) if until.created_ms <= after.created_ms => until,
-        (Some(after), _) => after,
-        (None, Some(until)) => until,
-        (None, None) => Place { created_ms: i64::MAX.cast_unsigned(), id: String::new() },
-    };
+    let after = filter.begin_behind(after);
     let found = ids_behind(conn, filter, &after, looked_at).await?;
     let has_more = found.len() == usize::try_from(looked_at).unwrap_or(usize::MAX);
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -125,15 +146,41 @@ pub(crate) async fn read_page(
 }
 
 /// The next pipelines of the list, each with whether it passes the filter.
-async fn ids_behind(
+pub(super) async fn ids_behind(
     conn: &mut Conn,
     filter: &Filter,
     after: &Place,
     most: u32,
 ) -> Result<Vec<(Place, bool)>, StoreError> {
-    let time = int_value(after.created_ms);
-    let since = int_value(filter.since_ms.unwrap_or(0));
-    let leading = match (&filter.project, &filter.branch, &filter.author) {
+    let (leading, end) = match filter.order {
+        Order::Newest => (newest_behind(filter), filter.since_ms.unwrap_or(0)),
+        Order::Oldest => (oldest_behind(filter), filter.until_ms.unwrap_or(u64::MAX)),
+    };
+    let rows = leading
+        .bind(int_value(after.created_ms))
+        .bind(&after.id)
+        .bind(int_value(end))
+        .bind(most)
+        .fetch_all(conn)
+        .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let place = Place { created_ms: count_column(row, "created_ms")?, id: row.try_get("id")? };
+        let has = |wanted: &Option<String>, column: &str| -> Result<bool, StoreError> {
+            let value: Option<String> = row.try_get(column)?;
+            Ok(wanted.is_none() || *wanted == value)
+        };
+        let passes = has(&filter.project, "project")?
+            && has(&filter.branch, "branch")?
+            && has(&filter.author, "author")?;
+        found.push((place, passes));
+    }
+    Ok(found)
+}
+
+/// Begins the statement of a list that goes back in time.
+fn newest_behind(filter: &Filter) -> Query<'_> {
+    match (&filter.project, &filter.branch, &filter.author) {
         (Some(project), Some(branch), _) => query(
             "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
              AND branch = $2 AND (created_ms, id) < ($3, $4) AND created_ms >= $5 \
@@ -158,21 +205,37 @@ async fn ids_behind(
              WHERE (created_ms, id) < ($1, $2) AND created_ms >= $3 \
              ORDER BY created_ms DESC, id DESC LIMIT $4",
         ),
-    };
-    let rows = leading.bind(time).bind(&after.id).bind(since).bind(most).fetch_all(conn).await?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let place = Place { created_ms: count_column(row, "created_ms")?, id: row.try_get("id")? };
-        let has = |wanted: &Option<String>, column: &str| -> Result<bool, StoreError> {
-            let value: Option<String> = row.try_get(column)?;
-            Ok(wanted.is_none() || *wanted == value)
-        };
-        let passes = has(&filter.project, "project")?
-            && has(&filter.branch, "branch")?
-            && has(&filter.author, "author")?;
-        found.push((place, passes));
     }
-    Ok(found)
+}
+
+/// Begins the statement of a list that goes forward in time.
+fn oldest_behind(filter: &Filter) -> Query<'_> {
+    match (&filter.project, &filter.branch, &filter.author) {
+        (Some(project), Some(branch), _) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
+             AND branch = $2 AND (created_ms, id) > ($3, $4) AND created_ms < $5 \
+             ORDER BY created_ms, id LIMIT $6",
+        )
+        .bind(project)
+        .bind(branch),
+        (_, _, Some(author)) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE author = $1 \
+             AND (created_ms, id) > ($2, $3) AND created_ms < $4 \
+             ORDER BY created_ms, id LIMIT $5",
+        )
+        .bind(author),
+        (Some(project), _, None) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
+             AND (created_ms, id) > ($2, $3) AND created_ms < $4 \
+             ORDER BY created_ms, id LIMIT $5",
+        )
+        .bind(project),
+        (None, _, None) => query(
+            "SELECT id, created_ms, project, branch, author FROM pipelines \
+             WHERE (created_ms, id) > ($1, $2) AND created_ms < $3 \
+             ORDER BY created_ms, id LIMIT $4",
+        ),
+    }
 }
 
 /// Returns the state of a pipeline in one word: that of the last runs of its workflows.

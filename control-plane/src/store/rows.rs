@@ -43,6 +43,14 @@ pub(super) fn json_maybe<T: serde::de::DeserializeOwned>(
     text.map(parse).transpose()
 }
 
+/// Keys as one value of a statement, which reads them by `json_each($1)`: so a page of rows takes as
+/// many statements as one of them does.
+pub(super) fn keys(
+    keys: impl IntoIterator<Item = impl serde::Serialize>,
+) -> Result<String, StoreError> {
+    to_json(&keys.into_iter().collect::<Vec<_>>())
+}
+
 /// Our own types as JSON.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)

@@ -6,7 +6,7 @@
 //! `$1` for its values, as both take it, and given to one of the two drivers here. Numbers and
 //! booleans are `BIGINT` on PostgreSQL, as they are 64-bit integers in SQLite.
 //!
-//! Text that differs between the two is here too, and nowhere else: [`Lock`] and [`without_hints`].
+//! Text that differs between the two is here too, and nowhere else: [`Lock`] and [`as_postgres`].
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,7 +93,7 @@ impl<'q> Query<'q> {
     }
 
     fn for_postgres(&self) -> PostgresQuery {
-        let text = without_hints(self.text);
+        let text = as_postgres(self.text);
         let query = match (text, self.lock) {
             (Cow::Borrowed(text), None) => sqlx::query(text),
             // All parts are ours.
@@ -172,8 +172,16 @@ impl<'q> Query<'q> {
     }
 }
 
+/// Returns a statement as PostgreSQL takes it.
+pub(super) fn as_postgres(text: &str) -> Cow<'_, str> {
+    const KEYS: &str = "json_each($1)";
+    const POSTGRES_KEYS: &str = "jsonb_array_elements_text(CAST($1 AS JSONB))";
+    let text = without_hints(text);
+    if text.contains(KEYS) { Cow::Owned(text.replace(KEYS, POSTGRES_KEYS)) } else { text }
+}
+
 /// Takes out the indexes that a statement names for SQLite: PostgreSQL finds them by its statistics.
-pub(super) fn without_hints(text: &str) -> Cow<'_, str> {
+fn without_hints(text: &str) -> Cow<'_, str> {
     const HINT: &str = " INDEXED BY ";
     let Some((before, rest)) = text.split_once(HINT) else { return Cow::Borrowed(text) };
     let after = rest.split_once(' ').map_or("", |(_, after)| after);

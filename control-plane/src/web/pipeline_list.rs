@@ -83,6 +83,7 @@ impl Wanted {
             state: state.map(str::to_owned),
             since_ms: field(&self.since).map(|day| start_of(day, 0)).transpose()?,
             until_ms: field(&self.until).map(|day| start_of(day, 1)).transpose()?,
+            ..Filter::default()
         };
         let place = |text| Place::parse(text).ok_or(UnreadableFilter::Page);
         Ok((filter, field(&self.page).map(place).transpose()?))

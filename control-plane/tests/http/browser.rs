@@ -80,3 +80,29 @@ async fn a_live_page_shows_each_task_of_a_job_apart_and_how_each_ends() {
     let wanted: Vec<_> = (0..TASKS).map(|index| format!("task-{index}")).collect();
     assert_eq!(browser.value(order).await, json!(wanted));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_beginning_is_left_out_begins_with_a_whole_line() {
+    let Some(program) = chromium() else { return };
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(&crate::support::workflow(&[("test", &[])])).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    let mut offset = 0;
+    for part in 0..10 {
+        let line = |n: usize| format!("line {:06} {}\n", part * 500 + n, "ä".repeat(30));
+        let text: String = (0..500).map(line).collect();
+        append(&agent, offset, &text).await;
+        offset += text.len();
+    }
+    let mut browser = Browser::start(program).await;
+    browser.open(&server, &format!("/jobs/{}", pipeline.workflows[0].jobs[0].id)).await;
+    let text = "document.querySelector('pre[data-log]').textContent";
+    browser.wait(&format!("{text}.includes('line 004999')")).await;
+    let lines = format!("{text}.split('\\n').slice(1, -1)");
+    let are_whole = format!("{lines}.every((line) => /^line [0-9]{{6}} ä{{30}}$/.test(line))");
+    assert_eq!(browser.value(&are_whole).await, true, "{}", browser.value(&lines).await);
+    let cut = browser.value("document.querySelector('a.cut').textContent").await;
+    assert!(cut.as_str().unwrap().contains(&format!("all {offset} bytes")), "{cut}");
+}

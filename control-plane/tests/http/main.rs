@@ -26,6 +26,7 @@ mod forms;
 mod keeping;
 mod large;
 mod leases;
+mod lists;
 mod live;
 mod machines;
 mod objects;

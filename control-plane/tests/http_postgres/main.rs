@@ -42,6 +42,8 @@ mod keeping;
 mod large;
 #[path = "../http/leases.rs"]
 mod leases;
+#[path = "../http/lists.rs"]
+mod lists;
 #[path = "../http/live.rs"]
 mod live;
 #[path = "../http/machines.rs"]

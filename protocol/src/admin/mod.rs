@@ -6,6 +6,7 @@
 
 mod classes;
 mod jobs;
+mod lists;
 mod orbs;
 mod pipelines;
 mod runners;
@@ -20,6 +21,7 @@ pub use classes::{
     ClassAlias, NewResourceClass, NewToken, Pin, PinnedClass, ResourceClassItem, TokenItem,
 };
 pub use jobs::{Job, StepState};
+pub use lists::{JobItem, PipelineHead, WorkflowItem};
 pub use orbs::{Orb, OrbItem, OrbPin, PutOrb};
 pub use pipelines::{ArtifactItem, Pipeline, Rerun, RerunKind, StreamEvent, TestItems, Workflow};
 pub use runners::{RunnerItem, RunnerStatus, RunningTasks, UnclaimedTasks};

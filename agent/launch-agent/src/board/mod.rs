@@ -74,6 +74,15 @@ impl Board {
         self.change(now_ms, |model| (model.classes, model.slots) = (classes, slots));
     }
 
+    /// The control plane says which class a token implies.
+    pub(crate) fn name_class(&self, class: usize, name: &str, now_ms: u64) {
+        self.change(now_ms, |model| {
+            if let Some(known) = model.classes.get_mut(class) {
+                *known = short(name);
+            }
+        });
+    }
+
     /// Goes on with what an earlier agent remembered.
     pub(crate) fn remember(&self, state: &Path, now_ms: u64) {
         let path = state.join(history::NAME);

@@ -1,5 +1,6 @@
 //! From values to a checked [`Config`].
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(super) struct Build<'a> {
     pub(super) file: &'a Path,
     pub(super) values: &'a Values,
     warnings: Vec<String>,
+    /// What is wrong, so far: all of it is said at once.
+    errors: RefCell<Vec<ConfigError>>,
 }
 
 /// Checks everything that one value alone does not show.
@@ -41,22 +44,26 @@ pub(super) fn build_config(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
     let values = &input.values;
-    let mut build = Build { file, values, warnings: Vec::new() };
-    build.refuse_exposed_file(input)?;
-    let api_url = build.api_url()?;
-    let classes = build.classes(input)?;
-    let working_directory = build.working_directory(&classes)?;
+    let mut build = Build { file, values, warnings: Vec::new(), errors: RefCell::default() };
+    let exposure = build.refuse_exposed_file(input);
+    build.noted(exposure);
+    let api_url = build.api_url();
+    let api_url = build.noted(api_url);
+    let classes = build.noted(build.classes(input));
+    let working_directory = build.noted(build.working_directory(&classes));
     let max_run_time = values.duration("runner.max_run_time").unwrap_or(DEFAULT_MAX_RUN_TIME);
     if max_run_time.is_zero() {
-        return Err(values.error(file, "runner.max_run_time", "must be longer than nothing", None));
+        let message = "must be longer than nothing";
+        build.noted(Err::<(), _>(values.error(file, "runner.max_run_time", message, None)));
     }
-    build.warn_of_what_does_nothing(&classes, &api_url)?;
-    let state_directory = build.state_directory(env)?;
-    Ok(Config {
+    let nothing = build.warn_of_what_does_nothing(&classes, &api_url);
+    build.noted(nothing);
+    let state_directory = build.noted(build.state_directory(env));
+    let config = Config {
         file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
         api_url,
         ca_file: values.text("api.ca_file").map(|path| build.path(&path)),
-        name: build.name()?,
+        name: build.noted(build.name()),
         working_directory,
         cleanup_working_directory: values
             .flag("runner.cleanup_working_directory")
@@ -70,7 +77,7 @@ pub(super) fn build_config(
         idle_timeout: values.duration("runner.idle_timeout").filter(|time| !time.is_zero()),
         enable_unsafe_retries: values.flag("runner.enable_unsafe_retries").unwrap_or_default(),
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
-        user_prefix: build.user_prefix()?,
+        user_prefix: build.noted(build.user_prefix()),
         disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
         health_xcode: match values.flag("runner.health.xcode") {
             Some(true) => XcodeHealth::All,
@@ -78,14 +85,14 @@ pub(super) fn build_config(
             None => XcodeHealth::Named,
         },
         holds_failing: values.flag("runner.health.failures").unwrap_or(true),
-        xcode_directories: build.xcode_directories()?,
+        xcode_directories: build.noted(build.xcode_directories()),
         matches_xcode: values.flag("runner.xcode.match").unwrap_or(true),
         local_api: build.local_api(&state_directory),
         data_directory: build.data_directory(&state_directory),
         state_directory,
-        path: build.step_path()?,
-        environment: build.environment()?,
-        home_skeleton: build.home_skeleton()?,
+        path: build.noted(build.step_path()),
+        environment: build.noted(build.environment()),
+        home_skeleton: build.noted(build.home_skeleton()),
         relay: match values.text("runner.relay").as_deref() {
             Some("always") => Relay::Always,
             Some("never") => Relay::Never,
@@ -98,18 +105,27 @@ pub(super) fn build_config(
         },
         limits: read_limits(values, "runner.limits."),
         classes,
-        housekeeping: build.housekeeping()?,
-        keep: build.keep_limits()?,
-        shutdown_hook: build.shutdown_hook()?,
+        housekeeping: build.noted(build.housekeeping()),
+        keep: build.noted(build.keep_limits()),
+        shutdown_hook: build.noted(build.shutdown_hook()),
         warm_simulators: values.flag("runner.warm_simulators").unwrap_or_default(),
-        metrics: build.metrics()?,
-        update: build.update()?,
-        logging: build.logging()?,
-        warnings: build.warnings,
-    })
+        metrics: build.noted(build.metrics()),
+        update: build.noted(build.update()),
+        logging: build.noted(build.logging()),
+        warnings: std::mem::take(&mut build.warnings),
+    };
+    ConfigError::join(build.errors.into_inner()).map_or(Ok(config), Err)
 }
 
 impl Build<'_> {
+    /// Notes what is wrong, and goes on to look for more. The value that stands for it is never used.
+    fn noted<T: Default>(&self, result: Result<T, ConfigError>) -> T {
+        result.unwrap_or_else(|error| {
+            self.errors.borrow_mut().extend(error.all());
+            T::default()
+        })
+    }
+
     /// A path of the file is relative to the file.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         let base = self.file.parent().unwrap_or(Path::new(""));
@@ -296,7 +312,11 @@ impl Build<'_> {
         let classes = if input.classes.is_empty() {
             vec![self.single_class()?]
         } else {
-            input.classes.iter().map(|class| self.class(class)).collect::<Result<Vec<_>, _>>()?
+            input
+                .classes
+                .iter()
+                .filter_map(|class| self.noted(self.class(class).map(Some)))
+                .collect()
         };
         if classes.iter().map(|class| u64::from(class.slots)).sum::<u64>() > MAX_SLOTS {
             let message = format!("more than {MAX_SLOTS} slots in all");
@@ -329,38 +349,41 @@ impl Build<'_> {
 
     fn class(&self, values: &Values) -> Result<Class, ConfigError> {
         let hint = "make one with `russet token create NAMESPACE/NAME`";
-        let token = self.token(values, ["token", "token_file", "token_stored"], hint)?;
+        let token = self.token(values, ["token", "token_file", "token_stored"], hint);
         let resource_class = values
             .text("resource_class")
             .map(|text| text.parse::<russet_protocol::resource_class::ResourceClass>())
             .transpose()
             .map_err(|e| {
                 values.error(self.file, "resource_class", &format!("is wrong: {e}"), None)
-            })?;
-        let slots = self.slots(values, "slots")?;
-        let slots = slots.or(self.slots(self.values, "runner.slots")?).unwrap_or(1);
-        let task_agent = self.task_agent(values, "task_agent")?;
+            });
+        // A class that is misspelt is named all the same.
+        let names_class = values.origin("resource_class").is_some();
+        let resource_class = self.noted(resource_class);
+        let slots = self.noted(self.slots(values, "slots"));
+        let slots =
+            slots.or_else(|| self.noted(self.slots(self.values, "runner.slots"))).unwrap_or(1);
+        let task_agent = self.noted(self.task_agent(values, "task_agent"));
         let task_agent = match task_agent {
             Some(path) => Some(path),
-            None => self.task_agent(self.values, "runner.task_agent")?,
+            None => self.noted(self.task_agent(self.values, "runner.task_agent")),
         };
-        let credentials =
-            self.credentials(values, resource_class.is_some(), task_agent.is_some())?;
-        let session = self.session(values, slots)?;
-        let keep = self.keep(values, task_agent.is_some(), &session)?;
+        let credentials = self.noted(self.credentials(values, names_class, task_agent.is_some()));
+        let session = self.noted(self.session(values, slots));
+        let keep = self.noted(self.keep(values, task_agent.is_some(), &session));
         let own = read_limits(values, "limits.");
         let common = read_limits(self.values, "runner.limits.");
         Ok(Class {
             label: values.label.trim_end_matches('.').to_owned(),
             session,
             keep,
-            token,
+            token: token?,
             resource_class,
             slots,
             task_agent,
             allowed_projects: values.words("allowed_projects").unwrap_or_default(),
             allow_forks: values.flag("allow_forks").unwrap_or_default(),
-            hooks: self.hooks(values)?,
+            hooks: self.noted(self.hooks(values)),
             limits: Limits {
                 processes: own.processes.or(common.processes),
                 open_files: own.open_files.or(common.open_files),
@@ -373,7 +396,7 @@ impl Build<'_> {
                 },
             },
             credentials,
-            xcode: self.xcode(values)?,
+            xcode: self.noted(self.xcode(values)),
         })
     }
 

@@ -67,7 +67,9 @@ pub fn convert_config(
 ) -> Result<Converted, ConfigError> {
     let mut root = yaml::parse(from, text)?;
     // Unknown keys are named with their places in the old file.
-    read::read(from, &root, &|_| None)?;
+    if let Some(error) = ConfigError::join(read::read(from, &root, &|_| None).1) {
+        return Err(error);
+    }
     let mut notes = Vec::new();
     for (key, why) in LEFT_OUT {
         if let Some(value) = take_key(&mut root, key) {

@@ -11,13 +11,15 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Reason why a configuration cannot be used.
+/// Reason why a configuration cannot be used, and others that were found with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     file: PathBuf,
     place: Option<Place>,
     message: String,
     hint: Option<String>,
+    /// The others, in the order of their places.
+    others: Vec<ConfigError>,
 }
 
 impl ConfigError {
@@ -27,12 +29,33 @@ impl ConfigError {
         message: String,
         hint: Option<String>,
     ) -> Self {
-        Self { file: file.to_owned(), place, message, hint }
+        Self { file: file.to_owned(), place, message, hint, others: Vec::new() }
     }
 
     /// The same, found in the file that the text came from.
     pub(super) fn in_file(self, file: &Path) -> Self {
         Self { file: file.to_owned(), ..self }
+    }
+
+    /// Makes one error of all that were found, in the order of their places. `None`: there are none.
+    pub(super) fn join(mut found: Vec<Self>) -> Option<Self> {
+        found.sort_by_key(|error| (error.place.is_none(), error.place));
+        found.dedup();
+        let mut found = found.into_iter();
+        let first = found.next()?;
+        Some(Self { others: found.collect(), ..first })
+    }
+
+    /// Returns true where it is about a place in the file.
+    pub(super) fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Returns all errors that were found, each alone.
+    #[must_use]
+    pub fn all(&self) -> Vec<Self> {
+        let alone = Self { others: Vec::new(), ..self.clone() };
+        std::iter::once(alone).chain(self.others.iter().cloned()).collect()
     }
 
     /// Returns the remedy.
@@ -48,7 +71,8 @@ impl std::fmt::Display for ConfigError {
         if let Some(place) = self.place {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", self.message)?;
+        self.others.iter().try_for_each(|other| write!(f, "\n{other}"))
     }
 }
 

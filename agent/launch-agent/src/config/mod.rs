@@ -372,13 +372,21 @@ pub(crate) fn installed_environment(name: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with its place and a hint.
+/// All that is wrong, each with its place and a hint; of what is not YAML, the first.
 pub fn parse(
     path: &Path,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, ConfigError> {
     let root = yaml::parse(path, text)?;
-    let input = read::read(path, &root, env)?;
-    build::build_config(path, &input, env)
+    let (input, mut errors) = read::read(path, &root, env);
+    let built = build::build_config(path, &input, env);
+    if errors.is_empty() {
+        return built;
+    }
+    if let Err(found) = &built {
+        // What was not understood is missing now, which is no mistake of its own.
+        errors.extend(found.all().into_iter().filter(ConfigError::has_place));
+    }
+    ConfigError::join(errors).map_or(built, Err)
 }

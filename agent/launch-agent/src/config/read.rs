@@ -41,38 +41,43 @@ pub(super) struct Input {
     pub(super) classes: Vec<Values>,
 }
 
-/// Reads the tree, and the environment over it.
+/// Reads the tree, and the environment over it. Returns what can be read, and what is wrong.
 pub(super) fn read(
     file: &Path,
     root: &Node,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Input, ConfigError> {
+) -> (Input, Vec<ConfigError>) {
     let mut input = Input::default();
-    let mut reader = Reader { file, keys: &KEYS, values: Values::default(), classes: Vec::new() };
-    reader.map(root, "")?;
+    let mut reader = Reader::new(file, &KEYS, Values::default());
+    reader.map(root, "");
     input.classes = reader.classes;
     input.values = reader.values;
-    override_from_env(file, &mut input.values, env)?;
-    Ok(input)
+    let mut errors = reader.errors;
+    override_from_env(file, &mut input.values, env, &mut errors);
+    (input, errors)
 }
 
 fn override_from_env(
     file: &Path,
     values: &mut Values,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), ConfigError> {
+    errors: &mut Vec<ConfigError>,
+) {
     for key in KEYS.iter() {
         let set = key.variables().into_iter().find_map(|name| Some((env(&name)?, name)));
         let Some((text, variable)) = set else { continue };
-        let value = values::from_env(key.kind, &text).map_err(|wrong| {
-            let message = format!("the environment variable {variable} ({}): {wrong}", key.name);
-            ConfigError::new(file, None, message, None)
-        })?;
-        if let Some(value) = value {
-            values.found.insert(key.name, Found { value, origin: Origin::Env(variable) });
+        match values::from_env(key.kind, &text) {
+            Ok(Some(value)) => {
+                values.found.insert(key.name, Found { value, origin: Origin::Env(variable) });
+            }
+            Ok(None) => {}
+            Err(wrong) => {
+                let message =
+                    format!("the environment variable {variable} ({}): {wrong}", key.name);
+                errors.push(ConfigError::new(file, None, message, None));
+            }
         }
     }
-    Ok(())
 }
 
 struct Reader<'a> {
@@ -80,13 +85,23 @@ struct Reader<'a> {
     keys: &'static [Key],
     values: Values,
     classes: Vec<Values>,
+    /// Mistakes so far.
+    errors: Vec<ConfigError>,
 }
 
-impl Reader<'_> {
-    fn map(&mut self, node: &Node, prefix: &str) -> Result<(), ConfigError> {
+impl<'a> Reader<'a> {
+    fn new(file: &'a Path, keys: &'static [Key], values: Values) -> Self {
+        Self { file, keys, values, classes: Vec::new(), errors: Vec::new() }
+    }
+
+    fn wrong(&mut self, place: Place, message: String, hint: Option<String>) {
+        self.errors.push(ConfigError::new(self.file, Some(place), message, hint));
+    }
+
+    fn map(&mut self, node: &Node, prefix: &str) {
         let entries = match &node.kind {
             NodeKind::Map(entries) => entries,
-            NodeKind::Null => return Ok(()),
+            NodeKind::Null => return,
             other => {
                 let what = prefix.trim_end_matches('.');
                 let what = if what.is_empty() { "the file" } else { what };
@@ -95,13 +110,13 @@ impl Reader<'_> {
                     self.values.label,
                     other.describe()
                 );
-                return Err(ConfigError::new(self.file, Some(node.place), message, None));
+                return self.wrong(node.place, message, None);
             }
         };
-        entries.iter().try_for_each(|entry| self.entry(entry, prefix))
+        entries.iter().for_each(|entry| self.entry(entry, prefix));
     }
 
-    fn entry(&mut self, entry: &Entry, prefix: &str) -> Result<(), ConfigError> {
+    fn entry(&mut self, entry: &Entry, prefix: &str) {
         let name = format!("{prefix}{}", entry.name);
         if let Some(key) = self.keys.iter().find(|key| key.name == name) {
             return self.value(key, entry);
@@ -121,34 +136,35 @@ impl Reader<'_> {
         };
         let hint = of_a_class().or_else(near);
         let hint = hint.unwrap_or_else(|| "every key is in docs/agent-config.md".to_owned());
-        Err(ConfigError::new(self.file, Some(entry.place), message, Some(hint)))
+        self.wrong(entry.place, message, Some(hint));
     }
 
-    fn value(&mut self, key: &'static Key, entry: &Entry) -> Result<(), ConfigError> {
+    fn value(&mut self, key: &'static Key, entry: &Entry) {
         if key.kind == Kind::Classes {
             return self.class_list(&entry.value);
         }
-        let value = values::from_node(key.kind, &entry.value).map_err(|wrong| {
-            let message = format!("`{}{}`: {wrong}", self.values.label, key.name);
-            ConfigError::new(self.file, Some(entry.value.place), message, None)
-        })?;
-        if let Some(value) = value {
-            let origin = Origin::File(entry.value.place);
-            self.values.found.insert(key.name, Found { value, origin });
+        match values::from_node(key.kind, &entry.value) {
+            Ok(Some(value)) => {
+                let origin = Origin::File(entry.value.place);
+                self.values.found.insert(key.name, Found { value, origin });
+            }
+            Ok(None) => {}
+            Err(wrong) => {
+                let message = format!("`{}{}`: {wrong}", self.values.label, key.name);
+                self.wrong(entry.value.place, message, None);
+            }
         }
-        Ok(())
     }
 
-    fn class_list(&mut self, node: &Node) -> Result<(), ConfigError> {
+    fn class_list(&mut self, node: &Node) {
         let items = match &node.kind {
             NodeKind::List(items) => items,
-            NodeKind::Null => return Ok(()),
+            NodeKind::Null => return,
             other => {
                 let message =
                     format!("`runner.classes` must be a list, found {}", other.describe());
                 let hint = "write each class as `- token: …` with its keys below";
-                let (place, hint) = (Some(node.place), Some(hint.to_owned()));
-                return Err(ConfigError::new(self.file, place, message, hint));
+                return self.wrong(node.place, message, Some(hint.to_owned()));
             }
         };
         for (index, item) in items.iter().enumerate() {
@@ -157,12 +173,11 @@ impl Reader<'_> {
                 place: Some(item.place),
                 ..Values::default()
             };
-            let mut reader =
-                Reader { file: self.file, keys: CLASS_KEYS, values, classes: Vec::new() };
-            reader.map(item, "")?;
+            let mut reader = Reader::new(self.file, CLASS_KEYS, values);
+            reader.map(item, "");
             self.classes.push(reader.values);
+            self.errors.append(&mut reader.errors);
         }
-        Ok(())
     }
 }
 

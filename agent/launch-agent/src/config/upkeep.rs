@@ -134,7 +134,8 @@ mod tests {
         let text = format!("runner:\n  classes:\n    - {{token: x, {class}}}\n");
         let file = Path::new("agent.yaml");
         let root = yaml::parse(file, &text).unwrap();
-        let input = read(file, &root, &|_| None).unwrap();
+        let (input, errors) = read(file, &root, &|_| None);
+        assert!(errors.is_empty(), "{errors:?}");
         read_session(file, &input.classes[0], slots, prefix, is_mac)
             .map_err(|error| error.to_string())
     }

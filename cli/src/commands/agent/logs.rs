@@ -14,6 +14,7 @@ use russet_platform::layout::Layout;
 use russet_protocol::local::{LogLevel, LogLine};
 use tokio::sync::oneshot;
 
+use super::config_failure::config_failure;
 use crate::client::agent::AgentArgs;
 use crate::color::Paint;
 use crate::commands::values;
@@ -151,10 +152,8 @@ fn log_path(args: &LogsArgs) -> Result<PathBuf> {
         return Ok(installed.boot_log());
     }
     if let Some(file) = &args.config {
-        let config = config::load_config(file, &environment).map_err(|error| {
-            CliError::new(Exit::BadConfig, error.to_string())
-                .maybe_hint(error.hint().map(str::to_owned))
-        })?;
+        let config =
+            config::load_config(file, &environment).map_err(|error| config_failure(&error))?;
         return config.logging.file.ok_or_else(|| {
             let message = format!("the agent of {} logs to standard error", file.display());
             CliError::new(Exit::Infrastructure, message)

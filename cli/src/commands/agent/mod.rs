@@ -1,5 +1,6 @@
 //! `russet agent`: one file per command.
 
+mod config_failure;
 mod control;
 mod credential;
 mod doctor;

@@ -7,6 +7,7 @@ use russet_launch_agent::config;
 use russet_launch_agent::config::Host;
 use russet_launch_agent::launch::{self, ExitReason};
 
+use super::config_failure::config_failure;
 use crate::commands::block_on;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
@@ -54,10 +55,8 @@ impl From<HostName> for Host {
 /// Runs the command.
 pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let environment = |name: &str| std::env::var(name).ok();
-    let mut config = config::load_config(&args.config, &environment).map_err(|error| {
-        CliError::new(Exit::BadConfig, error.to_string())
-            .maybe_hint(error.hint().map(str::to_owned))
-    })?;
+    let mut config =
+        config::load_config(&args.config, &environment).map_err(|error| config_failure(&error))?;
     let exe = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
     let host = Host::from(args.host);

@@ -6,6 +6,7 @@ use russet_launch_agent::config::{self, Config};
 use russet_launch_agent::vault::{Vault, VaultError};
 use russet_platform::layout::Layout;
 
+use super::config_failure::config_failure;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
@@ -39,10 +40,8 @@ impl VaultArgs {
 }
 
 fn load_config(path: &Path) -> Result<Config> {
-    config::load_config(path, &|name| std::env::var(name).ok()).map_err(|error| {
-        CliError::new(Exit::BadConfig, error.to_string())
-            .maybe_hint(error.hint().map(str::to_owned))
-    })
+    config::load_config(path, &|name| std::env::var(name).ok())
+        .map_err(|error| config_failure(&error))
 }
 
 /// An error of the store, with the way out.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use russet_control_plane::KeptCaches;
 use russet_protocol::admin::ServerReady;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -53,6 +54,7 @@ impl Children {
         &mut self,
         workspace: &Workspace,
         registry: &RegistryArgs,
+        caches: Option<&KeptCaches>,
     ) -> Result<ServerReady> {
         let (reader, hold) = pipe().map_err(not_started)?;
         let mut command = own_program(workspace.log("server.log")?)?;
@@ -62,6 +64,10 @@ impl Children {
         }
         if let Some(file) = &registry.orb_registry_token_file {
             command.arg("--orb-registry-token-file").arg(file);
+        }
+        if let Some(caches) = caches {
+            command.arg("--kept-caches").arg(&caches.dir);
+            command.arg("--cache-limit").arg(caches.limit.to_string());
         }
         let mut child = command
             .arg("--data-dir")

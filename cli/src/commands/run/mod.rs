@@ -3,6 +3,7 @@
 //! It starts a control plane and a launch agent of its own as child processes, submits the
 //! project to them, shows what happens, and takes everything down again.
 
+mod caches;
 mod children;
 mod interrupts;
 mod session;
@@ -11,18 +12,22 @@ mod workspace;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use russet_control_plane::KeptCaches;
 use russet_pipeline::{Compiled, JobKind, Options, Pipeline};
 use russet_protocol::resource_class::ResourceClass;
 
+use self::caches::{clear_caches, open_caches};
 use super::OutputArgs;
 use super::compile::{CompileArgs, compile_config, pipeline_by_hand, show_warnings};
 use super::context::env_file;
 use super::orbs::{Local, sent};
 use super::secret_input::{read_secret_file, secret_text};
+use super::values;
+use crate::color::Paint;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
-use crate::project;
-use crate::render::plain;
+use crate::project::{self, Project};
+use crate::render::{self, numbers, plain};
 use russet_protocol::secret::Secret;
 
 /// The class that all jobs are put into: there is one machine, this one.
@@ -83,6 +88,22 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
 
+    /// Neither use the caches of earlier runs of this project nor keep those of this one
+    #[arg(long, conflicts_with = "fresh")]
+    no_cache: bool,
+
+    /// Delete the caches of earlier runs of this project first
+    #[arg(long)]
+    fresh: bool,
+
+    /// Delete the caches of earlier runs of this project, and run nothing
+    #[arg(long, conflicts_with_all = ["fresh", "no_cache"])]
+    clear_cache: bool,
+
+    /// Bytes of caches that runs of all projects may keep; the oldest go first
+    #[arg(long, value_name = "SIZE", default_value = "10GB", value_parser = values::parse_size)]
+    cache_limit: u64,
+
     /// Keep the temporary directory, with the logs of server and agent
     #[arg(long)]
     keep: bool,
@@ -94,6 +115,13 @@ pub(crate) struct RunArgs {
 /// Runs the command.
 pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     let project = project::find_project(&args.path)?;
+    if args.clear_cache {
+        let removed = clear_caches(&open_caches(&project, args.cache_limit)?)?;
+        let caches = numbers::counted(removed.caches, "cache");
+        let size = russet_text::format_size(removed.bytes);
+        render::print_line(format_args!("Deleted {caches} of {}, {size}.", plain(&project.name)))?;
+        return Ok(Exit::Success);
+    }
     let class: ResourceClass = CLASS
         .parse()
         .map_err(|error| CliError::local("could not name the resource class", error))?;
@@ -133,6 +161,7 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
     drop(compiled);
     let sent = sent(&local, &shelf, &project.config, &options, is_setup)?;
     let class_aliases = options.class_aliases;
+    let caches = if args.no_cache { None } else { kept_caches(&project, &args) };
     let variables = args.env_file.as_deref().map(env_file).transpose()?.unwrap_or_default();
     let read = |path: &PathBuf| {
         let text = secret_text(read_secret_file(path)?, path)?;
@@ -156,11 +185,29 @@ pub(crate) fn main(args: RunArgs) -> Result<Exit> {
         sent,
         class_aliases,
         registry: args.compile.registry.with_settings()?,
+        caches,
         args,
     }));
     // Packing may still be busy with a file after Ctrl-C; nobody waits for that.
     runtime.shutdown_background();
     result
+}
+
+/// Returns the place of the caches of earlier runs. `None`, with a note, where they cannot be kept: the
+/// jobs run all the same.
+fn kept_caches(project: &Project, args: &RunArgs) -> Option<KeptCaches> {
+    let opened = open_caches(project, args.cache_limit).and_then(|kept| {
+        if args.fresh {
+            clear_caches(&kept)?;
+        }
+        Ok(kept)
+    });
+    opened
+        .inspect_err(|error| {
+            render::print_note("Caches of this run are not kept:");
+            render::print_note(error.render(Paint::stderr()).trim_end());
+        })
+        .ok()
 }
 
 /// Refuses names of approvals that the workflows do not have. A setup may go on with others, which

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use russet_control_plane::KeptCaches;
 use russet_protocol::admin::{
     AddSshKey, Job, NewResourceClass, NewToken, ParameterValue, Pipeline, SubmitRequest,
 };
@@ -48,6 +49,8 @@ pub(super) struct Plan {
     pub(super) class_aliases: BTreeMap<String, ResourceClass>,
     /// Registry of the control plane, for orbs that only a continuation uses.
     pub(super) registry: RegistryArgs,
+    /// Place of the caches of this run and earlier ones, unless they go with it.
+    pub(super) caches: Option<KeptCaches>,
     pub(super) args: RunArgs,
 }
 
@@ -123,7 +126,7 @@ async fn prepare_server(
     screen.doing("packing the project");
     let (dir, archive) = (plan.project.dir.clone(), workspace.path("source.tar.zst"));
     let packing = tokio::task::spawn_blocking(move || project::pack_project(&dir, &archive));
-    let ready = children.start_server(workspace, &plan.registry).await?;
+    let ready = children.start_server(workspace, &plan.registry, plan.caches.as_ref()).await?;
     let client = Client::new(&ready.url, &ready.admin_token)?;
     let new = NewResourceClass {
         resource_class: plan.class.clone(),

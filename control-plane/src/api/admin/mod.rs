@@ -9,6 +9,7 @@ mod contexts;
 mod jobs;
 mod keeping;
 mod links;
+mod lists;
 mod machines;
 mod metrics;
 mod orbs;
@@ -91,10 +92,12 @@ pub(super) fn routes() -> Routes {
         .delete("/api/v3/pipelines/{id}", Operate, keeping::remove_pipeline)
         .post("/api/v3/pipelines/{id}/cancel", Submit, cancel::cancel_pipeline_call)
         .post("/api/v3/pipelines/{id}/rerun", Submit, reruns::pipeline)
+        .get("/api/v3/workflows", Read, lists::workflows)
         .get("/api/v3/workflows/{id}", Read, reruns::get)
         .post("/api/v3/workflows/{id}/rerun", Submit, reruns::workflow)
         .post("/api/v3/jobs/{id}/rerun", Submit, reruns::job)
         .get("/api/v3/pipelines/{id}/stream", Read, stream::stream)
+        .get("/api/v3/jobs", Read, lists::jobs)
         .get("/api/v3/jobs/{id}", Read, jobs::get)
         .post("/api/v3/jobs/{id}/cancel", Submit, cancel::cancel_job_call)
         .post("/api/v3/jobs/{id}/approve", Submit, cancel::approve_job)
@@ -186,6 +189,8 @@ pub(super) fn routes() -> Routes {
     reruns::workflow,
     reruns::job,
     stream::stream,
+    lists::jobs,
+    lists::workflows,
     jobs::get,
     cancel::cancel_job_call,
     cancel::approve_job,

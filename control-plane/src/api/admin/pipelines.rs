@@ -4,41 +4,21 @@ use axum::Json;
 use axum::extract::State;
 use russet_protocol::admin::{Page, Pipeline};
 use russet_protocol::ids::PipelineId;
-use serde::Deserialize;
 
+use super::lists::{OPEN_PIPELINES, Wanted};
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::refs::PipelineRef;
 use crate::state::App;
-use crate::store::pipeline_pages::{Filter, Place, STATES, read_page};
+use crate::store::pipeline_pages::{Place, read_page};
 use crate::store::pipelines;
 use crate::waits::Explainer;
 
-/// Number of pipelines of a page, where the caller names none.
-const PAGE_LENGTH: u32 = 50;
-
-/// Most pipelines of a page.
-const MAX_PAGE_LENGTH: u32 = 200;
-
-/// Query of a list.
-#[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
-    project: Option<String>,
-    branch: Option<String>,
-    author: Option<String>,
-    state: Option<String>,
-    since: Option<u64>,
-    until: Option<u64>,
-    limit: Option<u32>,
-    #[serde(rename = "page-token")]
-    page_token: Option<String>,
-}
-
-/// Pipelines, newest first, a page at a time. A page may have fewer than `limit`, or none, and still
-/// name a next one: a filter is applied to a part of the list at a time.
+/// Pipelines, by the time of submission, a page at a time. A page may have fewer than `limit`, or
+/// none, and still name a next one: a filter is applied to a part of the list at a time.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/pipelines", tag = "admin", operation_id = "list_pipelines",
-    params(("project" = Option<String>, Query, description = "Of this project"), ("branch" = Option<String>, Query, description = "Of this branch"), ("author" = Option<String>, Query, description = "Submitted by this one"), ("state" = Option<String>, Query, description = "In this state: `queued`, `running`, `on_hold` or an outcome"), ("since" = Option<u64>, Query, description = "From this time on, in milliseconds since 1970"), ("until" = Option<u64>, Query, description = "Before this time"), ("limit" = Option<u32>, Query, description = "At most so many; 50 by default, 200 at most"), ("page-token" = Option<String>, Query, description = "The `next_page_token` of the page before")),
+    params(("project" = Option<String>, Query, description = "Of this project"), ("branch" = Option<String>, Query, description = "Of this branch"), ("author" = Option<String>, Query, description = "Submitted by this one"), ("state" = Option<String>, Query, description = "In this state: `queued`, `running`, `on_hold` or an outcome"), ("since" = Option<u64>, Query, description = "From this time on, in milliseconds since 1970"), ("until" = Option<u64>, Query, description = "Before this time"), ("sort" = Option<String>, Query, description = "`newest` (the default) or `oldest` first"), ("limit" = Option<u32>, Query, description = "At most so many; 50 by default, 200 at most"), ("page-token" = Option<String>, Query, description = "The `next_page_token` of the page before")),
     responses((status = 200, description = "The page", body = russet_protocol::admin::Page<russet_protocol::admin::Pipeline>), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
@@ -46,26 +26,8 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page<Pipeline>>, ApiError> {
-    let limit = wanted.limit.unwrap_or(PAGE_LENGTH);
-    if !(1..=MAX_PAGE_LENGTH).contains(&limit) {
-        return Err(ApiError::Bad(format!("limit: 1 to {MAX_PAGE_LENGTH} are allowed")));
-    }
-    if wanted.state.as_deref().is_some_and(|state| !STATES.contains(&state)) {
-        return Err(ApiError::Bad(format!("state: one of {} is needed", STATES.join(", "))));
-    }
-    let bad_token = || ApiError::Bad("page-token: it is not one of a page".to_owned());
-    let after = match &wanted.page_token {
-        Some(token) => Some(Place::parse(token).ok_or_else(bad_token)?),
-        None => None,
-    };
-    let filter = Filter {
-        project: wanted.project,
-        branch: wanted.branch,
-        author: wanted.author,
-        state: wanted.state,
-        since_ms: wanted.since,
-        until_ms: wanted.until,
-    };
+    let after = wanted.place(Place::parse)?;
+    let (filter, limit) = wanted.into_filter(&OPEN_PIPELINES)?;
     let mut conn = app.store.read().await?;
     let page = read_page(&mut conn, &filter, after, limit).await?;
     let next_page_token = page.next.map(|place| place.to_string());

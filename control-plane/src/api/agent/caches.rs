@@ -16,6 +16,7 @@ use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::archives::cache_scope;
 use crate::keeping::delete_objects;
+use crate::kept_caches;
 use crate::state::App;
 use crate::store::caches::{self, NewCache};
 use crate::task_steps::mark_used;
@@ -72,6 +73,9 @@ pub(super) async fn save(
     // A replay of what was stored finds itself.
     let is_stored = is_new || caches::has_object(&mut tx, &object).await?;
     tx.commit().await?;
+    if is_new {
+        kept_caches::keep(&app, &new).await;
+    }
     delete_objects(&app, gone).await;
     if !is_stored {
         app.objects.delete(&object).await;
@@ -100,13 +104,19 @@ pub(super) async fn lookup(
     let mut conn = app.store.read().await?;
     let scope = cache_scope(&mut conn, &caller.held).await?;
     for key in &request.keys {
-        let found = if request.exact {
-            caches::find_exact(&mut conn, &scope.name, key, now_ms).await?
-        } else {
-            caches::find_newest(&mut conn, &scope.name, key, now_ms).await?
-        };
-        if found.is_some() {
-            return Ok(JsonAnswer(CacheLookupResponse { cache: found }));
+        loop {
+            let found = if request.exact {
+                caches::find_exact(&mut conn, &scope.name, key, now_ms).await?
+            } else {
+                caches::find_newest(&mut conn, &scope.name, key, now_ms).await?
+            };
+            let Some(cache) = found else { break };
+            if kept_caches::take_archive(&app, &mut conn, &scope.name, &cache).await? {
+                return Ok(JsonAnswer(CacheLookupResponse { cache: Some(cache) }));
+            }
+            let mut tx = app.store.write().await?;
+            kept_caches::forget(&mut tx, &cache).await?;
+            tx.commit().await?;
         }
     }
     Ok(JsonAnswer(CacheLookupResponse { cache: None }))

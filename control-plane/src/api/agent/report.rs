@@ -35,6 +35,7 @@ pub(super) async fn report(
     let pauses = pauses::of_class(&mut conn, &class, app.clock.wall_ms()).await?;
     Ok(JsonAnswer(RunnerOrders {
         report_ms: u64::try_from(app.silence.report_ms).ok(),
+        resource_class: Some(class.as_str().to_owned()),
         pause: pauses.of_runner(class.as_str(), &runner.name).cloned(),
     }))
 }

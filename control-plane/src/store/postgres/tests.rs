@@ -15,7 +15,7 @@ use crate::contention::retry;
 use crate::follow_seen::Seen;
 use crate::store::plans::all_statements;
 use crate::store::servers::ServerRow;
-use crate::store::sql::{query, without_hints};
+use crate::store::sql::{as_postgres, query};
 use crate::store::{
     DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects, servers,
 };
@@ -98,7 +98,7 @@ async fn every_statement_is_one_that_postgresql_takes() {
     let url: DatabaseUrl = database.url().parse().unwrap();
     let mut conn = url.options().connect().await.unwrap();
     for (path, statement) in all_statements() {
-        let text = without_hints(&statement).into_owned();
+        let text = as_postgres(&statement).into_owned();
         let text = sqlx::SqlStr::from_static(Box::leak(text.into_boxed_str()));
         if let Err(error) = conn.prepare(text).await {
             panic!("{}: {statement}: {error}", path.display());

@@ -132,6 +132,7 @@ class Log {
     this.screen = new Screen(pre);
     this.decoder = new TextDecoder();
     this.at = 0;
+    this.cut = false;
     this.ended = false;
   }
   // As the page says of the step: the last refresh put it there.
@@ -143,14 +144,21 @@ class Log {
   skip(size) {
     if (size - this.at <= TAIL) { return; }
     this.at = size - TAIL;
+    this.cut = true;
     this.pre.replaceChildren();
     const link = document.createElement("a");
     link.className = "cut";
     link.href = this.pre.dataset.log;
-    link.textContent = `${this.at} bytes before this: download them all\n`;
+    link.textContent = `The beginning is left out: download all ${size} bytes\n`;
     this.pre.append(link);
     this.screen = new Screen(this.pre);
     this.decoder = new TextDecoder();
+  }
+  // Leaves out the rest of the line in whose middle the output was cut; one without an end stays.
+  whole(text) {
+    if (!this.cut) { return text; }
+    this.cut = false;
+    return text.slice(text.indexOf("\n") + 1);
   }
   // Fetches what is new. One call at a time and none that is held: a page of many running tasks
   // would use up the connections of the browser, and never hear how they end.
@@ -164,7 +172,7 @@ class Log {
       const bytes = new Uint8Array(await answer.arrayBuffer());
       if (!bytes.length) { break; }
       this.at += bytes.length;
-      this.screen.write(this.decoder.decode(bytes, { stream: true }));
+      this.screen.write(this.whole(this.decoder.decode(bytes, { stream: true })));
     }
     if (ended && !this.ended) {
       this.ended = true;

@@ -77,17 +77,26 @@ pub(super) async fn report_state(shared: Arc<Shared>, keeper: Keeper) {
     let mut told = vec![Essence::default(); shared.config.classes.len()];
     let mut interval = REPORT_INTERVAL;
     let mut is_asked = false;
+    // The owner names none, and who looks at the machine wants to know: once, at the start.
+    let mut unnamed: Vec<bool> =
+        shared.config.classes.iter().map(|class| class.resource_class.is_none()).collect();
     loop {
         let mut is_quiet = true;
         for (class, before) in told.iter_mut().enumerate() {
             let now = Essence::of(&shared, class);
             // A board that has become quiet is reported once more.
-            if now.is_quiet() && before.is_quiet() && !is_asked {
+            let is_unnamed = unnamed.get(class).copied().unwrap_or_default();
+            if now.is_quiet() && before.is_quiet() && !is_asked && !is_unnamed {
                 continue;
             }
             is_quiet &= now.is_quiet();
-            if let Some(wanted) = report_class(&shared, class, &keeper).await {
-                interval = wanted;
+            match report_class(&shared, class, &keeper).await {
+                Some(wanted) => {
+                    interval = wanted;
+                    unnamed.iter_mut().skip(class).take(1).for_each(|is| *is = false);
+                }
+                // It is asked again.
+                None => is_quiet &= !is_unnamed,
             }
             *before = now;
         }
@@ -131,9 +140,13 @@ async fn report_class(shared: &Arc<Shared>, class: usize, keeper: &Keeper) -> Op
     let (token, request) = request_of(shared, class).await?;
     match shared.api.report(&token, &request).await {
         Answer::Done(orders) => {
-            let RunnerOrders { report_ms, pause } = orders;
+            let RunnerOrders { report_ms, resource_class, pause } = orders;
+            if let Some(name) = resource_class {
+                shared.sink.board.name_class(class, &name, shared.clock.wall_ms());
+            }
             keeper.set_server_pause(class, pause).await;
-            report_ms.map(|ms| Duration::from_millis(ms).max(MIN_REPORT_INTERVAL))
+            let wanted = report_ms.map_or(REPORT_INTERVAL, Duration::from_millis);
+            Some(wanted.max(MIN_REPORT_INTERVAL))
         }
         Answer::Gone(_) => Some(UNKNOWN_INTERVAL),
         Answer::Refused(error) | Answer::Failed(error) => {

@@ -71,7 +71,9 @@ pub(super) async fn checkout_snapshot(
                 let Unpacked { files, bytes } = unpacked;
                 let short: String = id.as_str().chars().take(12).collect();
                 let target = target.display();
-                output.say(&format!("Snapshot {short}: {files} files, {bytes} bytes, in {target}"));
+                let size = russet_text::format_size(bytes);
+                output
+                    .say(&format!("Snapshot {short}: {files} files, {size} unpacked, in {target}"));
                 return Ok(());
             }
             Err(Failed::Final(error)) => return Err(error),

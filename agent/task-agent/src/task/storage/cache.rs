@@ -143,7 +143,7 @@ pub(super) async fn restore(
     };
     let text = format!("Found a cache from build {} at {}", cache.job_number, cache.key);
     step.say(&text);
-    step.say(&format!("Size: {}\nCached paths:", size(cache.size)));
+    step.say(&format!("Size: {} compressed\nCached paths:", size(cache.size)));
     for path in &cache.paths {
         step.say(&format!("  * {path}"));
     }

@@ -94,7 +94,7 @@ pub(super) async fn attach_layers(step: StorageStep<'_>, at: &str) -> StepEnd {
     step.say("Applying workspace layers");
     let owners = Arc::new(Mutex::new(Owners::default()));
     for (index, layer) in layers.iter().enumerate() {
-        step.say(&format!("  {} ({})", layer_title(layer), size(layer.size)));
+        step.say(&format!("  {} ({} compressed)", layer_title(layer), size(layer.size)));
         let path = format!("{WORKSPACE_PATH}/{}/archive", layer.id);
         let wanted = Wanted { path: &path, size: layer.size, blake3: &layer.blake3 };
         let bases = || paths::workspace_bases(&at);

@@ -1,17 +1,34 @@
-//! `russet pipeline list`.
+//! `russet pipeline list`, `russet workflow list`, `russet job list`.
+
+mod fetch;
+mod rows;
 
 use std::time::Duration;
 
-use russet_protocol::admin::Pipeline;
-use russet_protocol::outcome::{Outcome, Phase};
-
 use super::OutputArgs;
-use crate::client::{ConnectionArgs, PipelineFilter};
+use crate::client::{ConnectionArgs, Filter};
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::render::{self, Format, numbers, table::Table};
 
-/// Which pipelines are listed.
+use self::fetch::{Length, fetch_list};
+use self::rows::Row;
+
+pub(crate) use self::rows::pipeline_state;
+
+/// Order of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Sort {
+    /// The newest first
+    #[default]
+    Newest,
+    /// The oldest first
+    Oldest,
+    /// What took longest first
+    Duration,
+}
+
+/// Which pipelines, or parts of them, are listed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ListArgs {
     /// Only those of this project
@@ -26,16 +43,22 @@ pub(crate) struct ListArgs {
     /// Only those in this state: queued, running, on_hold, or an outcome such as failed
     #[arg(long)]
     state: Option<String>,
-    /// Only those from this time on: an age such as 2h or 7d, or 2026-11-30T08:00:00Z
+    /// Only those submitted from this time on: an age such as 2h or 7d, or 2026-11-30T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     since: Option<u64>,
-    /// Only those before this time
+    /// Only those submitted before this time
     #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     until: Option<u64>,
+    /// Order of the list. `duration` reads all that match, and refuses more than 10,000
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    sort: Sort,
     /// At most so many
     #[arg(long, value_name = "NUMBER", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
+    /// All of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
     /// Go on where an earlier list ended
     #[arg(long, value_name = "TOKEN")]
     page_token: Option<String>,
@@ -61,69 +84,36 @@ fn before_now(age: Duration) -> u64 {
     numbers::now_ms().saturating_sub(age_ms)
 }
 
-/// Runs the command.
-pub(crate) async fn list(args: ListArgs) -> Result<Exit> {
+/// Prints a list of pipelines, of workflows or of jobs.
+pub(crate) async fn print_list<T: Row>(args: ListArgs) -> Result<Exit> {
     let client = args.connection.connect()?;
-    let filter = PipelineFilter {
+    let filter = Filter {
         project: args.project,
         branch: args.branch,
         author: args.author,
         state: args.state,
         since_ms: args.since,
         until_ms: args.until,
+        is_oldest_first: args.sort == Sort::Oldest,
     };
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (mut items, mut token) = (Vec::new(), args.page_token);
-    loop {
-        let missing = u32::try_from(most - items.len()).unwrap_or(u32::MAX);
-        let page = client.pipelines(&filter, missing, token.as_deref()).await?;
-        items.extend(page.items);
-        token = page.next_page_token;
-        if token.is_none() || items.len() >= most {
-            break;
+    let length = match (args.sort, args.all) {
+        (Sort::Duration, is_all) => Length::Longest(if is_all { None } else { Some(args.limit) }),
+        (_, true) => Length::All,
+        (_, false) => Length::First(args.limit),
+    };
+    let list = fetch_list::<T>(&client, &filter, length, args.page_token).await?;
+    match args.output.output {
+        Format::Json => render::print_json(&list.items)?,
+        Format::Text => {
+            let mut table = Table::new(&T::HEADINGS);
+            list.items.iter().for_each(|item| table.row(item.cells(numbers::now_ms())));
+            render::print_text(&table.render(T::NONE))?;
         }
     }
-    match args.output.output {
-        Format::Json => render::print_json(&items)?,
-        Format::Text => render::print_text(&pipelines_table(items))?,
-    }
-    if let Some(token) = token {
-        render::print_note(format_args!("There are more: --page-token {token}"));
+    if let Some(more) = list.more {
+        render::print_note(more);
     }
     Ok(Exit::Success)
-}
-
-/// The state of a whole pipeline in one word: that of the last runs of its workflows.
-pub(super) fn pipeline_state(pipeline: &Pipeline) -> &'static str {
-    let phases = || pipeline.current_workflows().map(|workflow| workflow.phase);
-    if phases().any(|phase| phase == Phase::Running) {
-        return Phase::Running.as_str();
-    }
-    let mut jobs = pipeline.current_workflows().flat_map(|workflow| &workflow.jobs);
-    if jobs.any(|job| job.phase == Phase::OnHold) {
-        return Phase::OnHold.as_str();
-    }
-    if let Some(waits) = phases().find(|phase| *phase != Phase::Ended) {
-        return waits.as_str();
-    }
-    let mut outcomes = pipeline.current_workflows().filter_map(|workflow| workflow.outcome);
-    outcomes.find(|outcome| !outcome.is_success()).unwrap_or(Outcome::Success).as_str()
-}
-
-fn pipelines_table(items: Vec<Pipeline>) -> String {
-    let mut table = Table::new(&["ID", "PROJECT", "NUMBER", "BRANCH", "STATE", "SUBMITTED"]);
-    for item in items {
-        let state = pipeline_state(&item).to_owned();
-        table.row([
-            item.id.to_string(),
-            item.project,
-            item.number.to_string(),
-            item.branch.unwrap_or_default(),
-            state,
-            numbers::local_time(item.created_ms),
-        ]);
-    }
-    table.render("No pipelines.")
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! Completion of the command line in a shell, also of names that only the control plane knows.
+//!
+//! The script of `russet completion` runs this program again at each press of Tab, with
+//! `RUSSET_COMPLETE` set to the shell and the words of the line behind `--`. Names come from the
+//! control plane that the line, the environment or `cli.yml` names. Where it is away, slow or refuses,
+//! there are none, and nothing is said: whoever types waits for [`ANSWER_TIMEOUT`] at most.
+
+mod names;
+mod words;
+
+use std::time::Duration;
+
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::Shells;
+
+use self::names::Kind;
+use crate::commands::cli::Cli;
+use crate::error::{CliError, Result};
+
+/// Variable that makes this program complete a line instead of running it.
+const VARIABLE: &str = "RUSSET_COMPLETE";
+
+/// Timeout of the control plane's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Returns true if a shell asks for a line to be completed.
+pub(crate) fn is_asked() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|shell| !shell.is_empty())
+}
+
+/// Completes a line where a shell asks for it. Returns true if it did.
+///
+/// # Errors
+/// The shell is unknown, or does not read the answer.
+pub(crate) fn answer_shell() -> clap::error::Result<bool> {
+    let here = std::env::current_dir().ok();
+    CompleteEnv::with_factory(command)
+        .var(VARIABLE)
+        .bin("russet")
+        .completer("russet")
+        .try_complete(std::env::args_os(), here.as_deref())
+}
+
+/// Returns the script that makes a shell complete lines of this program.
+///
+/// # Errors
+/// There is none for that shell.
+pub(crate) fn shell_script(shell: &str) -> Result<String> {
+    let failed = |error| CliError::local(format!("could not write a script for {shell}"), error);
+    let shells = Shells::builtins();
+    let unknown = || failed(std::io::Error::other("no script is known"));
+    let completer = shells.completer(shell).ok_or_else(unknown)?;
+    let mut script = Vec::new();
+    completer
+        .write_registration(VARIABLE, "russet", "russet", "russet", &mut script)
+        .map_err(failed)?;
+    Ok(String::from_utf8_lossy(&script).into_owned())
+}
+
+/// The command line with what completes its arguments.
+fn command() -> Command {
+    let mut root = Cli::command();
+    root.build();
+    complete_below(root, &[])
+}
+
+fn complete_below(command: Command, path: &[String]) -> Command {
+    let own = path.to_vec();
+    let with_arguments = command.mut_args(|argument| complete_argument(argument, &own));
+    let mut below = path.to_vec();
+    with_arguments.mut_subcommands(|subcommand| {
+        below.truncate(path.len());
+        below.push(subcommand.get_name().to_owned());
+        complete_below(subcommand, &below)
+    })
+}
+
+fn complete_argument(argument: Arg, path: &[String]) -> Arg {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match words::kind_of(&path, argument.get_id().as_str()) {
+        Some(kind) => argument
+            .add(ArgValueCompleter::new(move |word: &std::ffi::OsStr| candidates(kind, word))),
+        None => argument,
+    }
+}
+
+fn candidates(kind: Kind, word: &std::ffi::OsStr) -> Vec<CompletionCandidate> {
+    let Some(word) = word.to_str() else { return Vec::new() };
+    let fits = |name: &names::Name| name.text.starts_with(word);
+    let found = names::find_names(kind, word).into_iter().filter(fits);
+    found
+        .map(|name| {
+            let help = (!name.about.is_empty()).then(|| name.about.into());
+            CompletionCandidate::new(name.text).help(help)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{command, shell_script};
+
+    #[test]
+    fn each_shell_has_a_script_that_asks_this_program() {
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            let script = shell_script(shell).unwrap();
+            assert!(script.contains("RUSSET_COMPLETE"), "{script}");
+        }
+        assert!(shell_script("csh").is_err());
+    }
+
+    /// Whoever adds a command finds out here that `words.rs` does not know what its argument names.
+    #[test]
+    fn every_argument_that_is_an_id_is_completed() {
+        let mut missing = Vec::new();
+        let mut rest = vec![command()];
+        while let Some(next) = rest.pop() {
+            rest.extend(next.get_subcommands().cloned());
+            let ids = next.get_positionals().filter(|argument| argument.get_id() == "id");
+            let lacking = ids.filter(|argument| {
+                argument.get::<clap_complete::engine::ArgValueCompleter>().is_none()
+            });
+            missing.extend(lacking.map(|_| next.get_bin_name().unwrap_or_default().to_owned()));
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
