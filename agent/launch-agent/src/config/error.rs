@@ -19,7 +19,7 @@ pub struct ConfigError {
     message: String,
     hint: Option<String>,
     /// The others, in the order of their places.
-    others: Vec<ConfigError>,
+    others: Box<[ConfigError]>,
 }
 
 impl ConfigError {
@@ -29,7 +29,7 @@ impl ConfigError {
         message: String,
         hint: Option<String>,
     ) -> Self {
-        Self { file: file.to_owned(), place, message, hint, others: Vec::new() }
+        Self { file: file.to_owned(), place, message, hint, others: Box::default() }
     }
 
     /// The same, found in the file that the text came from.
@@ -54,7 +54,7 @@ impl ConfigError {
     /// Returns all errors that were found, each alone.
     #[must_use]
     pub fn all(&self) -> Vec<Self> {
-        let alone = Self { others: Vec::new(), ..self.clone() };
+        let alone = Self { others: Box::default(), ..self.clone() };
         std::iter::once(alone).chain(self.others.iter().cloned()).collect()
     }
 
