@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use russet_protocol::admin::Pipeline;
+use russet_protocol::admin::{Items, Pipeline, ResourceClassItem};
 use russet_protocol::local::State;
 use russet_protocol::machine::{MachineState, WaitReason};
 use russet_protocol::outcome::Phase;
@@ -65,12 +65,17 @@ fn submit_one(server: &Server) -> Pipeline {
 #[test]
 fn a_class_that_is_not_there_and_one_to_which_no_machine_ever_came_say_so() {
     let server = quick_server();
-    let pipeline = submit_one(&server);
-    let words = words_everywhere(&server, &pipeline, WaitReason::NoClass);
-    assert!(words.starts_with(&format!("there is no resource class {CLASS}")), "{words}");
     server.admin.class_token(CLASS);
+    let pipeline = submit_one(&server);
     let words = words_everywhere(&server, &pipeline, WaitReason::NoRunner);
     assert!(words.starts_with(&format!("no runner of {CLASS} has ever come")), "{words}");
+    let classes: Items<ResourceClassItem> =
+        server.admin.get("/api/v3/runner/resource?namespace=test");
+    let path = format!("/api/v3/runner/resource/{}/force", classes.items[0].id);
+    let (status, _) = server.admin.send(reqwest::Method::DELETE, &path, None).unwrap();
+    assert_eq!(status, 204);
+    let words = words_everywhere(&server, &pipeline, WaitReason::NoClass);
+    assert!(words.starts_with(&format!("there is no resource class {CLASS}")), "{words}");
 }
 
 #[test]
@@ -180,9 +185,12 @@ fn a_job_that_waits_for_its_serial_group_says_so() {
 
 #[test]
 fn a_server_without_room_says_so() {
-    let server = Server::start_with(&["--lease", "6s", "--disk-reserve", "900TB"]);
-    let _agents = agents(&server, ["one"]);
+    let why = "it starts it again with another reserve: below it nothing can be submitted";
+    let mut server = Server::start_alone(why, &["--lease", "6s"]);
+    server.admin.class_token(CLASS);
     let pipeline = submit_one(&server);
+    server.stop();
+    server.start_again_with(&["--lease", "6s", "--disk-reserve", "900TB"]);
     let words = words_everywhere(&server, &pipeline, WaitReason::Disk);
     assert!(words.contains("make room in its data directory"), "{words}");
     assert_eq!(server.admin.only_job(&pipeline).phase, Phase::Queued);

@@ -26,6 +26,19 @@ pub(crate) async fn queued(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, 
     read_jobs(conn, statement.bind(limit)).await
 }
 
+/// Queued jobs of serial groups. Those that wait for their turn have no task in a line.
+pub(crate) async fn queued_in_groups(
+    conn: &mut Conn,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
+    let statement = query(
+        "SELECT jobs.*, pipelines.number AS pipeline_number FROM jobs \
+         JOIN pipelines ON pipelines.id = jobs.pipeline \
+         WHERE jobs.phase = 'queued' AND jobs.serial_group IS NOT NULL ORDER BY jobs.id LIMIT $1",
+    );
+    read_jobs(conn, statement.bind(limit)).await
+}
+
 /// Jobs with a task that a runner has.
 pub(crate) async fn running(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
     let statement = query(

@@ -38,9 +38,10 @@ pub(super) const MAY_BE_WALKED: [&str; 26] = [
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 8] = [
+const MAY_BE_WALKED_ALONG: [&str; 9] = [
     "INDEX tasks_queued",
     "INDEX jobs_on_hold",
+    "INDEX jobs_in_groups",
     "INDEX tasks_leased",
     "INDEX tasks_running",
     "INDEX pipelines_being_canceled",

@@ -1,10 +1,13 @@
 //! The first page: what needs somebody, then what waits and why, what runs, and what came last.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use russet_protocol::admin::{Pipeline, RunnerItem};
 use russet_protocol::alerts::AlertItem;
+use russet_protocol::ids::JobId;
 
 use super::buttons;
 use super::errors::{PageError, render_html};
@@ -76,10 +79,13 @@ pub(super) async fn overview_page(
     })
 }
 
-/// The jobs that wait for a runner, each with its reason. Only those that are shown are asked for
+/// The jobs that wait for a runner or for their turn, each with its reason. Only those that are shown are asked for
 /// one.
 pub(super) async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
     let mut jobs = open_jobs::queued(conn, MAX_TASKS).await?;
+    let known: BTreeSet<JobId> = jobs.iter().map(|job| job.row.job.id.clone()).collect();
+    let in_groups = open_jobs::queued_in_groups(conn, MAX_TASKS).await?;
+    jobs.extend(in_groups.into_iter().filter(|job| !known.contains(&job.row.job.id)));
     let mut explainer = Explainer::default();
     for job in jobs.iter_mut().take(MAX_SHOWN) {
         explainer.explain_wait(app, conn, &mut job.row.job).await?;

@@ -296,3 +296,29 @@ async fn a_token_about_to_expire_is_told_once_fourteen_days_and_once_a_day_befor
     until(&server, || hook.count() == 3).await;
     assert_eq!(hook.message(2)["data"]["resolved"].as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn an_alert_that_only_a_newer_server_knows_is_left_to_that_one() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let dir = Arc::clone(&server.dir);
+    let add_alert = async || {
+        dir.sql(
+            "INSERT INTO alerts (id, kind, subject, detail, opened_ms) \
+             VALUES ('a1', 'volcano', 'acme', 'it smokes', 1)",
+        )
+        .await;
+    };
+    let server = server.restart_after(add_alert).await;
+    let (hook, url) = Receiver::start().await;
+    add(&server, "hook", "webhook", &url).await;
+    let body = json!({"name": "sick", "machine": {"state": "unhealthy", "reason": "no room"}});
+    let call = server.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token);
+    ok(call.json(&body)).await;
+    until(&server, || hook.count() > 0).await;
+    let alerts: Items<AlertItem> = server.get("/api/v3/alerts").await;
+    let subjects: Vec<_> = alerts.items.iter().map(|item| item.subject.as_str()).collect();
+    assert_eq!(subjects, ["acme/mini/sick"]);
+    let open = "SELECT count(*) FROM alerts WHERE closed_ms IS NULL";
+    assert_eq!(server.dir.count(open).await, 2, "it is not closed");
+}

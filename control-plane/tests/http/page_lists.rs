@@ -91,6 +91,16 @@ async fn pipelines_are_filtered_by_project_branch_author_state_and_day() {
     assert_eq!(listed("state=queued").await, ids(&[&new, &other]));
     assert_eq!(listed(&format!("until={}", day(&old))).await, ids(&[&old]));
     assert_eq!(listed(&format!("since={}", day(&new))).await, ids(&[&new, &other]));
+    let path = format!("/api/v3/pipelines/{}/cancel?as=anna", other.id);
+    ok(server.as_admin(Method::POST, &path)).await;
+    assert_eq!(listed("state=canceled").await, ids(&[&other]));
+    let page = browser.page(&format!("/pipelines/{}", other.id)).await;
+    assert!(page.contains("by anna</span>") && page.contains("canceled by anna"), "{page}");
+    let asks = "jobs: [hold: {type: approval}, one: {requires: [hold]}]";
+    server.submit(&ONE_JOB.replace("jobs: [one]", asks)).await;
+    let page = browser.page("/pipelines?state=on_hold").await;
+    assert_eq!(numbers(&page).len(), 1);
+    assert!(page.contains("<span class=\"quiet\">on hold</span>"), "{page}");
     let page = browser.page("/pipelines?branch=try+%26+error&state=success").await;
     assert!(page.contains("There is none like that."), "{page}");
     assert!(page.contains("value=\"try &#38; error\"") && page.contains("\"success\" selected"));
