@@ -124,26 +124,30 @@ impl Admin {
     /// A page, as somebody sees it who has just logged in.
     #[track_caller]
     pub fn page(&self, path: &str) -> String {
-        let _calm =
-            self.calm.as_ref().map(|calm| calm.read().unwrap_or_else(PoisonError::into_inner));
+        // A server that is killed meanwhile is asked again.
+        wait_for(&format!("the page {path}"), || self.look_at_page(path).ok().flatten())
+    }
+
+    fn look_at_page(&self, path: &str) -> reqwest::Result<Option<String>> {
         self.runtime.block_on(async {
             let client = reqwest::Client::builder()
                 .no_proxy()
                 .pool_max_idle_per_host(0)
                 .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .unwrap();
+                .build()?;
             let login = client
                 .post(format!("{}/login", self.url))
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(format!("token={}", self.token.expose()));
-            let answer = login.send().await.unwrap();
-            let cookie = answer.headers()["set-cookie"].to_str().unwrap();
-            let cookie = cookie.split(';').next().unwrap().to_owned();
+            let answer = login.send().await?;
+            let Some(cookie) = answer.headers().get("set-cookie") else { return Ok(None) };
+            let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
             let page = client.get(format!("{}{path}", self.url)).header("cookie", cookie);
-            let answer = page.send().await.unwrap();
-            assert_eq!(answer.status(), 200, "{path}");
-            answer.text().await.unwrap()
+            let answer = page.send().await?;
+            match answer.status().as_u16() {
+                200 => Ok(Some(answer.text().await?)),
+                _ => Ok(None),
+            }
         })
     }
 
