@@ -44,6 +44,7 @@ mod kept_directories;
 mod kill;
 #[cfg(target_os = "linux")]
 mod leftovers;
+mod limits;
 mod lists;
 mod local_api;
 mod logs;
