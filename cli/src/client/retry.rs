@@ -5,7 +5,7 @@
 //! doing it once (RFC 9110, section 9.2.2). Other calls whose answer was lost end with an error, for
 //! the person knows better whether they are to be made again.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use reqwest::{Request, RequestBuilder, Response, StatusCode};
@@ -15,7 +15,6 @@ use russet_text::error_chain;
 use super::Client;
 use crate::color::Paint;
 use crate::error::{CliError, Result};
-use crate::render;
 
 /// Pauses before the next attempt, where the control plane asks for none.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -164,7 +163,8 @@ impl Client {
         if pause >= MIN_TOLD_PAUSE && std::io::stderr().is_terminal() {
             let paint = Paint::stderr();
             let text = pause_text(&self.url, failure, pause);
-            render::print_note(format!("{} {text}", paint.note("note:")));
+            // Nobody can be told that standard error cannot be written to.
+            let _told = writeln!(std::io::stderr(), "{} {text}", paint.note("note:"));
         }
     }
 }
