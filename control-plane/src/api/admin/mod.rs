@@ -11,7 +11,6 @@ mod keeping;
 mod links;
 mod lists;
 mod machines;
-mod metrics;
 mod orbs;
 mod people;
 mod personal_tokens;
@@ -70,7 +69,6 @@ pub(super) fn routes() -> Routes {
         .get("/api/v3/projects/{project}/ssh-keys", Read, ssh_keys::list)
         .post("/api/v3/projects/{project}/ssh-keys", Operate, ssh_keys::add)
         .delete("/api/v3/projects/{project}/ssh-keys/{fingerprint}", Operate, ssh_keys::remove)
-        .get("/api/v3/metrics", Read, metrics::get)
         .get("/api/v3/alerts", Read, alerts::list)
         .get("/api/v3/alert-targets", Operate, alerts::list_targets)
         .post("/api/v3/alert-targets", Operate, alerts::add_target)
@@ -159,7 +157,6 @@ pub(super) fn routes() -> Routes {
     ssh_keys::list,
     ssh_keys::add,
     ssh_keys::remove,
-    metrics::get,
     alerts::list,
     alerts::list_targets,
     alerts::add_target,
