@@ -274,8 +274,9 @@ async fn find_failed_tests(
     conn: &mut Conn,
     job: &RunJob,
 ) -> Result<Result<(), RerunError>, StoreError> {
-    let counts = test_results::counts(conn, &job.ran_as).await?;
-    if !["failure", "error"].iter().any(|outcome| counts.contains_key(*outcome)) {
+    let counts = test_results::counts(conn, [job.ran_as.as_str()]).await?;
+    let has = |outcome: &&str| counts.values().any(|counts| counts.contains_key(*outcome));
+    if !["failure", "error"].iter().any(has) {
         return Ok(Err(RerunError::NoFailedTests(job.name.clone())));
     }
     let spec = jobs::read_spec(conn, &job.ran_as).await?;

@@ -1,9 +1,11 @@
 //! Table `artifacts`.
 
+use std::collections::HashMap;
+
 use russet_protocol::admin::ArtifactItem;
 use russet_protocol::ids::JobId;
 
-use super::rows::{count_column, int_value};
+use super::rows::{count_column, int_value, keys};
 use super::sql::{Row, query};
 use super::{Conn, Held, StoreError, WriteTx};
 
@@ -57,13 +59,19 @@ pub(crate) async fn get(
     row.as_ref().map(artifact_from_row).transpose()
 }
 
-/// Returns the number of artifacts a job that has.
-pub(super) async fn count_of(conn: &mut Conn, job: &JobId) -> Result<u64, StoreError> {
-    let row = query("SELECT count(*) AS n FROM artifacts WHERE job = $1")
-        .bind(job.as_str())
-        .fetch_one(conn)
-        .await?;
-    count_column(&row, "n")
+/// Returns the numbers of artifacts that jobs have, by job; those of jobs without any are left out.
+pub(super) async fn counts(
+    conn: &mut Conn,
+    jobs: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, u64>, StoreError> {
+    let rows = query(
+        "SELECT job, count(*) AS n FROM artifacts \
+         WHERE job IN (SELECT value FROM json_each($1)) GROUP BY job",
+    )
+    .bind(keys(jobs)?)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get("job")?, count_column(row, "n")?))).collect()
 }
 
 /// Adds an artifact or puts it in the place of an earlier one of the same path.

@@ -1,6 +1,6 @@
 //! Tables `jobs` and `job_specs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use russet_protocol::admin::Job;
 use russet_protocol::ids::{JobId, PipelineId, SourceId, WorkflowId};
@@ -9,7 +9,7 @@ use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::task::{JobInfo, Step};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{count_column, count_maybe, int_value, json, parse, parse_maybe, to_json};
+use super::rows::{count_column, count_maybe, int_value, json, keys, parse, parse_maybe, to_json};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
@@ -162,20 +162,22 @@ pub(crate) async fn needed_jobs(
     Ok((job_class(&row)?, json(&row, "contexts")?))
 }
 
-/// Adds what is counted elsewhere; only jobs that began have anything.
-async fn with_counts(conn: &mut Conn, mut row: JobRow) -> Result<JobRow, StoreError> {
-    if row.job.started_ms.is_some() {
-        let ran_as = row.job.kept_from.as_ref().unwrap_or(&row.job.id);
-        row.job.tests = test_results::counts(conn, ran_as).await?;
-        row.job.artifacts = artifacts::count_of(conn, ran_as).await?;
+/// Reads jobs, with what is counted elsewhere; only those that began have anything.
+async fn with_counts(conn: &mut Conn, rows: &[Row]) -> Result<Vec<JobRow>, StoreError> {
+    let mut jobs = rows.iter().map(job_row).collect::<Result<Vec<_>, _>>()?;
+    let ran_as = |job: &Job| job.kept_from.as_ref().unwrap_or(&job.id).to_string();
+    let began = jobs.iter().filter(|row| row.job.started_ms.is_some());
+    let began: Vec<String> = began.map(|row| ran_as(&row.job)).collect();
+    if began.is_empty() {
+        return Ok(jobs);
     }
-    Ok(row)
-}
-
-async fn all_with_counts(conn: &mut Conn, rows: &[Row]) -> Result<Vec<JobRow>, StoreError> {
-    let mut jobs = Vec::with_capacity(rows.len());
-    for row in rows {
-        jobs.push(with_counts(conn, job_row(row)?).await?);
+    let began = || began.iter().map(String::as_str);
+    let tests = test_results::counts(conn, began()).await?;
+    let artifacts = artifacts::counts(conn, began()).await?;
+    for row in jobs.iter_mut().filter(|row| row.job.started_ms.is_some()) {
+        let ran_as = ran_as(&row.job);
+        row.job.tests = tests.get(&ran_as).cloned().unwrap_or_default();
+        row.job.artifacts = artifacts.get(&ran_as).copied().unwrap_or_default();
     }
     Ok(jobs)
 }
@@ -187,21 +189,28 @@ pub(crate) async fn get(conn: &mut Conn, id: &JobId) -> Result<Option<JobRow>, S
         .fetch_optional(&mut *conn)
         .await?;
     match row {
-        Some(row) => Ok(Some(with_counts(conn, job_row(&row)?).await?)),
+        Some(row) => Ok(with_counts(conn, &[row]).await?.pop()),
         None => Ok(None),
     }
 }
 
-/// The jobs of a workflow in the order of the configuration, without their steps.
-pub(crate) async fn of_workflow(
+/// The jobs of workflows, by workflow, each in the order of the configuration, without their steps.
+pub(super) async fn of_workflows(
     conn: &mut Conn,
-    workflow: &WorkflowId,
-) -> Result<Vec<JobRow>, StoreError> {
-    let rows = query("SELECT * FROM jobs WHERE workflow = $1 ORDER BY position")
-        .bind(workflow.as_str())
-        .fetch_all(&mut *conn)
-        .await?;
-    all_with_counts(conn, &rows).await
+    workflows: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Vec<Job>>, StoreError> {
+    let rows = query(
+        "SELECT * FROM jobs WHERE workflow IN (SELECT value FROM json_each($1)) \
+         ORDER BY workflow, position",
+    )
+    .bind(keys(workflows)?)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut by_workflow = HashMap::<String, Vec<Job>>::new();
+    for row in with_counts(conn, &rows).await? {
+        by_workflow.entry(row.workflow.to_string()).or_default().push(row.job);
+    }
+    Ok(by_workflow)
 }
 
 /// A job as its workflow sees it.
@@ -263,7 +272,7 @@ pub(crate) async fn changed_since(
         .bind(rev)
         .fetch_all(&mut *conn)
         .await?;
-    all_with_counts(conn, &rows).await
+    with_counts(conn, &rows).await
 }
 
 /// Existence of jobs of a workflow that have not ended.

@@ -35,6 +35,8 @@ pub(crate) mod pauses;
 pub(crate) mod pipeline_pages;
 pub(crate) mod pipelines;
 #[cfg(test)]
+mod plan_docs;
+#[cfg(test)]
 mod plans;
 mod postgres;
 pub(crate) mod projects;

@@ -4,10 +4,11 @@
 //! than the first. Filters that no index serves are applied to a bounded part of the list at a time:
 //! a page may then have few pipelines, or none, and say where to go on.
 
-use russet_protocol::admin::Pipeline;
-use russet_protocol::ids::PipelineId;
+use std::collections::HashMap;
 
-use super::rows::{count_column, int_value};
+use russet_protocol::admin::Pipeline;
+
+use super::rows::{count_column, int_value, keys};
 use super::sql::{Query, query};
 use super::{Conn, StoreError, pipelines};
 
@@ -27,6 +28,9 @@ pub(crate) const STATES: [&str; 10] = [
     "unauthorized",
     "not_run",
 ];
+
+/// Pipelines whose states are looked up by one statement: a page is often full before the last.
+const STATES_AT_ONCE: usize = 125;
 
 /// Order of a list, by the time of submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,27 +126,38 @@ pub(crate) async fn read_page(
     let has_more = found.len() == usize::try_from(looked_at).unwrap_or(usize::MAX);
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut next = found.last().map(|(place, _)| place.clone()).filter(|_| has_more);
-    let mut wanted: Vec<Place> = Vec::new();
-    for (place, passes) in found {
-        let passes = passes
-            && match &filter.state {
-                Some(state) => state_of(conn, &place.id).await? == *state,
-                None => true,
-            };
-        if passes && wanted.len() == most {
-            next = wanted.last().cloned();
+    let candidates: Vec<Place> =
+        found.into_iter().filter_map(|(place, passes)| passes.then_some(place)).collect();
+    let mut wanted = match &filter.state {
+        Some(state) => of_state(conn, &candidates, state, most + 1).await?,
+        None => candidates,
+    };
+    if wanted.len() > most {
+        wanted.truncate(most);
+        next = wanted.last().cloned();
+    }
+    let ids: Vec<&str> = wanted.iter().map(|place| place.id.as_str()).collect();
+    Ok(Page { items: pipelines::get_all(conn, &ids).await?, next })
+}
+
+/// Returns the first of some pipelines that are in a state, `most` of them at least where there are
+/// as many.
+async fn of_state(
+    conn: &mut Conn,
+    candidates: &[Place],
+    state: &str,
+    most: usize,
+) -> Result<Vec<Place>, StoreError> {
+    let mut wanted = Vec::new();
+    for part in candidates.chunks(STATES_AT_ONCE) {
+        if wanted.len() >= most {
             break;
         }
-        if passes {
-            wanted.push(place);
-        }
+        let states = states_of(conn, part.iter().map(|place| place.id.as_str())).await?;
+        let is_in_state = |place: &&Place| states.get(&place.id).is_some_and(|it| it == state);
+        wanted.extend(part.iter().filter(is_in_state).cloned());
     }
-    let mut items = Vec::with_capacity(wanted.len());
-    for place in &wanted {
-        let id = PipelineId::from(place.id.as_str());
-        items.extend(pipelines::get(conn, &id).await?);
-    }
-    Ok(Page { items, next })
+    Ok(wanted)
 }
 
 /// The next pipelines of the list, each with whether it passes the filter.
@@ -238,22 +253,28 @@ fn oldest_behind(filter: &Filter) -> Query<'_> {
     }
 }
 
-/// Returns the state of a pipeline in one word: that of the last runs of its workflows.
-async fn state_of(conn: &mut Conn, id: &str) -> Result<String, StoreError> {
-    let row = query(
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM workflows WHERE pipeline = $1 AND phase = 'running') \
+/// Returns the states of pipelines in one word each: that of the last runs of its workflows.
+async fn states_of(
+    conn: &mut Conn,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, String>, StoreError> {
+    let rows = query(
+        "SELECT page.value AS id, CASE WHEN EXISTS (SELECT 1 FROM workflows AS w \
+         WHERE w.pipeline = page.value AND w.phase = 'running') \
          THEN 'running' WHEN EXISTS (SELECT 1 FROM workflows AS w CROSS JOIN jobs AS j \
-         WHERE w.pipeline = $1 AND j.workflow = w.id AND j.phase != 'ended' AND j.phase = 'on_hold') \
-         THEN 'on_hold' WHEN EXISTS (SELECT 1 FROM workflows WHERE pipeline = $1 AND phase != 'ended') \
-         THEN 'queued' ELSE coalesce((SELECT w.outcome FROM workflows AS w WHERE w.pipeline = $1 \
-         AND w.outcome != 'success' AND NOT EXISTS (SELECT 1 FROM workflows AS n \
-         WHERE n.pipeline = $1 AND coalesce(n.origin, n.id) = coalesce(w.origin, w.id) \
-         AND n.run > w.run) ORDER BY w.position LIMIT 1), 'success') END AS state",
+         WHERE w.pipeline = page.value AND j.workflow = w.id AND j.phase != 'ended' \
+         AND j.phase = 'on_hold') THEN 'on_hold' WHEN EXISTS (SELECT 1 FROM workflows AS w \
+         WHERE w.pipeline = page.value AND w.phase != 'ended') \
+         THEN 'queued' ELSE coalesce((SELECT w.outcome FROM workflows AS w \
+         WHERE w.pipeline = page.value AND w.outcome != 'success' AND NOT EXISTS \
+         (SELECT 1 FROM workflows AS n WHERE n.pipeline = page.value \
+         AND coalesce(n.origin, n.id) = coalesce(w.origin, w.id) AND n.run > w.run) \
+         ORDER BY w.position LIMIT 1), 'success') END AS state FROM json_each($1) AS page",
     )
-    .bind(id)
-    .fetch_one(conn)
+    .bind(keys(ids)?)
+    .fetch_all(conn)
     .await?;
-    Ok(row.try_get("state")?)
+    rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("state")?))).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Tables `pipelines` and `projects`.
 
+use std::collections::HashMap;
+
 use russet_protocol::admin::Pipeline;
 use russet_protocol::ids::{PipelineId, SourceId};
 use russet_protocol::resource_class::ResourceClass;
 
 use super::projects::take_numbers;
-use super::rows::{count_column, int_value, json, to_json};
+use super::rows::{count_column, int_value, json, keys, to_json};
 use super::runs::{self, Run};
 use super::sql::{Row, query};
 use super::workflows::{self, NewWorkflow};
@@ -124,14 +126,29 @@ fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
 
 /// A pipeline with its workflows and jobs.
 pub(crate) async fn get(conn: &mut Conn, id: &PipelineId) -> Result<Option<Pipeline>, StoreError> {
-    let row = query("SELECT * FROM pipelines WHERE id = $1 AND deleting = 0")
-        .bind(id.as_str())
-        .fetch_optional(&mut *conn)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let mut pipeline = head_from_row(&row)?;
-    pipeline.workflows = workflows::of_pipeline(conn, id).await?;
-    Ok(Some(pipeline))
+    Ok(get_all(conn, &[id.as_str()]).await?.pop())
+}
+
+/// The pipelines of a page with their workflows and jobs, in the order of `ids`; those that are not
+/// there are left out. The number of statements does not depend on that of pipelines.
+pub(super) async fn get_all(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Pipeline>, StoreError> {
+    let rows = query(
+        "SELECT * FROM pipelines WHERE id IN (SELECT value FROM json_each($1)) AND deleting = 0",
+    )
+    .bind(keys(ids.iter().copied())?)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let pipeline = head_from_row(row)?;
+        found.insert(pipeline.id.to_string(), pipeline);
+    }
+    let mut workflows = workflows::of_pipelines(conn, found.keys().map(String::as_str)).await?;
+    let with_workflows = |id: &&str| {
+        let pipeline = found.remove(*id)?;
+        Some(Pipeline { workflows: workflows.remove(*id).unwrap_or_default(), ..pipeline })
+    };
+    Ok(ids.iter().filter_map(with_workflows).collect())
 }
 
 /// Origin of a pipeline, and whether a class takes such.
@@ -285,22 +302,18 @@ pub(crate) async fn list(
     // Two statements, since one for both could use neither index.
     let query = match project {
         Some(project) => query(
-            "SELECT * FROM pipelines WHERE project = $1 AND deleting = 0 \
+            "SELECT id FROM pipelines WHERE project = $1 AND deleting = 0 \
              ORDER BY created_ms DESC, id DESC LIMIT $2",
         )
         .bind(project),
         None => query(
-            "SELECT * FROM pipelines WHERE deleting = 0 ORDER BY created_ms DESC, id DESC LIMIT $1",
+            "SELECT id FROM pipelines WHERE deleting = 0 ORDER BY created_ms DESC, id DESC LIMIT $1",
         ),
     };
     let rows = query.bind(limit).fetch_all(&mut *conn).await?;
-    let mut pipelines = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut pipeline = head_from_row(row)?;
-        pipeline.workflows = workflows::of_pipeline(conn, &pipeline.id).await?;
-        pipelines.push(pipeline);
-    }
-    Ok(pipelines)
+    let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<String>, _>>()?;
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    get_all(conn, &ids).await
 }
 
 /// Returns true where something of a pipeline may have changed since a horizon.

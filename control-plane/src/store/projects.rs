@@ -43,7 +43,7 @@ pub(crate) async fn begin_deletion(
 pub(crate) async fn remove_deleted(tx: &mut WriteTx) -> Result<(), StoreError> {
     query(
         "DELETE FROM projects WHERE deleting = 1 \
-         AND NOT EXISTS (SELECT 1 FROM pipelines AS p WHERE p.project = projects.name)",
+         AND (SELECT 1 FROM pipelines AS p WHERE p.project = projects.name LIMIT 1) IS NULL",
     )
     .execute(tx)
     .await?;

@@ -190,7 +190,7 @@ pub(crate) async fn unused_chunks(
 ) -> Result<Vec<String>, StoreError> {
     let rows = query(
         "SELECT c.id FROM chunks AS c WHERE c.created_ms < $1 \
-         AND NOT EXISTS (SELECT 1 FROM source_chunks AS s WHERE s.chunk = c.id) \
+         AND (SELECT 1 FROM source_chunks AS s WHERE s.chunk = c.id LIMIT 1) IS NULL \
          ORDER BY c.created_ms LIMIT 200",
     )
     .bind(before_ms)

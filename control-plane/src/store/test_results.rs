@@ -1,11 +1,11 @@
 //! Table `test_batches`: results of tests, in the batches they came in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use russet_protocol::ids::JobId;
 use russet_protocol::runner::{TestOutcome, TestResult};
 
-use super::rows::{json, to_json};
+use super::rows::{json, keys, to_json};
 use super::sql::query;
 use super::{Conn, Held, StoreError, WriteTx};
 
@@ -63,22 +63,25 @@ pub(crate) async fn forget(tx: &mut WriteTx, job: &JobId) -> Result<(), StoreErr
     set_has_results(tx, job, false).await
 }
 
-/// Returns the number of results a job that has, by outcome.
+/// Returns the numbers of results that jobs have, by job and outcome.
 pub(crate) async fn counts(
     conn: &mut Conn,
-    job: &JobId,
-) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows = query("SELECT counts FROM test_batches WHERE job = $1")
-        .bind(job.as_str())
-        .fetch_all(conn)
-        .await?;
-    let mut sum = BTreeMap::new();
+    jobs: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, BTreeMap<String, u64>>, StoreError> {
+    let rows = query(
+        "SELECT job, counts FROM test_batches WHERE job IN (SELECT value FROM json_each($1))",
+    )
+    .bind(keys(jobs)?)
+    .fetch_all(conn)
+    .await?;
+    let mut by_job = HashMap::<String, BTreeMap<String, u64>>::new();
     for row in &rows {
+        let sum = by_job.entry(row.try_get("job")?).or_default();
         for (outcome, count) in json::<BTreeMap<String, u64>>(row, "counts")? {
             *sum.entry(outcome).or_default() += count;
         }
     }
-    Ok(sum)
+    Ok(by_job)
 }
 
 /// The latest jobs of a name in a project that have results, newest first.

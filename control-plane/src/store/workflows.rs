@@ -1,11 +1,13 @@
 //! Table `workflows`.
 
-use russet_protocol::admin::{Rerun, Workflow};
+use std::collections::HashMap;
+
+use russet_protocol::admin::{Job, Rerun, Workflow};
 use russet_protocol::ids::{PipelineId, WorkflowId};
 use russet_protocol::outcome::{Outcome, Phase};
 
 use super::jobs::{self, NewJob};
-use super::rows::{count_maybe, parse, parse_maybe};
+use super::rows::{count_maybe, keys, parse, parse_maybe};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
@@ -42,27 +44,37 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// The workflows of a pipeline with their jobs, in the order of the configuration.
-pub(super) async fn of_pipeline(
+/// The workflows of pipelines with their jobs, by pipeline, each in the order of the configuration.
+pub(super) async fn of_pipelines(
     conn: &mut Conn,
-    pipeline: &PipelineId,
-) -> Result<Vec<Workflow>, StoreError> {
-    let rows = query("SELECT * FROM workflows WHERE pipeline = $1 ORDER BY position")
-        .bind(pipeline.as_str())
-        .fetch_all(&mut *conn)
-        .await?;
-    let mut workflows = Vec::with_capacity(rows.len());
-    for row in &rows {
-        workflows.push(workflow_from_row(conn, row).await?);
+    pipelines: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Vec<Workflow>>, StoreError> {
+    let rows = query(
+        "SELECT * FROM workflows WHERE pipeline IN (SELECT value FROM json_each($1)) \
+         ORDER BY pipeline, position",
+    )
+    .bind(keys(pipelines)?)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut by_pipeline = HashMap::<String, Vec<Workflow>>::new();
+    for (row, workflow) in rows.iter().zip(with_jobs(conn, &rows).await?) {
+        by_pipeline.entry(row.try_get("pipeline")?).or_default().push(workflow);
     }
-    Ok(workflows)
+    Ok(by_pipeline)
 }
 
-/// Reads a workflow, with its jobs.
-async fn workflow_from_row(conn: &mut Conn, row: &Row) -> Result<Workflow, StoreError> {
+/// Reads workflows, with their jobs.
+async fn with_jobs(conn: &mut Conn, rows: &[Row]) -> Result<Vec<Workflow>, StoreError> {
+    let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<String>, _>>()?;
+    let mut jobs = jobs::of_workflows(conn, ids.iter().map(String::as_str)).await?;
+    let mut jobs_of = |id: &String| jobs.remove(id).unwrap_or_default();
+    rows.iter().zip(&ids).map(|(row, id)| workflow_from_row(row, jobs_of(id))).collect()
+}
+
+fn workflow_from_row(row: &Row, jobs: Vec<Job>) -> Result<Workflow, StoreError> {
     let id: WorkflowId = row.try_get::<String>("id")?.into();
     Ok(Workflow {
-        jobs: jobs::of_workflow(conn, &id).await?.into_iter().map(|row| row.job).collect(),
+        jobs,
         pipeline: None,
         name: row.try_get("name")?,
         phase: parse(row, "phase")?,
@@ -92,7 +104,8 @@ pub(crate) async fn get(conn: &mut Conn, id: &WorkflowId) -> Result<Option<Workf
         .await?;
     let Some(row) = row else { return Ok(None) };
     let pipeline = Some(row.try_get::<String>("pipeline")?.into());
-    Ok(Some(Workflow { pipeline, ..workflow_from_row(conn, &row).await? }))
+    let workflow = with_jobs(conn, &[row]).await?.pop();
+    Ok(workflow.map(|workflow| Workflow { pipeline, ..workflow }))
 }
 
 /// Notes that a job of the workflow was claimed.

@@ -9,6 +9,8 @@
 
 mod channel;
 #[cfg(test)]
+pub(super) mod plans;
+#[cfg(test)]
 mod tests;
 mod url;
 
