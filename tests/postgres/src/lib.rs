@@ -10,9 +10,12 @@
     reason = "this is a part of tests, and what does not come as expected fails them"
 )]
 
+#[path = "../../support/certificates.rs"]
+mod certificates;
 mod programs;
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,11 +23,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use certificates::Certificates;
 use programs::{Account, account, programs};
 use russet_test_skip::{Lacks, skip};
 
 /// Longest start of a server.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Port of a server that is not told one.
+const DEFAULT_PORT: &str = "5432";
 
 /// Owner of all databases.
 const USER: &str = "russet";
@@ -35,6 +42,8 @@ struct Cluster {
     programs: PathBuf,
     dir: PathBuf,
     account: Option<Account>,
+    /// Port, which is a part of the socket's name.
+    port: String,
     /// The shell that runs the server, until its standard input is closed.
     _shell: Child,
 }
@@ -74,6 +83,61 @@ pub fn database() -> Option<Database> {
 pub fn database_on_disk(parent: &Path) -> Option<Database> {
     let start = |programs| Cluster::start(programs, parent, ON_DISK);
     database_of(CLUSTER_ON_DISK.get_or_init(|| programs().map(start)).as_ref())
+}
+
+/// A server of its own that speaks TLS on `localhost`, with a certificate for that name.
+#[derive(Debug)]
+pub struct TlsServer {
+    cluster: Cluster,
+    port: u16,
+    /// Its certificate, and the authorities.
+    pub certificates: Certificates,
+}
+
+/// Starts a server that speaks TLS. It ends with what is returned.
+///
+/// # Panics
+///
+/// As for [`database`].
+#[must_use]
+#[track_caller]
+pub fn server_with_tls(dir: &Path) -> Option<TlsServer> {
+    let Some(programs) = programs() else {
+        skip(Lacks::Tool, "PostgreSQL is not installed");
+        return None;
+    };
+    let certificates = Certificates::make(dir);
+    // Free a moment ago, and nobody else is given it soon.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = format!(
+        "{QUICK} -c ssl=on -c ssl_cert_file=server.pem -c ssl_key_file=server.key \
+         -c listen_addresses=127.0.0.1 -c port={port}"
+    );
+    let cluster = Cluster::start_with(programs, &std::env::temp_dir(), &settings, |data| {
+        for file in [&certificates.certificate, &certificates.key] {
+            let to = data.join(file.file_name().unwrap());
+            std::fs::copy(file, &to).unwrap();
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some(Account { uid, gid }) = account() {
+                std::os::unix::fs::chown(&to, Some(uid), Some(gid)).unwrap();
+            }
+        }
+    });
+    Some(TlsServer { cluster, port, certificates })
+}
+
+impl TlsServer {
+    /// Returns the address of its database by a name or an address of this machine, with options.
+    #[must_use]
+    pub fn url(&self, host: &str, options: &str) -> String {
+        format!("postgres://{USER}@{host}:{}/postgres?{options}", self.port)
+    }
+
+    /// Executes a statement, as [`Database::sql`] does.
+    #[must_use]
+    pub fn sql(&self, statement: &str) -> String {
+        self.cluster.sql("postgres", statement)
+    }
 }
 
 #[track_caller]
@@ -148,6 +212,16 @@ rm -rf "$2"
 impl Cluster {
     /// Starts one, as another user where this is root: PostgreSQL refuses to run as root.
     fn start(programs: PathBuf, parent: &Path, settings: &str) -> Self {
+        Self::start_with(programs, parent, settings, |_| {})
+    }
+
+    /// The same, with more files in its directory of data.
+    fn start_with(
+        programs: PathBuf,
+        parent: &Path,
+        settings: &str,
+        add_files: impl Fn(&Path),
+    ) -> Self {
         let account = account();
         let dir = tempfile::Builder::new().prefix("russet-pg-").tempdir_in(parent).unwrap();
         if let Some(Account { uid, gid }) = account {
@@ -160,10 +234,12 @@ impl Cluster {
         let mut command = command(account, &dir, &programs.join("initdb"));
         let output = command.args(init).output().unwrap();
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        add_files(&dir.join("data"));
         let mut shell = self::command(account, &dir, Path::new("/bin/sh"));
         shell.args(["-c", SCRIPT, "sh"]).arg(&programs).arg(&dir).arg(settings);
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let cluster = Self { programs, dir, account, _shell: shell };
+        let port = settings.split("port=").nth(1).unwrap_or(DEFAULT_PORT).to_owned();
+        let cluster = Self { programs, dir, account, port, _shell: shell };
         cluster.wait_until_ready();
         cluster
     }
@@ -173,7 +249,7 @@ impl Cluster {
         let dir = self.dir.display().to_string();
         loop {
             let mut ready = command(self.account, &self.dir, &self.programs.join("pg_isready"));
-            if ready.args(["-q", "-h", &dir]).status().unwrap().success() {
+            if ready.args(["-q", "-h", &dir, "-p", &self.port]).status().unwrap().success() {
                 return;
             }
             let log = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
@@ -192,7 +268,7 @@ impl Cluster {
     fn output(&self, program: &str, arguments: &[&str]) -> String {
         let dir = self.dir.display().to_string();
         let output = command(self.account, &self.dir, &self.programs.join(program))
-            .args(["-h", &dir, "-U", USER])
+            .args(["-h", &dir, "-p", &self.port, "-U", USER])
             .args(arguments)
             .output()
             .unwrap();

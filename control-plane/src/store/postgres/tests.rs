@@ -422,3 +422,25 @@ async fn a_transaction_that_is_dropped_has_not_happened() {
     tx.commit().await.unwrap();
     assert_eq!(projects::names(&mut store.read().await.unwrap()).await.unwrap(), ["p"]);
 }
+
+#[tokio::test]
+async fn a_database_behind_tls_is_verified_by_its_authority_and_its_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let Some(server) = russet_test_postgres::server_with_tls(temp.path()) else { return };
+    let connect = async |host: &str, ca: &std::path::Path| {
+        let options = format!("sslmode=verify-full&sslrootcert={}", ca.display());
+        Store::connect(&server.url(host, &options).parse().unwrap(), true).await
+    };
+    let (ca, other) = (&server.certificates.ca, &server.certificates.other_ca);
+    let error = connect("localhost", other).await.unwrap_err();
+    assert!(russet_text::error_chain(&error).contains("certificate"), "{error:?}");
+    // The certificate names no address.
+    let error = connect("127.0.0.1", ca).await.unwrap_err();
+    assert!(russet_text::error_chain(&error).contains("certificate"), "{error:?}");
+    let store = connect("localhost", ca).await.unwrap();
+    let sessions = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                    WHERE application_name LIKE 'russet%'";
+    assert_eq!(server.sql(sessions).trim(), "t", "all connections are protected");
+    let mut tx = store.write().await.unwrap();
+    assert!(tx.next_in_line().await.unwrap() > 0);
+}
