@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use russet_protocol::admin::{Job, Pipeline};
 use russet_protocol::outcome::Outcome;
+use russet_test_object_store::bucket;
 use russet_test_postgres::{Database, database};
 
 use crate::support::admin::assert_outcome;
@@ -161,7 +162,9 @@ fn a_server_moves_to_postgresql_and_its_agents_go_on_with_the_task_that_runs() {
     let (data, url) = (filled.data(), filled.url_file(&database));
     let (running, go) = filled.running();
     let first = ["migrate", "--data-dir", text(&data), "--to-file", text(&url)];
-    // Not killed, for the same reason as a restore there.
+    for ms in &KILLS[..6] {
+        kill_after(&first, *ms);
+    }
     let said = do_well(&first);
     assert!(said.contains("run this again with --final"), "{said}");
     filled.add_job();
@@ -194,6 +197,66 @@ fn a_server_moves_to_postgresql_and_its_agents_go_on_with_the_task_that_runs() {
     filled.stop();
     do_refused(&last, "has been changed there since");
     filled.agent = None;
+}
+
+#[test]
+fn a_server_moves_to_postgresql_and_a_bucket_though_it_is_killed_on_the_way() {
+    let (Some(database), Some(bucket)) = (database(), bucket()) else { return };
+    let mut filled = Filled::start(&[]);
+    let (data, url) = (filled.data(), filled.url_file(&database));
+    let credentials = bucket.credentials_file();
+    let (to, endpoint) = (bucket.url(), bucket.endpoint());
+    let of_bucket = |name: &str| {
+        [
+            name.to_owned(),
+            to.clone(),
+            format!("{name}-endpoint"),
+            endpoint.clone(),
+            format!("{name}-allow-http"),
+            format!("{name}-credentials-file"),
+            credentials.display().to_string(),
+        ]
+    };
+    let objects_to = of_bucket("--objects-to");
+    let first: Vec<&str> = ["migrate", "--data-dir", text(&data), "--to-file", text(&url)]
+        .into_iter()
+        .chain(objects_to.iter().map(String::as_str))
+        .collect();
+    for ms in KILLS {
+        kill_after(&first, ms);
+    }
+    do_well(&first);
+    filled.add_job();
+    filled.stop();
+    let last = [&first[..], &["--final"]].concat();
+    for ms in KILLS {
+        kill_after(&last, ms);
+    }
+    let said = do_well(&[&last[..], &["--output", "json"]].concat());
+    let moved: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(moved["is_ended"], true);
+    assert_eq!(moved["tables"]["pipelines"]["rows"], 4);
+    assert_eq!(moved["damaged"].as_array().map(Vec::len), Some(0), "{said}");
+    // Each object is there with the bytes that it had, and nothing is there besides.
+    let names: Vec<String> =
+        bucket.objects().into_iter().filter(|name| name != "identity").collect();
+    assert_eq!(moved["objects"], names.len(), "{names:?}");
+    for name in &names {
+        let before = std::fs::read(data.join("objects").join(name)).unwrap();
+        let after = std::fs::read(bucket.dir().join("russet").join(name)).unwrap();
+        assert!(blake3::hash(&before) == blake3::hash(&after), "{name}");
+    }
+    do_refused(&["--data-dir", text(&data)], "went to");
+    let objects = of_bucket("--objects");
+    let options: Vec<&str> = ["--database-file", text(&url)]
+        .into_iter()
+        .chain(objects.iter().map(String::as_str))
+        .collect();
+    filled.server.start_again_with(&options);
+    assert_same(&filled.server, &filled.jobs);
+    let job = filled.server.admin.run(&job_after());
+    assert_outcome(&filled.server.admin, &job, Outcome::Success);
+    assert!(filled.server.admin.output(&job).contains("kept\n"));
 }
 
 #[test]
@@ -298,8 +361,12 @@ fn back_up_and_restore(database: Option<&Database>, other: Option<&Database>) {
     let elsewhere = filled.path("elsewhere");
     let place = ["--data-dir", text(&elsewhere), "--database-file", text(&url)];
     let restore = [&["restore", text(&into)][..], &place].concat();
-    // Not killed: one that ends just after it made the tables takes them for another server's in some runs.
-    do_well(&restore);
+    for ms in KILLS {
+        kill_after(&restore, ms);
+    }
+    if elsewhere.join("restoring").exists() || !elsewhere.join("secrets.key").exists() {
+        do_well(&restore);
+    }
     let server = Server::start_in(&elsewhere, &["--database-file", text(&url)]);
     assert_same(&server, &filled.jobs);
     assert_eq!(server.admin_token_on_disk(), filled.server.admin_token_on_disk());

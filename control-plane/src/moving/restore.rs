@@ -251,7 +251,18 @@ async fn bring_postgres(
         State::Empty => {}
         State::Half(of) if of == manifest.installation => {}
         State::Half(_) => return Err(MoveError::OtherMove(name)),
-        State::Used(_) => return Err(MoveError::NotEmpty(name)),
+        State::Used(of) if of != manifest.installation => return Err(MoveError::NotEmpty(name)),
+        // It was cut off behind its end.
+        State::Used(_) => {
+            let of_source =
+                |error: TransferError| MoveError::Rows(file.display().to_string(), Box::new(error));
+            let (wanted, found) = (
+                table_contents(transfer::contents(&mut source).await.map_err(of_source)?),
+                table_contents(transfer::contents(&mut target).await.map_err(failed)?),
+            );
+            check_same(&wanted, &found).map_err(|_| MoveError::UsedSince(name.clone()))?;
+            return std::fs::remove_file(&file).map_err(file_error("cannot remove", &file));
+        }
     }
     let now_ms = SystemClock::new().wall_ms();
     let begun = transfer::begin_move(&mut target, &manifest.installation, now_ms).await;

@@ -10,6 +10,9 @@
     reason = "this is a part of tests, and what does not come as expected fails them"
 )]
 
+#[path = "../../support/certificates.rs"]
+mod certificates;
+
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use certificates::Certificates;
 use russet_test_skip::{Lacks, skip};
 
 /// Longest start of a server.
@@ -38,6 +42,8 @@ pub struct Gateway {
     program: PathBuf,
     dir: PathBuf,
     port: u16,
+    /// Set where it speaks TLS, as `localhost`.
+    certificates: Option<Certificates>,
     /// The shell that runs the server, until its standard input is closed.
     shell: Mutex<Option<Child>>,
 }
@@ -61,7 +67,8 @@ pub struct Bucket {
 #[must_use]
 #[track_caller]
 pub fn bucket() -> Option<Bucket> {
-    let shared = SHARED.get_or_init(|| program().map(|program| Gateway::start(program, true)));
+    let shared =
+        SHARED.get_or_init(|| program().map(|program| Gateway::start(program, true, None)));
     match shared {
         Some(gateway) => Some(Bucket::make(Arc::clone(gateway))),
         None => {
@@ -80,12 +87,30 @@ pub fn bucket() -> Option<Bucket> {
 #[track_caller]
 pub fn bucket_apart() -> Option<Bucket> {
     match program() {
-        Some(program) => Some(Bucket::make(Gateway::start(program, false))),
+        Some(program) => Some(Bucket::make(Gateway::start(program, false, None))),
         None => {
             skip(Lacks::Tool, "versitygw is not installed");
             None
         }
     }
+}
+
+/// Makes a bucket in a server of its own that speaks TLS as `localhost`, with certificates that are
+/// made in `dir`.
+///
+/// # Panics
+///
+/// As for [`bucket`].
+#[must_use]
+#[track_caller]
+pub fn bucket_with_tls(dir: &Path) -> Option<(Bucket, Certificates)> {
+    let Some(program) = program() else {
+        skip(Lacks::Tool, "versitygw is not installed");
+        return None;
+    };
+    let certificates = Certificates::make(dir);
+    let gateway = Gateway::start(program, false, Some(certificates.clone()));
+    Some((Bucket::make(gateway), certificates))
 }
 
 /// Finds the program in `PATH`, `GOBIN`, `GOPATH/bin` and `~/go/bin`.
@@ -129,7 +154,10 @@ impl Bucket {
     /// Returns the origin of its server.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.gateway.port)
+        match &self.gateway.certificates {
+            Some(_) => format!("https://localhost:{}", self.gateway.port),
+            None => format!("http://127.0.0.1:{}", self.gateway.port),
+        }
     }
 
     /// Returns a file with the credentials.
@@ -169,6 +197,16 @@ impl Bucket {
         names
     }
 
+    /// Returns how often the server was asked for an object with a signed URL, and did as asked.
+    #[must_use]
+    pub fn signed_reads(&self) -> usize {
+        let log = std::fs::read_to_string(self.gateway.dir.join("access")).unwrap_or_default();
+        let is_read = |line: &&str| {
+            line.contains("GET /") && line.contains("X-Amz-Signature=") && line.contains(" 20")
+        };
+        log.lines().filter(is_read).count()
+    }
+
     /// Returns the server.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
@@ -177,10 +215,10 @@ impl Bucket {
 }
 
 /// Runs the server until standard input ends. `$1` is the program, `$2` the directory, `$3` the
-/// port, `$4` whether the directory goes with it.
+/// port, `$4` whether the directory goes with it, `$5` and `$6` options for TLS.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
-"$1" --port "127.0.0.1:$3" --quiet posix --sidecar "$2/meta" "$2/buckets" >>"$2/log" 2>&1 &
+"$1" --port "127.0.0.1:$3" --quiet --access-log "$2/access" ${5:+"$5" "$6"} posix --sidecar "$2/meta" "$2/buckets" >>"$2/log" 2>&1 &
 server=$!
 cat >/dev/null
 kill -KILL "$server"
@@ -189,7 +227,7 @@ if [ "$4" = gone ]; then rm -rf "$2"; fi
 "#;
 
 impl Gateway {
-    fn start(program: PathBuf, is_shared: bool) -> Arc<Self> {
+    fn start(program: PathBuf, is_shared: bool, certificates: Option<Certificates>) -> Arc<Self> {
         let dir = tempfile::Builder::new().prefix("russet-s3-").tempdir().unwrap().keep();
         for name in ["buckets", "meta"] {
             std::fs::create_dir(dir.join(name)).unwrap();
@@ -202,18 +240,24 @@ impl Gateway {
         std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
         // Free a moment ago, and nobody else is given it soon.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let gateway = Self { program, dir, port, shell: Mutex::new(None) };
+        let gateway = Self { program, dir, port, certificates, shell: Mutex::new(None) };
         gateway.run(is_shared);
         Arc::new(gateway)
     }
 
     fn run(&self, goes_with_it: bool) {
-        let shell = Command::new("/bin/sh")
+        let mut command = Command::new("/bin/sh");
+        command
             .args(["-c", SCRIPT, "sh"])
             .arg(&self.program)
             .arg(&self.dir)
             .arg(self.port.to_string())
-            .arg(if goes_with_it { "gone" } else { "kept" })
+            .arg(if goes_with_it { "gone" } else { "kept" });
+        if let Some(Certificates { certificate, key, .. }) = &self.certificates {
+            command.arg(format!("--cert={}", certificate.display()));
+            command.arg(format!("--key={}", key.display()));
+        }
+        let shell = command
             .env("ROOT_ACCESS_KEY_ID", ACCESS_KEY)
             .env("ROOT_SECRET_ACCESS_KEY", SECRET_KEY)
             .stdin(Stdio::piped())

@@ -1,5 +1,7 @@
 //! A database that something is moved into: what it holds before, and what makes it whole at the end.
 
+use std::time::{Duration, Instant};
+
 use super::TransferError;
 use super::cell::{Cell, Kind};
 use super::merge::count_rows;
@@ -9,6 +11,12 @@ use super::side::{SESSION_NAME, Side};
 /// Takes the lock of those who move into a database; its key is "rusmove" in ASCII.
 const LOCK: &str = "SELECT CASE WHEN pg_try_advisory_lock(x'7275736d6f7665'::bigint) \
                     THEN 1::bigint ELSE 0::bigint END";
+
+/// Longest wait for the session of a move that was killed to end.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause between two tries to take the lock.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time that runners have after a move to be heard at the new server, in milliseconds. It starts
 /// when the move ends, and the server is started by hand.
@@ -38,9 +46,22 @@ pub(crate) async fn state(side: &mut Side) -> Result<State, TransferError> {
     Ok(State::Empty)
 }
 
-/// Returns true if this session alone moves into the database, until it ends.
+/// Returns true if this session alone moves into the database, until it ends. The session of a
+/// move that was killed may take a moment to end: PostgreSQL sees that behind its current statement.
 async fn lock(side: &mut Side) -> Result<bool, TransferError> {
-    Ok(!side.is_postgres() || side.number(LOCK).await? == 1)
+    if !side.is_postgres() {
+        return Ok(true);
+    }
+    let start = Instant::now();
+    loop {
+        if side.number(LOCK).await? == 1 {
+            return Ok(true);
+        }
+        if start.elapsed() >= LOCK_TIMEOUT {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOCK_INTERVAL).await;
+    }
 }
 
 /// Returns the number of sessions of servers on a database of PostgreSQL.
