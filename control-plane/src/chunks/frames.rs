@@ -102,6 +102,11 @@ impl Index {
         Ok(Self(frames))
     }
 
+    /// Returns the number of stored bytes of all frames.
+    pub(crate) fn stored_length(&self) -> u64 {
+        self.0.iter().map(|frame| u64::from(frame.stored)).sum()
+    }
+
     /// Finds the frames with the bytes from `from` to `until`, which are within the chunk.
     pub(crate) fn find(&self, from: u64, until: u64) -> FrameSpan {
         let mut span = FrameSpan {
@@ -160,6 +165,48 @@ mod tests {
             // No more than the frames that have them.
             let span = again.find(from, until);
             prop_assert!(span.length < until - from + 2 * FRAME_BYTES as u64);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn writes_however_they_are_split_read_back_as_one(
+            lengths in proptest::collection::vec(0..2 * FRAME_BYTES, 1..6),
+            noise in any::<u32>(), cut in (0.0..1.0f64, 0.0..1.0f64),
+        ) {
+            let all: Vec<u8> = (0..lengths.iter().sum::<usize>())
+                .map(|n| if n % 5 == 0 { (n as u32).wrapping_mul(noise) as u8 } else { b'a' })
+                .collect();
+            // Each write is a chunk, behind those before it.
+            let (mut chunks, mut start) = (Vec::new(), 0);
+            for length in lengths {
+                let (packed, index) = compress(&all[start..start + length]).unwrap();
+                prop_assert_eq!(packed.len() as u64, index.stored_length());
+                chunks.push((start, length, packed, index));
+                start += length;
+            }
+            let at = |share: f64| (share * all.len() as f64) as usize;
+            let (from, until) = (at(cut.0.min(cut.1)), at(cut.0.max(cut.1)));
+            let mut got = Vec::new();
+            for (start, length, packed, index) in &chunks {
+                let range = (from.max(*start), until.min(start + length));
+                if range.0 < range.1 {
+                    let within = ((range.0 - start) as u64, (range.1 - start) as u64);
+                    got.extend(read(packed, index, within.0, within.1).unwrap());
+                }
+                // Offsets rise from each frame to the next, on both sides, up to the end.
+                let (mut next, mut stored) = (0, 0);
+                while next < *length as u64 {
+                    let span = index.find(next, next + 1);
+                    prop_assert_eq!((span.start, span.stored_start), (next, stored));
+                    prop_assert!(span.length > 0 && span.stored_length > 0);
+                    next += span.length;
+                    stored += span.stored_length;
+                }
+                prop_assert_eq!((next, stored), (*length as u64, packed.len() as u64));
+            }
+            prop_assert!(got == all[from..until]);
         }
     }
 

@@ -27,6 +27,14 @@ impl Chunk {
     pub(crate) fn index(&self) -> Option<Result<Index, crate::chunks::BadFrames>> {
         self.frames.as_deref().map(|frames| Index::from_bytes(frames, self.length))
     }
+
+    /// Returns the bytes that it takes where it is stored.
+    fn stored_length(&self) -> u64 {
+        match self.index() {
+            Some(Ok(index)) => index.stored_length(),
+            Some(Err(_)) | None => self.length,
+        }
+    }
 }
 
 /// Rows of at least so many bytes are not packed with others.
@@ -51,8 +59,8 @@ pub(crate) async fn append(
 async fn insert(tx: &mut WriteTx, step: i64, chunk: &Chunk) -> Result<(), StoreError> {
     let times = chunk.times.to_bytes();
     query(
-        "INSERT INTO output (step, start, length, object, data, frames, times) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO output (step, start, length, object, data, frames, times, stored) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(step)
     .bind(int_value(chunk.start))
@@ -61,6 +69,7 @@ async fn insert(tx: &mut WriteTx, step: i64, chunk: &Chunk) -> Result<(), StoreE
     .bind(&chunk.data)
     .bind(&chunk.frames)
     .bind(&times)
+    .bind(int_value(chunk.stored_length()))
     .execute(tx)
     .await?;
     Ok(())

@@ -286,13 +286,23 @@ async fn usage_is_what_the_disk_holds() {
     for _ in 0..5 {
         run_pipeline(&server, &token).await;
     }
+    // Output that is stored in half as many bytes.
+    server.submit(ONE_JOB).await;
+    let mut agent = server.claim(&token).await.unwrap();
+    agent.start_step(1).await;
+    let mut noise = vec![0; 60_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    ok(agent.append(1, 0, noise.repeat(4))).await;
+    agent.end_step(1, 240_000).await;
+    ok(agent.finish_request(Outcome::Success, &[(1, 240_000)])).await;
     let usage: Usage = server.get("/api/v3/usage").await;
     let size = |path: &String| std::fs::metadata(path).unwrap().len();
     let held: u64 = objects(&server).iter().map(size).sum();
     assert_eq!(usage.objects, held);
     let project = &usage.projects[0];
-    assert_eq!((project.pipelines, project.artifacts), (5, 250_000));
-    assert_eq!(project.output_whole, 500_050);
+    assert_eq!((project.pipelines, project.artifacts), (6, 250_000));
+    assert_eq!(project.output_whole, 740_050);
+    assert!((600_000..700_000).contains(&project.output_packed), "{project:?}");
     // Five times ten bytes, packed.
     assert!((50..1000).contains(&project.output_in_database), "{project:?}");
     let database = server.dir.path().join("data/russet.db");

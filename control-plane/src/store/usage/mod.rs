@@ -20,7 +20,7 @@ const SUMS: [Sum; 9] = [
         |to, n| to.output_whole = n,
     ),
     (
-        "SELECT p.project, CAST(coalesce(sum(o.length), 0) AS BIGINT) AS n FROM output AS o \
+        "SELECT p.project, CAST(coalesce(sum(coalesce(o.stored, o.length)), 0) AS BIGINT) AS n FROM output AS o \
          JOIN steps AS s ON s.position = o.step JOIN pipelines AS p ON p.id = s.pipeline \
          WHERE o.object IS NOT NULL GROUP BY p.project",
         |to, n| to.output_packed = n,
