@@ -59,6 +59,115 @@ fn caches_artifacts_and_output_go_to_a_bucket_and_come_back() {
     assert!((0..600_000).contains(&age), "{line}");
 }
 
+/// A job that leaves a cache and an artifact.
+fn leaves_everything() -> String {
+    config(&[
+        &run("head -c 9000000 /dev/urandom > big; sha256sum big > sum"),
+        "save_cache: {key: k, paths: [big, sum]}",
+        "store_artifacts: {path: big}",
+    ])
+}
+
+/// A job that finds it.
+fn finds_it() -> String {
+    config(&["restore_cache: {keys: [k]}", &run("sha256sum -c sum && echo whole")])
+}
+
+/// Fetches the artifacts of a job with the command line.
+fn fetch_artifacts(server: &Server, job: &str, into: &std::path::Path) {
+    let output = Command::new(russet())
+        .args(["job", "artifacts", job, "--download"])
+        .arg(into)
+        .args(["--url", server.url()])
+        .env("RUSSET_TOKEN", server.admin.token())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::metadata(into.join("big")).unwrap().len(), 9_000_000);
+}
+
+#[test]
+fn runners_and_people_fetch_from_the_bucket_itself_where_the_owner_lets_them() {
+    let Some(bucket) = bucket_apart() else { return };
+    for is_direct in [false, true] {
+        let dir = test_dir();
+        let mut options = bucket.options();
+        options.extend(is_direct.then(|| "--objects-direct".to_owned()));
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let server = Server::start_in(&dir.path().join("data"), &options);
+        let agent = Agent::start(&server);
+        let left = server.admin.run(&leaves_everything());
+        assert_outcome(&server.admin, &left, Outcome::Success);
+        drop(agent);
+        let before = bucket.signed_reads();
+        // One that has no copies of archives.
+        let _agent = Agent::start(&server);
+        let job = server.admin.run(&finds_it());
+        assert_outcome(&server.admin, &job, Outcome::Success);
+        assert!(server.admin.output(&job).contains("whole\n"));
+        let of_runner = bucket.signed_reads() - before;
+        assert_eq!(of_runner, usize::from(is_direct), "reads by signed URLs");
+        fetch_artifacts(&server, left.id.as_str(), &dir.path().join("fetched"));
+        assert_eq!(bucket.signed_reads() - before, 2 * usize::from(is_direct));
+    }
+}
+
+#[test]
+fn what_cannot_be_fetched_from_the_bucket_itself_comes_through_the_server() {
+    use std::io::{Read as _, Write as _};
+    let Some(bucket) = bucket_apart() else { return };
+    let dir = test_dir();
+    // A way to the bucket that lets through what the server asks, and no signed URL.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let (counted, to) = (std::sync::Arc::clone(&refused), bucket.endpoint().replace("http://", ""));
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (Ok(mut client), to) = (client, to.clone()) else { continue };
+            let counted = std::sync::Arc::clone(&counted);
+            std::thread::spawn(move || {
+                let mut first = [0; 4096];
+                let count = client.read(&mut first).unwrap_or(0);
+                if String::from_utf8_lossy(&first[..count]).contains("X-Amz-Signature") {
+                    counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let answer =
+                        b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    client.write_all(answer).ok();
+                    return;
+                }
+                let Ok(mut server) = std::net::TcpStream::connect(to) else { return };
+                server.write_all(&first[..count]).ok();
+                let (mut from, mut back) =
+                    (server.try_clone().unwrap(), client.try_clone().unwrap());
+                let answers = std::thread::spawn(move || std::io::copy(&mut from, &mut back).ok());
+                std::io::copy(&mut client, &mut server).ok();
+                server.shutdown(std::net::Shutdown::Write).ok();
+                answers.join().ok();
+            });
+        }
+    });
+    let mut options = bucket.options();
+    for option in &mut options {
+        if *option == bucket.endpoint() {
+            option.clone_from(&endpoint);
+        }
+    }
+    options.push("--objects-direct".to_owned());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let server = Server::start_in(&dir.path().join("data"), &options);
+    let agent = Agent::start(&server);
+    let left = server.admin.run(&leaves_everything());
+    assert_outcome(&server.admin, &left, Outcome::Success);
+    drop(agent);
+    let _agent = Agent::start(&server);
+    let job = server.admin.run(&finds_it());
+    assert_outcome(&server.admin, &job, Outcome::Success);
+    assert!(server.admin.output(&job).contains("whole\n"));
+    fetch_artifacts(&server, left.id.as_str(), &dir.path().join("fetched"));
+    assert_eq!(refused.load(std::sync::atomic::Ordering::Relaxed), 2, "each was tried");
+}
+
 #[test]
 fn a_bucket_that_goes_away_and_comes_back_loses_nothing_of_a_task_that_runs() {
     let Some(bucket) = bucket_apart() else { return };

@@ -52,5 +52,9 @@ pub const TERMINAL_HEADER: &str = "x-terminal";
 /// the id of the pipeline.
 pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
+/// Header that is `true` where a reader of an object takes a redirect to the store of objects: it sends
+/// its credentials nowhere else, and verifies size and hash of what comes.
+pub const DIRECT_HEADER: &str = "russet-direct";
+
 /// Header in which a person's tool sends the admin token, as CircleCI's tools do.
 pub const ADMIN_TOKEN_HEADER: &str = "circle-token";

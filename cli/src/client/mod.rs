@@ -7,6 +7,7 @@ pub(crate) mod agent;
 mod alerts;
 mod chunks;
 mod connection;
+mod direct;
 mod keeping;
 mod lists;
 mod logins;

@@ -281,7 +281,10 @@ impl Client {
     pub(crate) async fn artifact(&self, job: &str, path: &str) -> Result<StepOutput> {
         let segments: Vec<String> = path.split('/').map(encode_segment).collect();
         let path = format!("/api/v3/jobs/{}/artifacts/{}", encode_segment(job), segments.join("/"));
-        let response = self.send(self.request(Method::GET, &path)).await?;
+        let response = match self.fetch_directly(&path).await {
+            Some(response) => response,
+            None => self.send(self.request(Method::GET, &path)).await?,
+        };
         Ok(StepOutput { response: Some(response), client: self.clone() })
     }
 }

@@ -50,15 +50,23 @@ pub(crate) async fn fetch_artifact(
         .open(&file)
         .map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
+    let damaged = || {
+        let message = format!("the artifact {} came damaged", file.display());
+        CliError::new(Exit::ControlPlane, message).hint("fetch it again")
+    };
     let mut body = client.artifact(job, &item.path).await?;
+    let mut size = 0;
     while let Some(bytes) = body.next().await? {
+        size += u64::try_from(bytes.len()).unwrap_or_default();
+        if size > item.size {
+            return Err(damaged());
+        }
         hasher.update(&bytes);
         out.write_all(&bytes).map_err(failed)?;
         progress(u64::try_from(bytes.len()).unwrap_or_default());
     }
     if hasher.finalize().to_hex().as_str() != item.blake3 {
-        let message = format!("the artifact {} came damaged", file.display());
-        return Err(CliError::new(Exit::ControlPlane, message).hint("fetch it again"));
+        return Err(damaged());
     }
     drop(out);
     tokio::task::spawn_blocking(move || restore_bundle(file))

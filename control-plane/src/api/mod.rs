@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod calls;
 mod clients;
+mod direct;
 mod ending;
 mod error;
 mod metrics;

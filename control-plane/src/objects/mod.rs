@@ -8,6 +8,7 @@
 
 mod check;
 mod credentials;
+mod direct;
 mod drafts;
 mod parts;
 mod s3;
@@ -94,6 +95,8 @@ pub(crate) enum OpenError {
 pub(crate) struct Objects {
     store: Arc<dyn ObjectStore>,
     place: Place,
+    /// Readers that ask for it are sent to the bucket.
+    is_direct: bool,
 }
 
 /// Place that the objects are in.
@@ -117,7 +120,8 @@ impl Objects {
     pub(crate) fn in_directory(dir: &FilePath, durable: bool) -> Result<Self, ObjectError> {
         let store =
             LocalFileSystem::new_with_prefix(dir)?.with_automatic_cleanup(true).with_fsync(durable);
-        Ok(Self { store: Arc::new(store), place: Place::Directory(dir.to_owned()) })
+        let place = Place::Directory(dir.to_owned());
+        Ok(Self { store: Arc::new(store), place, is_direct: false })
     }
 
     /// Objects in a bucket, which must let itself be written, read and listed.
@@ -125,7 +129,8 @@ impl Objects {
         let bucket = Arc::new(s3::open(settings)?);
         check::check(&*bucket).await?;
         let address = settings.url.to_string().into();
-        Ok(Self { store: Arc::clone(&bucket) as _, place: Place::S3(bucket, address) })
+        let store = Arc::clone(&bucket) as _;
+        Ok(Self { store, place: Place::S3(bucket, address), is_direct: settings.is_direct })
     }
 
     /// Returns true where other servers may write at the same time.

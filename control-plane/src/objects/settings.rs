@@ -77,6 +77,8 @@ pub struct S3Settings {
     /// File with credentials, as AWS's own tools write it; read again while the server runs.
     /// `None`: the environment, or what AWS gives to this machine.
     pub credentials_file: Option<PathBuf>,
+    /// Readers that can are sent to the bucket, with a URL that is valid for a few minutes.
+    pub is_direct: bool,
 }
 
 impl S3Settings {
@@ -91,6 +93,7 @@ impl S3Settings {
             ca_file: None,
             allow_http: false,
             credentials_file: None,
+            is_direct: false,
         }
     }
 }

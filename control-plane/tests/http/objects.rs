@@ -7,7 +7,7 @@ use reqwest::Method;
 use russet_control_plane::{ManualClock, S3Settings, Server, Settings};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::storage::ARCHIVES_PATH;
-use russet_test_object_store::{Bucket, bucket, bucket_apart};
+use russet_test_object_store::{Bucket, bucket, bucket_apart, bucket_with_tls};
 use serde_json::json;
 
 use crate::support::{Agent, Harness, Home, LIMIT, ONE_JOB, ok, refused, s3_settings};
@@ -223,4 +223,135 @@ async fn many_large_uploads_at_once_all_arrive() {
     let items: serde_json::Value = server.get(&path).await;
     assert_eq!(items["items"].as_array().unwrap().len(), 24, "{}", json!(items));
     assert_eq!(open_uploads(&bucket), 0);
+}
+
+/// Follows no redirect, and knows no token.
+fn stranger() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+#[tokio::test]
+async fn readers_that_ask_are_sent_to_the_bucket_where_the_owner_allows_it() {
+    let Some(bucket) = bucket() else { return };
+    for is_direct in [false, true] {
+        let direct = move |settings: &mut Settings| {
+            settings.objects.as_mut().unwrap().is_direct = is_direct;
+        };
+        let home = Home::in_bucket(bucket.clone());
+        let server = Harness::start_with(home, ManualClock::new(), direct).await;
+        let token = server.class().await;
+        let pipeline = server.submit(ONE_JOB).await;
+        let agent = server.claim(&token).await.unwrap();
+        ok(agent.call(Method::PUT, "/api/v3/task/artifacts/a").body("of the bucket")).await;
+        ok(agent.call(Method::PUT, "/api/v3/task/artifacts/b").body("another one")).await;
+        let path =
+            format!("{}/api/v3/jobs/{}/artifacts/a", server.url, pipeline.workflows[0].jobs[0].id);
+        let stranger = stranger();
+        let get = || stranger.get(&path).header("circle-token", &server.admin);
+        let passed = ok(get()).await;
+        assert_eq!(passed.bytes().await.unwrap(), "of the bucket", "who does not ask is not sent");
+        let asked = get().header(russet_protocol::DIRECT_HEADER, "true").send().await.unwrap();
+        if !is_direct {
+            assert_eq!(
+                (asked.status(), asked.bytes().await.unwrap().as_ref()),
+                (reqwest::StatusCode::OK, &b"of the bucket"[..])
+            );
+            continue;
+        }
+        assert_eq!(asked.status(), reqwest::StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(asked.headers()["cache-control"], "no-store");
+        let url = asked.headers()["location"].to_str().unwrap().to_owned();
+        assert!(url.starts_with(&bucket.endpoint()) && url.contains("X-Amz-Expires=300"), "{url}");
+        assert!(!url.contains(russet_test_object_store::SECRET_KEY), "{url}");
+        let whole = ok(stranger.get(&url)).await;
+        assert_eq!(whole.bytes().await.unwrap(), "of the bucket");
+        let rest = ok(stranger.get(&url).header("range", "bytes=7-")).await;
+        assert_eq!(rest.bytes().await.unwrap(), "bucket");
+        // It is a right to read this object, and nothing else.
+        let objects = server.dir.objects("artifacts/");
+        let other = objects.iter().find(|name| !url.contains(name.as_str())).unwrap();
+        let this = objects.iter().find(|name| url.contains(name.as_str())).unwrap();
+        let longer = url.replace("X-Amz-Expires=300", "X-Amz-Expires=900");
+        let forged = [
+            stranger.get(url.replace(this, other)),
+            stranger.put(&url).body("forged"),
+            stranger.delete(&url),
+            stranger.get(longer),
+        ];
+        for request in forged {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), reqwest::StatusCode::FORBIDDEN, "{}", answer.url());
+        }
+        ok(stranger.get(&url)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_behind_tls_is_trusted_by_its_own_authority_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let Some((bucket, certificates)) = bucket_with_tls(temp.path()) else { return };
+    let with = |ca: Option<&std::path::Path>| S3Settings {
+        allow_http: false,
+        ca_file: ca.map(Into::into),
+        ..s3_settings(&bucket)
+    };
+    for wrong in [None, Some(certificates.other_ca.as_path())] {
+        let text = start_error(with(wrong)).await;
+        assert!(text.contains("certificate"), "{text}");
+    }
+    let text = start_error(S3Settings {
+        endpoint: Some(bucket.endpoint().replace("localhost", "127.0.0.1")),
+        ..with(Some(&certificates.ca))
+    })
+    .await;
+    assert!(text.contains("certificate"), "another name: {text}");
+    let mut all = Settings::new(temp.path().join("data"), "127.0.0.1:0".parse().unwrap());
+    all.objects = Some(with(Some(&certificates.ca)));
+    drop(Server::start(all).await.unwrap());
+    assert_eq!(bucket.objects(), ["identity"]);
+}
+
+#[tokio::test]
+async fn a_session_token_is_sent_and_signed() {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::fs::PermissionsExt as _;
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("credentials");
+    std::fs::write(
+        &file,
+        "aws_access_key_id = key\naws_secret_access_key = secret\naws_session_token = t0ken/+=\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            connection.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        connection.write_all(answer).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let settings = S3Settings {
+        endpoint: Some(endpoint),
+        allow_http: true,
+        credentials_file: Some(file),
+        ..S3Settings::new("s3://bucket/russet".parse().unwrap())
+    };
+    start_error(settings).await;
+    let head = asked.join().unwrap();
+    let value = |name: &str| {
+        let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
+        line.unwrap_or_else(|| panic!("no {name}: {head}")).split_once(": ").unwrap().1.to_owned()
+    };
+    assert_eq!(value("x-amz-security-token"), "t0ken/+=");
+    // As AWS documents it, it has to be among the headers that are signed.
+    let authorization = value("authorization");
+    let signed = authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+    assert!(signed.split(';').any(|name| name == "x-amz-security-token"), "{authorization}");
 }

@@ -5,6 +5,7 @@
 //! since a lost answer looks like a lost request. What ends the tries is the time until which
 //! the task can be reported at all, and a server that no longer knows the allocation.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,6 +103,10 @@ pub(crate) struct Api {
     /// Time after which no call is tried again.
     give_up: Arc<AtomicU64>,
     is_loopback: bool,
+    /// Certificates that are trusted besides the system's.
+    ca_file: Option<Arc<Path>>,
+    /// Connections go through the launch agent, to the control plane alone.
+    is_relayed: bool,
 }
 
 impl Api {
@@ -122,6 +127,8 @@ impl Api {
             clock,
             give_up: Arc::new(AtomicU64::new(give_up.0)),
             is_loopback: url.as_ref().is_some_and(http::is_loopback),
+            ca_file: ca_file.as_deref().map(Arc::from),
+            is_relayed: relay.is_some(),
         })
     }
 
@@ -133,6 +140,26 @@ impl Api {
     /// Calls are tried until then.
     pub(crate) fn set_give_up(&self, at: BootTime) {
         self.give_up.store(at.0, Ordering::Relaxed);
+    }
+
+    /// Returns true where an object may be fetched from where the control plane sends a reader to.
+    pub(crate) fn may_go_elsewhere(&self) -> bool {
+        !self.is_relayed
+    }
+
+    /// A request to the server that the control plane sent a reader to, without any credentials. What
+    /// comes has to be verified.
+    ///
+    /// Threat: whoever is on the way would read what TLS has kept from him, so a control plane that has
+    /// it sends nobody to a server that has not.
+    pub(crate) fn elsewhere(&self, url: &str) -> Result<RequestBuilder, String> {
+        if self.base.starts_with("https://") && !url.starts_with("https://") {
+            return Err("the store of objects has no TLS".to_owned());
+        }
+        let none = reqwest::redirect::Policy::none();
+        let client = http::download_client(url, self.ca_file.as_deref(), none);
+        // Not the error itself, which may show the URL.
+        Ok(client.map_err(|_| "the store of objects cannot be asked".to_owned())?.get(url))
     }
 
     /// A request with the task's credentials.

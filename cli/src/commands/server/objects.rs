@@ -41,6 +41,11 @@ pub(super) struct ObjectsArgs {
     /// Take an endpoint without TLS: whoever is on the way can read and change all objects
     #[arg(long, requires = "objects")]
     objects_allow_http: bool,
+
+    /// Send runners and `russet job artifacts` to the bucket for caches, workspaces and artifacts, with URLs
+    /// that are valid for five minutes; those that do not reach it get the bytes from the server
+    #[arg(long, requires = "objects")]
+    objects_direct: bool,
 }
 
 impl ObjectsArgs {
@@ -53,6 +58,7 @@ impl ObjectsArgs {
         settings.ca_file = self.objects_ca;
         settings.allow_http = self.objects_allow_http;
         settings.credentials_file = self.objects_credentials_file;
+        settings.is_direct = self.objects_direct;
         Some(settings)
     }
 }

@@ -11,6 +11,7 @@ use russet_protocol::outcome::Phase;
 use serde::Deserialize;
 
 use super::jobs::find_job;
+use crate::api::direct::redirect_to_store;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
@@ -45,7 +46,7 @@ pub(super) struct Inner {
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/jobs/{id}/artifacts/{path}", tag = "admin", operation_id = "download_artifacts",
     params(("id" = String, Path, description = "The job"), ("path" = String, Path, description = "Path within the job"), ("Range" = Option<String>, Header, description = "`bytes=N-`: from this offset on")),
-    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "The bytes from the offset on", body = Vec<u8>, content_type = "application/octet-stream"), (status = 307, description = "Where the store has it, for callers that send `russet-direct: true`"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn download(
@@ -61,6 +62,9 @@ pub(super) async fn download(
     let Some(stored) = stored else {
         return Err(ApiError::NotFound("there is no such artifact".to_owned()));
     };
+    if let Some(redirect) = redirect_to_store(&app, &headers, &stored.object).await? {
+        return Ok(redirect);
+    }
     let wanted = Wanted::of(&headers, stored.item.size)?;
     let stream = app.objects.stream(&stored.object, wanted.start).await?;
     let mut response = wanted.answer("application/octet-stream", Body::from_stream(stream))?;

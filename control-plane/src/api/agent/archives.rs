@@ -9,6 +9,7 @@ use russet_protocol::storage::Uploaded;
 
 use crate::api::bearer::TaskCaller;
 use crate::api::body;
+use crate::api::direct::redirect_to_store;
 use crate::api::error::ApiError;
 use crate::api::range::Wanted;
 use crate::archives::archive_object;
@@ -83,8 +84,8 @@ pub(super) async fn archive_arrived(
     }
 }
 
-/// Answers an archive that was found, from an offset on where the caller asks for that. `what` it
-/// is of, for people.
+/// Answers an archive that was found, from an offset on where the caller asks for that, or a redirect
+/// to it. `what` it is of, for people.
 pub(super) async fn answer_archive(
     app: &App,
     headers: &HeaderMap,
@@ -93,6 +94,9 @@ pub(super) async fn answer_archive(
 ) -> Result<Response, ApiError> {
     let none = || ApiError::NotFound(format!("there is no such {what}"));
     let Stored { object, size } = found.ok_or_else(none)?;
+    if let Some(redirect) = redirect_to_store(app, headers, &object).await? {
+        return Ok(redirect);
+    }
     let wanted = Wanted::of(headers, size)?;
     let body = Body::from_stream(app.objects.stream(&object, wanted.start).await?);
     wanted.answer("application/zstd", body)

@@ -126,7 +126,7 @@ pub(super) async fn lookup(
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/task/caches/{id}/archive", tag = "agent", operation_id = "get_cache",
     params(("id" = String, Path, description = "Id of the cache")),
-    responses((status = 200, description = "A tar archive compressed with zstd", body = Vec<u8>, content_type = "application/zstd"), (status = 206, description = "The rest of it", body = Vec<u8>, content_type = "application/zstd"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
+    responses((status = 200, description = "A tar archive compressed with zstd", body = Vec<u8>, content_type = "application/zstd"), (status = 206, description = "The rest of it", body = Vec<u8>, content_type = "application/zstd"), (status = 307, description = "Where the store has it, for callers that send `russet-direct: true`"), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "The allocation is stale", body = russet_protocol::problem::Problem)),
     security(("task_token" = []))
 ))]
 pub(super) async fn archive(

@@ -145,8 +145,9 @@ async fn from_server(
     wanted: Wanted<'_>,
     mut unpacking: impl FnMut() -> Unpacking,
 ) -> Result<Fetched, Failure> {
-    // One that arrives damaged is fetched once more.
-    for _ in 0..2 {
+    // One that arrives damaged is fetched once more, through the control plane.
+    for is_first in [true, false] {
+        let may_go_elsewhere = is_first && tools.api.may_go_elsewhere();
         let (draft, file) = tools.local.draft(tools.spool).map_err(|error| {
             Failure::Other(format!("could not make a file for the archive: {error}"))
         })?;
@@ -154,7 +155,7 @@ async fn from_server(
         let (arrived, unpacked) = tokio::join!(
             async {
                 let arrived = tokio::select! {
-                    arrived = download_archive(tools, wanted, &growing) => arrived,
+                    arrived = download_archive(tools, wanted, &growing, may_go_elsewhere) => arrived,
                     () = tools.stop.requested() => Err(Failure::Stopped),
                 };
                 if let Err(Failure::Other(why)) = &arrived {
