@@ -95,13 +95,14 @@ fn runners_and_people_fetch_from_the_bucket_itself_where_the_owner_lets_them() {
         options.extend(is_direct.then(|| "--objects-direct".to_owned()));
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let server = Server::start_in(&dir.path().join("data"), &options);
-        let agent = Agent::start(&server);
+        let token = server.admin.class_token(CLASS);
+        let agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
         let left = server.admin.run(&leaves_everything());
         assert_outcome(&server.admin, &left, Outcome::Success);
         drop(agent);
         let before = bucket.signed_reads();
         // One that has no copies of archives.
-        let _agent = Agent::start(&server);
+        let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
         let job = server.admin.run(&finds_it());
         assert_outcome(&server.admin, &job, Outcome::Success);
         assert!(server.admin.output(&job).contains("whole\n"));
@@ -156,11 +157,12 @@ fn what_cannot_be_fetched_from_the_bucket_itself_comes_through_the_server() {
     options.push("--objects-direct".to_owned());
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let server = Server::start_in(&dir.path().join("data"), &options);
-    let agent = Agent::start(&server);
+    let token = server.admin.class_token(CLASS);
+    let agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     let left = server.admin.run(&leaves_everything());
     assert_outcome(&server.admin, &left, Outcome::Success);
     drop(agent);
-    let _agent = Agent::start(&server);
+    let _agent = Agent::start_at(server.url(), &token, &AgentOptions::default());
     let job = server.admin.run(&finds_it());
     assert_outcome(&server.admin, &job, Outcome::Success);
     assert!(server.admin.output(&job).contains("whole\n"));

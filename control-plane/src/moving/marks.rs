@@ -15,6 +15,9 @@ const MOVED: &str = "moved.json";
 /// There while a restore has not ended.
 const RESTORING: &str = "restoring";
 
+/// The same while it is being written.
+pub(super) const RESTORING_DRAFT: &str = "restoring.new";
+
 /// Addresses that data was moved to.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct MovedTo {

@@ -13,7 +13,7 @@ use super::manifest::{
     ADMIN_TOKEN, DATABASE, Entry, MANIFEST, Manifest, OBJECT_LIST, SECRETS_KEY, backups, read_list,
     summary,
 };
-use super::marks::{note_restored, note_restoring, restoring};
+use super::marks::{RESTORING_DRAFT, note_restored, note_restoring, restoring};
 use super::place::{Place, open_target, private_dir, sync_dir};
 use super::pool::{Pool, files};
 use super::{MoveError, Tables, check_same, file_error, key_print, table_contents};
@@ -27,8 +27,10 @@ use crate::store::transfer::{self, Report, Side, State, Step, TransferError};
 /// Objects that are copied at a time.
 const AT_ONCE: usize = 4;
 
-/// Names of what may lie in an empty data directory.
-const ALLOWED: [&str; 5] = ["lock", "lost+found", SECRETS_KEY, ADMIN_TOKEN, "releases"];
+/// Names of what may lie in an empty data directory: also what a restore leaves that is killed while it
+/// notes that it begins.
+const ALLOWED: [&str; 6] =
+    ["lock", "lost+found", SECRETS_KEY, ADMIN_TOKEN, "releases", RESTORING_DRAFT];
 
 /// The copy of a backup's database on its way to PostgreSQL.
 const PASSING: &str = "restore.db";
@@ -274,4 +276,24 @@ async fn bring_postgres(
     check_same(&table_contents(done.tables), &table_contents(found))?;
     transfer::end_move(&mut target).await.map_err(failed)?;
     std::fs::remove_file(&file).map_err(file_error("cannot remove", &file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_that_was_killed_while_it_noted_its_beginning_may_begin_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let to = Place { data_dir: temp.path().to_owned(), database: None, objects: None };
+        std::fs::write(temp.path().join("lock"), "").unwrap();
+        std::fs::write(temp.path().join("restoring.new"), "").unwrap();
+        check_empty(&to, "one").unwrap();
+        note_restoring(temp.path(), "one").unwrap();
+        std::fs::write(temp.path().join("russet.db"), "").unwrap();
+        check_empty(&to, "one").unwrap();
+        assert!(matches!(check_empty(&to, "two"), Err(MoveError::HalfRestored)));
+        note_restored(temp.path()).unwrap();
+        assert!(matches!(check_empty(&to, "one"), Err(MoveError::NotEmpty(_))));
+    }
 }
