@@ -52,7 +52,7 @@ const MAY_BE_WALKED_ALONG: [&str; 9] = [
 
 /// 100,000 pipelines of a project, each with a job and its task, a part of them with more. `BLOB` is `BYTEA` on
 /// PostgreSQL.
-pub(super) const HISTORY: [&str; 16] = [
+pub(super) const HISTORY: [&str; 20] = [
     "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 100000, 100000)",
     "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
      INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
@@ -83,6 +83,14 @@ pub(super) const HISTORY: [&str; 16] = [
     "INSERT INTO job_specs (job, version, spec) SELECT 'j' || number, 1, '{}' FROM pipelines WHERE number <= 20000",
     "INSERT INTO projects (name, pipelines, jobs) SELECT 'q' || number, 1, 1 FROM pipelines \
      WHERE number <= 100",
+    "INSERT INTO users (id, name, kind, created_ms) \
+     SELECT 'u' || number, 'n' || number, 'person', 1 FROM pipelines WHERE number <= 2000",
+    "INSERT INTO user_tokens (id, user_id, hash, description, scopes, created_ms) \
+     SELECT 'k' || number, 'u' || number, CAST('h' || number AS BLOB), '', '[]', 1 FROM pipelines WHERE number <= 2000",
+    "INSERT INTO user_sessions (id, user_id, began_ms, until_s, address) \
+     SELECT CAST('h' || number AS BLOB), 'u' || number, 1, number, '' FROM pipelines WHERE number <= 2000",
+    "INSERT INTO audit_events (id, at_ms, who, means, address, operation, target) \
+     SELECT 'e' || number, number, 'n' || number, '', '', 'run', '' FROM pipelines WHERE number <= 20000",
 ];
 
 /// The statements of the tables' functions, each with its file.

@@ -246,7 +246,7 @@ mod tests {
         let day_ms = 86_400_000;
         assert_eq!(filter.until_ms.unwrap() - filter.since_ms.unwrap(), day_ms);
         assert_eq!(filter.since_ms.unwrap() % day_ms, 0);
-        for wrong in ["30.11.2026", "2026-02-30", "1969-12-31", "9999-12-31", "x"] {
+        for wrong in ["30.11.2026", "2026-02-30", "1969-12-30", "9999-12-31", "x"] {
             let days = Wanted { until: wrong.to_owned(), ..Wanted::default() };
             assert!(days.read().is_err(), "{wrong}");
         }

@@ -12,8 +12,9 @@ use crate::store::sql::as_postgres;
 use crate::store::{DatabaseUrl, Store};
 
 /// Indexes of what is open at the moment, and those that are read as far as `LIMIT` says.
-const MAY_BE_WALKED_ALONG: [&str; 11] = [
+const MAY_BE_WALKED_ALONG: [&str; 12] = [
     "jobs_unfinished",
+    "jobs_in_groups",
     "jobs_of_group",
     "tasks_queued_by_xcode",
     "tasks_queued",
