@@ -167,7 +167,7 @@ fn shortened(line: &str) -> String {
     }
     match line.rsplit_once(" (") {
         // A layer of a workspace.
-        Some((before, size)) if size.ends_with("B)") => before.to_owned(),
+        Some((before, size)) if size.ends_with("B compressed)") => before.to_owned(),
         _ => line.to_owned(),
     }
 }

@@ -76,7 +76,7 @@ fn a_second_person_gets_an_account_and_does_what_the_role_allows() {
     let mode = std::fs::metadata(bot.servers_file()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     bot.succeed(&["pipeline", "list"]);
-    let refused = bot.call(&["context", "create", "deploy"]);
+    let refused = bot.call(&["context", "create", "deploy", "--project", "app"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("`operate`"), "{said}");
     // Whoever is at the machine can still name another server and token.

@@ -13,14 +13,10 @@ use std::time::Duration;
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use clap_complete::env::Shells;
 
 use self::names::Kind;
 use crate::commands::cli::Cli;
-use crate::error::{CliError, Result};
-
-/// Variable that makes this program complete a line instead of running it.
-const VARIABLE: &str = "RUSSET_COMPLETE";
+use crate::shell_script::VARIABLE;
 
 /// Timeout of the control plane's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -41,22 +37,6 @@ pub(crate) fn answer_shell() -> clap::error::Result<bool> {
         .bin("russet")
         .completer("russet")
         .try_complete(std::env::args_os(), here.as_deref())
-}
-
-/// Returns the script that makes a shell complete lines of this program.
-///
-/// # Errors
-/// There is none for that shell.
-pub(crate) fn shell_script(shell: &str) -> Result<String> {
-    let failed = |error| CliError::local(format!("could not write a script for {shell}"), error);
-    let shells = Shells::builtins();
-    let unknown = || failed(std::io::Error::other("no script is known"));
-    let completer = shells.completer(shell).ok_or_else(unknown)?;
-    let mut script = Vec::new();
-    completer
-        .write_registration(VARIABLE, "russet", "russet", "russet", &mut script)
-        .map_err(failed)?;
-    Ok(String::from_utf8_lossy(&script).into_owned())
 }
 
 /// The command line with what completes its arguments.
@@ -100,16 +80,7 @@ fn candidates(kind: Kind, word: &std::ffi::OsStr) -> Vec<CompletionCandidate> {
 
 #[cfg(test)]
 mod tests {
-    use super::{command, shell_script};
-
-    #[test]
-    fn each_shell_has_a_script_that_asks_this_program() {
-        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-            let script = shell_script(shell).unwrap();
-            assert!(script.contains("RUSSET_COMPLETE"), "{script}");
-        }
-        assert!(shell_script("csh").is_err());
-    }
+    use super::command;
 
     /// Whoever adds a command finds out here that `words.rs` does not know what its argument names.
     #[test]

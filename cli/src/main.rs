@@ -18,6 +18,7 @@ mod exit;
 mod logging;
 mod project;
 mod render;
+mod shell_script;
 
 use std::path::Path;
 use std::process::ExitCode;

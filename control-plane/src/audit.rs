@@ -8,67 +8,12 @@
 //! Threat: a log of changes with secrets in it. Only what a handler names as before and after is
 //! written, beside names of paths: no body, no query.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use russet_protocol::people::AuditItem;
-use serde::Serialize;
 
 use crate::contention;
+pub(crate) use crate::pending_event::{note_after, note_before, with_event};
 use crate::state::App;
 use crate::store::{StoreError, audit_events};
-
-tokio::task_local! {
-    static CURRENT: Pending;
-}
-
-/// Event of the call that is being made, until it is written.
-#[derive(Clone, Debug)]
-pub(crate) struct Pending(Arc<Mutex<Option<AuditItem>>>);
-
-impl Pending {
-    fn with<T>(&self, f: impl FnOnce(&mut Option<AuditItem>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes the event, to write it.
-    pub(crate) fn take(&self) -> Option<AuditItem> {
-        self.with(Option::take)
-    }
-
-    /// Puts the event back: it was not written.
-    pub(crate) fn put_back(&self, event: AuditItem) {
-        self.with(|pending| *pending = Some(event));
-    }
-}
-
-/// Returns the event of the call that is being made, if it is one of a person and may change
-/// something.
-pub(crate) fn current() -> Option<Pending> {
-    CURRENT.try_with(Clone::clone).ok()
-}
-
-/// Makes a call with an event at hand. Returns its answer, and what is left to write.
-pub(crate) async fn with_event<T>(event: AuditItem, call: impl Future<Output = T>) -> (T, Pending) {
-    let pending = Pending(Arc::new(Mutex::new(Some(event))));
-    let answer = CURRENT.scope(pending.clone(), call).await;
-    (answer, pending)
-}
-
-/// Says what was there before the change. It must hold no secret.
-pub(crate) fn note_before(value: &impl Serialize) {
-    if let Some(pending) = current() {
-        let value = serde_json::to_value(value).ok();
-        pending.with(|event| event.iter_mut().for_each(|event| event.before = value.clone()));
-    }
-}
-
-/// Says what is there after the change. It must hold no secret.
-pub(crate) fn note_after(value: &impl Serialize) {
-    if let Some(pending) = current() {
-        let value = serde_json::to_value(value).ok();
-        pending.with(|event| event.iter_mut().for_each(|event| event.after = value.clone()));
-    }
-}
 
 /// Writes an event by itself.
 pub(crate) async fn write_event(app: &App, event: &AuditItem) {

@@ -47,6 +47,7 @@ mod outbox;
 mod output_packer;
 mod output_reader;
 mod output_readers;
+mod pending_event;
 mod people;
 mod presence;
 mod presence_writer;

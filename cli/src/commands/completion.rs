@@ -1,9 +1,9 @@
 //! `russet completion`.
 
-use crate::completion::shell_script;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::render;
+use crate::shell_script::shell_script;
 
 /// Print a completion script for a shell
 ///

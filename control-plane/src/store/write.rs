@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 use super::conn::{Conn, Link};
 use super::sql::query;
 use super::{Store, StoreError, audit_events};
-use crate::audit::{self, Pending};
 use crate::clock::Clock;
+use crate::pending_event::{self, Pending};
 use crate::signals::Bus;
 use crate::wakes::Wakes;
 
@@ -104,7 +104,7 @@ impl WriteTx {
     /// was committed without its signals would leave others waiting for ever.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         // The change and its place in the audit log are there together or not at all.
-        let pending = audit::current();
+        let pending = pending_event::current();
         let event = pending.as_ref().and_then(Pending::take);
         if let Some(event) = &event {
             audit_events::insert(&mut self, event).await?;
