@@ -202,7 +202,8 @@ impl Bucket {
     pub fn signed_reads(&self) -> usize {
         let log = std::fs::read_to_string(self.gateway.dir.join("access")).unwrap_or_default();
         let is_read = |line: &&str| {
-            line.contains("GET /") && line.contains("X-Amz-Signature=") && line.contains(" 20")
+            let is_done = line.contains(" 200 ") || line.contains(" 206 ");
+            line.contains(" s3_GetObject ") && line.contains("X-Amz-Signature=") && is_done
         };
         log.lines().filter(is_read).count()
     }
