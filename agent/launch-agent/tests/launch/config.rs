@@ -33,6 +33,12 @@ fn load(text: &str) -> Config {
 /// Returns a mistake's message, without the directory of the file.
 fn mistake(text: &str) -> String {
     let error = load_with(text, &[("HOME", "/home/me")]).expect_err(text);
+    let all = error.all();
+    let shown: Vec<String> = all.iter().map(shown_alone).collect();
+    shown.join("\n")
+}
+
+fn shown_alone(error: &ConfigError) -> String {
     let shown = error.to_string();
     let (_, shown) = shown.split_once("config.yaml").unwrap_or(("", &shown));
     match error.hint() {
