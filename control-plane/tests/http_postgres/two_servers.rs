@@ -117,7 +117,7 @@ async fn a_server_that_lost_its_connections_is_told_again_once_it_has_new_ones()
         // A lost message is not found here, so the listeners have to be back.
         let listening = format!(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-             AND query LIKE 'LISTEN%' AND backend_start > '{}'",
+             AND query LIKE 'LISTEN%' AND state = 'idle' AND backend_start > '{}'",
             before.trim()
         );
         wait_for_two(&one, &listening).await;
