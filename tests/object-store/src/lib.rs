@@ -10,7 +10,7 @@
     reason = "this is a part of tests, and what does not come as expected fails them"
 )]
 
-#[path = "../../support/certificates.rs"]
+#[path = "../../postgres/src/certificates.rs"]
 mod certificates;
 
 use std::net::{TcpListener, TcpStream};

@@ -10,7 +10,6 @@
     reason = "this is a part of tests, and what does not come as expected fails them"
 )]
 
-#[path = "../../support/certificates.rs"]
 mod certificates;
 mod programs;
 
