@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +48,13 @@ pub(crate) struct Follower {
     claims: HashMap<JobId, u64>,
     /// Jobs that are queued, with the reason to wait that was sent last.
     queued: BTreeMap<JobId, (JobRow, Option<Waiting>)>,
+    /// Reasons to wait were looked for.
+    has_explained: bool,
 }
+
+/// Pause between two looks for reasons to wait, and time in the queue before the first: most jobs
+/// are not there for long.
+const WAIT_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Tells a reader to go on or to stop.
 type Go = Result<bool, ReadError>;
@@ -61,17 +68,27 @@ impl Follower {
             steps: HashMap::new(),
             claims: HashMap::new(),
             queued: BTreeMap::new(),
+            has_explained: false,
         }
     }
 
-    /// Returns true while jobs are queued, whose reasons to wait may change without a commit.
-    pub(crate) fn has_queued(&self) -> bool {
-        !self.queued.is_empty()
+    /// Returns the time until reasons to wait are to be looked for, which may change without a
+    /// commit; `None` while no job is queued. A reader that comes late, or comes back, need not wait
+    /// for those of jobs that have been queued for a while.
+    pub(crate) fn until_look(&self, now_ms: u64) -> Option<Duration> {
+        let since =
+            self.queued.values().map(|(row, _)| row.job.queued_ms.unwrap_or(now_ms)).min()?;
+        let queued_for = Duration::from_millis(now_ms.saturating_sub(since));
+        Some(match self.has_explained {
+            true => WAIT_LOOK_INTERVAL,
+            false => WAIT_LOOK_INTERVAL.saturating_sub(queued_for),
+        })
     }
 
     /// Sends the queued jobs whose reasons to wait have changed. Answers whether nobody reads any
     /// more.
     pub(crate) async fn explain_waits(&mut self, app: &App, sink: &mut impl Sink) -> Go {
+        self.has_explained = true;
         let (mut explainer, mut changed) = (Explainer::default(), Vec::new());
         let mut conn = app.store.read().await?;
         for (row, said) in self.queued.values_mut() {

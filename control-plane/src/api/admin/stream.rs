@@ -29,9 +29,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Number of events that may wait for the reader.
 const WAITING: usize = 2;
 
-/// Interval of looks at the reasons why queued jobs wait. What waits for less is no news.
-const WAIT_LOOK_INTERVAL: Duration = Duration::from_secs(2);
-
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/v3/pipelines/{id}/stream", tag = "admin", operation_id = "stream_stream",
     params(("id" = String, Path, description = "The pipeline")),
@@ -83,9 +80,9 @@ async fn serve_events(
         }
         loop {
             let look = async {
-                match follower.has_queued() {
-                    true => tokio::time::sleep(WAIT_LOOK_INTERVAL).await,
-                    false => std::future::pending().await,
+                match follower.until_look(u64::try_from(app.clock.wall_ms()).unwrap_or(0)) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
