@@ -1,4 +1,4 @@
-//! People: what each may do ([`decide`], pure), who somebody is ([`person`]).
+//! People: what each may do ([`mod@decide`], pure), who somebody is ([`person`]).
 
 mod decide;
 mod passwords;
