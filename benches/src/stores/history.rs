@@ -29,22 +29,22 @@ const HISTORY: [&str; 5] = [
     "INSERT INTO projects (name, pipelines, jobs) {n} \
      SELECT 'history/p' || n, 0, 0 FROM n WHERE n <= 100",
     "INSERT INTO pipelines (id, project, number, branch, from_fork, created_ms, warnings) {n} \
-     SELECT 'p' || (n + 1000000), 'history/p' || (n % 100 + 1), n, 'main', 0, 1600000000000 + n, '[]' FROM n",
+     SELECT 'a' || (n + 1000000), 'history/p' || (n % 100 + 1), n, 'main', 0, 1795000000000 + n, '[]' FROM n",
     "INSERT INTO workflows (id, pipeline, position, name, phase, outcome, rev) {n} \
-     SELECT 'w' || (n + 1000000), 'p' || (n + 1000000), 0, 'main', 'ended', 'success', 0 FROM n",
+     SELECT 'w' || (n + 1000000), 'a' || (n + 1000000), 0, 'main', 'ended', 'success', 0 FROM n",
     "INSERT INTO jobs (id, workflow, pipeline, position, number, name, requires, class, phase, \
-     outcome, rev, project) {n} SELECT 'j' || (n + 1000000), 'w' || (n + 1000000), 'p' || (n + 1000000), 0, n, 'test', '[]', \
+     outcome, rev, project) {n} SELECT 'b' || (n + 1000000), 'w' || (n + 1000000), 'a' || (n + 1000000), 0, n, 'test', '[]', \
      'bench/one', 'ended', 'success', 0, 'history/p' || (n % 100 + 1) FROM n",
     "INSERT INTO tasks (id, job, pipeline, class, phase, outcome) {n} \
-     SELECT 't' || (n + 1000000), 'j' || (n + 1000000), 'p' || (n + 1000000), 'bench/one', 'ended', 'success' FROM n",
+     SELECT 't' || (n + 1000000), 'b' || (n + 1000000), 'a' || (n + 1000000), 'bench/one', 'ended', 'success' FROM n",
 ];
 
 /// Lists that are timed, and their paths.
 const LISTS: [(&str, &str); 4] = [
     ("list of pipelines", "/api/v3/pipelines"),
     ("… of a project", "/api/v3/pipelines?project=history/p7"),
-    ("a pipeline", "/api/v3/pipelines/p{id}"),
-    ("a job with its steps", "/api/v3/jobs/j{id}"),
+    ("a pipeline", "/api/v3/pipelines/a{id}"),
+    ("a job with its steps", "/api/v3/jobs/b{id}"),
 ];
 
 /// Measures.
