@@ -58,10 +58,13 @@ mod tests {
                 complete(operation);
                 describe_bytes(operation);
                 let route = route_of(&routes, verb, name);
-                let extensions = ExtensionsBuilder::new()
-                    .add("x-russet-needs", route.needs.as_str())
-                    .add("x-russet-changes", route.changes_for_people());
-                operation.extensions = Some(extensions.build());
+                // One extension: several would come in another order each time.
+                let route = serde_json::json!({
+                    "changes": route.changes_for_people(),
+                    "needs": route.needs.as_str(),
+                });
+                let extensions = ExtensionsBuilder::new().add("x-russet", route).build();
+                operation.extensions = Some(extensions);
             }
         }
         for (name, pattern) in PATTERNS {

@@ -26,7 +26,7 @@ async fn changing_operations(server: &Harness) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for (path, methods) in text["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            if operation["x-russet-changes"] == true {
+            if operation["x-russet"]["changes"] == true {
                 all.insert(format!("{} {path}", method.to_ascii_uppercase()));
             }
         }

@@ -47,7 +47,7 @@ async fn described(server: &Harness) -> Vec<Described> {
             for (at, part) in path.split(['{', '}']).enumerate() {
                 concrete.push_str(if at % 2 == 0 { part } else { "nothing-of-this-name" });
             }
-            let needs = operation["x-russet-needs"].as_str().unwrap().to_owned();
+            let needs = operation["x-russet"]["needs"].as_str().unwrap().to_owned();
             let method = method.to_ascii_uppercase().parse().unwrap();
             all.push(Described { method, path: concrete, needs });
         }
