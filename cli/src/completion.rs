@@ -3,7 +3,7 @@
 //! The script of `russet completion` runs this program again at each press of Tab, with
 //! `RUSSET_COMPLETE` set to the shell and the words of the line behind `--`. Names come from the
 //! control plane that the line, the environment or `cli.yml` names. Where it is away, slow or refuses,
-//! there are none, and nothing is said: whoever types waits for [`ANSWER_TIMEOUT`] at most.
+//! names are left out without a message: whoever types waits for [`ANSWER_TIMEOUT`] at most.
 
 mod names;
 mod words;

@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 /// Completes a line where a shell asks for that; `None`: this is no such call.
 fn complete_line() -> Option<ExitCode> {
-    // Names come from the control plane, maybe over TLS; without it there are none.
+    // Names come from the control plane, maybe over TLS. Without TLS they are left out.
     if completion::is_asked() && install_tls().is_err() {
         return Some(Exit::Infrastructure.into());
     }

@@ -75,6 +75,12 @@ impl Phase {
             Self::Ended => "ended",
         }
     }
+
+    /// Returns a state in one word: the outcome where there is one, else this phase.
+    #[must_use]
+    pub fn with_outcome(self, outcome: Option<Outcome>) -> &'static str {
+        outcome.map_or(self.as_str(), Outcome::as_str)
+    }
 }
 
 impl std::fmt::Display for Outcome {

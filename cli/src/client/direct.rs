@@ -7,7 +7,7 @@ use reqwest::header::LOCATION;
 use reqwest::{Method, Response, StatusCode};
 use russet_protocol::DIRECT_HEADER;
 
-use super::{CONNECT_TIMEOUT, Client};
+use super::Client;
 
 impl Client {
     /// Fetches an object from where the control plane sends us. `None` where it sends us nowhere, or
@@ -22,16 +22,8 @@ impl Client {
             return None;
         }
         let url = asked.headers().get(LOCATION)?.to_str().ok()?;
-        if self.url.starts_with("https://") && !url.starts_with("https://") {
-            return None;
-        }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
-        let url = reqwest::Url::parse(url).ok()?;
-        let http = if super::is_loopback(&url) { http.no_proxy() } else { http };
-        let response = http.build().ok()?.get(url).send().await.ok()?;
+        let http = russet_platform::http::redirected_client(&self.url, url, None).ok()?;
+        let response = http.get(url).send().await.ok()?;
         response.status().is_success().then_some(response)
     }
 }

@@ -79,7 +79,7 @@ impl Client {
             .tcp_nodelay(true)
             // A redirect would carry the token to wherever the answer says.
             .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(&parsed) {
+        if russet_platform::http::is_loopback(&parsed) {
             // A proxy cannot reach this machine's own loopback.
             builder = builder.no_proxy();
         }
@@ -112,11 +112,20 @@ impl Client {
     }
 
     async fn send_again(&self, request: Request, is_repeatable: bool) -> Result<Response> {
+        let whole = async |response| Ok(response);
+        self.successful(self.call_kept(request, is_repeatable, whole).await?).await
+    }
+
+    /// Makes a call whose request is kept, to be made again from it.
+    async fn call_kept<T>(
+        &self,
+        request: Request,
+        is_repeatable: bool,
+        read: impl AsyncFn(Response) -> reqwest::Result<T>,
+    ) -> Result<Answered<T>> {
         let kept = request.try_clone();
         let again = || Ok(kept.as_ref().and_then(Request::try_clone));
-        let answer =
-            self.call(request, again, is_repeatable, async |response| Ok(response)).await?;
-        self.successful(answer).await
+        self.call(request, again, is_repeatable, read).await
     }
 
     /// Sends a request whose body is made anew for each attempt, and may be sent twice.
@@ -146,9 +155,7 @@ impl Client {
 
     /// Returns status and body of an answer, whatever it is.
     async fn ask(&self, request: Request, is_repeatable: bool) -> Result<Answered<Bytes>> {
-        let kept = request.try_clone();
-        let again = || Ok(kept.as_ref().and_then(Request::try_clone));
-        self.call(request, again, is_repeatable, Response::bytes).await
+        self.call_kept(request, is_repeatable, Response::bytes).await
     }
 
     async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
@@ -256,10 +263,4 @@ impl Client {
 fn bad_url(url: &str, why: &str) -> CliError {
     CliError::new(Exit::Usage, format!("`{url}` is not the address of a control plane: {why}"))
         .hint("write it as `https://host:port`")
-}
-
-fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

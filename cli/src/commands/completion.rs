@@ -8,8 +8,8 @@ use crate::shell_script::shell_script;
 /// Print a completion script for a shell
 ///
 /// It completes commands, options, and names that the control plane knows: pipelines, workflows, jobs,
-/// resource classes, runners, projects, contexts. Where the control plane is away there are none. Print
-/// it anew when russet was updated.
+/// resource classes, runners, projects, contexts. Names are left out while the control plane is away.
+/// Print the script anew when russet was updated.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   russet completion zsh > \"${fpath[1]}/_russet\"

@@ -222,7 +222,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
 }
 
 fn job_text(job: &Job) -> String {
-    let state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str);
+    let state = job.phase.with_outcome(job.outcome);
     let class = job.resource_class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!("{}{class}: {state}\n", plain(&job.name));
     if let Some(message) = &job.message {

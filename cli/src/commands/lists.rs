@@ -24,7 +24,7 @@ enum Sort {
     Newest,
     /// The oldest first
     Oldest,
-    /// What took longest first
+    /// Longest duration first
     Duration,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use russet_pipeline::Options;
 use russet_protocol::admin::{Job, Pipeline, RerunKind, SubmitRequest, Workflow};
-use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::outcome::Phase;
 use russet_protocol::resource_class::ResourceClass;
 
 use super::OutputArgs;
@@ -336,7 +336,7 @@ pub(super) fn job_rows(table: &mut Table, workflow: &Workflow) {
 
 /// The state of a job: also if it is kept from an earlier run, and who decided.
 fn job_state(job: &Job) -> String {
-    let mut state = job.outcome.map_or(job.phase.as_str(), Outcome::as_str).to_owned();
+    let mut state = job.phase.with_outcome(job.outcome).to_owned();
     if let Some(by) = &job.decided_by {
         state.push_str(&format!(" by {}", render::plain(by)));
     }

@@ -1,7 +1,6 @@
 //! `russet workflow`.
 
 use russet_protocol::admin::{Workflow, WorkflowItem};
-use russet_protocol::outcome::Outcome;
 
 use super::OutputArgs;
 use super::lists::{ListArgs, print_list};
@@ -62,7 +61,7 @@ pub(crate) async fn main(command: WorkflowCommand) -> Result<Exit> {
 }
 
 fn workflow_text(workflow: &Workflow) -> String {
-    let state = workflow.outcome.map_or(workflow.phase.as_str(), Outcome::as_str);
+    let state = workflow.phase.with_outcome(workflow.outcome);
     let mut text = format!("{}, run {}: {state}\n", plain(&workflow.name), workflow.run);
     text.push_str(&super::pipeline::rerun_line(workflow));
     let mut table = Table::new(&["WORKFLOW", "JOB", "STATE", "TIME", "ID"]);

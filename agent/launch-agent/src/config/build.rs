@@ -33,7 +33,7 @@ pub(super) struct Build<'a> {
     pub(super) file: &'a Path,
     pub(super) values: &'a Values,
     warnings: Vec<String>,
-    /// What is wrong, so far: all of it is said at once.
+    /// Mistakes that were found so far, which are told all at once.
     errors: RefCell<Vec<ConfigError>>,
 }
 

@@ -37,7 +37,7 @@ impl ConfigError {
         Self { file: file.to_owned(), ..self }
     }
 
-    /// Makes one error of all that were found, in the order of their places. `None`: there are none.
+    /// Joins the errors that were found, in the order of their places. Returns `None` without any.
     pub(super) fn join(mut found: Vec<Self>) -> Option<Self> {
         found.sort_by_key(|error| (error.place.is_none(), error.place));
         found.dedup();

@@ -385,7 +385,7 @@ pub fn parse(
         return built;
     }
     if let Err(found) = &built {
-        // What was not understood is missing now, which is no mistake of its own.
+        // A value that was not understood is missing now, which is no further mistake.
         errors.extend(found.all().into_iter().filter(ConfigError::has_place));
     }
     ConfigError::join(errors).map_or(built, Err)

@@ -38,6 +38,9 @@ pub enum HttpError {
         /// Cause.
         reason: String,
     },
+    /// A server that the control plane sends a reader to has no TLS, and it has.
+    #[error("the store of objects has no TLS")]
+    NoTls,
     /// The client cannot be built.
     #[error("could not set up HTTP: {0}")]
     Client(#[source] reqwest::Error),
@@ -74,6 +77,25 @@ pub fn download_client(
     redirects: reqwest::redirect::Policy,
 ) -> Result<reqwest::Client, HttpError> {
     client_builder(origin, ca_file)?.redirect(redirects).build().map_err(HttpError::Client)
+}
+
+/// A client for the server at `url` that the control plane at `base` sends a reader to. It carries no
+/// credentials and follows no redirect; what comes has to be verified.
+///
+/// Threat: whoever is on the way would read what TLS has kept from him, so a control plane that has
+/// it sends nobody to a server that has not.
+///
+/// # Errors
+/// As for [`api_client`], and [`HttpError::NoTls`]. They may show the URL, which gives a right to read.
+pub fn redirected_client(
+    base: &str,
+    url: &str,
+    ca_file: Option<&Path>,
+) -> Result<reqwest::Client, HttpError> {
+    if base.starts_with("https://") && !url.starts_with("https://") {
+        return Err(HttpError::NoTls);
+    }
+    download_client(url, ca_file, reqwest::redirect::Policy::none())
 }
 
 fn client_builder(

@@ -149,17 +149,13 @@ impl Api {
 
     /// A request to the server that the control plane sent a reader to, without any credentials. What
     /// comes has to be verified.
-    ///
-    /// Threat: whoever is on the way would read what TLS has kept from him, so a control plane that has
-    /// it sends nobody to a server that has not.
     pub(crate) fn elsewhere(&self, url: &str) -> Result<RequestBuilder, String> {
-        if self.base.starts_with("https://") && !url.starts_with("https://") {
-            return Err("the store of objects has no TLS".to_owned());
+        match http::redirected_client(&self.base, url, self.ca_file.as_deref()) {
+            Ok(client) => Ok(client.get(url)),
+            Err(error @ http::HttpError::NoTls) => Err(error.to_string()),
+            // Not the error itself, which may show the URL.
+            Err(_) => Err("the store of objects cannot be asked".to_owned()),
         }
-        let none = reqwest::redirect::Policy::none();
-        let client = http::download_client(url, self.ca_file.as_deref(), none);
-        // Not the error itself, which may show the URL.
-        Ok(client.map_err(|_| "the store of objects cannot be asked".to_owned())?.get(url))
     }
 
     /// A request with the task's credentials.

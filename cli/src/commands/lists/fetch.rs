@@ -10,9 +10,6 @@ use super::rows::Row;
 /// within a page alone they would be in a wrong order.
 const MAX_SORTED: usize = 10_000;
 
-/// Elements that are asked for at once where all are wanted.
-const PAGE: u32 = 200;
-
 /// Part of a list that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Length {
@@ -20,7 +17,7 @@ pub(super) enum Length {
     All,
     /// The first so many.
     First(u32),
-    /// So many that took longest, or all, these first.
+    /// This many with the longest duration, or all, in that order.
     Longest(Option<u32>),
 }
 
@@ -49,7 +46,7 @@ pub(super) async fn fetch_list<T: Row>(
     };
     let (mut items, mut token) = (Vec::new(), token);
     loop {
-        let missing = u32::try_from(most - items.len()).unwrap_or(PAGE);
+        let missing = u32::try_from(most - items.len()).unwrap_or(u32::MAX);
         let page = client.list_page::<T>(filter, missing, token.as_deref()).await?;
         items.extend(page.items);
         token = page.next_page_token;

@@ -76,7 +76,7 @@ impl Row for WorkflowItem {
             pipeline_name(&self.pipeline),
             run_name(&self.name, self.run),
             self.pipeline.branch.clone().unwrap_or_default(),
-            self.outcome.map_or(self.phase.as_str(), Outcome::as_str).to_owned(),
+            self.phase.with_outcome(self.outcome).to_owned(),
             time_text(self.times(), now_ms),
             numbers::local_time(self.pipeline.created_ms),
         ]
@@ -98,7 +98,7 @@ impl Row for JobItem {
             pipeline_name(&self.pipeline),
             run_name(&self.workflow_name, self.run),
             self.name.clone(),
-            self.outcome.map_or(self.phase.as_str(), Outcome::as_str).to_owned(),
+            self.phase.with_outcome(self.outcome).to_owned(),
             time_text(self.times(), now_ms),
             numbers::local_time(self.pipeline.created_ms),
         ]
