@@ -3,7 +3,7 @@
 use crate::contention;
 use crate::state::App;
 use crate::store::runners::{self, Sighting};
-use crate::store::{StoreError, tokens};
+use crate::store::{StoreError, tokens, user_tokens};
 
 /// Writes what is new, until the server stops.
 pub(crate) async fn run_presence(app: App) {
@@ -17,28 +17,46 @@ pub(crate) async fn run_presence(app: App) {
     }
 }
 
+/// What is new since the last time.
+struct News {
+    seen: Vec<Sighting>,
+    /// Runner tokens with their last uses.
+    used: Vec<(String, i64)>,
+    /// Personal tokens with theirs.
+    used_by_people: Vec<(String, i64)>,
+}
+
 /// Writes what is new.
 pub(crate) async fn write_news(app: &App) {
     let now_ms = app.clock.wall_ms();
-    let (seen, used) = (app.presence.take_news(now_ms), app.token_uses.take_news(now_ms));
-    if seen.is_empty() && used.is_empty() {
+    let news = News {
+        seen: app.presence.take_news(now_ms),
+        used: app.token_uses.take_news(now_ms),
+        used_by_people: app.personal_uses.take_news(now_ms),
+    };
+    if news.seen.is_empty() && news.used.is_empty() && news.used_by_people.is_empty() {
         return;
     }
-    if let Err(error) = contention::retry(|| write(app, &seen, &used)).await {
-        app.presence.put_back(&seen);
-        app.token_uses.put_back(&used);
+    if let Err(error) = contention::retry(|| write(app, &news)).await {
+        app.presence.put_back(&news.seen);
+        app.token_uses.put_back(&news.used);
+        app.personal_uses.put_back(&news.used_by_people);
         let error = russet_text::error_chain(&error);
-        tracing::warn!(error, "could not note which runners are here; trying again");
+        tracing::warn!(
+            error,
+            "could not note which runners are here and which tokens were used; trying again"
+        );
     }
 }
 
-async fn write(app: &App, seen: &[Sighting], used: &[(String, i64)]) -> Result<(), StoreError> {
+async fn write(app: &App, news: &News) -> Result<(), StoreError> {
     let mut tx = app.store.write().await?;
-    if !seen.is_empty() {
-        runners::note_seen(&mut tx, seen).await?;
+    if !news.seen.is_empty() {
+        runners::note_seen(&mut tx, &news.seen).await?;
     }
-    if !used.is_empty() {
-        tokens::note_used(&mut tx, used).await?;
+    if !news.used.is_empty() {
+        tokens::note_used(&mut tx, &news.used).await?;
     }
+    user_tokens::note_used(&mut tx, &news.used_by_people).await?;
     tx.commit().await
 }

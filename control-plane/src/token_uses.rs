@@ -1,5 +1,5 @@
-//! Last uses of runner tokens, kept in memory and written in batches, once a minute and token: a claim
-//! writes nothing for it.
+//! Last uses of tokens, kept in memory and written in batches, once a minute and token: a call writes
+//! nothing for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +36,7 @@ impl TokenUses {
     pub(crate) fn note(&self, id: &str, now_ms: i64) {
         let mut all = self.lock();
         match all.get_mut(id) {
-            Some(used) => used.at_ms = now_ms,
+            Some(used) => used.at_ms = now_ms.max(used.at_ms),
             None => {
                 all.insert(id.to_owned(), Used { at_ms: now_ms, written_ms: None });
             }
@@ -87,5 +87,15 @@ mod tests {
         assert_eq!(uses.take_news(later), news, "what was not written is new again");
         uses.take_news(later + KEPT_MS);
         assert!(uses.lock().is_empty());
+    }
+
+    #[test]
+    fn many_uses_of_a_token_are_one_write() {
+        let uses = TokenUses::default();
+        for at in [5, 9, 7] {
+            uses.note("a", at);
+        }
+        assert_eq!(uses.take_news(9), [("a".to_owned(), 9)]);
+        assert!(uses.take_news(9).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Looks at the farm for conditions that people hear of. It goes by the states of the machines, as
 //! lists and pages do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use russet_protocol::admin::RunnerItem;
 use russet_protocol::alerts::AlertKind;
@@ -42,12 +42,11 @@ pub(super) async fn conditions(
     for token in tokens::expiring(conn, expiry::horizon_ms(now_ms)).await? {
         found.extend(expiry::token_alerts(&token, now_ms));
     }
+    let present = machines.iter().filter(|machine| is_present(machine, now_ms));
+    let classes: BTreeSet<&str> =
+        present.map(|machine| machine.item.resource_class.as_str()).collect();
     for line in loads::waiting_lines(conn).await? {
-        let is_of_class =
-            |machine: &&JudgedRunner| machine.item.resource_class.as_str() == line.class;
-        let has_machine =
-            machines.iter().filter(is_of_class).any(|machine| is_present(machine, now_ms));
-        if has_machine || now_ms - line.oldest_ms < WAIT_MS {
+        if classes.contains(&*line.class) || now_ms - line.oldest_ms < WAIT_MS {
             continue;
         }
         let waited = std::time::Duration::from_millis(

@@ -5,7 +5,7 @@
 //! listed a second time.
 
 use russet_protocol::admin::{JobItem, PipelineHead, WorkflowItem};
-use russet_protocol::outcome::{Outcome, Phase};
+use russet_protocol::outcome::Phase;
 use russet_protocol::resource_class::ResourceClass;
 
 use super::pipeline_pages::{Filter, Order, Place, ids_behind};
@@ -118,7 +118,7 @@ impl Listed for JobItem {
     }
 
     fn state(&self) -> &'static str {
-        self.outcome.map_or(self.phase.as_str(), Outcome::as_str)
+        self.phase.with_outcome(self.outcome)
     }
 }
 
@@ -151,7 +151,7 @@ impl Listed for WorkflowItem {
     }
 
     fn state(&self) -> &'static str {
-        self.outcome.map_or(self.phase.as_str(), Outcome::as_str)
+        self.phase.with_outcome(self.outcome)
     }
 }
 

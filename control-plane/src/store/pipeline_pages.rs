@@ -15,19 +15,12 @@ use super::{Conn, StoreError, pipelines};
 /// Most pipelines that one page looks at for a filter that no index serves.
 const MAX_LOOKED_AT: u32 = 500;
 
-/// States that may be asked for.
-pub(crate) const STATES: [&str; 10] = [
-    "queued",
-    "running",
-    "on_hold",
-    "success",
-    "failed",
-    "canceled",
-    "timedout",
-    "infrastructure_fail",
-    "unauthorized",
-    "not_run",
-];
+/// States of pipelines that have not ended.
+pub(crate) const OPEN_PIPELINES: [&str; 3] = ["queued", "running", "on_hold"];
+
+/// States of pipelines, workflows and jobs that have ended.
+pub(crate) const OUTCOMES: [&str; 7] =
+    ["success", "failed", "canceled", "timedout", "infrastructure_fail", "unauthorized", "not_run"];
 
 /// Pipelines whose states are looked up by one statement: a page is often full before the last.
 const STATES_AT_ONCE: usize = 125;
