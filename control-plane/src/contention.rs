@@ -4,8 +4,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::store::StoreError;
-
 /// Times that a transaction is begun.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -33,12 +31,6 @@ fn retry_pause(is_contended: bool, attempts: u32) -> Option<Duration> {
 /// An error that may say that nothing has happened for another's sake.
 pub(crate) trait MayContend {
     fn is_contended(&self) -> bool;
-}
-
-impl MayContend for StoreError {
-    fn is_contended(&self) -> bool {
-        StoreError::is_contended(self)
-    }
 }
 
 /// Does a whole transaction, again where the database took it back for another's sake.

@@ -15,10 +15,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::between_servers::BetweenServers;
+use crate::cache_place::KeptCaches;
 use crate::clock::{Clock, SystemClock, millis};
 use crate::credentials::TokenHash;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::kept_caches::{self, KeptCaches};
+use crate::kept_caches;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::mail::MailServer;
@@ -35,7 +36,7 @@ use crate::space::Space;
 use crate::state::{App, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
-use crate::{alerts, api, cancel, keeping, listen, people, presence_writer, reaper, servers, web};
+use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
 #[derive(Clone, Debug)]
@@ -336,7 +337,6 @@ impl Server {
         let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
         let presence = tokio::spawn(presence_writer::run_presence(app.clone()));
-        let personal_uses = tokio::spawn(people::run_token_uses(app.clone()));
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
@@ -370,12 +370,10 @@ impl Server {
         expiry.abort();
         alerts.abort();
         presence.abort();
-        personal_uses.abort();
         others.abort();
         // What was heard last is there for the other servers, and after a restart.
         keeper.abort();
         presence_writer::write_news(&own).await;
-        people::write_token_uses(&own).await;
         servers::leave(&own).await;
         if let Err(error) = own.store.close().await {
             let error = russet_text::error_chain(&error);

@@ -8,14 +8,14 @@ use russet_protocol::resource_class::ResourceClass;
 use tokio::sync::{Notify, watch};
 
 use crate::between_servers::BetweenServers;
+use crate::cache_place::KeptCaches;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
-use crate::kept_caches::KeptCaches;
 use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::objects::Objects;
 use crate::output_readers::Readers;
-use crate::people::{Attempts, PersonalUses};
+use crate::people::Attempts;
 use crate::presence::Presence;
 use crate::releases::Releases;
 use crate::rests::Rests;
@@ -73,8 +73,8 @@ pub(crate) struct App {
     pub(crate) presence: Arc<Presence>,
     /// Attempts to sign in of late.
     pub(crate) attempts: Arc<Attempts>,
-    /// Uses of personal tokens that are not written yet.
-    pub(crate) personal_uses: Arc<PersonalUses>,
+    /// Last uses of personal tokens.
+    pub(crate) personal_uses: Arc<TokenUses>,
     /// Last uses of runner tokens.
     pub(crate) token_uses: Arc<TokenUses>,
     /// Times of talk with runners.
@@ -105,6 +105,11 @@ impl StorageLimits {
 impl App {
     pub(crate) fn bus(&self) -> &Bus {
         self.store.bus()
+    }
+
+    /// Returns the time, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.wall_ms()).unwrap_or_default()
     }
 
     /// Done when the server is to stop.

@@ -9,9 +9,9 @@ use russet_protocol::people::AuditItem;
 
 use super::caller::{Caller, ClientAddress};
 use super::error::ApiError;
-use super::routes::Operation;
+use super::operation::Operation;
 use crate::audit;
-use crate::people::{Denial, decide};
+use crate::people::decide;
 use crate::state::App;
 
 /// Lets a call through to its handler if its caller may make it.
@@ -63,7 +63,7 @@ fn event_of(app: &App, operation: &Operation, request: &Request) -> AuditItem {
     let (who, means) = extensions.get::<Caller>().map(Caller::for_audit).unwrap_or_default();
     AuditItem {
         id: AllocationId::generate().to_string(),
-        at_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        at_ms: app.now_ms(),
         who,
         means,
         address: address.map(|address| address.0.to_string()).unwrap_or_default(),
@@ -71,28 +71,5 @@ fn event_of(app: &App, operation: &Operation, request: &Request) -> AuditItem {
         target: request.uri().path().to_owned(),
         before: None,
         after: None,
-    }
-}
-
-/// Words for a denial, and what to do.
-pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
-    match denial {
-        Denial::Role(permission) => (
-            format!("this needs the permission `{}`, which your role has not", permission.as_str()),
-            Some("an administrator can give another role: `russet user set-role`"),
-        ),
-        Denial::Scope(permission) => (
-            format!("this needs the permission `{}`, which the token has not", permission.as_str()),
-            Some("make a token with that scope: `russet personal-token create --scope`"),
-        ),
-        Denial::OwnerOnly => (
-            "this needs the admin token of the server's machine".to_owned(),
-            Some("it is in the file `admin.token` of the server's data directory"),
-        ),
-        Denial::NoAccount => (
-            "this is about the caller's own account, and the admin token is nobody's".to_owned(),
-            Some("name an account: `russet personal-token create --user`"),
-        ),
-        Denial::Credential => ("this needs another kind of token".to_owned(), None),
     }
 }

@@ -23,7 +23,8 @@ use crate::browser_session::{Session, find_session};
 use crate::credentials::{TokenHash, TokenKind};
 use crate::lacks::Lack;
 use crate::listen::{Connection, Keeping, Key, Room, Standing};
-use crate::people::{Person, Rights, find_person};
+use crate::people::{Person, Rights};
+use crate::sign_in::find_person;
 use crate::state::App;
 use crate::store::tokens::KnownToken;
 use crate::store::{Held, allocations, tokens};
@@ -222,9 +223,11 @@ pub(super) async fn admit(
         connection.prove(standing).map_err(|_| ApiError::Busy(Lack::Connections))?;
     }
     if let Some(token) = caller.person().and_then(|person| person.token.as_ref()) {
-        app.personal_uses.note(&token.id, app.clock.wall_ms());
+        app.personal_uses.note(token.id.as_str(), app.clock.wall_ms());
     }
-    let ending = Ending::of(&app, &caller);
+    // The right of an admin token and of an agent does not end during a call.
+    let ending =
+        caller.person().map(|person| Ending::of(&app, person.clone(), caller.session_id()));
     request.extensions_mut().insert(caller);
     let answer = match ending {
         Some(ending) => ending.bound(next.run(request)).await?,

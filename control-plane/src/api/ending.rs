@@ -5,11 +5,11 @@ use axum::body::{Body, Bytes, HttpBody as _};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 
-use super::caller::Caller;
 use super::error::ApiError;
 use crate::browser_session::find_person_of_session;
 use crate::credentials::TokenHash;
-use crate::people::{Person, find_person};
+use crate::people::Person;
+use crate::sign_in::find_person;
 use crate::signals::Subscription;
 use crate::state::App;
 use crate::store::StoreError;
@@ -27,18 +27,11 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// The right of a caller with an account; others have none that ends.
-    pub(super) fn of(app: &App, caller: &Caller) -> Option<Self> {
-        let person = caller.person()?.clone();
+    /// The right of somebody with an account, by a token or the session of a browser.
+    pub(super) fn of(app: &App, person: Person, session: Option<TokenHash>) -> Self {
         // Before the call reads anything, so that no change is missed.
         let changes = app.bus().people.subscribe(person.id.as_str());
-        Some(Self {
-            app: app.clone(),
-            person,
-            session: caller.session_id(),
-            changes,
-            is_doubtful: false,
-        })
+        Self { app: app.clone(), person, session, changes, is_doubtful: false }
     }
 
     /// Waits for an answer and lets its body through, both until the right ends.

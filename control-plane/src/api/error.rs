@@ -8,7 +8,7 @@ use russet_protocol::UPLOAD_OFFSET_HEADER;
 use russet_protocol::problem::Problem;
 use russet_protocol::runner::{EventsResponse, FinishMissing};
 
-use super::access::denial_words;
+use super::denial::denial_words;
 use crate::contention::MayContend;
 use crate::credentials::NoRandomness;
 use crate::lacks::Lack;

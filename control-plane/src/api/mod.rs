@@ -10,11 +10,13 @@ mod body;
 mod caller;
 mod calls;
 mod clients;
+mod denial;
 mod direct;
 mod ending;
 mod error;
 mod metrics;
 mod openapi;
+mod operation;
 mod params;
 mod prefer;
 mod range;
@@ -27,9 +29,9 @@ use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::{Extension, Router};
 
 use crate::state::App;
-pub(crate) use access::denial_words;
 pub(crate) use caller::{Caller, ClientAddress};
 pub(crate) use calls::{Call, Calls, Refusal};
+pub(crate) use denial::denial_words;
 use error::ApiError;
 
 /// All routes: those of the API, and the pages.

@@ -30,7 +30,8 @@ mod tests {
     };
     use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, ServerBuilder};
 
-    use crate::api::routes::{self, Verb};
+    use crate::api::operation::{self, Verb};
+    use crate::api::routes::Routes;
     use crate::api::{admin, agent, clients};
 
     fn description() -> String {
@@ -94,9 +95,9 @@ mod tests {
     }
 
     /// All routes, with what their callers need.
-    fn all_operations() -> Vec<routes::Operation> {
+    fn all_operations() -> Vec<operation::Operation> {
         let all = [agent::routes(), admin::routes(), clients::routes()];
-        all.iter().flat_map(routes::Routes::operations).collect()
+        all.iter().flat_map(Routes::operations).collect()
     }
 
     /// Path of a route as the description writes it.
@@ -105,8 +106,9 @@ mod tests {
     }
 
     /// Route of a described operation: there is one for each.
-    fn route_of(routes: &[routes::Operation], verb: Verb, path: &str) -> routes::Operation {
-        let of = |route: &&routes::Operation| route.verb == verb && described(route.path) == path;
+    fn route_of(routes: &[operation::Operation], verb: Verb, path: &str) -> operation::Operation {
+        let of =
+            |route: &&operation::Operation| route.verb == verb && described(route.path) == path;
         let found: Vec<_> = routes.iter().filter(of).collect();
         assert_eq!(found.len(), 1, "{} {path} has one route", verb.as_str());
         *found[0]

@@ -9,7 +9,7 @@ use super::error::KeepError;
 use super::objects::delete_noted;
 use super::orphans::remove_orphans;
 use crate::clock::millis;
-use crate::contention;
+use crate::contention::{self, MayContend};
 use crate::scheduler::retention::{Due, Part, due_of_project};
 use crate::state::App;
 use crate::store::retention::Stays;

@@ -9,8 +9,6 @@
 mod document;
 mod folder;
 
-use std::path::PathBuf;
-
 use russet_protocol::storage::Cache;
 
 use crate::state::App;
@@ -22,15 +20,6 @@ pub use self::folder::{Removed, bound_kept_caches, remove_kept_caches};
 
 /// Prefix of objects of archives that were kept before.
 const PREFIX: &str = "archives/kept/";
-
-/// Place of the caches of one project, and bound of those of all projects.
-#[derive(Clone, Debug)]
-pub struct KeptCaches {
-    /// Directory of the project; its parent has those of others.
-    pub dir: PathBuf,
-    /// Most bytes of all projects; the oldest caches go first.
-    pub limit: u64,
-}
 
 /// Notes the caches that are kept, so that jobs find them.
 pub(crate) async fn note_kept(app: &App) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 /// Failures that make nobody wait.
 const FREE_FAILURES: u32 = 5;
@@ -113,6 +114,17 @@ fn wait_after(failures: u32) -> i64 {
     match failures.checked_sub(FREE_FAILURES) {
         None | Some(0) => 0,
         Some(more) => 1000_i64.saturating_mul(1_i64 << more.min(20)),
+    }
+}
+
+/// Attempts of late, at this server.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts(Mutex<Throttle>);
+
+impl Attempts {
+    /// Looks at and changes the table.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Throttle) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

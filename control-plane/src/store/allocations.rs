@@ -4,9 +4,9 @@ use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
+use super::claimed::{Claimed, claimed_from_row};
 use super::rows::{count_column, parse, parse_maybe};
 use super::sql::{Lock, Row, query};
-use super::tasks::{Claimed, claimed_from_row};
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
 

@@ -6,8 +6,8 @@
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::{Xcode, has_xcode};
 
+use super::claimed::{Claimed, claimed_from_row};
 use super::sql::{Lock, query};
-use super::tasks::{Claimed, claimed_from_row};
 use super::{Conn, StoreError, WriteTx};
 
 /// The most Xcodes that the waiting tasks of a class may name for all of them to be looked at.

@@ -15,6 +15,7 @@ pub(crate) mod artifacts;
 pub(crate) mod audit_events;
 mod availability;
 pub(crate) mod caches;
+mod claimed;
 pub(crate) mod classes;
 mod conn;
 pub(crate) mod installation;
@@ -76,12 +77,13 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 
-use crate::contention;
+use crate::contention::{MayContend, is_code};
 use crate::lacks::Lack;
 use crate::signals::Bus;
 use conn::Link;
 
 pub(crate) use allocations::Held;
+pub(crate) use claimed::Claimed;
 pub(crate) use conn::Conn;
 pub(crate) use postgres::{Channel, Teller};
 pub use postgres::{DatabaseUrl, DatabaseUrlError};
@@ -147,6 +149,15 @@ pub(crate) enum StoreError {
     Stopping,
 }
 
+impl MayContend for StoreError {
+    /// Returns true where the database took a transaction back for another's sake, or since a newer
+    /// version changed a table.
+    fn is_contended(&self) -> bool {
+        self.code().is_some_and(|code| is_code(&code))
+            || matches!(self, Self::Database(error) if conn::has_stale_plan(error))
+    }
+}
+
 impl StoreError {
     /// Returns the code of an error that the database reported.
     fn code(&self) -> Option<String> {
@@ -154,13 +165,6 @@ impl StoreError {
             Self::Database(sqlx::Error::Database(error)) => error.code().map(Into::into),
             _ => None,
         }
-    }
-
-    /// Returns true where the database took a transaction back for another's sake, or since a newer
-    /// version changed a table.
-    pub(crate) fn is_contended(&self) -> bool {
-        self.code().is_some_and(|code| contention::is_code(&code))
-            || matches!(self, Self::Database(error) if conn::has_stale_plan(error))
     }
 
     /// Returns what there was too little of, where nothing has happened and the same may work a moment

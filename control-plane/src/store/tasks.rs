@@ -1,6 +1,6 @@
 //! Table `tasks`: the queue, and who holds what until when.
 
-use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId, WorkflowId};
+use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
 use russet_protocol::outcome::Outcome;
 use russet_protocol::resource_class::ResourceClass;
 
@@ -8,23 +8,6 @@ use super::rows::{count_column, int_value, parse};
 use super::sql::{Lock, Row, query};
 use super::{Conn, Held, StoreError, WriteTx, allocations};
 use crate::credentials::TokenHash;
-
-/// A task that stands first in line.
-#[derive(Debug)]
-pub(crate) struct Claimed {
-    pub(crate) task: TaskId,
-    pub(crate) job: JobId,
-    pub(crate) job_name: String,
-    pub(crate) workflow: WorkflowId,
-    pub(crate) pipeline: PipelineId,
-    pub(crate) project: String,
-    pub(crate) branch: Option<String>,
-    pub(crate) tag: Option<String>,
-    pub(crate) from_fork: bool,
-    /// Index among the tasks of its run, from 0.
-    pub(crate) node_index: u32,
-    pub(crate) node_total: u32,
-}
 
 /// The tasks of one run of a job.
 #[derive(Clone, Copy, Debug)]
@@ -114,25 +97,6 @@ pub(crate) async fn requeue(
     wake(tx, class, xcode.is_some(), 1);
     tx.wake_task(task.as_str());
     Ok(())
-}
-
-/// Reads a task with its job and its pipeline.
-pub(super) fn claimed_from_row(row: &Row) -> Result<Claimed, StoreError> {
-    let node_total: u32 = row.try_get("parallelism")?;
-    let ordinal: u32 = row.try_get("ordinal")?;
-    Ok(Claimed {
-        task: row.try_get::<String>("id")?.into(),
-        job: row.try_get::<String>("job")?.into(),
-        job_name: row.try_get("job_name")?,
-        workflow: row.try_get::<String>("workflow")?.into(),
-        pipeline: row.try_get::<String>("pipeline")?.into(),
-        project: row.try_get("project")?,
-        branch: row.try_get("branch")?,
-        tag: row.try_get("tag")?,
-        from_fork: row.try_get("from_fork")?,
-        node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
-        node_total,
-    })
 }
 
 /// A claim to note.

@@ -1,17 +1,14 @@
 //! Tables `user_sessions` and `sign_in_links`: sessions of people in browsers, and links with which
 //! they set a password.
 
-use std::collections::BTreeMap;
-
 use russet_protocol::ids::UserId;
 use russet_protocol::people::Permission;
 
-use super::rows::parse_maybe;
 use super::sql::query;
-use super::users::{add_namespace, kind_column};
+use super::users::person_from_rows;
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
-use crate::people::{Person, Rights};
+use crate::people::Person;
 
 /// Returns the one whose session it is, and its end in seconds since 1970. One statement: it is made
 /// for each call with a cookie.
@@ -29,22 +26,9 @@ pub(crate) async fn person_of(
     .fetch_all(conn)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut namespaces = BTreeMap::new();
-    for row in &rows {
-        add_namespace(row, &mut namespaces)?;
-    }
-    let person = Person {
-        id: first.try_get::<String>("user_id")?.into(),
-        name: first.try_get("name")?,
-        kind: kind_column(first)?,
-        rights: Rights::Account {
-            role: parse_maybe(first, "role")?,
-            namespaces,
-            scopes: Permission::ALL.into(),
-        },
-        token: None,
-    };
-    Ok(Some((person, first.try_get("until_s")?)))
+    let until_s = first.try_get("until_s")?;
+    let person = person_from_rows(&rows, Permission::ALL.into(), None)?;
+    Ok(person.map(|person| (person, until_s)))
 }
 
 /// Begins a session, and forgets those that are over.

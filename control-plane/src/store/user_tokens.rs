@@ -1,16 +1,14 @@
 //! Table `user_tokens`: personal tokens.
 
-use std::collections::BTreeMap;
-
 use russet_protocol::ids::{PersonalTokenId, UserId};
 use russet_protocol::people::{Permission, PersonalTokenItem};
 
-use super::rows::{count_column, count_maybe, int_value, json, parse_maybe, to_json};
+use super::rows::{count_column, count_maybe, int_value, json, to_json};
 use super::sql::{Row, query};
-use super::users::{add_namespace, kind_column};
+use super::users::person_from_rows;
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
-use crate::people::{Person, Rights, TokenRef};
+use crate::people::{Person, TokenRef};
 
 /// Returns the owner of a token with their rights, also of one that has expired. One statement: it
 /// is made for each call with a personal token.
@@ -29,26 +27,13 @@ pub(crate) async fn owner_of(
     .fetch_all(conn)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut namespaces = BTreeMap::new();
-    for row in &rows {
-        add_namespace(row, &mut namespaces)?;
-    }
     let scopes: Vec<Permission> = json(first, "scopes")?;
-    Ok(Some(Person {
-        id: first.try_get::<String>("user_id")?.into(),
-        name: first.try_get("name")?,
-        kind: kind_column(first)?,
-        rights: Rights::Account {
-            role: parse_maybe(first, "role")?,
-            namespaces,
-            scopes: scopes.into_iter().collect(),
-        },
-        token: Some(TokenRef {
-            id: first.try_get::<String>("token_id")?.into(),
-            hash: *hash,
-            expires_ms: first.try_get("expires_ms")?,
-        }),
-    }))
+    let token = TokenRef {
+        id: first.try_get::<String>("token_id")?.into(),
+        hash: *hash,
+        expires_ms: first.try_get("expires_ms")?,
+    };
+    person_from_rows(&rows, scopes.into_iter().collect(), Some(token))
 }
 
 fn item_from_row(row: &Row) -> Result<PersonalTokenItem, StoreError> {
@@ -118,19 +103,17 @@ pub(crate) async fn delete(
     Ok(done.rows_affected() > 0)
 }
 
-/// Notes the last use of a token, unless a later one is noted.
-pub(crate) async fn note_use(
-    tx: &mut WriteTx,
-    id: &PersonalTokenId,
-    used_ms: i64,
-) -> Result<(), StoreError> {
-    query(
-        "UPDATE user_tokens SET used_ms = $2 \
-         WHERE id = $1 AND (used_ms IS NULL OR used_ms < $2)",
-    )
-    .bind(id.as_str())
-    .bind(used_ms)
-    .execute(tx)
-    .await?;
+/// Notes when tokens were used last, unless a later use of one is noted.
+pub(crate) async fn note_used(tx: &mut WriteTx, used: &[(String, i64)]) -> Result<(), StoreError> {
+    for (id, used_ms) in used {
+        query(
+            "UPDATE user_tokens SET used_ms = $2 \
+             WHERE id = $1 AND (used_ms IS NULL OR used_ms < $2)",
+        )
+        .bind(id)
+        .bind(*used_ms)
+        .execute(tx)
+        .await?;
+    }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! Tables `users` and `user_roles`: accounts and their roles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use russet_protocol::ids::UserId;
-use russet_protocol::people::{Role, UserItem, UserKind};
+use russet_protocol::people::{Permission, Role, UserItem, UserKind};
 
 use super::rows::{count_column, parse, parse_maybe};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
+use crate::people::{Person, Rights, TokenRef};
 
 /// An account with its id.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ macro_rules! select_users {
 }
 
 /// Reads the kind of an account.
-pub(super) fn kind_column(row: &Row) -> Result<UserKind, StoreError> {
+fn kind_column(row: &Row) -> Result<UserKind, StoreError> {
     let kind: String = row.try_get("kind")?;
     match kind.as_str() {
         "person" => Ok(UserKind::Person),
@@ -39,14 +40,32 @@ pub(super) fn kind_column(row: &Row) -> Result<UserKind, StoreError> {
 }
 
 /// Adds the role in a namespace that a row has, if any.
-pub(super) fn add_namespace(
-    row: &Row,
-    namespaces: &mut BTreeMap<String, Role>,
-) -> Result<(), StoreError> {
+fn add_namespace(row: &Row, namespaces: &mut BTreeMap<String, Role>) -> Result<(), StoreError> {
     if let Some(namespace) = row.try_get::<Option<String>>("namespace")? {
         namespaces.insert(namespace, parse(row, "namespace_role")?);
     }
     Ok(())
+}
+
+/// Reads somebody with an account from their rows, one for each role in a namespace. `None` where
+/// there are no rows.
+pub(super) fn person_from_rows(
+    rows: &[Row],
+    scopes: BTreeSet<Permission>,
+    token: Option<TokenRef>,
+) -> Result<Option<Person>, StoreError> {
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut namespaces = BTreeMap::new();
+    for row in rows {
+        add_namespace(row, &mut namespaces)?;
+    }
+    Ok(Some(Person {
+        id: first.try_get::<String>("user_id")?.into(),
+        name: first.try_get("name")?,
+        kind: kind_column(first)?,
+        rights: Rights::Account { role: parse_maybe(first, "role")?, namespaces, scopes },
+        token,
+    }))
 }
 
 /// Makes accounts of rows, of which those of an account follow each other.

@@ -17,7 +17,7 @@ use super::sign_in_event;
 use crate::api::ClientAddress;
 use crate::audit;
 use crate::listen::Connection;
-use crate::people::set_password;
+use crate::sign_in::set_password;
 use crate::state::App;
 
 #[derive(Debug, Template)]

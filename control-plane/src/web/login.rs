@@ -19,7 +19,7 @@ use crate::api::{Caller, ClientAddress};
 use crate::audit;
 use crate::browser_session::{begin_cookie, begin_session, end_cookie, mark_of};
 use crate::listen::Connection;
-use crate::people::{SignInError, sign_in};
+use crate::sign_in::{SignInError, sign_in};
 use crate::state::App;
 
 #[derive(Debug, Template)]

@@ -10,7 +10,6 @@ use russet_protocol::machine::ServerPause;
 use super::buttons;
 use super::errors::{PageError, render_html};
 use super::overview::{MAX_SHOWN, queued_jobs};
-use super::pages::now_ms;
 use super::view;
 use super::visit::Visit;
 use crate::runner_items::list_runners;
@@ -53,7 +52,7 @@ pub(super) async fn runners_page(
     let runners = list_runners(&app, &mut conn).await?;
     let waiting = queued_jobs(&app, &mut conn).await?;
     drop(conn);
-    let now_ms = now_ms(&app);
+    let now_ms = app.now_ms();
     render_html(&RunnersPage { visit, classes: lines, runners, waiting, now_ms })
 }
 
@@ -80,5 +79,5 @@ pub(super) async fn machine_page(
     if runners.is_empty() {
         return Err(PageError::NotFound);
     }
-    render_html(&MachinePage { visit, name, runners, now_ms: now_ms(&app) })
+    render_html(&MachinePage { visit, name, runners, now_ms: app.now_ms() })
 }

@@ -93,7 +93,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
 fn sign_in_event(app: &App, who: &str, address: ClientAddress, operation: &str) -> AuditItem {
     AuditItem {
         id: AllocationId::generate().to_string(),
-        at_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        at_ms: app.now_ms(),
         who: who.to_owned(),
         means: if operation == "POST /link" { "link" } else { "password" }.to_owned(),
         address: address.0.to_string(),

@@ -11,7 +11,6 @@ use russet_protocol::ids::JobId;
 
 use super::buttons;
 use super::errors::{PageError, render_html};
-use super::pages::now_ms;
 use super::view;
 use super::visit::Visit;
 use crate::runner_items::list_runners;
@@ -65,7 +64,7 @@ pub(super) async fn overview_page(
     let running = open_jobs::running(&mut conn, MAX_TASKS).await?;
     let pipelines = pipelines::list(&mut conn, None, PIPELINES).await?;
     drop(conn);
-    let now_ms = now_ms(&app);
+    let now_ms = app.now_ms();
     render_html(&OverviewPage {
         visit,
         troubled,
@@ -79,8 +78,8 @@ pub(super) async fn overview_page(
     })
 }
 
-/// The jobs that wait for a runner or for their turn, each with its reason. Only those that are shown are asked for
-/// one.
+/// Returns the jobs that wait for a runner or for their turn, each with its reason. Only those that are
+/// shown are asked for one.
 pub(super) async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
     let mut jobs = open_jobs::queued(conn, MAX_TASKS).await?;
     let known: BTreeSet<JobId> = jobs.iter().map(|job| job.row.job.id.clone()).collect();

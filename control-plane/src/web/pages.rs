@@ -20,10 +20,6 @@ use crate::waits::Explainer;
 /// Number of tests that failed that are shown; the command shows all.
 const FAILED_TESTS: usize = 20;
 
-pub(super) fn now_ms(app: &App) -> u64 {
-    u64::try_from(app.clock.wall_ms()).unwrap_or(0)
-}
-
 #[derive(Debug, Template)]
 #[template(path = "pipeline.html")]
 struct PipelinePage {
@@ -45,7 +41,7 @@ pub(super) async fn pipeline_page(
         explainer.explain_wait(&app, &mut conn, job).await?;
     }
     drop(conn);
-    render_html(&PipelinePage { visit, pipeline, now_ms: now_ms(&app) })
+    render_html(&PipelinePage { visit, pipeline, now_ms: app.now_ms() })
 }
 
 #[derive(Debug, Template)]
@@ -98,6 +94,6 @@ pub(super) async fn job_page(
         tasks,
         artifacts,
         failed_tests,
-        now_ms: now_ms(&app),
+        now_ms: app.now_ms(),
     })
 }

@@ -14,11 +14,10 @@ use russet_text::encode_component;
 use serde::Deserialize;
 
 use super::errors::{ErrorPage, PageError, render_html};
-use super::pages::now_ms;
 use super::view;
 use super::visit::Visit;
 use crate::state::App;
-use crate::store::pipeline_pages::{Filter, Place, STATES, read_page};
+use crate::store::pipeline_pages::{Filter, OPEN_PIPELINES, OUTCOMES, Place, read_page};
 use crate::store::projects;
 
 /// Number of pipelines of a page.
@@ -63,17 +62,22 @@ pub(super) struct Wanted {
 pub(super) enum UnreadableFilter {
     #[error("`{0}` is not a day: write it as 2026-11-30")]
     Day(String),
-    #[error("`{0}` is not a state: one of {states} is", states = STATES.join(", "))]
+    #[error("`{0}` is not a state: one of {states} is", states = states().join(", "))]
     State(String),
     #[error("the address of this page is not complete: begin at the first page")]
     Page,
+}
+
+/// Returns the states that may be asked for.
+fn states() -> Vec<&'static str> {
+    [&OPEN_PIPELINES[..], &OUTCOMES].concat()
 }
 
 impl Wanted {
     /// Returns the filter and the beginning of the page.
     fn read(&self) -> Result<(Filter, Option<Place>), UnreadableFilter> {
         let state = field(&self.state);
-        if let Some(unknown) = state.filter(|state| !STATES.contains(state)) {
+        if let Some(unknown) = state.filter(|state| !states().contains(state)) {
             return Err(UnreadableFilter::State(unknown.to_owned()));
         }
         let filter = Filter {
@@ -158,7 +162,7 @@ struct PipelinesPage {
     visit: Visit,
     wanted: Wanted,
     projects: Vec<String>,
-    states: [&'static str; 10],
+    states: Vec<&'static str>,
     pipelines: Vec<Pipeline>,
     newer: Option<String>,
     older: Option<String>,
@@ -189,9 +193,9 @@ pub(super) async fn pipelines_page(
         older: page.next.as_ref().map(|next| wanted.older(next)),
         wanted,
         projects,
-        states: STATES,
+        states: states(),
         pipelines: page.items,
-        now_ms: now_ms(&app),
+        now_ms: app.now_ms(),
     })
 }
 

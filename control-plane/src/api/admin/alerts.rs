@@ -77,7 +77,7 @@ pub(super) async fn add_target(
         name: new.name,
         kind: new.kind,
         address,
-        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        created_ms: app.now_ms(),
         waiting: 0,
         delivered_ms: None,
         failure: None,

@@ -53,7 +53,7 @@ pub(super) async fn put(
     }
     let mut tx = app.store.write().await?;
     let before = variables::find_context(&mut tx, &name).await?;
-    let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
+    let now_ms = app.now_ms();
     before.iter().for_each(audit::note_before);
     let created_ms = before.map_or(now_ms, |context| context.created_ms);
     let item = ContextItem { name, projects: wish.projects, created_ms };

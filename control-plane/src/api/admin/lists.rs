@@ -10,20 +10,13 @@ use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::state::App;
 use crate::store::listed::{self, ListPage, PlaceWithin};
-use crate::store::pipeline_pages::{Filter, Order};
+use crate::store::pipeline_pages::{Filter, OUTCOMES, Order};
 
 /// Number of elements of a page, where the caller names none.
 const PAGE_LENGTH: u32 = 50;
 
 /// Most elements of a page.
 const MAX_PAGE_LENGTH: u32 = 200;
-
-/// States of what has ended.
-const OUTCOMES: [&str; 7] =
-    ["success", "failed", "canceled", "timedout", "infrastructure_fail", "unauthorized", "not_run"];
-
-/// States of pipelines that have not ended.
-pub(super) const OPEN_PIPELINES: [&str; 3] = ["queued", "running", "on_hold"];
 
 /// States of workflows that have not ended.
 const OPEN_WORKFLOWS: [&str; 2] = ["queued", "running"];

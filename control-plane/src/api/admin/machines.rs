@@ -39,7 +39,7 @@ pub(super) async fn pause(
     ProvedName(proved): ProvedName,
     Json(request): Json<PauseRunners, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
-    let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
+    let now_ms = app.now_ms();
     let line = |text: &String, max| russet_text::one_line_within(text, max);
     let by = request.by.as_ref().map(|by| line(by, MAX_BY_CHARS)).filter(|by| !by.is_empty());
     let until = |seconds: u64| now_ms.saturating_add(seconds.min(MAX_PAUSE_S) * 1000);

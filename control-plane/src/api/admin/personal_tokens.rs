@@ -147,7 +147,7 @@ async fn make_token(
     if new.scopes.is_empty() {
         return Err(ApiError::Bad("a token needs at least one scope".to_owned()));
     }
-    let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or_default();
+    let now_ms = app.now_ms();
     let expires_ms = new
         .expires_in_s
         .map(|seconds| now_ms.saturating_add(seconds.clamp(1, MAX_LIFE_S).saturating_mul(1000)));

@@ -5,12 +5,12 @@ use axum::extract::State;
 use russet_protocol::admin::{Page, Pipeline};
 use russet_protocol::ids::PipelineId;
 
-use super::lists::{OPEN_PIPELINES, Wanted};
+use super::lists::Wanted;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::refs::PipelineRef;
 use crate::state::App;
-use crate::store::pipeline_pages::{Place, read_page};
+use crate::store::pipeline_pages::{OPEN_PIPELINES, Place, read_page};
 use crate::store::pipelines;
 use crate::waits::Explainer;
 

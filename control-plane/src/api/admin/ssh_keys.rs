@@ -58,7 +58,7 @@ pub(super) async fn add(
         md5: read.md5,
         kind: read.kind,
         host: wish.host,
-        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        created_ms: app.now_ms(),
     };
     audit::note_after(&item);
     let mut tx = app.store.write().await?;

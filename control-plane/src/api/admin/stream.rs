@@ -80,7 +80,7 @@ async fn serve_events(
         }
         loop {
             let look = async {
-                match follower.until_look(u64::try_from(app.clock.wall_ms()).unwrap_or(0)) {
+                match follower.until_look(app.now_ms()) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => std::future::pending().await,
                 }

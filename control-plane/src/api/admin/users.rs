@@ -76,7 +76,7 @@ pub(super) async fn add(
         role: new.role,
         namespaces: Default::default(),
         has_password: false,
-        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        created_ms: app.now_ms(),
     };
     let user = StoredUser { id: UserId::generate(), item };
     let mut tx = app.store.write().await?;

@@ -26,7 +26,7 @@ use crate::machines::MAX_LIFTED;
 use crate::scheduler::leases;
 use crate::state::App;
 use crate::store::{
-    Conn, WriteTx, jobs, line, pauses, runner_names, runners, tasks, tokens, workflows,
+    Claimed, Conn, WriteTx, jobs, line, pauses, runner_names, runners, tasks, tokens, workflows,
 };
 
 /// Time after which tasks are looked at again that others were about to take.
@@ -342,7 +342,7 @@ async fn take_task(
 fn answer_of(
     app: &App,
     class: &ResourceClass,
-    task: tasks::Claimed,
+    task: Claimed,
     allocation: AllocationId,
     token: Secret,
 ) -> ClaimResponse {

@@ -98,7 +98,7 @@ async fn store_output(
 ) -> Result<i64, ApiError> {
     let mut tx = app.store.write().await?;
     let held = caller.lock(&mut tx, None).await?;
-    let now_ms = u64::try_from(app.clock.wall_ms()).unwrap_or(0);
+    let now_ms = app.now_ms();
     let step = ensure_step(&mut tx, &held, number, now_ms).await?;
     if step.step.output_bytes != chunk.start {
         return Err(ApiError::Offset(step.step.output_bytes));

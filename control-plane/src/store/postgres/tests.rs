@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Executor as _, Row as _};
 use tokio::sync::Barrier;
 
 use crate::clock::{Clock as _, ManualClock};
-use crate::contention::retry;
+use crate::contention::{MayContend, retry};
 use crate::follow_seen::Seen;
 use crate::store::plans::all_statements;
 use crate::store::servers::ServerRow;

@@ -1,18 +1,19 @@
-//! Signing in with a name and a password, and setting one with a link.
+//! Finding out who calls: by a personal token, or by a name and a password, which is set with a link.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use russet_protocol::ids::UserId;
 use russet_protocol::people::{Role, UserItem, UserKind};
 use russet_protocol::secret::Secret;
 
-use super::passwords::{PasswordError, hash_password, matches_password, refuse_password};
-use super::throttle::{Throttle, counted_for};
 use crate::credentials::TokenHash;
+use crate::people::{
+    PasswordError, Person, check_user_name, counted_for, hash_password, matches_password,
+    refuse_password,
+};
 use crate::state::App;
 use crate::store::users::StoredUser;
-use crate::store::{StoreError, WriteTx, user_sessions, users};
+use crate::store::{StoreError, WriteTx, user_sessions, user_tokens, users};
 
 /// Longest name that is looked up, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -35,14 +36,14 @@ pub(crate) enum SignInError {
     Password(#[from] PasswordError),
 }
 
-/// Attempts of late, at this server.
-#[derive(Debug, Default)]
-pub(crate) struct Attempts(Mutex<Throttle>);
-
-impl Attempts {
-    fn with<T>(&self, f: impl FnOnce(&mut Throttle) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// Finds the owner of a personal token: `None` for one that is unknown, was revoked or has expired.
+pub(crate) async fn find_person(app: &App, hash: &TokenHash) -> Result<Option<Person>, StoreError> {
+    let person = user_tokens::owner_of(&mut app.store.read().await?, hash).await?;
+    let now_ms = app.clock.wall_ms();
+    Ok(person.filter(|person| {
+        let expires_ms = person.token.as_ref().and_then(|token| token.expires_ms);
+        expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
+    }))
 }
 
 /// Checks a name and a password. `mark` is that of a browser which the account was signed in with
@@ -114,7 +115,7 @@ async fn make_administrator(
     tx: &mut WriteTx,
     name: &str,
 ) -> Result<StoredUser, SignInError> {
-    crate::people::check_user_name(name).map_err(SignInError::Refused)?;
+    check_user_name(name).map_err(SignInError::Refused)?;
     let role = Some(Role::Admin);
     if let Some(found) = users::find(tx, name).await? {
         if found.item.kind == UserKind::Service {
@@ -129,7 +130,7 @@ async fn make_administrator(
         role,
         namespaces: Default::default(),
         has_password: true,
-        created_ms: u64::try_from(app.clock.wall_ms()).unwrap_or_default(),
+        created_ms: app.now_ms(),
     };
     let new = StoredUser { id: UserId::generate(), item };
     users::insert(tx, &new).await?;

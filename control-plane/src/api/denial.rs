@@ -1,0 +1,26 @@
+//! Words for those who may not.
+
+use crate::people::Denial;
+
+/// Words for a denial, and what to do.
+pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
+    match denial {
+        Denial::Role(permission) => (
+            format!("this needs the permission `{}`, which your role has not", permission.as_str()),
+            Some("an administrator can give another role: `russet user set-role`"),
+        ),
+        Denial::Scope(permission) => (
+            format!("this needs the permission `{}`, which the token has not", permission.as_str()),
+            Some("make a token with that scope: `russet personal-token create --scope`"),
+        ),
+        Denial::OwnerOnly => (
+            "this needs the admin token of the server's machine".to_owned(),
+            Some("it is in the file `admin.token` of the server's data directory"),
+        ),
+        Denial::NoAccount => (
+            "this is about the caller's own account, and the admin token is nobody's".to_owned(),
+            Some("name an account: `russet personal-token create --user`"),
+        ),
+        Denial::Credential => ("this needs another kind of token".to_owned(), None),
+    }
+}

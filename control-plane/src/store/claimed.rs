@@ -1,0 +1,42 @@
+//! Task as it is handed out, read from the tables of tasks, jobs and pipelines together.
+
+use russet_protocol::ids::{JobId, PipelineId, TaskId, WorkflowId};
+
+use super::StoreError;
+use super::sql::Row;
+
+/// A task that stands first in line.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) task: TaskId,
+    pub(crate) job: JobId,
+    pub(crate) job_name: String,
+    pub(crate) workflow: WorkflowId,
+    pub(crate) pipeline: PipelineId,
+    pub(crate) project: String,
+    pub(crate) branch: Option<String>,
+    pub(crate) tag: Option<String>,
+    pub(crate) from_fork: bool,
+    /// Index among the tasks of its run, from 0.
+    pub(crate) node_index: u32,
+    pub(crate) node_total: u32,
+}
+
+/// Reads a task with its job and its pipeline.
+pub(super) fn claimed_from_row(row: &Row) -> Result<Claimed, StoreError> {
+    let node_total: u32 = row.try_get("parallelism")?;
+    let ordinal: u32 = row.try_get("ordinal")?;
+    Ok(Claimed {
+        task: row.try_get::<String>("id")?.into(),
+        job: row.try_get::<String>("job")?.into(),
+        job_name: row.try_get("job_name")?,
+        workflow: row.try_get::<String>("workflow")?.into(),
+        pipeline: row.try_get::<String>("pipeline")?.into(),
+        project: row.try_get("project")?,
+        branch: row.try_get("branch")?,
+        tag: row.try_get("tag")?,
+        from_fork: row.try_get("from_fork")?,
+        node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
+        node_total,
+    })
+}
