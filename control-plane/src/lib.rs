@@ -32,6 +32,7 @@ mod credentials;
 mod data_dir;
 mod follow;
 mod follow_seen;
+mod health;
 mod keeping;
 mod kept_caches;
 mod lacks;

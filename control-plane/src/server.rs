@@ -82,6 +82,9 @@ pub struct Settings {
     pub class_aliases: BTreeMap<String, ResourceClass>,
     /// Relay for mail about alerts. `None`: no mail.
     pub mail: Option<MailServer>,
+    /// Time for which the server goes on after it was told to stop, and says at `/readyz` that it is not
+    /// ready, so that proxies send nothing more to it.
+    pub shutdown_delay: Duration,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -128,6 +131,7 @@ impl Settings {
             orb_registry: None,
             class_aliases: BTreeMap::new(),
             mail: None,
+            shutdown_delay: Duration::ZERO,
         }
     }
 }
@@ -179,6 +183,7 @@ pub struct Server {
     address: SocketAddr,
     admin_token: Secret,
     app: App,
+    shutdown_delay: Duration,
     close: watch::Sender<bool>,
     /// Keeps other servers out.
     _data_dir: DataDir,
@@ -283,6 +288,7 @@ impl Server {
                 raise_open_files(),
                 settings.trusted_proxies,
             )),
+            health: Arc::default(),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
             readers: Readers::default(),
             mail: settings.mail.map(Arc::new),
@@ -309,7 +315,8 @@ impl Server {
             tracing::info!(registry, "orbs that are missing are fetched from a registry");
         }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "listening");
-        Ok(Self { listener, address, admin_token, app, close, _data_dir: data_dir })
+        let shutdown_delay = settings.shutdown_delay;
+        Ok(Self { listener, address, admin_token, app, shutdown_delay, close, _data_dir: data_dir })
     }
 
     /// Origin of this server, as `http://127.0.0.1:port`.
@@ -332,7 +339,7 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { listener, app, close, _data_dir, .. } = self;
+        let Self { listener, app, shutdown_delay, close, _data_dir, .. } = self;
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
@@ -342,8 +349,11 @@ impl Server {
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
         let mut closing = app.closing.clone();
         let gate = Arc::clone(&app.gate);
+        let health = Arc::clone(&app.health);
         let shutdown = tokio::spawn(async move {
             shutdown.await;
+            health.begin_shutdown();
+            tokio::time::sleep(shutdown_delay).await;
             close.send_replace(true);
         });
         let pages = web::router(&app);

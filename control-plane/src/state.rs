@@ -11,6 +11,7 @@ use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
 use crate::clock::Clock;
 use crate::credentials::TokenHash;
+use crate::health::Health;
 use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::objects::Objects;
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) public_url: Option<Arc<str>>,
     /// Limits of what callers take, and what they have taken.
     pub(crate) gate: Arc<Gate>,
+    /// Readiness to take work.
+    pub(crate) health: Arc<Health>,
     /// Room in the data directory.
     pub(crate) space: Arc<Space>,
     /// Readers of output.

@@ -18,6 +18,7 @@ pub mod boot_files;
 pub mod cache_key;
 pub mod credential;
 pub mod exit_reason;
+pub mod health;
 pub mod ids;
 pub mod keeping;
 pub mod local;

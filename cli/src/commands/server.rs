@@ -83,6 +83,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::parse_duration)]
     lease: Duration,
 
+    /// Time for which the server goes on after it was told to stop, while `/readyz` says that it is not
+    /// ready: longer than a proxy takes to notice [default: none]
+    #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
+    shutdown_delay: Option<Duration>,
+
     /// Address under which people reach this server, for links
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
@@ -203,6 +208,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         orb_registry: args.registry.open()?,
         class_aliases: args.class_aliases.into_iter().collect(),
         mail: args.mail.open()?,
+        shutdown_delay: args.shutdown_delay.unwrap_or_default(),
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

@@ -14,6 +14,7 @@ mod denial;
 mod direct;
 mod ending;
 mod error;
+mod health;
 mod metrics;
 mod openapi;
 mod operation;
@@ -48,6 +49,8 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), caller::admit))
         .layer(map_response_with_state(app.clone(), error::count_lack))
+        // After the layers: who asks is neither looked up nor counted.
+        .merge(health::routes().into_router(&app))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app)
 }

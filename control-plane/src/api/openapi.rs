@@ -32,12 +32,13 @@ mod tests {
 
     use crate::api::operation::{self, Verb};
     use crate::api::routes::Routes;
-    use crate::api::{admin, agent, clients};
+    use crate::api::{admin, agent, clients, health};
 
     fn description() -> String {
         let mut all = agent::Docs::openapi();
         all.merge(admin::Docs::openapi());
         all.merge(clients::Docs::openapi());
+        all.merge(health::Docs::openapi());
         all.info = utoipa::openapi::Info::new("Russet control plane", "3");
         let bearer =
             || SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -96,7 +97,7 @@ mod tests {
 
     /// All routes, with what their callers need.
     fn all_operations() -> Vec<operation::Operation> {
-        let all = [agent::routes(), admin::routes(), clients::routes()];
+        let all = [agent::routes(), admin::routes(), clients::routes(), health::routes()];
         all.iter().flat_map(Routes::operations).collect()
     }
 

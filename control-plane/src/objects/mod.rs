@@ -168,6 +168,11 @@ impl Objects {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Returns true where the place is there and answers: it has its name.
+    pub(crate) async fn is_there(&self) -> Result<bool, ObjectError> {
+        Ok(self.size(IDENTITY).await?.is_some())
+    }
+
     /// Writes a small object.
     pub(crate) async fn put(&self, name: &str, bytes: Bytes) -> Result<(), ObjectError> {
         let put = self.store.put(&Path::from(name), bytes.into()).await;

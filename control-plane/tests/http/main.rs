@@ -23,6 +23,7 @@ mod claims;
 mod clients;
 mod dynamic;
 mod forms;
+mod health;
 mod keeping;
 mod large;
 mod leases;

@@ -36,6 +36,8 @@ mod clients;
 mod dynamic;
 #[path = "../http/forms.rs"]
 mod forms;
+#[path = "../http/health.rs"]
+mod health;
 #[path = "../http/keeping.rs"]
 mod keeping;
 #[path = "../http/large.rs"]

@@ -53,12 +53,17 @@ impl Balancer {
 /// The documented configuration, with these servers and the socket that is standard input.
 fn configuration(servers: &[&str]) -> String {
     let documented = std::fs::read_to_string(checkout().join("docs/haproxy.cfg")).unwrap();
-    let (before, examples) = documented.split_once("    server one ").unwrap();
-    let checks = examples.lines().next().unwrap().split_once(" check ").unwrap().1;
-    assert!(before.contains("bind :8080\n"), "{before}");
-    let mut text = before.replace("bind :8080\n", "bind fd@0\n");
-    for (number, address) in servers.iter().enumerate() {
-        text.push_str(&format!("    server s{number} {address} check {checks}\n"));
+    assert!(documented.contains("bind :8080\n"), "{documented}");
+    let mut text = String::new();
+    for line in documented.replace("bind :8080\n", "bind fd@0\n").lines() {
+        if let Some(example) = line.strip_prefix("    server one ") {
+            let (_, checks) = example.split_once(" check ").unwrap();
+            for (number, address) in servers.iter().enumerate() {
+                text.push_str(&format!("    server s{number} {address} check {checks}\n"));
+            }
+        } else if !line.starts_with("    server ") {
+            text.push_str(&format!("{line}\n"));
+        }
     }
     text
 }
