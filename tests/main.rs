@@ -52,6 +52,7 @@ mod machine;
 mod machines;
 #[cfg(target_os = "linux")]
 mod menubar;
+mod monitoring;
 mod moving;
 mod objects;
 mod observe;

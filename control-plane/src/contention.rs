@@ -2,6 +2,7 @@
 //! of them has happened, so they are done again; SQLite, with its one writer, takes none back.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Times that a transaction is begun.
@@ -15,6 +16,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). One whose connection broke
 /// during its commit is not among them: it may have happened.
 const CODES: [&str; 3] = ["40001", "40P01", "55P03"];
+
+/// Transactions of this process that were done again, for metrics.
+static RETRIES: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how many transactions this process has done again, on all its databases.
+pub(crate) fn retry_count() -> u64 {
+    RETRIES.load(Ordering::Relaxed)
+}
 
 /// Returns true for a code of the database that says so.
 pub(crate) fn is_code(code: &str) -> bool {
@@ -45,7 +54,10 @@ where
         match transaction().await {
             Ok(done) => return Ok(done),
             Err(error) => match retry_pause(error.is_contended(), attempts) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => {
+                    RETRIES.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(pause).await;
+                }
                 None => return Err(error),
             },
         }

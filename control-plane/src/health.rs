@@ -1,24 +1,16 @@
-//! Readiness: which parts keep this server from taking work.
+//! Health of this server: the parts that keep it from taking work, as they were a moment ago.
 //!
-//! Anybody may ask, and proxies ask every second. So a look is kept for a moment, there is one at a
-//! time, and it says no more than the name of what is wrong; the log has the rest.
+//! Anybody may ask, and proxies ask every second. So a look (`readiness`) is kept for a moment, there is
+//! one at a time, and it says no more than the name of what is wrong; the log has the rest.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use russet_protocol::health::{CheckState, ReadyCheck, Readiness};
-use tokio::time::timeout;
-
-use crate::objects::Objects;
-use crate::state::App;
-use crate::store::Store;
+use russet_protocol::health::{CheckState, Readiness, ReadyCheck};
 
 /// Time for which a look is kept.
 const KEPT: Duration = Duration::from_secs(1);
-
-/// Longest time that the database or the place of the objects has to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Part of a server that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +66,7 @@ pub(crate) struct Health {
     is_stopping: AtomicBool,
     last: Mutex<Option<(Instant, States)>>,
     /// Held by who looks.
-    turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 impl Health {
@@ -84,13 +76,13 @@ impl Health {
     }
 
     /// Returns the last look that is not too old.
-    fn fresh(&self, now: Instant) -> Option<States> {
+    pub(crate) fn fresh(&self, now: Instant) -> Option<States> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.filter(|(at, _)| now.saturating_duration_since(*at) < KEPT).map(|(_, states)| states)
     }
 
     /// Keeps a look, and says in the log what has changed.
-    fn keep(&self, states: States) {
+    pub(crate) fn keep(&self, states: States) {
         let now = Instant::now();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace((now, states));
         let before = last.map_or([CheckState::Ok; Part::ALL.len()], |(_, states)| states);
@@ -104,73 +96,15 @@ impl Health {
         }
     }
 
-    fn shutdown(&self) -> CheckState {
+    /// Returns the state of [`Part::Shutdown`].
+    pub(crate) fn shutdown(&self) -> CheckState {
         state_of(!self.is_stopping.load(Ordering::Relaxed))
     }
 }
 
-fn state_of(is_ok: bool) -> CheckState {
+/// Returns the state of a part that serves, or does not.
+pub(crate) fn state_of(is_ok: bool) -> CheckState {
     if is_ok { CheckState::Ok } else { CheckState::Failing }
-}
-
-/// Returns the state of each part, as it was a moment ago.
-pub(crate) async fn examine(app: &App) -> States {
-    let mut states = match app.health.fresh(Instant::now()) {
-        Some(states) => states,
-        None => {
-            let app = app.clone();
-            // Threat: who asks and hangs up at once, again and again, would begin a look each time.
-            let look = tokio::spawn(async move {
-                let _turn = app.health.turn.lock().await;
-                if let Some(states) = app.health.fresh(Instant::now()) {
-                    return states;
-                }
-                let states = look_at_parts(&app).await;
-                app.health.keep(states);
-                states
-            });
-            look.await.unwrap_or([CheckState::Failing; Part::ALL.len()])
-        }
-    };
-    // What is known at once is not kept.
-    states[Part::Shutdown as usize] = app.health.shutdown();
-    states
-}
-
-async fn look_at_parts(app: &App) -> States {
-    let (database, objects) = tokio::join!(look_at_database(&app.store), look_at_objects(&app.objects));
-    let schema = match database {
-        Some(fits) => state_of(fits),
-        None => CheckState::Unknown,
-    };
-    let disk = state_of(!app.space.is_short());
-    [state_of(database.is_some()), schema, state_of(objects), disk, app.health.shutdown()]
-}
-
-/// Returns true where this version can use the database; `None` where it does not answer.
-async fn look_at_database(store: &Store) -> Option<bool> {
-    match timeout(ANSWER_TIMEOUT, store.too_new()).await {
-        Ok(Ok(needed)) => Some(needed.is_none()),
-        Ok(Err(error)) => {
-            tracing::debug!(error = russet_text::error_chain(&error), "the database failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("the database did not answer in time");
-            None
-        }
-    }
-}
-
-async fn look_at_objects(objects: &Objects) -> bool {
-    match timeout(ANSWER_TIMEOUT, objects.is_there()).await {
-        Ok(Ok(is_there)) => is_there,
-        Ok(Err(error)) => {
-            tracing::debug!(error = russet_text::error_chain(&error), "the objects failed");
-            false
-        }
-        Err(_) => false,
-    }
 }
 
 /// Returns what is told of these states.
@@ -199,7 +133,8 @@ mod tests {
         states[Part::Disk as usize] = CheckState::Failing;
         let told = describe(states);
         assert!(!told.ready);
-        let failing: Vec<_> = told.checks.iter().filter(|check| check.next_step.is_some()).collect();
+        let failing: Vec<_> =
+            told.checks.iter().filter(|check| check.next_step.is_some()).collect();
         assert_eq!(failing.len(), 1);
         assert_eq!(failing[0].name, "disk");
         for (index, part) in Part::ALL.into_iter().enumerate() {

@@ -9,6 +9,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::admission;
 use crate::keeping::delete_objects;
+use crate::meters::FailureReason;
 use crate::scheduler::leases::{Lapse, on_lapse};
 use crate::scheduler::workflow::{JobState, advance_workflow, worst_outcome};
 use crate::state::App;
@@ -128,7 +129,7 @@ async fn start_job<'a>(
         Turn::Now => {
             jobs::set_queued(tx, &head.id, None, now_ms).await?;
             let (job, parallelism) = (&head.id, head.parallelism);
-            let new = NewTasks { job, pipeline, class, parallelism, run: 0 };
+            let new = NewTasks { job, pipeline, class, parallelism, run: 0, now_ms };
             tasks::enqueue_new(tx, new).await?;
         }
         Turn::Later => {
@@ -197,7 +198,7 @@ pub(crate) async fn move_group_on(
     let Some(next) = serial::next(tx, group).await? else { return Ok(()) };
     jobs::set_queued(tx, &next.id, None, now_ms).await?;
     let Waiting { id: job, pipeline, class, parallelism } = &next;
-    let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0 };
+    let new = NewTasks { job, pipeline, class, parallelism: *parallelism, run: 0, now_ms };
     tasks::enqueue_new(tx, new).await?;
     tx.wake_pipeline(next.pipeline.as_str());
     Ok(())
@@ -228,7 +229,7 @@ async fn close_task(
 ) -> Result<Option<jobs::Of>, StoreError> {
     steps::end_open(tx, &held.task, outcome, now_ms).await?;
     let message = message.map(|text| cut_text(text, MESSAGE_LIMIT));
-    tasks::set_ended(tx, &held.task, outcome, message).await?;
+    tasks::set_ended(tx, &held.task, outcome, message, now_ms).await?;
     close_job(tx, &held.job, &held.pipeline, held.cancel.is_some(), now_ms).await
 }
 
@@ -275,7 +276,7 @@ async fn run_again(
     let message = format!("it failed; rerun {} of {}", rerun.number, rerun.of);
     jobs::set_queued(tx, job, Some(&message), now_ms).await?;
     let (class, parallelism, run) = (&rerun.class, rerun.parallelism, rerun.number);
-    tasks::enqueue_new(tx, NewTasks { job, pipeline, class, parallelism, run }).await?;
+    tasks::enqueue_new(tx, NewTasks { job, pipeline, class, parallelism, run, now_ms }).await?;
     tx.wake_pipeline(pipeline.as_str());
     Ok(())
 }
@@ -342,6 +343,12 @@ pub(crate) async fn take_back_lapsed(app: &App) -> Result<(), StoreError> {
             }
             Lapse::End(outcome, message) => {
                 tracing::warn!(task.id = %task, %outcome, "a lease lapsed: {message}");
+                if outcome == Outcome::InfrastructureFail {
+                    tx.tally().failed(match held.step_started {
+                        true => FailureReason::LeaseLapsed,
+                        false => FailureReason::NeverStarted,
+                    });
+                }
                 let ended = close_task(&mut tx, &held, outcome, Some(message), now_ms).await?;
                 if let Some(jobs::Of { workflow, pipeline, serial_group }) = ended {
                     if let Some(group) = serial_group {
@@ -399,7 +406,7 @@ pub(crate) async fn stop_job(
         if *is_held {
             tasks::set_cancel(tx, task, &message).await?;
         } else {
-            tasks::set_ended(tx, task, Outcome::Canceled, Some(&message)).await?;
+            tasks::set_ended(tx, task, Outcome::Canceled, Some(&message), now_ms).await?;
         }
     }
     close_job(tx, job, pipeline, true, now_ms).await

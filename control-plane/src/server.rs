@@ -23,6 +23,7 @@ use crate::kept_caches;
 use crate::limits::{Limits, raise_open_files};
 use crate::listen::{Gate, ProxyRange};
 use crate::mail::MailServer;
+use crate::meters::note_start;
 use crate::moving::{check_marks, key_print};
 use crate::objects::{Objects, S3Settings};
 use crate::output_readers::Readers;
@@ -216,6 +217,7 @@ impl Server {
         clock: Arc<dyn Clock>,
         leases_by_database: bool,
     ) -> Result<Self, StartError> {
+        note_start();
         let in_dir = |error: Box<dyn Error + Send + Sync>| {
             StartError::DataDir(settings.data_dir.clone(), error)
         };
@@ -288,6 +290,7 @@ impl Server {
                 raise_open_files(),
                 settings.trusted_proxies,
             )),
+            calls: Arc::default(),
             health: Arc::default(),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
             readers: Readers::default(),

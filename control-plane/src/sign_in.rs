@@ -72,6 +72,7 @@ pub(crate) async fn sign_in(
             Ok((id, name))
         }
         _ => {
+            app.attempts.with(|attempts| attempts.fail());
             let account = russet_text::one_line(&name);
             tracing::warn!(account, %address, "somebody tried to sign in with a wrong password");
             Err(SignInError::Wrong)

@@ -14,6 +14,7 @@ use crate::credentials::TokenHash;
 use crate::health::Health;
 use crate::listen::Gate;
 use crate::mail::MailServer;
+use crate::meters::HttpMeters;
 use crate::objects::Objects;
 use crate::output_readers::Readers;
 use crate::people::Attempts;
@@ -58,6 +59,8 @@ pub(crate) struct App {
     pub(crate) public_url: Option<Arc<str>>,
     /// Limits of what callers take, and what they have taken.
     pub(crate) gate: Arc<Gate>,
+    /// Numbers of calls.
+    pub(crate) calls: Arc<HttpMeters>,
     /// Readiness to take work.
     pub(crate) health: Arc<Health>,
     /// Room in the data directory.

@@ -75,6 +75,11 @@ impl Lines {
         self.lock().keys().cloned().collect()
     }
 
+    /// Returns how many claims wait, by class.
+    pub(crate) fn counts(&self) -> Vec<(String, usize)> {
+        self.lock().iter().map(|(class, line)| (class.clone(), line.len())).collect()
+    }
+
     /// Wakes as many of those who wait for a class as there are new tasks. Returns for how many there
     /// was nobody.
     pub(crate) fn wake(&self, class: &str, tasks: u32) -> u32 {

@@ -9,15 +9,18 @@ use axum::response::IntoResponse;
 use russet_protocol::health::Readiness;
 
 use super::routes::Routes;
-use crate::health::{describe, examine};
+use crate::health::describe;
 use crate::people::Needs;
+use crate::readiness::examine;
 use crate::state::App;
 
 /// The routes.
 pub(super) fn routes() -> Routes {
-    Routes::new()
-        .get("/healthz", Needs::Nothing, say_alive)
-        .get("/readyz", Needs::Nothing, say_ready)
+    Routes::new().get("/healthz", Needs::Nothing, say_alive).get(
+        "/readyz",
+        Needs::Nothing,
+        say_ready,
+    )
 }
 
 /// Says that the process lives.

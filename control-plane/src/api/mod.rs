@@ -51,6 +51,7 @@ pub(crate) fn router(app: App, pages: Router<App>) -> Router {
         .layer(map_response_with_state(app.clone(), error::count_lack))
         // After the layers: who asks is neither looked up nor counted.
         .merge(health::routes().into_router(&app))
+        .layer(from_fn_with_state(app.clone(), metrics::measure_call))
         .layer(tower_http::trace::TraceLayer::new_for_http())
         .with_state(app)
 }

@@ -16,7 +16,7 @@ mod settings;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -33,6 +33,7 @@ use self::parts::{Parts, PartsError};
 use self::s3::{Bucket, OpenS3Error};
 pub use self::settings::{S3Settings, S3Url, S3UrlError};
 use crate::clock::millis;
+use crate::meters::{ObjectMeters, Operation};
 
 /// Age from which on an object in a bucket that no row names is left over: its row follows it within
 /// minutes, or never.
@@ -75,6 +76,17 @@ pub(crate) enum ObjectError {
 }
 
 impl ObjectError {
+    /// Name of the kind of error, for metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Store(object_store::Error::NotFound { .. }) => "not_found",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Busy => "busy",
+            Self::Body(_) | Self::TooLarge(_) | Self::OtherHash(_) => "refused",
+            Self::Store(_) | Self::NotKept => "failed",
+        }
+    }
+
     /// Returns true where there is no such object.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Store(object_store::Error::NotFound { .. }))
@@ -97,6 +109,7 @@ pub(crate) struct Objects {
     place: Place,
     /// Readers that ask for it are sent to the bucket.
     is_direct: bool,
+    meters: Arc<ObjectMeters>,
 }
 
 /// Place that the objects are in.
@@ -121,7 +134,7 @@ impl Objects {
         let store =
             LocalFileSystem::new_with_prefix(dir)?.with_automatic_cleanup(true).with_fsync(durable);
         let place = Place::Directory(dir.to_owned());
-        Ok(Self { store: Arc::new(store), place, is_direct: false })
+        Ok(Self { store: Arc::new(store), place, is_direct: false, meters: Arc::default() })
     }
 
     /// Objects in a bucket, which must let itself be written, read and listed.
@@ -130,12 +143,30 @@ impl Objects {
         check::check(&*bucket).await?;
         let address = settings.url.to_string().into();
         let store = Arc::clone(&bucket) as _;
-        Ok(Self { store, place: Place::S3(bucket, address), is_direct: settings.is_direct })
+        let place = Place::S3(bucket, address);
+        Ok(Self { store, place, is_direct: settings.is_direct, meters: Arc::default() })
     }
 
     /// Returns true where other servers may write at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.place, Place::S3(..))
+    }
+
+    /// Numbers of operations.
+    pub(crate) fn meters(&self) -> &ObjectMeters {
+        &self.meters
+    }
+
+    /// Counts an operation that ended so.
+    fn count<T>(
+        &self,
+        operation: Operation,
+        began: Instant,
+        result: Result<T, ObjectError>,
+    ) -> Result<T, ObjectError> {
+        let kind = result.as_ref().map_or_else(ObjectError::kind, |_| "ok");
+        self.meters.count(operation, began, kind);
+        result
     }
 
     /// An error of the store, as it looks from here.
@@ -175,13 +206,33 @@ impl Objects {
 
     /// Writes a small object.
     pub(crate) async fn put(&self, name: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        let (began, length) = (Instant::now(), bytes.len() as u64);
         let put = self.store.put(&Path::from(name), bytes.into()).await;
-        put.map(|_| ()).map_err(|error| self.failed(error))
+        let put = put.map(|_| ()).map_err(|error| self.failed(error));
+        if put.is_ok() {
+            self.meters.count_written(length);
+        }
+        self.count(Operation::Write, began, put)
     }
 
     /// Writes an object from a stream, of at most `limit` bytes, with little of it in memory. A
     /// stream that breaks off, or has another BLAKE3 than is `expected`, leaves nothing.
     pub(crate) async fn put_stream(
+        &self,
+        name: &str,
+        body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+        limit: u64,
+        expected: Option<&str>,
+    ) -> Result<Written, ObjectError> {
+        let began = Instant::now();
+        let written = self.write_stream(name, body, limit, expected).await;
+        if let Ok(written) = &written {
+            self.meters.count_written(written.size);
+        }
+        self.count(Operation::Write, began, written)
+    }
+
+    async fn write_stream(
         &self,
         name: &str,
         body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
@@ -252,8 +303,13 @@ impl Objects {
         start: u64,
         length: u64,
     ) -> Result<Bytes, ObjectError> {
+        let began = Instant::now();
         let range = self.store.get_range(&Path::from(name), start..start + length).await;
-        range.map_err(|error| self.failed(error))
+        let range = range.map_err(|error| self.failed(error));
+        if let Ok(bytes) = &range {
+            self.meters.count_read(bytes.len() as u64);
+        }
+        self.count(Operation::Read, began, range)
     }
 
     /// An object as a stream, from offset `start` on.
@@ -266,37 +322,44 @@ impl Objects {
         if start > 0 {
             options.range = Some(GetRange::Offset(start));
         }
+        let began = Instant::now();
         let got = self.store.get_opts(&Path::from(name), options).await;
-        Ok(got.map_err(|error| self.failed(error))?.into_stream())
+        let got = self.count(Operation::Read, began, got.map_err(|error| self.failed(error)))?;
+        let meters = Arc::clone(&self.meters);
+        let count = move |bytes: &Bytes| meters.count_read(bytes.len() as u64);
+        Ok(got.into_stream().inspect_ok(count).boxed())
     }
 
     /// Returns the size of an object; `None` where there is none.
     pub(crate) async fn size(&self, name: &str) -> Result<Option<u64>, ObjectError> {
-        match self.store.head(&Path::from(name)).await {
+        let began = Instant::now();
+        let size = match self.store.head(&Path::from(name)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed(error)),
-        }
+        };
+        self.count(Operation::Stat, began, size)
     }
 
     /// Deletes an object that no row names. A failure costs space only, so it is logged.
     pub(crate) async fn delete(&self, name: &str) {
-        match self.store.delete(&Path::from(name)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => tracing::warn!(
+        if let Err(error) = self.remove(name).await {
+            tracing::warn!(
                 error = russet_text::error_chain(&error),
                 object = name,
                 "an object that is not needed stays"
-            ),
+            );
         }
     }
 
     /// Deletes an object. One that is not there is as good as deleted.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), ObjectError> {
-        match self.store.delete(&Path::from(name)).await {
+        let began = Instant::now();
+        let removed = match self.store.delete(&Path::from(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed(error)),
-        }
+        };
+        self.count(Operation::Delete, began, removed)
     }
 
     /// Deletes what a kill left of writes to a directory, below a prefix. Nobody may be writing
@@ -375,15 +438,19 @@ impl Objects {
         prefix: &str,
         is_wanted: impl Fn(&ObjectMeta) -> bool,
     ) -> Result<Vec<String>, ObjectError> {
+        let began = Instant::now();
         let mut names = Vec::new();
         let mut objects = self.store.list(Some(&Path::from(prefix)));
         while let Some(meta) = objects.next().await {
-            let meta = meta.map_err(|error| self.failed(error))?;
+            let meta = match meta.map_err(|error| self.failed(error)) {
+                Ok(meta) => meta,
+                Err(error) => return self.count(Operation::List, began, Err(error)),
+            };
             if is_wanted(&meta) {
                 names.push(meta.location.to_string());
             }
         }
-        Ok(names)
+        self.count(Operation::List, began, Ok(names))
     }
 }
 

@@ -10,5 +10,5 @@ mod user_name;
 pub(crate) use decide::{Denial, Needs, Rights, decide};
 pub(crate) use passwords::{PasswordError, hash_password, matches_password, refuse_password};
 pub(crate) use person::{Person, TokenRef};
-pub(crate) use throttle::{Attempts, counted_for};
+pub(crate) use throttle::{AttemptCounts, Attempts, counted_for};
 pub(crate) use user_name::check_user_name;

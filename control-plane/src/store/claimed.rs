@@ -20,6 +20,9 @@ pub(crate) struct Claimed {
     /// Index among the tasks of its run, from 0.
     pub(crate) node_index: u32,
     pub(crate) node_total: u32,
+    /// Time since which it stands in line, in milliseconds since 1970; `None` of one that an older
+    /// server put there.
+    pub(crate) queued_ms: Option<i64>,
 }
 
 /// Reads a task with its job and its pipeline.
@@ -38,5 +41,6 @@ pub(super) fn claimed_from_row(row: &Row) -> Result<Claimed, StoreError> {
         from_fork: row.try_get("from_fork")?,
         node_index: ordinal.checked_rem(node_total).unwrap_or_default(),
         node_total,
+        queued_ms: row.try_get("queued_ms")?,
     })
 }

@@ -77,7 +77,7 @@ pub(crate) struct WaitingLine {
 /// Returns the lines in which tasks wait.
 pub(crate) async fn waiting_lines(conn: &mut Conn) -> Result<Vec<WaitingLine>, StoreError> {
     let rows = query(
-        "SELECT line.class, line.n, jobs.queued_ms AS oldest FROM (SELECT class, count(*) AS n, min(queue) AS first FROM tasks WHERE phase = 'queued' \
+        "SELECT line.class, line.n, coalesce(tasks.queued_ms, jobs.queued_ms) AS oldest FROM (SELECT class, count(*) AS n, min(queue) AS first FROM tasks WHERE phase = 'queued' \
          GROUP BY class) AS line JOIN tasks ON tasks.class = line.class \
          AND tasks.phase = 'queued' AND tasks.queue = line.first \
          JOIN jobs ON jobs.id = tasks.job ORDER BY line.class",

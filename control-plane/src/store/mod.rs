@@ -72,13 +72,13 @@ mod write;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::MigrateError;
 
 use crate::contention::{MayContend, is_code};
 use crate::lacks::Lack;
+use crate::meters::StoreMeters;
 use crate::signals::Bus;
 use conn::Link;
 
@@ -208,8 +208,8 @@ pub(crate) struct Store {
     bus: Bus,
     /// Number of the last migration that this version knows.
     known: i64,
-    /// Transactions that were begun to write.
-    begun: Arc<AtomicU64>,
+    /// Numbers of its transactions.
+    meters: Arc<StoreMeters>,
 }
 
 #[derive(Clone, Debug)]
@@ -238,7 +238,7 @@ impl Store {
 
     /// Refuses a database that newer versions have made unusable for this one.
     async fn checked(backend: Backend, known: i64) -> Result<Self, OpenError> {
-        let store = Self { backend, bus: Bus::default(), known, begun: Arc::default() };
+        let store = Self { backend, bus: Bus::default(), known, meters: Arc::default() };
         match store.too_new().await {
             Ok(None) => store.check_whole().await,
             Ok(Some(needed)) => Err(OpenError::TooNew { needed, known }),
@@ -298,13 +298,16 @@ impl Store {
 
     /// Begins to write.
     pub(crate) async fn write(&self) -> Result<WriteTx, StoreError> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        WriteTx::begin(self).await
+        self.meters.count_write();
+        let asked = Instant::now();
+        let tx = WriteTx::begin(self).await?;
+        self.meters.note_write_wait(asked.elapsed());
+        Ok(tx)
     }
 
-    /// Returns how many transactions were begun to write.
-    pub(crate) fn begun_transactions(&self) -> u64 {
-        self.begun.load(Ordering::Relaxed)
+    /// Numbers of its transactions.
+    pub(crate) fn meters(&self) -> &StoreMeters {
+        &self.meters
     }
 
     /// The signals that commits send.

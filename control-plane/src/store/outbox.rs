@@ -1,6 +1,6 @@
 //! Table `outbox`: messages to targets of alerts.
 
-use super::rows::to_json;
+use super::rows::{count_column, to_json};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::text::cut_text;
@@ -38,6 +38,33 @@ pub(crate) async fn insert(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Messages that are not delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Undelivered {
+    /// Number of those that are tried again.
+    pub(crate) pending: u64,
+    /// Time at which the first of these was made, in milliseconds since 1970.
+    pub(crate) oldest_ms: Option<i64>,
+    /// Number of those that were given up.
+    pub(crate) failed: u64,
+}
+
+/// Returns the messages that are not delivered.
+pub(crate) async fn undelivered(conn: &mut Conn) -> Result<Undelivered, StoreError> {
+    let row = query(
+        "SELECT count(*) AS n, min(created_ms) AS oldest, \
+         (SELECT count(*) FROM outbox WHERE failed_ms IS NOT NULL) AS failed \
+         FROM outbox WHERE done_ms IS NULL AND failed_ms IS NULL",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Undelivered {
+        pending: count_column(&row, "n")?,
+        oldest_ms: row.try_get("oldest")?,
+        failed: count_column(&row, "failed")?,
+    })
 }
 
 /// Returns true if a message is due.

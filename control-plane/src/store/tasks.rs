@@ -18,6 +18,8 @@ pub(crate) struct NewTasks<'a> {
     pub(crate) parallelism: u32,
     /// Which run of the job, from 0.
     pub(crate) run: u32,
+    /// Time at which they stand in line, in milliseconds since 1970.
+    pub(crate) now_ms: i64,
 }
 
 /// Puts the tasks of a job at the end of the line.
@@ -35,8 +37,8 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
     for index in 0..new.parallelism {
         let place = tx.next_in_line().await?;
         query(
-            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode) \
-             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8)",
+            "INSERT INTO tasks (id, job, pipeline, class, run, ordinal, phase, queue, xcode, queued_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, 'queued', $7, $8, $9)",
         )
         .bind(TaskId::generate().as_str())
         .bind(new.job.as_str())
@@ -46,6 +48,7 @@ pub(crate) async fn enqueue_new(tx: &mut WriteTx, new: NewTasks<'_>) -> Result<(
         .bind(first + index)
         .bind(place)
         .bind(&xcode)
+        .bind(new.now_ms)
         .execute(tx)
         .await?;
     }
@@ -96,6 +99,7 @@ pub(crate) async fn requeue(
     let xcode: Option<String> = row.try_get("xcode")?;
     wake(tx, class, xcode.is_some(), 1);
     tx.wake_task(task.as_str());
+    tx.tally().requeued();
     Ok(())
 }
 
@@ -196,15 +200,20 @@ pub(crate) async fn set_ended(
     task: &TaskId,
     outcome: Outcome,
     message: Option<&str>,
+    now_ms: i64,
 ) -> Result<(), StoreError> {
-    query(
-        "UPDATE tasks SET phase = 'ended', outcome = $1, message = $2, expires = NULL WHERE id = $3",
+    let row = query(
+        "UPDATE tasks SET phase = 'ended', outcome = $1, message = $2, expires = NULL, \
+         ended_ms = $3 WHERE id = $4 RETURNING class",
     )
     .bind(outcome.as_str())
     .bind(message)
+    .bind(now_ms)
     .bind(task.as_str())
-    .execute(tx)
+    .fetch_one(tx)
     .await?;
+    let class: String = row.try_get("class")?;
+    tx.tally().ended(&class, outcome);
     tx.wake_task(task.as_str());
     Ok(())
 }

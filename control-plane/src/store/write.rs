@@ -1,11 +1,13 @@
 //! Write transactions.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use super::conn::{Conn, Link};
 use super::sql::query;
 use super::{Store, StoreError, audit_events};
 use crate::clock::Clock;
+use crate::meters::{StoreMeters, Tally};
 use crate::pending_event::{self, Pending};
 use crate::signals::Bus;
 use crate::wakes::Wakes;
@@ -21,6 +23,8 @@ pub(crate) struct WriteTx {
     began_ms: Option<i64>,
     bus: Bus,
     wakes: Wakes,
+    meters: Arc<StoreMeters>,
+    tally: Tally,
 }
 
 impl WriteTx {
@@ -39,7 +43,8 @@ impl WriteTx {
                 (Link::PostgresTx(begun.tx), begun.number, began_ms, has_clock)
             }
         };
-        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wakes })
+        let (meters, tally) = (Arc::clone(&store.meters), Tally::default());
+        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wakes, meters, tally })
     }
 
     /// Number of this commit, which what is changed is marked with. [`Conn::horizon`] says what a
@@ -98,6 +103,11 @@ impl WriteTx {
         self.wakes.rests.insert((class.to_owned(), runner.to_owned()));
     }
 
+    /// Once committed, what is noted here is counted.
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     /// Makes it all true, then sends the signals.
     ///
     /// In a task of its own: a caller whose connection is cut in the middle goes away, and what
@@ -118,12 +128,13 @@ impl WriteTx {
     }
 
     async fn finish(self) -> Result<(), StoreError> {
-        let Self { conn, bus, wakes, .. } = self;
+        let Self { conn, bus, wakes, meters, tally, .. } = self;
         match conn.link {
             Link::SqliteWriter(mut writer) => writer.commit().await?,
             Link::PostgresTx(tx) => tx.commit().await.map_err(StoreError::of_commit)?,
             Link::SqliteReader(_) | Link::PostgresReader(_) => {}
         }
+        meters.count(&tally);
         let for_others = bus.send(wakes);
         bus.outbox.add(for_others);
         Ok(())

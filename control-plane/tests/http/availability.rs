@@ -228,9 +228,9 @@ async fn metrics_are_for_administrators_and_have_the_machines_as_lists_do() {
         assert!(text.lines().any(|one| one == line), "no {line} in {text}");
     }
     // Each is in the documentation.
-    let docs = include_str!("../../../docs/server.md");
+    let docs = include_str!("../../../docs/server-metrics.md");
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = name.split(' ').next().unwrap();
-        assert!(docs.contains(&format!("`{name}`")), "docs/server.md has no {name}");
+        assert!(docs.contains(&format!("`{name}`")), "docs/server-metrics.md has no {name}");
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use russet_control_plane::ManualClock;
 use russet_protocol::health::{CheckState, Readiness};
 
-use crate::support::{Harness, Home, LIMIT, ManualClock};
+use crate::support::{Harness, Home, LIMIT};
 
 /// Asks without a token.
 async fn readiness(server: &Harness) -> (StatusCode, Readiness) {

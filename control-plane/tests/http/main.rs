@@ -30,6 +30,7 @@ mod leases;
 mod lists;
 mod live;
 mod machines;
+mod metrics;
 mod objects;
 mod old_data;
 mod orbs;

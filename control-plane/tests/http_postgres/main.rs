@@ -50,6 +50,8 @@ mod lists;
 mod live;
 #[path = "../http/machines.rs"]
 mod machines;
+#[path = "../http/metrics.rs"]
+mod metrics;
 #[path = "../http/objects.rs"]
 mod objects;
 #[path = "../http/orbs.rs"]

@@ -179,6 +179,7 @@ async fn insert_pipeline(
         move_on(&mut tx, &workflow.id, id, now_ms).await?;
     }
     let pipeline = pipelines::get(&mut tx, id).await?.ok_or_else(|| no_such_pipeline(id))?;
+    tx.tally().submitted();
     tx.commit().await?;
     Ok(Some(pipeline))
 }

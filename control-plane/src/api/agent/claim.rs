@@ -333,6 +333,8 @@ async fn take_task(
     tasks::grant(tx, &next.task, &grant).await?;
     jobs::set_running(tx, &next.job, &runner.name, now_ms).await?;
     workflows::start(tx, &next.workflow).await?;
+    let waited_ms = next.queued_ms.map(|queued_ms| now_ms - queued_ms);
+    tx.tally().claimed(class.as_str(), waited_ms);
     tx.wake_pipeline(next.pipeline.as_str());
     tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
     Ok(Some(answer_of(app, class, next, allocation, token)))

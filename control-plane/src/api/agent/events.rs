@@ -54,6 +54,7 @@ pub(super) async fn store_events(
     }
     if last_seq > held.last_seq {
         tasks::set_last_seq(tx, &held.task, last_seq).await?;
+        tx.tally().took_events(last_seq - held.last_seq);
         tx.wake_pipeline(held.pipeline.as_str());
     }
     Ok(Some(last_seq))

@@ -13,6 +13,7 @@ use crate::api::body::{Json, MEDIUM};
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::lifecycle::end_task;
+use crate::meters::FailureReason;
 use crate::state::App;
 
 /// The longest message that is kept, in characters.
@@ -55,6 +56,7 @@ async fn fail_task(
         };
     }
     let now_ms = app.clock.wall_ms();
+    tx.tally().failed(FailureReason::Reported);
     end_task(&mut tx, &held, Outcome::InfrastructureFail, Some(message), now_ms).await?;
     tx.commit().await?;
     tracing::warn!(task.id = %held.task, allocation = %held.allocation, "the runner failed");

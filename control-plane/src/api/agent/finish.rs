@@ -13,6 +13,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::contention;
 use crate::lifecycle::end_task;
+use crate::meters::FailureReason;
 use crate::state::App;
 use crate::store::{Held, WriteTx, steps};
 
@@ -57,6 +58,9 @@ async fn finish_task(
         return Err(ApiError::Missing(missing));
     }
     let now_ms = app.clock.wall_ms();
+    if request.outcome == Outcome::InfrastructureFail {
+        tx.tally().failed(FailureReason::Reported);
+    }
     end_task(&mut tx, &held, request.outcome, request.message.as_deref(), now_ms).await?;
     tx.commit().await?;
     tracing::info!(task.id = %held.task, outcome = %request.outcome, "finished");

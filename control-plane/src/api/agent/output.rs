@@ -105,6 +105,7 @@ async fn store_output(
     }
     output::append(&mut tx, &step, chunk).await?;
     mark_started(app, &mut tx, &held, number).await?;
+    tx.tally().took_output(chunk.length);
     tx.wake_pipeline(held.pipeline.as_str());
     tx.commit().await?;
     Ok(step.key)
