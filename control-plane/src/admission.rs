@@ -7,6 +7,7 @@ use russet_protocol::admin::ContextItem;
 use russet_protocol::ids::PipelineId;
 use russet_protocol::resource_class::ResourceClass;
 
+use crate::people::namespace_of;
 use crate::store::{Conn, StoreError, pipelines, variables};
 
 /// Request to check.
@@ -30,12 +31,32 @@ pub(crate) async fn find_refusal(
         return Ok(Some(format!("it comes from a fork, and `{class}` takes no tasks of forks")));
     }
     for name in request.contexts {
-        let context = variables::find_context(conn, name).await?;
+        let context = find_context(conn, name, &origin.project).await?;
         if let Some(why) = denial_of(name, context.as_ref(), &origin.project, origin.from_fork) {
             return Ok(Some(why));
         }
     }
     Ok(None)
+}
+
+/// Finds a context as a project names it. One of its namespace comes before one of the server; those of
+/// other namespaces are not there for it.
+pub(crate) async fn find_context(
+    conn: &mut Conn,
+    name: &str,
+    project: &str,
+) -> Result<Option<ContextItem>, StoreError> {
+    let here = namespace_of(project);
+    match (namespace_of(name), here) {
+        (Some(of), here) if here.as_ref() != Some(&of) => Ok(None),
+        (None, Some(here)) => {
+            match variables::find_context(conn, &format!("{here}/{name}")).await? {
+                Some(found) => Ok(Some(found)),
+                None => variables::find_context(conn, name).await,
+            }
+        }
+        _ => variables::find_context(conn, name).await,
+    }
 }
 
 /// Returns the reason why a project may not use a context.
@@ -47,7 +68,8 @@ fn denial_of(
 ) -> Option<String> {
     let Some(context) = context else {
         return Some(format!(
-            "there is no context `{name}`; `russet context create {name}` makes one"
+            "there is no context `{name}` for the project `{project}`; \
+             `russet context create {name}` makes one"
         ));
     };
     if from_fork {

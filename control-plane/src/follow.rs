@@ -13,6 +13,7 @@ use russet_protocol::outcome::{Outcome, Phase};
 
 use crate::follow_seen::Seen;
 use crate::output_reader::{ReadError, piece};
+use crate::people::Reach;
 use crate::state::App;
 use crate::store::jobs::JobRow;
 use crate::store::steps::StepRow;
@@ -39,6 +40,8 @@ struct Sent {
 #[derive(Debug)]
 pub(crate) struct Follower {
     pipeline: PipelineId,
+    /// Namespaces that the reader may see.
+    sight: Reach,
     /// The changes of jobs and of steps that were sent. Two, since they are read one after the
     /// other, and there may be a commit between.
     jobs_seen: Seen<JobId>,
@@ -60,9 +63,10 @@ const WAIT_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 type Go = Result<bool, ReadError>;
 
 impl Follower {
-    pub(crate) fn new(pipeline: PipelineId) -> Self {
+    pub(crate) fn new(pipeline: PipelineId, sight: Reach) -> Self {
         Self {
             pipeline,
+            sight,
             jobs_seen: Seen::nothing(),
             steps_seen: Seen::nothing(),
             steps: HashMap::new(),
@@ -70,6 +74,11 @@ impl Follower {
             queued: BTreeMap::new(),
             has_explained: false,
         }
+    }
+
+    /// Returns the pipeline that is followed.
+    pub(crate) fn pipeline(&self) -> &PipelineId {
+        &self.pipeline
     }
 
     /// Returns the time until reasons to wait are to be looked for, which may change without a
@@ -89,7 +98,7 @@ impl Follower {
     /// more.
     pub(crate) async fn explain_waits(&mut self, app: &App, sink: &mut impl Sink) -> Go {
         self.has_explained = true;
-        let (mut explainer, mut changed) = (Explainer::default(), Vec::new());
+        let (mut explainer, mut changed) = (Explainer::new(self.sight.clone()), Vec::new());
         let mut conn = app.store.read().await?;
         for (row, said) in self.queued.values_mut() {
             let mut job = row.job.clone();

@@ -57,3 +57,12 @@ pub(crate) fn note_after(value: &impl Serialize) {
         pending.with(|event| event.iter_mut().for_each(|event| event.after = value.clone()));
     }
 }
+
+/// Says in which namespace the change is; `None`: on the server.
+pub(crate) fn note_namespace(namespace: Option<&str>) {
+    if let Some(pending) = current() {
+        pending.with(|event| {
+            event.iter_mut().for_each(|event| event.namespace = namespace.map(str::to_owned));
+        });
+    }
+}

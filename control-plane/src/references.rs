@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 
 use russet_protocol::ids::{JobId, PipelineId, WorkflowId};
 
-use crate::store::{Conn, StoreError, names, runs};
+use crate::people::Reach;
+use crate::store::{Conn, StoreError, names, projects, runs};
 
 /// Characters of a whole id.
 const ID_CHARS: usize = 36;
 
 /// Fewest characters of an id that stand for it.
 const MIN_PREFIX: usize = 4;
+
+/// Most ids of a prefix that are looked at for somebody who may not see all.
+const MAX_LOOKED_AT: u32 = 1_000;
 
 /// Most candidates that are named.
 const MAX_CANDIDATES: usize = 5;
@@ -26,6 +30,8 @@ pub(crate) enum ReferenceError {
     Unknown { kind: &'static str, text: String },
     #[error("`{text}` stands for more than one {kind}: {candidates}")]
     Ambiguous { kind: &'static str, text: String, candidates: String },
+    #[error("`{text}` is too short to stand for one {kind}: give more characters of its id")]
+    Short { kind: &'static str, text: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -101,11 +107,24 @@ fn choose<Id: Ord + std::fmt::Display>(
     found.into_keys().next().ok_or(ReferenceError::Unknown { kind, text })
 }
 
-async fn pipelines(conn: &mut Conn, name: Name<'_>) -> Result<Vec<PipelineId>, StoreError> {
-    let most = u32::try_from(MAX_CANDIDATES + 1).unwrap_or(u32::MAX);
+/// Returns the pipelines that a name stands for, among those within sight.
+async fn pipelines(
+    conn: &mut Conn,
+    name: Name<'_>,
+    sight: &Reach,
+) -> Result<Vec<PipelineId>, ReferenceError> {
     Ok(match name {
-        Name::Prefix(prefix) => names::pipelines_by_prefix(conn, prefix, most).await?,
-        Name::Latest => names::latest(conn).await?.into_iter().collect(),
+        Name::Prefix(prefix) => {
+            let found = names::pipelines_by_prefix(conn, prefix, most(sight)).await?;
+            seen("pipeline", prefix, found, sight)?
+        }
+        Name::Latest => {
+            let projects = projects::within(conn, sight).await?;
+            names::latest(conn, projects.as_deref()).await?.into_iter().collect()
+        }
+        Name::LatestOf(project) | Name::Numbered(project, _) if !sight.covers_name(project) => {
+            Vec::new()
+        }
         Name::LatestOf(project) => {
             names::latest_of_project(conn, project).await?.into_iter().collect()
         }
@@ -115,10 +134,35 @@ async fn pipelines(conn: &mut Conn, name: Name<'_>) -> Result<Vec<PipelineId>, S
     })
 }
 
-/// Returns the pipeline that a text names.
+/// Returns how many ids of a prefix are looked at: where not all are within sight, more than are named.
+fn most(sight: &Reach) -> u32 {
+    match sight {
+        Reach::Everywhere => u32::try_from(MAX_CANDIDATES + 1).unwrap_or(u32::MAX),
+        Reach::Within(_) => MAX_LOOKED_AT,
+    }
+}
+
+/// Returns those of a prefix that are within sight.
+fn seen<Id>(
+    kind: &'static str,
+    text: &str,
+    found: Vec<names::Prefixed<Id>>,
+    sight: &Reach,
+) -> Result<Vec<Id>, ReferenceError> {
+    // There may be more, so what is seen of these decides nothing.
+    if *sight != Reach::Everywhere && found.len() >= MAX_LOOKED_AT as usize {
+        return Err(ReferenceError::Short { kind, text: text.to_owned() });
+    }
+    let seen = found.into_iter().filter(|of| sight.covers_name(&of.project));
+    Ok(seen.map(|of| of.id).collect())
+}
+
+/// Returns the pipeline that a text names, of those within sight. One with a whole id is for the caller
+/// to check.
 pub(crate) async fn find_pipeline(
     conn: &mut Conn,
     text: &str,
+    sight: &Reach,
 ) -> Result<PipelineId, ReferenceError> {
     if is_id(text) {
         return Ok(text.into());
@@ -126,7 +170,7 @@ pub(crate) async fn find_pipeline(
     let mut found = Candidates::new();
     for (name, rest) in readings(text) {
         if rest.is_none() {
-            let ids = pipelines(conn, name).await?;
+            let ids = pipelines(conn, name, sight).await?;
             found.extend(ids.into_iter().map(|id| (id, String::new())));
         }
     }
@@ -147,19 +191,20 @@ async fn current_runs(
 pub(crate) async fn find_workflow(
     conn: &mut Conn,
     text: &str,
+    sight: &Reach,
 ) -> Result<WorkflowId, ReferenceError> {
     if is_id(text) {
         return Ok(text.into());
     }
     let mut found = Candidates::new();
     if let Some(prefix) = prefix(text) {
-        let most = u32::try_from(MAX_CANDIDATES + 1).unwrap_or(u32::MAX);
-        let ids = names::workflows_by_prefix(conn, prefix, most).await?;
+        let ids = names::workflows_by_prefix(conn, prefix, most(sight)).await?;
+        let ids = seen("workflow", prefix, ids, sight)?;
         found.extend(ids.into_iter().map(|id| (id, String::new())));
     }
     if found.is_empty() {
         for (name, rest) in readings(text) {
-            for pipeline in pipelines(conn, name).await? {
+            for pipeline in pipelines(conn, name, sight).await? {
                 for run in current_runs(conn, &pipeline).await? {
                     if rest.is_none_or(|rest| rest == run.name) {
                         found.insert(run.id, run.name);
@@ -174,19 +219,23 @@ pub(crate) async fn find_workflow(
 /// Returns the job that a text names: by its id, or as `PIPELINE/JOB` or `PIPELINE/WORKFLOW/JOB`,
 /// where the pipeline is enough if it has one only. Of a workflow that ran again, that of the last
 /// run.
-pub(crate) async fn find_job(conn: &mut Conn, text: &str) -> Result<JobId, ReferenceError> {
+pub(crate) async fn find_job(
+    conn: &mut Conn,
+    text: &str,
+    sight: &Reach,
+) -> Result<JobId, ReferenceError> {
     if is_id(text) {
         return Ok(text.into());
     }
     let mut found = Candidates::new();
     if let Some(prefix) = prefix(text) {
-        let most = u32::try_from(MAX_CANDIDATES + 1).unwrap_or(u32::MAX);
-        let ids = names::jobs_by_prefix(conn, prefix, most).await?;
+        let ids = names::jobs_by_prefix(conn, prefix, most(sight)).await?;
+        let ids = seen("job", prefix, ids, sight)?;
         found.extend(ids.into_iter().map(|id| (id, String::new())));
     }
     if found.is_empty() {
         for (name, rest) in readings(text) {
-            for pipeline in pipelines(conn, name).await? {
+            for pipeline in pipelines(conn, name, sight).await? {
                 for run in current_runs(conn, &pipeline).await? {
                     let of_workflow =
                         rest.and_then(|rest| rest.strip_prefix(&*run.name)?.strip_prefix('/'));

@@ -10,6 +10,7 @@ use russet_protocol::xcode::has_xcode;
 use russet_text::one_line_within;
 
 use crate::machines::count_slots;
+use crate::people::Reach;
 use crate::runner_items::list_of_class;
 use crate::state::App;
 use crate::store::{Conn, StoreError, classes, pauses};
@@ -21,9 +22,10 @@ const MAX_CHARS: usize = 1_000;
 /// The most machines that a reason names.
 const MAX_NAMED: usize = 8;
 
-/// Explains why jobs wait; looks at each class once.
-#[derive(Debug, Default)]
+/// Explains why jobs wait, to somebody who may see a part of the farm; looks at each class once.
+#[derive(Debug)]
 pub(crate) struct Explainer {
+    sight: Reach,
     classes: HashMap<ResourceClass, ClassFacts>,
 }
 
@@ -36,6 +38,10 @@ struct ClassFacts {
 }
 
 impl Explainer {
+    pub(crate) fn new(sight: Reach) -> Self {
+        Self { sight, classes: HashMap::new() }
+    }
+
     /// Says in a job why it waits, where that is known.
     pub(crate) async fn explain_wait(
         &mut self,
@@ -49,6 +55,11 @@ impl Explainer {
         let Some(class) = job.resource_class.clone() else { return Ok(()) };
         job.waiting = match job.message.as_deref().filter(|text| is_serial_wait(text)) {
             Some(text) => Some(Waiting { reason: WaitReason::SerialGroup, text: text.to_owned() }),
+            // Machines of others, and their pauses, are nobody else's business.
+            None if !self.sight.covers(Some(class.namespace())) => Some(Waiting {
+                reason: WaitReason::Unknown,
+                text: format!("it waits for a runner of {class}, whose namespace you may not see"),
+            }),
             None => {
                 let facts = self.look_at(app, conn, &class).await?;
                 find_reason(&class, job.xcode.as_deref(), facts, app.space.is_short())

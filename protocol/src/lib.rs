@@ -24,6 +24,7 @@ pub mod keeping;
 pub mod local;
 pub mod machine;
 pub mod manifest;
+pub mod namespaces;
 pub mod outcome;
 pub mod people;
 pub mod problem;

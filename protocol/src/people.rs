@@ -251,6 +251,9 @@ pub struct AuditItem {
     pub operation: String,
     /// Path of the call, with the parameters themselves.
     pub target: String,
+    /// Namespace that the change was made in. None: the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// State before the change, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<serde_json::Value>,

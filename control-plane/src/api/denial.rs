@@ -9,6 +9,16 @@ pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
             format!("this needs the permission `{}`, which your role has not", permission.as_str()),
             Some("an administrator can give another role: `russet user set-role`"),
         ),
+        Denial::Hidden(permission) => (
+            format!(
+                "this needs the permission `{}` in a namespace where you have no role",
+                permission.as_str()
+            ),
+            Some(
+                "an administrator can claim the namespace, `russet namespace create`, and give a role \
+                 in it, `russet user set-role --namespace`; a name without a namespace is the server's",
+            ),
+        ),
         Denial::Scope(permission) => (
             format!("this needs the permission `{}`, which the token has not", permission.as_str()),
             Some("make a token with that scope: `russet personal-token create --scope`"),

@@ -21,6 +21,7 @@ mod operation;
 mod params;
 mod prefer;
 mod range;
+mod reach;
 mod refs;
 mod routes;
 mod runner_name;

@@ -64,6 +64,7 @@ mod tests {
                 let route = serde_json::json!({
                     "changes": route.changes_for_people(),
                     "needs": route.needs.as_str(),
+                    "scope": route.needs.scope(),
                 });
                 let extensions = ExtensionsBuilder::new().add("x-russet", route).build();
                 operation.extensions = Some(extensions);

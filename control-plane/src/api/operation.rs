@@ -59,6 +59,11 @@ impl Operation {
             || ["/api/v3/orgs", "/api/v3/projects", "/api/v3/configs/compile"].contains(&self.path)
     }
 
+    /// Returns true where the path has a name that the caller chose for something new.
+    pub(super) fn makes_named(&self) -> bool {
+        self.verb == Verb::Put && self.path == "/api/v3/contexts/{name}"
+    }
+
     /// Returns true for a change that is written into the audit log.
     #[cfg(test)]
     pub(crate) fn changes_for_people(&self) -> bool {

@@ -8,7 +8,7 @@ use russet_protocol::people::Permission;
 
 use super::access::guard;
 use super::operation::{Operation, Verb};
-use crate::people::Needs;
+use crate::people::{Needs, Place};
 use crate::state::App;
 
 /// Routes with what their callers need.
@@ -105,6 +105,12 @@ impl Routes {
 impl From<Permission> for Needs {
     fn from(permission: Permission) -> Self {
         Self::Of(permission)
+    }
+}
+
+impl From<(Permission, Place)> for Needs {
+    fn from((permission, place): (Permission, Place)) -> Self {
+        Self::In(permission, place)
     }
 }
 

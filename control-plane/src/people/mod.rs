@@ -2,12 +2,14 @@
 //! knows the store.
 
 mod decide;
+mod namespace;
 mod passwords;
 mod person;
 mod throttle;
 mod user_name;
 
-pub(crate) use decide::{Denial, Needs, Rights, decide};
+pub(crate) use decide::{Denial, Needs, Place, Rights, decide, decide_in};
+pub(crate) use namespace::{Reach, events_within, namespace_of};
 pub(crate) use passwords::{PasswordError, hash_password, matches_password, refuse_password};
 pub(crate) use person::{Person, TokenRef};
 pub(crate) use throttle::{AttemptCounts, Attempts, counted_for};

@@ -2,7 +2,7 @@
 
 use russet_protocol::people::AuditItem;
 
-use super::rows::{count_column, int_value, json_maybe, to_json};
+use super::rows::{count_column, int_value, json_maybe, keys, to_json};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
 
@@ -17,6 +17,8 @@ pub(crate) struct Filter {
     pub(crate) operation: Option<String>,
     /// Part of the path.
     pub(crate) target: Option<String>,
+    /// Namespaces whose events are listed; `None`: those of all, and of the server.
+    pub(crate) within: Option<Vec<String>>,
     pub(crate) since_ms: i64,
     pub(crate) until_ms: i64,
     /// Id of the event before which the page begins.
@@ -32,6 +34,7 @@ fn item_from_row(row: &Row) -> Result<AuditItem, StoreError> {
         address: row.try_get("address")?,
         operation: row.try_get("operation")?,
         target: row.try_get("target")?,
+        namespace: row.try_get("namespace")?,
         before: json_maybe(row, "before_json")?,
         after: json_maybe(row, "after_json")?,
     })
@@ -41,7 +44,7 @@ fn item_from_row(row: &Row) -> Result<AuditItem, StoreError> {
 pub(crate) async fn insert(tx: &mut WriteTx, item: &AuditItem) -> Result<(), StoreError> {
     query(
         "INSERT INTO audit_events (id, at_ms, who, means, address, operation, target, before_json, \
-         after_json) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         after_json, namespace) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&item.id)
     .bind(int_value(item.at_ms))
@@ -52,6 +55,7 @@ pub(crate) async fn insert(tx: &mut WriteTx, item: &AuditItem) -> Result<(), Sto
     .bind(&item.target)
     .bind(item.before.as_ref().map(to_json).transpose()?)
     .bind(item.after.as_ref().map(to_json).transpose()?)
+    .bind(&item.namespace)
     .execute(tx)
     .await?;
     Ok(())
@@ -63,22 +67,35 @@ pub(crate) async fn list(
     filter: &Filter,
     limit: u32,
 ) -> Result<Vec<AuditItem>, StoreError> {
-    let rows = query(
-        "SELECT * FROM audit_events WHERE at_ms >= $1 AND at_ms < $2 \
-         AND (CAST($3 AS TEXT) IS NULL OR who = $3) \
-         AND (CAST($4 AS TEXT) IS NULL OR operation LIKE $4 ESCAPE '!') \
-         AND (CAST($5 AS TEXT) IS NULL OR target LIKE $5 ESCAPE '!') \
-         AND (CAST($6 AS TEXT) IS NULL OR id < $6) ORDER BY at_ms DESC, id DESC LIMIT $7",
-    )
-    .bind(filter.since_ms)
-    .bind(filter.until_ms)
-    .bind(&filter.who)
-    .bind(filter.operation.as_deref().map(anywhere))
-    .bind(filter.target.as_deref().map(anywhere))
-    .bind(&filter.before)
-    .bind(i64::from(limit))
-    .fetch_all(conn)
-    .await?;
+    let leading = match &filter.within {
+        None => query(
+            "SELECT * FROM audit_events WHERE CAST($1 AS TEXT) IS NULL \
+             AND at_ms >= $2 AND at_ms < $3 \
+             AND (CAST($4 AS TEXT) IS NULL OR who = $4) \
+             AND (CAST($5 AS TEXT) IS NULL OR operation LIKE $5 ESCAPE '!') \
+             AND (CAST($6 AS TEXT) IS NULL OR target LIKE $6 ESCAPE '!') \
+             AND (CAST($7 AS TEXT) IS NULL OR id < $7) ORDER BY at_ms DESC, id DESC LIMIT $8",
+        ),
+        Some(_) => query(
+            "SELECT e.* FROM json_each($1) AS named CROSS JOIN audit_events AS e \
+             WHERE e.namespace = named.value AND e.at_ms >= $2 AND e.at_ms < $3 \
+             AND (CAST($4 AS TEXT) IS NULL OR e.who = $4) \
+             AND (CAST($5 AS TEXT) IS NULL OR e.operation LIKE $5 ESCAPE '!') \
+             AND (CAST($6 AS TEXT) IS NULL OR e.target LIKE $6 ESCAPE '!') \
+             AND (CAST($7 AS TEXT) IS NULL OR e.id < $7) ORDER BY e.at_ms DESC, e.id DESC LIMIT $8",
+        ),
+    };
+    let rows = leading
+        .bind(filter.within.as_ref().map(keys).transpose()?)
+        .bind(filter.since_ms)
+        .bind(filter.until_ms)
+        .bind(&filter.who)
+        .bind(filter.operation.as_deref().map(anywhere))
+        .bind(filter.target.as_deref().map(anywhere))
+        .bind(&filter.before)
+        .bind(i64::from(limit))
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(item_from_row).collect()
 }
 

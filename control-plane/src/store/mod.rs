@@ -27,6 +27,7 @@ pub(crate) mod listed;
 pub(crate) mod loads;
 pub(crate) mod locks;
 pub(crate) mod names;
+pub(crate) mod namespaces;
 mod now;
 pub(crate) mod open_jobs;
 pub(crate) mod orbs;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::jobs::{JobRow, job_row};
-use super::rows::count_column;
+use super::rows::{count_column, keys};
 use super::sql::{Query, query};
 use super::{Conn, StoreError};
 
@@ -16,47 +16,71 @@ pub(crate) struct OpenJob {
     pub(crate) pipeline_number: u64,
 }
 
+/// Projects whose jobs are listed; `None`: of all.
+pub(crate) type Within<'a> = Option<&'a [String]>;
+
 /// Jobs with a task that waits for a runner, by class and then in the order of the line.
-pub(crate) async fn queued(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+pub(crate) async fn queued(
+    conn: &mut Conn,
+    within: Within<'_>,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
     let statement = query(
         "SELECT jobs.*, pipelines.number AS pipeline_number FROM tasks \
          JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = jobs.pipeline \
-         WHERE tasks.phase = 'queued' ORDER BY tasks.class, tasks.queue LIMIT $1",
+         WHERE tasks.phase = 'queued' \
+         AND (CAST($1 AS TEXT) IS NULL OR jobs.project IN (SELECT value FROM json_each($1))) \
+         ORDER BY tasks.class, tasks.queue LIMIT $2",
     );
-    read_jobs(conn, statement.bind(limit)).await
+    read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
 }
 
 /// Queued jobs of serial groups. Those that wait for their turn have no task in a line.
 pub(crate) async fn queued_in_groups(
     conn: &mut Conn,
+    within: Within<'_>,
     limit: u32,
 ) -> Result<Vec<OpenJob>, StoreError> {
     let statement = query(
         "SELECT jobs.*, pipelines.number AS pipeline_number FROM jobs \
          JOIN pipelines ON pipelines.id = jobs.pipeline \
-         WHERE jobs.phase = 'queued' AND jobs.serial_group IS NOT NULL ORDER BY jobs.id LIMIT $1",
+         WHERE jobs.phase = 'queued' AND jobs.serial_group IS NOT NULL \
+         AND (CAST($1 AS TEXT) IS NULL OR jobs.project IN (SELECT value FROM json_each($1))) \
+         ORDER BY jobs.id LIMIT $2",
     );
-    read_jobs(conn, statement.bind(limit)).await
+    read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
 }
 
 /// Jobs with a task that a runner has.
-pub(crate) async fn running(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+pub(crate) async fn running(
+    conn: &mut Conn,
+    within: Within<'_>,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
     let statement = query(
         "SELECT jobs.*, pipelines.number AS pipeline_number FROM tasks \
          JOIN jobs ON jobs.id = tasks.job JOIN pipelines ON pipelines.id = jobs.pipeline \
-         WHERE tasks.phase = 'running' ORDER BY tasks.class LIMIT $1",
+         WHERE tasks.phase = 'running' \
+         AND (CAST($1 AS TEXT) IS NULL OR jobs.project IN (SELECT value FROM json_each($1))) \
+         ORDER BY tasks.class LIMIT $2",
     );
-    read_jobs(conn, statement.bind(limit)).await
+    read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
 }
 
 /// Jobs that wait for somebody's approval.
-pub(crate) async fn on_hold(conn: &mut Conn, limit: u32) -> Result<Vec<OpenJob>, StoreError> {
+pub(crate) async fn on_hold(
+    conn: &mut Conn,
+    within: Within<'_>,
+    limit: u32,
+) -> Result<Vec<OpenJob>, StoreError> {
     let statement = query(
         "SELECT jobs.*, pipelines.number AS pipeline_number FROM jobs \
          JOIN pipelines ON pipelines.id = jobs.pipeline \
-         WHERE jobs.phase = 'on_hold' ORDER BY jobs.id LIMIT $1",
+         WHERE jobs.phase = 'on_hold' \
+         AND (CAST($1 AS TEXT) IS NULL OR jobs.project IN (SELECT value FROM json_each($1))) \
+         ORDER BY jobs.id LIMIT $2",
     );
-    read_jobs(conn, statement.bind(limit)).await
+    read_jobs(conn, statement.bind(within.map(keys).transpose()?).bind(limit)).await
 }
 
 /// Reads jobs, each once: a parallel job has several tasks.

@@ -37,6 +37,8 @@ pub(crate) enum Order {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) order: Order,
+    /// Projects that the list is bounded to; `None`: none of them is hidden.
+    pub(crate) within: Option<Vec<String>>,
     pub(crate) project: Option<String>,
     pub(crate) branch: Option<String>,
     pub(crate) author: Option<String>,
@@ -81,14 +83,24 @@ impl Filter {
     /// Returns true if an index leads to just those that are wanted.
     fn is_indexed(&self) -> bool {
         self.state.is_none()
-            && matches!(
-                (&self.project, &self.branch, &self.author),
-                (_, None, None) | (Some(_), Some(_), None) | (None, None, Some(_))
-            )
+            && match (&self.project, &self.branch, &self.author) {
+                (_, None, None) | (Some(_), Some(_), None) => true,
+                (None, None, Some(_)) => self.within.is_none(),
+                _ => false,
+            }
     }
 }
 
 impl Filter {
+    /// Returns true where the project that is wanted is none of those that may be listed.
+    fn is_hidden(&self) -> bool {
+        match (&self.project, &self.within) {
+            (Some(project), Some(within)) => !within.contains(project),
+            (None, Some(within)) => within.is_empty(),
+            (_, None) => false,
+        }
+    }
+
     /// Returns the place behind which the list goes on: the one that is named, or where the times that
     /// are wanted begin.
     pub(super) fn begin_behind(&self, named: Option<Place>) -> Place {
@@ -160,9 +172,12 @@ pub(super) async fn ids_behind(
     after: &Place,
     most: u32,
 ) -> Result<Vec<(Place, bool)>, StoreError> {
+    if filter.is_hidden() {
+        return Ok(Vec::new());
+    }
     let (leading, end) = match filter.order {
-        Order::Newest => (newest_behind(filter), filter.since_ms.unwrap_or(0)),
-        Order::Oldest => (oldest_behind(filter), filter.until_ms.unwrap_or(u64::MAX)),
+        Order::Newest => (newest_behind(filter)?, filter.since_ms.unwrap_or(0)),
+        Order::Oldest => (oldest_behind(filter)?, filter.until_ms.unwrap_or(u64::MAX)),
     };
     let rows = leading
         .bind(int_value(after.created_ms))
@@ -187,8 +202,20 @@ pub(super) async fn ids_behind(
 }
 
 /// Begins the statement of a list that goes back in time.
-fn newest_behind(filter: &Filter) -> Query<'_> {
-    match (&filter.project, &filter.branch, &filter.author) {
+fn newest_behind(filter: &Filter) -> Result<Query<'_>, StoreError> {
+    if let (None, Some(within)) = (&filter.project, &filter.within) {
+        // Of each project as many as the whole page may have, from its index; then the first of all.
+        let statement = query(
+            "SELECT p.id, p.created_ms, p.project, p.branch, p.author FROM json_each($1) AS named \
+             CROSS JOIN pipelines AS p WHERE p.project = named.value \
+             AND (p.created_ms, p.id) < ($2, $3) AND p.created_ms >= $4 AND p.created_ms >= coalesce( \
+             (SELECT b.created_ms FROM pipelines AS b WHERE b.project = named.value \
+             AND (b.created_ms, b.id) < ($2, $3) ORDER BY b.created_ms DESC, b.id DESC \
+             LIMIT 1 OFFSET $5), 0) ORDER BY p.created_ms DESC, p.id DESC LIMIT $5",
+        );
+        return Ok(statement.bind(keys(within)?));
+    }
+    Ok(match (&filter.project, &filter.branch, &filter.author) {
         (Some(project), Some(branch), _) => query(
             "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
              AND branch = $2 AND (created_ms, id) < ($3, $4) AND created_ms >= $5 \
@@ -213,12 +240,23 @@ fn newest_behind(filter: &Filter) -> Query<'_> {
              WHERE (created_ms, id) < ($1, $2) AND created_ms >= $3 \
              ORDER BY created_ms DESC, id DESC LIMIT $4",
         ),
-    }
+    })
 }
 
 /// Begins the statement of a list that goes forward in time.
-fn oldest_behind(filter: &Filter) -> Query<'_> {
-    match (&filter.project, &filter.branch, &filter.author) {
+fn oldest_behind(filter: &Filter) -> Result<Query<'_>, StoreError> {
+    if let (None, Some(within)) = (&filter.project, &filter.within) {
+        let statement = query(
+            "SELECT p.id, p.created_ms, p.project, p.branch, p.author FROM json_each($1) AS named \
+             CROSS JOIN pipelines AS p WHERE p.project = named.value \
+             AND (p.created_ms, p.id) > ($2, $3) AND p.created_ms < $4 AND p.created_ms <= coalesce( \
+             (SELECT b.created_ms FROM pipelines AS b WHERE b.project = named.value \
+             AND (b.created_ms, b.id) > ($2, $3) ORDER BY b.created_ms, b.id \
+             LIMIT 1 OFFSET $5), $4) ORDER BY p.created_ms, p.id LIMIT $5",
+        );
+        return Ok(statement.bind(keys(within)?));
+    }
+    Ok(match (&filter.project, &filter.branch, &filter.author) {
         (Some(project), Some(branch), _) => query(
             "SELECT id, created_ms, project, branch, author FROM pipelines WHERE project = $1 \
              AND branch = $2 AND (created_ms, id) > ($3, $4) AND created_ms < $5 \
@@ -243,7 +281,7 @@ fn oldest_behind(filter: &Filter) -> Query<'_> {
              WHERE (created_ms, id) > ($1, $2) AND created_ms < $3 \
              ORDER BY created_ms, id LIMIT $4",
         ),
-    }
+    })
 }
 
 /// Returns the states of pipelines in one word each: that of the last runs of its workflows.

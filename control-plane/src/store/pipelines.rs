@@ -293,29 +293,6 @@ pub(crate) async fn being_canceled(conn: &mut Conn) -> Result<Vec<PipelineId>, S
     rows.iter().map(|row| Ok(row.try_get::<String>("id")?.into())).collect()
 }
 
-/// The latest pipelines, newest first, of one project or of all.
-pub(crate) async fn list(
-    conn: &mut Conn,
-    project: Option<&str>,
-    limit: u32,
-) -> Result<Vec<Pipeline>, StoreError> {
-    // Two statements, since one for both could use neither index.
-    let query = match project {
-        Some(project) => query(
-            "SELECT id FROM pipelines WHERE project = $1 AND deleting = 0 \
-             ORDER BY created_ms DESC, id DESC LIMIT $2",
-        )
-        .bind(project),
-        None => query(
-            "SELECT id FROM pipelines WHERE deleting = 0 ORDER BY created_ms DESC, id DESC LIMIT $1",
-        ),
-    };
-    let rows = query.bind(limit).fetch_all(&mut *conn).await?;
-    let ids = rows.iter().map(|row| row.try_get("id")).collect::<Result<Vec<String>, _>>()?;
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    get_all(conn, &ids).await
-}
-
 /// Returns true where something of a pipeline may have changed since a horizon.
 pub(crate) async fn has_changed_since(
     conn: &mut Conn,

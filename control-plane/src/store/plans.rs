@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 26] = [
+pub(super) const MAY_BE_WALKED: [&str; 27] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -35,6 +35,7 @@ pub(super) const MAY_BE_WALKED: [&str; 26] = [
     "users",
     "user_roles",
     "sign_in_links",
+    "namespaces",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.

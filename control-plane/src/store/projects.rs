@@ -5,12 +5,38 @@ use russet_protocol::ids::PipelineId;
 use super::rows::{count_column, int_value};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx, unnamed};
+use crate::people::Reach;
 
 /// Returns the names of all projects that have had a pipeline.
 pub(crate) async fn names(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     let rows =
         query("SELECT name FROM projects WHERE deleting = 0 ORDER BY name").fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+}
+
+/// Returns the names of the projects within reach; `None`: all are.
+pub(crate) async fn within(
+    conn: &mut Conn,
+    reach: &Reach,
+) -> Result<Option<Vec<String>>, StoreError> {
+    if *reach == Reach::Everywhere {
+        return Ok(None);
+    }
+    let mut all = names(conn).await?;
+    all.retain(|name| reach.covers_name(name));
+    Ok(Some(all))
+}
+
+/// Returns the project of a pipeline that is not being deleted.
+pub(crate) async fn of_pipeline(
+    conn: &mut Conn,
+    id: &PipelineId,
+) -> Result<Option<String>, StoreError> {
+    let row = query("SELECT project FROM pipelines WHERE id = $1 AND deleting = 0")
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| row.try_get("project")).transpose()?)
 }
 
 /// Marks a project as one that is deleted with its last pipeline, and removes all that belongs to it

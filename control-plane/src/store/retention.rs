@@ -83,6 +83,13 @@ pub(crate) async fn pin(
     Ok(done.rows_affected() > 0)
 }
 
+/// Returns true for a pipeline that is pinned.
+pub(crate) async fn is_pinned(conn: &mut Conn, id: &PipelineId) -> Result<bool, StoreError> {
+    let row = query("SELECT pinned FROM pipelines WHERE id = $1").bind(id.as_str());
+    let row = row.fetch_optional(conn).await?;
+    Ok(row.map(|row| row.try_get("pinned")).transpose()?.unwrap_or(false))
+}
+
 /// Reason why a pipeline stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stays {

@@ -3,10 +3,11 @@
 use russet_protocol::admin::SubmitRequest;
 use russet_protocol::ids::{AllocationId, PipelineId};
 
-use super::rows::{json, to_json};
+use super::rows::{json, json_maybe, to_json};
 use super::sql::query;
 use super::{Conn, StoreError, WriteTx};
 use crate::credentials::TokenHash;
+use crate::people::Reach;
 
 /// A pipeline that may go on, or has.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) struct Setup {
     /// Submission, without its configuration.
     pub(crate) submission: SubmitRequest,
     pub(crate) is_continued: bool,
+    /// Namespaces whose classes it may use.
+    pub(crate) reach: Reach,
 }
 
 /// Notes that a pipeline is a setup, and what its continuation is compiled with.
@@ -21,10 +24,16 @@ pub(crate) async fn insert(
     tx: &mut WriteTx,
     pipeline: &PipelineId,
     submission: &SubmitRequest,
+    reach: &Reach,
 ) -> Result<(), StoreError> {
-    query("INSERT INTO setups (pipeline, submission) VALUES ($1, $2)")
+    let namespaces = match reach {
+        Reach::Everywhere => None,
+        Reach::Within(all) => Some(to_json(all)?),
+    };
+    query("INSERT INTO setups (pipeline, submission, namespaces) VALUES ($1, $2, $3)")
         .bind(pipeline.as_str())
         .bind(to_json(submission)?)
+        .bind(namespaces)
         .execute(tx)
         .await?;
     Ok(())
@@ -35,13 +44,14 @@ pub(crate) async fn get(
     conn: &mut Conn,
     pipeline: &PipelineId,
 ) -> Result<Option<Setup>, StoreError> {
-    let row = query("SELECT submission, continued_ms FROM setups WHERE pipeline = $1")
+    let row = query("SELECT submission, continued_ms, namespaces FROM setups WHERE pipeline = $1")
         .bind(pipeline.as_str())
         .fetch_optional(conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let is_continued = row.try_get::<Option<i64>>("continued_ms")?.is_some();
-    Ok(Some(Setup { submission: json(&row, "submission")?, is_continued }))
+    let reach = json_maybe(&row, "namespaces")?.map_or(Reach::Everywhere, Reach::Within);
+    Ok(Some(Setup { submission: json(&row, "submission")?, is_continued, reach }))
 }
 
 /// Returns true if a pipeline is a setup that has not gone on yet.

@@ -71,6 +71,12 @@ pub(crate) async fn find(
     row.map(known).transpose()
 }
 
+/// Returns the class of a token.
+pub(crate) async fn class_of(conn: &mut Conn, id: &str) -> Result<Option<String>, StoreError> {
+    let row = query("SELECT class FROM tokens WHERE id = $1").bind(id).fetch_optional(conn).await?;
+    Ok(row.map(|row| row.try_get("class")).transpose()?)
+}
+
 /// A token that expires.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpiringToken {

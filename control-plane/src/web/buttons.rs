@@ -16,11 +16,18 @@ pub(super) struct Button {
     pub(super) fields: Vec<(&'static str, String)>,
     /// Name of what it is about, for those who hear the page: buttons of a list read alike.
     pub(super) about: String,
+    /// Name of the project or the class, whose namespace decides who may press it.
+    pub(super) name: String,
 }
 
 impl Button {
-    fn of(action: Action, id: &str, about: &str) -> Self {
-        Self { action, fields: vec![("id", id.to_owned())], about: about.to_owned() }
+    fn of(action: Action, id: &str, about: &str, project: &str) -> Self {
+        Self {
+            action,
+            fields: vec![("id", id.to_owned())],
+            about: about.to_owned(),
+            name: project.to_owned(),
+        }
     }
 
     /// Id of its element, the same each time the page is made.
@@ -41,7 +48,7 @@ impl Button {
 
 /// Buttons of a pipeline.
 pub(super) fn of_pipeline(pipeline: &Pipeline) -> Vec<Button> {
-    let button = |action| Button::of(action, pipeline.id.as_str(), "");
+    let button = |action| Button::of(action, pipeline.id.as_str(), "", &pipeline.project);
     let pin = if pipeline.pinned { Action::UnpinPipeline } else { Action::PinPipeline };
     match view::is_over(pipeline) {
         false => vec![button(Action::CancelPipeline), button(pin)],
@@ -62,8 +69,8 @@ fn has_failed(workflow: &Workflow) -> bool {
 }
 
 /// Buttons of a workflow.
-pub(super) fn of_workflow(workflow: &Workflow) -> Vec<Button> {
-    let button = |action| Button::of(action, workflow.id.as_str(), &workflow.name);
+pub(super) fn of_workflow(workflow: &Workflow, project: &str) -> Vec<Button> {
+    let button = |action| Button::of(action, workflow.id.as_str(), &workflow.name, project);
     if workflow.phase != Phase::Ended {
         return Vec::new();
     }
@@ -76,7 +83,12 @@ pub(super) fn of_workflow(workflow: &Workflow) -> Vec<Button> {
 pub(super) fn of_runner(runner: &RunnerItem) -> Vec<Button> {
     let name = || ("runner", runner.name.clone());
     let class = || ("class", runner.resource_class.to_string());
-    let button = |action, fields| Button { action, fields, about: runner.name.clone() };
+    let button = |action, fields| Button {
+        action,
+        fields,
+        about: runner.name.clone(),
+        name: runner.resource_class.to_string(),
+    };
     let mut buttons = match runner.pause {
         Some(_) => vec![button(Action::ResumeRunner, vec![name(), class()])],
         None => vec![
@@ -99,6 +111,7 @@ pub(super) fn of_class(class: &ResourceClassItem, pause: Option<&ServerPause>) -
         action,
         fields: vec![("class", class.resource_class.to_string())],
         about: class.resource_class.to_string(),
+        name: class.resource_class.to_string(),
     };
     match pause {
         Some(_) => vec![button(Action::ResumeRunner)],
@@ -111,8 +124,8 @@ pub(super) fn of_class(class: &ResourceClassItem, pause: Option<&ServerPause>) -
 }
 
 /// Buttons of a job.
-pub(super) fn of_job(job: &Job) -> Vec<Button> {
-    let button = |action| Button::of(action, job.id.as_str(), &job.name);
+pub(super) fn of_job(job: &Job, project: &str) -> Vec<Button> {
+    let button = |action| Button::of(action, job.id.as_str(), &job.name, project);
     match job.phase {
         Phase::OnHold => vec![button(Action::ApproveJob), button(Action::DenyJob)],
         Phase::Blocked | Phase::Queued | Phase::Running => vec![button(Action::CancelJob)],
@@ -131,10 +144,15 @@ fn has_failed_tests(job: &Job) -> bool {
 }
 
 /// Buttons of an artifact. One of a job that stands for an earlier one belongs to that.
-pub(super) fn of_artifact(job: &Job, path: &str) -> Vec<Button> {
+pub(super) fn of_artifact(job: &Job, path: &str, project: &str) -> Vec<Button> {
     if job.phase != Phase::Ended || job.kept_from.is_some() {
         return Vec::new();
     }
     let fields = vec![("id", job.id.to_string()), ("path", path.to_owned())];
-    vec![Button { action: Action::DeleteArtifact, fields, about: path.to_owned() }]
+    vec![Button {
+        action: Action::DeleteArtifact,
+        fields,
+        about: path.to_owned(),
+        name: project.to_owned(),
+    }]
 }

@@ -14,9 +14,10 @@ use futures_util::stream;
 use russet_protocol::ids::{JobId, PipelineId};
 
 use super::errors::PageError;
+use super::visit::Visit;
 use crate::signals::Subscription;
 use crate::state::App;
-use crate::store::{jobs, pipelines};
+use crate::store::{jobs, names, projects};
 
 /// The shortest time between two events.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -26,22 +27,25 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) async fn of_pipeline(
     State(app): State<App>,
+    visit: Visit,
     Path(id): Path<PipelineId>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
-    if !pipelines::exists(&mut conn, &id).await? {
-        return Err(PageError::NotFound);
-    }
+    let project = projects::of_pipeline(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    visit.check_name(&project)?;
     drop(conn);
     Ok(events(app, &id))
 }
 
 pub(super) async fn of_job(
     State(app): State<App>,
+    visit: Visit,
     Path(id): Path<JobId>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let job = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    let project = names::project_of_job(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
+    visit.check_name(&project)?;
     drop(conn);
     Ok(events(app, &job.pipeline))
 }

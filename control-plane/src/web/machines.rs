@@ -15,7 +15,7 @@ use super::visit::Visit;
 use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::open_jobs::OpenJob;
-use crate::store::{classes, pauses, tasks};
+use crate::store::{classes, pauses, projects, tasks};
 
 /// A class, and how many tasks of it wait and run.
 #[derive(Debug)]
@@ -42,15 +42,20 @@ pub(super) async fn runners_page(
     visit: Visit,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
+    let sight = visit.sight();
+    let within = projects::within(&mut conn, &sight).await?;
     let mut lines = Vec::new();
     let all = pauses::all(&mut conn, app.clock.wall_ms()).await?;
-    for item in classes::list(&mut conn, None).await? {
+    let mut classes = classes::list(&mut conn, None).await?;
+    classes.retain(|item| sight.covers(Some(item.resource_class.namespace())));
+    for item in classes {
         let (queued, running) = tasks::counts(&mut conn, &item.resource_class).await?;
         let pause = all.of_class(item.resource_class.as_str()).cloned();
         lines.push(ClassLine { item, pause, queued, running });
     }
-    let runners = list_runners(&app, &mut conn).await?;
-    let waiting = queued_jobs(&app, &mut conn).await?;
+    let mut runners = list_runners(&app, &mut conn).await?;
+    runners.retain(|runner| sight.covers(Some(runner.resource_class.namespace())));
+    let waiting = queued_jobs(&app, &mut conn, &sight, within.as_deref()).await?;
     drop(conn);
     let now_ms = app.now_ms();
     render_html(&RunnersPage { visit, classes: lines, runners, waiting, now_ms })
@@ -75,7 +80,10 @@ pub(super) async fn machine_page(
     let mut conn = app.store.read().await?;
     let mut runners = list_runners(&app, &mut conn).await?;
     drop(conn);
-    runners.retain(|runner| runner.name == name);
+    let sight = visit.sight();
+    runners.retain(|runner| {
+        runner.name == name && sight.covers(Some(runner.resource_class.namespace()))
+    });
     if runners.is_empty() {
         return Err(PageError::NotFound);
     }

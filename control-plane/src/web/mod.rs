@@ -99,6 +99,7 @@ fn sign_in_event(app: &App, who: &str, address: ClientAddress, operation: &str) 
         address: address.0.to_string(),
         operation: operation.to_owned(),
         target: operation.trim_start_matches("POST ").to_owned(),
+        namespace: None,
         before: None,
         after: None,
     }

@@ -13,10 +13,12 @@ use super::buttons;
 use super::errors::{PageError, render_html};
 use super::view;
 use super::visit::Visit;
+use crate::people::Reach;
 use crate::runner_items::list_runners;
 use crate::state::App;
-use crate::store::open_jobs::{self, OpenJob};
-use crate::store::{Conn, StoreError, alerts, pipelines};
+use crate::store::open_jobs::{self, OpenJob, Within};
+use crate::store::pipeline_pages::{Filter, read_page};
+use crate::store::{Conn, StoreError, alerts, projects};
 use crate::waits::Explainer;
 
 /// The most tasks of each kind that are looked at.
@@ -55,14 +57,22 @@ pub(super) async fn overview_page(
     visit: Visit,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
+    let sight = visit.sight();
+    let within = projects::within(&mut conn, &sight).await?;
     let mut troubled = list_runners(&app, &mut conn).await?;
+    troubled.retain(|runner| sight.covers(Some(runner.resource_class.namespace())));
     let runners = troubled.len();
     troubled.retain(view::is_troubled);
-    let alerts = alerts::list_open(&mut conn).await?;
-    let approvals = open_jobs::on_hold(&mut conn, MAX_TASKS).await?;
-    let waiting = queued_jobs(&app, &mut conn).await?;
-    let running = open_jobs::running(&mut conn, MAX_TASKS).await?;
-    let pipelines = pipelines::list(&mut conn, None, PIPELINES).await?;
+    // Alerts are about the farm, of which those with roles in namespaces see a part.
+    let alerts = match sight {
+        Reach::Everywhere => alerts::list_open(&mut conn).await?,
+        Reach::Within(_) => Vec::new(),
+    };
+    let approvals = open_jobs::on_hold(&mut conn, within.as_deref(), MAX_TASKS).await?;
+    let waiting = queued_jobs(&app, &mut conn, &sight, within.as_deref()).await?;
+    let running = open_jobs::running(&mut conn, within.as_deref(), MAX_TASKS).await?;
+    let filter = Filter { within, ..Filter::default() };
+    let pipelines = read_page(&mut conn, &filter, None, PIPELINES).await?.items;
     drop(conn);
     let now_ms = app.now_ms();
     render_html(&OverviewPage {
@@ -80,12 +90,17 @@ pub(super) async fn overview_page(
 
 /// Returns the jobs that wait for a runner or for their turn, each with its reason. Only those that are
 /// shown are asked for one.
-pub(super) async fn queued_jobs(app: &App, conn: &mut Conn) -> Result<Vec<OpenJob>, StoreError> {
-    let mut jobs = open_jobs::queued(conn, MAX_TASKS).await?;
+pub(super) async fn queued_jobs(
+    app: &App,
+    conn: &mut Conn,
+    sight: &Reach,
+    within: Within<'_>,
+) -> Result<Vec<OpenJob>, StoreError> {
+    let mut jobs = open_jobs::queued(conn, within, MAX_TASKS).await?;
     let known: BTreeSet<JobId> = jobs.iter().map(|job| job.row.job.id.clone()).collect();
-    let in_groups = open_jobs::queued_in_groups(conn, MAX_TASKS).await?;
+    let in_groups = open_jobs::queued_in_groups(conn, within, MAX_TASKS).await?;
     jobs.extend(in_groups.into_iter().filter(|job| !known.contains(&job.row.job.id)));
-    let mut explainer = Explainer::default();
+    let mut explainer = Explainer::new(sight.clone());
     for job in jobs.iter_mut().take(MAX_SHOWN) {
         explainer.explain_wait(app, conn, &mut job.row.job).await?;
     }

@@ -36,7 +36,8 @@ pub(super) async fn pipeline_page(
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
     let mut pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
-    let mut explainer = Explainer::default();
+    visit.check_name(&pipeline.project)?;
+    let mut explainer = Explainer::new(visit.sight());
     for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
         explainer.explain_wait(&app, &mut conn, job).await?;
     }
@@ -75,8 +76,9 @@ pub(super) async fn job_page(
     let mut conn = app.store.read().await?;
     let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
+    visit.check_name(&pipeline.project)?;
     let mut job = row.job;
-    Explainer::default().explain_wait(&app, &mut conn, &mut job).await?;
+    Explainer::new(visit.sight()).explain_wait(&app, &mut conn, &mut job).await?;
     let steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step);
     let steps: Vec<_> = steps.collect();
     let tasks = job_tasks::of_job(&mut conn, &id).await?;

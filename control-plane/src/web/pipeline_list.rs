@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::errors::{ErrorPage, PageError, render_html};
 use super::view;
 use super::visit::Visit;
+use crate::people::Reach;
 use crate::state::App;
 use crate::store::pipeline_pages::{Filter, OPEN_PIPELINES, OUTCOMES, Place, read_page};
 use crate::store::projects;
@@ -175,7 +176,7 @@ pub(super) async fn pipelines_page(
     visit: Visit,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, PageError> {
-    let (filter, place) = match wanted.read() {
+    let (mut filter, place) = match wanted.read() {
         Ok(read) => read,
         Err(error) => {
             let page = ErrorPage::unreadable(error.to_string(), "/pipelines".to_owned());
@@ -183,8 +184,11 @@ pub(super) async fn pipelines_page(
         }
     };
     let mut conn = app.store.read().await?;
-    let page = read_page(&mut conn, &filter, place, PAGE_LENGTH).await?;
+    let sight = visit.sight();
     let mut projects = projects::names(&mut conn).await?;
+    projects.retain(|name| sight.covers_name(name));
+    filter.within = (sight != Reach::Everywhere).then(|| projects.clone());
+    let page = read_page(&mut conn, &filter, place, PAGE_LENGTH).await?;
     drop(conn);
     projects.truncate(MAX_PROJECTS);
     render_html(&PipelinesPage {

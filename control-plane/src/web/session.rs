@@ -18,7 +18,7 @@ use crate::state::App;
 /// session has ended is refused in words, since what was asked for is not done after a login.
 pub(super) async fn known_only(request: Request, next: Next) -> Response {
     if let Some(Caller::Browser(session)) = request.extensions().get::<Caller>() {
-        return match decide(session.rights(), Needs::Of(Permission::Read)) {
+        return match decide(session.rights(), Needs::Anywhere(Permission::Read)) {
             Ok(()) => next.run(request).await,
             Err(denial) => PageError::Denied(denial).into_response(),
         };

@@ -2,13 +2,15 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use russet_protocol::people::Permission;
 use std::sync::Arc;
 
-use super::actions::{Action, notice_of};
+use super::actions::notice_of;
+use super::buttons::Button;
 use super::errors::PageError;
 use crate::api::{Caller, ClientAddress};
 use crate::browser_session::{Session, new_nonce};
-use crate::people::{Needs, decide};
+use crate::people::{Reach, decide_in, namespace_of};
 use crate::state::App;
 
 /// A look at a page within a session.
@@ -29,8 +31,24 @@ pub(super) struct Visit {
 
 impl Visit {
     /// Returns true where the one who looks may press a button.
-    pub(super) fn may(&self, action: &Action) -> bool {
-        decide(self.session.rights(), Needs::Of(action.permission())).is_ok()
+    pub(super) fn may(&self, button: &Button) -> bool {
+        let namespace = namespace_of(&button.name);
+        let permission = button.action.permission();
+        decide_in(self.session.rights(), permission, namespace.as_deref()).is_ok()
+    }
+
+    /// Returns the namespaces that the one who looks may see.
+    pub(super) fn sight(&self) -> Reach {
+        Reach::of(self.session.rights(), Permission::Read)
+    }
+
+    /// Finds out whether a page about a project, a class or another thing in a namespace is shown.
+    ///
+    /// # Errors
+    ///
+    /// The one who looks may not see it: it is as if it were not there.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), PageError> {
+        if self.sight().covers_name(name) { Ok(()) } else { Err(PageError::NotFound) }
     }
 }
 

@@ -122,6 +122,10 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
     done(post("/api/v3/runner/resume", of)).await;
     done(post("/api/v3/runner/rename", json!({"runner": "mini-1", "to": "mini-2"}))).await;
 
+    done(post("/api/v3/namespaces", json!({"name": "beta"}))).await;
+    let owner = json!({"owner": {"organization": "Beta Ltd"}});
+    done(put("/api/v3/namespaces/beta/owner", owner)).await;
+
     let bot = json!({"name": "other-bot", "kind": "service", "role": "viewer"});
     done(post("/api/v3/users", bot)).await;
     done(put("/api/v3/users/other-bot/role", json!({"role": "member"}))).await;
@@ -151,6 +155,36 @@ const ELSEWHERE: [&str; 6] = [
     "DELETE /api/v3/jobs/{id}/artifacts/{path}",
 ];
 
+/// Changes of something that was there, of which the log says how it was.
+const CHANGES_WHAT_WAS_THERE: [&str; 26] = [
+    "PUT /api/v3/runner/resource/{id}/pin",
+    "DELETE /api/v3/runner/resource/{id}/pin",
+    "DELETE /api/v3/runner/resource/{id}",
+    "DELETE /api/v3/runner/resource/{id}/force",
+    "DELETE /api/v3/runner/token/{id}",
+    "DELETE /api/v3/contexts/{name}",
+    "DELETE /api/v3/contexts/{name}/env/{variable}",
+    "DELETE /api/v3/projects/{project}/env/{variable}",
+    "DELETE /api/v3/projects/{project}/ssh-keys/{fingerprint}",
+    "DELETE /api/v3/orbs/{namespace}/{name}/{version}",
+    "DELETE /api/v3/alert-targets/{name}",
+    "PUT /api/v3/retention",
+    "PUT /api/v3/projects/{project}/retention",
+    "PUT /api/v3/pipelines/{id}/pin",
+    "DELETE /api/v3/pipelines/{id}/pin",
+    "DELETE /api/v3/pipelines/{id}",
+    "POST /api/v3/jobs/{id}/approve",
+    "POST /api/v3/jobs/{id}/deny",
+    "POST /api/v3/jobs/{id}/cancel",
+    "POST /api/v3/runner/pause",
+    "POST /api/v3/runner/resume",
+    "POST /api/v3/runner/rename",
+    "PUT /api/v3/users/{name}/role",
+    "DELETE /api/v3/users/{name}",
+    "DELETE /api/v3/users/{name}/tokens/{id}",
+    "PUT /api/v3/namespaces/{namespace}/owner",
+];
+
 #[tokio::test]
 async fn every_change_is_in_the_log_with_who_made_it_and_no_secret() {
     let server = Harness::start().await;
@@ -168,6 +202,18 @@ async fn every_change_is_in_the_log_with_who_made_it_and_no_secret() {
     }
     missing.retain(|operation| !ELSEWHERE.contains(&operation.as_str()));
     assert!(missing.is_empty(), "not in the log: {missing:?}");
+    for event in &events {
+        let is_removal = event.operation.starts_with("DELETE");
+        let state = if is_removal { &event.before } else { &event.after };
+        let is_known = state.is_some() || event.after.is_some();
+        assert!(is_known, "the log does not say what changed: {event:?}");
+    }
+    // What was there is told where something was.
+    for operation in CHANGES_WHAT_WAS_THERE {
+        let of = events.iter().find(|event| event.operation == operation);
+        let of = of.unwrap_or_else(|| panic!("{operation} is not in the log"));
+        assert!(of.before.is_some(), "the log does not say what was there: {of:?}");
+    }
     let of = |operation: &str| events.iter().filter(|event| event.operation == operation).count();
     assert_eq!(of("POST /api/v3/pipelines"), 2);
     let submitted = events.iter().find(|event| event.operation == "POST /api/v3/pipelines");

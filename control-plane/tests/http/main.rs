@@ -45,6 +45,7 @@ mod reruns;
 mod restart;
 mod runner_api;
 mod sign_in;
+mod spaces;
 mod ssh_keys;
 mod store;
 mod support;

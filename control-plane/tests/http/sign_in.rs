@@ -50,8 +50,12 @@ async fn sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> Respo
 }
 
 /// Adds a person with a password. Returns a browser that is signed in.
-async fn person<'a>(server: &'a Harness, name: &str, role: &str) -> Browser<'a> {
-    let body = json!({"name": name, "role": role});
+pub(crate) async fn person<'a>(
+    server: &'a Harness,
+    name: &str,
+    role: impl Into<Option<&str>>,
+) -> Browser<'a> {
+    let body = json!({"name": name, "role": role.into()});
     ok(server.as_admin(Method::POST, "/api/v3/users").json(&body)).await;
     let code = link(server, &format!("/api/v3/users/{name}/link")).await;
     let mut browser = Browser::new(server);

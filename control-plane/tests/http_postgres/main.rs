@@ -78,6 +78,8 @@ mod restart;
 mod runner_api;
 #[path = "../http/sign_in.rs"]
 mod sign_in;
+#[path = "../http/spaces.rs"]
+mod spaces;
 #[path = "../http/ssh_keys.rs"]
 mod ssh_keys;
 mod store;

@@ -139,6 +139,8 @@ pub(super) async fn remove_target(
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    let before = alert_targets::get(&mut tx, &name).await?;
+    before.iter().for_each(|target| audit::note_before(&target.item));
     if !alert_targets::remove(&mut tx, &name).await? {
         return Err(unknown_target(&name));
     }
@@ -171,6 +173,7 @@ pub(super) async fn test_target(
     let message = message(TEST, data, app.clock.wall_ms());
     let payload = serde_json::to_string(&message).map_err(ApiError::internal)?;
     let id = MessageId::generate();
+    audit::note_after(&serde_json::json!({"target": name, "message": "a test"}));
     let sent = outbox::send(&app, &name, id.as_str(), &payload).await;
     Ok(JsonAnswer(TestedTarget { failure: sent.err().map(|error| error.to_string()) }))
 }

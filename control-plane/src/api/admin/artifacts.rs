@@ -16,6 +16,7 @@ use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::api::range::Wanted;
 use crate::api::refs::JobRef;
+use crate::audit;
 use crate::state::App;
 use crate::store::{artifacts, locks, unnamed};
 
@@ -95,6 +96,7 @@ pub(super) async fn remove(
     let Some(object) = artifacts::remove(&mut tx, &id, &path).await? else {
         return Err(ApiError::NotFound("there is no such artifact".to_owned()));
     };
+    audit::note_before(&serde_json::json!({"job": id, "artifact": path}));
     unnamed::note(&mut tx, &object, app.clock.wall_ms()).await?;
     tx.commit().await?;
     app.keeper.notify_one();

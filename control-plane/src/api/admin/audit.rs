@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::api::reach::Access;
+use crate::people::events_within;
 use crate::state::App;
 use crate::store::audit_events::{self, Filter};
 
@@ -21,6 +23,7 @@ pub(super) struct Wanted {
     who: Option<String>,
     operation: Option<String>,
     target: Option<String>,
+    namespace: Option<String>,
     #[serde(default)]
     since_ms: i64,
     until_ms: Option<i64>,
@@ -35,6 +38,7 @@ pub(super) struct Wanted {
         ("who" = Option<String>, Query, description = "Name of the one who made the change"),
         ("operation" = Option<String>, Query, description = "Part of method and path, such as `DELETE` or `/contexts`"),
         ("target" = Option<String>, Query, description = "Part of the path with its names"),
+        ("namespace" = Option<String>, Query, description = "Only changes in this namespace"),
         ("since_ms" = Option<i64>, Query, description = "Only from then on, in milliseconds since 1970"),
         ("until_ms" = Option<i64>, Query, description = "Only before then"),
         ("before" = Option<String>, Query, description = "Id of the last event of the page before"),
@@ -45,12 +49,14 @@ pub(super) struct Wanted {
 ))]
 pub(super) async fn list(
     State(app): State<App>,
+    access: Access,
     Query(wanted): Query<Wanted>,
 ) -> Result<JsonAnswer<Items<AuditItem>>, ApiError> {
     let filter = Filter {
         who: wanted.who,
         operation: wanted.operation,
         target: wanted.target,
+        within: events_within(access.reach(), wanted.namespace),
         since_ms: wanted.since_ms,
         until_ms: wanted.until_ms.unwrap_or(i64::MAX),
         before: wanted.before,

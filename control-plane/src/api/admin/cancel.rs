@@ -12,6 +12,7 @@ use super::people::By;
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::refs::{JobRef, PipelineRef};
+use crate::audit;
 use crate::cancel::cancel_pipeline;
 use crate::contention;
 use crate::lifecycle::{cancel_job, decide_job};
@@ -31,6 +32,7 @@ pub(super) async fn cancel_pipeline_call(
     PipelineRef(id): PipelineRef,
     By(by): By,
 ) -> Result<Json<Pipeline>, ApiError> {
+    audit::note_after(&serde_json::json!({"pipeline": id, "canceled_by": by}));
     // In a task of its own: a caller who goes away leaves no pipeline half canceled.
     let canceling = {
         let (app, id) = (app.clone(), id.clone());
@@ -63,8 +65,17 @@ pub(super) async fn cancel_job_call(
 async fn stop_one(app: &App, id: &JobId, by: &str) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
     let row = lock_job(&mut tx, id).await?;
+    note_state_before(&row.job);
+    audit::note_after(&serde_json::json!({"job": id, "canceled_by": by}));
     cancel_job(&mut tx, &row, by, app.clock.wall_ms()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Notes for the audit log how a job was before somebody decided.
+fn note_state_before(job: &Job) {
+    audit::note_before(&serde_json::json!({
+        "job": job.id, "name": job.name, "phase": job.phase, "outcome": job.outcome,
+    }));
 }
 
 /// Finds a job whose pipeline nobody else moves on until the end of the transaction.
@@ -120,6 +131,9 @@ async fn decide_approval(
 async fn decide_one(app: &App, id: &JobId, approved: bool, by: &str) -> Result<(), ApiError> {
     let mut tx = app.store.write().await?;
     let job = lock_job(&mut tx, id).await?.job;
+    note_state_before(&job);
+    let decision = if approved { "approved" } else { "denied" };
+    audit::note_after(&serde_json::json!({"job": id, "decision": decision, "by": by}));
     let is_approval = jobs::is_approval(&mut tx, id).await?;
     let wanted = if approved { Outcome::Success } else { Outcome::Unauthorized };
     match job.phase {

@@ -5,10 +5,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, VariableItem};
 
+use super::namespaces::claim_on_first_use;
+use super::people::By;
 use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::api::reach::Access;
 use crate::audit;
+use crate::people::namespace_of;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::variables;
@@ -30,9 +34,13 @@ fn no_such_context(name: &str) -> ApiError {
 ))]
 pub(super) async fn list(
     State(app): State<App>,
+    access: Access,
 ) -> Result<JsonAnswer<Items<ContextItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    Ok(JsonAnswer(Items { items: variables::list_contexts(&mut conn).await? }))
+    let reach = access.reach();
+    let mut items = variables::list_contexts(&mut conn).await?;
+    items.retain(|item| reach.covers_name(&item.name));
+    Ok(JsonAnswer(Items { items }))
 }
 
 /// Makes a context, or says anew which projects may use it.
@@ -46,6 +54,7 @@ pub(super) async fn list(
 pub(super) async fn put(
     State(app): State<App>,
     Path(name): Path<String>,
+    By(by): By,
     Json(wish): Json<SetContext, LARGE>,
 ) -> Result<JsonAnswer<ContextItem>, ApiError> {
     if name.trim().is_empty() || name.len() > NAME_LIMIT || name.chars().any(char::is_control) {
@@ -53,6 +62,10 @@ pub(super) async fn put(
     }
     let mut tx = app.store.write().await?;
     let before = variables::find_context(&mut tx, &name).await?;
+    if before.is_none() {
+        check_spelling(&name)?;
+        claim_on_first_use(&app, &mut tx, &name, &by).await?;
+    }
     let now_ms = app.now_ms();
     before.iter().for_each(audit::note_before);
     let created_ms = before.map_or(now_ms, |context| context.created_ms);
@@ -61,6 +74,17 @@ pub(super) async fn put(
     variables::put_context(&mut tx, &item).await?;
     tx.commit().await?;
     Ok(JsonAnswer(item))
+}
+
+/// Refuses the name of a new context whose namespace is not spelled as namespaces are: no project would
+/// find it.
+fn check_spelling(name: &str) -> Result<(), ApiError> {
+    match namespace_of(name).filter(|namespace| !name.starts_with(namespace)) {
+        None => Ok(()),
+        Some(namespace) => {
+            Err(ApiError::Bad(format!("name: write its namespace as `{namespace}`")))
+        }
+    }
 }
 
 /// Removes a context with its variables.
@@ -200,7 +224,11 @@ async fn set_variable(
     if of.scope == Scope::Context && variables::find_context(&mut tx, of.owner).await?.is_none() {
         return Err(no_such_context(of.owner));
     }
-    audit::note_after(&serde_json::json!({"variable": variable, "value": "set, not shown"}));
+    let shown = serde_json::json!({"variable": variable, "value": "set, not shown"});
+    if variables::list(&mut tx, of).await?.iter().any(|known| known.name == variable) {
+        audit::note_before(&shown);
+    }
+    audit::note_after(&shown);
     variables::set(&mut tx, of, variable, &sealed, app.clock.wall_ms()).await?;
     tx.commit().await?;
     tracing::info!(scope = of.scope.as_str(), owner = of.owner, variable, "audit: set");

@@ -6,6 +6,7 @@ use russet_protocol::admin::{Items, Job, TestItems};
 use russet_protocol::ids::JobId;
 
 use crate::api::error::ApiError;
+use crate::api::reach::Access;
 use crate::api::refs::JobRef;
 use crate::state::App;
 use crate::store::{Conn, jobs, steps, test_results};
@@ -26,10 +27,14 @@ pub(super) async fn find_job(conn: &mut Conn, id: &JobId) -> Result<jobs::JobRow
     responses((status = 200, description = "The job with its steps", body = russet_protocol::admin::Job), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn get(State(app): State<App>, JobRef(id): JobRef) -> Result<Json<Job>, ApiError> {
+pub(super) async fn get(
+    State(app): State<App>,
+    access: Access,
+    JobRef(id): JobRef,
+) -> Result<Json<Job>, ApiError> {
     let mut conn = app.store.read().await?;
     let mut job = find_job(&mut conn, &id).await?.job;
-    Explainer::default().explain_wait(&app, &mut conn, &mut job).await?;
+    Explainer::new(access.sight()).explain_wait(&app, &mut conn, &mut job).await?;
     job.steps = steps::of_job(&mut conn, &id).await?.into_iter().map(|row| row.step).collect();
     Ok(Json(job))
 }

@@ -70,6 +70,8 @@ async fn store_retention(
     settings: &Retention,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    let before = retention::settings(&mut tx).await?.remove(project);
+    audit::note_before(&serde_json::json!({"project": project, "retention": before}));
     audit::note_after(&serde_json::json!({"project": project, "retention": settings}));
     retention::put(&mut tx, project, settings).await?;
     tx.commit().await?;
@@ -107,7 +109,9 @@ pub(super) async fn unpin_pipeline(
 
 async fn set_pin(app: &App, id: &PipelineId, is_pinned: bool) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
-    audit::note_after(&serde_json::json!({"pinned": is_pinned}));
+    let was_pinned = retention::is_pinned(&mut tx, id).await?;
+    audit::note_before(&serde_json::json!({"pipeline": id, "pinned": was_pinned}));
+    audit::note_after(&serde_json::json!({"pipeline": id, "pinned": is_pinned}));
     if !retention::pin(&mut tx, id, is_pinned).await? {
         return Err(no_such_pipeline(id));
     }
@@ -126,6 +130,8 @@ pub(super) async fn remove_pipeline(
     State(app): State<App>,
     PipelineRef(id): PipelineRef,
 ) -> Result<StatusCode, ApiError> {
+    let project = projects::of_pipeline(&mut app.store.read().await?, &id).await?;
+    audit::note_before(&serde_json::json!({"pipeline": id, "project": project}));
     match delete_pipeline(&app, &id).await? {
         None => {}
         Some(Stays::Unknown) => return Err(no_such_pipeline(&id)),
@@ -172,6 +178,8 @@ pub(super) async fn remove_project(
         }
         pipelines
     };
+    let count = pipelines.len();
+    audit::note_before(&serde_json::json!({"project": project, "pipelines": count}));
     for id in &pipelines {
         if let Some(Stays::Running | Stays::Pinned) = delete_pipeline(&app, id).await? {
             let message = format!("the pipeline `{id}` began to run or was pinned; try again");

@@ -14,6 +14,7 @@ use russet_protocol::secret::Secret;
 use super::users::find_user;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::state::App;
 use crate::store::user_sessions;
@@ -60,6 +61,8 @@ async fn make_link(
     let code = new_token(TokenKind::Link)?;
     let now_s = app.clock.wall_ms() / 1000;
     let until_s = now_s + LINK_TIMEOUT_S;
+    // The code is a secret.
+    audit::note_after(&serde_json::json!({"link": "made, not shown", "until_s": until_s}));
     let mut tx = app.store.write().await?;
     let id = TokenHash::of(code.expose());
     user_sessions::add_link(&mut tx, &id, user, (now_s, until_s)).await?;

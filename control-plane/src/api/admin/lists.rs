@@ -8,9 +8,11 @@ use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::api::reach::Access;
 use crate::state::App;
 use crate::store::listed::{self, ListPage, PlaceWithin};
 use crate::store::pipeline_pages::{Filter, OUTCOMES, Order};
+use crate::store::projects;
 
 /// Number of elements of a page, where the caller names none.
 const PAGE_LENGTH: u32 = 50;
@@ -69,6 +71,7 @@ impl Wanted {
         };
         let filter = Filter {
             order,
+            within: None,
             project: self.project,
             branch: self.branch,
             author: self.author,
@@ -96,11 +99,13 @@ fn answer_page<T>(page: ListPage<T>) -> Json<Page<T>> {
 ))]
 pub(super) async fn jobs(
     State(app): State<App>,
+    access: Access,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page<JobItem>>, ApiError> {
     let after = wanted.place(PlaceWithin::parse)?;
-    let (filter, limit) = wanted.into_filter(&OPEN_JOBS)?;
+    let (mut filter, limit) = wanted.into_filter(&OPEN_JOBS)?;
     let mut conn = app.store.read().await?;
+    filter.within = projects::within(&mut conn, &access.reach()).await?;
     Ok(answer_page(listed::read_jobs(&mut conn, &filter, after, limit).await?))
 }
 
@@ -114,10 +119,12 @@ pub(super) async fn jobs(
 ))]
 pub(super) async fn workflows(
     State(app): State<App>,
+    access: Access,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page<WorkflowItem>>, ApiError> {
     let after = wanted.place(PlaceWithin::parse)?;
-    let (filter, limit) = wanted.into_filter(&OPEN_WORKFLOWS)?;
+    let (mut filter, limit) = wanted.into_filter(&OPEN_WORKFLOWS)?;
     let mut conn = app.store.read().await?;
+    filter.within = projects::within(&mut conn, &access.reach()).await?;
     Ok(answer_page(listed::read_workflows(&mut conn, &filter, after, limit).await?))
 }

@@ -10,6 +10,7 @@ use russet_protocol::resource_class::ResourceClass;
 use super::people::ProvedName;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
+use crate::api::reach::Access;
 use crate::api::runner_name::check_name;
 use crate::audit;
 use crate::runner_items::list_runners;
@@ -36,6 +37,7 @@ const ADMINISTRATOR: &str = "the administrator";
 ))]
 pub(super) async fn pause(
     State(app): State<App>,
+    access: Access,
     ProvedName(proved): ProvedName,
     Json(request): Json<PauseRunners, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
@@ -54,7 +56,8 @@ pub(super) async fn pause(
     };
     audit::note_after(&serde_json::json!({"of": request.of, "pause": pause}));
     let mut tx = app.store.write().await?;
-    match chosen_runners(&app, &mut tx, &request.of).await? {
+    note_pauses(&app, &mut tx, &request.of, &access).await?;
+    match chosen_runners(&app, &mut tx, &request.of, &access).await? {
         Chosen::Class(class) => pauses::set(&mut tx, &class, None, &pause).await?,
         Chosen::Runners(runners) => {
             for (class, runner) in &runners {
@@ -64,7 +67,7 @@ pub(super) async fn pause(
     }
     tx.commit().await?;
     tracing::info!(of = ?request.of, pause = pause.words(), "runners are paused");
-    list_chosen(&app, &request.of).await
+    list_chosen(&app, &request.of, &access).await
 }
 
 /// Lifts the pauses of runners that were made here. Holds of the machines themselves stay.
@@ -76,11 +79,13 @@ pub(super) async fn pause(
 ))]
 pub(super) async fn resume(
     State(app): State<App>,
+    access: Access,
     Json(of): Json<RunnerChoice, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     audit::note_after(&serde_json::json!({"of": of, "pause": null}));
     let mut tx = app.store.write().await?;
-    match chosen_runners(&app, &mut tx, &of).await? {
+    note_pauses(&app, &mut tx, &of, &access).await?;
+    match chosen_runners(&app, &mut tx, &of, &access).await? {
         Chosen::Class(class) => pauses::lift_class(&mut tx, &class).await?,
         Chosen::Runners(runners) => {
             for (class, runner) in &runners {
@@ -90,7 +95,7 @@ pub(super) async fn resume(
     }
     tx.commit().await?;
     tracing::info!(?of, "runners are resumed");
-    list_chosen(&app, &of).await
+    list_chosen(&app, &of, &access).await
 }
 
 /// Calls a runner by another name, in all its classes. Its agent goes on to claim as it is
@@ -103,13 +108,15 @@ pub(super) async fn resume(
 ))]
 pub(super) async fn rename(
     State(app): State<App>,
+    access: Access,
     Json(request): Json<RenameRunner, SMALL>,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     let RenameRunner { runner, to } = request;
     check_name(&to)?;
     let mut tx = app.store.write().await?;
-    let all = list_runners(&app, &mut tx).await?;
+    let all = visible_runners(&app, &mut tx, &access).await?;
     let classes = classes_of(&all, &runner, None)?;
+    check_classes(&classes, &access)?;
     if let Some(other) = all.iter().find(|item| item.name == to) {
         return Err(ApiError::Conflict(format!(
             "there is a runner `{to}` of {} already",
@@ -128,7 +135,7 @@ pub(super) async fn rename(
         }
         app.presence.forget(class.as_str(), &runner);
     }
-    list_chosen(&app, &RunnerChoice { runner: Some(to), resource_class: None }).await
+    list_chosen(&app, &RunnerChoice { runner: Some(to), resource_class: None }, &access).await
 }
 
 /// Forgets runners that are away: what they said, their pauses and names. One that claims again is a
@@ -141,13 +148,14 @@ pub(super) async fn rename(
 ))]
 pub(super) async fn remove(
     State(app): State<App>,
+    access: Access,
     Json(of): Json<RunnerChoice, SMALL>,
 ) -> Result<StatusCode, ApiError> {
     audit::note_before(&of);
     let mut tx = app.store.write().await?;
-    let all = list_runners(&app, &mut tx).await?;
+    let all = visible_runners(&app, &mut tx, &access).await?;
     let chosen: Vec<&RunnerItem> = all.iter().filter(|item| is_chosen(item, &of)).collect();
-    chosen_runners(&app, &mut tx, &of).await?;
+    chosen_runners(&app, &mut tx, &of, &access).await?;
     if let Some(here) = chosen.iter().find(|item| !item.state.is_away() || item.is_busy()) {
         return Err(ApiError::Conflict(format!(
             "`{}` is {} and would be back with its next claim; stop its agent first",
@@ -164,6 +172,26 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Notes for the audit log which pauses the chosen runners had.
+async fn note_pauses(
+    app: &App,
+    tx: &mut WriteTx,
+    of: &RunnerChoice,
+    access: &Access,
+) -> Result<(), ApiError> {
+    let all = visible_runners(app, tx, access).await?;
+    let chosen = all.iter().filter(|item| is_chosen(item, of));
+    let pauses: Vec<_> = chosen
+        .map(|item| {
+            serde_json::json!({
+                "runner": item.name, "resource_class": item.resource_class, "pause": item.pause,
+            })
+        })
+        .collect();
+    audit::note_before(&pauses);
+    Ok(())
+}
+
 /// Runners that a call is about.
 enum Chosen {
     /// All of a class.
@@ -176,21 +204,42 @@ async fn chosen_runners(
     app: &App,
     tx: &mut WriteTx,
     of: &RunnerChoice,
+    access: &Access,
 ) -> Result<Chosen, ApiError> {
     let conn: &mut Conn = &mut *tx;
     let class = of.resource_class.as_ref();
-    if let Some(class) = class
-        && !classes::exists(conn, class).await?
-    {
-        return Err(ApiError::NotFound(format!("resource class not found: `{class}`")));
+    if let Some(class) = class {
+        let unknown = || ApiError::NotFound(format!("resource class not found: `{class}`"));
+        access.check_name(class.as_str(), |_| unknown())?;
+        if !classes::exists(conn, class).await? {
+            return Err(unknown());
+        }
     }
     let Some(runner) = &of.runner else {
         let message = "the call needs one of `runner` and `resource_class`";
         return class.cloned().map(Chosen::Class).ok_or_else(|| ApiError::Bad(message.to_owned()));
     };
-    let all = list_runners(app, conn).await?;
+    let all = visible_runners(app, conn, access).await?;
     let classes = classes_of(&all, runner, class)?;
+    check_classes(&classes, access)?;
     Ok(Chosen::Runners(classes.into_iter().map(|class| (class, runner.clone())).collect()))
+}
+
+/// Returns the runners that the caller may see: those of others are as if they were not there.
+async fn visible_runners(
+    app: &App,
+    conn: &mut Conn,
+    access: &Access,
+) -> Result<Vec<RunnerItem>, ApiError> {
+    let sight = access.sight();
+    let mut all = list_runners(app, conn).await?;
+    all.retain(|item| sight.covers(Some(item.resource_class.namespace())));
+    Ok(all)
+}
+
+/// Decides the call for all classes that it is about.
+fn check_classes(classes: &[ResourceClass], access: &Access) -> Result<(), ApiError> {
+    classes.iter().try_for_each(|class| access.check_name(class.as_str(), ApiError::Denied))
 }
 
 /// Returns the classes that a runner is of.
@@ -220,9 +269,10 @@ fn is_chosen(item: &RunnerItem, of: &RunnerChoice) -> bool {
 async fn list_chosen(
     app: &App,
     of: &RunnerChoice,
+    access: &Access,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    let mut items = list_runners(app, &mut conn).await?;
+    let mut items = visible_runners(app, &mut conn, access).await?;
     items.retain(|item| is_chosen(item, of));
     Ok(JsonAnswer(Items { items }))
 }

@@ -11,8 +11,9 @@ mod keeping;
 mod links;
 mod lists;
 mod machines;
+mod namespaces;
 mod orbs;
-mod people;
+pub(in crate::api) mod people;
 mod personal_tokens;
 mod pins;
 mod pipelines;
@@ -31,77 +32,121 @@ mod users;
 use russet_protocol::people::Permission::{Admin, Operate, Read, Submit};
 
 use super::routes::Routes;
-use crate::people::Needs;
+use crate::people::{Needs, Place};
 
 /// The routes of people. Resource classes, tokens and runners have CircleCI's paths.
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/api/v3/runner", Read, runners::list)
-        .post("/api/v3/runner/pause", Operate, machines::pause)
-        .post("/api/v3/runner/resume", Operate, machines::resume)
-        .post("/api/v3/runner/rename", Operate, machines::rename)
-        .post("/api/v3/runner/remove", Operate, machines::remove)
-        .get("/api/v3/runner/tasks", Read, runners::count_unclaimed)
-        .get("/api/v3/runner/tasks/running", Read, runners::count_running)
-        .get("/api/v3/runner/resource", Read, resources::list)
-        .post("/api/v3/runner/resource", Operate, resources::create)
-        .delete("/api/v3/runner/resource/{id}", Operate, resources::remove)
-        .delete("/api/v3/runner/resource/{id}/force", Operate, resources::remove_with_tokens)
-        .put("/api/v3/runner/resource/{id}/pin", Operate, pins::put)
-        .delete("/api/v3/runner/resource/{id}/pin", Operate, pins::remove)
-        .get("/api/v3/class-aliases", Read, resources::aliases)
-        .get("/api/v3/runner/token", Operate, tokens::list)
-        .post("/api/v3/runner/token", Operate, tokens::create)
-        .delete("/api/v3/runner/token/{id}", Operate, tokens::revoke)
-        .get("/api/v3/contexts", Read, contexts::list)
-        .put("/api/v3/contexts/{name}", Operate, contexts::put)
-        .delete("/api/v3/contexts/{name}", Operate, contexts::remove)
-        .get("/api/v3/contexts/{name}/env", Read, contexts::list_of_context)
-        .put("/api/v3/contexts/{name}/env/{variable}", Operate, contexts::set_of_context)
-        .delete("/api/v3/contexts/{name}/env/{variable}", Operate, contexts::unset_of_context)
-        .get("/api/v3/projects/{project}/env", Read, contexts::list_of_project)
-        .put("/api/v3/projects/{project}/env/{variable}", Operate, contexts::set_of_project)
-        .delete("/api/v3/projects/{project}/env/{variable}", Operate, contexts::unset_of_project)
-        .get("/api/v3/orbs", Read, orbs::list)
-        .get("/api/v3/orbs/{namespace}/{name}/{version}", Read, orbs::get)
-        .put("/api/v3/orbs/{namespace}/{name}/{version}", Operate, orbs::put)
-        .delete("/api/v3/orbs/{namespace}/{name}/{version}", Operate, orbs::remove)
-        .get("/api/v3/projects/{project}/ssh-keys", Read, ssh_keys::list)
-        .post("/api/v3/projects/{project}/ssh-keys", Operate, ssh_keys::add)
-        .delete("/api/v3/projects/{project}/ssh-keys/{fingerprint}", Operate, ssh_keys::remove)
+        .get("/api/v3/runner", (Read, Place::List), runners::list)
+        .post("/api/v3/runner/pause", (Operate, Place::Body), machines::pause)
+        .post("/api/v3/runner/resume", (Operate, Place::Body), machines::resume)
+        .post("/api/v3/runner/rename", (Operate, Place::Body), machines::rename)
+        .post("/api/v3/runner/remove", (Operate, Place::Body), machines::remove)
+        .get("/api/v3/runner/tasks", (Read, Place::QueriedClass), runners::count_unclaimed)
+        .get("/api/v3/runner/tasks/running", (Read, Place::QueriedClass), runners::count_running)
+        .get("/api/v3/runner/resource", (Read, Place::List), resources::list)
+        .post("/api/v3/runner/resource", (Operate, Place::Body), resources::create)
+        .delete("/api/v3/runner/resource/{id}", (Operate, Place::Class), resources::remove)
+        .delete(
+            "/api/v3/runner/resource/{id}/force",
+            (Operate, Place::Class),
+            resources::remove_with_tokens,
+        )
+        .put("/api/v3/runner/resource/{id}/pin", (Operate, Place::Class), pins::put)
+        .delete("/api/v3/runner/resource/{id}/pin", (Operate, Place::Class), pins::remove)
+        .get("/api/v3/class-aliases", (Read, Place::List), resources::aliases)
+        .get("/api/v3/runner/token", (Operate, Place::QueriedClass), tokens::list)
+        .post("/api/v3/runner/token", (Operate, Place::Body), tokens::create)
+        .delete("/api/v3/runner/token/{id}", (Operate, Place::ClassToken), tokens::revoke)
+        .get("/api/v3/contexts", (Read, Place::List), contexts::list)
+        .put("/api/v3/contexts/{name}", (Operate, Place::Context), contexts::put)
+        .delete("/api/v3/contexts/{name}", (Operate, Place::Context), contexts::remove)
+        .get("/api/v3/contexts/{name}/env", (Read, Place::Context), contexts::list_of_context)
+        .put(
+            "/api/v3/contexts/{name}/env/{variable}",
+            (Operate, Place::Context),
+            contexts::set_of_context,
+        )
+        .delete(
+            "/api/v3/contexts/{name}/env/{variable}",
+            (Operate, Place::Context),
+            contexts::unset_of_context,
+        )
+        .get("/api/v3/projects/{project}/env", (Read, Place::Project), contexts::list_of_project)
+        .put(
+            "/api/v3/projects/{project}/env/{variable}",
+            (Operate, Place::Project),
+            contexts::set_of_project,
+        )
+        .delete(
+            "/api/v3/projects/{project}/env/{variable}",
+            (Operate, Place::Project),
+            contexts::unset_of_project,
+        )
+        .get("/api/v3/orbs", Needs::Anywhere(Read), orbs::list)
+        .get("/api/v3/orbs/{namespace}/{name}/{version}", Needs::Anywhere(Read), orbs::get)
+        .put("/api/v3/orbs/{namespace}/{name}/{version}", (Operate, Place::Namespace), orbs::put)
+        .delete(
+            "/api/v3/orbs/{namespace}/{name}/{version}",
+            (Operate, Place::Namespace),
+            orbs::remove,
+        )
+        .get("/api/v3/projects/{project}/ssh-keys", (Read, Place::Project), ssh_keys::list)
+        .post("/api/v3/projects/{project}/ssh-keys", (Operate, Place::Project), ssh_keys::add)
+        .delete(
+            "/api/v3/projects/{project}/ssh-keys/{fingerprint}",
+            (Operate, Place::Project),
+            ssh_keys::remove,
+        )
         .get("/api/v3/alerts", Read, alerts::list)
         .get("/api/v3/alert-targets", Operate, alerts::list_targets)
         .post("/api/v3/alert-targets", Operate, alerts::add_target)
         .delete("/api/v3/alert-targets/{name}", Operate, alerts::remove_target)
         .post("/api/v3/alert-targets/{name}/test", Operate, alerts::test_target)
-        .put("/api/v3/sources/{id}", Submit, sources::put)
-        .post("/api/v3/sources/{id}/chunks", Submit, sources::put_source_chunks)
-        .put("/api/v3/chunks", Submit, sources::put_chunks)
+        .put("/api/v3/sources/{id}", Needs::Anywhere(Submit), sources::put)
+        .post("/api/v3/sources/{id}/chunks", Needs::Anywhere(Submit), sources::put_source_chunks)
+        .put("/api/v3/chunks", Needs::Anywhere(Submit), sources::put_chunks)
         .get("/api/v3/usage", Read, keeping::get_usage)
         .get("/api/v3/retention", Read, keeping::get_retention)
         .put("/api/v3/retention", Admin, keeping::put_retention)
-        .delete("/api/v3/projects/{project}", Admin, keeping::remove_project)
-        .put("/api/v3/projects/{project}/retention", Admin, keeping::put_project_retention)
-        .put("/api/v3/pipelines/{id}/pin", Submit, keeping::pin_pipeline)
-        .delete("/api/v3/pipelines/{id}/pin", Submit, keeping::unpin_pipeline)
-        .get("/api/v3/pipelines", Read, pipelines::list)
-        .post("/api/v3/pipelines", Submit, submit::submit)
-        .get("/api/v3/pipelines/{id}", Read, pipelines::get)
-        .delete("/api/v3/pipelines/{id}", Operate, keeping::remove_pipeline)
-        .post("/api/v3/pipelines/{id}/cancel", Submit, cancel::cancel_pipeline_call)
-        .post("/api/v3/pipelines/{id}/rerun", Submit, reruns::pipeline)
-        .get("/api/v3/workflows", Read, lists::workflows)
-        .get("/api/v3/workflows/{id}", Read, reruns::get)
-        .post("/api/v3/workflows/{id}/rerun", Submit, reruns::workflow)
-        .post("/api/v3/jobs/{id}/rerun", Submit, reruns::job)
-        .get("/api/v3/pipelines/{id}/stream", Read, stream::stream)
-        .get("/api/v3/jobs", Read, lists::jobs)
-        .get("/api/v3/jobs/{id}", Read, jobs::get)
-        .post("/api/v3/jobs/{id}/cancel", Submit, cancel::cancel_job_call)
-        .post("/api/v3/jobs/{id}/approve", Submit, cancel::approve_job)
-        .post("/api/v3/jobs/{id}/deny", Submit, cancel::deny_job)
-        .get("/api/v3/jobs/{id}/tests", Read, jobs::list_tests)
-        .get("/api/v3/jobs/{id}/stdout", Read, stdout::stdout)
+        .delete("/api/v3/projects/{project}", (Admin, Place::Project), keeping::remove_project)
+        .put(
+            "/api/v3/projects/{project}/retention",
+            (Admin, Place::Project),
+            keeping::put_project_retention,
+        )
+        .put("/api/v3/pipelines/{id}/pin", (Submit, Place::Pipeline), keeping::pin_pipeline)
+        .delete("/api/v3/pipelines/{id}/pin", (Submit, Place::Pipeline), keeping::unpin_pipeline)
+        .get("/api/v3/pipelines", (Read, Place::List), pipelines::list)
+        .post("/api/v3/pipelines", (Submit, Place::Body), submit::submit)
+        .get("/api/v3/pipelines/{id}", (Read, Place::Pipeline), pipelines::get)
+        .delete("/api/v3/pipelines/{id}", (Operate, Place::Pipeline), keeping::remove_pipeline)
+        .post(
+            "/api/v3/pipelines/{id}/cancel",
+            (Submit, Place::Pipeline),
+            cancel::cancel_pipeline_call,
+        )
+        .post("/api/v3/pipelines/{id}/rerun", (Submit, Place::Pipeline), reruns::pipeline)
+        .get("/api/v3/workflows", (Read, Place::List), lists::workflows)
+        .get("/api/v3/workflows/{id}", (Read, Place::Workflow), reruns::get)
+        .post("/api/v3/workflows/{id}/rerun", (Submit, Place::Workflow), reruns::workflow)
+        .post("/api/v3/jobs/{id}/rerun", (Submit, Place::Job), reruns::job)
+        .get("/api/v3/pipelines/{id}/stream", (Read, Place::Pipeline), stream::stream)
+        .get("/api/v3/jobs", (Read, Place::List), lists::jobs)
+        .get("/api/v3/jobs/{id}", (Read, Place::Job), jobs::get)
+        .post("/api/v3/jobs/{id}/cancel", (Submit, Place::Job), cancel::cancel_job_call)
+        .post("/api/v3/jobs/{id}/approve", (Submit, Place::Job), cancel::approve_job)
+        .post("/api/v3/jobs/{id}/deny", (Submit, Place::Job), cancel::deny_job)
+        .get("/api/v3/jobs/{id}/tests", (Read, Place::Job), jobs::list_tests)
+        .get("/api/v3/jobs/{id}/stdout", (Read, Place::Job), stdout::stdout)
+        .get("/api/v3/namespaces", (Read, Place::List), namespaces::list)
+        .post("/api/v3/namespaces", Operate, namespaces::create)
+        .get("/api/v3/namespaces/{namespace}", (Read, Place::Namespace), namespaces::get)
+        .put(
+            "/api/v3/namespaces/{namespace}/owner",
+            (Admin, Place::Namespace),
+            namespaces::set_owner,
+        )
         .get("/api/v3/me", Needs::Anybody, users::get_me)
         .get("/api/v3/me/tokens", Needs::Account, personal_tokens::list_own)
         .post("/api/v3/me/tokens", Needs::Account, personal_tokens::create_own)
@@ -115,13 +160,13 @@ pub(super) fn routes() -> Routes {
         .delete("/api/v3/users/{name}/sessions", Admin, users::end_sessions)
         .delete("/api/v3/me/sessions", Needs::Account, users::end_own_sessions)
         .post("/api/v3/admin-links", Needs::Owner, links::create_admin_link)
-        .get("/api/v3/audit", Admin, audit::list)
+        .get("/api/v3/audit", (Admin, Place::List), audit::list)
         .get("/api/v3/users/{name}/tokens", Admin, personal_tokens::list)
         .post("/api/v3/users/{name}/tokens", Admin, personal_tokens::create)
         .delete("/api/v3/users/{name}/tokens/{id}", Admin, personal_tokens::revoke)
-        .get("/api/v3/jobs/{id}/artifacts", Read, artifacts::list)
-        .get("/api/v3/jobs/{id}/artifacts/{*path}", Read, artifacts::download)
-        .delete("/api/v3/jobs/{id}/artifacts/{*path}", Operate, artifacts::remove)
+        .get("/api/v3/jobs/{id}/artifacts", (Read, Place::Job), artifacts::list)
+        .get("/api/v3/jobs/{id}/artifacts/{*path}", (Read, Place::Job), artifacts::download)
+        .delete("/api/v3/jobs/{id}/artifacts/{*path}", (Operate, Place::Job), artifacts::remove)
 }
 
 /// Types that these calls take and answer.
@@ -197,6 +242,10 @@ pub(super) fn routes() -> Routes {
     artifacts::list,
     artifacts::download,
     artifacts::remove,
+    namespaces::list,
+    namespaces::create,
+    namespaces::get,
+    namespaces::set_owner,
     users::get_me,
     users::list,
     users::add,

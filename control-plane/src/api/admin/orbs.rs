@@ -68,6 +68,7 @@ pub(super) async fn put(
     let orb = checked(orb).await?;
     let mut tx = app.store.write().await?;
     let known = orbs::source(&mut tx, &orb.name, &orb.version).await?;
+    let was_there = known.is_some();
     let is_other = known.is_some_and(|source| source != orb.source);
     // Configurations pin versions, and mean the same by them tomorrow.
     if is_other && !orb.version.starts_with("dev:") {
@@ -76,6 +77,9 @@ pub(super) async fn put(
             "`{name}@{version}` is there with another source; give this one another version, or \
              remove that one first"
         )));
+    }
+    if was_there {
+        audit::note_before(&serde_json::json!({"orb": orb.name, "version": orb.version}));
     }
     audit::note_after(&serde_json::json!({"orb": orb.name, "version": orb.version}));
     orbs::put(&mut tx, &orb, app.clock.wall_ms()).await?;
@@ -117,6 +121,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let name = format!("{namespace}/{name}");
     let mut tx = app.store.write().await?;
+    audit::note_before(&serde_json::json!({"orb": name, "version": version}));
     if !orbs::remove(&mut tx, &name, &version).await? {
         return Err(no_such_orb(&name, &version));
     }

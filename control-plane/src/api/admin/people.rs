@@ -25,7 +25,7 @@ struct Named {
 
 /// Name of the one who calls.
 #[derive(Debug)]
-pub(super) struct By(pub(super) String);
+pub(in crate::api) struct By(pub(super) String);
 
 impl FromRequestParts<App> for By {
     type Rejection = ApiError;

@@ -207,6 +207,8 @@ async fn revoke_token(
     id: &PersonalTokenId,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
+    let tokens = user_tokens::list(&mut tx, user).await?;
+    tokens.iter().filter(|item| item.id == *id).for_each(audit::note_before);
     if !user_tokens::delete(&mut tx, user, id).await? {
         return Err(ApiError::NotFound("there is no such token".to_owned()));
     }

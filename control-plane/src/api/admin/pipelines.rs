@@ -8,10 +8,11 @@ use russet_protocol::ids::PipelineId;
 use super::lists::Wanted;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::api::reach::Access;
 use crate::api::refs::PipelineRef;
 use crate::state::App;
 use crate::store::pipeline_pages::{OPEN_PIPELINES, Place, read_page};
-use crate::store::pipelines;
+use crate::store::{pipelines, projects};
 use crate::waits::Explainer;
 
 /// Pipelines, by the time of submission, a page at a time. A page may have fewer than `limit`, or
@@ -24,11 +25,13 @@ use crate::waits::Explainer;
 ))]
 pub(super) async fn list(
     State(app): State<App>,
+    access: Access,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page<Pipeline>>, ApiError> {
     let after = wanted.place(Place::parse)?;
-    let (filter, limit) = wanted.into_filter(&OPEN_PIPELINES)?;
+    let (mut filter, limit) = wanted.into_filter(&OPEN_PIPELINES)?;
     let mut conn = app.store.read().await?;
+    filter.within = projects::within(&mut conn, &access.reach()).await?;
     let page = read_page(&mut conn, &filter, after, limit).await?;
     let next_page_token = page.next.map(|place| place.to_string());
     Ok(Json(Page { items: page.items, next_page_token }))
@@ -42,12 +45,13 @@ pub(super) async fn list(
 ))]
 pub(super) async fn get(
     State(app): State<App>,
+    access: Access,
     PipelineRef(id): PipelineRef,
 ) -> Result<Json<Pipeline>, ApiError> {
     let mut conn = app.store.read().await?;
     let found = pipelines::get(&mut conn, &id).await?;
     let mut pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;
-    let mut explainer = Explainer::default();
+    let mut explainer = Explainer::new(access.sight());
     for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
         explainer.explain_wait(&app, &mut conn, job).await?;
     }

@@ -13,6 +13,7 @@ use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::refs::{JobRef, PipelineRef, WorkflowRef};
+use crate::audit;
 use crate::reruns::{Asked, RerunError, rerun_job, rerun_pipeline, rerun_workflow};
 use crate::state::App;
 use crate::store::{pipelines, workflows};
@@ -44,6 +45,11 @@ impl Options {
             (false, false) => RerunKind::FromStart,
         }
     }
+}
+
+/// Notes for the audit log what runs again. The further run has no id yet.
+fn note_rerun(of: &str, id: &str, kind: RerunKind) {
+    audit::note_after(&serde_json::json!({"runs_again": {of: id}, "kind": kind}));
 }
 
 /// A workflow with its jobs.
@@ -79,6 +85,7 @@ pub(super) async fn workflow(
     Query(options): Query<Options>,
     By(by): By,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
+    note_rerun("workflow", id.as_str(), options.kind());
     let id = rerun_workflow(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
@@ -98,6 +105,7 @@ pub(super) async fn job(
     By(by): By,
 ) -> Result<(StatusCode, Json<Workflow>), ApiError> {
     let kind = if options.failed_tests { RerunKind::FailedTests } else { RerunKind::FromStart };
+    note_rerun("job", id.as_str(), kind);
     let id = rerun_job(&app, &id, Asked { kind, by: &by }).await?;
     Ok((StatusCode::CREATED, Json(find(&app, &id).await?)))
 }
@@ -115,6 +123,7 @@ pub(super) async fn pipeline(
     Query(options): Query<Options>,
     By(by): By,
 ) -> Result<(StatusCode, Json<Pipeline>), ApiError> {
+    note_rerun("pipeline", id.as_str(), options.kind());
     rerun_pipeline(&app, &id, Asked { kind: options.kind(), by: &by }).await?;
     let found = pipelines::get(&mut app.store.read().await?, &id).await?;
     let pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;

@@ -8,9 +8,12 @@ use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
 
+use super::namespaces::claim_on_first_use;
+use super::people::By;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::api::reach::Access;
 use crate::audit;
 use crate::state::App;
 use crate::store::runners::expired_ms;
@@ -33,6 +36,7 @@ pub(in crate::api) struct Filter {
 ))]
 pub(in crate::api) async fn list(
     State(app): State<App>,
+    access: Access,
     Query(filter): Query<Filter>,
 ) -> Result<JsonAnswer<Items<ResourceClassItem>>, ApiError> {
     if filter.namespace.is_none() && filter.org_id.is_none() {
@@ -43,6 +47,8 @@ pub(in crate::api) async fn list(
     let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
     let mut conn = app.store.read().await?;
     let mut items = classes::list(&mut conn, namespace.as_deref()).await?;
+    let reach = access.reach();
+    items.retain(|item| reach.covers(Some(item.resource_class.namespace())));
     let loads = loads::of_classes(&mut conn, expired_ms(app.clock.wall_ms())).await?;
     for item in &mut items {
         let load = loads.get(item.resource_class.as_str()).copied().unwrap_or_default();
@@ -60,9 +66,13 @@ pub(in crate::api) async fn list(
 ))]
 pub(in crate::api) async fn create(
     State(app): State<App>,
+    access: Access,
+    By(by): By,
     Json(new): Json<NewResourceClass, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<ResourceClassItem>), ApiError> {
+    access.check_name(new.resource_class.as_str(), |_| access.hidden())?;
     let mut tx = app.store.write().await?;
+    claim_on_first_use(&app, &mut tx, new.resource_class.as_str(), &by).await?;
     if classes::exists(&mut tx, &new.resource_class).await? {
         return Err(ApiError::Conflict(format!(
             "there is a resource class `{}` already",
@@ -144,10 +154,15 @@ pub(in crate::api) async fn remove_with_tokens(
     responses((status = 200, description = "All of them by name", body = russet_protocol::admin::Items<russet_protocol::admin::ClassAlias>)),
     security(("admin_token" = []))
 ))]
-pub(super) async fn aliases(State(app): State<App>) -> JsonAnswer<Items<ClassAlias>> {
+pub(super) async fn aliases(
+    State(app): State<App>,
+    access: Access,
+) -> JsonAnswer<Items<ClassAlias>> {
+    let reach = access.reach();
+    let is_within = |(_, class): &(&String, &ResourceClass)| reach.covers(Some(class.namespace()));
     let alias = |(name, class): (&String, &ResourceClass)| ClassAlias {
         name: name.clone(),
         resource_class: class.clone(),
     };
-    JsonAnswer(Items { items: app.class_aliases.iter().map(alias).collect() })
+    JsonAnswer(Items { items: app.class_aliases.iter().filter(is_within).map(alias).collect() })
 }

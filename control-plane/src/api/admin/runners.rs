@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::api::reach::Access;
 use crate::runner_items::list_runners;
 use crate::state::App;
 use crate::store::{Conn, classes, tasks};
@@ -31,6 +32,7 @@ pub(in crate::api) struct Filter {
 ))]
 pub(in crate::api) async fn list(
     State(app): State<App>,
+    access: Access,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Items<RunnerItem>>, ApiError> {
     if filter.resource_class.is_none() && filter.namespace.is_none() && filter.org_id.is_none() {
@@ -42,8 +44,10 @@ pub(in crate::api) async fn list(
     let mut items = list_runners(&app, &mut conn).await?;
     // As on CircleCI, the organization wins over its namespace.
     let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
+    let reach = access.reach();
     items.retain(|item| {
-        filter.resource_class.as_ref().is_none_or(|class| *class == item.resource_class)
+        reach.covers(Some(item.resource_class.namespace()))
+            && filter.resource_class.as_ref().is_none_or(|class| *class == item.resource_class)
             && namespace.as_ref().is_none_or(|name| name == item.resource_class.namespace())
     });
     Ok(Json(Items { items }))

@@ -18,6 +18,7 @@ use russet_protocol::runner::StoredObject;
 use crate::api::body;
 use crate::api::error::ApiError;
 use crate::api::params::Path;
+use crate::audit;
 use crate::sources as names;
 use crate::state::App;
 use crate::store::{StoreError, sources};
@@ -63,6 +64,7 @@ pub(super) async fn put(
     let written = app.objects.put_stream(&object, stream, SIZE_LIMIT, hash).await?;
     let mut tx = app.store.write().await?;
     let now_ms = app.clock.wall_ms();
+    audit::note_after(&serde_json::json!({"source": id, "size": written.size}));
     let is_new = sources::insert(&mut tx, &id, written.size, &object, now_ms).await?;
     tx.commit().await?;
     if !is_new {
@@ -92,6 +94,8 @@ pub(super) async fn put_source_chunks(
         check_id(&chunk.id)?;
     }
     let id = SourceId::from(id);
+    let chunks = source.chunks.len();
+    audit::note_after(&serde_json::json!({"source": id, "chunks": chunks}));
     let missing = {
         let mut conn = app.store.read().await?;
         sources::missing(&mut conn, &source.chunks).await?

@@ -85,6 +85,7 @@ pub(super) async fn remove(
         let message = format!("the project `{project}` has no SSH key `{fingerprint}`");
         return Err(ApiError::NotFound(message));
     };
+    audit::note_before(&item);
     ssh_keys::remove(&mut tx, &project, &item.sha256).await?;
     tx.commit().await?;
     tracing::info!(project, fingerprint = item.sha256, "audit: SSH key removed");

@@ -12,11 +12,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use russet_protocol::admin::StreamEvent;
-use russet_protocol::ids::PipelineId;
 use tokio::sync::mpsc;
 
 use super::pipelines::no_such_pipeline;
 use crate::api::error::ApiError;
+use crate::api::reach::Access;
 use crate::api::refs::PipelineRef;
 use crate::follow::{Follower, Sink};
 use crate::signals::Subscription;
@@ -37,6 +37,7 @@ const WAITING: usize = 2;
 ))]
 pub(super) async fn stream(
     State(app): State<App>,
+    access: Access,
     PipelineRef(id): PipelineRef,
 ) -> Result<Response, ApiError> {
     {
@@ -48,7 +49,7 @@ pub(super) async fn stream(
     // Before the first read: what is committed after it wakes the follower.
     let changes = app.bus().pipelines.subscribe(id.as_str());
     let (sender, receiver) = mpsc::channel(WAITING);
-    tokio::spawn(serve_events(app, id, changes, sender));
+    tokio::spawn(serve_events(app, Follower::new(id, access.sight()), changes, sender));
     let body = stream::unfold(receiver, |mut receiver| async {
         let event: Bytes = receiver.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(event), receiver))
@@ -60,13 +61,13 @@ pub(super) async fn stream(
 /// Sends until the pipeline has ended, the reader is gone or the server stops.
 async fn serve_events(
     app: App,
-    id: PipelineId,
+    mut follower: Follower,
     mut changes: Subscription,
     sender: mpsc::Sender<Bytes>,
 ) {
     let _reading = app.readers.enter();
     let mut sink = Frames(sender.clone());
-    let mut follower = Follower::new(id.clone());
+    let id = follower.pipeline().clone();
     let mut beats = tokio::time::interval(KEEP_ALIVE);
     beats.reset();
     loop {

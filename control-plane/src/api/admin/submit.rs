@@ -13,16 +13,19 @@ use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::runtime::Handle;
 
-use super::people::check_person;
+use super::namespaces::claim_on_first_use;
+use super::people::{UNNAMED, check_person};
 use super::pipelines::no_such_pipeline;
+use crate::admission::find_context;
 use crate::api::Caller;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
+use crate::api::reach::Access;
 use crate::audit;
 use crate::contention;
 use crate::lifecycle::move_on;
 use crate::orbs;
-use crate::people::{Denial, Needs, decide};
+use crate::people::{Reach, decide_in, namespace_of};
 use crate::scheduler::workflow::{Kind, Statuses};
 use crate::state::App;
 use crate::store::jobs::{JobSpec, NewJob};
@@ -44,11 +47,13 @@ const PROJECT_LIMIT: usize = 255;
 pub(super) async fn submit(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    access: Access,
     headers: HeaderMap,
     Json(mut request): Json<SubmitRequest>,
 ) -> Result<(StatusCode, JsonAnswer<Pipeline>), ApiError> {
+    access.check_name(&request.project, ApiError::Denied)?;
     let chosen = chosen_id(&headers)?;
-    if let Some(pipeline) = submitted_before(&app, chosen.as_ref()).await? {
+    if let Some(pipeline) = submitted_before(&app, chosen.as_ref(), &request.project).await? {
         return Ok((StatusCode::OK, JsonAnswer(pipeline)));
     }
     if request.project.trim().is_empty()
@@ -58,9 +63,11 @@ pub(super) async fn submit(
         return Err(ApiError::Bad(format!("project: 1 to {PROJECT_LIMIT} characters are needed")));
     }
     if request.make_contexts {
-        let rights = caller.rights().ok_or(ApiError::Denied(Denial::Credential))?;
-        decide(rights, Needs::Of(Permission::Operate)).map_err(ApiError::Denied)?;
+        let namespace = namespace_of(&request.project);
+        decide_in(access.rights(), Permission::Operate, namespace.as_deref())
+            .map_err(ApiError::Denied)?;
     }
+    let reach = access.reach();
     if let Some(name) = caller.proved_name() {
         request.author = Some(name.to_owned());
     }
@@ -73,7 +80,7 @@ pub(super) async fn submit(
     );
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
-        match try_as(&app, &request, &id, number).await {
+        match try_as(&app, &request, &id, number, &reach).await {
             Ok(Some(pipeline)) => {
                 tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
                 return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
@@ -81,7 +88,7 @@ pub(super) async fn submit(
             Ok(None) => {}
             // The same call may have come twice at the same time.
             Err(error @ ApiError::Conflict(_)) => {
-                let earlier = submitted_before(&app, chosen.as_ref()).await?;
+                let earlier = submitted_before(&app, chosen.as_ref(), &request.project).await?;
                 return earlier.map(|it| (StatusCode::OK, JsonAnswer(it))).ok_or(error);
             }
             Err(error) => return Err(error),
@@ -111,12 +118,23 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// Returns the pipeline that an earlier call with the same key submitted.
+///
+/// Threat: the key is the id of a pipeline, maybe of one that the caller may not see. Only one of the
+/// project that the caller submits to is answered.
 async fn submitted_before(
     app: &App,
     chosen: Option<&PipelineId>,
+    project: &str,
 ) -> Result<Option<Pipeline>, ApiError> {
     let Some(id) = chosen else { return Ok(None) };
-    Ok(pipelines::get(&mut app.store.read().await?, id).await?)
+    let found = pipelines::get(&mut app.store.read().await?, id).await?;
+    match found {
+        Some(pipeline) if pipeline.project != project => {
+            let message = "Idempotency-Key: it was used before, for something else";
+            Err(ApiError::Conflict(message.to_owned()))
+        }
+        found => Ok(found),
+    }
 }
 
 /// Submits a pipeline under a number, which a configuration may name. `None` where another one has
@@ -126,6 +144,7 @@ async fn try_as(
     request: &SubmitRequest,
     id: &PipelineId,
     number: u64,
+    reach: &Reach,
 ) -> Result<Option<Pipeline>, ApiError> {
     let of = Of { id, number, is_continuation: false };
     let Built { mut compiled, warnings } = compile_request(app, request, of).await?;
@@ -147,7 +166,7 @@ async fn try_as(
         workflows,
     };
     let later = compiled.is_setup.then(|| for_later(request, compiled.is_selected_later));
-    contention::retry(|| insert_pipeline(app, request, &new, later.as_ref())).await
+    contention::retry(|| insert_pipeline(app, request, &new, later.as_ref(), reach)).await
 }
 
 /// Adds a pipeline, and starts what can start. `None` where another one has its number.
@@ -156,6 +175,7 @@ async fn insert_pipeline(
     request: &SubmitRequest,
     new: &NewPipeline,
     later: Option<&SubmitRequest>,
+    reach: &Reach,
 ) -> Result<Option<Pipeline>, ApiError> {
     let id = &new.id;
     let mut tx = app.store.write().await?;
@@ -168,12 +188,16 @@ async fn insert_pipeline(
         ));
     }
     let now_ms = app.clock.wall_ms();
-    admit_submission(&mut tx, request, &new.workflows, now_ms).await?;
+    admit_submission(&mut tx, request, &new.workflows, reach, now_ms).await?;
+    if new.number == 1 {
+        let by = new.author.as_deref().unwrap_or(UNNAMED);
+        claim_on_first_use(app, &mut tx, &new.project, by).await?;
+    }
     if !pipelines::insert(&mut tx, new, now_ms).await? {
         return Ok(None);
     }
     if let Some(later) = later {
-        setups::insert(&mut tx, id, later).await?;
+        setups::insert(&mut tx, id, later, reach).await?;
     }
     for workflow in &new.workflows {
         move_on(&mut tx, &workflow.id, id, now_ms).await?;
@@ -366,23 +390,26 @@ fn accepted_statuses(required: Vec<Required>) -> Statuses {
     required.into_iter().map(|job| (job.name, outcomes(&job.statuses))).collect()
 }
 
-/// Returns true if every class that jobs name is here: what waits for one that is not would wait
-/// for ever. Makes the contexts that they name, where that was asked for.
+/// Returns true if every class that jobs name is here and within reach of the one who submitted them:
+/// what waits for one that is not would wait for ever. Makes the contexts that they name, where that
+/// was asked for.
 pub(in crate::api) async fn admit_submission(
     tx: &mut WriteTx,
     request: &SubmitRequest,
     workflows: &[NewWorkflow],
+    reach: &Reach,
     now_ms: i64,
 ) -> Result<(), ApiError> {
     let mut known: Vec<&ResourceClass> = Vec::new();
     for job in workflows.iter().flat_map(|workflow| &workflow.jobs) {
         if request.make_contexts {
-            make_contexts(tx, &job.contexts, now_ms).await?;
+            make_contexts(tx, &job.contexts, &request.project, reach, now_ms).await?;
         }
         let Some(class) = job.class.as_ref().filter(|class| !known.contains(class)) else {
             continue;
         };
-        if !classes::exists(tx, class).await? {
+        // A class of others is as if it were not there.
+        if !reach.covers(Some(class.namespace())) || !classes::exists(tx, class).await? {
             return Err(refuse_config(
                 format!("the job `{}` is for `{class}`, which there is not here", job.name),
                 "make it with `russet resource-class create`, or submit with a class for all jobs",
@@ -393,11 +420,26 @@ pub(in crate::api) async fn admit_submission(
     Ok(())
 }
 
-async fn make_contexts(tx: &mut WriteTx, names: &[String], now_ms: i64) -> Result<(), ApiError> {
+/// Makes the contexts that a project does not find: of the server where the caller's right is over the
+/// server, else in the project's namespace.
+async fn make_contexts(
+    tx: &mut WriteTx,
+    names: &[String],
+    project: &str,
+    reach: &Reach,
+    now_ms: i64,
+) -> Result<(), ApiError> {
+    let within = namespace_of(project).filter(|_| *reach != Reach::Everywhere);
     for name in names {
-        if variables::find_context(tx, name).await?.is_none() {
+        // One of another namespace is not made from here.
+        let is_foreign = namespace_of(name).is_some_and(|of| !reach.covers(Some(&of)));
+        if !is_foreign && find_context(tx, name, project).await?.is_none() {
             let created_ms = u64::try_from(now_ms).unwrap_or_default();
-            let item = ContextItem { name: name.clone(), projects: None, created_ms };
+            let name = match (&within, namespace_of(name)) {
+                (Some(within), None) => format!("{within}/{name}"),
+                _ => name.clone(),
+            };
+            let item = ContextItem { name, projects: None, created_ms };
             variables::put_context(tx, &item).await?;
         }
     }

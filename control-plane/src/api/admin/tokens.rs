@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::api::reach::Access;
 use crate::audit;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::state::App;
@@ -52,8 +53,12 @@ pub(in crate::api) async fn list(
 ))]
 pub(in crate::api) async fn create(
     State(app): State<App>,
+    access: Access,
     Json(new): Json<NewToken, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<TokenItem>), ApiError> {
+    let unknown =
+        || ApiError::NotFound(format!("resource class not found: `{}`", new.resource_class));
+    access.check_name(new.resource_class.as_str(), |_| unknown())?;
     let now_ms = app.clock.wall_ms();
     let expires_ms = new.expires_in_s.map(|seconds| end_of(seconds, now_ms)).transpose()?;
     let token = new_token(TokenKind::Class)?;
@@ -61,13 +66,10 @@ pub(in crate::api) async fn create(
     let id = TokenId::generate();
     let mut tx = app.store.write().await?;
     if !classes::exists(&mut tx, &new.resource_class).await? {
-        return Err(ApiError::NotFound(format!(
-            "resource class not found: `{}`",
-            new.resource_class
-        )));
+        return Err(unknown());
     }
     audit::note_after(
-        &serde_json::json!({"id": id, "resource_class": new.resource_class, "nickname": new.nickname}),
+        &serde_json::json!({"id": id, "resource_class": new.resource_class, "nickname": new.nickname, "expires_ms": expires_ms}),
     );
     let row = tokens::NewRow {
         id: &id,

@@ -7,6 +7,8 @@ use russet_protocol::admin::Items;
 use russet_protocol::ids::UserId;
 use russet_protocol::people::{Me, NewUser, Permission, SetRole, UserItem};
 
+use super::namespaces::{check_namespace, claim_namespace};
+use super::people::By;
 use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
@@ -15,10 +17,7 @@ use crate::audit;
 use crate::people::{Denial, Rights, check_user_name};
 use crate::state::App;
 use crate::store::users::StoredUser;
-use crate::store::{Conn, user_sessions, users};
-
-/// Longest name of a namespace, in bytes, as in a resource class.
-const MAX_NAMESPACE_BYTES: usize = 100;
+use crate::store::{Conn, namespaces, user_sessions, users};
 
 /// Finds an account by its name.
 pub(super) async fn find_user(conn: &mut Conn, name: &str) -> Result<StoredUser, ApiError> {
@@ -118,6 +117,12 @@ pub(super) async fn remove(
     let mut tx = app.store.write().await?;
     let user = find_user(&mut tx, &name).await?;
     audit::note_before(&user.item);
+    if let Some(owned) = namespaces::owned_by(&mut tx, &name).await?.first() {
+        return Err(ApiError::Conflict(format!(
+            "`{name}` owns the namespace `{owned}`; give it to another owner first: \
+             `russet namespace set-owner`"
+        )));
+    }
     users::remove(&mut tx, &user.id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
@@ -134,6 +139,7 @@ pub(super) async fn remove(
 pub(super) async fn set_role(
     State(app): State<App>,
     Path(name): Path<String>,
+    By(by): By,
     Json(request): Json<SetRole, SMALL>,
 ) -> Result<JsonAnswer<UserItem>, ApiError> {
     let mut tx = app.store.write().await?;
@@ -143,6 +149,8 @@ pub(super) async fn set_role(
         None => users::set_role(&mut tx, &user.id, request.role).await?,
         Some(namespace) => {
             check_namespace(namespace)?;
+            audit::note_namespace(Some(namespace));
+            claim_namespace(&app, &mut tx, namespace, &by).await?;
             users::set_namespace_role(&mut tx, &user.id, namespace, request.role).await?;
         }
     }
@@ -187,14 +195,4 @@ pub(super) async fn end_own_sessions(
     audit::note_after(&serde_json::json!({"sessions_ended": ended}));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn check_namespace(namespace: &str) -> Result<(), ApiError> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    if !(1..=MAX_NAMESPACE_BYTES).contains(&namespace.len()) || !namespace.chars().all(is_plain) {
-        return Err(ApiError::Bad(format!(
-            "a namespace is 1 to {MAX_NAMESPACE_BYTES} of a-z, 0-9, `-` and `_`"
-        )));
-    }
-    Ok(())
 }

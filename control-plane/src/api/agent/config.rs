@@ -101,7 +101,12 @@ async fn job_environment(
         return Ok(Vec::new());
     }
     let mut owners = vec![Owner { scope: Scope::Project, owner: project }];
-    owners.extend(contexts.iter().map(|owner| Owner { scope: Scope::Context, owner }));
+    let mut names = Vec::with_capacity(contexts.len());
+    for context in &contexts {
+        let found = admission::find_context(conn, context, project).await?;
+        names.extend(found.map(|context| context.name));
+    }
+    owners.extend(names.iter().map(|owner| Owner { scope: Scope::Context, owner }));
     let mut environment = Vec::new();
     for of in owners {
         for (name, sealed) in variables::sealed_values(conn, of).await? {

@@ -13,6 +13,7 @@ use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::credentials::TokenHash;
 use crate::lifecycle::move_on;
+use crate::people::Reach;
 use crate::state::App;
 use crate::store::{Conn, Held, allocations, locks, pipelines, setups};
 
@@ -31,7 +32,7 @@ pub(super) async fn go_on(
 ) -> Result<JsonAnswer<Continued>, ApiError> {
     let hash = TokenHash::of(request.continuation_key.expose());
     let mut conn = app.store.read().await?;
-    let (held, submission) = open_setup(&mut conn, &hash).await?;
+    let (held, submission, reach) = open_setup(&mut conn, &hash).await?;
     let pipeline = pipelines::get(&mut conn, &held.pipeline).await?.ok_or_else(unknown)?;
     drop(conn);
     let mut parameters = submission.parameters.clone();
@@ -55,7 +56,7 @@ pub(super) async fn go_on(
     if pipelines::is_canceled(&mut tx, &pipeline.id).await? {
         return Err(ApiError::Conflict("the pipeline was canceled".to_owned()));
     }
-    admit_submission(&mut tx, &submission, &workflows, now_ms).await?;
+    admit_submission(&mut tx, &submission, &workflows, &reach, now_ms).await?;
     if !setups::set_continued(&mut tx, &pipeline.id, now_ms).await? {
         return Err(gone_on());
     }
@@ -75,8 +76,12 @@ pub(super) async fn go_on(
     Ok(JsonAnswer(Continued { message }))
 }
 
-/// The task that has a key and may still use it, and what its pipeline was submitted with.
-async fn open_setup(conn: &mut Conn, hash: &TokenHash) -> Result<(Held, SubmitRequest), ApiError> {
+/// The task that has a key and may still use it, what its pipeline was submitted with, and where that
+/// may go.
+async fn open_setup(
+    conn: &mut Conn,
+    hash: &TokenHash,
+) -> Result<(Held, SubmitRequest, Reach), ApiError> {
     let held = allocations::by_continuation(conn, hash).await?.ok_or_else(unknown)?;
     let setup = setups::get(conn, &held.pipeline).await?.ok_or_else(unknown)?;
     if setup.is_continued {
@@ -86,7 +91,7 @@ async fn open_setup(conn: &mut Conn, hash: &TokenHash) -> Result<(Held, SubmitRe
         let message = "the job with this continuation key does not run any more";
         return Err(ApiError::Conflict(message.to_owned()));
     }
-    Ok((held, setup.submission))
+    Ok((held, setup.submission, setup.reach))
 }
 
 fn unknown() -> ApiError {

@@ -11,6 +11,7 @@ use super::orgs::ORGANIZATION;
 use super::uuid_of;
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
+use crate::api::reach::Access;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::{Conn, variables};
@@ -55,19 +56,25 @@ fn variable(context: &ContextItem, item: &VariableItem) -> Value {
 ))]
 pub(super) async fn list(
     State(app): State<App>,
+    access: Access,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
     let mut items = variables::list_contexts(&mut app.store.read().await?).await?;
+    let reach = access.reach();
+    items.retain(|item| reach.covers_name(&item.name));
     items.retain(|item| filter.name.as_ref().is_none_or(|part| item.name.contains(part.as_str())));
     let items: Vec<Value> = items.iter().map(head).collect();
     Ok(Json(json!({"items": items, "next_page_token": null})))
 }
 
-/// Returns the context of an id, which is made of its name.
-async fn find(conn: &mut Conn, id: &str) -> Result<ContextItem, ApiError> {
+/// Returns the context of an id, which is made of its name, among those that the caller may read.
+async fn find(conn: &mut Conn, id: &str, access: &Access) -> Result<ContextItem, ApiError> {
+    let reach = access.reach();
     let mut items = variables::list_contexts(conn).await?.into_iter();
     items
-        .find(|item| uuid_of("context", &item.name).eq_ignore_ascii_case(id))
+        .find(|item| {
+            reach.covers_name(&item.name) && uuid_of("context", &item.name).eq_ignore_ascii_case(id)
+        })
         .ok_or_else(|| ApiError::NotFound(format!("there is no context with the id `{id}`")))
 }
 
@@ -86,10 +93,11 @@ async fn variables_of(conn: &mut Conn, item: &ContextItem) -> Result<Vec<Value>,
 ))]
 pub(super) async fn get(
     State(app): State<App>,
+    access: Access,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let mut conn = app.store.read().await?;
-    let item = find(&mut conn, &id).await?;
+    let item = find(&mut conn, &id, &access).await?;
     let mut shown = head(&item);
     let restriction = |project: &String| {
         json!({
@@ -116,10 +124,11 @@ pub(super) async fn get(
 ))]
 pub(super) async fn variables(
     State(app): State<App>,
+    access: Access,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     let mut conn = app.store.read().await?;
-    let item = find(&mut conn, &id).await?;
+    let item = find(&mut conn, &id, &access).await?;
     let items = variables_of(&mut conn, &item).await?;
     Ok(Json(json!({"items": items, "next_page_token": null})))
 }

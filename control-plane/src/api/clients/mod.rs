@@ -13,32 +13,36 @@ use russet_protocol::people::Permission::{Operate, Read, Submit};
 
 use super::admin::{resources, runners, tokens};
 use super::routes::Routes;
-use crate::people::Needs;
+use crate::people::{Needs, Place};
 
 /// Routes of people's tools, then those that carry another token or none.
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/api/v2/runner", Read, runners::list)
-        .get("/api/v2/tasks", Read, runners::count_unclaimed)
-        .get("/api/v2/tasks/running", Read, runners::count_running)
-        .get("/api/v2/runner/tasks", Read, runners::count_unclaimed)
-        .get("/api/v2/runner/tasks/running", Read, runners::count_running)
-        .get("/api/v2/runner/resource", Read, resources::list)
-        .post("/api/v2/runner/resource", Operate, resources::create)
-        .delete("/api/v2/runner/resource/{id}", Operate, resources::remove)
-        .delete("/api/v2/runner/resource/{id}/force", Operate, resources::remove_with_tokens)
-        .get("/api/v2/runner/token", Operate, tokens::list)
-        .post("/api/v2/runner/token", Operate, tokens::create)
-        .delete("/api/v2/runner/token/{id}", Operate, tokens::revoke)
-        .get("/api/v2/context", Read, contexts::list)
-        .get("/api/v2/context/{id}", Read, contexts::get)
-        .get("/api/v2/context/{id}/environment-variable", Read, contexts::variables)
-        .post("/api/v2/compile-config-with-defaults", Submit, compile::compile_v2)
+        .get("/api/v2/runner", (Read, Place::List), runners::list)
+        .get("/api/v2/tasks", (Read, Place::QueriedClass), runners::count_unclaimed)
+        .get("/api/v2/tasks/running", (Read, Place::QueriedClass), runners::count_running)
+        .get("/api/v2/runner/tasks", (Read, Place::QueriedClass), runners::count_unclaimed)
+        .get("/api/v2/runner/tasks/running", (Read, Place::QueriedClass), runners::count_running)
+        .get("/api/v2/runner/resource", (Read, Place::List), resources::list)
+        .post("/api/v2/runner/resource", (Operate, Place::Body), resources::create)
+        .delete("/api/v2/runner/resource/{id}", (Operate, Place::Class), resources::remove)
+        .delete(
+            "/api/v2/runner/resource/{id}/force",
+            (Operate, Place::Class),
+            resources::remove_with_tokens,
+        )
+        .get("/api/v2/runner/token", (Operate, Place::QueriedClass), tokens::list)
+        .post("/api/v2/runner/token", (Operate, Place::Body), tokens::create)
+        .delete("/api/v2/runner/token/{id}", (Operate, Place::ClassToken), tokens::revoke)
+        .get("/api/v2/context", (Read, Place::List), contexts::list)
+        .get("/api/v2/context/{id}", (Read, Place::List), contexts::get)
+        .get("/api/v2/context/{id}/environment-variable", (Read, Place::List), contexts::variables)
+        .post("/api/v2/compile-config-with-defaults", Needs::Anywhere(Submit), compile::compile_v2)
         .only_reads()
-        .post("/api/v3/configs/compile", Submit, compile::compile_v3)
+        .post("/api/v3/configs/compile", Needs::Anywhere(Submit), compile::compile_v3)
         .only_reads()
-        .get("/api/v3/orgs", Read, orgs::list_orgs)
-        .get("/api/v3/projects", Read, orgs::list_projects)
+        .get("/api/v3/orgs", Needs::Anywhere(Read), orgs::list_orgs)
+        .get("/api/v3/projects", (Read, Place::List), orgs::list_projects)
         .get("/api/v2/openapi.json", Needs::Nothing, orgs::describe_v2)
         .get("/api/v2/launch-agent/download", Needs::ClassToken, download::find)
         .post("/api/v2/launch-agent/download", Needs::ClassToken, download::find)

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::uuid_of;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::api::reach::Access;
 use crate::state::App;
 use crate::store::projects;
 
@@ -49,12 +50,15 @@ pub(super) async fn list_orgs(Query(filter): Query<Filter>) -> Json<Value> {
 ))]
 pub(super) async fn list_projects(
     State(app): State<App>,
+    access: Access,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Value>, ApiError> {
-    let names = match filter.slug.as_deref().map(project_of).or(filter.name.as_deref()) {
+    let mut names = match filter.slug.as_deref().map(project_of).or(filter.name.as_deref()) {
         Some(name) => vec![name.to_owned()],
         None => projects::names(&mut app.store.read().await?).await?,
     };
+    let reach = access.reach();
+    names.retain(|name| reach.covers_name(name));
     let data: Vec<Value> = names
         .iter()
         .map(|name| {

@@ -1,0 +1,3 @@
+-- Namespace that a change was made in; none: on the server.
+ALTER TABLE audit_events ADD COLUMN namespace TEXT COLLATE "C";
+CREATE INDEX audit_events_of_namespace ON audit_events (namespace, at_ms, id);
