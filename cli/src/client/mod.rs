@@ -11,6 +11,7 @@ mod direct;
 mod keeping;
 mod lists;
 mod logins;
+mod namespaces;
 mod orbs;
 mod people;
 mod pipelines;

@@ -53,6 +53,9 @@ pub(crate) struct WantedArgs {
     /// Part of the path with its names
     #[arg(long, value_name = "TEXT")]
     target: Option<String>,
+    /// Only changes in this namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// Only changes of this time until now, such as 7d
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     since: Option<std::time::Duration>,
@@ -70,6 +73,7 @@ impl WantedArgs {
             ("who", self.who.as_deref()),
             ("operation", self.operation.as_deref()),
             ("target", self.target.as_deref()),
+            ("namespace", self.namespace.as_deref()),
             ("before", before),
         ];
         let mut query = vec![("since_ms", since_ms), ("limit", limit)];

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Project(commands::context::ProjectCommand),
     #[command(subcommand)]
+    Namespace(commands::namespace::NamespaceCommand),
+    #[command(subcommand)]
     Token(commands::token::TokenCommand),
     Login(commands::login::LoginArgs),
     Logout(commands::login::LogoutArgs),

@@ -16,7 +16,8 @@ pub(crate) mod lacking;
 pub(crate) mod lists;
 pub(crate) mod login;
 pub(crate) mod man;
-pub(crate) mod orb;
+pub(crate) mod namespace;
+mod orb;
 pub(crate) mod orb_pack;
 pub(crate) mod orbs;
 pub(crate) mod people;
@@ -63,6 +64,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::ResourceClass(command) => block_on(resource_class::main(command)),
         Command::Context(command) => block_on(context::main(command)),
         Command::Project(command) => block_on(context::run_project(command)),
+        Command::Namespace(command) => block_on(namespace::main(command)),
         Command::Token(command) => block_on(token::main(command)),
         Command::Login(args) => block_on(login::main(args)),
         Command::Logout(args) => login::logout_main(&args),
