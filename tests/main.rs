@@ -54,6 +54,7 @@ mod machines;
 mod menubar;
 mod monitoring;
 mod moving;
+mod namespaces;
 mod objects;
 mod observe;
 mod orbs;

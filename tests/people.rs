@@ -10,28 +10,28 @@ use serde_json::Value;
 use crate::support::{Server, russet, test_dir};
 
 /// Somebody's command line, with a home of its own and nothing in the environment.
-struct Somebody {
-    home: PathBuf,
+pub(crate) struct Somebody {
+    pub(crate) home: PathBuf,
 }
 
 impl Somebody {
-    fn new(dir: &Path, name: &str) -> Self {
+    pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let home = dir.join(name);
         std::fs::create_dir_all(&home).unwrap();
         Self { home }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(russet());
         command.args(args).env_clear().env("HOME", &self.home).current_dir(&self.home);
         command
     }
 
-    fn call(&self, args: &[&str]) -> Output {
+    pub(crate) fn call(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
-    fn succeed(&self, args: &[&str]) -> String {
+    pub(crate) fn succeed(&self, args: &[&str]) -> String {
         let output = self.call(args);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {errors}");
@@ -39,7 +39,7 @@ impl Somebody {
     }
 
     /// Logs in with a token.
-    fn log_in(&self, server: &Server, token: &str) {
+    pub(crate) fn log_in(&self, server: &Server, token: &str) {
         let file = self.home.join("token");
         std::fs::write(&file, token).unwrap();
         self.succeed(&["login", server.url(), "--from", file.to_str().unwrap()]);
