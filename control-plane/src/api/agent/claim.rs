@@ -59,9 +59,10 @@ pub(super) async fn claim(
     Json(runner): Json<ClaimRequest, MEDIUM>,
 ) -> Result<Response, ApiError> {
     let ClassCaller { hash, class } = caller;
-    let runner = admit_runner(&app, &class, runner).await?;
-    if let Some(task) = repeats::find_lost_task(&app, &hash, &class, &runner).await? {
-        let pause = pause_of(&app, &mut app.store.read().await?, &class, &runner.name).await?;
+    let mut conn = app.store.read().await?;
+    let runner = admit_runner(&app, &mut conn, &class, runner).await?;
+    if let Some(task) = repeats::find_lost_task(&app, &mut conn, &hash, &class, &runner).await? {
+        let pause = pause_of(&app, &mut conn, &class, &runner.name).await?;
         return Ok(([(PAUSE_HEADER, pause)], JsonAnswer(task)).into_response());
     }
     // A runner that is killed is to be known as lost within a minute.
@@ -73,17 +74,24 @@ pub(super) async fn claim(
     let mut pause: String;
     let mut place = app.bus().lines.stand(class.as_str());
     let mut first = true;
+    // A look has one connection: taking one costs about as much as a statement.
+    let mut first_conn = Some(conn);
     loop {
         place.begin_look();
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         let has_looked = rest.is_none();
-        let is_news = first && !is_registered(&app, &class, &runner).await?;
+        let mut conn = match first_conn.take() {
+            Some(conn) => conn,
+            None => app.store.read().await?,
+        };
+        let is_news = first && !is_registered(&app, &mut conn, &class, &runner).await?;
         // Nobody says when there is room again.
         let is_short = app.space.is_short();
         let mut again = is_short.then_some(SHORT_PAUSE);
-        pause = pause_of(&app, &mut app.store.read().await?, &class, &runner.name).await?;
+        pause = pause_of(&app, &mut conn, &class, &runner.name).await?;
         let is_paused = pause != NO_PAUSE;
         if known.is_some_and(|known| known != pause) {
+            drop(conn);
             if is_news {
                 contention::retry(|| register(&app, &class, &runner)).await?;
             }
@@ -93,10 +101,17 @@ pub(super) async fn claim(
         // A look that locks nothing comes first: claims that find nothing must not keep others from
         // writing.
         let may_look = has_looked && !is_paused && !is_short;
+        let mut seems_worth = is_news;
         if may_look {
             app.gate.looks.fetch_add(1, Ordering::Relaxed);
+            if !first {
+                check_token(&app, &mut conn, &hash, &class).await?;
+            }
+            let xcodes = runner.xcodes.as_deref();
+            seems_worth |= line::is_any_queued(&mut conn, &class, xcodes).await?;
         }
-        if is_news || (may_look && may_get(&app, &hash, &class, &runner).await?) {
+        drop(conn);
+        if seems_worth {
             let attempt = || try_claim(&app, &hash, &class, &runner, is_news);
             match contention::retry(attempt).await? {
                 Look::Task(task) => {
@@ -147,12 +162,12 @@ pub(super) async fn claim(
 /// gave it.
 pub(super) async fn admit_runner(
     app: &App,
+    conn: &mut Conn,
     class: &ResourceClass,
     mut runner: ClaimRequest,
 ) -> Result<ClaimRequest, ApiError> {
     check_name(&runner.name)?;
-    let given = runner_names::given_name(&mut app.store.read().await?, class, &runner.name).await?;
-    if let Some(given) = given {
+    if let Some(given) = runner_names::given_name(conn, class, &runner.name).await? {
         runner.name = given;
     }
     app.presence.note(class.as_str(), &runner.name, app.clock.wall_ms());
@@ -230,28 +245,15 @@ async fn check_token(
     }
 }
 
-/// Returns true where a task is queued, as far as a look tells that locks nothing. An error says
-/// that the token was revoked.
-async fn may_get(
-    app: &App,
-    hash: &TokenHash,
-    class: &ResourceClass,
-    runner: &ClaimRequest,
-) -> Result<bool, ApiError> {
-    let mut conn = app.store.read().await?;
-    check_token(app, &mut conn, hash, class).await?;
-    Ok(line::is_any_queued(&mut conn, class, runner.xcodes.as_deref()).await?)
-}
-
 /// Returns true where another claim of the runner has just said the same: a machine has one for
 /// each of its slots, and all come at once.
 pub(super) async fn is_registered(
     app: &App,
+    conn: &mut Conn,
     class: &ResourceClass,
     runner: &ClaimRequest,
 ) -> Result<bool, ApiError> {
-    let mut conn = app.store.read().await?;
-    Ok(runners::is_registered(&mut conn, class, runner, app.clock.wall_ms()).await?)
+    Ok(runners::is_registered(conn, class, runner, app.clock.wall_ms()).await?)
 }
 
 /// Result of a look at the queue.

@@ -27,11 +27,11 @@ pub(super) async fn report(
     Json(runner): Json<ClaimRequest, MEDIUM>,
 ) -> Result<JsonAnswer<RunnerOrders>, ApiError> {
     let class = caller.class;
-    let runner = admit_runner(&app, &class, runner).await?;
-    if !is_registered(&app, &class, &runner).await? {
+    let mut conn = app.store.read().await?;
+    let runner = admit_runner(&app, &mut conn, &class, runner).await?;
+    if !is_registered(&app, &mut conn, &class, &runner).await? {
         contention::retry(|| register(&app, &class, &runner)).await?;
     }
-    let mut conn = app.store.read().await?;
     let pauses = pauses::of_class(&mut conn, &class, app.clock.wall_ms()).await?;
     Ok(JsonAnswer(RunnerOrders {
         report_ms: u64::try_from(app.silence.report_ms).ok(),

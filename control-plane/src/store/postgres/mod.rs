@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres, Row as _, Transaction};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection, PgPool, Postgres, Row as _, Transaction,
+};
 
 use super::{OpenError, StoreError};
 pub(crate) use channel::{Channel, Teller};
@@ -81,6 +83,10 @@ const MAX_STATEMENTS: usize = 300;
 
 /// Longest wait for a connection of a pool: then the call is told to try again.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for which a connection that was not used is trusted to be there still. Shorter than a restart of
+/// the database takes.
+const UNTESTED_TIME: Duration = Duration::from_millis(500);
 
 /// Settings of a session: nobody waits for a lock for ever, a transaction whose server hangs is taken
 /// back (both in milliseconds), and so is the session of one whose machine is gone (in seconds).
@@ -175,6 +181,16 @@ async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
     PgPoolOptions::new()
         .max_connections(POOL)
         .acquire_timeout(POOL_TIMEOUT)
+        // A round trip each time one is taken would be a good part of all there are.
+        .test_before_acquire(false)
+        .before_acquire(|conn, about| {
+            Box::pin(async move {
+                if about.idle_for >= UNTESTED_TIME {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
 }

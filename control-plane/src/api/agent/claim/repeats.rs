@@ -16,7 +16,7 @@ use crate::contention;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{WriteTx, allocations, tasks};
+use crate::store::{Conn, WriteTx, allocations, tasks};
 
 /// Length of an id that an agent makes, in bytes: that of a UUID as text.
 const ID_LENGTH: usize = 36;
@@ -24,6 +24,7 @@ const ID_LENGTH: usize = 36;
 /// Returns the task that an earlier call of this claim brought, where there is one.
 pub(super) async fn find_lost_task(
     app: &App,
+    conn: &mut Conn,
     hash: &TokenHash,
     class: &ResourceClass,
     runner: &ClaimRequest,
@@ -31,7 +32,7 @@ pub(super) async fn find_lost_task(
     let Some(id) = &runner.allocation else { return Ok(None) };
     check_id(id)?;
     // Nearly always there is none, and a look takes no writer.
-    if !allocations::exists(&mut app.store.read().await?, id).await? {
+    if !allocations::exists(conn, id).await? {
         return Ok(None);
     }
     contention::retry(|| hand_out_again(app, hash, class, &runner.name, id)).await
