@@ -34,7 +34,7 @@ use crate::secrets::Sealer;
 use crate::servers::{JoinError, Keys};
 use crate::silence::Silence;
 use crate::space::Space;
-use crate::state::{App, StorageLimits};
+use crate::state::{App, Parts, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
@@ -260,7 +260,7 @@ impl Server {
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let since_ms = clock.wall_ms();
-        let app = App {
+        let app = App::of(Parts {
             store,
             objects,
             clock,
@@ -299,7 +299,7 @@ impl Server {
             between: settings.between_servers,
             rests: Arc::default(),
             closing,
-        };
+        });
         if app.store.is_shared() {
             servers::join(&app, previous.as_deref()).await.map_err(|error| match error {
                 JoinError::Sweep(error) => in_dir(Box::new(error)),

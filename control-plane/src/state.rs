@@ -1,6 +1,7 @@
 //! State that every call has at hand.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use russet_orbs::Registry;
@@ -30,9 +31,28 @@ use crate::store::Store;
 use crate::store::servers::ServerRow;
 use crate::token_uses::TokenUses;
 
-/// The parts of a running server. Cheap to clone.
+/// A running server. Each layer of each waiting call has a copy, so a copy is one pointer.
 #[derive(Clone, Debug)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+impl App {
+    /// Puts a server together.
+    pub(crate) fn of(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) objects: Objects,
     pub(crate) clock: Arc<dyn Clock>,
@@ -108,7 +128,7 @@ impl StorageLimits {
     }
 }
 
-impl App {
+impl Parts {
     pub(crate) fn bus(&self) -> &Bus {
         self.store.bus()
     }

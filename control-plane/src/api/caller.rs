@@ -230,7 +230,7 @@ pub(super) async fn admit(
         caller.person().map(|person| Ending::of(&app, person.clone(), caller.session_id()));
     request.extensions_mut().insert(caller);
     let answer = match ending {
-        Some(ending) => ending.bound(next.run(request)).await?,
+        Some(ending) => Box::pin(ending.bound(next.run(request))).await?,
         None => next.run(request).await,
     };
     Ok(answer.map(|body| Keeping::body(body, call)))

@@ -286,12 +286,15 @@ impl Store {
 
     /// A connection to read with. It sees everything that was committed before.
     pub(crate) async fn read(&self) -> Result<Conn, StoreError> {
+        // The future of a pool takes 4 kB. Boxed, it has them for as long as it waits; else every call
+        // that waits for something else would have them.
         Ok(match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                Conn { link: Link::SqliteReader(sqlite.readers.acquire().await?), has_clock: false }
-            }
+            Backend::Sqlite(sqlite) => Conn {
+                link: Link::SqliteReader(Box::pin(sqlite.readers.acquire()).await?),
+                has_clock: false,
+            },
             Backend::Postgres(postgres) => Conn {
-                link: Link::PostgresReader(postgres.readers.acquire().await?),
+                link: Link::PostgresReader(Box::pin(postgres.readers.acquire()).await?),
                 has_clock: postgres.has_clock(),
             },
         })
@@ -301,7 +304,7 @@ impl Store {
     pub(crate) async fn write(&self) -> Result<WriteTx, StoreError> {
         self.meters.count_write();
         let asked = Instant::now();
-        let tx = WriteTx::begin(self).await?;
+        let tx = Box::pin(WriteTx::begin(self)).await?;
         self.meters.note_write_wait(asked.elapsed());
         Ok(tx)
     }

@@ -104,9 +104,8 @@ pub(super) async fn claim(
         let mut seems_worth = is_news;
         if may_look {
             app.gate.looks.fetch_add(1, Ordering::Relaxed);
-            if !first {
-                check_token(&app, &mut conn, &hash, &class).await?;
-            }
+            // After it stood in the line: one that was revoked before has woken nobody here.
+            check_token(&app, &mut conn, &hash, &class).await?;
             let xcodes = runner.xcodes.as_deref();
             seems_worth |= line::is_any_queued(&mut conn, &class, xcodes).await?;
         }
