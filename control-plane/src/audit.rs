@@ -11,7 +11,9 @@
 use russet_protocol::people::AuditItem;
 
 use crate::contention;
-pub(crate) use crate::pending_event::{note_after, note_before, note_namespace, with_event};
+pub(crate) use crate::pending_event::{
+    note_after, note_before, note_namespace, note_who, with_event,
+};
 use crate::state::App;
 use crate::store::{StoreError, audit_events};
 

@@ -22,6 +22,7 @@ use russet_protocol::ids::UserId;
 use russet_text::one_line_within;
 
 use crate::credentials::{NoRandomness, TokenHash, TokenKind, new_token};
+use crate::oidc::ATTEMPT_TIMEOUT_S;
 use crate::people::{Person, Rights};
 use crate::state::App;
 use crate::store::{StoreError, sessions, user_sessions};
@@ -34,6 +35,9 @@ const MARK_NAME: &str = "russet_browser";
 
 /// Time for which that one lasts, in seconds: a year.
 const MARK_LASTS_S: i64 = 365 * 24 * 3600;
+
+/// Name of the cookie of an attempt to sign in at a provider.
+const ATTEMPT_NAME: &str = "russet_sign_in";
 
 /// Length of a session, in seconds: a working day.
 const LASTS_S: i64 = 12 * 3600;
@@ -208,9 +212,36 @@ fn cookie_header(app: &App, value: &str, max_age: i64, is_encrypted: bool) -> St
 }
 
 fn cookie_of(app: &App, name: &str, value: &str, max_age: i64, is_encrypted: bool) -> String {
-    let by_url = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
-    let secure = if by_url || is_encrypted { "; Secure" } else { "" };
+    let secure = secure_attribute(app, is_encrypted);
     format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn secure_attribute(app: &App, is_encrypted: bool) -> &'static str {
+    let by_url = app.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+    if by_url || is_encrypted { "; Secure" } else { "" }
+}
+
+/// Returns the header that notes an attempt to sign in at a provider. Unlike the others it comes along on
+/// the way back from there (`web/oidc.rs`).
+pub(crate) fn start_attempt_cookie(app: &App, value: &str, is_encrypted: bool) -> String {
+    attempt_cookie(app, value, ATTEMPT_TIMEOUT_S, is_encrypted)
+}
+
+/// Returns the header that forgets it.
+pub(crate) fn end_attempt_cookie(app: &App, is_encrypted: bool) -> String {
+    attempt_cookie(app, "", 0, is_encrypted)
+}
+
+fn attempt_cookie(app: &App, value: &str, max_age: i64, is_encrypted: bool) -> String {
+    let secure = secure_attribute(app, is_encrypted);
+    format!(
+        "{ATTEMPT_NAME}={value}; Path=/login/oidc; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
+    )
+}
+
+/// Returns what a browser sends of it.
+pub(crate) fn sent_attempt(headers: &HeaderMap) -> Option<&str> {
+    cookie_value(headers, ATTEMPT_NAME)
 }
 
 /// The value of a cookie of ours among those that a browser sent.

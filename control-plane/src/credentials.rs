@@ -16,6 +16,11 @@ impl TokenHash {
         Self(blake3::hash(token.as_bytes()))
     }
 
+    /// The same of a hash that was stored.
+    pub(crate) fn of_hash(hash: blake3::Hash) -> Self {
+        Self(hash)
+    }
+
     /// Returns it as the key of a table in memory.
     pub(crate) fn key(&self) -> [u8; 32] {
         *self.0.as_bytes()
@@ -54,6 +59,8 @@ pub(crate) enum TokenKind {
     Session,
     /// Code of a link with which somebody sets a password.
     Link,
+    /// Code with which a command line fetches the token that somebody allows it.
+    Device,
 }
 
 impl TokenKind {
@@ -66,6 +73,7 @@ impl TokenKind {
             Self::Person => "rsp_",
             Self::Session => "rsw_",
             Self::Link => "rsl_",
+            Self::Device => "rsd_",
         }
     }
 }

@@ -42,6 +42,13 @@ pub(crate) async fn with_event<T>(event: AuditItem, call: impl Future<Output = T
     (answer, pending)
 }
 
+/// Says who makes the change, where only the change itself finds that out.
+pub(crate) fn note_who(name: &str) {
+    if let Some(pending) = current() {
+        pending.with(|event| event.iter_mut().for_each(|event| name.clone_into(&mut event.who)));
+    }
+}
+
 /// Says what was there before the change. It must hold no secret.
 pub(crate) fn note_before(value: &impl Serialize) {
     if let Some(pending) = current() {

@@ -3,7 +3,7 @@
 use crate::contention;
 use crate::state::App;
 use crate::store::runners::{self, Sighting};
-use crate::store::{StoreError, tokens, user_tokens};
+use crate::store::{StoreError, tokens, user_sessions, user_tokens};
 
 /// Writes what is new, until the server stops.
 pub(crate) async fn run_presence(app: App) {
@@ -24,6 +24,15 @@ struct News {
     used: Vec<(String, i64)>,
     /// Personal tokens with theirs.
     used_by_people: Vec<(String, i64)>,
+    /// Sessions of browsers with theirs.
+    used_by_browsers: Vec<(String, i64)>,
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        let used = [&self.used, &self.used_by_people, &self.used_by_browsers];
+        self.seen.is_empty() && used.iter().all(|used| used.is_empty())
+    }
 }
 
 /// Writes what is new.
@@ -33,14 +42,16 @@ pub(crate) async fn write_news(app: &App) {
         seen: app.presence.take_news(now_ms),
         used: app.token_uses.take_news(now_ms),
         used_by_people: app.personal_uses.take_news(now_ms),
+        used_by_browsers: app.session_uses.take_news(now_ms),
     };
-    if news.seen.is_empty() && news.used.is_empty() && news.used_by_people.is_empty() {
+    if news.is_empty() {
         return;
     }
     if let Err(error) = contention::retry(|| write(app, &news)).await {
         app.presence.put_back(&news.seen);
         app.token_uses.put_back(&news.used);
         app.personal_uses.put_back(&news.used_by_people);
+        app.session_uses.put_back(&news.used_by_browsers);
         let error = russet_text::error_chain(&error);
         tracing::warn!(
             error,
@@ -58,5 +69,6 @@ async fn write(app: &App, news: &News) -> Result<(), StoreError> {
         tokens::note_used(&mut tx, &news.used).await?;
     }
     user_tokens::note_used(&mut tx, &news.used_by_people).await?;
+    user_sessions::note_used(&mut tx, &news.used_by_browsers).await?;
     tx.commit().await
 }

@@ -26,6 +26,7 @@ use crate::mail::MailServer;
 use crate::meters::note_start;
 use crate::moving::{check_marks, key_print};
 use crate::objects::{Objects, S3Settings};
+use crate::oidc::{OidcSettings, Provider, ProviderError};
 use crate::output_readers::Readers;
 use crate::releases::Releases;
 use crate::retention_settings::Keeping;
@@ -86,6 +87,8 @@ pub struct Settings {
     /// Time for which the server goes on after it was told to stop, and says at `/readyz` that it is not
     /// ready, so that proxies send nothing more to it.
     pub shutdown_delay: Duration,
+    /// Provider of OpenID Connect that people sign in at. Takes [`Settings::public_url`].
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -133,6 +136,7 @@ impl Settings {
             class_aliases: BTreeMap::new(),
             mail: None,
             shutdown_delay: Duration::ZERO,
+            oidc: None,
         }
     }
 }
@@ -168,6 +172,9 @@ pub enum StartError {
     /// The bucket of the objects cannot be used.
     #[error("cannot use {0} for objects")]
     Objects(String, #[source] Box<dyn Error + Send + Sync>),
+    /// The provider of OpenID Connect cannot be used.
+    #[error("cannot use the provider of OpenID Connect")]
+    Oidc(#[source] Box<dyn Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -257,6 +264,7 @@ impl Server {
         let place = objects.identity().await.map_err(|error| in_dir(Box::new(error)))?;
         let server = servers::new_server(place, &Keys { secrets: &key, admin: &admin });
         let previous = data_dir.begin_server(&server.id).map_err(from_dir)?;
+        let oidc = open_provider(settings.oidc, settings.public_url.as_deref())?;
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let since_ms = clock.wall_ms();
@@ -267,6 +275,7 @@ impl Server {
             presence: Arc::default(),
             token_uses: Arc::default(),
             personal_uses: Arc::default(),
+            session_uses: Arc::default(),
             attempts: Arc::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
@@ -295,6 +304,7 @@ impl Server {
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
             readers: Readers::default(),
             mail: settings.mail.map(Arc::new),
+            oidc,
             server: Arc::new(server),
             between: settings.between_servers,
             rests: Arc::default(),
@@ -414,6 +424,20 @@ async fn is_known_key(store: &Store, print: &str, has_values: bool) -> Result<bo
     installation::set_secrets_key(&mut tx, print).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Makes the client of a provider, which is asked when the first person signs in.
+fn open_provider(
+    settings: Option<OidcSettings>,
+    public_url: Option<&str>,
+) -> Result<Option<Arc<Provider>>, StartError> {
+    let Some(settings) = settings else { return Ok(None) };
+    let provider = public_url
+        .ok_or(ProviderError::PublicUrl)
+        .and_then(|public_url| Provider::new(settings, public_url));
+    provider
+        .map(|provider| Some(Arc::new(provider)))
+        .map_err(|error| StartError::Oidc(error.into()))
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use russet_protocol::ids::UserId;
-use russet_protocol::people::{Role, UserItem, UserKind};
+use russet_protocol::people::{ChangePassword, Role, UserItem, UserKind};
 use russet_protocol::secret::Secret;
 
 use crate::credentials::TokenHash;
 use crate::people::{
-    PasswordError, Person, check_user_name, counted_for, hash_password, matches_password,
+    Counted, PasswordError, Person, check_user_name, counted_for, hash_password, matches_password,
     refuse_password,
 };
 use crate::state::App;
@@ -30,6 +30,8 @@ pub(crate) enum SignInError {
     Refused(String),
     #[error("the link was used before, or has expired; ask for another one")]
     Link,
+    #[error("the account has no password: an administrator gives out a link, `russet user invite`")]
+    NoPassword,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -56,12 +58,7 @@ pub(crate) async fn sign_in(
 ) -> Result<(UserId, String), SignInError> {
     let name: String = name.trim().chars().take(MAX_NAME_BYTES).collect();
     let counted = counted_for(&name, address, mark);
-    let now_ms = app.clock.steady_ms();
-    if let Err(wait_ms) = app.attempts.with(|attempts| attempts.begin(&counted, now_ms)) {
-        let wait_s = u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000);
-        tracing::warn!(account = russet_text::one_line(&name), %address, wait_s, "slowed a sign-in");
-        return Err(SignInError::TooMany(wait_s));
-    }
+    begin_attempt(app, &counted, &name, address)?;
     let found = users::with_password(&mut app.store.read().await?, &name).await?;
     let hash = found.as_ref().map(|(_, hash)| hash.clone());
     let is_right = matches_password(password, hash).await?;
@@ -109,6 +106,58 @@ pub(crate) async fn set_password(
     user_sessions::end_all(&mut tx, &user.id).await?;
     tx.commit().await?;
     Ok((user.id, user.item.name))
+}
+
+/// Changes the password of somebody who knows the present one. All other sessions of the account end.
+///
+/// Threat: whoever finds a session or a token of somebody tries passwords with it. Attempts are slowed, and
+/// counted apart from those of the sign-in, so that nobody is kept out by them.
+pub(crate) async fn change_password(
+    app: &App,
+    person: &Person,
+    session: Option<TokenHash>,
+    address: IpAddr,
+    change: ChangePassword,
+) -> Result<(), SignInError> {
+    let account = &person.name;
+    let counted = [Counted::Guess("present password", person.id.to_string())];
+    begin_attempt(app, &counted, account, address)?;
+    let found = users::with_password(&mut app.store.read().await?, account).await?;
+    let (_, hash) = found.ok_or(SignInError::NoPassword)?;
+    if !matches_password(change.present, Some(hash)).await? {
+        tracing::warn!(account, %address, "a present password was wrong");
+        return Err(SignInError::Wrong);
+    }
+    app.attempts.with(|attempts| attempts.succeed(&counted));
+    if let Some(words) = refuse_password(&change.new) {
+        return Err(SignInError::Refused(words));
+    }
+    let hash = hash_password(change.new).await?;
+    let mut tx = app.store.write().await?;
+    users::set_password(&mut tx, &person.id, &hash).await?;
+    match session {
+        Some(kept) => user_sessions::end_others(&mut tx, &person.id, &kept).await?,
+        None => user_sessions::end_all(&mut tx, &person.id).await?,
+    };
+    tx.commit().await?;
+    tracing::info!(account, %address, "a password was changed");
+    Ok(())
+}
+
+/// Counts an attempt, which is refused where too many failed of late.
+fn begin_attempt(
+    app: &App,
+    counted: &[Counted],
+    account: &str,
+    address: IpAddr,
+) -> Result<(), SignInError> {
+    let now_ms = app.clock.steady_ms();
+    app.attempts.with(|attempts| attempts.begin(counted, now_ms)).map_err(|wait_ms| {
+        let wait_s = u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000);
+        let account = russet_text::one_line(account);
+        tracing::warn!(account, %address, wait_s, "slowed attempts at a password");
+        SignInError::TooMany(wait_s)
+    })
 }
 
 async fn make_administrator(

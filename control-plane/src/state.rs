@@ -17,6 +17,7 @@ use crate::listen::Gate;
 use crate::mail::MailServer;
 use crate::meters::HttpMeters;
 use crate::objects::Objects;
+use crate::oidc::Provider;
 use crate::output_readers::Readers;
 use crate::people::Attempts;
 use crate::presence::Presence;
@@ -89,6 +90,8 @@ pub(crate) struct Parts {
     pub(crate) readers: Readers,
     /// Relay for mail, if any.
     pub(crate) mail: Option<Arc<MailServer>>,
+    /// Provider of OpenID Connect, if any.
+    pub(crate) oidc: Option<Arc<Provider>>,
     /// This server, as others of the database see it.
     pub(crate) server: Arc<ServerRow>,
     /// Dealings with others.
@@ -101,6 +104,8 @@ pub(crate) struct Parts {
     pub(crate) attempts: Arc<Attempts>,
     /// Last uses of personal tokens.
     pub(crate) personal_uses: Arc<TokenUses>,
+    /// Last uses of sessions of accounts, by their ids in hexadecimal.
+    pub(crate) session_uses: Arc<TokenUses>,
     /// Last uses of runner tokens.
     pub(crate) token_uses: Arc<TokenUses>,
     /// Times of talk with runners.

@@ -201,6 +201,10 @@ pub struct PersonalTokenItem {
     /// Time of the last call with it, to about a minute. None: it was not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_ms: Option<u64>,
+    /// Token that it was made with, which takes it along when it is revoked. None: it was made on a page, by
+    /// a login, or with the admin token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<PersonalTokenId>,
     /// The token itself: in the answer to the call that made it, and never again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -220,6 +224,60 @@ pub struct NewPersonalToken {
     pub expires_in_s: Option<u64>,
 }
 
+/// `POST /api/v3/device-logins`: a command line asks for a token that somebody allows in a browser, as in RFC 8628.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceLogin {
+    /// Code with which the command line fetches its token.
+    pub device_code: Secret,
+    /// Code that a person types into the page.
+    pub user_code: String,
+    /// Path of the page.
+    pub verification_path: String,
+    /// Address of the page, where the server knows its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification_uri: Option<String>,
+    /// Time until both codes expire, in seconds.
+    pub expires_in: u64,
+    /// Shortest time between two polls, in seconds.
+    pub interval: u64,
+}
+
+/// `POST /api/v3/device-logins/token`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FetchDeviceToken {
+    /// Code of the command line.
+    pub device_code: Secret,
+}
+
+/// Reason why a command line has no token, with the names of RFC 8628, section 3.5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceLoginError {
+    /// Nobody has decided yet.
+    AuthorizationPending,
+    /// Nobody has decided yet, and the polls come too fast: the interval is five seconds longer from now on.
+    SlowDown,
+    /// Somebody denied it.
+    AccessDenied,
+    /// The time is over.
+    ExpiredToken,
+    /// The code is unknown, or its token was fetched before.
+    InvalidGrant,
+}
+
+/// Answer to a poll that brings no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceLoginRefusal {
+    /// Reason.
+    pub error: DeviceLoginError,
+    /// The same in words.
+    pub message: String,
+}
+
 /// Link with which somebody sets a password and signs in, once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -231,6 +289,36 @@ pub struct SignInLink {
     pub url: Option<Secret>,
     /// End of it, in milliseconds since 1970.
     pub expires_ms: u64,
+}
+
+/// Session of a person in a browser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionItem {
+    /// Id of the session, which is no secret.
+    pub id: String,
+    /// Begin of it, in milliseconds since 1970.
+    pub began_ms: u64,
+    /// End of it, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// Time of the last call with it, to about a minute. None: it was not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_ms: Option<u64>,
+    /// Address that it began from.
+    pub address: String,
+    /// True for the session of the call itself.
+    #[serde(default)]
+    pub is_current: bool,
+}
+
+/// `PUT /api/v3/me/password`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChangePassword {
+    /// The password until now.
+    pub present: Secret,
+    /// The password from now on.
+    pub new: Secret,
 }
 
 /// Change that somebody made.

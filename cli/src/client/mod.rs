@@ -7,6 +7,7 @@ pub(crate) mod agent;
 mod alerts;
 mod chunks;
 mod connection;
+mod device_login;
 mod direct;
 mod keeping;
 mod lists;
@@ -60,12 +61,6 @@ pub(crate) struct Client {
 impl Client {
     /// A client for the control plane at `url`, as `http://host:port`.
     pub(crate) fn new(url: &str, token: &Secret) -> Result<Self> {
-        let url = url.trim_end_matches('/').to_owned();
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(bad_url(&url, "it has to begin with http:// or https://"));
-        }
-        let parsed =
-            reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
         let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
             // The value is not shown: it is the token.
             CliError::new(Exit::BadConfig, "the admin token has characters that no token has")
@@ -73,9 +68,24 @@ impl Client {
         })?;
         value.set_sensitive(true);
         let header = HeaderName::from_static(russet_protocol::ADMIN_TOKEN_HEADER);
+        Self::with_headers(url, HeaderMap::from_iter([(header, value)]))
+    }
+
+    /// A client of somebody who has no token yet.
+    pub(crate) fn without_token(url: &str) -> Result<Self> {
+        Self::with_headers(url, HeaderMap::new())
+    }
+
+    fn with_headers(url: &str, headers: HeaderMap) -> Result<Self> {
+        let url = url.trim_end_matches('/').to_owned();
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(bad_url(&url, "it has to begin with http:// or https://"));
+        }
+        let parsed =
+            reqwest::Url::parse(&url).map_err(|error| bad_url(&url, &error.to_string()))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
-            .default_headers(HeaderMap::from_iter([(header, value)]))
+            .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
             // A redirect would carry the token to wherever the answer says.

@@ -3,7 +3,8 @@
 use reqwest::Method;
 use russet_protocol::admin::Items;
 use russet_protocol::people::{
-    AuditItem, Me, NewPersonalToken, NewUser, PersonalTokenItem, SetRole, SignInLink, UserItem,
+    AuditItem, ChangePassword, Me, NewPersonalToken, NewUser, PersonalTokenItem, SessionItem,
+    SetRole, SignInLink, UserItem,
 };
 use russet_text::encode_segment;
 
@@ -19,6 +20,14 @@ fn tokens_path(user: Option<&str>) -> String {
     user.map_or_else(
         || "/api/v3/me/tokens".to_owned(),
         |name| format!("{}/tokens", user_path(name)),
+    )
+}
+
+/// Path of the sessions of an account; of the caller's own without a name.
+fn sessions_path(user: Option<&str>) -> String {
+    user.map_or_else(
+        || "/api/v3/me/sessions".to_owned(),
+        |name| format!("{}/sessions", user_path(name)),
     )
 }
 
@@ -65,9 +74,27 @@ impl Client {
         self.fetch(self.request(Method::POST, &format!("{}/link", user_path(name)))).await
     }
 
-    /// Ends all sessions of an account.
-    pub(crate) async fn end_user_sessions(&self, name: &str) -> Result<()> {
-        self.delete(&format!("{}/sessions", user_path(name))).await
+    /// Returns the sessions of an account in browsers, or one's own.
+    pub(crate) async fn sessions(&self, user: Option<&str>) -> Result<Vec<SessionItem>> {
+        let list: Items<_> = self.get(&sessions_path(user), &[]).await?;
+        Ok(list.items)
+    }
+
+    /// Ends a session of an account, or of one's own.
+    pub(crate) async fn end_session(&self, user: Option<&str>, id: &str) -> Result<()> {
+        self.delete(&format!("{}/{}", sessions_path(user), encode_segment(id))).await
+    }
+
+    /// Ends all sessions of an account, or of one's own.
+    pub(crate) async fn end_sessions(&self, user: Option<&str>) -> Result<()> {
+        self.delete(&sessions_path(user)).await
+    }
+
+    /// Changes one's own password.
+    pub(crate) async fn change_password(&self, change: &ChangePassword) -> Result<()> {
+        let request = self.request(Method::PUT, "/api/v3/me/password").json(change);
+        // Sent twice, the second one would have the wrong present password.
+        self.send_once(request).await.map(drop)
     }
 
     /// Returns a page of the audit log.

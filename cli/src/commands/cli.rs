@@ -62,6 +62,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     User(commands::user::UserCommand),
     #[command(subcommand)]
+    Session(commands::session::SessionCommand),
+    #[command(subcommand)]
     PersonalToken(commands::personal_token::PersonalTokenCommand),
     #[command(subcommand)]
     Audit(commands::audit::AuditCommand),

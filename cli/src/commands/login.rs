@@ -3,21 +3,25 @@
 use russet_protocol::people::{Me, Permission};
 
 use super::OutputArgs;
+use super::device_login::{WantedArgs, log_in_by_browser};
 use super::secret_input::SecretArgs;
 use crate::client::{Client, Login, Logins};
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, table::Table};
 
-/// Log in to a control plane with a personal token, or choose among those that you are logged in to
+/// Log in to a control plane, or choose among those that you are logged in to
 ///
-/// The token is asked for without being shown, or read from standard input or a file. It is stored in
-/// `servers.json` of the configuration directory, which only you can read, and commands use it from
-/// then on. RUSSET_URL, RUSSET_TOKEN and RUSSET_TOKEN_FILE go before it.
+/// It shows a code and opens a page of the control plane, where you log in, type the code and allow a
+/// personal token. With --token, a token that you have is asked for without being shown, or read from
+/// standard input; with --from, from a file. It is stored in `servers.json` of the configuration
+/// directory, which only you can read, and commands use it from then on. RUSSET_URL, RUSSET_TOKEN and
+/// RUSSET_TOKEN_FILE go before it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   russet login https://ci.example.com
-  russet login https://ci.example.com --name work --from token.txt
+  russet login https://ci.example.com --name work --scope read --expires 30d
+  russet login https://ci.example.com --token < token.txt
   russet login --list
   russet login --use work")]
 pub(crate) struct LoginArgs {
@@ -27,8 +31,13 @@ pub(crate) struct LoginArgs {
     /// Name of the server here [default: its host]
     #[arg(long, requires = "url")]
     name: Option<String>,
+    /// Log in with a personal token or the admin token that you have, instead of a browser
+    #[arg(long, requires = "url")]
+    token: bool,
     #[command(flatten)]
-    token: SecretArgs,
+    secret: SecretArgs,
+    #[command(flatten)]
+    wanted: WantedArgs,
     /// List the servers that you are logged in to
     #[arg(long, conflicts_with_all = ["url", "use_name"])]
     list: bool,
@@ -60,7 +69,10 @@ pub(crate) async fn main(args: LoginArgs) -> Result<Exit> {
         logins.write()?;
     } else if let Some(url) = &args.url {
         let url = url.trim_end_matches('/');
-        let token = args.token.read("personal token")?;
+        let token = match args.token || args.secret.is_given() {
+            true => args.secret.read("personal token")?,
+            false => log_in_by_browser(url, &args.wanted).await?,
+        };
         let me = Client::new(url, &token)?.me().await?;
         let name = args.name.clone().unwrap_or_else(|| host_of(url));
         logins.servers.retain(|login| login.name != name);

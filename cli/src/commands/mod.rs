@@ -9,6 +9,7 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod confirm;
 pub(crate) mod context;
+mod device_login;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 pub(crate) mod job;
@@ -29,6 +30,7 @@ pub(crate) mod run;
 pub(crate) mod runner;
 pub(crate) mod secret_input;
 pub(crate) mod server;
+pub(crate) mod session;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod values;
@@ -69,6 +71,7 @@ pub(crate) fn run_command(cli: Cli) -> Result<Exit> {
         Command::Login(args) => block_on(login::main(args)),
         Command::Logout(args) => login::logout_main(&args),
         Command::User(command) => block_on(user::main(command)),
+        Command::Session(command) => block_on(session::main(command)),
         Command::PersonalToken(command) => block_on(personal_token::main(command)),
         Command::Audit(command) => block_on(audit::main(command)),
         Command::Alert(command) => block_on(alert::main(command)),

@@ -50,7 +50,7 @@ pub(crate) enum PersonalTokenCommand {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
-    /// Revoke a personal token; calls that wait with it end
+    /// Revoke a personal token, and those that were made with it; calls that wait with one of them end
     Revoke {
         /// Its id, as `russet personal-token list` shows it
         id: String,
@@ -125,7 +125,15 @@ fn scopes_of(item: &PersonalTokenItem) -> String {
 fn tokens_table(items: Vec<PersonalTokenItem>) -> String {
     let now_ms = numbers::now_ms();
     let ago = |ms: u64| format!("{} ago", numbers::duration_between(ms, now_ms));
-    let mut table = Table::new(&["ID", "DESCRIPTION", "SCOPES", "CREATED", "EXPIRES", "LAST USED"]);
+    let mut table = Table::new(&[
+        "ID",
+        "DESCRIPTION",
+        "SCOPES",
+        "CREATED",
+        "EXPIRES",
+        "LAST USED",
+        "MADE WITH",
+    ]);
     for item in items {
         let scopes = scopes_of(&item);
         let expires = match item.expires_ms {
@@ -141,6 +149,7 @@ fn tokens_table(items: Vec<PersonalTokenItem>) -> String {
             ago(item.created_ms),
             expires,
             used,
+            item.parent.map(|id| id.to_string()).unwrap_or_default(),
         ]);
     }
     table.render("No personal tokens.")

@@ -24,6 +24,11 @@ pub(crate) struct SecretArgs {
 }
 
 impl SecretArgs {
+    /// Returns true where a file is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// A secret of one line.
     pub(crate) fn read(&self, what: &str) -> Result<Secret> {
         let secret = self.read_text(what)?;
@@ -53,6 +58,25 @@ impl SecretArgs {
         }
         Ok(Secret::new(line))
     }
+}
+
+/// Asks for a password at the terminal.
+pub(crate) fn ask_password(what: &str) -> Result<Secret> {
+    Ok(Secret::new(ask_secret(what)?.trim_end_matches(['\r', '\n'])))
+}
+
+/// Reads secrets from standard input, a line each.
+pub(crate) fn read_secret_lines<const N: usize>(what: [&str; N]) -> Result<[Secret; N]> {
+    let from = Path::new("standard input");
+    let text = secret_text(read_limited(std::io::stdin().lock(), from)?, from)?;
+    let mut lines = text.lines();
+    let mut read = what.map(|_| Secret::new(""));
+    for (what, secret) in what.iter().zip(&mut read) {
+        let line = lines.next().filter(|line| !line.is_empty());
+        let none = || CliError::new(Exit::Usage, format!("no {what} was given"));
+        *secret = Secret::new(line.ok_or_else(none)?);
+    }
+    Ok(read)
 }
 
 /// Reads a file.

@@ -8,6 +8,7 @@ mod keeping_args;
 mod mail;
 mod moving;
 mod objects;
+mod oidc;
 mod progress;
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use self::database::DatabaseArgs;
 use self::keeping_args::KeepingArgs;
 use self::mail::MailArgs;
 use self::objects::ObjectsArgs;
+use self::oidc::OidcArgs;
 use super::orbs::RegistryArgs;
 use super::values;
 use crate::color::Paint;
@@ -153,6 +155,9 @@ pub(crate) struct ServerArgs {
     #[command(flatten)]
     mail: MailArgs,
 
+    #[command(flatten)]
+    oidc: OidcArgs,
+
     /// Print address and admin token as one line of JSON when listening
     #[arg(long, hide = true)]
     ready_stdout: bool,
@@ -209,6 +214,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         class_aliases: args.class_aliases.into_iter().collect(),
         mail: args.mail.open()?,
         shutdown_delay: args.shutdown_delay.unwrap_or_default(),
+        oidc: args.oidc.open()?,
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =

@@ -1,13 +1,16 @@
 //! `russet user`.
 
+use std::io::IsTerminal as _;
+
 use russet_protocol::people::{
-    NewUser, Role, SetRole, SignInLink, UnknownName, UserItem, UserKind,
+    ChangePassword, NewUser, Role, SetRole, SignInLink, UnknownName, UserItem, UserKind,
 };
 
 use super::OutputArgs;
 use super::confirm::YesArgs;
+use super::secret_input::{ask_password, read_secret_lines};
 use crate::client::{Client, ConnectionArgs};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render::{self, Format, numbers, table::Table};
 
@@ -68,6 +71,13 @@ pub(crate) enum UserCommand {
     Invite {
         /// Name of the person's account
         name: String,
+        #[command(flatten)]
+        connection: ConnectionArgs,
+    },
+    /// Change your own password; your sessions in browsers end
+    ///
+    /// The present password and the new one are asked for, or read from standard input, a line each.
+    ChangePassword {
         #[command(flatten)]
         connection: ConnectionArgs,
     },
@@ -137,8 +147,14 @@ pub(crate) async fn main(command: UserCommand) -> Result<Exit> {
             let client = connection.connect()?;
             print_sign_in_link(&client, &client.create_user_link(&name).await?)?;
         }
+        UserCommand::ChangePassword { connection } => {
+            let client = connection.connect()?;
+            let change = read_change()?;
+            client.change_password(&change).await?;
+            render::print_line("Changed. Your sessions in browsers have ended.")?;
+        }
         UserCommand::EndSessions { name, connection } => {
-            connection.connect()?.end_user_sessions(&name).await?;
+            connection.connect()?.end_sessions(Some(&name)).await?;
             render::print_line(format_args!("Ended the sessions of {name}."))?;
         }
         UserCommand::Remove { name, yes, connection } => {
@@ -148,6 +164,20 @@ pub(crate) async fn main(command: UserCommand) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Reads the present password and the new one.
+fn read_change() -> Result<ChangePassword> {
+    if !std::io::stdin().is_terminal() {
+        let [present, new] = read_secret_lines(["present password", "new password"])?;
+        return Ok(ChangePassword { present, new });
+    }
+    let present = ask_password("present password")?;
+    let new = ask_password("new password")?;
+    if ask_password("new password again")?.expose() != new.expose() {
+        return Err(CliError::new(Exit::Usage, "the two new passwords differ"));
+    }
+    Ok(ChangePassword { present, new })
 }
 
 /// Prints a link with which a password is set: the link alone on standard output.

@@ -84,7 +84,7 @@ impl Caller {
     }
 
     /// Returns the session of somebody with an account.
-    pub(super) fn session_id(&self) -> Option<TokenHash> {
+    pub(in crate::api) fn session_id(&self) -> Option<TokenHash> {
         match self {
             Self::Browser(session) | Self::Page(session) => session.stored_id(),
             _ => None,
@@ -224,6 +224,9 @@ pub(super) async fn admit(
     }
     if let Some(token) = caller.person().and_then(|person| person.token.as_ref()) {
         app.personal_uses.note(token.id.as_str(), app.clock.wall_ms());
+    }
+    if let Some(id) = caller.session_id() {
+        app.session_uses.note(id.hash().to_hex().as_str(), app.clock.wall_ms());
     }
     // The right of an admin token and of an agent does not end during a call.
     let ending =

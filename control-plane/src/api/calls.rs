@@ -14,10 +14,14 @@ use axum::response::Response;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use russet_protocol::problem::Problem;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::caller::{Caller, ClientAddress};
 use crate::browser_session::Session;
+
+/// The most bytes of an answer that are read.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// The most bytes of a refusal that are read.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
@@ -52,10 +56,43 @@ impl Calls {
         session: Arc<Session>,
         address: ClientAddress,
     ) -> Result<(), Refusal> {
+        self.answer(call, session, address).await.map(drop)
+    }
+
+    /// The same for a call whose answer is read.
+    ///
+    /// # Errors
+    ///
+    /// The answer's problem, where the call was refused or failed.
+    pub(crate) async fn fetch<T: DeserializeOwned>(
+        &self,
+        call: Call,
+        session: Arc<Session>,
+        address: ClientAddress,
+    ) -> Result<T, Refusal> {
+        let answer = self.answer(call, session, address).await?;
+        let body = axum::body::to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await;
+        let read = body.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        read.ok_or_else(|| Refusal {
+            status: 500,
+            problem: Problem {
+                message: "the answer of the control plane cannot be read".to_owned(),
+                hint: None,
+                diagnostics: Vec::new(),
+            },
+        })
+    }
+
+    async fn answer(
+        &self,
+        call: Call,
+        session: Arc<Session>,
+        address: ClientAddress,
+    ) -> Result<Response, Refusal> {
         let answer = self.send(call, session, address).await;
         let status = answer.status();
         if status.is_success() {
-            return Ok(());
+            return Ok(answer);
         }
         let body = axum::body::to_bytes(answer.into_body(), MAX_PROBLEM_BYTES).await;
         let problem = body.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -90,4 +127,19 @@ pub(crate) struct Refusal {
     /// Status of the answer.
     pub(crate) status: u16,
     pub(crate) problem: Problem,
+}
+
+impl Refusal {
+    /// A form that is refused before a call is made.
+    pub(crate) fn of_form(message: String) -> Self {
+        Self { status: 400, problem: Problem { message, hint: None, diagnostics: Vec::new() } }
+    }
+
+    /// Returns the problem in one line.
+    pub(crate) fn words(&self) -> String {
+        match &self.problem.hint {
+            Some(hint) => format!("{}; {hint}", self.problem.message),
+            None => self.problem.message.clone(),
+        }
+    }
 }

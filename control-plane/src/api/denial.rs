@@ -29,7 +29,7 @@ pub(crate) fn denial_words(denial: Denial) -> (String, Option<&'static str>) {
         ),
         Denial::NoAccount => (
             "this is about the caller's own account, and the admin token is nobody's".to_owned(),
-            Some("name an account: `russet personal-token create --user`"),
+            Some("log in with an account, or name one: `russet personal-token create --user`"),
         ),
         Denial::Credential => ("this needs another kind of token".to_owned(), None),
     }

@@ -54,6 +54,8 @@ pub(crate) enum ApiError {
     Unprocessable(Problem),
     /// 429: too many calls of one token or address at the same time.
     TooMany,
+    /// 429: too many attempts failed; the seconds to wait.
+    Slowed(u64),
     /// 503: others take all that there is, or a part of the server is away. Nothing has happened.
     Busy(Lack),
     /// 503, if it stays so: the database took a transaction back for another's sake.
@@ -243,6 +245,13 @@ impl IntoResponse for ApiError {
                 "too many calls at the same time; try again",
                 None,
             ),
+            Self::Slowed(wait_s) => {
+                let message = format!("too many attempts failed; try again in {wait_s} s");
+                let mut response = problem_response(StatusCode::TOO_MANY_REQUESTS, message, None);
+                let headers = response.headers_mut();
+                headers.insert(axum::http::header::RETRY_AFTER, HeaderValue::from(wait_s));
+                response
+            }
             Self::Busy(lack) => busy(lack),
             Self::Contended => busy(Lack::Contention),
             Self::Doubtful => {

@@ -2,6 +2,7 @@
 //! knows the store.
 
 mod decide;
+mod device;
 mod namespace;
 mod passwords;
 mod person;
@@ -9,8 +10,12 @@ mod throttle;
 mod user_name;
 
 pub(crate) use decide::{Denial, Needs, Place, Rights, decide, decide_in};
+pub(crate) use device::{
+    DeviceState, DeviceTimes, SLOWED_BY_S, answer_poll, counted_source, plain_user_code,
+    shown_user_code, user_code_from,
+};
 pub(crate) use namespace::{Reach, events_within, namespace_of};
 pub(crate) use passwords::{PasswordError, hash_password, matches_password, refuse_password};
 pub(crate) use person::{Person, TokenRef};
-pub(crate) use throttle::{AttemptCounts, Attempts, counted_for};
+pub(crate) use throttle::{AttemptCounts, Attempts, Counted, counted_for};
 pub(crate) use user_name::check_user_name;

@@ -32,12 +32,14 @@ pub(crate) enum Counted {
     Address(IpAddr),
     /// A browser that the account was signed in with before: the account, and the mark.
     Browser(String, String),
+    /// What somebody who is signed in may guess: the purpose, and the account.
+    Guess(&'static str, String),
 }
 
 impl Counted {
     fn max_wait_ms(&self) -> i64 {
         match self {
-            Self::Account(_) | Self::Browser(..) => MAX_ACCOUNT_WAIT_MS,
+            Self::Account(_) | Self::Browser(..) | Self::Guess(..) => MAX_ACCOUNT_WAIT_MS,
             Self::Address(_) => MAX_ADDRESS_WAIT_MS,
         }
     }

@@ -18,6 +18,8 @@ pub(crate) mod caches;
 mod claimed;
 pub(crate) mod classes;
 mod conn;
+pub(crate) mod device_logins;
+pub(crate) mod identities;
 pub(crate) mod installation;
 pub(crate) mod job_tasks;
 pub(crate) mod job_timings;

@@ -8,7 +8,7 @@ use sqlx::{Row, SqliteConnection};
 use super::Store;
 
 /// Tables that are small however long a server has run, or that are read as a whole once an hour.
-pub(super) const MAY_BE_WALKED: [&str; 27] = [
+pub(super) const MAY_BE_WALKED: [&str; 28] = [
     "resource_classes",
     "projects",
     "contexts",
@@ -36,6 +36,7 @@ pub(super) const MAY_BE_WALKED: [&str; 27] = [
     "user_roles",
     "sign_in_links",
     "namespaces",
+    "device_logins",
 ];
 
 /// Partial indexes of what is open at the moment, and one that is read as far as `LIMIT` says.

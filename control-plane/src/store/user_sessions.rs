@@ -2,13 +2,17 @@
 //! they set a password.
 
 use russet_protocol::ids::UserId;
-use russet_protocol::people::Permission;
+use russet_protocol::people::{Permission, SessionItem};
 
-use super::sql::query;
+use super::rows::{count_column, count_maybe};
+use super::sql::{Row, query};
 use super::users::person_from_rows;
-use super::{Conn, StoreError, WriteTx};
+use super::{Conn, StoreError, WriteTx, device_logins};
 use crate::credentials::TokenHash;
 use crate::people::Person;
+
+/// Characters of a session's id that people see.
+const PUBLIC_ID_CHARS: usize = 16;
 
 /// Returns the one whose session it is, and its end in seconds since 1970. One statement: it is made
 /// for each call with a cookie.
@@ -54,6 +58,76 @@ pub(crate) async fn begin(
     Ok(())
 }
 
+/// Returns the sessions of an account that are not over, the newest first, each with its id.
+pub(crate) async fn list(
+    conn: &mut Conn,
+    user: &UserId,
+    now_s: i64,
+) -> Result<Vec<(TokenHash, SessionItem)>, StoreError> {
+    let rows = query(
+        "SELECT id, began_ms, until_s, used_ms, address FROM user_sessions \
+         WHERE user_id = $1 AND until_s > $2 ORDER BY began_ms DESC, id",
+    )
+    .bind(user.as_str())
+    .bind(now_s)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(session_from_row).collect()
+}
+
+fn session_from_row(row: &Row) -> Result<(TokenHash, SessionItem), StoreError> {
+    let bytes: Vec<u8> = row.try_get("id")?;
+    let id = blake3::Hash::from_slice(&bytes)
+        .map_err(|_| StoreError::Unreadable { what: "the id of a session".to_owned() })?;
+    let item = SessionItem {
+        id: public_id(&id),
+        began_ms: count_column(row, "began_ms")?,
+        until_ms: count_column(row, "until_s")?.saturating_mul(1000),
+        used_ms: count_maybe(row, "used_ms")?,
+        address: row.try_get("address")?,
+        is_current: false,
+    };
+    Ok((TokenHash::of_hash(id), item))
+}
+
+/// Returns the part of a session's id that people see: it tells the sessions of an account apart.
+fn public_id(id: &blake3::Hash) -> String {
+    id.to_hex().chars().take(PUBLIC_ID_CHARS).collect()
+}
+
+/// Notes when sessions were used last, unless a later use of one is noted. They are named by their
+/// whole ids in hexadecimal.
+pub(crate) async fn note_used(tx: &mut WriteTx, used: &[(String, i64)]) -> Result<(), StoreError> {
+    for (id, used_ms) in used {
+        let Ok(id) = blake3::Hash::from_hex(id) else { continue };
+        query(
+            "UPDATE user_sessions SET used_ms = $2 \
+             WHERE id = $1 AND (used_ms IS NULL OR used_ms < $2)",
+        )
+        .bind(id.as_bytes().as_slice())
+        .bind(*used_ms)
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Ends all sessions of an account but one. Returns the number of them.
+pub(crate) async fn end_others(
+    tx: &mut WriteTx,
+    user: &UserId,
+    kept: &TokenHash,
+) -> Result<u64, StoreError> {
+    let done = query("DELETE FROM user_sessions WHERE user_id = $1 AND id <> $2")
+        .bind(user.as_str())
+        .bind(kept.as_bytes())
+        .execute(tx)
+        .await?;
+    device_logins::take_back(tx, user).await?;
+    tx.wake_person(user.as_str());
+    Ok(done.rows_affected())
+}
+
 /// Ends a session.
 pub(crate) async fn end(tx: &mut WriteTx, id: &TokenHash, user: &UserId) -> Result<(), StoreError> {
     query("DELETE FROM user_sessions WHERE id = $1").bind(id.as_bytes()).execute(tx).await?;
@@ -61,10 +135,12 @@ pub(crate) async fn end(tx: &mut WriteTx, id: &TokenHash, user: &UserId) -> Resu
     Ok(())
 }
 
-/// Ends all sessions of an account. Returns the number of them.
+/// Ends all sessions of an account, and takes back what it has allowed to command lines that have not
+/// fetched their tokens. Returns the number of them.
 pub(crate) async fn end_all(tx: &mut WriteTx, user: &UserId) -> Result<u64, StoreError> {
     let done = query("DELETE FROM user_sessions WHERE user_id = $1").bind(user.as_str());
     let done = done.execute(tx).await?;
+    device_logins::take_back(tx, user).await?;
     tx.wake_person(user.as_str());
     Ok(done.rows_affected())
 }

@@ -45,6 +45,7 @@ fn item_from_row(row: &Row) -> Result<PersonalTokenItem, StoreError> {
         created_ms: count_column(row, "created_ms")?,
         expires_ms: count_maybe(row, "expires_ms")?,
         used_ms: count_maybe(row, "used_ms")?,
+        parent: row.try_get::<Option<String>>("parent")?.map(Into::into),
         token: None,
     })
 }
@@ -65,6 +66,12 @@ pub(crate) async fn list(
     rows.iter().map(item_from_row).collect()
 }
 
+/// Returns true where a token is there, expired or not.
+pub(crate) async fn exists(conn: &mut Conn, id: &PersonalTokenId) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 FROM user_tokens WHERE id = $1").bind(id.as_str());
+    Ok(row.fetch_optional(conn).await?.is_some())
+}
+
 /// Adds a token.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
@@ -73,8 +80,8 @@ pub(crate) async fn insert(
     hash: &TokenHash,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO user_tokens (id, user_id, hash, description, scopes, created_ms, expires_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO user_tokens (id, user_id, hash, description, scopes, created_ms, expires_ms, \
+         parent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(item.id.as_str())
     .bind(user.as_str())
@@ -83,24 +90,52 @@ pub(crate) async fn insert(
     .bind(to_json(&item.scopes)?)
     .bind(int_value(item.created_ms))
     .bind(item.expires_ms.map(int_value))
+    .bind(item.parent.as_ref().map(PersonalTokenId::as_str))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Revokes a token of an account. Calls that wait with it end. Returns false where there is none.
+/// Returns the accounts of tokens that were made with a token, and with those in turn.
+async fn owners_of_made(conn: &mut Conn, id: &PersonalTokenId) -> Result<Vec<String>, StoreError> {
+    let (mut owners, mut parents) = (Vec::new(), vec![id.to_string()]);
+    while let Some(parent) = parents.pop() {
+        let made = query("SELECT id, user_id FROM user_tokens WHERE parent = $1").bind(&parent);
+        for row in &made.fetch_all(conn).await? {
+            owners.push(row.try_get("user_id")?);
+            parents.push(row.try_get("id")?);
+        }
+    }
+    Ok(owners)
+}
+
+/// Revokes a token of an account, and those that were made with it. Calls that wait with one of them
+/// end. Returns the number of those others; `None` where there is no such token.
 pub(crate) async fn delete(
     tx: &mut WriteTx,
     user: &UserId,
     id: &PersonalTokenId,
-) -> Result<bool, StoreError> {
+) -> Result<Option<usize>, StoreError> {
+    // The database removes those that were made with it.
+    let owners = owners_of_made(tx, id).await?;
+    for owner in &owners {
+        tx.wake_person(owner);
+    }
     let done = query("DELETE FROM user_tokens WHERE id = $1 AND user_id = $2")
         .bind(id.as_str())
         .bind(user.as_str())
         .execute(tx)
         .await?;
     tx.wake_person(user.as_str());
-    Ok(done.rows_affected() > 0)
+    Ok((done.rows_affected() > 0).then_some(owners.len()))
+}
+
+/// Revokes all tokens of an account, and those that were made with them.
+pub(crate) async fn delete_all(tx: &mut WriteTx, user: &UserId) -> Result<(), StoreError> {
+    for token in list(tx, user).await? {
+        delete(tx, user, &token.id).await?;
+    }
+    Ok(())
 }
 
 /// Notes when tokens were used last, unless a later use of one is noted.

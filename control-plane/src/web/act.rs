@@ -61,9 +61,8 @@ pub(super) async fn act(
 ) -> Result<Response, PageError> {
     let action = Action::from_name(&name).ok_or(PageError::NotFound)?;
     let csrf = fields.remove("csrf").unwrap_or_default();
-    let has_number = fields.get("once").is_some_and(|once| !once.is_empty());
-    if !visit.session.is_form_token(&csrf) || !has_number {
-        tracing::warn!(action = name, "refused a form without the text of its session");
+    visit.check_form(&csrf)?;
+    if fields.get("once").is_none_or(String::is_empty) {
         return Err(PageError::Foreign);
     }
     let next = next_page(action, &fields);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::errors::{PageError, render_html};
 use super::login::{From, enter, refused};
-use super::sign_in_event;
+use super::page_event;
 use crate::api::ClientAddress;
 use crate::audit;
 use crate::listen::Connection;
@@ -48,14 +48,15 @@ pub(super) async fn use_link(
     headers: HeaderMap,
     Form(sent): Form<Sent>,
 ) -> Result<Response, PageError> {
-    let event = sign_in_event(&app, "link", address, "POST /link");
+    let event = page_event(&app, ("link", "link"), address, "POST /link");
     let set = set_password(&app, &sent.code, &sent.name, sent.password);
     match audit::with_event(event, set).await.0 {
         Ok((id, name)) => {
             tracing::info!(account = name, address = %address.0, "a password was set with a link");
             let connection = connection.as_ref().map(|Extension(connection)| connection);
             let from = From { address, connection, headers: &headers };
-            enter(&app, &from, (&id, &name), "POST /link", "/").await
+            let event = page_event(&app, (&name, "link"), address, "POST /link");
+            enter(&app, &from, (&id, &name), event, "/").await
         }
         Err(error) => {
             tracing::warn!(address = %address.0, %error, "a link did not set a password");

@@ -9,12 +9,13 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use russet_protocol::ids::UserId;
+use russet_protocol::people::AuditItem;
 use russet_protocol::secret::Secret;
 use serde::Deserialize;
 
 use super::errors::{PageError, render_html};
+use super::page_event;
 use super::session::return_place;
-use super::sign_in_event;
 use crate::api::{Caller, ClientAddress};
 use crate::audit;
 use crate::browser_session::{begin_cookie, begin_session, end_cookie, mark_of};
@@ -24,15 +25,24 @@ use crate::state::App;
 
 #[derive(Debug, Template)]
 #[template(path = "login.html")]
-struct LoginPage<'a> {
+pub(super) struct LoginPage<'a> {
     next: &'a str,
     name: &'a str,
     problem: Option<String>,
+    /// Name of the provider of OpenID Connect, if there is one.
+    provider: Option<&'a str>,
+}
+
+impl<'a> LoginPage<'a> {
+    pub(super) fn of(app: &'a App, next: &'a str, name: &'a str, problem: Option<String>) -> Self {
+        let provider = app.oidc.as_ref().map(|provider| provider.settings.name.as_str());
+        Self { next, name, problem, provider }
+    }
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Next {
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// Contents of the form. Secrets are in the body, never in an address, which logs keep.
@@ -57,14 +67,17 @@ pub(super) struct From<'a> {
 
 impl From<'_> {
     /// Returns true where the browser came over TLS.
-    fn is_encrypted(&self) -> bool {
+    pub(super) fn is_encrypted(&self) -> bool {
         self.connection.is_some_and(|connection| connection.is_encrypted(self.headers))
     }
 }
 
-pub(super) async fn login_page(Query(query): Query<Next>) -> Result<Response, PageError> {
+pub(super) async fn login_page(
+    State(app): State<App>,
+    Query(query): Query<Next>,
+) -> Result<Response, PageError> {
     let next = return_place(query.next.as_deref());
-    render_html(&LoginPage { next, name: "", problem: None })
+    render_html(&LoginPage::of(&app, next, "", None))
 }
 
 pub(super) async fn login(
@@ -84,9 +97,12 @@ pub(super) async fn login(
     let password = sent.password.unwrap_or_else(|| Secret::new(""));
     let mark = mark_of(&app, &headers, sent.name.trim());
     match sign_in(&app, (&sent.name, password), address.0, mark).await {
-        Ok((id, name)) => enter(&app, &from, (&id, &name), "POST /login", next).await,
+        Ok((id, name)) => {
+            let event = page_event(&app, (&name, "password"), address, "POST /login");
+            enter(&app, &from, (&id, &name), event, next).await
+        }
         Err(error) => {
-            let page = LoginPage { next, name: &sent.name, problem: Some(error.to_string()) };
+            let page = LoginPage::of(&app, next, &sent.name, Some(error.to_string()));
             refused(render_html(&page)?, error)
         }
     }
@@ -107,7 +123,7 @@ fn login_with_token(
     }
     tracing::warn!(address = %from.address.0, "somebody tried to log in with a wrong token");
     let problem = Some("This is not the admin token.".to_owned());
-    let mut response = render_html(&LoginPage { next, name, problem })?;
+    let mut response = render_html(&LoginPage::of(app, next, name, problem))?;
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     Ok(response)
 }
@@ -117,10 +133,9 @@ pub(super) async fn enter(
     app: &App,
     from: &From<'_>,
     (id, name): (&UserId, &str),
-    operation: &str,
+    event: AuditItem,
     next: &str,
 ) -> Result<Response, PageError> {
-    let event = sign_in_event(app, name, from.address, operation);
     let begun = begin_session(app, (id, name), from.address.0, from.is_encrypted());
     let (begun, _written) = audit::with_event(event, begun).await;
     let cookies = begun.map_err(|error| PageError::Internal(Box::new(error)))?;
@@ -132,7 +147,9 @@ pub(super) async fn enter(
 pub(super) fn refused(mut page: Response, error: SignInError) -> Result<Response, PageError> {
     *page.status_mut() = match error {
         SignInError::Wrong => StatusCode::UNAUTHORIZED,
-        SignInError::Refused(_) | SignInError::Link => StatusCode::BAD_REQUEST,
+        SignInError::Refused(_) | SignInError::Link | SignInError::NoPassword => {
+            StatusCode::BAD_REQUEST
+        }
         SignInError::TooMany(wait_s) => {
             page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
             StatusCode::TOO_MANY_REQUESTS

@@ -9,16 +9,19 @@
 //! the cookie is not sent along (`SameSite=Strict`), what a browser says comes from another site is
 //! refused (`session.rs`), and a form without the text of its session is refused (`act.rs`).
 
+mod account;
 mod act;
 mod actions;
 mod audit;
 mod buttons;
 mod changes;
+mod device;
 mod errors;
 mod escape;
 mod link;
 mod login;
 mod machines;
+mod oidc;
 mod overview;
 mod pages;
 mod pipeline_list;
@@ -69,6 +72,14 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/ask/{action}", get(act::ask_page))
         .route("/do/{action}", post(act::act))
         .route_layer(from_fn(session::known_only))
+        .route("/account", get(account::account_page))
+        .route("/account/tokens", post(account::create_token))
+        .route("/account/tokens/revoke", post(account::revoke_token))
+        .route("/account/sessions/end", post(account::end_session))
+        .route("/account/password", post(account::change_password))
+        .route("/login/oidc", get(oidc::start))
+        .route("/login/oidc/callback", get(oidc::callback))
+        .route("/login/device", get(device::device_page).post(device::decide))
         .route("/login", get(login::login_page).post(login::login))
         .route("/link", get(link::link_page).post(link::use_link))
         .route("/logout", post(login::logout))
@@ -89,16 +100,21 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .layer(from_fn(with_policy))
 }
 
-/// The event of somebody who signs in.
-fn sign_in_event(app: &App, who: &str, address: ClientAddress, operation: &str) -> AuditItem {
+/// The event of somebody who signs in, or of what a page does itself. Its path is that of the operation.
+fn page_event(
+    app: &App,
+    (who, means): (&str, &str),
+    address: ClientAddress,
+    operation: &str,
+) -> AuditItem {
     AuditItem {
         id: AllocationId::generate().to_string(),
         at_ms: app.now_ms(),
         who: who.to_owned(),
-        means: if operation == "POST /link" { "link" } else { "password" }.to_owned(),
+        means: means.to_owned(),
         address: address.0.to_string(),
         operation: operation.to_owned(),
-        target: operation.trim_start_matches("POST ").to_owned(),
+        target: operation.split(' ').nth(1).unwrap_or_default().to_owned(),
         namespace: None,
         before: None,
         after: None,

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use russet_protocol::people::Permission;
 
 use super::errors::{ErrorPage, PageError};
+use super::visit::Visit;
 use crate::api::Caller;
-use crate::people::{Needs, decide};
+use crate::people::{Denial, Needs, Person, decide};
 use crate::state::App;
 
 /// Lets only those through who are logged in, and sends others to log in. A form of somebody whose
@@ -62,9 +63,18 @@ fn is_foreign(headers: &HeaderMap, public_url: Option<&str>) -> bool {
 }
 
 /// Returns the login page's address, so that one comes back.
-fn login_for(uri: &Uri) -> String {
+pub(super) fn login_for(uri: &Uri) -> String {
     let path = uri.path().trim_end_matches("/changes");
     if path == "/" { "/login".to_owned() } else { format!("/login?next={path}") }
+}
+
+/// Returns the account of the one who looks.
+///
+/// # Errors
+///
+/// It is the holder of the admin token, which is nobody's account.
+pub(super) fn check_account(visit: &Visit) -> Result<&Person, PageError> {
+    visit.session.person().ok_or(PageError::Denied(Denial::NoAccount))
 }
 
 /// Returns the path of the page that a form was on.

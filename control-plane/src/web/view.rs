@@ -147,6 +147,11 @@ pub(super) fn asked_by(workflow: &Workflow) -> Option<&str> {
     workflow.rerun.as_ref()?.by.as_deref()
 }
 
+/// A day in UTC.
+pub(super) fn date_text(ms: u64) -> String {
+    time_text(ms).chars().take(10).collect()
+}
+
 /// A moment in UTC, for a title and for machines.
 pub(super) fn time_text(ms: u64) -> String {
     crate::text::rfc3339(i64::try_from(ms).unwrap_or(i64::MAX))

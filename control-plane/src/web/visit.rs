@@ -30,6 +30,15 @@ pub(super) struct Visit {
 }
 
 impl Visit {
+    /// Refuses a form without the text of the session, which no other site can know.
+    pub(super) fn check_form(&self, csrf: &str) -> Result<(), PageError> {
+        if self.session.is_form_token(csrf) {
+            return Ok(());
+        }
+        tracing::warn!(path = self.path, "refused a form without the text of its session");
+        Err(PageError::Foreign)
+    }
+
     /// Returns true where the one who looks may press a button.
     pub(super) fn may(&self, button: &Button) -> bool {
         let namespace = namespace_of(&button.name);

@@ -6,6 +6,7 @@ mod artifacts;
 mod audit;
 mod cancel;
 mod contexts;
+mod device_logins;
 mod jobs;
 mod keeping;
 mod links;
@@ -20,6 +21,7 @@ mod pipelines;
 mod reruns;
 pub(in crate::api) mod resources;
 pub(in crate::api) mod runners;
+mod sessions;
 mod sources;
 mod ssh_keys;
 mod stdout;
@@ -147,6 +149,8 @@ pub(super) fn routes() -> Routes {
             (Admin, Place::Namespace),
             namespaces::set_owner,
         )
+        .post("/api/v3/device-logins", Needs::Nothing, device_logins::begin)
+        .post("/api/v3/device-logins/token", Needs::Nothing, device_logins::fetch)
         .get("/api/v3/me", Needs::Anybody, users::get_me)
         .get("/api/v3/me/tokens", Needs::Account, personal_tokens::list_own)
         .post("/api/v3/me/tokens", Needs::Account, personal_tokens::create_own)
@@ -158,7 +162,12 @@ pub(super) fn routes() -> Routes {
         .put("/api/v3/users/{name}/role", Admin, users::set_role)
         .post("/api/v3/users/{name}/link", Admin, links::create_user_link)
         .delete("/api/v3/users/{name}/sessions", Admin, users::end_sessions)
-        .delete("/api/v3/me/sessions", Needs::Account, users::end_own_sessions)
+        .get("/api/v3/users/{name}/sessions", Admin, sessions::list)
+        .delete("/api/v3/users/{name}/sessions/{id}", Admin, sessions::end)
+        .get("/api/v3/me/sessions", Needs::Account, sessions::list_own)
+        .delete("/api/v3/me/sessions", Needs::Account, sessions::end_all_own)
+        .delete("/api/v3/me/sessions/{id}", Needs::Account, sessions::end_own)
+        .put("/api/v3/me/password", Needs::Account, sessions::change_own_password)
         .post("/api/v3/admin-links", Needs::Owner, links::create_admin_link)
         .get("/api/v3/audit", (Admin, Place::List), audit::list)
         .get("/api/v3/users/{name}/tokens", Admin, personal_tokens::list)
@@ -246,6 +255,8 @@ pub(super) fn routes() -> Routes {
     namespaces::create,
     namespaces::get,
     namespaces::set_owner,
+    device_logins::begin,
+    device_logins::fetch,
     users::get_me,
     users::list,
     users::add,
@@ -253,7 +264,12 @@ pub(super) fn routes() -> Routes {
     users::remove,
     users::set_role,
     users::end_sessions,
-    users::end_own_sessions,
+    sessions::list,
+    sessions::end,
+    sessions::list_own,
+    sessions::end_all_own,
+    sessions::end_own,
+    sessions::change_own_password,
     links::create_user_link,
     links::create_admin_link,
     audit::list,

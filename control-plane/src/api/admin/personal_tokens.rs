@@ -1,8 +1,8 @@
 //! `/api/v3/me/tokens` and `/api/v3/users/{name}/tokens`: personal tokens.
 //!
 //! Threat: a token that leaked makes itself others that outlive it or do more. A token is made by one
-//! that covers its scopes and does not end before it, and administrators make tokens of service
-//! accounts alone, never of other people.
+//! that covers its scopes and does not end before it, is revoked with that one, and administrators make
+//! tokens of service accounts alone, never of other people.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,19 +17,10 @@ use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
-use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::people::{Denial, Person};
+use crate::personal_tokens::{NewTokenError, end_of_request, insert_token, normalize_request};
 use crate::state::App;
-use crate::store::{user_tokens, users};
-
-/// The most characters of a description.
-const MAX_DESCRIPTION_CHARS: usize = 100;
-
-/// Longest life of a token that ends, in seconds: ten years.
-const MAX_LIFE_S: u64 = 10 * 366 * 24 * 3600;
-
-/// The most tokens of an account.
-const MAX_TOKENS: usize = 100;
+use crate::store::user_tokens;
 
 fn own_account(caller: &Caller) -> Result<&Person, ApiError> {
     caller.person().ok_or(ApiError::Denied(Denial::NoAccount))
@@ -66,7 +57,8 @@ pub(super) async fn create_own(
     make_token(&app, &caller, (&person.id, &person.name), new).await
 }
 
-/// Revokes a personal token of the caller. Calls that wait with it end.
+/// Revokes a personal token of the caller, and those that were made with it. Calls that wait with one
+/// of them end.
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/v3/me/tokens/{id}", tag = "people", operation_id = "revoke_own_token",
     params(("id" = String, Path, description = "Id of the token")),
@@ -121,7 +113,8 @@ pub(super) async fn create(
     make_token(&app, &caller, (&user.id, &user.item.name), new).await
 }
 
-/// Revokes a token of an account. Calls that wait with it end.
+/// Revokes a token of an account, and those that were made with it. Calls that wait with one of them
+/// end.
 #[cfg_attr(test, utoipa::path(
     delete, path = "/api/v3/users/{name}/tokens/{id}", tag = "people", operation_id = "revoke_user_token",
     params(("name" = String, Path, description = "Name of the account"), ("id" = String, Path, description = "Id of the token")),
@@ -140,42 +133,30 @@ async fn make_token(
     app: &App,
     caller: &Caller,
     (user, name): (&UserId, &str),
-    mut new: NewPersonalToken,
+    new: NewPersonalToken,
 ) -> Result<(StatusCode, JsonAnswer<PersonalTokenItem>), ApiError> {
-    new.scopes.sort_unstable();
-    new.scopes.dedup();
-    if new.scopes.is_empty() {
-        return Err(ApiError::Bad("a token needs at least one scope".to_owned()));
-    }
     let now_ms = app.now_ms();
-    let expires_ms = new
-        .expires_in_s
-        .map(|seconds| now_ms.saturating_add(seconds.clamp(1, MAX_LIFE_S).saturating_mul(1000)));
-    check_within_caller(caller, &new, expires_ms)?;
-    let token = new_token(TokenKind::Person)?;
-    let item = PersonalTokenItem {
-        id: PersonalTokenId::generate(),
-        user: name.to_owned(),
-        description: russet_text::one_line_within(new.description.trim(), MAX_DESCRIPTION_CHARS),
-        scopes: new.scopes,
-        created_ms: now_ms,
-        expires_ms,
-        used_ms: None,
-        token: None,
-    };
+    let new = normalize_request(new)?;
+    check_within_caller(caller, &new, end_of_request(&new, now_ms))?;
+    let token = caller.person().and_then(|person| person.token.as_ref());
+    let parent = token.map(|token| &token.id);
     let mut tx = app.store.write().await?;
-    // Somebody may have removed the account meanwhile.
-    if users::get(&mut tx, user).await?.is_none() {
-        return Err(ApiError::NotFound(format!("there is no account `{name}`")));
-    }
-    if user_tokens::list(&mut tx, user).await?.len() >= MAX_TOKENS {
-        let message = format!("`{name}` has {MAX_TOKENS} tokens already; revoke some first");
-        return Err(ApiError::Conflict(message));
-    }
-    audit::note_after(&item);
-    user_tokens::insert(&mut tx, user, &item, &TokenHash::of(token.expose())).await?;
+    let item = insert_token(&mut tx, (user, name), new, parent, now_ms).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, JsonAnswer(PersonalTokenItem { token: Some(token), ..item })))
+    Ok((StatusCode::CREATED, JsonAnswer(item)))
+}
+
+impl From<NewTokenError> for ApiError {
+    fn from(error: NewTokenError) -> Self {
+        let words = error.to_string();
+        match error {
+            NewTokenError::NoScope => Self::Bad(words),
+            NewTokenError::NoAccount(_) | NewTokenError::NoParent => Self::NotFound(words),
+            NewTokenError::TooMany(_) => Self::Conflict(words),
+            NewTokenError::Random(error) => error.into(),
+            NewTokenError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// Refuses a token that may do more or lasts longer than the one that makes it.
@@ -209,8 +190,11 @@ async fn revoke_token(
     let mut tx = app.store.write().await?;
     let tokens = user_tokens::list(&mut tx, user).await?;
     tokens.iter().filter(|item| item.id == *id).for_each(audit::note_before);
-    if !user_tokens::delete(&mut tx, user, id).await? {
+    let Some(others) = user_tokens::delete(&mut tx, user, id).await? else {
         return Err(ApiError::NotFound("there is no such token".to_owned()));
+    };
+    if others > 0 {
+        audit::note_after(&serde_json::json!({"revoked_with_it": others}));
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

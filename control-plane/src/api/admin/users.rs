@@ -14,7 +14,7 @@ use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
-use crate::people::{Denial, Rights, check_user_name};
+use crate::people::{Rights, check_user_name};
 use crate::state::App;
 use crate::store::users::StoredUser;
 use crate::store::{Conn, namespaces, user_sessions, users};
@@ -174,24 +174,6 @@ pub(super) async fn end_sessions(
     let mut tx = app.store.write().await?;
     let user = find_user(&mut tx, &name).await?;
     let ended = user_sessions::end_all(&mut tx, &user.id).await?;
-    audit::note_after(&serde_json::json!({"sessions_ended": ended}));
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Ends all sessions of the caller's account in browsers.
-#[cfg_attr(test, utoipa::path(
-    delete, path = "/api/v3/me/sessions", tag = "people", operation_id = "end_own_sessions",
-    responses((status = 204, description = "They have ended")),
-    security(("admin_token" = []))
-))]
-pub(super) async fn end_own_sessions(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-) -> Result<StatusCode, ApiError> {
-    let person = caller.person().ok_or(ApiError::Denied(Denial::NoAccount))?;
-    let mut tx = app.store.write().await?;
-    let ended = user_sessions::end_all(&mut tx, &person.id).await?;
     audit::note_after(&serde_json::json!({"sessions_ended": ended}));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
