@@ -145,14 +145,17 @@ async fn change_everything(server: &Harness, admin: &str, member: &str) {
 }
 
 /// Changes that need more than a call here, and are tested where their subject is: uploads, runners
-/// that are away for long, projects and artifacts that have ended. They go through the same door.
-const ELSEWHERE: [&str; 6] = [
+/// that are away for long, projects and artifacts that have ended, sessions of browsers. They go through the same door.
+const ELSEWHERE: [&str; 9] = [
     "PUT /api/v3/sources/{id}",
     "POST /api/v3/sources/{id}/chunks",
     "PUT /api/v3/chunks",
     "POST /api/v3/runner/remove",
     "DELETE /api/v3/projects/{project}",
     "DELETE /api/v3/jobs/{id}/artifacts/{path}",
+    "DELETE /api/v3/me/sessions/{id}",
+    "DELETE /api/v3/users/{name}/sessions/{id}",
+    "PUT /api/v3/me/password",
 ];
 
 /// Changes of something that was there, of which the log says how it was.

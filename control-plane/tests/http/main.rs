@@ -7,6 +7,7 @@
     reason = "what does not come as expected fails the test, in helpers of tests too"
 )]
 
+mod account;
 mod alerts;
 mod artifacts;
 mod audit;
@@ -21,6 +22,7 @@ mod cancel;
 mod chromium;
 mod claims;
 mod clients;
+mod device_login;
 mod dynamic;
 mod forms;
 mod health;
@@ -32,6 +34,9 @@ mod live;
 mod machines;
 mod metrics;
 mod objects;
+mod oidc;
+#[cfg(target_os = "linux")]
+mod oidc_provider;
 mod old_data;
 mod orbs;
 mod output;
@@ -46,6 +51,8 @@ mod restart;
 mod runner_api;
 mod sign_in;
 mod spaces;
+#[cfg(target_os = "linux")]
+mod sign_in_browser;
 mod ssh_keys;
 mod store;
 mod support;

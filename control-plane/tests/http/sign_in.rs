@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Harness, Home, LIMIT, ONE_JOB, ok, refused};
 use crate::web::{Browser, place};
 
-const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
 /// Keeps the cookies of an answer.
 fn keep_cookies(browser: &mut Browser<'_>, answer: &Response) {
@@ -42,7 +42,7 @@ async fn set_password(
     answer
 }
 
-async fn sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> Response {
+pub(crate) async fn sign_in(browser: &mut Browser<'_>, name: &str, password: &str) -> Response {
     let form = format!("name={name}&password={password}");
     let answer = browser.send(Method::POST, "/login", &form).await;
     keep_cookies(browser, &answer);
@@ -56,6 +56,8 @@ pub(crate) async fn person<'a>(
     role: impl Into<Option<&str>>,
 ) -> Browser<'a> {
     let body = json!({"name": name, "role": role.into()});
+pub(crate) async fn person<'a>(server: &'a Harness, name: &str, role: &str) -> Browser<'a> {
+    let body = json!({"name": name, "role": role});
     ok(server.as_admin(Method::POST, "/api/v3/users").json(&body)).await;
     let code = link(server, &format!("/api/v3/users/{name}/link")).await;
     let mut browser = Browser::new(server);

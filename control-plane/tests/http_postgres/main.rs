@@ -6,6 +6,8 @@
     reason = "what does not come as expected fails the test, in helpers of tests too"
 )]
 
+#[path = "../http/account.rs"]
+mod account;
 #[path = "../http/alerts.rs"]
 mod alerts;
 #[path = "../http/artifacts.rs"]
@@ -32,6 +34,8 @@ mod chromium;
 mod claims;
 #[path = "../http/clients.rs"]
 mod clients;
+#[path = "../http/device_login.rs"]
+mod device_login;
 #[path = "../http/dynamic.rs"]
 mod dynamic;
 #[path = "../http/forms.rs"]
@@ -54,6 +58,11 @@ mod machines;
 mod metrics;
 #[path = "../http/objects.rs"]
 mod objects;
+#[path = "../http/oidc.rs"]
+mod oidc;
+#[cfg(target_os = "linux")]
+#[path = "../http/oidc_provider.rs"]
+mod oidc_provider;
 #[path = "../http/orbs.rs"]
 mod orbs;
 #[path = "../http/output.rs"]
@@ -80,6 +89,9 @@ mod runner_api;
 mod sign_in;
 #[path = "../http/spaces.rs"]
 mod spaces;
+#[cfg(target_os = "linux")]
+#[path = "../http/sign_in_browser.rs"]
+mod sign_in_browser;
 #[path = "../http/ssh_keys.rs"]
 mod ssh_keys;
 mod store;
