@@ -100,7 +100,7 @@ pub(crate) async fn sign_in_with_identity(
     use_attempt(app, attempt).await?;
     let issuer = provider.settings.issuer();
     if let Some(other) = answer.iss.filter(|iss| iss != issuer) {
-        return Err(IdentityError::OtherIssuer(russet_text::one_line(&other).into()));
+        return Err(IdentityError::OtherIssuer(russet_text::one_line(&other)));
     }
     if let Some(error) = answer.error {
         let more = answer.error_description.map(|more| format!(": {more}")).unwrap_or_default();

@@ -30,6 +30,9 @@ const KNOWN_MS: i64 = 3_600_000;
 /// Shortest time between two fetches because of a key that is not known, in milliseconds.
 const REFRESH_INTERVAL_MS: i64 = 10_000;
 
+/// Time after a fetch that failed for which none is tried, in milliseconds.
+const FAILED_MS: i64 = 5000;
+
 /// Difference that two clocks may have.
 const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
 
@@ -90,13 +93,21 @@ struct Known {
     fetched_ms: i64,
 }
 
+/// State of what is known.
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Known>,
+    /// Time of the last fetch, where it failed.
+    failed_ms: Option<i64>,
+}
+
 /// A provider.
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) settings: OidcSettings,
     redirect: RedirectUrl,
     http: reqwest::Client,
-    known: Mutex<Option<Known>>,
+    state: Mutex<State>,
 }
 
 impl Provider {
@@ -104,7 +115,7 @@ impl Provider {
     pub(crate) fn new(settings: OidcSettings, public_url: &str) -> Result<Self, ProviderError> {
         let redirect = format!("{}{CALLBACK}", public_url.trim_end_matches('/'));
         let redirect = RedirectUrl::new(redirect).map_err(|_| ProviderError::PublicUrl)?;
-        Ok(Self { settings, redirect, http: new_client()?, known: Mutex::new(None) })
+        Ok(Self { settings, redirect, http: new_client()?, state: Mutex::default() })
     }
 
     /// Returns the provider's document, fetched when it is old, or where it was fetched before `after_ms`.
@@ -113,23 +124,28 @@ impl Provider {
         clock: &dyn Clock,
         after_ms: i64,
     ) -> Result<Arc<CoreProviderMetadata>, ProviderError> {
-        let now_ms = clock.steady_ms();
         // Held while it is fetched: many browsers fetch it once.
-        let mut known = self.known.lock().await;
-        if let Some(known) = &*known
+        let mut state = self.state.lock().await;
+        let now_ms = clock.steady_ms();
+        if let Some(known) = &state.known
             && now_ms - known.fetched_ms < KNOWN_MS
             && known.fetched_ms >= after_ms
         {
             return Ok(Arc::clone(&known.metadata));
         }
+        // Those who come while it is away do not wait for each other's failures.
+        if state.failed_ms.is_some_and(|failed_ms| now_ms - failed_ms < FAILED_MS) {
+            return Err(ProviderError::Discovery("it did not answer a moment ago".to_owned()));
+        }
         let http = |request| call(self.http.clone(), request);
         let issuer = self.settings.issuer.clone();
         let metadata = CoreProviderMetadata::discover_async(issuer, &http).await;
+        state.failed_ms = metadata.is_err().then(|| clock.steady_ms());
         let metadata =
             metadata.map_err(|error| ProviderError::Discovery(russet_text::error_chain(&error)))?;
         check_addresses(&metadata)?;
         let metadata = Arc::new(metadata);
-        *known = Some(Known { metadata: Arc::clone(&metadata), fetched_ms: now_ms });
+        state.known = Some(Known { metadata: Arc::clone(&metadata), fetched_ms: now_ms });
         Ok(metadata)
     }
 
@@ -212,7 +228,7 @@ fn check_addresses(metadata: &CoreProviderMetadata) -> Result<(), ProviderError>
     let always = [metadata.authorization_endpoint().url(), metadata.jwks_uri().url()];
     let unsafe_one = always.into_iter().chain(token).chain(user_info).find(|url| !is_safe(url));
     match unsafe_one {
-        Some(url) => Err(ProviderError::Insecure(russet_text::one_line(url.as_str()).into())),
+        Some(url) => Err(ProviderError::Insecure(russet_text::one_line(url.as_str()))),
         None => Ok(()),
     }
 }

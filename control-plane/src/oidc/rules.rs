@@ -29,7 +29,9 @@ impl Claims {
     fn has(&self, name: &str, wanted: &str) -> bool {
         let is_wanted = |value: &Value| match value {
             Value::String(text) => text == wanted,
-            Value::Bool(_) | Value::Number(_) => value.to_string() == wanted,
+            Value::Bool(true) => wanted == "true",
+            Value::Bool(false) => wanted == "false",
+            Value::Number(number) => number.to_string() == wanted,
             _ => false,
         };
         match self.all.get(name) {
