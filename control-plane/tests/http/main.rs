@@ -50,9 +50,9 @@ mod reruns;
 mod restart;
 mod runner_api;
 mod sign_in;
-mod spaces;
 #[cfg(target_os = "linux")]
 mod sign_in_browser;
+mod spaces;
 mod ssh_keys;
 mod store;
 mod support;

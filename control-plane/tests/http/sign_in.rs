@@ -56,8 +56,6 @@ pub(crate) async fn person<'a>(
     role: impl Into<Option<&str>>,
 ) -> Browser<'a> {
     let body = json!({"name": name, "role": role.into()});
-pub(crate) async fn person<'a>(server: &'a Harness, name: &str, role: &str) -> Browser<'a> {
-    let body = json!({"name": name, "role": role});
     ok(server.as_admin(Method::POST, "/api/v3/users").json(&body)).await;
     let code = link(server, &format!("/api/v3/users/{name}/link")).await;
     let mut browser = Browser::new(server);

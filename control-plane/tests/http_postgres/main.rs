@@ -87,11 +87,11 @@ mod restart;
 mod runner_api;
 #[path = "../http/sign_in.rs"]
 mod sign_in;
-#[path = "../http/spaces.rs"]
-mod spaces;
 #[cfg(target_os = "linux")]
 #[path = "../http/sign_in_browser.rs"]
 mod sign_in_browser;
+#[path = "../http/spaces.rs"]
+mod spaces;
 #[path = "../http/ssh_keys.rs"]
 mod ssh_keys;
 mod store;
