@@ -83,6 +83,8 @@ mod task_steps;
 mod text;
 mod timings;
 mod token_uses;
+mod trace_events;
+mod traces;
 mod vacuum;
 mod waiting_claims;
 mod waits;

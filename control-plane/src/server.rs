@@ -12,7 +12,7 @@ use russet_orbs::Registry;
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
@@ -38,6 +38,7 @@ use crate::space::Space;
 use crate::state::{App, Parts, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
+use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
@@ -84,6 +85,9 @@ pub struct Settings {
     pub class_aliases: BTreeMap<String, ResourceClass>,
     /// Relay for mail about alerts. `None`: no mail.
     pub mail: Option<MailServer>,
+    /// Address of a collector of traces that speaks OTLP over HTTP: its base, as
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` has it. `None`: no traces.
+    pub otlp_endpoint: Option<String>,
     /// Time for which the server goes on after it was told to stop, and says at `/readyz` that it is not
     /// ready, so that proxies send nothing more to it.
     pub shutdown_delay: Duration,
@@ -135,6 +139,7 @@ impl Settings {
             orb_registry: None,
             class_aliases: BTreeMap::new(),
             mail: None,
+            otlp_endpoint: None,
             shutdown_delay: Duration::ZERO,
             oidc: None,
         }
@@ -175,6 +180,9 @@ pub enum StartError {
     /// The provider of OpenID Connect cannot be used.
     #[error("cannot use the provider of OpenID Connect")]
     Oidc(#[source] Box<dyn Error + Send + Sync>),
+    /// Traces cannot be sent.
+    #[error("cannot send traces to {0}")]
+    Traces(String, #[source] Box<dyn Error + Send + Sync>),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
@@ -191,6 +199,7 @@ pub struct Server {
     address: SocketAddr,
     admin_token: Secret,
     app: App,
+    tracer: Option<Tracer>,
     shutdown_delay: Duration,
     close: watch::Sender<bool>,
     /// Keeps other servers out.
@@ -299,6 +308,7 @@ impl Server {
                 raise_open_files(),
                 settings.trusted_proxies,
             )),
+            spans: Arc::default(),
             calls: Arc::default(),
             health: Arc::default(),
             space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
@@ -310,6 +320,10 @@ impl Server {
             rests: Arc::default(),
             closing,
         });
+        let tracer = match &settings.otlp_endpoint {
+            Some(endpoint) => Some(open_traces(&app, endpoint)?),
+            None => None,
+        };
         if app.store.is_shared() {
             servers::join(&app, previous.as_deref()).await.map_err(|error| match error {
                 JoinError::Sweep(error) => in_dir(Box::new(error)),
@@ -329,7 +343,16 @@ impl Server {
         }
         tracing::info!(%address, data_dir = %settings.data_dir.display(), "listening");
         let shutdown_delay = settings.shutdown_delay;
-        Ok(Self { listener, address, admin_token, app, shutdown_delay, close, _data_dir: data_dir })
+        Ok(Self {
+            listener,
+            address,
+            admin_token,
+            app,
+            tracer,
+            shutdown_delay,
+            close,
+            _data_dir: data_dir,
+        })
     }
 
     /// Origin of this server, as `http://127.0.0.1:port`.
@@ -352,7 +375,9 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), RunError> {
-        let Self { listener, app, shutdown_delay, close, _data_dir, .. } = self;
+        let Self { listener, app, tracer, shutdown_delay, close, _data_dir, .. } = self;
+        let (end_traces, traces_end) = oneshot::channel();
+        let tracing = tracer.map(|tracer| tokio::spawn(tracer.run(app.clone(), traces_end)));
         let reaper = tokio::spawn(reaper::run_reaper(app.clone()));
         let expiry = tokio::spawn(run_expiry(app.clone()));
         let alerts = tokio::spawn(alerts::run_alerts(app.clone()));
@@ -398,12 +423,27 @@ impl Server {
         keeper.abort();
         presence_writer::write_news(&own).await;
         servers::leave(&own).await;
+        if let Some(tracing) = tracing {
+            // It gives up by itself after a moment.
+            let _is_gone = end_traces.send(());
+            drop(tracing.await);
+        }
         if let Err(error) = own.store.close().await {
             let error = russet_text::error_chain(&error);
             tracing::warn!(error, "the database was not closed; the next start tidies up");
         }
         ended
     }
+}
+
+/// Begins to note what ends, for traces.
+fn open_traces(app: &App, endpoint: &str) -> Result<Tracer, StartError> {
+    let opened = open_tracer(endpoint, &app.server.id, Arc::clone(&app.spans));
+    let (sink, tracer) = opened
+        .map_err(|error| StartError::Traces(endpoint_for_people(endpoint), Box::new(error)))?;
+    app.store.set_traces(sink);
+    tracing::info!(endpoint = endpoint_for_people(endpoint), "traces of pipelines are sent");
+    Ok(tracer)
 }
 
 /// Returns true if there are values of variables, which the key must fit.

@@ -31,6 +31,7 @@ use crate::space::Space;
 use crate::store::Store;
 use crate::store::servers::ServerRow;
 use crate::token_uses::TokenUses;
+use crate::trace_events::SpanCounts;
 
 /// A running server. Each layer of each waiting call has a copy, so a copy is one pointer.
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ pub(crate) struct Parts {
     pub(crate) public_url: Option<Arc<str>>,
     /// Limits of what callers take, and what they have taken.
     pub(crate) gate: Arc<Gate>,
+    /// Numbers of spans.
+    pub(crate) spans: Arc<SpanCounts>,
     /// Numbers of calls.
     pub(crate) calls: Arc<HttpMeters>,
     /// Readiness to take work.

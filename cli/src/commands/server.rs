@@ -85,6 +85,12 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = values::parse_duration)]
     lease: Duration,
 
+    /// Collector that traces of pipelines are sent to, by OTLP over HTTP: its base, such as
+    /// http://127.0.0.1:4318. OTEL_EXPORTER_OTLP_HEADERS has headers, such as a token [default: no
+    /// traces]
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true)]
+    otlp_endpoint: Option<String>,
+
     /// Time for which the server goes on after it was told to stop, while `/readyz` says that it is not
     /// ready: longer than a proxy takes to notice [default: none]
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
@@ -213,6 +219,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         orb_registry: args.registry.open()?,
         class_aliases: args.class_aliases.into_iter().collect(),
         mail: args.mail.open()?,
+        otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         shutdown_delay: args.shutdown_delay.unwrap_or_default(),
         oidc: args.oidc.open()?,
         ..Settings::new(data_dir.clone(), args.listen)

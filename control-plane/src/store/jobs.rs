@@ -13,6 +13,7 @@ use super::rows::{count_column, count_maybe, int_value, json, keys, parse, parse
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx, artifacts, test_results};
 use crate::scheduler::workflow::{Kind, Statuses};
+use crate::trace_events::Ended;
 
 /// A job to add.
 #[derive(Debug)]
@@ -464,6 +465,7 @@ pub(crate) async fn set_ended(
     .bind(id.as_str())
     .fetch_one(tx)
     .await?;
+    tx.note_ended(|| Ended::Job(id.clone()));
     Ok(Of {
         workflow: row.try_get::<String>("workflow")?.into(),
         pipeline: row.try_get::<String>("pipeline")?.into(),

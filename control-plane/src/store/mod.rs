@@ -62,6 +62,7 @@ pub(crate) mod steps;
 pub(crate) mod tasks;
 pub(crate) mod test_results;
 pub(crate) mod tokens;
+pub(crate) mod traced;
 pub(crate) mod transfer;
 pub(crate) mod unnamed;
 pub(crate) mod usage;
@@ -74,7 +75,7 @@ pub(crate) mod workspaces;
 mod write;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::MigrateError;
@@ -83,6 +84,7 @@ use crate::contention::{MayContend, is_code};
 use crate::lacks::Lack;
 use crate::meters::StoreMeters;
 use crate::signals::Bus;
+use crate::trace_events::EndedSink;
 use conn::Link;
 
 pub(crate) use allocations::Held;
@@ -213,6 +215,8 @@ pub(crate) struct Store {
     known: i64,
     /// Numbers of its transactions.
     meters: Arc<StoreMeters>,
+    /// The way to those who make traces, once there are any.
+    traces: Arc<OnceLock<EndedSink>>,
 }
 
 #[derive(Clone, Debug)]
@@ -241,7 +245,13 @@ impl Store {
 
     /// Refuses a database that newer versions have made unusable for this one.
     async fn checked(backend: Backend, known: i64) -> Result<Self, OpenError> {
-        let store = Self { backend, bus: Bus::default(), known, meters: Arc::default() };
+        let store = Self {
+            backend,
+            bus: Bus::default(),
+            known,
+            meters: Arc::default(),
+            traces: Arc::default(),
+        };
         match store.too_new().await {
             Ok(None) => store.check_whole().await,
             Ok(Some(needed)) => Err(OpenError::TooNew { needed, known }),
@@ -309,6 +319,17 @@ impl Store {
         let tx = Box::pin(WriteTx::begin(self)).await?;
         self.meters.note_write_wait(asked.elapsed());
         Ok(tx)
+    }
+
+    /// Tells of what ends in commits from now on.
+    pub(crate) fn set_traces(&self, sink: EndedSink) {
+        // A second way is never made.
+        drop(self.traces.set(sink));
+    }
+
+    /// Returns true where traces are made.
+    pub(crate) fn has_traces(&self) -> bool {
+        self.traces.get().is_some()
     }
 
     /// Numbers of its transactions.

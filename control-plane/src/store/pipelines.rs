@@ -12,6 +12,7 @@ use super::runs::{self, Run};
 use super::sql::{Row, query};
 use super::workflows::{self, NewWorkflow};
 use super::{Conn, StoreError, WriteTx};
+use crate::trace_events::Ended;
 
 /// A pipeline to add.
 #[derive(Debug)]
@@ -28,6 +29,10 @@ pub(crate) struct NewPipeline {
     pub(crate) source: Option<SourceId>,
     pub(crate) author: Option<String>,
     pub(crate) warnings: Vec<String>,
+    /// The `traceparent` of the call that submits it.
+    pub(crate) trace_parent: Option<String>,
+    /// Duration of that call by now, in milliseconds.
+    pub(crate) compile_ms: i64,
     pub(crate) workflows: Vec<NewWorkflow>,
 }
 
@@ -54,8 +59,8 @@ pub(crate) async fn insert(
     }
     query(
         "INSERT INTO pipelines (id, project, number, branch, tag, revision, repository_url, \
-         from_fork, source, created_ms, warnings, author) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         from_fork, source, created_ms, warnings, author, trace_parent, compile_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(new.id.as_str())
     .bind(&new.project)
@@ -69,8 +74,11 @@ pub(crate) async fn insert(
     .bind(now_ms)
     .bind(to_json(&new.warnings)?)
     .bind(&new.author)
+    .bind(&new.trace_parent)
+    .bind(new.compile_ms)
     .execute(tx)
     .await?;
+    tx.note_ended(|| Ended::Submit(new.id.clone()));
     for (position, workflow) in new.workflows.iter().enumerate() {
         workflows::insert(tx, &new.id, position, workflow, job_number).await?;
         job_number += workflow.jobs.len() as u64;
@@ -107,6 +115,13 @@ pub(crate) async fn extend(
     Ok(())
 }
 
+/// Id of the trace that the caller who submitted a pipeline made it a part of.
+fn trace_id(row: &Row) -> Result<Option<String>, StoreError> {
+    let parent: Option<String> = row.try_get("trace_parent")?;
+    // `version-trace-span-flags`; nothing else is stored.
+    Ok(parent.and_then(|parent| parent.split('-').nth(1).map(str::to_owned)))
+}
+
 fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
     Ok(Pipeline {
         id: row.try_get::<String>("id")?.into(),
@@ -121,6 +136,7 @@ fn head_from_row(row: &Row) -> Result<Pipeline, StoreError> {
         workflows: Vec::new(),
         warnings: json(row, "warnings")?,
         pinned: row.try_get("pinned")?,
+        trace_id: trace_id(row)?,
     })
 }
 

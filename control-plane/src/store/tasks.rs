@@ -8,6 +8,7 @@ use super::rows::{count_column, int_value, parse};
 use super::sql::{Lock, Row, query};
 use super::{Conn, Held, StoreError, WriteTx, allocations};
 use crate::credentials::TokenHash;
+use crate::trace_events::Ended;
 
 /// The tasks of one run of a job.
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +215,7 @@ pub(crate) async fn set_ended(
     .await?;
     let class: String = row.try_get("class")?;
     tx.tally().ended(&class, outcome);
+    tx.note_ended(|| Ended::Task(task.clone()));
     tx.wake_task(task.as_str());
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::jobs::{self, NewJob};
 use super::rows::{count_maybe, keys, parse, parse_maybe};
 use super::sql::{Row, query};
 use super::{Conn, StoreError, WriteTx};
+use crate::trace_events::Ended;
 
 /// A workflow of a pipeline to add.
 #[derive(Debug)]
@@ -130,6 +131,7 @@ pub(crate) async fn end(
         .bind(id.as_str())
         .execute(tx)
         .await?;
+    tx.note_ended(|| Ended::Workflow(id.clone()));
     Ok(())
 }
 

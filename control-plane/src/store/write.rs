@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::meters::{StoreMeters, Tally};
 use crate::pending_event::{self, Pending};
 use crate::signals::Bus;
+use crate::trace_events::{Ended, EndedSink};
 use crate::wakes::Wakes;
 
 /// A transaction; dropped, nothing has happened. On SQLite it has the database for itself until it
@@ -25,6 +26,8 @@ pub(crate) struct WriteTx {
     wakes: Wakes,
     meters: Arc<StoreMeters>,
     tally: Tally,
+    traces: Option<EndedSink>,
+    ended: Vec<Ended>,
 }
 
 impl WriteTx {
@@ -44,7 +47,9 @@ impl WriteTx {
             }
         };
         let (meters, tally) = (Arc::clone(&store.meters), Tally::default());
-        Ok(Self { conn: Conn { link, has_clock }, rev, began_ms, bus, wakes, meters, tally })
+        let (traces, ended) = (store.traces.get().cloned(), Vec::new());
+        let conn = Conn { link, has_clock };
+        Ok(Self { conn, rev, began_ms, bus, wakes, meters, tally, traces, ended })
     }
 
     /// Number of this commit, which what is changed is marked with. [`Conn::horizon`] says what a
@@ -108,6 +113,13 @@ impl WriteTx {
         &mut self.tally
     }
 
+    /// Once committed, tells those who make traces, if any, that something has ended.
+    pub(crate) fn note_ended(&mut self, ended: impl FnOnce() -> Ended) {
+        if self.traces.is_some() {
+            self.ended.push(ended());
+        }
+    }
+
     /// Makes it all true, then sends the signals.
     ///
     /// In a task of its own: a caller whose connection is cut in the middle goes away, and what
@@ -128,13 +140,16 @@ impl WriteTx {
     }
 
     async fn finish(self) -> Result<(), StoreError> {
-        let Self { conn, bus, wakes, meters, tally, .. } = self;
+        let Self { conn, bus, wakes, meters, tally, traces, ended, .. } = self;
         match conn.link {
             Link::SqliteWriter(mut writer) => writer.commit().await?,
             Link::PostgresTx(tx) => tx.commit().await.map_err(StoreError::of_commit)?,
             Link::SqliteReader(_) | Link::PostgresReader(_) => {}
         }
         meters.count(&tally);
+        if let Some(traces) = traces {
+            ended.into_iter().for_each(|ended| traces.tell(ended));
+        }
         let for_others = bus.send(wakes);
         bus.outbox.add(for_others);
         Ok(())

@@ -58,6 +58,7 @@ mod store;
 mod support;
 mod timings;
 mod tokens;
+mod traces;
 mod updates;
 mod variables;
 mod web;

@@ -101,6 +101,8 @@ mod support;
 mod timings;
 #[path = "../http/tokens.rs"]
 mod tokens;
+#[path = "../http/traces.rs"]
+mod traces;
 mod two_servers;
 #[path = "../http/updates.rs"]
 mod updates;

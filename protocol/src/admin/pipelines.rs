@@ -44,6 +44,9 @@ pub struct Pipeline {
     /// Set if it stays whatever the retention says.
     #[serde(default)]
     pub pinned: bool,
+    /// Id of its trace, as OpenTelemetry's collectors have it; none where the server makes no traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 impl Pipeline {

@@ -13,6 +13,7 @@ use crate::api::refs::PipelineRef;
 use crate::state::App;
 use crate::store::pipeline_pages::{OPEN_PIPELINES, Place, read_page};
 use crate::store::{pipelines, projects};
+use crate::traces::trace_of_pipeline;
 use crate::waits::Explainer;
 
 /// Pipelines, by the time of submission, a page at a time. A page may have fewer than `limit`, or
@@ -51,11 +52,19 @@ pub(super) async fn get(
     let mut conn = app.store.read().await?;
     let found = pipelines::get(&mut conn, &id).await?;
     let mut pipeline = found.ok_or_else(|| no_such_pipeline(&id))?;
+    note_trace(&app, &mut pipeline);
     let mut explainer = Explainer::new(access.sight());
     for job in pipeline.workflows.iter_mut().flat_map(|workflow| &mut workflow.jobs) {
         explainer.explain_wait(&app, &mut conn, job).await?;
     }
     Ok(Json(pipeline))
+}
+
+/// Notes the id of the trace of a pipeline, where one is made.
+pub(super) fn note_trace(app: &App, pipeline: &mut Pipeline) {
+    if app.store.has_traces() && pipeline.trace_id.is_none() {
+        pipeline.trace_id = Some(trace_of_pipeline(pipeline.id.as_str()).to_string());
+    }
 }
 
 pub(super) fn no_such_pipeline(id: &PipelineId) -> ApiError {

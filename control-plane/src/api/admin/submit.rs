@@ -1,5 +1,7 @@
 //! `POST /api/v3/pipelines`: submits a configuration.
 
+use std::time::Instant;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json as JsonAnswer};
@@ -15,13 +17,14 @@ use tokio::runtime::Handle;
 
 use super::namespaces::claim_on_first_use;
 use super::people::{UNNAMED, check_person};
-use super::pipelines::no_such_pipeline;
+use super::pipelines::{no_such_pipeline, note_trace};
 use crate::admission::find_context;
 use crate::api::Caller;
 use crate::api::body::Json;
 use crate::api::error::ApiError;
 use crate::api::reach::Access;
 use crate::audit;
+use crate::clock::millis;
 use crate::contention;
 use crate::lifecycle::move_on;
 use crate::orbs;
@@ -32,6 +35,7 @@ use crate::store::jobs::{JobSpec, NewJob};
 use crate::store::pipelines::NewPipeline;
 use crate::store::workflows::NewWorkflow;
 use crate::store::{WriteTx, classes, pipelines, setups, sources, variables};
+use crate::traces::TraceParent;
 
 /// The longest name of a project, in bytes.
 const PROJECT_LIMIT: usize = 255;
@@ -51,6 +55,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     Json(mut request): Json<SubmitRequest>,
 ) -> Result<(StatusCode, JsonAnswer<Pipeline>), ApiError> {
+    let began = Instant::now();
     access.check_name(&request.project, ApiError::Denied)?;
     let chosen = chosen_id(&headers)?;
     if let Some(pipeline) = submitted_before(&app, chosen.as_ref(), &request.project).await? {
@@ -75,13 +80,15 @@ pub(super) async fn submit(
         return Err(ApiError::NoSpace);
     }
     let id = chosen.clone().unwrap_or_else(PipelineId::generate);
+    let call = SubmitCall { id: &id, began, trace_parent: trace_parent(&headers) };
     audit::note_after(
         &serde_json::json!({"pipeline": id, "project": request.project, "branch": request.branch, "tag": request.tag}),
     );
     loop {
         let number = pipelines::next_number(&mut app.store.read().await?, &request.project).await?;
-        match try_as(&app, &request, &id, number, &reach).await {
-            Ok(Some(pipeline)) => {
+        match try_as(&app, &request, &call, number, &reach).await {
+            Ok(Some(mut pipeline)) => {
+                note_trace(&app, &mut pipeline);
                 tracing::info!(pipeline.id = %id, project = pipeline.project, "submitted");
                 return Ok((StatusCode::CREATED, JsonAnswer(pipeline)));
             }
@@ -94,6 +101,21 @@ pub(super) async fn submit(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// A call that submits a pipeline.
+#[derive(Debug)]
+struct SubmitCall<'a> {
+    id: &'a PipelineId,
+    began: Instant,
+    /// Trace that the caller makes it a part of.
+    trace_parent: Option<String>,
+}
+
+/// Returns the header `traceparent`, where it is one.
+fn trace_parent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?.trim();
+    TraceParent::parse(text).map(|_| text.to_owned())
 }
 
 /// Returns the id that the caller chose for its pipeline, so that it may send the call again.
@@ -142,10 +164,11 @@ async fn submitted_before(
 async fn try_as(
     app: &App,
     request: &SubmitRequest,
-    id: &PipelineId,
+    call: &SubmitCall<'_>,
     number: u64,
     reach: &Reach,
 ) -> Result<Option<Pipeline>, ApiError> {
+    let id = call.id;
     let of = Of { id, number, is_continuation: false };
     let Built { mut compiled, warnings } = compile_request(app, request, of).await?;
     let workflows = prepare_workflows(request, std::mem::take(&mut compiled.workflows), 0)?;
@@ -163,6 +186,8 @@ async fn try_as(
         source,
         author: author.map(|name| check_person(&name)).transpose()?,
         warnings,
+        trace_parent: call.trace_parent.clone(),
+        compile_ms: millis(call.began.elapsed()),
         workflows,
     };
     let later = compiled.is_setup.then(|| for_later(request, compiled.is_selected_later));

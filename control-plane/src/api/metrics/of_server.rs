@@ -19,6 +19,7 @@ use crate::people::AttemptCounts;
 use crate::readiness::examine;
 use crate::state::App;
 use crate::store::statement_count;
+use crate::trace_events::SpanCounts;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByLimit {
@@ -50,6 +51,7 @@ pub(super) struct OfServer<'a> {
     pub(super) objects: &'a ObjectMeters,
     pub(super) calls: &'a HttpMeters,
     pub(super) sign_ins: AttemptCounts,
+    pub(super) spans: &'a SpanCounts,
     /// State of each part of readiness.
     pub(super) checks: States,
     pub(super) waiting_claims: Vec<(String, usize)>,
@@ -68,6 +70,7 @@ impl<'a> OfServer<'a> {
             objects: app.objects.meters(),
             calls: &app.calls,
             sign_ins: app.attempts.with(|attempts| attempts.counts()),
+            spans: &app.spans,
             checks: examine(app).await,
             waiting_claims: app.bus().lines.counts(),
             disk_free_bytes: app.space.free_bytes(),
@@ -120,6 +123,7 @@ impl<'a> OfServer<'a> {
         self.objects.register(registry);
         self.calls.register(registry);
         self.register_sign_ins(registry);
+        self.register_spans(registry);
     }
 
     fn register_checks(&self, registry: &mut Registry) {
@@ -166,6 +170,18 @@ impl<'a> OfServer<'a> {
         }
         let help = "Claims that wait at this server for a task: free slots, by resource class";
         registry.register("claims_waiting", help, waiting);
+    }
+
+    fn register_spans(&self, registry: &mut Registry) {
+        let SpanCounts { exported, failed, dropped } = self.spans;
+        let results = Family::<ByResult, Counter>::default();
+        for (result, number) in [("exported", exported), ("failed", failed), ("dropped", dropped)] {
+            let number = number.load(Ordering::Relaxed);
+            results.get_or_create(&ByResult { result }).inc_by(number);
+        }
+        let help = "Spans of traces: `failed` ones were not taken by the collector, `dropped` ones not \
+                    made, since too many waited";
+        registry.register("trace_spans", help, results);
     }
 
     fn register_sign_ins(&self, registry: &mut Registry) {

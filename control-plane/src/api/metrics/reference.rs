@@ -19,6 +19,7 @@ use crate::meters::{
 };
 use crate::people::AttemptCounts;
 use crate::store::loads::WaitingLine;
+use crate::trace_events::SpanCounts;
 
 /// The part that a person wrote ends here.
 const MARK: &str = "## Every metric\n";
@@ -28,6 +29,7 @@ fn sample() -> (String, String) {
     let gate = Gate::new(Limits::default(), 65_536, Vec::new());
     let (store, objects, calls) =
         (StoreMeters::default(), ObjectMeters::default(), HttpMeters::default());
+    let spans = SpanCounts::default();
     let mut tally = Tally::default();
     tally.claimed("acme/mini", Some(1500));
     tally.ended("acme/mini", Outcome::Success);
@@ -42,6 +44,7 @@ fn sample() -> (String, String) {
         objects: &objects,
         calls: &calls,
         sign_ins: AttemptCounts::default(),
+        spans: &spans,
         checks: [CheckState::Ok; Part::ALL.len()],
         waiting_claims: vec![("acme/mini".to_owned(), 2)],
         disk_free_bytes: Some(1),
