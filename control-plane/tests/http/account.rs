@@ -141,6 +141,7 @@ async fn sessions_are_listed_one_by_one_and_ended_one_by_one_or_all_others() {
     let of_phone = own(&phone).await;
     assert_eq!(of_phone.address, "127.0.0.1");
     // The last use is written, to about a minute.
+    desk.page("/").await;
     server.clock.advance(Duration::from_secs(61));
     let used = async {
         while sessions(&server, "ana").await.iter().any(|session| session.used_ms.is_none()) {
