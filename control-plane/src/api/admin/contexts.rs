@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use russet_protocol::admin::{ContextItem, Items, SetContext, SetVariable, VariableItem};
 
-use super::namespaces::claim_on_first_use;
+use super::claims::claim_on_first_use;
 use super::people::By;
 use crate::api::body::{Json, LARGE};
 use crate::api::error::ApiError;

@@ -5,6 +5,7 @@ mod alerts;
 mod artifacts;
 mod audit;
 mod cancel;
+mod claims;
 mod contexts;
 mod device_logins;
 mod jobs;

@@ -8,7 +8,7 @@ use russet_protocol::ids::ResourceClassId;
 use russet_protocol::resource_class::ResourceClass;
 use serde::Deserialize;
 
-use super::namespaces::claim_on_first_use;
+use super::claims::claim_on_first_use;
 use super::people::By;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;

@@ -15,7 +15,7 @@ use russet_protocol::problem::Problem;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::runtime::Handle;
 
-use super::namespaces::claim_on_first_use;
+use super::claims::claim_on_first_use;
 use super::people::{UNNAMED, check_person};
 use super::pipelines::{no_such_pipeline, note_trace};
 use crate::admission::find_context;

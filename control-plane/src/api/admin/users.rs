@@ -7,7 +7,7 @@ use russet_protocol::admin::Items;
 use russet_protocol::ids::UserId;
 use russet_protocol::people::{Me, NewUser, Permission, SetRole, UserItem};
 
-use super::namespaces::{check_namespace, claim_namespace};
+use super::claims::{check_namespace, claim_namespace};
 use super::people::By;
 use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
