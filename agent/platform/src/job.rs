@@ -2,6 +2,36 @@
 //! both systems.
 
 use super::command::CommandError;
+use super::layout::{LABEL, SERVER_LABEL, SERVER_SYSTEMD_UNIT, SYSTEMD_UNIT};
+
+/// Job of Russet's that a service manager starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its name with launchd.
+    pub label: &'static str,
+    /// Its name with systemd.
+    pub unit: &'static str,
+    /// Command that installs it.
+    pub install: &'static str,
+    /// Command that loads it where it is installed.
+    pub load: &'static str,
+}
+
+/// The launch agent, which `russet-boot` starts.
+pub const AGENT: Job = Job {
+    label: LABEL,
+    unit: SYSTEMD_UNIT,
+    install: "russet agent install",
+    load: "russet agent start",
+};
+
+/// The control plane.
+pub const SERVER: Job = Job {
+    label: SERVER_LABEL,
+    unit: SERVER_SYSTEMD_UNIT,
+    install: "russet server install",
+    load: "russet server install",
+};
 
 /// State of the job with launchd or systemd.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -48,6 +78,8 @@ pub enum ServiceError {
     /// The process that reloads the job could not be started, or failed.
     #[error("the job could not be loaded anew: {source}")]
     Reload {
+        /// The job.
+        job: Job,
         /// Cause, or what it said.
         source: std::io::Error,
     },
@@ -73,7 +105,7 @@ impl ServiceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Command(error) => error.hint(),
-            Self::Reload { .. } => Some("load it with `sudo russet agent start`".to_owned()),
+            Self::Reload { job, .. } => Some(format!("load it with `sudo {}`", job.load)),
             Self::Known { hint, .. } | Self::None { hint, .. } | Self::TimedOut { hint, .. } => {
                 Some(hint.clone())
             }

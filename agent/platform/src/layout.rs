@@ -20,6 +20,12 @@ pub const MENUBAR_LABEL: &str = "dev.russet.menubar";
 /// systemd's name of the agent.
 pub const SYSTEMD_UNIT: &str = "russet-agent.service";
 
+/// launchd's name of the control plane.
+pub const SERVER_LABEL: &str = "dev.russet.server";
+
+/// systemd's name of the control plane.
+pub const SERVER_SYSTEMD_UNIT: &str = "russet-server.service";
+
 /// Slot `N` has the user of this name with `N` at its end, unless configured otherwise.
 pub const USER_PREFIX: &str = "_russet";
 

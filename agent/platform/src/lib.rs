@@ -27,6 +27,7 @@ pub mod privacy;
 mod private_directory;
 mod process_info;
 pub mod replace;
+pub mod server_layout;
 pub mod shared_directories;
 mod syscall;
 pub mod trust;

@@ -16,14 +16,29 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     remove_tree_but(path, &[])
 }
 
+/// Deletes a directory of a service's own user with everything in it that is that user's or root's. No
+/// process of the user is to be left.
+///
+/// Threat: one that is left after all could exchange what is in its directories meanwhile. Root goes
+/// through descriptors without following links, and takes names out of directories of that user alone:
+/// nothing is lost that the user could not have deleted itself.
+pub(crate) fn remove_tree_of(path: &Path, owner: u32) -> io::Result<()> {
+    remove_tree_within(path, &[], &[0, owner])
+}
+
 /// Deletes a directory of root's with everything in it that is root's.
 ///
 /// Threat: a job may have left links, or directories that it exchanges while root looks. Root
 /// goes through descriptors without following links, and removes a directory of somebody else
 /// only if it is empty: what is in it is for a helper with that user's rights.
 pub(crate) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
+    remove_tree_within(path, keep, &[0])
+}
+
+/// Deletes a directory with everything in it that is in directories of these users.
+fn remove_tree_within(path: &Path, keep: &[&str], owners: &[u32]) -> io::Result<()> {
     match openat(AT_FDCWD, path, DIRECTORY, Mode::empty()) {
-        Ok(fd) => empty_directory(&fd, path, keep)?,
+        Ok(fd) => empty_directory(&fd, path, keep, owners)?,
         Err(Errno::ENOENT) => return Ok(()),
         Err(error) => return Err(error.into()),
     }
@@ -33,9 +48,14 @@ pub(crate) fn remove_tree_but(path: &Path, keep: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-fn empty_directory(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str]) -> io::Result<()> {
+fn empty_directory(
+    directory: &std::os::fd::OwnedFd,
+    path: &Path,
+    keep: &[&str],
+    owners: &[u32],
+) -> io::Result<()> {
     let stat = fstat(directory)?;
-    if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0) {
+    if !owners.contains(&stat.st_uid) || (stat.st_mode & 0o022 != 0) {
         // Its removal by the caller says whether it is empty.
         return Ok(());
     }
@@ -53,7 +73,7 @@ fn empty_directory(directory: &std::os::fd::OwnedFd, path: &Path, keep: &[&str])
         };
         match openat(directory, name, DIRECTORY, Mode::empty()) {
             Ok(inner) => {
-                empty_directory(&inner, &path.join(&*text), &[])?;
+                empty_directory(&inner, &path.join(&*text), &[], owners)?;
                 unlinkat(directory, name, UnlinkatFlags::RemoveDir).map_err(named)?;
             }
             // A file, a socket, or a link, which is removed and not followed.

@@ -1,12 +1,13 @@
 //! Each action: is it done, do it, undo it.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bundle;
 use super::developer;
 use super::error::InstallError;
 use super::files;
+use super::owned;
 use super::plan::{How, Step};
 use super::receipt::{Before, Check, Entry, Item, Receipt};
 use super::slots;
@@ -17,13 +18,25 @@ use russet_platform::macos_tools::{backups, package};
 use russet_platform::service::Service;
 
 /// Context that actions need.
-#[derive(Debug)]
 pub(super) struct Machine<'a> {
     pub(super) layout: &'a Layout,
     /// The executable that empties slots.
     pub(super) program: &'a Path,
     pub(super) service: &'a Service,
     pub(super) accounts: Accounts,
+    /// The directory of the receipt, which is made before it.
+    pub(super) records: PathBuf,
+    /// Waits until what was started works. Returns what is to be said of it.
+    pub(super) wait: &'a Wait<'a>,
+}
+
+/// Waits until a job that was started works.
+pub(super) type Wait<'a> = dyn Fn() -> Result<Vec<String>, InstallError> + 'a;
+
+impl std::fmt::Debug for Machine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("records", &self.records).finish_non_exhaustive()
+    }
 }
 
 /// Looks how it stands.
@@ -37,6 +50,7 @@ pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, In
         How::Directory { mode, is_backed_up } => {
             check_directory(path, *mode, *is_backed_up, &step.item)
         }
+        How::OwnedDirectory { mode, user } => owned::check_directory(path, *mode, user, machine),
         // A configuration is its owner's once it is there.
         How::Text { keep: true, .. } if path.exists() => Ok(Check::Same),
         How::Text { text, mode, .. } => {
@@ -70,7 +84,7 @@ pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, In
                 Some(_) => Check::Different(None),
             })
         }
-        How::Job => {
+        How::Job | How::ServerJob => {
             let state = machine.service.state()?;
             let runs = state.loaded && state.enabled && state.pid.is_some();
             Ok(if runs { Check::Same } else { Check::Absent })
@@ -173,6 +187,9 @@ pub(super) fn perform_step(
                 return Ok(leave_out_of_backups(path));
             }
         }
+        How::OwnedDirectory { mode, user } => {
+            owned::make_directory(path, *mode, user, machine)?;
+        }
         How::Seal { text, .. } => files::write(path, text.as_bytes(), 0o644).map_err(wrote)?,
         How::Developer => developer::set_item(&step.item, &Tools::system(), true)?,
         How::Text { text, mode, .. } => {
@@ -196,7 +213,7 @@ pub(super) fn perform_step(
             receipt.has_ids(&wanted.name, &account.ids)?;
             return Ok(done);
         }
-        How::Job => {
+        How::Job | How::ServerJob => {
             machine.service.available()?;
             machine.service.enable()?;
             if !restart {
@@ -204,6 +221,9 @@ pub(super) fn perform_step(
                 return Ok(Vec::new());
             }
             machine.service.restart()?;
+            if matches!(step.how, How::ServerJob) {
+                return Ok(Vec::new());
+            }
             return Ok(slots::adopted_note(&slots::busy_slots(&machine.layout.state())));
         }
     }
@@ -231,6 +251,8 @@ pub(super) fn undo_entry(
             }
             _ => {}
         },
+        // Only a server's receipt has one, and it undoes that itself.
+        (Item::OwnedDirectory { .. }, _) => {}
         (Item::Directory { .. }, None) => {
             slots::empty_all(&path.join("slots"), machine.program)?;
             slots::empty_kept(path, machine.program)?;

@@ -14,7 +14,7 @@ use russet_platform::job::ServiceError;
 #[non_exhaustive]
 pub enum InstallError {
     /// Only root may.
-    #[error("only root can {what} the agent")]
+    #[error("only root can {what} it")]
     NotRoot {
         /// Action that failed.
         what: &'static str,
@@ -91,6 +91,20 @@ pub enum InstallError {
     /// An agent runs that nobody here can stop.
     #[error("an agent runs, and no service manager of this machine can stop it")]
     Running,
+    /// A control plane runs that nobody here can stop.
+    #[error("a server uses {}, and no service manager of this machine can stop it", data.display())]
+    ServerRuns {
+        /// Its data directory.
+        data: PathBuf,
+    },
+    /// The control plane was started and does not answer.
+    #[error("the server was installed, but does not answer: {what}")]
+    Silent {
+        /// Last sign of it.
+        what: String,
+        /// Command that shows its log.
+        log: String,
+    },
     /// The agent was started and does not come up.
     #[error("the agent was installed, but does not come up: {what}")]
     Unhealthy {
@@ -172,6 +186,12 @@ impl InstallError {
             ),
             Self::Busy { .. } => "`--wait` waits for them, `--force` cancels them".to_owned(),
             Self::Running => "end it with TERM to its `russet-boot`, and run this again".to_owned(),
+            Self::ServerRuns { .. } => {
+                "end it with TERM, and run this again; its supervisor must not start it".to_owned()
+            }
+            Self::Silent { log, .. } => {
+                format!("look into its log with `{log}`, and at `sudo russet server doctor`")
+            }
             Self::Unhealthy { log, .. } => {
                 format!("look into {} and at `sudo russet agent doctor`", log.display())
             }

@@ -9,11 +9,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use nix::fcntl::AT_FDCWD;
-use nix::unistd::{Uid, fchown};
+use nix::unistd::{Gid, Uid, fchown};
 
 use super::error::InstallError;
 use crate::files::open_directory;
-pub(super) use crate::files::{have_same_content, remove_tree, remove_tree_but};
+pub(super) use crate::files::{have_same_content, remove_tree, remove_tree_but, remove_tree_of};
 pub(super) use russet_platform::replace::{
     copy_file, draft_path, remove_file, sync_directory, write,
 };
@@ -52,6 +52,15 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     let directory = open_directory(AT_FDCWD, path)?;
     fchown(&directory, Some(Uid::from_raw(0)), None)?;
     // The umask may have taken bits away.
+    std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+/// Makes a directory of a service's user with this mode, or takes one that is there. A link in its place
+/// is refused.
+pub(super) fn make_directory_of(path: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
+    make_directory(path, 0o700)?;
+    let directory = open_directory(AT_FDCWD, path)?;
+    fchown(&directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
 }
 

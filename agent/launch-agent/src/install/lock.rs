@@ -49,7 +49,11 @@ impl Drop for InstallationLock {
 ///
 /// Another installation or removal is at work, or the file cannot be opened.
 pub fn lock_installation(layout: &Layout) -> Result<InstallationLock, InstallError> {
-    let code = layout.code();
+    lock_code(layout.code())
+}
+
+/// Locks the installation whose code is in a directory.
+pub(super) fn lock_code(code: PathBuf) -> Result<InstallationLock, InstallError> {
     let start = Instant::now();
     loop {
         match try_lock(&code).map_err(InstallError::file("lock", &code))? {

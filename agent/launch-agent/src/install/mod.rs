@@ -18,6 +18,7 @@ mod health;
 mod homes;
 mod leftovers;
 mod lock;
+mod owned;
 mod plan;
 mod receipt;
 mod remove;
@@ -25,6 +26,7 @@ mod repair;
 mod report;
 mod run;
 mod seal;
+mod server;
 mod slots;
 
 pub use error::InstallError;
@@ -39,6 +41,10 @@ pub use repair::{Repair, look_at_users, repair_installation, request_repair, use
 pub use report::{Moment, Outcome, Report, Watch};
 pub use run::{install_agent, installed_program, require_root};
 pub use seal::{Seal, SealedMachine, Verdict};
+pub use server::{
+    ServerRemoval, ServerSettings, Unit, install_server, job_text, lock_server_installation,
+    server_options, server_service, supervisor_command, uninstall_server,
+};
 pub use slots::adopted_note;
 
 #[cfg(test)]

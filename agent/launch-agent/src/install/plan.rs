@@ -67,6 +67,8 @@ pub struct Step {
 pub(super) enum How {
     /// A directory with this mode; caches and slots are left out of backups.
     Directory { mode: u32, is_backed_up: bool },
+    /// A directory with this mode, of a service's own user.
+    OwnedDirectory { mode: u32, user: String },
     /// A file with this text.
     Text { text: Zeroizing<String>, mode: u32, keep: bool },
     /// A copy of a program.
@@ -85,14 +87,16 @@ pub(super) enum How {
     Seal { text: String, is_image: bool },
     /// The job.
     Job,
+    /// The control plane's job.
+    ServerJob,
 }
 
 impl Step {
-    fn new(item: Item, how: How) -> Self {
+    pub(super) fn new(item: Item, how: How) -> Self {
         Self { item, how }
     }
 
-    fn directory(path: PathBuf, mode: u32) -> Self {
+    pub(super) fn directory(path: PathBuf, mode: u32) -> Self {
         Self::new(Item::Directory { path }, How::Directory { mode, is_backed_up: true })
     }
 
@@ -101,7 +105,7 @@ impl Step {
         Self::new(Item::Directory { path }, How::Directory { mode: 0o711, is_backed_up: false })
     }
 
-    fn text(path: PathBuf, text: &str, mode: u32) -> Self {
+    pub(super) fn text(path: PathBuf, text: &str, mode: u32) -> Self {
         let text = Zeroizing::new(text.to_owned());
         Self::new(Item::File { path }, How::Text { text, mode, keep: false })
     }
@@ -137,6 +141,9 @@ impl Step {
             ) => {
                 format!("make the directory {} ({mode:04o}, root)", path.display())
             }
+            (Item::OwnedDirectory { path }, How::OwnedDirectory { mode, user }) => {
+                format!("make the directory {} ({mode:04o}, {user})", path.display())
+            }
             (Item::File { path }, How::Seal { is_image: true, .. }) => {
                 format!("note in {} that this disk is an image, for any machine", path.display())
             }
@@ -161,6 +168,10 @@ impl Step {
                 "make the user {} with a group of its own, without password and login",
                 wanted.name
             ),
+            (Item::Job, How::ServerJob) => {
+                "let the server start with the system, start it, and wait until it answers"
+                    .to_owned()
+            }
             (Item::Job, _) => {
                 "let the agent start with the system, start it, and wait until it is healthy"
                     .to_owned()
@@ -177,6 +188,7 @@ impl Item {
         match self {
             Self::SharedDirectory { path }
             | Self::Directory { path }
+            | Self::OwnedDirectory { path }
             | Self::File { path }
             | Self::Link { path }
             | Self::Bundle { path } => path,
@@ -195,7 +207,7 @@ impl Item {
             Self::SharedDirectory { path } => {
                 format!("remove the directory {} if it is empty", path.display())
             }
-            Self::Directory { path } => {
+            Self::Directory { path } | Self::OwnedDirectory { path } => {
                 format!("remove the directory {} with what is in it", path.display())
             }
             Self::File { path } | Self::Link { path } => format!("remove {}", path.display()),
@@ -285,7 +297,7 @@ pub fn plan_install(settings: &Settings) -> Result<(Vec<Step>, Config), InstallE
     if settings.service.is_some() {
         steps.push(Step::new(Item::Job, How::Job));
     }
-    Ok((with_ancestors(steps, layout), config))
+    Ok((with_ancestors(steps, layout.root()), config))
 }
 
 /// Returns the other files that the packages put in place, where this is an installation of theirs.
@@ -420,15 +432,15 @@ fn developer_steps(config: &Config, slots: impl Iterator<Item = String>) -> Vec<
 }
 
 /// Puts the directories that lead to each item before it. They are shared with others.
-fn with_ancestors(steps: Vec<Step>, layout: &Layout) -> Vec<Step> {
+pub(super) fn with_ancestors(steps: Vec<Step>, root: &Path) -> Vec<Step> {
     let mut all: Vec<Step> = Vec::new();
     for step in steps {
         let path = step.item.path().to_owned();
         let mut ancestors: Vec<&Path> = path
             .ancestors()
             .skip(1)
-            .take_while(|ancestor| *ancestor != layout.root())
-            .filter(|ancestor| ancestor.starts_with(layout.root()))
+            .take_while(|ancestor| *ancestor != root)
+            .filter(|ancestor| ancestor.starts_with(root))
             .collect();
         ancestors.reverse();
         for ancestor in ancestors {

@@ -33,6 +33,11 @@ pub enum Item {
         /// Path.
         path: PathBuf,
     },
+    /// A directory of what a service's own user writes: its data is kept unless it is asked for.
+    OwnedDirectory {
+        /// Path.
+        path: PathBuf,
+    },
     /// A file.
     File {
         /// Path.

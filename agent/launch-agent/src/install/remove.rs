@@ -7,7 +7,7 @@ use super::error::InstallError;
 use super::files;
 use super::receipt::{Entry, Item, Receipt};
 use super::report::{Moment, Outcome, Report, Watch, tell_watcher};
-use super::run::{installed_program, make_machine, require_root};
+use super::run::{installed_program, make_machine, require_root, wait_for_nothing};
 use super::slots;
 use crate::vault::Vault;
 use russet_platform::layout::Layout;
@@ -44,7 +44,7 @@ pub fn uninstall_agent(
     watch: Watch<'_>,
 ) -> Result<Option<Vec<Report>>, InstallError> {
     let Removal { keep_data, force, dry_run } = wishes;
-    let machine = make_machine(layout, program, service);
+    let machine = make_machine(layout, program, service, &wait_for_nothing);
     let Some(mut receipt) = installed_program(layout)? else {
         return sweep_leftovers(layout, dry_run).map(|()| None);
     };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::act::{self, Machine};
+use super::act::{self, Machine, Wait};
 use super::error::InstallError;
 use super::files;
 use super::health::{agent_concerns, wait_for_health};
@@ -41,10 +41,27 @@ pub fn install_agent(
     let receipt = installed_program(layout)?.unwrap_or_else(|| Receipt::new(&layout.receipt()));
     let system = Service::system(layout);
     let service = settings.service.as_ref().unwrap_or(&system);
-    let machine = make_machine(layout, &settings.program, service);
+    let wait = || wait_for_agent(layout, service);
+    let machine = make_machine(layout, &settings.program, service, &wait);
+    carry_out_plan(&steps, machine, receipt, dry_run, watch)
+}
+
+fn wait_for_agent(layout: &Layout, service: &Service) -> Result<Vec<String>, InstallError> {
+    wait_for_health(layout, service)?;
+    Ok(agent_concerns(layout))
+}
+
+/// Carries a plan out, or goes on with it. With `dry_run` it only says what it would do.
+pub(super) fn carry_out_plan(
+    steps: &[Step],
+    machine: Machine<'_>,
+    receipt: Receipt,
+    dry_run: bool,
+    watch: Watch<'_>,
+) -> Result<Vec<Report>, InstallError> {
     let mut run = Run { machine, receipt, unwritten: Vec::new(), changed: false };
     let mut reports = Vec::new();
-    for step in &steps {
+    for step in steps {
         let action = step.sentence();
         let mut report = Report { action, outcome: Outcome::Unchanged, notes: Vec::new() };
         match needs_doing(&run, step)? {
@@ -53,8 +70,12 @@ pub fn install_agent(
             Some(before) => {
                 report.notes = carry_out(&mut run, step, before, watch)?;
                 report.outcome = Outcome::Done;
-                let directory =
-                    matches!(step.item, Item::Directory { .. } | Item::SharedDirectory { .. });
+                let directory = matches!(
+                    step.item,
+                    Item::Directory { .. }
+                        | Item::SharedDirectory { .. }
+                        | Item::OwnedDirectory { .. }
+                );
                 run.changed |= !directory;
             }
         }
@@ -78,8 +99,15 @@ pub(super) fn make_machine<'a>(
     layout: &'a Layout,
     program: &'a Path,
     service: &'a Service,
+    wait: &'a Wait<'a>,
 ) -> Machine<'a> {
-    Machine { layout, program, service, accounts: Accounts::system() }
+    let records = layout.state();
+    Machine { layout, program, service, accounts: Accounts::system(), records, wait }
+}
+
+/// Nothing is started that would have to be waited for.
+pub(super) fn wait_for_nothing() -> Result<Vec<String>, InstallError> {
+    Ok(Vec::new())
 }
 
 /// That this process is root.
@@ -95,7 +123,7 @@ pub fn require_root(what: &'static str) -> Result<(), InstallError> {
 fn needs_doing(run: &Run<'_>, step: &Step) -> Result<Option<Option<Before>>, InstallError> {
     let entry = run.receipt.entry(&step.item);
     let begun = entry.is_some_and(|entry| entry.progress == Progress::Begun);
-    let is_state = step.item.path() == run.machine.layout.state();
+    let is_state = step.item.path() == run.machine.records;
     Ok(match act::check_step(step, &run.machine)? {
         // Killed between making the state directory and having the first receipt in place, it is
         // there, with at most a draft of that in it, and nobody's.
@@ -123,12 +151,12 @@ fn carry_out(
     watch: Watch<'_>,
 ) -> Result<Vec<String>, InstallError> {
     let action = step.sentence();
-    // The receipt lies in the state directory, which has to be made before it.
-    if !run.machine.layout.state().is_dir() {
+    // The receipt lies in a directory that has to be made before it.
+    if !run.machine.records.is_dir() {
         let notes = act::perform_step(step, &run.machine, &mut run.receipt, run.changed)?;
         run.unwritten.push(step.item.clone());
         tell_watcher(watch, Moment::Acted(&action))?;
-        if step.item.path() == run.machine.layout.state() {
+        if step.item.path() == run.machine.records {
             run.receipt.made(std::mem::take(&mut run.unwritten))?;
         }
         return Ok(notes);
@@ -138,8 +166,7 @@ fn carry_out(
     let mut notes = act::perform_step(step, &run.machine, &mut run.receipt, run.changed)?;
     tell_watcher(watch, Moment::Acted(&action))?;
     if step.item == Item::Job {
-        wait_for_health(run.machine.layout, run.machine.service)?;
-        notes.extend(agent_concerns(run.machine.layout));
+        notes.extend((run.machine.wait)()?);
     }
     run.receipt.done(&step.item)?;
     Ok(notes)

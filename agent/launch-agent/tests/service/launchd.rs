@@ -1,7 +1,7 @@
 //! `launchd/*.plist`.
 
 use plist::{Dictionary, Value};
-use russet_platform::layout::{LABEL, Layout, MENUBAR_LABEL};
+use russet_platform::layout::{LABEL, Layout, MENUBAR_LABEL, SERVER_LABEL};
 
 use super::{assert_explained, file};
 
@@ -130,7 +130,7 @@ fn check(keys: &[(&str, Kind)], found: &Dictionary) {
 
 #[test]
 fn every_key_is_one_of_launchd_with_its_type_and_a_reason() {
-    for label in [LABEL, MENUBAR_LABEL] {
+    for label in [LABEL, MENUBAR_LABEL, SERVER_LABEL] {
         let plist = read(label);
         check(&KEYS, &plist);
         if let Some(Value::Dictionary(when)) = plist.get("KeepAlive") {
@@ -186,4 +186,21 @@ fn the_menubar_companion_runs_for_people_who_are_logged_in_and_may_quit_it() {
     let when = plist["KeepAlive"].as_dictionary().unwrap();
     assert_eq!(when.get("SuccessfulExit"), Some(&Value::Boolean(false)));
     assert_eq!(layout.menubar_plist().file_stem().unwrap(), MENUBAR_LABEL);
+}
+
+#[test]
+fn the_server_is_a_user_of_its_own_that_is_kept_alive() {
+    let plist = read(SERVER_LABEL);
+    assert_eq!(plist["Label"], Value::from(SERVER_LABEL));
+    for key in ["UserName", "GroupName"] {
+        assert_eq!(plist[key], Value::from("_russetserver"), "{key}");
+    }
+    let words: Vec<_> = plist["ProgramArguments"].as_array().unwrap().iter().collect();
+    let words: Vec<_> = words.into_iter().filter_map(Value::as_string).collect();
+    assert_eq!(words[..2], ["/opt/russet-server/russet", "server"]);
+    assert_eq!(words[words.len() - 2..], ["--data-dir", "/var/db/russet-server"]);
+    assert_eq!(plist["KeepAlive"], Value::Boolean(true));
+    // launchd reads the number in decimal.
+    assert_eq!(plist["Umask"].as_signed_integer(), Some(0o077));
+    assert!(!plist.contains_key("AbandonProcessGroup"), "nothing of it is to outlive it");
 }

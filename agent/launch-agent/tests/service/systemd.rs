@@ -1,6 +1,7 @@
-//! `systemd/russet-agent.service`.
+//! `systemd/russet-agent.service` and `systemd/russet-server.service`.
 
-use russet_platform::layout::{Layout, SYSTEMD_UNIT};
+use russet_platform::layout::{Layout, SERVER_SYSTEMD_UNIT, SYSTEMD_UNIT};
+use russet_platform::server_layout::ServerLayout;
 
 use super::{assert_explained, file};
 
@@ -30,8 +31,8 @@ const KEYS: [(&str, &[&str]); 3] = [
 
 type Entry = (String, String, String);
 
-fn read() -> Vec<Entry> {
-    let text = std::fs::read_to_string(file("systemd").join(SYSTEMD_UNIT)).unwrap();
+fn read(unit: &str) -> Vec<Entry> {
+    let text = std::fs::read_to_string(file("systemd").join(unit)).unwrap();
     let mut section = String::new();
     let mut entries = Vec::new();
     for line in
@@ -55,7 +56,7 @@ fn value(entries: &[Entry], key: &str) -> String {
 
 #[test]
 fn every_key_is_one_of_systemd_in_its_section_and_has_a_reason() {
-    for (section, key, _) in read() {
+    for (section, key, _) in read(SYSTEMD_UNIT) {
         let known = KEYS.iter().find(|(name, _)| *name == section);
         let known = known.unwrap_or_else(|| panic!("no section {section}"));
         assert!(known.1.contains(&key.as_str()), "{key} is not known in [{section}]");
@@ -65,7 +66,7 @@ fn every_key_is_one_of_systemd_in_its_section_and_has_a_reason() {
 
 #[test]
 fn the_unit_is_russet_boot_and_leaves_tasks_alone() {
-    let entries = read();
+    let entries = read(SYSTEMD_UNIT);
     let value = |key: &str| value(&entries, key);
     assert_eq!(value("ExecStart"), Layout::default().boot().to_str().unwrap());
     assert_eq!(value("KillMode"), "process");
@@ -79,17 +80,60 @@ fn the_unit_is_russet_boot_and_leaves_tasks_alone() {
 }
 
 #[test]
-fn systemd_itself_finds_nothing_to_say_about_it() {
-    let text = std::fs::read_to_string(file("systemd").join(SYSTEMD_UNIT)).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let unit = dir.path().join(SYSTEMD_UNIT);
-    // It looks for the program too, which is not installed here.
-    let boot = Layout::default().boot();
-    std::fs::write(&unit, text.replace(boot.to_str().unwrap(), "/bin/true")).unwrap();
-    let output = std::process::Command::new("systemd-analyze").arg("verify").arg(&unit).output();
-    let Ok(output) = output else { return };
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // It reads the machine's other units too, and may complain about those.
-    let about = said.lines().filter(|line| line.contains(SYSTEMD_UNIT)).collect::<Vec<_>>();
-    assert!(about.is_empty(), "{about:#?}");
+fn the_server_is_a_user_of_its_own_and_every_line_has_a_reason() {
+    let entries = read(SERVER_SYSTEMD_UNIT);
+    for (_, key, _) in &entries {
+        assert_explained("systemd/README.md", key);
+    }
+    let value = |key: &str| value(&entries, key);
+    assert_eq!((value("User"), value("Group")), ("russet-server".into(), "russet-server".into()));
+    let program = ServerLayout::default().executable();
+    assert!(value("ExecStart").starts_with(&format!("{} server ", program.display())));
+    for (key, wanted) in [
+        ("NoNewPrivileges", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("RestartPreventExitStatus", "2 3"),
+    ] {
+        assert_eq!(value(key), wanted, "{key}");
+    }
+}
+
+/// systemd's own measure of how much harm a service could do, from 0 to 10.
+#[test]
+fn the_server_is_exposed_as_little_as_systemd_can_tell() {
+    let unit = file("systemd").join(SERVER_SYSTEMD_UNIT);
+    let mut analyze = std::process::Command::new("systemd-analyze");
+    analyze.args(["security", "--offline=true", "--threshold=20"]).arg(&unit);
+    let Ok(output) = analyze.output() else { return };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !said.contains("Overall exposure level") {
+        // systemd before 250 knows no units that are not loaded.
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn systemd_itself_finds_nothing_to_say_about_them() {
+    let programs = [
+        (SYSTEMD_UNIT, Layout::default().boot()),
+        (SERVER_SYSTEMD_UNIT, ServerLayout::default().executable()),
+    ];
+    for (name, program) in programs {
+        let text = std::fs::read_to_string(file("systemd").join(name)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let unit = dir.path().join(name);
+        // It looks for the program too, which is not installed here.
+        std::fs::write(&unit, text.replace(program.to_str().unwrap(), "/bin/true")).unwrap();
+        let output =
+            std::process::Command::new("systemd-analyze").arg("verify").arg(&unit).output();
+        let Ok(output) = output else { return };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // It reads the machine's other units too, and may complain about those.
+        let about = said.lines().filter(|line| line.contains(name)).collect::<Vec<_>>();
+        assert!(about.is_empty(), "{about:#?}");
+    }
 }

@@ -113,14 +113,20 @@ fn client_builder(
         .http1_only();
     let builder = match url.scheme() {
         "http" => builder.tls_certs_only([]),
-        "https" => builder.tls_certs_merge(ca_certificates(ca_file)?),
+        "https" => {
+            let own = ca_file.map(ca_certificates).transpose()?;
+            builder.tls_certs_merge(own.unwrap_or_default())
+        }
         other => return Err(bad(format!("it begins with `{other}:`"))),
     };
     Ok(if is_loopback(&url) { builder.no_proxy() } else { builder })
 }
 
-fn ca_certificates(file: Option<&Path>) -> Result<Vec<reqwest::Certificate>, HttpError> {
-    let Some(path) = file else { return Ok(Vec::new()) };
+/// Reads the certificates of an authority of one's own, in PEM.
+///
+/// # Errors
+/// The file cannot be read, or holds something else.
+pub fn ca_certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpError> {
     let bad = |reason: String| HttpError::BadCaFile { path: path.to_owned(), reason };
     let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
     reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))

@@ -1,4 +1,4 @@
-//! The agent's job in systemd, where systemd runs.
+//! A job of Russet's in systemd, where systemd runs.
 //!
 //! Elsewhere (a container, OpenRC, runit) there is nothing to ask: the error says which command
 //! another supervisor has to run.
@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use crate::command::{Output, Tools};
-use crate::job::{JobState, ServiceError};
-use crate::layout::{Layout, SYSTEMD_UNIT};
+use crate::job::{self, Job, JobState, ServiceError};
+use crate::layout::Layout;
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
@@ -20,15 +20,16 @@ const NOT_FOUND: i32 = 5;
 /// systemd, and the job's file.
 #[derive(Clone, Debug)]
 pub struct Service {
+    job: Job,
     tools: Tools,
     booted: PathBuf,
     unit: PathBuf,
-    /// Command that another supervisor has to run.
-    command: String,
+    /// What another supervisor has to do.
+    instead: String,
 }
 
 impl Service {
-    /// The system's.
+    /// The agent's, of the system.
     #[must_use]
     pub fn system(layout: &Layout) -> Self {
         Self::with(layout, Tools::system(), PathBuf::from(BOOTED))
@@ -36,8 +37,20 @@ impl Service {
 
     /// One that is asked through these tools, where `booted` says whether it runs.
     pub fn with(layout: &Layout, tools: Tools, booted: PathBuf) -> Self {
-        let command = layout.boot().display().to_string();
-        Self { tools, booted, unit: layout.systemd_unit(), command }
+        let instead = format!(
+            "let your supervisor run `{}` as root and restart it when it ends; on TERM it leaves \
+             running tasks to the next start",
+            layout.boot().display()
+        );
+        Self { job: job::AGENT, tools, booted, unit: layout.systemd_unit(), instead }
+    }
+
+    /// The control plane's, of the system, with this file. `instead` says what another supervisor has
+    /// to do.
+    #[must_use]
+    pub fn of_server(unit: PathBuf, _loaded: PathBuf, instead: String) -> Self {
+        let booted = PathBuf::from(BOOTED);
+        Self { job: job::SERVER, tools: Tools::system(), booted, unit, instead }
     }
 
     /// The job's file.
@@ -58,11 +71,7 @@ impl Service {
         Err(ServiceError::None {
             what: "systemd does not run on this machine, and no other service manager is known"
                 .to_owned(),
-            hint: format!(
-                "let your supervisor run `{}` as root and restart it when it ends; on TERM it \
-                 leaves running tasks to the next start",
-                self.command
-            ),
+            hint: self.instead.clone(),
         })
     }
 
@@ -75,7 +84,7 @@ impl Service {
         self.available()?;
         let properties = "--property=LoadState,ActiveState,SubState,MainPID,ExecMainCode,\
                           ExecMainStatus,UnitFileState";
-        let command = self.tools.command(SYSTEMCTL).args(["show", SYSTEMD_UNIT, properties]);
+        let command = self.tools.command(SYSTEMCTL).args(["show", self.job.unit, properties]);
         Ok(parse_show(&command.run_ok()?.text()))
     }
 
@@ -86,7 +95,7 @@ impl Service {
     /// systemctl refuses.
     pub fn enable(&self) -> Result<(), ServiceError> {
         self.run("daemon-reload", None, "read its units again")?;
-        self.run("enable", Some(SYSTEMD_UNIT), "enable the unit")
+        self.run("enable", Some(self.job.unit), "enable the unit")
     }
 
     /// Keeps it from starting with the system.
@@ -95,7 +104,7 @@ impl Service {
     ///
     /// systemctl refuses.
     pub fn disable(&self) -> Result<(), ServiceError> {
-        match self.run("disable", Some(SYSTEMD_UNIT), "disable the unit") {
+        match self.run("disable", Some(self.job.unit), "disable the unit") {
             Err(ServiceError::Known { .. }) | Ok(()) => Ok(()),
             Err(other) => Err(other),
         }
@@ -120,13 +129,13 @@ impl Service {
     /// systemctl refuses.
     pub fn start(&self) -> Result<(), ServiceError> {
         self.prepare()?;
-        self.run("start", Some(SYSTEMD_UNIT), "start the unit")
+        self.run("start", Some(self.job.unit), "start the unit")
     }
 
     fn prepare(&self) -> Result<(), ServiceError> {
         self.run("daemon-reload", None, "read its units again")?;
         // A unit that failed too often stays down until this.
-        self.run("reset-failed", Some(SYSTEMD_UNIT), "forget its failures").or_else(not_loaded)
+        self.run("reset-failed", Some(self.job.unit), "forget its failures").or_else(not_loaded)
     }
 
     /// Stops the agent, and waits for that. Its tasks go on.
@@ -135,7 +144,7 @@ impl Service {
     ///
     /// systemctl refuses.
     pub fn stop(&self) -> Result<(), ServiceError> {
-        self.run("stop", Some(SYSTEMD_UNIT), "stop the unit").or_else(not_loaded)
+        self.run("stop", Some(self.job.unit), "stop the unit").or_else(not_loaded)
     }
 
     /// Stops and starts it, in one step of systemd's: whoever calls may be killed meanwhile.
@@ -145,7 +154,7 @@ impl Service {
     /// systemctl refuses.
     pub fn restart(&self) -> Result<(), ServiceError> {
         self.prepare()?;
-        self.run("restart", Some(SYSTEMD_UNIT), "restart the unit")
+        self.run("restart", Some(self.job.unit), "restart the unit")
     }
 
     /// As [`Service::restart`]: systemd needs no process of its own for it.
@@ -161,7 +170,11 @@ impl Service {
         self.available()?;
         let command = self.tools.command(SYSTEMCTL).arg(verb).args(unit);
         let output = command.limit(std::time::Duration::from_secs(120)).run()?;
-        if output.status.success() { Ok(()) } else { Err(explain_failure(&output, doing)) }
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(explain_failure(&output, doing, &self.job))
+        }
     }
 }
 
@@ -173,7 +186,8 @@ fn not_loaded(error: ServiceError) -> Result<(), ServiceError> {
     }
 }
 
-fn explain_failure(output: &Output, doing: &str) -> ServiceError {
+fn explain_failure(output: &Output, doing: &str, job: &Job) -> ServiceError {
+    let Job { unit, install, .. } = job;
     let said = output.error_text();
     let unknown = output.code() == Some(NOT_FOUND)
         || said.contains("not loaded")
@@ -181,12 +195,12 @@ fn explain_failure(output: &Output, doing: &str) -> ServiceError {
         || said.contains("not found");
     if unknown {
         return ServiceError::Known {
-            what: format!("systemd could not {doing}: it does not know {SYSTEMD_UNIT}"),
-            hint: "install the agent with `sudo russet agent install`".to_owned(),
+            what: format!("systemd could not {doing}: it does not know {unit}"),
+            hint: format!("install it with `sudo {install}`"),
             source: Box::new(output.failed(None)),
         };
     }
-    let hint = format!("see `systemctl status {SYSTEMD_UNIT}` and `journalctl -u {SYSTEMD_UNIT}`");
+    let hint = format!("see `systemctl status {unit}` and `journalctl -u {unit}`");
     output.failed(Some(hint)).into()
 }
 

@@ -1,15 +1,16 @@
-//! The agent's job in launchd.
+//! A job of Russet's in launchd.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::command::Tools;
-use crate::job::{JobState, ServiceError};
+use crate::job::{self, JobState, ServiceError};
 use crate::layout::Layout;
 use crate::macos_tools::launchd::Launchd;
 
-/// Arguments with which `russet` calls [`Service::reload`].
-const RELOAD_ARGUMENTS: [&str; 2] = ["agent", "reload-job"];
+/// Arguments with which `russet` calls [`Service::reload`] of the agent's job, and of the server's.
+const RELOAD_AGENT: [&str; 2] = ["agent", "reload-job"];
+const RELOAD_SERVER: [&str; 2] = ["server", "reload-job"];
 
 /// launchd, and the job's file.
 #[derive(Clone, Debug)]
@@ -19,17 +20,20 @@ pub struct Service {
 }
 
 impl Service {
-    /// The system's.
+    /// The agent's, of the system.
     #[must_use]
     pub fn system(layout: &Layout) -> Self {
-        // Without a path of its own it starts no process, and says so.
-        let program = std::env::current_exe().ok().map(PathBuf::into_os_string);
-        let arguments = RELOAD_ARGUMENTS.map(OsString::from);
-        let reloader =
-            program.into_iter().flat_map(|program| [program].into_iter().chain(arguments.clone()));
         let loaded = layout.state().join("job.plist");
-        let launchd = Launchd::new(Tools::system(), loaded, reloader.collect());
+        let launchd = Launchd::new(job::AGENT, Tools::system(), loaded, reloader(RELOAD_AGENT));
         Self { launchd, plist: layout.daemon_plist() }
+    }
+
+    /// The control plane's, of the system, with this file. `loaded` is where the file that was loaded
+    /// last is kept.
+    #[must_use]
+    pub fn of_server(plist: PathBuf, loaded: PathBuf, _instead: String) -> Self {
+        let launchd = Launchd::new(job::SERVER, Tools::system(), loaded, reloader(RELOAD_SERVER));
+        Self { launchd, plist }
     }
 
     /// The job's file.
@@ -120,4 +124,12 @@ impl Service {
     pub fn restart(&self) -> Result<(), ServiceError> {
         self.launchd.restart(&self.plist)
     }
+}
+
+/// Returns the command that reloads a job in a process of its own. Without a path of its own it starts no
+/// process, and says so.
+fn reloader(arguments: [&str; 2]) -> Vec<OsString> {
+    let program = std::env::current_exe().ok().map(PathBuf::into_os_string);
+    let arguments = arguments.map(OsString::from);
+    program.into_iter().flat_map(|program| [program].into_iter().chain(arguments.clone())).collect()
 }

@@ -23,7 +23,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::launchctl::{self, ALREADY, IN_PROGRESS, IO_ERROR, NO_PROCESS, NOT_FOUND};
 use crate::command::Tools;
-use crate::job::{JobState, ServiceError};
+use crate::job::{Job, JobState, ServiceError};
 use crate::{STANDARD_PATH, replace};
 
 /// Timeout of a job's end: its `ExitTimeOut` of 60 s, after which launchd kills it,
@@ -36,6 +36,7 @@ const SETTLES: Duration = Duration::from_secs(20);
 /// launchd, and how patient to be with it.
 #[derive(Clone, Debug)]
 pub struct Launchd {
+    job: Job,
     tools: Tools,
     /// Copy of the file that was loaded last.
     loaded: PathBuf,
@@ -47,12 +48,12 @@ pub struct Launchd {
 }
 
 impl Launchd {
-    /// launchd by these tools. `loaded` is where the file that was loaded last is kept; the
+    /// A job of launchd, by these tools. `loaded` is where the file that was loaded last is kept; the
     /// program and arguments `reloader` call [`Launchd::reload`].
     #[must_use]
-    pub fn new(tools: Tools, loaded: PathBuf, reloader: Vec<OsString>) -> Self {
+    pub fn new(job: Job, tools: Tools, loaded: PathBuf, reloader: Vec<OsString>) -> Self {
         let (gone, settles, pause) = (GONE, SETTLES, Duration::from_millis(500));
-        Self { tools, loaded, reloader, gone, settles, pause }
+        Self { job, tools, loaded, reloader, gone, settles, pause }
     }
 
     /// Returns the state of the job.
@@ -62,8 +63,10 @@ impl Launchd {
     /// launchctl does not say.
     pub fn state(&self) -> Result<JobState, ServiceError> {
         let disabled = launchctl::print_disabled(&self.tools).run()?;
-        let disabled = disabled.status.success() && launchctl::parse_disabled(&disabled.text());
-        let printed = launchctl::loaded_state(launchctl::print(&self.tools).run()?)?;
+        let disabled =
+            disabled.status.success() && launchctl::is_disabled(&disabled.text(), self.job.label);
+        let printed =
+            launchctl::loaded_state(launchctl::print(&self.tools, &self.job).run()?, &self.job)?;
         let state = printed.map_or_else(JobState::default, |text| launchctl::parse_print(&text));
         Ok(JobState { enabled: !disabled, ..state })
     }
@@ -74,7 +77,11 @@ impl Launchd {
     ///
     /// launchctl refuses.
     pub fn enable(&self) -> Result<(), ServiceError> {
-        launchctl::run_launchctl(launchctl::enable(&self.tools), "enable the job")
+        launchctl::run_launchctl(
+            launchctl::enable(&self.tools, &self.job),
+            "enable the job",
+            &self.job,
+        )
     }
 
     /// Loads the job from its file and starts it. One that is loaded is only started.
@@ -86,12 +93,12 @@ impl Launchd {
         if !self.is_loaded()? {
             self.bootstrap(plist)?;
         }
-        let output = launchctl::kickstart(&self.tools).run()?;
+        let output = launchctl::kickstart(&self.tools, &self.job).run()?;
         // RunAtLoad was quicker.
         if output.status.success() || launchctl::failed_with(&output, &[ALREADY]) {
             return Ok(());
         }
-        Err(launchctl::explain_failure(&output, "start the job"))
+        Err(launchctl::explain_failure(&output, "start the job", &self.job))
     }
 
     /// Ends the job and forgets it, and waits until it is gone. One that is not loaded is gone.
@@ -103,16 +110,16 @@ impl Launchd {
         if !self.is_loaded()? {
             return Ok(());
         }
-        let output = launchctl::bootout(&self.tools).run()?;
+        let output = launchctl::bootout(&self.tools, &self.job).run()?;
         let begun = output.status.success()
             || launchctl::failed_with(&output, &[IN_PROGRESS, NO_PROCESS, NOT_FOUND]);
         if !begun && self.is_loaded()? {
-            return Err(launchctl::explain_failure(&output, "stop the job"));
+            return Err(launchctl::explain_failure(&output, "stop the job", &self.job));
         }
         let start = Instant::now();
         while self.is_loaded()? {
             if start.elapsed() > self.gone {
-                return Err(not_ended(self.gone, "boot-out"));
+                return Err(not_ended(&self.job, self.gone, "boot-out"));
             }
             std::thread::sleep(self.pause);
         }
@@ -138,14 +145,14 @@ impl Launchd {
 
     /// Restarts the job that is loaded, and waits until it is another process.
     fn restart_loaded(&self, before: &JobState) -> Result<(), ServiceError> {
-        let output = launchctl::restart(&self.tools).limit(self.gone).run()?;
+        let output = launchctl::restart(&self.tools, &self.job).limit(self.gone).run()?;
         if !output.status.success() && !launchctl::failed_with(&output, &[ALREADY]) {
-            return Err(launchctl::explain_failure(&output, "restart the job"));
+            return Err(launchctl::explain_failure(&output, "restart the job", &self.job));
         }
         let start = Instant::now();
         while before.pid.is_some() && self.state()?.pid == before.pid {
             if start.elapsed() > self.gone {
-                return Err(not_ended(self.gone, "restart"));
+                return Err(not_ended(&self.job, self.gone, "restart"));
             }
             std::thread::sleep(self.pause);
         }
@@ -159,14 +166,16 @@ impl Launchd {
     ///
     /// Those of [`Launchd::stop`] and [`Launchd::start`], or there is no session of its own.
     pub fn reload(&self, plist: &Path) -> Result<(), ServiceError> {
-        ignore_hangups()?;
+        ignore_hangups().map_err(|error| self.reload_failed(error))?;
         self.stop()?;
         self.start(plist)
     }
 
     /// Has another process reload the job, and waits for it.
     fn reload_apart(&self) -> Result<(), ServiceError> {
-        let (program, arguments) = self.reloader.split_first().ok_or_else(no_reloader)?;
+        let (program, arguments) = self.reloader.split_first().ok_or_else(|| {
+            self.reload_failed(std::io::Error::other("there is no program for it"))
+        })?;
         let started = std::process::Command::new(program)
             .args(arguments)
             .env_clear()
@@ -176,18 +185,18 @@ impl Launchd {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        let mut child = started.map_err(reload_failed)?;
+        let mut child = started.map_err(|error| self.reload_failed(error))?;
         let mut said = String::new();
         if let Some(stderr) = &mut child.stderr {
             // What it says is an explanation; how it ended is what counts.
             let _unreadable = stderr.take(MAX_SAID_BYTES).read_to_string(&mut said);
         }
-        let status = child.wait().map_err(reload_failed)?;
+        let status = child.wait().map_err(|error| self.reload_failed(error))?;
         if status.success() {
             return Ok(());
         }
         let what = russet_text::one_line_within(said.trim(), MAX_SAID_CHARS);
-        Err(reload_failed(std::io::Error::other(format!("{what} ({status})"))))
+        Err(self.reload_failed(std::io::Error::other(format!("{what} ({status})"))))
     }
 
     fn bootstrap(&self, plist: &Path) -> Result<(), ServiceError> {
@@ -210,14 +219,19 @@ impl Launchd {
             }
             let may_settle = launchctl::failed_with(&output, &[IO_ERROR, ALREADY]);
             if !may_settle || start.elapsed() > self.settles {
-                return Err(launchctl::explain_failure(&output, "load the job"));
+                return Err(launchctl::explain_failure(&output, "load the job", &self.job));
             }
             std::thread::sleep(self.pause);
         }
     }
 
+    fn reload_failed(&self, source: std::io::Error) -> ServiceError {
+        ServiceError::Reload { job: self.job, source }
+    }
+
     fn is_loaded(&self) -> Result<bool, ServiceError> {
-        Ok(launchctl::loaded_state(launchctl::print(&self.tools).run()?)?.is_some())
+        Ok(launchctl::loaded_state(launchctl::print(&self.tools, &self.job).run()?, &self.job)?
+            .is_some())
     }
 }
 
@@ -243,34 +257,28 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
 
 /// Makes this process, and the tools that it runs, deaf to a closed terminal and an interrupt, and
 /// gives it a session of its own.
-fn ignore_hangups() -> Result<(), ServiceError> {
+fn ignore_hangups() -> std::io::Result<()> {
     for deaf in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
         // SAFETY: SIG_IGN of <signal.h> runs no code of ours; nobody relies on the handler before.
         let before = unsafe { signal(deaf, SigHandler::SigIgn) };
-        before.map_err(|error| reload_failed(error.into()))?;
+        before?;
     }
     match nix::unistd::setsid() {
         // It is a leader already: of its own session, or of a group that has no terminal's.
         Ok(_) | Err(nix::Error::EPERM) => Ok(()),
-        Err(error) => Err(reload_failed(error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn not_ended(limit: Duration, of: &str) -> ServiceError {
+fn not_ended(job: &Job, limit: Duration, of: &str) -> ServiceError {
     ServiceError::TimedOut {
         what: format!("the job did not end within {limit:?} of its {of}"),
-        hint: "see what it does with `sudo sample russet`, or end it with `sudo launchctl kill \
-               SIGKILL system/dev.russet.agent`"
-            .to_owned(),
+        hint: format!(
+            "see what it does with `sudo sample russet`, or end it with `sudo launchctl kill \
+             SIGKILL system/{}`",
+            job.label
+        ),
     }
-}
-
-fn no_reloader() -> ServiceError {
-    reload_failed(std::io::Error::other("there is no program for it"))
-}
-
-fn reload_failed(source: std::io::Error) -> ServiceError {
-    ServiceError::Reload { source }
 }
 
 #[cfg(test)]
@@ -278,6 +286,7 @@ mod tests {
     use super::Launchd;
     use crate::command::Tools;
     use crate::command::testing::fake_tool;
+    use crate::job::AGENT;
     use nix::sys::signal::{Signal, kill, killpg};
     use nix::unistd::Pid;
     use std::os::unix::process::CommandExt as _;
@@ -340,6 +349,7 @@ esac
                 settles: Duration::from_secs(2),
                 pause: Duration::from_millis(1),
                 ..Launchd::new(
+                    AGENT,
                     Tools::below(dir.path()),
                     dir.path().join("loaded.plist"),
                     reloader(dir.path()),
@@ -374,7 +384,7 @@ esac
         let tools = Tools::below(directory);
         let launchd = Launchd {
             pause: Duration::from_millis(1),
-            ..Launchd::new(tools, directory.join("loaded.plist"), Vec::new())
+            ..Launchd::new(AGENT, tools, directory.join("loaded.plist"), Vec::new())
         };
         if let Err(error) = launchd.reload(&directory.join("plist")) {
             panic!("{error}");
@@ -520,7 +530,7 @@ esac
     #[test]
     fn where_there_is_no_launchctl_that_is_said() {
         let dir = tempfile::tempdir().unwrap();
-        let launchd = Launchd::new(Tools::below(dir.path()), "/nowhere".into(), Vec::new());
+        let launchd = Launchd::new(AGENT, Tools::below(dir.path()), "/nowhere".into(), Vec::new());
         let error = launchd.state().unwrap_err();
         assert!(error.to_string().contains("there is no such program"), "{error}");
     }

@@ -9,8 +9,7 @@
 //! decisions hang on, is read from the exit code.
 
 use crate::command::{Command, Output, Tools};
-use crate::job::{JobState, ServiceError};
-use crate::layout::LABEL;
+use crate::job::{Job, JobState, ServiceError};
 
 /// Path of the tool.
 const LAUNCHCTL: &str = "/bin/launchctl";
@@ -37,14 +36,14 @@ pub const IN_PROGRESS: i32 = 36;
 /// `kickstart` while the job is just being started (`Operation already in progress`).
 pub const ALREADY: i32 = 37;
 
-/// The service target of the agent's job.
-fn job_target() -> String {
-    format!("{DOMAIN}/{LABEL}")
+/// The service target of a job.
+fn job_target(job: &Job) -> String {
+    format!("{DOMAIN}/{}", job.label)
 }
 
 /// Lets the job start with the system again, whatever was said before.
-pub fn enable(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["enable", &job_target()])
+pub fn enable(tools: &Tools, job: &Job) -> Command {
+    tools.command(LAUNCHCTL).args(["enable", &job_target(job)])
 }
 
 /// Loads the job from its file.
@@ -53,25 +52,25 @@ pub fn bootstrap(tools: &Tools, plist: &std::path::Path) -> Command {
 }
 
 /// Ends the job and forgets it. It goes on after the command has ended.
-pub fn bootout(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["bootout", &job_target()])
+pub fn bootout(tools: &Tools, job: &Job) -> Command {
+    tools.command(LAUNCHCTL).args(["bootout", &job_target(job)])
 }
 
 /// Starts the job now.
 #[must_use]
-pub fn kickstart(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["kickstart", &job_target()])
+pub fn kickstart(tools: &Tools, job: &Job) -> Command {
+    tools.command(LAUNCHCTL).args(["kickstart", &job_target(job)])
 }
 
 /// Ends the job, if it runs, and starts it again, in one step of launchd's: it stays loaded.
 #[must_use]
-pub fn restart(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["kickstart", "-k", &job_target()])
+pub fn restart(tools: &Tools, job: &Job) -> Command {
+    tools.command(LAUNCHCTL).args(["kickstart", "-k", &job_target(job)])
 }
 
 /// Prints the job's state.
-pub fn print(tools: &Tools) -> Command {
-    tools.command(LAUNCHCTL).args(["print", &job_target()])
+pub fn print(tools: &Tools, job: &Job) -> Command {
+    tools.command(LAUNCHCTL).args(["print", &job_target(job)])
 }
 
 /// Prints which jobs are kept from starting with the system.
@@ -81,10 +80,10 @@ pub fn print_disabled(tools: &Tools) -> Command {
 
 /// An error of `launchctl`, explained.
 #[must_use]
-pub fn explain_failure(output: &Output, doing: &str) -> ServiceError {
+pub fn explain_failure(output: &Output, doing: &str, job: &Job) -> ServiceError {
     let source = output.failed(None);
     let Some((what, hint)) =
-        output.code().and_then(|code| code_meaning(code, &output.error_text()))
+        output.code().and_then(|code| code_meaning(code, &output.error_text(), job))
     else {
         return source.into();
     };
@@ -96,18 +95,19 @@ pub fn explain_failure(output: &Output, doing: &str) -> ServiceError {
 }
 
 /// Returns the meaning of an exit code, and the remedy.
-fn code_meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
+fn code_meaning(code: i32, said: &str, job: &Job) -> Option<(&'static str, String)> {
+    let Job { label, load, .. } = job;
     Some(match code {
         IO_ERROR => (
             "the job is loaded already, or its file is not accepted",
             format!(
                 "launchd takes a file only if root owns it, nobody else may write to it, `plutil \
                  -lint` finds no fault and the program in it exists. Look for the reason with `log \
-                 show --last 5m --predicate 'process == \"launchd\"' | grep {LABEL}`; if the job \
-                 is loaded, `sudo launchctl bootout {DOMAIN}/{LABEL}` and try again"
+                 show --last 5m --predicate 'process == \"launchd\"' | grep {label}`; if the job \
+                 is loaded, `sudo launchctl bootout {DOMAIN}/{label}` and try again"
             ),
         ),
-        NOT_FOUND => ("the job is not loaded", "load it with `sudo russet agent start`".to_owned()),
+        NOT_FOUND => ("the job is not loaded", format!("load it with `sudo {load}`")),
         NO_DOMAIN => (
             "the domain does not exist in this session, or does not allow this",
             "run it on the Mac itself as root (`sudo`), outside of containers and sandboxes"
@@ -117,7 +117,7 @@ fn code_meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
         119 => (
             "the job is disabled",
             format!(
-                "allow it with `sudo launchctl enable {DOMAIN}/{LABEL}`, and in System Settings, \
+                "allow it with `sudo launchctl enable {DOMAIN}/{label}`, and in System Settings, \
                  General, Login Items & Extensions"
             ),
         ),
@@ -134,11 +134,11 @@ fn code_meaning(code: i32, said: &str) -> Option<(&'static str, String)> {
 /// # Errors
 ///
 /// It failed for another reason than that the job is not loaded.
-pub fn loaded_state(output: Output) -> Result<Option<String>, ServiceError> {
+pub fn loaded_state(output: Output, job: &Job) -> Result<Option<String>, ServiceError> {
     match output.code() {
         Some(0) => Ok(Some(output.text())),
         Some(NOT_FOUND) => Ok(None),
-        _ => Err(explain_failure(&output, "say how the job stands")),
+        _ => Err(explain_failure(&output, "say how the job stands", job)),
     }
 }
 
@@ -178,12 +178,6 @@ fn top_level(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns true if `print-disabled` says that the agent's job is kept from starting.
-#[must_use]
-pub fn parse_disabled(text: &str) -> bool {
-    is_disabled(text, LABEL)
-}
-
 /// Returns true if `print-disabled` says that a job is kept from starting. macOS 11 and earlier
 /// write `true` and `false`, later ones `disabled` and `enabled`; without a line there is no
 /// override.
@@ -206,9 +200,9 @@ pub fn failed_with(output: &Output, codes: &[i32]) -> bool {
 /// # Errors
 ///
 /// It could not be run, or failed, with an explanation.
-pub fn run_launchctl(command: Command, doing: &str) -> Result<(), ServiceError> {
+pub fn run_launchctl(command: Command, doing: &str, job: &Job) -> Result<(), ServiceError> {
     let output = command.run()?;
-    if output.status.success() { Ok(()) } else { Err(explain_failure(&output, doing)) }
+    if output.status.success() { Ok(()) } else { Err(explain_failure(&output, doing, job)) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Answers of launchctl as people have posted them, with their sources, under our label.
 
-use super::{parse_disabled, parse_print};
+use super::{is_disabled, parse_print};
 use crate::command::Tools;
 use crate::command::testing::fake_tool;
+use crate::job::AGENT;
 
 /// wazuh/wazuh-packages#2206 (macOS 10.14), shortened in the middle.
 const RUNNING: &str = "\
@@ -66,6 +67,10 @@ system/dev.russet.agent = {
 }
 ";
 
+fn is_agent_disabled(text: &str) -> bool {
+    is_disabled(text, AGENT.label)
+}
+
 #[test]
 fn a_running_job_has_a_pid_and_its_last_exit() {
     let state = parse_print(RUNNING);
@@ -94,11 +99,11 @@ fn both_ways_of_writing_what_is_disabled_are_understood() {
     // The forms of macOS 12 and later, and of 11 and earlier (munki and nix-installer read both).
     let new = "\tdisabled services = {\n\t\t\"com.apple.ftpd\" => disabled\n\t\t\"dev.russet.agent\" => disabled\n\t}\n";
     let old = "disabled services = {\n\t\"dev.russet.agent\" => true\n}\n";
-    assert!(parse_disabled(new) && parse_disabled(old));
+    assert!(is_agent_disabled(new) && is_agent_disabled(old));
     let enabled = "disabled services = {\n\t\"dev.russet.agent\" => enabled\n\t\"dev.russet.agent.x\" => disabled\n}\n";
-    assert!(!parse_disabled(enabled));
-    assert!(!parse_disabled("disabled services = {\n\t\"dev.russet.agent\" => false\n}\n"));
-    assert!(!parse_disabled(""));
+    assert!(!is_agent_disabled(enabled));
+    assert!(!is_agent_disabled("disabled services = {\n\t\"dev.russet.agent\" => false\n}\n"));
+    assert!(!is_agent_disabled(""));
 }
 
 #[test]
@@ -120,7 +125,7 @@ fn exit_codes_are_told_apart_and_explained() {
     let tools = Tools::below(dir.path());
     let plist = std::path::Path::new("/Library/LaunchDaemons/dev.russet.agent.plist");
     let said = |command, doing| {
-        let error = super::run_launchctl(command, doing).unwrap_err();
+        let error = super::run_launchctl(command, doing, &AGENT).unwrap_err();
         (error.to_string(), error.hint().unwrap_or_default())
     };
     let (text, hint) = said(super::bootstrap(&tools, plist), "load the job");
@@ -130,13 +135,13 @@ fn exit_codes_are_told_apart_and_explained() {
     );
     assert!(text.contains("exit code 5: Bootstrap failed: 5: Input/output error"), "{text}");
     assert!(hint.contains("plutil") && hint.contains("bootout"), "{hint}");
-    let (text, hint) = said(super::kickstart(&tools), "start the job");
+    let (text, hint) = said(super::kickstart(&tools, &AGENT), "start the job");
     assert!(
         text.contains("the job is not loaded") && hint.contains("russet agent start"),
         "{text}"
     );
-    let (text, hint) = said(super::enable(&tools), "enable the job");
+    let (text, hint) = said(super::enable(&tools, &AGENT), "enable the job");
     assert!(text.contains("domain") && hint.contains("sudo"), "{text}");
-    let (text, _) = said(super::print(&tools), "print");
+    let (text, _) = said(super::print(&tools, &AGENT), "print");
     assert!(text.contains("failed with exit code 64: Boom"), "{text}");
 }
