@@ -152,6 +152,20 @@ impl MailServer {
         Ok(builder.timeout(Some(MAIL_TIMEOUT)).build())
     }
 
+    /// Connects, logs in where there is a password, and says goodbye.
+    pub(crate) async fn greet(&self) -> Result<(), MailError> {
+        let failed = |text: String| MailError(format!("the mail server {} {text}", self.host));
+        let transport = self
+            .transport()
+            .map_err(|error| failed(format!("failed: {}", russet_text::error_chain(&error))))?;
+        match tokio::time::timeout(MAIL_TIMEOUT * 2, transport.test_connection()).await {
+            Err(_) => Err(failed("did not answer in time".to_owned())),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(failed("does not take commands".to_owned())),
+            Ok(Err(error)) => Err(failed(format!("failed: {}", russet_text::error_chain(&error)))),
+        }
+    }
+
     /// Sends a mail. `id` is the same for each attempt, so that mail programs show one.
     pub(crate) async fn send(
         &self,

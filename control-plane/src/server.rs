@@ -39,6 +39,8 @@ use crate::state::{App, Parts, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
 use crate::traces::{Tracer, endpoint_for_people, open_tracer};
+use crate::text::rfc3339;
+use crate::tls::{ServerTls, TlsError, TlsFiles, default_public_url, run_renewal};
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.
@@ -93,6 +95,8 @@ pub struct Settings {
     pub shutdown_delay: Duration,
     /// Provider of OpenID Connect that people sign in at. Takes [`Settings::public_url`].
     pub oidc: Option<OidcSettings>,
+    /// Certificate of its own. `None`: it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Retention and limits of caches and workspaces.
@@ -142,6 +146,7 @@ impl Settings {
             otlp_endpoint: None,
             shutdown_delay: Duration::ZERO,
             oidc: None,
+            tls: None,
         }
     }
 }
@@ -186,6 +191,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
+    /// The certificate or its key cannot be used.
+    #[error("cannot set up TLS")]
+    Tls(#[from] TlsError),
 }
 
 /// Time that calls in flight have to end when the server is told to stop. Waiting calls are
@@ -234,6 +242,8 @@ impl Server {
         leases_by_database: bool,
     ) -> Result<Self, StartError> {
         note_start();
+        // First, since nothing else is to be done where this fails.
+        let tls = settings.tls.clone().map(ServerTls::open).transpose()?;
         let in_dir = |error: Box<dyn Error + Send + Sync>| {
             StartError::DataDir(settings.data_dir.clone(), error)
         };
@@ -271,12 +281,19 @@ impl Server {
         }
         let admin = TokenHash::of(admin_token.expose());
         let place = objects.identity().await.map_err(|error| in_dir(Box::new(error)))?;
-        let server = servers::new_server(place, &Keys { secrets: &key, admin: &admin });
+        let server = servers::new_server(
+            place,
+            place_of(settings.listen.port()),
+            &Keys { secrets: &key, admin: &admin },
+        );
         let previous = data_dir.begin_server(&server.id).map_err(from_dir)?;
         let oidc = open_provider(settings.oidc, settings.public_url.as_deref())?;
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let since_ms = clock.wall_ms();
+        let named = tls.as_ref().filter(|_| settings.listen.port() != 0).and_then(|tls| {
+            default_public_url(&tls.standing().pair, settings.listen.port())
+        });
         let app = App::of(Parts {
             store,
             objects,
@@ -302,7 +319,11 @@ impl Server {
             keeper: Arc::default(),
             orb_registry: settings.orb_registry,
             class_aliases: Arc::new(settings.class_aliases),
-            public_url: settings.public_url.map(|url| url.trim_end_matches('/').into()),
+            public_url: settings
+                .public_url
+                .or(named)
+                .map(|url| url.trim_end_matches('/').into()),
+            tls: tls.map(Arc::new),
             gate: Arc::new(Gate::new(
                 settings.limits,
                 raise_open_files(),
@@ -338,6 +359,7 @@ impl Server {
         let failed = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        note_certificate(&app);
         if let Some(registry) = app.orb_registry.as_ref().map(Registry::name) {
             tracing::info!(registry, "orbs that are missing are fetched from a registry");
         }
@@ -358,7 +380,14 @@ impl Server {
     /// Origin of this server, as `http://127.0.0.1:port`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.app.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Returns what has the server look at its certificate's files; it does nothing without TLS.
+    #[must_use]
+    pub fn certificate_looks(&self) -> Option<CertificateLooks> {
+        self.app.tls.clone().map(CertificateLooks)
     }
 
     /// The token of the administrator, which is in `admin.token` of the data directory.
@@ -385,9 +414,10 @@ impl Server {
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
+        let renewal = tokio::spawn(run_renewal(app.clone()));
         let mut closing = app.closing.clone();
-        let gate = Arc::clone(&app.gate);
         let health = Arc::clone(&app.health);
+        let (gate, tls) = (Arc::clone(&app.gate), app.tls.clone());
         let shutdown = tokio::spawn(async move {
             shutdown.await;
             health.begin_shutdown();
@@ -395,7 +425,9 @@ impl Server {
             close.send_replace(true);
         });
         let pages = web::router(&app);
-        let serving = listen::serve(listener, api::router(app, pages), gate, closing.clone());
+        let router = api::router(app, pages);
+        let serving = listen::Serving { router, gate, tls, closing: closing.clone() };
+        let serving = listen::serve(listener, serving);
         let too_long = async move {
             // An error means that the sender is gone, and so is the server.
             drop(closing.wait_for(|closing| *closing).await);
@@ -419,6 +451,7 @@ impl Server {
         alerts.abort();
         presence.abort();
         others.abort();
+        renewal.abort();
         // What was heard last is there for the other servers, and after a restart.
         keeper.abort();
         presence_writer::write_news(&own).await;
@@ -444,6 +477,35 @@ fn open_traces(app: &App, endpoint: &str) -> Result<Tracer, StartError> {
     app.store.set_traces(sink);
     tracing::info!(endpoint = endpoint_for_people(endpoint), "traces of pipelines are sent");
     Ok(tracer)
+}
+
+/// Has a server look at the files of its certificate.
+#[derive(Clone, Debug)]
+pub struct CertificateLooks(Arc<ServerTls>);
+
+impl CertificateLooks {
+    /// Asks for a look, which follows soon.
+    pub fn look_again(&self) {
+        self.0.look_again();
+    }
+}
+
+/// Returns the name by which people know a server among others: that of its machine, and its port.
+fn place_of(port: u16) -> String {
+    let host = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    format!("{}:{port}", host.unwrap_or_else(|_| "localhost".to_owned()))
+}
+
+/// Says which certificate is in use.
+fn note_certificate(app: &App) {
+    let Some(tls) = &app.tls else { return };
+    let pair = tls.standing().pair;
+    let expires = rfc3339(pair.not_after_s.saturating_mul(1000));
+    if pair.not_after_s < app.clock.wall_ms() / 1000 {
+        tracing::error!(expires, "the certificate has expired: agents and browsers refuse it");
+    } else {
+        tracing::info!(expires, names = pair.names.join(", "), "TLS with a certificate");
+    }
 }
 
 /// Returns true if there are values of variables, which the key must fit.

@@ -85,7 +85,7 @@ impl Space {
 }
 
 /// The reserve of a disk of `size` bytes, unless configured.
-fn usual_reserve(size: u64) -> u64 {
+pub(crate) fn usual_reserve(size: u64) -> u64 {
     (size / RESERVE_PART).min(MAX_RESERVE)
 }
 

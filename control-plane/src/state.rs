@@ -30,6 +30,7 @@ use crate::silence::Silence;
 use crate::space::Space;
 use crate::store::Store;
 use crate::store::servers::ServerRow;
+use crate::tls::ServerTls;
 use crate::token_uses::TokenUses;
 use crate::trace_events::SpanCounts;
 
@@ -95,6 +96,8 @@ pub(crate) struct Parts {
     pub(crate) mail: Option<Arc<MailServer>>,
     /// Provider of OpenID Connect, if any.
     pub(crate) oidc: Option<Arc<Provider>>,
+    /// TLS of this server's own, if it has any.
+    pub(crate) tls: Option<Arc<ServerTls>>,
     /// This server, as others of the database see it.
     pub(crate) server: Arc<ServerRow>,
     /// Dealings with others.

@@ -21,17 +21,26 @@ pub enum AlertKind {
     TokenExpires,
     /// A runner token expires within a day, or has expired.
     TokenExpiresInADay,
+    /// A server's certificate expires within 30 days, or has expired.
+    CertificateExpires,
+    /// A server's certificate expires within a week, or has expired.
+    CertificateExpiresInAWeek,
+    /// The files of a server's certificate cannot be used; the one before is in use.
+    CertificateNotRenewed,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::MachineLost,
         Self::MachineUnhealthy,
         Self::ClassWithoutMachines,
         Self::UpdateRolledBack,
         Self::TokenExpires,
         Self::TokenExpiresInADay,
+        Self::CertificateExpires,
+        Self::CertificateExpiresInAWeek,
+        Self::CertificateNotRenewed,
     ];
 
     /// Name in the API and the database.
@@ -44,7 +53,21 @@ impl AlertKind {
             Self::UpdateRolledBack => "update_rolled_back",
             Self::TokenExpires => "token_expires",
             Self::TokenExpiresInADay => "token_expires_in_a_day",
+            Self::CertificateExpires => "certificate_expires",
+            Self::CertificateExpiresInAWeek => "certificate_expires_in_a_week",
+            Self::CertificateNotRenewed => "certificate_not_renewed",
         }
+    }
+
+    /// Returns true for a condition of one server, which the others do not see.
+    #[must_use]
+    pub fn is_of_server(self) -> bool {
+        matches!(
+            self,
+            Self::CertificateExpires
+                | Self::CertificateExpiresInAWeek
+                | Self::CertificateNotRenewed
+        )
     }
 }
 
@@ -57,7 +80,7 @@ pub struct AlertItem {
     /// Kind of the condition.
     pub kind: AlertKind,
     /// Name of the machine or class, as `acme/mini` or `acme/mini/mini-7`; of a token, that of its class
-    /// with its id.
+    /// with its id; of a server, that of its machine with its port.
     pub subject: String,
     /// Description for people, as it was when the alert was opened.
     pub detail: String,

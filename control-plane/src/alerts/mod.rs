@@ -4,6 +4,7 @@
 //! open, and the changes of a round go to each target as one message, in the transaction that notes
 //! them: so none is lost, and none is sent by two servers.
 
+mod certificate;
 mod decide;
 mod expiry;
 mod observe;
@@ -16,7 +17,7 @@ use russet_protocol::ids::{AlertId, MessageId};
 use self::decide::{Changes, Watcher};
 use crate::outbox::deliver_due;
 use crate::state::App;
-use crate::store::{StoreError, WriteTx, alert_targets, alerts, outbox};
+use crate::store::{StoreError, WriteTx, alert_targets, alerts, outbox, servers};
 use crate::text::rfc3339;
 
 /// Time between two looks at the farm, in milliseconds.
@@ -63,7 +64,11 @@ async fn look_around(app: &App, watcher: &mut Watcher, rounds: u64) -> Result<()
     let (changes, is_due) = {
         let mut conn = app.store.read().await?;
         let observed = observe::conditions(&mut conn, app).await?;
-        let open = alerts::open_keys(&mut conn).await?;
+        let mut open = alerts::open_keys(&mut conn).await?;
+        if open.iter().any(|(kind, _)| kind.is_of_server()) {
+            let others = servers::other_places(&mut conn, &app.server.id).await?;
+            certificate::own_keys(&mut open, &others);
+        }
         let changes = watcher.changes(&open, &observed, app.clock.steady_ms());
         (changes, outbox::is_any_due(&mut conn, app.clock.wall_ms()).await?)
     };

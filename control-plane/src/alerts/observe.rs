@@ -9,6 +9,7 @@ use russet_protocol::local::Update;
 use russet_protocol::machine::MachineState;
 use russet_text::{format_duration, one_line_within};
 
+use super::certificate::certificate_alerts;
 use super::decide::Key;
 use super::expiry;
 use crate::runner_items::{JudgedRunner, judge_runners};
@@ -41,6 +42,9 @@ pub(super) async fn conditions(
     let mut found: BTreeMap<Key, String> = told.collect();
     for token in tokens::expiring(conn, expiry::horizon_ms(now_ms)).await? {
         found.extend(expiry::token_alerts(&token, now_ms));
+    }
+    if let Some(tls) = &app.tls {
+        found.extend(certificate_alerts(&tls.standing(), &app.server.place, now_ms));
     }
     let present = machines.iter().filter(|machine| is_present(machine, now_ms));
     let classes: BTreeSet<&str> =

@@ -23,6 +23,8 @@ use super::places::{Full, Standing};
 pub(crate) struct Connection {
     id: u64,
     peer: IpAddr,
+    /// It has the server's own TLS.
+    has_tls: bool,
     gate: Arc<Gate>,
     /// It showed a token.
     is_known: AtomicBool,
@@ -41,11 +43,11 @@ struct Activity {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, peer: IpAddr, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(id: u64, peer: IpAddr, has_tls: bool, gate: Arc<Gate>) -> Self {
         let began = Instant::now();
         let activity = Mutex::new(Activity { is_busy: false, since: began });
         let (is_known, blocked_ms) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { id, peer, gate, is_known, blocked_ms, began, activity }
+        Self { id, peer, has_tls, gate, is_known, blocked_ms, began, activity }
     }
 
     /// Notes whether the other end takes what is sent.
@@ -76,10 +78,12 @@ impl Connection {
         address::client(&self.gate.proxies, self.peer, headers)
     }
 
-    /// Returns true where a proxy of ours says that its client came over TLS.
+    /// Returns true where the client came over TLS: to a proxy of ours, which says so, or to us.
     pub(crate) fn is_encrypted(&self, headers: &HeaderMap) -> bool {
-        address::is_proxy(&self.gate.proxies, self.peer)
-            && headers.get("x-forwarded-proto").is_some_and(|value| value == "https")
+        match headers.get("x-forwarded-proto") {
+            Some(value) if address::is_proxy(&self.gate.proxies, self.peer) => value == "https",
+            _ => self.has_tls,
+        }
     }
 
     /// Notes that a request showed a token.

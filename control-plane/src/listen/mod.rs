@@ -7,6 +7,7 @@ mod address;
 mod connection;
 mod gate;
 mod places;
+mod secure;
 mod spares;
 mod turn_away;
 
@@ -18,12 +19,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -35,7 +39,9 @@ pub(crate) use places::Standing;
 pub(crate) use spares::is_out_of_descriptors;
 
 use crate::lacks::Lack;
+use crate::tls::ServerTls;
 use connection::{BusyGuard, Watched};
+use secure::secure;
 use spares::{GivenUp, Spares, is_near_limit};
 use turn_away::{MAX_TURNED_AWAY, turn_away};
 
@@ -49,13 +55,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which the other end of a connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Serves until `closing` becomes true, then lets the calls in flight end.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    gate: Arc<Gate>,
-    mut closing: watch::Receiver<bool>,
-) {
+/// What all connections are served with.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    /// The one table of routes.
+    pub(crate) router: Router,
+    /// Places and limits.
+    pub(crate) gate: Arc<Gate>,
+    /// The server's own TLS, if it has any.
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    /// Becomes true when the server is to stop.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// Serves until the server is to stop, then lets the calls in flight end.
+pub(crate) async fn serve(listener: TcpListener, serving: Serving) {
+    let Serving { gate, tls, mut closing, .. } = serving.clone();
     // Held by each connection: when none is left, the receiver ends.
     let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
     let turns = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
@@ -68,14 +83,11 @@ pub(crate) async fn serve(
         match accepted {
             Ok((stream, _)) if is_near_limit(&stream, gate.open_files) => {
                 gate.lacks.note(Lack::Descriptors);
-                tokio::spawn(turn_away(stream, Arc::clone(&turns)));
+                tokio::spawn(turn_away(stream, tls.clone(), Arc::clone(&turns)));
             }
             Ok((stream, peer)) => {
-                let (router, gate) = (router.clone(), Arc::clone(&gate));
-                if let Some(stream) =
-                    accept(stream, peer, router, gate, closing.clone(), open.clone())
-                {
-                    tokio::spawn(turn_away(stream, Arc::clone(&turns)));
+                if let Some(stream) = accept(stream, peer, serving.clone(), open.clone()) {
+                    tokio::spawn(turn_away(stream, tls.clone(), Arc::clone(&turns)));
                 }
             }
             Err(error) if is_of_connection(&error) => {}
@@ -83,9 +95,9 @@ pub(crate) async fn serve(
                 gate.lacks.note(Lack::Descriptors);
                 match accept_with_spare(&listener, &spares).await {
                     Some((stream, room)) => {
-                        let turns = Arc::clone(&turns);
+                        let (turns, tls) = (Arc::clone(&turns), tls.clone());
                         tokio::spawn(async move {
-                            turn_away(stream, turns).await;
+                            turn_away(stream, tls, turns).await;
                             drop(room);
                         });
                     }
@@ -132,11 +144,10 @@ fn is_of_connection(error: &io::Error) -> bool {
 fn accept(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    gate: Arc<Gate>,
-    closing: watch::Receiver<bool>,
+    serving: Serving,
     open: mpsc::Sender<Infallible>,
 ) -> Option<TcpStream> {
+    let gate = Arc::clone(&serving.gate);
     let address = address::plain(peer.ip());
     let Ok((id, evicted)) = gate.arrive(address) else {
         gate.lacks.note(Lack::Connections);
@@ -151,10 +162,11 @@ fn accept(
     {
         tracing::debug!(%error, "a connection is not set up as it should be");
     }
-    let connection = Arc::new(Connection::new(id, address, gate));
+    let has_tls = serving.tls.is_some();
+    let connection = Arc::new(Connection::new(id, address, has_tls, gate));
     tokio::spawn(async move {
         tokio::select! {
-            () = answer(stream, router, Arc::clone(&connection), closing) => {}
+            () = answer_within(stream, serving, &connection) => {}
             () = connection.overdue() => tracing::debug!(%address, "a silent connection was closed"),
             // Fails only when the gate forgot it, which it does when it ends.
             _ = evicted => tracing::debug!(%address, "a connection was closed for another one"),
@@ -164,21 +176,43 @@ fn accept(
     None
 }
 
+/// Answers the requests of a connection, within TLS where the server has it.
+async fn answer_within(stream: TcpStream, serving: Serving, connection: &Arc<Connection>) {
+    // Below TLS: bytes that it keeps back are not sent yet.
+    let watched = |stream| Watched::new(stream, Arc::clone(connection));
+    let Serving { router, tls, mut closing, .. } = serving;
+    let connection = Arc::clone(connection);
+    let Some(tls) = tls else {
+        return answer(watched(stream), router, connection, None, closing).await;
+    };
+    let secured = tokio::select! {
+        secured = secure(stream, &tls, watched) => secured,
+        () = closed(&mut closing) => None,
+    };
+    if let Some(stream) = secured {
+        let hsts = tls.hsts().and_then(|value| HeaderValue::from_str(&value).ok());
+        answer(stream, router, connection, hsts, closing).await;
+    }
+}
+
 /// Answers the requests of a connection until either end closes it.
-async fn answer(
-    stream: TcpStream,
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     router: Router,
     connection: Arc<Connection>,
+    hsts: Option<HeaderValue>,
     mut closing: watch::Receiver<bool>,
 ) {
-    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let busy = BusyGuard::new(Arc::clone(&connection));
         request.extensions_mut().insert(Arc::clone(&connection));
-        let answer = service.call(request);
+        let (answer, hsts) = (service.call(request), hsts.clone());
         async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            if let Some(hsts) = hsts {
+                answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+            }
             Ok::<_, Infallible>(answer.map(|body| Keeping::body(body, busy)))
         }
     });
@@ -186,7 +220,7 @@ async fn answer(
         // A connection has limits of its own, which know what is silence.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(stream, service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,

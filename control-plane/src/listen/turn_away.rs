@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use super::secure::secure;
+use crate::tls::ServerTls;
 
 /// The most connections that are answered so at the same time; more are closed without a word.
 pub(super) const MAX_TURNED_AWAY: usize = 64;
@@ -23,13 +26,30 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     {\"message\":\"the control plane has no place; try again\"}";
 
 /// Answers a connection without looking at what it asks for, and closes it.
-pub(super) async fn turn_away(stream: TcpStream, turns: Arc<Semaphore>) {
+pub(super) async fn turn_away(
+    stream: TcpStream,
+    tls: Option<Arc<ServerTls>>,
+    turns: Arc<Semaphore>,
+) {
     let Ok(_turn) = turns.try_acquire() else { return };
+    let answered = async {
+        match tls {
+            None => answer_and_close(stream, ANSWER).await,
+            Some(tls) => match secure(stream, &tls, |stream| stream).await {
+                Some(stream) => answer_and_close(stream, ANSWER).await,
+                None => Ok(()),
+            },
+        }
+    };
     // Whoever is gone, or is too slow, gets no answer.
-    let _done = timeout(TIMEOUT, answer(stream)).await;
+    let _done = timeout(TIMEOUT, answered).await;
 }
 
-async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+/// Reads the head of a request, answers with `text` and closes the connection.
+pub(super) async fn answer_and_close<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    text: &[u8],
+) -> std::io::Result<()> {
     // What is not read would have the system reset the connection, and the answer be lost.
     let mut head = Vec::new();
     while head.len() < MAX_HEAD_BYTES && !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -37,7 +57,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
     }
-    stream.write_all(ANSWER).await?;
+    stream.write_all(text).await?;
     stream.shutdown().await?;
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}

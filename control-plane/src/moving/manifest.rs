@@ -136,6 +136,13 @@ pub(super) fn read_list(path: &Path) -> Result<Vec<Entry>, MoveError> {
     Ok(entries)
 }
 
+/// Returns the newest backup of a directory, with the time of its end.
+pub(crate) fn newest_backup(dir: &Path) -> Result<Option<(PathBuf, String)>, MoveError> {
+    let Some(newest) = backups(dir)?.pop() else { return Ok(None) };
+    let created = Manifest::read(&newest)?.created;
+    Ok(Some((newest, created)))
+}
+
 /// Returns the whole backups in a directory, oldest first.
 pub(super) fn backups(dir: &Path) -> Result<Vec<PathBuf>, MoveError> {
     let entries = match std::fs::read_dir(dir) {

@@ -30,6 +30,7 @@ pub use restore::{RestorePlan, Restored, restore};
 
 pub use crate::store::transfer::{Report, Step};
 
+pub(crate) use manifest::newest_backup;
 pub(crate) use marks::{check_marks, key_print};
 
 /// Cause of an error, of whatever part.

@@ -48,7 +48,7 @@ pub(crate) struct Keys<'a> {
 
 /// Describes this server to the others. What they compare gives nothing of a key away: each is 256
 /// random bits.
-pub(crate) fn new_server(objects: String, keys: &Keys<'_>) -> ServerRow {
+pub(crate) fn new_server(objects: String, place: String, keys: &Keys<'_>) -> ServerRow {
     let print = |key: &[u8; 32]| {
         blake3::Hash::from_bytes(blake3::derive_key(CONTEXT, key)).to_hex().to_string()
     };
@@ -56,6 +56,7 @@ pub(crate) fn new_server(objects: String, keys: &Keys<'_>) -> ServerRow {
         id: unique_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         objects,
+        place,
         secrets: print(keys.secrets),
         admin: print(&keys.admin.key()),
     }
@@ -148,7 +149,11 @@ mod tests {
     fn servers_share_objects_and_keys_and_do_not_tell_the_keys() {
         let server = |objects: &str, secrets: u8, admin: &str| {
             let secrets = &Zeroizing::new([secrets; 32]);
-            new_server(objects.to_owned(), &Keys { secrets, admin: &TokenHash::of(admin) })
+            new_server(
+                objects.to_owned(),
+                "one:8080".to_owned(),
+                &Keys { secrets, admin: &TokenHash::of(admin) },
+            )
         };
         let one = server("o", 1, "a");
         assert_ne!(one.id, server("o", 1, "a").id);

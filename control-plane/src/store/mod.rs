@@ -28,6 +28,7 @@ pub(crate) mod line;
 pub(crate) mod listed;
 pub(crate) mod loads;
 pub(crate) mod locks;
+pub(crate) mod look;
 pub(crate) mod names;
 pub(crate) mod namespaces;
 mod now;

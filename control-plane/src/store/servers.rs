@@ -11,6 +11,8 @@ pub(crate) struct ServerRow {
     pub(crate) id: String,
     /// Version of the program.
     pub(crate) version: String,
+    /// Name by which people know it, which it has again after a restart. Empty: of an older version.
+    pub(crate) place: String,
     /// The same for servers with the same objects.
     pub(crate) objects: String,
     /// The same for servers with the same key of values.
@@ -44,15 +46,17 @@ pub(crate) async fn present(
 ) -> Result<Vec<ServerRow>, StoreError> {
     lock_state(tx).await?;
     let since = tx.database_ms().await?.saturating_sub(silence_ms);
-    let rows =
-        query("SELECT id, version, objects, secrets, admin FROM servers WHERE seen_ms >= $1")
-            .bind(since)
-            .fetch_all(tx)
-            .await?;
+    let rows = query(
+        "SELECT id, version, place, objects, secrets, admin FROM servers WHERE seen_ms >= $1",
+    )
+    .bind(since)
+    .fetch_all(tx)
+    .await?;
     let server = |row: &Row| {
         Ok(ServerRow {
             id: row.try_get("id")?,
             version: row.try_get("version")?,
+            place: row.try_get::<Option<String>>("place")?.unwrap_or_default(),
             objects: row.try_get("objects")?,
             secrets: row.try_get("secrets")?,
             admin: row.try_get("admin")?,
@@ -78,8 +82,8 @@ pub(crate) async fn say_present(
     }
     query("UPDATE database_state SET alive_ms = $1 WHERE id = 1").bind(now).execute(tx).await?;
     query(
-        "INSERT INTO servers (id, version, objects, secrets, admin, seen_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
+        "INSERT INTO servers (id, version, objects, secrets, admin, seen_ms, place) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
     )
     .bind(&server.id)
     .bind(&server.version)
@@ -87,6 +91,7 @@ pub(crate) async fn say_present(
     .bind(&server.secrets)
     .bind(&server.admin)
     .bind(now)
+    .bind(&server.place)
     .execute(tx)
     .await?;
     let lost = query("DELETE FROM servers WHERE seen_ms < $1 RETURNING id")
@@ -99,6 +104,15 @@ pub(crate) async fn say_present(
         .fetch_one(tx)
         .await?;
     Ok(Presence { absence_ms, lost, others: count_column(&row, "others")? })
+}
+
+/// Returns the places of the other servers: of those that are gone, a few seconds longer.
+pub(crate) async fn other_places(conn: &mut Conn, own: &str) -> Result<Vec<String>, StoreError> {
+    let rows = query("SELECT place FROM servers WHERE id <> $1 AND place IS NOT NULL")
+        .bind(own)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get("place")?)).collect()
 }
 
 /// Returns true where a server was there within `silence_ms`: leases that have lapsed by now were not

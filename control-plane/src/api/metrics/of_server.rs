@@ -20,6 +20,7 @@ use crate::readiness::examine;
 use crate::state::App;
 use crate::store::statement_count;
 use crate::trace_events::SpanCounts;
+use crate::tls::ServerTls;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByLimit {
@@ -43,6 +44,41 @@ struct Build {
     objects: &'static str,
 }
 
+/// Numbers of the certificate in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CertificateNumbers {
+    /// Its end, in seconds since 1970.
+    pub(super) expires_s: i64,
+    /// Its files cannot be used.
+    pub(super) has_fault: bool,
+    pub(super) renewals: u64,
+    pub(super) failures: u64,
+}
+
+impl CertificateNumbers {
+    fn of(tls: &ServerTls) -> Self {
+        let standing = tls.standing();
+        Self {
+            expires_s: standing.pair.not_after_s,
+            has_fault: standing.fault.is_some(),
+            renewals: standing.exchanges,
+            failures: standing.failures,
+        }
+    }
+
+    fn register(self, registry: &mut Registry) {
+        let expires = u64::try_from(self.expires_s).unwrap_or_default();
+        let help = "End of the certificate in use, in seconds since 1970; with TLS of its own";
+        add_gauge(registry, "certificate_expires_timestamp_seconds", help, None, expires);
+        let help = "1 where the files of the certificate cannot be used, and the one before is";
+        add_gauge(registry, "certificate_not_renewed", help, None, self.has_fault.into());
+        let help = "Certificates that were exchanged for renewed ones since the start";
+        add_counter(registry, "certificate_renewals", help, self.renewals);
+        let help = "Looks at the files of the certificate that found them of no use";
+        add_counter(registry, "certificate_failures", help, self.failures);
+    }
+}
+
 /// Numbers of this server.
 #[derive(Debug)]
 pub(super) struct OfServer<'a> {
@@ -56,6 +92,8 @@ pub(super) struct OfServer<'a> {
     pub(super) checks: States,
     pub(super) waiting_claims: Vec<(String, usize)>,
     pub(super) disk_free_bytes: Option<u64>,
+    /// Certificate of the server's own TLS, if it has any.
+    pub(super) certificate: Option<CertificateNumbers>,
     pub(super) is_postgres: bool,
     pub(super) is_bucket: bool,
     pub(super) process: Process,
@@ -74,6 +112,7 @@ impl<'a> OfServer<'a> {
             checks: examine(app).await,
             waiting_claims: app.bus().lines.counts(),
             disk_free_bytes: app.space.free_bytes(),
+            certificate: app.tls.as_deref().map(CertificateNumbers::of),
             is_postgres: app.store.is_shared(),
             is_bucket: app.objects.is_shared(),
             process: Process::look(),
@@ -114,6 +153,9 @@ impl<'a> OfServer<'a> {
         self.register_checks(registry);
         self.register_limits(registry);
         self.register_claims(registry);
+        if let Some(certificate) = self.certificate {
+            certificate.register(registry);
+        }
         self.store.register(registry);
         let help = "Statements that were made to the database";
         add_counter(registry, "statements", help, statement_count());

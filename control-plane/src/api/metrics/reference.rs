@@ -9,7 +9,7 @@ use russet_protocol::health::CheckState;
 use russet_protocol::outcome::Outcome;
 
 use super::farm::Farm;
-use super::of_server::OfServer;
+use super::of_server::{CertificateNumbers, OfServer};
 use super::{PREFIX, write_text};
 use crate::health::Part;
 use crate::limits::Limits;
@@ -48,6 +48,12 @@ fn sample() -> (String, String) {
         checks: [CheckState::Ok; Part::ALL.len()],
         waiting_claims: vec![("acme/mini".to_owned(), 2)],
         disk_free_bytes: Some(1),
+        certificate: Some(CertificateNumbers {
+            expires_s: 1,
+            has_fault: false,
+            renewals: 1,
+            failures: 1,
+        }),
         is_postgres: false,
         is_bucket: false,
         process: Process {

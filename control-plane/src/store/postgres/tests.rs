@@ -289,7 +289,7 @@ async fn one_server_at_a_time_does_a_job_until_it_is_done_or_gone() {
 
 fn server(id: &str) -> ServerRow {
     let [version, objects, secrets, admin] = ["1.0.0", "o", "s", "a"].map(str::to_owned);
-    ServerRow { id: id.to_owned(), version, objects, secrets, admin }
+    ServerRow { id: id.to_owned(), version, place: format!("{id}:8080"), objects, secrets, admin }
 }
 
 async fn say_present(store: &Store, id: &str) -> servers::Presence {
