@@ -115,6 +115,7 @@ met() {
                     reboot=yes
                 fi
                 ;;
+            no-server) [ ! -e /opt/russet-server ] || missing="a Mac without an installed server" ;;
             package) [ -f "${RUSSET_PKG:-}" ] || missing="RUSSET_PKG, a package of a release" ;;
             release) [ -n "${RUSSET_UPDATE:-}" ] || missing="RUSSET_UPDATE, a newer release at the source" ;;
             team) [ -n "${RUSSET_TEAM_ID:-}" ] || missing="RUSSET_TEAM_ID, the team of the build" ;;

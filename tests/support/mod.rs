@@ -11,6 +11,7 @@
 
 pub mod admin;
 pub mod agent;
+pub mod authority;
 pub mod command_line;
 #[cfg(target_os = "linux")]
 pub mod desktop;

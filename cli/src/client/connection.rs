@@ -26,12 +26,17 @@ pub(crate) struct ConnectionArgs {
     /// File with the admin token or a personal one; or put the token itself into RUSSET_TOKEN
     #[arg(long, env = "RUSSET_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// File with certificates, in PEM, that are trusted for the control plane beside those of the
+    /// system
+    #[arg(long, env = "RUSSET_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl ConnectionArgs {
     /// The options, where clap did not read them.
     pub(crate) fn new(url: Option<String>, token_file: Option<PathBuf>) -> Self {
-        Self { url, token_file }
+        Self { url, token_file, ca_file: None }
     }
 
     /// A client for the control plane that is meant.
@@ -50,7 +55,7 @@ impl ConnectionArgs {
                 (None, None) => return Err(no_token(&url)),
             },
         };
-        Client::new(&url, &token)
+        Client::trusting(&url, &token, self.ca_file.as_deref())
     }
 }
 

@@ -22,7 +22,9 @@ impl Client {
             return None;
         }
         let url = asked.headers().get(LOCATION)?.to_str().ok()?;
-        let http = russet_platform::http::redirected_client(&self.url, url, None).ok()?;
+        let http =
+            russet_platform::http::redirected_client(&self.url, url, self.ca_file.as_deref())
+                .ok()?;
         let response = http.get(url).send().await.ok()?;
         response.status().is_success().then_some(response)
     }

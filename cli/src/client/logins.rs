@@ -28,6 +28,9 @@ pub(crate) struct Login {
     pub(crate) url: String,
     /// Personal token for it.
     pub(crate) token: Secret,
+    /// File with certificates that are trusted for it beside those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// The file.
@@ -141,6 +144,7 @@ mod tests {
             name: name.to_owned(),
             url: url.to_owned(),
             token: Secret::new(name),
+            ca_file: None,
         };
         let logins = Logins {
             current: Some("b".to_owned()),

@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod alerts;
+mod authority;
 mod chunks;
 mod connection;
 mod device_login;
@@ -22,6 +23,7 @@ mod settings;
 mod stream;
 mod variables;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,11 +58,18 @@ const NOTHING_AT: &str = "there is nothing at ";
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    /// Certificates that are trusted beside those of the system.
+    ca_file: Option<PathBuf>,
 }
 
 impl Client {
     /// A client for the control plane at `url`, as `http://host:port`.
     pub(crate) fn new(url: &str, token: &Secret) -> Result<Self> {
+        Self::trusting(url, token, None)
+    }
+
+    /// The same, with the file of an authority's certificates that was given for it.
+    pub(crate) fn trusting(url: &str, token: &Secret, given: Option<&Path>) -> Result<Self> {
         let mut value = HeaderValue::from_str(token.expose()).map_err(|_| {
             // The value is not shown: it is the token.
             CliError::new(Exit::BadConfig, "the admin token has characters that no token has")
@@ -68,15 +77,15 @@ impl Client {
         })?;
         value.set_sensitive(true);
         let header = HeaderName::from_static(russet_protocol::ADMIN_TOKEN_HEADER);
-        Self::with_headers(url, HeaderMap::from_iter([(header, value)]))
+        Self::with_headers(url, HeaderMap::from_iter([(header, value)]), given)
     }
 
     /// A client of somebody who has no token yet.
-    pub(crate) fn without_token(url: &str) -> Result<Self> {
-        Self::with_headers(url, HeaderMap::new())
+    pub(crate) fn without_token(url: &str, given: Option<&Path>) -> Result<Self> {
+        Self::with_headers(url, HeaderMap::new(), given)
     }
 
-    fn with_headers(url: &str, headers: HeaderMap) -> Result<Self> {
+    fn with_headers(url: &str, headers: HeaderMap, given: Option<&Path>) -> Result<Self> {
         let url = url.trim_end_matches('/').to_owned();
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(bad_url(&url, "it has to begin with http:// or https://"));
@@ -94,10 +103,18 @@ impl Client {
             // A proxy cannot reach this machine's own loopback.
             builder = builder.no_proxy();
         }
+        let ca_file = authority::ca_file(&url, given)?;
+        if let Some(file) = &ca_file {
+            let certificates = russet_platform::http::ca_certificates(file).map_err(|error| {
+                CliError::new(Exit::BadConfig, error.to_string())
+                    .hint("it has to hold certificates in PEM: --ca-file or RUSSET_CA_FILE")
+            })?;
+            builder = builder.tls_certs_merge(certificates);
+        }
         let http = builder
             .build()
             .map_err(|error| CliError::local("could not set up HTTPS", error_chain(&error)))?;
-        Ok(Self { http, url })
+        Ok(Self { http, url, ca_file })
     }
 
     /// Origin of the control plane.
@@ -219,7 +236,15 @@ impl Client {
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
         let cause = root_cause(error);
         let message = format!("could not reach the control plane at {}: {cause}", self.url);
-        CliError::new(Exit::ControlPlane, message)
+        let failure = CliError::new(Exit::ControlPlane, message);
+        if cause.to_string().contains("certificate") {
+            // The same every time, until somebody does something.
+            return failure.hint(
+                "name the certificates of an authority of your own with --ca-file or \
+                 RUSSET_CA_FILE; look at the certificate with `russet server doctor` there",
+            );
+        }
+        failure
             .hint("is `russet server` running there? --url or RUSSET_URL name another one")
             .transient()
     }

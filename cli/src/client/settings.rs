@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) url: Option<String>,
     /// File with the admin token.
     pub(crate) token_file: Option<PathBuf>,
+    /// File with certificates that are trusted beside those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Registry that missing orbs are fetched from.
     pub(crate) orb_registry: Option<String>,
     /// File with a token for that registry, and for no other.
@@ -57,12 +59,14 @@ fn read_file(file: &Path) -> Result<Settings> {
     };
     let mut settings = parse_settings(&text).map_err(|error| {
         CliError::new(Exit::BadConfig, format!("{}:{error}", file.display())).hint(
-            "its keys are `url`, `token_file`, `orb_registry`, `orb_registry_token_file` and \
-             `class_aliases`",
+            "its keys are `url`, `token_file`, `ca_file`, `orb_registry`, \
+             `orb_registry_token_file` and `class_aliases`",
         )
     })?;
     // Relative to the file, not to wherever the command was called.
-    for path in [&mut settings.token_file, &mut settings.orb_registry_token_file] {
+    for path in
+        [&mut settings.token_file, &mut settings.ca_file, &mut settings.orb_registry_token_file]
+    {
         if let (Some(path), Some(parent)) = (path, file.parent()) {
             *path = parent.join(&*path);
         }
@@ -112,6 +116,7 @@ fn parse_settings(text: &str) -> std::result::Result<Settings, SettingsError> {
         match &*entry.key {
             "url" => settings.url = value,
             "token_file" => settings.token_file = value.map(PathBuf::from),
+            "ca_file" => settings.ca_file = value.map(PathBuf::from),
             "orb_registry" => settings.orb_registry = value,
             "orb_registry_token_file" => {
                 settings.orb_registry_token_file = value.map(PathBuf::from);

@@ -59,8 +59,12 @@ impl WantedArgs {
 }
 
 /// Asks for a token, and waits until somebody has allowed it in a browser.
-pub(crate) async fn log_in_by_browser(url: &str, args: &WantedArgs) -> Result<Secret> {
-    let client = Client::without_token(url)?;
+pub(crate) async fn log_in_by_browser(
+    url: &str,
+    ca_file: Option<&Path>,
+    args: &WantedArgs,
+) -> Result<Secret> {
+    let client = Client::without_token(url, ca_file)?;
     let login = client.begin_device_login(&args.request()).await.map_err(|error| {
         error.hint("an older control plane knows no codes: log in with --token")
     })?;

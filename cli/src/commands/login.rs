@@ -1,5 +1,7 @@
 //! `russet login` and `russet logout`.
 
+use std::path::PathBuf;
+
 use russet_protocol::people::{Me, Permission};
 
 use super::OutputArgs;
@@ -34,6 +36,16 @@ pub(crate) struct LoginArgs {
     /// Log in with a personal token or the admin token that you have, instead of a browser
     #[arg(long, requires = "url")]
     token: bool,
+    /// File with certificates, in PEM, that are trusted for it beside those of the system, from now
+    /// on
+    #[arg(
+        long,
+        requires = "url",
+        env = "RUSSET_CA_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    ca_file: Option<PathBuf>,
     #[command(flatten)]
     secret: SecretArgs,
     #[command(flatten)]
@@ -69,14 +81,20 @@ pub(crate) async fn main(args: LoginArgs) -> Result<Exit> {
         logins.write()?;
     } else if let Some(url) = &args.url {
         let url = url.trim_end_matches('/');
+        // The file is found from every directory.
+        let absolute = |file: &PathBuf| {
+            std::path::absolute(file)
+                .map_err(|error| CliError::local("could not find the current directory", error))
+        };
+        let ca_file = args.ca_file.as_ref().map(absolute).transpose()?;
         let token = match args.token || args.secret.is_given() {
             true => args.secret.read("personal token")?,
-            false => log_in_by_browser(url, &args.wanted).await?,
+            false => log_in_by_browser(url, ca_file.as_deref(), &args.wanted).await?,
         };
-        let me = Client::new(url, &token)?.me().await?;
+        let me = Client::trusting(url, &token, ca_file.as_deref())?.me().await?;
         let name = args.name.clone().unwrap_or_else(|| host_of(url));
         logins.servers.retain(|login| login.name != name);
-        logins.servers.push(Login { name: name.clone(), url: url.to_owned(), token });
+        logins.servers.push(Login { name: name.clone(), url: url.to_owned(), token, ca_file });
         logins.current = Some(name.clone());
         logins.write()?;
         render::print_line(format_args!("Logged in to {url} as {}.", who(&me)))?;

@@ -3,13 +3,17 @@
 mod admin_link;
 mod data;
 mod database;
+mod doctor;
+mod install;
 mod keeping;
 mod keeping_args;
 mod mail;
 mod moving;
 mod objects;
 mod oidc;
+mod options;
 mod progress;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,7 @@ use self::keeping_args::KeepingArgs;
 use self::mail::MailArgs;
 use self::objects::ObjectsArgs;
 use self::oidc::OidcArgs;
+use self::tls::{TlsArgs, look_at_hangups};
 use super::orbs::RegistryArgs;
 use super::values;
 use crate::color::Paint;
@@ -96,7 +101,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "TIME", value_parser = values::parse_duration)]
     shutdown_delay: Option<Duration>,
 
-    /// Address under which people reach this server, for links
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    /// Address under which people reach this server, for links [default with --tls-cert: the first
+    /// name of the certificate]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 
@@ -177,6 +186,23 @@ pub(crate) struct ServerArgs {
     end_with_stdin: bool,
 }
 
+impl ServerArgs {
+    /// Returns an address for people on this machine: what they are given, else the certificate's name,
+    /// else where it listens.
+    fn url_for_people(&self) -> Result<String> {
+        if let Some(url) = &self.public_url {
+            return Ok(url.clone());
+        }
+        let address = install::reachable(self.listen);
+        let Some(files) = self.tls.files() else { return Ok(format!("http://{address}")) };
+        let named = files.url(self.listen.port()).map_err(|error| {
+            CliError::new(Exit::BadConfig, russet_text::error_chain(&error))
+                .hint("look at --tls-cert and --tls-key: docs/server.md")
+        })?;
+        Ok(named.unwrap_or_else(|| format!("https://{address}")))
+    }
+}
+
 /// Runs the control plane until TERM or INT, or what is beside it.
 pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
     if let Some(command) = args.command.take() {
@@ -185,7 +211,9 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
     start_log(&args)?;
     if !args.ready_stdout {
         let is_root = nix::unistd::geteuid().is_root();
-        for exposure in exposures(args.listen, args.public_url.as_deref(), is_root) {
+        let is_encrypted = args.tls.files().is_some()
+            || args.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+        for exposure in exposures(args.listen, is_encrypted, is_root) {
             tracing::warn!("{exposure}");
         }
     }
@@ -222,6 +250,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
         otlp_endpoint: args.otlp_endpoint.filter(|endpoint| !endpoint.is_empty()),
         shutdown_delay: args.shutdown_delay.unwrap_or_default(),
         oidc: args.oidc.open()?,
+        tls: args.tls.files(),
         ..Settings::new(data_dir.clone(), args.listen)
     };
     let server =
@@ -234,6 +263,7 @@ pub(crate) async fn main(mut args: ServerArgs) -> Result<Exit> {
     } else {
         render::print_text(&welcome_text(&server.url(), &data_dir, Paint::stdout()))?;
     }
+    look_at_hangups(server.certificate_looks())?;
     let shutdown = shutdown_signal(args.end_with_stdin)?;
     server.run(shutdown).await.map_err(|error| run_failed(&error))?;
     Ok(Exit::Success)
@@ -260,12 +290,13 @@ fn start_log(args: &ServerArgs) -> Result<()> {
 }
 
 /// Describes what makes the server easier to attack than it has to be.
-fn exposures(listen: SocketAddr, public_url: Option<&str>, is_root: bool) -> Vec<String> {
+fn exposures(listen: SocketAddr, is_encrypted: bool, is_root: bool) -> Vec<String> {
     let mut exposures = Vec::new();
-    if !listen.ip().is_loopback() && !public_url.is_some_and(|url| url.starts_with("https://")) {
+    if !listen.ip().is_loopback() && !is_encrypted {
         exposures.push(format!(
-            "listening on {listen} without TLS: tokens and output can be read on the way; put a \
-             proxy with TLS before it, and give --public-url https://… and --trusted-proxy"
+            "listening on {listen} without TLS: tokens and output can be read on the way; give a \
+             certificate with --tls-cert and --tls-key, or put a proxy with TLS before it and give \
+             --public-url https://… and --trusted-proxy"
         ));
     }
     if is_root {
@@ -280,6 +311,9 @@ fn start_failed(error: &StartError, listen: SocketAddr) -> CliError {
     let failure = CliError::new(Exit::Infrastructure, &text);
     if matches!(error, StartError::DataDir(..)) && text.contains("another server uses") {
         return failure.hint("stop it, or name another directory with --data-dir");
+    }
+    if matches!(error, StartError::Tls(..)) {
+        return failure.hint("look at --tls-cert and --tls-key: docs/server.md");
     }
     if matches!(error, StartError::Listen(..)) && text.contains("in use") {
         let hint = format!(
@@ -362,11 +396,12 @@ mod tests {
 
     #[test]
     fn a_server_that_others_reach_without_tls_or_that_is_root_says_so() {
-        let of = |listen: &str, url, is_root| exposures(listen.parse().unwrap(), url, is_root);
-        assert!(of("127.0.0.1:80", None, false).is_empty());
-        assert!(of("[::1]:80", None, false).is_empty());
-        assert!(of("0.0.0.0:80", Some("https://ci.example.com"), false).is_empty());
-        assert!(of("0.0.0.0:80", Some("http://ci"), false)[0].contains("without TLS"));
-        assert_eq!(of("[::]:80", None, true).len(), 2);
+        let of =
+            |listen: &str, is_tls, is_root| exposures(listen.parse().unwrap(), is_tls, is_root);
+        assert!(of("127.0.0.1:80", false, false).is_empty());
+        assert!(of("[::1]:80", false, false).is_empty());
+        assert!(of("0.0.0.0:80", true, false).is_empty());
+        assert!(of("0.0.0.0:80", false, false)[0].contains("without TLS"));
+        assert_eq!(of("[::]:80", false, true).len(), 2);
     }
 }

@@ -58,7 +58,8 @@ pub(crate) fn main(args: &DoctorArgs) -> Result<Exit> {
     })
 }
 
-fn print_checks(checks: &[Check], format: Format) -> Result<Exit> {
+/// Prints checks, and returns the code of the worst.
+pub(crate) fn print_checks(checks: &[Check], format: Format) -> Result<Exit> {
     let level = worst_level(checks);
     match format {
         Format::Json => render::print_json(&json!({ "worst": level, "checks": checks }))?,

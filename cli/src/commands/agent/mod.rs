@@ -3,13 +3,13 @@
 mod config_failure;
 mod control;
 mod credential;
-mod doctor;
+pub(crate) mod doctor;
 mod gui;
 mod install;
 mod logs;
 mod package;
 mod prepare;
-mod progress;
+pub(crate) mod progress;
 mod repair;
 mod run;
 mod service;

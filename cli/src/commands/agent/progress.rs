@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::render;
 
 /// Prints an action as a line, and what is to be said about it below.
-pub(super) fn print_report(report: &Report) {
+pub(crate) fn print_report(report: &Report) {
     let paint = Paint::stderr();
     let (sign, words) = match report.outcome {
         Outcome::Planned => (paint.note("→"), String::new()),
@@ -24,13 +24,13 @@ pub(super) fn print_report(report: &Report) {
 }
 
 /// Counts the actions that were done, or would be.
-pub(super) fn count_done(reports: &[Report]) -> usize {
+pub(crate) fn count_done(reports: &[Report]) -> usize {
     let did = |report: &&Report| matches!(report.outcome, Outcome::Done | Outcome::Planned);
     reports.iter().filter(did).count()
 }
 
 /// An error of an installation, as the command's.
-pub(super) fn install_failure(error: InstallError) -> CliError {
+pub(crate) fn install_failure(error: InstallError) -> CliError {
     let exit = match &error {
         InstallError::Config(_) | InstallError::NoConfig { .. } => Exit::BadConfig,
         _ => Exit::Infrastructure,

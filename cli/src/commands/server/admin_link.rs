@@ -21,13 +21,16 @@ pub(crate) struct AdminLinkArgs {
     /// Address at which the server listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: String,
+    /// File with certificates, in PEM, that are trusted for it beside those of the system
+    #[arg(long, env = "RUSSET_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// Prints a link.
 pub(super) async fn print_link(args: AdminLinkArgs) -> Result<Exit> {
     let data_dir = args.data_dir.map_or_else(default_data_dir, Ok)?;
     let token = read_token(&data_dir.join("admin.token"))?;
-    let client = Client::new(&args.url, &token)?;
+    let client = Client::trusting(&args.url, &token, args.ca_file.as_deref())?;
     let link = client.create_admin_link().await?;
     print_sign_in_link(&client, &link)?;
     Ok(Exit::Success)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use russet_control_plane::{S3Settings, S3Url};
 
 /// Objects of a server: output, caches, workspaces, artifacts and sources.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(super) struct ObjectsArgs {
     /// Bucket of S3, or of a server that speaks the same, that holds output, caches, workspaces,
     /// artifacts and sources, as s3://bucket/prefix. Credentials come from AWS_ACCESS_KEY_ID,
