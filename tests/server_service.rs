@@ -287,7 +287,8 @@ fn the_doctor_finds_what_is_in_the_way_of_a_server() {
     std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(doctor().1["admin token"], "bad");
     drop(process);
-    // Not a database any more.
+    // Not a database any more, nor what was yet to be written to it.
+    std::fs::remove_file(machine.data().join("russet.db-wal")).unwrap();
     std::fs::write(machine.data().join("russet.db"), vec![1; 65_536]).unwrap();
     assert_eq!(doctor().1["database"], "bad");
     machine.succeeds(&["uninstall", "--purge"], &[]);

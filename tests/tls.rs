@@ -237,6 +237,8 @@ fn a_pair_that_cannot_be_used_keeps_the_server_from_starting_and_says_which_file
     let said = refused(&one.certificate, &other.key);
     assert!(said.contains("other.key") && said.contains("does not belong to"), "{said}");
     assert!(refused(&one.key, &one.key).contains("has no certificate in PEM"));
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&one.certificate, private).unwrap();
     assert!(refused(&one.certificate, &one.certificate).contains("has no private key in PEM"));
     assert!(refused(&dir.path().join("none"), &one.key).contains("cannot read"));
     assert!(refused(dir.path(), &one.key).contains("is not a regular file"));

@@ -414,7 +414,8 @@ impl Server {
         let mut others = tokio::spawn(servers::run(app.clone()));
         let own = app.clone();
         let keeper = tokio::spawn(keeping::run_keeper(app.clone()));
-        let renewal = tokio::spawn(run_renewal(app.clone()));
+        let renewal =
+            app.tls.clone().map(|tls| tokio::spawn(run_renewal(tls, Arc::clone(&app.clock))));
         let mut closing = app.closing.clone();
         let health = Arc::clone(&app.health);
         let (gate, tls) = (Arc::clone(&app.gate), app.tls.clone());
@@ -451,7 +452,9 @@ impl Server {
         alerts.abort();
         presence.abort();
         others.abort();
-        renewal.abort();
+        if let Some(renewal) = renewal {
+            renewal.abort();
+        }
         // What was heard last is there for the other servers, and after a restart.
         keeper.abort();
         presence_writer::write_news(&own).await;

@@ -6,6 +6,7 @@
 mod address;
 mod connection;
 mod gate;
+mod last_answer;
 mod places;
 mod secure;
 mod spares;

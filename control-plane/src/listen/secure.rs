@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use super::turn_away::answer_and_close;
+use super::last_answer::answer_and_close;
 use crate::tls::ServerTls;
 
 /// Time for a handshake, from the beginning of the connection.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::last_answer::answer_and_close;
 use super::secure::secure;
 use crate::tls::ServerTls;
 
@@ -17,9 +17,6 @@ pub(super) const MAX_TURNED_AWAY: usize = 64;
 
 /// Longest wait for the head of a request, and for the answer to be taken.
 const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Bytes that are read of a request.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
     content-type: application/json\r\ncontent-length: 55\r\nconnection: close\r\n\r\n\
@@ -43,25 +40,6 @@ pub(super) async fn turn_away(
     };
     // Whoever is gone, or is too slow, gets no answer.
     let _done = timeout(TIMEOUT, answered).await;
-}
-
-/// Reads the head of a request, answers with `text` and closes the connection.
-pub(super) async fn answer_and_close<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
-    text: &[u8],
-) -> std::io::Result<()> {
-    // What is not read would have the system reset the connection, and the answer be lost.
-    let mut head = Vec::new();
-    while head.len() < MAX_HEAD_BYTES && !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if stream.read_buf(&mut head).await? == 0 {
-            return Ok(());
-        }
-    }
-    stream.write_all(text).await?;
-    stream.shutdown().await?;
-    let mut rest = [0; 1024];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
 }
 
 #[cfg(test)]

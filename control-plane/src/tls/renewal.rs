@@ -1,9 +1,11 @@
 //! Looks at the files of the certificate while the server runs.
 
+use std::sync::Arc;
+
 use super::error::TlsError;
 use super::pair::{Contents, Pair};
 use super::{ServerTls, State};
-use crate::state::App;
+use crate::clock::Clock;
 use crate::text::rfc3339;
 
 /// Memory of the looks at the files.
@@ -50,16 +52,14 @@ impl Look {
     }
 }
 
-/// Looks at the files of the certificate until the server stops. Never done without TLS.
-pub(crate) async fn run_renewal(app: App) {
-    let Some(tls) = app.tls.clone() else { return };
+/// Looks at the files of the certificate, for as long as it is polled.
+pub(crate) async fn run_renewal(tls: Arc<ServerTls>, clock: Arc<dyn Clock>) {
     loop {
         let is_asked = tokio::select! {
             () = tls.asked.notified() => true,
             () = tokio::time::sleep(tls.files.interval) => false,
-            () = app.closed() => return,
         };
-        let (looking, now_s) = (std::sync::Arc::clone(&tls), app.clock.wall_ms() / 1000);
+        let (looking, now_s) = (Arc::clone(&tls), clock.wall_ms() / 1000);
         // Files on a network may take their time.
         if let Err(error) = tokio::task::spawn_blocking(move || looking.look(now_s, is_asked)).await
         {

@@ -50,7 +50,9 @@ pub(super) fn check_step(step: &Step, machine: &Machine<'_>) -> Result<Check, In
         How::Directory { mode, is_backed_up } => {
             check_directory(path, *mode, *is_backed_up, &step.item)
         }
-        How::OwnedDirectory { mode, user } => owned::check_directory(path, *mode, user, machine),
+        How::OwnedDirectory { mode, user } => {
+            owned::check_directory(path, *mode, user, &machine.accounts)
+        }
         // A configuration is its owner's once it is there.
         How::Text { keep: true, .. } if path.exists() => Ok(Check::Same),
         How::Text { text, mode, .. } => {
@@ -188,7 +190,7 @@ pub(super) fn perform_step(
             }
         }
         How::OwnedDirectory { mode, user } => {
-            owned::make_directory(path, *mode, user, machine)?;
+            owned::make_directory(path, *mode, user, &machine.accounts)?;
         }
         How::Seal { text, .. } => files::write(path, text.as_bytes(), 0o644).map_err(wrote)?,
         How::Developer => developer::set_item(&step.item, &Tools::system(), true)?,

@@ -24,7 +24,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Name of the file in the directory of code. Threat: anybody can open the directory itself, and
 /// would hold a lock of it for as long as they like.
-const NAME: &str = "install.lock";
+pub(super) const NAME: &str = "install.lock";
 
 /// Keeps others from changing the installation while it lives, or until its process ends.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::act::Machine;
 use super::error::InstallError;
 use super::files;
 use super::receipt::Check;
+use russet_platform::accounts::Accounts;
 
 /// Looks how it stands. One of somebody else that is not empty is refused: the service could not read
 /// what is in it.
@@ -14,7 +14,7 @@ pub(super) fn check_directory(
     path: &Path,
     mode: u32,
     user: &str,
-    machine: &Machine<'_>,
+    accounts: &Accounts,
 ) -> Result<Check, InstallError> {
     let looked = InstallError::file("look at", path);
     let meta = match std::fs::symlink_metadata(path) {
@@ -26,7 +26,7 @@ pub(super) fn check_directory(
     if !meta.is_dir() {
         return in_the_way("is there already, and is no directory".to_owned());
     }
-    let account = machine.accounts.find(user)?;
+    let account = accounts.find(user)?;
     let is_own = account.is_some_and(|account| account.ids.uid == meta.uid());
     if is_own {
         let is_same = meta.mode() & 0o7777 == mode;
@@ -49,9 +49,9 @@ pub(super) fn make_directory(
     path: &Path,
     mode: u32,
     user: &str,
-    machine: &Machine<'_>,
+    accounts: &Accounts,
 ) -> Result<(), InstallError> {
-    let account = machine.accounts.find(user)?.ok_or_else(|| InstallError::InTheWay {
+    let account = accounts.find(user)?.ok_or_else(|| InstallError::InTheWay {
         path: path.to_owned(),
         what: format!("has no owner: the user {user} does not exist"),
     })?;

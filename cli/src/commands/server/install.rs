@@ -278,8 +278,12 @@ pub(super) fn parse_options(options: &[String]) -> Result<ServerArgs> {
         .and_then(|matches| ServerArgs::from_arg_matches(&matches));
     let refused = |error: clap::Error| {
         let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        CliError::new(Exit::Usage, format!("an option of the server is refused: {first}"))
+        // What is wrong, without the usage of a command that nobody called.
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        let said = said.join(" ");
+        let said = said.trim_start_matches("error: ");
+        CliError::new(Exit::Usage, format!("an option of the server is refused: {said}"))
             .hint("`russet server --help` lists its options")
     };
     let parsed = parsed.map_err(refused)?;

@@ -10,6 +10,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::install::error::InstallError;
 use crate::install::files;
+use crate::install::lock;
 use crate::install::receipt::{Entry, Item, Receipt};
 use crate::install::report::{Moment, Outcome, Report, Watch, tell_watcher};
 use crate::install::run::require_root;
@@ -166,6 +167,8 @@ impl Undoing<'_> {
 fn sweep_leftovers(layout: &ServerLayout) {
     let draft = files::draft_path(&layout.receipt());
     let _absent = files::remove_file(&draft);
+    // Our own, without which the directory may be empty.
+    let _locked = files::remove_file(&layout.code().join(lock::NAME));
     // Not empty, or not there: not ours.
     let _stays = std::fs::remove_dir(layout.code());
 }
