@@ -54,6 +54,7 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 walk /mnt
 for dir in etc opt srv var root usr/local tmp; do
   mkdir -p /mnt/upper/$dir /mnt/work/$dir
+  chmod --reference=/$dir /mnt/upper/$dir
   mount -t overlay walk -o "lowerdir=/$dir,upperdir=/mnt/upper/$dir,workdir=/mnt/work/$dir" /$dir
 done
 mount -t tmpfs -o mode=755 walk /run

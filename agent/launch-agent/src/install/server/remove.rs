@@ -132,9 +132,8 @@ impl Undoing<'_> {
             }
             Item::SharedDirectory { .. } => {
                 // Somebody else has something in it.
-                if std::fs::remove_dir(path).is_err() && path.exists() {
-                    outcome = Outcome::Kept;
-                }
+                let is_gone = std::fs::remove_dir(path).is_ok() || !path.exists();
+                outcome = if is_gone { Outcome::Done } else { Outcome::Kept };
             }
             _ => {}
         }
