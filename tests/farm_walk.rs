@@ -1,6 +1,6 @@
-//! Walks docs/operating-a-farm.md: its commands, as they stand there, one after the other. In namespaces
-//! of its own (files, processes, network), where `systemctl` and the browser of people are played by
-//! scripts; everything else is real.
+//! Walks docs/operating-a-farm.md: its commands, as they stand there, one after the other. In
+//! namespaces of its own (files, processes, network), where `systemctl` and the browser of people
+//! are played by scripts; everything else is real.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! The server as a service: installed, interrupted, renewed, removed. As root on Linux with real users,
-//! below a root of the test's own; the service manager is played by the test, which runs what the unit
-//! says as the unit's user.
+//! The server as a service: installed, interrupted, renewed, removed. As root on Linux with real
+//! users, below a root of the test's own; the service manager is played by the test, which runs
+//! what the unit says as the unit's user.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -80,7 +80,8 @@ impl Machine {
         line.split(' ').map(str::to_owned).collect()
     }
 
-    /// Starts what systemd would start, as the user that it would have. Returns it with its address.
+    /// Starts what systemd would start, as the user that it would have. Returns it with its
+    /// address.
     fn start(&self) -> (Process, String) {
         let words = self.words_of_unit();
         let mut child = Command::new("setpriv")

@@ -1,5 +1,5 @@
-//! Looks at what a server needs, without starting one: for `russet server doctor`. Nothing is changed,
-//! but for a small object that is written to a bucket and deleted.
+//! Looks at what a server needs, without starting one: for `russet server doctor`. Nothing is
+//! changed, but for a small object that is written to a bucket and deleted.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

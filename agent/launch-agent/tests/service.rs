@@ -14,8 +14,8 @@ fn file(name: &str) -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
 
-/// Every key has a line in a table of the README: `| `Key` | …`, by itself or with others that have the
-/// same reason.
+/// Every key has a line in a table of the README: `| `Key` | …`, by itself or with others that have
+/// the same reason.
 fn assert_explained(readme: &str, key: &str) {
     let text = std::fs::read_to_string(file(readme)).unwrap();
     let quoted = format!("`{key}`");

@@ -1,7 +1,7 @@
 //! Paths of everything of an installed control plane.
 //!
-//! Code and receipt are root's alone, apart from those of an agent on the same machine: removing one
-//! leaves the other. What the server writes belongs to a user of its own.
+//! Code and receipt are root's alone, apart from those of an agent on the same machine: removing
+//! one leaves the other. What the server writes belongs to a user of its own.
 
 use std::path::{Path, PathBuf};
 

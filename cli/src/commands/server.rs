@@ -187,8 +187,8 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// Returns an address for people on this machine: what they are given, else the certificate's name,
-    /// else where it listens.
+    /// Returns an address for people on this machine: what they are given, else the certificate's
+    /// name, else where it listens.
     fn url_for_people(&self) -> Result<String> {
         if let Some(url) = &self.public_url {
             return Ok(url.clone());

@@ -1,7 +1,7 @@
 //! The server's own certificate: about to expire, or not renewed. Pure.
 //!
-//! These are conditions of one server. Where several use the database, each looks after its own, and after
-//! those of servers that are gone.
+//! These are conditions of one server. Where several use the database, each looks after its own,
+//! and after those of servers that are gone.
 
 use std::collections::BTreeSet;
 

@@ -56,7 +56,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which the other end of a connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// What all connections are served with.
+/// Parts that all connections are served with.
 #[derive(Clone, Debug)]
 pub(crate) struct Serving {
     /// The one table of routes.

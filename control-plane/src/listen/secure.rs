@@ -35,8 +35,8 @@ enum Beginning {
     Nothing,
 }
 
-/// Makes a connection one with TLS. `None`: that does not work, and the other end was told why where
-/// it can understand it. `wrap` is laid below TLS.
+/// Makes a connection one with TLS. `None`: that does not work, and the other end was told why
+/// where it can understand it. `wrap` is laid below TLS.
 pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     stream: TcpStream,
     tls: &Arc<ServerTls>,

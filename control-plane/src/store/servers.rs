@@ -11,7 +11,8 @@ pub(crate) struct ServerRow {
     pub(crate) id: String,
     /// Version of the program.
     pub(crate) version: String,
-    /// Name by which people know it, which it has again after a restart. Empty: of an older version.
+    /// Name by which people know it, which it has again after a restart. Empty: of an older
+    /// version.
     pub(crate) place: String,
     /// The same for servers with the same objects.
     pub(crate) objects: String,

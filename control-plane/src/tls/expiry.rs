@@ -1,8 +1,8 @@
 //! Warnings before the end of a certificate. Pure.
 //!
 //! The first comes 30 days before, the second 7 days before; both stay until the certificate is
-//! renewed. One that was made for a short time is renewed late by design (ACME clients: when a third
-//! of its time is left), so it has its warnings when a quarter and an eighth are left.
+//! renewed. One that was made for a short time is renewed late by design (ACME clients: when a
+//! third of its time is left), so it has its warnings when a quarter and an eighth are left.
 
 const DAY_S: i64 = 86_400;
 

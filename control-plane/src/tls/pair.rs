@@ -66,8 +66,8 @@ fn read_into(
     check: impl FnOnce(&File) -> Result<(), TlsError>,
 ) -> Result<(), TlsError> {
     let failed = |source| TlsError::Io { path: path.to_owned(), source };
-    // A FIFO would keep the opening waiting. Links are followed: certbot has its newest files behind
-    // them.
+    // A FIFO would keep the opening waiting. Links are followed: certbot has its newest files
+    // behind them.
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {

@@ -17,7 +17,7 @@ pub(super) struct Look {
     broken: Option<Option<blake3::Hash>>,
 }
 
-/// What follows from a look.
+/// Consequence of a look.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     /// The files hold what is in use.
@@ -42,9 +42,9 @@ impl Look {
         }
     }
 
-    /// Notes contents that cannot be used. Returns true where people are to hear of it: at once where
-    /// somebody asked for the look, else when the same are found twice. Whoever renews writes one
-    /// file after the other, and a look may come between.
+    /// Notes contents that cannot be used. Returns true where people are to hear of it: at once
+    /// where somebody asked for the look, else when the same are found twice. Whoever renews writes
+    /// one file after the other, and a look may come between.
     fn is_told(&mut self, seen: Option<blake3::Hash>, is_asked: bool) -> bool {
         let is_second = self.broken == Some(seen);
         self.broken = Some(seen);

@@ -16,12 +16,12 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     remove_tree_but(path, &[])
 }
 
-/// Deletes a directory of a service's own user with everything in it that is that user's or root's. No
-/// process of the user is to be left.
+/// Deletes a directory of a service's own user with everything in it that is that user's or root's.
+/// No process of the user is to be left.
 ///
-/// Threat: one that is left after all could exchange what is in its directories meanwhile. Root goes
-/// through descriptors without following links, and takes names out of directories of that user alone:
-/// nothing is lost that the user could not have deleted itself.
+/// Threat: one that is left after all could exchange what is in its directories meanwhile. Root
+/// goes through descriptors without following links, and takes names out of directories of that
+/// user alone: nothing is lost that the user could not have deleted itself.
 pub(crate) fn remove_tree_of(path: &Path, owner: u32) -> io::Result<()> {
     remove_tree_within(path, &[], &[0, owner])
 }

@@ -55,8 +55,8 @@ pub(super) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::File::from(directory).set_permissions(std::fs::Permissions::from_mode(mode))
 }
 
-/// Makes a directory of a service's user with this mode, or takes one that is there. A link in its place
-/// is refused.
+/// Makes a directory of a service's user with this mode, or takes one that is there. A link in its
+/// place is refused.
 pub(super) fn make_directory_of(path: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<()> {
     make_directory(path, 0o700)?;
     let directory = open_directory(AT_FDCWD, path)?;

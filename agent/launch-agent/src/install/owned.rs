@@ -8,8 +8,8 @@ use super::files;
 use super::receipt::Check;
 use russet_platform::accounts::Accounts;
 
-/// Looks how it stands. One of somebody else that is not empty is refused: the service could not read
-/// what is in it.
+/// Looks how it stands. One of somebody else that is not empty is refused: the service could not
+/// read what is in it.
 pub(super) fn check_directory(
     path: &Path,
     mode: u32,

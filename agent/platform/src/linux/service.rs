@@ -24,7 +24,7 @@ pub struct Service {
     tools: Tools,
     booted: PathBuf,
     unit: PathBuf,
-    /// What another supervisor has to do.
+    /// Advice for another supervisor.
     instead: String,
 }
 
@@ -45,8 +45,8 @@ impl Service {
         Self { job: job::AGENT, tools, booted, unit: layout.systemd_unit(), instead }
     }
 
-    /// The control plane's, of the system, with this file. `instead` says what another supervisor has
-    /// to do.
+    /// The control plane's, of the system, with this file. `instead` says what another supervisor
+    /// has to do.
     #[must_use]
     pub fn of_server(unit: PathBuf, _loaded: PathBuf, instead: String) -> Self {
         let booted = PathBuf::from(BOOTED);

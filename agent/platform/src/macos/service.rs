@@ -28,8 +28,8 @@ impl Service {
         Self { launchd, plist: layout.daemon_plist() }
     }
 
-    /// The control plane's, of the system, with this file. `loaded` is where the file that was loaded
-    /// last is kept.
+    /// The control plane's, of the system, with this file. `loaded` is where the file that was
+    /// loaded last is kept.
     #[must_use]
     pub fn of_server(plist: PathBuf, loaded: PathBuf, _instead: String) -> Self {
         let launchd = Launchd::new(job::SERVER, Tools::system(), loaded, reloader(RELOAD_SERVER));
@@ -126,8 +126,8 @@ impl Service {
     }
 }
 
-/// Returns the command that reloads a job in a process of its own. Without a path of its own it starts no
-/// process, and says so.
+/// Returns the command that reloads a job in a process of its own. Without a path of its own it
+/// starts no process, and says so.
 fn reloader(arguments: [&str; 2]) -> Vec<OsString> {
     let program = std::env::current_exe().ok().map(PathBuf::into_os_string);
     let arguments = arguments.map(OsString::from);

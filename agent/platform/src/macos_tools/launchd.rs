@@ -48,8 +48,8 @@ pub struct Launchd {
 }
 
 impl Launchd {
-    /// A job of launchd, by these tools. `loaded` is where the file that was loaded last is kept; the
-    /// program and arguments `reloader` call [`Launchd::reload`].
+    /// A job of launchd, by these tools. `loaded` is where the file that was loaded last is kept;
+    /// the program and arguments `reloader` call [`Launchd::reload`].
     #[must_use]
     pub fn new(job: Job, tools: Tools, loaded: PathBuf, reloader: Vec<OsString>) -> Self {
         let (gone, settles, pause) = (GONE, SETTLES, Duration::from_millis(500));

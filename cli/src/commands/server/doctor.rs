@@ -1,7 +1,7 @@
 //! `russet server doctor`: what is in the way of a server on this machine.
 //!
-//! Works on the options of the installed service, or on those that are given, whether or not the server
-//! runs; as root it finds out most. It changes nothing.
+//! Works on the options of the installed service, or on those that are given, whether or not the
+//! server runs; as root it finds out most. It changes nothing.
 
 mod files;
 mod judge;
@@ -28,7 +28,8 @@ use crate::render::Format;
 
 /// Say what is in the way of the server, and what to do about it
 ///
-/// Looks at the installed service, or at a server with the options that are given, and changes nothing.
+/// Looks at the installed service, or at a server with the options that are given, and changes
+/// nothing.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   sudo russet server doctor

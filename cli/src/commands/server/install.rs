@@ -323,7 +323,8 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-/// Waits until a server that was started answers. One with TLS answers plain HTTP too, with a refusal.
+/// Waits until a server that was started answers. One with TLS answers plain HTTP too, with a
+/// refusal.
 fn wait_for_answer(
     service: Option<&Service>,
     address: SocketAddr,

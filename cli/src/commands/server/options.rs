@@ -1,5 +1,5 @@
-//! Options of a server that another program will give it: a service starts in another directory than
-//! the one in which somebody typed them. Pure but for the current directory.
+//! Options of a server that another program will give it: a service starts in another directory
+//! than the one in which somebody typed them. Pure but for the current directory.
 
 use std::path::Path;
 

@@ -40,8 +40,8 @@ impl TlsArgs {
     }
 }
 
-/// Has the server look at its certificate at each SIGHUP. Without one, the signal ends the server as it
-/// does any program.
+/// Has the server look at its certificate at each SIGHUP. Without one, the signal ends the server
+/// as it does any program.
 pub(super) fn look_at_hangups(looks: Option<CertificateLooks>) -> Result<()> {
     let Some(looks) = looks else { return Ok(()) };
     let mut hangup = signal(SignalKind::hangup())

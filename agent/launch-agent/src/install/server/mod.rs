@@ -1,10 +1,10 @@
 //! The control plane as a service: installed and removed through the same plan of actions as the
-//! agent, with a receipt of its own. Of the control plane itself nothing is known here but its program
-//! and its options.
+//! agent, with a receipt of its own. Of the control plane itself nothing is known here but its
+//! program and its options.
 //!
 //! Threat: root installs what a service runs as another user. The program and the job's file are
-//! root's, below directories that only root can change; what the service writes is its user's alone,
-//! and root runs nothing of it.
+//! root's, below directories that only root can change; what the service writes is its user's
+//! alone, and root runs nothing of it.
 
 mod plan;
 #[cfg(any(target_os = "macos", test))]

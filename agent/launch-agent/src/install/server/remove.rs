@@ -1,7 +1,8 @@
 //! Undoing the installation of a control plane, backwards.
 //!
-//! Data stays unless it is asked for, and with it the user that it belongs to: an id that is given to
-//! somebody else later would give them the data too. The receipt stays for a later removal of both.
+//! Data stays unless it is asked for, and with it the user that it belongs to: an id that is given
+//! to somebody else later would give them the data too. The receipt stays for a later removal of
+//! both.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -34,8 +35,8 @@ pub struct ServerRemoval {
 ///
 /// # Errors
 ///
-/// The server cannot be stopped, or runs without the service manager; or the first action that fails.
-/// What was not undone stays in the receipt.
+/// The server cannot be stopped, or runs without the service manager; or the first action that
+/// fails. What was not undone stays in the receipt.
 pub fn uninstall_server(
     layout: &ServerLayout,
     service: &Service,

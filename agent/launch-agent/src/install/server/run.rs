@@ -37,7 +37,8 @@ pub fn server_options(layout: &ServerLayout) -> Result<Option<Vec<String>>, Inst
     serde_json::from_str(&text).map(Some).map_err(broken)
 }
 
-/// Installs a control plane, or finishes or renews what is installed. `wait` returns when it answers.
+/// Installs a control plane, or finishes or renews what is installed. `wait` returns when it
+/// answers.
 ///
 /// # Errors
 ///
