@@ -291,9 +291,10 @@ impl Server {
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
         let since_ms = clock.wall_ms();
-        let named = tls.as_ref().filter(|_| settings.listen.port() != 0).and_then(|tls| {
-            default_public_url(&tls.standing().pair, settings.listen.port())
-        });
+        let named = tls
+            .as_ref()
+            .filter(|_| settings.listen.port() != 0)
+            .and_then(|tls| default_public_url(&tls.standing().pair, settings.listen.port()));
         let app = App::of(Parts {
             store,
             objects,
@@ -319,10 +320,7 @@ impl Server {
             keeper: Arc::default(),
             orb_registry: settings.orb_registry,
             class_aliases: Arc::new(settings.class_aliases),
-            public_url: settings
-                .public_url
-                .or(named)
-                .map(|url| url.trim_end_matches('/').into()),
+            public_url: settings.public_url.or(named).map(|url| url.trim_end_matches('/').into()),
             tls: tls.map(Arc::new),
             gate: Arc::new(Gate::new(
                 settings.limits,
