@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{CliError, Result};
 
 /// Options whose value is the path of a file or a directory.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 14] = [
     "--data-dir",
     "--database-file",
     "--kept-caches",
@@ -15,6 +15,7 @@ const PATHS: [&str; 13] = [
     "--mail-password-file",
     "--objects-ca",
     "--objects-credentials-file",
+    "--oidc-client-secret-file",
     "--orb-registry-token-file",
     "--releases",
     "--secrets-key-file",
