@@ -38,9 +38,9 @@ use crate::space::Space;
 use crate::state::{App, Parts, StorageLimits};
 use crate::store::{DatabaseUrl, Store, StoreError, installation, tasks, variables};
 use crate::sweep::{run_expiry, sweep_objects};
-use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::text::rfc3339;
 use crate::tls::{ServerTls, TlsError, TlsFiles, default_public_url, run_renewal};
+use crate::traces::{Tracer, endpoint_for_people, open_tracer};
 use crate::{alerts, api, cancel, keeping, listen, presence_writer, reaper, servers, web};
 
 /// Settings of a control plane.

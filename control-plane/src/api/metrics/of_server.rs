@@ -19,8 +19,8 @@ use crate::people::AttemptCounts;
 use crate::readiness::examine;
 use crate::state::App;
 use crate::store::statement_count;
-use crate::trace_events::SpanCounts;
 use crate::tls::ServerTls;
+use crate::trace_events::SpanCounts;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByLimit {
