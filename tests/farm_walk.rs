@@ -63,6 +63,9 @@ mount --bind "$FIXTURES/systemctl" /usr/bin/systemctl
 ip link set lo up
 printf '127.0.0.1 localhost ci.example.com\n' >/etc/hosts
 rm -rf /opt/russet /opt/russet-server /var/lib/russet /var/lib/russet-server /etc/russet /etc/russet-server
+# Ids that nobody has outside: processes of the walk are seen there by their ids.
+sed -i -E '/^#?[[:space:]]*SYS_[UG]ID_(MIN|MAX)/d' /etc/login.defs
+printf 'SYS_UID_MIN 600\nSYS_UID_MAX 699\nSYS_GID_MIN 600\nSYS_GID_MAX 699\n' >>/etc/login.defs
 mkdir -p /mnt/out /mnt/server /mnt/machine
 for dir in server machine; do cp "$RUSSET" "$BOOT" /mnt/$dir/; done
 for name in ana:61001 ben:61002; do
@@ -132,10 +135,6 @@ fn a_farm_is_operated_with_the_commands_of_its_page_alone() {
         if !has_tool(tool) {
             return skip(Lacks::Tool, tool);
         }
-    }
-    let help = Command::new(russet()).args(["login", "--help"]).output().unwrap();
-    if !String::from_utf8_lossy(&help.stdout).contains("--no-browser") {
-        return skip(Lacks::Machine, "a `russet login` that shows a code");
     }
     let document = std::fs::read_to_string(checkout().join("docs/operating-a-farm.md")).unwrap();
     let steps = steps_of(&document);
