@@ -7,7 +7,7 @@ use russet_protocol::people::{Permission, Role, UserItem, UserKind};
 
 use super::rows::{count_column, parse, parse_maybe};
 use super::sql::{Row, query};
-use super::{Conn, StoreError, WriteTx, user_tokens};
+use super::{Conn, StoreError, WriteTx};
 use crate::people::{Person, Rights, TokenRef};
 
 /// An account with its id.
@@ -194,9 +194,9 @@ pub(crate) async fn set_password(
     Ok(())
 }
 
-/// Removes an account with its tokens, those that were made with them, and its roles. What it did keeps its name.
+/// Removes an account, its roles and sessions. Its tokens are to be gone already. What it did keeps its
+/// name.
 pub(crate) async fn remove(tx: &mut WriteTx, id: &UserId) -> Result<(), StoreError> {
-    user_tokens::delete_all(tx, id).await?;
     query("DELETE FROM user_roles WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
     query("DELETE FROM user_sessions WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;
     query("DELETE FROM sign_in_links WHERE user_id = $1").bind(id.as_str()).execute(tx).await?;

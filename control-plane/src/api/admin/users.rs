@@ -17,7 +17,7 @@ use crate::audit;
 use crate::people::{Rights, check_user_name};
 use crate::state::App;
 use crate::store::users::StoredUser;
-use crate::store::{Conn, namespaces, user_sessions, users};
+use crate::store::{Conn, namespaces, user_sessions, user_tokens, users};
 
 /// Finds an account by its name.
 pub(super) async fn find_user(conn: &mut Conn, name: &str) -> Result<StoredUser, ApiError> {
@@ -123,6 +123,7 @@ pub(super) async fn remove(
              `russet namespace set-owner`"
         )));
     }
+    user_tokens::delete_all(&mut tx, &user.id).await?;
     users::remove(&mut tx, &user.id).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
