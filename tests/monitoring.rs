@@ -105,7 +105,7 @@ fn tell_all() -> BTreeMap<String, BTreeSet<String>> {
     let class = serde_json::json!({"resource_class": "acme/nobody", "description": ""});
     let (status, _) =
         server.admin.send(Method::POST, "/api/v3/runner/resource", Some(class)).unwrap();
-    assert_eq!(status, 200);
+    assert_eq!(status, 201);
     server.admin.submit(&waits);
     let (status, text) = server.admin.send(Method::GET, "/metrics", None).unwrap();
     assert_eq!(status, 200);

@@ -37,7 +37,10 @@ impl Unit {
     }
 
     /// Returns the unit's text.
-    #[cfg_attr(target_os = "macos", expect(dead_code, reason = "launchd's file is another"))]
+    #[cfg_attr(
+        all(target_os = "macos", not(test)),
+        expect(dead_code, reason = "launchd's file is another")
+    )]
     pub(super) fn systemd_file(
         &self,
         layout: &ServerLayout,
