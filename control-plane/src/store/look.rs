@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::time::timeout;
 
 use super::DatabaseUrl;
+use super::postgres::NOW;
 use super::sqlite::MIGRATIONS;
 
 /// Longest wait for a connection and short statements.
@@ -84,8 +85,7 @@ pub(crate) async fn look_at_postgres(url: &DatabaseUrl) -> Result<DatabaseFacts,
     let mut conn: PgConnection = in_time(options.connect()).await?;
     let schema = in_time(sqlx::query(SCHEMA).fetch_one(&mut conn)).await?.try_get(0)?;
     let needed = in_time(sqlx::query(NEEDED).fetch_one(&mut conn)).await?.try_get(0)?;
-    let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-    let there_ms: i64 = in_time(sqlx::query(clock).fetch_one(&mut conn)).await?.try_get(0)?;
+    let there_ms: i64 = in_time(sqlx::query(NOW).fetch_one(&mut conn)).await?.try_get(0)?;
     let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let here_ms = i64::try_from(here.as_millis()).unwrap_or(i64::MAX);
     // A connection that is not ended well is of no matter.
