@@ -6,6 +6,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use russet_protocol::alerts::AlertKind;
 
 use super::of_server::add_gauge;
 use crate::meters::ByClass;
@@ -53,6 +54,8 @@ impl Farm {
             *farm.machines.entry(key).or_default() += 1;
         }
         farm.lines = loads::waiting_lines(&mut conn).await?;
+        // A kind without one is told as well: a rule must not take nothing for a metric that is gone.
+        farm.alerts = AlertKind::ALL.iter().map(|kind| (kind.as_str(), 0)).collect();
         for (kind, _) in alerts::open_keys(&mut conn).await? {
             *farm.alerts.entry(kind.as_str()).or_default() += 1;
         }
