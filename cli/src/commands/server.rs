@@ -91,7 +91,7 @@ pub(crate) struct ServerArgs {
     lease: Duration,
 
     /// Collector that traces of pipelines are sent to, by OTLP over HTTP: its base, such as
-    /// http://127.0.0.1:4318. OTEL_EXPORTER_OTLP_HEADERS has headers, such as a token [default: no
+    /// `http://127.0.0.1:4318`. OTEL_EXPORTER_OTLP_HEADERS has headers, such as a token [default: no
     /// traces]
     #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true)]
     otlp_endpoint: Option<String>,

@@ -45,7 +45,7 @@ impl Conn {
     /// again; within a transaction it may not, and the whole is done again
     /// ([`StoreError::is_contended`]).
     ///
-    /// [`StoreError::is_contended`]: super::StoreError::is_contended
+    /// [`StoreError::is_contended`]: crate::contention::MayContend::is_contended
     pub(super) async fn forgets_stale_plans(&mut self, error: &sqlx::Error) -> bool {
         if !has_stale_plan(error) {
             return false;

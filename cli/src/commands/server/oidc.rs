@@ -15,7 +15,7 @@ use crate::exit::Exit;
 #[derive(clap::Args, Debug)]
 pub(super) struct OidcArgs {
     /// Provider of OpenID Connect that people sign in at, by its issuer, such as
-    /// https://id.example.com. It sends browsers back to PUBLIC-URL/login/oidc/callback
+    /// `https://id.example.com`. It sends browsers back to PUBLIC-URL/login/oidc/callback
     #[arg(long, value_name = "URL", requires_all = ["public_url", "oidc_client_id", "oidc_client_secret_file"])]
     oidc_issuer: Option<String>,
 
