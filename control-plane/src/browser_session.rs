@@ -21,7 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use russet_protocol::ids::UserId;
 use russet_text::one_line_within;
 
-use crate::credentials::{NoRandomness, TokenHash, TokenKind, new_token};
+use crate::credentials::{NoRandomness, TokenHash, TokenKind, new_token, random_bytes};
 use crate::oidc::ATTEMPT_TIMEOUT_S;
 use crate::people::{Person, Rights};
 use crate::state::App;
@@ -131,9 +131,7 @@ pub(crate) fn now_s(app: &App) -> i64 {
 
 /// Returns a random text that nobody can guess.
 pub(crate) fn new_nonce() -> Result<String, NoRandomness> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(NoRandomness)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(nonce)))
+    Ok(format!("{:032x}", u128::from_be_bytes(random_bytes()?)))
 }
 
 /// Returns the header that begins a session of somebody. A browser sends the cookie back over TLS

@@ -78,11 +78,17 @@ impl TokenKind {
     }
 }
 
+/// Returns bytes that nobody can guess.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    Ok(bytes)
+}
+
 /// A new token.
 pub(crate) fn new_token(kind: TokenKind) -> Result<Secret, NoRandomness> {
     let prefix = kind.prefix();
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(NoRandomness)?;
+    let bytes: [u8; 32] = random_bytes()?;
     Ok(Secret::new(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))))
 }
 

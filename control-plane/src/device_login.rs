@@ -17,7 +17,7 @@ use russet_protocol::people::{
 use russet_protocol::secret::Secret;
 
 use crate::audit;
-use crate::credentials::{NoRandomness, TokenHash, TokenKind, new_token};
+use crate::credentials::{NoRandomness, TokenHash, TokenKind, new_token, random_bytes};
 use crate::people::{
     Counted, Denial, DeviceState, DeviceTimes, Person, Rights, SLOWED_BY_S, answer_poll,
     counted_source, plain_user_code, user_code_from,
@@ -96,8 +96,7 @@ fn hash_user_code(app: &App, code: &str) -> blake3::Hash {
 
 fn new_user_code() -> Result<String, NoRandomness> {
     loop {
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(NoRandomness)?;
+        let random: [u8; 32] = random_bytes()?;
         // Of 32 bytes there are nearly always enough.
         if let Some(code) = user_code_from(&random) {
             return Ok(code);

@@ -8,7 +8,7 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use russet_protocol::secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::credentials::NoRandomness;
+use crate::credentials::{NoRandomness, random_bytes};
 
 /// Length of the key, in bytes.
 pub(crate) const KEY_LENGTH: usize = 32;
@@ -89,8 +89,7 @@ impl Sealer {
         name: &str,
         value: &Secret,
     ) -> Result<Vec<u8>, NoRandomness> {
-        let mut nonce = [0; NONCE_LENGTH];
-        getrandom::fill(&mut nonce).map_err(NoRandomness)?;
+        let nonce: [u8; NONCE_LENGTH] = random_bytes()?;
         let aad = associated_data(owner, name);
         let payload = Payload { msg: value.expose().as_bytes(), aad: &aad };
         // It fails for messages of 256 GiB and more; values are bounded long before.

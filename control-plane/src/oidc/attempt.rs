@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::credentials::NoRandomness;
+use crate::credentials::{NoRandomness, random_bytes};
 
 /// Time for which an attempt counts, in seconds.
 pub(crate) const ATTEMPT_TIMEOUT_S: i64 = 600;
@@ -74,8 +74,7 @@ pub(crate) fn new_attempt(
     next: &str,
     now_s: i64,
 ) -> Result<Attempt, NoRandomness> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(NoRandomness)?;
+    let secret: [u8; 32] = random_bytes()?;
     Ok(Attempt {
         key: attempt_key(admin),
         secret: URL_SAFE_NO_PAD.encode(secret),
