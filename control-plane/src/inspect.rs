@@ -4,29 +4,19 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use nix::sys::statvfs::statvfs;
-
 use crate::mail::MailServer;
 use crate::moving::newest_backup;
 use crate::objects::{Objects, S3Settings};
-use crate::space::usual_reserve;
+use crate::space;
 use crate::store::DatabaseUrl;
 use crate::store::look::{look_at_postgres, look_at_sqlite};
 use crate::tls::{TlsError, TlsFiles, Warning, due_warnings};
 
+pub use crate::space::Room;
 pub use crate::store::look::{DatabaseFacts, LookError};
 
 /// Cause of a failure, of whatever part.
 type Cause = Box<dyn Error + Send + Sync>;
-
-/// Room of a disk, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Free bytes.
-    pub free: u64,
-    /// Bytes below which no task is given out.
-    pub reserve: u64,
-}
 
 /// Certificate of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,12 +64,7 @@ pub async fn try_mail(server: &MailServer) -> Result<(), Cause> {
 /// Returns the room of a directory's disk, where the system says.
 #[must_use]
 pub fn room_of(dir: &Path, reserve: Option<u64>) -> Option<Room> {
-    let stat = statvfs(dir).ok()?;
-    let bytes =
-        |blocks: u128| u64::try_from(blocks * u128::from(stat.fragment_size())).unwrap_or(u64::MAX);
-    let free = bytes(u128::from(stat.blocks_available()));
-    let size = bytes(u128::from(stat.blocks()));
-    Some(Room { free, reserve: reserve.unwrap_or_else(|| usual_reserve(size)) })
+    space::room_of(dir, reserve)
 }
 
 /// Reads a certificate and its key, and checks that they fit.

@@ -50,26 +50,27 @@ async fn look_at_parts(app: &App) -> States {
 
 /// Returns true where this version can use the database; `None` where it does not answer.
 async fn look_at_database(store: &Store) -> Option<bool> {
-    match timeout(ANSWER_TIMEOUT, store.too_new()).await {
-        Ok(Ok(needed)) => Some(needed.is_none()),
-        Ok(Err(error)) => {
-            tracing::debug!(error = russet_text::error_chain(&error), "the database failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("the database did not answer in time");
-            None
-        }
-    }
+    answer_in_time("the database", store.too_new()).await.map(|needed| needed.is_none())
 }
 
 async fn look_at_objects(objects: &Objects) -> bool {
-    match timeout(ANSWER_TIMEOUT, objects.is_there()).await {
-        Ok(Ok(is_there)) => is_there,
+    answer_in_time("the place of the objects", objects.is_there()).await.unwrap_or(false)
+}
+
+/// Waits for an answer; `None`: it failed, or did not come in time.
+async fn answer_in_time<T, E: std::error::Error + 'static>(
+    part: &str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Option<T> {
+    match timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Ok(answer)) => Some(answer),
         Ok(Err(error)) => {
-            tracing::debug!(error = russet_text::error_chain(&error), "the objects failed");
-            false
+            tracing::debug!(error = russet_text::error_chain(&error), "{part} failed");
+            None
         }
-        Err(_) => false,
+        Err(_) => {
+            tracing::debug!("{part} did not answer in time");
+            None
+        }
     }
 }

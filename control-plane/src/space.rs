@@ -5,7 +5,7 @@
 //! out; tasks that run wait with artifacts and archives, and their output has the rest.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, io};
 
@@ -29,16 +29,31 @@ pub(crate) struct Space {
 
 /// Less room than is to stay free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shortage {
+pub struct Room {
     /// Free bytes.
-    pub(crate) free: u64,
-    /// Bytes that are to stay free.
-    pub(crate) reserve: u64,
+    pub free: u64,
+    /// Bytes below which no task is given out.
+    pub reserve: u64,
 }
+
+/// Returns the room on the disk of a directory, where the system says. Without a `reserve` it is the
+/// usual one of that disk.
+pub(crate) fn room_of(dir: &Path, reserve: Option<u64>) -> Option<Room> {
+    let stat = statvfs(dir).ok()?;
+    let bytes =
+        |blocks: u128| u64::try_from(blocks * u128::from(stat.fragment_size())).unwrap_or(u64::MAX);
+    let free = bytes(u128::from(stat.blocks_available()));
+    let size = bytes(u128::from(stat.blocks()));
+    Some(Room { free, reserve: reserve.unwrap_or_else(|| usual_reserve(size)) })
+}
+
+/// Less room than is to stay free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shortage(Room);
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (free, reserve) = (format_size(self.free), format_size(self.reserve));
+        let (free, reserve) = (format_size(self.0.free), format_size(self.0.reserve));
         write!(f, "the control plane's disk has {free} left, of a reserve of {reserve}")
     }
 }
@@ -50,9 +65,7 @@ impl Space {
 
     /// Returns the free bytes of the disk, where the system says.
     pub(crate) fn free_bytes(&self) -> Option<u64> {
-        let stat = statvfs(&self.dir).ok()?;
-        let free = u128::from(stat.blocks_available()) * u128::from(stat.fragment_size());
-        u64::try_from(free).ok()
+        room_of(&self.dir, self.reserve).map(|room| room.free)
     }
 
     /// Returns true while there is too little room to begin anything.
@@ -63,14 +76,8 @@ impl Space {
     /// Returns what is missing while there is too little room to begin anything, for people who ask
     /// why tasks wait. Where the system does not say how much there is, writing will.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
-        let stat = statvfs(&self.dir).ok()?;
-        let bytes = |blocks: u128| {
-            u64::try_from(blocks * u128::from(stat.fragment_size())).unwrap_or(u64::MAX)
-        };
-        let free = bytes(u128::from(stat.blocks_available()));
-        let size = bytes(u128::from(stat.blocks()));
-        let reserve = self.reserve.unwrap_or_else(|| usual_reserve(size));
-        let shortage = (free < reserve).then_some(Shortage { free, reserve });
+        let room = room_of(&self.dir, self.reserve)?;
+        let shortage = (room.free < room.reserve).then_some(Shortage(room));
         // Once for each change, however many calls look.
         if self.was_short.swap(shortage.is_some(), Ordering::Relaxed) != shortage.is_some() {
             match &shortage {
@@ -85,7 +92,7 @@ impl Space {
 }
 
 /// The reserve of a disk of `size` bytes, unless configured.
-pub(crate) fn usual_reserve(size: u64) -> u64 {
+fn usual_reserve(size: u64) -> u64 {
     (size / RESERVE_PART).min(MAX_RESERVE)
 }
 

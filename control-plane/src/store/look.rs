@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::DatabaseUrl;
 use super::postgres::NOW;
-use super::sqlite::MIGRATIONS;
+use super::sqlite::last_migration;
 
 /// Longest wait for a connection and short statements.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,10 +44,6 @@ pub enum LookError {
     Slow,
 }
 
-fn known_schema() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
-}
-
 async fn in_time<T>(look: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LookError> {
     Ok(timeout(LOOK_TIMEOUT, look).await.map_err(|_| LookError::Slow)??)
 }
@@ -76,7 +72,7 @@ pub(crate) async fn look_at_sqlite(path: &Path) -> Result<DatabaseFacts, LookErr
             Some(if said == "ok" { Ok(()) } else { Err(said) })
         }
     };
-    Ok(DatabaseFacts { schema, known: known_schema(), needed, integrity, skew_ms: None })
+    Ok(DatabaseFacts { schema, known: last_migration(), needed, integrity, skew_ms: None })
 }
 
 /// Looks at a database of PostgreSQL.
@@ -91,5 +87,5 @@ pub(crate) async fn look_at_postgres(url: &DatabaseUrl) -> Result<DatabaseFacts,
     // A connection that is not ended well is of no matter.
     drop(conn.close().await);
     let skew_ms = Some(there_ms.saturating_sub(here_ms));
-    Ok(DatabaseFacts { schema, known: known_schema(), needed, integrity: None, skew_ms })
+    Ok(DatabaseFacts { schema, known: last_migration(), needed, integrity: None, skew_ms })
 }
