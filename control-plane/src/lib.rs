@@ -51,6 +51,7 @@ mod objects;
 mod oidc;
 mod orbs;
 mod outbox;
+mod outgoing;
 mod output_packer;
 mod output_reader;
 mod output_readers;

@@ -19,10 +19,11 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use super::attempt::Attempt;
-use super::http::{CallError, call, new_client};
+use super::http::{HttpError, call, new_client};
 use super::rules::Claims;
 use super::settings::{OidcSettings, is_safe};
 use crate::clock::Clock;
+use crate::outgoing::CallError;
 
 /// Time after which the provider's document and keys are fetched anew, in milliseconds.
 const KNOWN_MS: i64 = 3_600_000;
@@ -208,8 +209,8 @@ impl Provider {
             claims = verify_token(&client, token, &nonce, now_ms);
         }
         let subject = claims.map_err(|error| refused_token(&error))?;
-        check_access_token(&client, token, &answer, now_ms)?;
         let mut all = payload_of(token)?;
+        check_access_token(&client, token, &answer, &all, now_ms)?;
         // Some providers say more in a call of its own alone.
         if !all.contains_key("email") && client.user_info_url().is_some() {
             let more = user_info(&client, &answer, &subject, &http).await?;
@@ -275,20 +276,20 @@ fn check_access_token(
     client: &KnownClient,
     token: &CoreIdToken,
     answer: &CoreTokenResponse,
+    claims: &Map<String, Value>,
     now_ms: i64,
 ) -> Result<(), ProviderError> {
+    let Some(signed) = claims.get("at_hash").and_then(Value::as_str) else { return Ok(()) };
+    let refused = |error: &dyn std::error::Error| ProviderError::Token(error.to_string());
     let verifier = verifier(client, now_ms);
-    let payload = payload_of(token)?;
-    let Some(signed) = payload.get("at_hash").and_then(Value::as_str) else { return Ok(()) };
-    let refused = |error: String| ProviderError::Token(error);
-    let algorithm = token.signing_alg().map_err(|error| refused(error.to_string()))?;
-    let key = token.signing_key(&verifier).map_err(|error| refused(error.to_string()))?;
+    let algorithm = token.signing_alg().map_err(|error| refused(&error))?;
+    let key = token.signing_key(&verifier).map_err(|error| refused(&error))?;
     let hash = AccessTokenHash::from_token(answer.access_token(), algorithm, key)
-        .map_err(|error| refused(error.to_string()))?;
-    if hash.as_str() != signed {
-        return Err(refused("it is not of this access token".to_owned()));
+        .map_err(|error| refused(&error))?;
+    match hash.as_str() == signed {
+        true => Ok(()),
+        false => Err(ProviderError::Token("it is not of this access token".to_owned())),
     }
-    Ok(())
 }
 
 /// Returns all claims of a token, which was verified before.
@@ -307,7 +308,7 @@ async fn user_info<C, F>(
 ) -> Result<Map<String, Value>, ProviderError>
 where
     C: Fn(openidconnect::HttpRequest) -> F,
-    F: Future<Output = Result<openidconnect::HttpResponse, CallError>>,
+    F: Future<Output = Result<openidconnect::HttpResponse, HttpError>>,
 {
     let failed = |error: String| ProviderError::UserInfo(error);
     // Refused where it is about somebody else.

@@ -16,6 +16,7 @@ use russet_protocol::alerts::{AlertMessage, TargetKind};
 use russet_protocol::secret::Secret;
 use serde::{Deserialize, Serialize};
 
+use crate::outgoing;
 use crate::secrets::{Owner, Scope};
 use crate::state::App;
 use crate::store::{StoreError, alert_targets, outbox};
@@ -177,11 +178,8 @@ fn client() -> Result<&'static reqwest::Client, DeliveryError> {
     if let Some(client) = CLIENT.get() {
         return Ok(client);
     }
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+    let client = outgoing::client_builder(CALL_TIMEOUT)
         .dns_resolver(address::CheckedResolver)
-        .timeout(CALL_TIMEOUT)
-        .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| DeliveryError(russet_text::error_chain(&error)))?;
     Ok(CLIENT.get_or_init(|| client))

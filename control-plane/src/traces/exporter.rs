@@ -14,6 +14,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use reqwest::Client;
 
+use crate::outgoing;
+
 /// Longest time that a collector may take for a batch.
 pub(super) const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,11 +39,7 @@ pub(super) fn make_exporter(endpoint: &str, server: &str) -> Result<SpanExporter
     if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
         return Err(TracesError::Scheme);
     }
-    let client = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(EXPORT_TIMEOUT)
-        .user_agent(concat!("russet/", env!("CARGO_PKG_VERSION")))
-        .build()?;
+    let client = outgoing::client_builder(EXPORT_TIMEOUT).build()?;
     let mut exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(Ours(client))
@@ -87,20 +85,8 @@ impl HttpClient for Ours {
         Self: 'call,
     {
         Box::pin(async move {
-            let request = reqwest::Request::try_from(request)?;
-            let mut answer = self.0.execute(request).await.map_err(reqwest::Error::without_url)?;
-            let mut built = Response::builder().status(answer.status());
-            if let Some(headers) = built.headers_mut() {
-                *headers = std::mem::take(answer.headers_mut());
-            }
-            let mut body = Vec::new();
-            while let Some(bytes) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-                if body.len() + bytes.len() > MAX_ANSWER_BYTES {
-                    return Err(Box::from("the answer is too long"));
-                }
-                body.extend_from_slice(&bytes);
-            }
-            Ok(built.body(body.into())?)
+            let answer = outgoing::make_call(&self.0, request, MAX_ANSWER_BYTES).await?;
+            Ok(answer.map(Bytes::from))
         })
     }
 }
