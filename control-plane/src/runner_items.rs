@@ -5,6 +5,7 @@ use russet_protocol::admin::{RunnerItem, RunnerStatus};
 use russet_protocol::resource_class::ResourceClass;
 
 use crate::machines::{Facts, decide_state};
+use crate::people::Reach;
 use crate::state::App;
 use crate::store::pauses::Pauses;
 use crate::store::runners::RunnerRow;
@@ -26,6 +27,17 @@ pub(crate) async fn list_runners(
 ) -> Result<Vec<RunnerItem>, StoreError> {
     let judged = judge_runners(app, conn).await?;
     Ok(judged.into_iter().map(|runner| runner.item).collect())
+}
+
+/// Returns the runners of classes within sight: those of others are as if they were not there.
+pub(crate) async fn visible_runners(
+    app: &App,
+    conn: &mut Conn,
+    sight: &Reach,
+) -> Result<Vec<RunnerItem>, StoreError> {
+    let mut all = list_runners(app, conn).await?;
+    all.retain(|item| sight.covers(Some(item.resource_class.namespace())));
+    Ok(all)
 }
 
 /// Returns all runners that are listed, with their states and when they were heard of: three

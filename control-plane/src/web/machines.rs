@@ -12,7 +12,7 @@ use super::errors::{PageError, render_html};
 use super::overview::{MAX_SHOWN, queued_jobs};
 use super::view;
 use super::visit::Visit;
-use crate::runner_items::list_runners;
+use crate::runner_items::visible_runners;
 use crate::state::App;
 use crate::store::open_jobs::OpenJob;
 use crate::store::{classes, pauses, projects, tasks};
@@ -53,8 +53,7 @@ pub(super) async fn runners_page(
         let pause = all.of_class(item.resource_class.as_str()).cloned();
         lines.push(ClassLine { item, pause, queued, running });
     }
-    let mut runners = list_runners(&app, &mut conn).await?;
-    runners.retain(|runner| sight.covers(Some(runner.resource_class.namespace())));
+    let runners = visible_runners(&app, &mut conn, &sight).await?;
     let waiting = queued_jobs(&app, &mut conn, &sight, within.as_deref()).await?;
     drop(conn);
     let now_ms = app.now_ms();
@@ -78,12 +77,9 @@ pub(super) async fn machine_page(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
-    let mut runners = list_runners(&app, &mut conn).await?;
+    let mut runners = visible_runners(&app, &mut conn, &visit.sight()).await?;
     drop(conn);
-    let sight = visit.sight();
-    runners.retain(|runner| {
-        runner.name == name && sight.covers(Some(runner.resource_class.namespace()))
-    });
+    runners.retain(|runner| runner.name == name);
     if runners.is_empty() {
         return Err(PageError::NotFound);
     }

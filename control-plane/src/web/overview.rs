@@ -14,7 +14,7 @@ use super::errors::{PageError, render_html};
 use super::view;
 use super::visit::Visit;
 use crate::people::Reach;
-use crate::runner_items::list_runners;
+use crate::runner_items::visible_runners;
 use crate::state::App;
 use crate::store::open_jobs::{self, OpenJob, Within};
 use crate::store::pipeline_pages::{Filter, read_page};
@@ -59,8 +59,7 @@ pub(super) async fn overview_page(
     let mut conn = app.store.read().await?;
     let sight = visit.sight();
     let within = projects::within(&mut conn, &sight).await?;
-    let mut troubled = list_runners(&app, &mut conn).await?;
-    troubled.retain(|runner| sight.covers(Some(runner.resource_class.namespace())));
+    let mut troubled = visible_runners(&app, &mut conn, &sight).await?;
     let runners = troubled.len();
     troubled.retain(view::is_troubled);
     // Alerts are about the farm, of which those with roles in namespaces see a part.

@@ -13,9 +13,9 @@ use crate::api::error::ApiError;
 use crate::api::reach::Access;
 use crate::api::runner_name::check_name;
 use crate::audit;
-use crate::runner_items::list_runners;
+use crate::runner_items::visible_runners;
 use crate::state::App;
-use crate::store::{Conn, WriteTx, classes, pauses, runner_names};
+use crate::store::{Conn, classes, pauses, runner_names};
 
 /// The most characters of a reason, and of the name of who gives it.
 const MAX_REASON_CHARS: usize = 400;
@@ -56,8 +56,9 @@ pub(super) async fn pause(
     };
     audit::note_after(&serde_json::json!({"of": request.of, "pause": pause}));
     let mut tx = app.store.write().await?;
-    note_pauses(&app, &mut tx, &request.of, &access).await?;
-    match chosen_runners(&app, &mut tx, &request.of, &access).await? {
+    let all = visible_runners(&app, &mut tx, &access.sight()).await?;
+    note_pauses(&all, &request.of);
+    match chosen_runners(&mut tx, &all, &request.of, &access).await? {
         Chosen::Class(class) => pauses::set(&mut tx, &class, None, &pause).await?,
         Chosen::Runners(runners) => {
             for (class, runner) in &runners {
@@ -84,8 +85,9 @@ pub(super) async fn resume(
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     audit::note_after(&serde_json::json!({"of": of, "pause": null}));
     let mut tx = app.store.write().await?;
-    note_pauses(&app, &mut tx, &of, &access).await?;
-    match chosen_runners(&app, &mut tx, &of, &access).await? {
+    let all = visible_runners(&app, &mut tx, &access.sight()).await?;
+    note_pauses(&all, &of);
+    match chosen_runners(&mut tx, &all, &of, &access).await? {
         Chosen::Class(class) => pauses::lift_class(&mut tx, &class).await?,
         Chosen::Runners(runners) => {
             for (class, runner) in &runners {
@@ -114,7 +116,7 @@ pub(super) async fn rename(
     let RenameRunner { runner, to } = request;
     check_name(&to)?;
     let mut tx = app.store.write().await?;
-    let all = visible_runners(&app, &mut tx, &access).await?;
+    let all = visible_runners(&app, &mut tx, &access.sight()).await?;
     let classes = classes_of(&all, &runner, None)?;
     check_classes(&classes, &access)?;
     if let Some(other) = all.iter().find(|item| item.name == to) {
@@ -153,9 +155,9 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     audit::note_before(&of);
     let mut tx = app.store.write().await?;
-    let all = visible_runners(&app, &mut tx, &access).await?;
+    let all = visible_runners(&app, &mut tx, &access.sight()).await?;
     let chosen: Vec<&RunnerItem> = all.iter().filter(|item| is_chosen(item, &of)).collect();
-    chosen_runners(&app, &mut tx, &of, &access).await?;
+    chosen_runners(&mut tx, &all, &of, &access).await?;
     if let Some(here) = chosen.iter().find(|item| !item.state.is_away() || item.is_busy()) {
         return Err(ApiError::Conflict(format!(
             "`{}` is {} and would be back with its next claim; stop its agent first",
@@ -173,13 +175,7 @@ pub(super) async fn remove(
 }
 
 /// Notes for the audit log which pauses the chosen runners had.
-async fn note_pauses(
-    app: &App,
-    tx: &mut WriteTx,
-    of: &RunnerChoice,
-    access: &Access,
-) -> Result<(), ApiError> {
-    let all = visible_runners(app, tx, access).await?;
+fn note_pauses(all: &[RunnerItem], of: &RunnerChoice) {
     let chosen = all.iter().filter(|item| is_chosen(item, of));
     let pauses: Vec<_> = chosen
         .map(|item| {
@@ -189,7 +185,6 @@ async fn note_pauses(
         })
         .collect();
     audit::note_before(&pauses);
-    Ok(())
 }
 
 /// Runners that a call is about.
@@ -201,12 +196,11 @@ enum Chosen {
 }
 
 async fn chosen_runners(
-    app: &App,
-    tx: &mut WriteTx,
+    conn: &mut Conn,
+    all: &[RunnerItem],
     of: &RunnerChoice,
     access: &Access,
 ) -> Result<Chosen, ApiError> {
-    let conn: &mut Conn = &mut *tx;
     let class = of.resource_class.as_ref();
     if let Some(class) = class {
         let unknown = || ApiError::NotFound(format!("resource class not found: `{class}`"));
@@ -219,22 +213,9 @@ async fn chosen_runners(
         let message = "the call needs one of `runner` and `resource_class`";
         return class.cloned().map(Chosen::Class).ok_or_else(|| ApiError::Bad(message.to_owned()));
     };
-    let all = visible_runners(app, conn, access).await?;
-    let classes = classes_of(&all, runner, class)?;
+    let classes = classes_of(all, runner, class)?;
     check_classes(&classes, access)?;
     Ok(Chosen::Runners(classes.into_iter().map(|class| (class, runner.clone())).collect()))
-}
-
-/// Returns the runners that the caller may see: those of others are as if they were not there.
-async fn visible_runners(
-    app: &App,
-    conn: &mut Conn,
-    access: &Access,
-) -> Result<Vec<RunnerItem>, ApiError> {
-    let sight = access.sight();
-    let mut all = list_runners(app, conn).await?;
-    all.retain(|item| sight.covers(Some(item.resource_class.namespace())));
-    Ok(all)
 }
 
 /// Decides the call for all classes that it is about.
@@ -272,7 +253,7 @@ async fn list_chosen(
     access: &Access,
 ) -> Result<JsonAnswer<Items<RunnerItem>>, ApiError> {
     let mut conn = app.store.read().await?;
-    let mut items = visible_runners(app, &mut conn, access).await?;
+    let mut items = visible_runners(app, &mut conn, &access.sight()).await?;
     items.retain(|item| is_chosen(item, of));
     Ok(JsonAnswer(Items { items }))
 }

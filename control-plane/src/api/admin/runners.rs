@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
 use crate::api::reach::Access;
-use crate::runner_items::list_runners;
+use crate::runner_items::visible_runners;
 use crate::state::App;
 use crate::store::{Conn, classes, tasks};
 
@@ -41,13 +41,11 @@ pub(in crate::api) async fn list(
         ));
     }
     let mut conn = app.store.read().await?;
-    let mut items = list_runners(&app, &mut conn).await?;
+    let mut items = visible_runners(&app, &mut conn, &access.reach()).await?;
     // As on CircleCI, the organization wins over its namespace.
     let namespace = filter.namespace.filter(|_| filter.org_id.is_none());
-    let reach = access.reach();
     items.retain(|item| {
-        reach.covers(Some(item.resource_class.namespace()))
-            && filter.resource_class.as_ref().is_none_or(|class| *class == item.resource_class)
+        filter.resource_class.as_ref().is_none_or(|class| *class == item.resource_class)
             && namespace.as_ref().is_none_or(|name| name == item.resource_class.namespace())
     });
     Ok(Json(Items { items }))

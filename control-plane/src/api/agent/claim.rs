@@ -73,18 +73,19 @@ pub(super) async fn claim(
     let known = headers.get(PAUSE_HEADER).and_then(|id| id.to_str().ok());
     let mut pause: String;
     let mut place = app.bus().lines.stand(class.as_str());
-    let mut first = true;
-    // A look has one connection: taking one costs about as much as a statement.
+    // A look has one connection, the first one that of the questions before: taking one costs about as
+    // much as a statement.
     let mut first_conn = Some(conn);
     loop {
         place.begin_look();
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         let has_looked = rest.is_none();
+        let is_first = first_conn.is_some();
         let mut conn = match first_conn.take() {
             Some(conn) => conn,
             None => app.store.read().await?,
         };
-        let is_news = first && !is_registered(&app, &mut conn, &class, &runner).await?;
+        let is_news = is_first && !is_registered(&app, &mut conn, &class, &runner).await?;
         // Nobody says when there is room again.
         let is_short = app.space.is_short();
         let mut again = is_short.then_some(SHORT_PAUSE);
@@ -121,7 +122,6 @@ pub(super) async fn claim(
                 Look::Nothing => {}
             }
         }
-        first = false;
         // It may have begun while this looked.
         let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
         match rest {
