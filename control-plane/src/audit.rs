@@ -8,6 +8,9 @@
 //! Threat: a log of changes with secrets in it. Only what a handler names as before and after is
 //! written, beside names of paths: no body, no query.
 
+use std::net::IpAddr;
+
+use russet_protocol::ids::AllocationId;
 use russet_protocol::people::AuditItem;
 
 use crate::contention;
@@ -16,6 +19,29 @@ pub(crate) use crate::pending_event::{
 };
 use crate::state::App;
 use crate::store::{StoreError, audit_events};
+
+/// Makes the event of a change that somebody makes by some means, from an address: an operation, as its
+/// method and path, on the target.
+pub(crate) fn new_event(
+    app: &App,
+    (who, means): (&str, &str),
+    address: Option<IpAddr>,
+    operation: &str,
+    target: &str,
+) -> AuditItem {
+    AuditItem {
+        id: AllocationId::generate().to_string(),
+        at_ms: app.now_ms(),
+        who: who.to_owned(),
+        means: means.to_owned(),
+        address: address.map(|address| address.to_string()).unwrap_or_default(),
+        operation: operation.to_owned(),
+        target: target.to_owned(),
+        namespace: None,
+        before: None,
+        after: None,
+    }
+}
 
 /// Writes an event by itself.
 pub(crate) async fn write_event(app: &App, event: &AuditItem) {

@@ -38,6 +38,12 @@ impl Permission {
     }
 }
 
+/// Writes permissions as people read them: `read, submit`.
+#[must_use]
+pub fn permission_names(permissions: &[Permission]) -> String {
+    permissions.iter().map(|permission| permission.as_str()).collect::<Vec<_>>().join(", ")
+}
+
 /// Role of a person or a service account, over the server or in a namespace. Each has the
 /// permissions of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -223,6 +229,9 @@ pub struct NewPersonalToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
 }
+
+/// Path of the page on which somebody allows a command line a token.
+pub const DEVICE_LOGIN_PAGE: &str = "/login/device";
 
 /// `POST /api/v3/device-logins`: a command line asks for a token that somebody allows in a browser, as in RFC 8628.
 #[derive(Clone, Debug, Serialize, Deserialize)]

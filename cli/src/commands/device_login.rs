@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use russet_protocol::people::{DeviceLogin, DeviceLoginError, NewPersonalToken, Permission};
+use russet_protocol::people::{
+    DEVICE_LOGIN_PAGE, DeviceLogin, DeviceLoginError, NewPersonalToken, Permission,
+};
 use russet_protocol::secret::Secret;
 use tokio::time::{Instant, sleep};
 
@@ -15,9 +17,6 @@ use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::render;
-
-/// Path of the page, at the address that the person gave: what the server says is not opened.
-const PAGE: &str = "/login/device";
 
 /// Time by which the interval grows for each answer that says so (RFC 8628, section 3.5).
 const SLOWED_BY: Duration = Duration::from_secs(5);
@@ -68,7 +67,8 @@ pub(crate) async fn log_in_by_browser(
     let login = client.begin_device_login(&args.request()).await.map_err(|error| {
         error.hint("an older control plane knows no codes: log in with --token")
     })?;
-    let page = format!("{url}{PAGE}");
+    // At the address that the person gave: what the server says is not opened.
+    let page = format!("{url}{DEVICE_LOGIN_PAGE}");
     // Both come from the server.
     let code = render::plain(&login.user_code);
     render::print_note(format_args!("Open {page} in a browser, log in, and type this code:"));

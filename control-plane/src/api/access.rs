@@ -5,7 +5,6 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use russet_protocol::ids::AllocationId;
 use russet_protocol::people::{AuditItem, Permission};
 
 use super::caller::{Caller, ClientAddress};
@@ -138,16 +137,8 @@ fn event_of(
     let extensions = request.extensions();
     let address = extensions.get::<ClientAddress>();
     let (who, means) = extensions.get::<Caller>().map(Caller::for_audit).unwrap_or_default();
-    AuditItem {
-        id: AllocationId::generate().to_string(),
-        at_ms: app.now_ms(),
-        who,
-        means,
-        address: address.map(|address| address.0.to_string()).unwrap_or_default(),
-        operation: format!("{} {}", operation.verb.as_str(), operation.path),
-        target: request.uri().path().to_owned(),
-        namespace,
-        before: None,
-        after: None,
-    }
+    let operation = format!("{} {}", operation.verb.as_str(), operation.path);
+    let (who, target) = ((who.as_str(), means.as_str()), request.uri().path());
+    let event = audit::new_event(app, who, address.map(|of| of.0), &operation, target);
+    AuditItem { namespace, ..event }
 }

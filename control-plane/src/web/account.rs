@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::{Form, Query, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use russet_protocol::people::{Permission, PersonalTokenItem, Role, SessionItem};
+use russet_protocol::people::{Permission, PersonalTokenItem, Role, SessionItem, permission_names};
 use russet_protocol::secret::Secret;
 use russet_text::{encode_segment, parse_duration};
 use serde::Deserialize;
@@ -45,7 +45,7 @@ struct AccountPage {
 
 impl AccountPage {
     fn scope_names(&self, token: &PersonalTokenItem) -> String {
-        token.scopes.iter().copied().map(Permission::as_str).collect::<Vec<_>>().join(", ")
+        permission_names(&token.scopes)
     }
 
     /// Describes the token that a token was made with.

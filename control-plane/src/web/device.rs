@@ -11,7 +11,7 @@ use axum::extract::{Form, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use russet_protocol::people::{NewPersonalToken, Permission};
+use russet_protocol::people::{NewPersonalToken, permission_names};
 use serde::Deserialize;
 
 use super::errors::{PageError, render_html};
@@ -59,7 +59,7 @@ impl DevicePage {
 
     /// Names the scopes of a token.
     fn scope_names(&self, request: &NewPersonalToken) -> String {
-        request.scopes.iter().copied().map(Permission::as_str).collect::<Vec<_>>().join(", ")
+        permission_names(&request.scopes)
     }
 
     /// Says how long a token lasts.

@@ -42,10 +42,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use russet_protocol::ids::AllocationId;
-use russet_protocol::people::AuditItem;
+use russet_protocol::people::{AuditItem, DEVICE_LOGIN_PAGE};
 
 use crate::api::ClientAddress;
+use crate::audit::new_event;
 use crate::state::App;
 
 /// Policy of the pages' rights. Nothing of a page can be framed, sent elsewhere or fetched from
@@ -79,7 +79,7 @@ pub(crate) fn router(app: &App) -> Router<App> {
         .route("/account/password", post(account::change_password))
         .route("/login/oidc", get(oidc::start))
         .route("/login/oidc/callback", get(oidc::callback))
-        .route("/login/device", get(device::device_page).post(device::decide))
+        .route(DEVICE_LOGIN_PAGE, get(device::device_page).post(device::decide))
         .route("/login", get(login::login_page).post(login::login))
         .route("/link", get(link::link_page).post(link::use_link))
         .route("/logout", post(login::logout))
@@ -101,24 +101,9 @@ pub(crate) fn router(app: &App) -> Router<App> {
 }
 
 /// The event of somebody who signs in, or of what a page does itself. Its path is that of the operation.
-fn page_event(
-    app: &App,
-    (who, means): (&str, &str),
-    address: ClientAddress,
-    operation: &str,
-) -> AuditItem {
-    AuditItem {
-        id: AllocationId::generate().to_string(),
-        at_ms: app.now_ms(),
-        who: who.to_owned(),
-        means: means.to_owned(),
-        address: address.0.to_string(),
-        operation: operation.to_owned(),
-        target: operation.split(' ').nth(1).unwrap_or_default().to_owned(),
-        namespace: None,
-        before: None,
-        after: None,
-    }
+fn page_event(app: &App, who: (&str, &str), address: ClientAddress, operation: &str) -> AuditItem {
+    let target = operation.split(' ').nth(1).unwrap_or_default();
+    new_event(app, who, Some(address.0), operation, target)
 }
 
 fn serve_asset(kind: &'static str, text: &'static str) -> Response {

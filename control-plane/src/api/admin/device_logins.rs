@@ -6,22 +6,22 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json as JsonAnswer};
-use russet_protocol::ids::AllocationId;
 use russet_protocol::people::{
-    AuditItem, DeviceLogin, DeviceLoginRefusal, FetchDeviceToken, NewPersonalToken,
+    DEVICE_LOGIN_PAGE, DeviceLogin, DeviceLoginRefusal, FetchDeviceToken, NewPersonalToken,
 };
 
 use crate::api::ClientAddress;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
+use crate::audit;
 use crate::device_login::{
     CODES_TIMEOUT_S, DeviceError, POLL_INTERVAL_S, begin_device_login, poll_device_login,
 };
 use crate::people::shown_user_code;
 use crate::state::App;
 
-/// Path of the page.
-const PAGE: &str = "/login/device";
+/// Path of the call that fetches a token.
+const FETCH: &str = "/api/v3/device-logins/token";
 
 impl From<DeviceError> for ApiError {
     fn from(error: DeviceError) -> Self {
@@ -56,8 +56,8 @@ pub(super) async fn begin(
     let login = DeviceLogin {
         device_code: begun.device_code,
         user_code: shown_user_code(&begun.user_code),
-        verification_path: PAGE.to_owned(),
-        verification_uri: app.public_url.as_ref().map(|url| format!("{url}{PAGE}")),
+        verification_path: DEVICE_LOGIN_PAGE.to_owned(),
+        verification_uri: app.public_url.as_ref().map(|url| format!("{url}{DEVICE_LOGIN_PAGE}")),
         expires_in: u64::try_from(CODES_TIMEOUT_S).unwrap_or_default(),
         interval: u64::try_from(POLL_INTERVAL_S).unwrap_or_default(),
     };
@@ -77,18 +77,8 @@ pub(super) async fn fetch(
     Json(request): Json<FetchDeviceToken, SMALL>,
 ) -> Result<Response, ApiError> {
     // Written with the token alone: its transaction finds out whose it is.
-    let event = AuditItem {
-        id: AllocationId::generate().to_string(),
-        at_ms: app.now_ms(),
-        who: String::new(),
-        means: "login with a code".to_owned(),
-        address: address.0.to_string(),
-        operation: "POST /api/v3/device-logins/token".to_owned(),
-        target: "/api/v3/device-logins/token".to_owned(),
-        namespace: None,
-        before: None,
-        after: None,
-    };
+    let who = ("", "login with a code");
+    let event = audit::new_event(&app, who, Some(address.0), &format!("POST {FETCH}"), FETCH);
     match poll_device_login(&app, &request.device_code, event).await {
         Ok(item) => Ok(uncached(JsonAnswer(item).into_response())),
         Err(DeviceError::Poll(error)) => {
