@@ -124,11 +124,6 @@ fn seal_session(app: &App, until_s: i64, nonce: &str, name: &str) -> blake3::Has
     blake3::keyed_hash(&derived_key(app, CONTEXT), text.as_bytes())
 }
 
-/// Returns the time of day, in seconds since 1970.
-pub(crate) fn now_s(app: &App) -> i64 {
-    app.clock.wall_ms() / 1000
-}
-
 /// Returns a random text that nobody can guess.
 pub(crate) fn new_nonce() -> Result<String, NoRandomness> {
     Ok(format!("{:032x}", u128::from_be_bytes(random_bytes()?)))
@@ -141,7 +136,7 @@ pub(crate) fn begin_cookie(
     name: &str,
     is_encrypted: bool,
 ) -> Result<String, NoRandomness> {
-    let until_s = now_s(app) + LASTS_S;
+    let until_s = app.now_s() + LASTS_S;
     let nonce = new_nonce()?;
     let name = URL_SAFE_NO_PAD.encode(one_line_within(name.trim(), MAX_NAME_CHARS));
     let seal = seal_session(app, until_s, &nonce, &name).to_hex();
@@ -159,7 +154,7 @@ pub(crate) async fn begin_session(
 ) -> Result<[String; 2], BeginError> {
     let cookie = new_token(TokenKind::Session)?;
     let id = TokenHash::of(cookie.expose());
-    let now_s = now_s(app);
+    let now_s = app.now_s();
     let mut tx = app.store.write().await?;
     let address = address.to_string();
     user_sessions::begin(&mut tx, &id, user, (now_s, now_s + LASTS_S), &address).await?;
@@ -199,7 +194,7 @@ pub(crate) async fn end_cookie(app: &App, session: Option<&Session>) -> Result<S
         tx.commit().await?;
     } else if let Some(session) = session {
         let mut tx = app.store.write().await?;
-        sessions::end(&mut tx, session.id.as_bytes(), session.until_s, now_s(app)).await?;
+        sessions::end(&mut tx, session.id.as_bytes(), session.until_s, app.now_s()).await?;
         tx.commit().await?;
     }
     Ok(cookie_header(app, "", 0, false))
@@ -256,7 +251,7 @@ fn sealed_session(app: &App, headers: &HeaderMap) -> Option<Session> {
     let until_s: i64 = until_s.parse().ok()?;
     let id = seal_session(app, until_s, nonce, name);
     // Comparing hashes takes as long either way.
-    if id != mac || until_s <= now_s(app) {
+    if id != mac || until_s <= app.now_s() {
         return None;
     }
     let form_token = blake3::keyed_hash(&derived_key(app, FORM_CONTEXT), id.as_bytes());
@@ -283,7 +278,7 @@ pub(crate) async fn find_session(
 /// Finds a session of an account.
 async fn find_stored(app: &App, id: TokenHash) -> Result<Option<Session>, StoreError> {
     let found = user_sessions::person_of(&mut app.store.read().await?, &id).await?;
-    let found = found.filter(|(_, until_s)| *until_s > now_s(app));
+    let found = found.filter(|(_, until_s)| *until_s > app.now_s());
     Ok(found.map(|(person, until_s)| Session {
         until_s,
         id: id.hash(),

@@ -241,9 +241,8 @@ async fn fetch_token(
     let user = login.user.ok_or_else(unknown)?;
     let user = users::get(&mut tx, &user).await?.ok_or_else(unknown)?;
     audit::note_who(&user.item.name);
-    let made =
-        insert_token(&mut tx, (&user.id, &user.item.name), login.request, None, app.now_ms());
-    let made = made.await?;
+    let owner = (&user.id, user.item.name.as_str());
+    let made = insert_token(&mut tx, owner, login.request, None, app.now_ms()).await?;
     tx.commit().await?;
     tracing::info!(account = user.item.name, token = %made.id, "a command line fetched its token");
     Ok(made)

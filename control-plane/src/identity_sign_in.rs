@@ -1,7 +1,7 @@
 //! Signing in with an identity at a provider: its account is found, linked, or made.
 
 use russet_protocol::ids::UserId;
-use russet_protocol::people::{AuditItem, UserItem, UserKind};
+use russet_protocol::people::{AuditItem, UserKind};
 use serde_json::json;
 
 use crate::audit;
@@ -115,10 +115,9 @@ pub(crate) async fn sign_in_with_identity(
 }
 
 async fn use_attempt(app: &App, attempt: &Attempt) -> Result<(), IdentityError> {
-    let now_s = app.clock.wall_ms() / 1000;
     let mut tx = app.store.write().await?;
     let id = attempt.id();
-    let is_new = sessions::use_form(&mut tx, id.as_bytes(), attempt.until_s, now_s).await?;
+    let is_new = sessions::use_form(&mut tx, id.as_bytes(), attempt.until_s, app.now_s()).await?;
     tx.commit().await?;
     if is_new { Ok(()) } else { Err(IdentityError::Used) }
 }
@@ -169,15 +168,7 @@ async fn make_account(
     let Some(role) = settings.create_role else {
         return Ok(Err(Refused::NoAccount(name.to_owned())));
     };
-    let item = UserItem {
-        name: name.to_owned(),
-        kind: UserKind::Person,
-        role: Some(role),
-        namespaces: Default::default(),
-        has_password: false,
-        created_ms: app.now_ms(),
-    };
-    let user = StoredUser { id: UserId::generate(), item };
+    let user = StoredUser::new(name.to_owned(), UserKind::Person, Some(role), app.now_ms());
     users::insert(tx, &user).await?;
     Ok(Ok(user))
 }

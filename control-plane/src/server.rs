@@ -502,7 +502,7 @@ fn note_certificate(app: &App) {
     let Some(tls) = &app.tls else { return };
     let pair = tls.standing().pair;
     let expires = rfc3339(pair.not_after_s.saturating_mul(1000));
-    if pair.not_after_s < app.clock.wall_ms() / 1000 {
+    if pair.not_after_s < app.now_s() {
         tracing::error!(expires, "the certificate has expired: agents and browsers refuse it");
     } else {
         tracing::info!(expires, names = pair.names.join(", "), "TLS with a certificate");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use russet_protocol::ids::UserId;
-use russet_protocol::people::{ChangePassword, Role, UserItem, UserKind};
+use russet_protocol::people::{ChangePassword, Role, UserKind};
 use russet_protocol::secret::Secret;
 
 use crate::credentials::TokenHash;
@@ -86,7 +86,7 @@ pub(crate) async fn set_password(
     password: Secret,
 ) -> Result<(UserId, String), SignInError> {
     let id = TokenHash::of(code.expose().trim());
-    let now_s = app.clock.wall_ms() / 1000;
+    let now_s = app.now_s();
     // A hash is made for those alone who have a link.
     let link = user_sessions::link(&mut app.store.read().await?, &id, now_s).await?;
     let user = link.ok_or(SignInError::Link)?;
@@ -103,7 +103,7 @@ pub(crate) async fn set_password(
         None => make_administrator(app, &mut tx, name.trim()).await?,
     };
     users::set_password(&mut tx, &user.id, &hash).await?;
-    user_sessions::end_all(&mut tx, &user.id).await?;
+    user_sessions::end_all(&mut tx, &user.id, None).await?;
     tx.commit().await?;
     Ok((user.id, user.item.name))
 }
@@ -135,10 +135,7 @@ pub(crate) async fn change_password(
     let hash = hash_password(change.new).await?;
     let mut tx = app.store.write().await?;
     users::set_password(&mut tx, &person.id, &hash).await?;
-    match session {
-        Some(kept) => user_sessions::end_others(&mut tx, &person.id, &kept).await?,
-        None => user_sessions::end_all(&mut tx, &person.id).await?,
-    };
+    user_sessions::end_all(&mut tx, &person.id, session.as_ref()).await?;
     tx.commit().await?;
     tracing::info!(account, %address, "a password was changed");
     Ok(())
@@ -174,15 +171,7 @@ async fn make_administrator(
         users::set_role(tx, &found.id, role).await?;
         return Ok(found);
     }
-    let item = UserItem {
-        name: name.to_owned(),
-        kind: UserKind::Person,
-        role,
-        namespaces: Default::default(),
-        has_password: true,
-        created_ms: app.now_ms(),
-    };
-    let new = StoredUser { id: UserId::generate(), item };
+    let new = StoredUser::new(name.to_owned(), UserKind::Person, role, app.now_ms());
     users::insert(tx, &new).await?;
     Ok(new)
 }

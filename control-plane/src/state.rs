@@ -149,6 +149,11 @@ impl Parts {
         u64::try_from(self.clock.wall_ms()).unwrap_or_default()
     }
 
+    /// Returns the time, in seconds since 1970.
+    pub(crate) fn now_s(&self) -> i64 {
+        self.clock.wall_ms() / 1000
+    }
+
     /// Done when the server is to stop.
     pub(crate) async fn closed(&self) {
         let mut closing = self.closing.clone();

@@ -122,7 +122,7 @@ pub(crate) async fn send(
     let message: AlertMessage = serde_json::from_str(payload).map_err(unreadable)?;
     match stored.item.kind {
         TargetKind::Webhook => {
-            let now = app.clock.wall_ms() / 1000;
+            let now = app.now_s();
             let mut headers =
                 vec![("webhook-id", id.to_owned()), ("webhook-timestamp", now.to_string())];
             if let Some(secret) = &sealed.signing_secret {

@@ -58,10 +58,12 @@ pub(crate) async fn begin(
     Ok(())
 }
 
-/// Returns the sessions of an account that are not over, the newest first, each with its id.
+/// Returns the sessions of an account that are not over, the newest first, each with its id. That of
+/// the call itself is marked.
 pub(crate) async fn list(
     conn: &mut Conn,
     user: &UserId,
+    current: Option<&TokenHash>,
     now_s: i64,
 ) -> Result<Vec<(TokenHash, SessionItem)>, StoreError> {
     let rows = query(
@@ -72,22 +74,26 @@ pub(crate) async fn list(
     .bind(now_s)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(session_from_row).collect()
+    rows.iter().map(|row| session_from_row(row, current)).collect()
 }
 
-fn session_from_row(row: &Row) -> Result<(TokenHash, SessionItem), StoreError> {
+fn session_from_row(
+    row: &Row,
+    current: Option<&TokenHash>,
+) -> Result<(TokenHash, SessionItem), StoreError> {
     let bytes: Vec<u8> = row.try_get("id")?;
-    let id = blake3::Hash::from_slice(&bytes)
+    let hash = blake3::Hash::from_slice(&bytes)
         .map_err(|_| StoreError::Unreadable { what: "the id of a session".to_owned() })?;
+    let id = TokenHash::of_hash(hash);
     let item = SessionItem {
-        id: public_id(&id),
+        id: public_id(&hash),
         began_ms: count_column(row, "began_ms")?,
         until_ms: count_column(row, "until_s")?.saturating_mul(1000),
         used_ms: count_maybe(row, "used_ms")?,
         address: row.try_get("address")?,
-        is_current: false,
+        is_current: current == Some(&id),
     };
-    Ok((TokenHash::of_hash(id), item))
+    Ok((id, item))
 }
 
 /// Returns the part of a session's id that people see: it tells the sessions of an account apart.
@@ -112,22 +118,6 @@ pub(crate) async fn note_used(tx: &mut WriteTx, used: &[(String, i64)]) -> Resul
     Ok(())
 }
 
-/// Ends all sessions of an account but one. Returns the number of them.
-pub(crate) async fn end_others(
-    tx: &mut WriteTx,
-    user: &UserId,
-    kept: &TokenHash,
-) -> Result<u64, StoreError> {
-    let done = query("DELETE FROM user_sessions WHERE user_id = $1 AND id <> $2")
-        .bind(user.as_str())
-        .bind(kept.as_bytes())
-        .execute(tx)
-        .await?;
-    device_logins::take_back(tx, user).await?;
-    tx.wake_person(user.as_str());
-    Ok(done.rows_affected())
-}
-
 /// Ends a session.
 pub(crate) async fn end(tx: &mut WriteTx, id: &TokenHash, user: &UserId) -> Result<(), StoreError> {
     query("DELETE FROM user_sessions WHERE id = $1").bind(id.as_bytes()).execute(tx).await?;
@@ -135,11 +125,20 @@ pub(crate) async fn end(tx: &mut WriteTx, id: &TokenHash, user: &UserId) -> Resu
     Ok(())
 }
 
-/// Ends all sessions of an account, and takes back what it has allowed to command lines that have not
-/// fetched their tokens. Returns the number of them.
-pub(crate) async fn end_all(tx: &mut WriteTx, user: &UserId) -> Result<u64, StoreError> {
-    let done = query("DELETE FROM user_sessions WHERE user_id = $1").bind(user.as_str());
-    let done = done.execute(tx).await?;
+/// Ends all sessions of an account, but for one that is kept, and takes back what it has allowed to
+/// command lines that have not fetched their tokens. Returns the number of those that ended.
+pub(crate) async fn end_all(
+    tx: &mut WriteTx,
+    user: &UserId,
+    kept: Option<&TokenHash>,
+) -> Result<u64, StoreError> {
+    let statement = match kept {
+        Some(kept) => query("DELETE FROM user_sessions WHERE user_id = $1 AND id <> $2")
+            .bind(user.as_str())
+            .bind(kept.as_bytes()),
+        None => query("DELETE FROM user_sessions WHERE user_id = $1").bind(user.as_str()),
+    };
+    let done = statement.execute(tx).await?;
     device_logins::take_back(tx, user).await?;
     tx.wake_person(user.as_str());
     Ok(done.rows_affected())

@@ -17,6 +17,15 @@ pub(crate) struct StoredUser {
     pub(crate) item: UserItem,
 }
 
+impl StoredUser {
+    /// A new account, without a password and without roles in namespaces.
+    pub(crate) fn new(name: String, kind: UserKind, role: Option<Role>, created_ms: u64) -> Self {
+        let (namespaces, has_password) = (BTreeMap::new(), false);
+        let item = UserItem { name, kind, role, namespaces, has_password, created_ms };
+        Self { id: UserId::generate(), item }
+    }
+}
+
 macro_rules! select_users {
     ($rest:literal) => {
         concat!(

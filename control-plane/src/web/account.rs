@@ -20,7 +20,6 @@ use super::session::{check_account, login_for};
 use super::view;
 use super::visit::Visit;
 use crate::api::{Call, Caller, Calls, Refusal};
-use crate::browser_session::now_s;
 use crate::state::App;
 use crate::store::{user_sessions, user_tokens, users};
 
@@ -122,13 +121,11 @@ async fn show(app: &App, visit: Visit, shown: Shown) -> Result<Response, PageErr
     let mut conn = app.store.read().await?;
     let user = users::get(&mut conn, &person.id).await?.ok_or(PageError::LoggedOut)?.item;
     let tokens = user_tokens::list(&mut conn, &person.id).await?;
-    let sessions = user_sessions::list(&mut conn, &person.id, now_s(app)).await?;
-    drop(conn);
     let current = visit.session.stored_id();
-    let sessions = sessions
-        .into_iter()
-        .map(|(id, item)| SessionItem { is_current: current == Some(id), ..item })
-        .collect();
+    let sessions =
+        user_sessions::list(&mut conn, &person.id, current.as_ref(), app.now_s()).await?;
+    drop(conn);
+    let sessions = sessions.into_iter().map(|(_, item)| item).collect();
     let status = shown.problem.as_ref().map(|refusal| refusal.status);
     let mut page = render_html(&AccountPage {
         name: user.name,

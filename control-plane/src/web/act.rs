@@ -18,7 +18,6 @@ use super::requests::{Fields, call_for, next_page};
 use super::session::return_place;
 use super::visit::Visit;
 use crate::api::{Call, Calls, Refusal};
-use crate::browser_session::now_s;
 use crate::contention;
 use crate::state::App;
 use crate::store::{StoreError, sessions};
@@ -117,7 +116,7 @@ async fn do_once(
 async fn note_use(app: &App, visit: &Visit, id: &blake3::Hash) -> Result<bool, StoreError> {
     let mut tx = app.store.write().await?;
     let until_s = visit.session.until_s();
-    let is_new = sessions::use_form(&mut tx, id.as_bytes(), until_s, now_s(app)).await?;
+    let is_new = sessions::use_form(&mut tx, id.as_bytes(), until_s, app.now_s()).await?;
     tx.commit().await?;
     Ok(is_new)
 }

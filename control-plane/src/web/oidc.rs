@@ -21,7 +21,7 @@ use super::session::return_place;
 use crate::api::ClientAddress;
 use crate::audit;
 use crate::browser_session::{
-    begin_session, end_attempt_cookie, now_s, sent_attempt, start_attempt_cookie,
+    begin_session, end_attempt_cookie, sent_attempt, start_attempt_cookie,
 };
 use crate::identity_sign_in::{Answer, IdentityError, sign_in_with_identity};
 use crate::listen::Connection;
@@ -57,7 +57,7 @@ pub(super) async fn start(
     let connection = connection.as_ref().map(|Extension(connection)| connection);
     let from = From { address, connection, headers: &headers };
     let next = return_place(query.next.as_deref());
-    let attempt = new_attempt(&app.admin.key(), next, now_s(&app))
+    let attempt = new_attempt(&app.admin.key(), next, app.now_s())
         .map_err(|error| PageError::Internal(Box::new(error)))?;
     match provider.sign_in_url(&*app.clock, &attempt).await {
         Ok(url) => {
@@ -80,7 +80,7 @@ pub(super) async fn callback(
     let connection = connection.as_ref().map(|Extension(connection)| connection);
     let from = From { address, connection, headers: &headers };
     let cookie = sent_attempt(&headers);
-    let attempt = cookie.and_then(|text| read_attempt(&app.admin.key(), text, now_s(&app)));
+    let attempt = cookie.and_then(|text| read_attempt(&app.admin.key(), text, app.now_s()));
     let next = attempt.as_ref().map_or("/", |attempt| attempt.next.as_str());
     match sign_in(&app, &from, provider, attempt.as_ref(), answer).await {
         Ok(cookies) => {

@@ -59,7 +59,7 @@ async fn make_link(
     user: Option<&UserId>,
 ) -> Result<(StatusCode, JsonAnswer<SignInLink>), ApiError> {
     let code = new_token(TokenKind::Link)?;
-    let now_s = app.clock.wall_ms() / 1000;
+    let now_s = app.now_s();
     let until_s = now_s + LINK_TIMEOUT_S;
     // The code is a secret.
     audit::note_after(&serde_json::json!({"link": "made, not shown", "until_s": until_s}));

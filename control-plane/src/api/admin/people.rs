@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::api::Caller;
 use crate::api::error::ApiError;
 use crate::api::params::Query;
+use crate::people::{Denial, Person};
 use crate::state::App;
 
 /// The longest name of a person, in characters.
@@ -21,6 +22,11 @@ pub(crate) const UNNAMED: &str = "the administrator";
 struct Named {
     #[serde(rename = "as")]
     name: Option<String>,
+}
+
+/// Returns the account of the one who calls, for a call about it.
+pub(super) fn own_account(caller: &Caller) -> Result<&Person, ApiError> {
+    caller.person().ok_or(ApiError::Denied(Denial::NoAccount))
 }
 
 /// Name of the one who calls.

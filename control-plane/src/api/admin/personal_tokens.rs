@@ -11,20 +11,17 @@ use russet_protocol::admin::Items;
 use russet_protocol::ids::{PersonalTokenId, UserId};
 use russet_protocol::people::{NewPersonalToken, PersonalTokenItem, UserKind};
 
+use super::people::own_account;
 use super::users::find_user;
 use crate::api::Caller;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
-use crate::people::{Denial, Person};
+use crate::people::Denial;
 use crate::personal_tokens::{NewTokenError, end_of_request, insert_token, normalize_request};
 use crate::state::App;
 use crate::store::user_tokens;
-
-fn own_account(caller: &Caller) -> Result<&Person, ApiError> {
-    caller.person().ok_or(ApiError::Denied(Denial::NoAccount))
-}
 
 /// Lists the caller's personal tokens, without the tokens themselves.
 #[cfg_attr(test, utoipa::path(

@@ -8,37 +8,31 @@ use russet_protocol::ids::UserId;
 use russet_protocol::people::{ChangePassword, SessionItem};
 use serde::Deserialize;
 
+use super::people::own_account;
 use super::users::find_user;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::{Path, Query};
 use crate::api::{Caller, ClientAddress};
 use crate::audit;
-use crate::browser_session::now_s;
 use crate::credentials::TokenHash;
-use crate::people::{Denial, Person};
 use crate::sign_in::{SignInError, change_password};
 use crate::state::App;
 use crate::store::user_sessions;
-
-fn own_account(caller: &Caller) -> Result<&Person, ApiError> {
-    caller.person().ok_or(ApiError::Denied(Denial::NoAccount))
-}
 
 async fn list_sessions(
     app: &App,
     user: &UserId,
     current: Option<TokenHash>,
 ) -> Result<JsonAnswer<Items<SessionItem>>, ApiError> {
-    let all = user_sessions::list(&mut app.store.read().await?, user, now_s(app)).await?;
-    let marked =
-        all.into_iter().map(|(id, item)| SessionItem { is_current: current == Some(id), ..item });
-    Ok(JsonAnswer(Items { items: marked.collect() }))
+    let mut conn = app.store.read().await?;
+    let all = user_sessions::list(&mut conn, user, current.as_ref(), app.now_s()).await?;
+    Ok(JsonAnswer(Items { items: all.into_iter().map(|(_, item)| item).collect() }))
 }
 
 async fn end_session(app: &App, user: &UserId, wanted: &str) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
-    let all = user_sessions::list(&mut tx, user, now_s(app)).await?;
+    let all = user_sessions::list(&mut tx, user, None, app.now_s()).await?;
     let found = all.into_iter().find(|(_, item)| item.id == wanted);
     let (id, item) =
         found.ok_or_else(|| ApiError::NotFound("there is no such session".to_owned()))?;
@@ -132,10 +126,8 @@ pub(super) async fn end_all_own(
 ) -> Result<StatusCode, ApiError> {
     let person = own_account(&caller)?;
     let mut tx = app.store.write().await?;
-    let ended = match caller.session_id().filter(|_| keep_current) {
-        Some(kept) => user_sessions::end_others(&mut tx, &person.id, &kept).await?,
-        None => user_sessions::end_all(&mut tx, &person.id).await?,
-    };
+    let kept = caller.session_id().filter(|_| keep_current);
+    let ended = user_sessions::end_all(&mut tx, &person.id, kept.as_ref()).await?;
     audit::note_after(&serde_json::json!({"sessions_ended": ended}));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json as JsonAnswer};
 use russet_protocol::admin::Items;
-use russet_protocol::ids::UserId;
 use russet_protocol::people::{Me, NewUser, Permission, SetRole, UserItem};
 
 use super::claims::{check_namespace, claim_namespace};
@@ -69,15 +68,7 @@ pub(super) async fn add(
     Json(new): Json<NewUser, SMALL>,
 ) -> Result<(StatusCode, JsonAnswer<UserItem>), ApiError> {
     check_user_name(&new.name).map_err(ApiError::Bad)?;
-    let item = UserItem {
-        name: new.name,
-        kind: new.kind,
-        role: new.role,
-        namespaces: Default::default(),
-        has_password: false,
-        created_ms: app.now_ms(),
-    };
-    let user = StoredUser { id: UserId::generate(), item };
+    let user = StoredUser::new(new.name, new.kind, new.role, app.now_ms());
     let mut tx = app.store.write().await?;
     audit::note_after(&user.item);
     if !users::insert(&mut tx, &user).await? {
@@ -174,7 +165,7 @@ pub(super) async fn end_sessions(
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.store.write().await?;
     let user = find_user(&mut tx, &name).await?;
-    let ended = user_sessions::end_all(&mut tx, &user.id).await?;
+    let ended = user_sessions::end_all(&mut tx, &user.id, None).await?;
     audit::note_after(&serde_json::json!({"sessions_ended": ended}));
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
