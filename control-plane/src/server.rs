@@ -299,17 +299,17 @@ impl Server {
             store,
             objects,
             clock,
-            presence: Arc::default(),
-            token_uses: Arc::default(),
-            personal_uses: Arc::default(),
-            session_uses: Arc::default(),
-            attempts: Arc::default(),
+            presence: Default::default(),
+            token_uses: Default::default(),
+            personal_uses: Default::default(),
+            session_uses: Default::default(),
+            attempts: Default::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,
             lease_ms: millis(settings.lease),
             admin,
             sealer: Sealer::new(&key),
-            releases: Arc::new(Releases::new(releases)),
+            releases: Releases::new(releases),
             storage: StorageLimits {
                 cache_retention_ms: millis(settings.storage.cache_retention),
                 workspace_retention_ms: millis(settings.storage.workspace_retention),
@@ -317,9 +317,9 @@ impl Server {
             },
             kept_caches: settings.kept_caches,
             keeping: settings.keeping,
-            keeper: Arc::default(),
+            keeper: Default::default(),
             orb_registry: settings.orb_registry,
-            class_aliases: Arc::new(settings.class_aliases),
+            class_aliases: settings.class_aliases,
             public_url: settings.public_url.or(named).map(|url| url.trim_end_matches('/').into()),
             tls: tls.map(Arc::new),
             gate: Arc::new(Gate::new(
@@ -328,15 +328,15 @@ impl Server {
                 settings.trusted_proxies,
             )),
             spans: Arc::default(),
-            calls: Arc::default(),
-            health: Arc::default(),
-            space: Arc::new(Space::new(settings.data_dir.clone(), settings.limits.disk_reserve)),
+            calls: Default::default(),
+            health: Default::default(),
+            space: Space::new(settings.data_dir.clone(), settings.limits.disk_reserve),
             readers: Readers::default(),
-            mail: settings.mail.map(Arc::new),
+            mail: settings.mail,
             oidc,
-            server: Arc::new(server),
+            server,
             between: settings.between_servers,
-            rests: Arc::default(),
+            rests: Default::default(),
             closing,
         });
         let tracer = match &settings.otlp_endpoint {
@@ -415,11 +415,11 @@ impl Server {
         let renewal =
             app.tls.clone().map(|tls| tokio::spawn(run_renewal(tls, Arc::clone(&app.clock))));
         let mut closing = app.closing.clone();
-        let health = Arc::clone(&app.health);
         let (gate, tls) = (Arc::clone(&app.gate), app.tls.clone());
+        let stopping = app.clone();
         let shutdown = tokio::spawn(async move {
             shutdown.await;
-            health.begin_shutdown();
+            stopping.health.begin_shutdown();
             tokio::time::sleep(shutdown_delay).await;
             close.send_replace(true);
         });
@@ -533,14 +533,12 @@ async fn is_known_key(store: &Store, print: &str, has_values: bool) -> Result<bo
 fn open_provider(
     settings: Option<OidcSettings>,
     public_url: Option<&str>,
-) -> Result<Option<Arc<Provider>>, StartError> {
+) -> Result<Option<Provider>, StartError> {
     let Some(settings) = settings else { return Ok(None) };
     let provider = public_url
         .ok_or(ProviderError::PublicUrl)
         .and_then(|public_url| Provider::new(settings, public_url));
-    provider
-        .map(|provider| Some(Arc::new(provider)))
-        .map_err(|error| StartError::Oidc(error.into()))
+    provider.map(Some).map_err(|error| StartError::Oidc(error.into()))
 }
 
 /// Starts the leases of all tasks that are held anew: no runner could renew one while the server

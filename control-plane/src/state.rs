@@ -65,7 +65,7 @@ pub(crate) struct Parts {
     /// Seals the values of variables.
     pub(crate) sealer: Sealer,
     /// The releases that runners are updated from.
-    pub(crate) releases: Arc<Releases>,
+    pub(crate) releases: Releases,
     /// Retention and limits of caches and workspaces.
     pub(crate) storage: StorageLimits,
     /// Place of the caches that outlive this control plane, if any.
@@ -73,11 +73,11 @@ pub(crate) struct Parts {
     /// Retention of pipelines and what they leave.
     pub(crate) keeping: Keeping,
     /// Wakes the keeper, which removes what is not kept any longer.
-    pub(crate) keeper: Arc<Notify>,
+    pub(crate) keeper: Notify,
     /// Registry of orbs that are neither brought along nor here, if any.
     pub(crate) orb_registry: Option<Registry>,
     /// The classes that other names of machines stand for.
-    pub(crate) class_aliases: Arc<BTreeMap<String, ResourceClass>>,
+    pub(crate) class_aliases: BTreeMap<String, ResourceClass>,
     /// Origin for links, without a slash at its end.
     pub(crate) public_url: Option<Arc<str>>,
     /// Limits of what callers take, and what they have taken.
@@ -85,35 +85,34 @@ pub(crate) struct Parts {
     /// Numbers of spans.
     pub(crate) spans: Arc<SpanCounts>,
     /// Numbers of calls.
-    pub(crate) calls: Arc<HttpMeters>,
+    pub(crate) calls: HttpMeters,
     /// Readiness to take work.
-    pub(crate) health: Arc<Health>,
+    pub(crate) health: Health,
     /// Room in the data directory.
-    pub(crate) space: Arc<Space>,
+    pub(crate) space: Space,
     /// Readers of output.
     pub(crate) readers: Readers,
     /// Relay for mail, if any.
-    pub(crate) mail: Option<Arc<MailServer>>,
+    pub(crate) mail: Option<MailServer>,
     /// Provider of OpenID Connect, if any.
-    pub(crate) oidc: Option<Arc<Provider>>,
+    pub(crate) oidc: Option<Provider>,
     /// TLS of this server's own, if it has any.
     pub(crate) tls: Option<Arc<ServerTls>>,
     /// This server, as others of the database see it.
-    pub(crate) server: Arc<ServerRow>,
+    pub(crate) server: ServerRow,
     /// Dealings with others.
     pub(crate) between: BetweenServers,
     /// Runners that get no task for a moment.
-    pub(crate) rests: Arc<Rests>,
+    pub(crate) rests: Rests,
     /// Runners that were heard of lately.
-    pub(crate) presence: Arc<Presence>,
-    /// Attempts to sign in of late.
-    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) presence: Presence,
+    pub(crate) attempts: Attempts,
     /// Last uses of personal tokens.
-    pub(crate) personal_uses: Arc<TokenUses>,
+    pub(crate) personal_uses: TokenUses,
     /// Last uses of sessions of accounts, by their ids in hexadecimal.
-    pub(crate) session_uses: Arc<TokenUses>,
+    pub(crate) session_uses: TokenUses,
     /// Last uses of runner tokens.
-    pub(crate) token_uses: Arc<TokenUses>,
+    pub(crate) token_uses: TokenUses,
     /// Times of talk with runners.
     pub(crate) silence: Silence,
     /// Start of this server, in milliseconds since 1970.

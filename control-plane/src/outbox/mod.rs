@@ -136,7 +136,7 @@ pub(crate) async fn send(
         }
         TargetKind::Mail => {
             let no_server = || DeliveryError("this server has no --mail-server".to_owned());
-            let server = app.mail.as_deref().ok_or_else(no_server)?;
+            let server = app.mail.as_ref().ok_or_else(no_server)?;
             let (subject, text) = (text::subject(&message.data), text::body(&message.data));
             let sent = server.send(sealed.address.expose(), id, subject, text).await;
             sent.map_err(|error| DeliveryError(error.to_string()))

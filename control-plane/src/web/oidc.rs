@@ -41,7 +41,7 @@ struct SignedInPage<'a> {
     next: &'a str,
 }
 
-fn provider_of(app: &App) -> Result<&Arc<Provider>, PageError> {
+fn provider_of(app: &App) -> Result<&Provider, PageError> {
     app.oidc.as_ref().ok_or(PageError::NotFound)
 }
 

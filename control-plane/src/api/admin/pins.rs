@@ -1,18 +1,17 @@
 //! `/api/v3/runner/resource/{id}/pin`: what the runners of a class are to run.
 
-use std::sync::Arc;
-
 use axum::Json as JsonAnswer;
 use axum::extract::State;
 use russet_protocol::admin::{Pin, PinnedClass, ResourceClassItem};
 use russet_protocol::ids::ResourceClassId;
 
 use super::resources::find;
+use crate::api::agent::updates::with_releases;
 use crate::api::body::{Json, SMALL};
 use crate::api::error::ApiError;
 use crate::api::params::Path;
 use crate::audit;
-use crate::releases::of_class;
+use crate::releases::{Release, of_class};
 use crate::state::App;
 use crate::store::classes;
 
@@ -58,13 +57,11 @@ async fn set(app: &App, id: &ResourceClassId, pin: Option<Pin>) -> Result<Pinned
     audit::note_after(&class);
     classes::set_pin(&mut tx, id, class.pin.as_ref()).await?;
     tx.commit().await?;
-    let (releases, pin) = (Arc::clone(&app.releases), class.pin.clone());
-    let look = move || {
-        let releases = releases.list();
-        of_class(&releases, pin.as_ref()).map(|release| release.version.to_string())
+    let pin = class.pin.clone();
+    let look = move |releases: &[Release]| {
+        of_class(releases, pin.as_ref()).map(|release| release.version.to_string())
     };
-    let offers = tokio::task::spawn_blocking(look).await;
-    let offers = offers.map_err(|error| ApiError::Internal(Box::new(error)))?;
+    let offers = with_releases(app, look).await?;
     Ok(PinnedClass { class, offers })
 }
 

@@ -61,8 +61,8 @@ pub(in crate::api) async fn with_releases<T: Send + 'static>(
     app: &App,
     look: impl FnOnce(&[Release]) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let releases = std::sync::Arc::clone(&app.releases);
-    let found = tokio::task::spawn_blocking(move || look(&releases.list())).await;
+    let app = app.clone();
+    let found = tokio::task::spawn_blocking(move || look(&app.releases.list())).await;
     found.map_err(|error| ApiError::Internal(Box::new(error)))
 }
 
