@@ -110,7 +110,7 @@ fn described_metrics() -> BTreeMap<String, BTreeSet<String>> {
     rows.collect()
 }
 
-/// What a server and an agent tell that have had a task, and have one that waits.
+/// Metrics of a server and an agent that have had a task, and have one that waits.
 fn tell_all() -> BTreeMap<String, BTreeSet<String>> {
     let server = Server::start_alone("it reads the numbers of one server", &[]);
     let agent = Agent::start(&server);

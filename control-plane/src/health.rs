@@ -60,7 +60,7 @@ impl Part {
 /// State of each part, in the order of [`Part::ALL`].
 pub(crate) type States = [CheckState; Part::ALL.len()];
 
-/// What is known of the readiness of this server.
+/// Readiness of this server, as the last look found it.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     is_stopping: AtomicBool,

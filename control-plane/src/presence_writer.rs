@@ -17,7 +17,7 @@ pub(crate) async fn run_presence(app: App) {
     }
 }
 
-/// What is new since the last time.
+/// News since the last time.
 struct News {
     seen: Vec<Sighting>,
     /// Runner tokens with their last uses.

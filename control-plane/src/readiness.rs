@@ -32,7 +32,7 @@ pub(crate) async fn examine(app: &App) -> States {
             look.await.unwrap_or([CheckState::Failing; Part::ALL.len()])
         }
     };
-    // What is known at once is not kept.
+    // A state that is known at once is not kept.
     states[Part::Shutdown as usize] = app.health.shutdown();
     states
 }

@@ -27,7 +27,7 @@ pub(crate) struct Space {
     was_short: AtomicBool,
 }
 
-/// Less room than is to stay free.
+/// Room on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Free bytes.

@@ -1,4 +1,4 @@
-//! What ended in a commit, for those who make traces. Without them nobody notes anything.
+//! Ends of things in a commit, for those who make traces. Without them nobody notes anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

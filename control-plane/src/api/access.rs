@@ -119,7 +119,7 @@ async fn find_namespace(
     }
     match decide_in(rights, permission, located.namespace.as_deref()) {
         Ok(()) => Ok(located.namespace),
-        // Whoever makes a context has chosen its name: there is nothing to hide, but a next step to say.
+        // The maker of a context has chosen its name: there is nothing to hide, but a next step to say.
         Err(denial @ Denial::Hidden(_)) if operation.makes_named() => Err(Refusal::Denied(denial)),
         Err(denial @ Denial::Hidden(_)) => Err(Refusal::Hidden(denial, located.unknown)),
         Err(denial) => Err(Refusal::Denied(denial)),

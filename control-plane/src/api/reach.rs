@@ -2,7 +2,7 @@
 //! ([`locate`]), and what handlers ask where only they know it ([`Access`]).
 //!
 //! Threat: what is in a namespace that somebody may not see must not be told from what is not there.
-//! Whatever is hidden is answered in the words of what is unknown.
+//! Hidden things are answered in the words for unknown ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,7 +10,7 @@ pub(super) async fn answer_and_close<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     text: &[u8],
 ) -> std::io::Result<()> {
-    // What is not read would have the system reset the connection, and the answer be lost.
+    // Unread bytes would have the system reset the connection, and the answer be lost.
     let mut head = Vec::new();
     while head.len() < MAX_HEAD_BYTES && !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if stream.read_buf(&mut head).await? == 0 {

@@ -16,7 +16,7 @@ use super::tally::{FailureReason, Tally};
 const QUEUE_SECONDS: [f64; 11] =
     [0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 14400.0];
 
-/// And of the wait for the turn to write, in seconds.
+/// Limits of the buckets of the wait for the turn to write, in seconds.
 const WRITE_SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 20.0];
 
 /// All outcomes of a task.

@@ -42,8 +42,8 @@ impl Default for HttpMeters {
 }
 
 impl HttpMeters {
-    /// Counts a call whose answer begins. `route` is the pattern that its path has; `None` where there
-    /// is none.
+    /// Counts a call whose answer begins. `route` is the pattern of its path; `None` at a path without a
+    /// route.
     pub(crate) fn count(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
         let method = known_method(method);
         let route = route.unwrap_or("none").to_owned();

@@ -42,37 +42,37 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// A task was given to a runner after so many milliseconds in the line.
+    /// Notes a task that was given to a runner, after so many milliseconds in the line.
     pub(crate) fn claimed(&mut self, class: &str, waited_ms: Option<i64>) {
         self.claims.push((class.to_owned(), waited_ms));
     }
 
-    /// A task ended.
+    /// Notes a task that ended.
     pub(crate) fn ended(&mut self, class: &str, outcome: Outcome) {
         self.ends.push((class.to_owned(), outcome));
     }
 
-    /// A task failed for a reason that is not its job's.
+    /// Notes a task that failed for a reason that is not its job's.
     pub(crate) fn failed(&mut self, reason: FailureReason) {
         self.failures.push(reason);
     }
 
-    /// A task went back into the line.
+    /// Notes a task that went back into the line.
     pub(crate) fn requeued(&mut self) {
         self.requeued += 1;
     }
 
-    /// A pipeline was submitted.
+    /// Notes a pipeline that was submitted.
     pub(crate) fn submitted(&mut self) {
         self.pipelines += 1;
     }
 
-    /// Events of tasks were stored.
+    /// Notes events of tasks that were stored.
     pub(crate) fn took_events(&mut self, number: u64) {
         self.events += number;
     }
 
-    /// Output of tasks was stored.
+    /// Notes output of tasks that was stored.
     pub(crate) fn took_output(&mut self, bytes: u64) {
         self.output_bytes += bytes;
     }

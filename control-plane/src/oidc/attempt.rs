@@ -117,7 +117,7 @@ mod tests {
         for bad in ["", "a.b.c", "a.1600.L2E.00", &cookie[1..]] {
             assert!(read_attempt(&KEY, bad, 1000).is_none(), "{bad}");
         }
-        // What the provider is told does not give away what it gets later.
+        // Nothing that the provider is told gives away what it gets later.
         let all = [attempt.state(), attempt.nonce(), attempt.verifier(), attempt.id().to_string()];
         assert!(all.iter().enumerate().all(|(at, one)| !all[..at].contains(one)));
         assert_ne!(new_attempt(&KEY, "/", 0).unwrap().state(), attempt.state());

@@ -1,4 +1,4 @@
-//! Calls to a provider, with our own client: no redirects, ten seconds, and a megabyte.
+//! Calls to a provider: ten seconds, and a megabyte.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
-/// A call failed.
+/// A provider does not answer as it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
     #[error(transparent)]
@@ -21,7 +21,7 @@ pub(crate) enum HttpError {
     Redirect,
 }
 
-/// Makes the client. Threat: a redirect could lead to an address within the owner's network.
+/// Makes the client.
 pub(super) fn new_client() -> Result<reqwest::Client, CallError> {
     outgoing::client_builder(CALL_TIMEOUT).build().map_err(CallError::Request)
 }

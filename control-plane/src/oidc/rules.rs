@@ -1,4 +1,4 @@
-//! Who may come in, and under which name. Pure.
+//! Rules for those who come in: their claims, and the name of their account. Pure.
 
 use serde_json::{Map, Value};
 

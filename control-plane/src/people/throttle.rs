@@ -32,7 +32,7 @@ pub(crate) enum Counted {
     Address(IpAddr),
     /// A browser that the account was signed in with before: the account, and the mark.
     Browser(String, String),
-    /// What somebody who is signed in may guess: the purpose, and the account.
+    /// Secret that somebody who is signed in may guess: the purpose, and the account.
     Guess(&'static str, String),
 }
 

@@ -1,4 +1,4 @@
-//! What spans are made of: times, names and ends of a pipeline and its parts, as they are stored.
+//! Contents of spans: times, names and ends of a pipeline and its parts, as they are stored.
 
 use russet_protocol::ids::{JobId, PipelineId, TaskId, WorkflowId};
 use russet_protocol::outcome::Outcome;

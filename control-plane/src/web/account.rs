@@ -76,7 +76,7 @@ impl AccountPage {
     }
 }
 
-/// What was done, by its name in the address.
+/// Deed that the page confirms, by its name in the address.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Done {
     done: Option<String>,
@@ -108,7 +108,7 @@ pub(super) async fn account_page(
     show(&app, visit?, Shown { done: done.words(), ..Shown::default() }).await
 }
 
-/// What the page shows besides the account.
+/// Contents of the page besides the account.
 #[derive(Debug, Default)]
 struct Shown {
     made: Option<PersonalTokenItem>,

@@ -125,7 +125,7 @@ async fn failed(
         event.after = Some(json!({"refused": refused.to_string(), "subject": subject}));
         audit::write_event(app, &event).await;
     }
-    // What is wrong with the provider or the server is for the log.
+    // A fault of the provider or the server is for the log.
     let shown = match &error {
         IdentityError::Store(_) | IdentityError::Begin(_) => "the control plane failed".to_owned(),
         error => error.to_string(),

@@ -278,7 +278,7 @@ pub(super) fn parse_options(options: &[String]) -> Result<ServerArgs> {
         .and_then(|matches| ServerArgs::from_arg_matches(&matches));
     let refused = |error: clap::Error| {
         let text = error.to_string();
-        // What is wrong, without the usage of a command that nobody called.
+        // The fault, without the usage of a command that nobody called.
         let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
         let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         let said = said.join(" ");

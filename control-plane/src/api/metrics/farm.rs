@@ -63,7 +63,7 @@ impl Farm {
         Ok(farm)
     }
 
-    /// Milliseconds since a moment, never less than none: clocks of servers differ a little.
+    /// Returns the seconds since a moment, never less than none: clocks of servers differ a little.
     fn seconds_since(&self, at_ms: i64) -> i64 {
         (self.now_ms - at_ms).max(0) / 1000
     }

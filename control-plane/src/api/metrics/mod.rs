@@ -1,6 +1,6 @@
 //! `GET /metrics`: numbers of this server and of its farm, for Prometheus, with the permission `read`.
 //!
-//! What is counted is told as it is; the rest is looked at when somebody asks: three statements for the
+//! Counters are told as they are; the rest is looked at when somebody asks: three statements for the
 //! machines, one each for queues, alerts and messages, however many pipelines there are. Machines are in
 //! the states that lists and pages show.
 

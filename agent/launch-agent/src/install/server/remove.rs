@@ -138,7 +138,7 @@ impl Undoing<'_> {
             }
             _ => {}
         }
-        // What others use too may be empty at a later removal.
+        // A directory that others use too may be empty at a later removal.
         let comes_back = outcome == Outcome::Kept && !self.purge;
         if !self.gone && !comes_back {
             receipt.forget(&entry.item)?;

@@ -116,7 +116,7 @@ pub(super) fn judge_backup(newest: Option<(&str, i64)>, now_s: i64) -> Check {
     let name = "backup";
     let hint = "run `russet server backup` each night: docs/moving.md";
     match newest {
-        None => check(name, Level::Warning, "there is none in that directory", hint),
+        None => check(name, Level::Warning, "no backup is in that directory", hint),
         Some((created, created_s)) => {
             let level = if now_s - created_s > OLD_BACKUP_S { Level::Warning } else { Level::Ok };
             check(name, level, format!("the newest is of {created}"), hint)
