@@ -303,6 +303,7 @@ impl Server {
             token_uses: Default::default(),
             personal_uses: Default::default(),
             session_uses: Default::default(),
+            sign_ins: Default::default(),
             attempts: Default::default(),
             silence: Silence::of_lease(millis(settings.lease)),
             since_ms,

@@ -48,9 +48,25 @@ pub(crate) async fn find_person(app: &App, hash: &TokenHash) -> Result<Option<Pe
     }))
 }
 
-/// Checks a name and a password. `mark` is that of a browser which the account was signed in with
-/// before.
+/// Signs somebody in with a name and a password. `mark` is that of a browser which the account was
+/// signed in with before.
 pub(crate) async fn sign_in(
+    app: &App,
+    sent: (&str, Secret),
+    address: IpAddr,
+    mark: Option<String>,
+) -> Result<(UserId, String), SignInError> {
+    let signed_in = check_password(app, sent, address, mark).await;
+    match &signed_in {
+        Ok(_) => app.sign_ins.succeeded.inc(),
+        Err(SignInError::Wrong) => app.sign_ins.failed.inc(),
+        Err(SignInError::TooMany(_)) => app.sign_ins.slowed.inc(),
+        Err(_) => 0,
+    };
+    signed_in
+}
+
+async fn check_password(
     app: &App,
     (name, password): (&str, Secret),
     address: IpAddr,
@@ -69,7 +85,6 @@ pub(crate) async fn sign_in(
             Ok((id, name))
         }
         _ => {
-            app.attempts.with(|attempts| attempts.fail());
             let account = russet_text::one_line(&name);
             tracing::warn!(account, %address, "somebody tried to sign in with a wrong password");
             Err(SignInError::Wrong)

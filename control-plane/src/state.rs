@@ -15,7 +15,7 @@ use crate::credentials::TokenHash;
 use crate::health::Health;
 use crate::listen::Gate;
 use crate::mail::MailServer;
-use crate::meters::HttpMeters;
+use crate::meters::{HttpMeters, SignInMeters};
 use crate::objects::Objects;
 use crate::oidc::Provider;
 use crate::output_readers::Readers;
@@ -106,6 +106,9 @@ pub(crate) struct Parts {
     pub(crate) rests: Rests,
     /// Runners that were heard of lately.
     pub(crate) presence: Presence,
+    /// Numbers of sign-ins.
+    pub(crate) sign_ins: SignInMeters,
+    /// Attempts of late at passwords and codes.
     pub(crate) attempts: Attempts,
     /// Last uses of personal tokens.
     pub(crate) personal_uses: TokenUses,

@@ -9,6 +9,7 @@ mod http;
 mod labels;
 mod objects;
 mod process;
+mod sign_ins;
 mod tally;
 
 pub(crate) use database::StoreMeters;
@@ -16,4 +17,5 @@ pub(crate) use http::HttpMeters;
 pub(crate) use labels::ByClass;
 pub(crate) use objects::{ObjectMeters, Operation};
 pub(crate) use process::{Process, note_start};
+pub(crate) use sign_ins::SignInMeters;
 pub(crate) use tally::{FailureReason, Tally};

@@ -17,5 +17,5 @@ pub(crate) use device::{
 pub(crate) use namespace::{Reach, events_within, namespace_of};
 pub(crate) use passwords::{PasswordError, hash_password, matches_password, refuse_password};
 pub(crate) use person::{Person, TokenRef};
-pub(crate) use throttle::{AttemptCounts, Attempts, Counted, counted_for};
+pub(crate) use throttle::{Attempts, Counted, counted_for};
 pub(crate) use user_name::check_user_name;

@@ -62,7 +62,7 @@ struct Entry {
 
 /// Failures of late.
 #[derive(Debug, Default)]
-pub(crate) struct Throttle(HashMap<Counted, Entry>, AttemptCounts);
+pub(crate) struct Throttle(HashMap<Counted, Entry>);
 
 impl Throttle {
     /// Counts an attempt as a failure before it is made, so that many at a time are counted too.
@@ -74,7 +74,6 @@ impl Throttle {
         let next_ms = counted.iter().filter_map(|of| self.0.get(of)).map(|entry| entry.next_ms);
         let wait_ms = next_ms.max().unwrap_or(0) - now_ms;
         if wait_ms > 0 {
-            self.1.slowed += 1;
             return Err(wait_ms);
         }
         self.forget(now_ms);
@@ -93,20 +92,9 @@ impl Throttle {
 
     /// Notes that the attempt was a success: what was counted for it is forgotten.
     pub(crate) fn succeed(&mut self, counted: &[Counted]) {
-        self.1.succeeded += 1;
         for of in counted {
             self.0.remove(of);
         }
-    }
-
-    /// Notes that the attempt failed, which it was counted as already.
-    pub(crate) fn fail(&mut self) {
-        self.1.failed += 1;
-    }
-
-    /// Returns the numbers of attempts.
-    pub(crate) fn counts(&self) -> AttemptCounts {
-        self.1
     }
 
     /// Forgets what is over, and where there is too much, what has failed least.
@@ -129,15 +117,6 @@ fn wait_after(failures: u32) -> i64 {
         None | Some(0) => 0,
         Some(more) => 1000_i64.saturating_mul(1_i64 << more.min(20)),
     }
-}
-
-/// Numbers of attempts since the server started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AttemptCounts {
-    pub(crate) succeeded: u64,
-    pub(crate) failed: u64,
-    /// Attempts that were not made, since too many failed before.
-    pub(crate) slowed: u64,
 }
 
 /// Attempts of late, at this server.

@@ -211,6 +211,12 @@ async fn a_password_is_changed_with_the_present_one_and_other_sessions_end() {
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     assert!(answer.text().await.unwrap().contains("too many attempts failed; try again in"));
     assert_eq!(sign_in(&mut browser, "ana", new).await.status(), StatusCode::SEE_OTHER);
+    // None of these guesses is a sign-in.
+    let metrics = ok(server.as_admin(Method::GET, "/metrics")).await.text().await.unwrap();
+    for sample in ["{result=\"failed\"} 1", "{result=\"slowed\"} 0"] {
+        let sample = format!("russet_server_sign_ins_total{sample}");
+        assert!(metrics.lines().any(|line| line == sample), "{sample} in {metrics}");
+    }
     // A token has no password to give, and a service account has none at all.
     let bot = server.account("bot", Some("admin"), &["read", "submit", "operate", "admin"]).await;
     let body = json!({"present": "any-password", "new": new});

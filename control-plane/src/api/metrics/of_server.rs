@@ -14,8 +14,7 @@ use crate::contention::retry_count;
 use crate::health::{Part, States};
 use crate::lacks::Lack;
 use crate::listen::Gate;
-use crate::meters::{ByClass, HttpMeters, ObjectMeters, Process, StoreMeters};
-use crate::people::AttemptCounts;
+use crate::meters::{ByClass, HttpMeters, ObjectMeters, Process, SignInMeters, StoreMeters};
 use crate::readiness::examine;
 use crate::state::App;
 use crate::store::statement_count;
@@ -86,7 +85,7 @@ pub(super) struct OfServer<'a> {
     pub(super) store: &'a StoreMeters,
     pub(super) objects: &'a ObjectMeters,
     pub(super) calls: &'a HttpMeters,
-    pub(super) sign_ins: AttemptCounts,
+    pub(super) sign_ins: &'a SignInMeters,
     pub(super) spans: &'a SpanCounts,
     /// State of each part of readiness.
     pub(super) checks: States,
@@ -107,7 +106,7 @@ impl<'a> OfServer<'a> {
             store: app.store.meters(),
             objects: app.objects.meters(),
             calls: &app.calls,
-            sign_ins: app.attempts.with(|attempts| attempts.counts()),
+            sign_ins: &app.sign_ins,
             spans: &app.spans,
             checks: examine(app).await,
             waiting_claims: app.bus().lines.counts(),
@@ -164,7 +163,7 @@ impl<'a> OfServer<'a> {
         add_counter(registry, "database_retries", help, retry_count());
         self.objects.register(registry);
         self.calls.register(registry);
-        self.register_sign_ins(registry);
+        self.sign_ins.register(registry);
         self.register_spans(registry);
     }
 
@@ -224,17 +223,6 @@ impl<'a> OfServer<'a> {
         let help = "Spans of traces: `failed` ones were not taken by the collector, `dropped` ones not \
                     made, since too many waited";
         registry.register("trace_spans", help, results);
-    }
-
-    fn register_sign_ins(&self, registry: &mut Registry) {
-        let AttemptCounts { succeeded, failed, slowed } = self.sign_ins;
-        let results = Family::<ByResult, Counter>::default();
-        for (result, number) in [("succeeded", succeeded), ("failed", failed), ("slowed", slowed)] {
-            results.get_or_create(&ByResult { result }).inc_by(number);
-        }
-        let help = "Attempts to sign in with a password: `slowed` ones were not made, since too many \
-                    failed before";
-        registry.register("sign_ins", help, results);
     }
 }
 

@@ -15,9 +15,8 @@ use crate::health::Part;
 use crate::limits::Limits;
 use crate::listen::Gate;
 use crate::meters::{
-    FailureReason, HttpMeters, ObjectMeters, Operation, Process, StoreMeters, Tally,
+    FailureReason, HttpMeters, ObjectMeters, Operation, Process, SignInMeters, StoreMeters, Tally,
 };
-use crate::people::AttemptCounts;
 use crate::store::loads::WaitingLine;
 use crate::trace_events::SpanCounts;
 
@@ -43,7 +42,7 @@ fn sample() -> (String, String) {
         store: &store,
         objects: &objects,
         calls: &calls,
-        sign_ins: AttemptCounts::default(),
+        sign_ins: &SignInMeters::default(),
         spans: &spans,
         checks: [CheckState::Ok; Part::ALL.len()],
         waiting_claims: vec![("acme/mini".to_owned(), 2)],
