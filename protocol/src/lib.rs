@@ -31,6 +31,7 @@ pub mod problem;
 pub mod resource_class;
 pub mod runner;
 pub mod secret;
+pub mod ssh;
 pub mod storage;
 pub mod supervise;
 pub mod task;

@@ -63,6 +63,9 @@ pub struct ClaimRequest {
     /// None: the server makes one. Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<AllocationId>,
+    /// Set if its machine's owner lets tasks be reached by SSH. Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<crate::ssh::SshOffer>,
 }
 
 /// A slot of a runner that takes no task before something that is in its way is gone.

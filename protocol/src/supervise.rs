@@ -18,6 +18,7 @@ use crate::credential::Credential;
 use crate::ids::AllocationId;
 use crate::outcome::Outcome;
 use crate::secret::Secret;
+use crate::ssh::SshPolicy;
 
 /// The version of the types in this module that this code writes.
 pub const VERSION: u32 = 1;
@@ -130,6 +131,9 @@ pub struct Assignment {
     /// Number of the slot, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
+    /// Permission of the machine's owner to reach the task by SSH; none: nobody may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshPolicy>,
 }
 
 /// Set of directories of the home that are cloned in before the steps and out after them. Only root

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AllocationId, JobId, PipelineId, SourceId, TaskId, WorkflowId};
 use crate::secret::Secret;
+use crate::ssh::SshAccess;
 
 /// Everything a task agent needs to run one task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct TaskConfig {
     /// The SSH keys of the project that its `add_ssh_keys` steps may use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_keys: Vec<SshKey>,
+    /// Permission to reach the task by SSH; none: it is an ordinary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<SshAccess>,
     /// The steps, in order. Their numbers start at [`FIRST_STEP`].
     pub steps: Vec<Step>,
     /// Interval of heartbeats, in milliseconds.
@@ -87,6 +91,12 @@ pub const RESTORE_KEPT_STEP: u32 = 10_005;
 
 /// Number of the step in which they are cloned out of it, after a success.
 pub const SAVE_KEPT_STEP: u32 = 10_006;
+
+/// Number of the step that opens a task for a person's SSH, before the first step of the job.
+pub const ENABLE_SSH_STEP: u32 = 10_007;
+
+/// Number of the step that holds the task for that person, after the last one.
+pub const WAIT_FOR_SSH_STEP: u32 = 10_008;
 
 /// Job and pipeline of a task, for `CIRCLE_*` variables, screens and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

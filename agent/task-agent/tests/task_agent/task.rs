@@ -118,6 +118,7 @@ impl Task {
             aside: Vec::new(),
             kept: Vec::new(),
             slot: None,
+            ssh: None,
             trim: None,
             warm_up: None,
             gui: None,
@@ -168,6 +169,7 @@ impl Task {
             working_directory: None,
             source: None,
             ssh_keys: Vec::new(),
+            ssh: None,
             steps,
             heartbeat_ms: 1_000,
         };

@@ -68,6 +68,7 @@ pub(super) async fn config(
         xcode: spec.xcode,
         source: around.source.map(|id| Source::Snapshot { id }).or(git),
         ssh_keys,
+        ssh: None,
         steps: spec.steps,
         heartbeat_ms: leases::heartbeat_ms(app.lease_ms),
     }))

@@ -169,6 +169,7 @@ pub(super) async fn prepare(
             runtimes: Vec::new(),
             machine: None,
             allocation: None,
+            ssh: None,
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },

@@ -74,6 +74,7 @@ impl SlotInfo {
             // Lent when it begins: until then the task before may still leave something.
             kept: Vec::new(),
             slot: Some(self.number),
+            ssh: None,
             trim: None,
             warm_up: self.warm_up(),
             gui: self.is_gui().then(Gui::default),
@@ -200,6 +201,7 @@ impl SlotInfo {
             aside: Vec::new(),
             kept: Vec::new(),
             slot: Some(self.number),
+            ssh: None,
             trim: None,
             warm_up: None,
             gui: self.is_gui().then(Gui::default),

@@ -1,0 +1,1 @@
+//! The SSH server within a task that is rerun for a person.
