@@ -6,6 +6,7 @@
 
 mod failure;
 mod retry_after;
+mod websocket;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use russet_protocol::backoff::Backoff;
 
 pub use failure::Failure;
 pub use retry_after::{next_pause, retry_after, with_jitter};
+pub use websocket::{Pumped, WebSocket, WebSocketError, open_websocket, pump, wait_for_text};
 
 /// Timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
