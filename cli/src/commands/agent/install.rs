@@ -1,11 +1,10 @@
 //! `russet agent install`.
 
 use std::io::Read as _;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use russet_launch_agent::config::{Overrides, convert_config};
-use russet_launch_agent::install::{self, ConfigSource, InstallError, Moment, Report, Settings};
+use russet_launch_agent::install::{self, ConfigSource, InstallError, Report, Settings};
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
 use russet_protocol::secret::Secret;
@@ -107,12 +106,7 @@ pub(crate) fn main(args: InstallArgs) -> Result<Exit> {
         is_for_developers: args.developer,
     };
     let format = args.output.output;
-    let mut watch = |moment: Moment<'_>| {
-        if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::print_report(report);
-        }
-        ControlFlow::Continue(())
-    };
+    let mut watch = progress::print_actions(format);
     let _lock = if args.dry_run { None } else { Some(lock(&settings.layout)?) };
     let reports = install::install_agent(&settings, args.dry_run, &mut watch)
         .map_err(progress::install_failure)?;

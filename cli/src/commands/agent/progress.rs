@@ -1,11 +1,23 @@
 //! Progress of each action of `install`, `uninstall` and their like.
 
-use russet_launch_agent::install::{InstallError, Outcome, Report};
+use std::ops::ControlFlow;
+
+use russet_launch_agent::install::{InstallError, Moment, Outcome, Report};
 
 use crate::color::Paint;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::render;
+use crate::render::{self, Format};
+
+/// Watches a run, and prints each of its actions once it is over; nothing where people want JSON.
+pub(crate) fn print_actions(format: Format) -> impl FnMut(Moment<'_>) -> ControlFlow<()> {
+    move |moment| {
+        if let (Moment::Over(report), Format::Text) = (moment, format) {
+            print_report(report);
+        }
+        ControlFlow::Continue(())
+    }
+}
 
 /// Prints an action as a line, and what is to be said about it below.
 pub(crate) fn print_report(report: &Report) {

@@ -1,10 +1,9 @@
 //! `russet agent uninstall`.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use russet_launch_agent::install::{self, Moment, Outcome};
+use russet_launch_agent::install::{self, Outcome};
 use russet_platform::layout::Layout;
 use russet_platform::service::Service;
 use russet_protocol::local::{DrainRequest, HoldOwner};
@@ -60,12 +59,7 @@ pub(crate) fn main(args: UninstallArgs) -> Result<Exit> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::local("could not find the russet executable", error))?;
     let format = args.output.output;
-    let mut watch = |moment: Moment<'_>| {
-        if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::print_report(report);
-        }
-        ControlFlow::Continue(())
-    };
+    let mut watch = progress::print_actions(format);
     if !args.dry_run {
         quiesce_agent(&args, &layout)?;
     }

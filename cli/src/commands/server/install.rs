@@ -2,13 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args as _, FromArgMatches as _};
 use russet_launch_agent::install::{
-    self, InstallError, Moment, Report, ServerRemoval, ServerSettings, Unit,
+    self, InstallError, Report, ServerRemoval, ServerSettings, Unit,
 };
 use russet_platform::server_layout::{SERVER_USER, ServerLayout};
 use russet_platform::service::Service;
@@ -154,12 +153,7 @@ fn carry_out(
     notes: &[String],
 ) -> Result<Exit> {
     let format = args.output.output;
-    let mut watch = |moment: Moment<'_>| {
-        if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::print_report(report);
-        }
-        ControlFlow::Continue(())
-    };
+    let mut watch = progress::print_actions(format);
     let _lock = if args.dry_run {
         None
     } else {
@@ -214,12 +208,7 @@ pub(super) fn uninstall_main(args: &UninstallArgs) -> Result<Exit> {
     let layout = layout_below(args.root.as_deref())?;
     let service = install::server_service(&layout, String::new());
     let format = args.output.output;
-    let mut watch = |moment: Moment<'_>| {
-        if let (Moment::Over(report), Format::Text) = (moment, format) {
-            progress::print_report(report);
-        }
-        ControlFlow::Continue(())
-    };
+    let mut watch = progress::print_actions(format);
     let _lock = if args.dry_run {
         None
     } else {
