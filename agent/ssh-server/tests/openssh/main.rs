@@ -1,0 +1,16 @@
+//! The server under the real clients of OpenSSH.
+
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod terminal;
