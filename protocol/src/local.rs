@@ -491,6 +491,20 @@ pub struct Task {
     /// Page of the control plane about its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// State of its SSH, where it was rerun with that. It is the task's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<TaskSsh>,
+}
+
+/// State of a task's SSH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskSsh {
+    /// Number of connected sessions.
+    pub sessions: u32,
+    /// Set if the steps of the job have ended and the task is held for people.
+    #[serde(default)]
+    pub waiting: bool,
 }
 
 /// A step of a task.

@@ -365,6 +365,14 @@ pub enum FromTaskAgent {
         /// Its heading.
         name: String,
     },
+    /// People are connected by SSH, or no longer.
+    Ssh {
+        /// Number of connected sessions.
+        sessions: u32,
+        /// Set if the steps of the job have ended and the task is held for people.
+        #[serde(default)]
+        waiting: bool,
+    },
     /// The outcome is reported to the control plane and on disk; the process will exit.
     Done {
         /// The outcome.

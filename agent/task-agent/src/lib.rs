@@ -5,6 +5,7 @@ pub mod archive;
 pub mod bundle;
 pub mod continuation;
 pub mod helper;
+mod hold_request;
 pub mod mask;
 mod path_error;
 mod stderr;

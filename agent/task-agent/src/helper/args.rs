@@ -23,6 +23,9 @@ pub(super) enum Command {
     /// Environment variables
     #[command(subcommand)]
     Env(Env),
+    /// How long a task that was rerun with SSH is held for whoever logs in
+    #[command(subcommand)]
+    Ssh(Ssh),
     /// Print the version of this helper, which is Russet's
     Version,
     /// Say which configuration the pipeline of this setup goes on with
@@ -101,6 +104,18 @@ pub(super) enum Env {
         /// The text; without any, standard input
         text: Vec<OsString>,
     },
+}
+
+#[derive(clap::Subcommand, Debug)]
+pub(super) enum Ssh {
+    /// Hold the task for longer
+    Extend {
+        /// The time to add, such as `30m` or `2h`
+        #[arg(default_value = "30m", value_parser = russet_text::parse_duration)]
+        by: Duration,
+    },
+    /// End the hold: sessions are cut off, and the task ends with the outcome of its steps
+    End,
 }
 
 /// Options for sharing a list.

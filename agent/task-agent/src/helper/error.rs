@@ -56,6 +56,15 @@ pub(super) enum HelperError {
     Start { shell: &'static str, source: io::Error },
     #[error("could not wait for the command: {0}")]
     Wait(io::Error),
+    #[error(
+        "this task is not held for SSH\n\nhint: `russet job rerun --ssh JOB` reruns a job so; call \
+         this in a session of it or from one of its steps"
+    )]
+    NoHold,
+    #[error("the task agent did not answer: {0}")]
+    NoAnswer(io::Error),
+    #[error("--by is too long\n\nhint: at most 24h at once")]
+    TooLong,
     #[error("`${{{0}` has no end")]
     OpenReference(String),
     #[error("`${{{0}}}` names no variable")]

@@ -8,6 +8,7 @@
 mod args;
 mod error;
 mod glob;
+mod hold;
 mod items;
 mod place;
 mod run;
@@ -24,7 +25,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::continuation;
 use crate::stderr::print_to_stderr;
-use args::{Command, Env, Helper, Step, Tests};
+use args::{Command, Env, Helper, Ssh, Step, Tests};
 use error::HelperError;
 
 /// Variable with the directory through which steps talk to their task agent.
@@ -88,6 +89,8 @@ fn answer(name: &str, command: Command) -> Result<u8, HelperError> {
             print(format!("{message}\n").as_bytes())
         }
         Command::Env(Env::Subst { text }) => print(&subst::substitute_variables(&text)?),
+        Command::Ssh(Ssh::Extend { by }) => print(&hold::extend_hold(by, data.as_deref())?),
+        Command::Ssh(Ssh::End) => print(&hold::end_hold(data.as_deref())?),
         Command::Version => print(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Defaults that keep tools from asking: nobody sits at a step's terminal, which looks like one to
 /// them. The owner and the job may set others.
-const UNATTENDED: [(&str, &str); 11] = [
+pub(crate) const UNATTENDED: [(&str, &str); 11] = [
     // `git log` and the like page their output in `less` otherwise, which waits for a key.
     ("PAGER", "cat"),
     ("GIT_PAGER", "cat"),

@@ -47,6 +47,7 @@ mod secrets;
 mod setup;
 mod shell;
 mod spool;
+mod ssh;
 mod ssh_keys;
 mod step_end;
 mod stop;

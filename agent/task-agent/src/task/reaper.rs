@@ -10,6 +10,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use russet_platform::os;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -18,6 +19,8 @@ type Waiting = Arc<Mutex<Known>>;
 #[derive(Debug, Default)]
 struct Known {
     waiting: HashMap<i32, oneshot::Sender<ExitStatus>>,
+    /// Sessions that processes were made to lead, by their leaders, which is what they are named by.
+    sessions: BTreeSet<i32>,
 }
 
 /// Starts processes and waits for them.
@@ -36,6 +39,11 @@ impl Child {
     /// Returns when the process has ended. May be dropped and called again until then.
     pub(crate) async fn exited(&mut self) -> io::Result<ExitStatus> {
         (&mut self.exit).await.map_err(|_| io::Error::other("nobody waits for children any more"))
+    }
+
+    /// Returns what receives its exit status, once.
+    pub(crate) fn into_exit(self) -> oneshot::Receiver<ExitStatus> {
+        self.exit
     }
 }
 
@@ -65,14 +73,28 @@ impl Reaper {
         Ok(Child { pid, exit })
     }
 
-    /// The session that all processes were started in, where it is this process's own.
-    pub(crate) fn sessions() -> BTreeSet<i32> {
+    /// Starts a process that makes a session of its own.
+    pub(crate) fn spawn_session(&self, command: &mut Command) -> io::Result<Child> {
+        let child = self.spawn(command)?;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.sessions.insert(child.pid);
+        Ok(child)
+    }
+
+    /// The session that steps are started in, where it is this process's own.
+    pub(crate) fn own_session() -> BTreeSet<i32> {
         let session = nix::unistd::getsid(None).ok();
         session
             .filter(|id| *id == nix::unistd::getpid())
             .map(nix::unistd::Pid::as_raw)
             .into_iter()
             .collect()
+    }
+
+    /// That session, and those of processes that made one.
+    pub(crate) fn sessions(&self) -> BTreeSet<i32> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::own_session().into_iter().chain(known.sessions.iter().copied()).collect()
     }
 
     /// Waits for everything that has ended by now.
@@ -90,9 +112,19 @@ fn reap_children(waiting: &Waiting) {
         if pid <= 0 {
             return;
         }
+        if known.sessions.contains(&pid) && is_session_empty(pid) {
+            // Its number may be somebody else's from now on.
+            known.sessions.remove(&pid);
+        }
         if let Some(sender) = known.waiting.remove(&pid) {
             // Whoever asked may be gone by now.
             sender.send(ExitStatus::from_raw(status)).ok();
         }
     }
+}
+
+/// Returns true if nobody is in a session any more.
+fn is_session_empty(session: i32) -> bool {
+    let has_left = |process: &os::ProcessInfo| process.session != session || process.is_zombie;
+    os::processes().is_ok_and(|processes| processes.iter().all(has_left))
 }

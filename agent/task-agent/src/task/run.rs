@@ -1,5 +1,6 @@
 //! One task, from its config to its report.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +20,14 @@ use super::clean::{Cleaned, Reach};
 use super::events::Events;
 use super::heartbeat;
 use super::kept::KeptDirectories;
+use super::owner_step::OwnerSteps;
 use super::reaper::Reaper;
 use super::spool::Spool;
 use super::stop::{Stop, StopSignal};
 use super::storage::Local;
 use super::supervisor::Supervisor;
 use super::upload::Uploader;
-use super::{clean, home, hooks, job, record, setup, warm_up};
+use super::{clean, home, hooks, job, record, setup, ssh, warm_up};
 use crate::stderr::{log_to_stderr, print_error};
 use russet_platform::clock::{BootTime, Clock};
 
@@ -246,20 +248,14 @@ impl Running {
         let (reaper, journal) = (tools.reaper.clone(), prepared.journal.clone());
         let task_data = prepared.task_data.clone();
         self.kept.restore(&journal, &self.stop).await;
+        let opened = self.open_ssh(assignment, &config, &reaper, &prepared).await;
         let (job, owner_steps) = assemble_job(assignment, config, tools, prepared);
-        let mut message = None;
-        let mut outcome = match hooks::pre_task(&assignment.hooks, &owner_steps, &self.stop).await {
-            Ok(()) => {
-                if let Some(wanted) = &assignment.warm_up {
-                    warm_up::warm_up(wanted, &owner_steps).await;
-                }
-                job.storage.provide_timings(&job.steps, &task_data).await;
-                job::run_steps(&Arc::new(job), &self.supervisor).await
+        let (mut outcome, mut message) = match opened {
+            Ok(ssh) => {
+                let steps = self.run_steps(assignment, job, &owner_steps, &task_data);
+                accompany_steps(ssh, steps).await
             }
-            Err(error) => {
-                message = Some(error.to_string());
-                Outcome::Failed
-            }
+            Err(why) => (Outcome::Failed, Some(why)),
         };
         hooks::post_task(&assignment.hooks, &owner_steps, &self.stop).await;
         match self.stop.reason() {
@@ -280,6 +276,59 @@ impl Running {
         let message = message.map(|text| journal.masks().apply(&text));
         Verdict { outcome, message, cleaned }
     }
+
+    /// Lets a person in, where the task was rerun with SSH. `Err` is why it fails.
+    async fn open_ssh(
+        &self,
+        assignment: &Assignment,
+        config: &TaskConfig,
+        reaper: &Reaper,
+        prepared: &setup::Prepared,
+    ) -> Result<Option<Box<ssh::Ssh>>, String> {
+        let Some(wanted) = ssh::Wanted::of_config(config) else { return Ok(None) };
+        let parts = ssh::Parts {
+            assignment,
+            journal: &prepared.journal,
+            api: &self.api,
+            clock: &self.clock,
+            stop: &self.stop,
+            supervisor: &self.supervisor,
+            reaper,
+            dirs: &prepared.dirs,
+            variables: &prepared.variables,
+        };
+        ssh::enable_ssh(&wanted, &parts).await.map(|ssh| Some(Box::new(ssh)))
+    }
+
+    /// Runs the steps of the job after the owner's, and says how they ended.
+    async fn run_steps(
+        &self,
+        assignment: &Assignment,
+        job: job::Job,
+        owner_steps: &OwnerSteps,
+        task_data: &Path,
+    ) -> (Outcome, Option<String>) {
+        if let Err(error) = hooks::pre_task(&assignment.hooks, owner_steps, &self.stop).await {
+            return (Outcome::Failed, Some(error.to_string()));
+        }
+        if let Some(wanted) = &assignment.warm_up {
+            warm_up::warm_up(wanted, owner_steps).await;
+        }
+        job.storage.provide_timings(&job.steps, task_data).await;
+        (job::run_steps(&Arc::new(job), &self.supervisor).await, None)
+    }
+}
+
+/// Runs the steps, and holds the task for the person who is let in, if there is one. The outcome is
+/// that of the steps.
+async fn accompany_steps(
+    ssh: Option<Box<ssh::Ssh>>,
+    steps: impl Future<Output = (Outcome, Option<String>)>,
+) -> (Outcome, Option<String>) {
+    let Some(mut ssh) = ssh else { return steps.await };
+    let (outcome, message) = ssh.accompany(steps).await;
+    ssh.wait_and_end(outcome).await;
+    (outcome, message)
 }
 
 struct Report<'a> {

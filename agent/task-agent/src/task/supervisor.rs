@@ -57,6 +57,7 @@ impl Supervisor {
             last_heard: Arc::clone(&last_heard),
             started: None,
             step: None,
+            ssh: None,
         };
         let (heard, was_heard) = watch::channel(None);
         tokio::spawn(async move {
@@ -116,6 +117,7 @@ struct Line {
     last_heard: Arc<AtomicU64>,
     started: Option<FromTaskAgent>,
     step: Option<FromTaskAgent>,
+    ssh: Option<FromTaskAgent>,
 }
 
 impl Line {
@@ -161,7 +163,8 @@ impl Line {
             pid: std::process::id(),
         };
         write(&mut writer, &hello).await?;
-        for line in [self.started.clone(), self.step.clone()].into_iter().flatten() {
+        let said = [self.started.clone(), self.step.clone(), self.ssh.clone()];
+        for line in said.into_iter().flatten() {
             write(&mut writer, &line).await?;
         }
         let mut text = Vec::new();
@@ -207,6 +210,7 @@ impl Line {
         match line {
             FromTaskAgent::Started { .. } => self.started = Some(line.clone()),
             FromTaskAgent::Step { .. } => self.step = Some(line.clone()),
+            FromTaskAgent::Ssh { .. } => self.ssh = Some(line.clone()),
             _ => {}
         }
     }

@@ -18,6 +18,10 @@ mod outputs;
 #[cfg(test)]
 mod plane;
 #[cfg(test)]
+mod ssh;
+#[cfg(test)]
+mod ssh_plane;
+#[cfg(test)]
 mod steps;
 #[cfg(test)]
 mod task;

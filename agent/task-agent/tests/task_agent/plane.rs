@@ -20,6 +20,8 @@ use russet_protocol::runner::{
 use russet_protocol::task::TaskConfig;
 use tokio::sync::watch;
 
+use crate::ssh_plane::SshPlane;
+
 /// Fault of an answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
@@ -46,6 +48,8 @@ pub(crate) struct Held {
     pub(crate) heartbeats: Vec<HeartbeatRequest>,
     pub(crate) unclaimed: bool,
     pub(crate) requests: usize,
+    /// Paths of requests.
+    pub(crate) paths: Vec<String>,
 }
 
 impl Held {
@@ -71,6 +75,7 @@ pub(crate) struct Plane {
     cancel: watch::Sender<Option<String>>,
     stale: watch::Sender<bool>,
     faults: Mutex<Option<Faults>>,
+    pub(crate) ssh: Arc<SshPlane>,
 }
 
 impl Plane {
@@ -83,6 +88,7 @@ impl Plane {
             cancel: watch::Sender::new(None),
             stale: watch::Sender::new(false),
             faults: Mutex::default(),
+            ssh: SshPlane::new(),
         });
         let app = Router::new()
             .route("/api/v2/task/config", get(config))
@@ -94,9 +100,10 @@ impl Plane {
             .route("/api/v3/task/source", get(source))
             .route("/api/v3/task/finish", post(finish))
             .route("/api/v3/runner/unclaim", post(unclaim))
+            .with_state(Arc::clone(&plane))
+            .merge(plane.ssh.routes())
             .layer(axum::extract::DefaultBodyLimit::disable())
-            .layer(from_fn_with_state(Arc::clone(&plane), misbehave))
-            .with_state(Arc::clone(&plane));
+            .layer(from_fn_with_state(Arc::clone(&plane), misbehave));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -142,6 +149,7 @@ async fn misbehave(State(plane): Shared, request: Request, next: Next) -> Respon
     let mut number = 0;
     plane.held.send_modify(|held| {
         held.requests += 1;
+        held.paths.push(path.clone());
         number = held.requests;
     });
     assert!(request.headers().contains_key("authorization"), "{path}");

@@ -71,7 +71,7 @@ pub(crate) async fn end_of_task(
     journal: &Journal,
 ) -> Cleaned {
     let user = assignment.user.as_ref();
-    let sessions = Reaper::sessions();
+    let sessions = reaper.sessions();
     let mut tally = Tally::default();
     let since = russet_platform::start_time(std::process::id());
     sweep_processes(assignment, since, &sessions, &|| reaper.reap_now(), &mut tally);
@@ -179,7 +179,7 @@ impl SlotProcesses {
                 processes::begun_since(&own.collect::<Vec<_>>(), since)
             }
             Some(user) => all.into_iter().filter(|process| process.uid == user.uid).collect(),
-            None => processes::descendants(&all, me, &Reaper::sessions()),
+            None => processes::descendants(&all, me, &Reaper::own_session()),
         };
         found.retain(|process| process.pid != me);
         found
