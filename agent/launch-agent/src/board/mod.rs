@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russet_protocol::local::{
-    Aside, HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, Update,
+    Aside, HealthCheck, HealthLevel, LookAnswer, Status, Step, Task, TaskSsh, Update,
 };
 use russet_protocol::machine::{MachineReport, NO_PAUSE};
 use russet_protocol::runner::HeldSlot;
@@ -133,6 +133,11 @@ impl Board {
     pub(crate) fn step(&self, slot: u32, number: u32, name: &str, now_ms: u64) {
         let step = Some(Step { number, name: short(name) });
         self.about(slot, now_ms, |task| task.step = step);
+    }
+
+    /// Records the state of a task's SSH, by the word of the task itself.
+    pub(crate) fn ssh(&self, slot: u32, ssh: TaskSsh, now_ms: u64) {
+        self.about(slot, now_ms, |task| task.ssh = Some(ssh));
     }
 
     /// Records the findings about the machine. Numbers change all the time; who watches is told

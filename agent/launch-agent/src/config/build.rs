@@ -77,6 +77,7 @@ pub(super) fn build_config(
         idle_timeout: values.duration("runner.idle_timeout").filter(|time| !time.is_zero()),
         enable_unsafe_retries: values.flag("runner.enable_unsafe_retries").unwrap_or_default(),
         ssh_advertise_addr: values.text("runner.ssh.advertise_addr"),
+        ssh: build.noted(build.ssh()),
         user_prefix: build.noted(build.user_prefix()),
         disk_reserve: Reserve(values.number("runner.health.disk_reserve")),
         health_xcode: match values.flag("runner.health.xcode") {
@@ -626,7 +627,8 @@ impl Build<'_> {
             self.warnings.push(values.error(self.file, key, message, None).to_string());
         };
         if built_in && values.text("runner.ssh.advertise_addr").is_some() {
-            let message = "does nothing: the built-in task agent has no reruns with SSH";
+            let message = "allows reruns with SSH, and is shown to nobody: people come through the \
+                           control plane, and no port is opened";
             warn("runner.ssh.advertise_addr", message);
         }
         if built_in && values.flag("runner.use_home_ssh_dir_for_checkout_keys") == Some(true) {

@@ -50,7 +50,7 @@ const LEFT_OUT: [(&str, &str); 6] = [
         "each task gets a fresh directory of its slot, which is deleted after it",
     ),
     ("runner.cleanup_working_directory", "the slot's directory is always emptied"),
-    ("runner.ssh.advertise_addr_url", "there are no reruns with SSH"),
+    ("runner.ssh.advertise_addr_url", "people come through the control plane"),
     ("logging.file", "the agent logs to a file of its own, which it rotates"),
 ];
 

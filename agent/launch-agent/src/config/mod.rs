@@ -25,6 +25,7 @@ mod keys;
 mod read;
 mod reference;
 mod reserve;
+mod ssh;
 mod token;
 mod update;
 mod upkeep;
@@ -37,6 +38,7 @@ pub use host::Host;
 pub use keep::{Keep, KeepLimits, KeptPaths};
 pub use reference::keys_reference;
 pub use reserve::Reserve;
+pub use ssh::Ssh;
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub enable_unsafe_retries: bool,
     /// Address that an SSH rerun shows; handed to external task agents.
     pub ssh_advertise_addr: Option<String>,
+    /// Permission for reruns with SSH; none: nobody reaches a task so.
+    pub ssh: Option<Ssh>,
     /// Names of the slots' users, before their number.
     pub user_prefix: String,
     /// Credentials, records and the staged executable.

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use russet_protocol::ids::TaskId;
-use russet_protocol::local::{Recent, Status, Task};
+use russet_protocol::local::{Recent, Status, Task, TaskSsh};
 use russet_protocol::outcome::Outcome;
 
 use super::super::words::{self, plain_text};
@@ -28,9 +28,22 @@ pub(super) fn running(status: &Status, now_ms: u64, menu: &mut Vec<Item>) {
             menu.push(Item::Text(format!("    {}", plain_text(&step.name))));
         }
         menu.push(Item::Text(format!("    {}", run_time(task, now_ms))));
+        if let Some(text) = task.ssh.and_then(ssh_text) {
+            menu.push(Item::Text(format!("    {text}")));
+        }
         if let Some(why) = &task.canceling {
             menu.push(Item::Text(format!("    is being canceled: {}", plain_text(why))));
         }
+    }
+}
+
+/// Describes people who are connected to a task, and that it is held for them.
+fn ssh_text(ssh: TaskSsh) -> Option<&'static str> {
+    match (ssh.sessions, ssh.waiting) {
+        (0, false) => None,
+        (0, true) => Some("held for SSH, nobody connected"),
+        (1, _) => Some("somebody is connected by SSH"),
+        _ => Some("several people are connected by SSH"),
     }
 }
 

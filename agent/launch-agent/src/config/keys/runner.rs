@@ -87,12 +87,35 @@ pub(super) const RUNNER: &[Key] = &[
         "`true` turns updates off: `update.source` is not asked, and nothing is fetched or installed.",
     ),
     key(
+        "runner.ssh.enabled",
+        &[],
+        Kind::Flag,
+        "`true` where `runner.ssh.advertise_addr` is set, else `false`",
+        "Whether a person may log in to a task that was rerun with SSH, as the slot's user. The resource \
+         class has to allow it too. Without it no code of a task reads anything of SSH. See ssh-rerun.md.",
+    ),
+    key(
+        "runner.ssh.allow_forks",
+        &[],
+        Kind::Flag,
+        "`false`",
+        "Whether that includes tasks of forks.",
+    ),
+    key(
+        "runner.ssh.allow_forwarding",
+        &[],
+        Kind::Words,
+        "`[]`",
+        "What such a session may forward: `agent` (the person's SSH agent, which the job can use then), \
+         `ports` (both ways). X11 is never forwarded.",
+    ),
+    key(
         "runner.ssh.advertise_addr",
         &["CIRCLECI_RUNNER_SSH_ADVERTISE_ADDR", "LAUNCH_AGENT_RUNNER_SSH_ADVERTISE_ADDR"],
         Kind::Text,
         "none",
-        "`host:port` handed to an external task agent. The built-in one has no reruns with SSH; it \
-         warns where this is set.",
+        "`host:port` handed to an external task agent. For the built-in one it says that \
+         `runner.ssh.enabled` is `true`; people come through the control plane, and no port is opened.",
     ),
     key(
         "runner.ssh.advertise_addr_url",

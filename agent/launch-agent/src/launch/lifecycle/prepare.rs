@@ -13,7 +13,7 @@ use super::slots::{SlotMaker, Slots};
 use super::starts::count_start;
 use super::survey::keep_list;
 use super::task_user::{TaskUsers, find_task_users};
-use crate::config::{Class, Config, Mode};
+use crate::config::{Class, Config, Mode, Ssh};
 use crate::crash_points;
 use crate::health::xcodes::Xcodes;
 use crate::launch::caches::SharedCaches;
@@ -169,7 +169,7 @@ pub(super) async fn prepare(
             runtimes: Vec::new(),
             machine: None,
             allocation: None,
-            ssh: None,
+            ssh: config.ssh.as_ref().map(Ssh::offer),
             single_task: config.mode == Mode::SingleTask,
             instance: Some(InstanceId::generate()),
         },

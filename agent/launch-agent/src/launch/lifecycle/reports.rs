@@ -177,6 +177,7 @@ async fn request_of(
         xcodes: shared.xcodes.told(),
         runtimes: shared.xcodes.told_runtimes(),
         machine: Some(Box::new(shared.machine.report(board, index, &class.label))),
+        ssh: shared.request.ssh.filter(|_| class.task_agent.is_none()),
         ..shared.request.clone()
     };
     Some((token, request))

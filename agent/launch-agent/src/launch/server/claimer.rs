@@ -120,6 +120,8 @@ impl Claimer<'_> {
                 xcodes: self.xcodes.told(),
                 runtimes: self.xcodes.told_runtimes(),
                 allocation: Some(self.allocation.clone()),
+                // Another task agent than ours has its own.
+                ssh: self.request.ssh.filter(|_| self.class.task_agent.is_none()),
                 ..self.request.clone()
             };
             // After trouble the answer comes at once: people see within a second that it is over, and

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russet_protocol::ids::AllocationId;
+use russet_protocol::local::TaskSsh;
 use russet_protocol::outcome::Outcome;
 use russet_protocol::supervise::{FromLaunchAgent, FromTaskAgent, LeftBehind, SlotUser};
 use russet_protocol::task::{FIRST_STEP, PRE_TASK_STEP};
@@ -315,6 +316,10 @@ impl TaskAgentChannel {
             FromTaskAgent::Step { number, name } => {
                 self.sink.outputs.step(slot, *number);
                 self.sink.board.step(slot, *number, name, self.clock.wall_ms());
+            }
+            FromTaskAgent::Ssh { sessions, waiting } => {
+                let ssh = TaskSsh { sessions: *sessions, waiting: *waiting };
+                self.sink.board.ssh(slot, ssh, self.clock.wall_ms());
             }
             FromTaskAgent::Hello { .. } | FromTaskAgent::Pong | FromTaskAgent::Done { .. } => {}
         }

@@ -1,7 +1,7 @@
 //! The status as people read it: all of it, and in a line.
 
 use russet_protocol::local::{
-    Aside, HealthLevel, Hold, HoldOwner, Slot, SlotState, State, Status, Task, Update,
+    Aside, HealthLevel, Hold, HoldOwner, Slot, SlotState, State, Status, Task, TaskSsh, Update,
 };
 
 use crate::color::{Paint, outcome_sign};
@@ -104,6 +104,7 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let step = task.step.as_ref().map(|step| format!("  {}", paint.note(&plain(&step.name))));
     lines.push(format!("  {}{}", paint.strong(&task_name(task)), step.unwrap_or_default()));
     lines.push(format!("  {}", run_time(task, now_ms, paint)));
+    lines.extend(task.ssh.and_then(ssh_text).map(|text| format!("  {}", paint.warn(&text))));
     if let Some(why) = &task.canceling {
         lines.push(format!("  {}", paint.warn(&format!("is being canceled: {}", plain(why)))));
     }
@@ -111,6 +112,16 @@ fn in_slot(slot: &Slot, now_ms: u64, paint: Paint, lines: &mut Vec<String>) {
     let words: Vec<String> = id.into_iter().chain(task.url.as_deref().map(plain)).collect();
     if !words.is_empty() {
         lines.push(format!("  {}", paint.dim(&words.join("  "))));
+    }
+}
+
+/// Describes people who are connected to a task, and that it is held for them.
+fn ssh_text(ssh: TaskSsh) -> Option<String> {
+    match (ssh.sessions, ssh.waiting) {
+        (0, false) => None,
+        (0, true) => Some("is held for SSH; nobody is connected".to_owned()),
+        (1, _) => Some("somebody is connected by SSH".to_owned()),
+        (count, _) => Some(format!("{count} sessions of SSH are connected")),
     }
 }
 
