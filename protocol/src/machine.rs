@@ -58,6 +58,16 @@ pub struct MachineReport {
     pub lifted: Vec<String>,
 }
 
+impl MachineReport {
+    /// Returns the offset of its clock in words, where it is told: `90 s behind the control plane's`.
+    #[must_use]
+    pub fn clock_words(&self) -> Option<String> {
+        let behind = self.clock_behind_s?;
+        let way = if behind < 0 { "ahead of" } else { "behind" };
+        Some(format!("{} s {way} the control plane's", behind.unsigned_abs()))
+    }
+}
+
 /// A slot of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -332,6 +342,16 @@ mod tests {
         let newer = r#"{"state":"dancing","mood":"good","slots":[{"number":1,"state":"odd"}]}"#;
         let newer: MachineReport = serde_json::from_str(newer).unwrap();
         assert_eq!(newer.slots.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_is_behind_or_ahead() {
+        let of = |clock_behind_s| {
+            MachineReport { clock_behind_s, ..MachineReport::default() }.clock_words()
+        };
+        assert_eq!(of(None), None);
+        assert_eq!(of(Some(90)).as_deref(), Some("90 s behind the control plane's"));
+        assert_eq!(of(Some(-90)).as_deref(), Some("90 s ahead of the control plane's"));
     }
 
     #[test]

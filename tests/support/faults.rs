@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +33,8 @@ pub enum Fault {
     Truncate(u64),
     /// Every `n`th request is answered with this status without reaching the server.
     Status(u16, u64),
+    /// Answers are dated so much later: the clock of whoever asks seems to be behind.
+    Clock(Duration),
 }
 
 /// A running proxy.
@@ -171,7 +173,7 @@ async fn forward(State(http): State<Http>, request: Request) -> Response {
     let mut response = Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         if !matches!(name.as_str(), "transfer-encoding" | "connection") {
-            response = response.header(name, value);
+            response = response.header(name, dated(name.as_str(), value, fault));
         }
     }
     let body = match fault {
@@ -181,6 +183,16 @@ async fn forward(State(http): State<Http>, request: Request) -> Response {
         _ => Body::from_stream(answer.bytes_stream()),
     };
     response.body(body).unwrap()
+}
+
+/// Returns the value of a header of an answer, as it is handed on.
+fn dated(name: &str, value: &HeaderValue, fault: Fault) -> HeaderValue {
+    let Fault::Clock(later) = fault else { return value.clone() };
+    if name != "date" {
+        return value.clone();
+    }
+    let date = httpdate::parse_http_date(value.to_str().unwrap()).unwrap();
+    HeaderValue::from_str(&httpdate::fmt_http_date(date + later)).unwrap()
 }
 
 async fn send(

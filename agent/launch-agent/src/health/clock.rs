@@ -4,17 +4,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{DATE, HeaderMap};
+use tokio::sync::Notify;
+
+use super::CLOCK_WRONG_S;
 
 /// Nothing was heard yet. No clock is off by this much.
 const UNHEARD: i64 = i64::MIN;
 
 /// Offset in the last answer.
 #[derive(Debug)]
-pub(crate) struct Skew(AtomicI64);
+pub(crate) struct Skew {
+    seconds: AtomicI64,
+    /// Told when the offset becomes one with which nothing works, or is one no longer.
+    has_crossed: Notify,
+}
 
 impl Default for Skew {
     fn default() -> Self {
-        Self(AtomicI64::new(UNHEARD))
+        Self { seconds: AtomicI64::new(UNHEARD), has_crossed: Notify::new() }
     }
 }
 
@@ -22,14 +29,27 @@ impl Skew {
     /// Takes note of an answer that came just now.
     pub(crate) fn heard(&self, headers: &HeaderMap) {
         if let Some(seconds) = skew_s(headers, SystemTime::now()) {
-            self.0.store(seconds, Ordering::Relaxed);
+            let before = self.seconds.swap(seconds, Ordering::Relaxed);
+            if is_wrong(before) != is_wrong(seconds) {
+                self.has_crossed.notify_one();
+            }
         }
     }
 
     /// Returns the seconds by which this clock is behind.
     pub(crate) fn seconds(&self) -> Option<i64> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNHEARD)
+        Some(self.seconds.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNHEARD)
     }
+
+    /// Done when the machine is to be looked at because of its clock.
+    pub(super) async fn crossed(&self) {
+        self.has_crossed.notified().await;
+    }
+}
+
+/// Returns true for an offset with which no task is taken.
+fn is_wrong(seconds: i64) -> bool {
+    seconds != UNHEARD && seconds.unsigned_abs() > CLOCK_WRONG_S
 }
 
 /// Returns the seconds by which `now` is behind the date of an answer, which has whole seconds.
@@ -63,5 +83,6 @@ mod tests {
         assert_eq!(skew.seconds(), None);
         skew.heard(&headers);
         assert!(skew.seconds().unwrap() < -900_000_000);
+        assert!(super::is_wrong(-901) && !super::is_wrong(900) && !super::is_wrong(super::UNHEARD));
     }
 }

@@ -49,7 +49,10 @@ pub(crate) fn start_watch(
         loop {
             // The plain timer: nothing is due at a certain time, and a machine that slept is
             // looked at soon after it wakes up.
-            tokio::time::sleep(PERIOD).await;
+            tokio::select! {
+                () = tokio::time::sleep(PERIOD) => {}
+                () = watched.skew.crossed() => {}
+            }
             check_machine(&watched, &mut held, &commands, &board);
         }
     })

@@ -82,8 +82,11 @@ fn machine_facts(machine: &MachineReport) -> Vec<String> {
     if let Some(free) = machine.disk_free {
         facts.push(format!("{} free where tasks work", russet_text::format_size(free)));
     }
-    if let Some(behind) = machine.clock_behind_s {
-        facts.push(format!("its clock is {behind} s behind the control plane's"));
+    if let Some(boot) = &machine.boot_id {
+        facts.push(format!("boot {}", plain(boot)));
+    }
+    if let Some(words) = machine.clock_words() {
+        facts.push(format!("its clock is {words}"));
     }
     for slot in &machine.slots {
         let job = slot.job.as_deref().map(|job| format!(", {}", plain(job))).unwrap_or_default();

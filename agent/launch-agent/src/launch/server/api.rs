@@ -147,7 +147,7 @@ impl Api {
         let url = format!("{}{REPORT_PATH}", self.origin);
         let call = self.client.post(url).bearer_auth(token.expose()).json(request);
         // One of before says nothing.
-        send_call(call).await.map(|body| serde_json::from_slice(&body).unwrap_or_default())
+        self.send_call(call).await.map(|body| serde_json::from_slice(&body).unwrap_or_default())
     }
 
     /// Says that the task is in hand.
@@ -169,7 +169,7 @@ impl Api {
             .bearer_auth(token.expose())
             .header(russet_protocol::ALLOCATION_HEADER, allocation.as_str())
             .json(&request);
-        match send_call(call).await {
+        match self.send_call(call).await {
             Answer::Done(body) => match serde_json::from_slice(&body) {
                 Ok(answer) => Answer::Done(answer),
                 Err(error) => Answer::Failed(error.to_string()),
@@ -189,7 +189,8 @@ impl Api {
         let (task_id, task_token) = (task_id.clone(), token.clone());
         let request = UnclaimRequest { task_id, task_token, cause: Some(cause) };
         let url = format!("{}/api/v3/runner/unclaim", self.origin);
-        send_call(self.client.post(url).bearer_auth(token.expose()).json(&request)).await.map(drop)
+        let call = self.client.post(url).bearer_auth(token.expose()).json(&request);
+        self.send_call(call).await.map(drop)
     }
 
     /// Says that the runner failed, not the job.
@@ -212,7 +213,27 @@ impl Api {
             .bearer_auth(token.expose())
             .header(russet_protocol::ALLOCATION_HEADER, allocation.as_str())
             .json(&request);
-        send_call(call).await.map(drop)
+        self.send_call(call).await.map(drop)
+    }
+
+    async fn send_call(&self, call: reqwest::RequestBuilder) -> Answer<Vec<u8>> {
+        let response = match call.timeout(CALL_TIMEOUT).send().await {
+            Ok(response) => response,
+            Err(error) => return Answer::Failed(reason(error)),
+        };
+        // A machine that is held for its clock claims nothing, and hears so that it is right again.
+        self.skew.heard(response.headers());
+        match response.status() {
+            status if status.is_success() => match read_bounded(response).await {
+                Ok(body) => Answer::Done(body),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
+            status @ (StatusCode::NOT_FOUND | StatusCode::CONFLICT) => Answer::Gone(status),
+            status if status.is_client_error() && !russet_platform::http::is_transient(status) => {
+                Answer::Refused(read_problem(response).await)
+            }
+            _ => Answer::Failed(read_problem(response).await),
+        }
     }
 }
 
@@ -224,24 +245,6 @@ impl<T> Answer<T> {
             Self::Refused(reason) => Answer::Refused(reason),
             Self::Failed(reason) => Answer::Failed(reason),
         }
-    }
-}
-
-async fn send_call(call: reqwest::RequestBuilder) -> Answer<Vec<u8>> {
-    let response = match call.timeout(CALL_TIMEOUT).send().await {
-        Ok(response) => response,
-        Err(error) => return Answer::Failed(reason(error)),
-    };
-    match response.status() {
-        status if status.is_success() => match read_bounded(response).await {
-            Ok(body) => Answer::Done(body),
-            Err(error) => Answer::Failed(error.to_string()),
-        },
-        status @ (StatusCode::NOT_FOUND | StatusCode::CONFLICT) => Answer::Gone(status),
-        status if status.is_client_error() && !russet_platform::http::is_transient(status) => {
-            Answer::Refused(read_problem(response).await)
-        }
-        _ => Answer::Failed(read_problem(response).await),
     }
 }
 
