@@ -62,6 +62,7 @@ mod orbs;
 mod output;
 mod package;
 mod people;
+mod phases;
 mod relay;
 mod run;
 mod run_caches;

@@ -45,6 +45,8 @@ pub(crate) struct Machine {
     settings: Settings,
     phase: Phase,
     slots: Vec<Slot>,
+    /// Set once the first cleaning of a slot has ended, or a task was found in one.
+    is_ready: bool,
     holds: Holds,
     /// Tasks that failed in a row for reasons of this machine.
     failures: Failures,
@@ -62,7 +64,8 @@ impl Machine {
         let slots = settings.classes.iter().map(|class| Slot::new(*class)).collect();
         let (holds, failures) = (Holds::default(), Failures::default());
         let (phase, idle_since) = (Phase::Working, Some(now));
-        Self { settings, phase, slots, holds, failures, update: None, taken: 0, idle_since }
+        let (update, taken, is_ready) = (None, 0, false);
+        Self { settings, phase, slots, is_ready, holds, failures, update, taken, idle_since }
     }
 
     /// Begins: every slot in which nothing was adopted or orphaned is cleaned.
@@ -99,7 +102,7 @@ impl Machine {
         let failures = self.failures.holds();
         let failures = failures.map(|(class, reason)| (HoldSource::Failures, Some(class), reason));
         View {
-            is_ready: true,
+            is_ready: self.is_ready,
             is_ending: self.phase != Phase::Working,
             is_updating: self.is_updating(),
             slots: self.slots.iter().map(Slot::view).collect(),
@@ -291,6 +294,7 @@ impl Machine {
     /// Derives what follows from the state as it is now: claims to make or to drop, and the end.
     fn follow_up(&mut self, now: BootTime, actions: &mut Vec<Action>) {
         let busy = self.slots.iter().any(Slot::has_task);
+        self.is_ready |= !self.slots.iter().all(Slot::is_cleaning);
         self.make_way(busy);
         let slots = &self.slots;
         self.failures.release(|index| {

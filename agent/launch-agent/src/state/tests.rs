@@ -108,6 +108,24 @@ fn a_slot_is_cleaned_claimed_for_run_and_cleaned_again() {
 }
 
 #[test]
+fn a_machine_is_ready_once_the_first_of_its_slots_is_clean_found_busy_or_not_to_be_cleaned() {
+    let is_ready = |bench: &Bench| bench.machine.view(|_| String::new()).is_ready;
+    for input in [Got::Cleaned { quick: true }, not_cleaned()] {
+        let (mut bench, _) = Bench::new(settings(2));
+        assert!(!is_ready(&bench));
+        bench.slot(input);
+        assert!(is_ready(&bench));
+        // It stays so while it cleans after tasks.
+        bench.slot(Got::Claimed { refused: None });
+        bench.slot(Got::Exited(Exit::Reported));
+        assert!(is_ready(&bench));
+    }
+    let mut bench = Bench::unstarted(settings(2));
+    bench.slot(Got::Adopted { deadline: START.after(Duration::from_secs(60)) });
+    assert!(is_ready(&bench), "a task runs");
+}
+
+#[test]
 fn a_slot_that_cleans_quickly_claims_meanwhile_and_starts_when_clean() {
     let mut bench = Bench::running(settings(1));
     bench.slot(Got::Exited(Exit::Reported));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russet_protocol::local::{HealthCheck, HealthLevel, Hold, SlotState, State};
+use russet_protocol::local::{HealthCheck, HealthLevel, Hold, SlotState, State, Update};
 use russet_protocol::machine::{MachineReport, RunnerOrders};
 use russet_protocol::runner::{ClaimRequest, HeldSlot};
 
@@ -37,13 +37,21 @@ struct Essence {
     lifted: Vec<String>,
     /// Set where neither claims nor heartbeats say that this machine is here.
     is_silent: bool,
+    /// Stage of an update: a machine that waits for its tasks to end sends no claim that says it.
+    update: Option<Update>,
 }
 
 impl Essence {
     fn of(shared: &Shared, class: usize) -> Self {
         let board = &shared.sink.board;
         let label = shared.config.classes.get(class).map_or("", |class| class.label.as_str());
-        Self::of_report(board.machine_report(class, label), board.held_slots(class))
+        let update = board.status().update;
+        // Each percent would be a call.
+        let update = update.filter(|update| !matches!(update, Update::Downloading { .. }));
+        Self {
+            update,
+            ..Self::of_report(board.machine_report(class, label), board.held_slots(class))
+        }
     }
 
     fn of_report(report: MachineReport, held_slots: Vec<HeldSlot>) -> Self {
@@ -61,13 +69,15 @@ impl Essence {
             holds: report.holds,
             bad: bad.collect(),
             lifted: report.lifted,
-            is_silent: !talks && !report.slots.is_empty() && report.state != State::Starting,
+            is_silent: !talks && !report.slots.is_empty(),
+            update: None,
         }
     }
 
-    /// Returns true where there is nothing that claims and heartbeats do not say.
+    /// Returns true where there is nothing that has to be said again and again: claims and heartbeats say
+    /// the rest.
     fn is_quiet(&self) -> bool {
-        *self == Self::default()
+        *self == Self { update: self.update.clone(), ..Self::default() }
     }
 }
 
@@ -86,7 +96,7 @@ pub(super) async fn report_state(shared: Arc<Shared>, keeper: Keeper) {
             let now = Essence::of(&shared, class);
             // A board that has become quiet is reported once more.
             let is_unnamed = unnamed.get(class).copied().unwrap_or_default();
-            if now.is_quiet() && before.is_quiet() && !is_asked && !is_unnamed {
+            if now.is_quiet() && now == *before && !is_asked && !is_unnamed {
                 continue;
             }
             is_quiet &= now.is_quiet();
@@ -185,7 +195,7 @@ async fn request_of(
 
 #[cfg(test)]
 mod tests {
-    use russet_protocol::local::{Hold, SlotState, State};
+    use russet_protocol::local::{Hold, SlotState, State, Update};
     use russet_protocol::machine::{MachineReport, MachineSlot};
 
     use super::Essence;
@@ -206,9 +216,14 @@ mod tests {
             assert!(essence(report(state, &[SlotState::Busy, SlotState::Held])).is_quiet());
         }
         assert!(!essence(report(State::Idle, &[SlotState::Cleaning])).is_quiet());
+        assert!(!essence(report(State::Starting, &[SlotState::Cleaning])).is_quiet());
         assert!(!essence(report(State::Paused, &[SlotState::Busy])).is_quiet());
         let mut held = report(State::Idle, &[SlotState::Free]);
         held.holds = vec![Hold::default()];
         assert!(!essence(held).is_quiet());
+        let ready = Update::WaitingForIdle { version: "2.0.0".to_owned() };
+        let busy = essence(report(State::Running, &[SlotState::Busy]));
+        let waiting = Essence { update: Some(ready), ..busy.clone() };
+        assert!(waiting.is_quiet() && waiting != busy, "it is told once");
     }
 }
