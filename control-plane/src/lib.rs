@@ -19,6 +19,7 @@ mod admission;
 mod alerts;
 mod api;
 mod archives;
+mod attendance;
 mod audit;
 mod between_servers;
 mod browser_session;

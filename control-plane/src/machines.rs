@@ -10,6 +10,9 @@ use russet_text::one_line_within;
 /// Time that an agent has to come back after it ended for an update, in milliseconds.
 const UPDATE_MS: i64 = 5 * 60 * 1000;
 
+/// Reason of a machine that still holds what was lifted here.
+const YET_TO_HEAR: &str = "it was resumed here, and hears of it with its next call";
+
 /// The most slots, holds, findings and lifted pauses that are kept of a machine.
 const MAX_SLOTS: usize = 64;
 const MAX_HOLDS: usize = 16;
@@ -29,8 +32,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) last_ms: i64,
     /// Time of its goodbye, if it did not come back.
     pub(crate) left_ms: Option<i64>,
-    /// Start of the server that is asked.
-    pub(crate) server_since_ms: i64,
+    /// Time since which some server has been there without a break.
+    pub(crate) served_since_ms: i64,
     /// Silence after which a runner is lost.
     pub(crate) silence_ms: i64,
     /// Pause that a person at the server wants.
@@ -72,8 +75,8 @@ fn away(facts: &Facts<'_>) -> Option<Verdict> {
     if facts.report.is_none() && !facts.tasks.is_empty() {
         return None;
     }
-    // While this server was away, nobody could tell it anything.
-    if facts.now_ms.saturating_sub(facts.server_since_ms) < facts.silence_ms {
+    // While no server was there, nobody could tell anything.
+    if facts.now_ms.saturating_sub(facts.served_since_ms) < facts.silence_ms {
         return Some((MachineState::Unknown, Some("the server has just started".to_owned())));
     }
     Some((MachineState::Lost, None))
@@ -101,7 +104,9 @@ fn by_its_own_words(facts: &Facts<'_>) -> Verdict {
         };
     };
     let own: Vec<&Hold> = report.holds.iter().filter(|hold| hold.source != "server").collect();
+    let is_lifted = own.len() < report.holds.len();
     let reason = || match own.is_empty() {
+        true if is_lifted => Some(YET_TO_HEAR.to_owned()),
         true => report.reason.clone(),
         false => Some(describe_holds(&own)),
     };
@@ -185,7 +190,7 @@ mod tests {
             now_ms: 10 * HOUR,
             last_ms: 10 * HOUR - 1000,
             left_ms: None,
-            server_since_ms: 0,
+            served_since_ms: 0,
             silence_ms: SILENCE,
             pause: None,
             report: Some(report),
@@ -220,7 +225,7 @@ mod tests {
         let report = MachineReport::default();
         let early = Facts {
             last_ms: HOUR,
-            server_since_ms: 10 * HOUR - SILENCE + 1,
+            served_since_ms: 10 * HOUR - SILENCE + 1,
             ..facts(&report, &[])
         };
         assert_eq!(state(&early), MachineState::Unknown);
@@ -271,6 +276,15 @@ mod tests {
         assert_eq!(of("pause"), (MachineState::Paused, Some("pause: why".to_owned())));
         assert_eq!(of("xcode"), (MachineState::Unhealthy, Some("xcode: why".to_owned())));
         assert_eq!(of("server").0, MachineState::Idle);
+        let told = MachineReport {
+            state: State::Paused,
+            reason: Some("paused by anna at the control plane".to_owned()),
+            holds: vec![hold("server")],
+            ..MachineReport::default()
+        };
+        let (state, reason) = decide_state(&facts(&told, &[]));
+        assert_eq!(state, MachineState::Paused, "it takes none yet");
+        assert!(reason.is_some_and(|reason| reason.starts_with("it was resumed here")));
     }
 
     #[test]
@@ -315,7 +329,7 @@ mod tests {
             let facts = Facts {
                 last_ms: 10 * HOUR - silent,
                 left_ms: has_left.then_some(10 * HOUR - silent),
-                server_since_ms: 10 * HOUR - server_up,
+                served_since_ms: 10 * HOUR - server_up,
                 pause: is_paused.then_some(&pause),
                 ..facts(&report, &tasks)
             };

@@ -85,7 +85,7 @@ fn judge_row(
         now_ms,
         last_ms,
         left_ms,
-        server_since_ms: app.since_ms,
+        served_since_ms: app.attendance.since_ms(),
         silence_ms: app.silence.lost_ms,
         pause: item.pause.as_ref(),
         report: item.machine.as_ref(),

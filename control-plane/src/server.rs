@@ -14,6 +14,7 @@ use russet_protocol::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
+use crate::attendance::Attendance;
 use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
 use crate::clock::{Clock, SystemClock, millis};
@@ -290,7 +291,7 @@ impl Server {
         let oidc = open_provider(settings.oidc, settings.public_url.as_deref())?;
         let releases = settings.releases.unwrap_or_else(|| settings.data_dir.join("releases"));
         let (close, closing) = watch::channel(false);
-        let since_ms = clock.wall_ms();
+        let attendance = Attendance::since(clock.wall_ms());
         let named = tls
             .as_ref()
             .filter(|_| settings.listen.port() != 0)
@@ -306,7 +307,7 @@ impl Server {
             sign_ins: Default::default(),
             attempts: Default::default(),
             silence: Silence::of_lease(millis(settings.lease)),
-            since_ms,
+            attendance,
             lease_ms: millis(settings.lease),
             admin,
             sealer: Sealer::new(&key),

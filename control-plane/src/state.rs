@@ -8,6 +8,7 @@ use russet_orbs::Registry;
 use russet_protocol::resource_class::ResourceClass;
 use tokio::sync::{Notify, watch};
 
+use crate::attendance::Attendance;
 use crate::between_servers::BetweenServers;
 use crate::cache_place::KeptCaches;
 use crate::clock::Clock;
@@ -118,8 +119,8 @@ pub(crate) struct Parts {
     pub(crate) token_uses: TokenUses,
     /// Times of talk with runners.
     pub(crate) silence: Silence,
-    /// Start of this server, in milliseconds since 1970.
-    pub(crate) since_ms: i64,
+    /// Time since which silence of runners means something.
+    pub(crate) attendance: Attendance,
     /// Becomes true when the server is to stop: calls that wait give up.
     pub(crate) closing: watch::Receiver<bool>,
 }

@@ -13,7 +13,7 @@ use crate::objects::unique_name;
 use crate::secrets::KEY_LENGTH;
 use crate::state::App;
 use crate::store::alone::Alone;
-use crate::store::servers::{self, ServerRow};
+use crate::store::servers::{self, Arrival, ServerRow};
 use crate::store::{StoreError, WriteTx};
 use crate::sweep::sweep_objects;
 
@@ -103,7 +103,7 @@ async fn wait_to_fit(app: &App, previous: Option<&str>) -> Result<Vec<ServerRow>
         let others = servers::present(&mut tx, app.between.silence_ms()).await?;
         match others.iter().find_map(|other| difference(&app.server, other)) {
             None => {
-                say_present(app, tx).await?;
+                say_present(app, tx, others.is_empty()).await?;
                 return Ok(others);
             }
             Some(what) if Instant::now() >= until => return Err(JoinError::Differs(what)),
@@ -115,9 +115,12 @@ async fn wait_to_fit(app: &App, previous: Option<&str>) -> Result<Vec<ServerRow>
     }
 }
 
-async fn say_present(app: &App, mut tx: WriteTx) -> Result<(), StoreError> {
-    let presence = servers::say_present(&mut tx, &app.server, app.between.silence_ms()).await?;
+async fn say_present(app: &App, mut tx: WriteTx, is_first: bool) -> Result<(), StoreError> {
+    let arrival = Arrival { now_ms: app.clock.wall_ms(), is_first };
+    let presence =
+        servers::say_present(&mut tx, &app.server, app.between.silence_ms(), arrival).await?;
     tx.commit().await?;
+    app.attendance.note(&presence);
     if presence.absence_ms > 0 {
         let ms = presence.absence_ms;
         tracing::info!(ms, "no server was there; leases last longer by that");

@@ -4,19 +4,22 @@
 use super::FAILURE_PAUSE;
 use crate::state::App;
 use crate::store::StoreError;
-use crate::store::servers::{self, Presence};
+use crate::store::servers::{self, Arrival, Presence};
 use crate::{cancel, contention};
 
 /// Says that this server is there, and accounts for the time in which none was.
 pub(crate) async fn renew_presence(app: &App) -> Result<Presence, StoreError> {
     let say = async || {
         let mut tx = app.store.write().await?;
-        let presence = servers::say_present(&mut tx, &app.server, app.between.silence_ms()).await?;
+        let arrival = Arrival { now_ms: app.clock.wall_ms(), is_first: false };
+        let presence =
+            servers::say_present(&mut tx, &app.server, app.between.silence_ms(), arrival).await?;
         tx.commit().await?;
         Ok::<_, StoreError>(presence)
     };
     let presence = contention::retry(say).await?;
     app.bus().outbox.set_has_others(presence.others > 0);
+    app.attendance.note(&presence);
     if presence.absence_ms > 0 {
         let ms = presence.absence_ms;
         tracing::warn!(ms, "the database heard of no server; leases last longer by that");

@@ -31,6 +31,17 @@ pub(crate) struct Presence {
     pub(crate) lost: usize,
     /// Number of other servers.
     pub(crate) others: u64,
+    /// Time since which some server has been there without a break, in milliseconds since 1970.
+    pub(crate) since_ms: i64,
+}
+
+/// Circumstances in which a server says that it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// Time by its clock, in milliseconds since 1970.
+    pub(crate) now_ms: i64,
+    /// Set where it starts and no other is there.
+    pub(crate) is_first: bool,
 }
 
 /// Returns the lowest schema that a server has to know.
@@ -68,20 +79,28 @@ pub(crate) async fn present(
 
 /// Notes that a server is there. Where none was for longer than `silence_ms`, also because nobody
 /// reached the database, the leases of running tasks lapse later by that time: no runner could renew
-/// one. Others that have been silent for twice as long are forgotten.
+/// one. Others that have been silent for twice as long are forgotten, and the time without a break
+/// begins anew, as it does with the first server.
 pub(crate) async fn say_present(
     tx: &mut WriteTx,
     server: &ServerRow,
     silence_ms: i64,
+    arrival: Arrival,
 ) -> Result<Presence, StoreError> {
-    let alive_ms = lock_state(tx).await?;
+    let (alive_ms, unbroken_ms) = lock_state(tx).await?;
     let now = tx.database_ms().await?;
     let silent = now.saturating_sub(alive_ms.unwrap_or(now));
     let absence_ms = if silent > silence_ms { silent } else { 0 };
     if absence_ms > 0 {
         tasks::prolong_leases(tx, absence_ms).await?;
     }
-    query("UPDATE database_state SET alive_ms = $1 WHERE id = 1").bind(now).execute(tx).await?;
+    let unbroken_ms = unbroken_ms.filter(|_| absence_ms == 0 && !arrival.is_first);
+    let since_ms = unbroken_ms.unwrap_or(arrival.now_ms);
+    query("UPDATE database_state SET alive_ms = $1, present_since_ms = $2 WHERE id = 1")
+        .bind(now)
+        .bind(since_ms)
+        .execute(tx)
+        .await?;
     query(
         "INSERT INTO servers (id, version, objects, secrets, admin, seen_ms, place) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET seen_ms = excluded.seen_ms",
@@ -104,7 +123,7 @@ pub(crate) async fn say_present(
         .bind(&server.id)
         .fetch_one(tx)
         .await?;
-    Ok(Presence { absence_ms, lost, others: count_column(&row, "others")? })
+    Ok(Presence { absence_ms, lost, others: count_column(&row, "others")?, since_ms })
 }
 
 /// Returns the places of the other servers: of those that are gone, a few seconds longer.
@@ -132,11 +151,11 @@ pub(crate) async fn leave(tx: &mut WriteTx, server: &str) -> Result<(), StoreErr
 }
 
 /// Lets no other server say that it is there until the end of the transaction. Returns when one last
-/// did.
-async fn lock_state(tx: &mut WriteTx) -> Result<Option<i64>, StoreError> {
-    let row = query("SELECT alive_ms FROM database_state WHERE id = 1")
+/// did, and since when there has been no break.
+async fn lock_state(tx: &mut WriteTx) -> Result<(Option<i64>, Option<i64>), StoreError> {
+    let row = query("SELECT alive_ms, present_since_ms FROM database_state WHERE id = 1")
         .lock(Lock::Of("database_state"))
         .fetch_one(tx)
         .await?;
-    Ok(row.try_get("alive_ms")?)
+    Ok((row.try_get("alive_ms")?, row.try_get("present_since_ms")?))
 }

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 use russet_control_plane::{BetweenServers, Settings};
 use russet_protocol::admin::{Items, Pipeline, RunnerItem, StreamEvent};
+use russet_protocol::machine::MachineState;
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::runner::HeartbeatResponse;
+use serde_json::json;
 
 use crate::support::{
     Agent, CLASS, Harness, LEASE, LIMIT, ONE_JOB, ok, output_of, refused, workflow,
@@ -189,6 +191,28 @@ async fn a_lease_is_kept_by_any_server_and_lapses_once_when_none_hears_of_the_ru
     assert_eq!(third.job(&pipeline).await.outcome, Some(Outcome::InfrastructureFail));
     agent.seq += 1;
     refused(agent.heartbeat("task_agent", None), 409).await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_beside_another_knows_at_once_which_machines_are_lost() {
+    let one = Harness::start_changed(fast_presence).await;
+    let token = one.class().await;
+    for name in ["lost", "here"] {
+        let report = json!({"name": name, "machine": {"state": "idle"}});
+        let call = one.call(Method::POST, "/api/v3/runner/report").bearer_auth(&token);
+        ok(call.json(&report)).await;
+        if name == "lost" {
+            one.clock.advance(Duration::from_secs(60));
+        }
+    }
+    let Some(other) = one.start_beside(fast_presence).await else { return };
+    let state = async |name: &str| {
+        let path = format!("/api/v3/runner?resource-class={CLASS}");
+        let items = other.get::<Items<RunnerItem>>(&path).await.items;
+        items.into_iter().find(|item| item.name == name).unwrap().state
+    };
+    assert_eq!(state("lost").await, MachineState::Lost);
+    assert_eq!(state("here").await, MachineState::Idle);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::clock::{Clock as _, ManualClock};
 use crate::contention::{MayContend, retry};
 use crate::follow_seen::Seen;
 use crate::store::plans::all_statements;
-use crate::store::servers::ServerRow;
+use crate::store::servers::{Arrival, ServerRow};
 use crate::store::sql::{as_postgres, query};
 use crate::store::{
     DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects, servers,
@@ -293,8 +293,12 @@ fn server(id: &str) -> ServerRow {
 }
 
 async fn say_present(store: &Store, id: &str) -> servers::Presence {
+    arrive(store, id, Arrival { now_ms: 1, is_first: false }).await
+}
+
+async fn arrive(store: &Store, id: &str, arrival: Arrival) -> servers::Presence {
     let mut tx = store.write().await.unwrap();
-    let presence = servers::say_present(&mut tx, &server(id), SILENCE_MS).await.unwrap();
+    let presence = servers::say_present(&mut tx, &server(id), SILENCE_MS, arrival).await.unwrap();
     tx.commit().await.unwrap();
     presence
 }
@@ -333,6 +337,22 @@ async fn leases_last_longer_by_the_time_in_which_no_server_was_there_and_by_no_o
     drop(tx);
     assert_eq!(say_present(&store, "two").await.absence_ms, 0);
     assert_eq!(expires(), 1000 + back.absence_ms, "it is accounted for once");
+}
+
+#[tokio::test]
+async fn silence_counts_from_the_first_server_after_a_break_on_whichever_come_and_go_later() {
+    let Some(database) = database() else { return };
+    let store = open(&database).await;
+    let at = async |id: &str, now_ms, is_first| {
+        arrive(&store, id, Arrival { now_ms, is_first }).await.since_ms
+    };
+    assert_eq!(at("one", 10, true).await, 10);
+    assert_eq!(at("two", 20, false).await, 10, "the first is there");
+    assert_eq!(at("one", 30, false).await, 10);
+    be_silent_for(&database, SILENCE_MS * 2);
+    assert_eq!(at("two", 40, false).await, 40, "nobody was there");
+    assert_eq!(at("one", 50, false).await, 40);
+    assert_eq!(at("one", 60, true).await, 60, "it is alone again");
 }
 
 #[tokio::test]
