@@ -107,11 +107,15 @@ fn a_killed_machine_is_lost_one_that_said_goodbye_offline_and_a_busy_one_busy() 
     std::fs::write(&file, "").unwrap();
     server.admin.wait(&next);
     assert!(russet_runner(&server, &["remove", "busy", "--yes"]).status.code() == Some(4));
-    drop(busy);
-    runner_well(&server, &["remove", "killed", "--yes"]);
-    assert!(runner(&server, "killed").is_none());
     // Nobody can be asked.
     assert_eq!(russet_runner(&server, &["remove", "left"]).status.code(), Some(2));
+    runner_well(&server, &["remove", "killed", "--yes"]);
+    assert!(runner(&server, "killed").is_none() && runner(&server, "left").is_some());
+    // Of a class those that are away go, and the others stay.
+    let said = runner_well(&server, &["remove", "--resource-class", CLASS, "--yes"]);
+    assert!(said.contains(&format!("busy of {CLASS} stays: ")), "{said}");
+    assert!(runner(&server, "left").is_none() && runner(&server, "busy").is_some());
+    drop(busy);
 }
 
 #[test]

@@ -209,7 +209,14 @@ pub(super) async fn remove(args: RemoveArgs) -> Result<Exit> {
         return Ok(Exit::Canceled);
     }
     client.remove_runners(&args.of.choice()).await?;
-    render::print_line(format_args!("{words}: forgotten."))?;
+    let which = if args.of.name.is_none() { " that are away" } else { "" };
+    render::print_line(format_args!("{words}{which}: forgotten."))?;
+    let mut stay = client.runners(None).await?;
+    stay.retain(|item| args.of.is_of(item));
+    for item in stay {
+        let (name, class) = (plain(&item.name), &item.resource_class);
+        render::print_line(format_args!("  {name} of {class} stays: {}", item.state))?;
+    }
     Ok(Exit::Success)
 }
 
@@ -219,7 +226,7 @@ async fn ask_to_forget(client: &Client, of: &ChoiceArgs) -> Result<bool> {
             .hint("--yes does not ask"));
     }
     let items = client.runners(None).await?;
-    for item in items.iter().filter(|item| of.is_of(item)) {
+    for item in items.iter().filter(|item| of.is_of(item) && item.state.is_away()) {
         let state = if item.state == MachineState::Unknown { "" } else { item.state.as_str() };
         render::print_note(format_args!(
             "{} of {} {state}",

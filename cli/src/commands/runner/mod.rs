@@ -54,7 +54,7 @@ pub(crate) enum RunnerCommand {
     Drain(DrainArgs),
     /// Call a runner by another name; its agent goes on to claim as it is configured
     Rename(RenameArgs),
-    /// Forget a runner that is away, or all of a class that are
+    /// Forget a runner that is away, or of a class all that are
     Remove(RemoveArgs),
 }
 

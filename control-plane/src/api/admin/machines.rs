@@ -140,12 +140,12 @@ pub(super) async fn rename(
     list_chosen(&app, &RunnerChoice { runner: Some(to), resource_class: None }, &access).await
 }
 
-/// Forgets runners that are away: what they said, their pauses and names. One that claims again is a
-/// new one.
+/// Forgets runners that are away: what they said, their pauses and names. Of a class those that are,
+/// and the others stay. One that claims again is a new one.
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/v3/runner/remove", tag = "admin", operation_id = "remove_runners",
     request_body = russet_protocol::machine::RunnerChoice,
-    responses((status = 204, description = "They are forgotten"), (status = 400, description = "Neither a runner nor a class is named", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "One of them is online, or holds a task", body = russet_protocol::problem::Problem)),
+    responses((status = 204, description = "They are forgotten"), (status = 400, description = "Neither a runner nor a class is named", body = russet_protocol::problem::Problem), (status = 404, description = "It is not there, or the caller may not see it", body = russet_protocol::problem::Problem), (status = 409, description = "It is online, or holds a task; of a class, all do", body = russet_protocol::problem::Problem)),
     security(("admin_token" = []))
 ))]
 pub(super) async fn remove(
@@ -156,9 +156,14 @@ pub(super) async fn remove(
     audit::note_before(&of);
     let mut tx = app.store.write().await?;
     let all = visible_runners(&app, &mut tx, &access.sight()).await?;
-    let chosen: Vec<&RunnerItem> = all.iter().filter(|item| is_chosen(item, &of)).collect();
     chosen_runners(&mut tx, &all, &of, &access).await?;
-    if let Some(here) = chosen.iter().find(|item| !item.state.is_away() || item.is_busy()) {
+    let (chosen, here): (Vec<&RunnerItem>, Vec<&RunnerItem>) = all
+        .iter()
+        .filter(|item| is_chosen(item, &of))
+        .partition(|item| item.state.is_away() && !item.is_busy());
+    if let Some(here) = here.first()
+        && (of.runner.is_some() || chosen.is_empty())
+    {
         return Err(ApiError::Conflict(format!(
             "`{}` is {} and would be back with its next claim; stop its agent first",
             here.name, here.state
