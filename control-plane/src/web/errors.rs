@@ -7,12 +7,15 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::{Refusal, denial_words};
 use crate::people::Denial;
+use crate::references::ReferenceError;
 use crate::store::StoreError;
 
 /// Reason why there is no page.
 #[derive(Debug)]
 pub(super) enum PageError {
     NotFound,
+    /// A name stands for more than one thing, which it says.
+    Ambiguous(String),
     /// There is no session.
     LoggedOut,
     /// The role of the one who is logged in does not allow it.
@@ -25,6 +28,18 @@ pub(super) enum PageError {
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         Self::Internal(Box::new(error))
+    }
+}
+
+impl From<ReferenceError> for PageError {
+    fn from(error: ReferenceError) -> Self {
+        match error {
+            ReferenceError::Unknown { .. } => Self::NotFound,
+            ReferenceError::Ambiguous { .. } | ReferenceError::Short { .. } => {
+                Self::Ambiguous(error.to_string())
+            }
+            ReferenceError::Store(error) => error.into(),
+        }
     }
 }
 
@@ -96,6 +111,9 @@ impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let page = match self {
             Self::NotFound => ErrorPage::new(StatusCode::NOT_FOUND, "There is no such page", None),
+            Self::Ambiguous(words) => {
+                ErrorPage::new(StatusCode::CONFLICT, "This address is not clear", Some(&words))
+            }
             Self::Denied(denial) => {
                 let (words, hint) = denial_words(denial);
                 ErrorPage::new(StatusCode::FORBIDDEN, &words, hint)

@@ -2,9 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use russet_protocol::admin::{ArtifactItem, Job, Pipeline};
-use russet_protocol::ids::{JobId, PipelineId};
 use russet_protocol::outcome::Phase;
 use russet_protocol::runner::{TestOutcome, TestResult};
 
@@ -13,6 +12,7 @@ use super::errors::{PageError, render_html};
 use super::tasks::{TaskView, by_task};
 use super::view;
 use super::visit::Visit;
+use crate::references::{find_job, find_pipeline};
 use crate::state::App;
 use crate::store::{artifacts, job_tasks, jobs, pipelines, steps, test_results};
 use crate::waits::Explainer;
@@ -28,13 +28,17 @@ struct PipelinePage {
     now_ms: u64,
 }
 
-/// A pipeline with its jobs.
+/// A pipeline with its jobs. Other names than its id lead there.
 pub(super) async fn pipeline_page(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<PipelineId>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
+    let id = find_pipeline(&mut conn, &name, &visit.sight()).await?;
+    if id.as_str() != name {
+        return Ok(Redirect::to(&format!("/pipelines/{id}")).into_response());
+    }
     let mut pipeline = pipelines::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     visit.check_name(&pipeline.project)?;
     let mut explainer = Explainer::new(visit.sight());
@@ -67,13 +71,17 @@ impl JobPage {
     }
 }
 
-/// A job with its steps.
+/// A job with its steps. Other names than its id lead there.
 pub(super) async fn job_page(
     State(app): State<App>,
     visit: Visit,
-    Path(id): Path<JobId>,
+    Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let mut conn = app.store.read().await?;
+    let id = find_job(&mut conn, &name, &visit.sight()).await?;
+    if id.as_str() != name {
+        return Ok(Redirect::to(&format!("/jobs/{id}")).into_response());
+    }
     let row = jobs::get(&mut conn, &id).await?.ok_or(PageError::NotFound)?;
     let pipeline = pipelines::get(&mut conn, &row.pipeline).await?.ok_or(PageError::NotFound)?;
     visit.check_name(&pipeline.project)?;

@@ -204,3 +204,19 @@ async fn a_class_is_drained_and_a_machine_has_a_page_whatever_its_name() {
     let queue = page.split_once("id=\"waiting\"").unwrap().1;
     assert!(queue.contains("waits") && queue.contains(&format!("{CLASS} ")), "{queue}");
 }
+
+#[tokio::test]
+async fn a_pipeline_that_ran_again_stands_in_lists_as_its_last_runs_do() {
+    let server = Harness::start().await;
+    let token = server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    server.claim(&token).await.unwrap().finish(Outcome::Failed).await;
+    let browser = Browser::logged_in(&server).await;
+    assert!(browser.page("/").await.contains("failed"));
+    let workflow = &server.pipeline(&pipeline).await.workflows[0].id;
+    ok(server.as_admin(Method::POST, &format!("/api/v3/workflows/{workflow}/rerun"))).await;
+    server.claim(&token).await.unwrap().finish(Outcome::Success).await;
+    let page = browser.page("/").await;
+    assert!(page.contains("success") && page.contains("run 2"), "{page}");
+    assert!(!page.contains("failed"), "{page}");
+}

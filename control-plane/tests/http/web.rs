@@ -248,3 +248,29 @@ async fn a_page_hears_of_changes_and_ids_that_are_not_there_are_no_pages() {
         assert_eq!(browser.get(nothing).await.status(), StatusCode::NOT_FOUND, "{nothing}");
     }
 }
+
+#[tokio::test]
+async fn pages_of_pipelines_and_jobs_are_found_by_the_names_that_people_give_them() {
+    let server = Harness::start().await;
+    server.class().await;
+    let pipeline = server.submit(ONE_JOB).await;
+    let job = server.job(&pipeline).await;
+    let browser = Browser::logged_in(&server).await;
+    let whole = format!("/pipelines/{}", pipeline.id);
+    let number =
+        format!("/pipelines/{}%23{}", pipeline.project.replace('/', "%2F"), pipeline.number);
+    for name in ["/pipelines/latest", &number, &whole[..whole.len() - 2]] {
+        let answer = browser.get(name).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{name}");
+        assert_eq!(answer.headers()["location"].to_str().unwrap(), whole, "{name}");
+    }
+    let answer = browser.get("/jobs/latest%2Fone").await;
+    let expected = format!("/jobs/{}", job.id);
+    assert_eq!(answer.headers()["location"].to_str().unwrap(), expected);
+    // The ids of a moment begin in the same way.
+    let next = server.submit(ONE_JOB).await;
+    let answer = browser.get(&whole[.."/pipelines/".len() + 5]).await;
+    assert_eq!(answer.status(), StatusCode::CONFLICT);
+    let page = answer.text().await.unwrap();
+    assert!(page.contains(next.id.as_str()) && page.contains(pipeline.id.as_str()), "{page}");
+}
