@@ -139,8 +139,8 @@ fn find_reason(
         );
     }
     let with = xcode.map(|xcode| format!(" with Xcode {xcode}")).unwrap_or_default();
-    let here: Vec<&RunnerItem> =
-        fitting.iter().copied().filter(|runner| !runner.state.is_away()).collect();
+    let (here, away): (Vec<&RunnerItem>, Vec<&RunnerItem>) =
+        fitting.iter().copied().partition(|runner| !runner.state.is_away());
     if here.is_empty() {
         // Right after a start of the server all are about to come back.
         if fitting.iter().any(|runner| runner.state == MachineState::Unknown) {
@@ -162,7 +162,8 @@ fn find_reason(
             false => WaitReason::Unhealthy,
         };
         let all = list_names(held.iter().map(|runner| describe_held(runner)));
-        return waiting(reason, format!("no runner of {class}{with} takes tasks now: {all}"));
+        let away = list_away(&away);
+        return waiting(reason, format!("no runner of {class}{with} takes tasks now: {all}{away}"));
     }
     if open.iter().any(|runner| runner.tasks.len() < count_slots(runner.machine.as_ref())) {
         return None;
@@ -175,13 +176,23 @@ fn find_reason(
         true => String::new(),
         false => format!("; {}", list_names(held.iter().map(|runner| describe_held(runner)))),
     };
-    let number = tasks.len();
-    let text = format!("all runners of {class}{with} are busy: {number} {run}{since}{others}");
+    let (number, away) = (tasks.len(), list_away(&away));
+    let text =
+        format!("all runners of {class}{with} are busy: {number} {run}{since}{others}{away}");
     waiting(WaitReason::Busy, text)
 }
 
 fn is_persons(state: MachineState) -> bool {
     matches!(state, MachineState::Paused | MachineState::Draining | MachineState::Drained)
+}
+
+/// Returns the runners that are away, for the end of a reason that is about those that are here.
+fn list_away(away: &[&RunnerItem]) -> String {
+    if away.is_empty() {
+        return String::new();
+    }
+    let names = away.iter().map(|runner| format!("{} {}", runner.name, runner.state));
+    format!("; away: {}", list_names(names))
 }
 
 /// Returns names with what is said of each, and how many more there are.
@@ -348,6 +359,19 @@ mod tests {
             text,
             "no runner of acme/ios takes tasks now: mini-1: failures: 3 tasks in a row failed; \
              mini-2: paused"
+        );
+    }
+
+    #[test]
+    fn runners_that_are_away_are_named_behind_those_that_are_here() {
+        let paused = runner("mini-1", MachineState::Paused);
+        let (lost, left) =
+            (runner("mini-2", MachineState::Lost), runner("mini-3", MachineState::Offline));
+        let (kind, text) = reason(None, &[paused, lost, left]).unwrap();
+        assert_eq!(kind, WaitReason::Paused);
+        assert_eq!(
+            text,
+            "no runner of acme/ios takes tasks now: mini-1: paused; away: mini-2 lost; mini-3 offline"
         );
     }
 
