@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use russet_protocol::admin::{Job, JobItem, StepState};
-use russet_protocol::outcome::Outcome;
+use russet_protocol::outcome::{Outcome, Phase};
 
 use super::OutputArgs;
 use super::confirm::YesArgs;
@@ -145,7 +145,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
             let job = connection.connect()?.job(&id).await?;
             match output.output {
                 Format::Json => render::print_json(&job)?,
-                Format::Text => render::print_text(&job_text(&job))?,
+                Format::Text => render::print_text(&job_text(&job, numbers::now_ms()))?,
             }
         }
         JobCommand::Logs { id, step, task, follow, timestamps, connection } => {
@@ -221,7 +221,7 @@ pub(crate) async fn main(command: JobCommand) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn job_text(job: &Job) -> String {
+fn job_text(job: &Job, now_ms: u64) -> String {
     let state = job.phase.with_outcome(job.outcome);
     let class = job.resource_class.as_ref().map(|class| format!(" ({class})")).unwrap_or_default();
     let mut text = format!("{}{class}: {state}\n", plain(&job.name));
@@ -249,16 +249,22 @@ fn job_text(job: &Job) -> String {
     let mut steps: Vec<&StepState> = job.steps.iter().collect();
     steps.sort_by_key(|step| step.task);
     for step in steps {
-        let took = step.ended_ms.map(|end| numbers::duration_between(step.started_ms, end));
+        let ended_ms = step.ended_ms.or(job.ended_ms);
+        let took = numbers::duration_between(step.started_ms, ended_ms.unwrap_or(now_ms));
+        let took = if ended_ms.is_none() { format!("{took} so far") } else { took };
         let (task, number) = (step.task.to_string(), step.number.to_string());
         let state = step.outcome.map_or("running", Outcome::as_str).to_owned();
-        let (took, size) = (took.unwrap_or_default(), russet_text::format_size(step.output_bytes));
+        let size = russet_text::format_size(step.output_bytes);
         let name = step.name.clone();
         if has_tasks {
             table.row([task, number, name, state, took, size]);
         } else {
             table.row([number, name, state, took, size]);
         }
+    }
+    if job.steps.is_empty() && !matches!(job.phase, Phase::Running) {
+        // It waits, was decided by a person, or never ran: none will be missed.
+        return text;
     }
     text.push('\n');
     text.push_str(&table.render("No steps yet."));
