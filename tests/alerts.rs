@@ -1,4 +1,5 @@
-//! Alerts by mail: a relay that is not ours, with STARTTLS and a password.
+//! Alerts of real machines on each channel, and by mail: a relay that is not ours, with STARTTLS and a
+//! password.
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -6,9 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Output, Stdio};
 
+use russet_protocol::machine::MachineState;
 use serde_json::Value;
 
-use crate::support::{Lacks, Process, Server, checkout, russet, skip, test_dir};
+use crate::machines::{agents, named, wait_for_state};
+use crate::support::webhooks::Receiver;
+use crate::support::{
+    Agent, AgentOptions, CLASS, Lacks, Process, Server, checkout, russet, skip, test_dir, wait_for,
+};
 
 const USER: &str = "ci";
 const PASSWORD: &str = "a password of the relay";
@@ -47,6 +53,21 @@ impl MailRelay {
         lines.read_line(&mut port).unwrap();
         let port = port.trim().parse().unwrap();
         Some(Self { _process: Process(child), lines, port, authority: tls.join("ca.pem") })
+    }
+
+    /// Arguments of a server that sends through it, with the file of the password in a directory.
+    fn options(&self, dir: &Path) -> Vec<String> {
+        let password = private_file(dir, "password", &format!("{PASSWORD}\n"));
+        let url = format!("smtp://{USER}@127.0.0.1:{}", self.port);
+        let authority = self.authority.to_str().unwrap().to_owned();
+        let from = "Russet <russet@example.com>".to_owned();
+        [
+            ["--mail-server".to_owned(), url],
+            ["--mail-from".to_owned(), from],
+            ["--mail-password-file".to_owned(), password],
+            ["--mail-ca-file".to_owned(), authority],
+        ]
+        .concat()
     }
 
     /// The next mail that it takes.
@@ -89,18 +110,9 @@ fn succeeds(output: Output) -> String {
 fn a_mail_reaches_a_relay_by_starttls_with_a_password_that_is_no_argument() {
     let dir = test_dir();
     let Some(mut relay) = MailRelay::start() else { return };
-    let password = private_file(dir.path(), "password", &format!("{PASSWORD}\n"));
-    let url = format!("smtp://{USER}@127.0.0.1:{}", relay.port);
-    let server = Server::start_with(&[
-        "--mail-server",
-        &url,
-        "--mail-from",
-        "Russet <russet@example.com>",
-        "--mail-password-file",
-        &password,
-        "--mail-ca-file",
-        relay.authority.to_str().unwrap(),
-    ]);
+    let options = relay.options(dir.path());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let server = Server::start_with(&options);
     succeeds(alert(&server, &["add", "ops", "--kind", "mail"], "ops@example.com\n"));
     assert_eq!(succeeds(alert(&server, &["test", "ops"], "")), "The test message was taken.\n");
     let mail = relay.next_mail();
@@ -143,4 +155,93 @@ fn a_server_with_a_password_among_its_arguments_does_not_start() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("password") && !said.contains("secret"), "{said}");
+}
+
+/// Conditions that a target has heard the beginning of: kind and subject, each as often as it was said.
+fn opened(hook: &Receiver) -> Vec<(String, String)> {
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
+    let items = hook
+        .messages()
+        .into_iter()
+        .flat_map(|message| message["data"]["opened"].as_array().cloned().unwrap_or_default());
+    items.map(|item| (text(&item, "kind"), text(&item, "subject"))).collect()
+}
+
+/// An agent without the room that it keeps free.
+fn start_sick(server: &Server, name: &str) -> Agent {
+    let body = serde_json::json!({"resource_class": CLASS, "nickname": name});
+    let token = server.admin.post("/api/v3/runner/token", body);
+    let runner = vec!["health: { disk_reserve: 900TB }".to_owned()];
+    let options = AgentOptions { runner, ..named(name) };
+    Agent::start_at(server.url(), token["token"].as_str().unwrap(), &options)
+}
+
+#[test]
+fn what_happens_to_machines_and_tokens_is_told_once_on_each_channel_also_across_a_crash() {
+    let dir = test_dir();
+    let Some(mut relay) = MailRelay::start() else { return };
+    let (hook, chat) = (Receiver::start(), Receiver::start());
+    let options = [vec!["--lease".to_owned(), "6s".to_owned()], relay.options(dir.path())].concat();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let mut server = Server::start_with(&options);
+    let made = succeeds(alert(&server, &["add", "hook", "--kind", "webhook"], hook.url()));
+    let secret = made.split_whitespace().find(|word| word.starts_with("whsec_")).unwrap();
+    succeeds(alert(&server, &["add", "chat", "--kind", "slack"], chat.url()));
+    succeeds(alert(&server, &["add", "ops", "--kind", "mail"], "ops@example.com"));
+
+    let [mut gone, _well] = agents(&server, ["gone", "well"]);
+    let _sick = start_sick(&server, "sick");
+    for (name, state) in [("gone", MachineState::Idle), ("sick", MachineState::Unhealthy)] {
+        wait_for_state(&server, name, state);
+    }
+    gone.kill();
+    let two_weeks = serde_json::json!({
+        "resource_class": CLASS, "nickname": "short", "expires_in_s": 14 * 86_400 + 2,
+    });
+    let token = server.admin.post("/api/v3/runner/token", two_weeks);
+    let id = token["id"].as_str().unwrap();
+    let expected = [
+        ("machine_lost", format!("{CLASS}/gone")),
+        ("machine_unhealthy", format!("{CLASS}/sick")),
+        ("token_expires", format!("{CLASS}/{id}")),
+    ]
+    .map(|(kind, subject)| (kind.to_owned(), subject));
+    for one in &expected {
+        wait_for(&format!("{one:?}"), || opened(&hook).contains(one).then_some(()));
+    }
+    let listed = succeeds(alert(&server, &["list"], ""));
+    let overview = server.admin.page("/");
+    let metrics = server.admin.page("/metrics");
+    for (kind, subject) in &expected {
+        // A token is named by its id and its class.
+        let name = subject.rsplit('/').next().unwrap();
+        assert!(listed.contains(name) && overview.contains(name), "{name}: {listed}{overview}");
+        let line = format!("russet_server_alerts_open{{kind=\"{kind}\"}} 1");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+
+    // A crash says nothing again, and what comes later is told by itself.
+    server.kill();
+    server.start_again();
+    let _later = start_sick(&server, "later");
+    let later = ("machine_unhealthy".to_owned(), format!("{CLASS}/later"));
+    wait_for(&format!("{later:?}"), || opened(&hook).contains(&later).then_some(()));
+    let mut all = opened(&hook);
+    all.sort();
+    let mut once = all.clone();
+    once.dedup();
+    assert_eq!(all, once, "each is told once");
+    assert!(hook.all_are_signed(secret), "each message is signed");
+    let told = |name: &str| format!("{CLASS}/{name}");
+    for name in ["gone", "sick", "later"] {
+        wait_for(&format!("{name} in the chat"), || {
+            let is_told =
+                |message: &Value| message["text"].as_str()?.contains(&told(name)).then_some(());
+            chat.messages().iter().find_map(is_told)
+        });
+    }
+    let mut mails = String::new();
+    while !["gone", "sick", "later"].iter().all(|name| mails.contains(&told(name))) {
+        mails += relay.next_mail()["content"].as_str().unwrap();
+    }
 }

@@ -16,6 +16,7 @@ use crate::support::command_line::CommandLine;
 use crate::support::{
     Agent, AgentOptions, CLASS, Process, Server, config, run, russet, test_dir, wait_for,
 };
+use crate::xcodes::{applications, install_xcode, options, with_xcode};
 
 /// Waits until a job waits for this reason, and checks that everybody is told so in the same words.
 /// Returns the words.
@@ -164,6 +165,52 @@ fn a_machine_without_room_says_so_for_its_class() {
     assert!(words.contains("disk"), "{words}");
     let _other = Agent::start_at(server.url(), &token, &named("well"));
     server.admin.wait(&pipeline);
+}
+
+#[test]
+fn a_task_with_an_xcode_goes_to_machines_that_have_it_alone_and_waits_where_none_has() {
+    let server = quick_server();
+    let token = server.admin.class_token(CLASS);
+    let (old, new) = (applications(), applications());
+    for (name, version) in [("Xcode_16.2.1.app", "16.2.1"), ("Xcode_16.2.2.app", "16.2.2")] {
+        install_xcode(old.path(), name, version, 0);
+    }
+    install_xcode(new.path(), "Xcode.app", "26.0", 0);
+    let mut agents = [("old", &old), ("new", &new)].map(|(name, dir)| {
+        let options = AgentOptions { name: Some(name.to_owned()), ..options(dir.path(), &[]) };
+        Agent::start_at(server.url(), &token, &options)
+    });
+    for name in ["old", "new"] {
+        wait_for_state(&server, name, MachineState::Idle);
+    }
+    let missing = server.admin.submit(&with_xcode("16.4"));
+    let words = words_everywhere(&server, &missing, WaitReason::Xcode);
+    let [has_new, has_old] = ["new has 26.0 (16C1)", "old has 16.2.2 (16C1), 16.2.1 (16C1)"];
+    assert_eq!(words, format!("no runner of {CLASS} has Xcode 16.4: {has_new}; {has_old}"));
+    // However often it is asked for, and whoever else is idle; the newest patch where none is named.
+    let jobs: Vec<(Pipeline, &str, &str)> = (0..3)
+        .flat_map(|_| [("16.2", "old", "16.2.2"), ("26", "new", "26.0")])
+        .map(|(xcode, name, version)| (server.admin.submit(&with_xcode(xcode)), name, version))
+        .collect();
+    for (pipeline, name, version) in &jobs {
+        server.admin.wait(pipeline);
+        let job = server.admin.only_job(pipeline);
+        assert_eq!(job.runner.as_deref(), Some(*name), "{job:?}");
+        let output = server.admin.output(&job);
+        assert!(output.contains(&format!("Xcode {version} (16C1) in ")), "{output}");
+    }
+    // The one that has it is paused: the other one is nobody to wait for, and is not named.
+    runner_well(&server, &["pause", "new", "--as", "anna"]);
+    let held = server.admin.submit(&with_xcode("26"));
+    let words = words_everywhere(&server, &held, WaitReason::Paused);
+    assert!(words.ends_with("new: paused by anna"), "{words}");
+    runner_well(&server, &["resume", "new"]);
+    server.admin.wait(&held);
+    install_xcode(new.path(), "Xcode_16.4.app", "16.4", 0);
+    agents[1].kill();
+    agents[1].start_again();
+    server.admin.wait(&missing);
+    assert_eq!(server.admin.only_job(&missing).runner.as_deref(), Some("new"));
 }
 
 #[test]

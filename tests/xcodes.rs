@@ -12,14 +12,19 @@ use crate::support::admin::assert_outcome;
 use crate::support::{Agent, AgentOptions, CLASS, Server, config, run, test_dir, wait_for};
 
 /// A directory of applications that everybody can read.
-fn applications() -> tempfile::TempDir {
+pub(crate) fn applications() -> tempfile::TempDir {
     let dir = test_dir();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     dir
 }
 
 /// Makes an Xcode whose `xcodebuild` ends with this status.
-fn install_xcode(applications: &Path, name: &str, version: &str, status: i32) -> PathBuf {
+pub(crate) fn install_xcode(
+    applications: &Path,
+    name: &str,
+    version: &str,
+    status: i32,
+) -> PathBuf {
     let app = applications.join(name);
     let contents = app.join("Contents");
     std::fs::create_dir_all(contents.join("Developer/usr/bin")).unwrap();
@@ -41,7 +46,7 @@ fn set_xcodebuild(app: &Path, status: i32) {
     std::fs::rename(draft, path).unwrap();
 }
 
-fn options(applications: &Path, more: &[String]) -> AgentOptions {
+pub(crate) fn options(applications: &Path, more: &[String]) -> AgentOptions {
     let directories = format!("xcode: {{directories: [{}]}}", applications.display());
     let runner = std::iter::once(directories).chain(more.iter().cloned()).collect();
     AgentOptions { runner, ..AgentOptions::default() }
@@ -103,7 +108,7 @@ fn a_class_is_held_while_its_xcode_is_missing_half_there_or_not_licensed() {
     assert_eq!(status.recent.len(), 1, "no task failed for it");
 }
 
-fn with_xcode(version: &str) -> String {
+pub(crate) fn with_xcode(version: &str) -> String {
     config(&[&run("echo \"dir $DEVELOPER_DIR\"")])
         .replace("machine: true", &format!("macos: {{xcode: \"{version}\"}}"))
 }

@@ -27,6 +27,7 @@ pub mod scripted_runner;
 pub mod server;
 pub mod supervisor;
 pub mod user;
+pub mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::Child;
