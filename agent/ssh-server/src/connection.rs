@@ -12,6 +12,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Pty, Sig};
 use tokio::runtime::Handle as Runtime;
 
 use crate::config::Settings;
+use crate::forward::{Destination, Listeners, dial};
 use crate::gate::Gate;
 use crate::session::{
     Host, InboxSender, Output, Program, Size, TerminalRequest, inbox, on_terminal, start_program,
@@ -86,6 +87,9 @@ pub(crate) struct Answers {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) channels: Arc<Channels>,
+    pub(crate) listeners: Listeners,
+    /// Number of the connection, unlike that of every other.
+    pub(crate) number: u64,
     /// Told the fingerprint of the key once somebody has logged in.
     pub(crate) logged_in: tokio::sync::watch::Sender<Option<String>>,
 }
@@ -142,6 +146,56 @@ impl Answers {
     }
 }
 
+impl Answers {
+    /// Dials for a channel, where ports may be forwarded.
+    async fn forward(
+        &self,
+        channel: Channel<Msg>,
+        destination: Destination,
+        reply: ChannelOpenHandle,
+        handle: Handle,
+    ) {
+        if !self.settings.forwarding.ports {
+            return reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+        }
+        if self.channels.lock().len() >= MAX_CHANNELS {
+            return reply.reject(ChannelOpenFailure::ResourceShortage).await;
+        }
+        let id = channel.id();
+        let (_, writer) = channel.split();
+        let output = Output::new(writer, handle, Arc::clone(&self.gate));
+        let (sender, input) = inbox(&self.gate);
+        let dialling = tokio::spawn(dial(destination, reply, input, output.clone()));
+        let (input, program) = (Some(sender), Some(Program::internal(dialling)));
+        let open = Open { output, variables: Vec::new(), terminal: None, input, program };
+        self.channels.lock().insert(id, open);
+    }
+
+    /// Makes the socket of the person's agent, and tells the channel's programs.
+    fn forward_agent(&mut self, channel: ChannelId, handle: Handle) -> bool {
+        let variables = self.host.environment(false);
+        let directory = variables.iter().find(|(name, _)| name == "TMPDIR");
+        let Some((_, directory)) = directory.filter(|_| self.settings.forwarding.agent) else {
+            return false;
+        };
+        let name = format!(".ssh-agent-{}", self.number);
+        let path = self.listeners.agent_socket(directory.as_ref(), &name, handle, &self.gate);
+        let mut channels = self.channels.lock();
+        match (path, channels.get_mut(&channel)) {
+            (Ok(path), Some(open)) => {
+                let path = path.to_string_lossy().into_owned();
+                open.variables.push(("SSH_AUTH_SOCK".to_owned(), path));
+                true
+            }
+            (Err(error), _) => {
+                tracing::warn!("a person's agent cannot be forwarded: {error}");
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
 fn answer(session: &mut Session, id: ChannelId, is_done: bool) -> Result<(), russh::Error> {
     if is_done { session.channel_success(id) } else { session.channel_failure(id) }
 }
@@ -190,6 +244,76 @@ impl Handler for Answers {
         self.channels.lock().insert(id, open);
         reply.accept().await;
         Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _: &str,
+        _: u32,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match u16::try_from(port) {
+            Ok(port) => {
+                let destination = Destination::Port(host.to_owned(), port);
+                self.forward(channel, destination, reply, session.handle()).await;
+            }
+            Err(_) => reply.reject(ChannelOpenFailure::ConnectFailed).await,
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let destination = Destination::Socket(path.into());
+        self.forward(channel, destination, reply, session.handle()).await;
+        Ok(())
+    }
+
+    async fn agent_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.forward_agent(channel, session.handle()))
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        if !self.settings.forwarding.ports {
+            return Ok(false);
+        }
+        match self.listeners.listen(address, *port, session.handle(), &self.gate).await {
+            Ok(bound) => {
+                *port = bound;
+                Ok(true)
+            }
+            Err(error) => {
+                tracing::debug!("a port cannot be forwarded: {error}");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.listeners.stop(address, port))
     }
 
     async fn data(

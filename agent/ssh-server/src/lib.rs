@@ -6,6 +6,7 @@
 
 mod config;
 mod connection;
+mod forward;
 mod gate;
 mod keys;
 mod server;

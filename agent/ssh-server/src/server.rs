@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::config::Settings;
 use crate::connection::{Answers, Channels};
+use crate::forward::Listeners;
 use crate::gate::{Gate, Transport};
 use crate::session::Host;
 
@@ -123,6 +124,7 @@ impl SshServer {
         if ending.borrow_and_update().is_some() {
             return;
         }
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let gate = Arc::new(Gate::new());
         let (logged_in, key) = watch::channel(None);
         let channels = Arc::new(Channels::new());
@@ -131,6 +133,8 @@ impl SshServer {
             host: Arc::clone(&self.0.host),
             gate: Arc::clone(&gate),
             channels: Arc::clone(&channels),
+            listeners: Listeners::default(),
+            number,
             logged_in,
         };
         let deadline = Instant::now() + self.0.settings.login_timeout;
@@ -155,7 +159,8 @@ impl SshServer {
             open.retain(|channels| channels.strong_count() > 0);
             open.push(Arc::downgrade(&channels));
         }
-        let mut watched = Watched { shared: &self.0, gate, key, from, deadline, connection: None };
+        let shared = &self.0;
+        let mut watched = Watched { shared, number, gate, key, from, deadline, connection: None };
         watched.run(session, ending).await;
         channels.close();
     }
@@ -164,6 +169,7 @@ impl SshServer {
 /// A connection that is watched until it ends.
 struct Watched<'a> {
     shared: &'a Shared,
+    number: u64,
     gate: Arc<Gate>,
     key: watch::Receiver<Option<String>>,
     from: String,
@@ -217,8 +223,7 @@ impl Watched<'_> {
         if self.connection.is_some() {
             return;
         }
-        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let from = self.from.clone();
+        let (number, from) = (self.number, self.from.clone());
         let connection = Connection { number, from, key, bytes_in: 0, bytes_out: 0 };
         self.shared.host.began(&connection);
         self.connection = Some(connection);

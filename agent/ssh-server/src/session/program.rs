@@ -86,7 +86,17 @@ impl Output {
             let code = code.and_then(|code| u32::try_from(code).ok()).unwrap_or(255);
             drop(self.writer.exit_status(code).await);
         }
+        self.end().await;
+        self.close().await;
+    }
+
+    /// Says that there will be no more output.
+    pub(crate) async fn end(&self) {
         drop(self.writer.eof().await);
+    }
+
+    /// Closes the channel.
+    pub(crate) async fn close(&self) {
         drop(self.writer.close().await);
     }
 }

@@ -40,11 +40,17 @@ impl Host for TestHost {
         let home = self.directory.join("home");
         let path = std::env::var_os("PATH").unwrap();
         let shown = if has_terminal { "terminal" } else { "none" };
-        [("HOME", home.into_os_string()), ("PATH", path), ("PS1", "ready> ".into())]
-            .into_iter()
-            .chain([("JOB", "build".into()), ("SHOWN", shown.into())])
-            .map(|(name, value)| (name.into(), value))
-            .collect()
+        let tmp = self.directory.join("tmp").into_os_string();
+        [
+            ("HOME", home.into_os_string()),
+            ("TMPDIR", tmp),
+            ("PATH", path),
+            ("PS1", "ready> ".into()),
+        ]
+        .into_iter()
+        .chain([("JOB", "build".into()), ("SHOWN", shown.into())])
+        .map(|(name, value)| (name.into(), value))
+        .collect()
     }
 
     fn directory(&self) -> PathBuf {
@@ -111,7 +117,7 @@ pub(crate) fn serve_with(
     change: impl FnOnce(Settings) -> Settings,
 ) -> Serving {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["work", "home"] {
+    for name in ["work", "home", "tmp"] {
         std::fs::create_dir(dir.path().join(name)).unwrap();
     }
     let lines: Vec<String> =
