@@ -66,7 +66,8 @@ pub struct SshPolicy {
     /// Features of SSH that are refused unless they are named here.
     #[serde(default)]
     pub forwarding: Forwarding,
-    /// `host:port` at which people reach the machine itself, for screens.
+    /// Host at which people reach the machine itself, for screens, and with a port if that is not the
+    /// one that is opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertised: Option<String>,
     /// Socket of the launch agent at which connections to that port are handed over.
@@ -201,6 +202,14 @@ pub struct TunnelOpened {
     pub from: String,
     /// Name of the person by whose token the control plane let the connection in.
     pub person: String,
+}
+
+/// First line that a task agent gets at the launch agent's socket, where the owner opened ports: the
+/// port that is its task's. The next one is a [`TunnelOpened`] for each connection, and then its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortOpened {
+    /// The port.
+    pub port: u16,
 }
 
 /// Phase of a task's SSH.

@@ -626,9 +626,10 @@ impl Build<'_> {
         let mut warn = |key: &str, message: &str| {
             self.warnings.push(values.error(self.file, key, message, None).to_string());
         };
-        if built_in && values.text("runner.ssh.advertise_addr").is_some() {
+        let opens_port = values.text("runner.ssh.ports").is_some();
+        if built_in && !opens_port && values.text("runner.ssh.advertise_addr").is_some() {
             let message = "allows reruns with SSH, and is shown to nobody: people come through the \
-                           control plane, and no port is opened";
+                           control plane, and no port is opened without `runner.ssh.ports`";
             warn("runner.ssh.advertise_addr", message);
         }
         if built_in && values.flag("runner.use_home_ssh_dir_for_checkout_keys") == Some(true) {

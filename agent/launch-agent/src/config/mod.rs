@@ -38,7 +38,7 @@ pub use host::Host;
 pub use keep::{Keep, KeepLimits, KeptPaths};
 pub use reference::keys_reference;
 pub use reserve::Reserve;
-pub use ssh::Ssh;
+pub use ssh::{DirectPorts, Ssh};
 pub use token::Token;
 pub(crate) use token::read_file as read_token;
 

@@ -115,7 +115,23 @@ pub(super) const RUNNER: &[Key] = &[
         Kind::Text,
         "none",
         "`host:port` handed to an external task agent. For the built-in one it says that \
-         `runner.ssh.enabled` is `true`; people come through the control plane, and no port is opened.",
+         `runner.ssh.enabled` is `true`, and at which host, and port if that is another, people reach \
+         `runner.ssh.ports`.",
+    ),
+    key(
+        "runner.ssh.bind",
+        &[],
+        Kind::Text,
+        "none: people come through the control plane",
+        "Address of this machine at which `runner.ssh.ports` are opened.",
+    ),
+    key(
+        "runner.ssh.ports",
+        &[],
+        Kind::Text,
+        "none",
+        "Ports for people who can reach this machine, as `54782-54785`: one for each task that is open \
+         for SSH, only while it is. This agent owns them; a job cannot open one.",
     ),
     key(
         "runner.ssh.advertise_addr_url",

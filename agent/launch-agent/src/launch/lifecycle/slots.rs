@@ -9,13 +9,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::task_user::TaskUsers;
-use crate::config::{Class, Session};
+use crate::config::{Class, Session, Ssh};
 use crate::launch::exit_reason::ExitReason;
 use crate::launch::server::LogOnce;
 use crate::launch::shared::Shared;
 use crate::launch::slot::{SlotDriver, SlotInfo};
 use crate::launch::slot_dir::{Journal, SlotDir, find_obstacle};
-use crate::launch::sockets::{RelayTarget, TaskAgentChannel, start_relay};
+use crate::launch::sockets::{
+    IsTaskAgent, PortRange, RelayTarget, TaskAgentChannel, start_direct_port, start_relay,
+};
 use crate::state;
 use russet_platform::users::{self, Lease};
 
@@ -122,6 +124,13 @@ impl SlotMaker<'_> {
                 .map_err(|error| failed("could not make the relay", &error))?;
             slots.listening.push(listening);
         }
+        if let Some(range) = shared.config.ssh.as_ref().and_then(port_range) {
+            let agent = task_agent_of(&dir).map_err(|error| failed("no port for SSH", &error))?;
+            let (path, user) = (dir.ssh(), &lease.user);
+            let listening = start_direct_port(&path, number, user, range, agent, &shared.clock)
+                .map_err(|error| failed("could not make the socket for SSH", &error))?;
+            slots.listening.push(listening);
+        }
         if let Some(kept) = &shared.kept {
             kept.know_user(lease.user.uid);
         }
@@ -170,6 +179,21 @@ impl SlotMaker<'_> {
             }
         }
     }
+}
+
+/// Returns the ports that the owner opens for SSH.
+fn port_range(ssh: &Ssh) -> Option<PortRange> {
+    let direct = ssh.direct.as_ref()?;
+    Some(PortRange { address: direct.bind, ports: direct.ports.clone() })
+}
+
+/// Answers if a process is the task agent that the journal of a slot names.
+fn task_agent_of(dir: &SlotDir) -> std::io::Result<IsTaskAgent> {
+    let fd = dir.fd.try_clone()?;
+    Ok(Arc::new(move |pid| {
+        let journal = Journal::read(&fd).ok().flatten();
+        journal.and_then(|journal| journal.process).is_some_and(|known| known.is_process(pid))
+    }))
 }
 
 fn failed(number: u32, what: &str, error: &dyn std::fmt::Display) -> ExitReason {

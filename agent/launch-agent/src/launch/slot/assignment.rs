@@ -14,7 +14,7 @@ use russet_protocol::supervise::{
 use super::external::AgentRunner;
 use super::info::SlotInfo;
 use super::simulators::simulators_ready;
-use crate::config::{Class, Ssh};
+use crate::config::Class;
 use crate::launch::kept::{Lending, Scope, scope_of};
 use crate::launch::process::own_path;
 use crate::launch::slot_dir::{JOURNAL_VERSION, Journal, copies_scope};
@@ -74,7 +74,7 @@ impl SlotInfo {
             // Lent when it begins: until then the task before may still leave something.
             kept: Vec::new(),
             slot: Some(self.number),
-            ssh: config.ssh.as_ref().map(Ssh::policy),
+            ssh: config.ssh.as_ref().map(|ssh| ssh.policy(self.dir.ssh())),
             trim: None,
             warm_up: self.warm_up(),
             gui: self.is_gui().then(Gui::default),

@@ -86,6 +86,11 @@ impl SlotDir {
         self.paths.root.join("relay.sock")
     }
 
+    /// Returns the socket on which the launch agent hands over people who come to the port for SSH.
+    pub(in crate::launch) fn ssh(&self) -> PathBuf {
+        self.paths.root.join("ssh.sock")
+    }
+
     /// Replaces the directories of the slot's user with fresh ones. Fails where one is not
     /// empty.
     pub(in crate::launch) fn refresh(&self, user: &SlotUser) -> io::Result<()> {

@@ -80,6 +80,11 @@ impl Identity {
     pub(in crate::launch) fn of(pid: u32) -> Self {
         Self { pid, start: russet_platform::start_time(pid).unwrap_or(0) }
     }
+
+    /// Returns true if the process that has this number now is this one.
+    pub(in crate::launch) fn is_process(&self, pid: u32) -> bool {
+        pid == self.pid && russet_platform::start_time(pid) == Some(self.start)
+    }
 }
 
 impl Journal {

@@ -6,6 +6,7 @@
 //! through a WebSocket that this process dials, or through a port of the launch agent's.
 
 mod control;
+mod direct;
 mod hold;
 mod host;
 mod manager;
@@ -13,6 +14,7 @@ mod permission;
 mod reports;
 mod tunnel;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -134,7 +136,10 @@ async fn open(wanted: &Wanted, parts: &Parts<'_>, output: &StepOutput) -> Result
     let keys = PersonKeys::parse(&access.keys)?;
     let host_key = HostKey::generate()?;
     let user = parts.variables.of_job().get("USER").cloned().unwrap_or_default();
-    let ready = SshReady { host_key: host_key.public_line()?, user: user.clone(), address: None };
+    let direct = dial_port(policy).await;
+    let host = policy.advertised.as_deref().unwrap_or_default();
+    let address = direct.as_ref().map(|(_, waiting)| waiting.address(host));
+    let ready = SshReady { host_key: host_key.public_line()?, user: user.clone(), address };
     let limits = HoldLimits {
         idle: Duration::from_millis(access.idle_ms),
         longest: Duration::from_millis(access.longest_ms),
@@ -161,7 +166,24 @@ async fn open(wanted: &Wanted, parts: &Parts<'_>, output: &StepOutput) -> Result
         return Err(ApiError::Stale(answer.message()).into());
     }
     output.say(&text);
-    Ok(start(parts, server, limits, sent, output))
+    let mut ssh = start(parts, server.clone(), limits, sent, output);
+    if let Some((socket, waiting)) = direct {
+        ssh.background.spawn(direct::keep_waiting(socket, waiting, server));
+    }
+    Ok(ssh)
+}
+
+/// Asks for a port of the machine, where its owner opened any. People come through the control plane
+/// if there is none.
+async fn dial_port(policy: &SshPolicy) -> Option<(PathBuf, direct::Waiting)> {
+    let socket = policy.socket.clone()?;
+    match direct::Waiting::dial(&socket).await {
+        Ok(waiting) => Some((socket, waiting)),
+        Err(error) => {
+            tracing::warn!("there is no port for SSH: {error}");
+            None
+        }
+    }
 }
 
 /// Starts what accompanies the server.
@@ -266,9 +288,12 @@ fn describe(wanted: &Wanted, ready: &SshReady, fingerprint: &str, limits: HoldLi
         1 => "the key".to_owned(),
         count => format!("any of the {count} keys"),
     };
+    let direct = ready.address.as_ref().map_or_else(String::new, |address| {
+        format!("\nThe machine itself is reached at {address}.")
+    });
     format!(
         "{person} can log in with {count} of this rerun:\n\n    russet job ssh {id}{node}\n\n\
-         user {user}, host key {fingerprint}\n\
+         user {user}, host key {fingerprint}{direct}\n\
          Once the steps have ended the task is held for {idle} while nobody is connected, and for \
          {longest} in all; `circleci-agent ssh extend 30m` holds it for longer, `circleci-agent ssh \
          end` ends it.\n\
