@@ -120,6 +120,11 @@ met() {
             release) [ -n "${RUSSET_UPDATE:-}" ] || missing="RUSSET_UPDATE, a newer release at the source" ;;
             team) [ -n "${RUSSET_TEAM_ID:-}" ] || missing="RUSSET_TEAM_ID, the team of the build" ;;
             class) [ -n "${RUSSET_CLASS:-}" ] || missing="RUSSET_CLASS, a class that this agent serves" ;;
+            ssh-class) [ -n "${RUSSET_SSH_CLASS:-}" ] || missing="RUSSET_SSH_CLASS, a class that this agent serves and that allows SSH, as the agent does" ;;
+            ssh-port)
+                { [ -n "${RUSSET_SSH_HOST:-}" ] && [ -n "${RUSSET_SSH_PORT:-}" ]; } ||
+                    missing="RUSSET_SSH_HOST and RUSSET_SSH_PORT, the first of runner.ssh.ports and its address"
+                ;;
             kept-class) [ -n "${RUSSET_KEPT_CLASS:-}" ] || missing="RUSSET_KEPT_CLASS, a class of two slots that keeps derived-data" ;;
             gui-class) [ -n "${RUSSET_GUI_CLASS:-}" ] || missing="RUSSET_GUI_CLASS, a class with session: gui" ;;
             gui-account)

@@ -5,11 +5,15 @@ mod files;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

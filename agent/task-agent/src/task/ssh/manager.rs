@@ -15,6 +15,9 @@ use crate::task::journal::StepOutput;
 use crate::task::stop::StopSignal;
 use crate::task::supervisor::Supervisor;
 
+/// Time between reports of a hold in which nothing changes.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Reason why a hold ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HoldEnd {
@@ -94,7 +97,7 @@ impl Manager {
                     "this task ends in {left}; `circleci-agent ssh extend 30m` holds it for longer"
                 ));
             }
-            let look = current.next_look(now);
+            let look = current.next_look(now).min(now.after(REPORT_INTERVAL));
             let (stop, clock) = (self.stop.clone(), self.clock.clone());
             tokio::select! {
                 () = self.next_event(&mut hold) => {}

@@ -194,12 +194,12 @@ fn start(
     sessions: mpsc::UnboundedReceiver<russet_protocol::ssh::SessionReport>,
     output: &StepOutput,
 ) -> Ssh {
-    let (api, stop) = (parts.api.clone(), parts.stop.clone());
+    let api = parts.api.clone();
     let mut background = JoinSet::new();
-    background.spawn(tunnel::keep_waiting(api.clone(), server.clone(), stop.clone()));
+    background.spawn(tunnel::keep_waiting(api.clone(), server.clone()));
     let (reports, newest) = watch::channel(None);
     let (given, orders) = watch::channel(HoldOrders::default());
-    background.spawn(reports::report_hold(api.clone(), stop.clone(), newest, given));
+    background.spawn(reports::report_hold(api.clone(), newest, given));
     let (asked, requests) = mpsc::channel(MAX_REQUESTS);
     match control::listen(&parts.assignment.dirs.tmp, asked) {
         Ok(listening) => {
@@ -213,7 +213,7 @@ fn start(
             server,
             limits,
             clock: parts.clock.clone(),
-            stop: stop.clone(),
+            stop: parts.stop.clone(),
             supervisor: Arc::clone(parts.supervisor),
             asked: requests,
             orders,
@@ -223,7 +223,7 @@ fn start(
             is_ending: false,
         },
         journal: parts.journal.clone(),
-        session_reports: tokio::spawn(reports::report_sessions(api, stop, sessions)),
+        session_reports: tokio::spawn(reports::report_sessions(api, sessions)),
         background,
     }
 }

@@ -9,29 +9,23 @@ use russet_protocol::ssh::{
 use tokio::sync::{mpsc, watch};
 
 use crate::task::api::{Api, ApiError};
-use crate::task::stop::{Stop, StopSignal};
-
-/// Time between reports of a hold in which nothing changes.
-const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Timeout of a report: the next one says the same, and more.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Sends the newest report whenever it changes, and while the task is held every few seconds, until
-/// it is dropped. Orders come with the answers.
+/// Pause after a report that failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends the newest report whenever there is one, until it is dropped. Orders come with the answers.
+///
+/// If the allocation is stale, the heartbeat says so.
 pub(super) async fn report_hold(
     api: Api,
-    stop: StopSignal,
     mut reports: watch::Receiver<Option<HoldReport>>,
     orders: watch::Sender<HoldOrders>,
 ) {
-    loop {
-        let Some(report) = *reports.borrow_and_update() else {
-            if reports.changed().await.is_err() {
-                return;
-            }
-            continue;
-        };
+    while reports.changed().await.is_ok() {
+        let Some(report) = *reports.borrow_and_update() else { continue };
         match send_hold(&api, &report).await {
             Ok(given) => {
                 orders.send_if_modified(|known| {
@@ -40,22 +34,12 @@ pub(super) async fn report_hold(
                     is_new
                 });
             }
-            Err(ApiError::Stale(why)) => {
-                stop.stop(Stop::Stale(why));
-                return;
+            Err(error) => {
+                tracing::debug!("{error}");
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                // As it is by then.
+                reports.mark_changed();
             }
-            Err(error) => tracing::debug!("{error}"),
-        }
-        let pause = async {
-            if report.waiting {
-                tokio::time::sleep(REPORT_INTERVAL).await;
-            } else {
-                std::future::pending().await
-            }
-        };
-        tokio::select! {
-            () = pause => {}
-            changed = reports.changed() => if changed.is_err() { return },
         }
     }
 }
@@ -74,22 +58,13 @@ async fn send_hold(api: &Api, report: &HoldReport) -> Result<HoldOrders, ApiErro
 /// Sends reports of sessions in their order, each until it has arrived, until there can be no more.
 pub(super) async fn report_sessions(
     api: Api,
-    stop: StopSignal,
     mut sessions: mpsc::UnboundedReceiver<SessionReport>,
 ) {
     while let Some(session) = sessions.recv().await {
         let request = || api.request(Method::POST, TASK_SESSIONS_PATH).json(&session);
-        match api.small("report a session of SSH", request).await {
-            Ok(answer) if answer.status == reqwest::StatusCode::CONFLICT => {
-                stop.stop(Stop::Stale(answer.message()));
-                return;
-            }
-            Ok(_) => {}
-            Err(ApiError::Stale(why)) => {
-                stop.stop(Stop::Stale(why));
-                return;
-            }
-            Err(error) => tracing::warn!("{error}"),
+        let sent = api.small("report a session of SSH", request).await;
+        if let Err(error) = sent {
+            tracing::warn!("{error}");
         }
     }
 }

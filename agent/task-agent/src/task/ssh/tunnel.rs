@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use russet_platform::http::{self, WebSocketError};
-use russet_protocol::problem::Problem;
 use russet_protocol::ssh::{TASK_TUNNEL_PATH, TunnelOpened};
 use russet_ssh_server::SshServer;
 
 use crate::task::api::Api;
-use crate::task::stop::{Stop, StopSignal};
 
 /// Pauses between attempts after one that failed.
 const FIRST_REDIAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -19,9 +17,10 @@ const MAX_REDIAL_INTERVAL: Duration = Duration::from_secs(15);
 /// Bytes between the WebSocket and the server: a few packets.
 const PIPE_BYTES: usize = 128 * 1024;
 
-/// Keeps a WebSocket waiting, and serves whoever comes, until it is dropped or the allocation is
-/// stale.
-pub(super) async fn keep_waiting(api: Api, server: SshServer, stop: StopSignal) {
+/// Keeps a WebSocket waiting, and serves whoever comes, until it is dropped. A refusal is tried again
+/// too: if the allocation is stale, the heartbeat says so, and a server of an older version knows no
+/// tunnels.
+pub(super) async fn keep_waiting(api: Api, server: SshServer) {
     let mut backoff = http::backoff(FIRST_REDIAL_INTERVAL, MAX_REDIAL_INTERVAL);
     // Dropped with this: connections end with the tunnel.
     let mut people = tokio::task::JoinSet::new();
@@ -46,14 +45,6 @@ pub(super) async fn keep_waiting(api: Api, server: SshServer, stop: StopSignal) 
                         tracing::debug!("a tunnel of SSH ended: {error}");
                     }
                 });
-            }
-            Err(WebSocketError::Refused { status, body })
-                if matches!(status, StatusCode::CONFLICT | StatusCode::NOT_FOUND) =>
-            {
-                let problem = serde_json::from_slice::<Problem>(&body);
-                let why = problem.map_or_else(|_| status.to_string(), |problem| problem.message);
-                stop.stop(Stop::Stale(why));
-                return;
             }
             Err(error) => {
                 tracing::debug!("the tunnel of SSH is dialled again: {error}");

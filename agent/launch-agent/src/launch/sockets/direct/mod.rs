@@ -92,7 +92,6 @@ impl DirectPort {
                     Ok(_) => {}
                     Err(_) => self.clock.sleep(ACCEPT_PAUSE).await,
                 },
-                // It says nothing while it waits: whatever is ready is its end.
                 () = wait_for_end(waiting.as_ref()) => waiting = None,
                 accepted = next_person(port.as_ref()),
                     if waiting.is_some() && people.len() < MAX_PEOPLE => match accepted {
@@ -153,11 +152,15 @@ async fn next_person(port: Option<&TcpListener>) -> io::Result<(TcpStream, std::
     }
 }
 
+/// Returns when the task agent has hung up, or says something, which it has no reason to.
 async fn wait_for_end(waiting: Option<&UnixStream>) {
-    match waiting {
-        // An error is an end as well.
-        Some(stream) => drop(stream.ready(Interest::READABLE).await),
-        None => std::future::pending().await,
+    let Some(stream) = waiting else { return std::future::pending().await };
+    // Being told that it is ready may be a mistake; only reading says so.
+    while stream.ready(Interest::READABLE).await.is_ok() {
+        match stream.try_read(&mut [0; 1]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return,
+        }
     }
 }
 
