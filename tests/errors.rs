@@ -168,6 +168,16 @@ fn mistakes_of_an_agent_configuration_are_said_all_at_once() {
         rest = &rest[at.unwrap_or_else(|| panic!("{place} in {text}"))..];
     }
     assert!(rest.contains("error: the configuration has 6 mistakes"), "{text}");
+    // The short form, with one class.
+    let config = "api: {url: \"ftp://x\"}\nrunner: {slots: 0, task_agent: nowhere}\n";
+    std::fs::write(&file, config).unwrap();
+    let text = failure(dir.path(), &["agent", "run", "--config", "agent.yaml"]);
+    for mistake in
+        ["`api.url` must", "`api.auth_token` is required", "`runner.slots` must", "no file"]
+    {
+        assert!(text.contains(mistake), "{mistake}: {text}");
+    }
+    assert!(text.contains("error: the configuration has 4 mistakes"), "{text}");
 }
 
 #[test]

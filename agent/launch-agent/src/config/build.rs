@@ -330,13 +330,15 @@ impl Build<'_> {
         let hint = "make one with `russet token create NAMESPACE/NAME`, and put it there or into \
                     RUSSET_API_AUTH_TOKEN";
         let keys = ["api.auth_token", "api.auth_token_file", "api.auth_token_stored"];
+        let slots = self.noted(self.slots(self.values, "runner.slots")).unwrap_or(1);
+        let task_agent = self.noted(self.task_agent(self.values, "runner.task_agent"));
         let token = self.token(self.values, keys, hint)?;
         Ok(Class {
             label: "api.auth_token".to_owned(),
             token,
             resource_class: None,
-            slots: self.slots(self.values, "runner.slots")?.unwrap_or(1),
-            task_agent: self.task_agent(self.values, "runner.task_agent")?,
+            slots,
+            task_agent,
             allowed_projects: Vec::new(),
             allow_forks: false,
             hooks: Hooks::default(),
