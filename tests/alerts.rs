@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Output, Stdio};
+use std::sync::PoisonError;
 
 use russet_protocol::machine::MachineState;
 use serde_json::Value;
@@ -87,6 +88,9 @@ fn private_file(dir: &Path, name: &str, text: &str) -> String {
 
 /// `russet alert …` with an address on standard input.
 fn alert(server: &Server, arguments: &[&str], input: &str) -> Output {
+    // A change whose answer is lost is not made again.
+    let calm = server.admin.calm();
+    let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(russet())
         .arg("alert")
         .args(arguments)

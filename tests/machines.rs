@@ -1,6 +1,7 @@
 //! States of machines over real binaries: several agents, a server, and the command line.
 
 use std::process::{Command, Output};
+use std::sync::PoisonError;
 
 use nix::sys::signal::Signal;
 use russet_protocol::admin::{Items, Job, Pipeline, RunnerItem};
@@ -40,6 +41,9 @@ pub(crate) fn wait_for_state(server: &Server, name: &str, state: MachineState) -
 
 /// Runs `russet runner …`.
 fn russet_runner(server: &Server, arguments: &[&str]) -> Output {
+    // A change whose answer is lost is not made again.
+    let calm = server.admin.calm();
+    let _calm = calm.read().unwrap_or_else(PoisonError::into_inner);
     Command::new(russet())
         .arg("runner")
         .args(arguments)

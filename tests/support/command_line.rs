@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::PoisonError;
 
 use super::{Server, russet};
 
@@ -19,6 +20,10 @@ impl<'a> CommandLine<'a> {
 
     /// Exit code, standard output and standard error.
     pub fn call(&self, args: &[&str]) -> (i32, String, String) {
+        // A change whose answer is lost is not made again; who watches goes on.
+        let calm = self.server.admin.calm();
+        let is_change = !args.contains(&"watch");
+        let _calm = is_change.then(|| calm.read().unwrap_or_else(PoisonError::into_inner));
         let output = Command::new(russet())
             .args(args)
             .current_dir(self.dir)
