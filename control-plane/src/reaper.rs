@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::contention;
 use crate::lifecycle::take_back_lapsed;
 use crate::servers::renew_presence;
+use crate::signals::{GRANTED, MAYBE_GRANTED};
 use crate::state::App;
 use crate::store::{StoreError, tasks};
 
@@ -34,10 +35,12 @@ async fn watch_leases(app: &App) {
 /// Waits for the next lease to lapse and takes back what has lapsed.
 ///
 /// A lease that is renewed lapses later than it would have, which costs one look too early. A new
-/// one may lapse before all others, since those of tasks in their steps are longer: so a claim is
-/// a signal to look again.
+/// one may lapse before all others, since those of tasks in their steps are longer, but none that is
+/// granted after a look lapses before the time of one has passed: so there is a look in that time at
+/// least, and none for each claim.
 async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
-    let mut granted = app.bus().leases.subscribe("");
+    let mut granted = app.bus().leases.subscribe(GRANTED);
+    let mut maybe_granted = app.bus().leases.subscribe(MAYBE_GRANTED);
     // Before the clock of leases, which may be another one: what passes between counts.
     let steady_ms = app.clock.steady_ms();
     let (next, now) = {
@@ -45,7 +48,10 @@ async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
         (tasks::next_expiry(&mut conn).await?, conn.lease_now(&*app.clock).await?)
     };
     match next {
-        None => granted.changed().await,
+        None => tokio::select! {
+            () = granted.changed() => {}
+            () = maybe_granted.changed() => {}
+        },
         Some(next) if next <= now => {
             // So that the time is accounted for in which no server could be reached.
             if app.store.is_shared() {
@@ -54,8 +60,8 @@ async fn reap_lapsed(app: &App) -> Result<(), StoreError> {
             contention::retry(|| take_back_lapsed(app)).await?;
         }
         Some(next) => tokio::select! {
-            () = app.clock.sleep_until(steady_ms.saturating_add(next - now)) => {}
-            () = granted.changed() => {}
+            () = app.clock.sleep_until(steady_ms.saturating_add(app.lease_ms.min(next - now))) => {}
+            () = maybe_granted.changed() => {}
         },
     }
     Ok(())

@@ -71,6 +71,12 @@ impl Drop for Subscription {
     }
 }
 
+/// Name under which a server says that it granted a lease.
+pub(crate) const GRANTED: &str = "granted";
+
+/// Name under which it says that others may have granted one, which may be shorter than its own.
+pub(crate) const MAYBE_GRANTED: &str = "maybe";
+
 /// All signals of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Bus {
@@ -82,7 +88,7 @@ pub(crate) struct Bus {
     pub(crate) tasks: Signals,
     /// By account: its roles or tokens changed.
     pub(crate) people: Signals,
-    /// One name, the empty one: there is one more lease to watch.
+    /// Two names: [`GRANTED`], where a lease was granted here, and [`MAYBE_GRANTED`].
     pub(crate) leases: Signals,
     /// Wake-ups that other servers are to be told.
     pub(crate) outbox: Outbox,
@@ -115,7 +121,7 @@ impl Bus {
         wakes.tasks.iter().for_each(|id| self.tasks.wake(id));
         wakes.people.iter().for_each(|id| self.people.wake(id));
         if wakes.has_lease {
-            self.leases.wake("");
+            self.leases.wake(GRANTED);
         }
         wakes
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::signals::MAYBE_GRANTED;
 use crate::state::App;
 use crate::store::line::{Queued, queued_tasks};
 use crate::store::{Conn, StoreError, pipelines, tasks};
@@ -35,11 +36,20 @@ pub(super) async fn run(app: &App) {
             continue;
         }
         had_others = has_others;
-        if let Err(error) = look(app, &mut seen).await {
-            // The next look has more to find. Those who write say what is wrong.
-            let error = russet_text::error_chain(&error);
-            tracing::debug!(error, "cannot look for changes of other servers");
-        }
+        try_look(app, &mut seen).await;
+    }
+}
+
+/// Looks once as if nothing had been seen before, and wakes whoever waits for something that is there.
+pub(super) async fn look_anew(app: &App) {
+    try_look(app, &mut Seen::default()).await;
+}
+
+async fn try_look(app: &App, seen: &mut Seen) {
+    if let Err(error) = look(app, seen).await {
+        // The next look has more to find. Those who write say what is wrong.
+        let error = russet_text::error_chain(&error);
+        tracing::debug!(error, "cannot look for changes of other servers");
     }
 }
 
@@ -55,7 +65,7 @@ async fn look(app: &App, seen: &mut Seen) -> Result<(), StoreError> {
         app.bus().people.names().iter().for_each(|id| app.bus().people.wake(id));
     }
     // A lease of another server may lapse before those that this one knows.
-    app.bus().leases.wake("");
+    app.bus().leases.wake(MAYBE_GRANTED);
     Ok(())
 }
 

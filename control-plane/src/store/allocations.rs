@@ -4,7 +4,7 @@ use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId};
 use russet_protocol::outcome::{Outcome, Phase};
 use russet_protocol::resource_class::ResourceClass;
 
-use super::claimed::{Claimed, claimed_from_row};
+use super::claimed::{Claim, Claimed, claimed_from_row};
 use super::rows::{count_column, parse, parse_maybe};
 use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};
@@ -175,18 +175,16 @@ pub(super) async fn insert(
     tx: &mut WriteTx,
     id: &AllocationId,
     task: &TaskId,
-    hash: &TokenHash,
-    runner: &str,
-    now_ms: i64,
+    claim: &Claim<'_>,
 ) -> Result<(), StoreError> {
     query(
         "INSERT INTO allocations (id, task, hash, runner, created_ms) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(id.as_str())
     .bind(task.as_str())
-    .bind(hash.as_bytes())
-    .bind(runner)
-    .bind(now_ms)
+    .bind(claim.hash.as_bytes())
+    .bind(claim.runner)
+    .bind(claim.now_ms)
     .execute(tx)
     .await?;
     Ok(())

@@ -1,9 +1,31 @@
-//! Task as it is handed out, read from the tables of tasks, jobs and pipelines together.
+//! Claim of a task, and the task as it is handed out, read from the tables of tasks, jobs and pipelines
+//! together.
 
-use russet_protocol::ids::{JobId, PipelineId, TaskId, WorkflowId};
+use russet_protocol::ids::{AllocationId, JobId, PipelineId, TaskId, WorkflowId};
+use russet_protocol::resource_class::ResourceClass;
+use russet_protocol::xcode::Xcode;
 
 use super::StoreError;
 use super::sql::Row;
+use crate::credentials::TokenHash;
+
+/// A claim of a runner.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    pub(crate) class: &'a ResourceClass,
+    /// Xcodes of the runner; `None`: it does not say what it has.
+    pub(crate) xcodes: Option<&'a [Xcode]>,
+    /// Id that its agent made for it.
+    pub(crate) wanted: Option<&'a AllocationId>,
+    /// Of the token for its task.
+    pub(crate) hash: &'a TokenHash,
+    pub(crate) runner: &'a str,
+    /// By the clock of leases.
+    pub(crate) granted: i64,
+    /// By the clock of leases.
+    pub(crate) expires: i64,
+    pub(crate) now_ms: i64,
+}
 
 /// A task that stands first in line.
 #[derive(Debug)]

@@ -2,19 +2,22 @@
 //!
 //! A runner that says which Xcodes it has gets no task of a job that names another one; the tasks
 //! behind it do not wait for that.
+//!
+//! A first place is looked for in the order of an index and with a limit, never as a minimum: for that
+//! PostgreSQL, which takes the line for short, may go through all of it.
 
 use russet_protocol::resource_class::ResourceClass;
 use russet_protocol::xcode::{Xcode, has_xcode};
 
 use super::claimed::{Claimed, claimed_from_row};
-use super::sql::{Lock, query};
+use super::sql::{Lock, Row, query};
 use super::{Conn, StoreError, WriteTx};
 
 /// The most Xcodes that the waiting tasks of a class may name for all of them to be looked at.
 const MAX_NAMED: usize = 64;
 
 /// The place before all others.
-const BEFORE_ALL: i64 = -1;
+pub(super) const BEFORE_ALL: i64 = -1;
 
 /// Returns true where a task waits that a runner with these Xcodes may have, as far as a look tells
 /// that locks nothing.
@@ -23,7 +26,8 @@ pub(crate) async fn is_any_queued(
     class: &ResourceClass,
     xcodes: Option<&[Xcode]>,
 ) -> Result<bool, StoreError> {
-    Ok(first_place(conn, class, xcodes, BEFORE_ALL).await?.is_some())
+    let fitting = fitting_xcodes(conn, class, xcodes).await?;
+    Ok(first_place(conn, class, fitting.as_deref(), BEFORE_ALL).await?.is_some())
 }
 
 /// The queued tasks of a class, so that a change is told from none.
@@ -61,8 +65,9 @@ pub(crate) async fn next_in_line(
     class: &ResourceClass,
     xcodes: Option<&[Xcode]>,
 ) -> Result<Option<Claimed>, StoreError> {
+    let fitting = fitting_xcodes(tx, class, xcodes).await?;
     let mut after = BEFORE_ALL;
-    while let Some(place) = first_place(tx, class, xcodes, after).await? {
+    while let Some(place) = first_place(tx, class, fitting.as_deref(), after).await? {
         let row = query(
             "SELECT tasks.id, tasks.job, jobs.name AS job_name, jobs.workflow, tasks.pipeline, \
              tasks.ordinal, tasks.queued_ms, jobs.parallelism, pipelines.project, pipelines.branch, pipelines.tag, pipelines.from_fork \
@@ -82,20 +87,31 @@ pub(crate) async fn next_in_line(
     Ok(None)
 }
 
-/// The place of the first task behind another that a runner with these Xcodes may have.
-async fn first_place(
+/// Returns those of the Xcodes that waiting tasks of a class name which a runner has; `None` where it
+/// does not say what it has, and may have any task.
+pub(super) async fn fitting_xcodes(
     conn: &mut Conn,
     class: &ResourceClass,
     xcodes: Option<&[Xcode]>,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let Some(xcodes) = xcodes else { return Ok(None) };
+    let mut named = named_xcodes(conn, class).await?;
+    named.retain(|named| has_xcode(named, xcodes));
+    Ok(Some(named))
+}
+
+/// The place of the first task behind another that a runner with these Xcodes may have.
+pub(super) async fn first_place(
+    conn: &mut Conn,
+    class: &ResourceClass,
+    fitting: Option<&[String]>,
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
-    let Some(xcodes) = xcodes else { return first_of_all(conn, class, after).await };
+    let Some(fitting) = fitting else { return first_of_all(conn, class, after).await };
     let mut first = first_without(conn, class, after).await?;
-    for named in named_xcodes(conn, class).await? {
-        if has_xcode(&named, xcodes) {
-            let place = first_with(conn, class, &named, after).await?;
-            first = first.into_iter().chain(place).min();
-        }
+    for named in fitting {
+        let place = first_with(conn, class, named, after).await?;
+        first = first.into_iter().chain(place).min();
     }
     Ok(first)
 }
@@ -107,14 +123,18 @@ async fn first_of_all(
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
-        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued \
-         WHERE class = $1 AND phase = 'queued' AND queue > $2",
+        "SELECT queue AS place FROM tasks INDEXED BY tasks_queued \
+         WHERE class = $1 AND phase = 'queued' AND queue > $2 ORDER BY queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(after)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(row.try_get("place")?)
+    place(row)
+}
+
+fn place(row: Option<Row>) -> Result<Option<i64>, StoreError> {
+    row.map(|row| Ok(row.try_get("place")?)).transpose()
 }
 
 /// The place of the first task of a class that names no Xcode.
@@ -124,14 +144,15 @@ async fn first_without(
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
-        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
-         WHERE class = $1 AND phase = 'queued' AND xcode IS NULL AND queue > $2",
+        "SELECT queue AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
+         WHERE class = $1 AND phase = 'queued' AND xcode IS NULL AND queue > $2 \
+         ORDER BY xcode, queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(after)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(row.try_get("place")?)
+    place(row)
 }
 
 /// The place of the first task of a class that names this Xcode.
@@ -142,15 +163,16 @@ async fn first_with(
     after: i64,
 ) -> Result<Option<i64>, StoreError> {
     let row = query(
-        "SELECT min(queue) AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
-         WHERE class = $1 AND phase = 'queued' AND xcode = $2 AND queue > $3",
+        "SELECT queue AS place FROM tasks INDEXED BY tasks_queued_by_xcode \
+         WHERE class = $1 AND phase = 'queued' AND xcode = $2 AND queue > $3 \
+         ORDER BY xcode, queue LIMIT 1",
     )
     .bind(class.as_str())
     .bind(xcode)
     .bind(after)
-    .fetch_one(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(row.try_get("place")?)
+    place(row)
 }
 
 /// The Xcodes that the waiting tasks of a class name, each once. One look for each: the index leads
@@ -159,15 +181,16 @@ async fn named_xcodes(conn: &mut Conn, class: &ResourceClass) -> Result<Vec<Stri
     let mut named: Vec<String> = Vec::new();
     while named.len() < MAX_NAMED {
         let row = query(
-            "SELECT min(xcode) AS next FROM tasks INDEXED BY tasks_queued_by_xcode \
-             WHERE class = $1 AND phase = 'queued' AND xcode > $2",
+            "SELECT xcode AS next FROM tasks INDEXED BY tasks_queued_by_xcode \
+             WHERE class = $1 AND phase = 'queued' AND xcode > $2 \
+             ORDER BY xcode LIMIT 1",
         )
         .bind(class.as_str())
         .bind(named.last().map_or("", String::as_str))
-        .fetch_one(conn)
+        .fetch_optional(conn)
         .await?;
-        match row.try_get("next")? {
-            Some(next) => named.push(next),
+        match row {
+            Some(row) => named.push(row.try_get("next")?),
             None => break,
         }
     }

@@ -22,12 +22,6 @@ fn only_told(settings: &mut Settings) {
     settings.between_servers.poll_interval = Duration::from_secs(3600);
 }
 
-/// Is told, and finds by looking, later than it is told, what was lost on the way: around a lost
-/// session a message now and then is.
-fn told_or_looking_later(settings: &mut Settings) {
-    settings.between_servers.poll_interval = Duration::from_secs(3);
-}
-
 /// Hears nothing: what is seen was looked for.
 fn only_looking(settings: &mut Settings) {
     settings.between_servers = BetweenServers {
@@ -115,7 +109,7 @@ async fn what_is_not_heard_is_found_by_looking() {
 
 #[tokio::test]
 async fn a_server_that_lost_its_connections_is_told_again_once_it_has_new_ones() {
-    let Some((one, other)) = two(told_or_looking_later).await else { return };
+    let Some((one, other)) = two(only_told).await else { return };
     let token = one.class().await;
     for _ in 0..3 {
         let before = one.dir.select("SELECT clock_timestamp()").unwrap();
@@ -134,6 +128,38 @@ async fn a_server_that_lost_its_connections_is_told_again_once_it_has_new_ones()
             agent.finish(Outcome::Success).await;
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_told_while_a_server_did_not_listen_is_found_when_it_listens_again() {
+    let Some((one, other)) = two(only_told).await else { return };
+    let token = one.class().await;
+    for _ in 0..3 {
+        let waiting = other.claim_request(&token, 50);
+        let waiting = tokio::spawn(async move { ok(waiting).await });
+        wait_for_waiting_claim(&other).await;
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        one.dir.sql(cut).await;
+        one.submit(ONE_JOB).await;
+        let answer = tokio::time::timeout(SOON, waiting).await.expect("it is not woken").unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        other.agent(answer.json().await.unwrap()).finish(Outcome::Success).await;
+    }
+}
+
+/// Waits until a claim waits at a server.
+async fn wait_for_waiting_claim(server: &Harness) {
+    let line = format!("russet_server_claims_waiting{{class=\"{CLASS}\"}} 1");
+    let waits = async {
+        loop {
+            let metrics = ok(server.as_admin(Method::GET, "/metrics")).await.text().await.unwrap();
+            if metrics.contains(&line) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, waits).await.expect("no claim waits");
 }
 
 /// Waits until a statement selects two.

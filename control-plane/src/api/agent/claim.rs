@@ -1,8 +1,8 @@
 //! `POST /api/v3/runner/claim`.
 
 mod repeats;
+mod turn;
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json as JsonAnswer;
@@ -21,23 +21,12 @@ use crate::api::error::ApiError;
 use crate::api::prefer;
 use crate::api::runner_name::check_name;
 use crate::contention;
-use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::machines::MAX_LIFTED;
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{
-    Claimed, Conn, WriteTx, jobs, line, pauses, runner_names, runners, tasks, tokens, workflows,
-};
-
-/// Time after which tasks are looked at again that others were about to take.
-const PASSED_OVER_PAUSE: Duration = Duration::from_millis(50);
-
-/// Interval at which a claim of a paused runner looks whether it still is. Agents that know of pauses
-/// do not claim meanwhile.
-const PAUSED_LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Pause before another look while the disk has too little room.
-const SHORT_PAUSE: Duration = Duration::from_secs(2);
+use crate::store::tokens::KnownToken;
+use crate::store::{Claimed, Conn, pauses, runner_names, runners};
+use turn::{Claimant, Turn, take_turn};
 
 /// Gives the runner the task that stands first in the line of its class among those whose Xcode it
 /// has, or 204; registers the runner either way.
@@ -58,91 +47,39 @@ pub(super) async fn claim(
     caller: ClassCaller,
     Json(runner): Json<ClaimRequest, MEDIUM>,
 ) -> Result<Response, ApiError> {
-    let ClassCaller { hash, class } = caller;
-    let mut conn = app.store.read().await?;
-    let runner = admit_runner(&app, &mut conn, &class, runner).await?;
-    if let Some(task) = repeats::find_lost_task(&app, &mut conn, &hash, &class, &runner).await? {
-        let pause = pause_of(&app, &mut conn, &class, &runner.name).await?;
-        return Ok(([(PAUSE_HEADER, pause)], JsonAnswer(task)).into_response());
-    }
+    // An agent that knows of pauses says which one it knows, and is told at once of another.
+    let known = headers.get(PAUSE_HEADER).and_then(|id| id.to_str().ok()).map(str::to_owned);
     // A runner that is killed is to be known as lost within a minute.
     let longest = Duration::from_millis(u64::try_from(app.silence.claim_ms).unwrap_or_default());
     let patience = tokio::time::sleep(prefer::preferred_wait(&headers).min(longest));
     tokio::pin!(patience);
-    // An agent that knows of pauses says which one it knows, and is told at once of another.
-    let known = headers.get(PAUSE_HEADER).and_then(|id| id.to_str().ok());
-    let mut pause: String;
-    let mut place = app.bus().lines.stand(class.as_str());
+    // While it waits it keeps as little as it can, thousands do: not the head of the request, whose
+    // values are pieces of the buffer that it was read into, and none of the futures before.
+    drop(headers);
+    let (conn, mut claimant) = match Box::pin(begin(&app, caller, known, runner)).await? {
+        Begun::Waits(conn, claimant) => (conn, claimant),
+        Begun::Answered(answer) => return Ok(answer),
+    };
+    let mut place = app.bus().lines.stand(claimant.class.as_str());
     // A look has one connection, the first one that of the questions before: taking one costs about as
     // much as a statement.
     let mut first_conn = Some(conn);
     loop {
-        place.begin_look();
-        let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
-        let has_looked = rest.is_none();
-        let is_first = first_conn.is_some();
-        let mut conn = match first_conn.take() {
-            Some(conn) => conn,
-            None => app.store.read().await?,
+        let wait = match Box::pin(take_turn(&app, &claimant, &mut place, first_conn.take())).await?
+        {
+            Turn::Over(answer) => return Ok(answer),
+            Turn::Again => continue,
+            Turn::Waits(wait) => wait,
         };
-        let is_news = is_first && !is_registered(&app, &mut conn, &class, &runner).await?;
-        // Nobody says when there is room again.
-        let is_short = app.space.is_short();
-        let mut again = is_short.then_some(SHORT_PAUSE);
-        pause = pause_of(&app, &mut conn, &class, &runner.name).await?;
-        let is_paused = pause != NO_PAUSE;
-        if known.is_some_and(|known| known != pause) {
-            drop(conn);
-            if is_news {
-                contention::retry(|| register(&app, &class, &runner)).await?;
-            }
-            place.step_aside();
-            return Ok(no_work(&pause));
-        }
-        // A look that locks nothing comes first: claims that find nothing must not keep others from
-        // writing.
-        let may_look = has_looked && !is_paused && !is_short;
-        let mut seems_worth = is_news;
-        if may_look {
-            app.gate.looks.fetch_add(1, Ordering::Relaxed);
-            // After it stood in the line: one that was revoked before has woken nobody here.
-            check_token(&app, &mut conn, &hash, &class).await?;
-            let xcodes = runner.xcodes.as_deref();
-            seems_worth |= line::is_any_queued(&mut conn, &class, xcodes).await?;
-        }
-        drop(conn);
-        if seems_worth {
-            let attempt = || try_claim(&app, &hash, &class, &runner, is_news);
-            match contention::retry(attempt).await? {
-                Look::Task(task) => {
-                    place.end_look();
-                    return Ok(([(PAUSE_HEADER, pause)], JsonAnswer(*task)).into_response());
-                }
-                Look::PassedOver => again = Some(PASSED_OVER_PAUSE),
-                Look::Nothing => {}
-            }
-        }
-        // It may have begun while this looked.
-        let rest = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms());
-        match rest {
-            Some(_) => place.step_aside(),
-            // It takes none, and stands in nobody's way.
-            None if is_paused => {
-                place.step_aside();
-                again = Some(PAUSED_LOOK_INTERVAL);
-            }
-            None if has_looked => place.end_look(),
-            // It ended meanwhile.
-            None => continue,
-        }
+        claimant.forget_report();
         let rested = async {
-            match rest {
+            match wait.rest {
                 Some(until) => app.clock.sleep_until(until).await,
                 None => std::future::pending().await,
             }
         };
-        let passed_over = async {
-            match again {
+        let passed = async {
+            match wait.again {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => std::future::pending().await,
             }
@@ -150,11 +87,35 @@ pub(super) async fn claim(
         tokio::select! {
             () = place.woken() => {}
             () = rested => {}
-            () = passed_over => {}
-            () = &mut patience => return Ok(no_work(&pause)),
-            () = app.closed() => return Ok(no_work(&pause)),
+            () = passed => {}
+            () = &mut patience => return Ok(no_work(&wait.pause)),
+            () = app.closed() => return Ok(no_work(&wait.pause)),
         }
     }
+}
+
+/// Beginning of a claim.
+enum Begun {
+    Waits(Conn, Box<Claimant>),
+    /// It was made before, and gets its task again.
+    Answered(Response),
+}
+
+async fn begin(
+    app: &App,
+    caller: ClassCaller,
+    known: Option<String>,
+    runner: ClaimRequest,
+) -> Result<Begun, ApiError> {
+    let ClassCaller { hash, class } = caller;
+    let mut conn = app.store.read().await?;
+    let runner = admit_runner(app, &mut conn, &class, runner).await?;
+    if let Some(task) = repeats::find_lost_task(app, &mut conn, &hash, &class, &runner).await? {
+        let pause = pause_of(app, &mut conn, &class, &runner.name).await?;
+        let answer = ([(PAUSE_HEADER, pause)], JsonAnswer(task)).into_response();
+        return Ok(Begun::Answered(answer));
+    }
+    Ok(Begun::Waits(conn, Box::new(Claimant { hash, class, known, runner })))
 }
 
 /// Checks who claims or reports, and notes that it is here. Answers it under the name that people
@@ -227,13 +188,12 @@ pub(super) async fn register(
 
 /// Checks that a token still counts: one that is revoked, or expires, while its claim waits gets
 /// nothing any more.
-async fn check_token(
+fn check_token(
     app: &App,
-    conn: &mut Conn,
-    hash: &TokenHash,
+    known: Option<&KnownToken>,
     class: &ResourceClass,
 ) -> Result<(), ApiError> {
-    match tokens::find(conn, hash).await? {
+    match known {
         Some(known) if known.class == *class => {
             match known.expires_ms.filter(|_| known.has_expired(app.clock.wall_ms())) {
                 Some(at_ms) => Err(ApiError::TokenExpired(at_ms)),
@@ -253,92 +213,6 @@ pub(super) async fn is_registered(
     runner: &ClaimRequest,
 ) -> Result<bool, ApiError> {
     Ok(runners::is_registered(conn, class, runner, app.clock.wall_ms()).await?)
-}
-
-/// Result of a look at the queue.
-#[derive(Debug)]
-enum Look {
-    Task(Box<ClaimResponse>),
-    /// Only tasks that other claims were about to take. One that gives up leaves its task, without
-    /// a word to those who passed it over.
-    PassedOver,
-    Nothing,
-}
-
-/// Takes the task that stands first in the line, where there is one, and registers the runner where
-/// it says something new.
-async fn try_claim(
-    app: &App,
-    hash: &TokenHash,
-    class: &ResourceClass,
-    runner: &ClaimRequest,
-    is_news: bool,
-) -> Result<Look, ApiError> {
-    let mut tx = app.store.write().await?;
-    check_token(app, &mut tx, hash, class).await?;
-    // Under the lock: a task that this runner gives back meanwhile goes to another one.
-    let rests = app.rests.end(class.as_str(), &runner.name, app.clock.steady_ms()).is_some();
-    // So is a pause: nobody who was told that a machine is paused finds a task on it later.
-    let is_paused = pause_of(app, &mut tx, class, &runner.name).await? != NO_PAUSE;
-    // On a full disk nothing that the task says could be acknowledged.
-    let is_barred = app.space.is_short() || rests || is_paused;
-    let task = match is_barred {
-        true => None,
-        false => take_task(app, &mut tx, class, runner).await?,
-    };
-    let passed_over = !is_barred
-        && task.is_none()
-        && line::is_any_queued(&mut tx, class, runner.xcodes.as_deref()).await?;
-    // After the task: claims of one runner may wait for each other here, and hold nothing else that
-    // one of them needs.
-    let now_ms = app.clock.wall_ms();
-    let mut warning = None;
-    if is_news {
-        warning = runners::touch(&mut tx, class, runner, now_ms).await?;
-    }
-    if task.is_some() {
-        runners::mark_used(&mut tx, class, &runner.name, now_ms).await?;
-    }
-    if is_news || task.is_some() {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(match task {
-        Some(task) => Look::Task(Box::new(ClaimResponse { warning, ..task })),
-        None if passed_over => Look::PassedOver,
-        None => Look::Nothing,
-    })
-}
-
-/// Takes the first task of the line for the runner.
-async fn take_task(
-    app: &App,
-    tx: &mut WriteTx,
-    class: &ResourceClass,
-    runner: &ClaimRequest,
-) -> Result<Option<ClaimResponse>, ApiError> {
-    let next = line::next_in_line(tx, class, runner.xcodes.as_deref()).await?;
-    let Some(next) = next else { return Ok(None) };
-    let token = new_token(TokenKind::Task)?;
-    let allocation = repeats::allocation_for(tx, runner).await?;
-    let (now_ms, lease_ms) = (app.clock.wall_ms(), tx.lease_ms(&*app.clock));
-    let grant = tasks::Grant {
-        allocation: &allocation,
-        hash: &TokenHash::of(token.expose()),
-        runner: &runner.name,
-        granted: lease_ms,
-        expires: leases::lease_end(lease_ms, app.lease_ms, false),
-        now_ms,
-    };
-    tasks::grant(tx, &next.task, &grant).await?;
-    jobs::set_running(tx, &next.job, &runner.name, now_ms).await?;
-    workflows::start(tx, &next.workflow).await?;
-    let waited_ms = next.queued_ms.map(|queued_ms| now_ms - queued_ms);
-    tx.tally().claimed(class.as_str(), waited_ms);
-    tx.wake_pipeline(next.pipeline.as_str());
-    tracing::info!(task.id = %next.task, %allocation, runner = runner.name, "claimed");
-    Ok(Some(answer_of(app, class, next, allocation, token)))
 }
 
 /// Makes the answer to a claim that brings a task.

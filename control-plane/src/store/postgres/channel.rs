@@ -49,6 +49,14 @@ impl Teller {
     }
 }
 
+/// Something that a [`Channel`] hears.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It listens from now on. What was sent before has not been heard.
+    Begin,
+    Message(String),
+}
+
 /// Hears messages.
 pub(crate) struct Channel {
     pool: PgPool,
@@ -71,23 +79,21 @@ impl Channel {
         Self { pool, listener: None }
     }
 
-    /// Returns the next message. An error says that the session ended, and that messages may have
-    /// been missed; the next call opens another one.
-    pub(crate) async fn hear(&mut self) -> Result<String, sqlx::Error> {
-        let mut listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => {
-                let mut listener = PgListener::connect_with(&self.pool).await?;
-                listener.eager_reconnect(false);
-                listener.listen(CHANNEL).await?;
-                listener
-            }
+    /// Returns the next message, after the beginning of each session. An error says that the session
+    /// ended, and that messages may have been missed; the next call opens another one.
+    pub(crate) async fn hear(&mut self) -> Result<Heard, sqlx::Error> {
+        let Some(mut listener) = self.listener.take() else {
+            let mut listener = PgListener::connect_with(&self.pool).await?;
+            listener.eager_reconnect(false);
+            listener.listen(CHANNEL).await?;
+            self.listener = Some(listener);
+            return Ok(Heard::Begin);
         };
         loop {
             match timeout(SILENCE, listener.try_recv()).await {
                 Ok(Ok(Some(message))) => {
                     self.listener = Some(listener);
-                    return Ok(message.payload().to_owned());
+                    return Ok(Heard::Message(message.payload().to_owned()));
                 }
                 Ok(Ok(None)) => return Err(sqlx::Error::WorkerCrashed),
                 Ok(Err(error)) => return Err(error),

@@ -8,6 +8,7 @@
 //! at the horizon skips nothing, whatever it has seen above.
 
 mod channel;
+mod claim;
 #[cfg(test)]
 pub(super) mod plans;
 #[cfg(test)]
@@ -24,7 +25,8 @@ use sqlx::{
 };
 
 use super::{OpenError, StoreError};
-pub(crate) use channel::{Channel, Teller};
+pub(crate) use channel::{Channel, Heard, Teller};
+pub(super) use claim::CLAIM;
 pub use url::{DatabaseUrl, DatabaseUrlError};
 
 /// Those of newer versions that it does not know are passed over: migrations only add.

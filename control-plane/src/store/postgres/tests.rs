@@ -17,11 +17,11 @@ use crate::store::plans::all_statements;
 use crate::store::servers::{Arrival, ServerRow};
 use crate::store::sql::{as_postgres, query};
 use crate::store::{
-    DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, line, locks, projects, servers,
+    DatabaseUrl, OpenError, Store, StoreError, WriteTx, jobs, locks, projects, servers,
 };
 
 /// A workflow of three jobs, each with a queued task.
-const PIPELINE: [&str; 5] = [
+pub(super) const PIPELINE: [&str; 5] = [
     "INSERT INTO projects (name, pipelines, jobs) VALUES ('p', 1, 3)",
     "INSERT INTO pipelines (id, project, number, from_fork, created_ms, warnings) \
      VALUES ('one', 'p', 1, 0, 1, '[]')",
@@ -44,7 +44,7 @@ async fn open(database: &Database) -> Store {
     Store::connect(&database.url().parse().unwrap(), true).await.unwrap()
 }
 
-async fn with_pipeline(database: &Database) -> Store {
+pub(super) async fn with_pipeline(database: &Database) -> Store {
     let store = open(database).await;
     let mut tx = store.write().await.unwrap();
     for statement in PIPELINE {
@@ -58,7 +58,7 @@ fn pipeline() -> PipelineId {
     "one".to_owned().into()
 }
 
-fn class() -> ResourceClass {
+pub(super) fn class() -> ResourceClass {
     "acme/mini".parse().unwrap()
 }
 
@@ -148,26 +148,6 @@ async fn a_number_that_becomes_visible_late_is_never_skipped_by_who_has_seen_a_h
         };
         tokio::time::timeout(LIMIT, pass).await.expect("the horizon passes them all");
     }
-}
-
-#[tokio::test]
-async fn claims_at_the_same_time_take_a_task_each_and_wait_for_nobody() {
-    let Some(database) = database() else { return };
-    let store = with_pipeline(&database).await;
-    let mut open = Vec::new();
-    for task in ["t1", "t2", "t3"] {
-        let mut tx = store.write().await.unwrap();
-        let first = line::next_in_line(&mut tx, &class(), None).await.unwrap().unwrap();
-        assert_eq!(first.task.as_str(), task);
-        open.push(tx);
-    }
-    let mut tx = store.write().await.unwrap();
-    assert!(line::next_in_line(&mut tx, &class(), None).await.unwrap().is_none());
-    assert!(line::is_any_queued(&mut tx, &class(), None).await.unwrap(), "none was taken yet");
-    // One that goes away leaves its task to others.
-    open.remove(1).rollback().await.unwrap();
-    let first = line::next_in_line(&mut tx, &class(), None).await.unwrap().unwrap();
-    assert_eq!(first.task.as_str(), "t2");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::contention;
 use crate::credentials::{TokenHash, TokenKind, new_token};
 use crate::scheduler::leases;
 use crate::state::App;
-use crate::store::{Conn, WriteTx, allocations, tasks};
+use crate::store::{Conn, allocations, tasks, tokens};
 
 /// Length of an id that an agent makes, in bytes: that of a UUID as text.
 const ID_LENGTH: usize = 36;
@@ -46,7 +46,7 @@ async fn hand_out_again(
     id: &AllocationId,
 ) -> Result<Option<ClaimResponse>, ApiError> {
     let mut tx = app.store.write().await?;
-    check_token(app, &mut tx, hash, class).await?;
+    check_token(app, tokens::find(&mut tx, hash).await?.as_ref(), class)?;
     let Some(task) = allocations::unheard_task(&mut tx, id, class, runner).await? else {
         tx.rollback().await?;
         return Ok(None);
@@ -58,18 +58,6 @@ async fn hand_out_again(
     tx.commit().await?;
     tracing::info!(task.id = %task.task, allocation = %id, runner, "claimed again: no answer arrived");
     Ok(Some(answer_of(app, class, task, id.clone(), token)))
-}
-
-/// Returns the id for the claim of a task: that of the agent, unless an earlier claim has it, whose
-/// task was taken back.
-pub(super) async fn allocation_for(
-    tx: &mut WriteTx,
-    runner: &ClaimRequest,
-) -> Result<AllocationId, ApiError> {
-    match &runner.allocation {
-        Some(id) if !allocations::exists(tx, id).await? => Ok(id.clone()),
-        _ => Ok(AllocationId::generate()),
-    }
 }
 
 fn check_id(id: &AllocationId) -> Result<(), ApiError> {
