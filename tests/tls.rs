@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use russet_protocol::admin::ServerReady;
+use russet_test_object_store::bucket_with_tls;
 
 use crate::support::authority::{Authority, Issued};
 use crate::support::{
@@ -314,4 +315,83 @@ fn a_login_remembers_the_authority_of_its_server() {
     }
     let output = list.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Script that makes a file, and one with its hash.
+const CACHES: &str = "head -c 9000000 /dev/urandom > big; sha256sum big > sum";
+
+impl TlsServer {
+    /// Runs a job of these steps to its end.
+    fn run_to_end(&self, steps: &[&str]) -> String {
+        let project = self.dir.path().join("project/.circleci");
+        std::fs::create_dir_all(&project).unwrap();
+        std::fs::write(project.join("config.yml"), config(steps)).unwrap();
+        let output = self
+            .command(&["pipeline", "submit", "--watch"])
+            .current_dir(project.parent().unwrap())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn archives_and_artifacts_come_from_a_bucket_behind_tls_of_another_authority() {
+    let dir = test_dir();
+    let Some((bucket, certificates)) = bucket_with_tls(dir.path()) else { return };
+    let mut options = bucket.options();
+    options.retain(|option| option != "--objects-allow-http");
+    let ca = certificates.ca.display().to_string();
+    options.extend(["--objects-direct", "--objects-ca", &ca].map(str::to_owned));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let server = TlsServer::start(&options);
+    server.succeed(&["resource-class", "create", CLASS]);
+    let token = server.succeed(&["token", "create", CLASS]);
+    let own = server.authority.certificate();
+    let both = dir.path().join("both.pem");
+    let texts = [&own, &certificates.ca].map(|file| std::fs::read_to_string(file).unwrap());
+    std::fs::write(&both, texts.concat()).unwrap();
+    let agent = |authorities: &Path| {
+        let api = [
+            format!("auth_token: {}", token.trim()),
+            format!("ca_file: {}", authorities.display()),
+        ];
+        let options = AgentOptions { api: api.to_vec(), ..AgentOptions::default() };
+        Agent::start_at(&server.ready.url, "", &options)
+    };
+    let first = agent(&both);
+    server.run_to_end(&[
+        &run(CACHES),
+        "save_cache: {key: k, paths: [big, sum]}",
+        "store_artifacts: {path: big}",
+    ]);
+    drop(first);
+    // Agents that have no copies of archives: one that trusts the bucket, and one that does not.
+    let mut reads = bucket.signed_reads();
+    for (authorities, count) in [(&both, 1), (&own, 0)] {
+        let _agent = agent(authorities);
+        server.run_to_end(&["restore_cache: {keys: [k]}", &run("sha256sum -c sum")]);
+        reads += count;
+        wait_for("the reads by signed URLs", || (bucket.signed_reads() >= reads).then_some(()));
+        assert_eq!(bucket.signed_reads(), reads);
+    }
+    let jobs = server.succeed(&["pipeline", "list", "--output", "json"]);
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    let first = jobs.pointer("/items").or(Some(&jobs)).and_then(|all| all.as_array()).unwrap();
+    let job = first.last().unwrap()["workflows"][0]["jobs"][0]["id"].as_str().unwrap().to_owned();
+    for (authorities, count) in [(&both, 1), (&own, 0)] {
+        let into = tempfile::tempdir_in(dir.path()).unwrap();
+        let output = server
+            .command(&["job", "artifacts", &job, "--download"])
+            .arg(into.path())
+            .env("RUSSET_CA_FILE", authorities)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(std::fs::metadata(into.path().join("big")).unwrap().len(), 9_000_000);
+        reads += count;
+        wait_for("the reads by signed URLs", || (bucket.signed_reads() >= reads).then_some(()));
+        assert_eq!(bucket.signed_reads(), reads);
+    }
 }
