@@ -210,7 +210,8 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = identify(&app, request.headers()).await?;
+    // Boxed, it is given back before the call is answered, which may take a minute.
+    let caller = Box::pin(identify(&app, request.headers())).await?;
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let address = connection
         .as_ref()

@@ -183,16 +183,17 @@ async fn answer_within(stream: TcpStream, serving: Serving, connection: &Arc<Con
     let watched = |stream| Watched::new(stream, Arc::clone(connection));
     let Serving { router, tls, mut closing, .. } = serving;
     let connection = Arc::clone(connection);
+    // Boxed, each takes its own size: else a connection without TLS would have the room for one with it.
     let Some(tls) = tls else {
-        return answer(watched(stream), router, connection, None, closing).await;
+        return Box::pin(answer(watched(stream), router, connection, None, closing)).await;
     };
     let secured = tokio::select! {
-        secured = secure(stream, &tls, watched) => secured,
+        secured = Box::pin(secure(stream, &tls, watched)) => secured,
         () = closed(&mut closing) => None,
     };
     if let Some(stream) = secured {
         let hsts = tls.hsts().and_then(|value| HeaderValue::from_str(&value).ok());
-        answer(stream, router, connection, hsts, closing).await;
+        Box::pin(answer(stream, router, connection, hsts, closing)).await;
     }
 }
 
