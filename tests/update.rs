@@ -183,6 +183,11 @@ fn a_version_that_crashes_hangs_ends_or_reaches_nobody_is_taken_back_and_said() 
         assert!(!ok && text.contains(&said) && text.contains("higher version"), "{text}");
         assert_eq!(farm.installed(), None);
     }
+    // People hear of it once, however many were taken back.
+    let alerts = wait_for("the alert", || {
+        Some(farm.admin(&["alert", "list"])).filter(|text| text.contains("took version 9.4."))
+    });
+    assert_eq!(alerts.matches("update rolled back").count(), 1, "{alerts}");
     // A bad one is not tried again, and a later one is.
     farm.publish(&farm.release("9.4.9"));
     farm.install();
