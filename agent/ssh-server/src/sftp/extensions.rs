@@ -7,7 +7,7 @@ use russh_sftp::protocol::{
 
 use super::MAX_PACKET_BYTES;
 use super::attributes::set_link_attributes;
-use super::handler::{Files, MAX_READ_BYTES, blocking};
+use super::files::{Files, MAX_READ_BYTES, blocking};
 use super::handles::MAX_HANDLES;
 use super::paths::{expand_home, real_path};
 use super::reply::{Refusal, done};

@@ -4,23 +4,20 @@ use std::collections::HashMap;
 use std::fs::{File, ReadDir};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use russh_sftp::protocol::{
-    Attrs, Data, File as Entry, FileAttributes, Handle, Name, OpenFlags, Packet, Status,
-    StatusCode, Version,
+    Attrs, Data, File as Entry, FileAttributes, Handle, Name, OpenFlags, Packet, Status, Version,
 };
 use russh_sftp::server::Handler;
 
 use super::attributes::{attributes_of, long_name, set_attributes, set_open_attributes};
 use super::extensions;
-use super::handles::{Handles, Held};
+use super::files::{Files, MAX_READ_BYTES, blocking};
+use super::handles::Held;
 use super::paths::real_path;
 use super::reply::{Refusal, done};
-
-/// Bytes that one request reads at most.
-pub(crate) const MAX_READ_BYTES: u32 = 255 * 1024;
 
 /// Entries of a directory in one answer.
 const MAX_ENTRIES: usize = 100;
@@ -28,36 +25,6 @@ const MAX_ENTRIES: usize = 100;
 /// Mode of a directory or file of which the client says none; the umask takes away from it.
 const DEFAULT_DIRECTORY_MODE: u32 = 0o777;
 const DEFAULT_FILE_MODE: u32 = 0o666;
-
-/// Files of the slot's user.
-#[derive(Debug)]
-pub(crate) struct Files {
-    /// Where relative paths begin.
-    pub(crate) base: PathBuf,
-    /// What `~` stands for.
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) handles: Handles,
-}
-
-impl Files {
-    pub(crate) fn new(base: PathBuf, home: Option<PathBuf>) -> Self {
-        Self { base, home, handles: Handles::default() }
-    }
-
-    pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path)
-    }
-}
-
-/// Makes a call that may wait for a disk.
-pub(crate) async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result.map_err(Refusal::from),
-        Err(_) => Err(Refusal::new(StatusCode::Failure, "the server ends")),
-    }
-}
 
 impl Handler for Files {
     type Error = Refusal;

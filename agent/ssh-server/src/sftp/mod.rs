@@ -7,6 +7,7 @@
 
 mod attributes;
 mod extensions;
+mod files;
 mod handler;
 mod handles;
 mod paths;
@@ -20,7 +21,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use crate::session::{Host, Inbox, Output, Program};
-use handler::Files;
+use files::Files;
 
 /// Bytes of answers on their way to the client.
 const ANSWER_BYTES: usize = 256 * 1024;

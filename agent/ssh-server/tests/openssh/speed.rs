@@ -53,7 +53,14 @@ fn measure(serving: &Serving, port: u16, user: &str, cipher: &str) -> (f64, f64)
         let mut ssh = Command::new("ssh");
         ssh.args(["-F", "none", "-p", &port.to_string(), "-l", user, "-c", cipher]);
         ssh.arg("-i").arg(serving.path("key")).args(["-o", "StrictHostKeyChecking=no"]);
-        ssh.args(["-o", "UserKnownHostsFile=none", "-o", "LogLevel=ERROR", "127.0.0.1", command]);
+        ssh.args([
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            "127.0.0.1",
+            command,
+        ]);
         ssh
     };
     let time = |command: &mut Command| {
